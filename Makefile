@@ -1,0 +1,223 @@
+# pvsim: build, test, demonstrate. `make help` lists the targets.
+#
+#   SAN=address,undefined   build and test under sanitizers (in a build folder of its own)
+#   CC=clang                the other compiler
+#   V=1                     show commands
+
+comma := ,
+SAN ?=
+BUILD ?= build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
+
+VERSION := 0.1.0
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+
+# ---- flags ----
+
+WARNINGS := -Wall -Wextra -Werror
+COMMON_CFLAGS := -std=gnu11 -O2 -g -fno-strict-aliasing -fno-omit-frame-pointer $(WARNINGS)
+# Windows' structures end in arrays of one element that stand for many, one inside the other (CM_RESOURCE_LIST): gcc takes
+# such an array's bound for the bound of a loop over it, and ends the loop after one turn.
+ifneq ($(findstring clang,$(CC)),clang)
+COMMON_CFLAGS += -fno-aggressive-loop-optimizations
+endif
+ifneq ($(SAN),)
+COMMON_CFLAGS += -fsanitize=$(SAN) -fno-sanitize-recover=all -DPVSIM_SANITIZE
+SAN_LDFLAGS := -fsanitize=$(SAN)
+endif
+XEN_CPPFLAGS := -D__XEN_INTERFACE_VERSION__=__XEN_LATEST_INTERFACE_VERSION__
+
+SIM_CFLAGS := $(COMMON_CFLAGS) -fshort-wchar -D_GNU_SOURCE -Isim -Isim/include $(XEN_CPPFLAGS) -fPIE
+BACKEND_CFLAGS := $(COMMON_CFLAGS) -D_GNU_SOURCE -Ibackend-stub -fPIE
+DRIVER_CFLAGS := $(COMMON_CFLAGS) -DDBG=1 -fshort-wchar -fPIC -fvisibility=hidden -Isim/include -Idrivers/include \
+	-Idrivers/common -I$(BUILD)/include
+SIM_LIBS := -lpcap -ljansson -ldw -ldl -pthread
+CHECK_LIBS = $(shell pkg-config --libs check)
+
+# ---- sources ----
+
+SIM_SOURCES := $(filter-out sim/image/gate.c,$(wildcard sim/machine/*.c sim/nt/*.c sim/nt/*/*.c sim/image/*.c \
+	sim/xen/*.c sim/store/*.c sim/dom0/*.c))
+SIM_ASM := $(wildcard sim/machine/*.S sim/nt/*/*.S sim/image/*.S sim/xen/*.S)
+CLI_SOURCES := $(wildcard sim/cli/*.c)
+CLI_MAIN := sim/cli/main.c
+BACKEND_STANDALONE := backend-stub/main.c backend-stub/wait_poll.c
+BACKEND_SOURCES := $(filter-out $(BACKEND_STANDALONE),$(wildcard backend-stub/*.c))
+
+SIM_OBJECTS := $(SIM_SOURCES:%.c=$(BUILD)/obj/%.o) $(SIM_ASM:%.S=$(BUILD)/obj/%.o)
+CLI_OBJECTS := $(filter-out $(CLI_MAIN:%.c=$(BUILD)/obj/%.o),$(CLI_SOURCES:%.c=$(BUILD)/obj/%.o))
+BACKEND_OBJECTS := $(BACKEND_SOURCES:%.c=$(BUILD)/obj/%.o)
+MACHINE_OBJECTS := $(SIM_OBJECTS) $(BACKEND_OBJECTS) $(CLI_OBJECTS)
+
+DRIVERS := xen xenbus xenvif
+# netclient is part of the main job's machine; the other drivers of the tests stay out of its folder.
+CLIENTS := netclient
+TEST_DRIVERS := $(filter-out $(CLIENTS),$(notdir $(patsubst %/,%,$(wildcard tests/clients/*/))))
+MODULES := $(DRIVERS:%=$(BUILD)/drivers/%.so) $(CLIENTS:%=$(BUILD)/drivers/%.so)
+TEST_MODULES := $(foreach d,$(TEST_DRIVERS),$(BUILD)/test-drivers/$(d).so $(BUILD)/test-drivers/$(d).inf)
+INFS := $(patsubst drivers/%,$(BUILD)/drivers/%,$(foreach d,$(DRIVERS),$(if $(wildcard drivers/$(d)/$(d).inf),drivers/$(d).inf))) \
+	$(foreach c,$(CLIENTS),$(BUILD)/drivers/$(c).inf)
+
+TEST_SOURCES := $(wildcard tests/*/test_*.c)
+TESTS := $(TEST_SOURCES:tests/%.c=$(BUILD)/tests/%)
+TEST_COMMON := $(wildcard tests/common/*.c)
+TEST_COMMON_OBJECTS := $(TEST_COMMON:%.c=$(BUILD)/obj/%.o)
+
+# ---- targets ----
+
+.PHONY: all
+all: $(BUILD)/pvsim $(BUILD)/pvsim-netback modules ## Build the machine and the driver modules
+
+.PHONY: modules
+modules: $(MODULES) $(INFS)
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-18s %s\n", $$1, $$2}'
+
+# Packages. A stamp a group; tools/setup.sh installs what is missing or says what to install.
+SETUP := build/.setup-build
+build/.setup-%: tools/setup.sh
+	$(Q)sh tools/setup.sh $*
+	$(Q)mkdir -p build && touch $@
+
+.PHONY: demo
+demo: ## Install what is missing, build, and run the main job
+	$(Q)$(MAKE) --no-print-directory build/.setup-build
+	$(Q)$(MAKE) --no-print-directory all
+	$(BUILD)/pvsim run --tx tests/captures/lan-wire.pcap --rx tests/captures/lan-wire.pcap
+
+.PHONY: check
+check: ## Install what is missing, build, and pass every test (SUITE=name for one; TAP=dir, JUNIT=file for reports)
+	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-test
+	$(Q)$(MAKE) --no-print-directory all tests
+	$(Q)python3 tests/run.py --build $(BUILD) $(if $(SUITE),--suite $(SUITE)) $(if $(TAP),--tap $(TAP)) \
+		$(if $(JUNIT),--junit $(JUNIT)) $(TESTS)
+
+.PHONY: tests
+tests: $(TESTS) $(TEST_MODULES) all ## Build the test programs
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	rm -rf build
+
+# ---- rules ----
+
+$(BUILD)/obj/sim/%.o: sim/%.c | $(SETUP)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(SIM_CFLAGS) $(if $(filter sim/cli/%,$<),-Ibackend-stub -DPVSIM_VERSION='"$(VERSION)"') -MMD -MP -c $< -o $@
+
+$(BUILD)/obj/sim/%.o: sim/%.S | $(SETUP)
+	$(call say,AS,$<)
+	$(Q)mkdir -p $(@D) && $(CC) -g -c $< -o $@
+
+# In process, the heap of netback is that of the machine: its state is part of the machine image. Captures are input and
+# output, not state.
+$(BUILD)/obj/backend-stub/%.o: backend-stub/%.c | $(SETUP)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(BACKEND_CFLAGS) $(if $(filter %/capture.c,$<),,-Isim -include sim/dom0/heap.h) -MMD -MP -c $< -o $@
+
+$(BUILD)/obj/standalone/%.o: backend-stub/%.c | $(SETUP)
+	$(call say,CC,"$< (standalone)")
+	$(Q)mkdir -p $(@D) && $(CC) $(BACKEND_CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/obj/tests/%.o: tests/%.c | $(SETUP) build/.setup-test
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(SIM_CFLAGS) -Itests -Ibackend-stub -Idrivers/include -DPVSIM_BUILD='"$(BUILD)"' -MMD -MP -c $< -o $@
+
+# What drivers can import: the kernel routines that sim/include declares.
+$(BUILD)/ntoskrnl.list: tools/kernel_exports.py $(wildcard sim/include/*.h sim/include/wdm/*.h)
+	$(Q)mkdir -p $(@D) && python3 tools/kernel_exports.py sim/include > $@
+
+EXPORTS = -Wl,--dynamic-list=$(BUILD)/ntoskrnl.list
+
+$(BUILD)/pvsim: $(MACHINE_OBJECTS) $(CLI_MAIN:%.c=$(BUILD)/obj/%.o) $(BUILD)/ntoskrnl.list
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SAN_LDFLAGS) -pie -Wl,--build-id $(EXPORTS) $(filter %.o,$^) -o $@ $(SIM_LIBS)
+
+$(BUILD)/pvsim-netback: $(patsubst backend-stub/%.c,$(BUILD)/obj/standalone/%.o,$(BACKEND_SOURCES) $(BACKEND_STANDALONE))
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SAN_LDFLAGS) -pie $^ -o $@ -lxenstore -lxenevtchn -lxengnttab -lpcap
+
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(MACHINE_OBJECTS) $(TEST_COMMON_OBJECTS) $(BUILD)/ntoskrnl.list
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(SAN_LDFLAGS) -pie -Wl,--build-id $(EXPORTS) $(filter %.o,$^) -o $@ $(SIM_LIBS) $(CHECK_LIBS)
+
+# ---- driver modules ----
+
+XEN_HEADERS := $(BUILD)/include/.imported
+$(XEN_HEADERS): drivers/windows/get_xen_headers.py | $(SETUP)
+	$(call say,GEN,$(@D)/xen)
+	$(Q)python3 $< --source /usr/include/xen --output $(@D)/xen && touch $@
+
+$(BUILD)/obj/module/%.o: drivers/%.c $(XEN_HEADERS)
+	$(call say,CC,"$< (module)")
+	$(Q)mkdir -p $(@D) && $(CC) $(DRIVER_CFLAGS) -DMODULE_NAME='"$(firstword $(subst /, ,$*))"' -MMD -MP -c $< -o $@
+
+$(BUILD)/obj/module/clients/%.o: tests/clients/%.c $(XEN_HEADERS)
+	$(call say,CC,"$< (module)")
+	$(Q)mkdir -p $(@D) && $(CC) $(DRIVER_CFLAGS) -MMD -MP -c $< -o $@
+
+# Shared code is compiled once for each driver, as in the Windows build.
+define common_rule
+$(BUILD)/obj/module/$(1)/common/%.o: drivers/common/%.c $(XEN_HEADERS)
+	$$(call say,CC,"$$< ($(1))")
+	$(Q)mkdir -p $$(@D) && $$(CC) $$(DRIVER_CFLAGS) -DMODULE_NAME='"$(1)"' -MMD -MP -c $$< -o $$@
+endef
+$(foreach driver,$(DRIVERS),$(eval $(call common_rule,$(driver))))
+
+module_objects = $(patsubst drivers/%.c,$(BUILD)/obj/module/%.o,$(wildcard drivers/$(1)/*.c)) \
+	$(patsubst drivers/common/%.c,$(BUILD)/obj/module/$(1)/common/%.o,$(wildcard drivers/common/*.c))
+client_objects = $(patsubst tests/clients/%.c,$(BUILD)/obj/module/clients/%.o,$(wildcard tests/clients/$(1)/*.c))
+
+$(BUILD)/obj/module/gate.o: sim/image/gate.c | $(SETUP)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(DRIVER_CFLAGS) -MMD -MP -c $< -o $@
+
+link_module = $(CC) $(SAN_LDFLAGS) -shared -Wl,--build-id -Wl,-soname,$(@F) -Wl,-Bsymbolic $(filter %.o,$^) \
+	$(filter %.so,$^) -o $@ && python3 tools/check_imports.py $@ $(BUILD)/ntoskrnl.list $(filter %.so,$^)
+
+$(BUILD)/drivers/xen.so: $(call module_objects,xen) $(BUILD)/obj/module/gate.o $(BUILD)/ntoskrnl.list
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(link_module)
+
+define module_rule
+$(BUILD)/drivers/$(1).so: $(call module_objects,$(1)) $(BUILD)/drivers/xen.so $(BUILD)/ntoskrnl.list
+	$$(call say,LINK,$$@)
+	$(Q)mkdir -p $$(@D) && $$(link_module)
+endef
+$(foreach driver,$(filter-out xen,$(DRIVERS)),$(eval $(call module_rule,$(driver))))
+
+# $(1): driver, $(2): folder
+define client_rule
+$(BUILD)/$(2)/$(1).so: $(call client_objects,$(1)) $(BUILD)/ntoskrnl.list
+	$$(call say,LINK,$$@)
+	$(Q)mkdir -p $$(@D) && $$(link_module)
+
+$(BUILD)/$(2)/$(1).inf: tests/clients/$(1)/$(1).inf
+	$(Q)mkdir -p $$(@D) && cp $$< $$@
+endef
+$(foreach client,$(CLIENTS),$(eval $(call client_rule,$(client),drivers)))
+$(foreach driver,$(TEST_DRIVERS),$(eval $(call client_rule,$(driver),test-drivers)))
+
+define inf_rule
+$(BUILD)/drivers/$(1).inf: drivers/$(1)/$(1).inf
+	$(Q)mkdir -p $$(@D) && cp $$< $$@
+endef
+$(foreach driver,$(DRIVERS),$(eval $(call inf_rule,$(driver))))
+
+# ---- Windows build, lint, the rest ----
+
+-include drivers/windows/mingw.mk
+include tools/quality.mk
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,182 @@
+#include "capture.h"
+
+#include <errno.h>
+#include <pcap/pcap.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WRITE_SNAPLEN 262144
+
+/* The loading of one file. */
+struct loading {
+    const char *path;
+    char *error;
+    struct capture *capture;
+    size_t storage_size;
+    unsigned frames_max;
+};
+
+/* Frames are kept by offset while the storage still moves; see resolve(). */
+static void append(struct loading *loading, const uint8_t *data, uint32_t length)
+{
+    struct capture *capture = loading->capture;
+
+    if (capture->bytes + length > loading->storage_size) {
+        loading->storage_size = loading->storage_size * 2 + length + 65536;
+        capture->storage = realloc(capture->storage, loading->storage_size);
+    }
+    if (capture->count == loading->frames_max) {
+        loading->frames_max = loading->frames_max * 2 + 256;
+        capture->frame = realloc(capture->frame, loading->frames_max * sizeof(*capture->frame));
+    }
+    memcpy(capture->storage + capture->bytes, data, length);
+    capture->frame[capture->count++].length = length;
+    capture->bytes += length;
+}
+
+static void resolve(struct capture *capture)
+{
+    const uint8_t *data = capture->storage;
+
+    for (unsigned i = 0; i < capture->count; i++) {
+        capture->frame[i].data = data;
+        data += capture->frame[i].length;
+    }
+}
+
+static bool check_frame(const struct loading *loading, const struct pcap_pkthdr *header)
+{
+    unsigned number = loading->capture->count + 1;
+
+    if (header->caplen < header->len)
+        snprintf(
+            loading->error, CAPTURE_ERROR_MAX,
+            "%s: frame %u was cut short when it was captured (%u of %u bytes): capture with a snapshot length of 0",
+            loading->path, number, header->caplen, header->len);
+    else if (header->len < PORT_FRAME_MIN || header->len > PORT_FRAME_MAX || header->caplen > header->len)
+        snprintf(loading->error, CAPTURE_ERROR_MAX, "%s: frame %u has %u bytes: an Ethernet frame has %u to %u",
+                 loading->path, number, header->len, PORT_FRAME_MIN, PORT_FRAME_MAX);
+    else
+        return true;
+    return false;
+}
+
+static bool load_frames(struct loading *loading, pcap_t *pcap)
+{
+    struct pcap_pkthdr *header;
+    const uint8_t *data;
+    int result;
+
+    if (pcap_datalink(pcap) != DLT_EN10MB) {
+        const char *name = pcap_datalink_val_to_name(pcap_datalink(pcap));
+
+        snprintf(loading->error, CAPTURE_ERROR_MAX, "%s: link type %s: only Ethernet (EN10MB) can be used",
+                 loading->path, name ? name : "unknown");
+        return false;
+    }
+    while ((result = pcap_next_ex(pcap, &header, &data)) == 1) {
+        if (!check_frame(loading, header))
+            return false;
+        append(loading, data, header->len);
+    }
+    if (result != PCAP_ERROR_BREAK) { /* which is the end of the file */
+        snprintf(loading->error, CAPTURE_ERROR_MAX, "%s: damaged after frame %u: %s", loading->path,
+                 loading->capture->count, pcap_geterr(pcap));
+        return false;
+    }
+    if (!loading->capture->count) {
+        snprintf(loading->error, CAPTURE_ERROR_MAX, "%s: the capture holds no frame", loading->path);
+        return false;
+    }
+    return true;
+}
+
+struct capture *capture_load(const char *path, char error[CAPTURE_ERROR_MAX])
+{
+    struct loading loading = {.path = path, .error = error};
+    char reason[PCAP_ERRBUF_SIZE] = "";
+    FILE *file = fopen(path, "rb");
+    pcap_t *pcap;
+    bool loaded;
+
+    if (!file) {
+        snprintf(error, CAPTURE_ERROR_MAX, "%s: %s", path, strerror(errno));
+        return NULL;
+    }
+    pcap = pcap_fopen_offline(file, reason);
+    if (!pcap) {
+        snprintf(error, CAPTURE_ERROR_MAX, "%s: no capture: %s", path, reason);
+        fclose(file);
+        return NULL;
+    }
+    loading.capture = calloc(1, sizeof(*loading.capture));
+    loaded = load_frames(&loading, pcap);
+    pcap_close(pcap); /* and the file */
+    if (!loaded) {
+        capture_free(loading.capture);
+        return NULL;
+    }
+    resolve(loading.capture);
+    return loading.capture;
+}
+
+void capture_free(struct capture *capture)
+{
+    if (!capture)
+        return;
+    free(capture->frame);
+    free(capture->storage);
+    free(capture);
+}
+
+struct capture_writer {
+    pcap_t *pcap;
+    pcap_dumper_t *dumper;
+    uint64_t (*clock)(void);
+    char *path;
+};
+
+struct capture_writer *capture_writer_open(const char *path, uint64_t (*clock)(void), char error[CAPTURE_ERROR_MAX])
+{
+    struct capture_writer *writer;
+    pcap_t *pcap = pcap_open_dead_with_tstamp_precision(DLT_EN10MB, WRITE_SNAPLEN, PCAP_TSTAMP_PRECISION_NANO);
+    pcap_dumper_t *dumper = pcap ? pcap_dump_open(pcap, path) : NULL;
+
+    if (!dumper) {
+        snprintf(error, CAPTURE_ERROR_MAX, "%s", pcap ? pcap_geterr(pcap) : "libpcap gives no handle to write with");
+        if (pcap)
+            pcap_close(pcap);
+        return NULL;
+    }
+    writer = calloc(1, sizeof(*writer));
+    writer->pcap = pcap;
+    writer->dumper = dumper;
+    writer->clock = clock;
+    writer->path = strdup(path);
+    return writer;
+}
+
+void capture_writer_put(struct capture_writer *writer, const struct port_frame *frame)
+{
+    uint64_t now = writer->clock();
+    struct pcap_pkthdr header = {.caplen = frame->length, .len = frame->length};
+
+    header.ts.tv_sec = (time_t)(now / 1000000000u);
+    header.ts.tv_usec = (suseconds_t)(now % 1000000000u); /* nanoseconds, as the handle was opened for */
+    pcap_dump((uint8_t *)writer->dumper, &header, frame->data);
+}
+
+bool capture_writer_close(struct capture_writer *writer, char error[CAPTURE_ERROR_MAX])
+{
+    FILE *file = pcap_dump_file(writer->dumper);
+    bool good = fflush(file) == 0 && !ferror(file);
+
+    if (!good)
+        snprintf(error, CAPTURE_ERROR_MAX, "%s: not everything could be written: %s", writer->path, strerror(errno));
+    pcap_dump_close(writer->dumper);
+    pcap_close(writer->pcap);
+    free(writer->path);
+    free(writer);
+    return good;
+}

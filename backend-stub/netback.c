@@ -1,0 +1,310 @@
+/* netback's loop: store events, event channels, and a turn for each VIF that has work. */
+#include "netback.h"
+
+#include "keys.h"
+#include "vif.h"
+#include "wait.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HOME_TOKEN "backend"
+
+const struct netback_statistics *netback_statistics(const struct netback *netback, unsigned index)
+{
+    return index < netback->statistics_count ? netback->statistics[index] : NULL;
+}
+
+unsigned netback_active(const struct netback *netback)
+{
+    const struct vif *vif;
+    unsigned active = 0;
+
+    for (vif = netback->vifs; vif; vif = vif->next)
+        active += vif->state != XenbusStateClosed;
+    return active;
+}
+
+/* The record of a VIF, which outlives it: a VIF of the same number counts on. */
+static struct netback_statistics *statistics_get(struct netback *netback, unsigned domid, unsigned handle)
+{
+    struct netback_statistics *statistics;
+
+    for (unsigned i = 0; i < netback->statistics_count; i++) {
+        if (netback->statistics[i]->domid == domid && netback->statistics[i]->handle == handle)
+            return netback->statistics[i];
+    }
+    statistics = calloc(1, sizeof(*statistics));
+    statistics->domid = domid;
+    statistics->handle = handle;
+    netback->statistics =
+        realloc(netback->statistics, (netback->statistics_count + 1) * sizeof(struct netback_statistics *));
+    netback->statistics[netback->statistics_count++] = statistics;
+    return statistics;
+}
+
+/* ---- which VIFs there are ---- */
+
+/* Where a VIF of this number is, or would be. */
+static struct vif **vif_place(struct netback *netback, unsigned domid, unsigned handle)
+{
+    struct vif **link = &netback->vifs;
+
+    while (*link && ((*link)->domid < domid || ((*link)->domid == domid && (*link)->handle < handle)))
+        link = &(*link)->next;
+    return link;
+}
+
+static void look_at(struct netback *netback, unsigned domid, unsigned handle)
+{
+    struct vif **link = vif_place(netback, domid, handle), *vif = *link;
+
+    if (!vif || vif->domid != domid || vif->handle != handle) {
+        vif = vif_create(netback, domid, handle);
+        if (!vif)
+            return;
+        vif->statistics = statistics_get(netback, domid, handle);
+        vif->next = *link;
+        *link = vif;
+    }
+    vif->changed = true;
+}
+
+/* Call `function` for each child of a directory whose name is a number, in the order of the store. */
+static void for_each_number(struct netback *netback, const char *path, unsigned argument,
+                            void (*function)(struct netback *netback, unsigned argument, unsigned number))
+{
+    unsigned count;
+    char **name = xs_directory(netback->xs, XBT_NULL, path, &count);
+
+    for (unsigned i = 0; name && i < count; i++) {
+        char *end;
+        unsigned long number = strtoul(name[i], &end, 10);
+
+        if (end != name[i] && !*end && number <= UINT16_MAX)
+            function(netback, argument, (unsigned)number);
+    }
+    free(name);
+}
+
+static void scan_domain(struct netback *netback, unsigned unused, unsigned domid)
+{
+    char path[KEY_PATH_MAX];
+
+    (void)unused;
+    snprintf(path, sizeof(path), "%s/%u", netback->home, domid);
+    for_each_number(netback, path, domid, look_at);
+}
+
+static void scan(struct netback *netback)
+{
+    struct vif *vif;
+
+    for (vif = netback->vifs; vif; vif = vif->next)
+        vif->changed = true; /* it may be gone */
+    for_each_number(netback, netback->home, 0, scan_domain);
+}
+
+/* Something at or below the home directory changed. */
+static void home_event(struct netback *netback, const char *path)
+{
+    size_t length = strlen(netback->home);
+    unsigned domid, handle;
+
+    if (strncmp(path, netback->home, length) != 0 || sscanf(path + length, "/%u/%u", &domid, &handle) != 2)
+        scan(netback); /* the directory itself, or a domain's */
+    else if (domid <= UINT16_MAX && handle <= UINT16_MAX)
+        look_at(netback, domid, handle);
+}
+
+static void store_events(struct netback *netback)
+{
+    char **event;
+
+    while ((event = xs_check_watch(netback->xs))) {
+        unsigned domid, handle;
+
+        if (strcmp(event[XS_WATCH_TOKEN], HOME_TOKEN) == 0) {
+            home_event(netback, event[XS_WATCH_PATH]);
+        } else if (sscanf(event[XS_WATCH_TOKEN], "f %u %u", &domid, &handle) == 2) {
+            struct vif *vif = *vif_place(netback, domid, handle);
+
+            if (vif && vif->domid == domid && vif->handle == handle)
+                vif->changed = true;
+        }
+        free(event);
+    }
+}
+
+static void evaluate(struct netback *netback)
+{
+    struct vif **link = &netback->vifs;
+
+    while (*link) {
+        struct vif *vif = *link;
+
+        if (vif->changed)
+            vif_evaluate(vif);
+        if (!vif->gone) {
+            link = &vif->next;
+            continue;
+        }
+        *link = vif->next;
+        vif_log(vif, BACKEND_LOG_INFO, "gone");
+        vif_destroy(vif);
+    }
+}
+
+/* ---- the loop ---- */
+
+static void ring_event(struct netback *netback, evtchn_port_t port)
+{
+    struct vif *vif;
+
+    for (vif = netback->vifs; vif; vif = vif->next) {
+        if (!vif->flowing || (port != vif->tx.port && port != vif->rx.port))
+            continue;
+        vif->work = true;
+        if (port == vif->tx.port)
+            vif->statistics->tx.ring.events++;
+        if (port == vif->rx.port)
+            vif->statistics->rx.ring.events++;
+        return;
+    }
+}
+
+/* Take the events that there are, one of each port at most: a port that fires again waits for its unmasking. */
+static bool channel_events(struct netback *netback)
+{
+    struct pollfd fd = {.fd = xenevtchn_fd(netback->xce), .events = POLLIN, .revents = POLLIN};
+
+    while (fd.revents & POLLIN) {
+        xenevtchn_port_or_error_t port = xenevtchn_pending(netback->xce);
+
+        if (port < 0) {
+            backend_log(netback->options.logger, BACKEND_LOG_ERROR, "event channels can't be read: %s",
+                        strerror(errno));
+            return false;
+        }
+        ring_event(netback, (evtchn_port_t)port);
+        xenevtchn_unmask(netback->xce, (evtchn_port_t)port); /* before the rings are looked at: no event is lost */
+        if (backend_wait(&fd, 1, 0) < 0)
+            return false;
+    }
+    return true;
+}
+
+/* One turn of each VIF that has work; true when one has more. */
+static bool serve(struct netback *netback)
+{
+    struct vif *vif;
+    bool more = false;
+
+    for (vif = netback->vifs; vif; vif = vif->next) {
+        bool again = false;
+
+        if (vif->flowing && __atomic_exchange_n(&vif->port->wake, false, __ATOMIC_ACQUIRE))
+            vif->work = true;
+        if (!vif->flowing || !vif->work)
+            continue;
+        again = tx_poll(vif);
+        if (vif->flowing)
+            again |= rx_poll(vif);
+        vif->work = vif->flowing && again;
+        more |= vif->work;
+    }
+    return more;
+}
+
+bool netback_run(struct netback *netback)
+{
+    bool more = false;
+
+    while (!__atomic_load_n(&netback->stop, __ATOMIC_ACQUIRE)) {
+        struct pollfd fds[2] = {
+            {.fd = xs_fileno(netback->xs), .events = POLLIN},
+            {.fd = xenevtchn_fd(netback->xce), .events = POLLIN},
+        };
+        struct vif *vif;
+        int ready = backend_wait(fds, 2, more ? 0 : -1);
+
+        if (ready < 0) {
+            backend_log(netback->options.logger, BACKEND_LOG_ERROR, "waiting failed: %s", strerror(errno));
+            return false;
+        }
+        if (!ready && !more) { /* interrupted: ask every end, whether it said so by port_wake() or not */
+            for (vif = netback->vifs; vif; vif = vif->next)
+                vif->work = vif->flowing;
+        }
+        if (fds[0].revents) {
+            store_events(netback);
+            if (errno != EAGAIN) {
+                backend_log(netback->options.logger, BACKEND_LOG_ERROR, "the store's connection is lost: %s",
+                            strerror(errno));
+                return false;
+            }
+            evaluate(netback);
+        }
+        if ((fds[1].revents & POLLIN) && !channel_events(netback))
+            return false;
+        more = serve(netback);
+    }
+    return true;
+}
+
+void netback_stop(struct netback *netback)
+{
+    __atomic_store_n(&netback->stop, true, __ATOMIC_RELEASE);
+    backend_interrupt();
+}
+
+struct netback *netback_create(const struct netback_options *options)
+{
+    struct netback *netback = calloc(1, sizeof(*netback));
+    const char *missing = NULL;
+
+    netback->options = *options;
+    snprintf(netback->home, sizeof(netback->home), "/local/domain/%u/backend/vif", options->domid);
+    netback->tx_batch = tx_batch_create();
+    netback->rx_batch = rx_batch_create();
+    if (!netback->tx_batch || !netback->rx_batch)
+        missing = "memory";
+    else if (!(netback->xs = xs_open(XS_UNWATCH_FILTER)))
+        missing = "the store (xenstored)";
+    else if (!(netback->xce = xenevtchn_open(NULL, 0)))
+        missing = "event channels (/dev/xen/evtchn)";
+    else if (!(netback->xgt = xengnttab_open(NULL, 0)))
+        missing = "grants (/dev/xen/gntdev)";
+    else if (!xs_watch(netback->xs, netback->home, HOME_TOKEN))
+        missing = "a watch in the store";
+    if (!missing)
+        return netback;
+    backend_log(options->logger, BACKEND_LOG_ERROR, "netback can't have %s: %s", missing, strerror(errno));
+    netback_destroy(netback);
+    return NULL;
+}
+
+void netback_destroy(struct netback *netback)
+{
+    if (!netback)
+        return;
+    while (netback->vifs) {
+        struct vif *vif = netback->vifs;
+
+        netback->vifs = vif->next;
+        vif_destroy(vif);
+    }
+    xs_close(netback->xs);
+    if (netback->xce)
+        xenevtchn_close(netback->xce);
+    if (netback->xgt)
+        xengnttab_close(netback->xgt);
+    for (unsigned i = 0; i < netback->statistics_count; i++)
+        free(netback->statistics[i]);
+    free(netback->statistics);
+    tx_batch_destroy(netback->tx_batch);
+    rx_batch_destroy(netback->rx_batch);
+    free(netback);
+}

@@ -1,0 +1,78 @@
+/*
+ * Access to shared rings. io/ring.h gives the layout; the other domain may write any word of the page at any time, so
+ * every index is loaded once, with acquire, and every slot is copied once before it is looked at.
+ */
+#ifndef BACKEND_RING_H
+#define BACKEND_RING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifndef __XEN_INTERFACE_VERSION__
+#define __XEN_INTERFACE_VERSION__ 0x00040e00
+#endif
+#include <xen/event_channel.h>
+#include <xen/io/netif.h>
+
+#define RING_PAGE_SIZE 4096u
+#define RING_SLOTS 256u
+
+_Static_assert(__CONST_RING_SIZE(netif_tx, RING_PAGE_SIZE) == RING_SLOTS, "slots of a transmit ring");
+_Static_assert(__CONST_RING_SIZE(netif_rx, RING_PAGE_SIZE) == RING_SLOTS, "slots of a receive ring");
+
+/* Where a build that interleaves threads of control by itself may do so: at each access to an index that both sides
+ * share. */
+#ifndef BACKEND_SHARED_ACCESS
+#define BACKEND_SHARED_ACCESS() ((void)0)
+#endif
+
+static inline RING_IDX ring_load(const RING_IDX *index)
+{
+    BACKEND_SHARED_ACCESS();
+    return __atomic_load_n(index, __ATOMIC_ACQUIRE);
+}
+
+static inline void ring_store(RING_IDX *index, RING_IDX value)
+{
+    BACKEND_SHARED_ACCESS();
+    __atomic_store_n(index, value, __ATOMIC_RELEASE);
+}
+
+/* Orders an index that was written before it with one that is read behind it, as both sides must see them. */
+static inline void ring_fence(void)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/* Copy a slot, each word of it read exactly once. `size` is a multiple of 4. */
+static inline void ring_copy_slot(void *to, const void *slot, size_t size)
+{
+    for (size_t at = 0; at < size; at += sizeof(uint32_t)) {
+        uint32_t word = __atomic_load_n((const uint32_t *)((const uint8_t *)slot + at), __ATOMIC_RELAXED);
+
+        memcpy((uint8_t *)to + at, &word, sizeof(word));
+    }
+}
+
+/* Publish responses up to `produced`; true when the other side wants to be told of one of those since `published`. */
+static inline bool ring_publish(RING_IDX *rsp_prod, const RING_IDX *rsp_event, RING_IDX published, RING_IDX produced)
+{
+    ring_store(rsp_prod, produced);
+    ring_fence();
+    return (RING_IDX)(produced - ring_load(rsp_event)) < (RING_IDX)(produced - published);
+}
+
+/*
+ * Ask to be told when the request before `wanted` is there, and look once more, since it may have come in between.
+ * Returns the index of requests produced as it is then.
+ */
+static inline RING_IDX ring_sleep(const RING_IDX *req_prod, RING_IDX *req_event, RING_IDX wanted)
+{
+    ring_store(req_event, wanted);
+    ring_fence();
+    return ring_load(req_prod);
+}
+
+#endif

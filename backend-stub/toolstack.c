@@ -1,0 +1,331 @@
+/* Domains in the store, as libxl creates and destroys them. */
+#include "toolstack_internal.h"
+
+#include "keys.h"
+#include "wait.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WAIT_TOKEN "toolstack"
+
+bool toolstack_fail(struct toolstack *toolstack, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(toolstack->error, sizeof(toolstack->error), format, arguments);
+    va_end(arguments);
+    backend_log(toolstack->logger, BACKEND_LOG_ERROR, "%s", toolstack->error);
+    return false;
+}
+
+const char *toolstack_error(const struct toolstack *toolstack)
+{
+    return toolstack->error;
+}
+
+bool toolstack_transaction(struct toolstack *toolstack,
+                           bool (*change)(struct toolstack *toolstack, xs_transaction_t transaction,
+                                          const void *argument),
+                           const void *argument)
+{
+    for (;;) {
+        xs_transaction_t transaction = xs_transaction_start(toolstack->xs);
+
+        if (transaction == XBT_NULL)
+            return false;
+        if (!change(toolstack, transaction, argument)) {
+            int error = errno;
+
+            xs_transaction_end(toolstack->xs, transaction, true);
+            errno = error;
+            return false;
+        }
+        if (xs_transaction_end(toolstack->xs, transaction, false))
+            return true;
+        if (errno != EAGAIN)
+            return false;
+    }
+}
+
+bool toolstack_make_node(struct toolstack *toolstack, xs_transaction_t transaction, const char *path, unsigned owner,
+                         unsigned domid, unsigned access)
+{
+    struct xs_permissions permissions[2] = {{owner, XS_PERM_NONE}, {domid, access}};
+
+    return xs_mkdir(toolstack->xs, transaction, path) &&
+           xs_set_permissions(toolstack->xs, transaction, path, permissions, access == XS_PERM_NONE ? 1 : 2);
+}
+
+bool toolstack_remove(struct toolstack *toolstack, xs_transaction_t transaction, const char *path)
+{
+    char at[TOOLSTACK_PATH_MAX], *slash;
+
+    snprintf(at, sizeof(at), "%s", path);
+    if (!xs_rm(toolstack->xs, transaction, at))
+        return errno == ENOENT;
+    while ((slash = strrchr(at, '/')) && slash != at) {
+        unsigned children, length;
+        char **name, *value;
+        bool empty;
+
+        *slash = '\0';
+        name = xs_directory(toolstack->xs, transaction, at, &children);
+        value = xs_read(toolstack->xs, transaction, at, &length);
+        empty = name && value && !children && !length;
+        free(name);
+        free(value);
+        if (!empty)
+            break;
+        if (!xs_rm(toolstack->xs, transaction, at))
+            return false;
+    }
+    return true;
+}
+
+bool toolstack_wait_number(struct toolstack *toolstack, const char *path, uint32_t wanted, int timeout_ms)
+{
+    struct xs_handle *xs = toolstack->xs;
+    unsigned long long deadline = backend_clock() + (unsigned long long)timeout_ms * 1000000u;
+    struct pollfd fd = {.fd = xs_fileno(xs), .events = POLLIN};
+    unsigned long long now;
+    bool known, reached;
+    uint32_t value = 0;
+
+    if (!xs_watch(xs, path, WAIT_TOKEN))
+        return toolstack_fail(toolstack, "%s can't be watched: %s", path, strerror(errno));
+    do {
+        char **event;
+
+        while ((event = xs_check_watch(xs)))
+            free(event);
+        known = key_read_number(xs, XBT_NULL, UINT32_MAX, &value, "%s", path);
+        reached = known && value == wanted;
+        now = backend_clock();
+    } while (!reached && now < deadline && backend_wait(&fd, 1, (int)((deadline - now + 999999u) / 1000000u)) >= 0);
+    xs_unwatch(xs, path, WAIT_TOKEN);
+    if (!reached && known)
+        snprintf(toolstack->error, sizeof(toolstack->error), "%s is %u after %d ms, not %u", path, value, timeout_ms,
+                 wanted);
+    else if (!reached)
+        snprintf(toolstack->error, sizeof(toolstack->error), "%s is not there after %d ms", path, timeout_ms);
+    return reached;
+}
+
+static bool make_domain_0(struct toolstack *toolstack, xs_transaction_t transaction, const void *unused)
+{
+    (void)unused;
+    return key_write(toolstack->xs, transaction, "0", "/local/domain/0/domid") &&
+           key_write(toolstack->xs, transaction, "Domain-0", "/local/domain/0/name");
+}
+
+struct toolstack *toolstack_open(const struct backend_logger *logger)
+{
+    struct toolstack *toolstack = calloc(1, sizeof(*toolstack));
+
+    toolstack->logger = logger;
+    toolstack->xs = xs_open(XS_UNWATCH_FILTER);
+    if (!toolstack->xs) {
+        backend_log(logger, BACKEND_LOG_ERROR, "the store can't be reached: %s", strerror(errno));
+    } else if (!toolstack_transaction(toolstack, make_domain_0, NULL)) {
+        backend_log(logger, BACKEND_LOG_ERROR, "domain 0 can't be written to the store: %s", strerror(errno));
+    } else {
+        return toolstack;
+    }
+    toolstack_close(toolstack);
+    return NULL;
+}
+
+void toolstack_close(struct toolstack *toolstack)
+{
+    if (!toolstack)
+        return;
+    xs_close(toolstack->xs);
+    free(toolstack);
+}
+
+/* ---- creation ---- */
+
+struct node {
+    const char *path; /* below the domain's */
+    bool writable;    /* the guest's own, else it may read it */
+};
+
+/* In libxl's order. What is not named here inherits from its parent. */
+static const struct node nodes[] = {
+    {"cpu", false},
+    {"memory", false},
+    {"device", false},
+    {"control", false},
+    {"hvmloader", false},
+    {"control/shutdown", true},
+    {"control/feature-poweroff", true},
+    {"control/feature-reboot", true},
+    {"control/feature-suspend", true},
+    {"control/feature-s3", true},
+    {"control/feature-s4", true},
+    {"control/sysrq", true},
+    {"device/suspend/event-channel", true},
+    {"data", true},
+    {"drivers", true},
+    {"feature", true},
+    {"attr", true},
+    {"error", true},
+};
+
+static bool make_nodes(struct toolstack *toolstack, xs_transaction_t transaction, const struct toolstack_domain *domain)
+{
+    char path[TOOLSTACK_PATH_MAX];
+
+    for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++) {
+        snprintf(path, sizeof(path), "/local/domain/%u/%s", domain->domid, nodes[i].path);
+        if (!(nodes[i].writable
+                  ? toolstack_make_node(toolstack, transaction, path, domain->domid, domain->domid, XS_PERM_NONE)
+                  : toolstack_make_node(toolstack, transaction, path, 0, domain->domid, XS_PERM_READ)))
+            return false;
+    }
+    return true;
+}
+
+static bool write_properties(struct toolstack *toolstack, xs_transaction_t transaction,
+                             const struct toolstack_domain *domain)
+{
+    struct xs_handle *xs = toolstack->xs;
+    unsigned id = domain->domid;
+    char frame[24];
+
+    if (!key_write(xs, transaction, domain->name, "/local/domain/%u/name", id) ||
+        !key_write(xs, transaction, domain->name, "/vm/%s/name", domain->uuid) ||
+        !key_write(xs, transaction, domain->uuid, "/vm/%s/uuid", domain->uuid) ||
+        !key_write(xs, transaction, "1", "/local/domain/%u/control/platform-feature-multiprocessor-suspend", id) ||
+        !key_write(xs, transaction, "1", "/local/domain/%u/control/platform-feature-xs_reset_watches", id) ||
+        !key_write_number(xs, transaction, domain->memory_kib, "/local/domain/%u/memory/static-max", id) ||
+        !key_write_number(xs, transaction, domain->memory_kib, "/local/domain/%u/memory/target", id) ||
+        !key_write_number(xs, transaction, 0, "/local/domain/%u/memory/videoram", id) ||
+        !key_write_number(xs, transaction, id, "/local/domain/%u/domid", id) ||
+        !key_write_number(xs, transaction, domain->store_port, "/local/domain/%u/store/port", id))
+        return false;
+    snprintf(frame, sizeof(frame), "%" PRIu64, domain->store_frame);
+    if (!key_write(xs, transaction, frame, "/local/domain/%u/store/ring-ref", id))
+        return false;
+    snprintf(frame, sizeof(frame), "%" PRIu64, domain->console_frame);
+    if (!key_write(xs, transaction, frame, "/local/domain/%u/console/ring-ref", id) ||
+        !key_write_number(xs, transaction, domain->console_port, "/local/domain/%u/console/port", id) ||
+        !key_write(xs, transaction, "xenconsoled", "/local/domain/%u/console/type", id))
+        return false;
+    for (unsigned cpu = 0; cpu < domain->vcpus; cpu++) {
+        if (!key_write(xs, transaction, "online", "/local/domain/%u/cpu/%u/availability", id, cpu))
+            return false;
+    }
+    return true;
+}
+
+static bool make_domain(struct toolstack *toolstack, xs_transaction_t transaction, const void *argument)
+{
+    const struct toolstack_domain *domain = argument;
+    char home[TOOLSTACK_PATH_MAX], vm[TOOLSTACK_PATH_MAX], libxl[TOOLSTACK_PATH_MAX];
+
+    snprintf(home, sizeof(home), "/local/domain/%u", domain->domid);
+    snprintf(vm, sizeof(vm), "/vm/%s", domain->uuid);
+    snprintf(libxl, sizeof(libxl), "/libxl/%u/device", domain->domid);
+    xs_rm(toolstack->xs, transaction, home); /* what a domain of this number left behind */
+    xs_rm(toolstack->xs, transaction, vm);
+    return toolstack_make_node(toolstack, transaction, home, 0, domain->domid, XS_PERM_READ) &&
+           toolstack_make_node(toolstack, transaction, vm, 0, domain->domid, XS_PERM_READ) &&
+           toolstack_make_node(toolstack, transaction, libxl, 0, 0, XS_PERM_NONE) &&
+           key_write(toolstack->xs, transaction, vm, "%s/vm", home) && make_nodes(toolstack, transaction, domain) &&
+           write_properties(toolstack, transaction, domain);
+}
+
+bool toolstack_domain_create(struct toolstack *toolstack, const struct toolstack_domain *domain)
+{
+    if (!toolstack_transaction(toolstack, make_domain, domain))
+        return toolstack_fail(toolstack, "domain %u can't be written to the store: %s", domain->domid, strerror(errno));
+    if (!xs_introduce_domain(toolstack->xs, domain->domid, domain->store_frame, domain->store_port))
+        return toolstack_fail(toolstack, "domain %u can't be introduced to the store: %s", domain->domid,
+                              strerror(errno));
+    backend_log(toolstack->logger, BACKEND_LOG_INFO, "domain %u created as %s", domain->domid, domain->name);
+    return true;
+}
+
+bool toolstack_domain_resumed(struct toolstack *toolstack, const struct toolstack_domain *domain)
+{
+    if (!key_write_number(toolstack->xs, XBT_NULL, domain->store_port, "/local/domain/%u/store/port", domain->domid) ||
+        !key_write_number(toolstack->xs, XBT_NULL, domain->console_port, "/local/domain/%u/console/port",
+                          domain->domid) ||
+        !xs_introduce_domain(toolstack->xs, domain->domid, domain->store_frame, domain->store_port) ||
+        !xs_resume_domain(toolstack->xs, domain->domid))
+        return toolstack_fail(toolstack, "domain %u can't be resumed in the store: %s", domain->domid, strerror(errno));
+    return true;
+}
+
+bool toolstack_domain_shutdown(struct toolstack *toolstack, unsigned domid, const char *reason)
+{
+    if (!key_write(toolstack->xs, XBT_NULL, reason, "/local/domain/%u/control/shutdown", domid))
+        return toolstack_fail(toolstack, "domain %u can't be asked to %s: %s", domid, reason, strerror(errno));
+    return true;
+}
+
+/* ---- destruction ---- */
+
+/* The backends of the domain's devices, as the toolstack's own record (which no guest can write) names them. */
+static bool remove_backends(struct toolstack *toolstack, xs_transaction_t transaction, unsigned domid)
+{
+    char path[TOOLSTACK_PATH_MAX];
+    unsigned kinds;
+    char **kind;
+    bool good = true;
+
+    snprintf(path, sizeof(path), "/libxl/%u/device", domid);
+    kind = xs_directory(toolstack->xs, transaction, path, &kinds);
+    for (unsigned i = 0; kind && i < kinds && good; i++) {
+        unsigned devices;
+        char **device;
+
+        snprintf(path, sizeof(path), "/libxl/%u/device/%s", domid, kind[i]);
+        device = xs_directory(toolstack->xs, transaction, path, &devices);
+        for (unsigned j = 0; device && j < devices && good; j++) {
+            char *backend = key_read(toolstack->xs, transaction, "%s/%s/backend", path, device[j]);
+
+            good = !backend || toolstack_remove(toolstack, transaction, backend);
+            free(backend);
+        }
+        free(device);
+    }
+    free(kind);
+    return good;
+}
+
+static bool remove_domain(struct toolstack *toolstack, xs_transaction_t transaction, const void *argument)
+{
+    unsigned domid = *(const unsigned *)argument;
+    char path[TOOLSTACK_PATH_MAX];
+    char *vm = key_read(toolstack->xs, transaction, "/local/domain/%u/vm", domid);
+    bool good;
+
+    good = remove_backends(toolstack, transaction, domid) && (!vm || toolstack_remove(toolstack, transaction, vm));
+    free(vm);
+    if (!good)
+        return false;
+    snprintf(path, sizeof(path), "/libxl/%u", domid);
+    if (!toolstack_remove(toolstack, transaction, path))
+        return false;
+    snprintf(path, sizeof(path), "/local/domain/%u", domid);
+    return toolstack_remove(toolstack, transaction, path);
+}
+
+bool toolstack_domain_destroy(struct toolstack *toolstack, unsigned domid)
+{
+    if (!toolstack_transaction(toolstack, remove_domain, &domid))
+        return toolstack_fail(toolstack, "domain %u can't be removed from the store: %s", domid, strerror(errno));
+    /* The store may have noticed the domain's end by itself. */
+    if (!xs_release_domain(toolstack->xs, domid) && errno != ENOENT)
+        return toolstack_fail(toolstack, "domain %u can't be released by the store: %s", domid, strerror(errno));
+    backend_log(toolstack->logger, BACKEND_LOG_INFO, "domain %u destroyed", domid);
+    return true;
+}

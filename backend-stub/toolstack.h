@@ -1,0 +1,74 @@
+/*
+ * What libxl 4.17 does in the store when it creates and destroys domains and attaches and detaches network interfaces:
+ * the same nodes with the same permissions, in the same transactions, with the same waits. Over libxenstore only;
+ * creating the domain itself is the caller's.
+ *
+ * Calls block in backend_wait(). Each returns false when it fails, with a line in the log and in toolstack_error().
+ */
+#ifndef BACKEND_TOOLSTACK_H
+#define BACKEND_TOOLSTACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "log.h"
+
+struct toolstack;
+
+/* libxl's time limits, in milliseconds. */
+#define TOOLSTACK_ATTACH_TIMEOUT_MS 10000
+#define TOOLSTACK_DETACH_TIMEOUT_MS 10000
+
+struct toolstack_domain {
+    unsigned domid;
+    const char *name;
+    const char *uuid; /* "01234567-89ab-cdef-0123-456789abcdef" */
+    uint32_t memory_kib;
+    unsigned vcpus;
+    uint64_t store_frame; /* the ring's frame and event channel */
+    uint32_t store_port;
+    uint64_t console_frame;
+    uint32_t console_port;
+};
+
+struct toolstack_vif {
+    unsigned domid;
+    unsigned backend_domid;
+    unsigned handle;
+    uint8_t mac[6];
+    unsigned mtu;       /* 0: not written */
+    const char *bridge; /* NULL: xenbr0 */
+    const char *script; /* NULL: /etc/xen/scripts/vif-bridge */
+};
+
+/* Connects to the store and sees to it that domain 0 has its nodes. */
+struct toolstack *toolstack_open(const struct backend_logger *logger);
+void toolstack_close(struct toolstack *toolstack);
+/* What the last call that failed could not do. */
+const char *toolstack_error(const struct toolstack *toolstack);
+
+/* The domain's nodes, then its introduction to the store. */
+bool toolstack_domain_create(struct toolstack *toolstack, const struct toolstack_domain *domain);
+/* After a suspension that was not cancelled: its ring has a new event channel. */
+bool toolstack_domain_resumed(struct toolstack *toolstack, const struct toolstack_domain *domain);
+/* Everything of the domain, its devices too, whatever their state; then its release by the store. */
+bool toolstack_domain_destroy(struct toolstack *toolstack, unsigned domid);
+/* Ask the guest by control/shutdown: "poweroff", "reboot", "suspend". */
+bool toolstack_domain_shutdown(struct toolstack *toolstack, unsigned domid, const char *reason);
+
+/*
+ * Write the VIF's nodes, wait until the backend is at InitWait, and do what the hotplug script does. A VIF that exists
+ * is an error.
+ */
+bool toolstack_network_attach(struct toolstack *toolstack, const struct toolstack_vif *vif, int timeout_ms);
+/*
+ * Ask both sides to close, wait until the backend has, and remove the nodes. They are removed after the time limit too;
+ * that is a failure.
+ */
+bool toolstack_network_detach(struct toolstack *toolstack, unsigned domid, unsigned backend_domid, unsigned handle,
+                              int timeout_ms);
+
+/* Wait until the number at the path is `wanted`. Not reaching it is for the caller to judge: no line in the log. */
+bool toolstack_wait_number(struct toolstack *toolstack, const char *path, uint32_t wanted, int timeout_ms);
+
+#endif

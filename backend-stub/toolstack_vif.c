@@ -1,0 +1,153 @@
+/* Network interfaces in the store, as libxl attaches and detaches them. */
+#include "toolstack_internal.h"
+
+#include "keys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xen/event_channel.h>
+#include <xen/io/xenbus.h>
+
+/* Where a VIF's nodes are. */
+struct vif_paths {
+    char frontend[TOOLSTACK_PATH_MAX];
+    char backend[TOOLSTACK_PATH_MAX];
+    char record[TOOLSTACK_PATH_MAX]; /* the toolstack's own */
+};
+
+static struct vif_paths paths_of(unsigned domid, unsigned backend_domid, unsigned handle)
+{
+    struct vif_paths paths;
+
+    snprintf(paths.frontend, sizeof(paths.frontend), "/local/domain/%u/device/vif/%u", domid, handle);
+    snprintf(paths.backend, sizeof(paths.backend), "/local/domain/%u/backend/vif/%u/%u", backend_domid, domid, handle);
+    snprintf(paths.record, sizeof(paths.record), "/libxl/%u/device/vif/%u", domid, handle);
+    return paths;
+}
+
+static bool write_frontend(struct toolstack *toolstack, xs_transaction_t transaction, const struct toolstack_vif *vif,
+                           const struct vif_paths *paths, const char *mac)
+{
+    struct xs_permissions read_only[2] = {{vif->backend_domid, XS_PERM_NONE}, {vif->domid, XS_PERM_READ}};
+    struct xs_handle *xs = toolstack->xs;
+    const char *front = paths->frontend;
+    char path[TOOLSTACK_PATH_MAX + 8];
+
+    if (!toolstack_make_node(toolstack, transaction, front, vif->domid, vif->backend_domid, XS_PERM_READ) ||
+        !key_write(xs, transaction, paths->backend, "%s/backend", front) ||
+        !key_write_number(xs, transaction, vif->backend_domid, "%s/backend-id", front) ||
+        !key_write_number(xs, transaction, XenbusStateInitialising, "%s/state", front) ||
+        !key_write_number(xs, transaction, vif->handle, "%s/handle", front) ||
+        !key_write(xs, transaction, mac, "%s/mac", front))
+        return false;
+    if (!vif->mtu)
+        return true;
+    snprintf(path, sizeof(path), "%s/mtu", front);
+    return key_write_number(xs, transaction, vif->mtu, "%s", path) &&
+           xs_set_permissions(xs, transaction, path, read_only, 2);
+}
+
+static bool write_backend(struct toolstack *toolstack, xs_transaction_t transaction, const struct toolstack_vif *vif,
+                          const struct vif_paths *paths, const char *mac)
+{
+    struct xs_handle *xs = toolstack->xs;
+    const char *back = paths->backend;
+
+    return toolstack_make_node(toolstack, transaction, back, vif->backend_domid, vif->domid, XS_PERM_READ) &&
+           key_write(xs, transaction, paths->frontend, "%s/frontend", back) &&
+           key_write_number(xs, transaction, vif->domid, "%s/frontend-id", back) &&
+           key_write(xs, transaction, "1", "%s/online", back) &&
+           key_write_number(xs, transaction, XenbusStateInitialising, "%s/state", back) &&
+           key_write(xs, transaction, vif->script ? vif->script : "/etc/xen/scripts/vif-bridge", "%s/script", back) &&
+           key_write(xs, transaction, mac, "%s/mac", back) &&
+           key_write(xs, transaction, vif->bridge ? vif->bridge : "xenbr0", "%s/bridge", back) &&
+           key_write_number(xs, transaction, vif->handle, "%s/handle", back) &&
+           key_write(xs, transaction, "vif", "%s/type", back);
+}
+
+static bool make_vif(struct toolstack *toolstack, xs_transaction_t transaction, const void *argument)
+{
+    const struct toolstack_vif *vif = argument;
+    struct vif_paths paths = paths_of(vif->domid, vif->backend_domid, vif->handle);
+    char mac[18], *there;
+
+    there = key_read(toolstack->xs, transaction, "%s", paths.record);
+    if (there || errno != ENOENT) {
+        if (there)
+            errno = EEXIST;
+        free(there);
+        return false;
+    }
+    snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", vif->mac[0], vif->mac[1], vif->mac[2], vif->mac[3],
+             vif->mac[4], vif->mac[5]);
+    return toolstack_make_node(toolstack, transaction, paths.record, 0, 0, XS_PERM_NONE) &&
+           key_write(toolstack->xs, transaction, paths.frontend, "%s/frontend", paths.record) &&
+           key_write(toolstack->xs, transaction, paths.backend, "%s/backend", paths.record) &&
+           write_frontend(toolstack, transaction, vif, &paths, mac) &&
+           write_backend(toolstack, transaction, vif, &paths, mac);
+}
+
+bool toolstack_network_attach(struct toolstack *toolstack, const struct toolstack_vif *vif, int timeout_ms)
+{
+    struct vif_paths paths = paths_of(vif->domid, vif->backend_domid, vif->handle);
+    char state[TOOLSTACK_PATH_MAX + 8];
+
+    if (!toolstack_transaction(toolstack, make_vif, vif))
+        return toolstack_fail(toolstack, "VIF %u of domain %u can't be written to the store: %s", vif->handle,
+                              vif->domid, strerror(errno));
+    snprintf(state, sizeof(state), "%s/state", paths.backend);
+    if (!toolstack_wait_number(toolstack, state, XenbusStateInitWait, timeout_ms))
+        return toolstack_fail(toolstack, "the backend of VIF %u of domain %u is not at InitWait after %d ms",
+                              vif->handle, vif->domid, timeout_ms);
+    /* The script has put the backend's interface on its bridge. */
+    if (!key_write(toolstack->xs, XBT_NULL, "connected", "%s/hotplug-status", paths.backend))
+        return toolstack_fail(toolstack, "%s/hotplug-status can't be written: %s", paths.backend, strerror(errno));
+    backend_log(toolstack->logger, BACKEND_LOG_INFO, "VIF %u of domain %u attached", vif->handle, vif->domid);
+    return true;
+}
+
+static bool ask_to_close(struct toolstack *toolstack, xs_transaction_t transaction, const void *argument)
+{
+    const struct vif_paths *paths = argument;
+    uint32_t state;
+
+    if (!key_read_number(toolstack->xs, transaction, UINT32_MAX, &state, "%s/state", paths->backend))
+        return false;
+    if (!key_write(toolstack->xs, transaction, "0", "%s/online", paths->backend))
+        return false;
+    return state == XenbusStateClosed ||
+           key_write_number(toolstack->xs, transaction, XenbusStateClosing, "%s/state", paths->backend);
+}
+
+static bool remove_vif(struct toolstack *toolstack, xs_transaction_t transaction, const void *argument)
+{
+    const struct vif_paths *paths = argument;
+
+    return toolstack_remove(toolstack, transaction, paths->frontend) &&
+           toolstack_remove(toolstack, transaction, paths->backend) &&
+           toolstack_remove(toolstack, transaction, paths->record);
+}
+
+bool toolstack_network_detach(struct toolstack *toolstack, unsigned domid, unsigned backend_domid, unsigned handle,
+                              int timeout_ms)
+{
+    struct vif_paths paths = paths_of(domid, backend_domid, handle);
+    char state[TOOLSTACK_PATH_MAX + 8];
+    bool closed;
+
+    if (!toolstack_transaction(toolstack, ask_to_close, &paths))
+        return toolstack_fail(toolstack, "VIF %u of domain %u can't be asked to close: %s", handle, domid,
+                              errno == ENOENT ? "there is none" : strerror(errno));
+    snprintf(state, sizeof(state), "%s/state", paths.backend);
+    closed = toolstack_wait_number(toolstack, state, XenbusStateClosed, timeout_ms);
+    if (!toolstack_transaction(toolstack, remove_vif, &paths))
+        return toolstack_fail(toolstack, "VIF %u of domain %u can't be removed from the store: %s", handle, domid,
+                              strerror(errno));
+    if (!closed)
+        return toolstack_fail(toolstack, "VIF %u of domain %u did not close within %d ms and was removed", handle,
+                              domid, timeout_ms);
+    backend_log(toolstack->logger, BACKEND_LOG_INFO, "VIF %u of domain %u detached", handle, domid);
+    return true;
+}

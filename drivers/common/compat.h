@@ -1,0 +1,134 @@
+/*
+ * Fills the gaps between the kernel headers that the drivers are built with: the Windows driver kit, mingw-w64's DDK
+ * and the headers of a Linux build. Included after <ntddk.h>. Each definition is one of the driver kit's own, with its
+ * documented meaning, and takes effect only where the headers in use lack it.
+ */
+#ifndef DRIVER_COMPAT_H
+#define DRIVER_COMPAT_H
+
+#include <ntddk.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#ifndef DBG
+#define DBG 0
+#endif
+
+/*
+ * mingw-w64's DDK (version 10) has no accessors that order memory. They are macros here because a newer version may
+ * have them as inline functions, which cannot be asked for.
+ */
+#if defined(__MINGW32__)
+
+#include <intrin.h>
+
+#define ReadULongAcquire(_Source) __atomic_load_n((const volatile ULONG *)(_Source), __ATOMIC_ACQUIRE)
+#define ReadULongNoFence(_Source) __atomic_load_n((const volatile ULONG *)(_Source), __ATOMIC_RELAXED)
+#define WriteULongRelease(_Target, _Value) __atomic_store_n((volatile ULONG *)(_Target), (_Value), __ATOMIC_RELEASE)
+#define WriteULongNoFence(_Target, _Value) __atomic_store_n((volatile ULONG *)(_Target), (_Value), __ATOMIC_RELAXED)
+
+#define ReadAcquire(_Source) __atomic_load_n((const volatile LONG *)(_Source), __ATOMIC_ACQUIRE)
+#define ReadNoFence(_Source) __atomic_load_n((const volatile LONG *)(_Source), __ATOMIC_RELAXED)
+#define WriteRelease(_Target, _Value) __atomic_store_n((volatile LONG *)(_Target), (_Value), __ATOMIC_RELEASE)
+#define WriteNoFence(_Target, _Value) __atomic_store_n((volatile LONG *)(_Target), (_Value), __ATOMIC_RELAXED)
+
+#define ReadULong64Acquire(_Source) __atomic_load_n((const volatile ULONG64 *)(_Source), __ATOMIC_ACQUIRE)
+#define ReadULong64NoFence(_Source) __atomic_load_n((const volatile ULONG64 *)(_Source), __ATOMIC_RELAXED)
+#define WriteULong64Release(_Target, _Value) __atomic_store_n((volatile ULONG64 *)(_Target), (_Value), __ATOMIC_RELEASE)
+
+#define ReadPointerAcquire(_Source) __atomic_load_n((PVOID const volatile *)(_Source), __ATOMIC_ACQUIRE)
+#define WritePointerRelease(_Target, _Value) __atomic_store_n((PVOID volatile *)(_Target), (_Value), __ATOMIC_RELEASE)
+
+/* Declared there for 32-bit processors only. */
+#if !defined(KeMemoryBarrier)
+#define KeMemoryBarrier() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#endif
+
+/* There, the argument is not in parentheses. */
+#undef KeInitializeCallbackRecord
+#define KeInitializeCallbackRecord(_Record) ((VOID)((_Record)->State = BufferEmpty))
+
+#endif /* __MINGW32__ */
+
+#ifndef min
+#define min(_A, _B) (((_A) < (_B)) ? (_A) : (_B))
+#endif
+
+#ifndef max
+#define max(_A, _B) (((_A) > (_B)) ? (_A) : (_B))
+#endif
+
+#ifndef MdlMappingNoExecute
+#define MdlMappingNoExecute 0x40000000
+#endif
+
+/* Code that may be paged out. Ahead of a definition. */
+#if defined(__MINGW32__)
+#define PAGED_FUNCTION __attribute__((section("PAGE")))
+#elif defined(_MSC_VER)
+#define PAGED_FUNCTION __declspec(code_seg("PAGE"))
+#else
+#define PAGED_FUNCTION
+#endif
+
+/* The one name, beside exports, that a driver shows to its loader: in a Linux module symbols are hidden otherwise. */
+#if !defined(_WIN32)
+__attribute__((visibility("default")))
+#endif
+DRIVER_INITIALIZE DriverEntry;
+
+/* A pool tag from four characters, in the order in which the tools show them. */
+#define POOL_TAG(_A, _B, _C, _D)                                                                                       \
+    ((ULONG)(UCHAR)(_A) | ((ULONG)(UCHAR)(_B) << 8) | ((ULONG)(UCHAR)(_C) << 16) | ((ULONG)(UCHAR)(_D) << 24))
+
+/* Annotations for static analysis. */
+#ifndef _IRQL_requires_
+#define _IRQL_requires_(_Irql)
+#endif
+#ifndef _IRQL_requires_max_
+#define _IRQL_requires_max_(_Irql)
+#endif
+#ifndef _IRQL_requires_min_
+#define _IRQL_requires_min_(_Irql)
+#endif
+#ifndef _IRQL_requires_same_
+#define _IRQL_requires_same_
+#endif
+#ifndef _IRQL_raises_
+#define _IRQL_raises_(_Irql)
+#endif
+#ifndef _IRQL_saves_
+#define _IRQL_saves_
+#endif
+#ifndef _IRQL_restores_
+#define _IRQL_restores_
+#endif
+#ifndef _Dispatch_type_
+#define _Dispatch_type_(_Type)
+#endif
+#ifndef _Function_class_
+#define _Function_class_(_Class)
+#endif
+#ifndef _Use_decl_annotations_
+#define _Use_decl_annotations_
+#endif
+#ifndef _Must_inspect_result_
+#define _Must_inspect_result_
+#endif
+#ifndef _Requires_lock_held_
+#define _Requires_lock_held_(_Lock)
+#endif
+#ifndef _Requires_lock_not_held_
+#define _Requires_lock_not_held_(_Lock)
+#endif
+#ifndef _Acquires_lock_
+#define _Acquires_lock_(_Lock)
+#endif
+#ifndef _Releases_lock_
+#define _Releases_lock_(_Lock)
+#endif
+#ifndef _Printf_format_string_
+#define _Printf_format_string_
+#endif
+
+#endif /* DRIVER_COMPAT_H */

@@ -1,0 +1,85 @@
+/*
+ * The module's state: one structure, of which each part belongs to the source file that it is named for.
+ */
+#ifndef XEN_DRIVER_H
+#define XEN_DRIVER_H
+
+#include "compat.h"
+#include "xen.h"
+
+#define XEN_TAG POOL_TAG('X', 'e', 'n', ' ')
+
+/* What CPUID says of the hypervisor (hypervisor.c). Constant after DllInitialize. */
+typedef struct _XEN_HYPERVISOR {
+    BOOLEAN Present;
+    ULONG BaseLeaf;
+    ULONG Major;
+    ULONG Minor;
+} XEN_HYPERVISOR, *PXEN_HYPERVISOR;
+
+/* vCPU IDs by processor index (processor.c). */
+typedef struct _XEN_PROCESSORS {
+    volatile ULONG *VcpuId; /* VCPU_ID_UNKNOWN, or the ID, which never changes */
+    ULONG Count;
+} XEN_PROCESSORS, *PXEN_PROCESSORS;
+
+/* The log's dispositions (logger.c). */
+#define XEN_LOG_MAXIMUM_DISPOSITIONS 8
+
+struct _XEN_LOG_DISPOSITION {
+    ULONG Mask;
+    XEN_LOG_FUNCTION Function; /* NULL: the place is free */
+    PVOID Argument;
+};
+
+typedef struct _XEN_LOGGER {
+    KSPIN_LOCK Lock;        /* taken at HIGH_LEVEL; guards the dispositions and keeps lines whole */
+    volatile ULONG Enabled; /* all masks together */
+    XEN_LOG_DISPOSITION Disposition[XEN_LOG_MAXIMUM_DISPOSITIONS];
+    PXEN_LOG_DISPOSITION Emulator;
+    PXEN_LOG_DISPOSITION Hypervisor;
+} XEN_LOGGER, *PXEN_LOGGER;
+
+/* What was unplugged in this boot (unplug.c). Constant after DllInitialize. */
+typedef struct _XEN_UNPLUG {
+    BOOLEAN Requested[XEN_UNPLUG_TYPE_COUNT];
+    BOOLEAN Done[XEN_UNPLUG_TYPE_COUNT];
+} XEN_UNPLUG, *PXEN_UNPLUG;
+
+/* Who is the active device (configuration.c). Guarded by ConfigurationMutex. */
+typedef struct _XEN_ACTIVE_DEVICE {
+    PSTR DeviceId; /* NULL: nobody has claimed the part */
+    PSTR InstanceId;
+} XEN_ACTIVE_DEVICE, *PXEN_ACTIVE_DEVICE;
+
+typedef struct _XEN_CONTEXT {
+    UNICODE_STRING RegistryPath; /* of the service key, a copy in pool */
+    KMUTEX ConfigurationMutex;   /* one change of the configuration at a time; PASSIVE_LEVEL */
+    XEN_HYPERVISOR Hypervisor;
+    XEN_PROCESSORS Processors;
+    XEN_LOGGER Logger;
+    XEN_UNPLUG Unplug;
+    XEN_ACTIVE_DEVICE ActiveDevice;
+} XEN_CONTEXT, *PXEN_CONTEXT;
+
+/* The module's one context. */
+PXEN_CONTEXT XenGetContext(VOID);
+
+/* Each part's beginning and end; PASSIVE_LEVEL, from DllInitialize and DllUnload. */
+VOID HypervisorInitialize(_Out_ PXEN_HYPERVISOR Hypervisor);
+
+NTSTATUS ProcessorsInitialize(_Out_ PXEN_PROCESSORS Processors);
+VOID ProcessorsTeardown(_Inout_ PXEN_PROCESSORS Processors);
+
+/* Parameters is the service's Parameters key, or NULL if it has none. */
+NTSTATUS LoggerInitialize(_Out_ PXEN_LOGGER Logger, _In_opt_ HANDLE Parameters);
+VOID LoggerTeardown(_Inout_ PXEN_LOGGER Logger);
+
+/* Reads and deletes the requests and unplugs what they ask for. Service is the service key. */
+VOID UnplugInitialize(_Out_ PXEN_UNPLUG Unplug, _In_ HANDLE Service);
+
+/* Serialises changes of the registry. PASSIVE_LEVEL. */
+VOID ConfigurationAcquire(VOID);
+VOID ConfigurationRelease(VOID);
+
+#endif /* XEN_DRIVER_H */

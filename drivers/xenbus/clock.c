@@ -1,0 +1,36 @@
+#include "clock.h"
+
+#define CLOCK_UNITS 10000000ull
+
+ULONGLONG ClockNow(VOID)
+{
+    LARGE_INTEGER Frequency;
+    ULONGLONG Count = (ULONGLONG)KeQueryPerformanceCounter(&Frequency).QuadPart;
+    ULONGLONG PerSecond = (ULONGLONG)Frequency.QuadPart;
+
+    /* Seconds and the rest apart, so that no product overflows. */
+    return Count / PerSecond * CLOCK_UNITS + Count % PerSecond * CLOCK_UNITS / PerSecond;
+}
+
+ULONGLONG ClockDeadline(_In_opt_ const LARGE_INTEGER *Timeout)
+{
+    LARGE_INTEGER Now;
+
+    if (Timeout == NULL)
+        return (ULONGLONG)-1;
+
+    if (Timeout->QuadPart <= 0)
+        return ClockNow() + (ULONGLONG)-Timeout->QuadPart;
+
+    KeQuerySystemTime(&Now);
+    return Timeout->QuadPart > Now.QuadPart ? ClockNow() + (ULONGLONG)(Timeout->QuadPart - Now.QuadPart) : ClockNow();
+}
+
+LARGE_INTEGER ClockRemaining(_In_ ULONGLONG Deadline)
+{
+    ULONGLONG Now = ClockNow();
+    LARGE_INTEGER Timeout;
+
+    Timeout.QuadPart = Deadline > Now ? -(LONGLONG)(Deadline - Now) : 0;
+    return Timeout;
+}

@@ -1,0 +1,113 @@
+#include "device.h"
+
+#include "bug.h"
+
+#define DEVICE_TAG POOL_TAG('D', 'E', 'V', 'C')
+
+VOID DeviceInitialize(_Out_ PXENBUS_DEVICE Device, _In_ XENBUS_DEVICE_KIND Kind, _In_ PDEVICE_OBJECT DeviceObject)
+{
+    Device->Kind = Kind;
+    Device->DeviceObject = DeviceObject;
+    Device->PnpState = XENBUS_PNP_ADDED;
+    Device->PreviousPnpState = XENBUS_PNP_ADDED;
+    IoInitializeRemoveLock(&Device->RemoveLock, DEVICE_TAG, 0, 0);
+}
+
+VOID DeviceSetPnpState(_Inout_ PXENBUS_DEVICE Device, _In_ XENBUS_PNP_STATE State)
+{
+    Device->PreviousPnpState = Device->PnpState;
+    Device->PnpState = State;
+}
+
+VOID DeviceRestorePnpState(_Inout_ PXENBUS_DEVICE Device, _In_ XENBUS_PNP_STATE State)
+{
+    if (Device->PnpState == State)
+        Device->PnpState = Device->PreviousPnpState;
+}
+
+NTSTATUS DeviceComplete(_In_ PXENBUS_DEVICE Device, _In_ PIRP Irp, _In_ NTSTATUS Status)
+{
+    Irp->IoStatus.Status = Status;
+    IoCompleteRequest(Irp, IO_NO_INCREMENT);
+    IoReleaseRemoveLock(&Device->RemoveLock, Irp);
+
+    return Status;
+}
+
+NTSTATUS DevicePass(_In_ PXENBUS_DEVICE Device, _In_ PDEVICE_OBJECT Lower, _In_ PIRP Irp)
+{
+    NTSTATUS Status;
+
+    IoSkipCurrentIrpStackLocation(Irp);
+    Status = IoCallDriver(Lower, Irp);
+    IoReleaseRemoveLock(&Device->RemoveLock, Irp);
+
+    return Status;
+}
+
+_Function_class_(IO_COMPLETION_ROUTINE) static NTSTATUS NTAPI
+    DeviceForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVOID Context)
+{
+    UNREFERENCED_PARAMETER(DeviceObject);
+    UNREFERENCED_PARAMETER(Irp);
+
+    (VOID) KeSetEvent(Context, IO_NO_INCREMENT, FALSE);
+    return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+PAGED_FUNCTION NTSTATUS DeviceForwardAndWait(_In_ PDEVICE_OBJECT Lower, _In_ PIRP Irp)
+{
+    KEVENT Event;
+
+    PAGED_CODE();
+
+    KeInitializeEvent(&Event, NotificationEvent, FALSE);
+
+    IoCopyCurrentIrpStackLocationToNext(Irp);
+    IoSetCompletionRoutine(Irp, DeviceForwarded, &Event, TRUE, TRUE, TRUE);
+
+    if (IoCallDriver(Lower, Irp) == STATUS_PENDING)
+        (VOID) KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, NULL);
+
+    return Irp->IoStatus.Status;
+}
+
+PAGED_FUNCTION NTSTATUS DeviceSendPnp(_In_ PDEVICE_OBJECT Target, _In_ const IO_STACK_LOCATION *Location,
+                                      _Out_opt_ PULONG_PTR Information)
+{
+    IO_STATUS_BLOCK IoStatus;
+    PIO_STACK_LOCATION Next;
+    KEVENT Event;
+    PIRP Irp;
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    if (Information != NULL)
+        *Information = 0;
+
+    KeInitializeEvent(&Event, NotificationEvent, FALSE);
+    RtlZeroMemory(&IoStatus, sizeof(IoStatus));
+
+    Irp = IoBuildSynchronousFsdRequest(IRP_MJ_PNP, Target, NULL, 0, NULL, &Event, &IoStatus);
+    if (Irp == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    Next = IoGetNextIrpStackLocation(Irp);
+    Next->MinorFunction = Location->MinorFunction;
+    Next->Parameters = Location->Parameters;
+
+    /* Who does not know a PnP IRP leaves this as it is. */
+    Irp->IoStatus.Status = STATUS_NOT_SUPPORTED;
+
+    Status = IoCallDriver(Target, Irp);
+    if (Status == STATUS_PENDING) {
+        (VOID) KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, NULL);
+        Status = IoStatus.Status;
+    }
+
+    if (NT_SUCCESS(Status) && Information != NULL)
+        *Information = IoStatus.Information;
+
+    return Status;
+}

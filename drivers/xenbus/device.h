@@ -1,0 +1,58 @@
+/*
+ * What the two kinds of device objects of this driver, FDO and PDO, have in common: the start of their extensions.
+ */
+#ifndef XENBUS_DEVICE_H
+#define XENBUS_DEVICE_H
+
+#include "compat.h"
+
+typedef enum _XENBUS_DEVICE_KIND { XENBUS_DEVICE_FDO, XENBUS_DEVICE_PDO } XENBUS_DEVICE_KIND;
+
+/* Where a device is in its life, as the PnP manager has told it. */
+typedef enum _XENBUS_PNP_STATE {
+    XENBUS_PNP_ADDED, /* not started, or removed and still there */
+    XENBUS_PNP_STARTED,
+    XENBUS_PNP_STOP_PENDING,
+    XENBUS_PNP_STOPPED,
+    XENBUS_PNP_REMOVE_PENDING,
+    XENBUS_PNP_SURPRISE_REMOVED
+} XENBUS_PNP_STATE;
+
+typedef struct _XENBUS_DEVICE {
+    XENBUS_DEVICE_KIND Kind;
+    PDEVICE_OBJECT DeviceObject;
+
+    /* Held by each IRP while it is this device's, by IRP; REMOVE_DEVICE waits for the others. */
+    IO_REMOVE_LOCK RemoveLock;
+
+    XENBUS_PNP_STATE PnpState;
+    XENBUS_PNP_STATE PreviousPnpState;
+} XENBUS_DEVICE, *PXENBUS_DEVICE;
+
+VOID DeviceInitialize(_Out_ PXENBUS_DEVICE Device, _In_ XENBUS_DEVICE_KIND Kind, _In_ PDEVICE_OBJECT DeviceObject);
+
+/* PnP IRPs come one at a time to a device, so that its state needs no lock. */
+VOID DeviceSetPnpState(_Inout_ PXENBUS_DEVICE Device, _In_ XENBUS_PNP_STATE State);
+
+/* Back from State, if the device is in it, to where it was before. */
+VOID DeviceRestorePnpState(_Inout_ PXENBUS_DEVICE Device, _In_ XENBUS_PNP_STATE State);
+
+/* ---- IRPs ---- */
+
+/* Ends Irp with Status, and gives the device's remove lock back. */
+NTSTATUS DeviceComplete(_In_ PXENBUS_DEVICE Device, _In_ PIRP Irp, _In_ NTSTATUS Status);
+
+/* Passes Irp to Lower and is done with it; gives the device's remove lock back. */
+NTSTATUS DevicePass(_In_ PXENBUS_DEVICE Device, _In_ PDEVICE_OBJECT Lower, _In_ PIRP Irp);
+
+/* Passes Irp to Lower and waits for it; it is the caller's again, with the status that is returned. PASSIVE_LEVEL. */
+NTSTATUS DeviceForwardAndWait(_In_ PDEVICE_OBJECT Lower, _In_ PIRP Irp);
+
+/*
+ * Sends a PnP IRP of this driver's own to Target, with the parameters of Location (MinorFunction and Parameters), and
+ * waits for it. PASSIVE_LEVEL. *Information, if asked for, is what IoStatus holds at the end.
+ */
+NTSTATUS DeviceSendPnp(_In_ PDEVICE_OBJECT Target, _In_ const IO_STACK_LOCATION *Location,
+                       _Out_opt_ PULONG_PTR Information);
+
+#endif /* XENBUS_DEVICE_H */

@@ -1,0 +1,39 @@
+/*
+ * Provider of XENBUS_EVTCHN (../include/evtchn_interface.h).
+ */
+#ifndef XENBUS_EVTCHN_H
+#define XENBUS_EVTCHN_H
+
+#include "compat.h"
+
+#include "evtchn_interface.h"
+#include "resource.h"
+#include "shared_info.h"
+
+typedef struct _XENBUS_EVTCHN_CONTEXT XENBUS_EVTCHN_CONTEXT, *PXENBUS_EVTCHN_CONTEXT;
+
+/* PASSIVE_LEVEL. */
+_Must_inspect_result_ NTSTATUS EvtchnInitialize(_Outptr_ PXENBUS_EVTCHN_CONTEXT *Context);
+VOID EvtchnTeardown(_In_ PXENBUS_EVTCHN_CONTEXT Context);
+
+/*
+ * Connects the interrupts among Resources, on behalf of the platform device's Pdo, and tells Xen of them.
+ * PASSIVE_LEVEL. UseUpcall FALSE: the line alone is used. SharedInfo must be enabled. Resources must stay until
+ * EvtchnDisable. STATUS_DEVICE_CONFIGURATION_ERROR: no interrupt.
+ */
+_Must_inspect_result_ NTSTATUS EvtchnEnable(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PDEVICE_OBJECT Pdo,
+                                            _In_ const XENBUS_RESOURCES *Resources,
+                                            _In_ PXENBUS_SHARED_INFO_CONTEXT SharedInfo, _In_ BOOLEAN UseUpcall);
+VOID EvtchnDisable(_In_ PXENBUS_EVTCHN_CONTEXT Context);
+
+/*
+ * After a resume, with every other processor held at HIGH_LEVEL: the channels that were open are dead, to be closed by
+ * their owners, and the interrupts are told to Xen again.
+ */
+VOID EvtchnResume(_In_ PXENBUS_EVTCHN_CONTEXT Context);
+
+/* Fills Interface, of Size bytes, with the methods of Version; see interface.h. */
+_Must_inspect_result_ NTSTATUS EvtchnGetInterface(_In_ PVOID Context, _In_ ULONG Version,
+                                                  _Out_writes_bytes_(Size) PINTERFACE Interface, _In_ ULONG Size);
+
+#endif /* XENBUS_EVTCHN_H */

@@ -1,0 +1,311 @@
+/*
+ * Events, from the interrupt to the channels' callbacks.
+ *
+ * Clients spin at DISPATCH_LEVEL for events, so callbacks run in the interrupt itself, with no DPC in between. Another
+ * domain decides how many events there are; two bounds keep it from holding a processor:
+ *
+ *   - an interrupt looks for events EVTCHN_ROUNDS times at most, then leaves what is left to a DPC;
+ *   - a channel that fires more than EVTCHN_HOLD_EVENTS times in EVTCHN_HOLD_WINDOW stays masked for a while. A channel
+ *     that is masked for its client fires once for each unmask of the client's, and is not held.
+ */
+#include "evtchn_private.h"
+
+#include "bug.h"
+#include "clock.h"
+#include "xen.h"
+
+#define EVTCHN_ROUNDS 16
+
+#define EVTCHN_HOLD_EVENTS 5000
+#define EVTCHN_HOLD_WINDOW CLOCK_MILLISECONDS(10)
+
+typedef struct _EVTCHN_WAITER {
+    LIST_ENTRY ListEntry;
+    KEVENT Event;
+} EVTCHN_WAITER, *PEVTCHN_WAITER;
+
+VOID EvtchnCount(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PXENBUS_EVTCHN_CHANNEL Channel)
+{
+    InterlockedIncrement(&Channel->Count);
+
+    /* The increment is a full barrier: either this sees the waiter, or the waiter sees the count. */
+    if (ReadAcquire(&Channel->Waiters) != 0)
+        KeInsertQueueDpc(&Context->WaitDpc, NULL, NULL);
+}
+
+BOOLEAN EvtchnFiresTooOften(_In_ PXENBUS_EVTCHN_CHANNEL Channel)
+{
+    ULONGLONG Now = KeQueryInterruptTime();
+
+    if (Now - Channel->WindowStart >= EVTCHN_HOLD_WINDOW) {
+        Channel->WindowStart = Now;
+        Channel->WindowEvents = 0;
+    }
+
+    return ++Channel->WindowEvents > EVTCHN_HOLD_EVENTS;
+}
+
+VOID EvtchnHold(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PXENBUS_EVTCHN_CHANNEL Channel)
+{
+    /* Masked first: the timer of an earlier hold unmasks what it finds held. */
+    (VOID) Context->Abi.Mask(Context->Abi.Context, Channel->Port);
+    InterlockedExchange(&Channel->Held, TRUE);
+    KeInsertQueueDpc(&Context->HoldDpc, NULL, NULL);
+}
+
+/* One pending port. */
+static BOOLEAN NTAPI EvtchnEvent(_In_ PVOID Argument, _In_ ULONG Port)
+{
+    PEVTCHN_SOURCE Source = Argument;
+    PXENBUS_EVTCHN_CONTEXT Context = Source->Context;
+    PEVTCHN_ABI Abi = &Context->Abi;
+    PXENBUS_EVTCHN_CHANNEL Channel = ReadPointerAcquire((PVOID volatile *)&Context->Channel[Port]);
+
+    if (Channel == NULL) {
+        (VOID) Abi->Mask(Abi->Context, Port);
+        Abi->Ack(Abi->Context, Port);
+        return FALSE;
+    }
+
+    /* Ports of several processors share a word of bits; each is raised, and handled, where it is bound. */
+    if (ReadULongAcquire(&Channel->Processor) != Source->Index)
+        return FALSE;
+
+    if (Channel->Mask) {
+        (VOID) Abi->Mask(Abi->Context, Port);
+    } else if (EvtchnFiresTooOften(Channel)) {
+        EvtchnHold(Context, Channel);
+        return TRUE;
+    }
+
+    Abi->Ack(Abi->Context, Port);
+    EvtchnCount(Context, Channel);
+
+    return Channel->Function(NULL, Channel->Argument);
+}
+
+static BOOLEAN EvtchnTakeUpcall(_In_ PEVTCHN_SOURCE Source)
+{
+    PEVTCHN_ABI Abi = &Source->Context->Abi;
+    BOOLEAN Upcall = Abi->TakeUpcall(Abi->Context, Source->Index);
+
+    return InterlockedExchange(&Source->More, FALSE) != FALSE || Upcall;
+}
+
+/* The events of a source's processor. By one at a time: under the lock of the source's interrupt. */
+static BOOLEAN EvtchnDispatch(_In_ PEVTCHN_SOURCE Source)
+{
+    PEVTCHN_ABI Abi = &Source->Context->Abi;
+    BOOLEAN Done = FALSE;
+    ULONG Round;
+
+    InterlockedIncrement(&Source->Sequence);
+
+    for (Round = 0; EvtchnTakeUpcall(Source); Round++) {
+        if (Round == EVTCHN_ROUNDS) {
+            /* The upcall was taken, so that the line goes down: the rest must be remembered. */
+            InterlockedExchange(&Source->More, TRUE);
+            KeInsertQueueDpc(&Source->Dpc, NULL, NULL);
+            break;
+        }
+
+        Done = TRUE;
+        (VOID) Abi->Poll(Abi->Context, Source->Index, EvtchnEvent, Source);
+    }
+
+    InterlockedIncrement(&Source->Sequence);
+    return Done;
+}
+
+_Use_decl_annotations_ BOOLEAN NTAPI EvtchnInterrupt(PKINTERRUPT Interrupt, PVOID Argument)
+{
+    PEVTCHN_SOURCE Source = Argument;
+    PEVTCHN_SOURCE Own = Source->Context->Processor[Source->Index].Source;
+
+    UNREFERENCED_PARAMETER(Interrupt);
+
+    /* The line brings vCPU 0's events only as long as that has no interrupt of its own. */
+    if (Own != NULL && Own != Source)
+        return FALSE;
+
+    return EvtchnDispatch(Source);
+}
+
+_Function_class_(KSYNCHRONIZE_ROUTINE) static BOOLEAN NTAPI EvtchnDispatchMore(_In_opt_ PVOID Argument)
+{
+    return EvtchnDispatch(Argument);
+}
+
+_Function_class_(KDEFERRED_ROUTINE) static VOID NTAPI
+    EvtchnMoreDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Argument, _In_opt_ PVOID Argument1, _In_opt_ PVOID Argument2)
+{
+    PEVTCHN_SOURCE Source = Argument;
+
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+
+    (VOID) KeSynchronizeExecution(Source->Interrupt, EvtchnDispatchMore, Source);
+}
+
+VOID EvtchnSourceInitialize(_In_ PXENBUS_EVTCHN_CONTEXT Context, _Out_ PEVTCHN_SOURCE Source)
+{
+    RtlZeroMemory(Source, sizeof(EVTCHN_SOURCE));
+    Source->Context = Context;
+    KeInitializeDpc(&Source->Dpc, EvtchnMoreDpc, Source);
+}
+
+VOID EvtchnSynchronize(_In_ PXENBUS_EVTCHN_CONTEXT Context)
+{
+    ULONG Index;
+
+    KeMemoryBarrier();
+
+    for (Index = 0; Index < Context->SourceCount; Index++) {
+        LONG volatile *Sequence = &Context->Source[Index].Sequence;
+        LONG Seen = ReadAcquire(Sequence);
+
+        while ((Seen & 1) != 0 && ReadAcquire(Sequence) == Seen)
+            YieldProcessor();
+    }
+}
+
+/* Channels fire too often: not before the timer are they looked at again. */
+_Function_class_(KDEFERRED_ROUTINE) static VOID NTAPI
+    EvtchnHoldDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Argument, _In_opt_ PVOID Argument1, _In_opt_ PVOID Argument2)
+{
+    PXENBUS_EVTCHN_CONTEXT Context = Argument;
+    LARGE_INTEGER Timeout;
+
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+
+    Timeout.QuadPart = -(LONGLONG)EVTCHN_HOLD_WINDOW;
+    (VOID) KeSetTimer(&Context->HoldTimer, Timeout, &Context->HoldTimerDpc);
+}
+
+_Function_class_(KDEFERRED_ROUTINE) static VOID NTAPI
+    EvtchnHoldTimerDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Argument, _In_opt_ PVOID Argument1, _In_opt_ PVOID Argument2)
+{
+    PXENBUS_EVTCHN_CONTEXT Context = Argument;
+    PLIST_ENTRY ListEntry;
+
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+
+    KeAcquireSpinLockAtDpcLevel(&Context->Lock);
+
+    for (ListEntry = Context->Channels.Flink; ListEntry != &Context->Channels; ListEntry = ListEntry->Flink) {
+        PXENBUS_EVTCHN_CHANNEL Channel = CONTAINING_RECORD(ListEntry, XENBUS_EVTCHN_CHANNEL, ListEntry);
+
+        if (InterlockedExchange(&Channel->Held, FALSE) == FALSE || !Channel->Active)
+            continue;
+
+        Warning("port %u has raised more than %u events in %llu ms: it was held back", Channel->Port,
+                EVTCHN_HOLD_EVENTS, EVTCHN_HOLD_WINDOW / CLOCK_MILLISECONDS(1));
+        (VOID) XenEventUnmask(Channel->Port);
+    }
+
+    KeReleaseSpinLockFromDpcLevel(&Context->Lock);
+}
+
+_Function_class_(KDEFERRED_ROUTINE) static VOID NTAPI
+    EvtchnWaitDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Argument, _In_opt_ PVOID Argument1, _In_opt_ PVOID Argument2)
+{
+    PXENBUS_EVTCHN_CONTEXT Context = Argument;
+    PLIST_ENTRY ListEntry;
+
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+
+    KeAcquireSpinLockAtDpcLevel(&Context->WaitLock);
+
+    for (ListEntry = Context->Waiters.Flink; ListEntry != &Context->Waiters; ListEntry = ListEntry->Flink)
+        (VOID) KeSetEvent(&CONTAINING_RECORD(ListEntry, EVTCHN_WAITER, ListEntry)->Event, IO_NO_INCREMENT, FALSE);
+
+    KeReleaseSpinLockFromDpcLevel(&Context->WaitLock);
+}
+
+static BOOLEAN EvtchnHasMoved(_In_ PXENBUS_EVTCHN_CHANNEL Channel, _In_ ULONG Count)
+{
+    return (LONG)((ULONG)ReadAcquire(&Channel->Count) - Count) > 0;
+}
+
+static NTSTATUS EvtchnSpinForCount(_In_ PXENBUS_EVTCHN_CHANNEL Channel, _In_ ULONG Count, _In_ ULONGLONG Deadline)
+{
+    while (!EvtchnHasMoved(Channel, Count)) {
+        if (ClockNow() >= Deadline)
+            return STATUS_TIMEOUT;
+        YieldProcessor();
+    }
+
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS EvtchnSleepForCount(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PXENBUS_EVTCHN_CHANNEL Channel,
+                                    _In_ ULONG Count, _In_ ULONGLONG Deadline, _In_ BOOLEAN Forever)
+{
+    EVTCHN_WAITER Waiter;
+    NTSTATUS Status = STATUS_SUCCESS;
+    KIRQL Irql;
+
+    KeInitializeEvent(&Waiter.Event, SynchronizationEvent, FALSE);
+
+    KeAcquireSpinLock(&Context->WaitLock, &Irql);
+    InsertTailList(&Context->Waiters, &Waiter.ListEntry);
+    KeReleaseSpinLock(&Context->WaitLock, Irql);
+
+    InterlockedIncrement(&Channel->Waiters);
+
+    while (!EvtchnHasMoved(Channel, Count)) {
+        LARGE_INTEGER Timeout = ClockRemaining(Deadline);
+
+        Status = KeWaitForSingleObject(&Waiter.Event, Executive, KernelMode, FALSE, Forever ? NULL : &Timeout);
+        if (Status == STATUS_TIMEOUT) {
+            Status = EvtchnHasMoved(Channel, Count) ? STATUS_SUCCESS : STATUS_TIMEOUT;
+            break;
+        }
+    }
+
+    InterlockedDecrement(&Channel->Waiters);
+
+    KeAcquireSpinLock(&Context->WaitLock, &Irql);
+    RemoveEntryList(&Waiter.ListEntry);
+    KeReleaseSpinLock(&Context->WaitLock, Irql);
+
+    return Status;
+}
+
+NTSTATUS EvtchnWaitForCount(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PXENBUS_EVTCHN_CHANNEL Channel, _In_ ULONG Count,
+                            _In_opt_ PLARGE_INTEGER Timeout)
+{
+    if (KeGetCurrentIrql() < DISPATCH_LEVEL)
+        return EvtchnSleepForCount(Context, Channel, Count, ClockDeadline(Timeout), Timeout == NULL);
+
+    if (Timeout == NULL || Timeout->QuadPart == 0)
+        BUG("EvtchnWait at DISPATCH_LEVEL needs a timeout that is not 0");
+
+    return EvtchnSpinForCount(Channel, Count, ClockDeadline(Timeout));
+}
+
+VOID EvtchnDispatchInitialize(_In_ PXENBUS_EVTCHN_CONTEXT Context)
+{
+    KeInitializeSpinLock(&Context->WaitLock);
+    InitializeListHead(&Context->Waiters);
+    KeInitializeDpc(&Context->WaitDpc, EvtchnWaitDpc, Context);
+
+    KeInitializeDpc(&Context->HoldDpc, EvtchnHoldDpc, Context);
+    KeInitializeTimer(&Context->HoldTimer);
+    KeInitializeDpc(&Context->HoldTimerDpc, EvtchnHoldTimerDpc, Context);
+}
+
+VOID EvtchnDispatchTeardown(_In_ PXENBUS_EVTCHN_CONTEXT Context)
+{
+    /* The hold DPC sets the timer: it must be through before the timer is stopped, and the timer's DPC after. */
+    KeFlushQueuedDpcs();
+    (VOID) KeCancelTimer(&Context->HoldTimer);
+    KeFlushQueuedDpcs();
+}

@@ -1,0 +1,116 @@
+/*
+ * The parts of the event-channel provider: evtchn.c has the channels and the methods, evtchn_dispatch.c what happens in
+ * and around the interrupt, evtchn_interrupt.c the interrupts themselves.
+ *
+ * An interrupt routine takes no lock. It finds a channel through Context->Channel, an array by port, and says by its
+ * source's Sequence, odd while it runs, that it may hold one. Who takes a channel out of the array waits with
+ * EvtchnSynchronize until every interrupt routine that may have seen it is through, and only then closes the port
+ * and frees the channel.
+ */
+#ifndef XENBUS_EVTCHN_PRIVATE_H
+#define XENBUS_EVTCHN_PRIVATE_H
+
+#include "compat.h"
+
+#include "evtchn.h"
+#include "evtchn_abi.h"
+#include "users.h"
+
+struct _XENBUS_EVTCHN_CHANNEL {
+    LIST_ENTRY ListEntry; /* in XENBUS_EVTCHN_CONTEXT.Channels */
+    XENBUS_EVTCHN_TYPE Type;
+    PKSERVICE_ROUTINE Function;
+    PVOID Argument;
+    BOOLEAN Mask;
+    BOOLEAN Active; /* FALSE: the port went in a suspend */
+    ULONG Port;
+    ULONG volatile Processor; /* index of the one that it is bound to */
+    LONG volatile Count;
+    LONG volatile Waiters;
+    LONG volatile Held; /* masked for a while, because it fired too often */
+
+    /* The interrupt's: how often the channel fired since WindowStart. */
+    ULONGLONG WindowStart;
+    ULONG WindowEvents;
+};
+
+/* An interrupt, and the processor whose events it brings. */
+typedef struct _EVTCHN_SOURCE {
+    struct _XENBUS_EVTCHN_CONTEXT *Context;
+    ULONG Index;
+    BOOLEAN Connected;
+    BOOLEAN Message;
+    PKINTERRUPT Interrupt;
+    ULONG Vector;
+    LONG volatile Sequence;
+    LONG volatile More; /* events are left for the DPC to go on with */
+    KDPC Dpc;
+} EVTCHN_SOURCE, *PEVTCHN_SOURCE;
+
+typedef struct _EVTCHN_PROCESSOR {
+    ULONG VcpuId;
+    PEVTCHN_SOURCE Source; /* its own interrupt, of which Xen knows, or NULL */
+} EVTCHN_PROCESSOR, *PEVTCHN_PROCESSOR;
+
+struct _XENBUS_EVTCHN_CONTEXT {
+    XENBUS_USERS Users;
+    EVTCHN_ABI Abi;
+    PXENBUS_EVTCHN_CHANNEL volatile *Channel; /* by port */
+
+    /* Guards Channels, and makes changes of a channel's processor one at a time. Taken up to DISPATCH_LEVEL. */
+    KSPIN_LOCK Lock;
+    LIST_ENTRY Channels;
+
+    PEVTCHN_PROCESSOR Processor;
+    ULONG ProcessorCount;
+    ULONG Boot; /* index of the processor that is vCPU 0, where events go unless bound elsewhere */
+
+    PEVTCHN_SOURCE Source; /* the line first, if there is one */
+    ULONG SourceCount;
+    ULONGLONG CallbackVia;
+
+    /* Guards Waiters; nothing else is taken under it. */
+    KSPIN_LOCK WaitLock;
+    LIST_ENTRY Waiters;
+    KDPC WaitDpc;
+
+    KDPC HoldDpc;
+    KTIMER HoldTimer;
+    KDPC HoldTimerDpc;
+};
+
+/* ---- evtchn_dispatch.c ---- */
+
+VOID EvtchnDispatchInitialize(_In_ PXENBUS_EVTCHN_CONTEXT Context);
+
+/* Nothing raises events any more: waits until what was queued is done. PASSIVE_LEVEL. */
+VOID EvtchnDispatchTeardown(_In_ PXENBUS_EVTCHN_CONTEXT Context);
+
+VOID EvtchnSourceInitialize(_In_ PXENBUS_EVTCHN_CONTEXT Context, _Out_ PEVTCHN_SOURCE Source);
+KSERVICE_ROUTINE EvtchnInterrupt;
+
+/* Waits until no interrupt routine that began before the call still runs. Below the interrupts' IRQL. */
+VOID EvtchnSynchronize(_In_ PXENBUS_EVTCHN_CONTEXT Context);
+
+/* An event was taken: steps the count and wakes those who wait for it. Any IRQL up to the interrupts'. */
+VOID EvtchnCount(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PXENBUS_EVTCHN_CHANNEL Channel);
+
+/* Counts an event of a channel that nobody has to unmask; TRUE if there are too many. In the interrupt. */
+BOOLEAN EvtchnFiresTooOften(_In_ PXENBUS_EVTCHN_CHANNEL Channel);
+
+/* Masks the channel, until a timer unmasks it. Any IRQL up to the interrupts'. */
+VOID EvtchnHold(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PXENBUS_EVTCHN_CHANNEL Channel);
+
+NTSTATUS EvtchnWaitForCount(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PXENBUS_EVTCHN_CHANNEL Channel, _In_ ULONG Count,
+                            _In_opt_ PLARGE_INTEGER Timeout);
+
+/* ---- evtchn_interrupt.c ---- */
+
+_Must_inspect_result_ NTSTATUS EvtchnConnectInterrupts(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PDEVICE_OBJECT Pdo,
+                                                       _In_ const XENBUS_RESOURCES *Resources, _In_ BOOLEAN UseUpcall);
+VOID EvtchnDisconnectInterrupts(_In_ PXENBUS_EVTCHN_CONTEXT Context);
+
+/* Tells a new Xen of the interrupts that are connected. HIGH_LEVEL. */
+VOID EvtchnResumeInterrupts(_In_ PXENBUS_EVTCHN_CONTEXT Context);
+
+#endif /* XENBUS_EVTCHN_PRIVATE_H */

@@ -1,0 +1,143 @@
+/*
+ * The function device object of this driver: the bus, on the platform device. fdo.c has its making and its providers,
+ * fdo_hardware.c what begins and ends with its power, fdo_children.c the devices on the bus, fdo_suspend.c suspend and
+ * resume, fdo_pnp.c and fdo_power.c its IRPs.
+ */
+#ifndef XENBUS_FDO_H
+#define XENBUS_FDO_H
+
+#include "compat.h"
+
+#include "cache.h"
+#include "debug.h"
+#include "device.h"
+#include "evtchn.h"
+#include "gnttab.h"
+#include "hole.h"
+#include "range_set.h"
+#include "resource.h"
+#include "shared_info.h"
+#include "store.h"
+#include "suspend.h"
+#include "thread.h"
+#include "unplug.h"
+
+typedef struct _XENBUS_FDO XENBUS_FDO, *PXENBUS_FDO;
+
+/* The providers, made with the device and enabled with its power. */
+typedef struct _XENBUS_PROVIDERS {
+    PXENBUS_RANGE_SET_CONTEXT RangeSet;
+    PXENBUS_CACHE_CONTEXT Cache;
+    PXENBUS_DEBUG_CONTEXT Debug;
+    PXENBUS_UNPLUG_CONTEXT Unplug;
+    PXENBUS_SUSPEND_CONTEXT Suspend;
+    PXENBUS_SHARED_INFO_CONTEXT SharedInfo;
+    PXENBUS_EVTCHN_CONTEXT Evtchn;
+    PXENBUS_GNTTAB_CONTEXT Gnttab;
+    PXENBUS_STORE_CONTEXT Store;
+} XENBUS_PROVIDERS, *PXENBUS_PROVIDERS;
+
+/* "0001": the device's PCI ID, as it stands in the IDs of children. */
+#define XENBUS_DEVICE_DIGITS 4
+
+struct _XENBUS_FDO {
+    XENBUS_DEVICE Device; /* first */
+    PDEVICE_OBJECT PhysicalDeviceObject;
+    PDEVICE_OBJECT LowerDeviceObject;
+    CHAR DeviceDigits[XENBUS_DEVICE_DIGITS + 1];
+
+    /* FALSE: another platform device is the bus; this one passes IRPs on and does nothing. */
+    BOOLEAN Active;
+
+    PSTR SupportedClasses; /* lists, see text.h */
+    PSTR SyntheticClasses;
+    BOOLEAN UseUpcall;
+    BOOLEAN UseHole;
+
+    XENBUS_PROVIDERS Providers;
+    XENBUS_RANGE_SET_INTERFACE RangeSetInterface;
+    XENBUS_CACHE_INTERFACE CacheInterface;
+    XENBUS_DEBUG_INTERFACE DebugInterface;
+    XENBUS_SUSPEND_INTERFACE SuspendInterface;
+    XENBUS_EVTCHN_INTERFACE EvtchnInterface;
+    XENBUS_STORE_INTERFACE StoreInterface;
+
+    /* From start to stop. */
+    PXENBUS_RESOURCES Resources;
+
+    BOOLEAN Failed; /* it did not come back from D3 */
+
+    /* From D0 to D3. */
+    BOOLEAN Powered;
+    PXENBUS_HOLE Hole;
+    PXENBUS_EVTCHN_CHANNEL DebugChannel;
+    PDRIVER_THREAD SuspendThread;
+    PXENBUS_STORE_WATCH SuspendWatch;
+    PSTR SuspendFeature; /* what control/feature-suspend said before, NULL: it was not there */
+    PDRIVER_THREAD ChildThread;
+    PXENBUS_STORE_WATCH ChildWatch;
+
+    FAST_MUTEX Mutex; /* guards Children and the state of each child that says whether it is there */
+    LIST_ENTRY Children;
+
+    LONG UsageCount; /* files that the system cannot do without lie beneath the bus */
+
+    PIO_WORKITEM PowerWorkItem;
+    PIRP PowerIrp; /* the device power IRP that PowerWorkItem works on */
+};
+
+/* ---- fdo.c ---- */
+
+DRIVER_ADD_DEVICE FdoAddDevice;
+
+/* Takes the device apart, its children too. At the end of REMOVE_DEVICE. */
+VOID FdoDestroy(_In_ PXENBUS_FDO Fdo);
+
+/* ---- fdo_hardware.c; PASSIVE_LEVEL ---- */
+
+_Must_inspect_result_ NTSTATUS FdoStart(_In_ PXENBUS_FDO Fdo, _In_ PIO_STACK_LOCATION Location);
+VOID FdoStop(_In_ PXENBUS_FDO Fdo);
+
+/* Between D3 and D0. FdoPowerDown does nothing to a device without power. */
+_Must_inspect_result_ NTSTATUS FdoPowerUp(_In_ PXENBUS_FDO Fdo);
+VOID FdoPowerDown(_In_ PXENBUS_FDO Fdo);
+
+/* ---- fdo_children.c; PASSIVE_LEVEL ---- */
+
+/* Looks for children, then watches for them; the end of both. */
+_Must_inspect_result_ NTSTATUS FdoChildrenBegin(_In_ PXENBUS_FDO Fdo);
+VOID FdoChildrenEnd(_In_ PXENBUS_FDO Fdo);
+
+/* Has the child thread look again. */
+VOID FdoChildrenRescan(_In_ PXENBUS_FDO Fdo);
+
+/* Adds the children to the relations, which may be NULL, that Irp of IRP_MN_QUERY_DEVICE_RELATIONS carries. */
+_Must_inspect_result_ NTSTATUS FdoChildrenReport(_In_ PXENBUS_FDO Fdo, _Inout_ PIRP Irp);
+
+/* TRUE if no driver uses a child, and if none has one powered. */
+BOOLEAN FdoChildrenAreIdle(_In_ PXENBUS_FDO Fdo);
+BOOLEAN FdoChildrenAreOff(_In_ PXENBUS_FDO Fdo);
+
+/* Deletes what children there are. */
+VOID FdoChildrenDestroy(_In_ PXENBUS_FDO Fdo);
+
+/* ---- fdo_suspend.c ---- */
+
+extern const XENBUS_SUSPEND_OPERATIONS FdoSuspendOperations; /* but for Argument */
+
+_Must_inspect_result_ NTSTATUS FdoSuspendBegin(_In_ PXENBUS_FDO Fdo);
+VOID FdoSuspendEnd(_In_ PXENBUS_FDO Fdo);
+
+/* The channel of Xen's debug key, at which debug callbacks run. IRQL <= DISPATCH_LEVEL. */
+VOID FdoDebugOpen(_In_ PXENBUS_FDO Fdo);
+VOID FdoDebugClose(_In_ PXENBUS_FDO Fdo);
+
+/* ---- fdo_pnp.c, fdo_power.c ---- */
+
+NTSTATUS FdoDispatchPnp(_In_ PXENBUS_FDO Fdo, _In_ PIRP Irp);
+NTSTATUS FdoDispatchPower(_In_ PXENBUS_FDO Fdo, _In_ PIRP Irp);
+
+/* All other IRPs. */
+NTSTATUS FdoDispatchOther(_In_ PXENBUS_FDO Fdo, _In_ PIRP Irp);
+
+#endif /* XENBUS_FDO_H */

@@ -1,0 +1,196 @@
+/*
+ * Power of the bus. The FDO owns its power policy: a system power IRP makes it ask for the device power IRP that goes
+ * with it, D0 for a working system and D3 for any other. What coming and going of power takes is done in a work item,
+ * at PASSIVE_LEVEL, while the device power IRP is pending.
+ */
+#include "fdo.h"
+
+#include "log.h"
+
+static DEVICE_POWER_STATE FdoDeviceStateFor(_In_ SYSTEM_POWER_STATE State)
+{
+    return State == PowerSystemWorking ? PowerDeviceD0 : PowerDeviceD3;
+}
+
+/* Ends a power IRP that is this device's again and was marked pending. */
+static VOID FdoEndPowerIrp(_In_ PXENBUS_FDO Fdo, _In_ PIRP Irp)
+{
+    PoStartNextPowerIrp(Irp);
+    IoCompleteRequest(Irp, IO_NO_INCREMENT);
+    IoReleaseRemoveLock(&Fdo->Device.RemoveLock, Irp);
+}
+
+_Function_class_(REQUEST_POWER_COMPLETE) static VOID NTAPI
+    FdoDevicePowerDone(_In_ PDEVICE_OBJECT DeviceObject, _In_ UCHAR MinorFunction, _In_ POWER_STATE PowerState,
+                       _In_opt_ PVOID Context, _In_ PIO_STATUS_BLOCK IoStatus)
+{
+    PIRP SystemIrp = Context;
+    PDEVICE_OBJECT Self = IoGetCurrentIrpStackLocation(SystemIrp)->DeviceObject;
+
+    UNREFERENCED_PARAMETER(DeviceObject);
+    UNREFERENCED_PARAMETER(MinorFunction);
+    UNREFERENCED_PARAMETER(PowerState);
+
+    SystemIrp->IoStatus.Status = IoStatus->Status;
+    FdoEndPowerIrp(Self->DeviceExtension, SystemIrp);
+}
+
+/* The lower drivers have handled a system power IRP. */
+_Function_class_(IO_COMPLETION_ROUTINE) static NTSTATUS NTAPI
+    FdoSystemPowerForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVOID Context)
+{
+    PXENBUS_FDO Fdo = Context;
+    POWER_STATE State;
+    NTSTATUS Status = Irp->IoStatus.Status;
+
+    UNREFERENCED_PARAMETER(DeviceObject);
+
+    if (NT_SUCCESS(Status)) {
+        State.DeviceState = FdoDeviceStateFor(IoGetCurrentIrpStackLocation(Irp)->Parameters.Power.State.SystemState);
+        Status = PoRequestPowerIrp(Fdo->PhysicalDeviceObject, IRP_MN_SET_POWER, State, FdoDevicePowerDone, Irp, NULL);
+    }
+
+    if (!NT_SUCCESS(Status)) {
+        Error("system power IRP (%08x)", Status);
+        Irp->IoStatus.Status = Status;
+        FdoEndPowerIrp(Fdo, Irp);
+    }
+
+    return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+static NTSTATUS FdoSetSystemPower(_In_ PXENBUS_FDO Fdo, _In_ PIRP Irp)
+{
+    IoMarkIrpPending(Irp);
+    IoCopyCurrentIrpStackLocationToNext(Irp);
+    IoSetCompletionRoutine(Irp, FdoSystemPowerForwarded, Fdo, TRUE, TRUE, TRUE);
+    (VOID) PoCallDriver(Fdo->LowerDeviceObject, Irp);
+
+    return STATUS_PENDING;
+}
+
+/* The lower drivers have the power on. */
+_Function_class_(IO_WORKITEM_ROUTINE) static VOID NTAPI
+    FdoPowerUpWork(_In_ PDEVICE_OBJECT DeviceObject, _In_opt_ PVOID Context)
+{
+    PXENBUS_FDO Fdo = Context;
+    PIRP Irp = Fdo->PowerIrp;
+    POWER_STATE State;
+    NTSTATUS Status;
+
+    Fdo->PowerIrp = NULL;
+
+    Status = FdoPowerUp(Fdo);
+    Fdo->Failed = !NT_SUCCESS(Status);
+    if (NT_SUCCESS(Status)) {
+        State.DeviceState = PowerDeviceD0;
+        (VOID) PoSetPowerState(DeviceObject, DevicePowerState, State);
+    } else {
+        IoInvalidateDeviceState(Fdo->PhysicalDeviceObject);
+    }
+
+    Irp->IoStatus.Status = Status;
+    FdoEndPowerIrp(Fdo, Irp);
+}
+
+_Function_class_(IO_COMPLETION_ROUTINE) static NTSTATUS NTAPI
+    FdoPowerUpForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVOID Context)
+{
+    PXENBUS_FDO Fdo = Context;
+
+    UNREFERENCED_PARAMETER(DeviceObject);
+
+    if (!NT_SUCCESS(Irp->IoStatus.Status)) {
+        FdoEndPowerIrp(Fdo, Irp);
+        return STATUS_MORE_PROCESSING_REQUIRED;
+    }
+
+    Fdo->PowerIrp = Irp;
+    IoQueueWorkItem(Fdo->PowerWorkItem, FdoPowerUpWork, DelayedWorkQueue, Fdo);
+    return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+/* The lower drivers have the power off. */
+_Function_class_(IO_COMPLETION_ROUTINE) static NTSTATUS NTAPI
+    FdoPowerDownForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVOID Context)
+{
+    UNREFERENCED_PARAMETER(DeviceObject);
+
+    FdoEndPowerIrp(Context, Irp);
+    return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+_Function_class_(IO_WORKITEM_ROUTINE) static VOID NTAPI
+    FdoPowerDownWork(_In_ PDEVICE_OBJECT DeviceObject, _In_opt_ PVOID Context)
+{
+    PXENBUS_FDO Fdo = Context;
+    PIRP Irp = Fdo->PowerIrp;
+
+    Fdo->PowerIrp = NULL;
+
+    /* Children go first. One that did not is still using the bus, which does better to stay than to go under it. */
+    if (FdoChildrenAreOff(Fdo))
+        FdoPowerDown(Fdo);
+
+    (VOID) PoSetPowerState(DeviceObject, DevicePowerState, IoGetCurrentIrpStackLocation(Irp)->Parameters.Power.State);
+
+    IoCopyCurrentIrpStackLocationToNext(Irp);
+    IoSetCompletionRoutine(Irp, FdoPowerDownForwarded, Fdo, TRUE, TRUE, TRUE);
+    (VOID) PoCallDriver(Fdo->LowerDeviceObject, Irp);
+}
+
+/* Power comes from the lower drivers first, and goes here first. */
+static NTSTATUS FdoSetDevicePower(_In_ PXENBUS_FDO Fdo, _In_ PIRP Irp, _In_ DEVICE_POWER_STATE State)
+{
+    IoMarkIrpPending(Irp);
+
+    if (State == PowerDeviceD0) {
+        IoCopyCurrentIrpStackLocationToNext(Irp);
+        IoSetCompletionRoutine(Irp, FdoPowerUpForwarded, Fdo, TRUE, TRUE, TRUE);
+        (VOID) PoCallDriver(Fdo->LowerDeviceObject, Irp);
+    } else {
+        Fdo->PowerIrp = Irp;
+        IoQueueWorkItem(Fdo->PowerWorkItem, FdoPowerDownWork, DelayedWorkQueue, Fdo);
+    }
+
+    return STATUS_PENDING;
+}
+
+static NTSTATUS FdoPassPower(_In_ PXENBUS_FDO Fdo, _In_ PIRP Irp)
+{
+    NTSTATUS Status;
+
+    PoStartNextPowerIrp(Irp);
+    IoSkipCurrentIrpStackLocation(Irp);
+    Status = PoCallDriver(Fdo->LowerDeviceObject, Irp);
+    IoReleaseRemoveLock(&Fdo->Device.RemoveLock, Irp);
+
+    return Status;
+}
+
+/* Whether a change of the device's state means work: it is started, and not in that state already. */
+static BOOLEAN FdoPowerChanges(_In_ PXENBUS_FDO Fdo, _In_ DEVICE_POWER_STATE State)
+{
+    if (!Fdo->Active || Fdo->Resources == NULL)
+        return FALSE;
+
+    return (State == PowerDeviceD0) != Fdo->Powered;
+}
+
+NTSTATUS FdoDispatchPower(_In_ PXENBUS_FDO Fdo, _In_ PIRP Irp)
+{
+    PIO_STACK_LOCATION Location = IoGetCurrentIrpStackLocation(Irp);
+
+    Trace("minor function %02x", Location->MinorFunction);
+
+    if (Location->MinorFunction != IRP_MN_SET_POWER)
+        return FdoPassPower(Fdo, Irp);
+
+    if (Location->Parameters.Power.Type == SystemPowerState)
+        return FdoSetSystemPower(Fdo, Irp);
+
+    if (FdoPowerChanges(Fdo, Location->Parameters.Power.State.DeviceState))
+        return FdoSetDevicePower(Fdo, Irp, Location->Parameters.Power.State.DeviceState);
+
+    return FdoPassPower(Fdo, Irp);
+}

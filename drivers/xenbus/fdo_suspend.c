@@ -1,0 +1,269 @@
+/*
+ * Suspend: the toolstack's request for it, and what the bus does around it.
+ */
+#include "fdo.h"
+
+#include "log.h"
+#include "text.h"
+#include "xen.h"
+
+#include <xen/xen.h>
+
+/* How often an acknowledgement is tried that loses to another writer. */
+#define SUSPEND_ATTEMPTS 16
+
+static NTSTATUS FdoSuspendPrepare(_In_ PVOID Argument)
+{
+    PXENBUS_FDO Fdo = Argument;
+
+    return StoreDrain(Fdo->Providers.Store);
+}
+
+static VOID FdoResumeProcessor(_In_opt_ PVOID Argument, _In_ ULONG Index)
+{
+    PXENBUS_FDO Fdo = Argument;
+
+    SharedInfoResumeProcessor(Fdo->Providers.SharedInfo, Index);
+}
+
+/* The emulator is a new one, and Xen has forgotten everything: in the order in which one needs the other. */
+static VOID FdoResumeEarly(_In_ PVOID Argument, _In_ PXENBUS_SYNC Sync)
+{
+    PXENBUS_FDO Fdo = Argument;
+    NTSTATUS Status;
+
+    Status = XenUnplugRepeat();
+    if (!NT_SUCCESS(Status))
+        Error("emulated devices are back (%08x)", Status);
+
+    SharedInfoResume(Fdo->Providers.SharedInfo);
+    SyncRun(Sync, FdoResumeProcessor, Fdo);
+    GnttabResume(Fdo->Providers.Gnttab);
+    EvtchnResume(Fdo->Providers.Evtchn);
+}
+
+static VOID FdoResumeLate(_In_ PVOID Argument)
+{
+    PXENBUS_FDO Fdo = Argument;
+
+    StoreResume(Fdo->Providers.Store);
+
+    FdoDebugClose(Fdo);
+    FdoDebugOpen(Fdo);
+}
+
+const XENBUS_SUSPEND_OPERATIONS FdoSuspendOperations = {
+    .Prepare = FdoSuspendPrepare,
+    .ResumeEarly = FdoResumeEarly,
+    .ResumeLate = FdoResumeLate,
+};
+
+_Function_class_(KSERVICE_ROUTINE) static BOOLEAN NTAPI
+    FdoDebugEvent(_In_opt_ PKINTERRUPT Interrupt, _In_opt_ PVOID Argument)
+{
+    PXENBUS_FDO Fdo = Argument;
+
+    UNREFERENCED_PARAMETER(Interrupt);
+
+    XENBUS_DEBUG_CALL(&Fdo->DebugInterface, Trigger, NULL);
+    return TRUE;
+}
+
+VOID FdoDebugOpen(_In_ PXENBUS_FDO Fdo)
+{
+    KIRQL Irql;
+
+    Fdo->DebugChannel = XENBUS_EVTCHN_CALL(&Fdo->EvtchnInterface, Open, XENBUS_EVTCHN_TYPE_VIRQ, FdoDebugEvent, Fdo,
+                                           (ULONG)VIRQ_DEBUG, (USHORT)0, (UCHAR)0);
+    if (Fdo->DebugChannel == NULL) {
+        Warning("the debug key will not be heard");
+        return;
+    }
+
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    (VOID) XENBUS_EVTCHN_CALL(&Fdo->EvtchnInterface, Unmask, Fdo->DebugChannel, FALSE, TRUE);
+    KeLowerIrql(Irql);
+}
+
+VOID FdoDebugClose(_In_ PXENBUS_FDO Fdo)
+{
+    if (Fdo->DebugChannel != NULL)
+        XENBUS_EVTCHN_CALL(&Fdo->EvtchnInterface, Close, Fdo->DebugChannel);
+    Fdo->DebugChannel = NULL;
+}
+
+/* Tells the toolstack that suspend is handled here. */
+PAGED_FUNCTION static VOID FdoSuspendAnnounce(_In_ PXENBUS_FDO Fdo)
+{
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    Status = XENBUS_STORE_CALL(&Fdo->StoreInterface, Printf, NULL, "control", "feature-suspend", "%u", 1);
+    if (!NT_SUCCESS(Status))
+        Warning("control/feature-suspend cannot be written (%08x)", Status);
+}
+
+/* Leaves the node as it was found. */
+PAGED_FUNCTION static VOID FdoSuspendRetract(_In_ PXENBUS_FDO Fdo)
+{
+    PAGED_CODE();
+
+    if (Fdo->SuspendFeature == NULL) {
+        (VOID) XENBUS_STORE_CALL(&Fdo->StoreInterface, Remove, NULL, "control", "feature-suspend");
+        return;
+    }
+
+    (VOID)
+        XENBUS_STORE_CALL(&Fdo->StoreInterface, Printf, NULL, "control", "feature-suspend", "%s", Fdo->SuspendFeature);
+    XENBUS_STORE_CALL(&Fdo->StoreInterface, Free, Fdo->SuspendFeature);
+    Fdo->SuspendFeature = NULL;
+}
+
+PAGED_FUNCTION static BOOLEAN FdoSuspendIsAskedFor(_In_ PXENBUS_FDO Fdo, _In_opt_ PXENBUS_STORE_TRANSACTION Transaction)
+{
+    BOOLEAN AskedFor;
+    PSTR Value;
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    Status = XENBUS_STORE_CALL(&Fdo->StoreInterface, Read, Transaction, "control", "shutdown", &Value);
+    if (!NT_SUCCESS(Status))
+        return FALSE;
+
+    AskedFor = TextEqual(Value, "suspend", FALSE);
+    XENBUS_STORE_CALL(&Fdo->StoreInterface, Free, Value);
+
+    return AskedFor;
+}
+
+PAGED_FUNCTION static NTSTATUS FdoSuspendTryAcknowledge(_In_ PXENBUS_FDO Fdo)
+{
+    PXENBUS_STORE_TRANSACTION Transaction;
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    Status = XENBUS_STORE_CALL(&Fdo->StoreInterface, TransactionStart, &Transaction);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    /* The toolstack takes a request back that was not heard in time. */
+    Status = STATUS_CANCELLED;
+    if (!FdoSuspendIsAskedFor(Fdo, Transaction))
+        goto fail1;
+
+    Status = XENBUS_STORE_CALL(&Fdo->StoreInterface, Printf, Transaction, "control", "shutdown", "%s", "");
+    if (!NT_SUCCESS(Status))
+        goto fail1;
+
+    return XENBUS_STORE_CALL(&Fdo->StoreInterface, TransactionEnd, Transaction, TRUE);
+
+fail1:
+    (VOID) XENBUS_STORE_CALL(&Fdo->StoreInterface, TransactionEnd, Transaction, FALSE);
+    return Status;
+}
+
+/* Clears the request, which tells the toolstack that it was heard. */
+PAGED_FUNCTION static NTSTATUS FdoSuspendAcknowledge(_In_ PXENBUS_FDO Fdo)
+{
+    NTSTATUS Status = STATUS_RETRY;
+    ULONG Attempt;
+
+    PAGED_CODE();
+
+    for (Attempt = 0; Status == STATUS_RETRY && Attempt < SUSPEND_ATTEMPTS; Attempt++)
+        Status = FdoSuspendTryAcknowledge(Fdo);
+
+    return Status;
+}
+
+/* Something was written to control/shutdown. Requests other than suspend are for the interface driver. */
+PAGED_FUNCTION static VOID FdoSuspendPoll(_In_ PXENBUS_FDO Fdo)
+{
+    ULONG Count;
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    if (!FdoSuspendIsAskedFor(Fdo, NULL))
+        return;
+
+    Status = FdoSuspendAcknowledge(Fdo);
+    if (!NT_SUCCESS(Status)) {
+        Warning("the suspend that was asked for is not acknowledged (%08x)", Status);
+        return;
+    }
+
+    Count = XENBUS_SUSPEND_CALL(&Fdo->SuspendInterface, GetCount);
+    (VOID) XENBUS_SUSPEND_CALL(&Fdo->SuspendInterface, Trigger);
+
+    if (XENBUS_SUSPEND_CALL(&Fdo->SuspendInterface, GetCount) != Count)
+        FdoSuspendAnnounce(Fdo);
+}
+
+_Function_class_(DRIVER_THREAD_FUNCTION) PAGED_FUNCTION static NTSTATUS NTAPI
+    FdoSuspendThread(_In_ PDRIVER_THREAD Self, _In_opt_ PVOID Context)
+{
+    PAGED_CODE();
+
+    for (;;) {
+        (VOID) ThreadWait(Self, NULL);
+        if (ThreadIsAlerted(Self))
+            break;
+
+        FdoSuspendPoll(Context);
+    }
+
+    return STATUS_SUCCESS;
+}
+
+PAGED_FUNCTION NTSTATUS FdoSuspendBegin(_In_ PXENBUS_FDO Fdo)
+{
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    Status = XENBUS_STORE_CALL(&Fdo->StoreInterface, Read, NULL, "control", "feature-suspend", &Fdo->SuspendFeature);
+    if (!NT_SUCCESS(Status))
+        Fdo->SuspendFeature = NULL;
+
+    FdoSuspendAnnounce(Fdo);
+
+    Status = ThreadCreate(FdoSuspendThread, Fdo, &Fdo->SuspendThread);
+    if (!NT_SUCCESS(Status))
+        goto fail1;
+
+    Status = XENBUS_STORE_CALL(&Fdo->StoreInterface, WatchAdd, "control", "shutdown",
+                               ThreadGetEvent(Fdo->SuspendThread), &Fdo->SuspendWatch);
+    if (!NT_SUCCESS(Status))
+        goto fail2;
+
+    return STATUS_SUCCESS;
+
+fail2:
+    ThreadAlert(Fdo->SuspendThread);
+    (VOID) ThreadJoin(Fdo->SuspendThread);
+    Fdo->SuspendThread = NULL;
+
+fail1:
+    FdoSuspendRetract(Fdo);
+
+    Error("no watch for requests to suspend (%08x)", Status);
+    return Status;
+}
+
+PAGED_FUNCTION VOID FdoSuspendEnd(_In_ PXENBUS_FDO Fdo)
+{
+    PAGED_CODE();
+
+    (VOID) XENBUS_STORE_CALL(&Fdo->StoreInterface, WatchRemove, Fdo->SuspendWatch);
+    Fdo->SuspendWatch = NULL;
+
+    ThreadAlert(Fdo->SuspendThread);
+    (VOID) ThreadJoin(Fdo->SuspendThread);
+    Fdo->SuspendThread = NULL;
+
+    FdoSuspendRetract(Fdo);
+}

@@ -1,0 +1,52 @@
+#include "pdo.h"
+
+#include "interface.h"
+#include "log.h"
+
+typedef struct _PDO_INTERFACE {
+    const GUID *Guid;
+    const CHAR *Name;
+    XENBUS_GET_INTERFACE GetInterface;
+    SIZE_T Provider; /* where in XENBUS_PROVIDERS the provider's context is */
+} PDO_INTERFACE;
+
+#define PDO_INTERFACE_ENTRY(_Name, _Provider)                                                                          \
+    {                                                                                                                  \
+        &GUID_XENBUS_##_Name##_INTERFACE, #_Name, _Provider##GetInterface, FIELD_OFFSET(XENBUS_PROVIDERS, _Provider)   \
+    }
+
+static const PDO_INTERFACE PdoInterfaces[] = {
+    PDO_INTERFACE_ENTRY(SUSPEND, Suspend), PDO_INTERFACE_ENTRY(SHARED_INFO, SharedInfo),
+    PDO_INTERFACE_ENTRY(EVTCHN, Evtchn),   PDO_INTERFACE_ENTRY(DEBUG, Debug),
+    PDO_INTERFACE_ENTRY(STORE, Store),     PDO_INTERFACE_ENTRY(RANGE_SET, RangeSet),
+    PDO_INTERFACE_ENTRY(CACHE, Cache),     PDO_INTERFACE_ENTRY(GNTTAB, Gnttab),
+    PDO_INTERFACE_ENTRY(UNPLUG, Unplug),
+};
+
+PAGED_FUNCTION BOOLEAN PdoQueryInterface(_In_ PXENBUS_PDO Pdo, _In_ PIO_STACK_LOCATION Location, _Out_ NTSTATUS *Status)
+{
+    const GUID *Guid = Location->Parameters.QueryInterface.InterfaceType;
+    ULONG Version = Location->Parameters.QueryInterface.Version;
+    ULONG Index;
+
+    PAGED_CODE();
+
+    *Status = STATUS_NOT_SUPPORTED;
+
+    for (Index = 0; Index < RTL_NUMBER_OF(PdoInterfaces); Index++) {
+        const PDO_INTERFACE *Entry = &PdoInterfaces[Index];
+        PVOID Context = *(PVOID *)((PUCHAR)&Pdo->Fdo->Providers + Entry->Provider);
+
+        if (!IsEqualGUID(Guid, Entry->Guid))
+            continue;
+
+        *Status = Entry->GetInterface(Context, Version, Location->Parameters.QueryInterface.Interface,
+                                      Location->Parameters.QueryInterface.Size);
+        if (!NT_SUCCESS(*Status))
+            Warning("%s: %s version %u (%08x)", Pdo->Class, Entry->Name, Version, *Status);
+
+        return TRUE;
+    }
+
+    return FALSE;
+}

@@ -1,0 +1,578 @@
+#include "store.h"
+
+#include "bug.h"
+#include "clock.h"
+#include "interface.h"
+#include "pool.h"
+#include "store_private.h"
+#include "text.h"
+#include "xen.h"
+
+#include <xen/xen.h>
+#include <xen/hvm/params.h>
+
+/* How long StoreDrain waits, in units of 100 ns. */
+#define STORE_DRAIN_TIMEOUT CLOCK_SECONDS(5)
+
+/* How long the rest of a message may take that had begun to come in before a resume. */
+#define STORE_REST_TIMEOUT CLOCK_MILLISECONDS(100)
+
+/* Path as segments: prefix, slash, node, NUL. */
+#define STORE_PATH_SEGMENTS 4
+
+/* "b" or another letter, five digits, NUL. */
+#define STORE_PERMISSION_SIZE 8
+
+/* Puts Prefix/Node and its NUL in STORE_PATH_SEGMENTS segments. */
+static NTSTATUS StorePath(_In_opt_ PCSTR Prefix, _In_ PCSTR Node, _Out_ STORE_SEGMENT *Segments)
+{
+    PCSTR Start = Prefix != NULL ? Prefix : Node;
+    SIZE_T Limit = *Start == '/' ? XENSTORE_ABS_PATH_MAX : XENSTORE_REL_PATH_MAX;
+    SIZE_T Length;
+
+    Segments[0].Data = Prefix != NULL ? Prefix : "";
+    Segments[0].Length = TextLength(Segments[0].Data, Limit + 1);
+    Segments[1].Data = "/";
+    Segments[1].Length = Prefix != NULL ? 1 : 0;
+    Segments[2].Data = Node;
+    Segments[2].Length = TextLength(Node, Limit + 1);
+    Segments[3].Data = "";
+    Segments[3].Length = 1;
+
+    Length = Segments[0].Length + Segments[1].Length + Segments[2].Length;
+    return Length < Limit ? STATUS_SUCCESS : STATUS_BUFFER_OVERFLOW;
+}
+
+/* A request whose payload is a path and perhaps Length bytes more. */
+static NTSTATUS StorePathRequest(_In_ PINTERFACE Interface, _In_ ULONG Type,
+                                 _In_opt_ PXENBUS_STORE_TRANSACTION Transaction, _In_opt_ PCSTR Prefix, _In_ PCSTR Node,
+                                 _In_reads_opt_(Length) PCSTR Data, _In_ SIZE_T Length, _Outptr_opt_ PSTR *Response)
+{
+    STORE_SEGMENT Segments[STORE_PATH_SEGMENTS + 1];
+    NTSTATUS Status;
+
+    Status = StorePath(Prefix, Node, Segments);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    Segments[STORE_PATH_SEGMENTS].Data = Data;
+    Segments[STORE_PATH_SEGMENTS].Length = Length;
+
+    return StoreExecute(Interface->Context, Type, Transaction, Segments,
+                        Data != NULL ? STORE_PATH_SEGMENTS + 1 : STORE_PATH_SEGMENTS, Response);
+}
+
+static VOID NTAPI StoreFree(_In_ PINTERFACE Interface, _In_ PSTR Buffer)
+{
+    UNREFERENCED_PARAMETER(Interface);
+
+    PoolFree(Buffer, STORE_TAG);
+}
+
+static NTSTATUS NTAPI StoreReadNode(_In_ PINTERFACE Interface, _In_opt_ PXENBUS_STORE_TRANSACTION Transaction,
+                                    _In_opt_ PSTR Prefix, _In_ PSTR Node, _Outptr_ PSTR *Buffer)
+{
+    *Buffer = NULL;
+
+    return StorePathRequest(Interface, XS_READ, Transaction, Prefix, Node, NULL, 0, Buffer);
+}
+
+static NTSTATUS NTAPI StorePrintf(_In_ PINTERFACE Interface, _In_opt_ PXENBUS_STORE_TRANSACTION Transaction,
+                                  _In_opt_ PSTR Prefix, _In_ PSTR Node, _In_ PCSTR Format, ...)
+{
+    va_list Arguments;
+    PSTR Value;
+    NTSTATUS Status;
+
+    /* On the stack it would be a sixth of all there is. */
+    Value = PoolAllocate(XENSTORE_PAYLOAD_MAX, STORE_TAG);
+    if (Value == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    va_start(Arguments, Format);
+    Status = TextVPrint(Value, XENSTORE_PAYLOAD_MAX, Format, Arguments);
+    va_end(Arguments);
+
+    if (NT_SUCCESS(Status))
+        Status = StorePathRequest(Interface, XS_WRITE, Transaction, Prefix, Node, Value,
+                                  TextLength(Value, XENSTORE_PAYLOAD_MAX), NULL);
+
+    PoolFree(Value, STORE_TAG);
+    return Status;
+}
+
+static NTSTATUS NTAPI StoreRemove(_In_ PINTERFACE Interface, _In_opt_ PXENBUS_STORE_TRANSACTION Transaction,
+                                  _In_opt_ PSTR Prefix, _In_ PSTR Node)
+{
+    return StorePathRequest(Interface, XS_RM, Transaction, Prefix, Node, NULL, 0, NULL);
+}
+
+static NTSTATUS NTAPI StoreDirectory(_In_ PINTERFACE Interface, _In_opt_ PXENBUS_STORE_TRANSACTION Transaction,
+                                     _In_opt_ PSTR Prefix, _In_ PSTR Node, _Outptr_ PSTR *Buffer)
+{
+    *Buffer = NULL;
+
+    return StorePathRequest(Interface, XS_DIRECTORY, Transaction, Prefix, Node, NULL, 0, Buffer);
+}
+
+static CHAR StorePermissionLetter(_In_ XENBUS_STORE_PERMISSION_MASK Mask)
+{
+    static const CHAR Letters[] = {'n', 'r', 'w', 'b'};
+
+    return Letters[Mask & (XENBUS_STORE_PERM_READ | XENBUS_STORE_PERM_WRITE)];
+}
+
+/* Prints permissions one after the other, each with its NUL; *Length is what they take of the Size bytes. */
+static NTSTATUS StorePrintPermissions(_Out_writes_(Size) PCHAR Text, _In_ SIZE_T Size,
+                                      _In_reads_(Count) const XENBUS_STORE_PERMISSION *Permissions, _In_ ULONG Count,
+                                      _Out_ PSIZE_T Length)
+{
+    ULONG Index;
+
+    *Length = 0;
+
+    for (Index = 0; Index < Count; Index++) {
+        NTSTATUS Status = TextPrint(Text + *Length, Size - *Length, "%c%u",
+                                    StorePermissionLetter(Permissions[Index].Mask), Permissions[Index].Domain);
+
+        if (!NT_SUCCESS(Status))
+            return Status;
+        *Length += TextLength(Text + *Length, Size - *Length) + 1;
+    }
+
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI StorePermissionsSet(_In_ PINTERFACE Interface, _In_opt_ PXENBUS_STORE_TRANSACTION Transaction,
+                                          _In_opt_ PSTR Prefix, _In_ PSTR Node,
+                                          _In_reads_(NumberPermissions) PXENBUS_STORE_PERMISSION Permissions,
+                                          _In_ ULONG NumberPermissions)
+{
+    SIZE_T Length;
+    SIZE_T Size;
+    PCHAR Text;
+    NTSTATUS Status;
+
+    if (NumberPermissions == 0)
+        return STATUS_INVALID_PARAMETER;
+
+    if (NumberPermissions > XENSTORE_PAYLOAD_MAX / STORE_PERMISSION_SIZE)
+        return STATUS_BUFFER_OVERFLOW;
+
+    Size = (SIZE_T)NumberPermissions * STORE_PERMISSION_SIZE;
+    Text = PoolAllocate(Size, STORE_TAG);
+    if (Text == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    Status = StorePrintPermissions(Text, Size, Permissions, NumberPermissions, &Length);
+    if (NT_SUCCESS(Status))
+        Status = StorePathRequest(Interface, XS_SET_PERMS, Transaction, Prefix, Node, Text, Length, NULL);
+
+    PoolFree(Text, STORE_TAG);
+    return Status;
+}
+
+static NTSTATUS NTAPI StoreTransactionStart(_In_ PINTERFACE Interface, _Outptr_ PXENBUS_STORE_TRANSACTION *Transaction)
+{
+    static const STORE_SEGMENT Empty = {"", 1};
+    PXENBUS_STORE_CONTEXT Context = Interface->Context;
+    PXENBUS_STORE_TRANSACTION New;
+    ULONG Resumes = ReadULongAcquire(&Context->Resumes);
+    PSTR Response;
+    NTSTATUS Status;
+    KIRQL Irql;
+
+    *Transaction = NULL;
+
+    New = PoolAllocate(sizeof(XENBUS_STORE_TRANSACTION), STORE_TAG);
+    if (New == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    Status = StoreExecute(Context, XS_TRANSACTION_START, NULL, &Empty, 1, &Response);
+    if (!NT_SUCCESS(Status))
+        goto fail1;
+
+    Status = TextToUlong(Response, 10, &New->Id);
+    if (!NT_SUCCESS(Status) || New->Id == 0) {
+        Error("'%s' is no transaction", Response);
+        Status = STATUS_DATA_ERROR;
+        goto fail2;
+    }
+
+    PoolFree(Response, STORE_TAG);
+
+    KeAcquireSpinLock(&Context->Lock, &Irql);
+    New->Active = (Context->Resumes == Resumes);
+    InsertTailList(&Context->Transactions, &New->ListEntry);
+    KeReleaseSpinLock(&Context->Lock, Irql);
+
+    *Transaction = New;
+    return STATUS_SUCCESS;
+
+fail2:
+    PoolFree(Response, STORE_TAG);
+
+fail1:
+    PoolFree(New, STORE_TAG);
+    return Status;
+}
+
+static NTSTATUS NTAPI StoreTransactionEnd(_In_ PINTERFACE Interface, _In_ PXENBUS_STORE_TRANSACTION Transaction,
+                                          _In_ BOOLEAN Commit)
+{
+    PXENBUS_STORE_CONTEXT Context = Interface->Context;
+    STORE_SEGMENT Verdict;
+    NTSTATUS Status;
+    KIRQL Irql;
+
+    Verdict.Data = Commit ? "T" : "F";
+    Verdict.Length = 2;
+
+    Status = StoreExecute(Context, XS_TRANSACTION_END, Transaction, &Verdict, 1, NULL);
+
+    /* One that went in a suspend has ended as a transaction ends that is given up. */
+    if (Status == STATUS_RETRY && !Commit)
+        Status = STATUS_SUCCESS;
+
+    KeAcquireSpinLock(&Context->Lock, &Irql);
+    RemoveEntryList(&Transaction->ListEntry);
+    KeReleaseSpinLock(&Context->Lock, Irql);
+
+    PoolFree(Transaction, STORE_TAG);
+    return Status;
+}
+
+static NTSTATUS NTAPI StoreWatchAdd(_In_ PINTERFACE Interface, _In_opt_ PSTR Prefix, _In_ PSTR Node, _In_ PKEVENT Event,
+                                    _Outptr_ PXENBUS_STORE_WATCH *Watch)
+{
+    return StoreAddWatch(Interface->Context, Prefix, Node, Event, Watch);
+}
+
+static NTSTATUS NTAPI StoreWatchRemove(_In_ PINTERFACE Interface, _In_ PXENBUS_STORE_WATCH Watch)
+{
+    return StoreRemoveWatch(Interface->Context, Watch);
+}
+
+static VOID NTAPI StorePoll(_In_ PINTERFACE Interface)
+{
+    StorePollRing(Interface->Context);
+}
+
+static NTSTATUS NTAPI StoreAcquire(_In_ PINTERFACE Interface)
+{
+    PXENBUS_STORE_CONTEXT Context = Interface->Context;
+
+    return UsersAcquire(&Context->Users);
+}
+
+static VOID NTAPI StoreRelease(_In_ PINTERFACE Interface)
+{
+    PXENBUS_STORE_CONTEXT Context = Interface->Context;
+
+    UsersRelease(&Context->Users);
+}
+
+static const XENBUS_STORE_INTERFACE_V2 StoreInterfaceV2 = {
+    .StoreAcquire = StoreAcquire,
+    .StoreRelease = StoreRelease,
+    .StoreFree = StoreFree,
+    .StoreRead = StoreReadNode,
+    .StorePrintf = StorePrintf,
+    .StorePermissionsSet = StorePermissionsSet,
+    .StoreRemove = StoreRemove,
+    .StoreDirectory = StoreDirectory,
+    .StoreTransactionStart = StoreTransactionStart,
+    .StoreTransactionEnd = StoreTransactionEnd,
+    .StoreWatchAdd = StoreWatchAdd,
+    .StoreWatchRemove = StoreWatchRemove,
+    .StorePoll = StorePoll,
+};
+
+NTSTATUS StoreGetInterface(_In_ PVOID Context, _In_ ULONG Version, _Out_writes_bytes_(Size) PINTERFACE Interface,
+                           _In_ ULONG Size)
+{
+    switch (Version) {
+    case 2:
+        return InterfaceFill(Interface, Size, &StoreInterfaceV2, sizeof(StoreInterfaceV2), Version, Context);
+
+    default:
+        return STATUS_NOT_SUPPORTED;
+    }
+}
+
+_Function_class_(KDEFERRED_ROUTINE) static VOID NTAPI
+    StoreDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Argument, _In_opt_ PVOID Argument1, _In_opt_ PVOID Argument2)
+{
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+
+    StorePollRing(Argument);
+}
+
+_Function_class_(KSERVICE_ROUTINE) static BOOLEAN NTAPI
+    StoreEvent(_In_opt_ PKINTERRUPT Interrupt, _In_opt_ PVOID Argument)
+{
+    PXENBUS_STORE_CONTEXT Context = Argument;
+
+    UNREFERENCED_PARAMETER(Interrupt);
+
+    KeInsertQueueDpc(&Context->Dpc, NULL, NULL);
+    return TRUE;
+}
+
+/* Maps the ring, where the toolstack says that it is. IRQL <= DISPATCH_LEVEL. */
+static NTSTATUS StoreMapRing(_In_ PXENBUS_STORE_CONTEXT Context)
+{
+    ULONGLONG Frame;
+    NTSTATUS Status;
+
+    Status = XenHvmQueryParameter(HVM_PARAM_STORE_PFN, &Frame);
+    if (NT_SUCCESS(Status) && Frame == 0)
+        Status = STATUS_NO_SUCH_DEVICE;
+    if (!NT_SUCCESS(Status))
+        goto fail1;
+
+    Context->Address.QuadPart = (LONGLONG)(Frame << PAGE_SHIFT);
+
+    Context->Ring = MmMapIoSpace(Context->Address, PAGE_SIZE, MmCached);
+    if (Context->Ring == NULL) {
+        Status = STATUS_INSUFFICIENT_RESOURCES;
+        goto fail1;
+    }
+
+    return STATUS_SUCCESS;
+
+fail1:
+    Error("no ring (%08x)", Status);
+    return Status;
+}
+
+static VOID StoreUnmapRing(_In_ PXENBUS_STORE_CONTEXT Context)
+{
+    MmUnmapIoSpace(Context->Ring, PAGE_SIZE);
+    Context->Ring = NULL;
+}
+
+/* Opens the channel at the port that the toolstack has made. IRQL <= DISPATCH_LEVEL. */
+static NTSTATUS StoreOpenChannel(_In_ PXENBUS_STORE_CONTEXT Context)
+{
+    PXENBUS_EVTCHN_CHANNEL Channel;
+    ULONGLONG Port;
+    NTSTATUS Status;
+    KIRQL Irql;
+
+    Status = XenHvmQueryParameter(HVM_PARAM_STORE_EVTCHN, &Port);
+    if (!NT_SUCCESS(Status))
+        goto fail1;
+
+    Channel = XENBUS_EVTCHN_CALL(&Context->EvtchnInterface, Open, XENBUS_EVTCHN_TYPE_FIXED, StoreEvent, Context,
+                                 (ULONG)Port, FALSE);
+    if (Channel == NULL) {
+        Status = STATUS_UNSUCCESSFUL;
+        goto fail1;
+    }
+
+    KeAcquireSpinLock(&Context->Lock, &Irql);
+    Context->Channel = Channel;
+    (VOID) XENBUS_EVTCHN_CALL(&Context->EvtchnInterface, Unmask, Channel, FALSE, TRUE);
+    KeReleaseSpinLock(&Context->Lock, Irql);
+
+    return STATUS_SUCCESS;
+
+fail1:
+    Error("no event channel (%08x)", Status);
+    return Status;
+}
+
+static VOID StoreCloseChannel(_In_ PXENBUS_STORE_CONTEXT Context)
+{
+    PXENBUS_EVTCHN_CHANNEL Channel;
+    KIRQL Irql;
+
+    /* The daemon is notified under the lock: nobody uses the channel once it is gone from here. */
+    KeAcquireSpinLock(&Context->Lock, &Irql);
+    Channel = Context->Channel;
+    Context->Channel = NULL;
+    KeReleaseSpinLock(&Context->Lock, Irql);
+
+    if (Channel != NULL)
+        XENBUS_EVTCHN_CALL(&Context->EvtchnInterface, Close, Channel);
+}
+
+NTSTATUS StoreEnable(_In_ PXENBUS_STORE_CONTEXT Context, _In_ const XENBUS_EVTCHN_INTERFACE *Evtchn)
+{
+    NTSTATUS Status;
+
+    Context->EvtchnInterface = *Evtchn;
+
+    Status = XENBUS_EVTCHN_CALL(&Context->EvtchnInterface, Acquire);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    Status = StoreMapRing(Context);
+    if (!NT_SUCCESS(Status))
+        goto fail1;
+
+    StoreConnectRing(Context);
+
+    Status = StoreOpenChannel(Context);
+    if (!NT_SUCCESS(Status))
+        goto fail2;
+
+    UsersEnable(&Context->Users);
+    return STATUS_SUCCESS;
+
+fail2:
+    KeFlushQueuedDpcs();
+    StoreUnmapRing(Context);
+
+fail1:
+    XENBUS_EVTCHN_CALL(&Context->EvtchnInterface, Release);
+    return Status;
+}
+
+static BOOLEAN StoreIsIdle(_In_ PXENBUS_STORE_CONTEXT Context)
+{
+    BOOLEAN Idle;
+    KIRQL Irql;
+
+    KeAcquireSpinLock(&Context->Lock, &Irql);
+    StorePollLocked(Context);
+    Idle = IsListEmpty(&Context->Queued) && IsListEmpty(&Context->Pending) && Context->Receiver.Have == 0;
+    KeReleaseSpinLock(&Context->Lock, Irql);
+
+    return Idle;
+}
+
+NTSTATUS StoreDrain(_In_ PXENBUS_STORE_CONTEXT Context)
+{
+    ULONGLONG Deadline = ClockNow() + STORE_DRAIN_TIMEOUT;
+    KIRQL Irql;
+
+    while (!StoreIsIdle(Context)) {
+        if (ClockNow() >= Deadline) {
+            KeAcquireSpinLock(&Context->Lock, &Irql);
+            Error("the store daemon does not answer");
+            StoreReportRequests(Context);
+            KeReleaseSpinLock(&Context->Lock, Irql);
+            return STATUS_IO_TIMEOUT;
+        }
+
+        YieldProcessor();
+        KeStallExecutionProcessor(10);
+    }
+
+    return STATUS_SUCCESS;
+}
+
+/* No client is left. What clients gave up may still be under way: it may make something that must be undone. */
+static VOID StoreFinish(_In_ PXENBUS_STORE_CONTEXT Context)
+{
+    KIRQL Irql;
+
+    if (!IsListEmpty(&Context->Watches)) {
+        Critical("%s is still watched", CONTAINING_RECORD(Context->Watches.Flink, XENBUS_STORE_WATCH, ListEntry)->Path);
+        BUG("a client has released STORE with a watch");
+    }
+    if (!IsListEmpty(&Context->Transactions))
+        BUG("a client has released STORE with a transaction");
+
+    if (!NT_SUCCESS(StoreDrain(Context))) {
+        KeAcquireSpinLock(&Context->Lock, &Irql);
+        StoreFailAll(Context, STATUS_CANCELLED);
+        KeReleaseSpinLock(&Context->Lock, Irql);
+    }
+}
+
+VOID StoreDisable(_In_ PXENBUS_STORE_CONTEXT Context)
+{
+    UsersDisable(&Context->Users);
+    StoreFinish(Context);
+
+    StoreCloseChannel(Context);
+    KeFlushQueuedDpcs();
+
+    StoreUnmapRing(Context);
+    XENBUS_EVTCHN_CALL(&Context->EvtchnInterface, Release);
+}
+
+/*
+ * What the old daemon has written is read to its end. A message that it had only begun is finished if daemon and place
+ * are the same as before, else its rest never comes.
+ */
+static VOID StoreReadRest(_In_ PXENBUS_STORE_CONTEXT Context)
+{
+    ULONGLONG Deadline = ClockNow() + STORE_REST_TIMEOUT;
+    ULONG Filled = ReadULongAcquire((ULONG volatile *)&Context->Ring->rsp_prod) - Context->ResponseConsumer;
+
+    /* A ring that was made anew has nothing old in it. */
+    if (Context->Broken || Filled > XENSTORE_RING_SIZE)
+        return;
+
+    for (;;) {
+        StorePollRing(Context);
+        if (Context->Receiver.Have == 0 || ClockNow() >= Deadline)
+            break;
+
+        YieldProcessor();
+        KeStallExecutionProcessor(10);
+    }
+
+    if (Context->Receiver.Have != 0)
+        Warning("%u bytes of a message of the old store daemon are dropped", Context->Receiver.Have);
+}
+
+VOID StoreResume(_In_ PXENBUS_STORE_CONTEXT Context)
+{
+    PLIST_ENTRY ListEntry;
+    ULONGLONG Frame;
+    KIRQL Irql;
+
+    StoreCloseChannel(Context);
+    StoreReadRest(Context);
+
+    if (NT_SUCCESS(XenHvmQueryParameter(HVM_PARAM_STORE_PFN, &Frame)) &&
+        (LONGLONG)(Frame << PAGE_SHIFT) != Context->Address.QuadPart) {
+        StoreUnmapRing(Context);
+        if (!NT_SUCCESS(StoreMapRing(Context)))
+            BUG("no store ring after a resume");
+    }
+
+    KeAcquireSpinLock(&Context->Lock, &Irql);
+
+    Context->Resumes++;
+    for (ListEntry = Context->Transactions.Flink; ListEntry != &Context->Transactions; ListEntry = ListEntry->Flink)
+        CONTAINING_RECORD(ListEntry, XENBUS_STORE_TRANSACTION, ListEntry)->Active = FALSE;
+
+    StoreConnectRing(Context);
+    StoreRestartRequests(Context);
+
+    KeReleaseSpinLock(&Context->Lock, Irql);
+
+    if (!NT_SUCCESS(StoreOpenChannel(Context)))
+        Critical("XenStore has no event channel after a resume");
+
+    StoreRestoreWatches(Context);
+}
+
+NTSTATUS StoreInitialize(_Outptr_ PXENBUS_STORE_CONTEXT *Context)
+{
+    *Context = PoolAllocate(sizeof(XENBUS_STORE_CONTEXT), STORE_TAG);
+    if (*Context == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    UsersInitialize(&(*Context)->Users, "STORE");
+    KeInitializeSpinLock(&(*Context)->Lock);
+    KeInitializeDpc(&(*Context)->Dpc, StoreDpc, *Context);
+    InitializeListHead(&(*Context)->Queued);
+    InitializeListHead(&(*Context)->Pending);
+    InitializeListHead(&(*Context)->Transactions);
+    InitializeListHead(&(*Context)->Watches);
+    return STATUS_SUCCESS;
+}
+
+VOID StoreTeardown(_In_ PXENBUS_STORE_CONTEXT Context)
+{
+    PoolFree(Context, STORE_TAG);
+}

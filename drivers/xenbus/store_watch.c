@@ -1,0 +1,159 @@
+/*
+ * Watches. A watch is known by its token, a number of ours: paths come back as the daemon likes to write them.
+ */
+#include "log.h"
+#include "pool.h"
+#include "store_private.h"
+#include "text.h"
+
+#define STORE_TOKEN_SIZE sizeof("FFFFFFFF")
+
+static NTSTATUS StoreCopyPath(_In_opt_ PCSTR Prefix, _In_ PCSTR Node, _Outptr_ PSTR *Path)
+{
+    SIZE_T PrefixLength = Prefix != NULL ? TextLength(Prefix, XENSTORE_ABS_PATH_MAX + 1) + 1 : 0;
+    SIZE_T Size = PrefixLength + TextLength(Node, XENSTORE_ABS_PATH_MAX + 1) + 1;
+
+    *Path = NULL;
+
+    if (Size > XENSTORE_ABS_PATH_MAX)
+        return STATUS_BUFFER_OVERFLOW;
+
+    *Path = PoolAllocate(Size, STORE_TAG);
+    if (*Path == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    return TextPrint(*Path, Size, "%s%s%s", Prefix != NULL ? Prefix : "", Prefix != NULL ? "/" : "", Node);
+}
+
+/* Asks the daemon to begin (XS_WATCH) or to end (XS_UNWATCH) a watch. */
+static NTSTATUS StoreTellWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_ ULONG Type, _In_ PCSTR Path, _In_ ULONG Id)
+{
+    CHAR Token[STORE_TOKEN_SIZE];
+    STORE_SEGMENT Segments[2];
+    NTSTATUS Status;
+
+    Status = TextPrint(Token, sizeof(Token), "%08X", Id);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    Segments[0].Data = Path;
+    Segments[0].Length = TextLength(Path, XENSTORE_ABS_PATH_MAX) + 1;
+    Segments[1].Data = Token;
+    Segments[1].Length = sizeof(Token);
+
+    return StoreExecute(Context, Type, NULL, Segments, RTL_NUMBER_OF(Segments), NULL);
+}
+
+static VOID StoreFreeWatch(_In_ PXENBUS_STORE_WATCH Watch)
+{
+    PoolFree(Watch->Path, STORE_TAG);
+    PoolFree(Watch, STORE_TAG);
+}
+
+static VOID StoreUnlinkWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PXENBUS_STORE_WATCH Watch)
+{
+    KIRQL Irql;
+
+    KeAcquireSpinLock(&Context->Lock, &Irql);
+    RemoveEntryList(&Watch->ListEntry);
+    KeReleaseSpinLock(&Context->Lock, Irql);
+}
+
+NTSTATUS StoreAddWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_opt_ PCSTR Prefix, _In_ PCSTR Node, _In_ PKEVENT Event,
+                       _Outptr_ PXENBUS_STORE_WATCH *Watch)
+{
+    PXENBUS_STORE_WATCH New;
+    NTSTATUS Status;
+    KIRQL Irql;
+
+    *Watch = NULL;
+
+    New = PoolAllocate(sizeof(XENBUS_STORE_WATCH), STORE_TAG);
+    if (New == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    New->Event = Event;
+
+    Status = StoreCopyPath(Prefix, Node, &New->Path);
+    if (!NT_SUCCESS(Status))
+        goto fail1;
+
+    /* Known before the daemon is told: it fires the watch at once. */
+    KeAcquireSpinLock(&Context->Lock, &Irql);
+    New->Id = ++Context->LastWatchId;
+    InsertTailList(&Context->Watches, &New->ListEntry);
+    KeReleaseSpinLock(&Context->Lock, Irql);
+
+    Status = StoreTellWatch(Context, XS_WATCH, New->Path, New->Id);
+    if (!NT_SUCCESS(Status))
+        goto fail2;
+
+    *Watch = New;
+    return STATUS_SUCCESS;
+
+fail2:
+    Error("%s (%08x)", New->Path, Status);
+    StoreUnlinkWatch(Context, New);
+
+fail1:
+    if (New->Path != NULL)
+        PoolFree(New->Path, STORE_TAG);
+    PoolFree(New, STORE_TAG);
+    return Status;
+}
+
+NTSTATUS StoreRemoveWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PXENBUS_STORE_WATCH Watch)
+{
+    NTSTATUS Status;
+
+    /* The event is set under the lock, of what is in the list: not any more from here on. */
+    StoreUnlinkWatch(Context, Watch);
+
+    Status = StoreTellWatch(Context, XS_UNWATCH, Watch->Path, Watch->Id);
+    if (!NT_SUCCESS(Status))
+        Warning("%s (%08x)", Watch->Path, Status);
+
+    StoreFreeWatch(Watch);
+    return Status;
+}
+
+VOID StoreRestoreWatches(_In_ PXENBUS_STORE_CONTEXT Context)
+{
+    PLIST_ENTRY ListEntry;
+
+    /* Nobody else runs, so the list does not change while the lock is free for the request. */
+    for (ListEntry = Context->Watches.Flink; ListEntry != &Context->Watches; ListEntry = ListEntry->Flink) {
+        PXENBUS_STORE_WATCH Watch = CONTAINING_RECORD(ListEntry, XENBUS_STORE_WATCH, ListEntry);
+        NTSTATUS Status = StoreTellWatch(Context, XS_WATCH, Watch->Path, Watch->Id);
+
+        /* A resume in place has lost nothing: the daemon knows the watch, and what changed meanwhile is unknown. */
+        if (Status == STATUS_OBJECT_NAME_COLLISION)
+            (VOID) KeSetEvent(Watch->Event, IO_NO_INCREMENT, FALSE);
+        else if (!NT_SUCCESS(Status))
+            Error("%s is not watched any more (%08x)", Watch->Path, Status);
+    }
+}
+
+VOID StoreFireWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_reads_(Length) PCSTR Payload, _In_ ULONG Length)
+{
+    SIZE_T PathLength = TextLength(Payload, Length);
+    PLIST_ENTRY ListEntry;
+    ULONG Id;
+
+    /* Both strings end within the message; the NUL after it makes the second one a string in any case. */
+    if (PathLength == Length || !NT_SUCCESS(TextToUlong(Payload + PathLength + 1, 16, &Id))) {
+        Warning("a watch event without a token of ours");
+        return;
+    }
+
+    for (ListEntry = Context->Watches.Flink; ListEntry != &Context->Watches; ListEntry = ListEntry->Flink) {
+        PXENBUS_STORE_WATCH Watch = CONTAINING_RECORD(ListEntry, XENBUS_STORE_WATCH, ListEntry);
+
+        if (Watch->Id == Id) {
+            (VOID) KeSetEvent(Watch->Event, IO_NO_INCREMENT, FALSE);
+            return;
+        }
+    }
+
+    Trace("%s: token %08X is of no watch, or of one that was just removed", Payload, Id);
+}

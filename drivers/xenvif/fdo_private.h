@@ -1,0 +1,43 @@
+/*
+ * Inside of the bus device: what fdo.c (life and children), fdo_pnp.c and fdo_power.c (IRPs) share.
+ */
+#ifndef XENVIF_FDO_PRIVATE_H
+#define XENVIF_FDO_PRIVATE_H
+
+#include "driver.h"
+#include "fdo.h"
+#include "thread.h"
+
+#define FDO_TAG POOL_TAG('V', 'f', 'd', 'o')
+
+struct _XENVIF_FDO {
+    XENVIF_DEVICE Device; /* must be first */
+    PDEVICE_OBJECT PhysicalDeviceObject;
+    PDEVICE_OBJECT LowerDeviceObject;
+    IO_REMOVE_LOCK RemoveLock; /* held by each IRP that is on its way */
+    CHAR Vendor[16];
+
+    BOOLEAN Started;
+    XENVIF_PARENT Parent;
+    PDRIVER_THREAD Thread;
+    PXENBUS_STORE_WATCH Watch;
+
+    KMUTEX Mutex;
+    LIST_ENTRY Children;
+    LIST_ENTRY Retired; /* granters */
+    PDRIVER_THREAD Scanner; /* Thread, while it may be woken */
+};
+
+_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS FdoStart(_Inout_ PXENVIF_FDO Fdo);
+_IRQL_requires_(PASSIVE_LEVEL) VOID FdoStop(_Inout_ PXENVIF_FDO Fdo);
+
+/* Deletes what is left of the children, and the device. Stopped, and no IRP is on its way. */
+_IRQL_requires_(PASSIVE_LEVEL) VOID FdoDestroy(_Inout_ PXENVIF_FDO Fdo);
+
+/*
+ * The children that there are, in front of those that Relations (NULL: none) already has; Relations is replaced. They are
+ * then reported. No memory: Relations is as it was.
+ */
+_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS FdoAddRelations(_Inout_ PXENVIF_FDO Fdo, _Inout_ PDEVICE_RELATIONS *Relations);
+
+#endif /* XENVIF_FDO_PRIVATE_H */

@@ -1,0 +1,619 @@
+#include "bug.h"
+#include "fdo.h"
+#include "frontend_state.h"
+#include "pdo.h"
+#include "pool.h"
+#include "text.h"
+
+#define FRONTEND_TAG POOL_TAG('V', 'f', 'r', 'o')
+
+/* The nodes of our own that someone else changes. */
+static PCSTR const FrontendWatched[] = {"backend", "disconnect", "speed"};
+
+C_ASSERT(RTL_NUMBER_OF(FrontendWatched) == FRONTEND_WATCHES);
+
+ULONGLONG
+FrontendNow(VOID)
+{
+    return KeQueryInterruptTime();
+}
+
+ULONGLONG
+FrontendLater(_In_ ULONG Milliseconds)
+{
+    return FrontendNow() + (ULONGLONG)Milliseconds * 10000;
+}
+
+/* Lets packets be queued, or refuses them and returns those that are. */
+static VOID
+FrontendSetAccepting(_Inout_ PXENVIF_FRONTEND Frontend, _In_ BOOLEAN Accepting)
+{
+    if (Frontend->Accepting == Accepting)
+        return;
+
+    Frontend->Accepting = Accepting;
+
+    if (Accepting)
+        TransmitterAccept(Frontend->Transmitter);
+    else
+        TransmitterRefuse(Frontend->Transmitter);
+}
+
+/* What was asked for last has been done, as far as anyone waits for it. */
+static VOID
+FrontendSettle(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    KIRQL Irql;
+
+    KeAcquireSpinLock(&Frontend->Lock, &Irql);
+    WriteULongRelease(&Frontend->Settled, Frontend->Request);
+    KeReleaseSpinLock(&Frontend->Lock, Irql);
+
+    (VOID)KeSetEvent(&Frontend->SettledEvent, IO_NO_INCREMENT, FALSE);
+}
+
+/* Takes the notes that power and client have left. */
+static VOID
+FrontendReadRequest(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    BOOLEAN New;
+    KIRQL Irql;
+
+    KeAcquireSpinLock(&Frontend->Lock, &Irql);
+
+    New = Frontend->Request != Frontend->Requested;
+
+    if (New) {
+        Frontend->Request = Frontend->Requested;
+
+        /* Whoever asks may expect another try. */
+        Frontend->Parked = FALSE;
+        Frontend->Failed = FALSE;
+        Frontend->RetryAt = 0;
+    }
+
+    if (!Frontend->Powered)
+        Frontend->Target = FRONTEND_DOWN;
+    else
+        Frontend->Target = Frontend->Enabled ? FRONTEND_CONNECT : FRONTEND_READY;
+
+    KeReleaseSpinLock(&Frontend->Lock, Irql);
+
+    /* A client that enables the VIF need not wait for more than a place to leave its packets. */
+    if (New && Frontend->Target == FRONTEND_CONNECT) {
+        FrontendSetAccepting(Frontend, TRUE);
+        FrontendSettle(Frontend);
+    }
+}
+
+VOID
+FrontendUpdateLink(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    BOOLEAN Connected = Frontend->State == FRONTEND_CONNECTED;
+    BOOLEAN Link = Connected && FrontendReadLink(Frontend);
+    BOOLEAN Changed = MacUpdate(Frontend->Mac, Link);
+
+    /* Packets are queued across a reconnection, but not for a cable that is out. */
+    FrontendSetAccepting(Frontend, Frontend->Target == FRONTEND_CONNECT && !Frontend->Failed && (Link || !Connected));
+
+    if (Changed && Frontend->Target == FRONTEND_CONNECT)
+        VifMacStateChange(Frontend->Vif);
+}
+
+/* Tries again to end grants that the backend held on to. TRUE: some still stand. */
+static BOOLEAN
+FrontendRetryGrants(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    ULONG Count = TransmitterRetryGrants(Frontend->Transmitter);
+
+    return Count + ReceiverRetryGrants(Frontend->Receiver) != 0;
+}
+
+/*
+ * Tries to return packets that wait for the backend to let go of their pages. When the client waits for them in turn,
+ * patience ends with a deadline. TRUE: there are some.
+ */
+static BOOLEAN
+FrontendRetryHeld(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    BOOLEAN Abandon = FALSE;
+
+    if (Frontend->Target == FRONTEND_CONNECT)
+        Frontend->HeldDeadline = 0;
+    else if (Frontend->HeldDeadline != 0)
+        Abandon = FrontendNow() >= Frontend->HeldDeadline;
+
+    if (TransmitterRetryHeld(Frontend->Transmitter, Abandon) == 0) {
+        Frontend->HeldDeadline = 0;
+        return FALSE;
+    }
+
+    if (Frontend->Target != FRONTEND_CONNECT && Frontend->HeldDeadline == 0)
+        Frontend->HeldDeadline = FrontendLater(FRONTEND_HELD_TIME);
+
+    return TRUE;
+}
+
+/* Whether nothing of what power or client wants to be over is going on any more. */
+static BOOLEAN
+FrontendIsQuiet(_In_ PXENVIF_FRONTEND Frontend, _In_ BOOLEAN Held)
+{
+    switch (Frontend->Target) {
+    case FRONTEND_DOWN:
+        return Frontend->State == FRONTEND_CLOSED && !Held;
+    case FRONTEND_READY:
+        return Frontend->State <= FRONTEND_PREPARED && !Held;
+    default:
+        return FALSE;
+    }
+}
+
+/* Goes as far as it can without waiting. TRUE: something is to be tried again even if nobody wakes the thread. */
+static BOOLEAN
+FrontendAdvance(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    BOOLEAN Held;
+    BOOLEAN Granted;
+
+    if (FrontendNow() >= Frontend->RetryAt)
+        Frontend->RetryAt = 0;
+
+    do {
+        FrontendReadRequest(Frontend);
+        FrontendLookAtBackend(Frontend);
+    } while (FrontendStep(Frontend));
+
+    FrontendUpdateLink(Frontend);
+
+    Held = FrontendRetryHeld(Frontend);
+    Granted = FrontendRetryGrants(Frontend);
+
+    if (FrontendIsQuiet(Frontend, Held)) {
+        ReceiverFlush(Frontend->Receiver);
+        FrontendSettle(Frontend);
+    }
+
+    return Held || Granted;
+}
+
+/* How long the thread may sleep; FALSE: until it is woken. */
+static BOOLEAN
+FrontendTimeout(_In_ PXENVIF_FRONTEND Frontend, _In_ BOOLEAN Retry, _Out_ PLARGE_INTEGER Timeout)
+{
+    ULONGLONG Now = FrontendNow();
+    ULONGLONG Earliest = (ULONGLONG)-1;
+
+    if (Retry)
+        Earliest = Now + (ULONGLONG)FRONTEND_RETRY_TIME * 10000;
+    if (Frontend->Deadline != 0)
+        Earliest = min(Earliest, Frontend->Deadline);
+    if (Frontend->RetryAt != 0)
+        Earliest = min(Earliest, Frontend->RetryAt);
+    if (Frontend->HeldDeadline != 0)
+        Earliest = min(Earliest, Frontend->HeldDeadline);
+
+    if (Earliest == (ULONGLONG)-1)
+        return FALSE;
+
+    /* A relative time of 0 is the past already. */
+    Timeout->QuadPart = (Earliest > Now) ? -(LONGLONG)(Earliest - Now) : 0;
+
+    return TRUE;
+}
+
+static NTSTATUS NTAPI
+FrontendThread(_In_ PDRIVER_THREAD Self, _In_opt_ PVOID Context)
+{
+    PXENVIF_FRONTEND Frontend = Context;
+
+    /* Whoever wakes the thread first knows that it has been made. */
+    BOOLEAN Retry = FALSE;
+
+    for (;;) {
+        LARGE_INTEGER Timeout;
+
+        (VOID)ThreadWait(Self, FrontendTimeout(Frontend, Retry, &Timeout) ? &Timeout : NULL);
+        if (ThreadIsAlerted(Self))
+            break;
+
+        Retry = FrontendAdvance(Frontend);
+    }
+
+    FrontendForgetBackend(Frontend);
+
+    return STATUS_SUCCESS;
+}
+
+VOID
+FrontendWake(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    ThreadWake(Frontend->Thread);
+}
+
+VOID
+FrontendBreak(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Reason, _In_ ULONG Value)
+{
+    KIRQL Irql;
+
+    KeAcquireSpinLock(&Frontend->Lock, &Irql);
+
+    /* The first one is the one to tell of: the rest may follow from it. */
+    if (!Frontend->Broken) {
+        Frontend->Broken = TRUE;
+        Frontend->BrokenReason = Reason;
+        Frontend->BrokenValue = Value;
+    }
+
+    KeReleaseSpinLock(&Frontend->Lock, Irql);
+
+    FrontendWake(Frontend);
+}
+
+/* Notes a request; gives its number. */
+static ULONG
+FrontendNote(_Inout_ PXENVIF_FRONTEND Frontend, _Inout_ PBOOLEAN Note, _In_ BOOLEAN Value)
+{
+    ULONG Request;
+    KIRQL Irql;
+
+    KeAcquireSpinLock(&Frontend->Lock, &Irql);
+
+    *Note = Value;
+    Request = ++Frontend->Requested;
+    KeClearEvent(&Frontend->SettledEvent);
+
+    KeReleaseSpinLock(&Frontend->Lock, Irql);
+
+    FrontendWake(Frontend);
+
+    return Request;
+}
+
+static PAGED_FUNCTION VOID
+FrontendWait(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG Request)
+{
+    PAGED_CODE();
+
+    /* The event may be cleared for a later request, which is carried out after this one. */
+    while ((LONG)(ReadULongAcquire(&Frontend->Settled) - Request) < 0)
+        (VOID)KeWaitForSingleObject(&Frontend->SettledEvent, Executive, KernelMode, FALSE, NULL);
+}
+
+PAGED_FUNCTION VOID
+FrontendPowerUp(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    PAGED_CODE();
+
+    (VOID)FrontendNote(Frontend, &Frontend->Powered, TRUE);
+}
+
+PAGED_FUNCTION VOID
+FrontendPowerDown(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    PAGED_CODE();
+
+    FrontendWait(Frontend, FrontendNote(Frontend, &Frontend->Powered, FALSE));
+}
+
+PAGED_FUNCTION VOID
+FrontendEnable(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    PAGED_CODE();
+
+    FrontendWait(Frontend, FrontendNote(Frontend, &Frontend->Enabled, TRUE));
+}
+
+PAGED_FUNCTION VOID
+FrontendDisable(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    PAGED_CODE();
+
+    FrontendWait(Frontend, FrontendNote(Frontend, &Frontend->Enabled, FALSE));
+}
+
+static BOOLEAN NTAPI
+FrontendPoll(_In_ PVOID Context, _In_ ULONG Work)
+{
+    PXENVIF_FRONTEND Frontend = Context;
+
+    if (Work & POLLER_TRANSMIT)
+        TransmitterPoll(Frontend->Transmitter);
+
+    return (Work & POLLER_RECEIVE) && ReceiverPoll(Frontend->Receiver);
+}
+
+/*
+ * The domain has been suspended and runs again: rings, grants and event channels are of another life. They are left alone
+ * from here on; the thread does what takes waiting. DISPATCH_LEVEL, every other processor held.
+ */
+static VOID NTAPI
+FrontendSuspendLate(_In_opt_ PVOID Argument)
+{
+    PXENVIF_FRONTEND Frontend = Argument;
+
+    PollerHalt(Frontend->Poller);
+    TransmitterDisable(Frontend->Transmitter);
+    ReceiverDisable(Frontend->Receiver);
+
+    (VOID)InterlockedExchange(&Frontend->Resumed, TRUE);
+    FrontendWake(Frontend);
+}
+
+static VOID NTAPI
+FrontendDebug(_In_opt_ PVOID Argument, _In_ BOOLEAN Crashing)
+{
+    PXENVIF_FRONTEND Frontend = Argument;
+
+    XENBUS_DEBUG_CALL(&Frontend->Parent->Debug, Printf, "vif %u: state %u target %u backend %s%s", Frontend->Number,
+                      Frontend->State, Frontend->Target, FrontendStateName(Frontend->BackendState),
+                      Crashing ? " (crashing)" : "");
+
+    TransmitterDebug(Frontend->Transmitter);
+    ReceiverDebug(Frontend->Receiver);
+}
+
+static PAGED_FUNCTION VOID
+FrontendRemoveWatches(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG Count)
+{
+    PAGED_CODE();
+
+    while (Count-- != 0) {
+        (VOID)XENBUS_STORE_CALL(&Frontend->Parent->Store, WatchRemove, Frontend->Watches[Count]);
+        Frontend->Watches[Count] = NULL;
+    }
+}
+
+static PAGED_FUNCTION NTSTATUS
+FrontendAddWatches(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    NTSTATUS Status;
+    ULONG Index;
+
+    PAGED_CODE();
+
+    for (Index = 0; Index < FRONTEND_WATCHES; Index++) {
+        Status = XENBUS_STORE_CALL(&Frontend->Parent->Store, WatchAdd, Frontend->Path, (PSTR)FrontendWatched[Index],
+                                   ThreadGetEvent(Frontend->Thread), &Frontend->Watches[Index]);
+        if (!NT_SUCCESS(Status))
+            goto fail;
+    }
+
+    return STATUS_SUCCESS;
+
+fail:
+    Error("vif %u: no watch of %s (%08x)", Frontend->Number, FrontendWatched[Index], Status);
+    FrontendRemoveWatches(Frontend, Index);
+
+    return Status;
+}
+
+static PAGED_FUNCTION VOID
+FrontendStopThread(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    PAGED_CODE();
+
+    ThreadAlert(Frontend->Thread);
+    (VOID)ThreadJoin(Frontend->Thread);
+    Frontend->Thread = NULL;
+}
+
+/* What packets go through. */
+static PAGED_FUNCTION NTSTATUS
+FrontendMakeModules(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    Status = MacInitialize(Frontend, &Frontend->Mac);
+    if (!NT_SUCCESS(Status))
+        goto fail1;
+
+    Status = PollerInitialize(&Frontend->Parent->Evtchn, Frontend->Number, FrontendPoll, Frontend, &Frontend->Poller);
+    if (!NT_SUCCESS(Status))
+        goto fail2;
+
+    Status = TransmitterInitialize(Frontend, &Frontend->Transmitter);
+    if (!NT_SUCCESS(Status))
+        goto fail3;
+
+    Status = ReceiverInitialize(Frontend, &Frontend->Receiver);
+    if (!NT_SUCCESS(Status))
+        goto fail4;
+
+    return STATUS_SUCCESS;
+
+fail4:
+    TransmitterTeardown(Frontend->Transmitter);
+
+fail3:
+    PollerTeardown(Frontend->Poller);
+
+fail2:
+    MacTeardown(Frontend->Mac);
+
+fail1:
+    return Status;
+}
+
+static PAGED_FUNCTION VOID
+FrontendUnmakeModules(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    PAGED_CODE();
+
+    ReceiverTeardown(Frontend->Receiver);
+    TransmitterTeardown(Frontend->Transmitter);
+    PollerTeardown(Frontend->Poller);
+    MacTeardown(Frontend->Mac);
+}
+
+/* Who else knows of the frontend. */
+static PAGED_FUNCTION NTSTATUS
+FrontendRegister(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    CHAR Prefix[16];
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    (VOID)TextPrint(Prefix, sizeof(Prefix), "XENVIF %u", Frontend->Number);
+
+    Status = XENBUS_DEBUG_CALL(&Frontend->Parent->Debug, Register, Prefix, FrontendDebug, Frontend,
+                               &Frontend->DebugCallback);
+    if (!NT_SUCCESS(Status))
+        goto fail1;
+
+    Status = XENBUS_SUSPEND_CALL(&Frontend->Parent->Suspend, Register, SUSPEND_CALLBACK_LATE, FrontendSuspendLate,
+                                 Frontend, &Frontend->SuspendCallback);
+    if (!NT_SUCCESS(Status))
+        goto fail2;
+
+    Status = FrontendAddWatches(Frontend);
+    if (!NT_SUCCESS(Status))
+        goto fail3;
+
+    return STATUS_SUCCESS;
+
+fail3:
+    XENBUS_SUSPEND_CALL(&Frontend->Parent->Suspend, Deregister, Frontend->SuspendCallback);
+
+fail2:
+    XENBUS_DEBUG_CALL(&Frontend->Parent->Debug, Deregister, Frontend->DebugCallback);
+
+fail1:
+    return Status;
+}
+
+static PAGED_FUNCTION VOID
+FrontendDeregister(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    PAGED_CODE();
+
+    FrontendRemoveWatches(Frontend, FRONTEND_WATCHES);
+    XENBUS_SUSPEND_CALL(&Frontend->Parent->Suspend, Deregister, Frontend->SuspendCallback);
+    XENBUS_DEBUG_CALL(&Frontend->Parent->Debug, Deregister, Frontend->DebugCallback);
+}
+
+PAGED_FUNCTION NTSTATUS
+FrontendInitialize(_In_ PXENVIF_PDO Pdo, _In_ PXENVIF_PARENT Parent, _In_ PXENVIF_VIF Vif, _In_ ULONG Number,
+                   _Outptr_ PXENVIF_FRONTEND *Frontend)
+{
+    PXENVIF_FRONTEND New;
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    New = PoolAllocate(sizeof(XENVIF_FRONTEND), FRONTEND_TAG);
+    if (New == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    New->Number = Number;
+    New->Pdo = Pdo;
+    New->Parent = Parent;
+    New->Vif = Vif;
+    KeInitializeSpinLock(&New->Lock);
+    KeInitializeEvent(&New->SettledEvent, NotificationEvent, FALSE);
+    (VOID)TextPrint(New->Path, sizeof(New->Path), "device/vif/%u", Number);
+    (VOID)TextPrint(New->ErrorPath, sizeof(New->ErrorPath), "error/device/vif/%u", Number);
+
+    Status = FrontendMakeModules(New);
+    if (!NT_SUCCESS(Status))
+        goto fail1;
+
+    Status = ThreadCreate(FrontendThread, New, &New->Thread);
+    if (!NT_SUCCESS(Status))
+        goto fail2;
+
+    Status = FrontendRegister(New);
+    if (!NT_SUCCESS(Status))
+        goto fail3;
+
+    *Frontend = New;
+
+    return STATUS_SUCCESS;
+
+fail3:
+    FrontendStopThread(New);
+
+fail2:
+    FrontendUnmakeModules(New);
+
+fail1:
+    Error("vif %u: (%08x)", Number, Status);
+    PoolFree(New, FRONTEND_TAG);
+
+    return Status;
+}
+
+PAGED_FUNCTION VOID
+FrontendTeardown(_In_ PXENVIF_FRONTEND Frontend)
+{
+    PAGED_CODE();
+
+    FrontendDeregister(Frontend);
+    FrontendStopThread(Frontend);
+    FrontendClearError(Frontend);
+    FrontendUnmakeModules(Frontend);
+
+    PoolFree(Frontend, FRONTEND_TAG);
+}
+
+VOID
+FrontendRetireGranter(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENVIF_GRANTER Granter)
+{
+    FdoRetireGranter(PdoGetFdo(Frontend->Pdo), Granter);
+}
+
+ULONG
+FrontendGetNumber(_In_ PXENVIF_FRONTEND Frontend)
+{
+    return Frontend->Number;
+}
+
+PXENVIF_PDO
+FrontendGetPdo(_In_ PXENVIF_FRONTEND Frontend)
+{
+    return Frontend->Pdo;
+}
+
+PXENVIF_PARENT
+FrontendGetParent(_In_ PXENVIF_FRONTEND Frontend)
+{
+    return Frontend->Parent;
+}
+
+PXENVIF_VIF
+FrontendGetVif(_In_ PXENVIF_FRONTEND Frontend)
+{
+    return Frontend->Vif;
+}
+
+PXENVIF_STATISTICS
+FrontendGetStatistics(_In_ PXENVIF_FRONTEND Frontend)
+{
+    return &Frontend->Statistics;
+}
+
+PXENVIF_MAC
+FrontendGetMac(_In_ PXENVIF_FRONTEND Frontend)
+{
+    return Frontend->Mac;
+}
+
+PXENVIF_POLLER
+FrontendGetPoller(_In_ PXENVIF_FRONTEND Frontend)
+{
+    return Frontend->Poller;
+}
+
+PXENVIF_TRANSMITTER
+FrontendGetTransmitter(_In_ PXENVIF_FRONTEND Frontend)
+{
+    return Frontend->Transmitter;
+}
+
+PXENVIF_RECEIVER
+FrontendGetReceiver(_In_ PXENVIF_FRONTEND Frontend)
+{
+    return Frontend->Receiver;
+}

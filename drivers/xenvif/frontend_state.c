@@ -1,0 +1,418 @@
+/*
+ * The steps of the frontend. Each looks at what is wanted (Target), where we are (State) and where the backend is
+ * (BackendState), does the one thing that follows, and says whether to look again. None waits.
+ *
+ * What a backend leaves out is taken as said: Closed where Closing is awaited (field bug FB2), a directory that has
+ * vanished for one that is closed (FB3), silence for an answer once its time is over (FB1).
+ */
+#include "bug.h"
+#include "frontend_state.h"
+#include "pdo.h"
+
+static VOID
+FrontendSetState(_Inout_ PXENVIF_FRONTEND Frontend, _In_ FRONTEND_STATE State, _In_ ULONG Milliseconds)
+{
+    Frontend->State = State;
+    Frontend->Deadline = (Milliseconds != 0) ? FrontendLater(Milliseconds) : 0;
+}
+
+/* TRUE once when the backend's time is over. */
+static BOOLEAN
+FrontendIsLate(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    if (Frontend->Deadline == 0 || FrontendNow() < Frontend->Deadline)
+        return FALSE;
+
+    Frontend->Deadline = 0;
+
+    return TRUE;
+}
+
+/* Writes our state; if that cannot be done it is tried again later, and the step is not taken. */
+static BOOLEAN
+FrontendTellState(_Inout_ PXENVIF_FRONTEND Frontend, _In_ XenbusState State)
+{
+    NTSTATUS Status;
+
+    Status = FrontendWriteState(Frontend, State);
+    if (NT_SUCCESS(Status))
+        return TRUE;
+
+    Warning("vif %u: state %s cannot be written (%08x)", Frontend->Number, FrontendStateName(State), Status);
+    Frontend->RetryAt = FrontendLater(FRONTEND_RETRY_TIME);
+
+    return FALSE;
+}
+
+/* No connection can be made for now: packets do not wait for one. */
+static VOID
+FrontendGiveUp(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Text, _In_ ULONG Value)
+{
+    FrontendReportError(Frontend, Text, Value);
+    Frontend->Failed = TRUE;
+}
+
+/* Takes rings, grants and channels back, whatever the backend does with them. */
+static VOID
+FrontendDisconnect(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    BOOLEAN Broken;
+    KIRQL Irql;
+
+    PollerDisable(Frontend->Poller);
+    TransmitterDisconnect(Frontend->Transmitter);
+    ReceiverDisconnect(Frontend->Receiver);
+    PollerDisconnect(Frontend->Poller);
+    FrontendUnpublish(Frontend);
+
+    KeAcquireSpinLock(&Frontend->Lock, &Irql);
+    Broken = (Frontend->Broken != FALSE);
+    Frontend->Broken = FALSE;
+    KeReleaseSpinLock(&Frontend->Lock, Irql);
+
+    if (!Broken)
+        return;
+
+    /* It would do it again. It may try when it has been restarted, or when someone here asks for it. */
+    FrontendGiveUp(Frontend, Frontend->BrokenReason, Frontend->BrokenValue);
+    Frontend->Parked = TRUE;
+    Frontend->ParkedState = Frontend->BackendState;
+}
+
+/* Stops traffic. The rings stay as they are until the backend has let go of them. */
+static VOID
+FrontendQuiesce(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    PollerDisable(Frontend->Poller);
+    TransmitterDisable(Frontend->Transmitter);
+    ReceiverDisable(Frontend->Receiver);
+}
+
+static BOOLEAN
+FrontendIsClosed(_In_ XenbusState State)
+{
+    return State == XenbusStateUnknown || State == XenbusStateClosed || State == XenbusStateInitialising;
+}
+
+/* The end of a connection, or of an attempt at one. The backend is asked to let go, unless it has. */
+static BOOLEAN
+FrontendBeginClose(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    XenbusState Backend = Frontend->BackendState;
+    BOOLEAN Connected = Frontend->State == FRONTEND_CONNECTED;
+
+    FrontendQuiesce(Frontend);
+
+    if (Frontend->Broken)
+        Error("vif %u: %s (%u): the device is closed", Frontend->Number, Frontend->BrokenReason,
+              Frontend->BrokenValue);
+
+    /* A backend that is back at InitWait has forgotten the connection that we had. */
+    if (FrontendIsClosed(Backend) || (Connected && Backend == XenbusStateInitWait)) {
+        FrontendDisconnect(Frontend);
+        (VOID)FrontendTellState(Frontend, XenbusStateClosed);
+        FrontendSetState(Frontend, FRONTEND_CLOSED, 0);
+        return TRUE;
+    }
+
+    /* If it cannot be said the backend's time runs all the same. */
+    (VOID)FrontendTellState(Frontend, XenbusStateClosing);
+    Frontend->InitWaitIsClosed = Backend != XenbusStateInitWait;
+    FrontendSetState(Frontend, FRONTEND_CLOSING, FRONTEND_CLOSE_TIME);
+
+    return TRUE;
+}
+
+/* Whether the toolstack has closed the backend for good. */
+static BOOLEAN
+FrontendIsDetached(_In_ PXENVIF_FRONTEND Frontend)
+{
+    return Frontend->BackendState == XenbusStateClosed && FrontendReadBackendNumber(Frontend, "online", 1) == 0;
+}
+
+static BOOLEAN
+FrontendStepClosed(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    (VOID)InterlockedExchange(&Frontend->Resumed, FALSE);
+
+    if (Frontend->Target == FRONTEND_DOWN || Frontend->Ejected || Frontend->RetryAt != 0)
+        return FALSE;
+
+    if (Frontend->Parked && Frontend->ParkedState == Frontend->BackendState)
+        return FALSE;
+
+    Frontend->Parked = FALSE;
+
+    if (FrontendIsDetached(Frontend)) {
+        Info("vif %u: detached by the toolstack", Frontend->Number);
+        (VOID)FrontendTellState(Frontend, XenbusStateClosed);
+        Frontend->Ejected = TRUE;
+        PdoEject(Frontend->Pdo);
+        return FALSE;
+    }
+
+    switch (Frontend->BackendState) {
+    case XenbusStateUnknown:
+        /* As long as there is none nobody is late; but packets need not wait. */
+        Frontend->Failed = TRUE;
+        return FALSE;
+
+    case XenbusStateInitialising:
+    case XenbusStateInitWait:
+    case XenbusStateClosed:
+        if (!FrontendTellState(Frontend, XenbusStateInitialising))
+            return FALSE;
+        FrontendSetState(Frontend, FRONTEND_INITIALISING, FRONTEND_CONNECT_TIME);
+        return TRUE;
+
+    default:
+        /* It still has the connection of someone before us. */
+        return FrontendBeginClose(Frontend);
+    }
+}
+
+static BOOLEAN
+FrontendStepInitialising(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    if (Frontend->Target == FRONTEND_DOWN || FrontendIsDetached(Frontend)) {
+        (VOID)FrontendTellState(Frontend, XenbusStateClosed);
+        FrontendSetState(Frontend, FRONTEND_CLOSED, 0);
+        return TRUE;
+    }
+
+    if (ReadAcquire(&Frontend->Resumed) != FALSE) {
+        FrontendSetState(Frontend, FRONTEND_CLOSED, 0);
+        return TRUE;
+    }
+
+    switch (Frontend->BackendState) {
+    case XenbusStateInitWait:
+        Frontend->Split = FrontendReadBackendNumber(Frontend, "feature-split-event-channels", 0) != 0;
+        Frontend->Gather = FrontendReadBackendNumber(Frontend, "feature-sg", 0) != 0;
+        FrontendSetState(Frontend, FRONTEND_PREPARED, 0);
+        return TRUE;
+
+    case XenbusStateUnknown:
+    case XenbusStateInitialising:
+    case XenbusStateClosed:
+        if (FrontendIsLate(Frontend))
+            FrontendGiveUp(Frontend, "the backend does not reach InitWait, its state is", Frontend->BackendState);
+        return FALSE;
+
+    default:
+        return FrontendBeginClose(Frontend);
+    }
+}
+
+/* Makes rings and channels and publishes them. */
+static NTSTATUS
+FrontendConnect(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    NTSTATUS Status;
+
+    /* A backend that does not say is one of those that do nothing else. */
+    if (FrontendReadBackendNumber(Frontend, "feature-rx-copy", 1) == 0)
+        return STATUS_NOT_SUPPORTED;
+
+    Status = PollerConnect(Frontend->Poller, Frontend->BackendDomain, Frontend->Split);
+    if (!NT_SUCCESS(Status))
+        goto fail1;
+
+    Status = TransmitterConnect(Frontend->Transmitter, Frontend->BackendDomain, Frontend->Gather);
+    if (!NT_SUCCESS(Status))
+        goto fail2;
+
+    Status = ReceiverConnect(Frontend->Receiver, Frontend->BackendDomain);
+    if (!NT_SUCCESS(Status))
+        goto fail3;
+
+    Status = FrontendPublish(Frontend);
+    if (!NT_SUCCESS(Status))
+        goto fail4;
+
+    Status = FrontendWriteState(Frontend, XenbusStateConnected);
+    if (!NT_SUCCESS(Status))
+        goto fail5;
+
+    return STATUS_SUCCESS;
+
+fail5:
+    FrontendUnpublish(Frontend);
+
+fail4:
+    ReceiverDisconnect(Frontend->Receiver);
+
+fail3:
+    TransmitterDisconnect(Frontend->Transmitter);
+
+fail2:
+    PollerDisconnect(Frontend->Poller);
+
+fail1:
+    return Status;
+}
+
+static BOOLEAN
+FrontendStepPrepared(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    NTSTATUS Status;
+
+    if (Frontend->Target == FRONTEND_DOWN) {
+        (VOID)FrontendTellState(Frontend, XenbusStateClosed);
+        FrontendSetState(Frontend, FRONTEND_CLOSED, 0);
+        return TRUE;
+    }
+
+    if (Frontend->BackendState != XenbusStateInitWait || ReadAcquire(&Frontend->Resumed) != FALSE) {
+        FrontendSetState(Frontend, FRONTEND_CLOSED, 0);
+        return TRUE;
+    }
+
+    if (Frontend->Target != FRONTEND_CONNECT || Frontend->RetryAt != 0)
+        return FALSE;
+
+    Status = FrontendConnect(Frontend);
+    if (!NT_SUCCESS(Status)) {
+        FrontendGiveUp(Frontend, "no connection can be made, the status is", (ULONG)Status);
+        Frontend->RetryAt = FrontendLater(FRONTEND_RETRY_TIME);
+        return FALSE;
+    }
+
+    FrontendSetState(Frontend, FRONTEND_CONNECTING, FRONTEND_CONNECT_TIME);
+
+    return TRUE;
+}
+
+/* Whether the connection is to end, for reasons on our side. */
+static BOOLEAN
+FrontendIsOver(_In_ PXENVIF_FRONTEND Frontend)
+{
+    return Frontend->Target != FRONTEND_CONNECT || ReadAcquire(&Frontend->Resumed) != FALSE ||
+           ReadAcquire(&Frontend->Broken) != FALSE;
+}
+
+/* Both sides are Connected: from here on, and not before, traffic moves (field bug FB6). */
+static VOID
+FrontendConnected(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    FrontendSetState(Frontend, FRONTEND_CONNECTED, 0);
+    Frontend->Failed = FALSE;
+
+    /* Frames may be there already, and are let in only when the link is up. */
+    FrontendUpdateLink(Frontend);
+
+    TransmitterEnable(Frontend->Transmitter);
+    ReceiverEnable(Frontend->Receiver);
+    PollerEnable(Frontend->Poller);
+
+    FrontendClearError(Frontend);
+
+    Info("vif %u: connected to %s (domain %u%s%s)", Frontend->Number, Frontend->BackendPath, Frontend->BackendDomain,
+         Frontend->Split ? ", split channels" : "", Frontend->Gather ? ", sg" : "");
+}
+
+static BOOLEAN
+FrontendStepConnecting(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    if (FrontendIsOver(Frontend))
+        return FrontendBeginClose(Frontend);
+
+    switch (Frontend->BackendState) {
+    case XenbusStateConnected:
+        FrontendConnected(Frontend);
+        return TRUE;
+
+    case XenbusStateInitWait:
+    case XenbusStateInitialised:
+        /* What is published stays: it may wake up. */
+        if (FrontendIsLate(Frontend))
+            FrontendGiveUp(Frontend, "the backend does not connect, its state is", Frontend->BackendState);
+        return FALSE;
+
+    default:
+        return FrontendBeginClose(Frontend);
+    }
+}
+
+static BOOLEAN
+FrontendStepConnected(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    if (FrontendIsOver(Frontend))
+        return FrontendBeginClose(Frontend);
+
+    switch (Frontend->BackendState) {
+    case XenbusStateConnected:
+    case XenbusStateReconfiguring:
+    case XenbusStateReconfigured:
+        return FALSE;
+
+    default:
+        Info("vif %u: the backend is %s", Frontend->Number, FrontendStateName(Frontend->BackendState));
+        return FrontendBeginClose(Frontend);
+    }
+}
+
+static BOOLEAN
+FrontendStepClosing(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    XenbusState Backend = Frontend->BackendState;
+
+    if (Backend == XenbusStateClosing || FrontendIsClosed(Backend) ||
+        (Frontend->InitWaitIsClosed && Backend == XenbusStateInitWait)) {
+        Trace("vif %u: the backend is %s", Frontend->Number, FrontendStateName(Backend));
+    } else if (FrontendIsLate(Frontend)) {
+        FrontendGiveUp(Frontend, "the backend does not answer Closing, its state is", Backend);
+    } else {
+        return FALSE;
+    }
+
+    (VOID)FrontendTellState(Frontend, XenbusStateClosed);
+    FrontendSetState(Frontend, FRONTEND_FINISHING, FRONTEND_CLOSE_TIME);
+
+    return TRUE;
+}
+
+static BOOLEAN
+FrontendStepFinishing(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    XenbusState Backend = Frontend->BackendState;
+    BOOLEAN Late = FALSE;
+
+    if (!FrontendIsClosed(Backend) && Backend != XenbusStateInitWait) {
+        Late = FrontendIsLate(Frontend);
+        if (!Late)
+            return FALSE;
+    }
+
+    FrontendDisconnect(Frontend);
+    FrontendSetState(Frontend, FRONTEND_CLOSED, 0);
+
+    if (Late) {
+        FrontendGiveUp(Frontend, "the backend does not close, its state is", Backend);
+        Frontend->Parked = TRUE;
+        Frontend->ParkedState = Backend;
+    }
+
+    return TRUE;
+}
+
+BOOLEAN
+FrontendStep(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    switch (Frontend->State) {
+    case FRONTEND_CLOSED:
+        return FrontendStepClosed(Frontend);
+    case FRONTEND_INITIALISING:
+        return FrontendStepInitialising(Frontend);
+    case FRONTEND_PREPARED:
+        return FrontendStepPrepared(Frontend);
+    case FRONTEND_CONNECTING:
+        return FrontendStepConnecting(Frontend);
+    case FRONTEND_CONNECTED:
+        return FrontendStepConnected(Frontend);
+    case FRONTEND_CLOSING:
+        return FrontendStepClosing(Frontend);
+    default:
+        return FrontendStepFinishing(Frontend);
+    }
+}

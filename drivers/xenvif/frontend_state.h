@@ -1,0 +1,136 @@
+/*
+ * Inside of the frontend: what frontend.c (life, notes, thread), frontend_state.c (the steps) and frontend_store.c (the
+ * store) share. But for the notes everything belongs to the frontend's thread; all of it runs at PASSIVE_LEVEL.
+ */
+#ifndef XENVIF_FRONTEND_STATE_H
+#define XENVIF_FRONTEND_STATE_H
+
+#include "compat.h"
+
+#include <xen/io/xenbus.h>
+
+#include "frontend.h"
+#include "thread.h"
+
+/* How far the frontend is to go. */
+typedef enum _FRONTEND_TARGET {
+    FRONTEND_DOWN,     /* closed: the device is not in D0 */
+    FRONTEND_READY,    /* the backend waits for us */
+    FRONTEND_CONNECT   /* packets move: the client has enabled the VIF */
+} FRONTEND_TARGET;
+
+/* How far it is. From CONNECTING to FINISHING the rings are shared with the backend. */
+typedef enum _FRONTEND_STATE {
+    FRONTEND_CLOSED,       /* nothing of ours is out */
+    FRONTEND_INITIALISING, /* we wrote Initialising, and wait for InitWait */
+    FRONTEND_PREPARED,     /* the backend is at InitWait */
+    FRONTEND_CONNECTING,   /* we published the rings and wrote Connected, and wait for Connected */
+    FRONTEND_CONNECTED,    /* both are Connected */
+    FRONTEND_CLOSING,      /* we wrote Closing, and wait for Closing or Closed */
+    FRONTEND_FINISHING     /* we wrote Closed, and wait for Closed */
+} FRONTEND_STATE;
+
+/* How long a backend may take for one answer, before we go on without it. A hotplug script takes its time. */
+#define FRONTEND_CONNECT_TIME 10000 /* ms */
+#define FRONTEND_CLOSE_TIME   5000  /* ms */
+
+/* How long until something is tried again that failed here, or whose page the backend holds. */
+#define FRONTEND_RETRY_TIME 1000 /* ms */
+
+/* How long the client waits for a packet whose page the backend does not let go. */
+#define FRONTEND_HELD_TIME 5000 /* ms */
+
+#define FRONTEND_WATCHES 3
+
+struct _XENVIF_FRONTEND {
+    ULONG Number;
+    PXENVIF_PDO Pdo;
+    PXENVIF_PARENT Parent;
+    PXENVIF_VIF Vif;
+    CHAR Path[32];      /* device/vif/<n> */
+    CHAR ErrorPath[48]; /* error/device/vif/<n> */
+    XENVIF_STATISTICS Statistics;
+
+    PXENVIF_MAC Mac;
+    PXENVIF_POLLER Poller;
+    PXENVIF_TRANSMITTER Transmitter;
+    PXENVIF_RECEIVER Receiver;
+
+    PDRIVER_THREAD Thread;
+    PXENBUS_SUSPEND_CALLBACK SuspendCallback;
+    PXENBUS_DEBUG_CALLBACK DebugCallback;
+    PXENBUS_STORE_WATCH Watches[FRONTEND_WATCHES];
+
+    /* The notes. */
+    KSPIN_LOCK Lock;
+    BOOLEAN Powered;
+    BOOLEAN Enabled;
+    ULONG Requested;     /* number of the last request of power or client */
+    ULONG Settled;       /* number of the last one that has been carried out */
+    KEVENT SettledEvent; /* set when Settled has moved */
+    LONG Resumed;
+    LONG Broken;
+    PCSTR BrokenReason;
+    ULONG BrokenValue;
+
+    /* The thread's. */
+    FRONTEND_STATE State;
+    FRONTEND_TARGET Target;
+    ULONG Request; /* number of the request that Target is of */
+    ULONGLONG Deadline;     /* of the backend's answer, in 100 ns of interrupt time; 0: none */
+    ULONGLONG RetryAt;      /* 0: nothing to try again */
+    ULONGLONG HeldDeadline; /* 0: no packet is held back, or nobody waits for it */
+
+    PSTR BackendPath; /* NULL: none is known */
+    USHORT BackendDomain;
+    PXENBUS_STORE_WATCH BackendWatch;
+    XenbusState BackendState;
+
+    BOOLEAN Split;           /* feature-split-event-channels */
+    BOOLEAN Gather;          /* feature-sg */
+    BOOLEAN Published;       /* our nodes are in the store */
+    PCSTR ErrorText;         /* so is this error; or NULL */
+    BOOLEAN Accepting;       /* the transmitter queues packets */
+    BOOLEAN Failed;          /* no connection could be made: packets are refused until there is one */
+    BOOLEAN InitWaitIsClosed; /* while closing: a backend at InitWait has been restarted */
+    BOOLEAN Parked;          /* closed until the backend leaves ParkedState, or the client or power asks anew */
+    XenbusState ParkedState;
+    BOOLEAN Ejected; /* the toolstack has taken the device away */
+};
+
+/* Takes one step if there is one to take. FALSE: there is none until something changes. */
+BOOLEAN FrontendStep(_Inout_ PXENVIF_FRONTEND Frontend);
+
+/* Looks at the link as it is in this state, and tells MAC and client. */
+VOID FrontendUpdateLink(_Inout_ PXENVIF_FRONTEND Frontend);
+
+/* Interrupt time in 100 ns, and the time in Milliseconds from now. */
+ULONGLONG FrontendNow(VOID);
+ULONGLONG FrontendLater(_In_ ULONG Milliseconds);
+
+/* TRUE when the toolstack has not pulled the cable, nor has the backend lost its own. */
+BOOLEAN FrontendReadLink(_In_ PXENVIF_FRONTEND Frontend);
+
+/* Finds out where the backend is, and what its state is. */
+VOID FrontendLookAtBackend(_Inout_ PXENVIF_FRONTEND Frontend);
+
+/* Forgets the backend. */
+VOID FrontendForgetBackend(_Inout_ PXENVIF_FRONTEND Frontend);
+
+/* A node of the backend's as a number; Default if there is none, or it is no number. */
+ULONG FrontendReadBackendNumber(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default);
+
+/* Writes our state, if the device is still in the store. */
+NTSTATUS FrontendWriteState(_In_ PXENVIF_FRONTEND Frontend, _In_ XenbusState State);
+
+/* Writes, in one transaction, and removes what a backend needs to know of the rings. */
+NTSTATUS FrontendPublish(_Inout_ PXENVIF_FRONTEND Frontend);
+VOID FrontendUnpublish(_Inout_ PXENVIF_FRONTEND Frontend);
+
+/* Tells the log and, at error/device/vif/<n>/error, the toolstack of a failure; and takes it back. */
+VOID FrontendReportError(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Text, _In_ ULONG Value);
+VOID FrontendClearError(_Inout_ PXENVIF_FRONTEND Frontend);
+
+PCSTR FrontendStateName(_In_ XenbusState State);
+
+#endif /* XENVIF_FRONTEND_STATE_H */

@@ -1,0 +1,417 @@
+#include "bug.h"
+#include "frontend_state.h"
+#include "pool.h"
+#include "text.h"
+
+#define FRONTEND_TAG POOL_TAG('V', 's', 't', 'r')
+
+/* How often a transaction that lost a race is started again. */
+#define FRONTEND_TRANSACTION_TRIES 16
+
+/* Larger values are no domains (xen.h: DOMID_FIRST_RESERVED). */
+#define FRONTEND_MAXIMUM_DOMAIN 0x7FEF
+
+/* All that FrontendPublish may write. */
+static PCSTR const FrontendNodes[] = {
+    "tx-ring-ref",      "rx-ring-ref",       "event-channel", "event-channel-tx",        "event-channel-rx",
+    "request-rx-copy",  "feature-rx-notify", "feature-sg",    "feature-no-csum-offload", "feature-ipv6-csum-offload",
+};
+
+static PXENBUS_STORE_INTERFACE_V2
+FrontendStore(_In_ PXENVIF_FRONTEND Frontend)
+{
+    return &Frontend->Parent->Store;
+}
+
+static BOOLEAN
+FrontendIsAbsent(_In_ NTSTATUS Status)
+{
+    return Status == STATUS_OBJECT_NAME_NOT_FOUND || Status == STATUS_OBJECT_PATH_NOT_FOUND;
+}
+
+PCSTR
+FrontendStateName(_In_ XenbusState State)
+{
+    static PCSTR const Names[] = {"Unknown", "Initialising", "InitWait",      "Initialised", "Connected",
+                                  "Closing", "Closed",       "Reconfiguring", "Reconfigured"};
+
+    return ((ULONG)State < RTL_NUMBER_OF(Names)) ? Names[State] : "invalid";
+}
+
+NTSTATUS
+FrontendReadNode(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _Outptr_ PSTR *Text)
+{
+    return XENBUS_STORE_CALL(FrontendStore(Frontend), Read, NULL, Frontend->Path, (PSTR)Node, Text);
+}
+
+VOID
+FrontendFreeNode(_In_ PXENVIF_FRONTEND Frontend, _In_ PSTR Text)
+{
+    XENBUS_STORE_CALL(FrontendStore(Frontend), Free, Text);
+}
+
+static ULONG
+FrontendReadNumberAt(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PSTR Prefix, _In_z_ PCSTR Node, _In_ ULONG Default)
+{
+    ULONG Value = Default;
+    PSTR Text;
+    NTSTATUS Status;
+
+    Status = XENBUS_STORE_CALL(FrontendStore(Frontend), Read, NULL, Prefix, (PSTR)Node, &Text);
+    if (!NT_SUCCESS(Status))
+        return Default;
+
+    Status = TextToUlong(Text, 10, &Value);
+    if (!NT_SUCCESS(Status))
+        Warning("vif %u: %s is '%s', taken as %u", Frontend->Number, Node, Text, Default);
+
+    FrontendFreeNode(Frontend, Text);
+
+    return Value;
+}
+
+ULONG
+FrontendReadNumber(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default)
+{
+    return FrontendReadNumberAt(Frontend, Frontend->Path, Node, Default);
+}
+
+ULONG
+FrontendReadBackendNumber(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default)
+{
+    if (Frontend->BackendPath == NULL)
+        return Default;
+
+    return FrontendReadNumberAt(Frontend, Frontend->BackendPath, Node, Default);
+}
+
+BOOLEAN
+FrontendReadLink(_In_ PXENVIF_FRONTEND Frontend)
+{
+    return FrontendReadNumber(Frontend, "disconnect", 0) == 0 && FrontendReadBackendNumber(Frontend, "carrier", 1) != 0;
+}
+
+VOID
+FrontendForgetBackend(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    if (Frontend->BackendPath == NULL)
+        return;
+
+    (VOID)XENBUS_STORE_CALL(FrontendStore(Frontend), WatchRemove, Frontend->BackendWatch);
+    Frontend->BackendWatch = NULL;
+
+    PoolFree(Frontend->BackendPath, FRONTEND_TAG);
+    Frontend->BackendPath = NULL;
+}
+
+/* Takes Path as the backend's from now on, and watches all that is below it. */
+static VOID
+FrontendAdoptBackend(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Path)
+{
+    ULONG Domain;
+    NTSTATUS Status;
+
+    Domain = FrontendReadNumber(Frontend, "backend-id", FRONTEND_MAXIMUM_DOMAIN + 1);
+    if (Path[0] != '/' || Domain > FRONTEND_MAXIMUM_DOMAIN) {
+        Warning("vif %u: no backend at '%s' in domain %u", Frontend->Number, Path, Domain);
+        return;
+    }
+
+    Frontend->BackendPath = TextDuplicate(Path, FRONTEND_TAG);
+    if (Frontend->BackendPath == NULL) {
+        Status = STATUS_INSUFFICIENT_RESOURCES;
+        goto fail1;
+    }
+
+    Status = XENBUS_STORE_CALL(FrontendStore(Frontend), WatchAdd, NULL, Frontend->BackendPath,
+                               ThreadGetEvent(Frontend->Thread), &Frontend->BackendWatch);
+    if (!NT_SUCCESS(Status))
+        goto fail2;
+
+    Frontend->BackendDomain = (USHORT)Domain;
+
+    return;
+
+fail2:
+    PoolFree(Frontend->BackendPath, FRONTEND_TAG);
+    Frontend->BackendPath = NULL;
+
+fail1:
+    Error("vif %u: no watch of %s (%08x)", Frontend->Number, Path, Status);
+    Frontend->RetryAt = FrontendLater(FRONTEND_RETRY_TIME);
+}
+
+/* The backend's state; what cannot be read now is as it was. */
+static XenbusState
+FrontendReadBackendState(_In_ PXENVIF_FRONTEND Frontend)
+{
+    ULONG State;
+    PSTR Text;
+    NTSTATUS Status;
+
+    Status = XENBUS_STORE_CALL(FrontendStore(Frontend), Read, NULL, Frontend->BackendPath, (PSTR) "state", &Text);
+    if (FrontendIsAbsent(Status))
+        return XenbusStateUnknown;
+    if (!NT_SUCCESS(Status)) {
+        Warning("vif %u: %s/state cannot be read (%08x)", Frontend->Number, Frontend->BackendPath, Status);
+        return Frontend->BackendState;
+    }
+
+    Status = TextToUlong(Text, 10, &State);
+    if (!NT_SUCCESS(Status) || State > XenbusStateReconfigured) {
+        Warning("vif %u: %s/state is '%s'", Frontend->Number, Frontend->BackendPath, Text);
+        State = XenbusStateUnknown;
+    }
+
+    FrontendFreeNode(Frontend, Text);
+
+    return (XenbusState)State;
+}
+
+VOID
+FrontendLookAtBackend(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    BOOLEAN Changed;
+    PSTR Path = NULL;
+    NTSTATUS Status;
+
+    Status = FrontendReadNode(Frontend, "backend", &Path);
+    if (!NT_SUCCESS(Status) && !FrontendIsAbsent(Status)) {
+        Warning("vif %u: backend cannot be read (%08x)", Frontend->Number, Status);
+        Frontend->RetryAt = FrontendLater(FRONTEND_RETRY_TIME);
+        return;
+    }
+
+    if (!NT_SUCCESS(Status))
+        Path = NULL;
+
+    Changed = Path == NULL || Frontend->BackendPath == NULL || !TextEqual(Path, Frontend->BackendPath, FALSE);
+
+    /* The rings are the old one's as long as there are any: for them it is gone. */
+    if (Changed && Frontend->State > FRONTEND_PREPARED) {
+        Frontend->BackendState = XenbusStateUnknown;
+        goto done;
+    }
+
+    if (Changed) {
+        Frontend->BackendState = XenbusStateUnknown;
+        FrontendForgetBackend(Frontend);
+        if (Path != NULL)
+            FrontendAdoptBackend(Frontend, Path);
+    }
+
+    if (Frontend->BackendPath != NULL)
+        Frontend->BackendState = FrontendReadBackendState(Frontend);
+
+done:
+    if (Path != NULL)
+        FrontendFreeNode(Frontend, Path);
+}
+
+NTSTATUS
+FrontendWriteState(_In_ PXENVIF_FRONTEND Frontend, _In_ XenbusState State)
+{
+    PSTR Text;
+    NTSTATUS Status;
+
+    /* A device that is no longer in the store must not come back as a directory with nothing but a state. */
+    Status = FrontendReadNode(Frontend, "state", &Text);
+    if (FrontendIsAbsent(Status))
+        return STATUS_SUCCESS;
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    FrontendFreeNode(Frontend, Text);
+
+    return XENBUS_STORE_CALL(FrontendStore(Frontend), Printf, NULL, Frontend->Path, (PSTR) "state", "%u", State);
+}
+
+static NTSTATUS
+FrontendPrint(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction, _In_z_ PCSTR Node,
+              _In_ ULONG Value)
+{
+    return XENBUS_STORE_CALL(FrontendStore(Frontend), Printf, Transaction, Frontend->Path, (PSTR)Node, "%u", Value);
+}
+
+static NTSTATUS
+FrontendPrintChannels(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction)
+{
+    NTSTATUS Status;
+
+    if (!PollerIsSplit(Frontend->Poller))
+        return FrontendPrint(Frontend, Transaction, "event-channel", PollerPort(Frontend->Poller, POLLER_TRANSMIT));
+
+    Status = FrontendPrint(Frontend, Transaction, "event-channel-tx", PollerPort(Frontend->Poller, POLLER_TRANSMIT));
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    return FrontendPrint(Frontend, Transaction, "event-channel-rx", PollerPort(Frontend->Poller, POLLER_RECEIVE));
+}
+
+/* What the receive side takes. GSO is not among it. */
+static NTSTATUS
+FrontendPrintFeatures(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction)
+{
+    static const struct {
+        PCSTR Node;
+        ULONG Value;
+    } Features[] = {
+        {"request-rx-copy", 1}, {"feature-rx-notify", 1},         {"feature-sg", 1}, {"feature-no-csum-offload", 0},
+        {"feature-ipv6-csum-offload", 1},
+    };
+    NTSTATUS Status = STATUS_SUCCESS;
+    ULONG Index;
+
+    for (Index = 0; NT_SUCCESS(Status) && Index < RTL_NUMBER_OF(Features); Index++)
+        Status = FrontendPrint(Frontend, Transaction, Features[Index].Node, Features[Index].Value);
+
+    return Status;
+}
+
+static NTSTATUS
+FrontendPrintAll(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction)
+{
+    NTSTATUS Status;
+
+    Status = FrontendPrint(Frontend, Transaction, "tx-ring-ref", TransmitterRingReference(Frontend->Transmitter));
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    Status = FrontendPrint(Frontend, Transaction, "rx-ring-ref", ReceiverRingReference(Frontend->Receiver));
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    Status = FrontendPrintChannels(Frontend, Transaction);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    return FrontendPrintFeatures(Frontend, Transaction);
+}
+
+NTSTATUS
+FrontendPublish(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    NTSTATUS Status = STATUS_RETRY;
+    ULONG Try;
+
+    for (Try = 0; Status == STATUS_RETRY && Try < FRONTEND_TRANSACTION_TRIES; Try++) {
+        PXENBUS_STORE_TRANSACTION Transaction;
+
+        Status = XENBUS_STORE_CALL(FrontendStore(Frontend), TransactionStart, &Transaction);
+        if (!NT_SUCCESS(Status))
+            break;
+
+        Status = FrontendPrintAll(Frontend, Transaction);
+        if (NT_SUCCESS(Status))
+            Status = XENBUS_STORE_CALL(FrontendStore(Frontend), TransactionEnd, Transaction, TRUE);
+        else
+            (VOID)XENBUS_STORE_CALL(FrontendStore(Frontend), TransactionEnd, Transaction, FALSE);
+    }
+
+    if (NT_SUCCESS(Status))
+        Frontend->Published = TRUE;
+
+    return Status;
+}
+
+VOID
+FrontendUnpublish(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    NTSTATUS Status;
+    ULONG Index;
+
+    if (!Frontend->Published)
+        return;
+
+    Frontend->Published = FALSE;
+
+    for (Index = 0; Index < RTL_NUMBER_OF(FrontendNodes); Index++) {
+        Status = XENBUS_STORE_CALL(FrontendStore(Frontend), Remove, NULL, Frontend->Path, (PSTR)FrontendNodes[Index]);
+        if (!NT_SUCCESS(Status) && !FrontendIsAbsent(Status))
+            Warning("vif %u: %s cannot be removed (%08x)", Frontend->Number, FrontendNodes[Index], Status);
+    }
+}
+
+VOID
+FrontendReportError(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Text, _In_ ULONG Value)
+{
+    NTSTATUS Status;
+
+    if (Frontend->ErrorText == Text)
+        return; /* as it has been all along */
+
+    Error("vif %u: %s %u (%08x)", Frontend->Number, Text, Value, Value);
+
+    Status = XENBUS_STORE_CALL(FrontendStore(Frontend), Printf, NULL, Frontend->ErrorPath, (PSTR) "error", "%s %u", Text,
+                               Value);
+    if (NT_SUCCESS(Status))
+        Frontend->ErrorText = Text;
+    else
+        Warning("vif %u: the error cannot be written (%08x)", Frontend->Number, Status);
+}
+
+/* Removes a directory of the error path if nothing is left in it. */
+static NTSTATUS
+FrontendRemoveIfEmpty(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction, _In_z_ PCSTR Node)
+{
+    BOOLEAN Empty;
+    PSTR List;
+    NTSTATUS Status;
+
+    Status = XENBUS_STORE_CALL(FrontendStore(Frontend), Directory, Transaction, NULL, (PSTR)Node, &List);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    Empty = TextListFirst(List) == NULL;
+    FrontendFreeNode(Frontend, List);
+
+    if (!Empty)
+        return STATUS_DIRECTORY_NOT_EMPTY;
+
+    return XENBUS_STORE_CALL(FrontendStore(Frontend), Remove, Transaction, NULL, (PSTR)Node);
+}
+
+/* Removes our error, and the directories that came to be with the first of all errors when it was the last. */
+static NTSTATUS
+FrontendRemoveError(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction)
+{
+    NTSTATUS Status;
+
+    Status = XENBUS_STORE_CALL(FrontendStore(Frontend), Remove, Transaction, NULL, Frontend->ErrorPath);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    if (NT_SUCCESS(FrontendRemoveIfEmpty(Frontend, Transaction, "error/device/vif")))
+        (VOID)FrontendRemoveIfEmpty(Frontend, Transaction, "error/device");
+
+    return STATUS_SUCCESS;
+}
+
+VOID
+FrontendClearError(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    NTSTATUS Status = STATUS_RETRY;
+    ULONG Try;
+
+    if (Frontend->ErrorText == NULL)
+        return;
+
+    for (Try = 0; Status == STATUS_RETRY && Try < FRONTEND_TRANSACTION_TRIES; Try++) {
+        PXENBUS_STORE_TRANSACTION Transaction;
+
+        Status = XENBUS_STORE_CALL(FrontendStore(Frontend), TransactionStart, &Transaction);
+        if (!NT_SUCCESS(Status))
+            break;
+
+        Status = FrontendRemoveError(Frontend, Transaction);
+        if (NT_SUCCESS(Status))
+            Status = XENBUS_STORE_CALL(FrontendStore(Frontend), TransactionEnd, Transaction, TRUE);
+        else
+            (VOID)XENBUS_STORE_CALL(FrontendStore(Frontend), TransactionEnd, Transaction, FALSE);
+    }
+
+    if (NT_SUCCESS(Status) || FrontendIsAbsent(Status))
+        Frontend->ErrorText = NULL;
+    else
+        Warning("vif %u: the error cannot be removed (%08x)", Frontend->Number, Status);
+}

@@ -1,0 +1,41 @@
+/*
+ * What a frame is: its kind of destination and where its headers lie.
+ *
+ * The input is a frame's first bytes in memory that nobody else writes (a frame is parsed from a private copy, or after
+ * the backend's grant has been revoked); nothing of their content is trusted. A header that is not there whole, or that
+ * contradicts the frame's length, is as good as absent.
+ */
+#ifndef XENVIF_PACKET_H
+#define XENVIF_PACKET_H
+
+#include <ntddk.h>
+
+#include "vif_interface.h"
+
+/* As many bytes of a frame's start as any header is looked for in. */
+#define PACKET_HEADER_LIMIT 256
+
+#define PACKET_ETHERNET_HEADER_SIZE 14
+#define PACKET_TAG_SIZE             4
+#define PACKET_MINIMUM_SIZE         PACKET_ETHERNET_HEADER_SIZE
+
+#define PACKET_PROTOCOL_TCP 6
+#define PACKET_PROTOCOL_UDP 17
+
+typedef struct _XENVIF_PACKET_LAYOUT {
+    XENVIF_PACKET_INFO Info;    /* what a client is told; the header lengths are 0 where there is no header */
+    ETHERNET_ADDRESS_TYPE Type; /* of the destination */
+    BOOLEAN Tagged;             /* an 802.1Q or 802.1ad tag is in the frame */
+    UCHAR IpVersion;            /* 4, 6, or 0 */
+    ULONG TransportLength;      /* bytes of the TCP or UDP header and what follows, without Ethernet padding; or 0 */
+} XENVIF_PACKET_LAYOUT, *PXENVIF_PACKET_LAYOUT;
+
+/*
+ * Parses a frame of Length bytes whose first Available (at least PACKET_MINIMUM_SIZE, at most Length) are at Header.
+ * IP fragments have no transport header, and neither has IPv6 with a routing header: their checksums cannot be told
+ * from what is here. Any IRQL.
+ */
+VOID PacketParse(_In_reads_(Available) const UCHAR *Header, _In_ ULONG Available, _In_ ULONG Length,
+                 _Out_ PXENVIF_PACKET_LAYOUT Layout);
+
+#endif /* XENVIF_PACKET_H */

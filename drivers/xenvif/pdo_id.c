@@ -1,0 +1,213 @@
+#include "bug.h"
+#include "cache_interface.h"
+#include "parent.h"
+#include "pdo_private.h"
+#include "pool.h"
+#include "revision.h"
+#include "store_interface.h"
+#include "suspend_interface.h"
+#include "text.h"
+#include "unplug_interface.h"
+#include "version.h"
+
+/* Characters of one ID, the NUL included; the longest list has all revisions and one more. */
+#define PDO_ID_LENGTH 64
+
+typedef struct _PDO_REVISION {
+    ULONG Revision;
+    USHORT Cache;
+    USHORT Vif;
+    USHORT Store;
+    USHORT Suspend;
+    USHORT Unplug;
+} PDO_REVISION;
+
+#define PDO_REVISION_ROW(_Revision, _Cache, _Vif, _Store, _Suspend, _Unplug) \
+    {_Revision, _Cache, _Vif, _Store, _Suspend, _Unplug},
+
+static const PDO_REVISION PdoRevisionTable[] = {XENVIF_REVISION_TABLE(PDO_REVISION_ROW)};
+
+C_ASSERT(RTL_NUMBER_OF(PdoRevisionTable) <= PDO_MAXIMUM_REVISIONS);
+
+/* Room for any interface of the bus that a revision names. */
+typedef union _PDO_INTERFACE {
+    INTERFACE Interface;
+    XENBUS_CACHE_INTERFACE Cache;
+    XENBUS_STORE_INTERFACE Store;
+    XENBUS_SUSPEND_INTERFACE Suspend;
+    XENBUS_UNPLUG_INTERFACE Unplug;
+} PDO_INTERFACE;
+
+/* Whether the bus has an interface. A query counts for nothing, so there is nothing to give back. */
+static PAGED_FUNCTION BOOLEAN
+PdoBusHas(_In_ PXENVIF_PDO Pdo, _In_ const GUID *Type, _In_ USHORT Version)
+{
+    PDO_INTERFACE Interface;
+
+    PAGED_CODE();
+
+    return NT_SUCCESS(ParentQueryInterface(FdoGetLowerDevice(Pdo->Fdo), Type, Version, sizeof(Interface), NULL,
+                                           &Interface.Interface));
+}
+
+static PAGED_FUNCTION BOOLEAN
+PdoHasRevision(_In_ PXENVIF_PDO Pdo, _In_ const PDO_REVISION *Row)
+{
+    PAGED_CODE();
+
+    return Row->Vif >= VIF_VERSION_MIN && Row->Vif <= VIF_VERSION_MAX &&
+           PdoBusHas(Pdo, &GUID_XENBUS_CACHE_INTERFACE, Row->Cache) &&
+           PdoBusHas(Pdo, &GUID_XENBUS_STORE_INTERFACE, Row->Store) &&
+           PdoBusHas(Pdo, &GUID_XENBUS_SUSPEND_INTERFACE, Row->Suspend) &&
+           PdoBusHas(Pdo, &GUID_XENBUS_UNPLUG_INTERFACE, Row->Unplug);
+}
+
+PAGED_FUNCTION VOID
+PdoSetRevisions(_Inout_ PXENVIF_PDO Pdo)
+{
+    ULONG Index;
+
+    PAGED_CODE();
+
+    Pdo->RevisionCount = 0;
+
+    /* The table goes from the oldest to the newest. */
+    for (Index = RTL_NUMBER_OF(PdoRevisionTable); Index-- != 0;)
+        if (PdoHasRevision(Pdo, &PdoRevisionTable[Index]))
+            Pdo->Revisions[Pdo->RevisionCount++] = PdoRevisionTable[Index].Revision;
+
+    if (Pdo->RevisionCount == 0)
+        Error("vif %u: the bus has the interfaces of no revision", Pdo->Number);
+}
+
+static PAGED_FUNCTION VOID
+PdoPrintRevision(_In_ PXENVIF_PDO Pdo, _In_ ULONG Revision, _Out_writes_(PDO_ID_LENGTH) PSTR Id)
+{
+    PAGED_CODE();
+
+    (VOID)TextPrint(Id, PDO_ID_LENGTH, "XENVIF\\VEN_%s&DEV_NET&REV_%08X", FdoGetVendor(Pdo->Fdo), Revision);
+}
+
+/* A list of strings under construction, in wide characters, as the PnP manager takes it. */
+typedef struct _PDO_LIST {
+    PWSTR Text;
+    ULONG Length; /* characters so far */
+    ULONG Room;
+} PDO_LIST, *PPDO_LIST;
+
+static PAGED_FUNCTION NTSTATUS
+PdoListCreate(_Out_ PPDO_LIST List, _In_ ULONG Strings)
+{
+    PAGED_CODE();
+
+    /* One character more: the NUL that closes the list. */
+    List->Length = 0;
+    List->Room = Strings * PDO_ID_LENGTH + 1;
+    List->Text = ExAllocatePoolWithTag(PagedPool, List->Room * sizeof(WCHAR), PDO_TAG);
+    if (List->Text == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    RtlZeroMemory(List->Text, List->Room * sizeof(WCHAR));
+
+    return STATUS_SUCCESS;
+}
+
+static PAGED_FUNCTION VOID
+PdoListAppend(_Inout_ PPDO_LIST List, _In_z_ PCSTR String)
+{
+    PAGED_CODE();
+
+    for (; *String != '\0'; String++)
+        List->Text[List->Length++] = (UCHAR)*String;
+
+    List->Text[List->Length++] = L'\0';
+
+    ASSERT(List->Length < List->Room);
+}
+
+/* The newest revision, or the same whatever the revision is (revision.h). */
+static PAGED_FUNCTION VOID
+PdoAppendDeviceId(_In_ PXENVIF_PDO Pdo, _Inout_ PPDO_LIST List)
+{
+    CHAR Id[PDO_ID_LENGTH];
+
+    PAGED_CODE();
+
+    if (PDO_STABLE_DEVICE_ID || Pdo->RevisionCount == 0)
+        (VOID)TextPrint(Id, sizeof(Id), "XENVIF\\VEN_%s&DEV_NET", VENDOR_PREFIX_STR);
+    else
+        PdoPrintRevision(Pdo, Pdo->Revisions[0], Id);
+
+    PdoListAppend(List, Id);
+}
+
+static PAGED_FUNCTION VOID
+PdoAppendHardwareIds(_In_ PXENVIF_PDO Pdo, _Inout_ PPDO_LIST List)
+{
+    ULONG Index;
+
+    PAGED_CODE();
+
+    for (Index = 0; Index < Pdo->RevisionCount; Index++) {
+        CHAR Id[PDO_ID_LENGTH];
+
+        PdoPrintRevision(Pdo, Pdo->Revisions[Index], Id);
+        PdoListAppend(List, Id);
+    }
+
+    PdoListAppend(List, "XENDEVICE");
+}
+
+PAGED_FUNCTION NTSTATUS
+PdoQueryId(_In_ PXENVIF_PDO Pdo, _In_ BUS_QUERY_ID_TYPE Type, _Outptr_ PWSTR *Id)
+{
+    PDO_LIST List;
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    if (Type != BusQueryDeviceID && Type != BusQueryInstanceID && Type != BusQueryHardwareIDs &&
+        Type != BusQueryCompatibleIDs)
+        return STATUS_NOT_SUPPORTED;
+
+    Status = PdoListCreate(&List, Pdo->RevisionCount + 1);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    if (Type == BusQueryDeviceID)
+        PdoAppendDeviceId(Pdo, &List);
+    else if (Type == BusQueryInstanceID)
+        PdoListAppend(&List, Pdo->Name);
+    else
+        PdoAppendHardwareIds(Pdo, &List);
+
+    *Id = List.Text;
+
+    return STATUS_SUCCESS;
+}
+
+PAGED_FUNCTION NTSTATUS
+PdoQueryText(_In_ PXENVIF_PDO Pdo, _In_ DEVICE_TEXT_TYPE Type, _Outptr_ PWSTR *Text)
+{
+    CHAR String[PDO_ID_LENGTH];
+    PDO_LIST List;
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    if (Type == DeviceTextDescription)
+        (VOID)TextPrint(String, sizeof(String), "%s NET", VENDOR_NAME_STR);
+    else if (Type == DeviceTextLocationInformation)
+        (VOID)TextPrint(String, sizeof(String), "XENVIF %u", Pdo->Number);
+    else
+        return STATUS_NOT_SUPPORTED;
+
+    Status = PdoListCreate(&List, 1);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    PdoListAppend(&List, String);
+    *Text = List.Text;
+
+    return STATUS_SUCCESS;
+}

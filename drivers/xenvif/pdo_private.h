@@ -1,0 +1,49 @@
+/*
+ * Inside of a network device: what pdo.c (life), pdo_pnp.c (IRPs) and pdo_id.c (revisions, IDs) share.
+ */
+#ifndef XENVIF_PDO_PRIVATE_H
+#define XENVIF_PDO_PRIVATE_H
+
+#include "driver.h"
+#include "frontend.h"
+#include "pdo.h"
+#include "vif.h"
+
+#define PDO_TAG POOL_TAG('V', 'p', 'd', 'o')
+
+#define PDO_MAXIMUM_REVISIONS 16
+
+struct _XENVIF_PDO {
+    XENVIF_DEVICE Device; /* must be first */
+    PXENVIF_FDO Fdo;
+    ULONG Number;
+    CHAR Name[12];
+    LIST_ENTRY ListEntry;
+    LONG Missing;
+    BOOLEAN Reported;
+
+    /* The revisions whose interfaces there are, newest first. */
+    ULONG Revisions[PDO_MAXIMUM_REVISIONS];
+    ULONG RevisionCount;
+
+    PXENVIF_VIF Vif;
+    PXENVIF_FRONTEND Frontend; /* NULL while the device is not started */
+};
+
+/* Makes the frontend and powers it up. */
+_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS PdoStart(_Inout_ PXENVIF_PDO Pdo);
+
+/*
+ * Chooses the revisions of the table whose interfaces there are, ours and the bus's. PASSIVE_LEVEL.
+ */
+_IRQL_requires_(PASSIVE_LEVEL) VOID PdoSetRevisions(_Inout_ PXENVIF_PDO Pdo);
+
+/* IRP_MN_QUERY_ID: the answer as a string, or a list of strings, for the PnP manager to free. */
+_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS PdoQueryId(_In_ PXENVIF_PDO Pdo, _In_ BUS_QUERY_ID_TYPE Type,
+                                                   _Outptr_ PWSTR *Id);
+
+/* IRP_MN_QUERY_DEVICE_TEXT: likewise. */
+_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS PdoQueryText(_In_ PXENVIF_PDO Pdo, _In_ DEVICE_TEXT_TYPE Type,
+                                                     _Outptr_ PWSTR *Text);
+
+#endif /* XENVIF_PDO_PRIVATE_H */

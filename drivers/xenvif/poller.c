@@ -1,0 +1,273 @@
+#include "bug.h"
+#include "poller.h"
+#include "pool.h"
+
+#define POLLER_TAG POOL_TAG('V', 'p', 'o', 'l')
+
+#define POLLER_CHANNELS 2
+
+typedef struct _POLLER_CHANNEL {
+    PXENVIF_POLLER Poller;
+    ULONG Work; /* the rings that the channel serves; 0 while it is closed */
+    PXENBUS_EVTCHN_CHANNEL Channel;
+    LONG Masked; /* an event has masked the channel and nobody has unmasked it */
+    KDPC Dpc;
+} POLLER_CHANNEL, *PPOLLER_CHANNEL;
+
+struct _XENVIF_POLLER {
+    PXENBUS_EVTCHN_INTERFACE_V9 Evtchn;
+    XENVIF_POLLER_FUNCTION Function;
+    PVOID Context;
+    PROCESSOR_NUMBER Processor;
+    LONG Enabled;
+    POLLER_CHANNEL Channels[POLLER_CHANNELS];
+};
+
+static BOOLEAN NTAPI
+PollerInterrupt(_In_ PKINTERRUPT Interrupt, _In_ PVOID Argument)
+{
+    PPOLLER_CHANNEL Channel = Argument;
+
+    UNREFERENCED_PARAMETER(Interrupt);
+
+    (VOID)InterlockedExchange(&Channel->Masked, TRUE);
+    (VOID)KeInsertQueueDpc(&Channel->Dpc, NULL, NULL);
+
+    return TRUE;
+}
+
+/*
+ * Unmasks the channel if an event had masked it. TRUE: another event has come in since, and the channel is masked still.
+ * The flag goes first: once the channel is unmasked its next event may set it again at any time.
+ */
+static BOOLEAN
+PollerUnmask(_Inout_ PPOLLER_CHANNEL Channel)
+{
+    if (InterlockedExchange(&Channel->Masked, FALSE) == FALSE)
+        return FALSE;
+
+    if (!XENBUS_EVTCHN_CALL(Channel->Poller->Evtchn, Unmask, Channel->Channel, FALSE, FALSE))
+        return FALSE;
+
+    (VOID)InterlockedExchange(&Channel->Masked, TRUE);
+
+    return TRUE;
+}
+
+static VOID NTAPI
+PollerDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Context, _In_opt_ PVOID Argument1, _In_opt_ PVOID Argument2)
+{
+    PPOLLER_CHANNEL Channel = Context;
+    PXENVIF_POLLER Poller = Channel->Poller;
+
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+
+    if (ReadAcquire(&Poller->Enabled) == FALSE)
+        return;
+
+    /* One round a run: other DPCs of this processor get their turn in between. */
+    if (Poller->Function(Poller->Context, Channel->Work) || PollerUnmask(Channel))
+        (VOID)KeInsertQueueDpc(Dpc, NULL, NULL);
+}
+
+PAGED_FUNCTION NTSTATUS
+PollerInitialize(_In_ PXENBUS_EVTCHN_INTERFACE_V9 Evtchn, _In_ ULONG Number, _In_ XENVIF_POLLER_FUNCTION Function,
+                 _In_ PVOID Context, _Outptr_ PXENVIF_POLLER *Poller)
+{
+    PXENVIF_POLLER New;
+    NTSTATUS Status;
+    ULONG Index;
+
+    PAGED_CODE();
+
+    New = PoolAllocate(sizeof(XENVIF_POLLER), POLLER_TAG);
+    if (New == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    New->Evtchn = Evtchn;
+    New->Function = Function;
+    New->Context = Context;
+
+    Status = KeGetProcessorNumberFromIndex(Number % KeQueryActiveProcessorCountEx(ALL_PROCESSOR_GROUPS),
+                                           &New->Processor);
+    if (!NT_SUCCESS(Status))
+        goto fail;
+
+    for (Index = 0; Index < POLLER_CHANNELS; Index++) {
+        PPOLLER_CHANNEL Channel = &New->Channels[Index];
+
+        Channel->Poller = New;
+        KeInitializeDpc(&Channel->Dpc, PollerDpc, Channel);
+
+        Status = KeSetTargetProcessorDpcEx(&Channel->Dpc, &New->Processor);
+        if (!NT_SUCCESS(Status))
+            goto fail;
+    }
+
+    *Poller = New;
+
+    return STATUS_SUCCESS;
+
+fail:
+    Error("no processor for VIF %u (%08x)", Number, Status);
+    PoolFree(New, POLLER_TAG);
+
+    return Status;
+}
+
+static PAGED_FUNCTION NTSTATUS
+PollerOpen(_Inout_ PPOLLER_CHANNEL Channel, _In_ USHORT Domain, _In_ ULONG Work)
+{
+    PXENVIF_POLLER Poller = Channel->Poller;
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    Channel->Masked = TRUE;
+    Channel->Channel = XENBUS_EVTCHN_CALL(Poller->Evtchn, Open, XENBUS_EVTCHN_TYPE_UNBOUND, PollerInterrupt, Channel,
+                                          Domain, TRUE);
+    if (Channel->Channel == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    Channel->Work = Work;
+
+    /* The event then finds the DPC's processor without a detour; where it cannot be bound the detour is taken. */
+    Status = XENBUS_EVTCHN_CALL(Poller->Evtchn, Bind, Channel->Channel, Poller->Processor.Group,
+                                Poller->Processor.Number);
+    if (!NT_SUCCESS(Status))
+        Trace("port %u stays where it is (%08x)", XENBUS_EVTCHN_CALL(Poller->Evtchn, GetPort, Channel->Channel),
+              Status);
+
+    return STATUS_SUCCESS;
+}
+
+static PAGED_FUNCTION VOID
+PollerClose(_Inout_ PPOLLER_CHANNEL Channel)
+{
+    PAGED_CODE();
+
+    XENBUS_EVTCHN_CALL(Channel->Poller->Evtchn, Close, Channel->Channel);
+    Channel->Channel = NULL;
+    Channel->Work = 0;
+}
+
+PAGED_FUNCTION NTSTATUS
+PollerConnect(_Inout_ PXENVIF_POLLER Poller, _In_ USHORT Domain, _In_ BOOLEAN Split)
+{
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    if (!Split)
+        return PollerOpen(&Poller->Channels[0], Domain, POLLER_TRANSMIT | POLLER_RECEIVE);
+
+    Status = PollerOpen(&Poller->Channels[0], Domain, POLLER_TRANSMIT);
+    if (!NT_SUCCESS(Status))
+        goto fail1;
+
+    Status = PollerOpen(&Poller->Channels[1], Domain, POLLER_RECEIVE);
+    if (!NT_SUCCESS(Status))
+        goto fail2;
+
+    return STATUS_SUCCESS;
+
+fail2:
+    PollerClose(&Poller->Channels[0]);
+
+fail1:
+    return Status;
+}
+
+VOID
+PollerEnable(_Inout_ PXENVIF_POLLER Poller)
+{
+    (VOID)InterlockedExchange(&Poller->Enabled, TRUE);
+
+    PollerKick(Poller, POLLER_TRANSMIT | POLLER_RECEIVE);
+}
+
+VOID
+PollerKick(_Inout_ PXENVIF_POLLER Poller, _In_ ULONG Work)
+{
+    ULONG Index;
+
+    for (Index = 0; Index < POLLER_CHANNELS; Index++)
+        if (Poller->Channels[Index].Work & Work)
+            (VOID)KeInsertQueueDpc(&Poller->Channels[Index].Dpc, NULL, NULL);
+}
+
+static PPOLLER_CHANNEL
+PollerChannel(_In_ PXENVIF_POLLER Poller, _In_ ULONG Work)
+{
+    return (Poller->Channels[0].Work & Work) ? &Poller->Channels[0] : &Poller->Channels[1];
+}
+
+VOID
+PollerSend(_In_ PXENVIF_POLLER Poller, _In_ ULONG Work)
+{
+    XENBUS_EVTCHN_CALL(Poller->Evtchn, Send, PollerChannel(Poller, Work)->Channel);
+}
+
+ULONG
+PollerPort(_In_ PXENVIF_POLLER Poller, _In_ ULONG Work)
+{
+    return XENBUS_EVTCHN_CALL(Poller->Evtchn, GetPort, PollerChannel(Poller, Work)->Channel);
+}
+
+BOOLEAN
+PollerIsSplit(_In_ PXENVIF_POLLER Poller)
+{
+    return Poller->Channels[1].Work != 0;
+}
+
+VOID
+PollerHalt(_Inout_ PXENVIF_POLLER Poller)
+{
+    (VOID)InterlockedExchange(&Poller->Enabled, FALSE);
+}
+
+PAGED_FUNCTION VOID
+PollerDisable(_Inout_ PXENVIF_POLLER Poller)
+{
+    PAGED_CODE();
+
+    PollerHalt(Poller);
+
+    /* A DPC that still saw the poller enabled has run to its end when this returns. */
+    KeFlushQueuedDpcs();
+}
+
+PAGED_FUNCTION VOID
+PollerDisconnect(_Inout_ PXENVIF_POLLER Poller)
+{
+    ULONG Index;
+
+    PAGED_CODE();
+
+    ASSERT(ReadAcquire(&Poller->Enabled) == FALSE);
+
+    for (Index = 0; Index < POLLER_CHANNELS; Index++)
+        if (Poller->Channels[Index].Channel != NULL)
+            PollerClose(&Poller->Channels[Index]);
+
+    /* Events may have queued DPCs up to the close; they must be gone before the memory is. */
+    KeFlushQueuedDpcs();
+}
+
+PAGED_FUNCTION VOID
+PollerTeardown(_In_ PXENVIF_POLLER Poller)
+{
+    ULONG Index;
+
+    PAGED_CODE();
+
+    PollerHalt(Poller);
+
+    for (Index = 0; Index < POLLER_CHANNELS; Index++)
+        (VOID)KeRemoveQueueDpc(&Poller->Channels[Index].Dpc);
+
+    KeFlushQueuedDpcs();
+
+    PoolFree(Poller, POLLER_TAG);
+}

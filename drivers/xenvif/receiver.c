@@ -1,0 +1,509 @@
+#include "bug.h"
+#include "frontend.h"
+#include "pool.h"
+#include "receiver_ring.h"
+#include "text.h"
+
+#define RECEIVER_TAG POOL_TAG('V', 'r', 'x', ' ')
+
+/* Pages in existence, at most: on the ring, between the ring and the client, and with the client. */
+#define RECEIVER_BUFFER_CAP (4 * RING_ENTRIES)
+
+/* How long a client that asked for a pause is left alone. */
+#define RECEIVER_PAUSE_TIME 2 /* ms */
+
+/* Headers must still fit into the page behind it. */
+#define RECEIVER_MAXIMUM_BACKFILL (PAGE_SIZE - PACKET_HEADER_LIMIT)
+
+static KIRQL
+ReceiverLock(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    KIRQL Irql;
+
+    KeAcquireSpinLock(&Receiver->Granter->Lock, &Irql);
+
+    return Irql;
+}
+
+static VOID
+ReceiverUnlock(_Inout_ PXENVIF_RECEIVER Receiver, _In_ KIRQL Irql)
+{
+    KeReleaseSpinLock(&Receiver->Granter->Lock, Irql);
+}
+
+static VOID NTAPI
+ReceiverAcquireCacheLock(_In_opt_ PVOID Argument)
+{
+    PXENVIF_RECEIVER Receiver = Argument;
+    KIRQL Irql = ReceiverLock(Receiver);
+
+    Receiver->CacheIrql = Irql;
+}
+
+static VOID NTAPI
+ReceiverReleaseCacheLock(_In_opt_ PVOID Argument)
+{
+    PXENVIF_RECEIVER Receiver = Argument;
+
+    ReceiverUnlock(Receiver, Receiver->CacheIrql);
+}
+
+static NTSTATUS NTAPI
+ReceiverPacketCtor(_In_opt_ PVOID Argument, _In_ PVOID Object)
+{
+    PRECEIVER_PACKET Packet = Object;
+
+    UNREFERENCED_PARAMETER(Argument);
+
+    InitializeListHead(&Packet->ListEntry);
+    InitializeListHead(&Packet->Buffers);
+
+    return STATUS_SUCCESS;
+}
+
+static VOID NTAPI
+ReceiverPacketDtor(_In_opt_ PVOID Argument, _In_ PVOID Object)
+{
+    PRECEIVER_PACKET Packet = Object;
+
+    UNREFERENCED_PARAMETER(Argument);
+
+    BUG_ON(!IsListEmpty(&Packet->Buffers));
+}
+
+static VOID NTAPI
+ReceiverTimerDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Context, _In_opt_ PVOID Argument1, _In_opt_ PVOID Argument2)
+{
+    PXENVIF_RECEIVER Receiver = Context;
+
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+
+    (VOID)InterlockedExchange(&Receiver->Paused, FALSE);
+    PollerKick(Receiver->Poller, POLLER_RECEIVE);
+}
+
+VOID
+ReceiverSetTimer(_Inout_ PXENVIF_RECEIVER Receiver, _In_ ULONG Milliseconds)
+{
+    LARGE_INTEGER DueTime;
+
+    DueTime.QuadPart = -(LONGLONG)Milliseconds * 10000;
+    (VOID)KeSetTimer(&Receiver->Timer, DueTime, &Receiver->TimerDpc);
+}
+
+PAGED_FUNCTION NTSTATUS
+ReceiverInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_RECEIVER *Receiver)
+{
+    PXENVIF_PARENT Parent = FrontendGetParent(Frontend);
+    PXENVIF_RECEIVER New;
+    CHAR Name[24];
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    New = PoolAllocate(sizeof(XENVIF_RECEIVER), RECEIVER_TAG);
+    if (New == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    New->Frontend = Frontend;
+    New->Mac = FrontendGetMac(Frontend);
+    New->Poller = FrontendGetPoller(Frontend);
+    New->Vif = FrontendGetVif(Frontend);
+    New->Statistics = FrontendGetStatistics(Frontend);
+    New->CacheInterface = &Parent->Cache;
+    New->Generation = 1;
+
+    InitializeListHead(&New->Ready);
+    InitializeListHead(&New->Deliver);
+    BufferPoolInitialize(&New->Buffers, RECEIVER_BUFFER_CAP);
+    KeInitializeTimer(&New->Timer);
+    KeInitializeDpc(&New->TimerDpc, ReceiverTimerDpc, New);
+
+    (VOID)TextPrint(Name, sizeof(Name), "vif_%u_rx", FrontendGetNumber(Frontend));
+
+    Status = GranterInitialize(&Parent->Gnttab, Name, &New->Granter);
+    if (!NT_SUCCESS(Status))
+        goto fail1;
+
+    Status = XENBUS_CACHE_CALL(New->CacheInterface, Create, Name, sizeof(RECEIVER_PACKET), 0, 0, ReceiverPacketCtor,
+                               ReceiverPacketDtor, ReceiverAcquireCacheLock, ReceiverReleaseCacheLock, New,
+                               &New->PacketCache);
+    if (!NT_SUCCESS(Status))
+        goto fail2;
+
+    *Receiver = New;
+
+    return STATUS_SUCCESS;
+
+fail2:
+    (VOID)GranterTeardown(New->Granter);
+
+fail1:
+    Error("%s: (%08x)", Name, Status);
+    PoolFree(New, RECEIVER_TAG);
+
+    return Status;
+}
+
+PAGED_FUNCTION VOID
+ReceiverTeardown(_In_ PXENVIF_RECEIVER Receiver)
+{
+    PAGED_CODE();
+
+    BUG_ON(Receiver->RingBuffer != NULL);
+    BUG_ON(!IsListEmpty(&Receiver->Ready) || !IsListEmpty(&Receiver->Deliver));
+
+    /* A client that still has frames would read, and return, memory that is gone. */
+    BUG_ON(ReadAcquire(&Receiver->Loaned) != 0);
+
+    (VOID)KeCancelTimer(&Receiver->Timer);
+    KeFlushQueuedDpcs();
+
+    XENBUS_CACHE_CALL(Receiver->CacheInterface, Destroy, Receiver->PacketCache);
+    BufferPoolTeardown(&Receiver->Buffers);
+
+    if (!GranterTeardown(Receiver->Granter))
+        FrontendRetireGranter(Receiver->Frontend, Receiver->Granter);
+
+    PoolFree(Receiver, RECEIVER_TAG);
+}
+
+VOID
+ReceiverPutBuffer(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF_BUFFER Buffer)
+{
+    /* Another backend may have written anywhere in the page. */
+    if (Buffer->Generation != Receiver->Generation)
+        BufferTouch(Buffer, PAGE_SIZE);
+
+    BufferPoolPut(&Receiver->Buffers, Buffer);
+}
+
+VOID
+ReceiverPutBuffers(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY List)
+{
+    while (!IsListEmpty(List))
+        ReceiverPutBuffer(Receiver, CONTAINING_RECORD(RemoveHeadList(List), XENVIF_BUFFER, ListEntry));
+}
+
+VOID
+ReceiverPutPacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PRECEIVER_PACKET Packet)
+{
+    ReceiverPutBuffers(Receiver, &Packet->Buffers);
+    XENBUS_CACHE_CALL(Receiver->CacheInterface, Put, Receiver->PacketCache, Packet, TRUE);
+}
+
+static VOID
+ReceiverConnectRing(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF_BUFFER Buffer)
+{
+    Receiver->RingBuffer = Buffer;
+    Receiver->Ring = (PRING_HEADER)Buffer->Address;
+    Receiver->Broken = FALSE;
+    ReceiverRingFill(Receiver);
+}
+
+NTSTATUS
+ReceiverConnect(_Inout_ PXENVIF_RECEIVER Receiver, _In_ USHORT Domain)
+{
+    PXENVIF_BUFFER Buffer;
+    NTSTATUS Status;
+    KIRQL Irql;
+
+    Buffer = BufferAllocate();
+    if (Buffer == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    RingInitialize((PRING_HEADER)Buffer->Address);
+
+    Irql = ReceiverLock(Receiver);
+
+    GranterSetDomain(Receiver->Granter, Domain);
+
+    Status = GranterPermitBuffer(Receiver->Granter, Buffer, FALSE);
+    if (NT_SUCCESS(Status))
+        ReceiverConnectRing(Receiver, Buffer);
+
+    ReceiverUnlock(Receiver, Irql);
+
+    if (!NT_SUCCESS(Status))
+        BufferFree(Buffer);
+
+    return Status;
+}
+
+ULONG
+ReceiverRingReference(_In_ PXENVIF_RECEIVER Receiver)
+{
+    return GranterReference(Receiver->Granter, Receiver->RingBuffer->Grant);
+}
+
+VOID
+ReceiverEnable(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    KIRQL Irql = ReceiverLock(Receiver);
+
+    (VOID)InterlockedExchange(&Receiver->Paused, FALSE);
+    Receiver->Running = TRUE;
+    ReceiverRingFill(Receiver);
+
+    /* Of the requests that were there when it connected nobody has told the backend. */
+    PollerSend(Receiver->Poller, POLLER_RECEIVE);
+    Receiver->Notifications++;
+
+    ReceiverUnlock(Receiver, Irql);
+}
+
+VOID
+ReceiverDisable(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    KIRQL Irql = ReceiverLock(Receiver);
+
+    Receiver->Running = FALSE;
+
+    ReceiverUnlock(Receiver, Irql);
+}
+
+VOID
+ReceiverDisconnect(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    PXENVIF_BUFFER Buffer;
+    KIRQL Irql;
+
+    Irql = ReceiverLock(Receiver);
+
+    Buffer = Receiver->RingBuffer;
+    if (Buffer == NULL)
+        goto done;
+
+    Receiver->Running = FALSE;
+    ReceiverRingClear(Receiver);
+
+    Receiver->RingBuffer = NULL;
+    Receiver->Ring = NULL;
+    if (GranterRevokeBuffer(Receiver->Granter, Buffer))
+        BufferFree(Buffer);
+
+    BufferPoolTrim(&Receiver->Buffers);
+    Receiver->Generation++;
+
+done:
+    ReceiverUnlock(Receiver, Irql);
+
+    (VOID)KeCancelTimer(&Receiver->Timer);
+}
+
+static VOID
+ReceiverFlushList(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY List)
+{
+    while (!IsListEmpty(List)) {
+        ReceiverPutPacket(Receiver, CONTAINING_RECORD(RemoveHeadList(List), RECEIVER_PACKET, ListEntry));
+        StatisticsAdd(Receiver->Statistics, XENVIF_RECEIVER_PACKETS_DROPPED, 1);
+    }
+}
+
+VOID
+ReceiverFlush(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    KIRQL Irql = ReceiverLock(Receiver);
+
+    ReceiverFlushList(Receiver, &Receiver->Deliver);
+    ReceiverFlushList(Receiver, &Receiver->Ready);
+    BufferPoolTrim(&Receiver->Buffers);
+
+    ReceiverUnlock(Receiver, Irql);
+}
+
+PAGED_FUNCTION ULONG
+ReceiverRetryGrants(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    PAGED_CODE();
+
+    return GranterRetry(Receiver->Granter);
+}
+
+/* Makes one chain of the frame's MDLs, each of which ends where the data does. */
+static PMDL
+ReceiverLinkMdls(_In_ PRECEIVER_PACKET Packet)
+{
+    PXENVIF_BUFFER First = ReceiverFirstBuffer(Packet);
+    PXENVIF_BUFFER Buffer;
+
+    for (Buffer = First; Buffer != NULL; Buffer = ReceiverNextBuffer(Packet, Buffer)) {
+        PXENVIF_BUFFER Next = ReceiverNextBuffer(Packet, Buffer);
+
+        Buffer->Mdl->ByteCount = Buffer->Offset + Buffer->Length;
+        Buffer->Mdl->Next = (Next != NULL) ? Next->Mdl : NULL;
+    }
+
+    return First->Mdl;
+}
+
+static VOID
+ReceiverUnlinkMdls(_In_ PRECEIVER_PACKET Packet)
+{
+    PXENVIF_BUFFER Buffer;
+
+    for (Buffer = ReceiverFirstBuffer(Packet); Buffer != NULL; Buffer = ReceiverNextBuffer(Packet, Buffer)) {
+        Buffer->Mdl->ByteCount = PAGE_SIZE;
+        Buffer->Mdl->Next = NULL;
+    }
+}
+
+/* Gives one frame to the client. TRUE: it asks for a pause. */
+static BOOLEAN
+ReceiverQueuePacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PRECEIVER_PACKET Packet, _In_ BOOLEAN More)
+{
+    XENVIF_VIF_CALLBACK_PARAMETERS Parameters;
+
+    RtlZeroMemory(&Parameters, sizeof(Parameters));
+    Parameters.ReceiverQueuePacket.Index = 0;
+    Parameters.ReceiverQueuePacket.Mdl = ReceiverLinkMdls(Packet);
+    Parameters.ReceiverQueuePacket.Offset = ReceiverFirstBuffer(Packet)->Offset;
+    Parameters.ReceiverQueuePacket.Length = Packet->Length;
+    Parameters.ReceiverQueuePacket.Flags = Packet->Flags;
+    Parameters.ReceiverQueuePacket.Info = &Packet->Layout.Info;
+    Parameters.ReceiverQueuePacket.Hash = &Packet->Hash;
+    Parameters.ReceiverQueuePacket.More = More;
+    Parameters.ReceiverQueuePacket.Cookie = Packet;
+
+    StatisticsCountReceived(Receiver->Statistics, &Packet->Layout, Packet->Length, Packet->Flags);
+    (VOID)InterlockedIncrement(&Receiver->Loaned);
+
+    return VifReceiverQueuePacket(Receiver->Vif, &Parameters);
+}
+
+/* Gives the client the frames that are there for it. FALSE: it has asked for a pause. */
+static BOOLEAN
+ReceiverDeliver(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    while (!IsListEmpty(&Receiver->Deliver)) {
+        PRECEIVER_PACKET Packet = CONTAINING_RECORD(RemoveHeadList(&Receiver->Deliver), RECEIVER_PACKET, ListEntry);
+
+        if (ReceiverQueuePacket(Receiver, Packet, !IsListEmpty(&Receiver->Deliver))) {
+            (VOID)InterlockedExchange(&Receiver->Paused, TRUE);
+            ReceiverSetTimer(Receiver, RECEIVER_PAUSE_TIME);
+            return FALSE;
+        }
+    }
+
+    return TRUE;
+}
+
+/* Sorts frames from the ring into those for the client and those to be dropped, which are. */
+static VOID
+ReceiverSort(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY List)
+{
+    LIST_ENTRY Drop;
+
+    InitializeListHead(&Drop);
+
+    while (!IsListEmpty(List)) {
+        PRECEIVER_PACKET Packet = CONTAINING_RECORD(RemoveHeadList(List), RECEIVER_PACKET, ListEntry);
+        XENVIF_VIF_STATISTIC Reason;
+
+        if (ReceiverInspect(Receiver, Packet, &Reason)) {
+            InsertTailList(&Receiver->Deliver, &Packet->ListEntry);
+        } else {
+            StatisticsAdd(Receiver->Statistics, Reason, 1);
+            InsertTailList(&Drop, &Packet->ListEntry);
+        }
+    }
+
+    if (IsListEmpty(&Drop))
+        return;
+
+    KeAcquireSpinLockAtDpcLevel(&Receiver->Granter->Lock);
+    while (!IsListEmpty(&Drop))
+        ReceiverPutPacket(Receiver, CONTAINING_RECORD(RemoveHeadList(&Drop), RECEIVER_PACKET, ListEntry));
+    KeReleaseSpinLockFromDpcLevel(&Receiver->Granter->Lock);
+}
+
+BOOLEAN
+ReceiverPoll(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    LIST_ENTRY List;
+    BOOLEAN More = FALSE;
+
+    if (ReadAcquire(&Receiver->Paused) != FALSE || !ReceiverDeliver(Receiver))
+        return FALSE;
+
+    InitializeListHead(&List);
+
+    KeAcquireSpinLockAtDpcLevel(&Receiver->Granter->Lock);
+
+    if (Receiver->Running)
+        More = ReceiverRingPoll(Receiver);
+
+    while (!IsListEmpty(&Receiver->Ready))
+        InsertTailList(&List, RemoveHeadList(&Receiver->Ready));
+
+    KeReleaseSpinLockFromDpcLevel(&Receiver->Granter->Lock);
+
+    ReceiverSort(Receiver, &List);
+
+    return ReceiverDeliver(Receiver) && More;
+}
+
+VOID
+ReceiverReturnPacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PVOID Cookie)
+{
+    PRECEIVER_PACKET Packet = Cookie;
+    KIRQL Irql;
+
+    ReceiverUnlinkMdls(Packet);
+
+    Irql = ReceiverLock(Receiver);
+
+    ReceiverPutPacket(Receiver, Packet);
+
+    /* A poll fills the ring too; this is for a ring that has run low because the client kept the pages. */
+    if (Receiver->Running && Receiver->RequestProducer - Receiver->ResponseConsumer < RING_ENTRIES / 2)
+        ReceiverRingFill(Receiver);
+
+    ReceiverUnlock(Receiver, Irql);
+
+    if (InterlockedExchange(&Receiver->Paused, FALSE) != FALSE)
+        PollerKick(Receiver->Poller, POLLER_RECEIVE);
+
+    (VOID)InterlockedDecrement(&Receiver->Loaned);
+}
+
+VOID
+ReceiverSetOffloadOptions(_Inout_ PXENVIF_RECEIVER Receiver, _In_ XENVIF_VIF_OFFLOAD_OPTIONS Options)
+{
+    /* It is a wish: the tag is then where it is on the wire. */
+    if (Options.OffloadTagManipulation)
+        Warning("vif %u: tags are not taken out of received frames", FrontendGetNumber(Receiver->Frontend));
+
+    WriteULongNoFence(&Receiver->OffloadOptions, Options.Value);
+}
+
+VOID
+ReceiverSetBackfillSize(_Inout_ PXENVIF_RECEIVER Receiver, _In_ ULONG Size)
+{
+    if (Size > RECEIVER_MAXIMUM_BACKFILL)
+        Warning("vif %u: backfill of %u bytes, taken as %u", FrontendGetNumber(Receiver->Frontend), Size,
+                (ULONG)RECEIVER_MAXIMUM_BACKFILL);
+
+    WriteULongNoFence(&Receiver->BackfillSize, min(Size, (ULONG)RECEIVER_MAXIMUM_BACKFILL));
+}
+
+ULONG
+ReceiverQueryRingSize(VOID)
+{
+    return RING_ENTRIES;
+}
+
+VOID
+ReceiverDebug(_In_ PXENVIF_RECEIVER Receiver)
+{
+    PXENBUS_DEBUG_INTERFACE_V1 Debug = &FrontendGetParent(Receiver->Frontend)->Debug;
+
+    XENBUS_DEBUG_CALL(Debug, Printf, "RX: running %u broken %u paused %d loaned %d pages %u", Receiver->Running,
+                      Receiver->Broken, Receiver->Paused, Receiver->Loaned, Receiver->Buffers.Count);
+    XENBUS_DEBUG_CALL(Debug, Printf, "RX: req_prod %u (pushed %u) rsp_cons %u", Receiver->RequestProducer,
+                      Receiver->RequestPushed, Receiver->ResponseConsumer);
+    XENBUS_DEBUG_CALL(Debug, Printf, "RX: requests %llu responses %llu notifications %llu suppressed %llu",
+                      Receiver->Requests, Receiver->Responses, Receiver->Notifications, Receiver->Suppressed);
+}

@@ -1,0 +1,347 @@
+#include "bug.h"
+#include "frontend.h"
+#include "receiver_ring.h"
+
+/* Slots of data of one frame, at most: a frontend that says nothing of its limits takes these, as Linux's does. */
+#define RECEIVER_MAXIMUM_SLOTS (XEN_NETIF_NR_SLOTS_MIN + 1)
+
+/* Bytes of one frame, at most. Longer than the MTU allows is found out later; this only bounds what is kept. */
+#define RECEIVER_MAXIMUM_SIZE 0xFFFF
+
+/* Flags that mean something in a response of data, and are accepted. */
+#define RECEIVER_FLAGS \
+    (NETRXF_data_validated | NETRXF_csum_blank | NETRXF_more_data | NETRXF_extra_info)
+
+/* Below so many pages on the ring, with none to be had, a timer looks for more. */
+#define RECEIVER_LOW_WATER     (RING_ENTRIES / 8)
+#define RECEIVER_STARVED_TIME  50 /* ms */
+
+/* One response, however it is to be understood. */
+typedef union _RECEIVER_RESPONSE {
+    ULONG64 Value;
+    netif_rx_response_t Data;
+    netif_extra_info_t Extra;
+} RECEIVER_RESPONSE;
+
+C_ASSERT(sizeof(union netif_rx_sring_entry) == sizeof(ULONG64));
+C_ASSERT(sizeof(RECEIVER_RESPONSE) == sizeof(ULONG64));
+
+/* The backend breaks the protocol. From here on nothing that it writes is looked at. */
+static VOID
+ReceiverBreak(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PCSTR Reason, _In_ ULONG Value)
+{
+    Receiver->Running = FALSE;
+    Receiver->Broken = TRUE;
+
+    FrontendBreak(Receiver->Frontend, Reason, Value);
+}
+
+static VOID
+ReceiverPush(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    BOOLEAN Notify;
+
+    if (Receiver->RequestProducer == Receiver->RequestPushed)
+        return;
+
+    Notify = RingPushRequests(Receiver->Ring, Receiver->RequestPushed, Receiver->RequestProducer);
+    Receiver->RequestPushed = Receiver->RequestProducer;
+
+    /* Before both sides are connected there is nobody to notify; ReceiverEnable makes up for it. */
+    if (Notify && Receiver->Running) {
+        PollerSend(Receiver->Poller, POLLER_RECEIVE);
+        Receiver->Notifications++;
+    } else {
+        Receiver->Suppressed++;
+    }
+}
+
+/* Puts one page on the ring, zeroed and granted. */
+static BOOLEAN
+ReceiverPost(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    ULONG Id = RING_INDEX(Receiver->RequestProducer);
+    netif_rx_request_t *Request;
+    PXENVIF_BUFFER Buffer;
+
+    Buffer = BufferPoolGet(&Receiver->Buffers);
+    if (Buffer == NULL)
+        return FALSE;
+
+    BufferScrub(Buffer, 0);
+
+    if (!NT_SUCCESS(GranterPermitBuffer(Receiver->Granter, Buffer, FALSE))) {
+        BufferPoolPut(&Receiver->Buffers, Buffer);
+        return FALSE;
+    }
+
+    Buffer->Generation = Receiver->Generation;
+
+    ASSERT(Receiver->Slots[Id] == NULL);
+    Receiver->Slots[Id] = Buffer;
+
+    Request = RingEntry(Receiver->Ring, Receiver->RequestProducer, sizeof(union netif_rx_sring_entry));
+    Request->id = (USHORT)Id;
+    Request->pad = 0;
+    Request->gref = GranterReference(Receiver->Granter, Buffer->Grant);
+
+    Receiver->RequestProducer++;
+    Receiver->Requests++;
+
+    return TRUE;
+}
+
+VOID
+ReceiverRingFill(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    BOOLEAN Posted = TRUE;
+
+    while (Posted && Receiver->RequestProducer - Receiver->ResponseConsumer < RING_ENTRIES)
+        Posted = ReceiverPost(Receiver);
+
+    ReceiverPush(Receiver);
+
+    /* Nothing else may ever bring a nearly empty ring back to life. */
+    if (!Posted && Receiver->RequestProducer - Receiver->ResponseConsumer < RECEIVER_LOW_WATER)
+        ReceiverSetTimer(Receiver, RECEIVER_STARVED_TIME);
+}
+
+static VOID
+ReceiverDropAssembly(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    RECEIVER_ASSEMBLY *Assembly = &Receiver->Assembly;
+
+    if (Assembly->Packet != NULL) {
+        ReceiverPutPacket(Receiver, Assembly->Packet);
+        Assembly->Packet = NULL;
+    }
+}
+
+/* The frame's last slot has been taken. */
+static VOID
+ReceiverEndFrame(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    RECEIVER_ASSEMBLY *Assembly = &Receiver->Assembly;
+
+    if (Assembly->Bad) {
+        StatisticsAdd(Receiver->Statistics, XENVIF_RECEIVER_BACKEND_ERRORS, 1);
+        ReceiverDropAssembly(Receiver);
+    } else if (Assembly->Starved) {
+        StatisticsAdd(Receiver->Statistics, XENVIF_RECEIVER_FRONTEND_ERRORS, 1);
+        ReceiverDropAssembly(Receiver);
+    } else {
+        InsertTailList(&Receiver->Ready, &Assembly->Packet->ListEntry);
+    }
+
+    RtlZeroMemory(Assembly, sizeof(RECEIVER_ASSEMBLY));
+}
+
+static VOID
+ReceiverStartFrame(_Inout_ PXENVIF_RECEIVER Receiver, _In_ USHORT Flags)
+{
+    RECEIVER_ASSEMBLY *Assembly = &Receiver->Assembly;
+
+    Assembly->Started = TRUE;
+    Assembly->Extra = (Flags & NETRXF_extra_info) != 0;
+
+    Assembly->Packet = XENBUS_CACHE_CALL(Receiver->CacheInterface, Get, Receiver->PacketCache, TRUE);
+    if (Assembly->Packet == NULL) {
+        Assembly->Starved = TRUE;
+        return;
+    }
+
+    Assembly->Packet->Length = 0;
+    Assembly->Packet->SlotFlags = Flags;
+}
+
+/* Whether a slot of data is one that a backend may send to us, as this frame's next. */
+static BOOLEAN
+ReceiverCheckSlot(_In_ const RECEIVER_ASSEMBLY *Assembly, _In_ const netif_rx_response_t *Response)
+{
+    if (Response->status <= 0)
+        return FALSE;
+
+    if ((ULONG)Response->offset + (ULONG)Response->status > PAGE_SIZE)
+        return FALSE;
+
+    /* GSO frames, for one, were not offered. */
+    if ((Response->flags & ~RECEIVER_FLAGS) != 0)
+        return FALSE;
+
+    if (Assembly->Slots > RECEIVER_MAXIMUM_SLOTS)
+        return FALSE;
+
+    return Assembly->Packet == NULL || Assembly->Packet->Length + (ULONG)Response->status <= RECEIVER_MAXIMUM_SIZE;
+}
+
+/* Takes a slot of data. Buffer is its page, or NULL if the backend has it mapped still. FALSE: the protocol is broken. */
+static BOOLEAN
+ReceiverTakeData(_Inout_ PXENVIF_RECEIVER Receiver, _In_opt_ PXENVIF_BUFFER Buffer,
+                 _In_ const netif_rx_response_t *Response)
+{
+    RECEIVER_ASSEMBLY *Assembly = &Receiver->Assembly;
+
+    if (!Assembly->Started)
+        ReceiverStartFrame(Receiver, Response->flags);
+    else if (Response->flags & NETRXF_extra_info)
+        goto broken; /* nobody can tell what the next slot is */
+
+    if (++Assembly->Slots > RING_ENTRIES)
+        goto broken;
+
+    Assembly->More = (Response->flags & NETRXF_more_data) != 0;
+
+    if (Buffer == NULL || !ReceiverCheckSlot(Assembly, Response))
+        Assembly->Bad = TRUE;
+
+    if (Assembly->Bad)
+        ReceiverDropAssembly(Receiver);
+
+    if (Assembly->Packet != NULL) {
+        Buffer->Offset = Response->offset;
+        Buffer->Length = (ULONG)Response->status;
+        BufferTouch(Buffer, Buffer->Offset + Buffer->Length);
+
+        InsertTailList(&Assembly->Packet->Buffers, &Buffer->ListEntry);
+        Assembly->Packet->Length += Buffer->Length;
+    } else if (Buffer != NULL) {
+        BufferTouch(Buffer, PAGE_SIZE);
+        ReceiverPutBuffer(Receiver, Buffer);
+    }
+
+    if (!Assembly->More && !Assembly->Extra)
+        ReceiverEndFrame(Receiver);
+
+    return TRUE;
+
+broken:
+    if (Buffer != NULL)
+        ReceiverPutBuffer(Receiver, Buffer);
+    ReceiverBreak(Receiver, "receive frame that does not end, or has extra info in a later slot", Response->flags);
+
+    return FALSE;
+}
+
+/* Takes a slot of extra info. None was offered, so that whichever it is spoils the frame. FALSE: likewise. */
+static BOOLEAN
+ReceiverTakeExtra(_Inout_ PXENVIF_RECEIVER Receiver, _In_opt_ PXENVIF_BUFFER Buffer,
+                  _In_ const netif_extra_info_t *Extra)
+{
+    RECEIVER_ASSEMBLY *Assembly = &Receiver->Assembly;
+
+    Assembly->Bad = TRUE;
+    Assembly->Extra = (Extra->flags & XEN_NETIF_EXTRA_FLAG_MORE) != 0;
+    ReceiverDropAssembly(Receiver);
+
+    if (Buffer != NULL) {
+        BufferTouch(Buffer, PAGE_SIZE);
+        ReceiverPutBuffer(Receiver, Buffer);
+    }
+
+    /* Each type occurs once in a frame. */
+    if (++Assembly->Extras >= XEN_NETIF_EXTRA_TYPE_MAX) {
+        ReceiverBreak(Receiver, "receive frame whose extra info does not end", Extra->type);
+        return FALSE;
+    }
+
+    if (!Assembly->More && !Assembly->Extra)
+        ReceiverEndFrame(Receiver);
+
+    return TRUE;
+}
+
+/* Takes one response. FALSE: it breaks the protocol. */
+static BOOLEAN
+ReceiverTakeResponse(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    ULONG Id = RING_INDEX(Receiver->ResponseConsumer);
+    RECEIVER_RESPONSE Copy;
+    PXENVIF_BUFFER Buffer;
+
+    Copy.Value = ReadULong64NoFence((PULONG64)RingEntry(Receiver->Ring, Receiver->ResponseConsumer, sizeof(Copy)));
+
+    /* A response lies where its request was, or extra info could not be told from it (xen/io/netif.h). */
+    if (!Receiver->Assembly.Extra && Copy.Data.id != Id) {
+        ReceiverBreak(Receiver, "receive response with an ID that is not its request's", Copy.Data.id);
+        return FALSE;
+    }
+
+    Buffer = Receiver->Slots[Id];
+    Receiver->Slots[Id] = NULL;
+    Receiver->ResponseConsumer++;
+    Receiver->Responses++;
+
+    /* The frontend's thread tries again to get the page back. */
+    if (!GranterRevokeBuffer(Receiver->Granter, Buffer)) {
+        BufferPoolForget(&Receiver->Buffers);
+        Buffer = NULL;
+        FrontendWake(Receiver->Frontend);
+    }
+
+    return Receiver->Assembly.Extra ? ReceiverTakeExtra(Receiver, Buffer, &Copy.Extra)
+                                    : ReceiverTakeData(Receiver, Buffer, &Copy.Data);
+}
+
+BOOLEAN
+ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    ULONG Budget = RING_ENTRIES;
+
+    for (;;) {
+        ULONG Producer = RingResponseProducer(Receiver->Ring);
+
+        if (Producer - Receiver->ResponseConsumer > Receiver->RequestPushed - Receiver->ResponseConsumer) {
+            ReceiverBreak(Receiver, "receive responses ahead of the requests", Producer);
+            return FALSE;
+        }
+
+        if (Producer == Receiver->ResponseConsumer) {
+            ReceiverRingFill(Receiver);
+            RingRequestEvent(Receiver->Ring, Receiver->ResponseConsumer + 1);
+
+            if (RingResponseProducer(Receiver->Ring) == Receiver->ResponseConsumer)
+                return FALSE;
+
+            continue;
+        }
+
+        while (Receiver->ResponseConsumer != Producer) {
+            if (Budget-- == 0) {
+                ReceiverRingFill(Receiver);
+                return TRUE;
+            }
+
+            if (!ReceiverTakeResponse(Receiver))
+                return FALSE;
+        }
+    }
+}
+
+VOID
+ReceiverRingClear(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    ULONG Id;
+
+    ReceiverDropAssembly(Receiver);
+    RtlZeroMemory(&Receiver->Assembly, sizeof(RECEIVER_ASSEMBLY));
+
+    for (Id = 0; Id < RING_ENTRIES; Id++) {
+        PXENVIF_BUFFER Buffer = Receiver->Slots[Id];
+
+        if (Buffer == NULL)
+            continue;
+
+        Receiver->Slots[Id] = NULL;
+
+        if (GranterRevokeBuffer(Receiver->Granter, Buffer)) {
+            BufferTouch(Buffer, PAGE_SIZE);
+            ReceiverPutBuffer(Receiver, Buffer);
+        } else {
+            BufferPoolForget(&Receiver->Buffers);
+        }
+    }
+
+    Receiver->RequestProducer = 0;
+    Receiver->RequestPushed = 0;
+    Receiver->ResponseConsumer = 0;
+}

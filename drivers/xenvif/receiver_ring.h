@@ -1,0 +1,110 @@
+/*
+ * Inside of the receiver: what receiver.c (lifetime, delivery, returns), receiver_ring.c (shared ring, frames from slots)
+ * and receiver_packet.c (a frame's shape, headers and checksum) share.
+ */
+#ifndef XENVIF_RECEIVER_RING_H
+#define XENVIF_RECEIVER_RING_H
+
+#include "buffer.h"
+#include "cache_interface.h"
+#include "granter.h"
+#include "mac.h"
+#include "packet.h"
+#include "poller.h"
+#include "receiver.h"
+#include "ring.h"
+#include "statistics.h"
+#include "vif.h"
+
+/* A frame, from its first slot until the client has returned it. */
+typedef struct _RECEIVER_PACKET {
+    LIST_ENTRY ListEntry;
+    LIST_ENTRY Buffers; /* its pages in order; data is Length bytes at Offset of each */
+    ULONG Length;       /* of the frame */
+    USHORT SlotFlags;   /* of the first slot */
+    XENVIF_PACKET_LAYOUT Layout;
+    XENVIF_PACKET_CHECKSUM_FLAGS Flags;
+    XENVIF_PACKET_HASH Hash;
+} RECEIVER_PACKET, *PRECEIVER_PACKET;
+
+/* The frame that is being put together. It may take several polls. */
+typedef struct _RECEIVER_ASSEMBLY {
+    BOOLEAN Started;
+    BOOLEAN More;        /* another slot of data follows */
+    BOOLEAN Extra;       /* the next slot is extra info */
+    BOOLEAN Bad;         /* the backend is at fault: the frame is dropped when it ends */
+    BOOLEAN Starved;     /* no resources here: likewise */
+    ULONG Slots;             /* of data, so far */
+    ULONG Extras;            /* of extra info, so far */
+    PRECEIVER_PACKET Packet; /* NULL if it cannot be had, or the frame is dropped */
+} RECEIVER_ASSEMBLY;
+
+struct _XENVIF_RECEIVER {
+    PXENVIF_FRONTEND Frontend;
+    PXENVIF_MAC Mac;
+    PXENVIF_POLLER Poller;
+    PXENVIF_VIF Vif;
+    PXENVIF_STATISTICS Statistics;
+    PXENBUS_CACHE_INTERFACE_V2 CacheInterface;
+
+    /* Guarded by the granter's lock. */
+    PXENVIF_GRANTER Granter;
+    KIRQL CacheIrql; /* saved by the packet cache's own acquisition of the lock */
+    PXENBUS_CACHE PacketCache;
+    XENVIF_BUFFER_POOL Buffers;
+    BOOLEAN Running; /* the ring is in use */
+    BOOLEAN Broken;  /* the backend has broken the protocol: the ring is not read again */
+    PXENVIF_BUFFER RingBuffer;
+    PRING_HEADER Ring;
+    ULONG RequestProducer;
+    ULONG RequestPushed; /* what the backend has been told of RequestProducer */
+    ULONG ResponseConsumer;
+    PXENVIF_BUFFER Slots[RING_ENTRIES]; /* the pages on the ring, by request ID, which is the place on the ring */
+    RECEIVER_ASSEMBLY Assembly;
+    LIST_ENTRY Ready; /* frames that are complete, as the backend gave them */
+    ULONG Generation; /* of the connection */
+    ULONG64 Requests;
+    ULONG64 Responses;
+    ULONG64 Notifications;
+    ULONG64 Suppressed;
+
+    /* The poll's alone, or the frontend thread's while there are no polls. */
+    LIST_ENTRY Deliver; /* frames that the client is to be given */
+
+    KTIMER Timer;
+    KDPC TimerDpc;
+    LONG Paused; /* the client has asked for no more for now */
+    LONG Loaned; /* frames that the client has */
+    ULONG OffloadOptions;
+    ULONG BackfillSize;
+};
+
+/* Makes sure of a poll after Milliseconds. IRQL <= DISPATCH_LEVEL. */
+VOID ReceiverSetTimer(_Inout_ PXENVIF_RECEIVER Receiver, _In_ ULONG Milliseconds);
+
+/* With the lock: gives back a page that is granted no more, a list of them, a frame with its pages. */
+VOID ReceiverPutBuffer(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF_BUFFER Buffer);
+VOID ReceiverPutBuffers(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY List);
+VOID ReceiverPutPacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PRECEIVER_PACKET Packet);
+
+/* With the lock: puts pages on the ring wherever there is room, and tells the backend if it is to be told. */
+VOID ReceiverRingFill(_Inout_ PXENVIF_RECEIVER Receiver);
+
+/* With the lock: takes responses off the ring, a bounded number, and frames to Ready. TRUE: there are more. */
+BOOLEAN ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver);
+
+/* With the lock: takes all pages off a ring that is no longer in use, and gives up the frame in the making. */
+VOID ReceiverRingClear(_Inout_ PXENVIF_RECEIVER Receiver);
+
+/*
+ * Makes of a frame what a client may be given: parsed, in shape, with flags and a checksum if it needs one. DISPATCH_LEVEL,
+ * without the lock. FALSE: it is to be dropped, and *Reason is the counter.
+ */
+BOOLEAN ReceiverInspect(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet,
+                        _Out_ XENVIF_VIF_STATISTIC *Reason);
+
+/* The pages of a frame. */
+PXENVIF_BUFFER ReceiverFirstBuffer(_In_ PRECEIVER_PACKET Packet);
+PXENVIF_BUFFER ReceiverNextBuffer(_In_ PRECEIVER_PACKET Packet, _In_ PXENVIF_BUFFER Buffer);
+
+#endif /* XENVIF_RECEIVER_RING_H */

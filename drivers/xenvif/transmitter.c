@@ -1,0 +1,649 @@
+#include "bug.h"
+#include "driver.h"
+#include "frontend.h"
+#include "pool.h"
+#include "text.h"
+#include "transmitter_ring.h"
+
+#define TRANSMITTER_TAG POOL_TAG('V', 't', 'x', ' ')
+
+/* Packets that wait for room on the ring, at most. */
+#define TRANSMITTER_QUEUE_LIMIT 1024
+
+/* Packets that More may hold back before the ring is filled all the same. */
+#define TRANSMITTER_BATCH 32
+
+/* Pages of copies, at most: the ring's and those of a packet that waits for room. */
+#define TRANSMITTER_BUFFER_CAP (RING_ENTRIES + TRANSMITTER_MAXIMUM_SLOTS)
+
+static KIRQL
+TransmitterLock(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    KIRQL Irql;
+
+    KeAcquireSpinLock(&Transmitter->Granter->Lock, &Irql);
+
+    return Irql;
+}
+
+static VOID
+TransmitterUnlock(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ KIRQL Irql)
+{
+    KeReleaseSpinLock(&Transmitter->Granter->Lock, Irql);
+}
+
+static VOID NTAPI
+TransmitterAcquireCacheLock(_In_opt_ PVOID Argument)
+{
+    PXENVIF_TRANSMITTER Transmitter = Argument;
+    KIRQL Irql = TransmitterLock(Transmitter);
+
+    Transmitter->CacheIrql = Irql;
+}
+
+static VOID NTAPI
+TransmitterReleaseCacheLock(_In_opt_ PVOID Argument)
+{
+    PXENVIF_TRANSMITTER Transmitter = Argument;
+
+    TransmitterUnlock(Transmitter, Transmitter->CacheIrql);
+}
+
+static NTSTATUS NTAPI
+TransmitterPacketCtor(_In_opt_ PVOID Argument, _In_ PVOID Object)
+{
+    PTRANSMITTER_PACKET Packet = Object;
+
+    UNREFERENCED_PARAMETER(Argument);
+
+    InitializeListHead(&Packet->ListEntry);
+
+    return STATUS_SUCCESS;
+}
+
+static VOID NTAPI
+TransmitterPacketDtor(_In_opt_ PVOID Argument, _In_ PVOID Object)
+{
+    PTRANSMITTER_PACKET Packet = Object;
+
+    UNREFERENCED_PARAMETER(Argument);
+
+    BUG_ON(Packet->FragmentCount != 0);
+}
+
+PAGED_FUNCTION NTSTATUS
+TransmitterInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_TRANSMITTER *Transmitter)
+{
+    PXENVIF_PARENT Parent = FrontendGetParent(Frontend);
+    PXENVIF_TRANSMITTER New;
+    CHAR Name[24];
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    New = PoolAllocate(sizeof(XENVIF_TRANSMITTER), TRANSMITTER_TAG);
+    if (New == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    New->Frontend = Frontend;
+    New->Mac = FrontendGetMac(Frontend);
+    New->Poller = FrontendGetPoller(Frontend);
+    New->Vif = FrontendGetVif(Frontend);
+    New->Statistics = FrontendGetStatistics(Frontend);
+    New->CacheInterface = &Parent->Cache;
+    New->AlwaysCopy = DriverQueryParameter(L"TransmitterAlwaysCopy", 0) != 0;
+
+    InitializeListHead(&New->Queue);
+    InitializeListHead(&New->Sent);
+    InitializeListHead(&New->Held);
+    InitializeListHead(&New->Done);
+    BufferPoolInitialize(&New->Buffers, TRANSMITTER_BUFFER_CAP);
+
+    (VOID)TextPrint(Name, sizeof(Name), "vif_%u_tx", FrontendGetNumber(Frontend));
+
+    Status = GranterInitialize(&Parent->Gnttab, Name, &New->Granter);
+    if (!NT_SUCCESS(Status))
+        goto fail1;
+
+    Status = XENBUS_CACHE_CALL(New->CacheInterface, Create, Name, sizeof(TRANSMITTER_PACKET), 0, 0,
+                               TransmitterPacketCtor, TransmitterPacketDtor, TransmitterAcquireCacheLock,
+                               TransmitterReleaseCacheLock, New, &New->PacketCache);
+    if (!NT_SUCCESS(Status))
+        goto fail2;
+
+    *Transmitter = New;
+
+    return STATUS_SUCCESS;
+
+fail2:
+    (VOID)GranterTeardown(New->Granter);
+
+fail1:
+    Error("%s: (%08x)", Name, Status);
+    PoolFree(New, TRANSMITTER_TAG);
+
+    return Status;
+}
+
+PAGED_FUNCTION VOID
+TransmitterTeardown(_In_ PXENVIF_TRANSMITTER Transmitter)
+{
+    PAGED_CODE();
+
+    BUG_ON(Transmitter->RingBuffer != NULL);
+    BUG_ON(!IsListEmpty(&Transmitter->Queue) || !IsListEmpty(&Transmitter->Sent));
+    BUG_ON(!IsListEmpty(&Transmitter->Held) || !IsListEmpty(&Transmitter->Done));
+
+    XENBUS_CACHE_CALL(Transmitter->CacheInterface, Destroy, Transmitter->PacketCache);
+    BufferPoolTeardown(&Transmitter->Buffers);
+
+    if (!GranterTeardown(Transmitter->Granter))
+        FrontendRetireGranter(Transmitter->Frontend, Transmitter->Granter);
+
+    PoolFree(Transmitter, TRANSMITTER_TAG);
+}
+
+NTSTATUS
+TransmitterConnect(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ USHORT Domain, _In_ BOOLEAN Gather)
+{
+    PXENVIF_BUFFER Buffer;
+    NTSTATUS Status;
+    KIRQL Irql;
+
+    Buffer = BufferAllocate();
+    if (Buffer == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    RingInitialize((PRING_HEADER)Buffer->Address);
+
+    Irql = TransmitterLock(Transmitter);
+
+    GranterSetDomain(Transmitter->Granter, Domain);
+
+    Status = GranterPermitBuffer(Transmitter->Granter, Buffer, FALSE);
+    if (NT_SUCCESS(Status)) {
+        Transmitter->RingBuffer = Buffer;
+        Transmitter->Ring = (PRING_HEADER)Buffer->Address;
+        Transmitter->Gather = Gather;
+        Transmitter->Broken = FALSE;
+        TransmitterRingReset(Transmitter);
+    }
+
+    TransmitterUnlock(Transmitter, Irql);
+
+    if (!NT_SUCCESS(Status))
+        BufferFree(Buffer);
+
+    return Status;
+}
+
+ULONG
+TransmitterRingReference(_In_ PXENVIF_TRANSMITTER Transmitter)
+{
+    return GranterReference(Transmitter->Granter, Transmitter->RingBuffer->Grant);
+}
+
+VOID
+TransmitterAccept(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    KIRQL Irql = TransmitterLock(Transmitter);
+
+    Transmitter->Accepting = TRUE;
+
+    TransmitterUnlock(Transmitter, Irql);
+}
+
+VOID
+TransmitterEnable(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    KIRQL Irql = TransmitterLock(Transmitter);
+
+    Transmitter->Running = TRUE;
+    TransmitterRingFill(Transmitter);
+
+    TransmitterUnlock(Transmitter, Irql);
+}
+
+VOID
+TransmitterDisable(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    KIRQL Irql = TransmitterLock(Transmitter);
+
+    Transmitter->Running = FALSE;
+
+    TransmitterUnlock(Transmitter, Irql);
+}
+
+VOID
+TransmitterFinish(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+{
+    if (TransmitterReleaseFragments(Transmitter, Packet)) {
+        InsertTailList(&Transmitter->Done, &Packet->ListEntry);
+        return;
+    }
+
+    Warning("vif %u: the backend still has a page of an answered packet mapped, which must wait",
+            FrontendGetNumber(Transmitter->Frontend));
+
+    InsertTailList(&Transmitter->Held, &Packet->ListEntry);
+    Transmitter->HeldCount++;
+
+    FrontendWake(Transmitter->Frontend);
+}
+
+static VOID
+TransmitterMoveList(_Inout_ PLIST_ENTRY From, _Inout_ PLIST_ENTRY To)
+{
+    while (!IsListEmpty(From))
+        InsertTailList(To, RemoveHeadList(From));
+}
+
+static VOID
+TransmitterCount(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PTRANSMITTER_PACKET Packet)
+{
+    if (Packet->Status == XENVIF_TRANSMITTER_PACKET_OK)
+        StatisticsCountSent(Transmitter->Statistics, &Packet->Layout, Packet->Length);
+    else if (Packet->Status == XENVIF_TRANSMITTER_PACKET_DROPPED)
+        StatisticsAdd(Transmitter->Statistics, XENVIF_TRANSMITTER_PACKETS_DROPPED, 1);
+    else if (Packet->Failed)
+        StatisticsAdd(Transmitter->Statistics, XENVIF_TRANSMITTER_FRONTEND_ERRORS, 1);
+    else
+        StatisticsAdd(Transmitter->Statistics, XENVIF_TRANSMITTER_BACKEND_ERRORS, 1);
+}
+
+/* Tells the client what became of a packet. DISPATCH_LEVEL, without the lock. */
+static VOID
+TransmitterReturnPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+{
+    XENVIF_TRANSMITTER_PACKET_COMPLETION_INFO Completion;
+
+    if (Packet->Status == 0)
+        Packet->Status = XENVIF_TRANSMITTER_PACKET_OK;
+
+    TransmitterCount(Transmitter, Packet);
+
+    Completion.Type = (UCHAR)Packet->Layout.Type;
+    Completion.Status = Packet->Status;
+    Completion.PacketLength = (USHORT)Packet->Length;
+    Completion.PayloadLength = (USHORT)(Packet->Length - Packet->Layout.Info.Length);
+
+    VifTransmitterReturnPacket(Transmitter->Vif, Packet->Cookie, &Completion);
+}
+
+/* Returns the packets that are done with. DISPATCH_LEVEL, with the lock, which is let go meanwhile. */
+static VOID
+TransmitterReturnDone(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    LIST_ENTRY List;
+    PLIST_ENTRY ListEntry;
+
+    if (IsListEmpty(&Transmitter->Done))
+        return;
+
+    InitializeListHead(&List);
+    TransmitterMoveList(&Transmitter->Done, &List);
+
+    KeReleaseSpinLockFromDpcLevel(&Transmitter->Granter->Lock);
+
+    for (ListEntry = List.Flink; ListEntry != &List; ListEntry = ListEntry->Flink)
+        TransmitterReturnPacket(Transmitter, CONTAINING_RECORD(ListEntry, TRANSMITTER_PACKET, ListEntry));
+
+    KeAcquireSpinLockAtDpcLevel(&Transmitter->Granter->Lock);
+
+    while (!IsListEmpty(&List))
+        XENBUS_CACHE_CALL(Transmitter->CacheInterface, Put, Transmitter->PacketCache,
+                          CONTAINING_RECORD(RemoveHeadList(&List), TRANSMITTER_PACKET, ListEntry), TRUE);
+}
+
+VOID
+TransmitterPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    KeAcquireSpinLockAtDpcLevel(&Transmitter->Granter->Lock);
+
+    if (Transmitter->Running)
+        TransmitterRingPoll(Transmitter);
+
+    if (Transmitter->Running)
+        TransmitterRingFill(Transmitter);
+
+    TransmitterReturnDone(Transmitter);
+
+    KeReleaseSpinLockFromDpcLevel(&Transmitter->Granter->Lock);
+}
+
+/* Gives up the packets of a list, of which nothing is on the ring any more. */
+static VOID
+TransmitterDrop(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PLIST_ENTRY List)
+{
+    while (!IsListEmpty(List)) {
+        PTRANSMITTER_PACKET Packet = CONTAINING_RECORD(RemoveHeadList(List), TRANSMITTER_PACKET, ListEntry);
+
+        Packet->Unanswered = 0;
+        if (Packet->Status == 0)
+            Packet->Status = XENVIF_TRANSMITTER_PACKET_DROPPED;
+
+        TransmitterFinish(Transmitter, Packet);
+    }
+}
+
+VOID
+TransmitterRefuse(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    KIRQL Irql = TransmitterLock(Transmitter);
+
+    Transmitter->Accepting = FALSE;
+    Transmitter->QueueLength = 0;
+    TransmitterDrop(Transmitter, &Transmitter->Queue);
+    TransmitterReturnDone(Transmitter);
+
+    TransmitterUnlock(Transmitter, Irql);
+}
+
+/* What waits for room may have been made ready for the old ring's domain. */
+static VOID
+TransmitterUnprepare(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    PTRANSMITTER_PACKET Packet;
+
+    if (IsListEmpty(&Transmitter->Queue))
+        return;
+
+    Packet = CONTAINING_RECORD(Transmitter->Queue.Flink, TRANSMITTER_PACKET, ListEntry);
+    if (TransmitterReleaseFragments(Transmitter, Packet))
+        return;
+
+    /* A backend that maps what it was never told of has guessed the reference. */
+    RemoveEntryList(&Packet->ListEntry);
+    Transmitter->QueueLength--;
+    Packet->Status = XENVIF_TRANSMITTER_PACKET_ERROR;
+    TransmitterFinish(Transmitter, Packet);
+}
+
+VOID
+TransmitterDisconnect(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    PXENVIF_BUFFER Buffer;
+    KIRQL Irql;
+
+    Irql = TransmitterLock(Transmitter);
+
+    Buffer = Transmitter->RingBuffer;
+    if (Buffer == NULL)
+        goto done;
+
+    Transmitter->Running = FALSE;
+    TransmitterRingPoll(Transmitter);
+
+    TransmitterDrop(Transmitter, &Transmitter->Sent);
+    TransmitterUnprepare(Transmitter);
+    TransmitterRingReset(Transmitter);
+
+    Transmitter->RingBuffer = NULL;
+    Transmitter->Ring = NULL;
+    if (GranterRevokeBuffer(Transmitter->Granter, Buffer))
+        BufferFree(Buffer);
+
+    TransmitterReturnDone(Transmitter);
+    BufferPoolTrim(&Transmitter->Buffers);
+
+done:
+    TransmitterUnlock(Transmitter, Irql);
+}
+
+/* Ends what is left of a packet's grants: its pages go back to the client whatever the backend does with them. */
+static VOID
+TransmitterAbandon(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+{
+    ULONG Index;
+
+    for (Index = 0; Index < Packet->FragmentCount; Index++) {
+        PTRANSMITTER_FRAGMENT Fragment = &Packet->Fragments[Index];
+
+        if (Fragment->Grant == NULL)
+            continue;
+
+        GranterOrphan(Transmitter->Granter, Fragment->Grant);
+        Fragment->Grant = NULL;
+    }
+
+    Packet->FragmentCount = 0;
+    Packet->Status = XENVIF_TRANSMITTER_PACKET_ERROR;
+}
+
+ULONG
+TransmitterRetryHeld(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOOLEAN Abandon)
+{
+    LIST_ENTRY List;
+    ULONG Count;
+    KIRQL Irql;
+
+    InitializeListHead(&List);
+
+    Irql = TransmitterLock(Transmitter);
+
+    TransmitterMoveList(&Transmitter->Held, &List);
+    while (!IsListEmpty(&List)) {
+        PTRANSMITTER_PACKET Packet = CONTAINING_RECORD(RemoveHeadList(&List), TRANSMITTER_PACKET, ListEntry);
+        BOOLEAN Released = TransmitterReleaseFragments(Transmitter, Packet);
+
+        if (!Released && !Abandon) {
+            InsertTailList(&Transmitter->Held, &Packet->ListEntry);
+            continue;
+        }
+
+        if (!Released)
+            TransmitterAbandon(Transmitter, Packet);
+
+        Transmitter->HeldCount--;
+        InsertTailList(&Transmitter->Done, &Packet->ListEntry);
+    }
+
+    Count = Transmitter->HeldCount;
+    TransmitterReturnDone(Transmitter);
+
+    TransmitterUnlock(Transmitter, Irql);
+
+    return Count;
+}
+
+PAGED_FUNCTION ULONG
+TransmitterRetryGrants(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    PAGED_CODE();
+
+    return GranterRetry(Transmitter->Granter);
+}
+
+/* What the client may ask for. Nothing is offloaded yet, and what is not offered is refused. */
+VOID
+TransmitterQueryOffloadOptions(_In_ PXENVIF_TRANSMITTER Transmitter, _Out_ PXENVIF_VIF_OFFLOAD_OPTIONS Options)
+{
+    UNREFERENCED_PARAMETER(Transmitter);
+
+    Options->Value = 0;
+}
+
+VOID
+TransmitterQueryLargePacketSize(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ UCHAR Version, _Out_ PULONG Size)
+{
+    UNREFERENCED_PARAMETER(Transmitter);
+    UNREFERENCED_PARAMETER(Version);
+
+    /* No large packets of either version. */
+    *Size = 0;
+}
+
+ULONG
+TransmitterQueryRingSize(VOID)
+{
+    return RING_ENTRIES;
+}
+
+static NTSTATUS
+TransmitterCheckOptions(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ XENVIF_VIF_OFFLOAD_OPTIONS Wanted,
+                        _In_ USHORT MaximumSegmentSize, _In_ USHORT TagControlInformation)
+{
+    XENVIF_VIF_OFFLOAD_OPTIONS Offered;
+
+    TransmitterQueryOffloadOptions(Transmitter, &Offered);
+
+    if ((Wanted.Value & ~Offered.Value) != 0)
+        return STATUS_NOT_SUPPORTED;
+
+    /* These belong to options that were not asked for. */
+    if (MaximumSegmentSize != 0 || TagControlInformation != 0)
+        return STATUS_INVALID_PARAMETER;
+
+    return STATUS_SUCCESS;
+}
+
+/* Whether the chain has the packet, all of it where it can be read. */
+static NTSTATUS
+TransmitterCheckChain(_In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length)
+{
+    ULONGLONG Needed = (ULONGLONG)Offset + Length;
+
+    for (; Needed != 0; Mdl = Mdl->Next) {
+        if (Mdl == NULL)
+            return STATUS_INVALID_PARAMETER;
+
+        if (MmGetMdlByteCount(Mdl) == 0)
+            continue;
+
+        if (MmGetSystemAddressForMdlSafe(Mdl, NormalPagePriority | MdlMappingNoExecute) == NULL)
+            return STATUS_INSUFFICIENT_RESOURCES;
+
+        Needed -= min(Needed, MmGetMdlByteCount(Mdl));
+    }
+
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS
+TransmitterParse(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length,
+                 _Out_ PXENVIF_PACKET_LAYOUT Layout)
+{
+    UCHAR Header[PACKET_HEADER_LIMIT];
+    ULONG Available;
+    ULONG Limit;
+
+    if (Length < PACKET_MINIMUM_SIZE || Length > XEN_NETIF_MAX_TX_SIZE)
+        return STATUS_INVALID_PARAMETER;
+
+    Available = TransmitterCopyHeader(Mdl, Offset, Length, Header, sizeof(Header));
+    PacketParse(Header, Available, Length, Layout);
+
+    Limit = MacQueryMaximumFrameSize(Transmitter->Mac);
+    if (Layout->Tagged)
+        Limit += PACKET_TAG_SIZE;
+
+    return (Length <= Limit) ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
+}
+
+/* Fills the ring, now or, if More is to come, with what comes. */
+static VOID
+TransmitterAdvance(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOOLEAN More)
+{
+    if (!Transmitter->Running || (More && Transmitter->QueueLength < TRANSMITTER_BATCH))
+        return;
+
+    TransmitterRingFill(Transmitter);
+
+    /* No room: perhaps the backend has answered without being asked for an event. */
+    if (!IsListEmpty(&Transmitter->Queue)) {
+        TransmitterRingPoll(Transmitter);
+        if (Transmitter->Running)
+            TransmitterRingFill(Transmitter);
+    }
+
+    /* The client may hold locks of its own: it gets its packets from the DPC. */
+    if (!IsListEmpty(&Transmitter->Done))
+        PollerKick(Transmitter->Poller, POLLER_TRANSMIT);
+}
+
+/* Queues a packet. With the lock. */
+static NTSTATUS
+TransmitterEnqueue(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ const TRANSMITTER_PACKET *Description)
+{
+    PTRANSMITTER_PACKET Packet;
+
+    if (!Transmitter->Accepting) {
+        StatisticsAdd(Transmitter->Statistics, XENVIF_TRANSMITTER_PACKETS_DROPPED, 1);
+        return STATUS_DEVICE_NOT_READY;
+    }
+
+    if (Transmitter->QueueLength == TRANSMITTER_QUEUE_LIMIT)
+        return STATUS_DEVICE_BUSY;
+
+    Packet = XENBUS_CACHE_CALL(Transmitter->CacheInterface, Get, Transmitter->PacketCache, TRUE);
+    if (Packet == NULL) {
+        StatisticsAdd(Transmitter->Statistics, XENVIF_TRANSMITTER_FRONTEND_ERRORS, 1);
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+
+    Packet->Mdl = Description->Mdl;
+    Packet->Offset = Description->Offset;
+    Packet->Length = Description->Length;
+    Packet->Cookie = Description->Cookie;
+    Packet->Layout = Description->Layout;
+    Packet->Status = 0;
+    Packet->Failed = FALSE;
+    Packet->FragmentCount = 0;
+    Packet->Unanswered = 0;
+
+    InsertTailList(&Transmitter->Queue, &Packet->ListEntry);
+    Transmitter->QueueLength++;
+
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS
+TransmitterQueuePacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length,
+                       _In_ XENVIF_VIF_OFFLOAD_OPTIONS OffloadOptions, _In_ USHORT MaximumSegmentSize,
+                       _In_ USHORT TagControlInformation, _In_ BOOLEAN More, _In_opt_ PVOID Cookie)
+{
+    TRANSMITTER_PACKET Packet;
+    NTSTATUS Status;
+    KIRQL Irql;
+
+    Status = TransmitterCheckOptions(Transmitter, OffloadOptions, MaximumSegmentSize, TagControlInformation);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    Status = TransmitterCheckChain(Mdl, Offset, Length);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    Status = TransmitterParse(Transmitter, Mdl, Offset, Length, &Packet.Layout);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    Packet.Mdl = Mdl;
+    Packet.Offset = Offset;
+    Packet.Length = Length;
+    Packet.Cookie = Cookie;
+
+    Irql = TransmitterLock(Transmitter);
+
+    Status = TransmitterEnqueue(Transmitter, &Packet);
+    TransmitterAdvance(Transmitter, NT_SUCCESS(Status) && More);
+
+    TransmitterUnlock(Transmitter, Irql);
+
+    return Status;
+}
+
+VOID
+TransmitterDebug(_In_ PXENVIF_TRANSMITTER Transmitter)
+{
+    PXENBUS_DEBUG_INTERFACE_V1 Debug = &FrontendGetParent(Transmitter->Frontend)->Debug;
+
+    XENBUS_DEBUG_CALL(Debug, Printf, "TX: accepting %u running %u broken %u queued %u held %u",
+                      Transmitter->Accepting, Transmitter->Running, Transmitter->Broken, Transmitter->QueueLength,
+                      Transmitter->HeldCount);
+    XENBUS_DEBUG_CALL(Debug, Printf, "TX: req_prod %u (pushed %u) rsp_cons %u", Transmitter->RequestProducer,
+                      Transmitter->RequestPushed, Transmitter->ResponseConsumer);
+    XENBUS_DEBUG_CALL(Debug, Printf, "TX: requests %llu responses %llu notifications %llu suppressed %llu",
+                      Transmitter->Requests, Transmitter->Responses, Transmitter->Notifications,
+                      Transmitter->Suppressed);
+}

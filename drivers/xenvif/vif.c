@@ -1,0 +1,499 @@
+#include "bug.h"
+#include "frontend.h"
+#include "mac.h"
+#include "pool.h"
+#include "receiver.h"
+#include "statistics.h"
+#include "transmitter.h"
+#include "vif.h"
+
+#define VIF_TAG POOL_TAG('V', 'v', 'i', 'f')
+
+struct _XENVIF_VIF {
+    ULONG Number;
+    LONG References;
+    PXENVIF_FRONTEND Frontend; /* NULL while the device is not started */
+
+    /* Set before the frontend is enabled and reset after it has been disabled: callbacks need no lock. */
+    XENVIF_VIF_CALLBACK Callback;
+    PVOID Argument;
+
+    KMUTEX Mutex; /* Enable, Disable and the device's stop, one at a time */
+    LONG Enabled;
+};
+
+static PXENVIF_VIF
+VifFromInterface(_In_ PINTERFACE Interface)
+{
+    return Interface->Context;
+}
+
+/* The frontend for a method that needs no enabled VIF; NULL while the device is not started. */
+static PXENVIF_FRONTEND
+VifFrontend(_In_ PINTERFACE Interface)
+{
+    return VifFromInterface(Interface)->Frontend;
+}
+
+static NTSTATUS NTAPI
+VifAcquire(_In_ PINTERFACE Interface)
+{
+    (VOID)InterlockedIncrement(&VifFromInterface(Interface)->References);
+
+    return STATUS_SUCCESS;
+}
+
+static PAGED_FUNCTION VOID
+VifLock(_Inout_ PXENVIF_VIF Vif)
+{
+    PAGED_CODE();
+
+    (VOID)KeWaitForSingleObject(&Vif->Mutex, Executive, KernelMode, FALSE, NULL);
+}
+
+static PAGED_FUNCTION VOID
+VifUnlock(_Inout_ PXENVIF_VIF Vif)
+{
+    PAGED_CODE();
+
+    (VOID)KeReleaseMutex(&Vif->Mutex, FALSE);
+}
+
+/* With the mutex. When it returns every packet to send has come back and no callback runs. */
+static PAGED_FUNCTION VOID
+VifStop(_Inout_ PXENVIF_VIF Vif)
+{
+    PAGED_CODE();
+
+    if (InterlockedExchange(&Vif->Enabled, FALSE) == FALSE)
+        return;
+
+    FrontendDisable(Vif->Frontend);
+
+    Vif->Callback = NULL;
+    Vif->Argument = NULL;
+}
+
+static PAGED_FUNCTION NTSTATUS NTAPI
+VifEnable(_In_ PINTERFACE Interface, _In_ XENVIF_VIF_CALLBACK Callback, _In_opt_ PVOID Argument)
+{
+    PXENVIF_VIF Vif = VifFromInterface(Interface);
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    if (Callback == NULL)
+        return STATUS_INVALID_PARAMETER;
+
+    VifLock(Vif);
+
+    Status = STATUS_DEVICE_NOT_READY;
+    if (Vif->Frontend == NULL)
+        goto done;
+
+    Status = STATUS_INVALID_DEVICE_STATE;
+    if (ReadAcquire(&Vif->Enabled) != FALSE)
+        goto done;
+
+    Vif->Callback = Callback;
+    Vif->Argument = Argument;
+    (VOID)InterlockedExchange(&Vif->Enabled, TRUE);
+
+    FrontendEnable(Vif->Frontend);
+    Status = STATUS_SUCCESS;
+
+done:
+    VifUnlock(Vif);
+
+    return Status;
+}
+
+static PAGED_FUNCTION VOID NTAPI
+VifDisable(_In_ PINTERFACE Interface)
+{
+    PXENVIF_VIF Vif = VifFromInterface(Interface);
+
+    PAGED_CODE();
+
+    VifLock(Vif);
+    VifStop(Vif);
+    VifUnlock(Vif);
+}
+
+static PAGED_FUNCTION VOID NTAPI
+VifRelease(_In_ PINTERFACE Interface)
+{
+    PXENVIF_VIF Vif = VifFromInterface(Interface);
+
+    PAGED_CODE();
+
+    if (InterlockedDecrement(&Vif->References) == 0)
+        VifDisable(Interface);
+}
+
+static NTSTATUS NTAPI
+VifQueryStatistic(_In_ PINTERFACE Interface, _In_ XENVIF_VIF_STATISTIC Index, _Out_ PULONGLONG Value)
+{
+    PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
+
+    *Value = 0;
+    if (Frontend == NULL)
+        return STATUS_DEVICE_NOT_READY;
+
+    return StatisticsQuery(FrontendGetStatistics(Frontend), Index, Value);
+}
+
+static VOID NTAPI
+VifQueryRingCount(_In_ PINTERFACE Interface, _Out_ PULONG Count)
+{
+    UNREFERENCED_PARAMETER(Interface);
+
+    *Count = 1;
+}
+
+/* One queue takes all packets, on its own processor: there is nothing to map. */
+static NTSTATUS NTAPI
+VifUpdateHashMapping(_In_ PINTERFACE Interface, _In_reads_(Size) PPROCESSOR_NUMBER Mapping, _In_ ULONG Size)
+{
+    UNREFERENCED_PARAMETER(Interface);
+    UNREFERENCED_PARAMETER(Mapping);
+    UNREFERENCED_PARAMETER(Size);
+
+    return STATUS_NOT_SUPPORTED;
+}
+
+static VOID NTAPI
+VifReceiverReturnPacket(_In_ PINTERFACE Interface, _In_ PVOID Cookie)
+{
+    PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
+
+    /* The device cannot have been stopped: that would have found the packet missing. */
+    BUG_ON(Frontend == NULL);
+
+    ReceiverReturnPacket(FrontendGetReceiver(Frontend), Cookie);
+}
+
+static VOID NTAPI
+VifReceiverSetOffloadOptions(_In_ PINTERFACE Interface, _In_ XENVIF_VIF_OFFLOAD_OPTIONS Options)
+{
+    PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
+
+    if (Frontend != NULL)
+        ReceiverSetOffloadOptions(FrontendGetReceiver(Frontend), Options);
+}
+
+static VOID NTAPI
+VifReceiverSetBackfillSize(_In_ PINTERFACE Interface, _In_ ULONG Size)
+{
+    PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
+
+    if (Frontend != NULL)
+        ReceiverSetBackfillSize(FrontendGetReceiver(Frontend), Size);
+}
+
+static VOID NTAPI
+VifReceiverQueryRingSize(_In_ PINTERFACE Interface, _Out_ PULONG Size)
+{
+    UNREFERENCED_PARAMETER(Interface);
+
+    *Size = ReceiverQueryRingSize();
+}
+
+/* No hashing without the control ring, which is not used. NONE and UNSPECIFIED ask for none. */
+static NTSTATUS NTAPI
+VifReceiverSetHashAlgorithm(_In_ PINTERFACE Interface, _In_ XENVIF_PACKET_HASH_ALGORITHM Algorithm)
+{
+    UNREFERENCED_PARAMETER(Interface);
+
+    return (Algorithm == XENVIF_PACKET_HASH_ALGORITHM_NONE || Algorithm == XENVIF_PACKET_HASH_ALGORITHM_UNSPECIFIED)
+               ? STATUS_SUCCESS
+               : STATUS_NOT_SUPPORTED;
+}
+
+static NTSTATUS NTAPI
+VifReceiverQueryHashCapabilities(_In_ PINTERFACE Interface, ...)
+{
+    UNREFERENCED_PARAMETER(Interface);
+
+    return STATUS_NOT_SUPPORTED;
+}
+
+static NTSTATUS NTAPI
+VifReceiverUpdateHashParameters(_In_ PINTERFACE Interface, ...)
+{
+    UNREFERENCED_PARAMETER(Interface);
+
+    return STATUS_NOT_SUPPORTED;
+}
+
+/* There is one queue, which every hash chooses. */
+static NTSTATUS NTAPI
+VifTransmitterQueuePacket(_In_ PINTERFACE Interface, _In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length,
+                          _In_ XENVIF_VIF_OFFLOAD_OPTIONS OffloadOptions, _In_ USHORT MaximumSegmentSize,
+                          _In_ USHORT TagControlInformation, _In_opt_ PXENVIF_PACKET_HASH Hash, _In_ BOOLEAN More,
+                          _In_opt_ PVOID Cookie)
+{
+    PXENVIF_VIF Vif = VifFromInterface(Interface);
+
+    UNREFERENCED_PARAMETER(Hash);
+
+    if (ReadAcquire(&Vif->Enabled) == FALSE)
+        return STATUS_DEVICE_NOT_READY;
+
+    return TransmitterQueuePacket(FrontendGetTransmitter(Vif->Frontend), Mdl, Offset, Length, OffloadOptions,
+                                  MaximumSegmentSize, TagControlInformation, More, Cookie);
+}
+
+static VOID NTAPI
+VifTransmitterQueryOffloadOptions(_In_ PINTERFACE Interface, _Out_ PXENVIF_VIF_OFFLOAD_OPTIONS Options)
+{
+    PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
+
+    Options->Value = 0;
+    if (Frontend != NULL)
+        TransmitterQueryOffloadOptions(FrontendGetTransmitter(Frontend), Options);
+}
+
+static VOID NTAPI
+VifTransmitterQueryLargePacketSize(_In_ PINTERFACE Interface, _In_ UCHAR Version, _Out_ PULONG Size)
+{
+    PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
+
+    *Size = 0;
+    if (Frontend != NULL)
+        TransmitterQueryLargePacketSize(FrontendGetTransmitter(Frontend), Version, Size);
+}
+
+static VOID NTAPI
+VifTransmitterQueryRingSize(_In_ PINTERFACE Interface, _Out_ PULONG Size)
+{
+    UNREFERENCED_PARAMETER(Interface);
+
+    *Size = TransmitterQueryRingSize();
+}
+
+static VOID NTAPI
+VifMacQueryState(_In_ PINTERFACE Interface, _Out_opt_ PNET_IF_MEDIA_CONNECT_STATE MediaConnectState,
+                 _Out_opt_ PULONG64 LinkSpeed, _Out_opt_ PNET_IF_MEDIA_DUPLEX_STATE MediaDuplexState)
+{
+    PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
+
+    if (MediaConnectState != NULL)
+        *MediaConnectState = MediaConnectStateDisconnected;
+    if (LinkSpeed != NULL)
+        *LinkSpeed = 0;
+    if (MediaDuplexState != NULL)
+        *MediaDuplexState = MediaDuplexStateUnknown;
+
+    if (Frontend != NULL)
+        MacQueryState(FrontendGetMac(Frontend), MediaConnectState, LinkSpeed, MediaDuplexState);
+}
+
+static VOID NTAPI
+VifMacQueryMaximumFrameSize(_In_ PINTERFACE Interface, _Out_ PULONG Size)
+{
+    PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
+
+    *Size = (Frontend != NULL) ? MacQueryMaximumFrameSize(FrontendGetMac(Frontend)) : 0;
+}
+
+static VOID NTAPI
+VifMacQueryPermanentAddress(_In_ PINTERFACE Interface, _Out_ PETHERNET_ADDRESS Address)
+{
+    PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
+
+    RtlZeroMemory(Address, sizeof(ETHERNET_ADDRESS));
+    if (Frontend != NULL)
+        MacQueryPermanentAddress(FrontendGetMac(Frontend), Address);
+}
+
+static VOID NTAPI
+VifMacQueryCurrentAddress(_In_ PINTERFACE Interface, _Out_ PETHERNET_ADDRESS Address)
+{
+    PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
+
+    RtlZeroMemory(Address, sizeof(ETHERNET_ADDRESS));
+    if (Frontend != NULL)
+        MacQueryCurrentAddress(FrontendGetMac(Frontend), Address);
+}
+
+static NTSTATUS NTAPI
+VifMacQueryMulticastAddresses(_In_ PINTERFACE Interface, _Out_writes_opt_(*Count) PETHERNET_ADDRESS Address,
+                              _Inout_ PULONG Count)
+{
+    PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
+
+    if (Frontend == NULL)
+        return STATUS_DEVICE_NOT_READY;
+
+    return MacQueryMulticastAddresses(FrontendGetMac(Frontend), Address, Count);
+}
+
+static NTSTATUS NTAPI
+VifMacSetMulticastAddresses(_In_ PINTERFACE Interface, _In_reads_opt_(Count) PETHERNET_ADDRESS Address,
+                            _In_ ULONG Count)
+{
+    PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
+
+    if (Frontend == NULL)
+        return STATUS_DEVICE_NOT_READY;
+
+    return MacSetMulticastAddresses(FrontendGetMac(Frontend), Address, Count);
+}
+
+static NTSTATUS NTAPI
+VifMacSetFilterLevel(_In_ PINTERFACE Interface, _In_ ETHERNET_ADDRESS_TYPE Type, _In_ XENVIF_MAC_FILTER_LEVEL Level)
+{
+    PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
+
+    if (Frontend == NULL)
+        return STATUS_DEVICE_NOT_READY;
+
+    return MacSetFilterLevel(FrontendGetMac(Frontend), Type, Level);
+}
+
+static NTSTATUS NTAPI
+VifMacQueryFilterLevel(_In_ PINTERFACE Interface, _In_ ETHERNET_ADDRESS_TYPE Type, _Out_ PXENVIF_MAC_FILTER_LEVEL Level)
+{
+    PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
+
+    if (Frontend == NULL)
+        return STATUS_DEVICE_NOT_READY;
+
+    return MacQueryFilterLevel(FrontendGetMac(Frontend), Type, Level);
+}
+
+static const XENVIF_VIF_INTERFACE_V10 VifInterfaceVersion10 = {
+    .Interface = {sizeof(XENVIF_VIF_INTERFACE_V10), 10, NULL, NULL, NULL},
+    .Acquire = VifAcquire,
+    .Release = VifRelease,
+    .Enable = VifEnable,
+    .Disable = VifDisable,
+    .QueryStatistic = VifQueryStatistic,
+    .QueryRingCount = VifQueryRingCount,
+    .UpdateHashMapping = VifUpdateHashMapping,
+    .ReceiverReturnPacket = VifReceiverReturnPacket,
+    .ReceiverSetOffloadOptions = VifReceiverSetOffloadOptions,
+    .ReceiverSetBackfillSize = VifReceiverSetBackfillSize,
+    .ReceiverQueryRingSize = VifReceiverQueryRingSize,
+    .ReceiverSetHashAlgorithm = VifReceiverSetHashAlgorithm,
+    .ReceiverQueryHashCapabilities = VifReceiverQueryHashCapabilities,
+    .ReceiverUpdateHashParameters = VifReceiverUpdateHashParameters,
+    .TransmitterQueuePacket = VifTransmitterQueuePacket,
+    .TransmitterQueryOffloadOptions = VifTransmitterQueryOffloadOptions,
+    .TransmitterQueryLargePacketSize = VifTransmitterQueryLargePacketSize,
+    .TransmitterQueryRingSize = VifTransmitterQueryRingSize,
+    .MacQueryState = VifMacQueryState,
+    .MacQueryMaximumFrameSize = VifMacQueryMaximumFrameSize,
+    .MacQueryPermanentAddress = VifMacQueryPermanentAddress,
+    .MacQueryCurrentAddress = VifMacQueryCurrentAddress,
+    .MacQueryMulticastAddresses = VifMacQueryMulticastAddresses,
+    .MacSetMulticastAddresses = VifMacSetMulticastAddresses,
+    .MacSetFilterLevel = VifMacSetFilterLevel,
+    .MacQueryFilterLevel = VifMacQueryFilterLevel,
+};
+
+NTSTATUS
+VifGetInterface(_In_ PXENVIF_VIF Vif, _In_ ULONG Version, _Out_writes_bytes_(Size) PINTERFACE Interface,
+                _In_ ULONG Size)
+{
+    if (Version < VIF_VERSION_MIN || Version > VIF_VERSION_MAX)
+        return STATUS_NOT_SUPPORTED;
+
+    if (Size < sizeof(XENVIF_VIF_INTERFACE_V10))
+        return STATUS_BUFFER_TOO_SMALL;
+
+    RtlCopyMemory(Interface, &VifInterfaceVersion10, sizeof(XENVIF_VIF_INTERFACE_V10));
+    Interface->Context = Vif;
+
+    return STATUS_SUCCESS;
+}
+
+VOID
+VifTransmitterReturnPacket(_In_ PXENVIF_VIF Vif, _In_opt_ PVOID Cookie,
+                           _In_ PXENVIF_TRANSMITTER_PACKET_COMPLETION_INFO Completion)
+{
+    XENVIF_VIF_CALLBACK_PARAMETERS Parameters;
+
+    RtlZeroMemory(&Parameters, sizeof(Parameters));
+    Parameters.TransmitterReturnPacket.Cookie = Cookie;
+    Parameters.TransmitterReturnPacket.Completion = Completion;
+
+    Vif->Callback(Vif->Argument, XENVIF_TRANSMITTER_RETURN_PACKET, &Parameters);
+}
+
+BOOLEAN
+VifReceiverQueuePacket(_In_ PXENVIF_VIF Vif, _Inout_ PXENVIF_VIF_CALLBACK_PARAMETERS Parameters)
+{
+    Parameters->ReceiverQueuePacket.Pause = FALSE;
+
+    Vif->Callback(Vif->Argument, XENVIF_RECEIVER_QUEUE_PACKET, Parameters);
+
+    return Parameters->ReceiverQueuePacket.Pause;
+}
+
+VOID
+VifMacStateChange(_In_ PXENVIF_VIF Vif)
+{
+    XENVIF_VIF_CALLBACK_PARAMETERS Parameters;
+    KIRQL Irql;
+
+    RtlZeroMemory(&Parameters, sizeof(Parameters));
+
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    Vif->Callback(Vif->Argument, XENVIF_MAC_STATE_CHANGE, &Parameters);
+    KeLowerIrql(Irql);
+}
+
+PAGED_FUNCTION NTSTATUS
+VifInitialize(_In_ ULONG Number, _Outptr_ PXENVIF_VIF *Vif)
+{
+    PXENVIF_VIF New;
+
+    PAGED_CODE();
+
+    New = PoolAllocate(sizeof(XENVIF_VIF), VIF_TAG);
+    if (New == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    New->Number = Number;
+    KeInitializeMutex(&New->Mutex, 0);
+
+    *Vif = New;
+
+    return STATUS_SUCCESS;
+}
+
+PAGED_FUNCTION VOID
+VifTeardown(_In_ PXENVIF_VIF Vif)
+{
+    PAGED_CODE();
+
+    if (ReadAcquire(&Vif->References) != 0) {
+        Critical("vif %u goes, and XENVIF_VIF is still acquired %d times", Vif->Number, Vif->References);
+        BUG("a client has not released XENVIF_VIF");
+    }
+
+    PoolFree(Vif, VIF_TAG);
+}
+
+PAGED_FUNCTION VOID
+VifConnect(_Inout_ PXENVIF_VIF Vif, _In_ PXENVIF_FRONTEND Frontend)
+{
+    PAGED_CODE();
+
+    VifLock(Vif);
+    Vif->Frontend = Frontend;
+    VifUnlock(Vif);
+}
+
+PAGED_FUNCTION VOID
+VifDisconnect(_Inout_ PXENVIF_VIF Vif)
+{
+    PAGED_CODE();
+
+    VifLock(Vif);
+    VifStop(Vif);
+    Vif->Frontend = NULL;
+    VifUnlock(Vif);
+}

@@ -1,0 +1,51 @@
+/* The pvsim command: what its files share. Host code; nothing here is machine state. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "machine/machine.h"
+
+/* Exit statuses of every command. */
+enum { EXIT_PASSED = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOT_HERE = 125 };
+
+enum format { FORMAT_TEXT, FORMAT_JSON };
+
+#define VIFS_MAX 128
+
+struct run_options {
+    struct machine_config machine;
+    unsigned vifs;
+    const char *tx; /* captures to send and to receive; NULL: nothing that way */
+    const char *rx;
+    const char *out_tx;
+    const char *out_rx;
+    enum format format;
+    const char *bundle_dir; /* where a failed run leaves its bundle */
+    bool no_bundle;
+};
+
+/*
+ * Parse the arguments behind "run". 0: go on; otherwise an exit status plus one line on stderr (or the help on stdout
+ * and -1).
+ */
+int options_parse_run(int argc, char **argv, struct run_options *options);
+
+/* Print a command's help. */
+void help_print(FILE *file, const char *command);
+bool help_has(const char *command);
+
+/* The verbs. Each returns an exit status. */
+int command_run(int argc, char **argv);
+int command_replay(int argc, char **argv);
+
+/* "12.345 ms" */
+const char *format_time(char *buffer, size_t size, uint64_t nanoseconds);
+
+/* One line on stderr: "pvsim: ..." */
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

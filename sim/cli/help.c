@@ -1,0 +1,85 @@
+/* Help texts. The man page, pvsim.1, says the same at greater length: keep them together. */
+#include <string.h>
+
+#include "cli/cli.h"
+
+static const char general[] =
+    "pvsim - boot the Windows PV network drivers on a simulated machine and push traffic through them\n"
+    "\n"
+    "usage: pvsim COMMAND [OPTION...]\n"
+    "\n"
+    "  run       boot a guest, carry captures through the drivers in both directions, tear down, check everything\n"
+    "  replay    run a failure again from its bundle\n"
+    "  help      show a command's help\n"
+    "\n"
+    "'pvsim COMMAND --help' shows a command's options; 'pvsim --version' the version.\n"
+    "\n"
+    "Exit status: 0 passed, 1 failed, 2 usage error (one line says what), 125 could not be tried on this host.\n";
+
+static const char run[] =
+    "usage: pvsim run [OPTION...]\n"
+    "\n"
+    "Boots a guest with the drivers xen, xenbus, xenvif and a client on each VIF, sends every frame of --tx from the client\n"
+    "out through netback, injects every frame of --rx at netback for the client, compares each one byte for byte and in\n"
+    "order, takes the stack down and checks that everything it took is back. The last line is PASS or FAIL with figures.\n"
+    "\n"
+    "Machine:\n"
+    "  --vcpus N              vCPUs, 1 to 128 (2)\n"
+    "  --vifs N               virtual interfaces, 1 to 128; each carries the whole captures (1)\n"
+    "  --memory MIB           guest RAM in MiB, 64 to 4096 (128)\n"
+    "  --drivers DIR          folder with the driver modules and INFs (the folder 'drivers' beside pvsim)\n"
+    "Schedule:\n"
+    "  --engine det           the deterministic engine (det)\n"
+    "  --seed S               seed of everything random (1)\n"
+    "  --policy POLICY        fifo, random or pct (fifo)\n"
+    "  --clock CLOCK          virtual, or wall for the host's (virtual)\n"
+    "  --timeout T            bound on the run by the machine's clock: 60s, 500ms, 2m (60s)\n"
+    "Traffic:\n"
+    "  --tx FILE.pcap         frames that the client sends\n"
+    "  --rx FILE.pcap         frames that the client is to receive\n"
+    "  --out-tx FILE.pcap     write the frames that left through netback; with several VIFs one file each (FILE-N.pcap)\n"
+    "  --out-rx FILE.pcap     write the frames that the client was handed; likewise\n"
+    "Report:\n"
+    "  --format text|json     report on standard output; with json the verdict line goes to standard error (text)\n"
+    "  --log LEVEL            none, error, warning, info, debug or trace, on standard error (error)\n"
+    "  --bundle-dir DIR       where a failed run leaves its bundle (the current folder)\n"
+    "  --no-bundle            leave none\n"
+    "  --help                 this text\n"
+    "\n"
+    "Equal seed, inputs and build give equal runs, whatever --log and --format say; the event-log hash in the report proves it.\n"
+    "\n"
+    "Example:\n"
+    "  pvsim run --vcpus 4 --policy pct --seed 7 --tx tests/captures/lan-wire.pcap --rx tests/captures/lan-wire.pcap\n";
+
+static const char replay[] =
+    "usage: pvsim replay [--log LEVEL] [--until EVENT] BUNDLE\n"
+    "\n"
+    "Runs the failure of a bundle again and compares: same rule, same event, same hash. Refuses a bundle of another build or\n"
+    "of inputs that have changed.\n"
+    "\n"
+    "  --log LEVEL            as in 'pvsim run' (error)\n"
+    "  --until EVENT          stop before this event and show the last ones\n"
+    "  --help                 this text\n"
+    "\n"
+    "Exit status: 0 the same failure came again, 1 it did not, 2 usage error or unreadable bundle, 125 another build or\n"
+    "changed inputs.\n";
+
+static const struct {
+    const char *command;
+    const char *text;
+} texts[] = {{"", general}, {"run", run}, {"replay", replay}};
+
+bool help_has(const char *command)
+{
+    for (size_t index = 1; index < sizeof(texts) / sizeof(texts[0]); index++)
+        if (strcmp(texts[index].command, command) == 0)
+            return true;
+    return false;
+}
+
+void help_print(FILE *file, const char *command)
+{
+    for (size_t index = 0; index < sizeof(texts) / sizeof(texts[0]); index++)
+        if (strcmp(texts[index].command, command) == 0)
+            fputs(texts[index].text, file);
+}

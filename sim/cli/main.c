@@ -1,0 +1,61 @@
+/* pvsim: the command. */
+#include <errno.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+static const struct {
+    const char *name;
+    int (*function)(int argc, char **argv);
+} commands[] = {{"run", command_run}, {"replay", command_replay}};
+
+/*
+ * Driver modules are mapped by the dynamic linker. Without address randomisation they lie where they lay last time, so
+ * that the addresses in two logs can be compared. Runs are equal without it too.
+ */
+static void fix_addresses(char **argv)
+{
+    int persona = personality(0xffffffff);
+
+    if (persona == -1 || (persona & ADDR_NO_RANDOMIZE) != 0)
+        return;
+    if (personality((unsigned long)persona | ADDR_NO_RANDOMIZE) == -1)
+        return;
+    execv("/proc/self/exe", argv);
+    complain("cannot start again without address randomisation: %s", strerror(errno));
+}
+
+static int command_help(int argc, char **argv)
+{
+    const char *command = argc > 1 ? argv[1] : "";
+
+    if (*command != '\0' && !help_has(command)) {
+        complain("there is no command '%s'; see 'pvsim --help'", command);
+        return EXIT_USAGE;
+    }
+    help_print(stdout, command);
+    return EXIT_PASSED;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        help_print(stderr, "");
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
+        return command_help(argc - 1, argv + 1);
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("pvsim " PVSIM_VERSION);
+        return EXIT_PASSED;
+    }
+    for (size_t index = 0; index < sizeof(commands) / sizeof(commands[0]); index++)
+        if (strcmp(argv[1], commands[index].name) == 0) {
+            fix_addresses(argv);
+            return commands[index].function(argc - 1, argv + 1);
+        }
+    complain("there is no command '%s'; see 'pvsim --help'", argv[1]);
+    return EXIT_USAGE;
+}

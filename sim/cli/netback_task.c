@@ -1,0 +1,222 @@
+#include "cli/netback_task.h"
+
+#include <stdlib.h>
+
+#include "log.h"
+#include "machine/clock.h"
+#include "machine/eventlog.h"
+#include "machine/fail.h"
+#include "machine/image.h"
+#include "machine/log.h"
+#include "machine/sched.h"
+#include "netback.h"
+#include "port_capture.h"
+#include "port_checker.h"
+#include "wait.h"
+
+/*
+ * The end of one VIF: the checker in front of the capture, seen from outside as one. It outlives netback's VIF, so that what
+ * the checker found can still be read.
+ */
+struct end {
+    struct port port;
+    unsigned handle;
+    const struct capture *rx;
+    const struct capture *tx;
+    struct capture_writer *out_tx;
+    struct port *capture;
+    struct port *checker; /* owns the capture end; NULL while the VIF is not there */
+    struct checker_verdict verdict; /* of an end that is gone */
+    struct netback_statistics statistics; /* of a netback that is gone */
+};
+
+struct netback_task {
+    struct netback *netback;
+    struct task *task;
+    struct task *waiter;
+    struct backend_logger logger;
+    unsigned domid;
+    bool going;
+    struct end ends[VIFS_MAX];
+};
+
+static struct end *end_of(struct port *port)
+{
+    return (struct end *)port;
+}
+
+static void end_start(struct port *port)
+{
+    struct port *inner = end_of(port)->checker;
+
+    inner->ops->start(inner);
+}
+
+static void end_stop(struct port *port)
+{
+    struct port *inner = end_of(port)->checker;
+
+    inner->ops->stop(inner);
+}
+
+static bool end_receive(struct port *port, struct port_frame *frame)
+{
+    struct end *end = end_of(port);
+
+    if (!end->checker->ops->receive(end->checker, frame))
+        return false;
+    eventlog_add(EVENT_FRAME, end->handle, 1, frame->length);
+    return true;
+}
+
+static void end_transmit(struct port *port, const struct port_frame *frame)
+{
+    struct end *end = end_of(port);
+
+    eventlog_add(EVENT_FRAME, end->handle, 0, frame->length);
+    end->checker->ops->transmit(end->checker, frame);
+}
+
+static void end_destroy(struct port *port)
+{
+    struct end *end = end_of(port);
+
+    end->verdict = port_checker_verdict(end->checker);
+    port_destroy(end->checker);
+    end->checker = NULL;
+    end->capture = NULL;
+}
+
+static const struct port_ops end_ops = {
+    .start = end_start, .stop = end_stop, .receive = end_receive, .transmit = end_transmit, .destroy = end_destroy,
+};
+
+static struct port *open_port(void *context, unsigned domid, unsigned handle)
+{
+    struct netback_task *task = context;
+    static const struct capture nothing;
+    struct end *end;
+
+    if (domid != task->domid || handle >= VIFS_MAX || task->ends[handle].checker != NULL)
+        return NULL;
+    end = &task->ends[handle];
+    end->port.ops = &end_ops;
+    end->capture = port_capture_create(end->rx, end->out_tx);
+    if (end->capture == NULL)
+        return NULL;
+    end->checker = port_checker_create(end->capture, end->tx != NULL ? end->tx : &nothing, &task->logger);
+    if (end->checker == NULL) {
+        port_destroy(end->capture);
+        return NULL;
+    }
+    end->checker->outer = &end->port; /* port_wake() of the capture reaches netback through all three */
+    if (task->going)
+        port_capture_go(end->capture);
+    return &end->port;
+}
+
+static const struct netback_statistics *statistics_of(const struct netback_task *task, unsigned handle)
+{
+    const struct netback_statistics *statistics;
+
+    if (task->netback == NULL)
+        return &task->ends[handle].statistics;
+    for (unsigned index = 0; (statistics = netback_statistics(task->netback, index)) != NULL; index++)
+        if (statistics->domid == task->domid && statistics->handle == handle)
+            return statistics;
+    return &task->ends[handle].statistics;
+}
+
+static void netback_main(void *argument)
+{
+    struct netback_task *task = argument;
+
+    if (!netback_run(task->netback))
+        fail("netback", "netback gave up: its store or event channels failed");
+    for (unsigned handle = 0; handle < VIFS_MAX; handle++)
+        task->ends[handle].statistics = *statistics_of(task, handle);
+    netback_destroy(task->netback);
+    task->netback = NULL;
+    task_unpark(task->waiter);
+}
+
+static void forward_log(void *context, enum backend_log_level level, const char *line)
+{
+    static const enum log_level levels[] = {
+        [BACKEND_LOG_ERROR] = LOG_ERROR,
+        [BACKEND_LOG_WARNING] = LOG_WARNING,
+        [BACKEND_LOG_INFO] = LOG_INFO,
+        [BACKEND_LOG_DEBUG] = LOG_DEBUG,
+    };
+
+    (void)context;
+    log_line(levels[level], "netback", "%s", line);
+}
+
+struct netback_task *netback_task_start(void)
+{
+    struct netback_task *task = image_alloc(sizeof(*task));
+    struct netback_options options = {.domid = 0, .open_port = open_port, .context = task, .logger = &task->logger};
+
+    task->logger.write = forward_log;
+    task->netback = netback_create(&options);
+    if (task->netback == NULL)
+        fail("netback", "netback could not open its libraries");
+    task->task = task_create("netback", netback_main, task);
+    return task;
+}
+
+void netback_task_expect(struct netback_task *task, unsigned domid, unsigned handle, const struct capture *rx,
+                         const struct capture *tx, struct capture_writer *out_tx)
+{
+    struct end *end = &task->ends[handle];
+
+    task->domid = domid;
+    end->handle = handle;
+    end->rx = rx;
+    end->tx = tx;
+    end->out_tx = out_tx;
+}
+
+void netback_task_go(struct netback_task *task)
+{
+    task->going = true;
+    for (unsigned handle = 0; handle < VIFS_MAX; handle++)
+        if (task->ends[handle].capture != NULL)
+            port_capture_go(task->ends[handle].capture);
+    backend_interrupt();
+}
+
+void netback_task_stop(struct netback_task *task)
+{
+    task->waiter = task_current();
+    netback_stop(task->netback);
+    while (task->netback != NULL)
+        (void)task_park(CLOCK_NEVER, "netback to end");
+}
+
+static struct report_ring ring_of(const struct netback_ring_statistics *statistics)
+{
+    return (struct report_ring){
+        .requests = statistics->requests,
+        .responses = statistics->responses,
+        .notifications_sent = statistics->notifications_sent,
+        .notifications_suppressed = statistics->notifications_suppressed,
+    };
+}
+
+void netback_task_report(const struct netback_task *task, unsigned handle, struct report_direction *tx,
+                         struct report_direction *rx)
+{
+    const struct end *end = &task->ends[handle];
+    const struct netback_statistics *statistics = statistics_of(task, handle);
+    struct checker_verdict verdict = end->checker != NULL ? port_checker_verdict(end->checker) : end->verdict;
+
+    tx->frames = verdict.good;
+    tx->bytes = verdict.bytes;
+    tx->corrupt = verdict.corrupt + verdict.reordered + verdict.extra;
+    tx->ring = ring_of(&statistics->tx.ring);
+    rx->ring = ring_of(&statistics->rx.ring);
+    tx->dropped = statistics->tx.drops + statistics->tx.errors;
+    rx->dropped = statistics->rx.drops + statistics->rx.errors;
+}

@@ -1,0 +1,24 @@
+/* netback as a dom0 task of the machine, with the ends that the main job needs: a capture for the guest, a checker for what it sends. */
+#ifndef CLI_NETBACK_TASK_H
+#define CLI_NETBACK_TASK_H
+
+#include "capture.h"
+#include "cli/report.h"
+
+struct netback_task;
+
+/* From a dom0 task. */
+struct netback_task *netback_task_start(void);
+/* What VIF `handle` of the domain is to carry; before it is created. Captures and writer stay the caller's; NULL: none. */
+void netback_task_expect(struct netback_task *task, unsigned domid, unsigned handle, const struct capture *rx,
+                         const struct capture *tx, struct capture_writer *out_tx);
+/* The guest is ready: let the captures flow. */
+void netback_task_go(struct netback_task *task);
+/* Stop it and wait until it has ended. */
+void netback_task_stop(struct netback_task *task);
+
+/* netback's part of the report on a VIF: everything of tx, the ring of rx and what was dropped. From any context. */
+void netback_task_report(const struct netback_task *task, unsigned handle, struct report_direction *tx,
+                         struct report_direction *rx);
+
+#endif

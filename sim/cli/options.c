@@ -1,0 +1,248 @@
+/* Options of the commands. */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "machine/log.h"
+
+enum {
+    OPTION_VCPUS = 256,
+    OPTION_VIFS,
+    OPTION_SEED,
+    OPTION_POLICY,
+    OPTION_ENGINE,
+    OPTION_CLOCK,
+    OPTION_TX,
+    OPTION_RX,
+    OPTION_OUT_TX,
+    OPTION_OUT_RX,
+    OPTION_LOG,
+    OPTION_TIMEOUT,
+    OPTION_FORMAT,
+    OPTION_DRIVERS,
+    OPTION_MEMORY,
+    OPTION_BUNDLE_DIR,
+    OPTION_NO_BUNDLE,
+};
+
+static const struct option run_long_options[] = {
+    {"vcpus", required_argument, NULL, OPTION_VCPUS},
+    {"vifs", required_argument, NULL, OPTION_VIFS},
+    {"seed", required_argument, NULL, OPTION_SEED},
+    {"policy", required_argument, NULL, OPTION_POLICY},
+    {"engine", required_argument, NULL, OPTION_ENGINE},
+    {"clock", required_argument, NULL, OPTION_CLOCK},
+    {"tx", required_argument, NULL, OPTION_TX},
+    {"rx", required_argument, NULL, OPTION_RX},
+    {"out-tx", required_argument, NULL, OPTION_OUT_TX},
+    {"out-rx", required_argument, NULL, OPTION_OUT_RX},
+    {"log", required_argument, NULL, OPTION_LOG},
+    {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+    {"format", required_argument, NULL, OPTION_FORMAT},
+    {"drivers", required_argument, NULL, OPTION_DRIVERS},
+    {"memory", required_argument, NULL, OPTION_MEMORY},
+    {"bundle-dir", required_argument, NULL, OPTION_BUNDLE_DIR},
+    {"no-bundle", no_argument, NULL, OPTION_NO_BUNDLE},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+void complain(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    fputs("pvsim: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+}
+
+static bool parse_number(const char *option, const char *text, uint64_t low, uint64_t high, uint64_t *value)
+{
+    char *end;
+
+    errno = 0;
+    *value = strtoull(text, &end, 0);
+    if (errno == 0 && end != text && *end == '\0' && strchr(text, '-') == NULL && *value >= low && *value <= high)
+        return true;
+    complain("--%s takes a whole number from %llu to %llu, not '%s'", option, (unsigned long long)low,
+             (unsigned long long)high, text);
+    return false;
+}
+
+/* Seconds, or with a unit: 500ms, 30s, 2m. */
+static bool parse_time(const char *option, const char *text, uint64_t *nanoseconds)
+{
+    static const struct {
+        const char *name;
+        double scale;
+    } units[] = {{"", 1e9}, {"ms", 1e6}, {"us", 1e3}, {"s", 1e9}, {"m", 6e10}};
+    char *end;
+    double number;
+
+    errno = 0;
+    number = strtod(text, &end);
+    if (errno == 0 && end != text && number > 0)
+        for (size_t index = 0; index < sizeof(units) / sizeof(units[0]); index++)
+            if (strcmp(end, units[index].name) == 0 && number * units[index].scale < 9e18) {
+                *nanoseconds = (uint64_t)(number * units[index].scale);
+                return true;
+            }
+    complain("--%s takes a time above zero such as 30s, 500ms or 2m, not '%s'", option, text);
+    return false;
+}
+
+static bool parse_choice(const char *option, const char *text, const char *const *names, int *value)
+{
+    for (int index = 0; names[index] != NULL; index++)
+        if (strcmp(text, names[index]) == 0) {
+            *value = index;
+            return true;
+        }
+    fprintf(stderr, "pvsim: --%s takes ", option);
+    for (int index = 0; names[index] != NULL; index++)
+        fprintf(stderr, "%s%s", index == 0 ? "" : names[index + 1] == NULL ? " or " : ", ", names[index]);
+    fprintf(stderr, ", not '%s'\n", text);
+    return false;
+}
+
+static bool run_option(int option, const char *value, struct run_options *options)
+{
+    static const char *const policies[] = {"fifo", "random", "pct", NULL};
+    static const char *const clocks[] = {"virtual", "wall", NULL};
+    static const char *const formats[] = {"text", "json", NULL};
+    static const char *const levels[] = {"none", "error", "warning", "info", "debug", "trace", NULL};
+    uint64_t number;
+    int choice;
+
+    switch (option) {
+    case OPTION_VCPUS:
+        if (!parse_number("vcpus", value, 1, MACHINE_MAX_VCPUS, &number))
+            return false;
+        options->machine.vcpus = (unsigned)number;
+        return true;
+    case OPTION_VIFS:
+        if (!parse_number("vifs", value, 1, VIFS_MAX, &number))
+            return false;
+        options->vifs = (unsigned)number;
+        return true;
+    case OPTION_SEED:
+        return parse_number("seed", value, 0, UINT64_MAX, &options->machine.seed);
+    case OPTION_POLICY:
+        if (!parse_choice("policy", value, policies, &choice))
+            return false;
+        options->machine.policy = (enum machine_policy)choice;
+        return true;
+    case OPTION_ENGINE:
+        if (strcmp(value, "det") == 0)
+            return true;
+        complain("--engine takes det (the deterministic engine, the only one so far), not '%s'", value);
+        return false;
+    case OPTION_CLOCK:
+        if (!parse_choice("clock", value, clocks, &choice))
+            return false;
+        options->machine.clock = (enum machine_clock)choice;
+        return true;
+    case OPTION_TX:
+        options->tx = value;
+        return true;
+    case OPTION_RX:
+        options->rx = value;
+        return true;
+    case OPTION_OUT_TX:
+        options->out_tx = value;
+        return true;
+    case OPTION_OUT_RX:
+        options->out_rx = value;
+        return true;
+    case OPTION_LOG:
+        if (!parse_choice("log", value, levels, &choice))
+            return false;
+        options->machine.log_level = choice;
+        return true;
+    case OPTION_TIMEOUT:
+        return parse_time("timeout", value, &options->machine.timeout_ns);
+    case OPTION_FORMAT:
+        if (!parse_choice("format", value, formats, &choice))
+            return false;
+        options->format = (enum format)choice;
+        return true;
+    case OPTION_DRIVERS:
+        options->machine.driver_dir = value;
+        return true;
+    case OPTION_MEMORY:
+        if (!parse_number("memory", value, 64, 4096, &number))
+            return false;
+        options->machine.ram_bytes = number << 20;
+        return true;
+    case OPTION_BUNDLE_DIR:
+        options->bundle_dir = value;
+        return true;
+    case OPTION_NO_BUNDLE:
+        options->no_bundle = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The folder "drivers" beside the program. */
+static const char *default_driver_dir(void)
+{
+    static char path[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - sizeof("/drivers"));
+    char *slash;
+
+    if (length <= 0)
+        return "drivers";
+    path[length] = '\0';
+    slash = strrchr(path, '/');
+    strcpy(slash + 1, "drivers");
+    return path;
+}
+
+int options_parse_run(int argc, char **argv, struct run_options *options)
+{
+    int option;
+
+    memset(options, 0, sizeof(*options));
+    options->machine = machine_default_config();
+    options->machine.timeout_ns = UINT64_C(60000000000);
+    options->vifs = 1;
+    options->bundle_dir = ".";
+    options->machine.driver_dir = default_driver_dir();
+    optind = 0; /* start afresh: a replay parses a second command line */
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, ":h", run_long_options, NULL)) != -1) {
+        if (option == 'h') {
+            help_print(stdout, "run");
+            return -1;
+        }
+        if (option == ':' || option == '?') {
+            complain(option == ':' ? "%s takes a value; see 'pvsim run --help'" : "unknown option %s; see 'pvsim run --help'",
+                     argv[optind - 1]);
+            return EXIT_USAGE;
+        }
+        if (!run_option(option, optarg, options))
+            return EXIT_USAGE;
+    }
+    if (optind < argc) {
+        complain("unexpected argument '%s'; see 'pvsim run --help'", argv[optind]);
+        return EXIT_USAGE;
+    }
+    if (options->out_tx != NULL && options->tx == NULL) {
+        complain("--out-tx without --tx: there is nothing to send");
+        return EXIT_USAGE;
+    }
+    if (options->out_rx != NULL && options->rx == NULL) {
+        complain("--out-rx without --rx: there is nothing to receive");
+        return EXIT_USAGE;
+    }
+    return 0;
+}

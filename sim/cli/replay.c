@@ -1,0 +1,123 @@
+/* pvsim replay: a failure again. */
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/bundle.h"
+#include "cli/run.h"
+#include "machine/eventlog.h"
+#include "machine/log.h"
+
+void run_show_stopped(void)
+{
+    char *text = malloc(65536);
+
+    if (text == NULL)
+        abort();
+    eventlog_tail(text, 65536, 40);
+    printf("stopped before event %" PRIu64 "; the last events (number, time, kind, values):\n%s", eventlog_count() + 1, text);
+    free(text);
+}
+
+struct replay_options {
+    const char *bundle;
+    int log_level;
+    uint64_t until;
+};
+
+static int parse(int argc, char **argv, struct replay_options *options)
+{
+    memset(options, 0, sizeof(*options));
+    options->log_level = LOG_ERROR;
+    for (int index = 1; index < argc; index++) {
+        const char *argument = argv[index];
+
+        if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
+            help_print(stdout, "replay");
+            return -1;
+        }
+        if (strcmp(argument, "--log") == 0 || strcmp(argument, "--until") == 0) {
+            const char *value = argv[++index];
+            char *end = NULL;
+
+            if (value == NULL) {
+                complain("%s takes a value; see 'pvsim replay --help'", argument);
+                return EXIT_USAGE;
+            }
+            if (strcmp(argument, "--log") == 0) {
+                options->log_level = log_level_parse(value);
+                if (options->log_level >= 0)
+                    continue;
+                complain("--log takes none, error, warning, info, debug or trace, not '%s'", value);
+                return EXIT_USAGE;
+            }
+            errno = 0;
+            options->until = strtoull(value, &end, 10);
+            if (errno == 0 && *end == '\0' && end != value && options->until > 0)
+                continue;
+            complain("--until takes an event's number, not '%s'", value);
+            return EXIT_USAGE;
+        }
+        if (argument[0] == '-') {
+            complain("unknown option %s; see 'pvsim replay --help'", argument);
+            return EXIT_USAGE;
+        }
+        if (options->bundle != NULL) {
+            complain("replay takes one bundle; see 'pvsim replay --help'");
+            return EXIT_USAGE;
+        }
+        options->bundle = argument;
+    }
+    if (options->bundle == NULL) {
+        complain("replay takes a bundle; see 'pvsim replay --help'");
+        return EXIT_USAGE;
+    }
+    return 0;
+}
+
+int command_replay(int argc, char **argv)
+{
+    struct replay_options replay;
+    struct run_options run;
+    struct run_outcome outcome = {.rule = ""};
+    struct bundle bundle;
+    char path[PATH_MAX];
+    int status = parse(argc, argv, &replay);
+
+    if (status != 0)
+        return status == -1 ? EXIT_PASSED : status;
+    if (realpath(replay.bundle, path) == NULL) {
+        complain("%s: %s", replay.bundle, strerror(errno));
+        return EXIT_USAGE;
+    }
+    status = bundle_read(path, &bundle);
+    if (status == 0)
+        status = options_parse_run(bundle.argc, bundle.argv, &run);
+    if (status != 0) {
+        bundle_free(&bundle);
+        return status;
+    }
+    run.machine.log_level = replay.log_level;
+    run.format = FORMAT_TEXT;
+    run.out_tx = NULL; /* a replay shows, it does not write */
+    run.out_rx = NULL;
+    status = run_main_job(0, NULL, &run, replay.until, &outcome);
+    if (status == EXIT_PASSED || status == EXIT_FAILED) {
+        if (outcome.stopped) {
+            status = EXIT_PASSED;
+        } else if (strcmp(outcome.rule, bundle.rule) == 0 && outcome.event == bundle.event && outcome.hash == bundle.hash) {
+            printf("replay: the same failure (rule %s, event %" PRIu64 ", hash %016" PRIx64 ")\n", bundle.rule, bundle.event,
+                   bundle.hash);
+            status = EXIT_PASSED;
+        } else {
+            printf("replay: NOT the same: the bundle has rule %s, event %" PRIu64 ", hash %016" PRIx64 "; this run rule %s, event %" PRIu64
+                   ", hash %016" PRIx64 "\n",
+                   bundle.rule, bundle.event, bundle.hash, outcome.rule, outcome.event, outcome.hash);
+            status = EXIT_FAILED;
+        }
+    }
+    bundle_free(&bundle);
+    return status;
+}

@@ -1,0 +1,70 @@
+/* What a run found out, and how it is shown. */
+#ifndef CLI_REPORT_H
+#define CLI_REPORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cli/cli.h"
+
+/* One shared ring as netback saw it. */
+struct report_ring {
+    uint64_t requests;
+    uint64_t responses;
+    uint64_t notifications_sent;
+    uint64_t notifications_suppressed;
+};
+
+struct report_direction {
+    uint64_t expected; /* frames in the capture */
+    uint64_t frames;   /* that arrived right and in order */
+    uint64_t bytes;
+    uint64_t dropped;  /* refused or dropped on the way, by either side's count */
+    uint64_t corrupt;  /* arrived, but differ from the capture or out of order */
+    struct report_ring ring;
+};
+
+struct report_vif {
+    struct report_direction tx;
+    struct report_direction rx;
+};
+
+struct report_leak {
+    char kind[32];
+    char name[128];
+    char where[160];
+    uint64_t count;
+};
+
+#define REPORT_LEAKS_MAX 64
+
+struct report {
+    const struct run_options *options;
+    struct report_vif vif[VIFS_MAX];
+    bool connected;
+    uint64_t connected_virtual; /* ns from power-on until every VIF was Connected on both sides */
+    uint64_t connected_host;
+    uint64_t traffic_virtual;   /* ns from then until the last frame had arrived */
+    uint64_t traffic_host;
+    uint64_t total_host;
+    struct report_leak leaks[REPORT_LEAKS_MAX];
+    unsigned leak_count;        /* may be more than are kept */
+    uint64_t hash;
+    uint64_t events;
+    uint64_t switch_points;
+    uint64_t switches;
+    uint64_t hypercalls;
+    const struct failure *failure; /* NULL: the machine itself did not fail */
+    char complaint[512];           /* what else was wrong, "" if nothing */
+    char bundle[4096];             /* path of the bundle left, "" if none */
+};
+
+uint64_t report_lost(const struct report *report);
+uint64_t report_corrupt(const struct report *report);
+bool report_passed(const struct report *report);
+/* "PASS tx=.. rx=.. lost=.. corrupt=.. leaks=.." */
+void report_verdict(const struct report *report, char *buffer, size_t size);
+/* In the format asked for: text on standard output with the verdict as its last line, or JSON there and the verdict on standard error. */
+void report_print(const struct report *report);
+
+#endif

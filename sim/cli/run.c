@@ -1,0 +1,465 @@
+/*
+ * pvsim run: the main job. A dom0 task, the harness, plays toolstack and operator: it creates the domain and its VIFs, powers the guest on, waits
+ * until everything is connected, has the guest's application and netback exchange the captures, takes it all down, and counts
+ * what is left.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "capture.h"
+#include "cli/bundle.h"
+#include "cli/guest.h"
+#include "cli/netback_task.h"
+#include "cli/report.h"
+#include "cli/run.h"
+#include "cli/traffic.h"
+#include "machine/backtrace.h"
+#include "machine/census.h"
+#include "machine/clock_internal.h"
+#include "machine/eventlog.h"
+#include "machine/fail.h"
+#include "machine/image.h"
+#include "machine/log.h"
+#include "machine/sched.h"
+#include "toolstack.h"
+#include "xen/xen.h"
+
+#include <xen/hvm/params.h>
+#include <xen/io/xenbus.h>
+
+#define CONNECT_TIMEOUT_MS 20000
+#define PROGRESS_AFTER_NS UINT64_C(1000000000)
+#define PROGRESS_EVERY_NS UINT64_C(200000000)
+
+/* Everything of one run that is not machine state; host memory. */
+struct run {
+    struct run_options options;
+    struct capture *tx;
+    struct capture *rx;
+    struct capture_writer *out_tx[VIFS_MAX];
+    struct capture_writer *out_rx[VIFS_MAX];
+    struct report report;
+    struct census *before;
+    uint64_t start_host;
+    uint64_t progress_host; /* when progress was shown last, 0: not yet */
+    uint64_t moved;         /* frames so far, for progress */
+    bool terminal;
+
+    /* machine heap */
+    struct traffic_vif *traffic;
+    struct traffic_frame *tx_frames;
+    struct traffic_frame *rx_frames;
+    struct netback_task *netback;
+};
+
+/* ---- captures ---- */
+
+static int load(const char *path, struct capture **capture)
+{
+    char error[CAPTURE_ERROR_MAX];
+
+    if (path == NULL)
+        return 0;
+    *capture = capture_load(path, error);
+    if (*capture != NULL)
+        return 0;
+    complain("%s", error);
+    return EXIT_USAGE;
+}
+
+static uint32_t frames_of(const struct capture *capture)
+{
+    return capture != NULL ? capture->count : 0;
+}
+
+/* Captures written carry the machine's time, so that equal runs write equal files. */
+static uint64_t capture_clock(void)
+{
+    static const uint64_t boot_1970 = (CLOCK_BOOT_SYSTEM_TIME - UINT64_C(116444736000000000)) * 100;
+
+    return boot_1970 + clock_now();
+}
+
+/* FILE.pcap, or FILE-3.pcap for VIF 3 of several. */
+static char *output_path(const struct run *run, const char *path, unsigned vif)
+{
+    const char *slash = strrchr(path, '/');
+    const char *dot = strrchr(path, '.');
+    char *name = NULL;
+
+    if (dot == NULL || (slash != NULL && dot < slash))
+        dot = path + strlen(path);
+    if (run->options.vifs == 1)
+        return strdup(path);
+    if (asprintf(&name, "%.*s-%u%s", (int)(dot - path), path, vif, dot) < 0)
+        abort();
+    return name;
+}
+
+static int create_outputs(struct run *run, const char *path, struct capture_writer **writers)
+{
+    char error[CAPTURE_ERROR_MAX];
+
+    if (path == NULL)
+        return 0;
+    for (unsigned index = 0; index < run->options.vifs; index++) {
+        char *name = output_path(run, path, index);
+
+        writers[index] = capture_writer_open(name, capture_clock, error);
+        free(name);
+        if (writers[index] == NULL) {
+            complain("%s", error);
+            return EXIT_USAGE;
+        }
+    }
+    return 0;
+}
+
+static void finish_outputs(struct run *run, struct capture_writer **writers)
+{
+    char error[CAPTURE_ERROR_MAX];
+
+    for (unsigned index = 0; index < run->options.vifs; index++) {
+        struct capture_writer *writer = writers[index];
+
+        writers[index] = NULL;
+        if (writer != NULL && !capture_writer_close(writer, error) && run->report.complaint[0] == '\0')
+            memcpy(run->report.complaint, error, sizeof(error));
+    }
+}
+
+/* ---- progress: shown on a terminal only, and never felt by the machine ---- */
+
+static void show_progress(void *context)
+{
+    struct run *run = context;
+    uint64_t now;
+
+    run->moved++;
+    if (!run->terminal || run->moved % 64 != 0)
+        return;
+    now = clock_host();
+    if (now - run->start_host < PROGRESS_AFTER_NS || now - run->progress_host < PROGRESS_EVERY_NS)
+        return;
+    run->progress_host = now;
+    fprintf(stderr, "\rpvsim: %" PRIu64 " of %" PRIu64 " frames", run->moved,
+            (uint64_t)(frames_of(run->tx) + frames_of(run->rx)) * run->options.vifs);
+    fflush(stderr);
+}
+
+static void clear_progress(const struct run *run)
+{
+    if (run->progress_host != 0)
+        fputs("\r\033[K", stderr);
+}
+
+/* ---- the harness ---- */
+
+/* The scenario went wrong in a way that is nobody's broken rule: the run ends as FAIL with this as the reason. */
+__attribute__((format(printf, 1, 2))) static void give_up(const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    fail("scenario", "%s", text);
+}
+
+static struct toolstack_vif vif_of(unsigned domid, unsigned index)
+{
+    return (struct toolstack_vif){
+        .domid = domid,
+        .handle = index,
+        .mac = {0x00, 0x16, 0x3e, 0x5a, (uint8_t)(index >> 8), (uint8_t)index},
+        .mtu = 1500,
+    };
+}
+
+static uint64_t hvm_param(unsigned domid, uint32_t index)
+{
+    uint64_t value = 0;
+
+    if (xen_hvm_param_get(domid, index, &value) != 0)
+        give_up("domain %u has no HVM parameter %u", domid, index);
+    return value;
+}
+
+static unsigned create_domain(struct run *run, struct toolstack *toolstack)
+{
+    int domid = xen_domain_create(run->options.machine.vcpus);
+    struct toolstack_domain domain = {
+        .domid = (unsigned)domid,
+        .name = "guest",
+        .uuid = "6b1f2c7e-5d0a-4b53-9a3c-0d1e5f7a9b11",
+        .memory_kib = (uint32_t)(machine->config.ram_bytes / 1024),
+        .vcpus = run->options.machine.vcpus,
+    };
+
+    if (domid < 0)
+        give_up("the domain was not created: %s", strerror(-domid));
+    domain.store_frame = hvm_param(domain.domid, HVM_PARAM_STORE_PFN);
+    domain.store_port = (uint32_t)hvm_param(domain.domid, HVM_PARAM_STORE_EVTCHN);
+    domain.console_frame = hvm_param(domain.domid, HVM_PARAM_CONSOLE_PFN);
+    domain.console_port = (uint32_t)hvm_param(domain.domid, HVM_PARAM_CONSOLE_EVTCHN);
+    if (!toolstack_domain_create(toolstack, &domain))
+        give_up("%s", toolstack_error(toolstack));
+    return domain.domid;
+}
+
+static void attach_vifs(struct run *run, struct toolstack *toolstack, unsigned domid)
+{
+    for (unsigned index = 0; index < run->options.vifs; index++) {
+        struct toolstack_vif vif = vif_of(domid, index);
+
+        netback_task_expect(run->netback, domid, index, run->rx, run->tx, run->out_tx[index]);
+        if (!toolstack_network_attach(toolstack, &vif, TOOLSTACK_ATTACH_TIMEOUT_MS))
+            give_up("%s", toolstack_error(toolstack));
+    }
+}
+
+static void wait_connected(struct run *run, struct toolstack *toolstack, unsigned domid, uint64_t power_on)
+{
+    for (unsigned index = 0; index < run->options.vifs; index++) {
+        char backend[128];
+        char frontend[128];
+
+        snprintf(backend, sizeof(backend), "/local/domain/0/backend/vif/%u/%u/state", domid, index);
+        snprintf(frontend, sizeof(frontend), "/local/domain/%u/device/vif/%u/state", domid, index);
+        if (!toolstack_wait_number(toolstack, backend, XenbusStateConnected, CONNECT_TIMEOUT_MS) ||
+            !toolstack_wait_number(toolstack, frontend, XenbusStateConnected, CONNECT_TIMEOUT_MS))
+            give_up("VIF %u did not connect within %u ms: %s", index, CONNECT_TIMEOUT_MS, toolstack_error(toolstack));
+    }
+    run->report.connected = true;
+    run->report.connected_virtual = clock_now() - power_on;
+    run->report.connected_host = clock_host() - run->start_host;
+}
+
+static void received(void *context, const uint8_t *data, uint32_t length)
+{
+    const struct port_frame frame = {data, length};
+
+    capture_writer_put(context, &frame);
+}
+
+static void carry_traffic(struct run *run)
+{
+    uint64_t virtual = clock_now();
+    uint64_t host = clock_host();
+
+    for (unsigned index = 0; index < run->options.vifs; index++) {
+        struct traffic_vif *vif = &run->traffic[index];
+
+        vif->index = index;
+        vif->tx = run->tx_frames;
+        vif->tx_count = frames_of(run->tx);
+        vif->rx = run->rx_frames;
+        vif->rx_count = frames_of(run->rx);
+        vif->received = run->out_rx[index] != NULL ? received : NULL;
+        vif->received_context = run->out_rx[index];
+        vif->progress = show_progress;
+        vif->progress_context = run;
+        vif->waiter = task_current();
+        traffic_start(vif);
+    }
+    for (unsigned index = 0; index < run->options.vifs; index++)
+        while (!run->traffic[index].ready)
+            task_park(CLOCK_NEVER, "the guest's readers");
+    netback_task_go(run->netback);
+    for (unsigned index = 0; index < run->options.vifs; index++)
+        while (run->traffic[index].running > 0)
+            task_park(CLOCK_NEVER, "the guest's traffic");
+    run->report.traffic_virtual = clock_now() - virtual;
+    run->report.traffic_host = clock_host() - host;
+    for (unsigned index = 0; index < run->options.vifs; index++)
+        if (run->traffic[index].open_status < 0)
+            give_up("the client's device of VIF %u could not be opened: status 0x%08X", index,
+                    (unsigned)run->traffic[index].open_status);
+}
+
+static void detach_vifs(struct run *run, struct toolstack *toolstack, unsigned domid)
+{
+    for (unsigned index = 0; index < run->options.vifs; index++)
+        if (!toolstack_network_detach(toolstack, domid, 0, index, TOOLSTACK_DETACH_TIMEOUT_MS))
+            give_up("%s", toolstack_error(toolstack));
+}
+
+static void note_leak(void *context, const char *kind, const char *name, uint64_t count, const void *caller)
+{
+    struct report *report = context;
+    struct report_leak *leak;
+
+    if (report->leak_count++ >= REPORT_LEAKS_MAX)
+        return;
+    leak = &report->leaks[report->leak_count - 1];
+    snprintf(leak->kind, sizeof(leak->kind), "%s", kind);
+    snprintf(leak->name, sizeof(leak->name), "%s", name);
+    leak->count = count;
+    if (caller != NULL)
+        backtrace_describe(leak->where, sizeof(leak->where), caller);
+}
+
+static void forward_log(void *context, enum backend_log_level level, const char *line)
+{
+    (void)context;
+    log_line(level == BACKEND_LOG_ERROR ? LOG_ERROR : LOG_INFO, "toolstack", "%s", line);
+}
+
+static void harness(void *argument)
+{
+    static const struct backend_logger logger = {.write = forward_log};
+    struct run *run = argument;
+    struct toolstack *toolstack = toolstack_open(&logger);
+    struct census *after;
+    uint64_t power_on;
+    unsigned domid;
+
+    if (toolstack == NULL)
+        give_up("the toolstack could not connect to the store");
+    domid = create_domain(run, toolstack);
+    run->netback = netback_task_start();
+    attach_vifs(run, toolstack, domid);
+
+    run->before = census_take();
+    power_on = clock_now();
+    guest_boot();
+    wait_connected(run, toolstack, domid, power_on);
+    guest_wait_quiet();
+    carry_traffic(run);
+    detach_vifs(run, toolstack, domid);
+    guest_wait_quiet();
+    guest_shutdown();
+    after = census_take();
+    census_compare(run->before, after, note_leak, &run->report);
+    census_free(after);
+    netback_task_stop(run->netback);
+    if (!toolstack_domain_destroy(toolstack, domid))
+        give_up("%s", toolstack_error(toolstack));
+    toolstack_close(toolstack);
+    machine_stop();
+}
+
+/* ---- results ---- */
+
+static void collect_vif(struct run *run, unsigned index)
+{
+    struct report_vif *vif = &run->report.vif[index];
+    const struct traffic_vif *traffic = run->traffic != NULL ? &run->traffic[index] : NULL;
+
+    vif->tx.expected = frames_of(run->tx);
+    vif->rx.expected = frames_of(run->rx);
+    if (run->netback != NULL)
+        netback_task_report(run->netback, index, &vif->tx, &vif->rx);
+    if (traffic == NULL)
+        return;
+    vif->tx.dropped += traffic->sent.failed;
+    vif->rx.frames = traffic->got.frames;
+    vif->rx.bytes = traffic->got.bytes;
+    vif->rx.corrupt = traffic->got.corrupt;
+    vif->rx.dropped += traffic->got.failed;
+    if (run->report.complaint[0] == '\0' && traffic->sent.first_bad != 0)
+        snprintf(run->report.complaint, sizeof(run->report.complaint),
+                 "VIF %u: frame %u could not be sent: status 0x%08X", index, traffic->sent.first_bad,
+                 (unsigned)traffic->sent.first_status);
+    if (run->report.complaint[0] == '\0' && traffic->got.first_bad != 0)
+        snprintf(run->report.complaint, sizeof(run->report.complaint),
+                 traffic->got.first_status != 0 ? "VIF %u: reading frame %u ended with status 0x%08X"
+                                                : "VIF %u: received frame %u differs from the capture",
+                 index, traffic->got.first_bad, (unsigned)traffic->got.first_status);
+}
+
+static void collect(struct run *run)
+{
+    struct report *report = &run->report;
+
+    for (unsigned index = 0; index < run->options.vifs; index++)
+        collect_vif(run, index);
+    report->failure = machine_failure();
+    report->hash = eventlog_hash();
+    report->events = eventlog_count();
+    report->switch_points = sched_points();
+    report->switches = sched_switches();
+    for (unsigned op = 0; op < 64; op++)
+        report->hypercalls += xen_hypercall_count(op);
+    report->total_host = clock_host() - run->start_host;
+}
+
+static void prepare_frames(struct run *run)
+{
+    run->traffic = image_alloc(run->options.vifs * sizeof(*run->traffic));
+    run->tx_frames = image_alloc((frames_of(run->tx) + 1) * sizeof(*run->tx_frames));
+    run->rx_frames = image_alloc((frames_of(run->rx) + 1) * sizeof(*run->rx_frames));
+    for (uint32_t index = 0; index < frames_of(run->tx); index++)
+        run->tx_frames[index] = (struct traffic_frame){run->tx->frame[index].data, run->tx->frame[index].length};
+    for (uint32_t index = 0; index < frames_of(run->rx); index++)
+        run->rx_frames[index] = (struct traffic_frame){run->rx->frame[index].data, run->rx->frame[index].length};
+}
+
+int run_main_job(int argc, char **argv, const struct run_options *options, uint64_t until, struct run_outcome *outcome)
+{
+    struct run *run = calloc(1, sizeof(*run));
+    int status;
+
+    if (run == NULL)
+        abort();
+    run->options = *options;
+    run->report.options = &run->options;
+    run->terminal = isatty(STDERR_FILENO) && options->machine.log_level <= LOG_ERROR;
+    status = load(options->tx, &run->tx);
+    if (status == 0)
+        status = load(options->rx, &run->rx);
+    if (status == 0)
+        status = create_outputs(run, options->out_tx, run->out_tx);
+    if (status == 0)
+        status = create_outputs(run, options->out_rx, run->out_rx);
+    if (status == 0)
+        status = guest_check_drivers(options->machine.driver_dir);
+    if (status == 0) {
+        enum machine_result result;
+
+        run->options.machine.stop_at_event = until;
+        run->start_host = clock_host();
+        machine_create(&run->options.machine);
+        status = guest_install(options->machine.driver_dir);
+        if (status == 0) {
+            prepare_frames(run);
+            (void)task_create("harness", harness, run);
+            result = machine_run();
+            clear_progress(run);
+            collect(run);
+            finish_outputs(run, run->out_tx);
+            finish_outputs(run, run->out_rx);
+            status = report_passed(&run->report) ? EXIT_PASSED : EXIT_FAILED;
+            if (status == EXIT_FAILED && result != MACHINE_STOPPED && !options->no_bundle && argv != NULL)
+                bundle_write(&run->report, argc, argv);
+            bundle_identify(&run->report, outcome->rule, sizeof(outcome->rule), &outcome->event, &outcome->hash);
+            outcome->stopped = result == MACHINE_STOPPED;
+            if (!outcome->stopped)
+                report_print(&run->report);
+            else
+                run_show_stopped();
+        }
+    }
+    finish_outputs(run, run->out_tx);
+    finish_outputs(run, run->out_rx);
+    capture_free(run->tx);
+    capture_free(run->rx);
+    census_free(run->before);
+    free(run);
+    return status;
+}
+
+int command_run(int argc, char **argv)
+{
+    struct run_options options;
+    struct run_outcome outcome;
+    int status = options_parse_run(argc, argv, &options);
+
+    if (status != 0)
+        return status == -1 ? EXIT_PASSED : status;
+    return run_main_job(argc, argv, &options, 0, &outcome);
+}

@@ -1,0 +1,215 @@
+#include "cli/traffic.h"
+
+#include <string.h>
+
+#include "nt/ke/ke.h"
+#include "nt/nt_init.h"
+
+#define WINDOW 64 /* requests on their way at once */
+#define TAG ((ULONG)'t' | (ULONG)'r' << 8 | (ULONG)'a' << 16 | (ULONG)'f' << 24)
+
+/* One request on its way. */
+struct slot {
+    KEVENT done;
+    IO_STATUS_BLOCK status;
+    PIRP irp;
+    uint8_t *buffer;
+    bool busy;
+};
+
+struct flow {
+    struct traffic_vif *vif;
+    struct traffic_count *count;
+    PFILE_OBJECT file;
+    PDEVICE_OBJECT device;
+    UCHAR major; /* IRP_MJ_WRITE or IRP_MJ_READ */
+    uint32_t size; /* of a slot's buffer */
+    uint32_t next; /* frame to ask for next */
+    uint32_t total;
+    struct slot slots[WINDOW];
+};
+
+static NTSTATUS NTAPI request_done(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
+{
+    struct slot *slot = Context;
+
+    UNREFERENCED_PARAMETER(DeviceObject);
+    slot->status = Irp->IoStatus;
+    while (Irp->MdlAddress != NULL) {
+        PMDL mdl = Irp->MdlAddress;
+
+        Irp->MdlAddress = mdl->Next;
+        MmUnlockPages(mdl);
+        IoFreeMdl(mdl);
+    }
+    IoFreeIrp(Irp);
+    KeSetEvent(&slot->done, IO_NO_INCREMENT, FALSE);
+    return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+static NTSTATUS submit(struct flow *flow, struct slot *slot, uint32_t length)
+{
+    LARGE_INTEGER offset = {.QuadPart = 0};
+    PIRP irp = IoBuildAsynchronousFsdRequest(flow->major, flow->device, slot->buffer, length, &offset, NULL);
+
+    if (irp == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    IoGetNextIrpStackLocation(irp)->FileObject = flow->file;
+    IoSetCompletionRoutine(irp, request_done, slot, TRUE, TRUE, TRUE);
+    KeClearEvent(&slot->done);
+    slot->busy = true;
+    (void)IoCallDriver(flow->device, irp);
+    return STATUS_SUCCESS;
+}
+
+static void note_bad(struct traffic_count *count, uint32_t number, NTSTATUS status)
+{
+    if (count->first_bad != 0)
+        return;
+    count->first_bad = number + 1;
+    count->first_status = status;
+}
+
+/* Wait for the request of a frame and account for it. */
+static void collect(struct flow *flow, uint32_t number)
+{
+    struct slot *slot = &flow->slots[number % WINDOW];
+    struct traffic_vif *vif = flow->vif;
+
+    if (!slot->busy)
+        return;
+    (void)KeWaitForSingleObject(&slot->done, Executive, KernelMode, FALSE, NULL);
+    slot->busy = false;
+    if (!NT_SUCCESS(slot->status.Status)) {
+        flow->count->failed++;
+        note_bad(flow->count, number, slot->status.Status);
+    } else if (flow->major == IRP_MJ_READ) {
+        const struct traffic_frame *expected = &vif->rx[number];
+        uint32_t length = (uint32_t)slot->status.Information;
+
+        if (vif->received != NULL)
+            vif->received(vif->received_context, slot->buffer, length);
+        if (length != expected->length || memcmp(slot->buffer, expected->data, length) != 0) {
+            flow->count->corrupt++;
+            note_bad(flow->count, number, 0);
+        } else {
+            flow->count->frames++;
+            flow->count->bytes += length;
+        }
+    } else {
+        flow->count->frames++;
+        flow->count->bytes += vif->tx[number].length;
+    }
+    if (vif->progress != NULL)
+        vif->progress(vif->progress_context);
+}
+
+static void tell_ready(struct flow *flow)
+{
+    if (flow->major != IRP_MJ_READ || flow->vif->ready)
+        return;
+    flow->vif->ready = true;
+    task_unpark(flow->vif->waiter);
+}
+
+static void run_flow(struct flow *flow)
+{
+    struct traffic_vif *vif = flow->vif;
+
+    for (uint32_t number = 0; number < flow->total; number++) {
+        struct slot *slot = &flow->slots[number % WINDOW];
+        uint32_t length = flow->size;
+        NTSTATUS status;
+
+        if (number >= WINDOW) {
+            tell_ready(flow);
+            collect(flow, number - WINDOW);
+        }
+        if (flow->major == IRP_MJ_WRITE) {
+            length = vif->tx[number].length;
+            memcpy(slot->buffer, vif->tx[number].data, length);
+        }
+        status = submit(flow, slot, length);
+        if (!NT_SUCCESS(status)) {
+            flow->count->failed++;
+            note_bad(flow->count, number, status);
+        }
+    }
+    tell_ready(flow);
+    for (uint32_t number = flow->total > WINDOW ? flow->total - WINDOW : 0; number < flow->total; number++)
+        collect(flow, number);
+}
+
+static uint32_t longest(const struct traffic_frame *frames, uint32_t count)
+{
+    uint32_t length = 2048;
+
+    for (uint32_t index = 0; index < count; index++)
+        if (frames[index].length > length)
+            length = frames[index].length;
+    return length;
+}
+
+static NTSTATUS open_device(struct flow *flow)
+{
+    WCHAR text[] = L"\\Device\\NetClient\0\0\0\0";
+    UNICODE_STRING name = {.Buffer = text, .MaximumLength = sizeof(text)};
+    unsigned digits = flow->vif->index >= 100 ? 3 : flow->vif->index >= 10 ? 2 : 1;
+    unsigned rest = flow->vif->index;
+    size_t length = ARRAYSIZE(L"\\Device\\NetClient") - 1;
+
+    for (unsigned at = digits; at > 0; at--) {
+        text[length + at - 1] = (WCHAR)(L'0' + rest % 10);
+        rest /= 10;
+    }
+    name.Length = (USHORT)((length + digits) * sizeof(WCHAR));
+    return IoGetDeviceObjectPointer(&name, FILE_ALL_ACCESS, &flow->file, &flow->device);
+}
+
+static void flow_main(struct traffic_vif *vif, UCHAR major)
+{
+    struct flow *flow = image_alloc(sizeof(*flow));
+    uint8_t *memory = NULL;
+
+    flow->vif = vif;
+    flow->major = major;
+    flow->count = major == IRP_MJ_WRITE ? &vif->sent : &vif->got;
+    flow->total = major == IRP_MJ_WRITE ? vif->tx_count : vif->rx_count;
+    flow->size = major == IRP_MJ_WRITE ? longest(vif->tx, vif->tx_count) : longest(vif->rx, vif->rx_count);
+    vif->open_status = open_device(flow);
+    if (NT_SUCCESS(vif->open_status)) {
+        memory = ExAllocatePool2(POOL_FLAG_NON_PAGED, (SIZE_T)flow->size * WINDOW, TAG);
+        if (memory == NULL) {
+            vif->open_status = STATUS_INSUFFICIENT_RESOURCES;
+        } else {
+            for (unsigned index = 0; index < WINDOW; index++) {
+                flow->slots[index].buffer = memory + (size_t)index * flow->size;
+                KeInitializeEvent(&flow->slots[index].done, NotificationEvent, FALSE);
+            }
+            run_flow(flow);
+            ExFreePoolWithTag(memory, TAG);
+        }
+        ObDereferenceObject(flow->file);
+    }
+    tell_ready(flow);
+    image_free(flow);
+    vif->running--;
+    task_unpark(vif->waiter);
+}
+
+static void writer(void *argument)
+{
+    flow_main(argument, IRP_MJ_WRITE);
+}
+
+static void reader(void *argument)
+{
+    flow_main(argument, IRP_MJ_READ);
+}
+
+void traffic_start(struct traffic_vif *vif)
+{
+    vif->running = 2;
+    nt_thread_start("traffic reader", reader, vif);
+    nt_thread_start("traffic writer", writer, vif);
+}

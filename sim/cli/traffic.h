@@ -1,0 +1,50 @@
+/*
+ * The guest's application: for each VIF it opens the client driver's device and has one thread write every frame of a
+ * capture and one read every frame that comes. It speaks I/O requests only, as any program in the guest would.
+ */
+#ifndef CLI_TRAFFIC_H
+#define CLI_TRAFFIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct task;
+
+struct traffic_frame {
+    const uint8_t *data;
+    uint32_t length;
+};
+
+/* Totals of one direction of one VIF as the guest sees them. */
+struct traffic_count {
+    uint64_t frames;  /* sent and completed with success; received and right */
+    uint64_t bytes;
+    uint64_t failed;  /* writes or reads that ended with an error */
+    uint64_t corrupt; /* received frames that differ from what was sent */
+    uint32_t first_bad;     /* number of the first frame that failed or differed, from 1 */
+    int32_t first_status;   /* its NTSTATUS, or 0 for a difference */
+};
+
+struct traffic_vif {
+    unsigned index;
+    const struct traffic_frame *tx;
+    uint32_t tx_count;
+    const struct traffic_frame *rx; /* what has to come */
+    uint32_t rx_count;
+    void (*received)(void *context, const uint8_t *data, uint32_t length); /* each frame read; may be NULL */
+    void *received_context;
+    void (*progress)(void *context); /* after each frame, either way; may be NULL */
+    void *progress_context;
+    struct task *waiter;             /* unparked when a thread of ours is ready or ends */
+
+    struct traffic_count sent;
+    struct traffic_count got;
+    unsigned running; /* threads that have not ended */
+    bool ready;       /* the reader has its requests posted (or could not open the device) */
+    int32_t open_status;
+};
+
+/* Start the threads (from a guest thread or a dom0 task). `vif` stays until running is 0. */
+void traffic_start(struct traffic_vif *vif);
+
+#endif

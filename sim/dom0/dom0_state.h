@@ -1,0 +1,26 @@
+/* The state of sim/dom0 in the machine. */
+#ifndef DOM0_DOM0_STATE_H
+#define DOM0_DOM0_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct dom0_fd;
+struct dom0_waiter;
+
+#define DOM0_WINDOW_PAGES ((size_t)65536)
+
+struct dom0_state {
+    unsigned domid;
+    int next_fd;
+    struct dom0_fd *fds;
+    unsigned interrupts;               /* calls of backend_interrupt() */
+    struct dom0_waiter *interruptible; /* tasks in backend_wait() */
+    size_t window_next;
+    bool window_used[DOM0_WINDOW_PAGES];
+};
+
+/* Made on first use. */
+struct dom0_state *dom0_state(void);
+
+#endif

@@ -1,0 +1,573 @@
+/*
+ * Safe strings for the kernel, after Microsoft's "ntstrsafe.h header".
+ *
+ * Cb routines count bytes, Cch routines characters, both with the terminating NUL. Destinations are always terminated.
+ * STATUS_INVALID_PARAMETER: no room at all or more than NTSTRSAFE_MAX_CCH; STATUS_BUFFER_OVERFLOW: the text was cut to fit.
+ * Formats are Windows formats (sim/nt/rtl/format.c): %lu is 32-bit, %hs/%ws/%wZ/%Z/%I64x as in the kernel's DbgPrint.
+ */
+
+#ifndef PVSIM_NTSTRSAFE_H
+#define PVSIM_NTSTRSAFE_H
+
+#include <wdm/base.h>
+
+#define NTSTRSAFE_MAX_CCH 2147483647
+#define NTSTRSAFE_UNICODE_STRING_MAX_CCH (0xffff / sizeof(WCHAR))
+#define STRSAFE_IGNORE_NULLS 0x00000100
+#define STRSAFE_FILL_BEHIND_NULL 0x00000200
+#define STRSAFE_FILL_ON_FAILURE 0x00000400
+#define STRSAFE_NULL_ON_FAILURE 0x00000800
+#define STRSAFE_NO_TRUNCATION 0x00001000
+#define STRSAFE_FILL_BYTE(byte) ((ULONG)(((byte)&0x000000FF) | STRSAFE_FILL_BEHIND_NULL))
+#define STRSAFE_FAILURE_BYTE(byte) ((ULONG)(((byte)&0x000000FF) | STRSAFE_FILL_ON_FAILURE))
+
+typedef char *NTSTRSAFE_PSTR;
+typedef const char *NTSTRSAFE_PCSTR;
+typedef WCHAR *NTSTRSAFE_PWSTR;
+typedef const WCHAR *NTSTRSAFE_PCWSTR;
+
+/* 8-bit strings. */
+
+/* Characters before the NUL within Maximum; STATUS_INVALID_PARAMETER when there is none. */
+FORCEINLINE NTSTATUS RtlStringCchLengthA(const char *String, size_t Maximum, size_t *Length)
+{
+    size_t Index;
+
+    if (Length != NULL)
+        *Length = 0;
+    if (String == NULL || Maximum > NTSTRSAFE_MAX_CCH)
+        return STATUS_INVALID_PARAMETER;
+    for (Index = 0; Index < Maximum; Index++) {
+        if (String[Index] == 0) {
+            if (Length != NULL)
+                *Length = Index;
+            return STATUS_SUCCESS;
+        }
+    }
+    return STATUS_INVALID_PARAMETER;
+}
+
+FORCEINLINE NTSTATUS RtlStringCbLengthA(const char *String, size_t Maximum, size_t *Length)
+{
+    size_t Count;
+    NTSTATUS Status = RtlStringCchLengthA(String, Maximum / sizeof(char), &Count);
+
+    if (Length != NULL)
+        *Length = Count * sizeof(char);
+    return Status;
+}
+
+/* Copies at most Maximum characters of Source; *End and *Left tell where the NUL is and what room is from there on. */
+FORCEINLINE NTSTATUS RtlStringCchCopyNExA(char *Destination, size_t Size, const char *Source, size_t Maximum, char **End,
+                                          size_t *Left, ULONG Flags)
+{
+    NTSTATUS Status = STATUS_SUCCESS;
+    size_t Index = 0;
+
+    if (Size > NTSTRSAFE_MAX_CCH || Maximum > NTSTRSAFE_MAX_CCH || (Flags & 0xFFFFFF00) != (Flags & STRSAFE_IGNORE_NULLS))
+        return STATUS_INVALID_PARAMETER;
+    if ((Flags & STRSAFE_IGNORE_NULLS) != 0 && Source == NULL)
+        Maximum = 0;
+    if (Size == 0) {
+        if (Maximum != 0 && Source[0] != 0)
+            Status = Destination == NULL ? STATUS_INVALID_PARAMETER : STATUS_BUFFER_OVERFLOW;
+        else if ((Flags & STRSAFE_IGNORE_NULLS) == 0)
+            Status = STATUS_INVALID_PARAMETER;
+    } else {
+        while (Index < Maximum && Source[Index] != 0 && Index < Size - 1) {
+            Destination[Index] = Source[Index];
+            Index++;
+        }
+        if (Index < Maximum && Source[Index] != 0)
+            Status = STATUS_BUFFER_OVERFLOW;
+        Destination[Index] = 0;
+    }
+    if (End != NULL)
+        *End = Destination + Index;
+    if (Left != NULL)
+        *Left = Size - Index;
+    return Status;
+}
+
+FORCEINLINE NTSTATUS RtlStringCchCopyNA(char *Destination, size_t Size, const char *Source, size_t Maximum)
+{
+    if (Size == 0)
+        return STATUS_INVALID_PARAMETER;
+    return RtlStringCchCopyNExA(Destination, Size, Source, Maximum, NULL, NULL, 0);
+}
+
+FORCEINLINE NTSTATUS RtlStringCbCopyNA(char *Destination, size_t Size, const char *Source, size_t Maximum)
+{
+    return RtlStringCchCopyNA(Destination, Size / sizeof(char), Source, Maximum / sizeof(char));
+}
+
+FORCEINLINE NTSTATUS RtlStringCbCopyNExA(char *Destination, size_t Size, const char *Source, size_t Maximum, char **End,
+                                         size_t *Left, ULONG Flags)
+{
+    size_t Count = 0;
+    NTSTATUS Status = RtlStringCchCopyNExA(Destination, Size / sizeof(char), Source, Maximum / sizeof(char), End, &Count, Flags);
+
+    if (Left != NULL)
+        *Left = Count * sizeof(char) + Size % sizeof(char);
+    return Status;
+}
+
+FORCEINLINE NTSTATUS RtlStringCchCopyA(char *Destination, size_t Size, const char *Source)
+{
+    return RtlStringCchCopyNA(Destination, Size, Source, NTSTRSAFE_MAX_CCH);
+}
+
+FORCEINLINE NTSTATUS RtlStringCbCopyA(char *Destination, size_t Size, const char *Source)
+{
+    return RtlStringCchCopyNA(Destination, Size / sizeof(char), Source, NTSTRSAFE_MAX_CCH);
+}
+
+FORCEINLINE NTSTATUS RtlStringCchCopyExA(char *Destination, size_t Size, const char *Source, char **End, size_t *Left, ULONG Flags)
+{
+    return RtlStringCchCopyNExA(Destination, Size, Source, NTSTRSAFE_MAX_CCH, End, Left, Flags);
+}
+
+FORCEINLINE NTSTATUS RtlStringCbCopyExA(char *Destination, size_t Size, const char *Source, char **End, size_t *Left, ULONG Flags)
+{
+    return RtlStringCbCopyNExA(Destination, Size, Source, (size_t)NTSTRSAFE_MAX_CCH * sizeof(char), End, Left, Flags);
+}
+
+FORCEINLINE NTSTATUS RtlStringCchCatNA(char *Destination, size_t Size, const char *Source, size_t Maximum)
+{
+    size_t Length;
+    NTSTATUS Status = RtlStringCchLengthA(Destination, Size, &Length);
+
+    if (!NT_SUCCESS(Status))
+        return Status;
+    return RtlStringCchCopyNA(Destination + Length, Size - Length, Source, Maximum);
+}
+
+FORCEINLINE NTSTATUS RtlStringCbCatNA(char *Destination, size_t Size, const char *Source, size_t Maximum)
+{
+    return RtlStringCchCatNA(Destination, Size / sizeof(char), Source, Maximum / sizeof(char));
+}
+
+FORCEINLINE NTSTATUS RtlStringCchCatA(char *Destination, size_t Size, const char *Source)
+{
+    return RtlStringCchCatNA(Destination, Size, Source, NTSTRSAFE_MAX_CCH);
+}
+
+FORCEINLINE NTSTATUS RtlStringCbCatA(char *Destination, size_t Size, const char *Source)
+{
+    return RtlStringCchCatNA(Destination, Size / sizeof(char), Source, NTSTRSAFE_MAX_CCH);
+}
+
+FORCEINLINE NTSTATUS RtlStringCchVPrintfA(char *Destination, size_t Size, const char *Format, va_list Arguments)
+{
+    int Length;
+
+    if (Size == 0 || Size > NTSTRSAFE_MAX_CCH)
+        return STATUS_INVALID_PARAMETER;
+    Length = _vsnprintf(Destination, Size - 1, Format, Arguments);
+    if (Length < 0 || (size_t)Length > Size - 1) {
+        Destination[Size - 1] = 0;
+        return STATUS_BUFFER_OVERFLOW;
+    }
+    Destination[Length] = 0;
+    return STATUS_SUCCESS;
+}
+
+FORCEINLINE NTSTATUS RtlStringCbVPrintfA(char *Destination, size_t Size, const char *Format, va_list Arguments)
+{
+    return RtlStringCchVPrintfA(Destination, Size / sizeof(char), Format, Arguments);
+}
+
+static inline __attribute__((unused)) NTSTATUS RtlStringCchPrintfA(char *Destination, size_t Size, const char *Format, ...)
+{
+    va_list Arguments;
+    NTSTATUS Status;
+
+    va_start(Arguments, Format);
+    Status = RtlStringCchVPrintfA(Destination, Size, Format, Arguments);
+    va_end(Arguments);
+    return Status;
+}
+
+static inline __attribute__((unused)) NTSTATUS RtlStringCbPrintfA(char *Destination, size_t Size, const char *Format, ...)
+{
+    va_list Arguments;
+    NTSTATUS Status;
+
+    va_start(Arguments, Format);
+    Status = RtlStringCchVPrintfA(Destination, Size / sizeof(char), Format, Arguments);
+    va_end(Arguments);
+    return Status;
+}
+
+FORCEINLINE NTSTATUS RtlStringCchVPrintfExA(char *Destination, size_t Size, char **End, size_t *Left, ULONG Flags,
+                                            const char *Format, va_list Arguments)
+{
+    NTSTATUS Status;
+    size_t Length = 0;
+
+    if ((Flags & 0xFFFFFF00) != (Flags & STRSAFE_IGNORE_NULLS))
+        return STATUS_INVALID_PARAMETER;
+    if ((Flags & STRSAFE_IGNORE_NULLS) != 0 && Format == NULL)
+        Format = "";
+    Status = RtlStringCchVPrintfA(Destination, Size, Format, Arguments);
+    if (Status == STATUS_SUCCESS || Status == STATUS_BUFFER_OVERFLOW)
+        (void)RtlStringCchLengthA(Destination, Size, &Length);
+    if (End != NULL)
+        *End = Destination + Length;
+    if (Left != NULL)
+        *Left = Size - Length;
+    return Status;
+}
+
+static inline __attribute__((unused)) NTSTATUS RtlStringCchPrintfExA(char *Destination, size_t Size, char **End, size_t *Left,
+                                                                     ULONG Flags, const char *Format, ...)
+{
+    va_list Arguments;
+    NTSTATUS Status;
+
+    va_start(Arguments, Format);
+    Status = RtlStringCchVPrintfExA(Destination, Size, End, Left, Flags, Format, Arguments);
+    va_end(Arguments);
+    return Status;
+}
+
+FORCEINLINE NTSTATUS RtlStringCbVPrintfExA(char *Destination, size_t Size, char **End, size_t *Left, ULONG Flags,
+                                           const char *Format, va_list Arguments)
+{
+    size_t Count = 0;
+    NTSTATUS Status = RtlStringCchVPrintfExA(Destination, Size / sizeof(char), End, &Count, Flags, Format, Arguments);
+
+    if (Left != NULL)
+        *Left = Count * sizeof(char) + Size % sizeof(char);
+    return Status;
+}
+
+static inline __attribute__((unused)) NTSTATUS RtlStringCbPrintfExA(char *Destination, size_t Size, char **End, size_t *Left,
+                                                                    ULONG Flags, const char *Format, ...)
+{
+    va_list Arguments;
+    NTSTATUS Status;
+
+    va_start(Arguments, Format);
+    Status = RtlStringCbVPrintfExA(Destination, Size, End, Left, Flags, Format, Arguments);
+    va_end(Arguments);
+    return Status;
+}
+
+/* 16-bit strings. */
+
+/* Characters before the NUL within Maximum; STATUS_INVALID_PARAMETER when there is none. */
+FORCEINLINE NTSTATUS RtlStringCchLengthW(const WCHAR *String, size_t Maximum, size_t *Length)
+{
+    size_t Index;
+
+    if (Length != NULL)
+        *Length = 0;
+    if (String == NULL || Maximum > NTSTRSAFE_MAX_CCH)
+        return STATUS_INVALID_PARAMETER;
+    for (Index = 0; Index < Maximum; Index++) {
+        if (String[Index] == 0) {
+            if (Length != NULL)
+                *Length = Index;
+            return STATUS_SUCCESS;
+        }
+    }
+    return STATUS_INVALID_PARAMETER;
+}
+
+FORCEINLINE NTSTATUS RtlStringCbLengthW(const WCHAR *String, size_t Maximum, size_t *Length)
+{
+    size_t Count;
+    NTSTATUS Status = RtlStringCchLengthW(String, Maximum / sizeof(WCHAR), &Count);
+
+    if (Length != NULL)
+        *Length = Count * sizeof(WCHAR);
+    return Status;
+}
+
+/* Copies at most Maximum characters of Source; *End and *Left tell where the NUL is and what room is from there on. */
+FORCEINLINE NTSTATUS RtlStringCchCopyNExW(WCHAR *Destination, size_t Size, const WCHAR *Source, size_t Maximum, WCHAR **End,
+                                          size_t *Left, ULONG Flags)
+{
+    NTSTATUS Status = STATUS_SUCCESS;
+    size_t Index = 0;
+
+    if (Size > NTSTRSAFE_MAX_CCH || Maximum > NTSTRSAFE_MAX_CCH || (Flags & 0xFFFFFF00) != (Flags & STRSAFE_IGNORE_NULLS))
+        return STATUS_INVALID_PARAMETER;
+    if ((Flags & STRSAFE_IGNORE_NULLS) != 0 && Source == NULL)
+        Maximum = 0;
+    if (Size == 0) {
+        if (Maximum != 0 && Source[0] != 0)
+            Status = Destination == NULL ? STATUS_INVALID_PARAMETER : STATUS_BUFFER_OVERFLOW;
+        else if ((Flags & STRSAFE_IGNORE_NULLS) == 0)
+            Status = STATUS_INVALID_PARAMETER;
+    } else {
+        while (Index < Maximum && Source[Index] != 0 && Index < Size - 1) {
+            Destination[Index] = Source[Index];
+            Index++;
+        }
+        if (Index < Maximum && Source[Index] != 0)
+            Status = STATUS_BUFFER_OVERFLOW;
+        Destination[Index] = 0;
+    }
+    if (End != NULL)
+        *End = Destination + Index;
+    if (Left != NULL)
+        *Left = Size - Index;
+    return Status;
+}
+
+FORCEINLINE NTSTATUS RtlStringCchCopyNW(WCHAR *Destination, size_t Size, const WCHAR *Source, size_t Maximum)
+{
+    if (Size == 0)
+        return STATUS_INVALID_PARAMETER;
+    return RtlStringCchCopyNExW(Destination, Size, Source, Maximum, NULL, NULL, 0);
+}
+
+FORCEINLINE NTSTATUS RtlStringCbCopyNW(WCHAR *Destination, size_t Size, const WCHAR *Source, size_t Maximum)
+{
+    return RtlStringCchCopyNW(Destination, Size / sizeof(WCHAR), Source, Maximum / sizeof(WCHAR));
+}
+
+FORCEINLINE NTSTATUS RtlStringCbCopyNExW(WCHAR *Destination, size_t Size, const WCHAR *Source, size_t Maximum, WCHAR **End,
+                                         size_t *Left, ULONG Flags)
+{
+    size_t Count = 0;
+    NTSTATUS Status = RtlStringCchCopyNExW(Destination, Size / sizeof(WCHAR), Source, Maximum / sizeof(WCHAR), End, &Count, Flags);
+
+    if (Left != NULL)
+        *Left = Count * sizeof(WCHAR) + Size % sizeof(WCHAR);
+    return Status;
+}
+
+FORCEINLINE NTSTATUS RtlStringCchCopyW(WCHAR *Destination, size_t Size, const WCHAR *Source)
+{
+    return RtlStringCchCopyNW(Destination, Size, Source, NTSTRSAFE_MAX_CCH);
+}
+
+FORCEINLINE NTSTATUS RtlStringCbCopyW(WCHAR *Destination, size_t Size, const WCHAR *Source)
+{
+    return RtlStringCchCopyNW(Destination, Size / sizeof(WCHAR), Source, NTSTRSAFE_MAX_CCH);
+}
+
+FORCEINLINE NTSTATUS RtlStringCchCopyExW(WCHAR *Destination, size_t Size, const WCHAR *Source, WCHAR **End, size_t *Left, ULONG Flags)
+{
+    return RtlStringCchCopyNExW(Destination, Size, Source, NTSTRSAFE_MAX_CCH, End, Left, Flags);
+}
+
+FORCEINLINE NTSTATUS RtlStringCbCopyExW(WCHAR *Destination, size_t Size, const WCHAR *Source, WCHAR **End, size_t *Left, ULONG Flags)
+{
+    return RtlStringCbCopyNExW(Destination, Size, Source, (size_t)NTSTRSAFE_MAX_CCH * sizeof(WCHAR), End, Left, Flags);
+}
+
+FORCEINLINE NTSTATUS RtlStringCchCatNW(WCHAR *Destination, size_t Size, const WCHAR *Source, size_t Maximum)
+{
+    size_t Length;
+    NTSTATUS Status = RtlStringCchLengthW(Destination, Size, &Length);
+
+    if (!NT_SUCCESS(Status))
+        return Status;
+    return RtlStringCchCopyNW(Destination + Length, Size - Length, Source, Maximum);
+}
+
+FORCEINLINE NTSTATUS RtlStringCbCatNW(WCHAR *Destination, size_t Size, const WCHAR *Source, size_t Maximum)
+{
+    return RtlStringCchCatNW(Destination, Size / sizeof(WCHAR), Source, Maximum / sizeof(WCHAR));
+}
+
+FORCEINLINE NTSTATUS RtlStringCchCatW(WCHAR *Destination, size_t Size, const WCHAR *Source)
+{
+    return RtlStringCchCatNW(Destination, Size, Source, NTSTRSAFE_MAX_CCH);
+}
+
+FORCEINLINE NTSTATUS RtlStringCbCatW(WCHAR *Destination, size_t Size, const WCHAR *Source)
+{
+    return RtlStringCchCatNW(Destination, Size / sizeof(WCHAR), Source, NTSTRSAFE_MAX_CCH);
+}
+
+FORCEINLINE NTSTATUS RtlStringCchVPrintfW(WCHAR *Destination, size_t Size, const WCHAR *Format, va_list Arguments)
+{
+    int Length;
+
+    if (Size == 0 || Size > NTSTRSAFE_MAX_CCH)
+        return STATUS_INVALID_PARAMETER;
+    Length = _vsnwprintf(Destination, Size - 1, Format, Arguments);
+    if (Length < 0 || (size_t)Length > Size - 1) {
+        Destination[Size - 1] = 0;
+        return STATUS_BUFFER_OVERFLOW;
+    }
+    Destination[Length] = 0;
+    return STATUS_SUCCESS;
+}
+
+FORCEINLINE NTSTATUS RtlStringCbVPrintfW(WCHAR *Destination, size_t Size, const WCHAR *Format, va_list Arguments)
+{
+    return RtlStringCchVPrintfW(Destination, Size / sizeof(WCHAR), Format, Arguments);
+}
+
+static inline __attribute__((unused)) NTSTATUS RtlStringCchPrintfW(WCHAR *Destination, size_t Size, const WCHAR *Format, ...)
+{
+    va_list Arguments;
+    NTSTATUS Status;
+
+    va_start(Arguments, Format);
+    Status = RtlStringCchVPrintfW(Destination, Size, Format, Arguments);
+    va_end(Arguments);
+    return Status;
+}
+
+static inline __attribute__((unused)) NTSTATUS RtlStringCbPrintfW(WCHAR *Destination, size_t Size, const WCHAR *Format, ...)
+{
+    va_list Arguments;
+    NTSTATUS Status;
+
+    va_start(Arguments, Format);
+    Status = RtlStringCchVPrintfW(Destination, Size / sizeof(WCHAR), Format, Arguments);
+    va_end(Arguments);
+    return Status;
+}
+
+FORCEINLINE NTSTATUS RtlStringCchVPrintfExW(WCHAR *Destination, size_t Size, WCHAR **End, size_t *Left, ULONG Flags,
+                                            const WCHAR *Format, va_list Arguments)
+{
+    NTSTATUS Status;
+    size_t Length = 0;
+
+    if ((Flags & 0xFFFFFF00) != (Flags & STRSAFE_IGNORE_NULLS))
+        return STATUS_INVALID_PARAMETER;
+    if ((Flags & STRSAFE_IGNORE_NULLS) != 0 && Format == NULL)
+        Format = L"";
+    Status = RtlStringCchVPrintfW(Destination, Size, Format, Arguments);
+    if (Status == STATUS_SUCCESS || Status == STATUS_BUFFER_OVERFLOW)
+        (void)RtlStringCchLengthW(Destination, Size, &Length);
+    if (End != NULL)
+        *End = Destination + Length;
+    if (Left != NULL)
+        *Left = Size - Length;
+    return Status;
+}
+
+static inline __attribute__((unused)) NTSTATUS RtlStringCchPrintfExW(WCHAR *Destination, size_t Size, WCHAR **End, size_t *Left,
+                                                                     ULONG Flags, const WCHAR *Format, ...)
+{
+    va_list Arguments;
+    NTSTATUS Status;
+
+    va_start(Arguments, Format);
+    Status = RtlStringCchVPrintfExW(Destination, Size, End, Left, Flags, Format, Arguments);
+    va_end(Arguments);
+    return Status;
+}
+
+FORCEINLINE NTSTATUS RtlStringCbVPrintfExW(WCHAR *Destination, size_t Size, WCHAR **End, size_t *Left, ULONG Flags,
+                                           const WCHAR *Format, va_list Arguments)
+{
+    size_t Count = 0;
+    NTSTATUS Status = RtlStringCchVPrintfExW(Destination, Size / sizeof(WCHAR), End, &Count, Flags, Format, Arguments);
+
+    if (Left != NULL)
+        *Left = Count * sizeof(WCHAR) + Size % sizeof(WCHAR);
+    return Status;
+}
+
+static inline __attribute__((unused)) NTSTATUS RtlStringCbPrintfExW(WCHAR *Destination, size_t Size, WCHAR **End, size_t *Left,
+                                                                    ULONG Flags, const WCHAR *Format, ...)
+{
+    va_list Arguments;
+    NTSTATUS Status;
+
+    va_start(Arguments, Format);
+    Status = RtlStringCbVPrintfExW(Destination, Size, End, Left, Flags, Format, Arguments);
+    va_end(Arguments);
+    return Status;
+}
+
+/* UNICODE_STRING forms. */
+
+FORCEINLINE NTSTATUS RtlUnicodeStringInit(PUNICODE_STRING Destination, const WCHAR *Source)
+{
+    size_t Length = 0;
+
+    Destination->Length = Destination->MaximumLength = 0;
+    Destination->Buffer = NULL;
+    if (Source == NULL)
+        return STATUS_SUCCESS;
+    if (!NT_SUCCESS(RtlStringCchLengthW(Source, NTSTRSAFE_UNICODE_STRING_MAX_CCH, &Length)))
+        return STATUS_INVALID_PARAMETER;
+    Destination->Length = (USHORT)(Length * sizeof(WCHAR));
+    Destination->MaximumLength = (USHORT)((Length + 1) * sizeof(WCHAR));
+    Destination->Buffer = (PWCH)Source;
+    return STATUS_SUCCESS;
+}
+
+FORCEINLINE NTSTATUS RtlUnicodeStringCbCopyStringN(PUNICODE_STRING Destination, const WCHAR *Source, size_t Maximum)
+{
+    size_t Room = Destination->MaximumLength / sizeof(WCHAR);
+    size_t Index = 0;
+
+    Maximum /= sizeof(WCHAR);
+    while (Index < Maximum && Source[Index] != 0 && Index < Room) {
+        Destination->Buffer[Index] = Source[Index];
+        Index++;
+    }
+    Destination->Length = (USHORT)(Index * sizeof(WCHAR));
+    return Index < Maximum && Source[Index] != 0 ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS;
+}
+
+FORCEINLINE NTSTATUS RtlUnicodeStringCopyString(PUNICODE_STRING Destination, const WCHAR *Source)
+{
+    return RtlUnicodeStringCbCopyStringN(Destination, Source, (size_t)NTSTRSAFE_MAX_CCH * sizeof(WCHAR));
+}
+
+FORCEINLINE NTSTATUS RtlUnicodeStringCopy(PUNICODE_STRING Destination, PCUNICODE_STRING Source)
+{
+    size_t Length = Source->Length < Destination->MaximumLength ? Source->Length : Destination->MaximumLength & ~1u;
+
+    __builtin_memmove(Destination->Buffer, Source->Buffer, Length);
+    Destination->Length = (USHORT)Length;
+    return Length < Source->Length ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS;
+}
+
+FORCEINLINE NTSTATUS RtlUnicodeStringCatString(PUNICODE_STRING Destination, const WCHAR *Source)
+{
+    size_t Room = Destination->MaximumLength / sizeof(WCHAR);
+    size_t Index = Destination->Length / sizeof(WCHAR);
+
+    while (*Source != 0 && Index < Room)
+        Destination->Buffer[Index++] = *Source++;
+    Destination->Length = (USHORT)(Index * sizeof(WCHAR));
+    return *Source != 0 ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS;
+}
+
+FORCEINLINE NTSTATUS RtlUnicodeStringCat(PUNICODE_STRING Destination, PCUNICODE_STRING Source)
+{
+    size_t Room = (size_t)(Destination->MaximumLength & ~1u) - Destination->Length;
+    size_t Length = Source->Length < Room ? Source->Length : Room;
+
+    __builtin_memmove((PCHAR)Destination->Buffer + Destination->Length, Source->Buffer, Length);
+    Destination->Length = (USHORT)(Destination->Length + Length);
+    return Length < Source->Length ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS;
+}
+
+FORCEINLINE NTSTATUS RtlUnicodeStringVPrintf(PUNICODE_STRING Destination, const WCHAR *Format, va_list Arguments)
+{
+    size_t Room = Destination->MaximumLength / sizeof(WCHAR);
+    int Length;
+
+    Length = _vsnwprintf(Destination->Buffer, Room, Format, Arguments);
+    Destination->Length = (USHORT)((Length < 0 ? Room : (size_t)Length) * sizeof(WCHAR));
+    return Length < 0 ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS;
+}
+
+static inline __attribute__((unused)) NTSTATUS RtlUnicodeStringPrintf(PUNICODE_STRING Destination, const WCHAR *Format, ...)
+{
+    va_list Arguments;
+    NTSTATUS Status;
+
+    va_start(Arguments, Format);
+    Status = RtlUnicodeStringVPrintf(Destination, Format, Arguments);
+    va_end(Arguments);
+    return Status;
+}
+
+#endif

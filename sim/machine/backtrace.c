@@ -1,0 +1,119 @@
+#include "machine/backtrace.h"
+
+#include <dlfcn.h>
+#include <elfutils/libdwfl.h>
+#include <execinfo.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A Dwfl session over this process. Failures are rare: opened and closed for each report. */
+static Dwfl *symbols_open(void)
+{
+    static const Dwfl_Callbacks callbacks = {
+        .find_elf = dwfl_linux_proc_find_elf,
+        .find_debuginfo = dwfl_standard_find_debuginfo,
+    };
+    Dwfl *dwfl = dwfl_begin(&callbacks);
+
+    if (dwfl == NULL)
+        return NULL;
+    if (dwfl_linux_proc_report(dwfl, getpid()) != 0 || dwfl_report_end(dwfl, NULL, NULL) != 0) {
+        dwfl_end(dwfl);
+        return NULL;
+    }
+    return dwfl;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? slash + 1 : path;
+}
+
+static void describe(Dwfl *dwfl, char *buffer, size_t size, uintptr_t address)
+{
+    Dwfl_Module *module = dwfl != NULL ? dwfl_addrmodule(dwfl, address) : NULL;
+    const char *file = NULL;
+    const char *symbol = NULL;
+    GElf_Off offset = 0;
+    GElf_Sym entry;
+    int length;
+
+    if (module == NULL) {
+        snprintf(buffer, size, "%#lx", (unsigned long)address);
+        return;
+    }
+    file = base_name(dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL));
+    symbol = dwfl_module_addrinfo(module, address, &offset, &entry, NULL, NULL, NULL);
+    if (symbol != NULL)
+        length = snprintf(buffer, size, "%s!%s+%#lx", file, symbol, (unsigned long)offset);
+    else
+        length = snprintf(buffer, size, "%s!?", file);
+
+    Dwfl_Line *line = dwfl_module_getsrc(module, address);
+    int number = 0;
+    const char *source = line != NULL ? dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL) : NULL;
+
+    if (source != NULL && length > 0 && (size_t)length < size)
+        snprintf(buffer + length, size - (size_t)length, " (%s:%d)", base_name(source), number);
+}
+
+void backtrace_print(char *buffer, size_t size, void *const *frames, int count)
+{
+    Dwfl *dwfl = symbols_open();
+    size_t length = 0;
+
+    buffer[0] = '\0';
+    for (int index = 0; index < count && length < size; index++) {
+        char text[512];
+        int written;
+
+        /* A return address lies behind its call. */
+        describe(dwfl, text, sizeof(text), (uintptr_t)frames[index] - (index > 0 ? 1 : 0));
+        written = snprintf(buffer + length, size - length, "  #%d %s\n", index, text);
+        if (written < 0 || (size_t)written >= size - length)
+            break;
+        length += (size_t)written;
+    }
+    if (dwfl != NULL)
+        dwfl_end(dwfl);
+}
+
+int backtrace_collect(void **frames, int limit)
+{
+    int count = backtrace(frames, limit);
+
+    /* Not this function itself. */
+    if (count <= 1)
+        return 0;
+    memmove(frames, frames + 1, (size_t)(count - 1) * sizeof(*frames));
+    return count - 1;
+}
+
+int backtrace_collect_context(void **frames, int limit, const ucontext_t *context)
+{
+    void *fault = (void *)(uintptr_t)context->uc_mcontext.gregs[REG_RIP];
+    int count = backtrace(frames, limit);
+    int first = 0;
+
+    while (first < count && frames[first] != fault)
+        first++;
+    if (first == count) {
+        frames[0] = fault;
+        return 1;
+    }
+    memmove(frames, frames + first, (size_t)(count - first) * sizeof(*frames));
+    return count - first;
+}
+
+void backtrace_describe(char *buffer, size_t size, const void *address)
+{
+    Dwfl *dwfl = symbols_open();
+
+    describe(dwfl, buffer, size, (uintptr_t)address);
+    if (dwfl != NULL)
+        dwfl_end(dwfl);
+}

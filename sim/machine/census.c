@@ -1,0 +1,128 @@
+#include "machine/census.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_MAX_BYTES 120
+
+struct item {
+    const char *kind;
+    char name[NAME_MAX_BYTES];
+    uint64_t count;
+    const void *caller;
+};
+
+struct census {
+    struct item *items;
+    size_t count;
+    size_t capacity;
+};
+
+void pool_census(struct census *census);
+void mm_census(struct census *census);
+void ex_census(struct census *census);
+void ke_census(struct census *census);
+void ob_census(struct census *census);
+void io_census(struct census *census);
+void grant_census(struct census *census);
+void evtchn_census(struct census *census);
+void xen_census(struct census *census);
+void store_census(struct census *census);
+
+static void (*const walkers[])(struct census *) = {
+    pool_census, mm_census,    ex_census,     ke_census,  ob_census,
+    io_census,   grant_census, evtchn_census, xen_census, store_census,
+};
+
+static struct item *find(const struct census *census, const char *kind, const char *name)
+{
+    for (size_t index = 0; index < census->count; index++) {
+        struct item *item = &census->items[index];
+
+        if (strcmp(item->kind, kind) == 0 && strcmp(item->name, name) == 0)
+            return item;
+    }
+    return NULL;
+}
+
+struct census *census_take(void)
+{
+    struct census *census = calloc(1, sizeof(*census));
+
+    if (census == NULL)
+        abort();
+    for (size_t index = 0; index < sizeof(walkers) / sizeof(walkers[0]); index++)
+        walkers[index](census);
+    return census;
+}
+
+void census_free(struct census *census)
+{
+    if (census == NULL)
+        return;
+    free(census->items);
+    free(census);
+}
+
+void census_item(struct census *census, const char *kind, uint64_t count, const void *caller, const char *name, ...)
+{
+    char text[NAME_MAX_BYTES];
+    struct item *item;
+    va_list arguments;
+
+    if (count == 0)
+        return;
+    va_start(arguments, name);
+    vsnprintf(text, sizeof(text), name, arguments);
+    va_end(arguments);
+
+    item = find(census, kind, text);
+    if (item != NULL) {
+        item->count += count;
+        return;
+    }
+    if (census->count == census->capacity) {
+        census->capacity = census->capacity == 0 ? 64 : census->capacity * 2;
+        census->items = realloc(census->items, census->capacity * sizeof(*census->items));
+        if (census->items == NULL)
+            abort();
+    }
+    item = &census->items[census->count++];
+    item->kind = kind;
+    item->count = count;
+    item->caller = caller;
+    memcpy(item->name, text, sizeof(text));
+}
+
+unsigned census_compare(const struct census *before, const struct census *after,
+                        void (*report)(void *context, const char *kind, const char *name, uint64_t count,
+                                       const void *caller),
+                        void *context)
+{
+    unsigned leaks = 0;
+
+    for (size_t index = 0; index < after->count; index++) {
+        const struct item *now = &after->items[index];
+        const struct item *then = find(before, now->kind, now->name);
+        uint64_t had = then != NULL ? then->count : 0;
+
+        if (now->count <= had)
+            continue;
+        leaks++;
+        if (report != NULL)
+            report(context, now->kind, now->name, now->count - had, now->caller);
+    }
+    return leaks;
+}
+
+uint64_t census_total(const struct census *census, const char *kind)
+{
+    uint64_t total = 0;
+
+    for (size_t index = 0; index < census->count; index++)
+        if (strcmp(census->items[index].kind, kind) == 0)
+            total += census->items[index].count;
+    return total;
+}

@@ -1,0 +1,175 @@
+#include "machine/clock.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "machine/clock_internal.h"
+#include "machine/image.h"
+#include "machine/machine.h"
+
+/* Deadlines are in a binary heap by (when, order); slot is the index in it plus one. */
+struct clock_state {
+    uint64_t now;
+    uint64_t host_start;
+    uint64_t next; /* when of the earliest deadline, CLOCK_NEVER if none */
+    uint64_t order;
+    struct deadline **heap;
+    unsigned count;
+    unsigned capacity;
+};
+
+uint64_t clock_host(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+void clock_init(void)
+{
+    struct clock_state *clock = image_alloc(sizeof(*clock));
+
+    clock->next = CLOCK_NEVER;
+    clock->host_start = clock_host();
+    machine->clock = clock;
+}
+
+uint64_t clock_now(void)
+{
+    struct clock_state *clock = machine->clock;
+
+    if (machine->config.clock == CLOCK_WALL)
+        clock->now = clock_host() - clock->host_start;
+    return clock->now;
+}
+
+void clock_charge(uint64_t nanoseconds)
+{
+    if (machine->config.clock == CLOCK_VIRTUAL)
+        machine->clock->now += nanoseconds;
+}
+
+static bool earlier(const struct deadline *a, const struct deadline *b)
+{
+    return a->when != b->when ? a->when < b->when : a->order < b->order;
+}
+
+static void place(struct clock_state *clock, unsigned index, struct deadline *deadline)
+{
+    clock->heap[index] = deadline;
+    deadline->slot = index + 1;
+}
+
+static void sift_up(struct clock_state *clock, unsigned index)
+{
+    struct deadline *moving = clock->heap[index];
+
+    while (index > 0) {
+        unsigned parent = (index - 1) / 2;
+
+        if (!earlier(moving, clock->heap[parent]))
+            break;
+        place(clock, index, clock->heap[parent]);
+        index = parent;
+    }
+    place(clock, index, moving);
+}
+
+static void sift_down(struct clock_state *clock, unsigned index)
+{
+    struct deadline *moving = clock->heap[index];
+
+    for (;;) {
+        unsigned child = index * 2 + 1;
+
+        if (child >= clock->count)
+            break;
+        if (child + 1 < clock->count && earlier(clock->heap[child + 1], clock->heap[child]))
+            child++;
+        if (!earlier(clock->heap[child], moving))
+            break;
+        place(clock, index, clock->heap[child]);
+        index = child;
+    }
+    place(clock, index, moving);
+}
+
+static void note_next(struct clock_state *clock)
+{
+    clock->next = clock->count > 0 ? clock->heap[0]->when : CLOCK_NEVER;
+}
+
+void deadline_set(struct deadline *deadline, uint64_t when, void (*function)(void *), void *argument)
+{
+    struct clock_state *clock = machine->clock;
+
+    deadline_cancel(deadline);
+    if (clock->count == clock->capacity) {
+        clock->capacity = clock->capacity == 0 ? 64 : clock->capacity * 2;
+        clock->heap = image_realloc(clock->heap, clock->capacity * sizeof(*clock->heap));
+    }
+    deadline->when = when;
+    deadline->order = ++clock->order;
+    deadline->function = function;
+    deadline->argument = argument;
+    clock->heap[clock->count] = deadline;
+    sift_up(clock, clock->count++);
+    note_next(clock);
+}
+
+bool deadline_cancel(struct deadline *deadline)
+{
+    struct clock_state *clock = machine->clock;
+    unsigned index;
+    struct deadline *last;
+
+    if (deadline->slot == 0)
+        return false;
+    index = deadline->slot - 1;
+    last = clock->heap[--clock->count];
+    deadline->slot = 0;
+    if (last != deadline) {
+        place(clock, index, last);
+        sift_up(clock, index);
+        sift_down(clock, last->slot - 1);
+    }
+    note_next(clock);
+    return true;
+}
+
+void clock_fire_due(void)
+{
+    struct clock_state *clock = machine->clock;
+
+    while (clock->next <= clock_now()) {
+        struct deadline *deadline = clock->heap[0];
+
+        deadline_cancel(deadline);
+        deadline->function(deadline->argument);
+    }
+}
+
+bool clock_due(void)
+{
+    return machine->clock->next <= clock_now();
+}
+
+bool clock_advance(void)
+{
+    struct clock_state *clock = machine->clock;
+
+    if (clock->next == CLOCK_NEVER)
+        return false;
+    if (machine->config.clock == CLOCK_VIRTUAL) {
+        if (clock->now < clock->next)
+            clock->now = clock->next;
+    } else {
+        uint64_t until = clock->host_start + clock->next;
+        struct timespec time = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
+
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL);
+    }
+    clock_fire_due();
+    return true;
+}

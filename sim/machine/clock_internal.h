@@ -1,0 +1,18 @@
+/* The clock as the scheduler drives it. */
+#ifndef MACHINE_CLOCK_INTERNAL_H
+#define MACHINE_CLOCK_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "machine/clock.h"
+
+void clock_init(void);
+bool clock_due(void);
+void clock_fire_due(void);
+/* Nothing can run: go to the next deadline and fire it. False: there is none. */
+bool clock_advance(void);
+/* The host's monotonic clock in nanoseconds, for reports. */
+uint64_t clock_host(void);
+
+#endif

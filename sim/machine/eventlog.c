@@ -1,0 +1,101 @@
+#include "machine/eventlog.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "machine/clock.h"
+#include "machine/image.h"
+#include "machine/machine.h"
+#include "machine/runner.h"
+
+#define KEPT 4096u
+
+struct event {
+    uint64_t time;
+    uint64_t a, b, c;
+    enum event_type type;
+};
+
+struct eventlog_state {
+    uint64_t count;
+    uint64_t hash;
+    struct event kept[KEPT];
+};
+
+static const char *const event_names[EVENT_TYPE_COUNT] = {
+    [EVENT_NONE] = "none",           [EVENT_RUNNER] = "runner",       [EVENT_THREAD] = "thread",
+    [EVENT_INTERRUPT] = "interrupt", [EVENT_DPC] = "dpc",             [EVENT_TIMER] = "timer",
+    [EVENT_WAKE] = "wake",           [EVENT_HYPERCALL] = "hypercall", [EVENT_EVTCHN] = "evtchn",
+    [EVENT_GRANT] = "grant",         [EVENT_STORE] = "store",         [EVENT_PNP] = "pnp",
+    [EVENT_DRIVER] = "driver",       [EVENT_FRAME] = "frame",         [EVENT_REGISTRY] = "registry",
+    [EVENT_FAILURE] = "failure",
+};
+
+static struct eventlog_state *state(void)
+{
+    if (machine->eventlog == NULL) {
+        machine->eventlog = image_alloc(sizeof(*machine->eventlog));
+        machine->eventlog->hash = UINT64_C(0x6a09e667f3bcc908);
+    }
+    return machine->eventlog;
+}
+
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+    hash ^= value;
+    hash *= UINT64_C(0x9fb21c651e98df25);
+    return hash ^ (hash >> 29);
+}
+
+void eventlog_add(enum event_type type, uint64_t a, uint64_t b, uint64_t c)
+{
+    struct eventlog_state *log = state();
+    struct event *event = &log->kept[log->count % KEPT];
+
+    event->time = clock_now();
+    event->type = type;
+    event->a = a;
+    event->b = b;
+    event->c = c;
+    log->count++;
+    log->hash = mix(mix(mix(mix(log->hash, type), a), b), c);
+    if (log->count == machine->config.stop_at_event) {
+        machine->stopped_early = true;
+        sched_leave();
+    }
+}
+
+uint64_t eventlog_count(void)
+{
+    return state()->count;
+}
+
+uint64_t eventlog_hash(void)
+{
+    return mix(state()->hash, state()->count);
+}
+
+size_t eventlog_tail(char *buffer, size_t size, unsigned count)
+{
+    const struct eventlog_state *log = state();
+    uint64_t from = log->count;
+    size_t length = 0;
+
+    if (count > KEPT)
+        count = KEPT;
+    from = from > count ? from - count : 0;
+    for (uint64_t index = from; index < log->count && length < size; index++) {
+        const struct event *event = &log->kept[index % KEPT];
+        int written = snprintf(buffer + length, size - length,
+                               "%" PRIu64 " %" PRIu64 ".%06" PRIu64 " %s %" PRIu64 " %" PRIu64 " %" PRId64 "\n",
+                               index + 1, event->time / 1000000000, event->time / 1000 % 1000000,
+                               event_names[event->type], event->a, event->b, (int64_t)event->c);
+
+        if (written < 0 || (size_t)written >= size - length)
+            break;
+        length += (size_t)written;
+    }
+    if (size > 0)
+        buffer[length < size ? length : size - 1] = '\0';
+    return length;
+}

@@ -1,0 +1,166 @@
+#include "machine/fail.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "machine/backtrace.h"
+#include "machine/clock.h"
+#include "machine/eventlog.h"
+#include "machine/fail_internal.h"
+#include "machine/fiber.h"
+#include "machine/image.h"
+#include "machine/machine.h"
+#include "machine/runner.h"
+#include "machine/vcpu.h"
+
+#define FRAMES_MAX ((int)(sizeof(((struct failure *)NULL)->frames) / sizeof(void *)))
+
+void fail_symbolise(struct failure *failure)
+{
+    if (failure->backtrace[0] == '\0')
+        backtrace_print(failure->backtrace, sizeof(failure->backtrace), failure->frames, failure->frame_count);
+}
+
+static void print_and_exit(struct failure *failure)
+{
+    fail_symbolise(failure);
+    fprintf(stderr, "pvsim: %s: %s\n%s", failure->rule, failure->text, failure->backtrace);
+    exit(1);
+}
+
+_Noreturn static void raise_failure(struct failure *failure)
+{
+    if (machine == NULL || machine->sched == NULL || runner_current() == NULL) {
+        print_and_exit(failure);
+        abort();
+    }
+    if (machine->failure == NULL) {
+        failure->time = clock_now();
+        failure->vcpu = vcpu_current_index();
+        failure->event = eventlog_count() + 1;
+        machine->failure = failure;
+        machine->config.stop_at_event = 0;
+        eventlog_add(EVENT_FAILURE, failure->code, 0, 0);
+    }
+    sched_leave();
+}
+
+static struct failure *record(const char *rule)
+{
+    struct failure *failure = calloc(1, sizeof(*failure));
+
+    if (failure == NULL)
+        abort();
+    snprintf(failure->rule, sizeof(failure->rule), "%s", rule);
+    return failure;
+}
+
+_Noreturn void fail(const char *rule, const char *format, ...)
+{
+    struct failure *failure = record(rule);
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(failure->text, sizeof(failure->text), format, arguments);
+    va_end(arguments);
+    failure->frame_count = backtrace_collect(failure->frames, FRAMES_MAX);
+    raise_failure(failure);
+}
+
+_Noreturn void fail_bugcheck(uint32_t code, const char *name, const uint64_t parameter[4], const char *rule,
+                             const char *format, ...)
+{
+    struct failure *failure = record(rule);
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(failure->text, sizeof(failure->text), format, arguments);
+    va_end(arguments);
+    failure->code = code;
+    snprintf(failure->title, sizeof(failure->title), "%s", name);
+    memcpy(failure->parameter, parameter, sizeof(failure->parameter));
+    failure->frame_count = backtrace_collect(failure->frames, FRAMES_MAX);
+    raise_failure(failure);
+}
+
+const struct failure *machine_failure(void)
+{
+    return machine != NULL ? machine->failure : NULL;
+}
+
+/* ---- faults of guest code ---- */
+
+static const char *signal_title(int number)
+{
+    switch (number) {
+    case SIGSEGV:
+    case SIGBUS:
+        return "PAGE_FAULT_IN_NONPAGED_AREA";
+    case SIGFPE:
+        return "KMODE_EXCEPTION_NOT_HANDLED: arithmetic";
+    default:
+        return "KMODE_EXCEPTION_NOT_HANDLED: illegal instruction";
+    }
+}
+
+static void on_fault(int number, siginfo_t *info, void *context)
+{
+    const ucontext_t *registers = context;
+    struct failure *failure;
+    const char *guard;
+    sigset_t set;
+
+    if (machine == NULL || machine->sched == NULL || runner_current() == NULL || machine->failure != NULL) {
+        signal(number, SIG_DFL);
+        raise(number);
+        return;
+    }
+    failure = record("fault");
+    failure->code = number == SIGSEGV || number == SIGBUS ? 0x50 : 0x1e;
+    snprintf(failure->title, sizeof(failure->title), "%s", signal_title(number));
+    failure->parameter[0] = (uint64_t)(uintptr_t)info->si_addr;
+    failure->parameter[2] = (uint64_t)registers->uc_mcontext.gregs[REG_RIP];
+    guard = fiber_guard_owner(info->si_addr);
+    if (guard != NULL) {
+        snprintf(failure->rule, sizeof(failure->rule), "stack-overflow");
+        snprintf(failure->title, sizeof(failure->title), "UNEXPECTED_KERNEL_MODE_TRAP (double fault)");
+        failure->code = 0x7f;
+        snprintf(failure->text, sizeof(failure->text), "the stack of %s ran into its guard page", guard);
+    } else {
+        snprintf(failure->text, sizeof(failure->text), "%s at address %p", strsignal(number), info->si_addr);
+    }
+    failure->frame_count = backtrace_collect_context(failure->frames, FRAMES_MAX, registers);
+
+    /* We leave this handler by a switch of stacks: the signal must be open for the next time. */
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    raise_failure(failure);
+}
+
+void fail_catch_faults(void)
+{
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    stack_t stack = {.ss_size = 256 * 1024};
+
+#ifdef PVSIM_SANITIZE
+    /* The sanitizer's own report of a wild access says more. */
+    return;
+#endif
+    stack.ss_sp = malloc(stack.ss_size);
+    if (stack.ss_sp == NULL || sigaltstack(&stack, NULL) != 0) {
+        fprintf(stderr, "pvsim: no signal stack: %s\n", strerror(errno));
+        exit(125);
+    }
+    sigemptyset(&action.sa_mask);
+    for (size_t index = 0; index < sizeof(numbers) / sizeof(numbers[0]); index++)
+        sigaction(numbers[index], &action, NULL);
+}

@@ -1,0 +1,44 @@
+/*
+ * Fibers: flows of control with guarded stacks of their own, and the switch between them. Sanitizers are told of each
+ * switch. Stack memory is machine image; a stack that runs into its guard page faults, and the fault is reported with the
+ * fiber's name.
+ */
+#ifndef MACHINE_FIBER_H
+#define MACHINE_FIBER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef PVSIM_SANITIZE
+#define FIBER_STACK_SIZE (256u * 1024)
+#else
+#define FIBER_STACK_SIZE (24u * 1024)
+#endif
+#define FIBER_TASK_STACK_SIZE (256u * 1024) /* dom0 tasks call libraries of the host */
+
+struct fiber {
+    void *stack_pointer;
+    uint8_t *stack_base; /* lowest usable address */
+    size_t stack_size;
+    void (*function)(void *);
+    void *argument;
+    const char *name;
+    void *sanitizer_stack; /* fake stack handle of AddressSanitizer while switched out */
+};
+
+/* `name` must live as long as the fiber. The function must not return. */
+void fiber_create(struct fiber *fiber, const char *name, size_t stack_size, void (*function)(void *), void *argument);
+/* Not while it runs. */
+void fiber_destroy(struct fiber *fiber);
+/* Leave `from` (which runs now) for `to`. Returns when something switches to `from` again. */
+void fiber_switch(struct fiber *from, struct fiber *to);
+/* The same, and `from` is never entered again. */
+_Noreturn void fiber_leave(struct fiber *from, struct fiber *to);
+/* Describe the host's own stack, so that fibers can be entered from it. */
+void fiber_adopt_host(struct fiber *fiber);
+/* If the address is in a guard page, the fiber's name, else NULL. */
+const char *fiber_guard_owner(const void *address);
+bool fiber_stack_contains(const void *start, size_t bytes);
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * The machine image: every byte that changes while the machine runs lives between IMAGE_BASE and IMAGE_END, at the
+ * same addresses in every process, so that equal seeds give equal runs and a snapshot is a copy of pages.
+ *
+ *   heap        the simulator's own objects (NT objects, Xen tables, store, task state); image_alloc()
+ *   stacks      fiber stacks, each with an inaccessible page below it; used by fiber.c
+ *   ram         the guest's kernel view of its RAM, virtually contiguous (physical order is permuted, see guest_ram.h)
+ *   sysptes     windows for MDL mappings, I/O space and foreign frames; used by mm/
+ *   directmap   the hypervisor's and dom0's own view of every backing page (RAM, then Xen's pages)
+ *
+ * The base depends on the build only: valgrind wants low addresses, the sanitizers want them above their shadow.
+ */
+#ifndef MACHINE_IMAGE_H
+#define MACHINE_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IMAGE_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IMAGE_SANITIZED 1
+#endif
+#endif
+
+#ifdef IMAGE_SANITIZED
+#define IMAGE_BASE UINT64_C(0x7e9000000000)
+#else
+#define IMAGE_BASE UINT64_C(0x020000000000)
+#endif
+
+#define IMAGE_HEAP_BASE IMAGE_BASE
+#define IMAGE_HEAP_SIZE (UINT64_C(1) << 30)
+#define IMAGE_STACKS_BASE (IMAGE_BASE + (UINT64_C(2) << 30))
+#define IMAGE_STACKS_SIZE (UINT64_C(2) << 30)
+#define IMAGE_RAM_BASE (IMAGE_BASE + (UINT64_C(8) << 30))
+#define IMAGE_RAM_MAX (UINT64_C(4) << 30)
+#define IMAGE_SYSPTE_BASE (IMAGE_BASE + (UINT64_C(16) << 30))
+#define IMAGE_SYSPTE_SIZE (UINT64_C(8) << 30)
+#define IMAGE_DIRECTMAP_BASE (IMAGE_BASE + (UINT64_C(32) << 30))
+#define IMAGE_DIRECTMAP_SIZE (UINT64_C(8) << 30)
+
+/*
+ * Machine heap. image_alloc() returns zeroed memory aligned to 16 bytes; it never fails (an exhausted heap ends the
+ * process with the size asked for and the heap's use). Blocks are reused last in, first out. image_free(NULL) is a no-op.
+ * Not for guest memory (that is pool and pages, in mm/ and ex/), not for host resources (files, libraries).
+ */
+void *image_alloc(size_t size);
+void *image_realloc(void *block, size_t size); /* grown bytes are zero */
+void image_free(void *block);
+char *image_strdup(const char *string);
+char *image_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Bytes and blocks allocated now; for the census of the simulator's own objects and for tests. */
+size_t image_heap_bytes(void);
+size_t image_heap_blocks(void);
+/* Whether the heap has ever given out the byte at this address. */
+bool image_heap_contains(const void *address);
+
+/* Map the heap and reserve the rest of the address map. Called by machine_create() only. */
+void image_open(void);
+void image_close(void);
+
+#endif

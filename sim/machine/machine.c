@@ -1,0 +1,108 @@
+#include "machine/machine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "machine/clock_internal.h"
+#include "machine/fail.h"
+#include "machine/fail_internal.h"
+#include "machine/guest_ram.h"
+#include "machine/image.h"
+#include "machine/runner.h"
+#include "nt/nt_init.h"
+#include "store/store.h"
+#include "xen/xen.h"
+
+struct machine *machine;
+
+struct machine_config machine_default_config(void)
+{
+    return (struct machine_config){
+        .vcpus = 2,
+        .seed = 1,
+        .policy = POLICY_FIFO,
+        .clock = CLOCK_VIRTUAL,
+        .ram_bytes = UINT64_C(128) << 20,
+        .log_level = 1,
+    };
+}
+
+void machine_create(const struct machine_config *config)
+{
+    image_open();
+    machine = image_alloc(sizeof(*machine));
+    machine->config = *config;
+    if (machine->config.ram_bytes == 0)
+        machine->config.ram_bytes = UINT64_C(128) << 20;
+    fail_catch_faults();
+    clock_init();
+    sched_init();
+    guest_ram_init();
+    xen_init();
+    store_init();
+    nt_init();
+    machine->power_on_host = clock_host();
+}
+
+void machine_destroy(void)
+{
+    struct failure *failure = machine->failure;
+    void *log = machine->log;
+
+    nt_close();
+    guest_ram_close();
+    machine = NULL;
+    image_close();
+    free(failure);
+    free(log);
+}
+
+static void timed_out(void *argument)
+{
+    (void)argument;
+    fail("timeout", "the run did not end within %llu ms of the machine's time",
+         (unsigned long long)(machine->config.timeout_ns / 1000000));
+}
+
+enum machine_result machine_run(void)
+{
+    if (machine->config.timeout_ns != 0 && !deadline_is_set(&machine->timeout))
+        deadline_set(&machine->timeout, clock_now() + machine->config.timeout_ns, timed_out, NULL);
+    sched_run();
+    if (machine->failure != NULL) {
+        fail_symbolise(machine->failure);
+        return MACHINE_FAILED;
+    }
+    return machine->stopped_early ? MACHINE_STOPPED : MACHINE_DONE;
+}
+
+_Noreturn void machine_stop(void)
+{
+    sched_leave();
+}
+
+struct guest_call {
+    void (*function)(void *);
+    void *argument;
+};
+
+static void guest_call_main(void *argument)
+{
+    struct guest_call *call = argument;
+
+    call->function(call->argument);
+    machine_stop();
+}
+
+enum machine_result machine_run_in_guest(const struct machine_config *config, void (*function)(void *), void *argument)
+{
+    struct guest_call call = {function, argument};
+    enum machine_result result;
+
+    machine_create(config);
+    nt_thread_start("test", guest_call_main, &call);
+    result = machine_run();
+    if (result == MACHINE_DONE)
+        machine_destroy();
+    return result;
+}

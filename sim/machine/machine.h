@@ -1,0 +1,99 @@
+/*
+ * The machine: configuration, the one handle, life cycle, and the slots where components keep their state.
+ * There is one machine a process at a time (host tests fork for more).
+ */
+#ifndef MACHINE_MACHINE_H
+#define MACHINE_MACHINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "machine/clock.h"
+
+#define MACHINE_MAX_VCPUS 128
+
+enum machine_policy { POLICY_FIFO, POLICY_RANDOM, POLICY_PCT };
+enum machine_clock { CLOCK_VIRTUAL, CLOCK_WALL };
+
+struct machine_config {
+    unsigned vcpus;            /* 1 to MACHINE_MAX_VCPUS */
+    uint64_t seed;             /* everything random in the machine derives from it */
+    enum machine_policy policy;
+    enum machine_clock clock;
+    uint64_t ram_bytes;        /* guest RAM, a multiple of 4 KiB; 0: 128 MiB */
+    uint64_t timeout_ns;       /* bound on the run's time by the machine's clock; 0: none */
+    uint64_t stop_at_event;    /* replay: stop before this event; 0: never */
+    int log_level;             /* enum log_level */
+    const char *driver_dir;    /* folder with <driver>.so and <driver>.inf; for the image loader and the installer */
+};
+
+struct sched_state;
+struct clock_state;
+struct eventlog_state;
+struct vcpu;
+
+/* One slot a component; a component allocates its state from the machine heap at its *_init() and nobody else looks. */
+struct machine {
+    struct machine_config config;
+    struct sched_state *sched;
+    struct clock_state *clock;
+    struct eventlog_state *eventlog;
+    struct rng_state *rng;
+    struct fiber_state *fiber;
+    struct guest_ram_state *guest_ram;
+    struct log_state *log;
+    struct vcpu *vcpu[MACHINE_MAX_VCPUS];
+    struct ke_state *ke;
+    struct ex_state *ex;
+    struct mm_state *mm;
+    struct io_state *io;
+    struct pnp_state *pnp;
+    struct po_state *po;
+    struct ob_state *ob;
+    struct cm_state *cm;
+    struct rtl_state *rtl;
+    struct hal_state *hal;
+    struct loader_state *loader;
+    struct xen_state *xen;
+    struct store_state *store;
+    struct dom0_state *dom0;
+
+    struct failure *failure; /* host memory: a report survives the image */
+    struct deadline timeout;
+    uint64_t power_on_host;  /* host clock at the end of machine_create(), ns */
+    bool stopped_early;      /* by stop_at_event */
+};
+
+extern struct machine *machine;
+
+/*
+ * Create the machine: map the image, initialise every component (machine/, xen/, store/, dom0/, then nt/ as far as it
+ * goes before any guest thread runs). Nothing executes yet. The host's environment failing (no memory for the map) is
+ * reported on stderr and ends the process with status 125.
+ */
+void machine_create(const struct machine_config *config);
+void machine_destroy(void);
+
+/*
+ * Why a run ended. FAILED carries the failure record (fail.h).
+ */
+enum machine_result { MACHINE_DONE, MACHINE_FAILED, MACHINE_STOPPED };
+
+/* Run until some context calls machine_stop(), a failure is raised, or the timeout passes. Call from the host's stack. */
+enum machine_result machine_run(void);
+
+/* End the run from inside (any fiber); does not return. */
+_Noreturn void machine_stop(void);
+
+/*
+ * Bring up just enough to run `function` in a guest system thread at PASSIVE_LEVEL on vCPU 0 and return when it does;
+ * the way host tests call kernel routines. Creates the machine, and destroys it unless the run failed (so that the
+ * failure can be looked at).
+ */
+enum machine_result machine_run_in_guest(const struct machine_config *config, void (*function)(void *), void *argument);
+
+/* A machine_config with the defaults filled in (2 vCPUs, seed 1, fifo, virtual clock). */
+struct machine_config machine_default_config(void);
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * Runners, as the scheduler and the vCPU code see them (sched.h is what everyone else uses).
+ */
+#ifndef MACHINE_RUNNER_H
+#define MACHINE_RUNNER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "machine/fiber.h"
+#include "machine/sched.h"
+
+#define RUNNER_NAME_MAX 48
+
+struct runner {
+    struct fiber *fiber; /* the fiber that executes for it, or goes on when it is chosen */
+    char name[RUNNER_NAME_MAX];
+    unsigned id;       /* index in the scheduler's table: position in every ordering */
+    bool is_vcpu;
+    bool runnable;
+    uint64_t priority; /* pct: higher runs */
+    unsigned pauses;   /* consecutive spins without other work */
+    unsigned since_pause;
+    uint64_t slice_end; /* fifo: when the others get their turn */
+    const char *why;    /* what it waits for while it is not runnable */
+    const void *where;  /* address that a spinning vCPU waits on, NULL if none */
+};
+
+void runner_add(struct runner *runner, bool is_vcpu, const char *name);
+void runner_remove(struct runner *runner);
+struct runner *runner_current(void);
+/* No switch happens here. */
+void runner_wake(struct runner *runner);
+
+/* The current runner cannot go on: run others until it is woken. */
+void runner_block(const char *why);
+/* The same, and the runner is over; never returns. */
+_Noreturn void runner_exit(void);
+/* The fiber that executes for the current runner changes (thread switch, DPC stack): leave `from`, go on in `to`. */
+void runner_switch_fiber(struct fiber *from, struct fiber *to);
+
+/* Implemented by nt/ke: deliver what is pending on the current vCPU (called at the end of a switch point). */
+void ke_attention(void);
+/* Implemented by nt/ke: describe threads and their waits, for the report of a machine in which nothing can run. */
+void ke_describe_waits(char *buffer, size_t size);
+
+/* Called by machine_run() on the host's stack. */
+void sched_init(void);
+void sched_run(void);
+/* End sched_run() from inside any fiber. */
+_Noreturn void sched_leave(void);
+/* The machine dies: no other runner goes on from here. */
+void sched_freeze(void);
+/* True with the probability 1/n under random policies (never under fifo); for choices inside the guest kernel. */
+bool sched_toss(unsigned n);
+/* A number below n drawn by the policy: 0 under fifo. */
+unsigned sched_pick(unsigned n);
+
+#endif

@@ -1,0 +1,43 @@
+/* Between the files of cm/. */
+#ifndef NT_CM_INTERNAL_H
+#define NT_CM_INTERNAL_H
+
+#include "nt/cm/cm.h"
+
+struct cm_value {
+    LIST_ENTRY entry; /* in cm_key.values, in order of creation */
+    char *name;
+    ULONG type;
+    size_t size;
+    uint8_t *data;
+};
+
+struct cm_key {
+    LIST_ENTRY entry; /* in the parent's children, in order of creation */
+    LIST_ENTRY children;
+    LIST_ENTRY values;
+    struct cm_key *parent;
+    char *name;
+    uint64_t written;    /* last write, 100 ns since 1601 */
+    unsigned references; /* open handles */
+    bool is_volatile;
+    bool deleted;
+};
+
+struct cm_state {
+    struct cm_key *root; /* \Registry */
+};
+
+/* Body of an OB_KEY object. */
+struct cm_key_object {
+    struct cm_key *key;
+};
+
+struct cm_value *cm_value_find(const struct cm_key *key, const char *name);
+struct cm_value *cm_value_at(const struct cm_key *key, unsigned index);
+struct cm_key *cm_child_find(const struct cm_key *key, const char *name, size_t length);
+struct cm_key *cm_child_create(struct cm_key *key, const char *name, size_t length);
+void cm_key_free_if_unused(struct cm_key *key);
+void cm_key_written(struct cm_key *key);
+
+#endif

@@ -1,0 +1,400 @@
+/*
+ * The pools: allocation and freeing. Free blocks of a size hang in a list, last freed first; under AddressSanitizer the
+ * first freed comes first, and not before some others, so that a late use is seen.
+ */
+#include "nt/ex/pool_internal.h"
+
+const uint16_t pool_class_bytes[POOL_CLASSES] = {
+    0,   16,  32,  48,  64,  80,  96,  112, 128, 144, 160, 176, 192, 208, 224, 240,  256,  272,  288, 304,
+    320, 336, 352, 368, 384, 400, 416, 432, 448, 464, 480, 496, 512, 576, 672, 816, 1024, 1360, 2048,
+};
+
+void pool_init(void)
+{
+    machine->ex->pool = image_alloc(sizeof(struct pool_state));
+    InitializeListHead(&pool()->big);
+}
+
+/* The smallest class for blocks of `total` bytes; those of cache-aligned slabs keep every block on a cache line. */
+static unsigned class_for(size_t total, unsigned slab)
+{
+    unsigned step = slab % 2 != 0 ? 64 : POOL_STEP;
+    unsigned class = (unsigned)((total + step - 1) / step * step / POOL_STEP);
+
+    if (class < POOL_SMALL_CLASSES)
+        return class;
+    class = POOL_SMALL_CLASSES;
+    while (pool_class_bytes[class] < total || pool_class_bytes[class] % step != 0)
+        class++;
+    return class;
+}
+
+/* ---- statistics ---- */
+
+static uint16_t statistic_for(uint32_t tag, unsigned kind)
+{
+    struct pool_state *state = pool();
+    uint32_t slot = ((tag + kind) * UINT32_C(0x9E3779B1)) >> 20;
+
+    for (; state->tag_hash[slot] != 0; slot = (slot + 1) % POOL_TAG_HASH) {
+        const struct pool_statistic *statistic = &state->statistics[state->tag_hash[slot] - 1];
+        if (statistic->tag == tag && statistic->kind == kind)
+            return (uint16_t)(state->tag_hash[slot] - 1);
+    }
+    if (state->tags == POOL_TAGS)
+        nt_violation("pool-tags", "more than %u pool tags are in use; is a tag made up at run time?", POOL_TAGS);
+    state->statistics[state->tags] = (struct pool_statistic){ .tag = tag, .kind = kind };
+    state->tag_hash[slot] = (uint16_t)++state->tags;
+    return (uint16_t)(state->tags - 1);
+}
+
+static void count_allocation(uint16_t index, uint64_t size)
+{
+    struct pool_statistic *statistic = &pool()->statistics[index];
+
+    statistic->allocations++;
+    statistic->bytes += size;
+    if (statistic->bytes > statistic->peak_bytes)
+        statistic->peak_bytes = statistic->bytes;
+}
+
+static void count_free(uint16_t index, uint64_t size)
+{
+    struct pool_statistic *statistic = &pool()->statistics[index];
+
+    statistic->frees++;
+    statistic->bytes -= size;
+}
+
+uint64_t pool_tag_bytes(ULONG tag)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < pool()->tags; i++)
+        if (pool()->statistics[i].tag == tag)
+            bytes += pool()->statistics[i].bytes;
+    return bytes;
+}
+
+/* What holds for every block that is freed, of both layouts. */
+static void check_free(void *block, uint64_t size, uint32_t tag, uint32_t given, unsigned kind, const char *routine)
+{
+    if (given != 0 && given != tag) {
+        char theirs[5], ours[5];
+        const uint64_t parameter[4] = { 0x0A, (uintptr_t)block, tag, given };
+
+        pool_tag_text(theirs, given);
+        pool_tag_text(ours, tag);
+        nt_violation_code(BAD_POOL_CALLER, parameter, "pool-tag-mismatch",
+                          "%s(%p): freed with the tag \"%s\", allocated with \"%s\"", routine, block, theirs, ours);
+    }
+    if (kind == POOL_PAGED && ke_irql() > APC_LEVEL) {
+        const uint64_t parameter[4] = { 0x09, ke_irql(), kind, (uintptr_t)block };
+
+        nt_violation_code(BAD_POOL_CALLER, parameter, "pool-irql", "%s(%p): paged pool is freed at IRQL %u, above APC_LEVEL",
+                          routine, block, ke_irql());
+    }
+    if (tag == MM_TAG_MDL || tag == MM_TAG_PAGES_MDL)
+        mm_check_mdl_freed(block, routine);
+    ex_check_freed(block, size);
+    ke_check_freed(block, size);
+}
+
+/* ---- blocks that share pages ---- */
+
+static uint32_t block_index(const void *block)
+{
+    return (uint32_t)(((uintptr_t)block - IMAGE_RAM_BASE) / POOL_STEP) + 1;
+}
+
+static uint8_t *block_at(uint32_t index)
+{
+    return (uint8_t *)(IMAGE_RAM_BASE + (uint64_t)(index - 1) * POOL_STEP);
+}
+
+#ifdef POOL_POISONING
+static void list_append(struct pool_list *list, uint8_t *block)
+{
+    pool_header(block)->sequence = 0;
+    if (list->last != 0) {
+        struct pool_header *last = pool_header(block_at(list->last));
+        ASAN_UNPOISON_MEMORY_REGION(last, sizeof *last);
+        last->sequence = block_index(block);
+        ASAN_POISON_MEMORY_REGION(last, sizeof *last);
+    } else {
+        list->first = block_index(block);
+    }
+    list->last = block_index(block);
+    list->count++;
+}
+#endif
+
+static void list_push(struct pool_list *list, uint8_t *block)
+{
+    pool_header(block)->sequence = list->first;
+    list->first = block_index(block);
+    if (list->last == 0)
+        list->last = list->first;
+    list->count++;
+}
+
+/* A block, of which `keep` stay; its header is open afterwards. */
+static uint8_t *list_pop(struct pool_list *list, uint32_t keep)
+{
+    if (list->count <= keep)
+        return NULL;
+    uint8_t *block = block_at(list->first);
+    ASAN_UNPOISON_MEMORY_REGION(pool_header(block), sizeof(struct pool_header));
+    list->first = pool_header(block)->sequence;
+    if (list->first == 0)
+        list->last = 0;
+    list->count--;
+    return block;
+}
+
+/* A page cut into blocks, all of them free; the first is returned, its header open, and the others are listed. */
+static uint8_t *new_page(unsigned slab, unsigned class)
+{
+    uint32_t page = page_alloc(1, PAGE_POOL_SLAB, NULL);
+
+    if (page == PAGE_NOT_FOUND)
+        return NULL;
+    page_info(page)->attribute = pool_attribute(slab, class);
+    memset(page_address(page), POOL_FILL, PAGE_SIZE);
+    for (unsigned i = pool_blocks_per_page(page_info(page)); i-- > 0;) {
+        uint8_t *block = pool_block(page, i);
+        struct pool_header *header = pool_header(block);
+
+        *header = (struct pool_header){ .state = POOL_FREED, .guard = pool_guard(header) };
+        if (i != 0)
+            list_push(&pool()->free[slab][class], block);
+    }
+    ASAN_POISON_MEMORY_REGION(page_address(page), PAGE_SIZE);
+    uint8_t *first = pool_block(page, 0);
+    ASAN_UNPOISON_MEMORY_REGION(pool_header(first), sizeof(struct pool_header));
+    return first;
+}
+
+static void *allocate_small(unsigned slab, size_t size, uint32_t tag, const void *caller)
+{
+    unsigned class = class_for(pool_lead(slab) + size + POOL_MIN_BEHIND, slab);
+    unsigned room = pool_class_bytes[class] - pool_lead(slab);
+    uint8_t *block = list_pop(&pool()->free[slab][class], POOL_HELD_BACK);
+
+    if (block == NULL)
+        block = new_page(slab, class);
+    if (block == NULL)
+        block = list_pop(&pool()->free[slab][class], 0);
+    if (block == NULL)
+        return NULL;
+
+    struct pool_header *header = pool_header(block);
+    ASAN_UNPOISON_MEMORY_REGION(block, room);
+    if (header->state != POOL_FREED || header->guard != pool_guard(header) || !pool_is_filled(block, room))
+        pool_report_write_after_free(block, "is used again");
+    header->tag = tag;
+    header->size = (uint32_t)size;
+    header->caller = caller;
+    header->sequence = ++pool()->sequence;
+    header->statistic = statistic_for(tag, pool_slab_kind(slab));
+    header->state = POOL_IN_USE;
+    count_allocation(header->statistic, size);
+    ASAN_POISON_MEMORY_REGION(block + size, room - size);
+    ASAN_POISON_MEMORY_REGION(header, sizeof *header);
+    return block;
+}
+
+static void free_small(uint8_t *block, uint32_t page, ULONG tag, const char *routine, const void *caller)
+{
+    const struct mm_page *info = page_info(page);
+    struct pool_header *header = pool_header(block);
+    unsigned slab = pool_page_slab(info);
+    unsigned room = pool_room(info);
+
+    if ((uintptr_t)block % PAGE_SIZE < pool_lead(slab))
+        pool_report_bad_free(block, routine, caller);
+    ASAN_UNPOISON_MEMORY_REGION(header, sizeof *header);
+    if (header->state != POOL_IN_USE || header->guard != pool_guard(header))
+        pool_report_bad_free(block, routine, caller);
+    ASAN_UNPOISON_MEMORY_REGION(block, room);
+    if (header->size + POOL_MIN_BEHIND > room || !pool_is_filled(block + header->size, room - header->size))
+        pool_report_corrupt(block, "is freed");
+    check_free(block, header->size, header->tag, tag, pool_slab_kind(slab), routine);
+
+    count_free(header->statistic, header->size);
+    memset(block, POOL_FILL, header->size);
+    header->state = POOL_FREED;
+    header->caller = caller;
+#ifdef POOL_POISONING
+    list_append(&pool()->free[slab][pool_page_class(info)], block);
+#else
+    list_push(&pool()->free[slab][pool_page_class(info)], block);
+#endif
+    ASAN_POISON_MEMORY_REGION(header, sizeof *header + room);
+}
+
+/* ---- blocks of whole pages ---- */
+
+/* Behind the caller's part there are always some bytes to check, if need be a page for them. */
+static void *allocate_big(unsigned kind, size_t size, uint32_t tag, const void *caller)
+{
+    if (size / PAGE_SIZE >= guest_ram_pages())
+        return NULL;
+    uint64_t pages = (size + 2 * POOL_MIN_BEHIND + PAGE_SIZE - 1) / PAGE_SIZE;
+    struct pool_big *big = image_alloc(sizeof *big);
+    uint32_t page = page_alloc((uint32_t)pages, PAGE_POOL_BIG, big);
+    if (page == PAGE_NOT_FOUND) {
+        image_free(big);
+        return NULL;
+    }
+
+    *big = (struct pool_big){
+        .address = page_address(page),
+        .size = size,
+        .caller = caller,
+        .tag = tag,
+        .sequence = ++pool()->sequence,
+        .pages = (uint32_t)pages,
+        .statistic = statistic_for(tag, kind),
+        .kind = (uint8_t)kind,
+    };
+    InsertTailList(&pool()->big, &big->entry);
+    count_allocation(big->statistic, size);
+    size_t behind = pool_big_behind(big);
+    memset(big->address, POOL_FILL, size + behind);
+    ASAN_POISON_MEMORY_REGION(big->address + size, pages * PAGE_SIZE - size);
+    return big->address;
+}
+
+static void free_big(uint8_t *block, uint32_t page, ULONG tag, const char *routine, const void *caller)
+{
+    struct pool_big *big = (struct pool_big *)page_info(page)->owner;
+
+    if (page_info(page)->run == 0 || big->address != block)
+        pool_report_bad_free(block, routine, caller);
+    size_t behind = pool_big_behind(big);
+    ASAN_UNPOISON_MEMORY_REGION(block + big->size, behind);
+    if (!pool_is_filled(block + big->size, behind))
+        pool_report_big_overrun(big, "is freed");
+    check_free(block, big->size, big->tag, tag, big->kind, routine);
+
+    count_free(big->statistic, big->size);
+    memset(block, POOL_FILL, big->size);
+    RemoveEntryList(&big->entry);
+    image_free(big);
+    page_free(page, routine);
+}
+
+/* ---- both ---- */
+
+void *pool_allocate(POOL_TYPE type, SIZE_T size, ULONG tag, const void *caller)
+{
+    unsigned kind = (type & PagedPool) != 0 ? POOL_PAGED : (type & NonPagedPoolNx) != 0 ? POOL_NONPAGED_NX : POOL_NONPAGED;
+    unsigned slab = kind * 2 + ((type & NonPagedPoolCacheAligned) != 0 ? 1 : 0);
+    void *block;
+
+    if (size <= POOL_LARGEST - POOL_MIN_BEHIND - pool_lead(slab))
+        block = allocate_small(slab, size, tag, caller);
+    else
+        block = allocate_big(kind, size, tag, caller);
+    if (block != NULL && (type & POOL_ZERO_ALLOCATION) != 0)
+        memset(block, 0, size);
+    return block;
+}
+
+void pool_free(void *block, ULONG tag, const char *routine, const void *caller)
+{
+    if (!guest_ram_address(block))
+        pool_report_bad_free(block, routine, caller);
+    uint32_t page = page_of(block);
+    switch (page_info(page)->use) {
+    case PAGE_POOL_SLAB:
+        free_small(block, page, tag, routine, caller);
+        break;
+    case PAGE_POOL_BIG:
+        free_big(block, page, tag, routine, caller);
+        break;
+    default:
+        pool_report_bad_free(block, routine, caller);
+    }
+}
+
+bool pool_is_paged(const void *address)
+{
+    if (!guest_ram_address(address))
+        return false;
+    const struct mm_page *page = page_info(page_of(address));
+    if (page->use == PAGE_POOL_SLAB)
+        return pool_slab_kind(pool_page_slab(page)) == POOL_PAGED;
+    if (page->use != PAGE_POOL_BIG)
+        return false;
+    const struct pool_big *big = page_info(page_run_first(page_of(address)))->owner;
+    return big->kind == POOL_PAGED;
+}
+
+/* ---- giving pages back ---- */
+
+static bool page_is_unused(uint32_t page)
+{
+    for (unsigned i = 0; i < pool_blocks_per_page(page_info(page)); i++) {
+        struct pool_header *header = pool_header(pool_block(page, i));
+        ASAN_UNPOISON_MEMORY_REGION(header, sizeof *header);
+        bool in_use = header->state == POOL_IN_USE;
+        ASAN_POISON_MEMORY_REGION(header, sizeof *header);
+        if (in_use)
+            return false;
+    }
+    return true;
+}
+
+/* Take the blocks of unused pages out of a list; the others keep their order. */
+static bool trim_list(struct pool_list *list)
+{
+    struct pool_list kept = { 0 };
+    struct pool_header *last = NULL;
+    bool found = false;
+
+    for (uint32_t index = list->first, next; index != 0; index = next) {
+        uint8_t *block = block_at(index);
+        struct pool_header *header = pool_header(block);
+
+        ASAN_UNPOISON_MEMORY_REGION(header, sizeof *header);
+        next = header->sequence;
+        if (page_is_unused(page_of(block))) {
+            found = true;
+            continue;
+        }
+        ASAN_UNPOISON_MEMORY_REGION(header, sizeof *header);
+        header->sequence = 0;
+        if (last != NULL)
+            last->sequence = index;
+        else
+            kept.first = index;
+        kept.last = index;
+        kept.count++;
+        if (last != NULL)
+            ASAN_POISON_MEMORY_REGION(last, sizeof *last);
+        last = header;
+    }
+    if (last != NULL)
+        ASAN_POISON_MEMORY_REGION(last, sizeof *last);
+    *list = kept;
+    return found;
+}
+
+bool pool_trim(void)
+{
+    bool found = false;
+
+    for (unsigned slab = 0; slab < POOL_SLABS; slab++)
+        for (unsigned class = 0; class < POOL_CLASSES; class++)
+            found = trim_list(&pool()->free[slab][class]) || found;
+    if (!found)
+        return false;
+    for (uint32_t page = 0, next; page < guest_ram_pages(); page = next) {
+        next = page + page_info(page)->run;
+        if (page_info(page)->use == PAGE_POOL_SLAB && page_is_unused(page))
+            page_free(page, "pool_trim");
+    }
+    return true;
+}

@@ -1,0 +1,171 @@
+/*
+ * The system's worker threads. There is a queue for each priority. The classic three have threads from power-on; any queue
+ * gets another thread when an item comes and every thread of it is busy, up to a limit, so that a routine that waits for
+ * another work item does not keep it from running. Such a thread ends as soon as nothing is left for it. Items of a queue
+ * start in the order of queueing.
+ */
+#include <stdio.h>
+
+#include "nt/ex/ex.h"
+#include "nt/ke/ke.h"
+#include "nt/ob/ob.h"
+
+#define PRIORITIES 32
+#define THREADS_A_QUEUE 16
+
+struct ex_worker_queue {
+    LIST_ENTRY items; /* WORK_QUEUE_ITEM.List */
+    KSEMAPHORE available; /* counts the items that no thread has come for */
+    unsigned count;       /* items in the list */
+    unsigned threads;
+    unsigned permanent;   /* threads that stay */
+    unsigned idle;        /* threads that execute no routine */
+    unsigned started;     /* threads ever, for their names */
+    KPRIORITY priority;
+};
+
+struct ex_workers {
+    struct ex_worker_queue queues[PRIORITIES];
+    unsigned queued; /* items in all queues */
+};
+
+/* "WORK_QUEUE_TYPE enumeration (wdm.h)" gives each type its priority. */
+static struct ex_worker_queue *queue_for(WORK_QUEUE_TYPE type, const char *routine)
+{
+    static const uint8_t priority[MaximumWorkQueue] = {
+        [CriticalWorkQueue] = 13,  [DelayedWorkQueue] = 12,  [HyperCriticalWorkQueue] = 15, [NormalWorkQueue] = 8,
+        [BackgroundWorkQueue] = 7, [RealTimeWorkQueue] = 18, [SuperCriticalWorkQueue] = 14,
+    };
+    unsigned number = (unsigned)type;
+
+    if (number < MaximumWorkQueue)
+        return &machine->ex->workers->queues[priority[number]];
+    if (number >= CustomPriorityWorkQueue && number < CustomPriorityWorkQueue + PRIORITIES)
+        return &machine->ex->workers->queues[number - CustomPriorityWorkQueue];
+    nt_violation("work-item-queue", "%s: %u is no WORK_QUEUE_TYPE", routine, number);
+}
+
+void ex_worker_check_return(const void *routine, const void *item, const void *context)
+{
+    const struct _KTHREAD *thread = ke_thread();
+    char name[256];
+
+    if (ke_irql() == PASSIVE_LEVEL && thread->critical_region == 0 && IsListEmpty(&thread->mutants))
+        return;
+    loader_describe(name, sizeof name, routine);
+    if (ke_irql() != PASSIVE_LEVEL) {
+        const uint64_t parameter[4] = {(uintptr_t)routine, ke_irql(), (uintptr_t)context, (uintptr_t)item};
+        nt_violation_code(WORKER_THREAD_RETURNED_AT_BAD_IRQL, parameter, "irql-changed",
+                          "the work item's routine %s returned at IRQL %u", name, ke_irql());
+    }
+    if (thread->critical_region != 0)
+        nt_violation("work-item-return", "the work item's routine %s returned in a critical region", name);
+    nt_violation("work-item-return", "the work item's routine %s returned with a mutex owned", name);
+}
+
+static void worker_main(void *argument)
+{
+    struct ex_worker_queue *queue = argument;
+
+    do {
+        KeWaitForSingleObject(&queue->available, Executive, KernelMode, FALSE, NULL);
+        PWORK_QUEUE_ITEM item = CONTAINING_RECORD(RemoveHeadList(&queue->items), WORK_QUEUE_ITEM, List);
+        PWORKER_THREAD_ROUTINE routine = item->WorkerRoutine;
+        PVOID parameter = item->Parameter;
+
+        queue->idle--;
+        queue->count--;
+        machine->ex->workers->queued--;
+        item->List.Flink = NULL; /* from here on the routine may free the item or queue it again */
+        routine(parameter);
+        ex_worker_check_return((const void *)(uintptr_t)routine, item, parameter);
+        queue->idle++;
+    } while (queue->threads <= queue->permanent || queue->available.Header.SignalState > 0);
+    queue->idle--;
+    queue->threads--;
+}
+
+static void start_thread(struct ex_worker_queue *queue)
+{
+    char name[48];
+
+    queue->threads++;
+    queue->idle++;
+    snprintf(name, sizeof name, "worker %d.%u", (int)queue->priority, queue->started++);
+    ob_dereference(ke_thread_create(name, NULL, worker_main, queue, queue->priority));
+}
+
+void ex_worker_queue(PWORK_QUEUE_ITEM item, WORK_QUEUE_TYPE type, const char *routine)
+{
+    struct ex_worker_queue *queue = queue_for(type, routine);
+
+    if (item->List.Flink != NULL) {
+        const uint64_t parameter[4] = {0x1, (uintptr_t)item, (uintptr_t)item->WorkerRoutine, 0};
+        nt_violation_code(WORKER_INVALID, parameter, "work-item-queued-twice",
+                          "%s: the work item %p is queued already, or was not initialised", routine, (void *)item);
+    }
+    InsertTailList(&queue->items, &item->List);
+    queue->count++;
+    machine->ex->workers->queued++;
+    if (queue->idle < queue->count && queue->threads < THREADS_A_QUEUE)
+        start_thread(queue);
+    KeReleaseSemaphore(&queue->available, IO_NO_INCREMENT, 1, FALSE);
+}
+
+VOID NTAPI ExQueueWorkItem(PWORK_QUEUE_ITEM WorkItem, WORK_QUEUE_TYPE QueueType)
+{
+    NT_CALL(DISPATCH_LEVEL);
+    if (WorkItem->WorkerRoutine == NULL)
+        nt_violation("work-item-not-initialised", "ExQueueWorkItem: the work item %p has no routine", (void *)WorkItem);
+    ex_worker_queue(WorkItem, QueueType, __func__);
+}
+
+void ex_worker_init(void)
+{
+    static const struct {
+        uint8_t priority, threads;
+    } permanent[] = {{13, 2}, {12, 2}, {15, 1}}; /* critical, delayed, hypercritical */
+    struct ex_workers *workers = image_alloc(sizeof *workers);
+
+    machine->ex->workers = workers;
+    for (int i = 0; i < PRIORITIES; i++) {
+        struct ex_worker_queue *queue = &workers->queues[i];
+
+        queue->priority = i;
+        InitializeListHead(&queue->items);
+        KeInitializeSemaphore(&queue->available, 0, MAXLONG);
+    }
+    for (size_t i = 0; i < sizeof permanent / sizeof permanent[0]; i++) {
+        struct ex_worker_queue *queue = &workers->queues[permanent[i].priority];
+
+        queue->permanent = permanent[i].threads;
+        while (queue->threads < queue->permanent)
+            start_thread(queue);
+    }
+}
+
+const WORK_QUEUE_ITEM *ex_worker_find_queued(const void *start, size_t size)
+{
+    struct ex_workers *workers = machine->ex->workers;
+
+    if (workers->queued == 0)
+        return NULL;
+    for (int i = 0; i < PRIORITIES; i++) {
+        LIST_ENTRY *items = &workers->queues[i].items;
+        for (LIST_ENTRY *entry = items->Flink; entry != items; entry = entry->Flink)
+            if ((uintptr_t)entry - (uintptr_t)start < size)
+                return CONTAINING_RECORD(entry, WORK_QUEUE_ITEM, List);
+    }
+    return NULL;
+}
+
+void ex_worker_census(struct census *census)
+{
+    for (int i = 0; i < PRIORITIES; i++) {
+        LIST_ENTRY *items = &machine->ex->workers->queues[i].items;
+        for (LIST_ENTRY *entry = items->Blink; entry != items; entry = entry->Blink) {
+            const WORK_QUEUE_ITEM *item = CONTAINING_RECORD(entry, WORK_QUEUE_ITEM, List);
+            census_item(census, "work item", 1, (const void *)(uintptr_t)item->WorkerRoutine, "queued");
+        }
+    }
+}

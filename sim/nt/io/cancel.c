@@ -1,0 +1,45 @@
+/* Cancelling IRPs: IoCancelIrp and the cancel spin lock (wdm.h). IoSetCancelRoutine is an inline of the headers. */
+#include "nt/io/io_internal.h"
+
+VOID NTAPI IoAcquireCancelSpinLock(PKIRQL Irql)
+{
+    NT_CALL(DISPATCH_LEVEL);
+    *Irql = KeAcquireSpinLockRaiseToDpc(&machine->io->cancel_lock);
+}
+
+VOID NTAPI IoReleaseCancelSpinLock(KIRQL Irql)
+{
+    NT_CALL_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL);
+    KeReleaseSpinLock(&machine->io->cancel_lock, Irql);
+}
+
+BOOLEAN NTAPI IoCancelIrp(PIRP Irp)
+{
+    PDRIVER_CANCEL routine;
+    KIRQL irql;
+
+    NT_CALL(DISPATCH_LEVEL);
+    if (Irp->Type != IO_TYPE_IRP)
+        nt_violation("irp-cancel", "IoCancelIrp of %p, which is no IRP or has been freed", Irp);
+    irql = KeAcquireSpinLockRaiseToDpc(&machine->io->cancel_lock);
+    Irp->Cancel = TRUE;
+    routine = IoSetCancelRoutine(Irp, NULL);
+    if (routine == NULL) {
+        KeReleaseSpinLock(&machine->io->cancel_lock, irql);
+        return FALSE;
+    }
+    if (Irp->CurrentLocation > Irp->StackCount)
+        nt_violation("irp-cancel", "IRP %p has a cancel routine but no driver has it", Irp);
+    Irp->CancelIrql = irql;
+    /* The routine releases the lock, with the IRQL that it finds in the IRP. */
+    routine(Irp->Tail.Overlay.CurrentStackLocation->DeviceObject, Irp);
+    if (ke_irql() != irql) {
+        char where[LOADER_DESCRIPTION_MAX];
+
+        nt_violation("irp-cancel-lock",
+                     "the cancel routine %s returned at IRQL %u instead of %u: it must release the cancel spin lock with "
+                     "Irp->CancelIrql", loader_name((const void *)(uintptr_t)routine, where, sizeof(where)),
+                     ke_irql(), irql);
+    }
+    return TRUE;
+}

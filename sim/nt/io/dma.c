@@ -1,0 +1,333 @@
+/*
+ * DMA adapters: IoGetDmaAdapter and the operations of versions 1 and 2 (wdm.h) for bus masters with scatter/gather, which
+ * reach all memory themselves: map registers are but a count, and nothing is ever copied.
+ */
+#include "nt/io/io_internal.h"
+
+#define ALL_MAP_REGISTERS 0xFFFFu /* pages of the largest transfer */
+
+struct adapter {
+    DMA_ADAPTER public;
+    LIST_ENTRY entry; /* io_state.adapters */
+    bool reaches_4g_only;
+    unsigned common_buffers;
+    unsigned lists; /* scatter/gather lists out */
+    const void *caller;
+};
+
+static struct adapter *adapter_of(PDMA_ADAPTER adapter)
+{
+    return CONTAINING_RECORD(adapter, struct adapter, public);
+}
+
+static VOID NTAPI put_adapter(PDMA_ADAPTER DmaAdapter)
+{
+    struct adapter *adapter = adapter_of(DmaAdapter);
+
+    NT_CALL(PASSIVE_LEVEL);
+    if (adapter->common_buffers != 0 || adapter->lists != 0)
+        nt_violation("dma-adapter", "PutDmaAdapter with %u common buffers and %u scatter/gather lists still out",
+                     adapter->common_buffers, adapter->lists);
+    RemoveEntryList(&adapter->entry);
+    ExFreePoolWithTag(adapter, IO_TAG_GENERAL);
+}
+
+static PVOID NTAPI allocate_common(PDMA_ADAPTER DmaAdapter, ULONG Length, PPHYSICAL_ADDRESS LogicalAddress,
+                                   BOOLEAN CacheEnabled)
+{
+    struct adapter *adapter = adapter_of(DmaAdapter);
+    PHYSICAL_ADDRESS highest = { .QuadPart = adapter->reaches_4g_only ? 0xFFFFFFFFLL : MAXLONGLONG };
+    PVOID buffer;
+
+    NT_CALL(PASSIVE_LEVEL);
+    (void)CacheEnabled; /* DMA is coherent with the caches on x86 */
+    buffer = MmAllocateContiguousMemory(Length, highest);
+    if (buffer == NULL)
+        return NULL;
+    *LogicalAddress = MmGetPhysicalAddress(buffer);
+    adapter->common_buffers++;
+    return buffer;
+}
+
+static VOID NTAPI free_common(PDMA_ADAPTER DmaAdapter, ULONG Length, PHYSICAL_ADDRESS LogicalAddress,
+                              PVOID VirtualAddress, BOOLEAN CacheEnabled)
+{
+    struct adapter *adapter = adapter_of(DmaAdapter);
+
+    NT_CALL(PASSIVE_LEVEL);
+    (void)Length;
+    (void)CacheEnabled;
+    if (adapter->common_buffers == 0 || MmGetPhysicalAddress(VirtualAddress).QuadPart != LogicalAddress.QuadPart)
+        nt_violation("dma-common-buffer", "FreeCommonBuffer of %p, which is no common buffer with that logical address",
+                     VirtualAddress);
+    adapter->common_buffers--;
+    MmFreeContiguousMemory(VirtualAddress);
+}
+
+static ULONG NTAPI get_alignment(PDMA_ADAPTER DmaAdapter)
+{
+    (void)DmaAdapter;
+    NT_CALL(PASSIVE_LEVEL);
+    return 1;
+}
+
+static ULONG NTAPI read_counter(PDMA_ADAPTER DmaAdapter)
+{
+    (void)DmaAdapter;
+    NT_UNIMPLEMENTED("ReadDmaCounter, which is for system DMA");
+}
+
+/* ---- one transfer after another ---- */
+
+static NTSTATUS NTAPI allocate_channel(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT DeviceObject, ULONG NumberOfMapRegisters,
+                                       PDRIVER_CONTROL ExecutionRoutine, PVOID Context)
+{
+    NT_CALL_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL);
+    if (NumberOfMapRegisters > ALL_MAP_REGISTERS)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    if (ExecutionRoutine(DeviceObject, DeviceObject->CurrentIrp, DmaAdapter, Context) != DeallocateObjectKeepRegisters)
+        nt_violation("dma-adapter-control", "an AdapterControl routine of a bus master must return "
+                     "DeallocateObjectKeepRegisters");
+    return STATUS_SUCCESS;
+}
+
+/* The physical address of a byte of an MDL, and how many bytes from there on lie in a row. */
+static PHYSICAL_ADDRESS locate(const struct adapter *adapter, PMDL mdl, PVOID current, ULONG length, ULONG *run)
+{
+    ULONG_PTR from_page = (ULONG_PTR)current - (ULONG_PTR)mdl->StartVa;
+    const PFN_NUMBER *frames = MmGetMdlPfnArray(mdl);
+    PHYSICAL_ADDRESS address;
+    ULONG in_row;
+
+    if ((ULONG_PTR)current < (ULONG_PTR)MmGetMdlVirtualAddress(mdl) ||
+        from_page - mdl->ByteOffset + length > mdl->ByteCount || length == 0)
+        nt_violation("dma-range", "a DMA transfer of %u bytes from %p lies outside its MDL", length, current);
+    address.QuadPart = (LONGLONG)((frames[from_page >> PAGE_SHIFT] << PAGE_SHIFT) + (from_page & (PAGE_SIZE - 1)));
+    in_row = PAGE_SIZE - (ULONG)(from_page & (PAGE_SIZE - 1));
+    while (in_row < length &&
+           frames[(from_page + in_row) >> PAGE_SHIFT] == frames[(from_page + in_row - 1) >> PAGE_SHIFT] + 1)
+        in_row += PAGE_SIZE;
+    *run = in_row < length ? in_row : length;
+    if (adapter->reaches_4g_only && address.QuadPart + *run > 0x100000000LL)
+        NT_UNIMPLEMENTED("memory from 4 GiB up for a device that reaches less (bounce buffers)");
+    return address;
+}
+
+static PHYSICAL_ADDRESS NTAPI map_transfer(PDMA_ADAPTER DmaAdapter, PMDL Mdl, PVOID MapRegisterBase, PVOID CurrentVa,
+                                           PULONG Length, BOOLEAN WriteToDevice)
+{
+    (void)MapRegisterBase;
+    (void)WriteToDevice; /* nothing is copied either way */
+    NT_CALL(DISPATCH_LEVEL);
+    return locate(adapter_of(DmaAdapter), Mdl, CurrentVa, *Length, Length);
+}
+
+static BOOLEAN NTAPI flush_buffers(PDMA_ADAPTER DmaAdapter, PMDL Mdl, PVOID MapRegisterBase, PVOID CurrentVa,
+                                   ULONG Length, BOOLEAN WriteToDevice)
+{
+    (void)DmaAdapter;
+    (void)Mdl;
+    (void)MapRegisterBase;
+    (void)CurrentVa;
+    (void)Length;
+    (void)WriteToDevice;
+    NT_CALL(DISPATCH_LEVEL);
+    return TRUE; /* there are no bounce buffers and no caches to flush */
+}
+
+static VOID NTAPI free_channel(PDMA_ADAPTER DmaAdapter)
+{
+    (void)DmaAdapter;
+    NT_CALL_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL);
+}
+
+static VOID NTAPI free_registers(PDMA_ADAPTER DmaAdapter, PVOID MapRegisterBase, ULONG NumberOfMapRegisters)
+{
+    NT_CALL_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL);
+    (void)NumberOfMapRegisters;
+    if (MapRegisterBase != DmaAdapter)
+        nt_violation("dma-map-registers", "FreeMapRegisters of %p, which AllocateAdapterChannel did not give",
+                     MapRegisterBase);
+}
+
+/* ---- scatter/gather lists ---- */
+
+/* Elements of a transfer; written to `list` unless it is NULL. Goes on to chained MDLs. */
+static ULONG fill(const struct adapter *adapter, PMDL mdl, PVOID current, ULONG length, PSCATTER_GATHER_LIST list)
+{
+    ULONG count = 0;
+
+    while (length != 0) {
+        ULONG left = mdl->ByteCount - (ULONG)((ULONG_PTR)current - (ULONG_PTR)MmGetMdlVirtualAddress(mdl));
+        ULONG part = left < length ? left : length;
+
+        length -= part;
+        while (part != 0) {
+            ULONG run;
+            PHYSICAL_ADDRESS address = locate(adapter, mdl, current, part, &run);
+
+            if (list != NULL) {
+                list->Elements[count].Address = address;
+                list->Elements[count].Length = run;
+                list->Elements[count].Reserved = 0;
+            }
+            count++;
+            current = (PUCHAR)current + run;
+            part -= run;
+        }
+        if (length == 0)
+            break;
+        mdl = mdl->Next;
+        if (mdl == NULL)
+            nt_violation("dma-range", "a DMA transfer goes %u bytes beyond its MDL", length);
+        current = MmGetMdlVirtualAddress(mdl);
+    }
+    return count;
+}
+
+static ULONG list_size(ULONG elements)
+{
+    return (ULONG)(sizeof(SCATTER_GATHER_LIST) + elements * sizeof(SCATTER_GATHER_ELEMENT));
+}
+
+static NTSTATUS NTAPI calculate_list(PDMA_ADAPTER DmaAdapter, PMDL Mdl, PVOID CurrentVa, ULONG Length,
+                                     PULONG ScatterGatherListSize, PULONG NumberOfMapRegisters)
+{
+    ULONG pages = 0;
+
+    NT_CALL(DISPATCH_LEVEL);
+    (void)DmaAdapter;
+    if (Mdl != NULL) {
+        for (; Mdl != NULL; Mdl = Mdl->Next)
+            pages += ADDRESS_AND_SIZE_TO_SPAN_PAGES(MmGetMdlVirtualAddress(Mdl), Mdl->ByteCount);
+    } else {
+        pages = ADDRESS_AND_SIZE_TO_SPAN_PAGES(CurrentVa, Length);
+    }
+    *ScatterGatherListSize = list_size(pages);
+    if (NumberOfMapRegisters != NULL)
+        *NumberOfMapRegisters = pages;
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI build_list(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT DeviceObject, PMDL Mdl, PVOID CurrentVa,
+                                 ULONG Length, PDRIVER_LIST_CONTROL ExecutionRoutine, PVOID Context,
+                                 BOOLEAN WriteToDevice, PVOID ScatterGatherBuffer, ULONG ScatterGatherLength)
+{
+    struct adapter *adapter = adapter_of(DmaAdapter);
+    PSCATTER_GATHER_LIST list = ScatterGatherBuffer;
+    ULONG count;
+
+    NT_CALL_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL);
+    (void)WriteToDevice;
+    count = fill(adapter, Mdl, CurrentVa, Length, NULL);
+    if (ScatterGatherLength < list_size(count))
+        return STATUS_BUFFER_TOO_SMALL;
+    list->NumberOfElements = count;
+    list->Reserved = 0; /* the caller's memory: PutScatterGatherList does not free it */
+    (void)fill(adapter, Mdl, CurrentVa, Length, list);
+    adapter->lists++;
+    ExecutionRoutine(DeviceObject, DeviceObject->CurrentIrp, list, Context);
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI get_list(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT DeviceObject, PMDL Mdl, PVOID CurrentVa,
+                               ULONG Length, PDRIVER_LIST_CONTROL ExecutionRoutine, PVOID Context, BOOLEAN WriteToDevice)
+{
+    struct adapter *adapter = adapter_of(DmaAdapter);
+    PSCATTER_GATHER_LIST list;
+    ULONG count;
+
+    NT_CALL_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL);
+    (void)WriteToDevice;
+    count = fill(adapter, Mdl, CurrentVa, Length, NULL);
+    list = ExAllocatePoolWithTag(NonPagedPoolNx, list_size(count), IO_TAG_GENERAL);
+    if (list == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    list->NumberOfElements = count;
+    list->Reserved = (ULONG_PTR)adapter; /* ours to free */
+    (void)fill(adapter, Mdl, CurrentVa, Length, list);
+    adapter->lists++;
+    ExecutionRoutine(DeviceObject, DeviceObject->CurrentIrp, list, Context);
+    return STATUS_SUCCESS;
+}
+
+static VOID NTAPI put_list(PDMA_ADAPTER DmaAdapter, PSCATTER_GATHER_LIST ScatterGather, BOOLEAN WriteToDevice)
+{
+    struct adapter *adapter = adapter_of(DmaAdapter);
+
+    NT_CALL_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL);
+    (void)WriteToDevice;
+    if (adapter->lists == 0 || (ScatterGather->Reserved != 0 && ScatterGather->Reserved != (ULONG_PTR)adapter))
+        nt_violation("dma-list", "PutScatterGatherList of %p, which this adapter did not make", ScatterGather);
+    adapter->lists--;
+    if (ScatterGather->Reserved != 0)
+        ExFreePoolWithTag(ScatterGather, IO_TAG_GENERAL);
+}
+
+static NTSTATUS NTAPI build_mdl(PDMA_ADAPTER DmaAdapter, PSCATTER_GATHER_LIST ScatterGather, PMDL OriginalMdl,
+                                PMDL *TargetMdl)
+{
+    NT_CALL(DISPATCH_LEVEL);
+    (void)DmaAdapter;
+    (void)ScatterGather;
+    *TargetMdl = OriginalMdl; /* the device sees the frames of the original */
+    return STATUS_SUCCESS;
+}
+
+static const DMA_OPERATIONS operations = {
+    .Size = offsetof(DMA_OPERATIONS, GetDmaAdapterInfo),
+    .PutDmaAdapter = put_adapter,
+    .AllocateCommonBuffer = allocate_common,
+    .FreeCommonBuffer = free_common,
+    .AllocateAdapterChannel = allocate_channel,
+    .FlushAdapterBuffers = flush_buffers,
+    .FreeAdapterChannel = free_channel,
+    .FreeMapRegisters = free_registers,
+    .MapTransfer = map_transfer,
+    .GetDmaAlignment = get_alignment,
+    .ReadDmaCounter = read_counter,
+    .GetScatterGatherList = get_list,
+    .PutScatterGatherList = put_list,
+    .CalculateScatterGatherList = calculate_list,
+    .BuildScatterGatherList = build_list,
+    .BuildMdlFromScatterGatherList = build_mdl,
+};
+
+PDMA_ADAPTER NTAPI IoGetDmaAdapter(PDEVICE_OBJECT PhysicalDeviceObject, PDEVICE_DESCRIPTION DeviceDescription,
+                                   PULONG NumberOfMapRegisters)
+{
+    struct adapter *adapter;
+    ULONG pages;
+
+    NT_CALL(PASSIVE_LEVEL);
+    if (PhysicalDeviceObject != NULL && PhysicalDeviceObject->Type != IO_TYPE_DEVICE)
+        nt_violation("dma-adapter", "IoGetDmaAdapter with %p, which is no device object", PhysicalDeviceObject);
+    if (DeviceDescription->Version >= DEVICE_DESCRIPTION_VERSION3)
+        NT_UNIMPLEMENTED("DEVICE_DESCRIPTION_VERSION3");
+    if (!DeviceDescription->Master)
+        NT_UNIMPLEMENTED("system DMA (Master FALSE)");
+    pages = BYTES_TO_PAGES(DeviceDescription->MaximumLength) + 1;
+    adapter = ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(*adapter), IO_TAG_GENERAL);
+    if (adapter == NULL)
+        return NULL;
+    RtlZeroMemory(adapter, sizeof(*adapter));
+    adapter->public.Version = DeviceDescription->Version >= DEVICE_DESCRIPTION_VERSION2 ? 2 : 1;
+    adapter->public.Size = sizeof(adapter->public);
+    adapter->public.DmaOperations = (PDMA_OPERATIONS)(uintptr_t)&operations;
+    adapter->reaches_4g_only = !DeviceDescription->Dma64BitAddresses;
+    adapter->caller = __builtin_return_address(0);
+    InsertTailList(&machine->io->adapters, &adapter->entry);
+    *NumberOfMapRegisters = pages < ALL_MAP_REGISTERS ? pages : ALL_MAP_REGISTERS;
+    return &adapter->public;
+}
+
+void dma_census(struct census *census)
+{
+    for (PLIST_ENTRY entry = machine->io->adapters.Flink; entry != &machine->io->adapters; entry = entry->Flink) {
+        const struct adapter *adapter = CONTAINING_RECORD(entry, struct adapter, entry);
+
+        census_item(census, "dma adapter", 1, adapter->caller, "adapter");
+        if (adapter->common_buffers != 0)
+            census_item(census, "dma common buffer", adapter->common_buffers, adapter->caller, "common buffer");
+    }
+}

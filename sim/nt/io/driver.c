@@ -1,0 +1,431 @@
+/*
+ * Driver objects: loading and unloading the driver of a service, driver object extensions (IoAllocateDriverObjectExtension),
+ * and reinitialization routines (ntddk.h).
+ */
+#include <ctype.h>
+#include <string.h>
+
+#include "nt/cm/cm.h"
+#include "nt/io/interrupt.h"
+
+/* What a client keeps with the driver object; the memory behind it is the client's. */
+struct client_extension {
+    struct client_extension *next;
+    PVOID id;
+    PVOID memory;
+};
+
+/* DriverExtension points to the first member. */
+struct io_driver {
+    DRIVER_EXTENSION extension;
+    LIST_ENTRY entry; /* io_state.drivers, in order of loading */
+    char *service;
+    WCHAR *wide_name;    /* behind DRIVER_OBJECT.DriverName */
+    WCHAR *wide_service; /* behind DRIVER_EXTENSION.ServiceKeyName */
+    struct loader_module *module;
+    struct client_extension *clients;
+    bool unloaded;
+};
+
+struct reinitialization {
+    LIST_ENTRY entry;
+    PDRIVER_OBJECT driver;
+    PDRIVER_REINITIALIZE routine;
+    PVOID context;
+};
+
+static struct io_driver *private_of(PDRIVER_OBJECT driver)
+{
+    return CONTAINING_RECORD(driver->DriverExtension, struct io_driver, extension);
+}
+
+const char *io_driver_name(PDRIVER_OBJECT driver)
+{
+    if (driver->DriverExtension == NULL)
+        return "(unloaded)"; /* somebody still refers to one of its devices */
+    return private_of(driver)->service;
+}
+
+const struct loader_module *io_driver_module(PDRIVER_OBJECT driver)
+{
+    return private_of(driver)->module;
+}
+
+static NTSTATUS NTAPI invalid_request(PDEVICE_OBJECT device, PIRP irp)
+{
+    (void)device;
+    irp->IoStatus.Status = STATUS_INVALID_DEVICE_REQUEST;
+    irp->IoStatus.Information = 0;
+    IoCompleteRequest(irp, IO_NO_INCREMENT);
+    return STATUS_INVALID_DEVICE_REQUEST;
+}
+
+static void driver_destroyed(void *body)
+{
+    PDRIVER_OBJECT driver = body;
+    struct io_driver *private;
+
+    if (driver->DriverExtension == NULL)
+        return;
+    private = private_of(driver);
+    if (!private->unloaded)
+        nt_violation_code(REFERENCE_BY_POINTER, (uint64_t[4]){ 0, (uintptr_t)body }, "driver-reference",
+                          "driver %s lost the last reference to its driver object while it is loaded", private->service);
+    if (ke_irql() != PASSIVE_LEVEL)
+        nt_violation("driver-reference", "the last reference to driver %s went away at IRQL %u: its image can only be "
+                     "unmapped at PASSIVE_LEVEL", private->service, ke_irql());
+    RemoveEntryList(&private->entry);
+    while (private->clients != NULL) {
+        struct client_extension *next = private->clients->next;
+
+        ExFreePoolWithTag(private->clients->memory, IO_TAG_GENERAL);
+        image_free(private->clients);
+        private->clients = next;
+    }
+    if (private->module != NULL)
+        loader_release(private->module);
+    image_free(private->service);
+    image_free(private->wide_name);
+    image_free(private->wide_service);
+    image_free(private);
+}
+
+static void point_string(PUNICODE_STRING string, WCHAR *buffer, size_t length)
+{
+    string->Buffer = buffer;
+    string->Length = (USHORT)(length * sizeof(WCHAR));
+    string->MaximumLength = (USHORT)((length + 1) * sizeof(WCHAR));
+}
+
+static NTSTATUS create_driver_object(const char *service, PDRIVER_OBJECT *result)
+{
+    PDRIVER_OBJECT driver = ob_create(OB_DRIVER, sizeof(*driver), driver_destroyed);
+    struct io_driver *private;
+    size_t length;
+    NTSTATUS status;
+    char *name;
+
+    if (driver == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    private = image_alloc(sizeof(*private));
+    private->service = image_strdup(service);
+    private->extension.DriverObject = driver;
+    name = image_printf("\\Driver\\%s", service);
+    private->wide_name = cm_utf16_from_utf8(name, &length);
+    image_free(name);
+    point_string(&driver->DriverName, private->wide_name, length);
+    private->wide_service = cm_utf16_from_utf8(service, &length);
+    point_string(&private->extension.ServiceKeyName, private->wide_service, length);
+    driver->DriverExtension = &private->extension;
+    driver->Type = IO_TYPE_DRIVER;
+    driver->Size = sizeof(*driver);
+    for (unsigned i = 0; i <= IRP_MJ_MAXIMUM_FUNCTION; i++)
+        driver->MajorFunction[i] = invalid_request;
+    InsertTailList(&machine->io->drivers, &private->entry);
+
+    status = ob_name_insert(driver, &driver->DriverName);
+    if (!NT_SUCCESS(status)) {
+        private->unloaded = true;
+        ob_dereference(driver);
+        return status;
+    }
+    *result = driver;
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS initialize_driver(PDRIVER_OBJECT driver, PDRIVER_INITIALIZE entry)
+{
+    struct io_driver *private = private_of(driver);
+    KIRQL irql = ke_irql();
+    UNICODE_STRING path;
+    NTSTATUS status;
+    size_t length;
+    char *text = image_printf("%s\\%s", CM_SERVICES, private->service);
+    WCHAR *wide = cm_utf16_from_utf8(text, &length);
+
+    image_free(text);
+    point_string(&path, wide, length);
+    driver->DriverInit = entry;
+    status = entry(driver, &path);
+    image_free(wide); /* the string is the driver's for the time of DriverEntry alone */
+    if (ke_irql() != irql)
+        nt_violation("irql-changed", "DriverEntry of driver %s was called at IRQL %u and returned at %u", private->service,
+                     irql, ke_irql());
+    if (!NT_SUCCESS(status)) {
+        if (driver->DeviceObject != NULL)
+            nt_violation("driver-entry", "DriverEntry of driver %s failed with 0x%08x and left a device object behind",
+                         private->service, (unsigned)status);
+        log_line(LOG_ERROR, "io", "driver %s: DriverEntry failed with status 0x%08x", private->service,
+                 (unsigned)status);
+        return STATUS_FAILED_DRIVER_ENTRY;
+    }
+    for (unsigned i = 0; i <= IRP_MJ_MAXIMUM_FUNCTION; i++) {
+        if (driver->MajorFunction[i] == NULL)
+            driver->MajorFunction[i] = invalid_request;
+    }
+    /* The I/O manager does this for what DriverEntry made; AddDevice must do it itself. */
+    for (PDEVICE_OBJECT device = driver->DeviceObject; device != NULL; device = device->NextDevice)
+        device->Flags &= ~DO_DEVICE_INITIALIZING;
+    return STATUS_SUCCESS;
+}
+
+/* "\SystemRoot\System32\drivers\xenbus.sys" names the image xenbus; without ImagePath it is called as the service is. */
+static char *image_name(struct cm_key *key, const char *service)
+{
+    char *path = cm_value_get_string(key, "ImagePath");
+    const char *file;
+    char *name;
+    size_t length;
+
+    if (path == NULL)
+        return image_strdup(service);
+    file = strrchr(path, '\\') != NULL ? strrchr(path, '\\') + 1 : path;
+    length = strlen(file);
+    if (length > 4 && _stricmp(file + length - 4, ".sys") == 0)
+        length -= 4;
+    name = image_printf("%.*s", (int)length, file);
+    image_free(path);
+    return name;
+}
+
+PDRIVER_OBJECT io_next_driver(PDRIVER_OBJECT driver)
+{
+    PLIST_ENTRY entry = driver == NULL ? machine->io->drivers.Flink : private_of(driver)->entry.Flink;
+
+    if (entry == &machine->io->drivers)
+        return NULL;
+    return CONTAINING_RECORD(entry, struct io_driver, entry)->extension.DriverObject;
+}
+
+PDRIVER_OBJECT io_find_driver(const char *service)
+{
+    PDRIVER_OBJECT driver = NULL;
+
+    while ((driver = io_next_driver(driver)) != NULL) {
+        if (!private_of(driver)->unloaded && _stricmp(io_driver_name(driver), service) == 0) {
+            ob_reference(driver);
+            return driver;
+        }
+    }
+    return NULL;
+}
+
+NTSTATUS io_load_driver(const char *service, PDRIVER_OBJECT *result)
+{
+    char *path = image_printf("%s\\%s", CM_SERVICES, service);
+    struct cm_key *key = cm_key_open(path);
+    struct loader_module *module;
+    PDRIVER_INITIALIZE entry;
+    PDRIVER_OBJECT driver;
+    NTSTATUS status;
+    char *image;
+
+    image_free(path);
+    *result = io_find_driver(service);
+    if (*result != NULL)
+        return STATUS_IMAGE_ALREADY_LOADED;
+    if (key == NULL) {
+        log_line(LOG_ERROR, "io", "driver %s: there is no service of that name", service);
+        return STATUS_OBJECT_NAME_NOT_FOUND;
+    }
+    image = image_name(key, service);
+    status = loader_load(image, &module);
+    image_free(image);
+    if (!NT_SUCCESS(status))
+        return status;
+    for (driver = io_next_driver(NULL); driver != NULL; driver = io_next_driver(driver)) {
+        if (private_of(driver)->module != module)
+            continue;
+        log_line(LOG_ERROR, "io", "driver %s: %s is the driver of service %s already", service,
+                 loader_module_path(module), io_driver_name(driver));
+        loader_release(module);
+        return STATUS_CONFLICTING_ADDRESSES;
+    }
+    entry = (PDRIVER_INITIALIZE)(uintptr_t)loader_module_symbol(module, "DriverEntry");
+    if (entry == NULL) {
+        log_line(LOG_ERROR, "io", "driver %s: %s exports no DriverEntry", service, loader_module_path(module));
+        loader_release(module);
+        return STATUS_DRIVER_ENTRYPOINT_NOT_FOUND;
+    }
+    status = create_driver_object(service, &driver);
+    if (!NT_SUCCESS(status)) {
+        loader_release(module);
+        return status;
+    }
+    private_of(driver)->module = module;
+    driver->DriverStart = loader_module_base(module);
+    driver->DriverSize = (ULONG)loader_module_size(module);
+    driver->DriverSection = module;
+    status = initialize_driver(driver, entry);
+    if (!NT_SUCCESS(status)) {
+        private_of(driver)->unloaded = true;
+        ob_dereference(driver);
+        return status;
+    }
+    ob_reference(driver);
+    *result = driver;
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS io_create_builtin_driver(const char *service, PDRIVER_INITIALIZE entry, PDRIVER_OBJECT *result)
+{
+    PDRIVER_OBJECT driver;
+    NTSTATUS status = create_driver_object(service, &driver);
+
+    if (!NT_SUCCESS(status))
+        return status;
+    driver->Flags |= DRVO_BUILTIN_DRIVER;
+    status = initialize_driver(driver, entry);
+    if (!NT_SUCCESS(status)) {
+        private_of(driver)->unloaded = true;
+        ob_dereference(driver);
+        return status;
+    }
+    ob_reference(driver);
+    *result = driver;
+    return STATUS_SUCCESS;
+}
+
+static void forget_reinitialization(PDRIVER_OBJECT driver)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        PLIST_ENTRY entry = machine->io->reinitialize[i].Flink;
+
+        while (entry != &machine->io->reinitialize[i]) {
+            struct reinitialization *request = CONTAINING_RECORD(entry, struct reinitialization, entry);
+
+            entry = entry->Flink;
+            if (request->driver == driver) {
+                RemoveEntryList(&request->entry);
+                image_free(request);
+            }
+        }
+    }
+}
+
+static void check_unloaded(PDRIVER_OBJECT driver)
+{
+    const struct loader_module *module = private_of(driver)->module;
+    char where[LOADER_DESCRIPTION_MAX];
+    const void *routine;
+
+    if (driver->DeviceObject != NULL)
+        nt_violation("driver-unload", "driver %s still has a device object after DriverUnload", io_driver_name(driver));
+    if (module == NULL)
+        return;
+    routine = io_interrupt_in_range(loader_module_base(module), loader_module_size(module));
+    if (routine != NULL)
+        nt_violation_code(DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS, (uint64_t[4]){ (uintptr_t)routine },
+                          "driver-unload", "driver %s was unloaded with its service routine %s still connected to an "
+                          "interrupt", io_driver_name(driver), loader_name(routine, where, sizeof(where)));
+}
+
+NTSTATUS io_unload_driver(PDRIVER_OBJECT driver)
+{
+    KIRQL irql = ke_irql();
+
+    if (driver->DriverUnload == NULL)
+        return STATUS_INVALID_DEVICE_REQUEST;
+    if (driver->DeviceObject != NULL)
+        return STATUS_DEVICE_BUSY;
+    driver->Flags |= DRVO_UNLOAD_INVOKED;
+    driver->DriverUnload(driver);
+    if (ke_irql() != irql)
+        nt_violation("irql-changed", "DriverUnload of driver %s was called at IRQL %u and returned at %u",
+                     io_driver_name(driver), irql, ke_irql());
+    check_unloaded(driver);
+    forget_reinitialization(driver);
+    private_of(driver)->unloaded = true;
+    ob_name_remove(driver);
+    ob_dereference(driver);
+    return STATUS_SUCCESS;
+}
+
+/* ---- extensions of the driver object ---- */
+
+static struct client_extension *find_client(PDRIVER_OBJECT driver, PVOID id)
+{
+    struct client_extension *client = private_of(driver)->clients;
+
+    while (client != NULL && client->id != id)
+        client = client->next;
+    return client;
+}
+
+NTSTATUS NTAPI IoAllocateDriverObjectExtension(PDRIVER_OBJECT DriverObject, PVOID ClientIdentificationAddress,
+                                               ULONG DriverObjectExtensionSize, PVOID *DriverObjectExtension)
+{
+    struct client_extension *client;
+
+    NT_CALL(DISPATCH_LEVEL);
+    *DriverObjectExtension = NULL;
+    if (find_client(DriverObject, ClientIdentificationAddress) != NULL)
+        return STATUS_OBJECT_NAME_COLLISION;
+    client = image_alloc(sizeof(*client));
+    client->id = ClientIdentificationAddress;
+    client->memory = ExAllocatePoolWithTag(NonPagedPoolNx, DriverObjectExtensionSize, IO_TAG_GENERAL);
+    if (client->memory == NULL) {
+        image_free(client);
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    RtlZeroMemory(client->memory, DriverObjectExtensionSize);
+    client->next = private_of(DriverObject)->clients;
+    private_of(DriverObject)->clients = client;
+    *DriverObjectExtension = client->memory;
+    return STATUS_SUCCESS;
+}
+
+PVOID NTAPI IoGetDriverObjectExtension(PDRIVER_OBJECT DriverObject, PVOID ClientIdentificationAddress)
+{
+    const struct client_extension *client;
+
+    NT_CALL(DISPATCH_LEVEL);
+    client = find_client(DriverObject, ClientIdentificationAddress);
+    return client != NULL ? client->memory : NULL;
+}
+
+/* ---- reinitialization ---- */
+
+static void register_reinitialization(unsigned list, PDRIVER_OBJECT driver, PDRIVER_REINITIALIZE routine, PVOID context)
+{
+    struct reinitialization *request = image_alloc(sizeof(*request));
+
+    request->driver = driver;
+    request->routine = routine;
+    request->context = context;
+    InsertTailList(&machine->io->reinitialize[list], &request->entry);
+}
+
+VOID NTAPI IoRegisterBootDriverReinitialization(PDRIVER_OBJECT DriverObject,
+                                                PDRIVER_REINITIALIZE DriverReinitializationRoutine, PVOID Context)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    register_reinitialization(0, DriverObject, DriverReinitializationRoutine, Context);
+}
+
+VOID NTAPI IoRegisterDriverReinitialization(PDRIVER_OBJECT DriverObject,
+                                            PDRIVER_REINITIALIZE DriverReinitializationRoutine, PVOID Context)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    register_reinitialization(1, DriverObject, DriverReinitializationRoutine, Context);
+}
+
+void io_reinitialize_drivers(bool boot)
+{
+    PLIST_ENTRY list = &machine->io->reinitialize[boot ? 0 : 1];
+
+    /* A routine may register again; it is called again then. */
+    while (!IsListEmpty(list)) {
+        struct reinitialization *request = CONTAINING_RECORD(RemoveHeadList(list), struct reinitialization, entry);
+        ULONG count = ++request->driver->DriverExtension->Count;
+
+        request->routine(request->driver, request->context, count);
+        image_free(request);
+    }
+}
+
+void driver_census(struct census *census)
+{
+    for (PDRIVER_OBJECT driver = io_next_driver(NULL); driver != NULL; driver = io_next_driver(driver))
+        census_item(census, "driver", 1, NULL, "%s", io_driver_name(driver));
+}

@@ -1,0 +1,388 @@
+/*
+ * File objects and the requests that come through handles: ZwCreateFile, ZwOpenFile, ZwReadFile, ZwWriteFile,
+ * ZwDeviceIoControlFile on devices (wdm.h, ntifs.h). IRP_MJ_CLEANUP is sent when the last handle of a file object is
+ * closed, IRP_MJ_CLOSE when its last reference goes.
+ */
+#include "nt/io/io_internal.h"
+#include "nt/ob/ob_internal.h"
+
+#define FO_FILE_OPEN 0x00000001
+#define FO_ALERTABLE_IO 0x00000004
+#define FO_CLEANUP_COMPLETE 0x00004000
+#define FO_HANDLE_CREATED 0x00040000
+
+/* Bits of DEVOBJ_EXTENSION.ExtensionFlags with which a device refuses to be opened (set by the PnP manager). */
+#define DEVICE_REFUSES_OPEN (IO_DEVICE_REMOVE_PENDING | IO_DEVICE_REMOVE_PROCESSED | IO_DEVICE_START_PENDING)
+
+struct deferred_release {
+    WORK_QUEUE_ITEM item;
+    PFILE_OBJECT file;
+};
+
+static void tell_driver(PFILE_OBJECT file, UCHAR major)
+{
+    IO_STACK_LOCATION stack = { .MajorFunction = major, .FileObject = file };
+
+    (void)io_send_synchronous(file->DeviceObject, &stack, STATUS_SUCCESS, NULL);
+}
+
+static void handle_closed(void *body)
+{
+    PFILE_OBJECT file = body;
+
+    if (ob_header_of(file)->handles != 0 || !(file->Flags & FO_FILE_OPEN) || (file->Flags & FO_CLEANUP_COMPLETE))
+        return;
+    tell_driver(file, IRP_MJ_CLEANUP);
+    file->Flags |= FO_CLEANUP_COMPLETE;
+}
+
+static void file_destroyed(void *body)
+{
+    PFILE_OBJECT file = body;
+
+    if (file->DeviceObject == NULL)
+        return;
+    if (file->Flags & FO_FILE_OPEN) {
+        if (ke_irql() != PASSIVE_LEVEL)
+            NT_UNIMPLEMENTED("letting the last reference to a file object go at raised IRQL");
+        tell_driver(file, IRP_MJ_CLOSE);
+    }
+    if (file->FileName.Buffer != NULL)
+        ExFreePoolWithTag(file->FileName.Buffer, IO_TAG_GENERAL);
+    io_device_closed(file->DeviceObject);
+}
+
+static VOID NTAPI release_later(PVOID parameter)
+{
+    struct deferred_release *release = parameter;
+
+    ob_dereference(release->file);
+    image_free(release);
+}
+
+void io_file_release(PFILE_OBJECT file)
+{
+    struct deferred_release *release;
+
+    if (ke_irql() == PASSIVE_LEVEL || ob_references(file) > 1) {
+        ob_dereference(file);
+        return;
+    }
+    release = image_alloc(sizeof(*release));
+    release->file = file;
+    ExInitializeWorkItem(&release->item, release_later, release);
+    ExQueueWorkItem(&release->item, DelayedWorkQueue);
+}
+
+void io_file_init(void)
+{
+    ob_handle_on_close(OB_FILE, handle_closed);
+}
+
+/* ---- opening ---- */
+
+static NTSTATUS may_open(PDEVICE_OBJECT device)
+{
+    const struct io_device *private = io_device(device);
+    PDEVICE_OBJECT bottom = io_stack_bottom(device);
+
+    if (private->delete_pending || (device->Flags & DO_DEVICE_INITIALIZING))
+        return STATUS_NO_SUCH_DEVICE;
+    if (io_device(bottom)->extension.ExtensionFlags & DEVICE_REFUSES_OPEN)
+        return STATUS_NO_SUCH_DEVICE;
+    if ((device->Flags & DO_EXCLUSIVE) && device->ReferenceCount != 0)
+        return STATUS_ACCESS_DENIED;
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS set_file_name(PFILE_OBJECT file, PCUNICODE_STRING rest)
+{
+    if (rest->Length == 0)
+        return STATUS_SUCCESS;
+    file->FileName.Buffer = ExAllocatePoolWithTag(PagedPool, rest->Length, IO_TAG_GENERAL);
+    if (file->FileName.Buffer == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    RtlCopyMemory(file->FileName.Buffer, rest->Buffer, rest->Length);
+    file->FileName.Length = rest->Length;
+    file->FileName.MaximumLength = rest->Length;
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS open_device(PDEVICE_OBJECT device, PCUNICODE_STRING rest, ACCESS_MASK access, ULONG attributes,
+                            ULONG share, ULONG disposition, ULONG options, PIO_STATUS_BLOCK result, PHANDLE handle)
+{
+    IO_STACK_LOCATION stack = { .MajorFunction = IRP_MJ_CREATE };
+    ULONG_PTR information = 0;
+    PFILE_OBJECT file;
+    NTSTATUS status = may_open(device);
+
+    if (!NT_SUCCESS(status))
+        return status;
+    file = ob_create(OB_FILE, sizeof(*file), file_destroyed);
+    if (file == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    file->Type = IO_TYPE_FILE;
+    file->Size = sizeof(*file);
+    file->DeviceObject = device;
+    file->ReadAccess = (access & (FILE_READ_DATA | GENERIC_READ | GENERIC_ALL)) != 0;
+    file->WriteAccess = (access & (FILE_WRITE_DATA | FILE_APPEND_DATA | GENERIC_WRITE | GENERIC_ALL)) != 0;
+    file->DeleteAccess = (access & DELETE) != 0;
+    file->SharedRead = (share & FILE_SHARE_READ) != 0;
+    file->SharedWrite = (share & FILE_SHARE_WRITE) != 0;
+    file->SharedDelete = (share & FILE_SHARE_DELETE) != 0;
+    if (options & (FILE_SYNCHRONOUS_IO_ALERT | FILE_SYNCHRONOUS_IO_NONALERT))
+        file->Flags |= FO_SYNCHRONOUS_IO;
+    if (options & FILE_SYNCHRONOUS_IO_ALERT)
+        file->Flags |= FO_ALERTABLE_IO;
+    if (options & FILE_NO_INTERMEDIATE_BUFFERING)
+        file->Flags |= FO_NO_INTERMEDIATE_BUFFERING;
+    KeInitializeEvent(&file->Lock, SynchronizationEvent, TRUE);
+    KeInitializeEvent(&file->Event, NotificationEvent, FALSE);
+    InitializeListHead(&file->IrpList);
+    io_device_opened(device);
+    status = set_file_name(file, rest);
+    if (!NT_SUCCESS(status)) {
+        ob_dereference(file);
+        return status;
+    }
+
+    stack.FileObject = file;
+    stack.Parameters.Create.Options = (disposition << 24) | (options & 0x00ffffff);
+    stack.Parameters.Create.FileAttributes = (USHORT)attributes;
+    stack.Parameters.Create.ShareAccess = (USHORT)share;
+    status = io_send_synchronous(device, &stack, STATUS_SUCCESS, &information);
+    if (!NT_SUCCESS(status)) {
+        ob_dereference(file); /* not open: the driver hears nothing more of it */
+        return status;
+    }
+    file->Flags |= FO_FILE_OPEN;
+    status = ob_handle_create(file, handle);
+    if (NT_SUCCESS(status)) {
+        file->Flags |= FO_HANDLE_CREATED;
+        result->Status = STATUS_SUCCESS;
+        result->Information = information;
+    } else {
+        handle_closed(file);
+    }
+    ob_dereference(file);
+    return status;
+}
+
+NTSTATUS NTAPI ZwCreateFile(PHANDLE FileHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes,
+                            PIO_STATUS_BLOCK IoStatusBlock, PLARGE_INTEGER AllocationSize, ULONG FileAttributes,
+                            ULONG ShareAccess, ULONG CreateDisposition, ULONG CreateOptions, PVOID EaBuffer,
+                            ULONG EaLength)
+{
+    UNICODE_STRING rest;
+    NTSTATUS status;
+    void *body;
+
+    NT_CALL(PASSIVE_LEVEL);
+    if (ObjectAttributes->RootDirectory != NULL)
+        NT_UNIMPLEMENTED("a name relative to a handle");
+    if (EaBuffer != NULL || EaLength != 0)
+        NT_UNIMPLEMENTED("extended attributes");
+    if ((CreateOptions & (FILE_SYNCHRONOUS_IO_ALERT | FILE_SYNCHRONOUS_IO_NONALERT)) != 0 &&
+        !(DesiredAccess & (SYNCHRONIZE | GENERIC_READ | GENERIC_WRITE | GENERIC_EXECUTE | GENERIC_ALL)))
+        return STATUS_INVALID_PARAMETER;
+    if (CreateDisposition > FILE_OVERWRITE_IF)
+        return STATUS_INVALID_PARAMETER;
+    (void)AllocationSize; /* concerns a file system that makes or overwrites a file */
+    status = ob_lookup(ObjectAttributes->ObjectName, &body, &rest);
+    if (!NT_SUCCESS(status))
+        return status;
+    if (ob_type_of(body) != OB_DEVICE) {
+        ob_dereference(body);
+        return STATUS_OBJECT_TYPE_MISMATCH;
+    }
+    status = open_device(body, &rest, DesiredAccess, FileAttributes, ShareAccess, CreateDisposition, CreateOptions,
+                         IoStatusBlock, FileHandle);
+    ob_dereference(body);
+    return status;
+}
+
+NTSTATUS NTAPI ZwOpenFile(PHANDLE FileHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes,
+                          PIO_STATUS_BLOCK IoStatusBlock, ULONG ShareAccess, ULONG OpenOptions)
+{
+    return ZwCreateFile(FileHandle, DesiredAccess, ObjectAttributes, IoStatusBlock, NULL, 0, ShareAccess, FILE_OPEN,
+                        OpenOptions, NULL, 0);
+}
+
+/* ---- requests ---- */
+
+struct file_request {
+    PFILE_OBJECT file;
+    PKEVENT event;
+    PDEVICE_OBJECT top;
+    PIRP irp;
+    struct irp_record *record;
+    PIO_STACK_LOCATION stack;
+    bool synchronous;
+};
+
+static void abandon_request(struct file_request *request)
+{
+    if (request->irp != NULL)
+        irp_discard(request->irp);
+    if (request->synchronous)
+        KeSetEvent(&request->file->Lock, IO_NO_INCREMENT, FALSE);
+    if (request->event != NULL)
+        ob_dereference(request->event);
+    if (request->top != NULL)
+        ob_dereference(request->top);
+    ob_dereference(request->file);
+}
+
+static NTSTATUS begin_request(struct file_request *request, HANDLE handle, HANDLE event, PIO_APC_ROUTINE routine,
+                              PIO_STATUS_BLOCK result, UCHAR major, const void *caller)
+{
+    NTSTATUS status;
+
+    RtlZeroMemory(request, sizeof(*request));
+    if (routine != NULL)
+        NT_UNIMPLEMENTED("an ApcRoutine");
+    status = ObReferenceObjectByHandle(handle, 0, *IoFileObjectType, KernelMode, (PVOID *)&request->file, NULL);
+    if (!NT_SUCCESS(status))
+        return status;
+    if (event != NULL) {
+        status = ObReferenceObjectByHandle(event, 0, *ExEventObjectType, KernelMode, (PVOID *)&request->event, NULL);
+        if (!NT_SUCCESS(status)) {
+            ob_dereference(request->file);
+            return status;
+        }
+        KeClearEvent(request->event);
+    }
+    if (request->file->Flags & FO_SYNCHRONOUS_IO) {
+        KeWaitForSingleObject(&request->file->Lock, Executive, KernelMode, FALSE, NULL);
+        request->synchronous = true;
+    }
+    KeClearEvent(&request->file->Event);
+    request->top = IoGetAttachedDeviceReference(request->file->DeviceObject);
+    request->irp = irp_allocate(request->top->StackSize, caller);
+    if (request->irp == NULL) {
+        abandon_request(request);
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    request->record = irp_record_find(request->irp);
+    request->irp->UserIosb = result;
+    request->irp->Tail.Overlay.Thread = (PETHREAD)KeGetCurrentThread();
+    request->irp->Tail.Overlay.OriginalFileObject = request->file;
+    request->stack = IoGetNextIrpStackLocation(request->irp);
+    request->stack->MajorFunction = major;
+    request->stack->FileObject = request->file;
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS send_request(struct file_request *request)
+{
+    NTSTATUS status;
+
+    /* What the request holds now goes with the IRP; the caller keeps the file for the time of a synchronous wait. */
+    request->record->threaded = true;
+    request->record->file = request->file;
+    request->record->event = request->event;
+    request->irp->UserEvent = request->event;
+    ob_reference(request->file);
+    status = irp_call(request->top, request->irp);
+    if (request->synchronous) {
+        if (status == STATUS_PENDING) {
+            KeWaitForSingleObject(&request->file->Event, Executive, KernelMode, FALSE, NULL);
+            status = request->file->FinalStatus;
+        }
+        KeSetEvent(&request->file->Lock, IO_NO_INCREMENT, FALSE);
+    }
+    ob_dereference(request->top);
+    io_file_release(request->file);
+    return status;
+}
+
+static NTSTATUS transfer(HANDLE handle, HANDLE event, PIO_APC_ROUTINE routine, PIO_STATUS_BLOCK result, bool read,
+                         PVOID buffer, ULONG length, PLARGE_INTEGER offset, PULONG key, const void *caller)
+{
+    struct file_request request;
+    LARGE_INTEGER position = { .QuadPart = 0 };
+    bool at_pointer;
+    NTSTATUS status;
+
+    status = begin_request(&request, handle, event, routine, result, read ? IRP_MJ_READ : IRP_MJ_WRITE, caller);
+    if (!NT_SUCCESS(status))
+        return status;
+    if (read ? !request.file->ReadAccess : !request.file->WriteAccess) {
+        abandon_request(&request);
+        return STATUS_ACCESS_DENIED;
+    }
+    at_pointer = offset == NULL ||
+                 (offset->HighPart == -1 && offset->LowPart == FILE_USE_FILE_POINTER_POSITION);
+    if (at_pointer && !request.synchronous) {
+        abandon_request(&request);
+        return STATUS_INVALID_PARAMETER; /* an asynchronous file object has no position */
+    }
+    position = at_pointer ? request.file->CurrentByteOffset : *offset;
+    request.stack->Parameters.Read.Length = length;
+    request.stack->Parameters.Read.Key = key != NULL ? *key : 0;
+    request.stack->Parameters.Read.ByteOffset = position;
+    status = irp_attach_transfer(request.irp, request.record, request.top, read, buffer, length);
+    if (!NT_SUCCESS(status)) {
+        abandon_request(&request);
+        return status;
+    }
+    if (request.synchronous) {
+        PFILE_OBJECT file = request.file;
+
+        ob_reference(file);
+        status = send_request(&request);
+        if (NT_SUCCESS(status))
+            file->CurrentByteOffset.QuadPart = position.QuadPart + (LONGLONG)result->Information;
+        ob_dereference(file);
+        return status;
+    }
+    return send_request(&request);
+}
+
+NTSTATUS NTAPI ZwReadFile(HANDLE FileHandle, HANDLE Event, PIO_APC_ROUTINE ApcRoutine, PVOID ApcContext,
+                          PIO_STATUS_BLOCK IoStatusBlock, PVOID Buffer, ULONG Length, PLARGE_INTEGER ByteOffset,
+                          PULONG Key)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    (void)ApcContext; /* goes to ApcRoutine, which begin_request() refuses */
+    return transfer(FileHandle, Event, ApcRoutine, IoStatusBlock, true, Buffer, Length, ByteOffset, Key,
+                    __builtin_return_address(0));
+}
+
+NTSTATUS NTAPI ZwWriteFile(HANDLE FileHandle, HANDLE Event, PIO_APC_ROUTINE ApcRoutine, PVOID ApcContext,
+                           PIO_STATUS_BLOCK IoStatusBlock, PVOID Buffer, ULONG Length, PLARGE_INTEGER ByteOffset,
+                           PULONG Key)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    (void)ApcContext;
+    return transfer(FileHandle, Event, ApcRoutine, IoStatusBlock, false, Buffer, Length, ByteOffset, Key,
+                    __builtin_return_address(0));
+}
+
+NTSTATUS NTAPI ZwDeviceIoControlFile(HANDLE FileHandle, HANDLE Event, PIO_APC_ROUTINE ApcRoutine, PVOID ApcContext,
+                                     PIO_STATUS_BLOCK IoStatusBlock, ULONG IoControlCode, PVOID InputBuffer,
+                                     ULONG InputBufferLength, PVOID OutputBuffer, ULONG OutputBufferLength)
+{
+    struct file_request request;
+    ULONG access = (IoControlCode >> 14) & 3;
+    NTSTATUS status;
+
+    NT_CALL(PASSIVE_LEVEL);
+    (void)ApcContext;
+    status = begin_request(&request, FileHandle, Event, ApcRoutine, IoStatusBlock, IRP_MJ_DEVICE_CONTROL,
+                           __builtin_return_address(0));
+    if (!NT_SUCCESS(status))
+        return status;
+    if (((access & FILE_READ_ACCESS) && !request.file->ReadAccess) ||
+        ((access & FILE_WRITE_ACCESS) && !request.file->WriteAccess)) {
+        abandon_request(&request);
+        return STATUS_ACCESS_DENIED;
+    }
+    status = irp_attach_control(request.irp, request.record, request.stack, IoControlCode, InputBuffer,
+                                InputBufferLength, OutputBuffer, OutputBufferLength);
+    if (!NT_SUCCESS(status)) {
+        abandon_request(&request);
+        return status;
+    }
+    return send_request(&request);
+}

@@ -1,0 +1,205 @@
+/* Deferred procedure calls. */
+#include "nt/ke/ke.h"
+
+/* KDPC.Number holds the target vCPU plus one; 0: wherever it is queued. DpcData is the queue that it is in. */
+
+static void initialise(PRKDPC dpc, UCHAR type, PKDEFERRED_ROUTINE routine, PVOID context)
+{
+    RtlZeroMemory(dpc, sizeof(*dpc));
+    dpc->Type = type;
+    dpc->Importance = MediumImportance;
+    dpc->DeferredRoutine = routine;
+    dpc->DeferredContext = context;
+}
+
+VOID NTAPI KeInitializeDpc(PRKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine, PVOID DeferredContext)
+{
+    NT_CALL_ANY();
+    initialise(Dpc, DpcObject, DeferredRoutine, DeferredContext);
+}
+
+/*
+ * Windows runs threaded DPCs as ordinary ones when the system is set so, and their routines must be ready for that
+ * ("Introduction to Threaded DPCs"); this machine is set so.
+ */
+VOID NTAPI KeInitializeThreadedDpc(PRKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine, PVOID DeferredContext)
+{
+    NT_CALL_ANY();
+    initialise(Dpc, ThreadedDpcObject, DeferredRoutine, DeferredContext);
+}
+
+VOID NTAPI KeSetImportanceDpc(PRKDPC Dpc, KDPC_IMPORTANCE Importance)
+{
+    NT_CALL_ANY();
+    Dpc->Importance = (UCHAR)Importance;
+}
+
+static void set_target(PRKDPC dpc, unsigned index)
+{
+    if (dpc->DpcData != NULL)
+        nt_violation("dpc-target-queued", "the target of the DPC %p is set while it is queued", (void *)dpc);
+    dpc->Number = (USHORT)(index + 1);
+}
+
+VOID NTAPI KeSetTargetProcessorDpc(PRKDPC Dpc, CCHAR Number)
+{
+    NT_CALL_ANY();
+    if (Number < 0 || (unsigned)Number >= machine->config.vcpus)
+        nt_violation("dpc-target", "KeSetTargetProcessorDpc: there is no processor %d", Number);
+    set_target(Dpc, (unsigned)Number);
+}
+
+NTSTATUS NTAPI KeSetTargetProcessorDpcEx(PKDPC Dpc, PPROCESSOR_NUMBER ProcNumber)
+{
+    ULONG index;
+
+    NT_CALL_ANY();
+    index = KeGetProcessorIndexFromNumber(ProcNumber);
+    if (index == INVALID_PROCESSOR_INDEX)
+        return STATUS_INVALID_PARAMETER;
+    set_target(Dpc, index);
+    return STATUS_SUCCESS;
+}
+
+void ke_dpc_queue(struct vcpu *vcpu, PKDPC dpc)
+{
+    dpc->DpcData = vcpu;
+    dpc->DpcListEntry.Next = NULL;
+    if (dpc->Importance == HighImportance) {
+        dpc->DpcListEntry.Next = vcpu->dpc_queue.Next;
+        vcpu->dpc_queue.Next = &dpc->DpcListEntry;
+        if (vcpu->dpc_last == NULL)
+            vcpu->dpc_last = &dpc->DpcListEntry;
+    } else {
+        if (vcpu->dpc_last != NULL)
+            vcpu->dpc_last->Next = &dpc->DpcListEntry;
+        else
+            vcpu->dpc_queue.Next = &dpc->DpcListEntry;
+        vcpu->dpc_last = &dpc->DpcListEntry;
+    }
+    vcpu->dpc_depth++;
+    ke_vcpu_attend(vcpu);
+}
+
+BOOLEAN NTAPI KeInsertQueueDpc(PRKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument2)
+{
+    struct vcpu *target;
+
+    NT_CALL_ANY();
+    if (Dpc->Type != DpcObject && Dpc->Type != ThreadedDpcObject)
+        nt_violation("dpc-not-initialised", "KeInsertQueueDpc: %p is no initialised DPC", (void *)Dpc);
+    if (Dpc->DpcData != NULL)
+        return FALSE;
+    target = Dpc->Number != 0 ? machine->vcpu[Dpc->Number - 1] : ke_vcpu();
+    Dpc->SystemArgument1 = SystemArgument1;
+    Dpc->SystemArgument2 = SystemArgument2;
+    ke_dpc_queue(target, Dpc);
+    ke_attention(); /* below DISPATCH_LEVEL a DPC for this processor runs before the call returns */
+    return TRUE;
+}
+
+BOOLEAN NTAPI KeRemoveQueueDpc(PRKDPC Dpc)
+{
+    struct vcpu *vcpu;
+    PSINGLE_LIST_ENTRY previous;
+
+    NT_CALL_ANY();
+    vcpu = Dpc->DpcData;
+    if (vcpu == NULL)
+        return FALSE;
+    previous = &vcpu->dpc_queue;
+    while (previous->Next != &Dpc->DpcListEntry)
+        previous = previous->Next;
+    previous->Next = Dpc->DpcListEntry.Next;
+    if (vcpu->dpc_last == &Dpc->DpcListEntry)
+        vcpu->dpc_last = previous == &vcpu->dpc_queue ? NULL : previous;
+    vcpu->dpc_depth--;
+    Dpc->DpcData = NULL;
+    return TRUE;
+}
+
+static bool dpcs_outstanding(void)
+{
+    for (unsigned index = 0; index < machine->config.vcpus; index++) {
+        const struct vcpu *vcpu = machine->vcpu[index];
+
+        if (vcpu->dpc_queue.Next != NULL || vcpu->running_dpc != NULL)
+            return true;
+    }
+    return false;
+}
+
+VOID NTAPI KeFlushQueuedDpcs(VOID)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    while (dpcs_outstanding())
+        sched_point(POINT_PAUSE);
+}
+
+LOGICAL NTAPI KeShouldYieldProcessor(VOID)
+{
+    const struct vcpu *vcpu;
+
+    NT_CALL_ANY();
+    vcpu = ke_vcpu();
+    return vcpu->dpc_queue.Next != NULL;
+}
+
+/* ---- generic DPC calls ---- */
+
+struct generic_call {
+    LONG left;       /* processors that have not signalled done */
+    LONG arrived;    /* at the barrier */
+    LONG generation; /* of the barrier */
+    unsigned count;
+    KDPC dpc[MACHINE_MAX_VCPUS];
+};
+
+VOID NTAPI KeGenericCallDpc(PKDEFERRED_ROUTINE Routine, PVOID Context)
+{
+    struct generic_call *call;
+    KIRQL irql;
+
+    NT_CALL(APC_LEVEL);
+    call = image_alloc(sizeof(*call));
+    call->count = machine->config.vcpus;
+    call->left = (LONG)call->count;
+    irql = ke_irql();
+    ke_set_irql(DISPATCH_LEVEL);
+    for (unsigned index = 0; index < call->count; index++) {
+        initialise(&call->dpc[index], DpcObject, Routine, Context);
+        set_target(&call->dpc[index], index);
+        call->dpc[index].SystemArgument1 = call;
+        call->dpc[index].SystemArgument2 = call;
+        ke_dpc_queue(machine->vcpu[index], &call->dpc[index]);
+    }
+    ke_set_irql(irql);
+    while (call->left > 0)
+        sched_point(POINT_PAUSE);
+    image_free(call);
+}
+
+VOID NTAPI KeSignalCallDpcDone(PVOID SystemArgument1)
+{
+    struct generic_call *call = SystemArgument1;
+
+    NT_CALL_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL);
+    call->left--;
+}
+
+LOGICAL NTAPI KeSignalCallDpcSynchronize(PVOID SystemArgument2)
+{
+    struct generic_call *call = SystemArgument2;
+    LONG generation;
+
+    NT_CALL_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL);
+    generation = call->generation;
+    if (++call->arrived == (LONG)call->count) {
+        call->arrived = 0;
+        call->generation++;
+        return TRUE;
+    }
+    while (call->generation == generation)
+        sched_point(POINT_PAUSE);
+    return FALSE;
+}

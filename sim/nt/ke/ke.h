@@ -1,0 +1,163 @@
+/*
+ * The kernel core inside the simulator: vCPUs with their IRQL, threads, DPC and interrupt delivery, waits.
+ * Drivers see only the routines of <ntddk.h>.
+ */
+#ifndef NT_KE_H
+#define NT_KE_H
+
+#include "machine/fiber.h"
+#include "machine/runner.h"
+#include "machine/vcpu.h"
+#include "nt/nt.h"
+
+enum thread_state { THREAD_READY, THREAD_RUNNING, THREAD_WAITING, THREAD_TERMINATED };
+
+/* The object behind PKTHREAD / PETHREAD. Allocated as an object of ob/. */
+struct _KTHREAD {
+    DISPATCHER_HEADER Header; /* signalled when the thread has ended */
+    struct fiber fiber;
+    unsigned id;           /* from 1, in order of creation; the thread ID is id * 4 */
+    enum thread_state state;
+    KPRIORITY priority;
+    KIRQL irql;            /* at which it goes on */
+    int vcpu;              /* where it runs or ran last */
+    uint64_t affinity[MACHINE_MAX_VCPUS / 64];
+    LIST_ENTRY ready_entry; /* in ke_state.ready[priority] */
+    LIST_ENTRY all_entry;
+    uint64_t quantum_end;
+
+    /* the wait in progress */
+    PKWAIT_BLOCK wait_blocks;
+    ULONG wait_count;
+    WAIT_TYPE wait_type;
+    BOOLEAN wait_alertable;
+    NTSTATUS wait_status;
+    KWAIT_REASON wait_reason;
+    const void *wait_caller;
+    struct deadline wait_deadline;
+    KWAIT_BLOCK builtin_blocks[THREAD_WAIT_OBJECTS];
+
+    LIST_ENTRY mutants; /* owned KMUTANTs */
+    int critical_region;
+
+    PKSTART_ROUTINE start_routine;
+    void (*host_routine)(void *); /* instead of start_routine: code of the simulator */
+    PVOID start_context;
+    NTSTATUS exit_status;
+    char name[RUNNER_NAME_MAX];
+};
+
+struct vcpu {
+    struct runner runner;
+    unsigned index;
+    KIRQL irql;
+    bool interrupts_off;
+    struct _KTHREAD *current;
+    struct _KTHREAD *idle;
+    bool attention;            /* something may be deliverable: pending vector, DPC, timer, preemption */
+    uint64_t pending[4];       /* interrupt vectors */
+    SINGLE_LIST_ENTRY dpc_queue; /* through KDPC.DpcListEntry */
+    PSINGLE_LIST_ENTRY dpc_last;
+    unsigned dpc_depth;        /* DPCs queued */
+    bool dpc_active;
+    bool timer_expired;        /* the clock interrupt has seen due timers */
+    bool preempt;
+    bool suspended;            /* inside vcpu_suspend_current() */
+    struct fiber dpc_fiber;
+    struct fiber *dpc_return;
+    PKDPC running_dpc;
+    unsigned isr_depth;
+    const void *irql_raiser;   /* who raised the IRQL last, for reports */
+    uint64_t dpcs, interrupts;
+};
+
+struct ke_bugcheck_callback;
+
+/* Everything of ke that is not a vCPU's or a thread's. */
+struct ke_state {
+    LIST_ENTRY ready[32]; /* threads that wait for a processor, by priority */
+    uint32_t ready_mask;
+    LIST_ENTRY threads;   /* all, in order of creation */
+    unsigned threads_created;
+    struct _KTHREAD *dead; /* has left its stack for good; freed by whoever runs next */
+    LIST_ENTRY timers;    /* KTIMER.TimerListEntry by due time */
+    struct deadline timer_deadline;
+    uint64_t timer_expiries;
+    unsigned spinning;    /* vCPUs that wait for a spin lock */
+    uint8_t line_vector[48];
+    bool line_level[48];
+    struct ke_ipi *ipi;   /* the generic call in progress */
+    LIST_ENTRY bugcheck_callbacks;
+    LIST_ENTRY bugcheck_reason_callbacks;
+    LIST_ENTRY processor_callbacks;
+    uint64_t spurious_interrupts;
+};
+
+struct vcpu *ke_vcpu(void);         /* the current one; NULL in a task or on the host's stack */
+struct _KTHREAD *ke_thread(void);   /* the current thread, NULL likewise */
+
+/* IRQL without the switch point and checks of the public routines, for use inside the kernel. */
+KIRQL ke_irql(void);
+void ke_set_irql(KIRQL irql);       /* raise or lower; lowering delivers what became deliverable */
+
+/* Threads of the simulator's own code (boot, harness): run `routine` at PASSIVE_LEVEL. Not a handle, one reference owned by the caller. */
+struct _KTHREAD *ke_thread_create_host(const char *name, void (*routine)(void *), void *argument);
+struct _KTHREAD *ke_thread_create(const char *name, PKSTART_ROUTINE start, void (*host)(void *), PVOID context,
+                                  KPRIORITY priority);
+void ke_thread_set_priority(struct _KTHREAD *thread, KPRIORITY priority);
+_Noreturn void ke_thread_exit(NTSTATUS status);
+
+/*
+ * Interrupts: ke calls this on the vCPU with its IRQL raised to vector >> 4 (hal/io dispatches to the connected service
+ * routines). False: nobody has the vector connected (counted and logged).
+ */
+bool hal_interrupt(unsigned vcpu, uint8_t vector);
+/* After a line's service routines are done: sample the line again (level-triggered). Implemented by ke. */
+void ke_line_end_of_interrupt(uint8_t vector);
+
+#define KE_VECTOR_CLOCK 0xD1
+#define KE_VECTOR_IPI 0xE1
+
+/* Spin locks at raised IRQL without the checks of the public routines (interrupt locks, kernel components). */
+void ke_spin_acquire(PKSPIN_LOCK lock);
+void ke_spin_release(PKSPIN_LOCK lock);
+/*
+ * For locks of other kinds: the current vCPU, at DISPATCH_LEVEL or above, spins until ke_spin_wake() is called with the same address (or
+ * an interrupt has come: look at the lock again).
+ */
+void ke_spin_wait(const void *lock);
+void ke_spin_wake(const void *lock);
+
+/* ---- between the files of ke ---- */
+void ke_ready(struct _KTHREAD *thread, KPRIORITY increment); /* no switch happens here */
+void ke_thread_wait(struct _KTHREAD *thread);                 /* the current thread is WAITING: run others until it is ready */
+void ke_preempt(void);                                        /* let a thread that deserves the processor more have it */
+void ke_yield_to_affinity(void);                              /* the current thread may not stay on this vCPU */
+void ke_vcpu_attend(struct vcpu *vcpu);                       /* something came up for it: have it look */
+void ke_timers_expire(struct vcpu *vcpu);
+void ke_dpc_queue(struct vcpu *vcpu, PKDPC dpc);
+void ke_ipi_deliver(struct vcpu *vcpu);
+void ke_reap(void);
+bool ke_affinity_allows(const struct _KTHREAD *thread, unsigned vcpu);
+void ke_abandon_mutants(struct _KTHREAD *thread);
+void ke_processors_start(void);
+void ke_idle_main(void *argument);
+
+/*
+ * Memory is about to be freed: a timer that is set, a DPC that is queued, or an object with waiters inside it is a
+ * violation ("freed-in-use"). Cheap when nothing is queued.
+ */
+void ke_check_freed(const void *start, size_t size);
+
+/* Queue of threads that wait for an object; for kernel components with dispatcher objects of their own. */
+void ke_signal(DISPATCHER_HEADER *header, LONG state, KPRIORITY increment);
+
+/* Run the bugcheck callbacks, then end the run. */
+_Noreturn void ke_bugcheck(uint32_t code, const uint64_t parameter[4], const char *rule, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+const char *ke_bugcheck_name(uint32_t code);
+
+/* From another runner (dom0 task) or host: is every guest thread but service threads waiting, and nothing pending? */
+bool ke_guest_idle(void);
+
+#endif

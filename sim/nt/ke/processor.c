@@ -1,0 +1,241 @@
+/* Processors, groups, affinity. A group has up to 64 processors; processor index i is number i % 64 of group i / 64. */
+#include "nt/ke/ke.h"
+
+#define GROUP_SIZE 64u
+
+static unsigned group_count(void)
+{
+    return (machine->config.vcpus + GROUP_SIZE - 1) / GROUP_SIZE;
+}
+
+static unsigned group_processors(unsigned group)
+{
+    if (group >= group_count())
+        return 0;
+    return group + 1 < group_count() ? GROUP_SIZE : machine->config.vcpus - group * GROUP_SIZE;
+}
+
+static KAFFINITY group_mask(unsigned group)
+{
+    unsigned count = group_processors(group);
+
+    return count == GROUP_SIZE ? ~(KAFFINITY)0 : ((KAFFINITY)1 << count) - 1;
+}
+
+ULONG NTAPI KeGetCurrentProcessorNumberEx(PPROCESSOR_NUMBER ProcNumber)
+{
+    unsigned index;
+
+    NT_CALL_ANY();
+    index = ke_vcpu()->index;
+    if (ProcNumber != NULL) {
+        ProcNumber->Group = (USHORT)(index / GROUP_SIZE);
+        ProcNumber->Number = (UCHAR)(index % GROUP_SIZE);
+        ProcNumber->Reserved = 0;
+    }
+    return index;
+}
+
+NTSTATUS NTAPI KeGetProcessorNumberFromIndex(ULONG ProcIndex, PPROCESSOR_NUMBER ProcNumber)
+{
+    NT_CALL_ANY();
+    if (ProcIndex >= machine->config.vcpus)
+        return STATUS_INVALID_PARAMETER;
+    ProcNumber->Group = (USHORT)(ProcIndex / GROUP_SIZE);
+    ProcNumber->Number = (UCHAR)(ProcIndex % GROUP_SIZE);
+    ProcNumber->Reserved = 0;
+    return STATUS_SUCCESS;
+}
+
+ULONG NTAPI KeGetProcessorIndexFromNumber(PPROCESSOR_NUMBER ProcNumber)
+{
+    NT_CALL_ANY();
+    if (ProcNumber->Number >= group_processors(ProcNumber->Group) || ProcNumber->Reserved != 0)
+        return INVALID_PROCESSOR_INDEX;
+    return ProcNumber->Group * GROUP_SIZE + ProcNumber->Number;
+}
+
+ULONG NTAPI KeQueryActiveProcessorCount(PKAFFINITY ActiveProcessors)
+{
+    NT_CALL_ANY();
+    if (ActiveProcessors != NULL)
+        *ActiveProcessors = group_mask(0);
+    return group_processors(0);
+}
+
+ULONG NTAPI KeQueryActiveProcessorCountEx(USHORT GroupNumber)
+{
+    NT_CALL_ANY();
+    return GroupNumber == ALL_PROCESSOR_GROUPS ? machine->config.vcpus : group_processors(GroupNumber);
+}
+
+ULONG NTAPI KeQueryMaximumProcessorCount(VOID)
+{
+    NT_CALL_ANY();
+    return group_processors(0);
+}
+
+ULONG NTAPI KeQueryMaximumProcessorCountEx(USHORT GroupNumber)
+{
+    return KeQueryActiveProcessorCountEx(GroupNumber);
+}
+
+USHORT NTAPI KeQueryActiveGroupCount(VOID)
+{
+    NT_CALL_ANY();
+    return (USHORT)group_count();
+}
+
+USHORT NTAPI KeQueryMaximumGroupCount(VOID)
+{
+    return KeQueryActiveGroupCount();
+}
+
+KAFFINITY NTAPI KeQueryActiveProcessors(VOID)
+{
+    NT_CALL_ANY();
+    return group_mask(0);
+}
+
+KAFFINITY NTAPI KeQueryGroupAffinity(USHORT GroupNumber)
+{
+    NT_CALL_ANY();
+    return group_mask(GroupNumber);
+}
+
+/* ---- thread affinity ---- */
+
+static void set_affinity(unsigned group, KAFFINITY mask)
+{
+    struct _KTHREAD *thread = ke_thread();
+
+    RtlZeroMemory(thread->affinity, sizeof(thread->affinity));
+    thread->affinity[group] = mask;
+    ke_yield_to_affinity();
+}
+
+static void set_all(void)
+{
+    struct _KTHREAD *thread = ke_thread();
+
+    for (unsigned group = 0; group < group_count(); group++)
+        thread->affinity[group] = group_mask(group);
+}
+
+static KAFFINITY set_in_group_0(KAFFINITY affinity)
+{
+    struct _KTHREAD *thread = ke_thread();
+    KAFFINITY old = thread->affinity[0] == group_mask(0) ? 0 : thread->affinity[0];
+
+    if ((affinity & group_mask(0)) == 0)
+        nt_violation("affinity", "no active processor is in the affinity mask %#llx", (unsigned long long)affinity);
+    set_affinity(0, affinity & group_mask(0));
+    return old;
+}
+
+VOID NTAPI KeSetSystemAffinityThread(KAFFINITY Affinity)
+{
+    NT_CALL(APC_LEVEL);
+    (void)set_in_group_0(Affinity);
+}
+
+KAFFINITY NTAPI KeSetSystemAffinityThreadEx(KAFFINITY Affinity)
+{
+    NT_CALL(APC_LEVEL);
+    return set_in_group_0(Affinity);
+}
+
+VOID NTAPI KeRevertToUserAffinityThread(VOID)
+{
+    NT_CALL(APC_LEVEL);
+    set_all();
+}
+
+VOID NTAPI KeRevertToUserAffinityThreadEx(KAFFINITY Affinity)
+{
+    NT_CALL(APC_LEVEL);
+    if (Affinity == 0)
+        set_all();
+    else
+        (void)set_in_group_0(Affinity);
+}
+
+VOID NTAPI KeSetSystemGroupAffinityThread(PGROUP_AFFINITY Affinity, PGROUP_AFFINITY PreviousAffinity)
+{
+    struct _KTHREAD *thread;
+
+    NT_CALL(APC_LEVEL);
+    thread = ke_thread();
+    if (PreviousAffinity != NULL) {
+        RtlZeroMemory(PreviousAffinity, sizeof(*PreviousAffinity));
+        for (unsigned group = 0; group < group_count(); group++)
+            if (thread->affinity[group] != 0 && thread->affinity[group] != group_mask(group)) {
+                PreviousAffinity->Group = (USHORT)group;
+                PreviousAffinity->Mask = thread->affinity[group];
+            }
+    }
+    if ((Affinity->Mask & group_mask(Affinity->Group)) == 0)
+        nt_violation("affinity", "no active processor of group %u is in the affinity mask %#llx", Affinity->Group,
+                     (unsigned long long)Affinity->Mask);
+    set_affinity(Affinity->Group, Affinity->Mask & group_mask(Affinity->Group));
+}
+
+VOID NTAPI KeRevertToUserGroupAffinityThread(PGROUP_AFFINITY PreviousAffinity)
+{
+    NT_CALL(APC_LEVEL);
+    if (PreviousAffinity->Mask == 0)
+        set_all();
+    else
+        set_affinity(PreviousAffinity->Group, PreviousAffinity->Mask);
+}
+
+/* ---- processor change callbacks; processors are not added while the machine runs, so only existing ones are told ---- */
+
+struct processor_callback {
+    LIST_ENTRY entry;
+    PPROCESSOR_CALLBACK_FUNCTION function;
+    PVOID context;
+};
+
+PVOID NTAPI KeRegisterProcessorChangeCallback(PPROCESSOR_CALLBACK_FUNCTION CallbackFunction, PVOID CallbackContext,
+                                              ULONG Flags)
+{
+    struct processor_callback *callback;
+
+    NT_CALL(APC_LEVEL);
+    if ((Flags & ~(ULONG)KE_PROCESSOR_CHANGE_ADD_EXISTING) != 0)
+        return NULL;
+    callback = image_alloc(sizeof(*callback));
+    callback->function = CallbackFunction;
+    callback->context = CallbackContext;
+    InsertTailList(&machine->ke->processor_callbacks, &callback->entry);
+    if ((Flags & KE_PROCESSOR_CHANGE_ADD_EXISTING) == 0)
+        return callback;
+
+    static const KE_PROCESSOR_CHANGE_NOTIFY_STATE states[] = {KeProcessorAddStartNotify, KeProcessorAddCompleteNotify};
+
+    for (unsigned step = 0; step < ARRAYSIZE(states); step++) {
+        for (ULONG index = 0; index < machine->config.vcpus; index++) {
+            KE_PROCESSOR_CHANGE_NOTIFY_CONTEXT change = {.State = states[step], .NtNumber = index};
+            NTSTATUS status = STATUS_SUCCESS;
+
+            (void)KeGetProcessorNumberFromIndex(index, &change.ProcNumber);
+            CallbackFunction(CallbackContext, &change, &status);
+            if (states[step] == KeProcessorAddStartNotify && !NT_SUCCESS(status)) {
+                RemoveEntryList(&callback->entry);
+                image_free(callback);
+                return NULL;
+            }
+        }
+    }
+    return callback;
+}
+
+VOID NTAPI KeDeregisterProcessorChangeCallback(PVOID CallbackHandle)
+{
+    struct processor_callback *callback = CallbackHandle;
+
+    NT_CALL(APC_LEVEL);
+    RemoveEntryList(&callback->entry);
+    image_free(callback);
+}

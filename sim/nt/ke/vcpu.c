@@ -1,0 +1,428 @@
+/*
+ * vCPUs: IRQL, interrupt delivery, the DPC stack, idling. The rules are those of Windows: an interrupt service routine
+ * runs on top of whatever its vCPU executes and masks its own level and those below; DPCs run when the IRQL falls below
+ * DISPATCH_LEVEL, on a stack of the vCPU's own, in the context of the thread that they interrupted, and nothing else
+ * but interrupts runs on the vCPU until the queue is empty; then the dispatcher looks for a better thread.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "nt/ke/ke.h"
+#include "xen/xen.h"
+
+#define LINE_FIRST 0
+#define LINE_COUNT 48u
+
+static struct vcpu *vcpu_of(struct runner *runner)
+{
+    return CONTAINING_RECORD(runner, struct vcpu, runner);
+}
+
+struct vcpu *ke_vcpu(void)
+{
+    struct runner *current;
+
+    if (machine == NULL || machine->sched == NULL)
+        return NULL;
+    current = runner_current();
+    return current != NULL && current->is_vcpu ? vcpu_of(current) : NULL;
+}
+
+int vcpu_current_index(void)
+{
+    const struct vcpu *vcpu = ke_vcpu();
+
+    return vcpu != NULL ? (int)vcpu->index : -1;
+}
+
+static bool has_pending_vector(const struct vcpu *vcpu)
+{
+    return (vcpu->pending[0] | vcpu->pending[1] | vcpu->pending[2] | vcpu->pending[3]) != 0;
+}
+
+static unsigned highest_vector(const struct vcpu *vcpu)
+{
+    for (int word = 3; word >= 0; word--)
+        if (vcpu->pending[word] != 0)
+            return (unsigned)word * 64 + 63 - (unsigned)__builtin_clzll(vcpu->pending[word]);
+    return 0;
+}
+
+static bool has_dispatch_work(const struct vcpu *vcpu)
+{
+    return vcpu->timer_expired || vcpu->dpc_queue.Next != NULL || vcpu->preempt;
+}
+
+static bool deliverable(const struct vcpu *vcpu)
+{
+    if (vcpu->suspended || vcpu->interrupts_off)
+        return false;
+    if (has_pending_vector(vcpu) && highest_vector(vcpu) >> 4 > vcpu->irql)
+        return true;
+    return vcpu->irql < DISPATCH_LEVEL && !vcpu->dpc_active && has_dispatch_work(vcpu);
+}
+
+void ke_vcpu_attend(struct vcpu *vcpu)
+{
+    if (!deliverable(vcpu))
+        return;
+    vcpu->attention = true;
+    runner_wake(&vcpu->runner);
+}
+
+void vcpu_raise_vector(unsigned index, uint8_t vector)
+{
+    struct vcpu *vcpu = machine->vcpu[index];
+
+    vcpu->pending[vector / 64] |= UINT64_C(1) << (vector % 64);
+    ke_vcpu_attend(vcpu);
+}
+
+void vcpu_bind_line(unsigned irq, uint8_t vector)
+{
+    machine->ke->line_vector[irq] = vector;
+    if (vector != 0 && machine->ke->line_level[irq])
+        vcpu_raise_vector(0, vector);
+}
+
+void vcpu_set_line(unsigned irq, bool asserted)
+{
+    struct ke_state *ke = machine->ke;
+
+    if (irq >= LINE_COUNT)
+        fail("internal", "there is no interrupt line %u", irq);
+    ke->line_level[irq] = asserted;
+    if (asserted && ke->line_vector[irq] != 0)
+        vcpu_raise_vector(0, ke->line_vector[irq]);
+}
+
+void ke_line_end_of_interrupt(uint8_t vector)
+{
+    struct ke_state *ke = machine->ke;
+
+    for (unsigned irq = LINE_FIRST; irq < LINE_COUNT; irq++) {
+        if (ke->line_vector[irq] != vector)
+            continue;
+        xen_evtchn_sync_line();
+        if (ke->line_level[irq])
+            vcpu_raise_vector(0, vector);
+    }
+}
+
+/* ---- delivery ---- */
+
+static void deliver_vector(struct vcpu *vcpu, uint8_t vector)
+{
+    KIRQL old = vcpu->irql;
+    KIRQL level = vector >> 4;
+
+    vcpu->pending[vector / 64] &= ~(UINT64_C(1) << (vector % 64));
+    vcpu->irql = level;
+    vcpu->isr_depth++;
+    vcpu->interrupts++;
+    eventlog_add(EVENT_INTERRUPT, vcpu->index, vector, 0);
+    if (vector == KE_VECTOR_CLOCK) {
+        vcpu->timer_expired = true;
+    } else if (vector == KE_VECTOR_IPI) {
+        ke_ipi_deliver(vcpu);
+    } else {
+        if (!hal_interrupt(vcpu->index, vector)) {
+            machine->ke->spurious_interrupts++;
+            log_line(LOG_WARNING, "ke", "interrupt vector %#x on vCPU %u is not connected", vector, vcpu->index);
+        }
+        ke_line_end_of_interrupt(vector);
+    }
+    if (vcpu->irql != level)
+        nt_violation("irql-changed", "the service routine of vector %#x returned at IRQL %u, it was called at %u", vector,
+                     vcpu->irql, level);
+    vcpu->isr_depth--;
+    vcpu->irql = old;
+}
+
+static PKDPC pop_dpc(struct vcpu *vcpu)
+{
+    PSINGLE_LIST_ENTRY entry = vcpu->dpc_queue.Next;
+    PKDPC dpc;
+
+    if (entry == NULL)
+        return NULL;
+    dpc = CONTAINING_RECORD(entry, KDPC, DpcListEntry);
+    vcpu->dpc_queue.Next = entry->Next;
+    if (entry->Next == NULL)
+        vcpu->dpc_last = NULL;
+    vcpu->dpc_depth--;
+    dpc->DpcData = NULL;
+    return dpc;
+}
+
+static void run_dpc(struct vcpu *vcpu, PKDPC dpc)
+{
+    /* The DPC may be queued again, or freed, by its own routine. */
+    PKDEFERRED_ROUTINE routine = dpc->DeferredRoutine;
+    PVOID context = dpc->DeferredContext;
+    PVOID argument1 = dpc->SystemArgument1;
+    PVOID argument2 = dpc->SystemArgument2;
+
+    vcpu->running_dpc = dpc;
+    eventlog_add(EVENT_DPC, vcpu->index, ++vcpu->dpcs, 0);
+    routine(dpc, context, argument1, argument2);
+    vcpu->running_dpc = NULL;
+    if (vcpu->irql != DISPATCH_LEVEL)
+        nt_violation("irql-changed", "a DPC routine returned at IRQL %u, it was called at DISPATCH_LEVEL", vcpu->irql);
+}
+
+/* The DPC stack of a vCPU: entered by retire(), empties the queue, goes back to what was interrupted. */
+static void dpc_main(void *argument)
+{
+    struct vcpu *vcpu = argument;
+
+    for (;;) {
+        for (;;) {
+            PKDPC dpc;
+
+            if (vcpu->timer_expired) {
+                vcpu->timer_expired = false;
+                ke_timers_expire(vcpu);
+            }
+            dpc = pop_dpc(vcpu);
+            if (dpc == NULL)
+                break;
+            run_dpc(vcpu, dpc);
+            sched_point(POINT_CALL);
+        }
+        runner_switch_fiber(&vcpu->dpc_fiber, vcpu->dpc_return);
+    }
+}
+
+static void retire(struct vcpu *vcpu)
+{
+    KIRQL old = vcpu->irql;
+
+    vcpu->irql = DISPATCH_LEVEL;
+    vcpu->dpc_active = true;
+    vcpu->dpc_return = vcpu->runner.fiber;
+    runner_switch_fiber(vcpu->dpc_return, &vcpu->dpc_fiber);
+    vcpu->dpc_active = false;
+    vcpu->irql = old;
+}
+
+void ke_attention(void)
+{
+    struct vcpu *vcpu = ke_vcpu();
+
+    if (!vcpu->attention)
+        return;
+    for (;;) {
+        vcpu = ke_vcpu(); /* a thread comes back where it is scheduled */
+        if (!deliverable(vcpu)) {
+            vcpu->attention = false;
+            return;
+        }
+        if (has_pending_vector(vcpu) && highest_vector(vcpu) >> 4 > vcpu->irql)
+            deliver_vector(vcpu, (uint8_t)highest_vector(vcpu));
+        else if (vcpu->timer_expired || vcpu->dpc_queue.Next != NULL)
+            retire(vcpu);
+        else
+            ke_preempt();
+    }
+}
+
+void ke_idle_main(void *argument)
+{
+    struct vcpu *vcpu = argument;
+
+    ke_reap();
+    for (;;) {
+        if (!vcpu->attention)
+            runner_block("idle");
+        ke_attention();
+    }
+}
+
+/* ---- IRQL ---- */
+
+KIRQL ke_irql(void)
+{
+    const struct vcpu *vcpu = ke_vcpu();
+
+    return vcpu != NULL ? vcpu->irql : PASSIVE_LEVEL;
+}
+
+void ke_set_irql(KIRQL irql)
+{
+    struct vcpu *vcpu = ke_vcpu();
+
+    if (vcpu == NULL)
+        return;
+    vcpu->irql = irql;
+    if (deliverable(vcpu)) {
+        vcpu->attention = true;
+        ke_attention();
+    }
+}
+
+KIRQL NTAPI KeGetCurrentIrql(VOID)
+{
+    return ke_irql();
+}
+
+KIRQL NTAPI KfRaiseIrql(KIRQL NewIrql)
+{
+    KIRQL old;
+
+    NT_CALL_AT(HIGH_LEVEL, POINT_IRQL);
+    old = ke_irql();
+    if (NewIrql < old || NewIrql > HIGH_LEVEL) {
+        const uint64_t parameter[4] = {old, NewIrql, 0, 0};
+
+        nt_violation_code(IRQL_NOT_GREATER_OR_EQUAL, parameter, "irql-raise", "raised from IRQL %u to %u", old, NewIrql);
+    }
+    ke_vcpu()->irql_raiser = __builtin_return_address(0);
+    ke_set_irql(NewIrql);
+    return old;
+}
+
+KIRQL NTAPI KeRaiseIrqlToDpcLevel(VOID)
+{
+    KIRQL old;
+
+    NT_CALL_AT(DISPATCH_LEVEL, POINT_IRQL);
+    old = ke_irql();
+    ke_vcpu()->irql_raiser = __builtin_return_address(0);
+    ke_set_irql(DISPATCH_LEVEL);
+    return old;
+}
+
+VOID NTAPI KeLowerIrql(KIRQL NewIrql)
+{
+    NT_CALL_AT(HIGH_LEVEL, POINT_IRQL);
+    if (NewIrql > ke_irql()) {
+        const uint64_t parameter[4] = {ke_irql(), NewIrql, 0, 0};
+
+        nt_violation_code(IRQL_NOT_LESS_OR_EQUAL, parameter, "irql-lower", "\"lowered\" from IRQL %u to %u", ke_irql(), NewIrql);
+    }
+    ke_set_irql(NewIrql);
+}
+
+void nt_call(const char *routine, const void *caller, unsigned min_irql, unsigned max_irql, enum sched_point point)
+{
+    const struct vcpu *vcpu = ke_vcpu();
+
+    if (vcpu == NULL)
+        return;
+    if (vcpu->irql > max_irql || vcpu->irql < min_irql)
+        nt_violation("irql", "%s called at IRQL %u, allowed are %u to %u; the caller is at %p", routine, vcpu->irql,
+                     min_irql, max_irql, caller);
+    sched_point(point);
+}
+
+/* ---- stopping and spinning ---- */
+
+void vcpu_suspend_current(void)
+{
+    struct vcpu *vcpu = ke_vcpu();
+
+    vcpu->suspended = true;
+    while (vcpu->suspended)
+        runner_block("SCHEDOP_shutdown");
+    vcpu->attention = true;
+}
+
+void vcpu_resume(unsigned index)
+{
+    struct vcpu *vcpu = machine->vcpu[index];
+
+    vcpu->suspended = false;
+    runner_wake(&vcpu->runner);
+}
+
+static void wake_vcpu(void *argument)
+{
+    struct vcpu *vcpu = argument;
+
+    runner_wake(&vcpu->runner);
+}
+
+bool vcpu_wait_interrupt(uint64_t until)
+{
+    struct vcpu *vcpu = ke_vcpu();
+    struct deadline deadline = {0};
+
+    if (until != CLOCK_NEVER)
+        deadline_set(&deadline, until, wake_vcpu, vcpu);
+    while (!has_pending_vector(vcpu) && clock_now() < until)
+        runner_block("an interrupt");
+    return !deadline_cancel(&deadline) ? clock_now() < until || has_pending_vector(vcpu) : true;
+}
+
+VOID NTAPI KeStallExecutionProcessor(ULONG MicroSeconds)
+{
+    struct vcpu *vcpu;
+    struct deadline deadline = {0};
+    uint64_t until;
+
+    NT_CALL_ANY();
+    vcpu = ke_vcpu();
+    until = clock_now() + (uint64_t)MicroSeconds * 1000;
+    if (vcpu->irql < DISPATCH_LEVEL) {
+        /* A stalling thread can be preempted: the vCPU must be looked up anew each time, so go by points. */
+        while (clock_now() < until)
+            sched_point(POINT_PAUSE);
+        return;
+    }
+    while (clock_now() < until) {
+        deadline_set(&deadline, until, wake_vcpu, vcpu);
+        runner_block("KeStallExecutionProcessor");
+        deadline_cancel(&deadline);
+        ke_attention();
+    }
+}
+
+VOID NTAPI KxYieldProcessor(VOID)
+{
+    sched_point(POINT_PAUSE);
+}
+
+/* ---- start ---- */
+
+static void vcpu_create(unsigned index)
+{
+    struct vcpu *vcpu = image_alloc(sizeof(*vcpu));
+    struct _KTHREAD *idle = image_alloc(sizeof(*idle));
+    char name[RUNNER_NAME_MAX];
+
+    vcpu->index = index;
+    snprintf(name, sizeof(name), "vCPU %u", index);
+    runner_add(&vcpu->runner, true, name);
+
+    snprintf(idle->name, sizeof(idle->name), "idle thread of vCPU %u", index);
+    idle->state = THREAD_RUNNING;
+    idle->priority = -1;
+    idle->vcpu = (int)index;
+    idle->Header.Type = ThreadObject;
+    InitializeListHead(&idle->Header.WaitListHead);
+    InitializeListHead(&idle->mutants);
+    fiber_create(&idle->fiber, idle->name, FIBER_STACK_SIZE, ke_idle_main, vcpu);
+    vcpu->idle = idle;
+    vcpu->current = idle;
+    vcpu->runner.fiber = &idle->fiber;
+    vcpu->runner.why = "idle";
+    fiber_create(&vcpu->dpc_fiber, vcpu->runner.name, FIBER_STACK_SIZE, dpc_main, vcpu);
+    machine->vcpu[index] = vcpu;
+}
+
+void ke_init(void)
+{
+    struct ke_state *ke = image_alloc(sizeof(*ke));
+
+    for (unsigned priority = 0; priority < ARRAYSIZE(ke->ready); priority++)
+        InitializeListHead(&ke->ready[priority]);
+    InitializeListHead(&ke->threads);
+    InitializeListHead(&ke->timers);
+    InitializeListHead(&ke->bugcheck_callbacks);
+    InitializeListHead(&ke->bugcheck_reason_callbacks);
+    InitializeListHead(&ke->processor_callbacks);
+    machine->ke = ke;
+    for (unsigned index = 0; index < machine->config.vcpus; index++)
+        vcpu_create(index);
+}

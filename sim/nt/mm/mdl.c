@@ -1,0 +1,111 @@
+/* MDLs: building them for nonpaged pool, probing and locking. */
+#include "nt/ke/ke.h"
+#include "nt/mm/mm.h"
+
+bool mm_range_has_frames(const void *start, size_t bytes)
+{
+    uintptr_t first = (uintptr_t)start & ~(uintptr_t)(PAGE_SIZE - 1);
+    uintptr_t last = (uintptr_t)start + (bytes == 0 ? 0 : bytes - 1);
+
+    for (uintptr_t page = first; page <= last; page += PAGE_SIZE)
+        if (guest_virtual_to_gfn((const void *)page) == GFN_INVALID)
+            return false;
+    return true;
+}
+
+static void fill_frames(PMDL mdl)
+{
+    PPFN_NUMBER frames = MmGetMdlPfnArray(mdl);
+    uint32_t count = mdl_pages(mdl);
+
+    for (uint32_t i = 0; i < count; i++)
+        frames[i] = guest_virtual_to_gfn((const char *)mdl->StartVa + (size_t)i * PAGE_SIZE);
+}
+
+SIZE_T NTAPI MmSizeOfMdl(PVOID Base, SIZE_T Length)
+{
+    NT_CALL_ANY();
+    return sizeof(MDL) + sizeof(PFN_NUMBER) * (SIZE_T)((BYTE_OFFSET(Base) + Length + PAGE_SIZE - 1) >> PAGE_SHIFT);
+}
+
+VOID NTAPI MmBuildMdlForNonPagedPool(PMDL MemoryDescriptorList)
+{
+    PMDL mdl = MemoryDescriptorList;
+    const void *address = MmGetMdlVirtualAddress(mdl);
+
+    NT_CALL(DISPATCH_LEVEL);
+    if ((mdl->MdlFlags & (MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL | MDL_PARTIAL)) != 0)
+        nt_violation("mdl-build", "MmBuildMdlForNonPagedPool on the MDL %p that is in use already (flags %#x)",
+                     (void *)mdl, (unsigned)(USHORT)mdl->MdlFlags);
+    if (pool_is_paged(address))
+        nt_violation("mdl-build", "MmBuildMdlForNonPagedPool on %p, which is paged pool", address);
+    if (!mm_range_has_frames(address, mdl->ByteCount))
+        nt_violation("mdl-build",
+                     "MmBuildMdlForNonPagedPool on %p, %u bytes: not nonpaged pool (stacks and images have no guest "
+                     "frames in pvsim)",
+                     address, mdl->ByteCount);
+    fill_frames(mdl);
+    mdl->Process = NULL;
+    mdl->MappedSystemVa = (PVOID)address;
+    mdl->MdlFlags |= MDL_SOURCE_IS_NONPAGED_POOL;
+}
+
+VOID NTAPI MmProbeAndLockPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode, LOCK_OPERATION Operation)
+{
+    PMDL mdl = MemoryDescriptorList;
+    const void *address = MmGetMdlVirtualAddress(mdl);
+
+    NT_CALL(DISPATCH_LEVEL);
+    if ((mdl->MdlFlags & (MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL | MDL_PARTIAL)) != 0)
+        nt_violation("mdl-lock", "MmProbeAndLockPages on the MDL %p that is in use already (flags %#x)", (void *)mdl,
+                     (unsigned)(USHORT)mdl->MdlFlags);
+    if (pool_is_paged(address) && ke_irql() > APC_LEVEL)
+        nt_violation("mdl-lock", "MmProbeAndLockPages on paged pool %p at IRQL %u, above APC_LEVEL", address,
+                     ke_irql());
+
+    bool writes = Operation != IoReadAccess;
+    if (AccessMode != KernelMode || !guest_range_valid(address, mdl->ByteCount) ||
+        (writes && !guest_range_writable(address, mdl->ByteCount)))
+        ExRaiseStatus(STATUS_ACCESS_VIOLATION); /* no user addresses exist here */
+    if (!mm_range_has_frames(address, mdl->ByteCount))
+        NT_UNIMPLEMENTED("locking a stack or an image, which have no guest frames,");
+
+    fill_frames(mdl);
+    mdl->Process = NULL;
+    mdl->MdlFlags |= MDL_PAGES_LOCKED;
+    if (writes)
+        mdl->MdlFlags |= MDL_WRITE_OPERATION;
+    else
+        mdl->MdlFlags &= ~MDL_WRITE_OPERATION;
+    struct mm_record *record = mm_record_add(RECORD_MDL_LOCK, mdl, __builtin_return_address(0));
+    record->pages = mdl_pages(mdl);
+}
+
+VOID NTAPI MmUnlockPages(PMDL MemoryDescriptorList)
+{
+    PMDL mdl = MemoryDescriptorList;
+
+    NT_CALL(DISPATCH_LEVEL);
+    struct mm_record *lock = mm_record_find(RECORD_MDL_LOCK, mdl);
+    if (lock == NULL || (mdl->MdlFlags & MDL_PAGES_LOCKED) == 0)
+        nt_violation("mdl-unlock", "MmUnlockPages on the MDL %p that MmProbeAndLockPages has not locked (flags %#x)",
+                     (void *)mdl, (unsigned)(USHORT)mdl->MdlFlags);
+    struct mm_record *mapping = mm_record_find(RECORD_MDL_MAPPING, mdl);
+    if (mapping != NULL)
+        mm_unmap_mdl(mdl, mapping); /* as documented: a system mapping goes with the lock */
+    mdl->MdlFlags &= ~(MDL_PAGES_LOCKED | MDL_WRITE_OPERATION);
+    mm_record_remove(lock);
+}
+
+void mm_check_mdl_freed(PMDL mdl, const char *routine)
+{
+    const struct mm_record *mapping = mm_record_find(RECORD_MDL_MAPPING, mdl);
+    const struct mm_record *lock = mm_record_find(RECORD_MDL_LOCK, mdl);
+
+    if (mapping != NULL)
+        nt_violation("mdl-freed-mapped", "%s frees the MDL %p, which is still mapped at %p (%zu pages)", routine,
+                     (void *)mdl, mapping->address, mapping->pages);
+    if (lock != NULL)
+        nt_violation("mdl-freed-locked", "%s frees the MDL %p, which still holds %zu pages locked", routine, (void *)mdl,
+                     lock->pages);
+}

@@ -1,0 +1,99 @@
+/* Physical addresses and what lies at them. */
+#include <dlfcn.h>
+#include <string.h>
+
+#include "nt/mm/mm.h"
+
+#define MM_TAG_RANGES POOL_TAG('M', 'm', 'R', 'n')
+
+PHYSICAL_ADDRESS NTAPI MmGetPhysicalAddress(PVOID BaseAddress)
+{
+    PHYSICAL_ADDRESS physical;
+
+    NT_CALL_ANY();
+    uint64_t gfn = guest_virtual_to_gfn(BaseAddress);
+    if (gfn == GFN_INVALID && guest_range_valid(BaseAddress, 1))
+        NT_UNIMPLEMENTED("the physical address of a stack or an image, which have no guest frames,");
+    if (gfn == GFN_INVALID)
+        nt_violation("physical-address", "MmGetPhysicalAddress(%p): nothing is mapped there", BaseAddress);
+    physical.QuadPart = (LONGLONG)(gfn << PAGE_SHIFT | BYTE_OFFSET(BaseAddress));
+    return physical;
+}
+
+PVOID NTAPI MmGetVirtualForPhysical(PHYSICAL_ADDRESS PhysicalAddress)
+{
+    NT_CALL(DISPATCH_LEVEL);
+    uint32_t page = guest_ram_virtual_page((uint64_t)PhysicalAddress.QuadPart >> PAGE_SHIFT);
+    if (page == UINT32_MAX)
+        nt_violation("physical-address", "MmGetVirtualForPhysical(%#llx): no RAM is there",
+                     (unsigned long long)PhysicalAddress.QuadPart);
+    return (char *)page_address(page) + (PhysicalAddress.QuadPart & (PAGE_SIZE - 1));
+}
+
+BOOLEAN NTAPI MmIsAddressValid(PVOID VirtualAddress)
+{
+    Dl_info module;
+
+    NT_CALL(DISPATCH_LEVEL);
+    if (guest_range_valid(VirtualAddress, 1))
+        return TRUE;
+    if ((uintptr_t)VirtualAddress - IMAGE_HEAP_BASE < IMAGE_HEAP_SIZE)
+        return image_heap_contains(VirtualAddress); /* NT's own objects */
+    return dladdr(VirtualAddress, &module) != 0; /* code and data of the kernel and of modules */
+}
+
+/* Low RAM, then what continues above the device hole. The list ends with an entry of zeros; the caller frees it. */
+PPHYSICAL_MEMORY_RANGE NTAPI MmGetPhysicalMemoryRanges(VOID)
+{
+    uint64_t low_pages = GUEST_LOW_RAM_END_GFN - GUEST_RAM_FIRST_GFN;
+    uint64_t all_pages = guest_ram_pages();
+
+    NT_CALL(PASSIVE_LEVEL);
+    PPHYSICAL_MEMORY_RANGE ranges =
+        pool_allocate(NonPagedPoolNx, 3 * sizeof *ranges, MM_TAG_RANGES, __builtin_return_address(0));
+    if (ranges == NULL)
+        return NULL;
+    memset(ranges, 0, 3 * sizeof *ranges);
+    ranges[0].BaseAddress.QuadPart = (LONGLONG)(GUEST_RAM_FIRST_GFN << PAGE_SHIFT);
+    ranges[0].NumberOfBytes.QuadPart = (LONGLONG)((all_pages < low_pages ? all_pages : low_pages) << PAGE_SHIFT);
+    if (all_pages > low_pages) {
+        ranges[1].BaseAddress.QuadPart = (LONGLONG)(GUEST_HIGH_RAM_GFN << PAGE_SHIFT);
+        ranges[1].NumberOfBytes.QuadPart = (LONGLONG)((all_pages - low_pages) << PAGE_SHIFT);
+    }
+    return ranges;
+}
+
+/* Windows' thresholds for a client system. */
+MM_SYSTEMSIZE NTAPI MmQuerySystemSize(VOID)
+{
+    uint64_t megabytes = (uint64_t)guest_ram_pages() * PAGE_SIZE >> 20;
+
+    NT_CALL_ANY();
+    return megabytes <= 12 ? MmSmallSystem : megabytes <= 19 ? MmMediumSystem : MmLargeSystem;
+}
+
+/*
+ * A kernel routine by name: what the executable exports to drivers, and nothing of the C library behind it. A name that the
+ * kernel does not have gives NULL.
+ */
+PVOID NTAPI MmGetSystemRoutineAddress(PUNICODE_STRING SystemRoutineName)
+{
+    char name[128];
+    size_t length = SystemRoutineName->Length / sizeof(WCHAR);
+    Dl_info kernel, found;
+
+    NT_CALL(PASSIVE_LEVEL);
+    if (length == 0 || length >= sizeof name)
+        return NULL;
+    for (size_t i = 0; i < length; i++) {
+        if (SystemRoutineName->Buffer[i] == 0 || SystemRoutineName->Buffer[i] > 0x7E)
+            return NULL;
+        name[i] = (char)SystemRoutineName->Buffer[i];
+    }
+    name[length] = '\0';
+
+    void *address = dlsym(RTLD_DEFAULT, name);
+    if (address == NULL || dladdr(address, &found) == 0 || dladdr((void *)MmGetPhysicalAddress, &kernel) == 0)
+        return NULL;
+    return found.dli_fbase == kernel.dli_fbase ? address : NULL;
+}

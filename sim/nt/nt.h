@@ -1,0 +1,62 @@
+/*
+ * Shared by the components of the simulated Windows kernel (sim/nt). Includes the Windows headers of sim/include.
+ */
+#ifndef NT_NT_H
+#define NT_NT_H
+
+#include <ntddk.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "machine/census.h"
+#include "machine/clock.h"
+#include "machine/eventlog.h"
+#include "machine/fail.h"
+#include "machine/image.h"
+#include "machine/log.h"
+#include "machine/machine.h"
+#include "machine/sched.h"
+
+/*
+ * First statement of every kernel routine that a driver can call: checks the caller's IRQL against the documented
+ * maximum (a violation is bugcheck DRIVER_VERIFIER_DETECTED_VIOLATION with rule "irql" and the routine's name), then is
+ * a switch point. NT_CALL_ANY for routines that may be called at any IRQL; NT_CALL_RANGE where a minimum is documented.
+ */
+#define NT_CALL(max_irql) nt_call(__func__, __builtin_return_address(0), 0, (max_irql), POINT_CALL)
+#define NT_CALL_ANY() nt_call(__func__, __builtin_return_address(0), 0, HIGH_LEVEL, POINT_CALL)
+#define NT_CALL_RANGE(min_irql, max_irql) nt_call(__func__, __builtin_return_address(0), (min_irql), (max_irql), POINT_CALL)
+/* As NT_CALL, with the kind of switch point. */
+#define NT_CALL_AT(max_irql, point) nt_call(__func__, __builtin_return_address(0), 0, (max_irql), (point))
+
+void nt_call(const char *routine, const void *caller, unsigned min_irql, unsigned max_irql, enum sched_point point);
+
+/*
+ * A broken driver rule: bugcheck 0xC4 DRIVER_VERIFIER_DETECTED_VIOLATION unless another code is given. `rule` is the short
+ * stable name of the rule ("pool-double-free").
+ */
+_Noreturn void nt_violation(const char *rule, const char *format, ...) __attribute__((format(printf, 2, 3)));
+_Noreturn void nt_violation_code(uint32_t bugcheck_code, const uint64_t parameter[4], const char *rule, const char *format,
+                                 ...) __attribute__((format(printf, 4, 5)));
+
+/* "xenvif.so!ReceiverPoll+0x12" for a code address; the module's name alone when it has no symbol. sim/image. */
+void loader_describe(char *buffer, size_t size, const void *address);
+
+/* A case of a routine that pvsim does not have: names the routine and the case, and fails the run. */
+#define NT_UNIMPLEMENTED(what) nt_violation("not-implemented", "%s: %s is not implemented", __func__, (what))
+
+/* Initialisation and the end, in order of machine.c. Each allocates its own slot of struct machine. */
+void ke_init(void);
+void mm_init(void);
+void ex_init(void);
+void ob_init(void);
+void cm_init(void);
+void rtl_init(void);
+void hal_init(void);
+void io_init(void);
+void pnp_init(void);
+void po_init(void);
+void loader_init(void);
+void loader_close(void); /* unload every driver module that is still there */
+
+#endif

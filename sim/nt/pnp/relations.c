@@ -1,0 +1,74 @@
+/* Bus relations: asking a bus for its children, and bringing the tree in line (IRP_MN_QUERY_DEVICE_RELATIONS). */
+#include "nt/pnp/pnp_internal.h"
+
+static void check_relation(const struct devnode *bus, const DEVICE_RELATIONS *relations, ULONG index)
+{
+    PDEVICE_OBJECT pdo = relations->Objects[index];
+    const char *what = NULL;
+
+    if (pdo == NULL || !ob_is(pdo, OB_DEVICE))
+        what = "something that is no device object";
+    else if (io_device(pdo)->delete_pending)
+        what = "a device object that it has deleted";
+    for (ULONG i = 0; what == NULL && i < index; i++) {
+        if (relations->Objects[i] == pdo)
+            what = "the same device twice";
+    }
+    if (what == NULL && pnp_node_of(pdo) != NULL && pnp_node_of(pdo)->parent != bus)
+        what = "another bus's device";
+    if (what != NULL)
+        nt_violation_code(PNP_DETECTED_FATAL_ERROR, (uint64_t[4]){ 4, (uintptr_t)pdo }, "pnp-relations",
+                          "%s reports %s among its bus relations", pnp_instance_path(bus), what);
+}
+
+static void remove_missing(struct devnode *bus)
+{
+    struct devnode *child = bus->children;
+
+    while (child != NULL) {
+        struct devnode *next = child->next;
+
+        if (!child->reported && !child->missing) {
+            child->missing = true;
+            log_line(LOG_INFO, "pnp", "%s is gone", pnp_instance_path(child));
+            if (child->state == DEVNODE_REMOVED)
+                child->state = DEVNODE_SURPRISE_REMOVED; /* its PDO has not heard of the end yet */
+            if (child->state == DEVNODE_SURPRISE_REMOVED)
+                (void)devnode_finish_removals();
+            else
+                devnode_remove_surprise(child);
+            /* Relations may have taken siblings along. */
+            next = bus->children;
+        }
+        child = next;
+    }
+}
+
+void devnode_enumerate(struct devnode *node)
+{
+    PDEVICE_RELATIONS relations;
+    struct devnode *child;
+
+    node->enumerate = false;
+    relations = pnp_query_relations(node, BusRelations);
+    for (child = node->children; child != NULL; child = child->next)
+        child->reported = false;
+    for (ULONG i = 0; relations != NULL && i < relations->Count; i++) {
+        check_relation(node, relations, i);
+        child = pnp_node_of(relations->Objects[i]);
+        if (child == NULL) {
+            child = devnode_create(node, relations->Objects[i]);
+            child->reported = true;
+        } else {
+            child->reported = true;
+            if (child->state == DEVNODE_REMOVED && child->problem == PROBLEM_DEVICE_NOT_THERE) {
+                child->state = DEVNODE_INITIALIZED; /* removed by request, and still there */
+                child->problem = PROBLEM_NONE;
+            }
+        }
+        ob_dereference(relations->Objects[i]); /* the reference that the bus driver took for us */
+    }
+    if (relations != NULL)
+        ExFreePool(relations);
+    remove_missing(node);
+}

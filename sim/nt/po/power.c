@@ -1,0 +1,200 @@
+/*
+ * The power manager as far as a running machine needs it: device power requests (PoRequestPowerIrp), their passing on,
+ * power states, and power setting callbacks (wdm.h). The system stays in its working state.
+ */
+#include "nt/io/io_internal.h"
+
+#define PO_TAG 0x20206f50u /* "Po  " */
+
+/* PowerFlags of DEVOBJ_EXTENSION: system state in bits 0 to 3, device state in bits 4 to 7. */
+#define POWER_FLAGS_SYSTEM 0x0Fu
+#define POWER_FLAGS_DEVICE 0xF0u
+#define POWER_FLAGS_DEVICE_SHIFT 4
+
+struct po_state {
+    LIST_ENTRY requests; /* struct power_request, in order */
+    LIST_ENTRY settings; /* struct power_setting */
+};
+
+/* A request of PoRequestPowerIrp under way. */
+struct power_request {
+    LIST_ENTRY entry;
+    WORK_QUEUE_ITEM item; /* for a caller at raised IRQL */
+    PIRP irp;
+    PDEVICE_OBJECT device; /* as given; referenced */
+    PDEVICE_OBJECT top;    /* of its stack; referenced */
+    UCHAR minor;
+    POWER_STATE state;
+    PREQUEST_POWER_COMPLETE function;
+    PVOID context;
+    const void *caller;
+};
+
+struct power_setting {
+    LIST_ENTRY entry;
+    GUID setting;
+    PPOWER_SETTING_CALLBACK callback;
+    PVOID context;
+    const void *caller;
+};
+
+void po_init(void)
+{
+    struct po_state *po = image_alloc(sizeof(*po));
+
+    InitializeListHead(&po->requests);
+    InitializeListHead(&po->settings);
+    machine->po = po;
+}
+
+/* ---- requests ---- */
+
+static NTSTATUS NTAPI request_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
+{
+    struct power_request *request = context;
+    IO_STATUS_BLOCK result = irp->IoStatus;
+
+    (void)device;
+    if (request->function != NULL)
+        request->function(request->device, request->minor, request->state, request->context, &result);
+    RemoveEntryList(&request->entry);
+    irp_free(irp);
+    ob_dereference(request->top);
+    ob_dereference(request->device);
+    image_free(request);
+    return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+static VOID NTAPI send_request(PVOID parameter)
+{
+    struct power_request *request = parameter;
+
+    (void)irp_call(request->top, request->irp); /* request_done() hears of the end, whatever this returns */
+}
+
+NTSTATUS NTAPI PoRequestPowerIrp(PDEVICE_OBJECT DeviceObject, UCHAR MinorFunction, POWER_STATE PowerState,
+                                 PREQUEST_POWER_COMPLETE CompletionFunction, PVOID Context, PIRP *Irp)
+{
+    struct power_request *request;
+    PIO_STACK_LOCATION stack;
+
+    NT_CALL(DISPATCH_LEVEL);
+    if (MinorFunction == IRP_MN_WAIT_WAKE)
+        NT_UNIMPLEMENTED("IRP_MN_WAIT_WAKE");
+    if (MinorFunction != IRP_MN_SET_POWER && MinorFunction != IRP_MN_QUERY_POWER)
+        return STATUS_INVALID_PARAMETER_2;
+    request = image_alloc(sizeof(*request));
+    request->top = IoGetAttachedDeviceReference(DeviceObject);
+    request->device = DeviceObject;
+    ob_reference(DeviceObject);
+    request->minor = MinorFunction;
+    request->state = PowerState;
+    request->function = CompletionFunction;
+    request->context = Context;
+    request->caller = __builtin_return_address(0);
+    request->irp = irp_allocate(request->top->StackSize, request->caller);
+    if (request->irp == NULL) {
+        ob_dereference(request->top);
+        ob_dereference(DeviceObject);
+        image_free(request);
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    request->irp->IoStatus.Status = STATUS_NOT_SUPPORTED;
+    stack = IoGetNextIrpStackLocation(request->irp);
+    stack->MajorFunction = IRP_MJ_POWER;
+    stack->MinorFunction = MinorFunction;
+    stack->Parameters.Power.SystemContext = 0;
+    stack->Parameters.Power.Type = DevicePowerState;
+    stack->Parameters.Power.State = PowerState;
+    stack->Parameters.Power.ShutdownType = PowerActionNone;
+    IoSetCompletionRoutine(request->irp, request_done, request, TRUE, TRUE, TRUE);
+    InsertTailList(&machine->po->requests, &request->entry);
+    if (Irp != NULL)
+        *Irp = request->irp;
+    /* Drivers of pageable devices get power requests at PASSIVE_LEVEL. */
+    if (ke_irql() == PASSIVE_LEVEL) {
+        send_request(request);
+    } else {
+        ExInitializeWorkItem(&request->item, send_request, request);
+        ExQueueWorkItem(&request->item, CriticalWorkQueue);
+    }
+    return STATUS_PENDING;
+}
+
+NTSTATUS NTAPI PoCallDriver(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    NT_CALL(DISPATCH_LEVEL);
+    return irp_call(DeviceObject, Irp);
+}
+
+VOID NTAPI PoStartNextPowerIrp(PIRP Irp)
+{
+    NT_CALL(DISPATCH_LEVEL);
+    /* Since Windows Vista nothing waits for this call; drivers for older systems still make it. */
+    if (Irp->Type != IO_TYPE_IRP)
+        nt_violation("power-irp", "PoStartNextPowerIrp with %p, which is no IRP", Irp);
+}
+
+POWER_STATE NTAPI PoSetPowerState(PDEVICE_OBJECT DeviceObject, POWER_STATE_TYPE Type, POWER_STATE State)
+{
+    PDEVOBJ_EXTENSION extension;
+    POWER_STATE before;
+
+    NT_CALL(DISPATCH_LEVEL);
+    extension = DeviceObject->DeviceObjectExtension;
+    if (Type == SystemPowerState) {
+        before.SystemState = (SYSTEM_POWER_STATE)(extension->PowerFlags & POWER_FLAGS_SYSTEM);
+        extension->PowerFlags = (extension->PowerFlags & ~POWER_FLAGS_SYSTEM) | (ULONG)State.SystemState;
+    } else {
+        before.DeviceState =
+            (DEVICE_POWER_STATE)((extension->PowerFlags & POWER_FLAGS_DEVICE) >> POWER_FLAGS_DEVICE_SHIFT);
+        extension->PowerFlags = (extension->PowerFlags & ~POWER_FLAGS_DEVICE) |
+                                (ULONG)State.DeviceState << POWER_FLAGS_DEVICE_SHIFT;
+    }
+    return before;
+}
+
+/* ---- settings ---- */
+
+NTSTATUS NTAPI PoRegisterPowerSettingCallback(PDEVICE_OBJECT DeviceObject, LPCGUID SettingGuid,
+                                              PPOWER_SETTING_CALLBACK Callback, PVOID Context, PVOID *Handle)
+{
+    struct power_setting *setting;
+
+    NT_CALL(PASSIVE_LEVEL);
+    (void)DeviceObject; /* only says who asks */
+    if (Callback == NULL || Handle == NULL)
+        return STATUS_INVALID_PARAMETER;
+    /* The machine has none of the settings, so that there is no present value to report and no change to come. */
+    setting = image_alloc(sizeof(*setting));
+    setting->setting = *SettingGuid;
+    setting->callback = Callback;
+    setting->context = Context;
+    setting->caller = __builtin_return_address(0);
+    InsertTailList(&machine->po->settings, &setting->entry);
+    *Handle = setting;
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS NTAPI PoUnregisterPowerSettingCallback(PVOID Handle)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    for (PLIST_ENTRY entry = machine->po->settings.Flink; entry != &machine->po->settings; entry = entry->Flink) {
+        if (entry != &((struct power_setting *)Handle)->entry)
+            continue;
+        RemoveEntryList(entry);
+        image_free(Handle);
+        return STATUS_SUCCESS;
+    }
+    return STATUS_INVALID_PARAMETER;
+}
+
+void po_census(struct census *census)
+{
+    for (PLIST_ENTRY entry = machine->po->requests.Flink; entry != &machine->po->requests; entry = entry->Flink)
+        census_item(census, "power request", 1, CONTAINING_RECORD(entry, struct power_request, entry)->caller,
+                    "in flight");
+    for (PLIST_ENTRY entry = machine->po->settings.Flink; entry != &machine->po->settings; entry = entry->Flink)
+        census_item(census, "power setting callback", 1,
+                    CONTAINING_RECORD(entry, struct power_setting, entry)->caller, "registered");
+}

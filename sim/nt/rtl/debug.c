@@ -1,0 +1,150 @@
+/* Debug output: formatted, filtered by component and level, shown to the registered callbacks and written to the log. */
+#include <string.h>
+
+#include "nt/ke/ke.h"
+#include "nt/rtl/rtl.h"
+
+#define TEXT_MAX 512 /* the documented limit of one call */
+
+struct rtl_debug_callback {
+    struct rtl_debug_callback *next;
+    PDEBUG_PRINT_CALLBACK function;
+};
+
+static ULONG *mask_of(ULONG component)
+{
+    struct rtl_state *rtl = machine->rtl;
+
+    return &rtl->debug_mask[component < ARRAYSIZE(rtl->debug_mask) ? component : DPFLTR_DEFAULT_ID];
+}
+
+/* A level below 32 is a bit's number, anything else is a mask. */
+static ULONG bits_of(ULONG level)
+{
+    return level < 32 ? 1u << level : level;
+}
+
+void rtl_log(int level, const char *text, size_t length)
+{
+    struct rtl_state *rtl = machine->rtl;
+
+    for (size_t index = 0; index < length; index++) {
+        bool end = text[index] == '\n';
+
+        if (!end && text[index] != '\r')
+            rtl->partial[rtl->partial_length++] = text[index];
+        if (!end && rtl->partial_length < sizeof(rtl->partial) - 1)
+            continue;
+        if (rtl->partial_length > 0)
+            log_line((enum log_level)level, "guest", "%.*s", (int)rtl->partial_length, rtl->partial);
+        rtl->partial_length = 0;
+    }
+}
+
+static ULONG print(const char *prefix, ULONG component, ULONG level, const char *format, va_list arguments)
+{
+    static const enum log_level levels[] = {LOG_ERROR, LOG_WARNING, LOG_TRACE, LOG_INFO};
+    char text[TEXT_MAX + 1];
+    size_t length = strlen(prefix);
+
+    if (length > TEXT_MAX)
+        length = TEXT_MAX;
+    memcpy(text, prefix, length);
+    length += rtl_format(text + length, TEXT_MAX - length, format, arguments);
+    if (length > TEXT_MAX)
+        length = TEXT_MAX;
+    text[length] = '\0';
+    for (struct rtl_debug_callback *callback = machine->rtl->debug_callbacks; callback != NULL; callback = callback->next) {
+        STRING string = {.Length = (USHORT)length, .MaximumLength = (USHORT)(length + 1), .Buffer = text};
+
+        callback->function(&string, component, level);
+    }
+    if ((*mask_of(component) & bits_of(level)) != 0)
+        rtl_log(level < ARRAYSIZE(levels) ? levels[level] : LOG_DEBUG, text, length);
+    return STATUS_SUCCESS;
+}
+
+ULONG NTAPI vDbgPrintExWithPrefix(PCCH Prefix, ULONG ComponentId, ULONG Level, PCCH Format, va_list Arguments)
+{
+    return print(Prefix, ComponentId, Level, Format, Arguments);
+}
+
+ULONG NTAPI vDbgPrintEx(ULONG ComponentId, ULONG Level, PCCH Format, va_list Arguments)
+{
+    return print("", ComponentId, Level, Format, Arguments);
+}
+
+ULONG NTAPI DbgPrintEx(ULONG ComponentId, ULONG Level, PCSTR Format, ...)
+{
+    va_list arguments;
+    ULONG status;
+
+    va_start(arguments, Format);
+    status = print("", ComponentId, Level, Format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+ULONG NTAPI DbgPrint(PCSTR Format, ...)
+{
+    va_list arguments;
+    ULONG status;
+
+    va_start(arguments, Format);
+    status = print("", DPFLTR_DEFAULT_ID, DPFLTR_INFO_LEVEL, Format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+NTSTATUS NTAPI DbgQueryDebugFilterState(ULONG ComponentId, ULONG Level)
+{
+    return (*mask_of(ComponentId) & bits_of(Level)) != 0;
+}
+
+NTSTATUS NTAPI DbgSetDebugFilterState(ULONG ComponentId, ULONG Level, BOOLEAN State)
+{
+    if (State)
+        *mask_of(ComponentId) |= bits_of(Level);
+    else
+        *mask_of(ComponentId) &= ~bits_of(Level);
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS NTAPI DbgSetDebugPrintCallback(PDEBUG_PRINT_CALLBACK DebugPrintCallback, BOOLEAN Enable)
+{
+    struct rtl_debug_callback **link = &machine->rtl->debug_callbacks;
+
+    while (*link != NULL && (*link)->function != DebugPrintCallback)
+        link = &(*link)->next;
+    if (Enable) {
+        if (*link != NULL)
+            return STATUS_OBJECT_NAME_COLLISION;
+        *link = image_alloc(sizeof(**link));
+        (*link)->function = DebugPrintCallback;
+        return STATUS_SUCCESS;
+    }
+    if (*link == NULL)
+        return STATUS_OBJECT_NAME_NOT_FOUND;
+
+    struct rtl_debug_callback *callback = *link;
+
+    *link = callback->next;
+    image_free(callback);
+    return STATUS_SUCCESS;
+}
+
+VOID NTAPI DbgBreakPoint(VOID)
+{
+    nt_violation("breakpoint", "DbgBreakPoint called from %p with no debugger attached", __builtin_return_address(0));
+}
+
+VOID NTAPI DbgBreakPointWithStatus(ULONG Status)
+{
+    nt_violation("breakpoint", "DbgBreakPointWithStatus(0x%08X) called from %p with no debugger attached", Status,
+                 __builtin_return_address(0));
+}
+
+BOOLEAN NTAPI KdRefreshDebuggerNotPresent(VOID)
+{
+    return TRUE;
+}

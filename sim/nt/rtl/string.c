@@ -1,0 +1,355 @@
+/* Counted strings: initialise, copy, compare, append, case, free. */
+#include "nt/ke/ke.h"
+#include "nt/rtl/rtl.h"
+
+#define STRING_TAG ((ULONG)'S' | (ULONG)'t' << 8 | (ULONG)'r' << 16 | (ULONG)'g' << 24)
+#define MAX_BYTES 0xFFFEu
+
+static size_t wide_length(PCWSTR string)
+{
+    size_t length = 0;
+
+    while (string[length] != 0)
+        length++;
+    return length;
+}
+
+/* ---- 8-bit strings ---- */
+
+VOID NTAPI RtlInitString(PSTRING DestinationString, PCSZ SourceString)
+{
+    size_t length = SourceString != NULL ? strlen(SourceString) : 0;
+
+    if (length > MAX_BYTES)
+        length = MAX_BYTES;
+    DestinationString->Length = (USHORT)length;
+    DestinationString->MaximumLength = SourceString != NULL ? (USHORT)(length + 1) : 0;
+    DestinationString->Buffer = (PCHAR)(uintptr_t)SourceString;
+}
+
+VOID NTAPI RtlInitAnsiString(PANSI_STRING DestinationString, PCSZ SourceString)
+{
+    RtlInitString(DestinationString, SourceString);
+}
+
+NTSTATUS NTAPI RtlInitAnsiStringEx(PANSI_STRING DestinationString, PCSZ SourceString)
+{
+    if (SourceString != NULL && strlen(SourceString) > MAX_BYTES)
+        return STATUS_NAME_TOO_LONG;
+    RtlInitString(DestinationString, SourceString);
+    return STATUS_SUCCESS;
+}
+
+VOID NTAPI RtlCopyString(PSTRING DestinationString, const STRING *SourceString)
+{
+    USHORT length = 0;
+
+    if (SourceString != NULL)
+        length = SourceString->Length < DestinationString->MaximumLength ? SourceString->Length
+                                                                         : DestinationString->MaximumLength;
+    if (length > 0)
+        memmove(DestinationString->Buffer, SourceString->Buffer, length);
+    DestinationString->Length = length;
+}
+
+CHAR NTAPI RtlUpperChar(CHAR Character)
+{
+    return rtl_ansi_from_wide(rtl_upcase(rtl_wide_from_ansi(Character)));
+}
+
+LONG NTAPI RtlCompareString(const STRING *String1, const STRING *String2, BOOLEAN CaseInSensitive)
+{
+    USHORT shorter = String1->Length < String2->Length ? String1->Length : String2->Length;
+
+    for (USHORT index = 0; index < shorter; index++) {
+        UCHAR a = (UCHAR)(CaseInSensitive ? RtlUpperChar(String1->Buffer[index]) : String1->Buffer[index]);
+        UCHAR b = (UCHAR)(CaseInSensitive ? RtlUpperChar(String2->Buffer[index]) : String2->Buffer[index]);
+
+        if (a != b)
+            return (LONG)a - (LONG)b;
+    }
+    return (LONG)String1->Length - (LONG)String2->Length;
+}
+
+BOOLEAN NTAPI RtlEqualString(const STRING *String1, const STRING *String2, BOOLEAN CaseInSensitive)
+{
+    return String1->Length == String2->Length && RtlCompareString(String1, String2, CaseInSensitive) == 0;
+}
+
+BOOLEAN NTAPI RtlPrefixString(const STRING *String1, const STRING *String2, BOOLEAN CaseInSensitive)
+{
+    STRING head = *String2;
+
+    if (String1->Length > String2->Length)
+        return FALSE;
+    head.Length = String1->Length;
+    return RtlEqualString(String1, &head, CaseInSensitive);
+}
+
+NTSTATUS NTAPI RtlAppendStringToString(PSTRING Destination, const STRING *Source)
+{
+    if (Source->Length > Destination->MaximumLength - Destination->Length)
+        return STATUS_BUFFER_TOO_SMALL;
+    memmove(Destination->Buffer + Destination->Length, Source->Buffer, Source->Length);
+    Destination->Length = (USHORT)(Destination->Length + Source->Length);
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS NTAPI RtlAppendAsciizToString(PSTRING Destination, PCSZ Source)
+{
+    STRING string;
+
+    if (Source == NULL)
+        return STATUS_SUCCESS;
+    RtlInitString(&string, Source);
+    return RtlAppendStringToString(Destination, &string);
+}
+
+VOID NTAPI RtlUpperString(PSTRING DestinationString, const STRING *SourceString)
+{
+    RtlCopyString(DestinationString, SourceString);
+    for (USHORT index = 0; index < DestinationString->Length; index++)
+        DestinationString->Buffer[index] = RtlUpperChar(DestinationString->Buffer[index]);
+}
+
+VOID NTAPI RtlFreeAnsiString(PANSI_STRING AnsiString)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    if (AnsiString->Buffer != NULL)
+        ExFreePoolWithTag(AnsiString->Buffer, STRING_TAG);
+    RtlZeroMemory(AnsiString, sizeof(*AnsiString));
+}
+
+/* ---- Unicode strings ---- */
+
+VOID NTAPI RtlInitUnicodeString(PUNICODE_STRING DestinationString, PCWSTR SourceString)
+{
+    size_t bytes = SourceString != NULL ? wide_length(SourceString) * sizeof(WCHAR) : 0;
+
+    if (bytes > MAX_BYTES - sizeof(WCHAR))
+        bytes = MAX_BYTES - sizeof(WCHAR);
+    DestinationString->Length = (USHORT)bytes;
+    DestinationString->MaximumLength = SourceString != NULL ? (USHORT)(bytes + sizeof(WCHAR)) : 0;
+    DestinationString->Buffer = (PWSTR)(uintptr_t)SourceString;
+}
+
+NTSTATUS NTAPI RtlInitUnicodeStringEx(PUNICODE_STRING DestinationString, PCWSTR SourceString)
+{
+    if (SourceString != NULL && wide_length(SourceString) * sizeof(WCHAR) > MAX_BYTES - sizeof(WCHAR))
+        return STATUS_NAME_TOO_LONG;
+    RtlInitUnicodeString(DestinationString, SourceString);
+    return STATUS_SUCCESS;
+}
+
+VOID NTAPI RtlCopyUnicodeString(PUNICODE_STRING DestinationString, PCUNICODE_STRING SourceString)
+{
+    USHORT length = 0;
+
+    NT_CALL(DISPATCH_LEVEL);
+    if (SourceString != NULL)
+        length = SourceString->Length < DestinationString->MaximumLength ? SourceString->Length
+                                                                         : DestinationString->MaximumLength;
+    if (length > 0)
+        memmove(DestinationString->Buffer, SourceString->Buffer, length);
+    DestinationString->Length = length;
+    if (length + sizeof(WCHAR) <= DestinationString->MaximumLength)
+        DestinationString->Buffer[length / sizeof(WCHAR)] = 0;
+}
+
+LONG NTAPI RtlCompareUnicodeStrings(PCWCH String1, SIZE_T String1Length, PCWCH String2, SIZE_T String2Length,
+                                    BOOLEAN CaseInSensitive)
+{
+    SIZE_T shorter = String1Length < String2Length ? String1Length : String2Length;
+
+    NT_CALL(PASSIVE_LEVEL);
+    for (SIZE_T index = 0; index < shorter; index++) {
+        WCHAR a = CaseInSensitive ? rtl_upcase(String1[index]) : String1[index];
+        WCHAR b = CaseInSensitive ? rtl_upcase(String2[index]) : String2[index];
+
+        if (a != b)
+            return (LONG)a - (LONG)b;
+    }
+    return (LONG)String1Length - (LONG)String2Length;
+}
+
+LONG NTAPI RtlCompareUnicodeString(PCUNICODE_STRING String1, PCUNICODE_STRING String2, BOOLEAN CaseInSensitive)
+{
+    return RtlCompareUnicodeStrings(String1->Buffer, String1->Length / sizeof(WCHAR), String2->Buffer,
+                                    String2->Length / sizeof(WCHAR), CaseInSensitive);
+}
+
+BOOLEAN NTAPI RtlEqualUnicodeString(PCUNICODE_STRING String1, PCUNICODE_STRING String2, BOOLEAN CaseInSensitive)
+{
+    return String1->Length == String2->Length && RtlCompareUnicodeString(String1, String2, CaseInSensitive) == 0;
+}
+
+BOOLEAN NTAPI RtlPrefixUnicodeString(PCUNICODE_STRING String1, PCUNICODE_STRING String2, BOOLEAN CaseInSensitive)
+{
+    UNICODE_STRING head = *String2;
+
+    if (String1->Length > String2->Length)
+        return FALSE;
+    head.Length = String1->Length;
+    return RtlEqualUnicodeString(String1, &head, CaseInSensitive);
+}
+
+BOOLEAN NTAPI RtlSuffixUnicodeString(PCUNICODE_STRING String1, PCUNICODE_STRING String2, BOOLEAN CaseInSensitive)
+{
+    UNICODE_STRING tail = *String2;
+
+    if (String1->Length > String2->Length)
+        return FALSE;
+    tail.Buffer += (String2->Length - String1->Length) / sizeof(WCHAR);
+    tail.Length = String1->Length;
+    return RtlEqualUnicodeString(String1, &tail, CaseInSensitive);
+}
+
+NTSTATUS NTAPI RtlAppendUnicodeStringToString(PUNICODE_STRING Destination, PCUNICODE_STRING Source)
+{
+    NT_CALL(DISPATCH_LEVEL);
+    if (Source->Length > Destination->MaximumLength - Destination->Length)
+        return STATUS_BUFFER_TOO_SMALL;
+    memmove((PUCHAR)Destination->Buffer + Destination->Length, Source->Buffer, Source->Length);
+    Destination->Length = (USHORT)(Destination->Length + Source->Length);
+    if (Destination->Length + sizeof(WCHAR) <= Destination->MaximumLength)
+        Destination->Buffer[Destination->Length / sizeof(WCHAR)] = 0;
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS NTAPI RtlAppendUnicodeToString(PUNICODE_STRING Destination, PCWSTR Source)
+{
+    UNICODE_STRING string;
+
+    if (Source == NULL)
+        return STATUS_SUCCESS;
+    RtlInitUnicodeString(&string, Source);
+    return RtlAppendUnicodeStringToString(Destination, &string);
+}
+
+WCHAR NTAPI RtlUpcaseUnicodeChar(WCHAR SourceCharacter)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    return rtl_upcase(SourceCharacter);
+}
+
+WCHAR NTAPI RtlDowncaseUnicodeChar(WCHAR SourceCharacter)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    return rtl_downcase(SourceCharacter);
+}
+
+static NTSTATUS map_case(PUNICODE_STRING destination, PCUNICODE_STRING source, BOOLEAN allocate, WCHAR (*map)(WCHAR))
+{
+    if (allocate) {
+        destination->Buffer = ExAllocatePoolWithTag(PagedPool, source->Length + sizeof(WCHAR), STRING_TAG);
+        if (destination->Buffer == NULL)
+            return STATUS_NO_MEMORY;
+        destination->MaximumLength = (USHORT)(source->Length + sizeof(WCHAR));
+        destination->Buffer[source->Length / sizeof(WCHAR)] = 0;
+    } else if (source->Length > destination->MaximumLength) {
+        return STATUS_BUFFER_OVERFLOW;
+    }
+    for (USHORT index = 0; index < source->Length / sizeof(WCHAR); index++)
+        destination->Buffer[index] = map(source->Buffer[index]);
+    destination->Length = source->Length;
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS NTAPI RtlUpcaseUnicodeString(PUNICODE_STRING DestinationString, PCUNICODE_STRING SourceString,
+                                      BOOLEAN AllocateDestinationString)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    return map_case(DestinationString, SourceString, AllocateDestinationString, rtl_upcase);
+}
+
+NTSTATUS NTAPI RtlDowncaseUnicodeString(PUNICODE_STRING DestinationString, PCUNICODE_STRING SourceString,
+                                        BOOLEAN AllocateDestinationString)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    return map_case(DestinationString, SourceString, AllocateDestinationString, rtl_downcase);
+}
+
+VOID NTAPI RtlFreeUnicodeString(PUNICODE_STRING UnicodeString)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    if (UnicodeString->Buffer != NULL)
+        ExFreePoolWithTag(UnicodeString->Buffer, STRING_TAG);
+    RtlZeroMemory(UnicodeString, sizeof(*UnicodeString));
+}
+
+BOOLEAN NTAPI RtlCreateUnicodeString(PUNICODE_STRING DestinationString, PCWSTR SourceString)
+{
+    size_t bytes = (wide_length(SourceString) + 1) * sizeof(WCHAR);
+
+    NT_CALL(PASSIVE_LEVEL);
+    if (bytes > MAX_BYTES)
+        return FALSE;
+    DestinationString->Buffer = ExAllocatePoolWithTag(PagedPool, bytes, STRING_TAG);
+    if (DestinationString->Buffer == NULL)
+        return FALSE;
+    memcpy(DestinationString->Buffer, SourceString, bytes);
+    DestinationString->MaximumLength = (USHORT)bytes;
+    DestinationString->Length = (USHORT)(bytes - sizeof(WCHAR));
+    return TRUE;
+}
+
+/* ---- between the two ---- */
+
+ULONG NTAPI RtlxAnsiStringToUnicodeSize(PCANSI_STRING AnsiString)
+{
+    return (ULONG)(AnsiString->Length + 1) * sizeof(WCHAR);
+}
+
+ULONG NTAPI RtlxUnicodeStringToAnsiSize(PCUNICODE_STRING UnicodeString)
+{
+    return UnicodeString->Length / sizeof(WCHAR) + 1;
+}
+
+NTSTATUS NTAPI RtlAnsiStringToUnicodeString(PUNICODE_STRING DestinationString, PCANSI_STRING SourceString,
+                                            BOOLEAN AllocateDestinationString)
+{
+    ULONG needed = RtlxAnsiStringToUnicodeSize(SourceString);
+
+    NT_CALL(PASSIVE_LEVEL);
+    if (needed > MAX_BYTES)
+        return STATUS_INVALID_PARAMETER_2;
+    if (AllocateDestinationString) {
+        DestinationString->Buffer = ExAllocatePoolWithTag(PagedPool, needed, STRING_TAG);
+        if (DestinationString->Buffer == NULL)
+            return STATUS_NO_MEMORY;
+        DestinationString->MaximumLength = (USHORT)needed;
+    } else if (needed > DestinationString->MaximumLength) {
+        return STATUS_BUFFER_OVERFLOW;
+    }
+    for (USHORT index = 0; index < SourceString->Length; index++)
+        DestinationString->Buffer[index] = rtl_wide_from_ansi(SourceString->Buffer[index]);
+    DestinationString->Length = (USHORT)(needed - sizeof(WCHAR));
+    DestinationString->Buffer[SourceString->Length] = 0;
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS NTAPI RtlUnicodeStringToAnsiString(PANSI_STRING DestinationString, PCUNICODE_STRING SourceString,
+                                            BOOLEAN AllocateDestinationString)
+{
+    ULONG needed = RtlxUnicodeStringToAnsiSize(SourceString);
+    NTSTATUS status = STATUS_SUCCESS;
+    ULONG count = needed - 1;
+
+    NT_CALL(PASSIVE_LEVEL);
+    if (AllocateDestinationString) {
+        DestinationString->Buffer = ExAllocatePoolWithTag(PagedPool, needed, STRING_TAG);
+        if (DestinationString->Buffer == NULL)
+            return STATUS_NO_MEMORY;
+        DestinationString->MaximumLength = (USHORT)needed;
+    } else if (needed > DestinationString->MaximumLength) {
+        status = STATUS_BUFFER_OVERFLOW;
+        if (DestinationString->MaximumLength == 0)
+            return status;
+        count = DestinationString->MaximumLength - 1u;
+    }
+    for (ULONG index = 0; index < count; index++)
+        DestinationString->Buffer[index] = rtl_ansi_from_wide(SourceString->Buffer[index]);
+    DestinationString->Buffer[count] = '\0';
+    DestinationString->Length = (USHORT)count;
+    return status;
+}

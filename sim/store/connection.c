@@ -1,0 +1,152 @@
+/* Connections and the messages that wait on them. */
+#include "store/store_internal.h"
+
+#include "machine/image.h"
+#include "machine/log.h"
+#include "machine/machine.h"
+#include "machine/sched.h"
+
+#include <string.h>
+
+struct store_connection *store_connection_create(unsigned domid)
+{
+    struct store_state *store = machine->store;
+    struct store_connection *connection = image_alloc(sizeof(*connection));
+
+    connection->number = ++store->connection_number;
+    connection->domid = domid;
+    connection->target = STORE_NO_DOMAIN;
+    connection->watch_tail = &connection->watch;
+    connection->transaction_tail = &connection->transaction;
+    connection->out_tail = &connection->out;
+    connection->in_tail = &connection->in;
+    *store->connections_tail = connection;
+    store->connections_tail = &connection->next;
+    return connection;
+}
+
+static struct store_message *message_create(uint32_t type, uint32_t request, uint32_t transaction, const void *payload,
+                                            uint32_t length)
+{
+    struct store_message *message = image_alloc(sizeof(*message) + length);
+
+    message->header.type = type;
+    message->header.req_id = request;
+    message->header.tx_id = transaction;
+    message->header.len = length;
+    if (length)
+        memcpy(message->payload, payload, length);
+    return message;
+}
+
+void store_connection_send(struct store_connection *connection, uint32_t type, uint32_t request, uint32_t transaction,
+                           const void *payload, uint32_t length)
+{
+    struct store_message *message;
+
+    if (connection->broken || connection->closed)
+        return;
+    message = message_create(type, request, transaction, payload, length);
+    *connection->out_tail = message;
+    connection->out_tail = &message->next;
+    connection->out_count++;
+    if (connection->wakeup)
+        connection->wakeup(connection->argument);
+    else
+        store_wake(); /* the ring may have room for it */
+}
+
+static void messages_free(struct store_message **head, struct store_message ***tail)
+{
+    while (*head) {
+        struct store_message *message = *head;
+
+        *head = message->next;
+        image_free(message);
+    }
+    *tail = head;
+}
+
+void store_connection_drop_messages(struct store_connection *connection)
+{
+    messages_free(&connection->out, &connection->out_tail);
+    messages_free(&connection->in, &connection->in_tail);
+    connection->out_count = 0;
+    image_free(connection->partial);
+    connection->partial = NULL;
+    connection->partial_done = 0;
+}
+
+void store_connection_break(struct store_connection *connection, uint32_t ring_error)
+{
+    if (connection->broken)
+        return;
+    log_line(LOG_WARNING, "store", "connection %u of domain %u ignored from now on: %s", connection->number,
+             connection->domid,
+             ring_error == XENSTORE_ERROR_RINGIDX ? "ring index out of range"
+             : ring_error == XENSTORE_ERROR_PROTO ? "payload longer than the protocol allows"
+                                                  : "communication problem");
+    connection->broken = true;
+    store_watches_drop(connection);
+    store_transactions_drop(connection);
+    store_connection_drop_messages(connection);
+    if (connection->domain)
+        __atomic_store_n(&connection->domain->interface->error, ring_error, __ATOMIC_RELEASE);
+    if (connection->wakeup)
+        connection->wakeup(connection->argument);
+}
+
+struct store_connection *store_connect(unsigned domid, void (*wakeup)(void *argument), void *argument)
+{
+    struct store_connection *connection = store_connection_create(domid);
+
+    connection->wakeup = wakeup;
+    connection->argument = argument;
+    return connection;
+}
+
+void store_disconnect(struct store_connection *connection)
+{
+    store_watches_drop(connection);
+    store_transactions_drop(connection);
+    store_connection_drop_messages(connection);
+    connection->wakeup = NULL;
+    connection->closed = true;
+    store_wake();
+}
+
+void store_submit(struct store_connection *connection, uint32_t type, uint32_t request, uint32_t transaction,
+                  const void *payload, uint32_t length)
+{
+    struct store_message *message;
+
+    if (connection->broken)
+        return;
+    if (length > XENSTORE_PAYLOAD_MAX) {
+        store_connection_break(connection, XENSTORE_ERROR_PROTO);
+        return;
+    }
+    message = message_create(type, request, transaction, payload, length);
+    *connection->in_tail = message;
+    connection->in_tail = &message->next;
+    store_wake();
+}
+
+struct store_message *store_receive(struct store_connection *connection)
+{
+    struct store_message *message = connection->out;
+
+    if (!message)
+        return NULL;
+    connection->out = message->next;
+    if (!connection->out)
+        connection->out_tail = &connection->out;
+    connection->out_count--;
+    message->next = NULL;
+    return message;
+}
+
+bool store_connection_broken(const struct store_connection *connection)
+{
+    return connection->broken;
+}

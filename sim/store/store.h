@@ -1,0 +1,69 @@
+/*
+ * XenStore, as C xenstored 4.17 keeps and serves it: docs/misc/xenstore.txt and xenstore-ring.txt of Xen, io/xs_wire.h.
+ *
+ * One dom0 task, the daemon, takes requests one after the other, a message a connection in turn, and answers them.
+ * Clients are domains on their shared ring (made known by XS_INTRODUCE) and in-process clients, which exchange whole
+ * messages and otherwise are what a connection over the daemon's socket is. All memory is machine heap.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <errno.h> /* before xs_wire.h, whose table of errors needs it */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <xen/io/xs_wire.h>
+
+struct store_connection;
+
+/* A message to or from a client. One block of machine heap. */
+struct store_message {
+    struct store_message *next;
+    struct xsd_sockmsg header;
+    uint32_t done;     /* bytes of header and payload already on the ring */
+    uint8_t payload[]; /* header.len bytes */
+};
+
+/* Component initialisation, after xen_init(): the tree with its first nodes, and the daemon's task. */
+void store_init(void);
+
+/*
+ * Connect a client of domain `domid`; 0 is privileged, others are treated as that domain and may use relative paths.
+ * `wakeup` is called (it must not block) whenever a message for the client has come.
+ */
+struct store_connection *store_connect(unsigned domid, void (*wakeup)(void *argument), void *argument);
+/* Drops the client's watches and transactions and unread messages. The pointer is dead afterwards. */
+void store_disconnect(struct store_connection *connection);
+
+/* Queue a request. The payload is copied; more than XENSTORE_PAYLOAD_MAX bytes cuts the connection, as on the wire. */
+void store_submit(struct store_connection *connection, uint32_t type, uint32_t request, uint32_t transaction,
+                  const void *payload, uint32_t length);
+/* The oldest message for the client, or NULL. The caller frees it with image_free(). */
+struct store_message *store_receive(struct store_connection *connection);
+/* The daemon has cut the connection (protocol violation). */
+bool store_connection_broken(const struct store_connection *connection);
+
+/*
+ * Let the daemon work until nothing is left to do. For callers that are no dom0 task (the host's stack before the
+ * machine runs, host tests, guest threads of tests); a task waits for its wakeup instead.
+ */
+void store_pump(void);
+
+struct census;
+void store_census(struct census *census);
+
+/* Limits on what an unprivileged domain may hold; the values are those of C xenstored when it is given no options. */
+struct store_quota {
+    unsigned nodes;             /* owned by a domain; then ENOSPC */
+    unsigned watches;           /* E2BIG when a domain holds more than this */
+    unsigned transactions;      /* ENOSPC when a domain has more than this open */
+    unsigned node_size;         /* bytes of a node: header, permissions, value, names of children; then ENOSPC */
+    unsigned permissions;       /* entries of a node; then ENOSPC */
+    unsigned path_length;       /* bytes of a path below the domain's own; then EINVAL */
+    unsigned outstanding;       /* unread messages to a domain; its requests wait while there are as many */
+    unsigned transaction_nodes; /* touched by one transaction; then ENOSPC */
+};
+struct store_quota *store_quota(void);
+
+#endif

@@ -1,0 +1,279 @@
+/*
+ * What the files of the store share. Errors are errno values (0: done), as they go into XS_ERROR replies.
+ */
+#ifndef STORE_STORE_INTERNAL_H
+#define STORE_STORE_INTERNAL_H
+
+#include "store/store.h"
+
+#include <xenstore_lib.h>
+
+#define STORE_NO_GENERATION UINT64_MAX
+#define STORE_NO_DOMAIN 0x7ff4u /* DOMID_INVALID */
+
+/* ---- tree.c: nodes by path ---- */
+
+struct store_permission {
+    unsigned domid;
+    unsigned access; /* XS_PERM_READ, XS_PERM_WRITE */
+};
+
+struct store_node {
+    struct store_node *next; /* in the bucket */
+    uint32_t hash;
+    char *path;
+    uint64_t generation; /* of the last change of this node: value, permissions or set of children */
+    unsigned permission_count;
+    struct store_permission *permission; /* the first: the owner, and what all others may do */
+    uint32_t value_length;
+    uint8_t *value;
+    uint32_t children_length;
+    char *children; /* leaf names, each with its NUL, in the order of creation: the payload of XS_DIRECTORY */
+};
+
+struct store_table {
+    struct store_node **bucket;
+    unsigned bucket_count;
+    unsigned node_count;
+};
+
+struct store_node *store_table_find(const struct store_table *table, const char *path);
+/* The path must be absent. The new node has no permissions, value or children. */
+struct store_node *store_table_add(struct store_table *table, const char *path);
+void store_table_remove(struct store_table *table, struct store_node *node); /* and free it */
+void store_table_clear(struct store_table *table);
+
+void store_node_set_value(struct store_node *node, const void *value, uint32_t length);
+void store_node_set_permissions(struct store_node *node, const struct store_permission *permission, unsigned count);
+void store_node_add_child(struct store_node *node, const char *leaf);
+void store_node_remove_child(struct store_node *node, const char *leaf);
+/* Value, permissions, children and generation of `from`. */
+void store_node_assign(struct store_node *node, const struct store_node *from);
+/* Size that counts against the quota. */
+size_t store_node_size(const struct store_node *node);
+size_t store_node_record_size(unsigned permissions, uint32_t value_length, uint32_t children_length);
+static inline unsigned store_node_owner(const struct store_node *node)
+{
+    return node->permission[0].domid;
+}
+
+/* The parent's path in machine heap ("/" for "/a"). Not for "/" itself. */
+char *store_path_parent(const char *path);
+const char *store_path_leaf(const char *path);
+/* `path` is `ancestor` or below it. */
+bool store_path_is_below(const char *path, const char *ancestor);
+/* The path as an absolute one in machine heap, or NULL when it is not a valid node name. */
+char *store_path_resolve(const struct store_connection *connection, const char *path);
+static inline bool store_path_is_special(const char *path)
+{
+    return path[0] == '@';
+}
+
+/* ---- permissions.c ---- */
+
+/* What the connection may do with a node of these permissions: XS_PERM_READ, XS_PERM_WRITE, XS_PERM_OWNER. */
+unsigned store_permissions_of(const struct store_connection *connection, const struct store_permission *permission,
+                              unsigned count);
+/* "r0" -> entry; false when it is none. */
+bool store_permission_parse(const char *string, struct store_permission *permission);
+/* Writes "r0" and a NUL; returns the bytes with the NUL. `buffer` has room for 16. */
+size_t store_permission_format(const struct store_permission *permission, char *buffer);
+bool store_connection_privileged(const struct store_connection *connection);
+
+/* ---- transaction.c: what a connection sees of the tree, and changes ---- */
+
+struct store_access;
+
+struct store_transaction {
+    struct store_transaction *next;
+    uint32_t id;
+    bool failed;                /* a limit was hit inside: it can't be committed */
+    struct store_table changed; /* this transaction's copies of nodes */
+    struct store_access *access, **access_tail;
+    unsigned access_count;
+    struct store_charge { /* nodes gained or lost, by owner */
+        struct store_charge *next;
+        unsigned domid;
+        int nodes;
+    } * charge;
+};
+
+/* Start one; its identifier goes to *id. */
+int store_transaction_start(struct store_connection *connection, uint32_t *id);
+struct store_transaction *store_transaction_find(struct store_connection *connection, uint32_t id);
+/* End it: EAGAIN when something that it read has changed since. It is gone in any case. */
+int store_transaction_end(struct store_connection *connection, struct store_transaction *transaction, bool commit);
+void store_transactions_drop(struct store_connection *connection);
+
+/*
+ * The node as seen (transaction NULL: the tree itself), or NULL with errno ENOENT or ENOSPC. Reading inside a
+ * transaction takes a copy and notes the node's generation for the check at the end.
+ */
+struct store_node *store_view_read(struct store_connection *connection, struct store_transaction *transaction,
+                                   const char *path, int *error);
+/* The node to change, added if absent. Gives it a new generation. */
+struct store_node *store_view_change(struct store_connection *connection, struct store_transaction *transaction,
+                                     const char *path, int *error);
+void store_view_delete(struct store_connection *connection, struct store_transaction *transaction, const char *path);
+/* Node count of an owner as the view has it. */
+unsigned store_view_nodes(struct store_transaction *transaction, unsigned domid);
+void store_view_charge(struct store_transaction *transaction, unsigned domid, int nodes);
+/*
+ * A change that watchers are to hear of: now, or when the transaction is committed. `before`: the permissions that the
+ * node had (NULL: as now). `exact`: only watches of this very path.
+ */
+void store_view_fire(struct store_connection *connection, struct store_transaction *transaction, const char *path,
+                     bool exact, const struct store_node *before);
+
+/* ---- watch.c ---- */
+
+struct store_watch {
+    struct store_watch *next;
+    char *path; /* absolute, or special */
+    char *token;
+    size_t relative_to; /* bytes to cut from an event's path; 0: an absolute watch */
+};
+
+int store_watch_add(struct store_connection *connection, const char *path, const char *token);
+int store_watch_remove(struct store_connection *connection, const char *path, const char *token);
+/* The event that a new watch begins with. */
+void store_watch_fire_first(struct store_connection *connection);
+void store_watches_drop(struct store_connection *connection);
+/* `before` may be NULL; the node may be gone. */
+void store_watches_fire(const char *path, bool exact, const struct store_permission *before, unsigned before_count);
+
+/* ---- domain.c ---- */
+
+struct store_domain {
+    struct store_domain *next; /* by domid */
+    unsigned domid;
+    bool existed; /* Xen has known it: when it does no more, the domain has ended */
+    bool introduced;
+    bool shutdown;                       /* reported by @releaseDomain already */
+    struct store_connection *connection; /* NULL before it is introduced */
+    struct xenstore_domain_interface *interface;
+    uint32_t grant_handle;
+    uint32_t port;  /* local end; 0: none */
+    bool event;     /* the port fired */
+    unsigned nodes; /* owned in the tree */
+};
+
+/* The record of a domain, made if absent. */
+struct store_domain *store_domain_get(unsigned domid);
+struct store_domain *store_domain_find(unsigned domid);
+int store_domain_introduce(unsigned domid, uint32_t remote_port);
+int store_domain_release(unsigned domid);
+int store_domain_resume(unsigned domid);
+int store_domain_set_target(unsigned domid, unsigned target);
+bool store_domain_is_introduced(unsigned domid);
+/* VIRQ_DOM_EXC: look which domains shut down or ended. */
+void store_domains_check(void);
+
+/* ---- ring.c: a domain's shared page ---- */
+
+/* Move messages in and out, and handle at most one request. True if anything moved. */
+bool store_ring_serve(struct store_connection *connection);
+/* Empty ring, no error, no watches, transactions or messages. */
+void store_ring_reset(struct store_domain *domain);
+
+/* ---- connection.c ---- */
+
+struct store_connection {
+    struct store_connection *next; /* in order of arrival */
+    unsigned number;
+    unsigned domid;
+    unsigned target;             /* domain that this one acts for (a stub device model), or STORE_NO_DOMAIN */
+    struct store_domain *domain; /* with a ring; NULL: in process */
+    bool broken;                 /* violated the protocol: nothing more is read from it */
+    bool closed;                 /* to be freed by the daemon */
+
+    struct store_watch *watch, **watch_tail;
+    unsigned watch_count;
+    struct store_transaction *transaction, **transaction_tail;
+    unsigned transaction_count;
+    uint32_t next_transaction;
+
+    struct store_message *out, **out_tail; /* to the client */
+    unsigned out_count;
+
+    struct store_message *in, **in_tail; /* requests of an in-process client */
+    void (*wakeup)(void *argument);
+    void *argument;
+
+    struct store_message *partial; /* request that is coming in over the ring */
+    struct xsd_sockmsg partial_header;
+    uint32_t partial_done; /* bytes of header and payload so far */
+};
+
+struct store_connection *store_connection_create(unsigned domid);
+/* Queue a message; `payload` is copied. */
+void store_connection_send(struct store_connection *connection, uint32_t type, uint32_t request, uint32_t transaction,
+                           const void *payload, uint32_t length);
+void store_connection_drop_messages(struct store_connection *connection);
+/* The client broke the protocol: nothing of it stays, and nothing more is read. */
+void store_connection_break(struct store_connection *connection, uint32_t ring_error);
+/* Make the daemon look for work. Callable from anywhere, no switch point. */
+void store_wake(void);
+
+/* ---- wire.c, operations.c, control.c: one request ---- */
+
+struct store_request {
+    struct store_connection *connection;
+    struct store_transaction *transaction;
+    const struct xsd_sockmsg *header;
+    const uint8_t *payload;
+    uint32_t length;
+};
+
+/* Handle a complete request and queue its reply. */
+void store_wire_handle(struct store_connection *connection, const struct store_message *message);
+void store_wire_reply(const struct store_request *request, const void *payload,
+                      size_t length); /* E2BIG when too long */
+void store_wire_reply_ok(const struct store_request *request);
+/* The payload is exactly one string: it, or NULL. */
+const char *store_wire_one_string(const struct store_request *request);
+/* Pointers to the first `count` strings; returns how many strings there are (unterminated rest not counted). */
+unsigned store_wire_strings(const struct store_request *request, const char **string, unsigned count);
+
+/* Each returns an errno for the error reply, or 0 when it has replied. */
+int store_operation_directory(const struct store_request *request);
+int store_operation_directory_part(const struct store_request *request);
+int store_operation_read(const struct store_request *request);
+int store_operation_write(const struct store_request *request);
+int store_operation_mkdir(const struct store_request *request);
+int store_operation_rm(const struct store_request *request);
+int store_operation_get_permissions(const struct store_request *request);
+int store_operation_set_permissions(const struct store_request *request);
+int store_operation_control(const struct store_request *request);
+
+/* Remove the nodes that a dead domain owned and forget it in the permissions of others. */
+void store_operation_forget_domain(unsigned domid);
+
+/* Tree invariants: every child has its node, every node its parent, every owner its count. Returns a description of the
+ * first breach in machine heap, or NULL. */
+char *store_check(void);
+
+/* ---- store.c ---- */
+
+struct task;
+
+struct store_state {
+    struct store_table tree;
+    uint64_t generation;
+    struct store_connection *connections, **connections_tail;
+    unsigned connection_number;
+    struct store_domain *domains;
+    struct store_quota quota;
+    struct task *task;
+    bool work;         /* something happened since the daemon last looked */
+    bool pumping;      /* the daemon is at work (in its task or in store_pump()) */
+    bool domain_event; /* VIRQ_DOM_EXC */
+    int virq_port;
+};
+
+static inline uint64_t store_next_generation(struct store_state *store)
+{
+    return store->generation++;
+}
+
+#endif

@@ -1,0 +1,287 @@
+/*
+ * Domains: domain 0 (its code is the host's tasks) and the guest on the machine's vCPUs and RAM; what a toolstack does
+ * to them through domctl.
+ */
+#include <string.h>
+
+#include "machine/fail.h"
+#include "machine/rng.h"
+#include "xen/hypervisor.h"
+
+/* Where libxc puts an HVM guest's special pages: eight frames that end below 0xFF000. */
+#define SPECIAL_FIRST_GFN UINT64_C(0xFEFF8)
+#define STORE_GFN (SPECIAL_FIRST_GFN + 4)
+#define CONSOLE_GFN (SPECIAL_FIRST_GFN + 7)
+#define SPECIAL_PAGES 2u
+#define MAX_PAGES_SLACK 256u /* libxl lets a domain have 1 MiB more than its memory */
+#define FIRST_GUEST_DOMID 1u
+
+/* ---- lookup ---- */
+
+struct domain *domain_find(unsigned domid)
+{
+    for (struct domain *domain = xen_state()->domains; domain != NULL; domain = domain->next)
+        if (domain->domid == domid)
+            return domain;
+    return NULL;
+}
+
+struct domain *domain_find_host(unsigned domid)
+{
+    struct domain *domain = domain_find(domid);
+
+    return domain != NULL && !domain->guest ? domain : NULL;
+}
+
+struct domain *domain_find_any(struct domain *caller, domid_t domid)
+{
+    return domid == DOMID_SELF ? caller : domain_find(domid);
+}
+
+bool domain_may_control(const struct domain *caller, const struct domain *target)
+{
+    return caller == target || caller->privileged;
+}
+
+struct domain *domain_current(void)
+{
+    if (xen_state()->guest == NULL)
+        fail("xen", "the guest calls Xen, but no guest domain exists");
+    return xen_state()->guest;
+}
+
+struct xen_vcpu *domain_current_vcpu(struct domain *domain)
+{
+    int index = vcpu_current_index();
+
+    if (index < 0) /* the host's stack stands in for vCPU 0 */
+        index = 0;
+    if ((unsigned)index >= domain->vcpus)
+        fail("xen", "vCPU %d runs, but domain %u has %u vCPUs", index, domain->domid, domain->vcpus);
+    return &domain->vcpu[index];
+}
+
+struct xen_vcpu *domain_vcpu(struct domain *domain, uint32_t index)
+{
+    return index < domain->vcpus ? &domain->vcpu[index] : NULL;
+}
+
+/* ---- creation ---- */
+
+static struct domain *domain_new(uint16_t domid, unsigned vcpus)
+{
+    struct domain *domain = image_alloc(sizeof(*domain));
+    struct domain **link = &xen_state()->domains;
+
+    domain->domid = domid;
+    domain->vcpus = vcpus;
+    domain->vcpu = image_alloc(vcpus * sizeof(*domain->vcpu));
+    domain->shutdown_code = XEN_SHUTDOWN_NONE;
+    domain->shared_backing = BACKING_NONE;
+    domain->shared_gfn = GFN_INVALID;
+    for (unsigned i = 0; i < vcpus; i++) {
+        domain->vcpu[i].domain = domain;
+        domain->vcpu[i].index = i;
+        domain->vcpu[i].info_backing = BACKING_NONE;
+        domain->vcpu[i].runstate.state_entry_time = clock_now();
+    }
+    while (*link != NULL && (*link)->domid < domid)
+        link = &(*link)->next;
+    domain->next = *link;
+    *link = domain;
+    return domain;
+}
+
+void xen_init(void)
+{
+    struct domain *dom0;
+
+    machine->xen = image_alloc(sizeof(*machine->xen));
+    machine->xen->next_domid = FIRST_GUEST_DOMID;
+    xen_pages_init();
+    dom0 = domain_new(XEN_DOM0, 1);
+    dom0->privileged = true;
+    evtchn_init(dom0);
+    grant_init(dom0);
+    xen_platform_init();
+}
+
+/* Zeroed page of the domain's at a frame outside its RAM. */
+static void add_special_page(struct domain *domain, uint64_t gfn)
+{
+    physmap_place(domain, gfn, xen_page_allocate(domain, gfn), 0, 0);
+}
+
+/* What the toolstack leaves for the guest to find: ports and reserved grants of its store and console. */
+static void connect_toolstack(struct domain *domain)
+{
+    domain->param[HVM_PARAM_STORE_EVTCHN] = (uint64_t)xen_evtchn_toolstack_alloc(domain->domid, XEN_DOM0);
+    domain->param[HVM_PARAM_CONSOLE_EVTCHN] = (uint64_t)xen_evtchn_toolstack_alloc(domain->domid, XEN_DOM0);
+    grant_seed(domain, GNTTAB_RESERVED_CONSOLE, XEN_DOM0, CONSOLE_GFN);
+    grant_seed(domain, GNTTAB_RESERVED_XENSTORE, XEN_DOM0, STORE_GFN);
+}
+
+/* A random (version 4, variant 1) UUID. */
+static void make_handle(uint8_t handle[16])
+{
+    for (unsigned i = 0; i < 16; i++)
+        handle[i] = (uint8_t)rng_next(RNG_XEN);
+    handle[6] = (uint8_t)((handle[6] & 0x0F) | 0x40);
+    handle[8] = (uint8_t)((handle[8] & 0x3F) | 0x80);
+}
+
+int xen_domain_create(unsigned vcpus)
+{
+    struct domain *domain;
+
+    if (xen_state()->guest != NULL)
+        return -XEN_EEXIST;
+    if (vcpus == 0 || vcpus > machine->config.vcpus)
+        return -XEN_EINVAL;
+    domain = domain_new(xen_state()->next_domid++, vcpus);
+    domain->guest = true;
+    xen_state()->guest = domain;
+    make_handle(domain->handle);
+    domain->tot_pages = guest_ram_pages();
+    domain->max_pages = domain->tot_pages + MAX_PAGES_SLACK;
+    domain->max_gfn = guest_ram_gfn(guest_ram_pages() - 1); /* the last page is in the zone with frames in order */
+    evtchn_init(domain);
+    grant_init(domain);
+    shared_info_create(domain);
+    add_special_page(domain, STORE_GFN);
+    add_special_page(domain, CONSOLE_GFN);
+    domain->start_pages = domain->tot_pages;
+    domain->param[HVM_PARAM_STORE_PFN] = STORE_GFN;
+    domain->param[HVM_PARAM_CONSOLE_PFN] = CONSOLE_GFN;
+    domain->param[HVM_PARAM_ACPI_IOPORTS_LOCATION] = 1;
+    domain->param[HVM_PARAM_X87_FIP_WIDTH] = 8;
+    connect_toolstack(domain);
+    return domain->domid;
+}
+
+/* ---- end ---- */
+
+static void tell_dom0(void)
+{
+    struct domain *dom0 = domain_find(XEN_DOM0);
+
+    evtchn_raise_virq(&dom0->vcpu[0], VIRQ_DOM_EXC);
+}
+
+void xen_domain_destroy(unsigned domid)
+{
+    struct domain *domain = domain_find(domid);
+    struct domain **link = &xen_state()->domains;
+
+    if (domain == NULL || domid == XEN_DOM0)
+        return;
+    domain->dying = true;
+    for (unsigned i = 0; i < domain->vcpus; i++)
+        xen_vcpu_stop_timers(&domain->vcpu[i]);
+    xen_watchdogs_stop(domain);
+    evtchn_set_callback(domain, 0);
+    evtchn_destroy(domain);
+    grant_destroy(domain);
+    if (domain->shared_gfn != GFN_INVALID)
+        physmap_forget(domain, domain->shared_gfn);
+    for (unsigned i = 0; i < domain->vcpus; i++)
+        if (domain->vcpu[i].info_backing != BACKING_NONE)
+            xen_page_drop(domain->vcpu[i].info_backing);
+    xen_page_give_up_xen(domain->shared_backing);
+    (void)physmap_remove(domain, STORE_GFN, true); /* the guest may have taken them away */
+    (void)physmap_remove(domain, CONSOLE_GFN, true);
+
+    while (*link != domain)
+        link = &(*link)->next;
+    *link = domain->next;
+    xen_state()->guest = NULL;
+    image_free(domain->frame);
+    image_free(domain->vcpu);
+    image_free(domain);
+    tell_dom0();
+}
+
+bool xen_domain_exists(unsigned domid)
+{
+    return domain_find(domid) != NULL;
+}
+
+int xen_domain_handle(unsigned domid, uint8_t handle[16])
+{
+    const struct domain *domain = domain_find(domid);
+
+    if (domain == NULL)
+        return -XEN_ESRCH;
+    memcpy(handle, domain->handle, sizeof(domain->handle));
+    return 0;
+}
+
+/* ---- shutdown and resume ---- */
+
+void domain_shutdown(struct domain *domain, uint8_t reason)
+{
+    if (domain->shutdown_code == XEN_SHUTDOWN_NONE)
+        domain->shutdown_code = reason;
+    if (domain->shutting_down)
+        return;
+    domain->shutting_down = true;
+    log_line(LOG_INFO, "xen", "domain %u shuts down with reason %d", domain->domid, domain->shutdown_code);
+    tell_dom0();
+}
+
+void domain_wait_while_shut_down(struct domain *domain)
+{
+    struct xen_vcpu *vcpu;
+
+    if (!domain->shutting_down || vcpu_current_index() < 0)
+        return;
+    vcpu = domain_current_vcpu(domain);
+    xen_runstate_set(vcpu, RUNSTATE_offline);
+    vcpu->shut_down = true;
+    while (domain->shutting_down)
+        vcpu_suspend_current();
+    vcpu->shut_down = false;
+    xen_runstate_set(vcpu, RUNSTATE_running);
+}
+
+int xen_domain_shutdown_reason(unsigned domid)
+{
+    const struct domain *domain = domain_find(domid);
+
+    return domain != NULL && domain->shutting_down ? domain->shutdown_code : XEN_SHUTDOWN_NONE;
+}
+
+/* The guest's memory goes on; everything that Xen kept for it is new. */
+static void replace_hypervisor(struct domain *domain)
+{
+    evtchn_set_callback(domain, 0);
+    domain->param[HVM_PARAM_CALLBACK_IRQ] = 0;
+    evtchn_close_all(domain);
+    grant_reset(domain);
+    for (unsigned i = 0; i < domain->vcpus; i++)
+        xen_vcpu_reset(&domain->vcpu[i]);
+    xen_watchdogs_stop(domain);
+    domain->vm_assist = 0;
+    shared_info_reset(domain);
+    xen_platform_new_model();
+    connect_toolstack(domain);
+}
+
+int xen_domain_resume(unsigned domid, bool cancelled)
+{
+    struct domain *domain = domain_find(domid);
+
+    if (domain == NULL)
+        return -XEN_ESRCH;
+    if (!domain->guest || !domain->shutting_down || domain->shutdown_code != SHUTDOWN_suspend)
+        return -XEN_EINVAL;
+    if (!cancelled)
+        replace_hypervisor(domain);
+    domain->resume_result = cancelled ? 1 : 0;
+    domain->shutdown_code = XEN_SHUTDOWN_NONE;
+    domain->shutting_down = false;
+    for (unsigned i = 0; i < domain->vcpus; i++)
+        if (domain->vcpu[i].shut_down)
+            vcpu_resume(i);
+    return 0;
+}

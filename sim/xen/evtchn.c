@@ -1,0 +1,508 @@
+/*
+ * Event channels: ports, their bindings, and EVENT_CHANNEL_OP of the 2-level ABI (public/event_channel.h).
+ */
+#include <string.h>
+
+#include "xen/hypervisor.h"
+
+#define BUCKET_CHANNELS 128u
+#define GUEST_PORTS 1024u    /* libxl's event_channels=1023 and the reserved port 0 */
+#define HOST_PORTS 131072u   /* domains whose kernel would use the FIFO ABI */
+#define EVTCHN_RESERVED 0xFF /* state of port 0 */
+
+/* ---- the table ---- */
+
+static struct evtchn *slot(struct domain *domain, uint32_t port)
+{
+    return &domain->bucket[port / BUCKET_CHANNELS][port % BUCKET_CHANNELS];
+}
+
+struct evtchn *evtchn_find(struct domain *domain, uint32_t port)
+{
+    return port < domain->buckets * BUCKET_CHANNELS ? slot(domain, port) : NULL;
+}
+
+static void add_bucket(struct domain *domain)
+{
+    domain->bucket = image_realloc(domain->bucket, (domain->buckets + 1) * sizeof(*domain->bucket));
+    domain->bucket[domain->buckets++] = image_alloc(BUCKET_CHANNELS * sizeof(struct evtchn));
+}
+
+void evtchn_init(struct domain *domain)
+{
+    domain->evtchn_limit = domain->guest ? GUEST_PORTS : HOST_PORTS;
+    add_bucket(domain);
+    domain->bucket[0][0].state = EVTCHN_RESERVED;
+}
+
+int evtchn_alloc_port(struct domain *domain)
+{
+    uint32_t port;
+
+    if (domain->dying)
+        return -XEN_EINVAL;
+    for (port = 1; port < domain->buckets * BUCKET_CHANNELS && port < domain->evtchn_limit; port++)
+        if (slot(domain, port)->state == EVTCHNSTAT_closed)
+            return (int)port;
+    if (port >= domain->evtchn_limit)
+        return -XEN_ENOSPC;
+    add_bucket(domain);
+    return (int)port;
+}
+
+static struct evtchn *claim_port(struct domain *domain, uint32_t port, uint8_t state)
+{
+    struct evtchn *channel = slot(domain, port);
+
+    memset(channel, 0, sizeof(*channel));
+    channel->state = state;
+    eventlog_add(EVENT_EVTCHN, domain->domid, port, EVTCHN_CHANGE_BOUND);
+    return channel;
+}
+
+/* ---- binding ---- */
+
+static int alloc_unbound(struct domain *domain, domid_t remote, xen_notify_t notify, void *argument)
+{
+    int port = evtchn_alloc_port(domain);
+    struct evtchn *channel;
+
+    if (port < 0)
+        return port;
+    channel = claim_port(domain, (uint32_t)port, EVTCHNSTAT_unbound);
+    channel->remote_domid = remote;
+    channel->notify = notify;
+    channel->argument = argument;
+    return port;
+}
+
+static int bind_interdomain(struct domain *domain, domid_t remote_domid, uint32_t remote_port, xen_notify_t notify,
+                            void *argument)
+{
+    struct domain *remote = domain_find_any(domain, remote_domid);
+    struct evtchn *far;
+    struct evtchn *near;
+    int port;
+
+    if (remote == NULL)
+        return -XEN_ESRCH;
+    port = evtchn_alloc_port(domain);
+    if (port < 0)
+        return port;
+    far = evtchn_find(remote, remote_port);
+    if (far == NULL || far->state != EVTCHNSTAT_unbound || far->remote_domid != domain->domid)
+        return -XEN_EINVAL;
+
+    near = claim_port(domain, (uint32_t)port, EVTCHNSTAT_interdomain);
+    near->remote_domid = remote->domid;
+    near->remote_port = remote_port;
+    near->notify = notify;
+    near->argument = argument;
+    far->state = EVTCHNSTAT_interdomain;
+    far->remote_domid = domain->domid;
+    far->remote_port = (uint32_t)port;
+    eventlog_add(EVENT_EVTCHN, remote->domid, remote_port, EVTCHN_CHANGE_BOUND);
+    /* What the remote end sent while unbound was dropped: make up for it. */
+    evtchn_set_pending(domain, (uint32_t)port);
+    return port;
+}
+
+static bool virq_is_global(uint32_t virq)
+{
+    return virq != VIRQ_TIMER && virq != VIRQ_DEBUG && virq != VIRQ_XENOPROF && virq != VIRQ_XENPMU;
+}
+
+static int bind_virq(struct domain *domain, uint32_t virq, uint32_t vcpu_index, xen_notify_t notify, void *argument)
+{
+    struct xen_vcpu *vcpu;
+    struct evtchn *channel;
+    int port;
+
+    if (virq >= NR_VIRQS)
+        return -XEN_EINVAL;
+    if (virq_is_global(virq) && vcpu_index != 0)
+        return -XEN_EINVAL;
+    vcpu = domain_vcpu(domain, vcpu_index);
+    if (vcpu == NULL)
+        return -XEN_ENOENT;
+    if (vcpu->virq_port[virq] != 0)
+        return -XEN_EEXIST;
+    port = evtchn_alloc_port(domain);
+    if (port < 0)
+        return port;
+    channel = claim_port(domain, (uint32_t)port, EVTCHNSTAT_virq);
+    channel->virq = virq;
+    channel->vcpu = (uint16_t)vcpu_index;
+    channel->notify = notify;
+    channel->argument = argument;
+    vcpu->virq_port[virq] = (uint32_t)port;
+    return port;
+}
+
+static int bind_ipi(struct domain *domain, uint32_t vcpu_index)
+{
+    int port;
+
+    if (domain_vcpu(domain, vcpu_index) == NULL)
+        return -XEN_ENOENT;
+    port = evtchn_alloc_port(domain);
+    if (port < 0)
+        return port;
+    claim_port(domain, (uint32_t)port, EVTCHNSTAT_ipi)->vcpu = (uint16_t)vcpu_index;
+    return port;
+}
+
+/* ---- closing ---- */
+
+static int close_port(struct domain *domain, uint32_t port)
+{
+    struct evtchn *channel = evtchn_find(domain, port);
+    struct domain *remote;
+    struct evtchn *far;
+
+    if (channel == NULL)
+        return -XEN_EINVAL;
+    switch (channel->state) {
+    case EVTCHNSTAT_unbound:
+    case EVTCHNSTAT_ipi:
+        break;
+    case EVTCHNSTAT_virq:
+        for (unsigned i = 0; i < domain->vcpus; i++)
+            if (domain->vcpu[i].virq_port[channel->virq] == port)
+                domain->vcpu[i].virq_port[channel->virq] = 0;
+        break;
+    case EVTCHNSTAT_interdomain:
+        /* The other end waits for a new connection from here. */
+        remote = domain_find(channel->remote_domid);
+        far = slot(remote, channel->remote_port);
+        far->state = EVTCHNSTAT_unbound;
+        far->remote_domid = domain->domid;
+        far->remote_port = 0;
+        break;
+    default: /* closed, reserved */
+        return -XEN_EINVAL;
+    }
+    evtchn_clear_pending(domain, port);
+    memset(channel, 0, sizeof(*channel));
+    eventlog_add(EVENT_EVTCHN, domain->domid, port, EVTCHN_CHANGE_CLOSED);
+    return 0;
+}
+
+void evtchn_close_all(struct domain *domain)
+{
+    for (uint32_t port = 1; port < domain->buckets * BUCKET_CHANNELS; port++)
+        (void)close_port(domain, port); /* refuses what is closed */
+}
+
+void evtchn_destroy(struct domain *domain)
+{
+    evtchn_close_all(domain);
+    for (uint32_t i = 0; i < domain->buckets; i++)
+        image_free(domain->bucket[i]);
+    image_free(domain->bucket);
+    domain->bucket = NULL;
+    domain->buckets = 0;
+}
+
+/* ---- raising ---- */
+
+static int send_port(struct domain *domain, uint32_t port)
+{
+    struct evtchn *channel = evtchn_find(domain, port);
+
+    if (channel == NULL)
+        return -XEN_EINVAL;
+    switch (channel->state) {
+    case EVTCHNSTAT_interdomain:
+        evtchn_set_pending(domain_find(channel->remote_domid), channel->remote_port);
+        return 0;
+    case EVTCHNSTAT_ipi:
+        evtchn_set_pending(domain, port);
+        return 0;
+    case EVTCHNSTAT_unbound: /* nobody there yet: dropped */
+        return 0;
+    default:
+        return -XEN_EINVAL;
+    }
+}
+
+void evtchn_raise_virq(struct xen_vcpu *vcpu, uint32_t virq)
+{
+    if (vcpu->virq_port[virq] != 0)
+        evtchn_set_pending(vcpu->domain, vcpu->virq_port[virq]);
+}
+
+/* ---- sub-operations that carry a structure ---- */
+
+static int64_t op_alloc_unbound(struct domain *caller, uint64_t arg)
+{
+    struct evtchn_alloc_unbound op;
+    struct domain *domain;
+    int port;
+
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    domain = domain_find_any(caller, op.dom);
+    if (domain == NULL)
+        return -XEN_ESRCH;
+    if (!domain_may_control(caller, domain))
+        return -XEN_EPERM;
+    port = alloc_unbound(domain, op.remote_dom == DOMID_SELF ? caller->domid : op.remote_dom, NULL, NULL);
+    if (port < 0)
+        return port;
+    op.port = (uint32_t)port;
+    return xen_copy_out(arg, &op, sizeof(op)) ? 0 : -XEN_EFAULT;
+}
+
+static int64_t op_bind_interdomain(struct domain *domain, uint64_t arg)
+{
+    struct evtchn_bind_interdomain op;
+    int port;
+
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    port = bind_interdomain(domain, op.remote_dom, op.remote_port, NULL, NULL);
+    if (port < 0)
+        return port;
+    op.local_port = (uint32_t)port;
+    return xen_copy_out(arg, &op, sizeof(op)) ? 0 : -XEN_EFAULT;
+}
+
+static int64_t op_bind_virq(struct domain *domain, uint64_t arg)
+{
+    struct evtchn_bind_virq op;
+    int port;
+
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    port = bind_virq(domain, op.virq, op.vcpu, NULL, NULL);
+    if (port < 0)
+        return port;
+    op.port = (uint32_t)port;
+    return xen_copy_out(arg, &op, sizeof(op)) ? 0 : -XEN_EFAULT;
+}
+
+static int64_t op_bind_ipi(struct domain *domain, uint64_t arg)
+{
+    struct evtchn_bind_ipi op;
+    int port;
+
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    port = bind_ipi(domain, op.vcpu);
+    if (port < 0)
+        return port;
+    op.port = (uint32_t)port;
+    return xen_copy_out(arg, &op, sizeof(op)) ? 0 : -XEN_EFAULT;
+}
+
+static int64_t op_status(struct domain *caller, uint64_t arg)
+{
+    struct evtchn_status op;
+    struct domain *domain;
+    const struct evtchn *channel;
+
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    domain = domain_find_any(caller, op.dom);
+    if (domain == NULL)
+        return -XEN_ESRCH;
+    channel = evtchn_find(domain, op.port);
+    if (channel == NULL)
+        return -XEN_EINVAL;
+    if (!domain_may_control(caller, domain))
+        return -XEN_EPERM;
+    op.status = channel->state == EVTCHN_RESERVED ? EVTCHNSTAT_closed : channel->state;
+    op.vcpu = channel->vcpu;
+    switch (channel->state) {
+    case EVTCHNSTAT_unbound:
+        op.u.unbound.dom = channel->remote_domid;
+        break;
+    case EVTCHNSTAT_interdomain:
+        op.u.interdomain.dom = channel->remote_domid;
+        op.u.interdomain.port = channel->remote_port;
+        break;
+    case EVTCHNSTAT_virq:
+        op.u.virq = channel->virq;
+        break;
+    default:
+        break;
+    }
+    return xen_copy_out(arg, &op, sizeof(op)) ? 0 : -XEN_EFAULT;
+}
+
+static int64_t op_bind_vcpu(struct domain *domain, uint64_t arg)
+{
+    struct evtchn_bind_vcpu op;
+    struct evtchn *channel;
+
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    if (domain_vcpu(domain, op.vcpu) == NULL)
+        return -XEN_ENOENT;
+    channel = evtchn_find(domain, op.port);
+    if (channel == NULL)
+        return -XEN_EINVAL;
+    switch (channel->state) {
+    case EVTCHNSTAT_virq:
+        if (!virq_is_global(channel->virq))
+            return -XEN_EINVAL;
+        break;
+    case EVTCHNSTAT_unbound:
+    case EVTCHNSTAT_interdomain:
+        break;
+    default:
+        return -XEN_EINVAL;
+    }
+    channel->vcpu = (uint16_t)op.vcpu;
+    return 0;
+}
+
+static int64_t op_unmask(struct domain *domain, uint64_t arg)
+{
+    struct evtchn_unmask op;
+    const struct evtchn *channel;
+
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    channel = evtchn_find(domain, op.port);
+    if (channel == NULL)
+        return -XEN_EINVAL;
+    if (channel->state != EVTCHNSTAT_closed && channel->state != EVTCHN_RESERVED)
+        evtchn_unmask_guest(domain, op.port);
+    return 0;
+}
+
+static int64_t op_reset(struct domain *caller, uint64_t arg)
+{
+    struct evtchn_reset op;
+    struct domain *domain;
+
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    domain = domain_find_any(caller, op.dom);
+    if (domain == NULL)
+        return -XEN_ESRCH;
+    if (!domain_may_control(caller, domain))
+        return -XEN_EPERM;
+    evtchn_close_all(domain);
+    return 0;
+}
+
+int64_t evtchn_op(struct domain *domain, uint64_t cmd, uint64_t arg)
+{
+    union {
+        struct evtchn_close close;
+        struct evtchn_send send;
+    } op;
+
+    switch ((int)cmd) {
+    case EVTCHNOP_alloc_unbound:
+        return op_alloc_unbound(domain, arg);
+    case EVTCHNOP_bind_interdomain:
+        return op_bind_interdomain(domain, arg);
+    case EVTCHNOP_bind_virq:
+        return op_bind_virq(domain, arg);
+    case EVTCHNOP_bind_ipi:
+        return op_bind_ipi(domain, arg);
+    case EVTCHNOP_close:
+        return xen_copy_in(&op.close, arg, sizeof(op.close)) ? close_port(domain, op.close.port) : -XEN_EFAULT;
+    case EVTCHNOP_send:
+        return xen_copy_in(&op.send, arg, sizeof(op.send)) ? send_port(domain, op.send.port) : -XEN_EFAULT;
+    case EVTCHNOP_status:
+        return op_status(domain, arg);
+    case EVTCHNOP_bind_vcpu:
+        return op_bind_vcpu(domain, arg);
+    case EVTCHNOP_unmask:
+        return op_unmask(domain, arg);
+    case EVTCHNOP_reset:
+        return op_reset(domain, arg);
+    case EVTCHNOP_bind_pirq:
+        return hypercall_missing(__HYPERVISOR_event_channel_op, cmd, "EVTCHNOP_bind_pirq");
+    case EVTCHNOP_init_control:
+        return hypercall_missing(__HYPERVISOR_event_channel_op, cmd, "EVTCHNOP_init_control (FIFO event channels)");
+    case EVTCHNOP_expand_array:
+        return hypercall_missing(__HYPERVISOR_event_channel_op, cmd, "EVTCHNOP_expand_array (FIFO event channels)");
+    case EVTCHNOP_set_priority:
+        return hypercall_missing(__HYPERVISOR_event_channel_op, cmd, "EVTCHNOP_set_priority (FIFO event channels)");
+    default:
+        return -XEN_ENOSYS;
+    }
+}
+
+/* ---- on behalf of domains whose code is the host's ---- */
+
+int xen_evtchn_alloc_unbound(unsigned domid, unsigned remote, xen_notify_t notify, void *argument)
+{
+    struct domain *domain = domain_find_host(domid);
+
+    return domain != NULL ? alloc_unbound(domain, (domid_t)remote, notify, argument) : -XEN_ESRCH;
+}
+
+int xen_evtchn_bind_interdomain(unsigned domid, unsigned remote, uint32_t remote_port, xen_notify_t notify,
+                                void *argument)
+{
+    struct domain *domain = domain_find_host(domid);
+
+    return domain != NULL ? bind_interdomain(domain, (domid_t)remote, remote_port, notify, argument) : -XEN_ESRCH;
+}
+
+int xen_evtchn_bind_virq(unsigned domid, uint32_t virq, xen_notify_t notify, void *argument)
+{
+    struct domain *domain = domain_find_host(domid);
+
+    return domain != NULL ? bind_virq(domain, virq, 0, notify, argument) : -XEN_ESRCH;
+}
+
+int xen_evtchn_send(unsigned domid, uint32_t port)
+{
+    struct domain *domain = domain_find_host(domid);
+
+    return domain != NULL ? send_port(domain, port) : -XEN_ESRCH;
+}
+
+int xen_evtchn_close(unsigned domid, uint32_t port)
+{
+    struct domain *domain = domain_find_host(domid);
+
+    return domain != NULL ? close_port(domain, port) : -XEN_ESRCH;
+}
+
+int xen_evtchn_toolstack_alloc(unsigned domid, unsigned remote)
+{
+    struct domain *domain = domain_find(domid);
+
+    return domain != NULL ? alloc_unbound(domain, (domid_t)remote, NULL, NULL) : -XEN_ESRCH;
+}
+
+/* ---- census ---- */
+
+static void census_port(struct census *census, const struct domain *domain, uint32_t port, const struct evtchn *channel)
+{
+    switch (channel->state) {
+    case EVTCHNSTAT_unbound:
+        census_item(census, "event channel", 1, NULL, "domain %u port %u, unbound, for domain %u", domain->domid, port,
+                    channel->remote_domid);
+        break;
+    case EVTCHNSTAT_interdomain:
+        census_item(census, "event channel", 1, NULL, "domain %u port %u, to domain %u", domain->domid, port,
+                    channel->remote_domid);
+        break;
+    case EVTCHNSTAT_virq:
+        census_item(census, "event channel", 1, NULL, "domain %u port %u, VIRQ %u", domain->domid, port, channel->virq);
+        break;
+    case EVTCHNSTAT_ipi:
+        census_item(census, "event channel", 1, NULL, "domain %u port %u, IPI of vCPU %u", domain->domid, port,
+                    channel->vcpu);
+        break;
+    default: /* closed, reserved */
+        break;
+    }
+}
+
+void evtchn_census(struct census *census)
+{
+    for (struct domain *domain = xen_state()->domains; domain != NULL; domain = domain->next)
+        for (uint32_t port = 0; port < domain->buckets * BUCKET_CHANNELS; port++)
+            census_port(census, domain, port, slot(domain, port));
+}

@@ -1,0 +1,112 @@
+/* GNTTABOP_copy: copies between pages named by grant references or, for a domain's own pages, by frame. */
+#include <string.h>
+
+#include "xen/grant.h"
+
+/* One side of a copy, claimed. */
+struct copy_side {
+    struct domain *granter; /* NULL: not a grant */
+    grant_ref_t reference;
+    bool readonly;
+    uint8_t *page;
+};
+
+/*
+ * A page of the caller's own. A domain whose code is the host's names its memory by host address: the frame is the
+ * address without its low 12 bits.
+ */
+static uint8_t *own_page(const struct domain *domain, uint64_t frame)
+{
+    uint32_t backing;
+
+    if (!domain->guest)
+        return (uint8_t *)(uintptr_t)(frame << GUEST_PAGE_SHIFT);
+    backing = physmap_own_page(domain, frame);
+    return backing != BACKING_NONE ? backing_page(backing) : NULL;
+}
+
+static int16_t claim(struct domain *caller, const struct gnttab_copy_ptr *pointer, bool by_reference, bool readonly,
+                     struct copy_side *side)
+{
+    uint32_t backing;
+    int16_t status;
+
+    memset(side, 0, sizeof(*side));
+    if (!by_reference) {
+        if (pointer->domid != DOMID_SELF) {
+            log_line(LOG_INFO, "xen", "domain %u copies by frame of domain %u: only its own are allowed", caller->domid,
+                     pointer->domid);
+            return GNTST_permission_denied;
+        }
+        side->page = own_page(caller, pointer->u.gmfn);
+        return side->page != NULL ? GNTST_okay : GNTST_bad_page;
+    }
+    side->granter = domain_find_any(caller, pointer->domid);
+    if (side->granter == NULL)
+        return GNTST_bad_domain;
+    side->reference = pointer->u.ref;
+    side->readonly = readonly;
+    status = grant_pin(side->granter, pointer->u.ref, caller, readonly, false, &backing);
+    if (status != GNTST_okay)
+        side->granter = NULL;
+    else
+        side->page = backing_page(backing);
+    return status;
+}
+
+static void release(const struct copy_side *side)
+{
+    if (side->granter == NULL)
+        return;
+    grant_unpin(side->granter, side->reference, side->readonly);
+    eventlog_add(EVENT_GRANT, side->granter->domid, side->reference, GRANT_CHANGE_COPIED);
+}
+
+static int16_t copy_segment(struct domain *caller, const struct gnttab_copy *segment)
+{
+    struct copy_side source;
+    struct copy_side dest;
+    int16_t status;
+
+    if (segment->source.offset + (uint32_t)segment->len > GUEST_PAGE_SIZE ||
+        segment->dest.offset + (uint32_t)segment->len > GUEST_PAGE_SIZE) {
+        log_line(LOG_INFO, "xen", "domain %u copies %u bytes from offset %u to %u: beyond a page", caller->domid,
+                 segment->len, segment->source.offset, segment->dest.offset);
+        return GNTST_bad_copy_arg;
+    }
+    status = claim(caller, &segment->source, (segment->flags & GNTCOPY_source_gref) != 0, true, &source);
+    if (status != GNTST_okay)
+        return status;
+    status = claim(caller, &segment->dest, (segment->flags & GNTCOPY_dest_gref) != 0, false, &dest);
+    if (status == GNTST_okay) {
+        /* Both may be one page. */
+        memmove(dest.page + segment->dest.offset, source.page + segment->source.offset, segment->len);
+        release(&dest);
+    }
+    release(&source);
+    return status;
+}
+
+int64_t grant_op_copy(struct domain *domain, uint64_t arg, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct gnttab_copy segment;
+        uint64_t at = arg + (uint64_t)i * sizeof(segment);
+
+        hypercall_preempt(i);
+        if (!xen_copy_in(&segment, at, sizeof(segment)))
+            return -XEN_EFAULT;
+        segment.status = copy_segment(domain, &segment);
+        if (!xen_copy_out(at, &segment, sizeof(segment)))
+            return -XEN_EFAULT;
+    }
+    return 0;
+}
+
+void xen_grant_copy(unsigned domid, struct gnttab_copy *segments, unsigned count)
+{
+    struct domain *domain = domain_find_host(domid);
+
+    for (unsigned i = 0; i < count; i++)
+        segments[i].status = domain != NULL ? copy_segment(domain, &segments[i]) : GNTST_bad_domain;
+}

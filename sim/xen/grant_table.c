@@ -1,0 +1,285 @@
+/*
+ * Grant tables: the table itself, its size and version, and GRANT_TABLE_OP (public/grant_table.h). The host is one with
+ * max_grant_version 1: version 2 is refused as by a Xen from before it existed.
+ */
+#include <string.h>
+
+#include "xen/grant.h"
+
+/* ---- the table ---- */
+
+static void add_frame(struct domain *domain)
+{
+    struct grant_table *table = domain->grants;
+    struct grant_frame *frame = &table->frame[table->frames++];
+
+    frame->backing = backing_alloc();
+    frame->entry = backing_page(frame->backing);
+    frame->gfn = GFN_INVALID;
+    frame->active = image_alloc(GRANT_ENTRIES_PER_FRAME * sizeof(struct grant_active));
+}
+
+bool grant_grow(struct domain *domain, uint32_t frames)
+{
+    if (frames > GRANT_FRAMES_MAX)
+        return false;
+    while (domain->grants->frames < frames)
+        add_frame(domain);
+    return true;
+}
+
+void grant_init(struct domain *domain)
+{
+    domain->grants = image_alloc(sizeof(struct grant_table));
+    add_frame(domain); /* a new domain has one frame, in which the toolstack seeds the reserved entries */
+}
+
+static void free_frames(struct domain *domain)
+{
+    struct grant_table *table = domain->grants;
+
+    for (uint32_t i = 0; i < table->frames; i++) {
+        if (table->frame[i].gfn != GFN_INVALID)
+            physmap_forget(domain, table->frame[i].gfn);
+        for (uint32_t entry = 0; entry < GRANT_ENTRIES_PER_FRAME; entry++)
+            if (table->frame[i].active[entry].readers != 0 || table->frame[i].active[entry].writers != 0)
+                xen_page_drop(table->frame[i].active[entry].backing);
+        image_free(table->frame[i].active);
+        xen_page_give_up_xen(table->frame[i].backing);
+    }
+    memset(table->frame, 0, sizeof(table->frame));
+    table->frames = 0;
+}
+
+void grant_destroy(struct domain *domain)
+{
+    grant_unmap_all(domain);
+    grant_abandon_maps(domain);
+    free_frames(domain);
+    image_free(domain->grants->map);
+    image_free(domain->grants);
+    domain->grants = NULL;
+}
+
+void grant_reset(struct domain *domain)
+{
+    grant_unmap_all(domain);
+    grant_abandon_maps(domain);
+    free_frames(domain);
+    add_frame(domain);
+}
+
+void grant_seed(struct domain *domain, grant_ref_t reference, domid_t grantee, uint64_t gfn)
+{
+    grant_entry_v1_t *entry = grant_entry(domain, reference);
+
+    entry->domid = grantee;
+    entry->frame = (uint32_t)gfn;
+    __atomic_store_n(&entry->flags, GTF_permit_access, __ATOMIC_RELEASE);
+}
+
+uint32_t grant_frame(struct domain *domain, uint64_t index)
+{
+    if (index >= GRANT_FRAMES_MAX || !grant_grow(domain, (uint32_t)index + 1))
+        return BACKING_NONE;
+    return domain->grants->frame[index].backing;
+}
+
+uint64_t grant_frame_gfn(const struct domain *domain, uint32_t index)
+{
+    return domain->grants->frame[index].gfn;
+}
+
+void grant_frame_set_gfn(struct domain *domain, uint32_t index, uint64_t gfn)
+{
+    domain->grants->frame[index].gfn = gfn;
+}
+
+/* ---- size and version ---- */
+
+static int64_t op_setup_table(struct domain *caller, uint64_t arg, uint32_t count)
+{
+    struct gnttab_setup_table op;
+    struct domain *domain;
+
+    if (count != 1)
+        return -XEN_EINVAL;
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    if (op.nr_frames > GRANT_FRAMES_MAX)
+        return -XEN_EINVAL;
+    domain = domain_find_any(caller, op.dom);
+    if (domain == NULL) {
+        op.status = GNTST_bad_domain;
+    } else if (!domain_may_control(caller, domain)) {
+        op.status = GNTST_permission_denied;
+    } else if (!grant_grow(domain, op.nr_frames)) {
+        op.status = GNTST_general_error;
+    } else {
+        op.status = GNTST_okay;
+        /* A translated domain gets the frames where it has mapped them; all ones where it has not. */
+        for (uint32_t i = 0; i < op.nr_frames; i++) {
+            xen_pfn_t gfn = domain->grants->frame[i].gfn;
+            uint64_t at = (uint64_t)(uintptr_t)op.frame_list.p + i * sizeof(gfn);
+
+            if (!xen_copy_out(at, &gfn, sizeof(gfn))) {
+                op.status = GNTST_bad_virt_addr;
+                break;
+            }
+        }
+    }
+    return xen_copy_out(arg, &op, sizeof(op)) ? 0 : -XEN_EFAULT;
+}
+
+static int64_t op_query_size(struct domain *caller, uint64_t arg, uint32_t count)
+{
+    struct gnttab_query_size op;
+    struct domain *domain;
+
+    if (count != 1)
+        return -XEN_EINVAL;
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    domain = domain_find_any(caller, op.dom);
+    if (domain == NULL) {
+        op.status = GNTST_bad_domain;
+    } else if (!domain_may_control(caller, domain)) {
+        op.status = GNTST_permission_denied;
+    } else {
+        op.nr_frames = domain->grants->frames;
+        op.max_nr_frames = GRANT_FRAMES_MAX;
+        op.status = GNTST_okay;
+    }
+    return xen_copy_out(arg, &op, sizeof(op)) ? 0 : -XEN_EFAULT;
+}
+
+static int64_t op_set_version(uint64_t arg)
+{
+    struct gnttab_set_version op;
+    int64_t result;
+
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    if (op.version == 1)
+        result = 0;
+    else if (op.version == 2)
+        result = -XEN_ENOSYS;
+    else
+        result = -XEN_EINVAL;
+    op.version = 1; /* what is in effect */
+    return xen_copy_out(arg, &op, sizeof(op)) ? result : -XEN_EFAULT;
+}
+
+static int64_t op_get_version(struct domain *caller, uint64_t arg)
+{
+    struct gnttab_get_version op;
+    struct domain *domain;
+
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    domain = domain_find_any(caller, op.dom);
+    if (domain == NULL)
+        return -XEN_ESRCH;
+    if (!domain_may_control(caller, domain))
+        return -XEN_EPERM;
+    op.version = 1;
+    return xen_copy_out(arg, &op, sizeof(op)) ? 0 : -XEN_EFAULT;
+}
+
+/* ---- swapping entries ---- */
+
+static bool is_pinned(const struct domain *domain, grant_ref_t reference)
+{
+    const struct grant_active *active = grant_active(domain, reference);
+
+    return active->readers != 0 || active->writers != 0;
+}
+
+static int16_t swap_entries(struct domain *domain, grant_ref_t a, grant_ref_t b)
+{
+    grant_entry_v1_t held;
+
+    if (a >= grant_entries(domain) || b >= grant_entries(domain))
+        return GNTST_bad_gntref;
+    if (a == b)
+        return GNTST_okay;
+    if (is_pinned(domain, a) || is_pinned(domain, b))
+        return GNTST_eagain;
+    held = *grant_entry(domain, a);
+    *grant_entry(domain, a) = *grant_entry(domain, b);
+    *grant_entry(domain, b) = held;
+    return GNTST_okay;
+}
+
+static int64_t op_swap(struct domain *domain, uint64_t arg, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct gnttab_swap_grant_ref op;
+        uint64_t at = arg + (uint64_t)i * sizeof(op);
+
+        hypercall_preempt(i);
+        if (!xen_copy_in(&op, at, sizeof(op)))
+            return -XEN_EFAULT;
+        op.status = swap_entries(domain, op.ref_a, op.ref_b);
+        if (!xen_copy_out(at, &op, sizeof(op)))
+            return -XEN_EFAULT;
+    }
+    return 0;
+}
+
+int64_t grant_table_op(struct domain *domain, uint64_t cmd, uint64_t arg, uint64_t count)
+{
+    if ((int32_t)count < 0)
+        return -XEN_EINVAL;
+    switch ((uint32_t)cmd) {
+    case GNTTABOP_map_grant_ref:
+        return grant_op_map(domain, arg, (uint32_t)count);
+    case GNTTABOP_unmap_grant_ref:
+        return grant_op_unmap(domain, arg, (uint32_t)count);
+    case GNTTABOP_setup_table:
+        return op_setup_table(domain, arg, (uint32_t)count);
+    case GNTTABOP_copy:
+        return grant_op_copy(domain, arg, (uint32_t)count);
+    case GNTTABOP_query_size:
+        return op_query_size(domain, arg, (uint32_t)count);
+    case GNTTABOP_set_version:
+        return op_set_version(arg);
+    case GNTTABOP_get_version:
+        return op_get_version(domain, arg);
+    case GNTTABOP_swap_grant_ref:
+        return op_swap(domain, arg, (uint32_t)count);
+    default:
+        /* transfer, dump_table, unmap_and_replace, get_status_frames, cache_flush: not for HVM guests */
+        return -XEN_ENOSYS;
+    }
+}
+
+/* ---- census ---- */
+
+static void census_maps(struct census *census, const struct domain *domain)
+{
+    for (uint32_t i = 0; i < domain->grants->maps; i++) {
+        const struct grant_map *map = &domain->grants->map[i];
+
+        if (map->in_use)
+            census_item(census, "grant", 1, NULL, "domain %u maps reference %u of domain %u", domain->domid,
+                        map->reference, map->granter);
+    }
+}
+
+void grant_census(struct census *census)
+{
+    const struct domain *guest = xen_state()->guest;
+
+    for (struct domain *domain = xen_state()->domains; domain != NULL; domain = domain->next)
+        census_maps(census, domain);
+    if (guest == NULL)
+        return;
+    /* 0 and 1 are the toolstack's, for the console and the store. */
+    for (grant_ref_t reference = GNTTAB_RESERVED_XENSTORE + 1; reference < grant_entries(guest); reference++) {
+        const grant_entry_v1_t *entry = grant_entry(guest, reference);
+
+        if (__atomic_load_n(&entry->flags, __ATOMIC_ACQUIRE) != 0)
+            census_item(census, "grant", 1, NULL, "reference %u, to domain %u", reference, entry->domid);
+    }
+}

@@ -1,0 +1,207 @@
+/* VCPU_OP: vcpu_info and time areas, run states, Xen's timers, up and down (public/vcpu.h). */
+#include <string.h>
+
+#include "xen/hypervisor.h"
+
+#define NS_PER_MS UINT64_C(1000000)
+#define TIME_MAX ((uint64_t)INT64_MAX) /* Xen's time is signed */
+
+/* ---- run states ---- */
+
+static void write_runstate(struct xen_vcpu *vcpu)
+{
+    struct vcpu_runstate_info area = vcpu->runstate;
+    uint64_t at = vcpu->runstate_area + offsetof(struct vcpu_runstate_info, state_entry_time);
+
+    if (vcpu->runstate_area == 0)
+        return;
+    if ((vcpu->domain->vm_assist & 1u << VMASST_TYPE_runstate_update_flag) != 0) {
+        uint64_t updating = area.state_entry_time | XEN_RUNSTATE_UPDATE;
+
+        if (!xen_copy_out(at, &updating, sizeof(updating)))
+            return;
+        area.state_entry_time = updating;
+        __atomic_thread_fence(__ATOMIC_RELEASE);
+        (void)xen_copy_out(vcpu->runstate_area, &area, sizeof(area)); /* as Xen: an area gone bad is passed over */
+        __atomic_thread_fence(__ATOMIC_RELEASE);
+        (void)xen_copy_out(at, &vcpu->runstate.state_entry_time, sizeof(uint64_t));
+        return;
+    }
+    (void)xen_copy_out(vcpu->runstate_area, &area, sizeof(area));
+}
+
+void xen_runstate_set(struct xen_vcpu *vcpu, int state)
+{
+    uint64_t now = clock_now();
+
+    vcpu->runstate.time[vcpu->runstate.state] += now - vcpu->runstate.state_entry_time;
+    vcpu->runstate.state = state;
+    vcpu->runstate.state_entry_time = now;
+    if (state == RUNSTATE_running) { /* the guest looks at its own area only while it runs */
+        write_runstate(vcpu);
+        xen_time_update(vcpu, true);
+    }
+}
+
+static int64_t get_runstate(const struct xen_vcpu *vcpu, uint64_t arg)
+{
+    struct vcpu_runstate_info info = vcpu->runstate;
+
+    info.time[info.state] += clock_now() - info.state_entry_time;
+    return xen_copy_out(arg, &info, sizeof(info)) ? 0 : -XEN_EFAULT;
+}
+
+static int64_t register_runstate_area(struct xen_vcpu *vcpu, uint64_t arg)
+{
+    struct vcpu_register_runstate_memory_area op;
+    struct vcpu_runstate_info probe;
+
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    if (!xen_copy_in(&probe, op.addr.p, sizeof(probe)))
+        return -XEN_EFAULT;
+    vcpu->runstate_area = op.addr.p;
+    write_runstate(vcpu);
+    return 0;
+}
+
+static int64_t register_time_area(struct xen_vcpu *vcpu, uint64_t arg)
+{
+    struct vcpu_register_time_memory_area op;
+    struct vcpu_time_info probe;
+
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    if (!xen_copy_in(&probe, op.addr.p, sizeof(probe)))
+        return -XEN_EFAULT;
+    vcpu->time_area = op.addr.p;
+    xen_time_update(vcpu, true);
+    return 0;
+}
+
+static int64_t register_info(struct xen_vcpu *vcpu, uint64_t arg)
+{
+    struct vcpu_register_vcpu_info op;
+
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    return shared_info_place(vcpu, op.mfn, op.offset);
+}
+
+/* ---- timers: they raise VIRQ_TIMER ---- */
+
+static void singleshot_expires(void *argument)
+{
+    struct xen_vcpu *vcpu = argument;
+
+    evtchn_raise_virq(vcpu, VIRQ_TIMER);
+}
+
+static void period_expires(void *argument)
+{
+    struct xen_vcpu *vcpu = argument;
+
+    deadline_set(&vcpu->periodic, vcpu->periodic.when + vcpu->period, period_expires, vcpu);
+    evtchn_raise_virq(vcpu, VIRQ_TIMER);
+}
+
+void xen_vcpu_stop_timers(struct xen_vcpu *vcpu)
+{
+    (void)deadline_cancel(&vcpu->periodic); /* set or not */
+    (void)deadline_cancel(&vcpu->singleshot);
+}
+
+static int64_t set_periodic(struct xen_vcpu *vcpu, uint64_t arg)
+{
+    struct vcpu_set_periodic_timer op;
+
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    if (op.period_ns < NS_PER_MS || op.period_ns > TIME_MAX)
+        return -XEN_EINVAL;
+    (void)deadline_cancel(&vcpu->periodic);
+    vcpu->period = op.period_ns;
+    deadline_set(&vcpu->periodic, clock_now() + op.period_ns, period_expires, vcpu);
+    return 0;
+}
+
+int xen_vcpu_set_singleshot(struct xen_vcpu *vcpu, uint64_t when, uint32_t flags)
+{
+    uint64_t now = clock_now();
+
+    if (when > TIME_MAX)
+        return -XEN_EINVAL;
+    if ((flags & VCPU_SSHOTTMR_future) != 0 && when < now)
+        return -XEN_ETIME;
+    (void)deadline_cancel(&vcpu->singleshot);
+    if (when <= now)
+        evtchn_raise_virq(vcpu, VIRQ_TIMER);
+    else
+        deadline_set(&vcpu->singleshot, when, singleshot_expires, vcpu);
+    return 0;
+}
+
+static int64_t set_singleshot(struct xen_vcpu *vcpu, uint64_t arg)
+{
+    struct vcpu_set_singleshot_timer op;
+
+    if (vcpu != domain_current_vcpu(vcpu->domain))
+        return -XEN_EINVAL;
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    return xen_vcpu_set_singleshot(vcpu, op.timeout_abs_ns, op.flags);
+}
+
+void xen_vcpu_reset(struct xen_vcpu *vcpu)
+{
+    xen_vcpu_stop_timers(vcpu);
+    vcpu->upcall_vector = 0;
+    vcpu->time_area = 0;
+    vcpu->runstate_area = 0;
+    memset(vcpu->runstate.time, 0, sizeof(vcpu->runstate.time));
+    xen_runstate_set(vcpu, vcpu->runstate.state);
+}
+
+int64_t xen_vcpu_op(struct xen_vcpu *current, uint64_t cmd, uint32_t index, uint64_t arg)
+{
+    struct xen_vcpu *vcpu = domain_vcpu(current->domain, index);
+
+    if (vcpu == NULL)
+        return -XEN_ENOENT;
+    switch ((int)cmd) {
+    case VCPUOP_initialise:
+        return -XEN_EEXIST; /* the board's start-up has done that for all of them */
+    case VCPUOP_up:
+        return 0; /* none is ever down */
+    case VCPUOP_is_up:
+        return 1;
+    case VCPUOP_down:
+        return hypercall_missing(__HYPERVISOR_vcpu_op, cmd, "VCPUOP_down");
+    case VCPUOP_get_runstate_info:
+        return get_runstate(vcpu, arg);
+    case VCPUOP_register_runstate_memory_area:
+        return register_runstate_area(vcpu, arg);
+    case VCPUOP_set_periodic_timer:
+        return set_periodic(vcpu, arg);
+    case VCPUOP_stop_periodic_timer:
+        (void)deadline_cancel(&vcpu->periodic);
+        return 0;
+    case VCPUOP_set_singleshot_timer:
+        return set_singleshot(vcpu, arg);
+    case VCPUOP_stop_singleshot_timer:
+        if (vcpu != current)
+            return -XEN_EINVAL;
+        (void)deadline_cancel(&vcpu->singleshot);
+        return 0;
+    case VCPUOP_register_vcpu_info:
+        return register_info(vcpu, arg);
+    case VCPUOP_register_vcpu_time_memory_area:
+        return register_time_area(vcpu, arg);
+    case VCPUOP_send_nmi:
+        return arg != 0 ? -XEN_EINVAL : hypercall_missing(__HYPERVISOR_vcpu_op, cmd, "VCPUOP_send_nmi");
+    case VCPUOP_get_physid:
+        return -XEN_EINVAL; /* of vCPUs of the hardware domain that are pinned */
+    default:
+        return -XEN_ENOSYS;
+    }
+}

@@ -1,0 +1,122 @@
+/*
+ * The simulated Xen: domains, event channels, grant tables, memory, HVM parameters. Domain 0 is dom0 (tasks), domain 1
+ * the guest. The guest enters through platform.h; dom0's libraries (sim/dom0), the store and the toolstack through this
+ * header.
+ *
+ * Results are 0 or positive, or a negative Xen errno (public/errno.h: -22 EINVAL, ...), as the hypercall would give.
+ * Nothing here is a switch point.
+ */
+#ifndef XEN_XEN_H
+#define XEN_XEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define XEN_DOM0 0u
+
+void xen_init(void); /* component initialisation: domain 0 exists afterwards */
+
+/* ---- domains (what domctl does for a toolstack) ---- */
+
+/*
+ * Create the guest domain on the machine's RAM and vCPUs with its special pages (store, console); returns its domid.
+ * Its store and console ports exist, unbound for domain 0 (HVM_PARAM_STORE_EVTCHN, HVM_PARAM_CONSOLE_EVTCHN), and
+ * grants 0 (console) and 1 (store) give domain 0 the pages. One guest at a time: -EEXIST.
+ */
+int xen_domain_create(unsigned vcpus);
+/*
+ * Domain ended or is being replaced: close its ports, drop its grants' maps. Its vCPUs must not run any more. Pages of
+ * it that others map stay until they are unmapped. Tells dom0 by VIRQ_DOM_EXC.
+ */
+void xen_domain_destroy(unsigned domid);
+bool xen_domain_exists(unsigned domid);
+int xen_domain_handle(unsigned domid, uint8_t handle[16]); /* its UUID */
+/* SHUTDOWN_* code of a domain that is shut down, or -1 while it runs. dom0 is told by VIRQ_DOM_EXC when it shuts down.
+ */
+int xen_domain_shutdown_reason(unsigned domid);
+/*
+ * After SHUTDOWN_suspend: let the guest's vCPU return from the hypercall. cancelled: result 1, nothing changed.
+ * Otherwise result 0 under what amounts to a new Xen: event channels, grants (but the reserved ones), shared info,
+ * upcall vectors and callback parameter are gone, store and console ports are new, and devices that were unplugged are
+ * back. Pages that others still map stay with them; the guest goes on with copies.
+ */
+int xen_domain_resume(unsigned domid, bool cancelled);
+
+int xen_hvm_param_get(unsigned domid, uint32_t index, uint64_t *value); /* toolstack's view, no permission check */
+int xen_hvm_param_set(unsigned domid, uint32_t index, uint64_t value);
+
+/* ---- event channels, on behalf of a domain other than the guest (domain 0, driver domains) ---- */
+
+/*
+ * `notify` is called (no switch point inside) when the port becomes pending and is not masked. Binding to a remote port
+ * makes the local one pending at once, so that the first call comes before xen_evtchn_bind_interdomain() returns.
+ */
+typedef void (*xen_notify_t)(void *argument, uint32_t port);
+
+int xen_evtchn_alloc_unbound(unsigned domid, unsigned remote, xen_notify_t notify, void *argument); /* port */
+int xen_evtchn_bind_interdomain(unsigned domid, unsigned remote, uint32_t remote_port, xen_notify_t notify,
+                                void *argument); /* local port */
+int xen_evtchn_bind_virq(unsigned domid, uint32_t virq, xen_notify_t notify, void *argument);
+int xen_evtchn_send(unsigned domid, uint32_t port);
+int xen_evtchn_close(unsigned domid, uint32_t port);
+/* A bound port of a non-guest domain is masked after it fired until this is called (evtchn device semantics). */
+int xen_evtchn_unmask(unsigned domid, uint32_t port);
+/* Unbound port in `domid` for `remote`, made by the toolstack (store and console ports of the guest). */
+int xen_evtchn_toolstack_alloc(unsigned domid, unsigned remote);
+
+/*
+ * For the interrupt path, before it samples the event line (end of a service routine of the line): the line goes down
+ * when the guest has cleared vCPU 0's evtchn_upcall_pending; a callback vector is raised again while the flag is set.
+ */
+void xen_evtchn_sync_line(void);
+
+/* ---- grants, on behalf of `domid` (not the guest) ---- */
+
+/*
+ * Map grants of another domain; *address is a host pointer to the page (directmap) and stays until unmapped. A refused
+ * mapping is -EINVAL as from gntdev (-ESRCH: no such domain, -ENOMEM: no handle left); the log says why.
+ */
+int xen_grant_map(unsigned domid, unsigned granter, uint32_t reference, bool readonly, void **address,
+                  uint32_t *handle);
+int xen_grant_unmap(unsigned domid, uint32_t handle);
+/*
+ * Segments of GNTTABOP_copy; the status of each is GNTST_*. Layout: struct gnttab_copy of the public header. The
+ * caller's own memory (no GNTCOPY_*_gref, domid DOMID_SELF) is host memory: u.gmfn = address >> 12, offset = address &
+ * 0xFFF. As for Xen, no side of a segment may cross a page.
+ */
+struct gnttab_copy;
+void xen_grant_copy(unsigned domid, struct gnttab_copy *segments, unsigned count);
+/* Allocate a zeroed page and grant it to another domain, as gntalloc does: the reference, and the page in *address. */
+int64_t xen_grant_share(unsigned domid, unsigned grantee, bool readonly, void **address);
+/* Take that back and free the page; -EBUSY while it is mapped. */
+int xen_grant_unshare(unsigned domid, uint32_t reference);
+
+/* ---- foreign memory ---- */
+
+void *xen_foreign_frame(unsigned domid, uint64_t gfn); /* host pointer, NULL if nothing is there; a momentary look */
+/* The same, but the page stays even if the domain gives it up: a handle for xen_foreign_unmap(), or an error. */
+int64_t xen_foreign_map(unsigned domid, uint64_t gfn, void **address);
+void xen_foreign_unmap(int64_t handle);
+
+/* ---- the device model, as a toolstack sees it ---- */
+
+#define XEN_UNPLUG_IDE_DISKS 0x1u /* IDE and SCSI disks */
+#define XEN_UNPLUG_NICS 0x2u
+#define XEN_UNPLUG_AUX_IDE_DISKS 0x4u /* all IDE disks but the primary master */
+#define XEN_UNPLUG_NVME_DISKS 0x8u
+#define XEN_UNPLUG_MASK 0xFu
+
+/* What the guest has unplugged in this life. */
+unsigned xen_platform_unplugged(void);
+/* Are drivers of this product number and build blacklisted? Asked when they announce themselves. NULL: none are. */
+typedef bool (*xen_blacklist_t)(void *argument, uint16_t product, uint32_t build);
+void xen_platform_set_blacklist(xen_blacklist_t blacklist, void *argument);
+
+/* ---- statistics ---- */
+
+/* Hypercalls of this operation (__HYPERVISOR_*, below 64) so far, members of multicalls included; its name or NULL. */
+uint64_t xen_hypercall_count(unsigned op);
+const char *xen_hypercall_name(unsigned op);
+
+#endif

@@ -1,0 +1,210 @@
+#include "netclient.h"
+
+C_ASSERT(NETCLIENT_VIF_STATISTICS == XENVIF_VIF_STATISTIC_COUNT);
+
+static NTSTATUS NetClientQueryStatistics(_Inout_ PNETCLIENT Client, _Out_ PNETCLIENT_STATISTICS Statistics)
+{
+    NTSTATUS Status = STATUS_SUCCESS;
+    ULONG Index;
+
+    *Statistics = Client->Statistics;
+
+    for (Index = 0; NT_SUCCESS(Status) && Index < NETCLIENT_VIF_STATISTICS; Index++) {
+        ULONGLONG Value;
+
+        Status = XENVIF_VIF_CALL(&Client->Vif, QueryStatistic, (XENVIF_VIF_STATISTIC)Index, &Value);
+        Statistics->Vif[Index] = Value;
+    }
+
+    return Status;
+}
+
+static ULONG NetClientIsConnected(_Inout_ PNETCLIENT Client)
+{
+    NET_IF_MEDIA_CONNECT_STATE State;
+
+    XENVIF_VIF_CALL(&Client->Vif, MacQueryState, &State, NULL, NULL);
+
+    return State == MediaConnectStateConnected;
+}
+
+static NTSTATUS NetClientQueryLink(_Inout_ PNETCLIENT Client, _Out_ PNETCLIENT_LINK Link)
+{
+    PXENVIF_VIF_INTERFACE Vif = &Client->Vif;
+    XENVIF_VIF_OFFLOAD_OPTIONS Options;
+    NET_IF_MEDIA_CONNECT_STATE ConnectState;
+    NET_IF_MEDIA_DUPLEX_STATE DuplexState;
+    ETHERNET_ADDRESS Permanent;
+    ETHERNET_ADDRESS Current;
+
+    RtlZeroMemory(Link, sizeof(NETCLIENT_LINK));
+
+    XENVIF_VIF_CALL(Vif, MacQueryState, &ConnectState, &Link->LinkSpeed, &DuplexState);
+    Link->Connected = ConnectState == MediaConnectStateConnected;
+    Link->FullDuplex = DuplexState == MediaDuplexStateFull;
+
+    XENVIF_VIF_CALL(Vif, MacQueryPermanentAddress, &Permanent);
+    XENVIF_VIF_CALL(Vif, MacQueryCurrentAddress, &Current);
+    RtlCopyMemory(Link->PermanentAddress, &Permanent, sizeof(Permanent));
+    RtlCopyMemory(Link->CurrentAddress, &Current, sizeof(Current));
+
+    XENVIF_VIF_CALL(Vif, MacQueryMaximumFrameSize, &Link->MaximumFrameSize);
+    XENVIF_VIF_CALL(Vif, QueryRingCount, &Link->RingCount);
+    XENVIF_VIF_CALL(Vif, TransmitterQueryRingSize, &Link->TransmitterRingSize);
+    XENVIF_VIF_CALL(Vif, ReceiverQueryRingSize, &Link->ReceiverRingSize);
+    XENVIF_VIF_CALL(Vif, TransmitterQueryOffloadOptions, &Options);
+    Link->OffloadOptions = Options.Value;
+    XENVIF_VIF_CALL(Vif, TransmitterQueryLargePacketSize, 4, &Link->LargePacketSize[0]);
+    XENVIF_VIF_CALL(Vif, TransmitterQueryLargePacketSize, 6, &Link->LargePacketSize[1]);
+
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NetClientSetMode(_Inout_ PNETCLIENT Client, _In_ const NETCLIENT_MODE *Mode)
+{
+    KIRQL Irql;
+
+    KeAcquireSpinLock(&Client->Lock, &Irql);
+    Client->Mode = *Mode;
+    KeReleaseSpinLock(&Client->Lock, Irql);
+
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NetClientSetOffload(_Inout_ PNETCLIENT Client, _In_ const NETCLIENT_OFFLOAD *Offload)
+{
+    XENVIF_VIF_OFFLOAD_OPTIONS Options;
+
+    Client->Offload = *Offload;
+
+    Options.Value = Offload->ReceiverOptions;
+    XENVIF_VIF_CALL(&Client->Vif, ReceiverSetOffloadOptions, Options);
+    XENVIF_VIF_CALL(&Client->Vif, ReceiverSetBackfillSize, Offload->BackfillSize);
+
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NetClientSetMulticast(_Inout_ PNETCLIENT Client, _In_ PVOID Addresses, _In_ ULONG Length)
+{
+    if (Length % sizeof(ETHERNET_ADDRESS) != 0)
+        return STATUS_INVALID_PARAMETER;
+
+    return XENVIF_VIF_CALL(&Client->Vif, MacSetMulticastAddresses, Addresses,
+                           Length / (ULONG)sizeof(ETHERNET_ADDRESS));
+}
+
+/* The bytes that a code needs to come in, and gives out. */
+static ULONG NetClientInputSize(_In_ ULONG Code)
+{
+    switch (Code) {
+    case IOCTL_NETCLIENT_WAIT_LINK:
+        return sizeof(NETCLIENT_WAIT);
+    case IOCTL_NETCLIENT_SET_MODE:
+        return sizeof(NETCLIENT_MODE);
+    case IOCTL_NETCLIENT_SET_FILTER:
+        return sizeof(NETCLIENT_FILTER);
+    case IOCTL_NETCLIENT_SET_OFFLOAD:
+        return sizeof(NETCLIENT_OFFLOAD);
+    default:
+        return 0;
+    }
+}
+
+static ULONG NetClientOutputSize(_In_ ULONG Code)
+{
+    switch (Code) {
+    case IOCTL_NETCLIENT_QUERY_STATISTICS:
+        return sizeof(NETCLIENT_STATISTICS);
+    case IOCTL_NETCLIENT_QUERY_LINK:
+        return sizeof(NETCLIENT_LINK);
+    default:
+        return 0;
+    }
+}
+
+/* With the VIF there to be asked. */
+static NTSTATUS NetClientDo(_Inout_ PNETCLIENT Client, _In_ ULONG Code, _Inout_ PVOID Buffer, _In_ ULONG InputLength)
+{
+    const NETCLIENT_FILTER *Filter = Buffer;
+
+    switch (Code) {
+    case IOCTL_NETCLIENT_QUERY_STATISTICS:
+        return NetClientQueryStatistics(Client, Buffer);
+    case IOCTL_NETCLIENT_QUERY_LINK:
+        return NetClientQueryLink(Client, Buffer);
+    case IOCTL_NETCLIENT_SET_MODE:
+        return NetClientSetMode(Client, Buffer);
+    case IOCTL_NETCLIENT_SET_FILTER:
+        return XENVIF_VIF_CALL(&Client->Vif, MacSetFilterLevel, (ETHERNET_ADDRESS_TYPE)Filter->Type,
+                               (XENVIF_MAC_FILTER_LEVEL)Filter->Level);
+    case IOCTL_NETCLIENT_SET_MULTICAST:
+        return NetClientSetMulticast(Client, Buffer, InputLength);
+    case IOCTL_NETCLIENT_SET_OFFLOAD:
+        return NetClientSetOffload(Client, Buffer);
+    default:
+        return STATUS_INVALID_DEVICE_REQUEST;
+    }
+}
+
+static NTSTATUS NetClientWaitLink(_Inout_ PNETCLIENT Client, _Inout_ PIRP Irp)
+{
+    NTSTATUS Status;
+
+    if (((PNETCLIENT_WAIT)Irp->AssociatedIrp.SystemBuffer)->Connected > 1) {
+        NetClientComplete(Client, Irp, STATUS_INVALID_PARAMETER, 0);
+        return STATUS_INVALID_PARAMETER;
+    }
+
+    Status = NetClientQueueIrp(Client, &Client->LinkWaits, Irp);
+    NetClientCheckLink(Client);
+
+    return Status;
+}
+
+NTSTATUS NetClientControl(_Inout_ PNETCLIENT Client, _Inout_ PIRP Irp)
+{
+    PIO_STACK_LOCATION StackLocation = IoGetCurrentIrpStackLocation(Irp);
+    ULONG Code = StackLocation->Parameters.DeviceIoControl.IoControlCode;
+    ULONG InputLength = StackLocation->Parameters.DeviceIoControl.InputBufferLength;
+    ULONG OutputLength = StackLocation->Parameters.DeviceIoControl.OutputBufferLength;
+    NTSTATUS Status;
+
+    if (InputLength < NetClientInputSize(Code) || OutputLength < NetClientOutputSize(Code)) {
+        Status = STATUS_BUFFER_TOO_SMALL;
+        goto done;
+    }
+
+    if (!NetClientFlag(&Client->Started)) {
+        Status = STATUS_DEVICE_NOT_READY;
+        goto done;
+    }
+
+    if (Code == IOCTL_NETCLIENT_WAIT_LINK)
+        return NetClientWaitLink(Client, Irp);
+
+    Status = STATUS_DEVICE_NOT_READY;
+    if (ExAcquireRundownProtection(&Client->Rundown)) {
+        Status = NetClientDo(Client, Code, Irp->AssociatedIrp.SystemBuffer, InputLength);
+        ExReleaseRundownProtection(&Client->Rundown);
+    }
+
+done:
+    NetClientComplete(Client, Irp, Status, NT_SUCCESS(Status) ? NetClientOutputSize(Code) : 0);
+
+    return Status;
+}
+
+/* Ends the waits for the state that the link is in. While packets do not move it is down. */
+VOID NetClientCheckLink(_Inout_ PNETCLIENT Client)
+{
+    NETCLIENT_MATCH Match = {NULL, TRUE, 0};
+    PIRP Irp;
+
+    if (ExAcquireRundownProtection(&Client->Rundown)) {
+        Match.Connected = NetClientIsConnected(Client);
+        ExReleaseRundownProtection(&Client->Rundown);
+    }
+
+    while ((Irp = IoCsqRemoveNextIrp(&Client->LinkWaits.Csq, &Match)) != NULL)
+        NetClientComplete(Client, Irp, STATUS_SUCCESS, 0);
+}

@@ -1,0 +1,94 @@
+/*
+ * What \Device\NetClient<n> understands, n being the number of the VIF (symbolic link \DosDevices\NetClient<n>).
+ *
+ * WRITE sends one Ethernet frame: the IRP's MDL is what the VIF gets, and the IRP completes when the packet comes back.
+ *
+ *   STATUS_SUCCESS              the backend took it; Information is its length
+ *   STATUS_NETWORK_UNREACHABLE  it was dropped: no link, disabled meanwhile, or the backend said so
+ *   STATUS_IO_DEVICE_ERROR      the backend refused it, or there were no resources to send it
+ *   STATUS_DEVICE_NOT_READY     packets are refused while there is no connection
+ *   STATUS_INVALID_PARAMETER    it is no frame that can be sent (too short, too long)
+ *   STATUS_CANCELLED            cancelled, closed or stopped before the VIF had it
+ *   STATUS_DELETE_PENDING       the device goes
+ *
+ * Frames go out in the order of their IRPs. Those that the VIF has no room for wait here and can be cancelled; one that the
+ * VIF has cannot: it comes back by itself.
+ *
+ * READ gives one received frame, in order; it waits for one and can be cancelled. Information is the frame's length.
+ * STATUS_BUFFER_TOO_SMALL: the frame is longer than the buffer, Information says how long; it stays the next one.
+ *
+ * DEVICE_CONTROL: the codes below, all METHOD_BUFFERED. STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER,
+ * STATUS_INVALID_DEVICE_REQUEST (no such code), STATUS_DEVICE_NOT_READY (the device is not started). Queries give the
+ * structure's size as Information.
+ */
+#ifndef NETCLIENT_IOCTL_H
+#define NETCLIENT_IOCTL_H
+
+#define NETCLIENT_DEVICE_TYPE 0x8000
+#define NETCLIENT_CODE(_Function) \
+    ((ULONG)CTL_CODE(NETCLIENT_DEVICE_TYPE, _Function, METHOD_BUFFERED, FILE_ANY_ACCESS))
+
+#define IOCTL_NETCLIENT_QUERY_STATISTICS NETCLIENT_CODE(0x800) /* out: NETCLIENT_STATISTICS */
+#define IOCTL_NETCLIENT_QUERY_LINK       NETCLIENT_CODE(0x801) /* out: NETCLIENT_LINK */
+#define IOCTL_NETCLIENT_WAIT_LINK        NETCLIENT_CODE(0x802) /* in: NETCLIENT_WAIT; completes when the link is so */
+#define IOCTL_NETCLIENT_SET_MODE         NETCLIENT_CODE(0x803) /* in: NETCLIENT_MODE */
+#define IOCTL_NETCLIENT_SET_FILTER       NETCLIENT_CODE(0x804) /* in: NETCLIENT_FILTER */
+#define IOCTL_NETCLIENT_SET_MULTICAST    NETCLIENT_CODE(0x805) /* in: any number of addresses of 6 bytes, also none */
+#define IOCTL_NETCLIENT_SET_OFFLOAD      NETCLIENT_CODE(0x806) /* in: NETCLIENT_OFFLOAD */
+
+#define NETCLIENT_VIF_STATISTICS 50
+
+typedef struct _NETCLIENT_STATISTICS {
+    ULONG64 Vif[NETCLIENT_VIF_STATISTICS]; /* by XENVIF_VIF_STATISTIC */
+    ULONG64 Written;                       /* frames that the VIF has taken */
+    ULONG64 WrittenOk;                     /* of these, those that came back as sent */
+    ULONG64 WrittenDropped;                /* as dropped */
+    ULONG64 WrittenError;                  /* as errors */
+    ULONG64 Received;                      /* frames that the VIF has given */
+    ULONG64 ReceivedRead;                  /* of these, those that a READ got */
+    ULONG64 ReceivedLost;                  /* those that there was no room for here */
+    ULONG64 Pauses;                        /* times that the client asked for a pause */
+    ULONG64 LinkChanges;                   /* times that the VIF said that the link has changed */
+} NETCLIENT_STATISTICS, *PNETCLIENT_STATISTICS;
+
+typedef struct _NETCLIENT_LINK {
+    UCHAR PermanentAddress[6];
+    UCHAR CurrentAddress[6];
+    ULONG Connected; /* 0 or 1 */
+    ULONG FullDuplex;
+    ULONG64 LinkSpeed; /* bit/s */
+    ULONG MaximumFrameSize;
+    ULONG RingCount;
+    ULONG TransmitterRingSize;
+    ULONG ReceiverRingSize;
+    ULONG OffloadOptions;     /* what the transmit side offers, XENVIF_VIF_OFFLOAD_OPTIONS */
+    ULONG LargePacketSize[2]; /* IPv4, IPv6 */
+    ULONG Reserved;
+} NETCLIENT_LINK, *PNETCLIENT_LINK;
+
+typedef struct _NETCLIENT_WAIT {
+    ULONG Connected; /* 0 or 1: the state to wait for */
+} NETCLIENT_WAIT, *PNETCLIENT_WAIT;
+
+/* How received packets go back to the VIF. All zero: each at once, in order. */
+typedef struct _NETCLIENT_MODE {
+    ULONG ReverseEvery;     /* collect so many packets, and return them last first; 0 and 1: no collecting */
+    ULONG HoldMilliseconds; /* keep each packet so long after it was read */
+    ULONG PauseEvery;       /* ask for a pause with every n-th packet; 0: only when too many wait here */
+} NETCLIENT_MODE, *PNETCLIENT_MODE;
+
+typedef struct _NETCLIENT_FILTER {
+    ULONG Type;  /* ETHERNET_ADDRESS_TYPE */
+    ULONG Level; /* XENVIF_MAC_FILTER_LEVEL; all types are ALL at first */
+} NETCLIENT_FILTER, *PNETCLIENT_FILTER;
+
+/* What the client wants of the receive side, and with each packet that it sends. */
+typedef struct _NETCLIENT_OFFLOAD {
+    USHORT ReceiverOptions;    /* XENVIF_VIF_OFFLOAD_OPTIONS */
+    USHORT TransmitterOptions; /* likewise; the VIF refuses what it does not offer */
+    USHORT MaximumSegmentSize;
+    USHORT TagControlInformation;
+    ULONG BackfillSize;
+} NETCLIENT_OFFLOAD, *PNETCLIENT_OFFLOAD;
+
+#endif /* NETCLIENT_IOCTL_H */

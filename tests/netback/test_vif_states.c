@@ -1,0 +1,347 @@
+/* netback's side of io/xenbus.h: negotiation, refusal with a reason, closing in every order, attach and detach. */
+#include "common/backend.h"
+
+#include <errno.h>
+
+#include "dom0/heap.h"
+#include "keys.h"
+#include "machine/clock.h"
+#include "machine/sched.h"
+
+#include <xen/io/xenbus.h>
+
+/* ---- negotiation ---- */
+
+GUEST_TEST(offers_what_it_has)
+{
+    backend_begin();
+    backend_assert_key(BACKEND_PATH "state", "2");
+    backend_assert_key(BACKEND_PATH "feature-sg", "1");
+    backend_assert_key(BACKEND_PATH "feature-rx-copy", "1");
+    backend_assert_key(BACKEND_PATH "feature-rx-flip", "0");
+    backend_assert_key(BACKEND_PATH "feature-no-csum-offload", "1");
+    backend_assert_key(BACKEND_PATH "feature-split-event-channels", "0");
+    backend_assert_key(BACKEND_PATH "multi-queue-max-queues", "1");
+    backend_assert_key(BACKEND_PATH "feature-gso-tcpv4", NULL);
+    backend_assert_key(BACKEND_PATH "hotplug-status", "connected");
+    backend_assert_key("/local/domain/1/device/vif/0/mac", "00:16:3e:01:02:03");
+}
+
+GUEST_TEST(connects_and_carries_a_frame)
+{
+    const uint32_t length = 100;
+    const uint16_t size = 100;
+    struct netfront *front;
+
+    backend_make_frames(&backend_received, &length, 1);
+    front = backend_begin();
+    netfront_connect(front, true);
+    netfront_tx_frame(front, backend_received.frame[0].data, &size, 1);
+    ck_assert(netfront_tx_push(front));
+    netfront_tx_drain(front);
+    backend_assert_good(1);
+    ck_assert(backend_statistics()->connected);
+    ck_assert_uint_eq(backend_statistics()->tx.bytes, 100);
+}
+
+GUEST_TEST(nothing_moves_before_both_are_connected)
+{
+    const uint32_t length = 100;
+    const uint16_t size = 100;
+    struct netfront *front;
+    struct xs_handle *xs = xs_open(0);
+
+    backend_make_frames(&backend_received, &length, 1);
+    backend_make_frames(&backend_sent, &length, 1);
+    front = backend_begin();
+    port_capture_go(backend_end);
+    ck_assert(xs_rm(xs, XBT_NULL, BACKEND_PATH "hotplug-status"));
+    netfront_connect(front, false);
+    netfront_tx_frame(front, backend_received.frame[0].data, &size, 1);
+    netfront_tx_push(front);
+    netfront_rx_post(front, 8);
+    ck_assert(!netfront_wait_backend(front, XenbusStateConnected, true));
+    ck_assert_uint_eq(ring_load(&front->tx->rsp_prod), 0);
+    ck_assert_uint_eq(ring_load(&front->rx->rsp_prod), 0);
+    /* What the frontend did too early is not lost either: the backend looks without an event. */
+    ck_assert(xs_write(xs, XBT_NULL, BACKEND_PATH "hotplug-status", "connected", 9));
+    netfront_wait_backend(front, XenbusStateConnected, false);
+    netfront_tx_drain(front);
+    backend_assert_good(1);
+    ck_assert(netfront_rx_frame(front, 100));
+}
+
+GUEST_TEST(initialised_moves_nothing)
+{
+    struct netfront *front = backend_begin();
+
+    netfront_set_state(front, XenbusStateInitialised);
+    netfront_pause(5);
+    backend_assert_key(BACKEND_PATH "state", "2");
+    netfront_connect(front, true);
+}
+
+GUEST_TEST(missing_keys_close_with_a_reason)
+{
+    struct netfront *front = backend_begin();
+
+    netfront_set_state(front, XenbusStateConnected);
+    netfront_wait_backend(front, XenbusStateClosing, false);
+    {
+        char *reason = backend_read_key("/local/domain/0/error/backend/vif/1/0/error");
+
+        ck_assert_ptr_nonnull(reason);
+        free(reason);
+    }
+    /* The frontend that starts anew is served. */
+    netfront_set_state(front, XenbusStateClosed);
+    netfront_wait_backend(front, XenbusStateClosed, false);
+    netfront_set_state(front, XenbusStateInitialising);
+    netfront_wait_backend(front, XenbusStateInitWait, false);
+    netfront_connect(front, true);
+}
+
+GUEST_TEST(bad_values_close_with_a_reason)
+{
+    struct netfront *front = backend_begin();
+
+    front->queues = 2;
+    netfront_connect(front, false);
+    netfront_wait_backend(front, XenbusStateClosing, false);
+    netfront_set_state(front, XenbusStateClosed);
+    netfront_wait_backend(front, XenbusStateClosed, false);
+    netfront_set_state(front, XenbusStateInitialising);
+    netfront_wait_backend(front, XenbusStateInitWait, false);
+    front->queues = 1;
+    front->rx_copy = false;
+    netfront_connect(front, false);
+    netfront_wait_backend(front, XenbusStateClosing, false);
+    netfront_set_state(front, XenbusStateInitialising);
+    netfront_wait_backend(front, XenbusStateInitWait, false);
+    front->rx_copy = true;
+    netfront_write(front, "feature-sg", "x");
+    netfront_set_state(front, XenbusStateConnected);
+    netfront_wait_backend(front, XenbusStateClosing, false);
+}
+
+GUEST_TEST(split_event_channels)
+{
+    const uint32_t length = 64;
+    const uint16_t size = 64;
+    struct netfront *front;
+
+    backend_make_frames(&backend_received, &length, 1);
+    backend_make_frames(&backend_sent, &length, 1);
+    backend_options.split_event_channels = true;
+    front = backend_begin();
+    front->split = true;
+    netfront_connect(front, true);
+    netfront_tx_frame(front, backend_received.frame[0].data, &size, 1);
+    netfront_tx_push(front);
+    netfront_tx_drain(front);
+    netfront_rx_post(front, 1);
+    port_capture_go(backend_end);
+    ck_assert(netfront_rx_frame(front, 100));
+    ck_assert_uint_ge(backend_statistics()->tx.ring.events, 1);
+    backend_assert_good(1);
+}
+
+/* ---- closing ---- */
+
+GUEST_TEST(closes_and_reopens)
+{
+    const uint32_t length[2] = {60, 60};
+    const uint16_t size = 60;
+    struct netfront *front;
+
+    backend_make_frames(&backend_received, length, 2);
+    front = backend_begin();
+    for (unsigned i = 0; i < 2; i++) {
+        netfront_connect(front, true);
+        netfront_tx_frame(front, backend_received.frame[i].data, &size, 1);
+        netfront_tx_push(front);
+        netfront_tx_drain(front);
+        netfront_close(front);
+        ck_assert(!backend_statistics()->connected);
+        netfront_set_state(front, XenbusStateInitialising);
+        netfront_wait_backend(front, XenbusStateInitWait, false);
+    }
+    ck_assert_uint_eq(backend_statistics()->connections, 2);
+    backend_assert_good(2);
+    backend_assert_key(BACKEND_PATH "online", "1"); /* closing leaves the directory alone */
+}
+
+GUEST_TEST(closed_without_closing)
+{
+    struct netfront *front = backend_begin();
+
+    netfront_connect(front, true);
+    netfront_set_state(front, XenbusStateClosed);
+    netfront_wait_backend(front, XenbusStateClosed, false);
+    netfront_set_state(front, XenbusStateInitialising);
+    netfront_wait_backend(front, XenbusStateInitWait, false);
+    netfront_connect(front, true);
+}
+
+GUEST_TEST(initialising_out_of_connected)
+{
+    struct netfront *front = backend_begin();
+
+    netfront_connect(front, true);
+    netfront_set_state(front, XenbusStateInitialising);
+    netfront_wait_backend(front, XenbusStateInitWait, false);
+    netfront_connect(front, true);
+    ck_assert_uint_eq(backend_statistics()->connections, 2);
+}
+
+/* The guest's side of a detach that the toolstack waits for. */
+static void answer_detach(void *argument)
+{
+    struct netfront *front = argument;
+
+    for (;;) {
+        uint32_t state;
+
+        if (key_read_number(front->xs, XBT_NULL, 99, &state, "%s/state", front->backend) && state == XenbusStateClosing)
+            break;
+        task_park(clock_now() + 1000000, "detach");
+    }
+    netfront_set_state(front, XenbusStateClosing);
+    netfront_set_state(front, XenbusStateClosed);
+}
+
+GUEST_TEST(detach)
+{
+    struct netfront *front = backend_begin();
+
+    netfront_connect(front, true);
+    task_create("guest", answer_detach, front);
+    ck_assert_msg(toolstack_network_detach(backend_toolstack, backend_domid, 0, 0, 1000), "%s",
+                  toolstack_error(backend_toolstack));
+    backend_assert_key("/local/domain/1/device/vif", NULL);
+    backend_assert_key("/local/domain/0/backend", NULL);
+    backend_assert_key("/local/domain/1/device", "");
+    netfront_pause(5);
+    ck_assert_uint_eq(netback_active(backend_netback), 0);
+    ck_assert_uint_eq(backend_statistics()->connections, 1);
+    ck_assert(!toolstack_network_detach(backend_toolstack, backend_domid, 0, 0, 1000));
+    /* The same number again. */
+    ck_assert_msg(backend_attach(1000), "%s", toolstack_error(backend_toolstack));
+    netfront_connect(front, true);
+    ck_assert_uint_eq(backend_statistics()->connections, 2);
+}
+
+GUEST_TEST(detach_before_the_guest_has_a_driver)
+{
+    backend_begin();
+    ck_assert_msg(toolstack_network_detach(backend_toolstack, backend_domid, 0, 0, 1000), "%s",
+                  toolstack_error(backend_toolstack));
+    backend_assert_key("/local/domain/0/backend", NULL);
+}
+
+GUEST_TEST(detach_of_a_guest_that_does_not_answer)
+{
+    struct netfront *front = backend_begin();
+
+    netfront_connect(front, true);
+    ck_assert(!toolstack_network_detach(backend_toolstack, backend_domid, 0, 0, 50));
+    backend_assert_key("/local/domain/0/backend", NULL);
+    netfront_pause(5);
+    ck_assert_uint_eq(netback_active(backend_netback), 0);
+}
+
+GUEST_TEST(attach_without_a_backend)
+{
+    backend_begin();
+    backend_stop_netback();
+    {
+        struct toolstack_vif vif = {.domid = backend_domid, .handle = 1};
+
+        ck_assert(!toolstack_network_attach(backend_toolstack, &vif, 50));
+        ck_assert(!toolstack_network_attach(backend_toolstack, &vif, 50)); /* there already */
+    }
+}
+
+GUEST_TEST(backend_comes_back)
+{
+    const uint32_t length = 60;
+    const uint16_t size = 60;
+    struct netfront *front;
+
+    backend_make_frames(&backend_received, &length, 1);
+    front = backend_begin();
+    netfront_connect(front, true);
+    backend_stop_netback();
+    netfront_wait_backend(front, XenbusStateClosed, false); /* it said so when it ended */
+    netfront_set_state(front, XenbusStateClosed);
+    backend_start_netback();
+    netfront_set_state(front, XenbusStateInitialising);
+    netfront_wait_backend(front, XenbusStateInitWait, false);
+    netfront_connect(front, true);
+    netfront_tx_frame(front, backend_received.frame[0].data, &size, 1);
+    netfront_tx_push(front);
+    netfront_tx_drain(front);
+    backend_assert_good(1);
+}
+
+GUEST_TEST(backend_that_died_connected)
+{
+    struct netfront *front = backend_begin();
+    struct xs_handle *xs = xs_open(0);
+
+    netfront_connect(front, true);
+    backend_stop_netback();
+    ck_assert(xs_write(xs, XBT_NULL, BACKEND_PATH "state", "4", 1)); /* as after a kill */
+    backend_start_netback();
+    netfront_wait_backend(front, XenbusStateClosing, false);
+    netfront_set_state(front, XenbusStateClosed);
+    netfront_wait_backend(front, XenbusStateClosed, false);
+    netfront_set_state(front, XenbusStateInitialising);
+    netfront_wait_backend(front, XenbusStateInitWait, false);
+    netfront_connect(front, true);
+}
+
+GUEST_TEST(destroy_removes_everything)
+{
+    struct netfront *front = backend_begin();
+
+    netfront_connect(front, true);
+    ck_assert_msg(toolstack_domain_destroy(backend_toolstack, backend_domid), "%s", toolstack_error(backend_toolstack));
+    backend_assert_key("/local/domain/1", NULL);
+    backend_assert_key("/local/domain/0/backend", NULL);
+    backend_assert_key("/libxl", NULL);
+    backend_assert_key("/vm", NULL);
+    netfront_pause(5);
+    ck_assert_uint_eq(netback_active(backend_netback), 0);
+}
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        offers_what_it_has,
+        connects_and_carries_a_frame,
+        nothing_moves_before_both_are_connected,
+        initialised_moves_nothing,
+        missing_keys_close_with_a_reason,
+        bad_values_close_with_a_reason,
+        split_event_channels,
+        closes_and_reopens,
+        closed_without_closing,
+        initialising_out_of_connected,
+        detach,
+        detach_before_the_guest_has_a_driver,
+        detach_of_a_guest_that_does_not_answer,
+        attach_without_a_backend,
+        backend_comes_back,
+        backend_that_died_connected,
+        destroy_removes_everything,
+    };
+    Suite *suite = suite_create("vif-states");
+    TCase *tcase = tcase_create("vif-states");
+
+    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+        tcase_add_test(tcase, tests[i]);
+    tcase_set_timeout(tcase, 60);
+    suite_add_tcase(suite, tcase);
+    return guest_suite_run(suite);
+}
