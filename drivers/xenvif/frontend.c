@@ -46,10 +46,14 @@ FrontendSettle(_Inout_ PXENVIF_FRONTEND Frontend)
     KIRQL Irql;
 
     KeAcquireSpinLock(&Frontend->Lock, &Irql);
-    WriteULongRelease(&Frontend->Settled, Frontend->Request);
-    KeReleaseSpinLock(&Frontend->Lock, Irql);
 
-    (VOID)KeSetEvent(&Frontend->SettledEvent, IO_NO_INCREMENT, FALSE);
+    WriteULongRelease(&Frontend->Settled, Frontend->Request);
+
+    /* If more has been asked for since, whoever waits sleeps until that has been done too. */
+    if (Frontend->Request == Frontend->Requested)
+        (VOID)KeSetEvent(&Frontend->SettledEvent, IO_NO_INCREMENT, FALSE);
+
+    KeReleaseSpinLock(&Frontend->Lock, Irql);
 }
 
 /* Takes the notes that power and client have left. */
@@ -274,7 +278,7 @@ FrontendWait(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG Request)
 {
     PAGED_CODE();
 
-    /* The event may be cleared for a later request, which is carried out after this one. */
+    /* The event is set while nothing is left to be done: it says so of this request and of any later one. */
     while ((LONG)(ReadULongAcquire(&Frontend->Settled) - Request) < 0)
         (VOID)KeWaitForSingleObject(&Frontend->SettledEvent, Executive, KernelMode, FALSE, NULL);
 }

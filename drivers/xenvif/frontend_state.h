@@ -67,7 +67,7 @@ struct _XENVIF_FRONTEND {
     BOOLEAN Enabled;
     ULONG Requested;     /* number of the last request of power or client */
     ULONG Settled;       /* number of the last one that has been carried out */
-    KEVENT SettledEvent; /* set when Settled has moved */
+    KEVENT SettledEvent; /* set while Settled is Requested */
     LONG Resumed;
     LONG Broken;
     PCSTR BrokenReason;

@@ -208,20 +208,26 @@ done:
         FrontendFreeNode(Frontend, Path);
 }
 
-NTSTATUS
-FrontendWriteState(_In_ PXENVIF_FRONTEND Frontend, _In_ XenbusState State)
+/* Whether the toolstack has taken the device's whole directory away. */
+static BOOLEAN
+FrontendHasGone(_In_ PXENVIF_FRONTEND Frontend)
 {
     PSTR Text;
     NTSTATUS Status;
 
-    /* A device that is no longer in the store must not come back as a directory with nothing but a state. */
     Status = FrontendReadNode(Frontend, "state", &Text);
-    if (FrontendIsAbsent(Status))
-        return STATUS_SUCCESS;
-    if (!NT_SUCCESS(Status))
-        return Status;
+    if (NT_SUCCESS(Status))
+        FrontendFreeNode(Frontend, Text);
 
-    FrontendFreeNode(Frontend, Text);
+    return FrontendIsAbsent(Status);
+}
+
+NTSTATUS
+FrontendWriteState(_In_ PXENVIF_FRONTEND Frontend, _In_ XenbusState State)
+{
+    /* A device that is no longer in the store must not come back as a directory with nothing but a state. */
+    if (FrontendHasGone(Frontend))
+        return STATUS_SUCCESS;
 
     return XENBUS_STORE_CALL(FrontendStore(Frontend), Printf, NULL, Frontend->Path, (PSTR) "state", "%u", State);
 }
@@ -324,6 +330,10 @@ FrontendUnpublish(_Inout_ PXENVIF_FRONTEND Frontend)
         return;
 
     Frontend->Published = FALSE;
+
+    /* Then our nodes have gone with it, and its parent directory is not ours to write to. */
+    if (FrontendHasGone(Frontend))
+        return;
 
     for (Index = 0; Index < RTL_NUMBER_OF(FrontendNodes); Index++) {
         Status = XENBUS_STORE_CALL(FrontendStore(Frontend), Remove, NULL, Frontend->Path, (PSTR)FrontendNodes[Index]);

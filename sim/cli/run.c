@@ -443,6 +443,7 @@ int run_main_job(int argc, char **argv, const struct run_options *options, uint6
             else
                 run_show_stopped();
         }
+        machine_destroy();
     }
     finish_outputs(run, run->out_tx);
     finish_outputs(run, run->out_rx);

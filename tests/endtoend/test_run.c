@@ -155,7 +155,8 @@ START_TEST(json_report)
         ck_assert_int_ge(responses, FRAMES);
         ck_assert_int_ge(requests, responses);
         ck_assert_int_gt(sent, 0);
-        ck_assert_int_gt(suppressed, 0);
+        ck_assert_int_ge(suppressed, 0);
+        ck_assert_int_lt(sent, responses); /* not each response rings */
     }
     json_decref(report);
     process_free(&result);

@@ -285,12 +285,20 @@ START_TEST(test_device_names)
 }
 END_TEST
 
+static uint64_t device_count(void)
+{
+    struct census *census = census_take();
+    uint64_t count = census_total(census, "device object");
+
+    census_free(census);
+    return count;
+}
+
 static void delete_waits_for_close(void *argument)
 {
     UNICODE_STRING name;
     PDEVICE_OBJECT device;
     PFILE_OBJECT file;
-    struct census *census;
 
     (void)argument;
     set_up(COMPLETES);
@@ -299,13 +307,9 @@ static void delete_waits_for_close(void *argument)
     ck_assert_int_eq(IoGetDeviceObjectPointer(&name, FILE_READ_DATA, &file, &device), STATUS_SUCCESS);
     IoDeleteDevice(device);
     ck_assert_ptr_eq(file->DeviceObject, device);
-    census = census_take();
-    ck_assert_uint_eq(census_total(census, "device object"), 3);
-    census_free(census);
+    ck_assert_uint_eq(device_count(), 3);
     ObDereferenceObject(file);
-    census = census_take();
-    ck_assert_uint_eq(census_total(census, "device object"), 2);
-    census_free(census);
+    ck_assert_uint_eq(device_count(), 2);
     tear_down();
 }
 
@@ -315,18 +319,39 @@ START_TEST(test_delete_waits_for_close)
 }
 END_TEST
 
+/* A bus driver deletes a child's device before the driver above, which passed the request down, has detached. */
 static void delete_attached(void *argument)
 {
     (void)argument;
     set_up(COMPLETES);
     IoDeleteDevice(test.bottom);
+    ck_assert_uint_eq(device_count(), 2);
+    IoDetachDevice(test.bottom);
+    ck_assert_uint_eq(device_count(), 1);
+    IoDeleteDevice(test.top);
+    ck_assert_uint_eq(device_count(), 0);
+    ck_assert_int_eq(io_unload_driver(test.driver), STATUS_SUCCESS);
+    ob_dereference(test.driver);
 }
 
 START_TEST(test_delete_attached)
 {
+    guest_run(delete_attached, NULL);
+}
+END_TEST
+
+static void delete_while_attached_to_another(void *argument)
+{
+    (void)argument;
+    set_up(COMPLETES);
+    IoDeleteDevice(test.top); /* without IoDetachDevice */
+}
+
+START_TEST(test_delete_while_attached_to_another)
+{
     struct machine_config config = guest_config(1);
 
-    guest_must_fail(&config, delete_attached, NULL, "device-delete");
+    guest_must_fail(&config, delete_while_attached_to_another, NULL, "device-delete");
 }
 END_TEST
 
@@ -970,6 +995,7 @@ int main(void)
     tcase_add_test(devices, test_device_names);
     tcase_add_test(devices, test_delete_waits_for_close);
     tcase_add_test(devices, test_delete_attached);
+    tcase_add_test(devices, test_delete_while_attached_to_another);
     tcase_add_test(irps, test_round_trip);
     tcase_add_test(irps, test_pending);
     tcase_add_test(irps, test_own_irp);

@@ -144,7 +144,8 @@ typedef ULONG DEVICE_TYPE;
 #define FILE_DEVICE_ACPI 0x00000032
 #define FILE_DEVICE_KS 0x0000002f
 
-#define CTL_CODE(device, function, method, access) (((device) << 16) | ((access) << 14) | ((function) << 2) | (method))
+#define CTL_CODE(device, function, method, access)                                                                     \
+    (((ULONG)(device) << 16) | ((ULONG)(access) << 14) | ((ULONG)(function) << 2) | (ULONG)(method))
 #define METHOD_FROM_CTL_CODE(code) ((ULONG)((code)&3))
 #define DEVICE_TYPE_FROM_CTL_CODE(code) (((ULONG)((code)&0xffff0000)) >> 16)
 #define METHOD_BUFFERED 0

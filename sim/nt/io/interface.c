@@ -173,6 +173,7 @@ NTSTATUS NTAPI IoRegisterDeviceInterface(PDEVICE_OBJECT PhysicalDeviceObject, co
     UNICODE_STRING wide;
     struct cm_key *key;
     char *reference = NULL;
+    BOOLEAN created;
     char guid[40];
     char *path;
     char *link;
@@ -199,17 +200,14 @@ NTSTATUS NTAPI IoRegisterDeviceInterface(PDEVICE_OBJECT PhysicalDeviceObject, co
     image_free(path);
     image_free(reference);
 
+    /* The caller frees it with RtlFreeUnicodeString(). */
     wide = widen(link);
-    SymbolicLinkName->Buffer = ExAllocatePoolWithTag(PagedPool, wide.MaximumLength, IO_TAG_GENERAL);
-    if (SymbolicLinkName->Buffer == NULL) {
-        image_free(wide.Buffer);
+    created = RtlCreateUnicodeString(SymbolicLinkName, wide.Buffer);
+    image_free(wide.Buffer);
+    if (!created) {
         image_free(link);
         return STATUS_INSUFFICIENT_RESOURCES;
     }
-    memcpy(SymbolicLinkName->Buffer, wide.Buffer, wide.MaximumLength);
-    SymbolicLinkName->Length = wide.Length;
-    SymbolicLinkName->MaximumLength = wide.MaximumLength;
-    image_free(wide.Buffer);
 
     if (find(link) != NULL) {
         image_free(link);

@@ -123,7 +123,7 @@ static bool dpcs_outstanding(void)
     for (unsigned index = 0; index < machine->config.vcpus; index++) {
         const struct vcpu *vcpu = machine->vcpu[index];
 
-        if (vcpu->dpc_queue.Next != NULL || vcpu->running_dpc != NULL)
+        if (vcpu->dpc_queue.Next != NULL || vcpu->dpc_active)
             return true;
     }
     return false;

@@ -182,8 +182,11 @@ void ke_preempt(void)
         turn_over = clock_now() >= current->quantum_end || sched_toss(2);
         next = best_ready(vcpu, turn_over ? current->priority : current->priority + 1);
     }
-    if (next == NULL)
+    if (next == NULL) {
+        if (turn_over)
+            current->quantum_end = clock_now() + QUANTUM_NS;
         return;
+    }
     if (next != vcpu->idle)
         dequeue(next);
     if (current != vcpu->idle) {

@@ -206,10 +206,25 @@ static void retire(struct vcpu *vcpu)
     vcpu->irql = old;
 }
 
+/*
+ * A thread's turn ends with its quantum, which is known to the clock interrupt's resolution only: under the random
+ * policies it may end at any switch point.
+ */
+static void check_quantum(struct vcpu *vcpu)
+{
+    if (machine->ke->ready_mask == 0 || vcpu->irql >= DISPATCH_LEVEL || vcpu->current == vcpu->idle)
+        return;
+    if (clock_now() >= vcpu->current->quantum_end || sched_toss(32)) {
+        vcpu->preempt = true;
+        vcpu->attention = true;
+    }
+}
+
 void ke_attention(void)
 {
     struct vcpu *vcpu = ke_vcpu();
 
+    check_quantum(vcpu);
     if (!vcpu->attention)
         return;
     for (;;) {

@@ -130,12 +130,15 @@ static struct cm_key *class_key(const struct cm_key *device)
 /* The service's Enum key lists the devices that it has, as on Windows. */
 static void note_service_device(const struct devnode *node, bool add)
 {
-    char *path = image_printf("%s\\%s\\Enum", CM_SERVICES, node->service);
-    struct cm_key *key = cm_key_create(path);
+    char *path = image_printf("%s\\%s", CM_SERVICES, node->service);
+    struct cm_key *key = cm_key_open(path);
     ULONG count = 0;
     bool there = false;
 
     image_free(path);
+    if (key == NULL)
+        return;
+    key = cm_key_create_at(key, "Enum");
     (void)cm_value_get_dword(key, "Count", &count);
     for (ULONG i = 0; i < count; i++) {
         char *name = image_printf("%u", i);

@@ -56,7 +56,7 @@ KPRIORITY NTAPI KeSetPriorityThread(PKTHREAD Thread, KPRIORITY Priority)
 {
     KPRIORITY old;
 
-    NT_CALL(DISPATCH_LEVEL);
+    NT_CALL(PASSIVE_LEVEL);
     if (Priority < 1 || Priority > 31)
         nt_violation("thread-priority", "KeSetPriorityThread with the priority %d", Priority);
     old = Thread->priority;

@@ -2,7 +2,13 @@
 #ifndef NT_RTL_H
 #define NT_RTL_H
 
+#include <string.h>
+
+#include "machine/rng.h"
 #include "nt/nt.h"
+
+/* Of every buffer that RtlFreeUnicodeString() and RtlFreeAnsiString() free. */
+#define RTL_STRING_TAG ((ULONG)'S' | (ULONG)'t' << 8 | (ULONG)'r' << 16 | (ULONG)'g' << 24)
 
 /* The ANSI code page: Windows-1252. What it does not have becomes '?'. */
 CHAR rtl_ansi_from_wide(WCHAR character);
@@ -33,6 +39,9 @@ struct rtl_state {
     struct rtl_debug_callback *debug_callbacks; /* DbgSetDebugPrintCallback, in order of registration */
     char partial[512];                          /* debug output that has not ended its line yet */
     size_t partial_length;
+    ULONG random[128]; /* RtlRandom's table */
 };
+
+void rtl_random_init(struct rtl_state *rtl);
 
 #endif

@@ -13,6 +13,7 @@ void rtl_init(void)
         rtl->debug_mask[index] = 1u << DPFLTR_ERROR_LEVEL;
     rtl->debug_mask[DPFLTR_DEFAULT_ID] = 0xffffffffu;
     rtl->debug_mask[DPFLTR_IHVDRIVER_ID] = 0xffffffffu;
+    rtl_random_init(rtl);
     machine->rtl = rtl;
 }
 

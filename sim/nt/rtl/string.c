@@ -2,17 +2,7 @@
 #include "nt/ke/ke.h"
 #include "nt/rtl/rtl.h"
 
-#define STRING_TAG ((ULONG)'S' | (ULONG)'t' << 8 | (ULONG)'r' << 16 | (ULONG)'g' << 24)
 #define MAX_BYTES 0xFFFEu
-
-static size_t wide_length(PCWSTR string)
-{
-    size_t length = 0;
-
-    while (string[length] != 0)
-        length++;
-    return length;
-}
 
 /* ---- 8-bit strings ---- */
 
@@ -116,7 +106,7 @@ VOID NTAPI RtlFreeAnsiString(PANSI_STRING AnsiString)
 {
     NT_CALL(PASSIVE_LEVEL);
     if (AnsiString->Buffer != NULL)
-        ExFreePoolWithTag(AnsiString->Buffer, STRING_TAG);
+        ExFreePoolWithTag(AnsiString->Buffer, RTL_STRING_TAG);
     RtlZeroMemory(AnsiString, sizeof(*AnsiString));
 }
 
@@ -124,7 +114,7 @@ VOID NTAPI RtlFreeAnsiString(PANSI_STRING AnsiString)
 
 VOID NTAPI RtlInitUnicodeString(PUNICODE_STRING DestinationString, PCWSTR SourceString)
 {
-    size_t bytes = SourceString != NULL ? wide_length(SourceString) * sizeof(WCHAR) : 0;
+    size_t bytes = SourceString != NULL ? nt_wcslen(SourceString) * sizeof(WCHAR) : 0;
 
     if (bytes > MAX_BYTES - sizeof(WCHAR))
         bytes = MAX_BYTES - sizeof(WCHAR);
@@ -135,7 +125,7 @@ VOID NTAPI RtlInitUnicodeString(PUNICODE_STRING DestinationString, PCWSTR Source
 
 NTSTATUS NTAPI RtlInitUnicodeStringEx(PUNICODE_STRING DestinationString, PCWSTR SourceString)
 {
-    if (SourceString != NULL && wide_length(SourceString) * sizeof(WCHAR) > MAX_BYTES - sizeof(WCHAR))
+    if (SourceString != NULL && nt_wcslen(SourceString) * sizeof(WCHAR) > MAX_BYTES - sizeof(WCHAR))
         return STATUS_NAME_TOO_LONG;
     RtlInitUnicodeString(DestinationString, SourceString);
     return STATUS_SUCCESS;
@@ -145,7 +135,7 @@ VOID NTAPI RtlCopyUnicodeString(PUNICODE_STRING DestinationString, PCUNICODE_STR
 {
     USHORT length = 0;
 
-    NT_CALL(DISPATCH_LEVEL);
+    NT_CALL_ANY();
     if (SourceString != NULL)
         length = SourceString->Length < DestinationString->MaximumLength ? SourceString->Length
                                                                          : DestinationString->MaximumLength;
@@ -206,7 +196,7 @@ BOOLEAN NTAPI RtlSuffixUnicodeString(PCUNICODE_STRING String1, PCUNICODE_STRING 
 
 NTSTATUS NTAPI RtlAppendUnicodeStringToString(PUNICODE_STRING Destination, PCUNICODE_STRING Source)
 {
-    NT_CALL(DISPATCH_LEVEL);
+    NT_CALL_ANY();
     if (Source->Length > Destination->MaximumLength - Destination->Length)
         return STATUS_BUFFER_TOO_SMALL;
     memmove((PUCHAR)Destination->Buffer + Destination->Length, Source->Buffer, Source->Length);
@@ -241,7 +231,7 @@ WCHAR NTAPI RtlDowncaseUnicodeChar(WCHAR SourceCharacter)
 static NTSTATUS map_case(PUNICODE_STRING destination, PCUNICODE_STRING source, BOOLEAN allocate, WCHAR (*map)(WCHAR))
 {
     if (allocate) {
-        destination->Buffer = ExAllocatePoolWithTag(PagedPool, source->Length + sizeof(WCHAR), STRING_TAG);
+        destination->Buffer = ExAllocatePoolWithTag(PagedPool, source->Length + sizeof(WCHAR), RTL_STRING_TAG);
         if (destination->Buffer == NULL)
             return STATUS_NO_MEMORY;
         destination->MaximumLength = (USHORT)(source->Length + sizeof(WCHAR));
@@ -273,18 +263,71 @@ VOID NTAPI RtlFreeUnicodeString(PUNICODE_STRING UnicodeString)
 {
     NT_CALL(PASSIVE_LEVEL);
     if (UnicodeString->Buffer != NULL)
-        ExFreePoolWithTag(UnicodeString->Buffer, STRING_TAG);
+        ExFreePoolWithTag(UnicodeString->Buffer, RTL_STRING_TAG);
     RtlZeroMemory(UnicodeString, sizeof(*UnicodeString));
+}
+
+/* A NUL-terminated copy, or none for an empty string, by the flags. */
+NTSTATUS NTAPI RtlDuplicateUnicodeString(ULONG Flags, PCUNICODE_STRING SourceString, PUNICODE_STRING DestinationString)
+{
+    const ULONG known = RTL_DUPLICATE_UNICODE_STRING_NULL_TERMINATE | RTL_DUPLICATE_UNICODE_STRING_ALLOCATE_NULL_STRING;
+    bool terminate = (Flags & RTL_DUPLICATE_UNICODE_STRING_NULL_TERMINATE) != 0;
+    ULONG size = SourceString->Length + (terminate ? sizeof(WCHAR) : 0);
+
+    NT_CALL(PASSIVE_LEVEL);
+    if ((Flags & ~known) != 0 || (Flags & known) == RTL_DUPLICATE_UNICODE_STRING_ALLOCATE_NULL_STRING ||
+        !NT_SUCCESS(RtlValidateUnicodeString(0, SourceString)))
+        return STATUS_INVALID_PARAMETER;
+    if (size > MAX_BYTES)
+        return STATUS_NAME_TOO_LONG;
+    RtlZeroMemory(DestinationString, sizeof(*DestinationString));
+    if (SourceString->Length == 0 && (Flags & RTL_DUPLICATE_UNICODE_STRING_ALLOCATE_NULL_STRING) == 0)
+        return STATUS_SUCCESS;
+    DestinationString->Buffer = ExAllocatePoolWithTag(PagedPool, size, RTL_STRING_TAG);
+    if (DestinationString->Buffer == NULL)
+        return STATUS_NO_MEMORY;
+    RtlCopyMemory(DestinationString->Buffer, SourceString->Buffer, SourceString->Length);
+    if (terminate)
+        DestinationString->Buffer[SourceString->Length / sizeof(WCHAR)] = 0;
+    DestinationString->Length = SourceString->Length;
+    DestinationString->MaximumLength = (USHORT)size;
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS NTAPI RtlValidateUnicodeString(ULONG Flags, PCUNICODE_STRING String)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    if (Flags != 0)
+        return STATUS_INVALID_PARAMETER;
+    if (String == NULL)
+        return STATUS_SUCCESS;
+    if (String->Length % sizeof(WCHAR) != 0 || String->MaximumLength % sizeof(WCHAR) != 0 ||
+        String->Length > String->MaximumLength || (String->Buffer == NULL && String->MaximumLength != 0))
+        return STATUS_INVALID_PARAMETER;
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS NTAPI RtlHashUnicodeString(PCUNICODE_STRING String, BOOLEAN CaseInSensitive, ULONG HashAlgorithm, PULONG HashValue)
+{
+    ULONG hash = 0;
+
+    NT_CALL(PASSIVE_LEVEL);
+    if (HashAlgorithm != HASH_STRING_ALGORITHM_DEFAULT && HashAlgorithm != HASH_STRING_ALGORITHM_X65599)
+        return STATUS_INVALID_PARAMETER;
+    for (USHORT index = 0; index < String->Length / sizeof(WCHAR); index++)
+        hash = hash * 65599 + (CaseInSensitive ? rtl_upcase(String->Buffer[index]) : String->Buffer[index]);
+    *HashValue = hash;
+    return STATUS_SUCCESS;
 }
 
 BOOLEAN NTAPI RtlCreateUnicodeString(PUNICODE_STRING DestinationString, PCWSTR SourceString)
 {
-    size_t bytes = (wide_length(SourceString) + 1) * sizeof(WCHAR);
+    size_t bytes = (nt_wcslen(SourceString) + 1) * sizeof(WCHAR);
 
     NT_CALL(PASSIVE_LEVEL);
     if (bytes > MAX_BYTES)
         return FALSE;
-    DestinationString->Buffer = ExAllocatePoolWithTag(PagedPool, bytes, STRING_TAG);
+    DestinationString->Buffer = ExAllocatePoolWithTag(PagedPool, bytes, RTL_STRING_TAG);
     if (DestinationString->Buffer == NULL)
         return FALSE;
     memcpy(DestinationString->Buffer, SourceString, bytes);
@@ -314,7 +357,7 @@ NTSTATUS NTAPI RtlAnsiStringToUnicodeString(PUNICODE_STRING DestinationString, P
     if (needed > MAX_BYTES)
         return STATUS_INVALID_PARAMETER_2;
     if (AllocateDestinationString) {
-        DestinationString->Buffer = ExAllocatePoolWithTag(PagedPool, needed, STRING_TAG);
+        DestinationString->Buffer = ExAllocatePoolWithTag(PagedPool, needed, RTL_STRING_TAG);
         if (DestinationString->Buffer == NULL)
             return STATUS_NO_MEMORY;
         DestinationString->MaximumLength = (USHORT)needed;
@@ -337,7 +380,7 @@ NTSTATUS NTAPI RtlUnicodeStringToAnsiString(PANSI_STRING DestinationString, PCUN
 
     NT_CALL(PASSIVE_LEVEL);
     if (AllocateDestinationString) {
-        DestinationString->Buffer = ExAllocatePoolWithTag(PagedPool, needed, STRING_TAG);
+        DestinationString->Buffer = ExAllocatePoolWithTag(PagedPool, needed, RTL_STRING_TAG);
         if (DestinationString->Buffer == NULL)
             return STATUS_NO_MEMORY;
         DestinationString->MaximumLength = (USHORT)needed;

@@ -21,6 +21,7 @@ typedef struct _TOY_DEVICE {
     PDEVICE_OBJECT Pdo;   /* bus and function */
     PDEVICE_OBJECT Lower; /* bus and function */
     ULONG Child;          /* PDO and function */
+    BOOLEAN Gone;         /* PDO: not reported any more */
     PIO_INTERRUPT_MESSAGE_INFO Messages;
     UNICODE_STRING Link;
 } TOY_DEVICE, *PTOY_DEVICE;
@@ -346,7 +347,7 @@ static NTSTATUS PdoPnp(PTOY_DEVICE Child, PIRP Irp)
         Toy->Children &= ~(1u << Index);
         return Complete(Irp, STATUS_SUCCESS);
     case IRP_MN_REMOVE_DEVICE:
-        if ((Toy->Children & (1u << Index)) != 0 || Toy->KeepPdos)
+        if (Toy->KeepPdos || (!Child->Gone && (Toy->Children & (1u << Index)) != 0))
             return Complete(Irp, STATUS_SUCCESS);
         if (Toy->ChildPdo[Index] == Child->Self)
             Toy->ChildPdo[Index] = NULL;
@@ -361,8 +362,10 @@ static NTSTATUS PdoPnp(PTOY_DEVICE Child, PIRP Irp)
     case IRP_MN_CANCEL_REMOVE_DEVICE:
         return Complete(Irp, STATUS_SUCCESS);
     case IRP_MN_SURPRISE_REMOVAL:
-        if (Toy->ChildPdo[Index] == Child->Self)
+        if ((Toy->Children & (1u << Index)) == 0) {
+            Child->Gone = TRUE;
             Toy->ChildPdo[Index] = NULL; /* a new one may come while this waits for its handles */
+        }
         return Complete(Irp, STATUS_SUCCESS);
     default:
         return Ignore(Irp);
