@@ -6,8 +6,9 @@
 
 #define FDO_CHILDREN_PATH "device/vif"
 
-/* How often granters in retirement try again. */
-#define FDO_RETIRED_TIME 1000 /* ms */
+/* How often granters in retirement try again, and for how long when the bus stops. */
+#define FDO_RETIRED_TIME     1000 /* ms */
+#define FDO_RETIRED_PATIENCE 5000 /* ms */
 
 static PAGED_FUNCTION VOID
 FdoLock(_Inout_ PXENVIF_FDO Fdo)
@@ -463,11 +464,32 @@ FdoStopChildren(_Inout_ PXENVIF_FDO Fdo)
         PdoStop(PdoFromListEntry(ListEntry));
 }
 
+/* The end for granters in retirement. TRUE: grants stand still. */
+static PAGED_FUNCTION BOOLEAN
+FdoEndRetired(_Inout_ PXENVIF_FDO Fdo)
+{
+    LARGE_INTEGER Interval;
+    ULONG Waited;
+
+    PAGED_CODE();
+
+    Interval.QuadPart = -(LONGLONG)FDO_RETIRED_TIME * 10000;
+
+    for (Waited = 0; FdoRetryRetired(Fdo); Waited += FDO_RETIRED_TIME) {
+        if (Waited >= FDO_RETIRED_PATIENCE) {
+            Critical("a backend does not let go of pages, which are lost to this system");
+            return TRUE;
+        }
+
+        (VOID)KeDelayExecutionThread(KernelMode, FALSE, &Interval);
+    }
+
+    return FALSE;
+}
+
 PAGED_FUNCTION VOID
 FdoStop(_Inout_ PXENVIF_FDO Fdo)
 {
-    BOOLEAN Left;
-
     PAGED_CODE();
 
     if (!Fdo->Started)
@@ -484,12 +506,7 @@ FdoStop(_Inout_ PXENVIF_FDO Fdo)
     Fdo->Thread = NULL;
 
     FdoStopChildren(Fdo);
-
-    Left = FdoRetryRetired(Fdo);
-    if (Left)
-        Critical("a backend does not let go of pages, which are lost to this system");
-
-    ParentDisconnect(&Fdo->Parent, Left);
+    ParentDisconnect(&Fdo->Parent, FdoEndRetired(Fdo));
 }
 
 PAGED_FUNCTION VOID

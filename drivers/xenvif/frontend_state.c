@@ -103,9 +103,8 @@ FrontendBeginClose(_Inout_ PXENVIF_FRONTEND Frontend)
 
     FrontendQuiesce(Frontend);
 
-    if (Frontend->Broken)
-        Error("vif %u: %s (%u): the device is closed", Frontend->Number, Frontend->BrokenReason,
-              Frontend->BrokenValue);
+    if (ReadAcquire(&Frontend->Broken) != FALSE)
+        FrontendGiveUp(Frontend, Frontend->BrokenReason, Frontend->BrokenValue);
 
     /* A backend that is back at InitWait has forgotten the connection that we had. */
     if (FrontendIsClosed(Backend) || (Connected && Backend == XenbusStateInitWait)) {

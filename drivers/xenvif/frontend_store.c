@@ -149,8 +149,12 @@ FrontendReadBackendState(_In_ PXENVIF_FRONTEND Frontend)
     PSTR Text;
     NTSTATUS Status;
 
+    /*
+     * Where a directory has been removed the store asks for the right to read the one above, which is not for us: that
+     * a backend's state may not be read says that there is none.
+     */
     Status = XENBUS_STORE_CALL(FrontendStore(Frontend), Read, NULL, Frontend->BackendPath, (PSTR) "state", &Text);
-    if (FrontendIsAbsent(Status))
+    if (FrontendIsAbsent(Status) || Status == STATUS_ACCESS_DENIED)
         return XenbusStateUnknown;
     if (!NT_SUCCESS(Status)) {
         Warning("vif %u: %s/state cannot be read (%08x)", Frontend->Number, Frontend->BackendPath, Status);

@@ -3,6 +3,7 @@
  * and fail to load on Windows, so the loader refuses it.
  */
 #include <dlfcn.h>
+#include <link.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,15 +47,37 @@ static bool permitted(const char *symbol)
     return fortified(symbol, strlen(symbol));
 }
 
-/* True if the kernel, which is this program, exports the symbol itself. */
-static bool kernel_exports(const char *symbol)
-{
-    void *address = dlsym(RTLD_DEFAULT, symbol);
-    Dl_info here;
-    Dl_info there;
+/* Where this program, the kernel, lies in memory. */
+struct program {
+    uintptr_t first;
+    uintptr_t last;
+};
 
-    return address != NULL && dladdr((const void *)&imports_resolve, &here) != 0 && dladdr(address, &there) != 0 &&
-           here.dli_fbase == there.dli_fbase;
+static int note_program(struct dl_phdr_info *info, size_t size, void *argument)
+{
+    struct program *program = argument;
+
+    (void)size;
+    program->first = UINTPTR_MAX;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+
+        if (header->p_type != PT_LOAD)
+            continue;
+        if (info->dlpi_addr + header->p_vaddr < program->first)
+            program->first = info->dlpi_addr + header->p_vaddr;
+        if (info->dlpi_addr + header->p_vaddr + header->p_memsz > program->last)
+            program->last = info->dlpi_addr + header->p_vaddr + header->p_memsz;
+    }
+    return 1; /* the program is the first of the list */
+}
+
+/* True if the kernel itself exports the symbol, not one of the host's libraries. */
+static bool kernel_exports(const struct program *program, const char *symbol)
+{
+    uintptr_t address = (uintptr_t)dlsym(RTLD_DEFAULT, symbol);
+
+    return address >= program->first && address < program->last;
 }
 
 static bool module_exports(const struct loader_module *module, const char *symbol)
@@ -71,12 +94,14 @@ static bool module_exports(const struct loader_module *module, const char *symbo
 bool imports_resolve(const char *name, const struct elf_info *info, struct loader_module *const *imports,
                      unsigned import_count, char *error, size_t error_size)
 {
+    struct program program = { 0 };
     size_t length = 0;
     unsigned missing = 0;
 
+    (void)dl_iterate_phdr(note_program, &program);
     for (unsigned i = 0; i < info->undefined_count; i++) {
         const char *symbol = info->undefined[i];
-        bool found = permitted(symbol) || kernel_exports(symbol);
+        bool found = permitted(symbol) || kernel_exports(&program, symbol);
         int added;
 
         for (unsigned j = 0; !found && j < import_count; j++)

@@ -1,6 +1,6 @@
 /*
- * For the tests of kernel semantics: threads of a guest that are started and joined, time, and runs over many schedules.
- * Everything but over_schedules() is called in a guest thread.
+ * For the tests of kernel semantics: threads of a guest that are started and joined, time, and runs over many
+ * schedules. Everything but over_schedules() is called in a guest thread.
  */
 #ifndef TESTS_NT_GUEST_THREADS_H
 #define TESTS_NT_GUEST_THREADS_H
@@ -37,7 +37,8 @@ static inline PKTHREAD thread_start(PKSTART_ROUTINE routine, PVOID context)
     HANDLE handle;
     PVOID thread;
 
-    ck_assert_int_eq(PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, routine, context), STATUS_SUCCESS);
+    ck_assert_int_eq(PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, routine, context),
+                     STATUS_SUCCESS);
     ck_assert_int_eq(ObReferenceObjectByHandle(handle, SYNCHRONIZE, *PsThreadType, KernelMode, &thread, NULL),
                      STATUS_SUCCESS);
     ck_assert_int_eq(ZwClose(handle), STATUS_SUCCESS);

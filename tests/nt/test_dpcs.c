@@ -66,7 +66,7 @@ static void queued_twice_runs_once(void *argument)
     irql = KeRaiseIrqlToDpcLevel();
     ck_assert(KeInsertQueueDpc(&dpc, (PVOID)1, NULL));
     ck_assert(!KeInsertQueueDpc(&dpc, (PVOID)2, NULL)); /* queued already: nothing happens */
-    ck_assert_int_eq(seen.count, 0);                      /* not before the IRQL falls */
+    ck_assert_int_eq(seen.count, 0);                    /* not before the IRQL falls */
     KeLowerIrql(irql);
     ck_assert_int_eq(seen.count, 1);
     ck_assert_ptr_eq(seen.argument1, (PVOID)1);
@@ -85,9 +85,10 @@ END_TEST
 
 static void order_by_importance(void *argument)
 {
-    static const KDPC_IMPORTANCE importance[DPCS] = {MediumImportance, LowImportance, HighImportance, MediumHighImportance,
-                                                     HighImportance};
-    static const LONG expected[DPCS] = {4, 2, 0, 1, 3}; /* high ones at the head, each before the other; the rest in order */
+    static const KDPC_IMPORTANCE importance[DPCS] = {MediumImportance, LowImportance, HighImportance,
+                                                     MediumHighImportance, HighImportance};
+    static const LONG expected[DPCS] = {4, 2, 0, 1,
+                                        3}; /* high ones at the head, each before the other; the rest in order */
     KDPC dpc[DPCS];
     KIRQL irql;
 
@@ -407,11 +408,8 @@ static const struct {
     void (*function)(void *);
     const char *rule;
 } broken[] = {
-    {not_initialised, "dpc-not-initialised"},
-    {returns_raised, "irql-changed"},
-    {lowers, "irql-changed"},
-    {no_such_processor, "dpc-target"},
-    {freed_while_queued, "freed-in-use"},
+    {not_initialised, "dpc-not-initialised"}, {returns_raised, "irql-changed"},     {lowers, "irql-changed"},
+    {no_such_processor, "dpc-target"},        {freed_while_queued, "freed-in-use"},
 };
 
 START_TEST(test_broken_rule)

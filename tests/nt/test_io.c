@@ -50,6 +50,9 @@ static struct {
     LIST_ENTRY queue;
     KSPIN_LOCK queue_lock;
     unsigned cancelled;
+    KIRQL power_irql;
+    POWER_STATE powered; /* the state before */
+    unsigned power_done;
 } test;
 
 static struct extension *extension_of(PDEVICE_OBJECT device)
@@ -179,6 +182,22 @@ static NTSTATUS NTAPI dispatch_file(PDEVICE_OBJECT device, PIRP irp)
     return finish(irp, STATUS_SUCCESS, 0);
 }
 
+static NTSTATUS NTAPI dispatch_power(PDEVICE_OBJECT device, PIRP irp)
+{
+    PIO_STACK_LOCATION stack = IoGetCurrentIrpStackLocation(irp);
+
+    test.power_irql = KeGetCurrentIrql();
+    PoStartNextPowerIrp(irp);
+    if (extension_of(device)->lower != NULL) {
+        IoSkipCurrentIrpStackLocation(irp);
+        return PoCallDriver(extension_of(device)->lower, irp);
+    }
+    ck_assert_int_eq(stack->MinorFunction, IRP_MN_SET_POWER);
+    ck_assert_int_eq(stack->Parameters.Power.Type, DevicePowerState);
+    test.powered = PoSetPowerState(device, DevicePowerState, stack->Parameters.Power.State);
+    return finish(irp, STATUS_SUCCESS, 0);
+}
+
 static VOID NTAPI unload(PDRIVER_OBJECT driver)
 {
     (void)driver;
@@ -189,6 +208,7 @@ static NTSTATUS NTAPI driver_entry(PDRIVER_OBJECT driver, PUNICODE_STRING path)
     (void)path;
     driver->DriverUnload = unload;
     driver->MajorFunction[IRP_MJ_READ] = dispatch_read;
+    driver->MajorFunction[IRP_MJ_POWER] = dispatch_power;
     driver->MajorFunction[IRP_MJ_DEVICE_CONTROL] = dispatch_control;
     driver->MajorFunction[IRP_MJ_CREATE] = dispatch_file;
     driver->MajorFunction[IRP_MJ_CLEANUP] = dispatch_file;
@@ -853,6 +873,122 @@ START_TEST(test_remove_lock_over_release)
 }
 END_TEST
 
+/* ---- power ---- */
+
+static VOID NTAPI power_done(PDEVICE_OBJECT device, UCHAR minor, POWER_STATE state, PVOID context, PIO_STATUS_BLOCK result)
+{
+    ck_assert_ptr_eq(device, test.bottom);
+    ck_assert_uint_eq(minor, IRP_MN_SET_POWER);
+    ck_assert_int_eq(result->Status, STATUS_SUCCESS);
+    ck_assert_int_eq(state.DeviceState, PowerDeviceD0 + (int)test.power_done * 3);
+    test.power_done++;
+    KeSetEvent(context, IO_NO_INCREMENT, FALSE);
+}
+
+static void power_request(void *argument)
+{
+    POWER_STATE state = { .DeviceState = PowerDeviceD0 };
+    KEVENT done;
+    KIRQL irql;
+
+    (void)argument;
+    set_up(COMPLETES);
+    KeInitializeEvent(&done, SynchronizationEvent, FALSE);
+    ck_assert_int_eq(PoRequestPowerIrp(test.bottom, IRP_MN_SET_POWER, state, power_done, &done, NULL), STATUS_PENDING);
+    KeWaitForSingleObject(&done, Executive, KernelMode, FALSE, NULL);
+    ck_assert_int_eq(test.powered.DeviceState, PowerDeviceUnspecified);
+    state.DeviceState = PowerDeviceD3;
+    KeRaiseIrql(DISPATCH_LEVEL, &irql);
+    ck_assert_int_eq(PoRequestPowerIrp(test.bottom, IRP_MN_SET_POWER, state, power_done, &done, NULL), STATUS_PENDING);
+    KeLowerIrql(irql);
+    KeWaitForSingleObject(&done, Executive, KernelMode, FALSE, NULL);
+    ck_assert_uint_eq(test.power_irql, PASSIVE_LEVEL); /* asked for at DISPATCH_LEVEL, sent at PASSIVE_LEVEL */
+    ck_assert_int_eq(test.powered.DeviceState, PowerDeviceD0);
+    ck_assert_uint_eq(test.power_done, 2);
+    tear_down();
+}
+
+START_TEST(test_power_request)
+{
+    guest_run(power_request, NULL);
+}
+END_TEST
+
+/* ---- DMA ---- */
+
+#define DMA_PAGES 5u
+
+struct transfer {
+    PDMA_ADAPTER adapter;
+    UCHAR *buffer;
+    ULONG bytes; /* that the list's elements stand for */
+    bool called;
+};
+
+static VOID NTAPI list_built(PDEVICE_OBJECT device, PIRP irp, PSCATTER_GATHER_LIST list, PVOID context)
+{
+    struct transfer *transfer = context;
+
+    (void)device;
+    (void)irp;
+    ck_assert_uint_eq(KeGetCurrentIrql(), DISPATCH_LEVEL);
+    for (ULONG i = 0; i < list->NumberOfElements; i++) {
+        ck_assert_int_eq(list->Elements[i].Address.QuadPart,
+                         MmGetPhysicalAddress(transfer->buffer + 100 + transfer->bytes).QuadPart);
+        transfer->bytes += list->Elements[i].Length;
+    }
+    transfer->called = true;
+    transfer->adapter->DmaOperations->PutScatterGatherList(transfer->adapter, list, TRUE);
+}
+
+static void scatter_gather(void *argument)
+{
+    DEVICE_DESCRIPTION description = { .Version = DEVICE_DESCRIPTION_VERSION, .Master = TRUE, .ScatterGather = TRUE,
+                                       .Dma64BitAddresses = TRUE, .MaximumLength = DMA_PAGES * PAGE_SIZE };
+    struct transfer transfer = { .bytes = 0 };
+    ULONG length = DMA_PAGES * PAGE_SIZE - 200;
+    PHYSICAL_ADDRESS logical;
+    struct census *census;
+    PVOID common;
+    ULONG registers;
+    KIRQL irql;
+    PMDL mdl;
+
+    (void)argument;
+    set_up(COMPLETES);
+    transfer.adapter = IoGetDmaAdapter(test.bottom, &description, &registers);
+    ck_assert_ptr_nonnull(transfer.adapter);
+    ck_assert_uint_ge(registers, DMA_PAGES);
+    common = transfer.adapter->DmaOperations->AllocateCommonBuffer(transfer.adapter, 3 * PAGE_SIZE, &logical, TRUE);
+    ck_assert_ptr_nonnull(common);
+    ck_assert_int_eq(MmGetPhysicalAddress((UCHAR *)common + 2 * PAGE_SIZE).QuadPart, logical.QuadPart + 2 * PAGE_SIZE);
+    transfer.buffer = ExAllocatePoolWithTag(NonPagedPoolNx, DMA_PAGES * PAGE_SIZE, TAG);
+    mdl = IoAllocateMdl(transfer.buffer + 100, length, FALSE, FALSE, NULL);
+    MmBuildMdlForNonPagedPool(mdl);
+    KeRaiseIrql(DISPATCH_LEVEL, &irql);
+    ck_assert_int_eq(transfer.adapter->DmaOperations->GetScatterGatherList(transfer.adapter, test.bottom, mdl,
+                                                                           transfer.buffer + 100, length, list_built,
+                                                                           &transfer, TRUE),
+                     STATUS_SUCCESS);
+    KeLowerIrql(irql);
+    ck_assert(transfer.called);
+    ck_assert_uint_eq(transfer.bytes, length);
+    IoFreeMdl(mdl);
+    ExFreePoolWithTag(transfer.buffer, TAG);
+    transfer.adapter->DmaOperations->FreeCommonBuffer(transfer.adapter, 3 * PAGE_SIZE, logical, common, TRUE);
+    transfer.adapter->DmaOperations->PutDmaAdapter(transfer.adapter);
+    census = census_take();
+    ck_assert_uint_eq(census_total(census, "dma adapter"), 0);
+    census_free(census);
+    tear_down();
+}
+
+START_TEST(test_scatter_gather)
+{
+    guest_run(scatter_gather, NULL);
+}
+END_TEST
+
 /* ---- interrupts ---- */
 
 static struct {
@@ -991,6 +1127,7 @@ int main(void)
     TCase *files = tcase_create("files");
     TCase *locks = tcase_create("cancel and remove locks");
     TCase *interrupts = tcase_create("interrupts");
+    TCase *others = tcase_create("power and DMA");
 
     tcase_add_test(devices, test_device_names);
     tcase_add_test(devices, test_delete_waits_for_close);
@@ -1012,6 +1149,9 @@ int main(void)
     tcase_add_test(locks, test_remove_lock_over_release);
     tcase_add_test(interrupts, test_message_interrupt);
     tcase_add_test(interrupts, test_shared_line);
+    tcase_add_test(others, test_power_request);
+    tcase_add_test(others, test_scatter_gather);
+    suite_add_tcase(suite, others);
     suite_add_tcase(suite, devices);
     suite_add_tcase(suite, irps);
     suite_add_tcase(suite, files);

@@ -192,7 +192,8 @@ static VOID NTAPI signal_done(PKDPC unused, PVOID context, PVOID argument1, PVOI
     KeSignalCallDpcDone(argument1);
 }
 
-/* The routine, the highest level at which it may be called, a call. The rule is broken before arguments are looked at. */
+/* The routine, the highest level at which it may be called, a call. The rule is broken before arguments are looked at.
+ */
 #define LIMITS(X)                                                                                                      \
     X(KeSetEvent, DISPATCH_LEVEL, KeSetEvent(&event, 0, FALSE))                                                        \
     X(KeResetEvent, DISPATCH_LEVEL, KeResetEvent(&event))                                                              \
@@ -355,7 +356,8 @@ START_TEST(test_limit)
 }
 END_TEST
 
-/* At the highest level itself the call is allowed: what comes of it (some arguments are nobody's) is not this rule's. */
+/* At the highest level itself the call is allowed: what comes of it (some arguments are nobody's) is not this rule's.
+ */
 START_TEST(test_at_limit)
 {
     struct machine_config config = guest_config(1);

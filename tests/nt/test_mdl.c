@@ -250,8 +250,7 @@ static PMDL locked_pages(void)
 static void use_after_unmap(void *argument)
 {
     PMDL mdl = locked_pages();
-    volatile UCHAR *mapping =
-        MmMapLockedPagesSpecifyCache(mdl, KernelMode, MmCached, NULL, FALSE, NormalPagePriority);
+    volatile UCHAR *mapping = MmMapLockedPagesSpecifyCache(mdl, KernelMode, MmCached, NULL, FALSE, NormalPagePriority);
 
     (void)argument;
     mapping[0] = 1;
@@ -262,8 +261,8 @@ static void use_after_unmap(void *argument)
 static void write_to_read_only(void *argument)
 {
     PMDL mdl = locked_pages();
-    volatile UCHAR *mapping = MmMapLockedPagesSpecifyCache(mdl, KernelMode, MmCached, NULL, FALSE,
-                                                           NormalPagePriority | MdlMappingNoWrite);
+    volatile UCHAR *mapping =
+        MmMapLockedPagesSpecifyCache(mdl, KernelMode, MmCached, NULL, FALSE, NormalPagePriority | MdlMappingNoWrite);
 
     (void)argument;
     ck_assert_uint_eq(mapping[0], 0);

@@ -1,4 +1,5 @@
-/* Semaphores, after "Semaphore Objects", KeInitializeSemaphore, KeReleaseSemaphore and KeReadStateSemaphore of wdm.h. */
+/* Semaphores, after "Semaphore Objects", KeInitializeSemaphore, KeReleaseSemaphore and KeReadStateSemaphore of wdm.h.
+ */
 #include "guest_threads.h"
 
 #define CONSUMERS 3

@@ -109,8 +109,12 @@ static const struct contest {
     void (*even)(void);
     void (*odd)(void);
 } contests[] = {
-    {by_acquire, by_acquire},     {by_acquire, at_dpc_level},      {by_trying, by_acquire},
-    {in_stack_queued, in_stack_queued}, {in_stack_queued, in_stack_queued_at_dpc_level}, {exclusively, exclusively},
+    {by_acquire, by_acquire},
+    {by_acquire, at_dpc_level},
+    {by_trying, by_acquire},
+    {in_stack_queued, in_stack_queued},
+    {in_stack_queued, in_stack_queued_at_dpc_level},
+    {exclusively, exclusively},
 };
 
 static VOID NTAPI take_turns(PVOID context)
@@ -386,14 +390,10 @@ static const struct {
     void (*function)(void *);
     const char *rule;
 } broken[] = {
-    {recursive, "spinlock-recursive"},
-    {recursive_queued, "spinlock-recursive"},
-    {recursive_exclusive, "spinlock-recursive"},
-    {release_of_a_free_one, "spinlock-not-owner"},
-    {release_of_anothers, "spinlock-not-owner"},
-    {not_initialised, "spinlock-not-initialised"},
-    {lowered_while_held, "irql-lower"},
-    {release_shared_of_a_free_one, "spinlock-not-owner"},
+    {recursive, "spinlock-recursive"},           {recursive_queued, "spinlock-recursive"},
+    {recursive_exclusive, "spinlock-recursive"}, {release_of_a_free_one, "spinlock-not-owner"},
+    {release_of_anothers, "spinlock-not-owner"}, {not_initialised, "spinlock-not-initialised"},
+    {lowered_while_held, "irql-lower"},          {release_shared_of_a_free_one, "spinlock-not-owner"},
 };
 
 START_TEST(test_broken_rule)

@@ -1,4 +1,5 @@
-/* Counted strings, conversions and safe strings, after the Rtl string routines of wdm.h and "Using Safe String Functions". */
+/* Counted strings, conversions and safe strings, after the Rtl string routines of wdm.h and "Using Safe String
+ * Functions". */
 #include "guest_threads.h"
 
 #include <ntstrsafe.h>
@@ -235,7 +236,7 @@ static void case_conversion(void *argument)
     source.Length = 4 * sizeof(WCHAR);
     ck_assert_int_eq(RtlUpcaseUnicodeString(&small, &source, FALSE), STATUS_SUCCESS);
     ck_assert(same(&small, L"ABC-"));
-    ck_assert_int_eq(RtlUpcaseUnicodeString(&source, &small, FALSE), STATUS_SUCCESS); /* may be the same memory */
+    ck_assert_int_eq(RtlUpcaseUnicodeString(&small, &small, FALSE), STATUS_SUCCESS); /* in place */
     ck_assert_uint_eq(RtlUpcaseUnicodeChar(L'\x00FF'), 0x0178);
     ck_assert_uint_eq(RtlDowncaseUnicodeChar(L'\x0178'), 0x00FF);
     ck_assert_int_eq(RtlUpperChar('q'), 'Q');
@@ -290,7 +291,8 @@ static void utf8(void *argument)
     ULONG length;
 
     (void)argument;
-    ck_assert_int_eq(RtlUnicodeToUTF8N(narrow, sizeof(narrow), &length, text, sizeof(text) - sizeof(WCHAR)), STATUS_SUCCESS);
+    ck_assert_int_eq(RtlUnicodeToUTF8N(narrow, sizeof(narrow), &length, text, sizeof(text) - sizeof(WCHAR)),
+                     STATUS_SUCCESS);
     ck_assert_uint_eq(length, sizeof(expected) - 1);
     ck_assert(memcmp(narrow, expected, length) == 0);
     ck_assert_int_eq(RtlUTF8ToUnicodeN(back, sizeof(back), &length, narrow, length), STATUS_SUCCESS);
@@ -298,7 +300,8 @@ static void utf8(void *argument)
     ck_assert(memcmp(back, text, length) == 0);
     ck_assert_int_eq(RtlUTF8ToUnicodeN(back, sizeof(back), &length, "a\xFFz", 3), STATUS_SOME_NOT_MAPPED);
     ck_assert_uint_eq(back[1], 0xFFFD);
-    ck_assert_int_eq(RtlUnicodeToUTF8N(narrow, 2, &length, text, sizeof(text) - sizeof(WCHAR)), STATUS_BUFFER_TOO_SMALL);
+    ck_assert_int_eq(RtlUnicodeToUTF8N(narrow, 2, &length, text, sizeof(text) - sizeof(WCHAR)),
+                     STATUS_BUFFER_TOO_SMALL);
 }
 
 START_TEST(test_utf8)

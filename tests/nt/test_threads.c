@@ -86,7 +86,7 @@ static void affinity(void *argument)
     (void)argument;
     for (ULONG vcpu = 0; vcpu < VCPUS; vcpu++) {
         previous = KeSetSystemAffinityThreadEx((KAFFINITY)1 << vcpu);
-        ck_assert_uint_eq(KeGetCurrentProcessorNumberEx(NULL), vcpu); /* at once, not at the next wait */
+        ck_assert_uint_eq(KeGetCurrentProcessorNumberEx(NULL), vcpu);            /* at once, not at the next wait */
         ck_assert_uint_eq(previous, vcpu == 0 ? 0 : (KAFFINITY)1 << (vcpu - 1)); /* 0: none was set before */
         for (unsigned i = 0; i < 5; i++) {
             sleep_ms(1);
@@ -339,9 +339,12 @@ static const struct {
     void (*function)(void *);
     const char *rule;
 } broken[] = {
-    {no_such_processor, "affinity"},       {no_such_priority, "thread-priority"},
-    {leave_without_enter, "critical-region"}, {returns_raised, "irql-changed"},
-    {dereferenced_too_often, "object-reference"}, {closed_twice, "handle-invalid"},
+    {no_such_processor, "affinity"},
+    {no_such_priority, "thread-priority"},
+    {leave_without_enter, "critical-region"},
+    {returns_raised, "irql-changed"},
+    {dereferenced_too_often, "object-reference"},
+    {closed_twice, "handle-invalid"},
 };
 
 START_TEST(test_broken_rule)

@@ -31,9 +31,13 @@ void rtl_log(int level, const char *text, size_t length)
     for (size_t index = 0; index < length; index++) {
         bool end = text[index] == '\n';
 
-        if (!end && text[index] != '\r')
-            rtl->partial[rtl->partial_length++] = text[index];
-        if (!end && rtl->partial_length < sizeof(rtl->partial) - 1)
+        if (!end && text[index] != '\r') {
+            WCHAR wide = rtl_wide_from_ansi(text[index]);
+
+            rtl_utf8(rtl->partial + rtl->partial_length, sizeof(rtl->partial) - rtl->partial_length, &wide, 1);
+            rtl->partial_length += strlen(rtl->partial + rtl->partial_length);
+        }
+        if (!end && rtl->partial_length < sizeof(rtl->partial) - 4)
             continue;
         if (rtl->partial_length > 0)
             log_line((enum log_level)level, "guest", "%.*s", (int)rtl->partial_length, rtl->partial);
