@@ -10,8 +10,19 @@ format: ## Reformat every source file
 lint: ## clang-format and cppcheck, warnings are errors
 	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-lint $(XEN_HEADERS)
 	$(Q)clang-format --dry-run --Werror $(LINT_C)
-	$(Q)cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --suppressions-list=.cppcheck \
-		--enable=warning,portability --max-configs=1 -Isim -Isim/include sim backend-stub
+	$(Q)cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j2 --enable=warning,portability --max-configs=1 -Isim -Isim/include sim backend-stub
 
 compile_commands.json: Makefile ## For clangd and other tools
 	$(Q)$(MAKE) -Bnwk V=1 all tests 2>/dev/null | python3 tools/compile_commands.py > $@
+
+.PHONY: mutants
+mutants: ## Remove one safeguard of the drivers at a time and see a test fail
+	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-test
+	$(Q)$(MAKE) --no-print-directory all tests
+	$(Q)python3 tools/mutants.py --build $(BUILD)
+
+.PHONY: bench
+bench: ## Power-on to Connected: host time of 50 runs, user instructions
+	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-bench
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)python3 tools/bench_boot.py --pvsim $(BUILD)/pvsim

@@ -33,10 +33,12 @@ static BOOLEAN EvtchnTwoLevelUnmask(_In_ PVOID Context, _In_ ULONG Port)
         return FALSE;
 
     /*
-     * An event came while the port was masked, so nothing was raised for it. The interrupt may get here first and
-     * handle it, between the look above and the mask below: then the caller polls once too often, which is harmless.
+     * An event came while the port was masked, so nothing was raised for it. If the port is masked again already, the
+     * interrupt was here first: it has handled the event and called its client, as if it had come after the unmask.
      */
-    (VOID) SharedInfoMask(Context, Port);
+    if (SharedInfoMask(Context, Port))
+        return FALSE;
+
     SharedInfoAck(Context, Port);
     return TRUE;
 }

@@ -149,28 +149,43 @@ VOID HoleUnmap(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_AREA *Area, _In_ P
         MmUnmapIoSpace(Address, (SIZE_T)Area->Count << PAGE_SHIFT);
 }
 
-PVOID HoleAllocateHeldPage(VOID)
+NTSTATUS HoleAllocatePage(_In_ PXENBUS_HOLE Hole, _Out_ PXENBUS_HOLE_PAGE Page)
 {
-    PHYSICAL_ADDRESS Highest;
-    PVOID Page;
+    NTSTATUS Status;
 
-    Highest.QuadPart = MAXLONGLONG;
+    Status = HoleAllocate(Hole, 1, &Page->Area);
+    if (!NT_SUCCESS(Status))
+        goto fail1;
 
-    Page = MmAllocateContiguousMemory(PAGE_SIZE, Highest);
-    if (Page != NULL)
-        RtlZeroMemory(Page, PAGE_SIZE);
+    Status = STATUS_INSUFFICIENT_RESOURCES;
+    if (HolePopulate(Page->Area.Frame, 1) != 1)
+        goto fail2;
 
-    return Page;
+    Page->Address = HoleMap(Hole, &Page->Area);
+    if (Page->Address == NULL)
+        goto fail3;
+
+    RtlZeroMemory(Page->Address, PAGE_SIZE);
+    return STATUS_SUCCESS;
+
+fail3:
+    (VOID) HoleDepopulate(Page->Area.Frame, 1);
+
+fail2:
+    HoleFree(Hole, &Page->Area);
+
+fail1:
+    return Status;
 }
 
-VOID HoleFreeHeldPage(_In_ PVOID Page)
+VOID HoleFreePage(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_PAGE *Page)
 {
-    PFN_NUMBER Frame = HoleFrame(Page);
+    HoleUnmap(Hole, &Page->Area, Page->Address);
 
-    if (NT_SUCCESS(HoleDepopulate(Frame, 1)))
-        HoleFreeRam(Page, Frame, 1);
-    else
-        Critical("the page at frame %llx stays with Xen and is lost to Windows", (ULONGLONG)Frame);
+    if (!NT_SUCCESS(HoleDepopulate(Page->Area.Frame, 1)))
+        Error("the page at frame %llx stays", (ULONGLONG)Page->Area.Frame);
+
+    HoleFree(Hole, &Page->Area);
 }
 
 NTSTATUS HoleCreate(_In_ const XENBUS_RANGE_SET_INTERFACE *RangeSet, _In_ PHYSICAL_ADDRESS Start, _In_ ULONGLONG Length,

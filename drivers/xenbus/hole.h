@@ -42,10 +42,16 @@ _Must_inspect_result_ PVOID HoleMap(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HO
 VOID HoleUnmap(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_AREA *Area, _In_ PVOID Address);
 
 /*
- * One page of RAM of which Xen keeps hold for the domain's life (a registered vcpu_info): to free it, the frame gets
- * a new page. A page that Xen does not replace is lost to Windows, and the log says so. IRQL <= DISPATCH_LEVEL.
+ * A page of RAM, zeroed, at a frame of the hole: for what Xen keeps hold of for the domain's life, as of a registered
+ * vcpu_info, and which could therefore never go back to Windows. The page is on top of what the domain had; it is given
+ * back to Xen, who frees it when it lets go of it. PASSIVE_LEVEL.
  */
-_Must_inspect_result_ PVOID HoleAllocateHeldPage(VOID);
-VOID HoleFreeHeldPage(_In_ PVOID Page);
+typedef struct _XENBUS_HOLE_PAGE {
+    XENBUS_HOLE_AREA Area;
+    PVOID Address;
+} XENBUS_HOLE_PAGE, *PXENBUS_HOLE_PAGE;
+
+_Must_inspect_result_ NTSTATUS HoleAllocatePage(_In_ PXENBUS_HOLE Hole, _Out_ PXENBUS_HOLE_PAGE Page);
+VOID HoleFreePage(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_PAGE *Page);
 
 #endif /* XENBUS_HOLE_H */

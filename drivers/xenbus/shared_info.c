@@ -15,7 +15,7 @@
 #define WORD_BITS 64u
 
 /* vcpu_info structures in one page that holds nothing else. */
-#define HELD_INFOS (PAGE_SIZE / sizeof(struct vcpu_info))
+#define HELD_INFOS ((ULONG)(PAGE_SIZE / sizeof(struct vcpu_info)))
 
 /* Reads of a clock that Xen may be changing, before giving up on a consistent one. */
 #define CLOCK_ATTEMPTS 10000
@@ -38,7 +38,7 @@ struct _XENBUS_SHARED_INFO_CONTEXT {
     struct shared_info *Shared;
     PSHARED_INFO_PROCESSOR Processor;
     ULONG ProcessorCount;
-    PVOID *HeldPage; /* for vCPUs from XEN_LEGACY_MAX_VCPUS up */
+    PXENBUS_HOLE_PAGE HeldPage; /* for vCPUs from XEN_LEGACY_MAX_VCPUS up */
     ULONG HeldPageCount;
 };
 
@@ -392,34 +392,31 @@ static VOID SharedInfoRegister(_In_ PSHARED_INFO_PROCESSOR Processor, _In_ struc
         Warning("vCPU %u has no vcpu_info and takes no upcall (%08x)", Processor->VcpuId, Status);
 }
 
-static struct vcpu_info *SharedInfoHeldInfo(_In_ PXENBUS_SHARED_INFO_CONTEXT Context, _In_ ULONG VcpuId)
-{
-    ULONG Slot = VcpuId - XEN_LEGACY_MAX_VCPUS;
-
-    return (struct vcpu_info *)Context->HeldPage[Slot / HELD_INFOS] + Slot % HELD_INFOS;
-}
-
 /* Moves to the processor to register its vcpu_info, and back. */
 static VOID SharedInfoPlace(_In_ PXENBUS_SHARED_INFO_CONTEXT Context, _In_ ULONG Index)
 {
     PSHARED_INFO_PROCESSOR Processor = &Context->Processor[Index];
-    struct vcpu_info *Info = SharedInfoHeldInfo(Context, Processor->VcpuId);
+    ULONG Slot = Processor->VcpuId - XEN_LEGACY_MAX_VCPUS;
+    PXENBUS_HOLE_PAGE Page;
     PROCESSOR_NUMBER Number;
     GROUP_AFFINITY Affinity;
     GROUP_AFFINITY Previous;
 
-    if (!NT_SUCCESS(KeGetProcessorNumberFromIndex(Index, &Number)))
+    if (Slot / HELD_INFOS >= Context->HeldPageCount || !NT_SUCCESS(KeGetProcessorNumberFromIndex(Index, &Number))) {
+        Warning("vCPU %u has no vcpu_info and takes no upcall", Processor->VcpuId);
         return;
+    }
 
-    Processor->HeldFrame = (PFN_NUMBER)(MmGetPhysicalAddress(Info).QuadPart >> PAGE_SHIFT);
-    Processor->HeldOffset = (ULONG)((ULONG_PTR)Info & (PAGE_SIZE - 1));
+    Page = &Context->HeldPage[Slot / HELD_INFOS];
+    Processor->HeldFrame = Page->Area.Frame;
+    Processor->HeldOffset = (ULONG)(Slot % HELD_INFOS * sizeof(struct vcpu_info));
 
     RtlZeroMemory(&Affinity, sizeof(Affinity));
     Affinity.Group = Number.Group;
     Affinity.Mask = (KAFFINITY)1 << Number.Number;
 
     KeSetSystemGroupAffinityThread(&Affinity, &Previous);
-    SharedInfoRegister(Processor, Info);
+    SharedInfoRegister(Processor, (struct vcpu_info *)((PUCHAR)Page->Address + Processor->HeldOffset));
     KeRevertToUserGroupAffinityThread(&Previous);
 }
 
@@ -436,7 +433,7 @@ static VOID SharedInfoClear(_In_ PSHARED_INFO_PROCESSOR Processor)
     InterlockedAnd((LONG volatile *)&Processor->Info->evtchn_upcall_pending, ~0xFF);
 }
 
-/* Pages for the vCPUs that shared_info has no room for. */
+/* Pages for the vCPUs that shared_info has no room for. Those for which there is none have to do without upcalls. */
 static NTSTATUS SharedInfoAllocateHeld(_In_ PXENBUS_SHARED_INFO_CONTEXT Context, _In_ ULONG HighestVcpuId)
 {
     ULONG Count;
@@ -446,18 +443,13 @@ static NTSTATUS SharedInfoAllocateHeld(_In_ PXENBUS_SHARED_INFO_CONTEXT Context,
 
     Count = (HighestVcpuId - XEN_LEGACY_MAX_VCPUS) / HELD_INFOS + 1;
 
-    Context->HeldPage = PoolAllocateArray(Count, sizeof(PVOID), SHARED_INFO_TAG);
+    Context->HeldPage = PoolAllocateArray(Count, sizeof(XENBUS_HOLE_PAGE), SHARED_INFO_TAG);
     if (Context->HeldPage == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
 
-    while (Context->HeldPageCount < Count) {
-        PVOID Page = HoleAllocateHeldPage();
-
-        if (Page == NULL)
-            return STATUS_INSUFFICIENT_RESOURCES;
-
-        Context->HeldPage[Context->HeldPageCount++] = Page;
-    }
+    while (Context->HeldPageCount < Count &&
+           NT_SUCCESS(HoleAllocatePage(Context->Hole, &Context->HeldPage[Context->HeldPageCount])))
+        Context->HeldPageCount++;
 
     return STATUS_SUCCESS;
 }
@@ -465,7 +457,7 @@ static NTSTATUS SharedInfoAllocateHeld(_In_ PXENBUS_SHARED_INFO_CONTEXT Context,
 static VOID SharedInfoFreeProcessors(_In_ PXENBUS_SHARED_INFO_CONTEXT Context)
 {
     while (Context->HeldPageCount != 0)
-        HoleFreeHeldPage(Context->HeldPage[--Context->HeldPageCount]);
+        HoleFreePage(Context->Hole, &Context->HeldPage[--Context->HeldPageCount]);
 
     if (Context->HeldPage != NULL)
         PoolFree(Context->HeldPage, SHARED_INFO_TAG);

@@ -96,6 +96,9 @@ struct _XENBUS_STORE_CONTEXT {
 /* Writes and reads as much as goes, handles what is complete, and notifies the daemon if there is a reason. */
 VOID StorePollLocked(_In_ PXENBUS_STORE_CONTEXT Context);
 
+/* Tells the daemon to look at the ring. */
+VOID StoreNotify(_In_ PXENBUS_STORE_CONTEXT Context);
+
 /* Lock is not held. IRQL <= DISPATCH_LEVEL. */
 VOID StorePollRing(_In_ PXENBUS_STORE_CONTEXT Context);
 

@@ -19,8 +19,9 @@
 /* While it sleeps, how often the ring is looked at and the log told. */
 #define STORE_REPORT_PERIOD CLOCK_SECONDS(10)
 
-/* While it spins, the longest pause between two looks, in microseconds. */
+/* While it spins, the longest pause between two looks, in microseconds, and how often the daemon is told again. */
 #define STORE_SPIN_PAUSE 50
+#define STORE_SPIN_PERIOD CLOCK_MILLISECONDS(100)
 
 typedef struct _STORE_ERROR {
     PCSTR Name;
@@ -253,8 +254,12 @@ VOID StoreReportRequests(_In_ PXENBUS_STORE_CONTEXT Context)
     StoreReportList(&Context->Queued);
 }
 
-/* Looks at the ring and at the request. The lock is also what keeps a request from being freed while it is finished. */
-static BOOLEAN StorePollFor(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQUEST Request)
+/*
+ * Looks at the ring and at the request, and with Remind notifies the daemon in case that it has missed an event: right
+ * after a resume it may not have been there to take one. The lock is also what keeps a request from being freed while
+ * it is finished.
+ */
+static BOOLEAN StorePollFor(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQUEST Request, _In_ BOOLEAN Remind)
 {
     BOOLEAN Done;
     KIRQL Irql;
@@ -263,6 +268,8 @@ static BOOLEAN StorePollFor(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQU
     if (Request->State != STORE_REQUEST_DONE)
         StorePollLocked(Context);
     Done = (Request->State == STORE_REQUEST_DONE);
+    if (!Done && Remind)
+        StoreNotify(Context);
     KeReleaseSpinLock(&Context->Lock, Irql);
 
     return Done;
@@ -271,19 +278,24 @@ static BOOLEAN StorePollFor(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQU
 static BOOLEAN StoreSpinFor(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQUEST Request)
 {
     ULONGLONG Deadline = ClockNow() + STORE_SPIN_TIMEOUT;
+    ULONGLONG Remind = ClockNow() + STORE_SPIN_PERIOD;
     ULONG Round;
 
-    for (Round = 0; !StorePollFor(Context, Request); Round++) {
-        if (ClockNow() >= Deadline)
+    for (Round = 0;; Round++) {
+        ULONGLONG Now = ClockNow();
+
+        if (StorePollFor(Context, Request, Now >= Remind))
+            return TRUE;
+        if (Now >= Deadline)
             return FALSE;
+        if (Now >= Remind)
+            Remind = Now + STORE_SPIN_PERIOD;
 
         /* The answer may be near: look often at first. */
         YieldProcessor();
         if (Round >= 16)
             KeStallExecutionProcessor(min(Round / 16, STORE_SPIN_PAUSE));
     }
-
-    return TRUE;
 }
 
 static BOOLEAN StoreSleepFor(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQUEST Request)
@@ -298,7 +310,7 @@ static BOOLEAN StoreSleepFor(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQ
         NTSTATUS Status = KeWaitForSingleObject(&Request->Done, Executive, KernelMode, FALSE, &Period);
 
         /* An event that was lost must not cost a request. */
-        if (StorePollFor(Context, Request)) {
+        if (StorePollFor(Context, Request, TRUE)) {
             if (Status == STATUS_TIMEOUT)
                 Warning("the answer to request %u was there before its event", Request->Header.req_id);
             return TRUE;

@@ -208,6 +208,12 @@ static BOOLEAN StoreIsConnected(_In_ PXENBUS_STORE_CONTEXT Context)
            ReadULongAcquire((ULONG volatile *)&Context->Ring->connection) == XENSTORE_CONNECTED;
 }
 
+VOID StoreNotify(_In_ PXENBUS_STORE_CONTEXT Context)
+{
+    if (Context->Channel != NULL)
+        XENBUS_EVTCHN_CALL(&Context->EvtchnInterface, Send, Context->Channel);
+}
+
 VOID StorePollLocked(_In_ PXENBUS_STORE_CONTEXT Context)
 {
     BOOLEAN Notify = FALSE;
@@ -229,8 +235,8 @@ VOID StorePollLocked(_In_ PXENBUS_STORE_CONTEXT Context)
             break;
     }
 
-    if (Notify && Context->Channel != NULL)
-        XENBUS_EVTCHN_CALL(&Context->EvtchnInterface, Send, Context->Channel);
+    if (Notify)
+        StoreNotify(Context);
 
     if (Round == STORE_POLL_MESSAGES)
         KeInsertQueueDpc(&Context->Dpc, NULL, NULL);

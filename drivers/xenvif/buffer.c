@@ -3,10 +3,9 @@
 #include "pool.h"
 
 #define BUFFER_TAG POOL_TAG('V', 'b', 'u', 'f')
-#define PAGE_TAG   POOL_TAG('V', 'p', 'a', 'g')
+#define PAGE_TAG POOL_TAG('V', 'p', 'a', 'g')
 
-PXENVIF_BUFFER
-BufferAllocate(VOID)
+PXENVIF_BUFFER BufferAllocate(VOID)
 {
     PXENVIF_BUFFER Buffer;
 
@@ -40,8 +39,7 @@ fail1:
     return NULL;
 }
 
-VOID
-BufferFree(_In_ PXENVIF_BUFFER Buffer)
+VOID BufferFree(_In_ PXENVIF_BUFFER Buffer)
 {
     ASSERT(Buffer->Grant == NULL);
 
@@ -50,8 +48,7 @@ BufferFree(_In_ PXENVIF_BUFFER Buffer)
     PoolFree(Buffer, BUFFER_TAG);
 }
 
-VOID
-BufferScrub(_Inout_ PXENVIF_BUFFER Buffer, _In_ ULONG From)
+VOID BufferScrub(_Inout_ PXENVIF_BUFFER Buffer, _In_ ULONG From)
 {
     if (Buffer->Dirty > From)
         RtlZeroMemory(Buffer->Address + From, Buffer->Dirty - From);
@@ -59,24 +56,21 @@ BufferScrub(_Inout_ PXENVIF_BUFFER Buffer, _In_ ULONG From)
     Buffer->Dirty = min(Buffer->Dirty, From);
 }
 
-VOID
-BufferTouch(_Inout_ PXENVIF_BUFFER Buffer, _In_ ULONG End)
+VOID BufferTouch(_Inout_ PXENVIF_BUFFER Buffer, _In_ ULONG End)
 {
     ASSERT(End <= PAGE_SIZE);
 
     Buffer->Dirty = max(Buffer->Dirty, End);
 }
 
-VOID
-BufferPoolInitialize(_Out_ PXENVIF_BUFFER_POOL Pool, _In_ ULONG Cap)
+VOID BufferPoolInitialize(_Out_ PXENVIF_BUFFER_POOL Pool, _In_ ULONG Cap)
 {
     InitializeListHead(&Pool->Free);
     Pool->Count = 0;
     Pool->Cap = Cap;
 }
 
-PXENVIF_BUFFER
-BufferPoolGet(_Inout_ PXENVIF_BUFFER_POOL Pool)
+PXENVIF_BUFFER BufferPoolGet(_Inout_ PXENVIF_BUFFER_POOL Pool)
 {
     PXENVIF_BUFFER Buffer;
 
@@ -93,24 +87,21 @@ BufferPoolGet(_Inout_ PXENVIF_BUFFER_POOL Pool)
     return Buffer;
 }
 
-VOID
-BufferPoolPut(_Inout_ PXENVIF_BUFFER_POOL Pool, _In_ PXENVIF_BUFFER Buffer)
+VOID BufferPoolPut(_Inout_ PXENVIF_BUFFER_POOL Pool, _In_ PXENVIF_BUFFER Buffer)
 {
     ASSERT(Buffer->Grant == NULL);
 
     InsertHeadList(&Pool->Free, &Buffer->ListEntry);
 }
 
-VOID
-BufferPoolForget(_Inout_ PXENVIF_BUFFER_POOL Pool)
+VOID BufferPoolForget(_Inout_ PXENVIF_BUFFER_POOL Pool)
 {
     ASSERT(Pool->Count != 0);
 
     Pool->Count--;
 }
 
-VOID
-BufferPoolTrim(_Inout_ PXENVIF_BUFFER_POOL Pool)
+VOID BufferPoolTrim(_Inout_ PXENVIF_BUFFER_POOL Pool)
 {
     while (!IsListEmpty(&Pool->Free)) {
         BufferFree(CONTAINING_RECORD(RemoveHeadList(&Pool->Free), XENVIF_BUFFER, ListEntry));
@@ -118,8 +109,7 @@ BufferPoolTrim(_Inout_ PXENVIF_BUFFER_POOL Pool)
     }
 }
 
-VOID
-BufferPoolTeardown(_Inout_ PXENVIF_BUFFER_POOL Pool)
+VOID BufferPoolTeardown(_Inout_ PXENVIF_BUFFER_POOL Pool)
 {
     BufferPoolTrim(Pool);
 

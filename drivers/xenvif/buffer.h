@@ -1,8 +1,8 @@
 /*
  * Pages that are granted to a backend: the two rings, received data, and copies of data to send.
  *
- * A buffer is one page of nonpaged memory with an MDL of its own. Whatever of it the backend does not need to see is zero
- * when it is granted; for that each buffer knows how far it has been written.
+ * A buffer is one page of nonpaged memory with an MDL of its own. Whatever of it the backend does not need to see is
+ * zero when it is granted; for that each buffer knows how far it has been written.
  */
 #ifndef XENVIF_BUFFER_H
 #define XENVIF_BUFFER_H
@@ -24,10 +24,12 @@ typedef struct _XENVIF_BUFFER {
 } XENVIF_BUFFER, *PXENVIF_BUFFER;
 
 /* A zeroed page; NULL without memory. IRQL <= DISPATCH_LEVEL. */
-_IRQL_requires_max_(DISPATCH_LEVEL) _Must_inspect_result_ PXENVIF_BUFFER BufferAllocate(VOID);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+_Must_inspect_result_ PXENVIF_BUFFER BufferAllocate(VOID);
 
 /* The page must not be granted. IRQL <= DISPATCH_LEVEL. */
-_IRQL_requires_max_(DISPATCH_LEVEL) VOID BufferFree(_In_ PXENVIF_BUFFER Buffer);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+VOID BufferFree(_In_ PXENVIF_BUFFER Buffer);
 
 /* Zeroes what lies from byte From on. Any IRQL. */
 VOID BufferScrub(_Inout_ PXENVIF_BUFFER Buffer, _In_ ULONG From);
@@ -48,18 +50,22 @@ typedef struct _XENVIF_BUFFER_POOL {
 VOID BufferPoolInitialize(_Out_ PXENVIF_BUFFER_POOL Pool, _In_ ULONG Cap);
 
 /* Takes a buffer; NULL at the cap or without memory. IRQL <= DISPATCH_LEVEL. */
-_IRQL_requires_max_(DISPATCH_LEVEL) _Must_inspect_result_ PXENVIF_BUFFER BufferPoolGet(_Inout_ PXENVIF_BUFFER_POOL Pool);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+_Must_inspect_result_ PXENVIF_BUFFER BufferPoolGet(_Inout_ PXENVIF_BUFFER_POOL Pool);
 
 /* Gives a buffer back, ungranted. IRQL <= DISPATCH_LEVEL. */
-_IRQL_requires_max_(DISPATCH_LEVEL) VOID BufferPoolPut(_Inout_ PXENVIF_BUFFER_POOL Pool, _In_ PXENVIF_BUFFER Buffer);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+VOID BufferPoolPut(_Inout_ PXENVIF_BUFFER_POOL Pool, _In_ PXENVIF_BUFFER Buffer);
 
 /* A taken buffer is the pool's no longer: it has been freed, or is in quarantine. Any IRQL. */
 VOID BufferPoolForget(_Inout_ PXENVIF_BUFFER_POOL Pool);
 
 /* Frees the free buffers. IRQL <= DISPATCH_LEVEL. */
-_IRQL_requires_max_(DISPATCH_LEVEL) VOID BufferPoolTrim(_Inout_ PXENVIF_BUFFER_POOL Pool);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+VOID BufferPoolTrim(_Inout_ PXENVIF_BUFFER_POOL Pool);
 
 /* All buffers must have been given back or forgotten. IRQL <= DISPATCH_LEVEL. */
-_IRQL_requires_max_(DISPATCH_LEVEL) VOID BufferPoolTeardown(_Inout_ PXENVIF_BUFFER_POOL Pool);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+VOID BufferPoolTeardown(_Inout_ PXENVIF_BUFFER_POOL Pool);
 
 #endif /* XENVIF_BUFFER_H */

@@ -1,20 +1,18 @@
 #include "compat.h"
 #include "checksum.h"
 
-#define IPV4_SOURCE        12 /* source and destination, 4 bytes each */
-#define IPV4_ADDRESSES     8
-#define IPV6_SOURCE        8 /* source and destination, 16 bytes each */
-#define IPV6_ADDRESSES     32
+#define IPV4_SOURCE 12 /* source and destination, 4 bytes each */
+#define IPV4_ADDRESSES 8
+#define IPV6_SOURCE 8 /* source and destination, 16 bytes each */
+#define IPV6_ADDRESSES 32
 
-VOID
-ChecksumInitialize(_Out_ PXENVIF_CHECKSUM Checksum)
+VOID ChecksumInitialize(_Out_ PXENVIF_CHECKSUM Checksum)
 {
     Checksum->Sum = 0;
     Checksum->Odd = FALSE;
 }
 
-VOID
-ChecksumAdd(_Inout_ PXENVIF_CHECKSUM Checksum, _In_reads_(Length) const UCHAR *Buffer, _In_ ULONG Length)
+VOID ChecksumAdd(_Inout_ PXENVIF_CHECKSUM Checksum, _In_reads_(Length) const UCHAR *Buffer, _In_ ULONG Length)
 {
     ULONG Index = 0;
 
@@ -33,9 +31,8 @@ ChecksumAdd(_Inout_ PXENVIF_CHECKSUM Checksum, _In_reads_(Length) const UCHAR *B
     }
 }
 
-VOID
-ChecksumAddPseudoHeader(_Inout_ PXENVIF_CHECKSUM Checksum, _In_ const UCHAR *Header,
-                        _In_ const XENVIF_PACKET_LAYOUT *Layout)
+VOID ChecksumAddPseudoHeader(_Inout_ PXENVIF_CHECKSUM Checksum, _In_ const UCHAR *Header,
+                             _In_ const XENVIF_PACKET_LAYOUT *Layout)
 {
     const UCHAR *Ip = Header + Layout->Info.IpHeader.Offset;
 
@@ -48,8 +45,7 @@ ChecksumAddPseudoHeader(_Inout_ PXENVIF_CHECKSUM Checksum, _In_ const UCHAR *Hea
     Checksum->Sum += Layout->TransportLength;
 }
 
-USHORT
-ChecksumFinish(_In_ const XENVIF_CHECKSUM *Checksum)
+USHORT ChecksumFinish(_In_ const XENVIF_CHECKSUM *Checksum)
 {
     ULONG64 Sum = Checksum->Sum;
 

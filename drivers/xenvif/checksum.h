@@ -19,8 +19,8 @@ VOID ChecksumInitialize(_Out_ PXENVIF_CHECKSUM Checksum);
 VOID ChecksumAdd(_Inout_ PXENVIF_CHECKSUM Checksum, _In_reads_(Length) const UCHAR *Buffer, _In_ ULONG Length);
 
 /*
- * Adds the pseudo-header of the TCP or UDP packet that Layout describes (RFC 9293 section 3.1, RFC 768, RFC 8200 section
- * 8.1). Header is the start of the frame. An even number of bytes has gone in.
+ * Adds the pseudo-header of the TCP or UDP packet that Layout describes (RFC 9293 section 3.1, RFC 768, RFC 8200
+ * section 8.1). Header is the start of the frame. An even number of bytes has gone in.
  */
 VOID ChecksumAddPseudoHeader(_Inout_ PXENVIF_CHECKSUM Checksum, _In_ const UCHAR *Header,
                              _In_ const XENVIF_PACKET_LAYOUT *Layout);

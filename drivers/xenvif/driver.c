@@ -24,28 +24,24 @@ static struct {
     HANDLE ParametersKey; /* NULL: there is none */
 } Driver;
 
-VOID
-DeviceSetPnpState(_Inout_ PXENVIF_DEVICE Device, _In_ XENVIF_PNP_STATE State)
+VOID DeviceSetPnpState(_Inout_ PXENVIF_DEVICE Device, _In_ XENVIF_PNP_STATE State)
 {
     Device->PreviousPnpState = Device->PnpState;
     Device->PnpState = State;
 }
 
-VOID
-DeviceRestorePnpState(_Inout_ PXENVIF_DEVICE Device, _In_ XENVIF_PNP_STATE State)
+VOID DeviceRestorePnpState(_Inout_ PXENVIF_DEVICE Device, _In_ XENVIF_PNP_STATE State)
 {
     if (Device->PnpState == State)
         Device->PnpState = Device->PreviousPnpState;
 }
 
-PDRIVER_OBJECT
-DriverGetObject(VOID)
+PDRIVER_OBJECT DriverGetObject(VOID)
 {
     return Driver.Object;
 }
 
-PAGED_FUNCTION ULONG
-DriverQueryParameter(_In_z_ PCWSTR Name, _In_ ULONG Default)
+PAGED_FUNCTION ULONG DriverQueryParameter(_In_z_ PCWSTR Name, _In_ ULONG Default)
 {
     ULONG Value;
 
@@ -57,8 +53,7 @@ DriverQueryParameter(_In_z_ PCWSTR Name, _In_ ULONG Default)
     return Value;
 }
 
-NTSTATUS
-DriverCompleteIrp(_Inout_ PIRP Irp, _In_ NTSTATUS Status)
+NTSTATUS DriverCompleteIrp(_Inout_ PIRP Irp, _In_ NTSTATUS Status)
 {
     Irp->IoStatus.Status = Status;
     IoCompleteRequest(Irp, IO_NO_INCREMENT);
@@ -66,8 +61,7 @@ DriverCompleteIrp(_Inout_ PIRP Irp, _In_ NTSTATUS Status)
     return Status;
 }
 
-static NTSTATUS NTAPI
-DriverDispatchPnp(_In_ PDEVICE_OBJECT DeviceObject, _Inout_ PIRP Irp)
+static NTSTATUS NTAPI DriverDispatchPnp(_In_ PDEVICE_OBJECT DeviceObject, _Inout_ PIRP Irp)
 {
     PXENVIF_DEVICE Device = DeviceObject->DeviceExtension;
 
@@ -75,8 +69,7 @@ DriverDispatchPnp(_In_ PDEVICE_OBJECT DeviceObject, _Inout_ PIRP Irp)
                                                : PdoDispatchPnp((PXENVIF_PDO)Device, Irp);
 }
 
-static NTSTATUS NTAPI
-DriverDispatchPower(_In_ PDEVICE_OBJECT DeviceObject, _Inout_ PIRP Irp)
+static NTSTATUS NTAPI DriverDispatchPower(_In_ PDEVICE_OBJECT DeviceObject, _Inout_ PIRP Irp)
 {
     PXENVIF_DEVICE Device = DeviceObject->DeviceExtension;
 
@@ -85,8 +78,7 @@ DriverDispatchPower(_In_ PDEVICE_OBJECT DeviceObject, _Inout_ PIRP Irp)
 }
 
 /* WMI has nothing to ask of us: the bus passes it on, and a child, which is the end of its stack, ends it. */
-static NTSTATUS NTAPI
-DriverDispatchSystemControl(_In_ PDEVICE_OBJECT DeviceObject, _Inout_ PIRP Irp)
+static NTSTATUS NTAPI DriverDispatchSystemControl(_In_ PDEVICE_OBJECT DeviceObject, _Inout_ PIRP Irp)
 {
     PXENVIF_DEVICE Device = DeviceObject->DeviceExtension;
 
@@ -96,8 +88,8 @@ DriverDispatchSystemControl(_In_ PDEVICE_OBJECT DeviceObject, _Inout_ PIRP Irp)
     return DriverCompleteIrp(Irp, Irp->IoStatus.Status);
 }
 
-static PAGED_FUNCTION NTSTATUS NTAPI
-DriverAddDevice(_In_ PDRIVER_OBJECT DriverObject, _In_ PDEVICE_OBJECT PhysicalDeviceObject)
+static PAGED_FUNCTION NTSTATUS NTAPI DriverAddDevice(_In_ PDRIVER_OBJECT DriverObject,
+                                                     _In_ PDEVICE_OBJECT PhysicalDeviceObject)
 {
     PAGED_CODE();
 
@@ -106,8 +98,7 @@ DriverAddDevice(_In_ PDRIVER_OBJECT DriverObject, _In_ PDEVICE_OBJECT PhysicalDe
     return FdoCreate(PhysicalDeviceObject);
 }
 
-static PAGED_FUNCTION VOID NTAPI
-DriverUnload(_In_ PDRIVER_OBJECT DriverObject)
+static PAGED_FUNCTION VOID NTAPI DriverUnload(_In_ PDRIVER_OBJECT DriverObject)
 {
     PAGED_CODE();
 
@@ -121,8 +112,7 @@ DriverUnload(_In_ PDRIVER_OBJECT DriverObject)
 }
 
 /* A service without parameters has the defaults. */
-static PAGED_FUNCTION VOID
-DriverOpenParameters(_In_ PCUNICODE_STRING RegistryPath)
+static PAGED_FUNCTION VOID DriverOpenParameters(_In_ PCUNICODE_STRING RegistryPath)
 {
     HANDLE ServiceKey;
     NTSTATUS Status;
@@ -144,8 +134,7 @@ DriverOpenParameters(_In_ PCUNICODE_STRING RegistryPath)
 
 DRIVER_INITIALIZE DriverEntry;
 
-NTSTATUS NTAPI
-DriverEntry(_In_ PDRIVER_OBJECT DriverObject, _In_ PUNICODE_STRING RegistryPath)
+NTSTATUS NTAPI DriverEntry(_In_ PDRIVER_OBJECT DriverObject, _In_ PUNICODE_STRING RegistryPath)
 {
     NTSTATUS Status;
 

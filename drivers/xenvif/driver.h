@@ -44,7 +44,8 @@ VOID DeviceRestorePnpState(_Inout_ PXENVIF_DEVICE Device, _In_ XENVIF_PNP_STATE 
 PDRIVER_OBJECT DriverGetObject(VOID);
 
 /* A DWORD of the service's Parameters key, or Default if there is none. PASSIVE_LEVEL. */
-_IRQL_requires_(PASSIVE_LEVEL) ULONG DriverQueryParameter(_In_z_ PCWSTR Name, _In_ ULONG Default);
+_IRQL_requires_(PASSIVE_LEVEL)
+ULONG DriverQueryParameter(_In_z_ PCWSTR Name, _In_ ULONG Default);
 
 /* Completes an IRP with Status, and gives Status. */
 NTSTATUS DriverCompleteIrp(_Inout_ PIRP Irp, _In_ NTSTATUS Status);

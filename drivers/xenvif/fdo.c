@@ -7,27 +7,24 @@
 #define FDO_CHILDREN_PATH "device/vif"
 
 /* How often granters in retirement try again, and for how long when the bus stops. */
-#define FDO_RETIRED_TIME     1000 /* ms */
+#define FDO_RETIRED_TIME 1000     /* ms */
 #define FDO_RETIRED_PATIENCE 5000 /* ms */
 
-static PAGED_FUNCTION VOID
-FdoLock(_Inout_ PXENVIF_FDO Fdo)
+static PAGED_FUNCTION VOID FdoLock(_Inout_ PXENVIF_FDO Fdo)
 {
     PAGED_CODE();
 
-    (VOID)KeWaitForSingleObject(&Fdo->Mutex, Executive, KernelMode, FALSE, NULL);
+    (VOID) KeWaitForSingleObject(&Fdo->Mutex, Executive, KernelMode, FALSE, NULL);
 }
 
-static PAGED_FUNCTION VOID
-FdoUnlock(_Inout_ PXENVIF_FDO Fdo)
+static PAGED_FUNCTION VOID FdoUnlock(_Inout_ PXENVIF_FDO Fdo)
 {
     PAGED_CODE();
 
-    (VOID)KeReleaseMutex(&Fdo->Mutex, FALSE);
+    (VOID) KeReleaseMutex(&Fdo->Mutex, FALSE);
 }
 
-PAGED_FUNCTION NTSTATUS
-FdoCreate(_In_ PDEVICE_OBJECT PhysicalDeviceObject)
+PAGED_FUNCTION NTSTATUS FdoCreate(_In_ PDEVICE_OBJECT PhysicalDeviceObject)
 {
     PDEVICE_OBJECT DeviceObject;
     PXENVIF_FDO Fdo;
@@ -73,41 +70,35 @@ fail1:
     return Status;
 }
 
-NTSTATUS
-FdoForward(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
+NTSTATUS FdoForward(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
 {
     IoSkipCurrentIrpStackLocation(Irp);
 
     return IoCallDriver(Fdo->LowerDeviceObject, Irp);
 }
 
-PXENVIF_PARENT
-FdoGetParent(_In_ PXENVIF_FDO Fdo)
+PXENVIF_PARENT FdoGetParent(_In_ PXENVIF_FDO Fdo)
 {
     return &Fdo->Parent;
 }
 
-PDEVICE_OBJECT
-FdoGetLowerDevice(_In_ PXENVIF_FDO Fdo)
+PDEVICE_OBJECT FdoGetLowerDevice(_In_ PXENVIF_FDO Fdo)
 {
     return Fdo->LowerDeviceObject;
 }
 
-PCSTR
-FdoGetVendor(_In_ PXENVIF_FDO Fdo)
+PCSTR FdoGetVendor(_In_ PXENVIF_FDO Fdo)
 {
     return Fdo->Vendor;
 }
 
-VOID
-FdoInvalidateRelations(_In_ PXENVIF_FDO Fdo)
+VOID FdoInvalidateRelations(_In_ PXENVIF_FDO Fdo)
 {
     IoInvalidateDeviceRelations(Fdo->PhysicalDeviceObject, BusRelations);
 }
 
 /* The vendor in an ID such as XENBUS\VEN_XP0001&DEV_VIF&REV_09000008. */
-static PAGED_FUNCTION NTSTATUS
-FdoParseVendor(_In_ PCWSTR Id, _Out_writes_(Size) PSTR Vendor, _In_ ULONG Size)
+static PAGED_FUNCTION NTSTATUS FdoParseVendor(_In_ PCWSTR Id, _Out_writes_(Size) PSTR Vendor, _In_ ULONG Size)
 {
     static const WCHAR Before[] = L"XENBUS\\VEN_";
     ULONG Index;
@@ -129,8 +120,7 @@ FdoParseVendor(_In_ PCWSTR Id, _Out_writes_(Size) PSTR Vendor, _In_ ULONG Size)
     return (Index != 0) ? STATUS_SUCCESS : STATUS_OBJECT_NAME_INVALID;
 }
 
-static PAGED_FUNCTION NTSTATUS
-FdoQueryVendor(_Inout_ PXENVIF_FDO Fdo)
+static PAGED_FUNCTION NTSTATUS FdoQueryVendor(_Inout_ PXENVIF_FDO Fdo)
 {
     PWSTR Ids;
     ULONG Length;
@@ -157,8 +147,7 @@ FdoQueryVendor(_Inout_ PXENVIF_FDO Fdo)
 }
 
 /* TRUE if Name is the number of a VIF as the toolstack writes it. */
-static PAGED_FUNCTION BOOLEAN
-FdoParseNumber(_In_z_ PCSTR Name, _Out_ PULONG Number)
+static PAGED_FUNCTION BOOLEAN FdoParseNumber(_In_z_ PCSTR Name, _Out_ PULONG Number)
 {
     PAGED_CODE();
 
@@ -169,8 +158,7 @@ FdoParseNumber(_In_z_ PCSTR Name, _Out_ PULONG Number)
 }
 
 /* Whether the toolstack wants a device: it has a backend, and is not being taken away. */
-static PAGED_FUNCTION BOOLEAN
-FdoIsWanted(_In_ PXENVIF_FDO Fdo, _In_z_ PCSTR Name)
+static PAGED_FUNCTION BOOLEAN FdoIsWanted(_In_ PXENVIF_FDO Fdo, _In_z_ PCSTR Name)
 {
     PXENBUS_STORE_INTERFACE_V2 Store = &Fdo->Parent.Store;
     CHAR Path[32];
@@ -181,7 +169,7 @@ FdoIsWanted(_In_ PXENVIF_FDO Fdo, _In_z_ PCSTR Name)
 
     PAGED_CODE();
 
-    (VOID)TextPrint(Path, sizeof(Path), FDO_CHILDREN_PATH "/%s", Name);
+    (VOID) TextPrint(Path, sizeof(Path), FDO_CHILDREN_PATH "/%s", Name);
 
     Status = XENBUS_STORE_CALL(Store, Read, NULL, Path, (PSTR) "backend", &Backend);
     if (!NT_SUCCESS(Status))
@@ -200,8 +188,7 @@ FdoIsWanted(_In_ PXENVIF_FDO Fdo, _In_z_ PCSTR Name)
 }
 
 /* With the mutex. */
-static PAGED_FUNCTION PXENVIF_PDO
-FdoFindChild(_In_ PXENVIF_FDO Fdo, _In_ ULONG Number)
+static PAGED_FUNCTION PXENVIF_PDO FdoFindChild(_In_ PXENVIF_FDO Fdo, _In_ ULONG Number)
 {
     PLIST_ENTRY ListEntry;
 
@@ -217,9 +204,9 @@ FdoFindChild(_In_ PXENVIF_FDO Fdo, _In_ ULONG Number)
     return NULL;
 }
 
-/* With the mutex: marks children that are not in Names. A child that PnP never heard of goes at once. TRUE: some were. */
-static PAGED_FUNCTION BOOLEAN
-FdoDropChildren(_Inout_ PXENVIF_FDO Fdo, _In_opt_ PCSTR Names)
+/* With the mutex: marks children that are not in Names. A child that PnP never heard of goes at once. TRUE: some were.
+ */
+static PAGED_FUNCTION BOOLEAN FdoDropChildren(_Inout_ PXENVIF_FDO Fdo, _In_opt_ PCSTR Names)
 {
     PLIST_ENTRY ListEntry = Fdo->Children.Flink;
     BOOLEAN Changed = FALSE;
@@ -249,8 +236,7 @@ FdoDropChildren(_Inout_ PXENVIF_FDO Fdo, _In_opt_ PCSTR Names)
 }
 
 /* With the mutex: makes a child of each of Names that has none. TRUE: some were made. */
-static PAGED_FUNCTION BOOLEAN
-FdoMakeChildren(_Inout_ PXENVIF_FDO Fdo, _In_ PCSTR Names)
+static PAGED_FUNCTION BOOLEAN FdoMakeChildren(_Inout_ PXENVIF_FDO Fdo, _In_ PCSTR Names)
 {
     BOOLEAN Changed = FALSE;
     PCSTR Name;
@@ -277,8 +263,7 @@ FdoMakeChildren(_Inout_ PXENVIF_FDO Fdo, _In_ PCSTR Names)
 }
 
 /* Brings the children in line with the store. TRUE: they have changed. */
-static PAGED_FUNCTION BOOLEAN
-FdoScan(_Inout_ PXENVIF_FDO Fdo)
+static PAGED_FUNCTION BOOLEAN FdoScan(_Inout_ PXENVIF_FDO Fdo)
 {
     PXENBUS_STORE_INTERFACE_V2 Store = &Fdo->Parent.Store;
     BOOLEAN Changed;
@@ -311,8 +296,7 @@ FdoScan(_Inout_ PXENVIF_FDO Fdo)
 }
 
 /* Lets granters in retirement try again. TRUE: there are some left. */
-static PAGED_FUNCTION BOOLEAN
-FdoRetryRetired(_Inout_ PXENVIF_FDO Fdo)
+static PAGED_FUNCTION BOOLEAN FdoRetryRetired(_Inout_ PXENVIF_FDO Fdo)
 {
     PLIST_ENTRY ListEntry;
     BOOLEAN Left;
@@ -339,8 +323,7 @@ FdoRetryRetired(_Inout_ PXENVIF_FDO Fdo)
     return Left;
 }
 
-static NTSTATUS NTAPI
-FdoThread(_In_ PDRIVER_THREAD Self, _In_opt_ PVOID Context)
+static NTSTATUS NTAPI FdoThread(_In_ PDRIVER_THREAD Self, _In_opt_ PVOID Context)
 {
     PXENVIF_FDO Fdo = Context;
     LARGE_INTEGER Timeout;
@@ -364,8 +347,7 @@ FdoThread(_In_ PDRIVER_THREAD Self, _In_opt_ PVOID Context)
 }
 
 /* Lets others wake the thread, or no longer. */
-static PAGED_FUNCTION VOID
-FdoSetScanner(_Inout_ PXENVIF_FDO Fdo, _In_opt_ PDRIVER_THREAD Thread)
+static PAGED_FUNCTION VOID FdoSetScanner(_Inout_ PXENVIF_FDO Fdo, _In_opt_ PDRIVER_THREAD Thread)
 {
     PAGED_CODE();
 
@@ -375,8 +357,7 @@ FdoSetScanner(_Inout_ PXENVIF_FDO Fdo, _In_opt_ PDRIVER_THREAD Thread)
 }
 
 /* With the mutex. */
-static PAGED_FUNCTION VOID
-FdoWakeScanner(_Inout_ PXENVIF_FDO Fdo)
+static PAGED_FUNCTION VOID FdoWakeScanner(_Inout_ PXENVIF_FDO Fdo)
 {
     PAGED_CODE();
 
@@ -384,8 +365,7 @@ FdoWakeScanner(_Inout_ PXENVIF_FDO Fdo)
         ThreadWake(Fdo->Scanner);
 }
 
-PAGED_FUNCTION VOID
-FdoRemoveChild(_Inout_ PXENVIF_FDO Fdo, _In_ PXENVIF_PDO Pdo)
+PAGED_FUNCTION VOID FdoRemoveChild(_Inout_ PXENVIF_FDO Fdo, _In_ PXENVIF_PDO Pdo)
 {
     PAGED_CODE();
 
@@ -395,8 +375,7 @@ FdoRemoveChild(_Inout_ PXENVIF_FDO Fdo, _In_ PXENVIF_PDO Pdo)
     FdoUnlock(Fdo);
 }
 
-PAGED_FUNCTION VOID
-FdoRetireGranter(_Inout_ PXENVIF_FDO Fdo, _In_ PXENVIF_GRANTER Granter)
+PAGED_FUNCTION VOID FdoRetireGranter(_Inout_ PXENVIF_FDO Fdo, _In_ PXENVIF_GRANTER Granter)
 {
     PAGED_CODE();
 
@@ -406,8 +385,7 @@ FdoRetireGranter(_Inout_ PXENVIF_FDO Fdo, _In_ PXENVIF_GRANTER Granter)
     FdoUnlock(Fdo);
 }
 
-PAGED_FUNCTION NTSTATUS
-FdoStart(_Inout_ PXENVIF_FDO Fdo)
+PAGED_FUNCTION NTSTATUS FdoStart(_Inout_ PXENVIF_FDO Fdo)
 {
     NTSTATUS Status;
 
@@ -422,14 +400,14 @@ FdoStart(_Inout_ PXENVIF_FDO Fdo)
         goto fail1;
 
     /* The PnP manager asks for the children as soon as the bus is started. */
-    (VOID)FdoScan(Fdo);
+    (VOID) FdoScan(Fdo);
 
     Status = ThreadCreate(FdoThread, Fdo, &Fdo->Thread);
     if (!NT_SUCCESS(Status))
         goto fail2;
 
-    Status = XENBUS_STORE_CALL(&Fdo->Parent.Store, WatchAdd, NULL, (PSTR)FDO_CHILDREN_PATH,
-                               ThreadGetEvent(Fdo->Thread), &Fdo->Watch);
+    Status = XENBUS_STORE_CALL(&Fdo->Parent.Store, WatchAdd, NULL, (PSTR)FDO_CHILDREN_PATH, ThreadGetEvent(Fdo->Thread),
+                               &Fdo->Watch);
     if (!NT_SUCCESS(Status))
         goto fail3;
 
@@ -440,7 +418,7 @@ FdoStart(_Inout_ PXENVIF_FDO Fdo)
 
 fail3:
     ThreadAlert(Fdo->Thread);
-    (VOID)ThreadJoin(Fdo->Thread);
+    (VOID) ThreadJoin(Fdo->Thread);
     Fdo->Thread = NULL;
 
 fail2:
@@ -452,8 +430,7 @@ fail1:
     return Status;
 }
 
-static PAGED_FUNCTION VOID
-FdoStopChildren(_Inout_ PXENVIF_FDO Fdo)
+static PAGED_FUNCTION VOID FdoStopChildren(_Inout_ PXENVIF_FDO Fdo)
 {
     PLIST_ENTRY ListEntry;
 
@@ -465,8 +442,7 @@ FdoStopChildren(_Inout_ PXENVIF_FDO Fdo)
 }
 
 /* The end for granters in retirement. TRUE: grants stand still. */
-static PAGED_FUNCTION BOOLEAN
-FdoEndRetired(_Inout_ PXENVIF_FDO Fdo)
+static PAGED_FUNCTION BOOLEAN FdoEndRetired(_Inout_ PXENVIF_FDO Fdo)
 {
     LARGE_INTEGER Interval;
     ULONG Waited;
@@ -481,14 +457,13 @@ FdoEndRetired(_Inout_ PXENVIF_FDO Fdo)
             return TRUE;
         }
 
-        (VOID)KeDelayExecutionThread(KernelMode, FALSE, &Interval);
+        (VOID) KeDelayExecutionThread(KernelMode, FALSE, &Interval);
     }
 
     return FALSE;
 }
 
-PAGED_FUNCTION VOID
-FdoStop(_Inout_ PXENVIF_FDO Fdo)
+PAGED_FUNCTION VOID FdoStop(_Inout_ PXENVIF_FDO Fdo)
 {
     PAGED_CODE();
 
@@ -497,20 +472,35 @@ FdoStop(_Inout_ PXENVIF_FDO Fdo)
 
     Fdo->Started = FALSE;
 
-    (VOID)XENBUS_STORE_CALL(&Fdo->Parent.Store, WatchRemove, Fdo->Watch);
+    (VOID) XENBUS_STORE_CALL(&Fdo->Parent.Store, WatchRemove, Fdo->Watch);
     Fdo->Watch = NULL;
 
     FdoSetScanner(Fdo, NULL);
     ThreadAlert(Fdo->Thread);
-    (VOID)ThreadJoin(Fdo->Thread);
+    (VOID) ThreadJoin(Fdo->Thread);
     Fdo->Thread = NULL;
 
     FdoStopChildren(Fdo);
     ParentDisconnect(&Fdo->Parent, FdoEndRetired(Fdo));
 }
 
-PAGED_FUNCTION VOID
-FdoDestroy(_Inout_ PXENVIF_FDO Fdo)
+PAGED_FUNCTION BOOLEAN FdoHasStartedChild(_Inout_ PXENVIF_FDO Fdo)
+{
+    PLIST_ENTRY ListEntry;
+    BOOLEAN Started = FALSE;
+
+    PAGED_CODE();
+
+    FdoLock(Fdo);
+    for (ListEntry = Fdo->Children.Flink; ListEntry != &Fdo->Children; ListEntry = ListEntry->Flink)
+        if (PdoIsStarted(PdoFromListEntry(ListEntry)))
+            Started = TRUE;
+    FdoUnlock(Fdo);
+
+    return Started;
+}
+
+PAGED_FUNCTION VOID FdoDestroy(_Inout_ PXENVIF_FDO Fdo)
 {
     PAGED_CODE();
 
@@ -522,8 +512,7 @@ FdoDestroy(_Inout_ PXENVIF_FDO Fdo)
 }
 
 /* With the mutex. */
-static PAGED_FUNCTION ULONG
-FdoCountPresent(_In_ PXENVIF_FDO Fdo)
+static PAGED_FUNCTION ULONG FdoCountPresent(_In_ PXENVIF_FDO Fdo)
 {
     PLIST_ENTRY ListEntry;
     ULONG Count = 0;
@@ -537,8 +526,7 @@ FdoCountPresent(_In_ PXENVIF_FDO Fdo)
     return Count;
 }
 
-PAGED_FUNCTION NTSTATUS
-FdoAddRelations(_Inout_ PXENVIF_FDO Fdo, _Inout_ PDEVICE_RELATIONS *Relations)
+PAGED_FUNCTION NTSTATUS FdoAddRelations(_Inout_ PXENVIF_FDO Fdo, _Inout_ PDEVICE_RELATIONS *Relations)
 {
     ULONG OldCount = (*Relations != NULL) ? (*Relations)->Count : 0;
     PDEVICE_RELATIONS New;
@@ -552,10 +540,9 @@ FdoAddRelations(_Inout_ PXENVIF_FDO Fdo, _Inout_ PDEVICE_RELATIONS *Relations)
     /* A child may be marked as missing at any time: there may be fewer of them in a moment, but never more. */
     Present = FdoCountPresent(Fdo);
 
-    New = ExAllocatePoolWithTag(PagedPool,
-                                FIELD_OFFSET(DEVICE_RELATIONS, Objects) +
-                                    ((SIZE_T)OldCount + Present + 1) * sizeof(PDEVICE_OBJECT),
-                                FDO_TAG);
+    New = ExAllocatePoolWithTag(
+        PagedPool, FIELD_OFFSET(DEVICE_RELATIONS, Objects) + ((SIZE_T)OldCount + Present + 1) * sizeof(PDEVICE_OBJECT),
+        FDO_TAG);
     if (New == NULL) {
         FdoUnlock(Fdo);
         return STATUS_INSUFFICIENT_RESOURCES;

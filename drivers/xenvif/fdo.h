@@ -1,8 +1,9 @@
 /*
  * The bus device: attached to a XENBUS VIF child, it makes a child of its own for each device/vif/<n> of the store.
  *
- * A thread scans device/vif whenever the store says that something below it has changed. Lock: the mutex, PASSIVE_LEVEL,
- * guards the list of children and the granters in retirement; nothing that waits for a frontend is done under it.
+ * A thread scans device/vif whenever the store says that something below it has changed. Lock: the mutex,
+ * PASSIVE_LEVEL, guards the list of children and the granters in retirement; nothing that waits for a frontend is done
+ * under it.
  */
 #ifndef XENVIF_FDO_H
 #define XENVIF_FDO_H
@@ -16,7 +17,8 @@ typedef struct _XENVIF_FDO XENVIF_FDO, *PXENVIF_FDO;
 typedef struct _XENVIF_PDO XENVIF_PDO, *PXENVIF_PDO;
 
 /* AddDevice. PASSIVE_LEVEL. */
-_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS FdoCreate(_In_ PDEVICE_OBJECT PhysicalDeviceObject);
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS FdoCreate(_In_ PDEVICE_OBJECT PhysicalDeviceObject);
 
 NTSTATUS FdoDispatchPnp(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp);
 NTSTATUS FdoDispatchPower(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp);
@@ -37,9 +39,11 @@ PCSTR FdoGetVendor(_In_ PXENVIF_FDO Fdo);
 VOID FdoInvalidateRelations(_In_ PXENVIF_FDO Fdo);
 
 /* Takes a child off the list, and looks whether there is to be another in its place. PASSIVE_LEVEL. */
-_IRQL_requires_(PASSIVE_LEVEL) VOID FdoRemoveChild(_Inout_ PXENVIF_FDO Fdo, _In_ PXENVIF_PDO Pdo);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID FdoRemoveChild(_Inout_ PXENVIF_FDO Fdo, _In_ PXENVIF_PDO Pdo);
 
 /* Takes care of a granter whose ring is gone and whose grants still stand. PASSIVE_LEVEL. */
-_IRQL_requires_(PASSIVE_LEVEL) VOID FdoRetireGranter(_Inout_ PXENVIF_FDO Fdo, _In_ PXENVIF_GRANTER Granter);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID FdoRetireGranter(_Inout_ PXENVIF_FDO Fdo, _In_ PXENVIF_GRANTER Granter);
 
 #endif /* XENVIF_FDO_H */

@@ -2,22 +2,20 @@
 #include "fdo_private.h"
 #include "pdo.h"
 
-static NTSTATUS NTAPI
-FdoForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVOID Context)
+static NTSTATUS NTAPI FdoForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVOID Context)
 {
     PKEVENT Event = Context;
 
     UNREFERENCED_PARAMETER(DeviceObject);
     UNREFERENCED_PARAMETER(Irp);
 
-    (VOID)KeSetEvent(Event, IO_NO_INCREMENT, FALSE);
+    (VOID) KeSetEvent(Event, IO_NO_INCREMENT, FALSE);
 
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
 
 /* Lets the stack below have the IRP first, and waits until it has; the IRP is then ours to complete. */
-static PAGED_FUNCTION NTSTATUS
-FdoForwardAndWait(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
+static PAGED_FUNCTION NTSTATUS FdoForwardAndWait(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
 {
     KEVENT Event;
     NTSTATUS Status;
@@ -31,22 +29,20 @@ FdoForwardAndWait(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
 
     Status = IoCallDriver(Fdo->LowerDeviceObject, Irp);
     if (Status == STATUS_PENDING)
-        (VOID)KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, NULL);
+        (VOID) KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, NULL);
 
     return Irp->IoStatus.Status;
 }
 
 /* Passes a request on that nobody refuses. */
-static NTSTATUS
-FdoForwardSuccess(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
+static NTSTATUS FdoForwardSuccess(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
 {
     Irp->IoStatus.Status = STATUS_SUCCESS;
 
     return FdoForward(Fdo, Irp);
 }
 
-static PAGED_FUNCTION NTSTATUS
-FdoPnpStart(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
+static PAGED_FUNCTION NTSTATUS FdoPnpStart(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
 {
     POWER_STATE PowerState;
     NTSTATUS Status;
@@ -59,7 +55,7 @@ FdoPnpStart(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
 
     if (NT_SUCCESS(Status)) {
         PowerState.DeviceState = PowerDeviceD0;
-        (VOID)PoSetPowerState(Fdo->Device.DeviceObject, DevicePowerState, PowerState);
+        (VOID) PoSetPowerState(Fdo->Device.DeviceObject, DevicePowerState, PowerState);
         Fdo->Device.PowerState = PowerDeviceD0;
         DeviceSetPnpState(&Fdo->Device, XENVIF_PNP_STARTED);
     }
@@ -68,20 +64,18 @@ FdoPnpStart(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
 }
 
 /* The stack below must have gone back first: until then our children must not hope. */
-static PAGED_FUNCTION NTSTATUS
-FdoPnpCancel(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp, _In_ XENVIF_PNP_STATE Pending)
+static PAGED_FUNCTION NTSTATUS FdoPnpCancel(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp, _In_ XENVIF_PNP_STATE Pending)
 {
     PAGED_CODE();
 
     Irp->IoStatus.Status = STATUS_SUCCESS;
-    (VOID)FdoForwardAndWait(Fdo, Irp);
+    (VOID) FdoForwardAndWait(Fdo, Irp);
     DeviceRestorePnpState(&Fdo->Device, Pending);
 
     return DriverCompleteIrp(Irp, STATUS_SUCCESS);
 }
 
-static PAGED_FUNCTION NTSTATUS
-FdoPnpStop(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
+static PAGED_FUNCTION NTSTATUS FdoPnpStop(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
 {
     PAGED_CODE();
 
@@ -91,8 +85,7 @@ FdoPnpStop(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
     return FdoForwardSuccess(Fdo, Irp);
 }
 
-static PAGED_FUNCTION NTSTATUS
-FdoPnpSurpriseRemoval(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
+static PAGED_FUNCTION NTSTATUS FdoPnpSurpriseRemoval(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
 {
     PAGED_CODE();
 
@@ -102,8 +95,7 @@ FdoPnpSurpriseRemoval(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
     return FdoForwardSuccess(Fdo, Irp);
 }
 
-static PAGED_FUNCTION NTSTATUS
-FdoPnpRemove(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
+static PAGED_FUNCTION NTSTATUS FdoPnpRemove(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
 {
     NTSTATUS Status;
 
@@ -123,8 +115,7 @@ FdoPnpRemove(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
     return Status;
 }
 
-static PAGED_FUNCTION NTSTATUS
-FdoPnpQueryRelations(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
+static PAGED_FUNCTION NTSTATUS FdoPnpQueryRelations(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
 {
     PIO_STACK_LOCATION StackLocation = IoGetCurrentIrpStackLocation(Irp);
     PDEVICE_RELATIONS Relations = (PDEVICE_RELATIONS)Irp->IoStatus.Information;
@@ -145,13 +136,15 @@ FdoPnpQueryRelations(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
 }
 
 /* What the stack below says of itself holds; the bus adds nothing to it. */
-static PAGED_FUNCTION NTSTATUS
-FdoPnpOther(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
+static PAGED_FUNCTION NTSTATUS FdoPnpOther(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
 {
     PAGED_CODE();
 
     switch (IoGetCurrentIrpStackLocation(Irp)->MinorFunction) {
     case IRP_MN_QUERY_STOP_DEVICE:
+        /* A child whose own stack has not agreed to stop would find its bus gone. */
+        if (FdoHasStartedChild(Fdo))
+            return DriverCompleteIrp(Irp, STATUS_DEVICE_BUSY);
         DeviceSetPnpState(&Fdo->Device, XENVIF_PNP_STOP_PENDING);
         return FdoForwardSuccess(Fdo, Irp);
 
@@ -170,8 +163,7 @@ FdoPnpOther(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
     }
 }
 
-NTSTATUS
-FdoDispatchPnp(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
+NTSTATUS FdoDispatchPnp(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
 {
     NTSTATUS Status;
 

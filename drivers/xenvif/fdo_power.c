@@ -6,16 +6,14 @@
 #include "bug.h"
 #include "fdo_private.h"
 
-static DEVICE_POWER_STATE
-FdoDeviceState(_In_ SYSTEM_POWER_STATE SystemState)
+static DEVICE_POWER_STATE FdoDeviceState(_In_ SYSTEM_POWER_STATE SystemState)
 {
     return (SystemState == PowerSystemWorking) ? PowerDeviceD0 : PowerDeviceD3;
 }
 
 /* The device has changed, or has answered: so has the system's IRP, which has waited for it. */
-static VOID NTAPI
-FdoDeviceDone(_In_ PDEVICE_OBJECT DeviceObject, _In_ UCHAR MinorFunction, _In_ POWER_STATE PowerState,
-              _In_opt_ PVOID Context, _In_ PIO_STATUS_BLOCK IoStatus)
+static VOID NTAPI FdoDeviceDone(_In_ PDEVICE_OBJECT DeviceObject, _In_ UCHAR MinorFunction, _In_ POWER_STATE PowerState,
+                                _In_opt_ PVOID Context, _In_ PIO_STATUS_BLOCK IoStatus)
 {
     PIRP Irp = Context;
     PXENVIF_FDO Fdo = IoGetCurrentIrpStackLocation(Irp)->DeviceObject->DeviceExtension;
@@ -24,13 +22,12 @@ FdoDeviceDone(_In_ PDEVICE_OBJECT DeviceObject, _In_ UCHAR MinorFunction, _In_ P
     UNREFERENCED_PARAMETER(MinorFunction);
     UNREFERENCED_PARAMETER(PowerState);
 
-    (VOID)DriverCompleteIrp(Irp, IoStatus->Status);
+    (VOID) DriverCompleteIrp(Irp, IoStatus->Status);
     IoReleaseRemoveLock(&Fdo->RemoveLock, Irp);
 }
 
 /* The stack below has seen a system power IRP. */
-static NTSTATUS NTAPI
-FdoSystemForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVOID Context)
+static NTSTATUS NTAPI FdoSystemForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVOID Context)
 {
     PXENVIF_FDO Fdo = Context;
     PIO_STACK_LOCATION StackLocation = IoGetCurrentIrpStackLocation(Irp);
@@ -57,22 +54,20 @@ done:
     return STATUS_CONTINUE_COMPLETION;
 }
 
-static NTSTATUS
-FdoSystemPower(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
+static NTSTATUS FdoSystemPower(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
 {
     Irp->IoStatus.Status = STATUS_SUCCESS;
 
     IoMarkIrpPending(Irp);
     IoCopyCurrentIrpStackLocationToNext(Irp);
     IoSetCompletionRoutine(Irp, FdoSystemForwarded, Fdo, TRUE, TRUE, TRUE);
-    (VOID)IoCallDriver(Fdo->LowerDeviceObject, Irp);
+    (VOID) IoCallDriver(Fdo->LowerDeviceObject, Irp);
 
     return STATUS_PENDING;
 }
 
 /* The stack below has powered the device up. */
-static NTSTATUS NTAPI
-FdoDeviceForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVOID Context)
+static NTSTATUS NTAPI FdoDeviceForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVOID Context)
 {
     PXENVIF_FDO Fdo = Context;
     POWER_STATE PowerState = IoGetCurrentIrpStackLocation(Irp)->Parameters.Power.State;
@@ -84,7 +79,7 @@ FdoDeviceForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVO
 
     if (NT_SUCCESS(Irp->IoStatus.Status)) {
         Fdo->Device.PowerState = PowerState.DeviceState;
-        (VOID)PoSetPowerState(Fdo->Device.DeviceObject, DevicePowerState, PowerState);
+        (VOID) PoSetPowerState(Fdo->Device.DeviceObject, DevicePowerState, PowerState);
     }
 
     IoReleaseRemoveLock(&Fdo->RemoveLock, Irp);
@@ -92,8 +87,7 @@ FdoDeviceForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVO
     return STATUS_CONTINUE_COMPLETION;
 }
 
-static NTSTATUS
-FdoSetDevicePower(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
+static NTSTATUS FdoSetDevicePower(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
 {
     POWER_STATE PowerState = IoGetCurrentIrpStackLocation(Irp)->Parameters.Power.State;
     NTSTATUS Status;
@@ -108,7 +102,7 @@ FdoSetDevicePower(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
     }
 
     Fdo->Device.PowerState = PowerState.DeviceState;
-    (VOID)PoSetPowerState(Fdo->Device.DeviceObject, DevicePowerState, PowerState);
+    (VOID) PoSetPowerState(Fdo->Device.DeviceObject, DevicePowerState, PowerState);
 
     Status = FdoForward(Fdo, Irp);
     IoReleaseRemoveLock(&Fdo->RemoveLock, Irp);
@@ -116,8 +110,7 @@ FdoSetDevicePower(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
     return Status;
 }
 
-NTSTATUS
-FdoDispatchPower(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
+NTSTATUS FdoDispatchPower(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
 {
     PIO_STACK_LOCATION StackLocation = IoGetCurrentIrpStackLocation(Irp);
     BOOLEAN Set = StackLocation->MinorFunction == IRP_MN_SET_POWER;

@@ -24,20 +24,28 @@ struct _XENVIF_FDO {
 
     KMUTEX Mutex;
     LIST_ENTRY Children;
-    LIST_ENTRY Retired; /* granters */
+    LIST_ENTRY Retired;     /* granters */
     PDRIVER_THREAD Scanner; /* Thread, while it may be woken */
 };
 
-_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS FdoStart(_Inout_ PXENVIF_FDO Fdo);
-_IRQL_requires_(PASSIVE_LEVEL) VOID FdoStop(_Inout_ PXENVIF_FDO Fdo);
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS FdoStart(_Inout_ PXENVIF_FDO Fdo);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID FdoStop(_Inout_ PXENVIF_FDO Fdo);
+
+/* Whether a child works, so that the bus cannot be stopped under it. PASSIVE_LEVEL. */
+_IRQL_requires_(PASSIVE_LEVEL)
+BOOLEAN FdoHasStartedChild(_Inout_ PXENVIF_FDO Fdo);
 
 /* Deletes what is left of the children, and the device. Stopped, and no IRP is on its way. */
-_IRQL_requires_(PASSIVE_LEVEL) VOID FdoDestroy(_Inout_ PXENVIF_FDO Fdo);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID FdoDestroy(_Inout_ PXENVIF_FDO Fdo);
 
 /*
- * The children that there are, in front of those that Relations (NULL: none) already has; Relations is replaced. They are
- * then reported. No memory: Relations is as it was.
+ * The children that there are, in front of those that Relations (NULL: none) already has; Relations is replaced. They
+ * are then reported. No memory: Relations is as it was.
  */
-_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS FdoAddRelations(_Inout_ PXENVIF_FDO Fdo, _Inout_ PDEVICE_RELATIONS *Relations);
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS FdoAddRelations(_Inout_ PXENVIF_FDO Fdo, _Inout_ PDEVICE_RELATIONS *Relations);
 
 #endif /* XENVIF_FDO_PRIVATE_H */

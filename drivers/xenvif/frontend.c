@@ -12,21 +12,18 @@ static PCSTR const FrontendWatched[] = {"backend", "disconnect", "speed"};
 
 C_ASSERT(RTL_NUMBER_OF(FrontendWatched) == FRONTEND_WATCHES);
 
-ULONGLONG
-FrontendNow(VOID)
+ULONGLONG FrontendNow(VOID)
 {
     return KeQueryInterruptTime();
 }
 
-ULONGLONG
-FrontendLater(_In_ ULONG Milliseconds)
+ULONGLONG FrontendLater(_In_ ULONG Milliseconds)
 {
     return FrontendNow() + (ULONGLONG)Milliseconds * 10000;
 }
 
 /* Lets packets be queued, or refuses them and returns those that are. */
-static VOID
-FrontendSetAccepting(_Inout_ PXENVIF_FRONTEND Frontend, _In_ BOOLEAN Accepting)
+static VOID FrontendSetAccepting(_Inout_ PXENVIF_FRONTEND Frontend, _In_ BOOLEAN Accepting)
 {
     if (Frontend->Accepting == Accepting)
         return;
@@ -40,8 +37,7 @@ FrontendSetAccepting(_Inout_ PXENVIF_FRONTEND Frontend, _In_ BOOLEAN Accepting)
 }
 
 /* What was asked for last has been done, as far as anyone waits for it. */
-static VOID
-FrontendSettle(_Inout_ PXENVIF_FRONTEND Frontend)
+static VOID FrontendSettle(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     KIRQL Irql;
 
@@ -51,14 +47,13 @@ FrontendSettle(_Inout_ PXENVIF_FRONTEND Frontend)
 
     /* If more has been asked for since, whoever waits sleeps until that has been done too. */
     if (Frontend->Request == Frontend->Requested)
-        (VOID)KeSetEvent(&Frontend->SettledEvent, IO_NO_INCREMENT, FALSE);
+        (VOID) KeSetEvent(&Frontend->SettledEvent, IO_NO_INCREMENT, FALSE);
 
     KeReleaseSpinLock(&Frontend->Lock, Irql);
 }
 
 /* Takes the notes that power and client have left. */
-static VOID
-FrontendReadRequest(_Inout_ PXENVIF_FRONTEND Frontend)
+static VOID FrontendReadRequest(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     BOOLEAN New;
     KIRQL Irql;
@@ -90,8 +85,7 @@ FrontendReadRequest(_Inout_ PXENVIF_FRONTEND Frontend)
     }
 }
 
-VOID
-FrontendUpdateLink(_Inout_ PXENVIF_FRONTEND Frontend)
+VOID FrontendUpdateLink(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     BOOLEAN Connected = Frontend->State == FRONTEND_CONNECTED;
     BOOLEAN Link = Connected && FrontendReadLink(Frontend);
@@ -105,8 +99,7 @@ FrontendUpdateLink(_Inout_ PXENVIF_FRONTEND Frontend)
 }
 
 /* Tries again to end grants that the backend held on to. TRUE: some still stand. */
-static BOOLEAN
-FrontendRetryGrants(_Inout_ PXENVIF_FRONTEND Frontend)
+static BOOLEAN FrontendRetryGrants(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     ULONG Count = TransmitterRetryGrants(Frontend->Transmitter);
 
@@ -117,8 +110,7 @@ FrontendRetryGrants(_Inout_ PXENVIF_FRONTEND Frontend)
  * Tries to return packets that wait for the backend to let go of their pages. When the client waits for them in turn,
  * patience ends with a deadline. TRUE: there are some.
  */
-static BOOLEAN
-FrontendRetryHeld(_Inout_ PXENVIF_FRONTEND Frontend)
+static BOOLEAN FrontendRetryHeld(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     BOOLEAN Abandon = FALSE;
 
@@ -139,8 +131,7 @@ FrontendRetryHeld(_Inout_ PXENVIF_FRONTEND Frontend)
 }
 
 /* Whether nothing of what power or client wants to be over is going on any more. */
-static BOOLEAN
-FrontendIsQuiet(_In_ PXENVIF_FRONTEND Frontend, _In_ BOOLEAN Held)
+static BOOLEAN FrontendIsQuiet(_In_ PXENVIF_FRONTEND Frontend, _In_ BOOLEAN Held)
 {
     switch (Frontend->Target) {
     case FRONTEND_DOWN:
@@ -153,8 +144,7 @@ FrontendIsQuiet(_In_ PXENVIF_FRONTEND Frontend, _In_ BOOLEAN Held)
 }
 
 /* Goes as far as it can without waiting. TRUE: something is to be tried again even if nobody wakes the thread. */
-static BOOLEAN
-FrontendAdvance(_Inout_ PXENVIF_FRONTEND Frontend)
+static BOOLEAN FrontendAdvance(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     BOOLEAN Held;
     BOOLEAN Granted;
@@ -181,8 +171,7 @@ FrontendAdvance(_Inout_ PXENVIF_FRONTEND Frontend)
 }
 
 /* How long the thread may sleep; FALSE: until it is woken. */
-static BOOLEAN
-FrontendTimeout(_In_ PXENVIF_FRONTEND Frontend, _In_ BOOLEAN Retry, _Out_ PLARGE_INTEGER Timeout)
+static BOOLEAN FrontendTimeout(_In_ PXENVIF_FRONTEND Frontend, _In_ BOOLEAN Retry, _Out_ PLARGE_INTEGER Timeout)
 {
     ULONGLONG Now = FrontendNow();
     ULONGLONG Earliest = (ULONGLONG)-1;
@@ -205,8 +194,7 @@ FrontendTimeout(_In_ PXENVIF_FRONTEND Frontend, _In_ BOOLEAN Retry, _Out_ PLARGE
     return TRUE;
 }
 
-static NTSTATUS NTAPI
-FrontendThread(_In_ PDRIVER_THREAD Self, _In_opt_ PVOID Context)
+static NTSTATUS NTAPI FrontendThread(_In_ PDRIVER_THREAD Self, _In_opt_ PVOID Context)
 {
     PXENVIF_FRONTEND Frontend = Context;
 
@@ -216,7 +204,7 @@ FrontendThread(_In_ PDRIVER_THREAD Self, _In_opt_ PVOID Context)
     for (;;) {
         LARGE_INTEGER Timeout;
 
-        (VOID)ThreadWait(Self, FrontendTimeout(Frontend, Retry, &Timeout) ? &Timeout : NULL);
+        (VOID) ThreadWait(Self, FrontendTimeout(Frontend, Retry, &Timeout) ? &Timeout : NULL);
         if (ThreadIsAlerted(Self))
             break;
 
@@ -228,14 +216,12 @@ FrontendThread(_In_ PDRIVER_THREAD Self, _In_opt_ PVOID Context)
     return STATUS_SUCCESS;
 }
 
-VOID
-FrontendWake(_Inout_ PXENVIF_FRONTEND Frontend)
+VOID FrontendWake(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     ThreadWake(Frontend->Thread);
 }
 
-VOID
-FrontendBreak(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Reason, _In_ ULONG Value)
+VOID FrontendBreak(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Reason, _In_ ULONG Value)
 {
     KIRQL Irql;
 
@@ -254,8 +240,7 @@ FrontendBreak(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Reason, _In_ ULONG
 }
 
 /* Notes a request; gives its number. */
-static ULONG
-FrontendNote(_Inout_ PXENVIF_FRONTEND Frontend, _Inout_ PBOOLEAN Note, _In_ BOOLEAN Value)
+static ULONG FrontendNote(_Inout_ PXENVIF_FRONTEND Frontend, _Inout_ PBOOLEAN Note, _In_ BOOLEAN Value)
 {
     ULONG Request;
     KIRQL Irql;
@@ -273,50 +258,44 @@ FrontendNote(_Inout_ PXENVIF_FRONTEND Frontend, _Inout_ PBOOLEAN Note, _In_ BOOL
     return Request;
 }
 
-static PAGED_FUNCTION VOID
-FrontendWait(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG Request)
+static PAGED_FUNCTION VOID FrontendWait(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG Request)
 {
     PAGED_CODE();
 
     /* The event is set while nothing is left to be done: it says so of this request and of any later one. */
     while ((LONG)(ReadULongAcquire(&Frontend->Settled) - Request) < 0)
-        (VOID)KeWaitForSingleObject(&Frontend->SettledEvent, Executive, KernelMode, FALSE, NULL);
+        (VOID) KeWaitForSingleObject(&Frontend->SettledEvent, Executive, KernelMode, FALSE, NULL);
 }
 
-PAGED_FUNCTION VOID
-FrontendPowerUp(_Inout_ PXENVIF_FRONTEND Frontend)
+PAGED_FUNCTION VOID FrontendPowerUp(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     PAGED_CODE();
 
-    (VOID)FrontendNote(Frontend, &Frontend->Powered, TRUE);
+    (VOID) FrontendNote(Frontend, &Frontend->Powered, TRUE);
 }
 
-PAGED_FUNCTION VOID
-FrontendPowerDown(_Inout_ PXENVIF_FRONTEND Frontend)
+PAGED_FUNCTION VOID FrontendPowerDown(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     PAGED_CODE();
 
     FrontendWait(Frontend, FrontendNote(Frontend, &Frontend->Powered, FALSE));
 }
 
-PAGED_FUNCTION VOID
-FrontendEnable(_Inout_ PXENVIF_FRONTEND Frontend)
+PAGED_FUNCTION VOID FrontendEnable(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     PAGED_CODE();
 
     FrontendWait(Frontend, FrontendNote(Frontend, &Frontend->Enabled, TRUE));
 }
 
-PAGED_FUNCTION VOID
-FrontendDisable(_Inout_ PXENVIF_FRONTEND Frontend)
+PAGED_FUNCTION VOID FrontendDisable(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     PAGED_CODE();
 
     FrontendWait(Frontend, FrontendNote(Frontend, &Frontend->Enabled, FALSE));
 }
 
-static BOOLEAN NTAPI
-FrontendPoll(_In_ PVOID Context, _In_ ULONG Work)
+static BOOLEAN NTAPI FrontendPoll(_In_ PVOID Context, _In_ ULONG Work)
 {
     PXENVIF_FRONTEND Frontend = Context;
 
@@ -327,11 +306,10 @@ FrontendPoll(_In_ PVOID Context, _In_ ULONG Work)
 }
 
 /*
- * The domain has been suspended and runs again: rings, grants and event channels are of another life. They are left alone
- * from here on; the thread does what takes waiting. DISPATCH_LEVEL, every other processor held.
+ * The domain has been suspended and runs again: rings, grants and event channels are of another life. They are left
+ * alone from here on; the thread does what takes waiting. DISPATCH_LEVEL, every other processor held.
  */
-static VOID NTAPI
-FrontendSuspendLate(_In_opt_ PVOID Argument)
+static VOID NTAPI FrontendSuspendLate(_In_opt_ PVOID Argument)
 {
     PXENVIF_FRONTEND Frontend = Argument;
 
@@ -339,12 +317,11 @@ FrontendSuspendLate(_In_opt_ PVOID Argument)
     TransmitterDisable(Frontend->Transmitter);
     ReceiverDisable(Frontend->Receiver);
 
-    (VOID)InterlockedExchange(&Frontend->Resumed, TRUE);
+    (VOID) InterlockedExchange(&Frontend->Resumed, TRUE);
     FrontendWake(Frontend);
 }
 
-static VOID NTAPI
-FrontendDebug(_In_opt_ PVOID Argument, _In_ BOOLEAN Crashing)
+static VOID NTAPI FrontendDebug(_In_opt_ PVOID Argument, _In_ BOOLEAN Crashing)
 {
     PXENVIF_FRONTEND Frontend = Argument;
 
@@ -356,19 +333,17 @@ FrontendDebug(_In_opt_ PVOID Argument, _In_ BOOLEAN Crashing)
     ReceiverDebug(Frontend->Receiver);
 }
 
-static PAGED_FUNCTION VOID
-FrontendRemoveWatches(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG Count)
+static PAGED_FUNCTION VOID FrontendRemoveWatches(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG Count)
 {
     PAGED_CODE();
 
     while (Count-- != 0) {
-        (VOID)XENBUS_STORE_CALL(&Frontend->Parent->Store, WatchRemove, Frontend->Watches[Count]);
+        (VOID) XENBUS_STORE_CALL(&Frontend->Parent->Store, WatchRemove, Frontend->Watches[Count]);
         Frontend->Watches[Count] = NULL;
     }
 }
 
-static PAGED_FUNCTION NTSTATUS
-FrontendAddWatches(_Inout_ PXENVIF_FRONTEND Frontend)
+static PAGED_FUNCTION NTSTATUS FrontendAddWatches(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     NTSTATUS Status;
     ULONG Index;
@@ -391,19 +366,17 @@ fail:
     return Status;
 }
 
-static PAGED_FUNCTION VOID
-FrontendStopThread(_Inout_ PXENVIF_FRONTEND Frontend)
+static PAGED_FUNCTION VOID FrontendStopThread(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     PAGED_CODE();
 
     ThreadAlert(Frontend->Thread);
-    (VOID)ThreadJoin(Frontend->Thread);
+    (VOID) ThreadJoin(Frontend->Thread);
     Frontend->Thread = NULL;
 }
 
 /* What packets go through. */
-static PAGED_FUNCTION NTSTATUS
-FrontendMakeModules(_Inout_ PXENVIF_FRONTEND Frontend)
+static PAGED_FUNCTION NTSTATUS FrontendMakeModules(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     NTSTATUS Status;
 
@@ -440,8 +413,7 @@ fail1:
     return Status;
 }
 
-static PAGED_FUNCTION VOID
-FrontendUnmakeModules(_Inout_ PXENVIF_FRONTEND Frontend)
+static PAGED_FUNCTION VOID FrontendUnmakeModules(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     PAGED_CODE();
 
@@ -452,15 +424,14 @@ FrontendUnmakeModules(_Inout_ PXENVIF_FRONTEND Frontend)
 }
 
 /* Who else knows of the frontend. */
-static PAGED_FUNCTION NTSTATUS
-FrontendRegister(_Inout_ PXENVIF_FRONTEND Frontend)
+static PAGED_FUNCTION NTSTATUS FrontendRegister(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     CHAR Prefix[16];
     NTSTATUS Status;
 
     PAGED_CODE();
 
-    (VOID)TextPrint(Prefix, sizeof(Prefix), "XENVIF %u", Frontend->Number);
+    (VOID) TextPrint(Prefix, sizeof(Prefix), "XENVIF %u", Frontend->Number);
 
     Status = XENBUS_DEBUG_CALL(&Frontend->Parent->Debug, Register, Prefix, FrontendDebug, Frontend,
                                &Frontend->DebugCallback);
@@ -488,8 +459,7 @@ fail1:
     return Status;
 }
 
-static PAGED_FUNCTION VOID
-FrontendDeregister(_Inout_ PXENVIF_FRONTEND Frontend)
+static PAGED_FUNCTION VOID FrontendDeregister(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     PAGED_CODE();
 
@@ -498,9 +468,8 @@ FrontendDeregister(_Inout_ PXENVIF_FRONTEND Frontend)
     XENBUS_DEBUG_CALL(&Frontend->Parent->Debug, Deregister, Frontend->DebugCallback);
 }
 
-PAGED_FUNCTION NTSTATUS
-FrontendInitialize(_In_ PXENVIF_PDO Pdo, _In_ PXENVIF_PARENT Parent, _In_ PXENVIF_VIF Vif, _In_ ULONG Number,
-                   _Outptr_ PXENVIF_FRONTEND *Frontend)
+PAGED_FUNCTION NTSTATUS FrontendInitialize(_In_ PXENVIF_PDO Pdo, _In_ PXENVIF_PARENT Parent, _In_ PXENVIF_VIF Vif,
+                                           _In_ ULONG Number, _Outptr_ PXENVIF_FRONTEND *Frontend)
 {
     PXENVIF_FRONTEND New;
     NTSTATUS Status;
@@ -517,8 +486,8 @@ FrontendInitialize(_In_ PXENVIF_PDO Pdo, _In_ PXENVIF_PARENT Parent, _In_ PXENVI
     New->Vif = Vif;
     KeInitializeSpinLock(&New->Lock);
     KeInitializeEvent(&New->SettledEvent, NotificationEvent, FALSE);
-    (VOID)TextPrint(New->Path, sizeof(New->Path), "device/vif/%u", Number);
-    (VOID)TextPrint(New->ErrorPath, sizeof(New->ErrorPath), "error/device/vif/%u", Number);
+    (VOID) TextPrint(New->Path, sizeof(New->Path), "device/vif/%u", Number);
+    (VOID) TextPrint(New->ErrorPath, sizeof(New->ErrorPath), "error/device/vif/%u", Number);
 
     Status = FrontendMakeModules(New);
     if (!NT_SUCCESS(Status))
@@ -549,8 +518,7 @@ fail1:
     return Status;
 }
 
-PAGED_FUNCTION VOID
-FrontendTeardown(_In_ PXENVIF_FRONTEND Frontend)
+PAGED_FUNCTION VOID FrontendTeardown(_In_ PXENVIF_FRONTEND Frontend)
 {
     PAGED_CODE();
 
@@ -562,62 +530,52 @@ FrontendTeardown(_In_ PXENVIF_FRONTEND Frontend)
     PoolFree(Frontend, FRONTEND_TAG);
 }
 
-VOID
-FrontendRetireGranter(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENVIF_GRANTER Granter)
+VOID FrontendRetireGranter(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENVIF_GRANTER Granter)
 {
     FdoRetireGranter(PdoGetFdo(Frontend->Pdo), Granter);
 }
 
-ULONG
-FrontendGetNumber(_In_ PXENVIF_FRONTEND Frontend)
+ULONG FrontendGetNumber(_In_ PXENVIF_FRONTEND Frontend)
 {
     return Frontend->Number;
 }
 
-PXENVIF_PDO
-FrontendGetPdo(_In_ PXENVIF_FRONTEND Frontend)
+PXENVIF_PDO FrontendGetPdo(_In_ PXENVIF_FRONTEND Frontend)
 {
     return Frontend->Pdo;
 }
 
-PXENVIF_PARENT
-FrontendGetParent(_In_ PXENVIF_FRONTEND Frontend)
+PXENVIF_PARENT FrontendGetParent(_In_ PXENVIF_FRONTEND Frontend)
 {
     return Frontend->Parent;
 }
 
-PXENVIF_VIF
-FrontendGetVif(_In_ PXENVIF_FRONTEND Frontend)
+PXENVIF_VIF FrontendGetVif(_In_ PXENVIF_FRONTEND Frontend)
 {
     return Frontend->Vif;
 }
 
-PXENVIF_STATISTICS
-FrontendGetStatistics(_In_ PXENVIF_FRONTEND Frontend)
+PXENVIF_STATISTICS FrontendGetStatistics(_In_ PXENVIF_FRONTEND Frontend)
 {
     return &Frontend->Statistics;
 }
 
-PXENVIF_MAC
-FrontendGetMac(_In_ PXENVIF_FRONTEND Frontend)
+PXENVIF_MAC FrontendGetMac(_In_ PXENVIF_FRONTEND Frontend)
 {
     return Frontend->Mac;
 }
 
-PXENVIF_POLLER
-FrontendGetPoller(_In_ PXENVIF_FRONTEND Frontend)
+PXENVIF_POLLER FrontendGetPoller(_In_ PXENVIF_FRONTEND Frontend)
 {
     return Frontend->Poller;
 }
 
-PXENVIF_TRANSMITTER
-FrontendGetTransmitter(_In_ PXENVIF_FRONTEND Frontend)
+PXENVIF_TRANSMITTER FrontendGetTransmitter(_In_ PXENVIF_FRONTEND Frontend)
 {
     return Frontend->Transmitter;
 }
 
-PXENVIF_RECEIVER
-FrontendGetReceiver(_In_ PXENVIF_FRONTEND Frontend)
+PXENVIF_RECEIVER FrontendGetReceiver(_In_ PXENVIF_FRONTEND Frontend)
 {
     return Frontend->Receiver;
 }

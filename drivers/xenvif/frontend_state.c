@@ -9,16 +9,14 @@
 #include "frontend_state.h"
 #include "pdo.h"
 
-static VOID
-FrontendSetState(_Inout_ PXENVIF_FRONTEND Frontend, _In_ FRONTEND_STATE State, _In_ ULONG Milliseconds)
+static VOID FrontendSetState(_Inout_ PXENVIF_FRONTEND Frontend, _In_ FRONTEND_STATE State, _In_ ULONG Milliseconds)
 {
     Frontend->State = State;
     Frontend->Deadline = (Milliseconds != 0) ? FrontendLater(Milliseconds) : 0;
 }
 
 /* TRUE once when the backend's time is over. */
-static BOOLEAN
-FrontendIsLate(_Inout_ PXENVIF_FRONTEND Frontend)
+static BOOLEAN FrontendIsLate(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     if (Frontend->Deadline == 0 || FrontendNow() < Frontend->Deadline)
         return FALSE;
@@ -29,8 +27,7 @@ FrontendIsLate(_Inout_ PXENVIF_FRONTEND Frontend)
 }
 
 /* Writes our state; if that cannot be done it is tried again later, and the step is not taken. */
-static BOOLEAN
-FrontendTellState(_Inout_ PXENVIF_FRONTEND Frontend, _In_ XenbusState State)
+static BOOLEAN FrontendTellState(_Inout_ PXENVIF_FRONTEND Frontend, _In_ XenbusState State)
 {
     NTSTATUS Status;
 
@@ -45,16 +42,14 @@ FrontendTellState(_Inout_ PXENVIF_FRONTEND Frontend, _In_ XenbusState State)
 }
 
 /* No connection can be made for now: packets do not wait for one. */
-static VOID
-FrontendGiveUp(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Text, _In_ ULONG Value)
+static VOID FrontendGiveUp(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Text, _In_ ULONG Value)
 {
     FrontendReportError(Frontend, Text, Value);
     Frontend->Failed = TRUE;
 }
 
 /* Takes rings, grants and channels back, whatever the backend does with them. */
-static VOID
-FrontendDisconnect(_Inout_ PXENVIF_FRONTEND Frontend)
+static VOID FrontendDisconnect(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     BOOLEAN Broken;
     KIRQL Irql;
@@ -80,23 +75,20 @@ FrontendDisconnect(_Inout_ PXENVIF_FRONTEND Frontend)
 }
 
 /* Stops traffic. The rings stay as they are until the backend has let go of them. */
-static VOID
-FrontendQuiesce(_Inout_ PXENVIF_FRONTEND Frontend)
+static VOID FrontendQuiesce(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     PollerDisable(Frontend->Poller);
     TransmitterDisable(Frontend->Transmitter);
     ReceiverDisable(Frontend->Receiver);
 }
 
-static BOOLEAN
-FrontendIsClosed(_In_ XenbusState State)
+static BOOLEAN FrontendIsClosed(_In_ XenbusState State)
 {
     return State == XenbusStateUnknown || State == XenbusStateClosed || State == XenbusStateInitialising;
 }
 
 /* The end of a connection, or of an attempt at one. The backend is asked to let go, unless it has. */
-static BOOLEAN
-FrontendBeginClose(_Inout_ PXENVIF_FRONTEND Frontend)
+static BOOLEAN FrontendBeginClose(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     XenbusState Backend = Frontend->BackendState;
     BOOLEAN Connected = Frontend->State == FRONTEND_CONNECTED;
@@ -109,13 +101,13 @@ FrontendBeginClose(_Inout_ PXENVIF_FRONTEND Frontend)
     /* A backend that is back at InitWait has forgotten the connection that we had. */
     if (FrontendIsClosed(Backend) || (Connected && Backend == XenbusStateInitWait)) {
         FrontendDisconnect(Frontend);
-        (VOID)FrontendTellState(Frontend, XenbusStateClosed);
+        (VOID) FrontendTellState(Frontend, XenbusStateClosed);
         FrontendSetState(Frontend, FRONTEND_CLOSED, 0);
         return TRUE;
     }
 
     /* If it cannot be said the backend's time runs all the same. */
-    (VOID)FrontendTellState(Frontend, XenbusStateClosing);
+    (VOID) FrontendTellState(Frontend, XenbusStateClosing);
     Frontend->InitWaitIsClosed = Backend != XenbusStateInitWait;
     FrontendSetState(Frontend, FRONTEND_CLOSING, FRONTEND_CLOSE_TIME);
 
@@ -123,16 +115,14 @@ FrontendBeginClose(_Inout_ PXENVIF_FRONTEND Frontend)
 }
 
 /* Whether the toolstack has closed the backend for good. */
-static BOOLEAN
-FrontendIsDetached(_In_ PXENVIF_FRONTEND Frontend)
+static BOOLEAN FrontendIsDetached(_In_ PXENVIF_FRONTEND Frontend)
 {
     return Frontend->BackendState == XenbusStateClosed && FrontendReadBackendNumber(Frontend, "online", 1) == 0;
 }
 
-static BOOLEAN
-FrontendStepClosed(_Inout_ PXENVIF_FRONTEND Frontend)
+static BOOLEAN FrontendStepClosed(_Inout_ PXENVIF_FRONTEND Frontend)
 {
-    (VOID)InterlockedExchange(&Frontend->Resumed, FALSE);
+    (VOID) InterlockedExchange(&Frontend->Resumed, FALSE);
 
     if (Frontend->Target == FRONTEND_DOWN || Frontend->Ejected || Frontend->RetryAt != 0)
         return FALSE;
@@ -144,7 +134,7 @@ FrontendStepClosed(_Inout_ PXENVIF_FRONTEND Frontend)
 
     if (FrontendIsDetached(Frontend)) {
         Info("vif %u: detached by the toolstack", Frontend->Number);
-        (VOID)FrontendTellState(Frontend, XenbusStateClosed);
+        (VOID) FrontendTellState(Frontend, XenbusStateClosed);
         Frontend->Ejected = TRUE;
         PdoEject(Frontend->Pdo);
         return FALSE;
@@ -170,11 +160,10 @@ FrontendStepClosed(_Inout_ PXENVIF_FRONTEND Frontend)
     }
 }
 
-static BOOLEAN
-FrontendStepInitialising(_Inout_ PXENVIF_FRONTEND Frontend)
+static BOOLEAN FrontendStepInitialising(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     if (Frontend->Target == FRONTEND_DOWN || FrontendIsDetached(Frontend)) {
-        (VOID)FrontendTellState(Frontend, XenbusStateClosed);
+        (VOID) FrontendTellState(Frontend, XenbusStateClosed);
         FrontendSetState(Frontend, FRONTEND_CLOSED, 0);
         return TRUE;
     }
@@ -204,8 +193,7 @@ FrontendStepInitialising(_Inout_ PXENVIF_FRONTEND Frontend)
 }
 
 /* Makes rings and channels and publishes them. */
-static NTSTATUS
-FrontendConnect(_Inout_ PXENVIF_FRONTEND Frontend)
+static NTSTATUS FrontendConnect(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     NTSTATUS Status;
 
@@ -251,13 +239,12 @@ fail1:
     return Status;
 }
 
-static BOOLEAN
-FrontendStepPrepared(_Inout_ PXENVIF_FRONTEND Frontend)
+static BOOLEAN FrontendStepPrepared(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     NTSTATUS Status;
 
     if (Frontend->Target == FRONTEND_DOWN) {
-        (VOID)FrontendTellState(Frontend, XenbusStateClosed);
+        (VOID) FrontendTellState(Frontend, XenbusStateClosed);
         FrontendSetState(Frontend, FRONTEND_CLOSED, 0);
         return TRUE;
     }
@@ -283,16 +270,14 @@ FrontendStepPrepared(_Inout_ PXENVIF_FRONTEND Frontend)
 }
 
 /* Whether the connection is to end, for reasons on our side. */
-static BOOLEAN
-FrontendIsOver(_In_ PXENVIF_FRONTEND Frontend)
+static BOOLEAN FrontendIsOver(_In_ PXENVIF_FRONTEND Frontend)
 {
     return Frontend->Target != FRONTEND_CONNECT || ReadAcquire(&Frontend->Resumed) != FALSE ||
            ReadAcquire(&Frontend->Broken) != FALSE;
 }
 
 /* Both sides are Connected: from here on, and not before, traffic moves (field bug FB6). */
-static VOID
-FrontendConnected(_Inout_ PXENVIF_FRONTEND Frontend)
+static VOID FrontendConnected(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     FrontendSetState(Frontend, FRONTEND_CONNECTED, 0);
     Frontend->Failed = FALSE;
@@ -310,8 +295,7 @@ FrontendConnected(_Inout_ PXENVIF_FRONTEND Frontend)
          Frontend->Split ? ", split channels" : "", Frontend->Gather ? ", sg" : "");
 }
 
-static BOOLEAN
-FrontendStepConnecting(_Inout_ PXENVIF_FRONTEND Frontend)
+static BOOLEAN FrontendStepConnecting(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     if (FrontendIsOver(Frontend))
         return FrontendBeginClose(Frontend);
@@ -333,8 +317,7 @@ FrontendStepConnecting(_Inout_ PXENVIF_FRONTEND Frontend)
     }
 }
 
-static BOOLEAN
-FrontendStepConnected(_Inout_ PXENVIF_FRONTEND Frontend)
+static BOOLEAN FrontendStepConnected(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     if (FrontendIsOver(Frontend))
         return FrontendBeginClose(Frontend);
@@ -351,8 +334,7 @@ FrontendStepConnected(_Inout_ PXENVIF_FRONTEND Frontend)
     }
 }
 
-static BOOLEAN
-FrontendStepClosing(_Inout_ PXENVIF_FRONTEND Frontend)
+static BOOLEAN FrontendStepClosing(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     XenbusState Backend = Frontend->BackendState;
 
@@ -365,14 +347,13 @@ FrontendStepClosing(_Inout_ PXENVIF_FRONTEND Frontend)
         return FALSE;
     }
 
-    (VOID)FrontendTellState(Frontend, XenbusStateClosed);
+    (VOID) FrontendTellState(Frontend, XenbusStateClosed);
     FrontendSetState(Frontend, FRONTEND_FINISHING, FRONTEND_CLOSE_TIME);
 
     return TRUE;
 }
 
-static BOOLEAN
-FrontendStepFinishing(_Inout_ PXENVIF_FRONTEND Frontend)
+static BOOLEAN FrontendStepFinishing(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     XenbusState Backend = Frontend->BackendState;
     BOOLEAN Late = FALSE;
@@ -395,8 +376,7 @@ FrontendStepFinishing(_Inout_ PXENVIF_FRONTEND Frontend)
     return TRUE;
 }
 
-BOOLEAN
-FrontendStep(_Inout_ PXENVIF_FRONTEND Frontend)
+BOOLEAN FrontendStep(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     switch (Frontend->State) {
     case FRONTEND_CLOSED:

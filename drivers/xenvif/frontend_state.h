@@ -14,9 +14,9 @@
 
 /* How far the frontend is to go. */
 typedef enum _FRONTEND_TARGET {
-    FRONTEND_DOWN,     /* closed: the device is not in D0 */
-    FRONTEND_READY,    /* the backend waits for us */
-    FRONTEND_CONNECT   /* packets move: the client has enabled the VIF */
+    FRONTEND_DOWN,   /* closed: the device is not in D0 */
+    FRONTEND_READY,  /* the backend waits for us */
+    FRONTEND_CONNECT /* packets move: the client has enabled the VIF */
 } FRONTEND_TARGET;
 
 /* How far it is. From CONNECTING to FINISHING the rings are shared with the backend. */
@@ -32,7 +32,7 @@ typedef enum _FRONTEND_STATE {
 
 /* How long a backend may take for one answer, before we go on without it. A hotplug script takes its time. */
 #define FRONTEND_CONNECT_TIME 10000 /* ms */
-#define FRONTEND_CLOSE_TIME   5000  /* ms */
+#define FRONTEND_CLOSE_TIME 5000    /* ms */
 
 /* How long until something is tried again that failed here, or whose page the backend holds. */
 #define FRONTEND_RETRY_TIME 1000 /* ms */
@@ -76,7 +76,7 @@ struct _XENVIF_FRONTEND {
     /* The thread's. */
     FRONTEND_STATE State;
     FRONTEND_TARGET Target;
-    ULONG Request; /* number of the request that Target is of */
+    ULONG Request;          /* number of the request that Target is of */
     ULONGLONG Deadline;     /* of the backend's answer, in 100 ns of interrupt time; 0: none */
     ULONGLONG RetryAt;      /* 0: nothing to try again */
     ULONGLONG HeldDeadline; /* 0: no packet is held back, or nobody waits for it */
@@ -86,14 +86,14 @@ struct _XENVIF_FRONTEND {
     PXENBUS_STORE_WATCH BackendWatch;
     XenbusState BackendState;
 
-    BOOLEAN Split;           /* feature-split-event-channels */
-    BOOLEAN Gather;          /* feature-sg */
-    BOOLEAN Published;       /* our nodes are in the store */
-    PCSTR ErrorText;         /* so is this error; or NULL */
-    BOOLEAN Accepting;       /* the transmitter queues packets */
-    BOOLEAN Failed;          /* no connection could be made: packets are refused until there is one */
+    BOOLEAN Split;            /* feature-split-event-channels */
+    BOOLEAN Gather;           /* feature-sg */
+    BOOLEAN Published;        /* our nodes are in the store */
+    PCSTR ErrorText;          /* so is this error; or NULL */
+    BOOLEAN Accepting;        /* the transmitter queues packets */
+    BOOLEAN Failed;           /* no connection could be made: packets are refused until there is one */
     BOOLEAN InitWaitIsClosed; /* while closing: a backend at InitWait has been restarted */
-    BOOLEAN Parked;          /* closed until the backend leaves ParkedState, or the client or power asks anew */
+    BOOLEAN Parked;           /* closed until the backend leaves ParkedState, or the client or power asks anew */
     XenbusState ParkedState;
     BOOLEAN Ejected; /* the toolstack has taken the device away */
 };

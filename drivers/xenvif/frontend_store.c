@@ -13,24 +13,21 @@
 
 /* All that FrontendPublish may write. */
 static PCSTR const FrontendNodes[] = {
-    "tx-ring-ref",      "rx-ring-ref",       "event-channel", "event-channel-tx",        "event-channel-rx",
-    "request-rx-copy",  "feature-rx-notify", "feature-sg",    "feature-no-csum-offload", "feature-ipv6-csum-offload",
+    "tx-ring-ref",     "rx-ring-ref",       "event-channel", "event-channel-tx",        "event-channel-rx",
+    "request-rx-copy", "feature-rx-notify", "feature-sg",    "feature-no-csum-offload", "feature-ipv6-csum-offload",
 };
 
-static PXENBUS_STORE_INTERFACE_V2
-FrontendStore(_In_ PXENVIF_FRONTEND Frontend)
+static PXENBUS_STORE_INTERFACE_V2 FrontendStore(_In_ PXENVIF_FRONTEND Frontend)
 {
     return &Frontend->Parent->Store;
 }
 
-static BOOLEAN
-FrontendIsAbsent(_In_ NTSTATUS Status)
+static BOOLEAN FrontendIsAbsent(_In_ NTSTATUS Status)
 {
     return Status == STATUS_OBJECT_NAME_NOT_FOUND || Status == STATUS_OBJECT_PATH_NOT_FOUND;
 }
 
-PCSTR
-FrontendStateName(_In_ XenbusState State)
+PCSTR FrontendStateName(_In_ XenbusState State)
 {
     static PCSTR const Names[] = {"Unknown", "Initialising", "InitWait",      "Initialised", "Connected",
                                   "Closing", "Closed",       "Reconfiguring", "Reconfigured"};
@@ -38,20 +35,18 @@ FrontendStateName(_In_ XenbusState State)
     return ((ULONG)State < RTL_NUMBER_OF(Names)) ? Names[State] : "invalid";
 }
 
-NTSTATUS
-FrontendReadNode(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _Outptr_ PSTR *Text)
+NTSTATUS FrontendReadNode(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _Outptr_ PSTR *Text)
 {
     return XENBUS_STORE_CALL(FrontendStore(Frontend), Read, NULL, Frontend->Path, (PSTR)Node, Text);
 }
 
-VOID
-FrontendFreeNode(_In_ PXENVIF_FRONTEND Frontend, _In_ PSTR Text)
+VOID FrontendFreeNode(_In_ PXENVIF_FRONTEND Frontend, _In_ PSTR Text)
 {
     XENBUS_STORE_CALL(FrontendStore(Frontend), Free, Text);
 }
 
-static ULONG
-FrontendReadNumberAt(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PSTR Prefix, _In_z_ PCSTR Node, _In_ ULONG Default)
+static ULONG FrontendReadNumberAt(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PSTR Prefix, _In_z_ PCSTR Node,
+                                  _In_ ULONG Default)
 {
     ULONG Value = Default;
     PSTR Text;
@@ -70,14 +65,12 @@ FrontendReadNumberAt(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PSTR Prefix, _In_z_ 
     return Value;
 }
 
-ULONG
-FrontendReadNumber(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default)
+ULONG FrontendReadNumber(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default)
 {
     return FrontendReadNumberAt(Frontend, Frontend->Path, Node, Default);
 }
 
-ULONG
-FrontendReadBackendNumber(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default)
+ULONG FrontendReadBackendNumber(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default)
 {
     if (Frontend->BackendPath == NULL)
         return Default;
@@ -85,19 +78,17 @@ FrontendReadBackendNumber(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In
     return FrontendReadNumberAt(Frontend, Frontend->BackendPath, Node, Default);
 }
 
-BOOLEAN
-FrontendReadLink(_In_ PXENVIF_FRONTEND Frontend)
+BOOLEAN FrontendReadLink(_In_ PXENVIF_FRONTEND Frontend)
 {
     return FrontendReadNumber(Frontend, "disconnect", 0) == 0 && FrontendReadBackendNumber(Frontend, "carrier", 1) != 0;
 }
 
-VOID
-FrontendForgetBackend(_Inout_ PXENVIF_FRONTEND Frontend)
+VOID FrontendForgetBackend(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     if (Frontend->BackendPath == NULL)
         return;
 
-    (VOID)XENBUS_STORE_CALL(FrontendStore(Frontend), WatchRemove, Frontend->BackendWatch);
+    (VOID) XENBUS_STORE_CALL(FrontendStore(Frontend), WatchRemove, Frontend->BackendWatch);
     Frontend->BackendWatch = NULL;
 
     PoolFree(Frontend->BackendPath, FRONTEND_TAG);
@@ -105,8 +96,7 @@ FrontendForgetBackend(_Inout_ PXENVIF_FRONTEND Frontend)
 }
 
 /* Takes Path as the backend's from now on, and watches all that is below it. */
-static VOID
-FrontendAdoptBackend(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Path)
+static VOID FrontendAdoptBackend(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Path)
 {
     ULONG Domain;
     NTSTATUS Status;
@@ -142,8 +132,7 @@ fail1:
 }
 
 /* The backend's state; what cannot be read now is as it was. */
-static XenbusState
-FrontendReadBackendState(_In_ PXENVIF_FRONTEND Frontend)
+static XenbusState FrontendReadBackendState(_In_ PXENVIF_FRONTEND Frontend)
 {
     ULONG State;
     PSTR Text;
@@ -172,8 +161,7 @@ FrontendReadBackendState(_In_ PXENVIF_FRONTEND Frontend)
     return (XenbusState)State;
 }
 
-VOID
-FrontendLookAtBackend(_Inout_ PXENVIF_FRONTEND Frontend)
+VOID FrontendLookAtBackend(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     BOOLEAN Changed;
     PSTR Path = NULL;
@@ -213,8 +201,7 @@ done:
 }
 
 /* Whether the toolstack has taken the device's whole directory away. */
-static BOOLEAN
-FrontendHasGone(_In_ PXENVIF_FRONTEND Frontend)
+static BOOLEAN FrontendHasGone(_In_ PXENVIF_FRONTEND Frontend)
 {
     PSTR Text;
     NTSTATUS Status;
@@ -226,8 +213,7 @@ FrontendHasGone(_In_ PXENVIF_FRONTEND Frontend)
     return FrontendIsAbsent(Status);
 }
 
-NTSTATUS
-FrontendWriteState(_In_ PXENVIF_FRONTEND Frontend, _In_ XenbusState State)
+NTSTATUS FrontendWriteState(_In_ PXENVIF_FRONTEND Frontend, _In_ XenbusState State)
 {
     /* A device that is no longer in the store must not come back as a directory with nothing but a state. */
     if (FrontendHasGone(Frontend))
@@ -236,15 +222,13 @@ FrontendWriteState(_In_ PXENVIF_FRONTEND Frontend, _In_ XenbusState State)
     return XENBUS_STORE_CALL(FrontendStore(Frontend), Printf, NULL, Frontend->Path, (PSTR) "state", "%u", State);
 }
 
-static NTSTATUS
-FrontendPrint(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction, _In_z_ PCSTR Node,
-              _In_ ULONG Value)
+static NTSTATUS FrontendPrint(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction,
+                              _In_z_ PCSTR Node, _In_ ULONG Value)
 {
     return XENBUS_STORE_CALL(FrontendStore(Frontend), Printf, Transaction, Frontend->Path, (PSTR)Node, "%u", Value);
 }
 
-static NTSTATUS
-FrontendPrintChannels(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction)
+static NTSTATUS FrontendPrintChannels(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction)
 {
     NTSTATUS Status;
 
@@ -259,15 +243,14 @@ FrontendPrintChannels(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSAC
 }
 
 /* What the receive side takes. GSO is not among it. */
-static NTSTATUS
-FrontendPrintFeatures(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction)
+static NTSTATUS FrontendPrintFeatures(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction)
 {
     static const struct {
         PCSTR Node;
         ULONG Value;
     } Features[] = {
-        {"request-rx-copy", 1}, {"feature-rx-notify", 1},         {"feature-sg", 1}, {"feature-no-csum-offload", 0},
-        {"feature-ipv6-csum-offload", 1},
+        {"request-rx-copy", 1},         {"feature-rx-notify", 1},         {"feature-sg", 1},
+        {"feature-no-csum-offload", 0}, {"feature-ipv6-csum-offload", 1},
     };
     NTSTATUS Status = STATUS_SUCCESS;
     ULONG Index;
@@ -278,8 +261,7 @@ FrontendPrintFeatures(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSAC
     return Status;
 }
 
-static NTSTATUS
-FrontendPrintAll(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction)
+static NTSTATUS FrontendPrintAll(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction)
 {
     NTSTATUS Status;
 
@@ -298,8 +280,7 @@ FrontendPrintAll(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION 
     return FrontendPrintFeatures(Frontend, Transaction);
 }
 
-NTSTATUS
-FrontendPublish(_Inout_ PXENVIF_FRONTEND Frontend)
+NTSTATUS FrontendPublish(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     NTSTATUS Status = STATUS_RETRY;
     ULONG Try;
@@ -315,7 +296,7 @@ FrontendPublish(_Inout_ PXENVIF_FRONTEND Frontend)
         if (NT_SUCCESS(Status))
             Status = XENBUS_STORE_CALL(FrontendStore(Frontend), TransactionEnd, Transaction, TRUE);
         else
-            (VOID)XENBUS_STORE_CALL(FrontendStore(Frontend), TransactionEnd, Transaction, FALSE);
+            (VOID) XENBUS_STORE_CALL(FrontendStore(Frontend), TransactionEnd, Transaction, FALSE);
     }
 
     if (NT_SUCCESS(Status))
@@ -324,8 +305,7 @@ FrontendPublish(_Inout_ PXENVIF_FRONTEND Frontend)
     return Status;
 }
 
-VOID
-FrontendUnpublish(_Inout_ PXENVIF_FRONTEND Frontend)
+VOID FrontendUnpublish(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     NTSTATUS Status;
     ULONG Index;
@@ -346,8 +326,7 @@ FrontendUnpublish(_Inout_ PXENVIF_FRONTEND Frontend)
     }
 }
 
-VOID
-FrontendReportError(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Text, _In_ ULONG Value)
+VOID FrontendReportError(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Text, _In_ ULONG Value)
 {
     NTSTATUS Status;
 
@@ -356,8 +335,8 @@ FrontendReportError(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Text, _In_ U
 
     Error("vif %u: %s %u (%08x)", Frontend->Number, Text, Value, Value);
 
-    Status = XENBUS_STORE_CALL(FrontendStore(Frontend), Printf, NULL, Frontend->ErrorPath, (PSTR) "error", "%s %u", Text,
-                               Value);
+    Status = XENBUS_STORE_CALL(FrontendStore(Frontend), Printf, NULL, Frontend->ErrorPath, (PSTR) "error", "%s %u",
+                               Text, Value);
     if (NT_SUCCESS(Status))
         Frontend->ErrorText = Text;
     else
@@ -365,8 +344,8 @@ FrontendReportError(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Text, _In_ U
 }
 
 /* Removes a directory of the error path if nothing is left in it. */
-static NTSTATUS
-FrontendRemoveIfEmpty(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction, _In_z_ PCSTR Node)
+static NTSTATUS FrontendRemoveIfEmpty(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction,
+                                      _In_z_ PCSTR Node)
 {
     BOOLEAN Empty;
     PSTR List;
@@ -386,8 +365,7 @@ FrontendRemoveIfEmpty(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSAC
 }
 
 /* Removes our error, and the directories that came to be with the first of all errors when it was the last. */
-static NTSTATUS
-FrontendRemoveError(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction)
+static NTSTATUS FrontendRemoveError(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction)
 {
     NTSTATUS Status;
 
@@ -396,13 +374,12 @@ FrontendRemoveError(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTI
         return Status;
 
     if (NT_SUCCESS(FrontendRemoveIfEmpty(Frontend, Transaction, "error/device/vif")))
-        (VOID)FrontendRemoveIfEmpty(Frontend, Transaction, "error/device");
+        (VOID) FrontendRemoveIfEmpty(Frontend, Transaction, "error/device");
 
     return STATUS_SUCCESS;
 }
 
-VOID
-FrontendClearError(_Inout_ PXENVIF_FRONTEND Frontend)
+VOID FrontendClearError(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     NTSTATUS Status = STATUS_RETRY;
     ULONG Try;
@@ -421,7 +398,7 @@ FrontendClearError(_Inout_ PXENVIF_FRONTEND Frontend)
         if (NT_SUCCESS(Status))
             Status = XENBUS_STORE_CALL(FrontendStore(Frontend), TransactionEnd, Transaction, TRUE);
         else
-            (VOID)XENBUS_STORE_CALL(FrontendStore(Frontend), TransactionEnd, Transaction, FALSE);
+            (VOID) XENBUS_STORE_CALL(FrontendStore(Frontend), TransactionEnd, Transaction, FALSE);
     }
 
     if (NT_SUCCESS(Status) || FrontendIsAbsent(Status))

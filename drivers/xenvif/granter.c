@@ -10,8 +10,7 @@ typedef struct _GRANTER_ORPHAN {
     PXENBUS_GNTTAB_ENTRY Grant;
 } GRANTER_ORPHAN, *PGRANTER_ORPHAN;
 
-static VOID NTAPI
-GranterAcquireLock(_In_opt_ PVOID Argument)
+static VOID NTAPI GranterAcquireLock(_In_opt_ PVOID Argument)
 {
     PXENVIF_GRANTER Granter = Argument;
     KIRQL Irql;
@@ -20,16 +19,15 @@ GranterAcquireLock(_In_opt_ PVOID Argument)
     Granter->Irql = Irql;
 }
 
-static VOID NTAPI
-GranterReleaseLock(_In_opt_ PVOID Argument)
+static VOID NTAPI GranterReleaseLock(_In_opt_ PVOID Argument)
 {
     PXENVIF_GRANTER Granter = Argument;
 
     KeReleaseSpinLock(&Granter->Lock, Granter->Irql);
 }
 
-PAGED_FUNCTION NTSTATUS
-GranterInitialize(_In_ PXENBUS_GNTTAB_INTERFACE_V4 Gnttab, _In_z_ PCSTR Name, _Outptr_ PXENVIF_GRANTER *Granter)
+PAGED_FUNCTION NTSTATUS GranterInitialize(_In_ PXENBUS_GNTTAB_INTERFACE_V4 Gnttab, _In_z_ PCSTR Name,
+                                          _Outptr_ PXENVIF_GRANTER *Granter)
 {
     PXENVIF_GRANTER New;
     NTSTATUS Status;
@@ -45,7 +43,7 @@ GranterInitialize(_In_ PXENBUS_GNTTAB_INTERFACE_V4 Gnttab, _In_z_ PCSTR Name, _O
     InitializeListHead(&New->ListEntry);
     InitializeListHead(&New->Held);
     InitializeListHead(&New->Orphans);
-    (VOID)TextPrint(New->Name, sizeof(New->Name), "%s", Name);
+    (VOID) TextPrint(New->Name, sizeof(New->Name), "%s", Name);
 
     Status = XENBUS_GNTTAB_CALL(Gnttab, CreateCache, New->Name, 0, 0, GranterAcquireLock, GranterReleaseLock, New,
                                 &New->Cache);
@@ -63,28 +61,24 @@ fail:
     return Status;
 }
 
-VOID
-GranterSetDomain(_Inout_ PXENVIF_GRANTER Granter, _In_ USHORT Domain)
+VOID GranterSetDomain(_Inout_ PXENVIF_GRANTER Granter, _In_ USHORT Domain)
 {
     Granter->Domain = Domain;
 }
 
-NTSTATUS
-GranterPermit(_Inout_ PXENVIF_GRANTER Granter, _In_ PFN_NUMBER Pfn, _In_ BOOLEAN ReadOnly,
-              _Outptr_ PXENBUS_GNTTAB_ENTRY *Grant)
+NTSTATUS GranterPermit(_Inout_ PXENVIF_GRANTER Granter, _In_ PFN_NUMBER Pfn, _In_ BOOLEAN ReadOnly,
+                       _Outptr_ PXENBUS_GNTTAB_ENTRY *Grant)
 {
     return XENBUS_GNTTAB_CALL(Granter->Gnttab, PermitForeignAccess, Granter->Cache, TRUE, Granter->Domain, Pfn,
                               ReadOnly, Grant);
 }
 
-NTSTATUS
-GranterRevoke(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant)
+NTSTATUS GranterRevoke(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant)
 {
     return XENBUS_GNTTAB_CALL(Granter->Gnttab, RevokeForeignAccess, Granter->Cache, TRUE, Grant);
 }
 
-VOID
-GranterOrphan(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant)
+VOID GranterOrphan(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant)
 {
     PGRANTER_ORPHAN Orphan;
 
@@ -101,16 +95,14 @@ GranterOrphan(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant)
     InsertTailList(&Granter->Orphans, &Orphan->ListEntry);
 }
 
-NTSTATUS
-GranterPermitBuffer(_Inout_ PXENVIF_GRANTER Granter, _Inout_ PXENVIF_BUFFER Buffer, _In_ BOOLEAN ReadOnly)
+NTSTATUS GranterPermitBuffer(_Inout_ PXENVIF_GRANTER Granter, _Inout_ PXENVIF_BUFFER Buffer, _In_ BOOLEAN ReadOnly)
 {
     ASSERT(Buffer->Grant == NULL);
 
     return GranterPermit(Granter, Buffer->Pfn, ReadOnly, &Buffer->Grant);
 }
 
-BOOLEAN
-GranterRevokeBuffer(_Inout_ PXENVIF_GRANTER Granter, _Inout_ PXENVIF_BUFFER Buffer)
+BOOLEAN GranterRevokeBuffer(_Inout_ PXENVIF_GRANTER Granter, _Inout_ PXENVIF_BUFFER Buffer)
 {
     ULONG Reference = GranterReference(Granter, Buffer->Grant);
 
@@ -128,14 +120,12 @@ GranterRevokeBuffer(_Inout_ PXENVIF_GRANTER Granter, _Inout_ PXENVIF_BUFFER Buff
     return FALSE;
 }
 
-ULONG
-GranterReference(_In_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant)
+ULONG GranterReference(_In_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant)
 {
     return XENBUS_GNTTAB_CALL(Granter->Gnttab, GetReference, Grant);
 }
 
-static VOID
-GranterRetryHeld(_Inout_ PXENVIF_GRANTER Granter)
+static VOID GranterRetryHeld(_Inout_ PXENVIF_GRANTER Granter)
 {
     PLIST_ENTRY ListEntry = Granter->Held.Flink;
 
@@ -156,8 +146,7 @@ GranterRetryHeld(_Inout_ PXENVIF_GRANTER Granter)
     }
 }
 
-static VOID
-GranterRetryOrphans(_Inout_ PXENVIF_GRANTER Granter)
+static VOID GranterRetryOrphans(_Inout_ PXENVIF_GRANTER Granter)
 {
     PLIST_ENTRY ListEntry = Granter->Orphans.Flink;
 
@@ -175,8 +164,7 @@ GranterRetryOrphans(_Inout_ PXENVIF_GRANTER Granter)
     }
 }
 
-ULONG
-GranterRetry(_Inout_ PXENVIF_GRANTER Granter)
+ULONG GranterRetry(_Inout_ PXENVIF_GRANTER Granter)
 {
     ULONG Count;
     KIRQL Irql;
@@ -192,8 +180,7 @@ GranterRetry(_Inout_ PXENVIF_GRANTER Granter)
     return Count;
 }
 
-PAGED_FUNCTION BOOLEAN
-GranterTeardown(_In_ PXENVIF_GRANTER Granter)
+PAGED_FUNCTION BOOLEAN GranterTeardown(_In_ PXENVIF_GRANTER Granter)
 {
     PAGED_CODE();
 

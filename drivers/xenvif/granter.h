@@ -31,38 +31,43 @@ typedef struct _XENVIF_GRANTER {
 } XENVIF_GRANTER, *PXENVIF_GRANTER;
 
 /* Name is for the log. PASSIVE_LEVEL, without the lock. No memory, or the bus's error. */
-_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS GranterInitialize(_In_ PXENBUS_GNTTAB_INTERFACE_V4 Gnttab, _In_z_ PCSTR Name,
-                                                          _Outptr_ PXENVIF_GRANTER *Granter);
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS GranterInitialize(_In_ PXENBUS_GNTTAB_INTERFACE_V4 Gnttab, _In_z_ PCSTR Name,
+                           _Outptr_ PXENVIF_GRANTER *Granter);
 
 /* The domain that grants are made to from now on. */
 VOID GranterSetDomain(_Inout_ PXENVIF_GRANTER Granter, _In_ USHORT Domain);
 
 /* Grants a page. The bus's error. */
-_IRQL_requires_(DISPATCH_LEVEL) NTSTATUS GranterPermit(_Inout_ PXENVIF_GRANTER Granter, _In_ PFN_NUMBER Pfn,
-                                                       _In_ BOOLEAN ReadOnly, _Outptr_ PXENBUS_GNTTAB_ENTRY *Grant);
+_IRQL_requires_(DISPATCH_LEVEL)
+NTSTATUS GranterPermit(_Inout_ PXENVIF_GRANTER Granter, _In_ PFN_NUMBER Pfn, _In_ BOOLEAN ReadOnly,
+                       _Outptr_ PXENBUS_GNTTAB_ENTRY *Grant);
 
 /* Ends a grant. Not STATUS_SUCCESS: the backend has the page mapped, and the grant stands. */
-_IRQL_requires_(DISPATCH_LEVEL) NTSTATUS GranterRevoke(_Inout_ PXENVIF_GRANTER Granter,
-                                                       _In_ PXENBUS_GNTTAB_ENTRY Grant);
+_IRQL_requires_(DISPATCH_LEVEL)
+NTSTATUS GranterRevoke(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant);
 
 /* Takes over a grant that cannot be revoked, of a page that is not ours to keep. */
-_IRQL_requires_(DISPATCH_LEVEL) VOID GranterOrphan(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant);
+_IRQL_requires_(DISPATCH_LEVEL)
+VOID GranterOrphan(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant);
 
 /* Likewise for a buffer. GranterRevokeBuffer gives FALSE when it had to put the buffer into quarantine: it is gone. */
-_IRQL_requires_(DISPATCH_LEVEL) NTSTATUS GranterPermitBuffer(_Inout_ PXENVIF_GRANTER Granter,
-                                                             _Inout_ PXENVIF_BUFFER Buffer, _In_ BOOLEAN ReadOnly);
-_IRQL_requires_(DISPATCH_LEVEL) BOOLEAN GranterRevokeBuffer(_Inout_ PXENVIF_GRANTER Granter,
-                                                            _Inout_ PXENVIF_BUFFER Buffer);
+_IRQL_requires_(DISPATCH_LEVEL)
+NTSTATUS GranterPermitBuffer(_Inout_ PXENVIF_GRANTER Granter, _Inout_ PXENVIF_BUFFER Buffer, _In_ BOOLEAN ReadOnly);
+_IRQL_requires_(DISPATCH_LEVEL)
+BOOLEAN GranterRevokeBuffer(_Inout_ PXENVIF_GRANTER Granter, _Inout_ PXENVIF_BUFFER Buffer);
 
 /* The reference of a grant, for the backend. Any IRQL, the lock is not needed. */
 ULONG GranterReference(_In_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant);
 
 /* Tries again to revoke what could not be. IRQL <= DISPATCH_LEVEL, without the lock. How many grants still stand. */
-_IRQL_requires_max_(DISPATCH_LEVEL) ULONG GranterRetry(_Inout_ PXENVIF_GRANTER Granter);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+ULONG GranterRetry(_Inout_ PXENVIF_GRANTER Granter);
 
 /*
  * Ends a granter whose ring is gone. FALSE: grants still stand, and it stays. PASSIVE_LEVEL, without the lock.
  */
-_IRQL_requires_(PASSIVE_LEVEL) BOOLEAN GranterTeardown(_In_ PXENVIF_GRANTER Granter);
+_IRQL_requires_(PASSIVE_LEVEL)
+BOOLEAN GranterTeardown(_In_ PXENVIF_GRANTER Granter);
 
 #endif /* XENVIF_GRANTER_H */

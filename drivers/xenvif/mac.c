@@ -10,10 +10,10 @@
 
 #define MAC_TAG POOL_TAG('V', 'm', 'a', 'c')
 
-#define MAC_DEFAULT_MTU   1500
-#define MAC_MINIMUM_MTU   68    /* RFC 791 */
-#define MAC_MAXIMUM_MTU   65521 /* with the Ethernet header, XEN_NETIF_MAX_TX_SIZE */
-#define MAC_DEFAULT_SPEED 1     /* Gbit/s */
+#define MAC_DEFAULT_MTU 1500
+#define MAC_MINIMUM_MTU 68    /* RFC 791 */
+#define MAC_MAXIMUM_MTU 65521 /* with the Ethernet header, XEN_NETIF_MAX_TX_SIZE */
+#define MAC_DEFAULT_SPEED 1   /* Gbit/s */
 
 #define MAC_TYPES (ETHERNET_ADDRESS_BROADCAST + 1)
 
@@ -32,8 +32,7 @@ struct _XENVIF_MAC {
     ULONG MulticastCount;
 };
 
-static LONG
-MacHexDigit(_In_ CHAR Character)
+static LONG MacHexDigit(_In_ CHAR Character)
 {
     if (Character >= '0' && Character <= '9')
         return Character - '0';
@@ -46,8 +45,7 @@ MacHexDigit(_In_ CHAR Character)
 }
 
 /* Six bytes of two hexadecimal digits each, with a colon or a dash between them, or nothing. */
-static NTSTATUS
-MacParseAddress(_In_ PCSTR Text, _Out_ PETHERNET_ADDRESS Address)
+static NTSTATUS MacParseAddress(_In_ PCSTR Text, _Out_ PETHERNET_ADDRESS Address)
 {
     ULONG Index;
 
@@ -69,8 +67,7 @@ MacParseAddress(_In_ PCSTR Text, _Out_ PETHERNET_ADDRESS Address)
 }
 
 /* An address that a card can have: of one station, and not all zero. */
-static BOOLEAN
-MacIsStation(_In_ const ETHERNET_ADDRESS *Address)
+static BOOLEAN MacIsStation(_In_ const ETHERNET_ADDRESS *Address)
 {
     static const ETHERNET_ADDRESS Zero;
 
@@ -78,8 +75,7 @@ MacIsStation(_In_ const ETHERNET_ADDRESS *Address)
            !RtlEqualMemory(Address, &Zero, sizeof(ETHERNET_ADDRESS));
 }
 
-static PAGED_FUNCTION NTSTATUS
-MacReadPermanentAddress(_Inout_ PXENVIF_MAC Mac)
+static PAGED_FUNCTION NTSTATUS MacReadPermanentAddress(_Inout_ PXENVIF_MAC Mac)
 {
     PSTR Text;
     NTSTATUS Status;
@@ -105,8 +101,7 @@ MacReadPermanentAddress(_Inout_ PXENVIF_MAC Mac)
 }
 
 /* The address that the administrator gave the adapter, if there is one. */
-static PAGED_FUNCTION VOID
-MacReadCurrentAddress(_Inout_ PXENVIF_MAC Mac)
+static PAGED_FUNCTION VOID MacReadCurrentAddress(_Inout_ PXENVIF_MAC Mac)
 {
     ETHERNET_ADDRESS Address;
     HANDLE Key;
@@ -138,8 +133,7 @@ done:
     RegistryCloseKey(Key);
 }
 
-static PAGED_FUNCTION VOID
-MacReadMtu(_Inout_ PXENVIF_MAC Mac)
+static PAGED_FUNCTION VOID MacReadMtu(_Inout_ PXENVIF_MAC Mac)
 {
     PAGED_CODE();
 
@@ -152,8 +146,7 @@ MacReadMtu(_Inout_ PXENVIF_MAC Mac)
 }
 
 /* A number and K, M or G for bit/s times a power of 1000; G when there is none. */
-static NTSTATUS
-MacParseSpeed(_In_ PCSTR Text, _Out_ PULONG64 Speed)
+static NTSTATUS MacParseSpeed(_In_ PCSTR Text, _Out_ PULONG64 Speed)
 {
     ULONGLONG Number;
     ULONGLONG Unit = 1000000000;
@@ -182,8 +175,7 @@ MacParseSpeed(_In_ PCSTR Text, _Out_ PULONG64 Speed)
     return STATUS_SUCCESS;
 }
 
-static PAGED_FUNCTION ULONG64
-MacReadSpeed(_In_ PXENVIF_MAC Mac)
+static PAGED_FUNCTION ULONG64 MacReadSpeed(_In_ PXENVIF_MAC Mac)
 {
     ULONG64 Speed = Mac->DefaultSpeed;
     PSTR Text;
@@ -204,8 +196,7 @@ MacReadSpeed(_In_ PXENVIF_MAC Mac)
     return Speed;
 }
 
-PAGED_FUNCTION NTSTATUS
-MacInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_MAC *Mac)
+PAGED_FUNCTION NTSTATUS MacInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_MAC *Mac)
 {
     PXENVIF_MAC New;
     NTSTATUS Status;
@@ -238,8 +229,7 @@ fail:
     return Status;
 }
 
-PAGED_FUNCTION VOID
-MacTeardown(_In_ PXENVIF_MAC Mac)
+PAGED_FUNCTION VOID MacTeardown(_In_ PXENVIF_MAC Mac)
 {
     PAGED_CODE();
 
@@ -249,8 +239,7 @@ MacTeardown(_In_ PXENVIF_MAC Mac)
     PoolFree(Mac, MAC_TAG);
 }
 
-BOOLEAN
-MacUpdate(_Inout_ PXENVIF_MAC Mac, _In_ BOOLEAN Connected)
+BOOLEAN MacUpdate(_Inout_ PXENVIF_MAC Mac, _In_ BOOLEAN Connected)
 {
     ULONG64 Speed = Connected ? MacReadSpeed(Mac) : Mac->Speed;
     BOOLEAN Changed;
@@ -267,8 +256,7 @@ MacUpdate(_Inout_ PXENVIF_MAC Mac, _In_ BOOLEAN Connected)
     return Changed;
 }
 
-static BOOLEAN
-MacMatches(_In_ PXENVIF_MAC Mac, _In_ const ETHERNET_ADDRESS *Address, _In_ ETHERNET_ADDRESS_TYPE Type)
+static BOOLEAN MacMatches(_In_ PXENVIF_MAC Mac, _In_ const ETHERNET_ADDRESS *Address, _In_ ETHERNET_ADDRESS_TYPE Type)
 {
     ULONG Index;
 
@@ -285,8 +273,7 @@ MacMatches(_In_ PXENVIF_MAC Mac, _In_ const ETHERNET_ADDRESS *Address, _In_ ETHE
     return FALSE;
 }
 
-BOOLEAN
-MacAdmits(_Inout_ PXENVIF_MAC Mac, _In_ const ETHERNET_ADDRESS *Address)
+BOOLEAN MacAdmits(_Inout_ PXENVIF_MAC Mac, _In_ const ETHERNET_ADDRESS *Address)
 {
     ETHERNET_ADDRESS_TYPE Type = EthernetAddressType(Address);
     BOOLEAN Admitted = FALSE;
@@ -306,9 +293,8 @@ MacAdmits(_Inout_ PXENVIF_MAC Mac, _In_ const ETHERNET_ADDRESS *Address)
     return Admitted;
 }
 
-VOID
-MacQueryState(_Inout_ PXENVIF_MAC Mac, _Out_opt_ PNET_IF_MEDIA_CONNECT_STATE MediaConnectState,
-              _Out_opt_ PULONG64 LinkSpeed, _Out_opt_ PNET_IF_MEDIA_DUPLEX_STATE MediaDuplexState)
+VOID MacQueryState(_Inout_ PXENVIF_MAC Mac, _Out_opt_ PNET_IF_MEDIA_CONNECT_STATE MediaConnectState,
+                   _Out_opt_ PULONG64 LinkSpeed, _Out_opt_ PNET_IF_MEDIA_DUPLEX_STATE MediaDuplexState)
 {
     BOOLEAN Connected;
     ULONG64 Speed;
@@ -329,27 +315,23 @@ MacQueryState(_Inout_ PXENVIF_MAC Mac, _Out_opt_ PNET_IF_MEDIA_CONNECT_STATE Med
         *MediaDuplexState = Connected ? MediaDuplexStateFull : MediaDuplexStateUnknown;
 }
 
-ULONG
-MacQueryMaximumFrameSize(_In_ PXENVIF_MAC Mac)
+ULONG MacQueryMaximumFrameSize(_In_ PXENVIF_MAC Mac)
 {
     return Mac->Mtu + PACKET_ETHERNET_HEADER_SIZE;
 }
 
-VOID
-MacQueryPermanentAddress(_In_ PXENVIF_MAC Mac, _Out_ PETHERNET_ADDRESS Address)
+VOID MacQueryPermanentAddress(_In_ PXENVIF_MAC Mac, _Out_ PETHERNET_ADDRESS Address)
 {
     *Address = Mac->Permanent;
 }
 
-VOID
-MacQueryCurrentAddress(_In_ PXENVIF_MAC Mac, _Out_ PETHERNET_ADDRESS Address)
+VOID MacQueryCurrentAddress(_In_ PXENVIF_MAC Mac, _Out_ PETHERNET_ADDRESS Address)
 {
     *Address = Mac->Current;
 }
 
-NTSTATUS
-MacQueryMulticastAddresses(_Inout_ PXENVIF_MAC Mac, _Out_writes_opt_(*Count) PETHERNET_ADDRESS Address,
-                           _Inout_ PULONG Count)
+NTSTATUS MacQueryMulticastAddresses(_Inout_ PXENVIF_MAC Mac, _Out_writes_opt_(*Count) PETHERNET_ADDRESS Address,
+                                    _Inout_ PULONG Count)
 {
     NTSTATUS Status = STATUS_SUCCESS;
     KIRQL Irql;
@@ -368,8 +350,8 @@ MacQueryMulticastAddresses(_Inout_ PXENVIF_MAC Mac, _Out_writes_opt_(*Count) PET
     return Status;
 }
 
-NTSTATUS
-MacSetMulticastAddresses(_Inout_ PXENVIF_MAC Mac, _In_reads_opt_(Count) PETHERNET_ADDRESS Address, _In_ ULONG Count)
+NTSTATUS MacSetMulticastAddresses(_Inout_ PXENVIF_MAC Mac, _In_reads_opt_(Count) PETHERNET_ADDRESS Address,
+                                  _In_ ULONG Count)
 {
     PETHERNET_ADDRESS New = NULL;
     PETHERNET_ADDRESS Old;
@@ -405,15 +387,12 @@ MacSetMulticastAddresses(_Inout_ PXENVIF_MAC Mac, _In_reads_opt_(Count) PETHERNE
     return STATUS_SUCCESS;
 }
 
-static BOOLEAN
-MacIsType(_In_ ETHERNET_ADDRESS_TYPE Type)
+static BOOLEAN MacIsType(_In_ ETHERNET_ADDRESS_TYPE Type)
 {
-    return Type == ETHERNET_ADDRESS_UNICAST || Type == ETHERNET_ADDRESS_MULTICAST ||
-           Type == ETHERNET_ADDRESS_BROADCAST;
+    return Type == ETHERNET_ADDRESS_UNICAST || Type == ETHERNET_ADDRESS_MULTICAST || Type == ETHERNET_ADDRESS_BROADCAST;
 }
 
-NTSTATUS
-MacSetFilterLevel(_Inout_ PXENVIF_MAC Mac, _In_ ETHERNET_ADDRESS_TYPE Type, _In_ XENVIF_MAC_FILTER_LEVEL Level)
+NTSTATUS MacSetFilterLevel(_Inout_ PXENVIF_MAC Mac, _In_ ETHERNET_ADDRESS_TYPE Type, _In_ XENVIF_MAC_FILTER_LEVEL Level)
 {
     KIRQL Irql;
 
@@ -427,8 +406,8 @@ MacSetFilterLevel(_Inout_ PXENVIF_MAC Mac, _In_ ETHERNET_ADDRESS_TYPE Type, _In_
     return STATUS_SUCCESS;
 }
 
-NTSTATUS
-MacQueryFilterLevel(_Inout_ PXENVIF_MAC Mac, _In_ ETHERNET_ADDRESS_TYPE Type, _Out_ PXENVIF_MAC_FILTER_LEVEL Level)
+NTSTATUS MacQueryFilterLevel(_Inout_ PXENVIF_MAC Mac, _In_ ETHERNET_ADDRESS_TYPE Type,
+                             _Out_ PXENVIF_MAC_FILTER_LEVEL Level)
 {
     KIRQL Irql;
 

@@ -1,12 +1,12 @@
 /*
  * The MAC of a VIF: addresses, filter, link, sizes.
  *
- * The permanent address is the store's "mac", the MTU its "mtu" (1500 if there is none), both read when the device starts.
- * The current address is the adapter's NetworkAddress setting if there is a valid one. The link's speed is the store's
- * "speed", else the registry's MacSpeed (DWORD, Gbit/s), else 1 Gbit/s.
+ * The permanent address is the store's "mac", the MTU its "mtu" (1500 if there is none), both read when the device
+ * starts. The current address is the adapter's NetworkAddress setting if there is a valid one. The link's speed is the
+ * store's "speed", else the registry's MacSpeed (DWORD, Gbit/s), else 1 Gbit/s.
  *
- * A frame passes the filter by the level of its destination's type; all levels are NONE until the client sets them. Lock:
- * the MAC's own, a leaf.
+ * A frame passes the filter by the level of its destination's type; all levels are NONE until the client sets them.
+ * Lock: the MAC's own, a leaf.
  */
 #ifndef XENVIF_MAC_H
 #define XENVIF_MAC_H
@@ -19,17 +19,22 @@ typedef struct _XENVIF_FRONTEND XENVIF_FRONTEND, *PXENVIF_FRONTEND;
 typedef struct _XENVIF_MAC XENVIF_MAC, *PXENVIF_MAC;
 
 /* PASSIVE_LEVEL. The store's error, or STATUS_INVALID_PARAMETER, if there is no address. */
-_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS MacInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_MAC *Mac);
-_IRQL_requires_(PASSIVE_LEVEL) VOID MacTeardown(_In_ PXENVIF_MAC Mac);
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS MacInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_MAC *Mac);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID MacTeardown(_In_ PXENVIF_MAC Mac);
 
 /*
- * Sets the state of the link, and reads the store's "speed" if it is up. Connected: the rings are, and neither the toolstack ("disconnect") nor the backend
+ * Sets the state of the link, and reads the store's "speed" if it is up. Connected: the rings are, and neither the
+ * toolstack ("disconnect") nor the backend
  * ("carrier") has pulled the cable. PASSIVE_LEVEL. TRUE: the answer of MacQueryState has changed.
  */
-_IRQL_requires_(PASSIVE_LEVEL) BOOLEAN MacUpdate(_Inout_ PXENVIF_MAC Mac, _In_ BOOLEAN Connected);
+_IRQL_requires_(PASSIVE_LEVEL)
+BOOLEAN MacUpdate(_Inout_ PXENVIF_MAC Mac, _In_ BOOLEAN Connected);
 
 /* TRUE if a frame to Address is to be handed to the client: the link is up and the filter lets it in. */
-_IRQL_requires_max_(DISPATCH_LEVEL) BOOLEAN MacAdmits(_Inout_ PXENVIF_MAC Mac, _In_ const ETHERNET_ADDRESS *Address);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+BOOLEAN MacAdmits(_Inout_ PXENVIF_MAC Mac, _In_ const ETHERNET_ADDRESS *Address);
 
 /* As of the interface. IRQL <= DISPATCH_LEVEL. */
 VOID MacQueryState(_Inout_ PXENVIF_MAC Mac, _Out_opt_ PNET_IF_MEDIA_CONNECT_STATE MediaConnectState,

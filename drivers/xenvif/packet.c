@@ -1,20 +1,20 @@
 #include "compat.h"
 #include "packet.h"
 
-#define ETHERTYPE_IPV4       0x0800
-#define ETHERTYPE_IPV6       0x86DD
-#define ETHERTYPE_TAG        0x8100
-#define ETHERTYPE_SERVICE    0x88A8
-#define ETHERTYPE_MINIMUM    0x0600 /* below: an IEEE 802.3 length */
+#define ETHERTYPE_IPV4 0x0800
+#define ETHERTYPE_IPV6 0x86DD
+#define ETHERTYPE_TAG 0x8100
+#define ETHERTYPE_SERVICE 0x88A8
+#define ETHERTYPE_MINIMUM 0x0600 /* below: an IEEE 802.3 length */
 #define LLC_SNAP_HEADER_SIZE 8
 
 #define IPV4_HEADER_SIZE 20
 #define IPV6_HEADER_SIZE 40
-#define TCP_HEADER_SIZE  20
-#define UDP_HEADER_SIZE  8
+#define TCP_HEADER_SIZE 20
+#define UDP_HEADER_SIZE 8
 
-#define IPV6_HOP_BY_HOP  0
-#define IPV6_FRAGMENT    44
+#define IPV6_HOP_BY_HOP 0
+#define IPV6_FRAGMENT 44
 #define IPV6_AUTHENTICATION 51
 #define IPV6_DESTINATION 60
 
@@ -26,21 +26,18 @@ typedef struct _PACKET_PARSER {
     PXENVIF_PACKET_LAYOUT Layout;
 } PACKET_PARSER, *PPACKET_PARSER;
 
-static USHORT
-PacketUshort(_In_ const PACKET_PARSER *Parser, _In_ ULONG Offset)
+static USHORT PacketUshort(_In_ const PACKET_PARSER *Parser, _In_ ULONG Offset)
 {
     return (USHORT)((Parser->Header[Offset] << 8) | Parser->Header[Offset + 1]);
 }
 
-static BOOLEAN
-PacketHas(_In_ const PACKET_PARSER *Parser, _In_ ULONG Length)
+static BOOLEAN PacketHas(_In_ const PACKET_PARSER *Parser, _In_ ULONG Length)
 {
     return Length <= Parser->Available - Parser->Offset;
 }
 
 /* Notes a header at the parser's place, and steps past it. */
-static VOID
-PacketTake(_Inout_ PPACKET_PARSER Parser, _Out_ PXENVIF_PACKET_HEADER Header, _In_ ULONG Length)
+static VOID PacketTake(_Inout_ PPACKET_PARSER Parser, _Out_ PXENVIF_PACKET_HEADER Header, _In_ ULONG Length)
 {
     Header->Offset = Parser->Offset;
     Header->Length = Length;
@@ -49,8 +46,7 @@ PacketTake(_Inout_ PPACKET_PARSER Parser, _Out_ PXENVIF_PACKET_HEADER Header, _I
     Parser->Layout->Info.Length = Parser->Offset;
 }
 
-static VOID
-PacketParseTcp(_Inout_ PPACKET_PARSER Parser, _In_ ULONG TransportLength)
+static VOID PacketParseTcp(_Inout_ PPACKET_PARSER Parser, _In_ ULONG TransportLength)
 {
     ULONG HeaderLength;
 
@@ -67,8 +63,7 @@ PacketParseTcp(_Inout_ PPACKET_PARSER Parser, _In_ ULONG TransportLength)
         PacketTake(Parser, &Parser->Layout->Info.TcpOptions, HeaderLength - TCP_HEADER_SIZE);
 }
 
-static VOID
-PacketParseUdp(_Inout_ PPACKET_PARSER Parser, _In_ ULONG TransportLength)
+static VOID PacketParseUdp(_Inout_ PPACKET_PARSER Parser, _In_ ULONG TransportLength)
 {
     ULONG UdpLength;
 
@@ -83,8 +78,7 @@ PacketParseUdp(_Inout_ PPACKET_PARSER Parser, _In_ ULONG TransportLength)
     PacketTake(Parser, &Parser->Layout->Info.UdpHeader, UDP_HEADER_SIZE);
 }
 
-static VOID
-PacketParseTransport(_Inout_ PPACKET_PARSER Parser, _In_ UCHAR Protocol, _In_ ULONG TransportLength)
+static VOID PacketParseTransport(_Inout_ PPACKET_PARSER Parser, _In_ UCHAR Protocol, _In_ ULONG TransportLength)
 {
     if (Parser->Layout->Info.IsAFragment)
         return;
@@ -96,8 +90,7 @@ PacketParseTransport(_Inout_ PPACKET_PARSER Parser, _In_ UCHAR Protocol, _In_ UL
 }
 
 /* RFC 791 */
-static VOID
-PacketParseIpVersion4(_Inout_ PPACKET_PARSER Parser)
+static VOID PacketParseIpVersion4(_Inout_ PPACKET_PARSER Parser)
 {
     const UCHAR *Ip = Parser->Header + Parser->Offset;
     ULONG HeaderLength;
@@ -126,8 +119,7 @@ PacketParseIpVersion4(_Inout_ PPACKET_PARSER Parser)
  * The length of the extension header at Offset in the headers of a packet, if it is one that can be stepped over;
  * otherwise 0. RFC 8200, section 4; the authentication header is RFC 4302's.
  */
-static ULONG
-PacketExtensionLength(_In_ const PACKET_PARSER *Parser, _In_ UCHAR Protocol, _In_ ULONG Offset)
+static ULONG PacketExtensionLength(_In_ const PACKET_PARSER *Parser, _In_ UCHAR Protocol, _In_ ULONG Offset)
 {
     ULONG Length;
 
@@ -153,8 +145,7 @@ PacketExtensionLength(_In_ const PACKET_PARSER *Parser, _In_ UCHAR Protocol, _In
 }
 
 /* RFC 8200. The extension headers count as the options of the IP header. */
-static VOID
-PacketParseIpVersion6(_Inout_ PPACKET_PARSER Parser)
+static VOID PacketParseIpVersion6(_Inout_ PPACKET_PARSER Parser)
 {
     const UCHAR *Ip = Parser->Header + Parser->Offset;
     ULONG PayloadLength;
@@ -198,8 +189,7 @@ PacketParseIpVersion6(_Inout_ PPACKET_PARSER Parser)
 }
 
 /* The Ethernet header with its tag if it has one; gives the type of what follows, 0 if that cannot be told. */
-static USHORT
-PacketParseEthernet(_Inout_ PPACKET_PARSER Parser)
+static USHORT PacketParseEthernet(_Inout_ PPACKET_PARSER Parser)
 {
     ULONG Length = PACKET_ETHERNET_HEADER_SIZE;
     USHORT Type = PacketUshort(Parser, Length - 2);
@@ -216,8 +206,7 @@ PacketParseEthernet(_Inout_ PPACKET_PARSER Parser)
 }
 
 /* IEEE 802.2 LLC with a SNAP header that carries an Ethernet type (RFC 1042). */
-static USHORT
-PacketParseSnap(_Inout_ PPACKET_PARSER Parser)
+static USHORT PacketParseSnap(_Inout_ PPACKET_PARSER Parser)
 {
     static const UCHAR Rfc1042[] = {0xAA, 0xAA, 0x03, 0x00, 0x00, 0x00};
 
@@ -230,9 +219,8 @@ PacketParseSnap(_Inout_ PPACKET_PARSER Parser)
     return PacketUshort(Parser, Parser->Offset - 2);
 }
 
-VOID
-PacketParse(_In_reads_(Available) const UCHAR *Header, _In_ ULONG Available, _In_ ULONG Length,
-            _Out_ PXENVIF_PACKET_LAYOUT Layout)
+VOID PacketParse(_In_reads_(Available) const UCHAR *Header, _In_ ULONG Available, _In_ ULONG Length,
+                 _Out_ PXENVIF_PACKET_LAYOUT Layout)
 {
     PACKET_PARSER Parser;
     USHORT Type;

@@ -17,10 +17,10 @@ typedef struct _PARENT_ENTRY {
     ULONG Offset;
 } PARENT_ENTRY;
 
-#define PARENT_ENTRY_OF(_Field, _Name, _Version)                                                        \
-    {                                                                                                   \
-        #_Name, &GUID_XENBUS_##_Name##_INTERFACE, _Version, sizeof(((PXENVIF_PARENT)0)->_Field),        \
-            FIELD_OFFSET(XENVIF_PARENT, _Field)                                                         \
+#define PARENT_ENTRY_OF(_Field, _Name, _Version)                                                                       \
+    {                                                                                                                  \
+#_Name, &GUID_XENBUS_##_Name##_INTERFACE, _Version, sizeof(((PXENVIF_PARENT)0)->_Field),                       \
+            FIELD_OFFSET(XENVIF_PARENT, _Field)                                                                        \
     }
 
 static const PARENT_ENTRY ParentEntries[] = {
@@ -28,15 +28,13 @@ static const PARENT_ENTRY ParentEntries[] = {
     PARENT_ENTRY_OF(Evtchn, EVTCHN, 9), PARENT_ENTRY_OF(Cache, CACHE, 2),     PARENT_ENTRY_OF(Gnttab, GNTTAB, 4),
 };
 
-static PPARENT_INTERFACE
-ParentInterface(_In_ PXENVIF_PARENT Parent, _In_ const PARENT_ENTRY *Entry)
+static PPARENT_INTERFACE ParentInterface(_In_ PXENVIF_PARENT Parent, _In_ const PARENT_ENTRY *Entry)
 {
     return (PPARENT_INTERFACE)((PUCHAR)Parent + Entry->Offset);
 }
 
-PAGED_FUNCTION NTSTATUS
-ParentQueryInterface(_In_ PDEVICE_OBJECT Device, _In_ const GUID *Type, _In_ USHORT Version, _In_ USHORT Size,
-                     _In_opt_ PVOID Data, _Out_ PINTERFACE Interface)
+PAGED_FUNCTION NTSTATUS ParentQueryInterface(_In_ PDEVICE_OBJECT Device, _In_ const GUID *Type, _In_ USHORT Version,
+                                             _In_ USHORT Size, _In_opt_ PVOID Data, _Out_ PINTERFACE Interface)
 {
     KEVENT Event;
     IO_STATUS_BLOCK StatusBlock;
@@ -65,15 +63,14 @@ ParentQueryInterface(_In_ PDEVICE_OBJECT Device, _In_ const GUID *Type, _In_ USH
 
     Status = IoCallDriver(Device, Irp);
     if (Status == STATUS_PENDING) {
-        (VOID)KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, NULL);
+        (VOID) KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, NULL);
         Status = StatusBlock.Status;
     }
 
     return Status;
 }
 
-static PAGED_FUNCTION NTSTATUS
-ParentAcquire(_Inout_ PXENVIF_PARENT Parent, _In_ const PARENT_ENTRY *Entry)
+static PAGED_FUNCTION NTSTATUS ParentAcquire(_Inout_ PXENVIF_PARENT Parent, _In_ const PARENT_ENTRY *Entry)
 {
     PPARENT_INTERFACE Interface = ParentInterface(Parent, Entry);
     NTSTATUS Status;
@@ -92,8 +89,7 @@ ParentAcquire(_Inout_ PXENVIF_PARENT Parent, _In_ const PARENT_ENTRY *Entry)
 }
 
 /* Releases the first Count interfaces but Kept, the last first. */
-static PAGED_FUNCTION VOID
-ParentRelease(_Inout_ PXENVIF_PARENT Parent, _In_ ULONG Count, _In_opt_ const VOID *Kept)
+static PAGED_FUNCTION VOID ParentRelease(_Inout_ PXENVIF_PARENT Parent, _In_ ULONG Count, _In_opt_ const VOID *Kept)
 {
     PAGED_CODE();
 
@@ -107,8 +103,7 @@ ParentRelease(_Inout_ PXENVIF_PARENT Parent, _In_ ULONG Count, _In_opt_ const VO
     RtlZeroMemory(Parent, sizeof(XENVIF_PARENT));
 }
 
-PAGED_FUNCTION NTSTATUS
-ParentConnect(_Out_ PXENVIF_PARENT Parent, _In_ PDEVICE_OBJECT LowerDevice)
+PAGED_FUNCTION NTSTATUS ParentConnect(_Out_ PXENVIF_PARENT Parent, _In_ PDEVICE_OBJECT LowerDevice)
 {
     NTSTATUS Status;
     ULONG Index;
@@ -132,8 +127,7 @@ fail:
     return Status;
 }
 
-PAGED_FUNCTION VOID
-ParentDisconnect(_Inout_ PXENVIF_PARENT Parent, _In_ BOOLEAN KeepGrants)
+PAGED_FUNCTION VOID ParentDisconnect(_Inout_ PXENVIF_PARENT Parent, _In_ BOOLEAN KeepGrants)
 {
     PAGED_CODE();
 

@@ -28,17 +28,20 @@ typedef struct _XENVIF_PARENT {
  * Asks the stack below LowerDevice for each interface and acquires it; all or none. PASSIVE_LEVEL. The provider's
  * error, and the log says for which interface.
  */
-_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS ParentConnect(_Out_ PXENVIF_PARENT Parent, _In_ PDEVICE_OBJECT LowerDevice);
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS ParentConnect(_Out_ PXENVIF_PARENT Parent, _In_ PDEVICE_OBJECT LowerDevice);
 
 /*
  * Releases what ParentConnect acquired. With KeepGrants the GNTTAB interface stays acquired for good: pages that the
  * backend will not give back still hang on it. PASSIVE_LEVEL.
  */
-_IRQL_requires_(PASSIVE_LEVEL) VOID ParentDisconnect(_Inout_ PXENVIF_PARENT Parent, _In_ BOOLEAN KeepGrants);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID ParentDisconnect(_Inout_ PXENVIF_PARENT Parent, _In_ BOOLEAN KeepGrants);
 
-/* Sends IRP_MN_QUERY_INTERFACE to Device. PASSIVE_LEVEL. The provider's answer; STATUS_NOT_SUPPORTED: nobody gave one. */
-_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS ParentQueryInterface(_In_ PDEVICE_OBJECT Device, _In_ const GUID *Type,
-                                                             _In_ USHORT Version, _In_ USHORT Size,
-                                                             _In_opt_ PVOID Data, _Out_ PINTERFACE Interface);
+/* Sends IRP_MN_QUERY_INTERFACE to Device. PASSIVE_LEVEL. The provider's answer; STATUS_NOT_SUPPORTED: nobody gave one.
+ */
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS ParentQueryInterface(_In_ PDEVICE_OBJECT Device, _In_ const GUID *Type, _In_ USHORT Version, _In_ USHORT Size,
+                              _In_opt_ PVOID Data, _Out_ PINTERFACE Interface);
 
 #endif /* XENVIF_PARENT_H */

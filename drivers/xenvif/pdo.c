@@ -2,8 +2,7 @@
 #include "pdo_private.h"
 #include "text.h"
 
-PAGED_FUNCTION NTSTATUS
-PdoCreate(_In_ PXENVIF_FDO Fdo, _In_ ULONG Number, _Outptr_ PXENVIF_PDO *Pdo)
+PAGED_FUNCTION NTSTATUS PdoCreate(_In_ PXENVIF_FDO Fdo, _In_ ULONG Number, _Outptr_ PXENVIF_PDO *Pdo)
 {
     PDEVICE_OBJECT DeviceObject;
     PXENVIF_PDO New;
@@ -25,7 +24,7 @@ PdoCreate(_In_ PXENVIF_FDO Fdo, _In_ ULONG Number, _Outptr_ PXENVIF_PDO *Pdo)
     New->Fdo = Fdo;
     New->Number = Number;
     InitializeListHead(&New->ListEntry);
-    (VOID)TextPrint(New->Name, sizeof(New->Name), "%u", Number);
+    (VOID) TextPrint(New->Name, sizeof(New->Name), "%u", Number);
 
     Status = VifInitialize(Number, &New->Vif);
     if (!NT_SUCCESS(Status))
@@ -49,8 +48,7 @@ fail1:
     return Status;
 }
 
-PAGED_FUNCTION VOID
-PdoDelete(_In_ PXENVIF_PDO Pdo)
+PAGED_FUNCTION VOID PdoDelete(_In_ PXENVIF_PDO Pdo)
 {
     PAGED_CODE();
 
@@ -62,8 +60,7 @@ PdoDelete(_In_ PXENVIF_PDO Pdo)
     IoDeleteDevice(Pdo->Device.DeviceObject);
 }
 
-PAGED_FUNCTION NTSTATUS
-PdoStart(_Inout_ PXENVIF_PDO Pdo)
+PAGED_FUNCTION NTSTATUS PdoStart(_Inout_ PXENVIF_PDO Pdo)
 {
     NTSTATUS Status;
 
@@ -79,8 +76,7 @@ PdoStart(_Inout_ PXENVIF_PDO Pdo)
     return STATUS_SUCCESS;
 }
 
-PAGED_FUNCTION VOID
-PdoStop(_Inout_ PXENVIF_PDO Pdo)
+PAGED_FUNCTION VOID PdoStop(_Inout_ PXENVIF_PDO Pdo)
 {
     PAGED_CODE();
 
@@ -93,33 +89,33 @@ PdoStop(_Inout_ PXENVIF_PDO Pdo)
     Pdo->Frontend = NULL;
 }
 
-VOID
-PdoSetMissing(_Inout_ PXENVIF_PDO Pdo)
+VOID PdoSetMissing(_Inout_ PXENVIF_PDO Pdo)
 {
-    (VOID)InterlockedExchange(&Pdo->Missing, TRUE);
+    (VOID) InterlockedExchange(&Pdo->Missing, TRUE);
 }
 
-BOOLEAN
-PdoIsMissing(_In_ PXENVIF_PDO Pdo)
+BOOLEAN PdoIsMissing(_In_ PXENVIF_PDO Pdo)
 {
     return ReadAcquire(&Pdo->Missing) != FALSE;
 }
 
-VOID
-PdoEject(_Inout_ PXENVIF_PDO Pdo)
+VOID PdoEject(_Inout_ PXENVIF_PDO Pdo)
 {
     PdoSetMissing(Pdo);
     FdoInvalidateRelations(Pdo->Fdo);
 }
 
-BOOLEAN
-PdoIsReported(_In_ PXENVIF_PDO Pdo)
+BOOLEAN PdoIsStarted(_In_ PXENVIF_PDO Pdo)
+{
+    return Pdo->Device.PnpState == XENVIF_PNP_STARTED;
+}
+
+BOOLEAN PdoIsReported(_In_ PXENVIF_PDO Pdo)
 {
     return Pdo->Reported;
 }
 
-BOOLEAN
-PdoReport(_Inout_ PXENVIF_PDO Pdo)
+BOOLEAN PdoReport(_Inout_ PXENVIF_PDO Pdo)
 {
     Pdo->Reported = !PdoIsMissing(Pdo);
 
@@ -129,46 +125,39 @@ PdoReport(_Inout_ PXENVIF_PDO Pdo)
     return Pdo->Reported;
 }
 
-PAGED_FUNCTION NTSTATUS
-PdoOpenSoftwareKey(_In_ PXENVIF_PDO Pdo, _Out_ PHANDLE Key)
+PAGED_FUNCTION NTSTATUS PdoOpenSoftwareKey(_In_ PXENVIF_PDO Pdo, _Out_ PHANDLE Key)
 {
     PAGED_CODE();
 
     return IoOpenDeviceRegistryKey(Pdo->Device.DeviceObject, PLUGPLAY_REGKEY_DRIVER, KEY_READ, Key);
 }
 
-ULONG
-PdoGetNumber(_In_ PXENVIF_PDO Pdo)
+ULONG PdoGetNumber(_In_ PXENVIF_PDO Pdo)
 {
     return Pdo->Number;
 }
 
-PCSTR
-PdoGetName(_In_ PXENVIF_PDO Pdo)
+PCSTR PdoGetName(_In_ PXENVIF_PDO Pdo)
 {
     return Pdo->Name;
 }
 
-PXENVIF_FDO
-PdoGetFdo(_In_ PXENVIF_PDO Pdo)
+PXENVIF_FDO PdoGetFdo(_In_ PXENVIF_PDO Pdo)
 {
     return Pdo->Fdo;
 }
 
-PDEVICE_OBJECT
-PdoGetDeviceObject(_In_ PXENVIF_PDO Pdo)
+PDEVICE_OBJECT PdoGetDeviceObject(_In_ PXENVIF_PDO Pdo)
 {
     return Pdo->Device.DeviceObject;
 }
 
-PLIST_ENTRY
-PdoGetListEntry(_In_ PXENVIF_PDO Pdo)
+PLIST_ENTRY PdoGetListEntry(_In_ PXENVIF_PDO Pdo)
 {
     return &Pdo->ListEntry;
 }
 
-PXENVIF_PDO
-PdoFromListEntry(_In_ PLIST_ENTRY ListEntry)
+PXENVIF_PDO PdoFromListEntry(_In_ PLIST_ENTRY ListEntry)
 {
     return CONTAINING_RECORD(ListEntry, XENVIF_PDO, ListEntry);
 }

@@ -11,13 +11,16 @@
 typedef struct _XENVIF_PDO XENVIF_PDO, *PXENVIF_PDO;
 
 /* PASSIVE_LEVEL. The caller puts the child on the bus's list. */
-_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS PdoCreate(_In_ PXENVIF_FDO Fdo, _In_ ULONG Number, _Outptr_ PXENVIF_PDO *Pdo);
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS PdoCreate(_In_ PXENVIF_FDO Fdo, _In_ ULONG Number, _Outptr_ PXENVIF_PDO *Pdo);
 
 /* The child is off the list. Stops it if it is not. PASSIVE_LEVEL. */
-_IRQL_requires_(PASSIVE_LEVEL) VOID PdoDelete(_In_ PXENVIF_PDO Pdo);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID PdoDelete(_In_ PXENVIF_PDO Pdo);
 
 /* Takes the frontend down; without effect if there is none. PASSIVE_LEVEL. */
-_IRQL_requires_(PASSIVE_LEVEL) VOID PdoStop(_Inout_ PXENVIF_PDO Pdo);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID PdoStop(_Inout_ PXENVIF_PDO Pdo);
 
 NTSTATUS PdoDispatchPnp(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp);
 NTSTATUS PdoDispatchPower(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp);
@@ -29,6 +32,9 @@ BOOLEAN PdoIsMissing(_In_ PXENVIF_PDO Pdo);
 /* The toolstack has detached the device: as PdoSetMissing, and the PnP manager is told. */
 VOID PdoEject(_Inout_ PXENVIF_PDO Pdo);
 
+/* Whether it is started, and nobody has asked it to stop. PASSIVE_LEVEL. */
+BOOLEAN PdoIsStarted(_In_ PXENVIF_PDO Pdo);
+
 /*
  * Whether PnP knows of the child; guarded by the bus's mutex. PdoReport, when the children are listed: TRUE with a
  * reference to the device object, for the list, or FALSE if it is missing.
@@ -37,7 +43,8 @@ BOOLEAN PdoIsReported(_In_ PXENVIF_PDO Pdo);
 BOOLEAN PdoReport(_Inout_ PXENVIF_PDO Pdo);
 
 /* Opens the software key of the driver that is installed on the device. PASSIVE_LEVEL. Closed by RegistryCloseKey. */
-_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS PdoOpenSoftwareKey(_In_ PXENVIF_PDO Pdo, _Out_ PHANDLE Key);
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS PdoOpenSoftwareKey(_In_ PXENVIF_PDO Pdo, _Out_ PHANDLE Key);
 
 ULONG PdoGetNumber(_In_ PXENVIF_PDO Pdo);
 PCSTR PdoGetName(_In_ PXENVIF_PDO Pdo); /* the number as the store has it */

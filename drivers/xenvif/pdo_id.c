@@ -22,7 +22,7 @@ typedef struct _PDO_REVISION {
     USHORT Unplug;
 } PDO_REVISION;
 
-#define PDO_REVISION_ROW(_Revision, _Cache, _Vif, _Store, _Suspend, _Unplug) \
+#define PDO_REVISION_ROW(_Revision, _Cache, _Vif, _Store, _Suspend, _Unplug)                                           \
     {_Revision, _Cache, _Vif, _Store, _Suspend, _Unplug},
 
 static const PDO_REVISION PdoRevisionTable[] = {XENVIF_REVISION_TABLE(PDO_REVISION_ROW)};
@@ -39,8 +39,7 @@ typedef union _PDO_INTERFACE {
 } PDO_INTERFACE;
 
 /* Whether the bus has an interface. A query counts for nothing, so there is nothing to give back. */
-static PAGED_FUNCTION BOOLEAN
-PdoBusHas(_In_ PXENVIF_PDO Pdo, _In_ const GUID *Type, _In_ USHORT Version)
+static PAGED_FUNCTION BOOLEAN PdoBusHas(_In_ PXENVIF_PDO Pdo, _In_ const GUID *Type, _In_ USHORT Version)
 {
     PDO_INTERFACE Interface;
 
@@ -50,8 +49,7 @@ PdoBusHas(_In_ PXENVIF_PDO Pdo, _In_ const GUID *Type, _In_ USHORT Version)
                                            &Interface.Interface));
 }
 
-static PAGED_FUNCTION BOOLEAN
-PdoHasRevision(_In_ PXENVIF_PDO Pdo, _In_ const PDO_REVISION *Row)
+static PAGED_FUNCTION BOOLEAN PdoHasRevision(_In_ PXENVIF_PDO Pdo, _In_ const PDO_REVISION *Row)
 {
     PAGED_CODE();
 
@@ -62,8 +60,7 @@ PdoHasRevision(_In_ PXENVIF_PDO Pdo, _In_ const PDO_REVISION *Row)
            PdoBusHas(Pdo, &GUID_XENBUS_UNPLUG_INTERFACE, Row->Unplug);
 }
 
-PAGED_FUNCTION VOID
-PdoSetRevisions(_Inout_ PXENVIF_PDO Pdo)
+PAGED_FUNCTION VOID PdoSetRevisions(_Inout_ PXENVIF_PDO Pdo)
 {
     ULONG Index;
 
@@ -80,12 +77,12 @@ PdoSetRevisions(_Inout_ PXENVIF_PDO Pdo)
         Error("vif %u: the bus has the interfaces of no revision", Pdo->Number);
 }
 
-static PAGED_FUNCTION VOID
-PdoPrintRevision(_In_ PXENVIF_PDO Pdo, _In_ ULONG Revision, _Out_writes_(PDO_ID_LENGTH) PSTR Id)
+static PAGED_FUNCTION VOID PdoPrintRevision(_In_ PXENVIF_PDO Pdo, _In_ ULONG Revision,
+                                            _Out_writes_(PDO_ID_LENGTH) PSTR Id)
 {
     PAGED_CODE();
 
-    (VOID)TextPrint(Id, PDO_ID_LENGTH, "XENVIF\\VEN_%s&DEV_NET&REV_%08X", FdoGetVendor(Pdo->Fdo), Revision);
+    (VOID) TextPrint(Id, PDO_ID_LENGTH, "XENVIF\\VEN_%s&DEV_NET&REV_%08X", FdoGetVendor(Pdo->Fdo), Revision);
 }
 
 /* A list of strings under construction, in wide characters, as the PnP manager takes it. */
@@ -95,8 +92,7 @@ typedef struct _PDO_LIST {
     ULONG Room;
 } PDO_LIST, *PPDO_LIST;
 
-static PAGED_FUNCTION NTSTATUS
-PdoListCreate(_Out_ PPDO_LIST List, _In_ ULONG Strings)
+static PAGED_FUNCTION NTSTATUS PdoListCreate(_Out_ PPDO_LIST List, _In_ ULONG Strings)
 {
     PAGED_CODE();
 
@@ -112,8 +108,7 @@ PdoListCreate(_Out_ PPDO_LIST List, _In_ ULONG Strings)
     return STATUS_SUCCESS;
 }
 
-static PAGED_FUNCTION VOID
-PdoListAppend(_Inout_ PPDO_LIST List, _In_z_ PCSTR String)
+static PAGED_FUNCTION VOID PdoListAppend(_Inout_ PPDO_LIST List, _In_z_ PCSTR String)
 {
     PAGED_CODE();
 
@@ -126,23 +121,21 @@ PdoListAppend(_Inout_ PPDO_LIST List, _In_z_ PCSTR String)
 }
 
 /* The newest revision, or the same whatever the revision is (revision.h). */
-static PAGED_FUNCTION VOID
-PdoAppendDeviceId(_In_ PXENVIF_PDO Pdo, _Inout_ PPDO_LIST List)
+static PAGED_FUNCTION VOID PdoAppendDeviceId(_In_ PXENVIF_PDO Pdo, _Inout_ PPDO_LIST List)
 {
     CHAR Id[PDO_ID_LENGTH];
 
     PAGED_CODE();
 
     if (PDO_STABLE_DEVICE_ID || Pdo->RevisionCount == 0)
-        (VOID)TextPrint(Id, sizeof(Id), "XENVIF\\VEN_%s&DEV_NET", VENDOR_PREFIX_STR);
+        (VOID) TextPrint(Id, sizeof(Id), "XENVIF\\VEN_%s&DEV_NET", VENDOR_PREFIX_STR);
     else
         PdoPrintRevision(Pdo, Pdo->Revisions[0], Id);
 
     PdoListAppend(List, Id);
 }
 
-static PAGED_FUNCTION VOID
-PdoAppendHardwareIds(_In_ PXENVIF_PDO Pdo, _Inout_ PPDO_LIST List)
+static PAGED_FUNCTION VOID PdoAppendHardwareIds(_In_ PXENVIF_PDO Pdo, _Inout_ PPDO_LIST List)
 {
     ULONG Index;
 
@@ -158,8 +151,7 @@ PdoAppendHardwareIds(_In_ PXENVIF_PDO Pdo, _Inout_ PPDO_LIST List)
     PdoListAppend(List, "XENDEVICE");
 }
 
-PAGED_FUNCTION NTSTATUS
-PdoQueryId(_In_ PXENVIF_PDO Pdo, _In_ BUS_QUERY_ID_TYPE Type, _Outptr_ PWSTR *Id)
+PAGED_FUNCTION NTSTATUS PdoQueryId(_In_ PXENVIF_PDO Pdo, _In_ BUS_QUERY_ID_TYPE Type, _Outptr_ PWSTR *Id)
 {
     PDO_LIST List;
     NTSTATUS Status;
@@ -186,8 +178,7 @@ PdoQueryId(_In_ PXENVIF_PDO Pdo, _In_ BUS_QUERY_ID_TYPE Type, _Outptr_ PWSTR *Id
     return STATUS_SUCCESS;
 }
 
-PAGED_FUNCTION NTSTATUS
-PdoQueryText(_In_ PXENVIF_PDO Pdo, _In_ DEVICE_TEXT_TYPE Type, _Outptr_ PWSTR *Text)
+PAGED_FUNCTION NTSTATUS PdoQueryText(_In_ PXENVIF_PDO Pdo, _In_ DEVICE_TEXT_TYPE Type, _Outptr_ PWSTR *Text)
 {
     CHAR String[PDO_ID_LENGTH];
     PDO_LIST List;
@@ -196,9 +187,9 @@ PdoQueryText(_In_ PXENVIF_PDO Pdo, _In_ DEVICE_TEXT_TYPE Type, _Outptr_ PWSTR *T
     PAGED_CODE();
 
     if (Type == DeviceTextDescription)
-        (VOID)TextPrint(String, sizeof(String), "%s NET", VENDOR_NAME_STR);
+        (VOID) TextPrint(String, sizeof(String), "%s NET", VENDOR_NAME_STR);
     else if (Type == DeviceTextLocationInformation)
-        (VOID)TextPrint(String, sizeof(String), "XENVIF %u", Pdo->Number);
+        (VOID) TextPrint(String, sizeof(String), "XENVIF %u", Pdo->Number);
     else
         return STATUS_NOT_SUPPORTED;
 

@@ -8,8 +8,7 @@
 
 #include <wdmguid.h>
 
-static PAGED_FUNCTION NTSTATUS
-PdoPnpStart(_Inout_ PXENVIF_PDO Pdo)
+static PAGED_FUNCTION NTSTATUS PdoPnpStart(_Inout_ PXENVIF_PDO Pdo)
 {
     POWER_STATE PowerState;
     NTSTATUS Status;
@@ -24,15 +23,14 @@ PdoPnpStart(_Inout_ PXENVIF_PDO Pdo)
         return Status;
 
     PowerState.DeviceState = PowerDeviceD0;
-    (VOID)PoSetPowerState(Pdo->Device.DeviceObject, DevicePowerState, PowerState);
+    (VOID) PoSetPowerState(Pdo->Device.DeviceObject, DevicePowerState, PowerState);
     Pdo->Device.PowerState = PowerDeviceD0;
     DeviceSetPnpState(&Pdo->Device, XENVIF_PNP_STARTED);
 
     return STATUS_SUCCESS;
 }
 
-static PAGED_FUNCTION NTSTATUS
-PdoPnpStop(_Inout_ PXENVIF_PDO Pdo)
+static PAGED_FUNCTION NTSTATUS PdoPnpStop(_Inout_ PXENVIF_PDO Pdo)
 {
     PAGED_CODE();
 
@@ -44,8 +42,7 @@ PdoPnpStop(_Inout_ PXENVIF_PDO Pdo)
 }
 
 /* The client may still hold packets: what they lie in goes with the remove that follows. */
-static PAGED_FUNCTION NTSTATUS
-PdoPnpSurpriseRemoval(_Inout_ PXENVIF_PDO Pdo)
+static PAGED_FUNCTION NTSTATUS PdoPnpSurpriseRemoval(_Inout_ PXENVIF_PDO Pdo)
 {
     PAGED_CODE();
 
@@ -62,8 +59,7 @@ PdoPnpSurpriseRemoval(_Inout_ PXENVIF_PDO Pdo)
  * A device that is still there stays a child, unstarted, until the bus itself goes; one that is no longer reported goes
  * now. The IRP is completed here, with the device object perhaps deleted already: the PnP manager's reference keeps it.
  */
-static PAGED_FUNCTION NTSTATUS
-PdoPnpRemove(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
+static PAGED_FUNCTION NTSTATUS PdoPnpRemove(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
 {
     PAGED_CODE();
 
@@ -80,8 +76,7 @@ PdoPnpRemove(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
     return DriverCompleteIrp(Irp, STATUS_SUCCESS);
 }
 
-static PAGED_FUNCTION NTSTATUS
-PdoPnpQueryRelations(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
+static PAGED_FUNCTION NTSTATUS PdoPnpQueryRelations(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
 {
     PDEVICE_RELATIONS Relations;
 
@@ -103,8 +98,7 @@ PdoPnpQueryRelations(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
 }
 
 /* Interfaces of the bus that a child may have: those of the revision table. */
-static PAGED_FUNCTION BOOLEAN
-PdoIsBusInterface(_In_ const GUID *Type)
+static PAGED_FUNCTION BOOLEAN PdoIsBusInterface(_In_ const GUID *Type)
 {
     static const GUID *const Types[] = {&GUID_XENBUS_CACHE_INTERFACE, &GUID_XENBUS_STORE_INTERFACE,
                                         &GUID_XENBUS_SUSPEND_INTERFACE, &GUID_XENBUS_UNPLUG_INTERFACE};
@@ -119,8 +113,7 @@ PdoIsBusInterface(_In_ const GUID *Type)
     return FALSE;
 }
 
-static PAGED_FUNCTION NTSTATUS
-PdoPnpQueryInterface(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
+static PAGED_FUNCTION NTSTATUS PdoPnpQueryInterface(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
 {
     PIO_STACK_LOCATION StackLocation = IoGetCurrentIrpStackLocation(Irp);
     const GUID *Type = StackLocation->Parameters.QueryInterface.InterfaceType;
@@ -140,11 +133,9 @@ PdoPnpQueryInterface(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
     return Irp->IoStatus.Status;
 }
 
-static PAGED_FUNCTION NTSTATUS
-PdoPnpQueryCapabilities(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
+static PAGED_FUNCTION NTSTATUS PdoPnpQueryCapabilities(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
 {
-    PDEVICE_CAPABILITIES Capabilities =
-        IoGetCurrentIrpStackLocation(Irp)->Parameters.DeviceCapabilities.Capabilities;
+    PDEVICE_CAPABILITIES Capabilities = IoGetCurrentIrpStackLocation(Irp)->Parameters.DeviceCapabilities.Capabilities;
     ULONG State;
 
     PAGED_CODE();
@@ -180,8 +171,7 @@ PdoPnpQueryCapabilities(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
     return STATUS_SUCCESS;
 }
 
-static PAGED_FUNCTION NTSTATUS
-PdoPnpQueryBusInformation(_Inout_ PIRP Irp)
+static PAGED_FUNCTION NTSTATUS PdoPnpQueryBusInformation(_Inout_ PIRP Irp)
 {
     PPNP_BUS_INFORMATION Information;
 
@@ -199,8 +189,7 @@ PdoPnpQueryBusInformation(_Inout_ PIRP Irp)
     return STATUS_SUCCESS;
 }
 
-static PAGED_FUNCTION NTSTATUS
-PdoPnpQueryId(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
+static PAGED_FUNCTION NTSTATUS PdoPnpQueryId(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
 {
     PWSTR Id;
     NTSTATUS Status;
@@ -215,8 +204,7 @@ PdoPnpQueryId(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
     return (Status == STATUS_NOT_SUPPORTED) ? Irp->IoStatus.Status : Status;
 }
 
-static PAGED_FUNCTION NTSTATUS
-PdoPnpQueryText(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
+static PAGED_FUNCTION NTSTATUS PdoPnpQueryText(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
 {
     PWSTR Text;
     NTSTATUS Status;
@@ -230,8 +218,7 @@ PdoPnpQueryText(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
     return (Status == STATUS_NOT_SUPPORTED) ? Irp->IoStatus.Status : Status;
 }
 
-static PAGED_FUNCTION NTSTATUS
-PdoPnpQueryState(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
+static PAGED_FUNCTION NTSTATUS PdoPnpQueryState(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
 {
     PAGED_CODE();
 
@@ -242,8 +229,7 @@ PdoPnpQueryState(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
 }
 
 /* The user has had the device taken out; the toolstack may take it from there. */
-static PAGED_FUNCTION NTSTATUS
-PdoPnpEject(_Inout_ PXENVIF_PDO Pdo)
+static PAGED_FUNCTION NTSTATUS PdoPnpEject(_Inout_ PXENVIF_PDO Pdo)
 {
     PAGED_CODE();
 
@@ -253,8 +239,7 @@ PdoPnpEject(_Inout_ PXENVIF_PDO Pdo)
 }
 
 /* Minor functions that change the device's state; TRUE with the answer in *Status. */
-static PAGED_FUNCTION BOOLEAN
-PdoPnpChange(_Inout_ PXENVIF_PDO Pdo, _In_ UCHAR MinorFunction, _Out_ PNTSTATUS Status)
+static PAGED_FUNCTION BOOLEAN PdoPnpChange(_Inout_ PXENVIF_PDO Pdo, _In_ UCHAR MinorFunction, _Out_ PNTSTATUS Status)
 {
     PAGED_CODE();
 
@@ -302,8 +287,7 @@ PdoPnpChange(_Inout_ PXENVIF_PDO Pdo, _In_ UCHAR MinorFunction, _Out_ PNTSTATUS 
  * Minor functions that ask for something. What is not here (resources and requirements, of which there are none; locks;
  * configuration space; paging) is completed as it came, which says that nobody in the stack has it.
  */
-static PAGED_FUNCTION NTSTATUS
-PdoPnpQuery(_Inout_ PXENVIF_PDO Pdo, _In_ UCHAR MinorFunction, _Inout_ PIRP Irp)
+static PAGED_FUNCTION NTSTATUS PdoPnpQuery(_Inout_ PXENVIF_PDO Pdo, _In_ UCHAR MinorFunction, _Inout_ PIRP Irp)
 {
     PAGED_CODE();
 
@@ -334,8 +318,7 @@ PdoPnpQuery(_Inout_ PXENVIF_PDO Pdo, _In_ UCHAR MinorFunction, _Inout_ PIRP Irp)
     }
 }
 
-NTSTATUS
-PdoDispatchPnp(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
+NTSTATUS PdoDispatchPnp(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
 {
     UCHAR MinorFunction = IoGetCurrentIrpStackLocation(Irp)->MinorFunction;
     NTSTATUS Status;
@@ -352,8 +335,7 @@ PdoDispatchPnp(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
 }
 
 /* The frontend follows the device's state: it is closed outside D0. */
-static PAGED_FUNCTION VOID
-PdoSetDevicePower(_Inout_ PXENVIF_PDO Pdo, _In_ POWER_STATE PowerState)
+static PAGED_FUNCTION VOID PdoSetDevicePower(_Inout_ PXENVIF_PDO Pdo, _In_ POWER_STATE PowerState)
 {
     BOOLEAN Up = PowerState.DeviceState == PowerDeviceD0;
 
@@ -368,11 +350,10 @@ PdoSetDevicePower(_Inout_ PXENVIF_PDO Pdo, _In_ POWER_STATE PowerState)
         FrontendPowerDown(Pdo->Frontend);
 
     Pdo->Device.PowerState = PowerState.DeviceState;
-    (VOID)PoSetPowerState(Pdo->Device.DeviceObject, DevicePowerState, PowerState);
+    (VOID) PoSetPowerState(Pdo->Device.DeviceObject, DevicePowerState, PowerState);
 }
 
-NTSTATUS
-PdoDispatchPower(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
+NTSTATUS PdoDispatchPower(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
 {
     PIO_STACK_LOCATION StackLocation = IoGetCurrentIrpStackLocation(Irp);
 

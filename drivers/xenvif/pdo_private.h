@@ -31,19 +31,21 @@ struct _XENVIF_PDO {
 };
 
 /* Makes the frontend and powers it up. */
-_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS PdoStart(_Inout_ PXENVIF_PDO Pdo);
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS PdoStart(_Inout_ PXENVIF_PDO Pdo);
 
 /*
  * Chooses the revisions of the table whose interfaces there are, ours and the bus's. PASSIVE_LEVEL.
  */
-_IRQL_requires_(PASSIVE_LEVEL) VOID PdoSetRevisions(_Inout_ PXENVIF_PDO Pdo);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID PdoSetRevisions(_Inout_ PXENVIF_PDO Pdo);
 
 /* IRP_MN_QUERY_ID: the answer as a string, or a list of strings, for the PnP manager to free. */
-_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS PdoQueryId(_In_ PXENVIF_PDO Pdo, _In_ BUS_QUERY_ID_TYPE Type,
-                                                   _Outptr_ PWSTR *Id);
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS PdoQueryId(_In_ PXENVIF_PDO Pdo, _In_ BUS_QUERY_ID_TYPE Type, _Outptr_ PWSTR *Id);
 
 /* IRP_MN_QUERY_DEVICE_TEXT: likewise. */
-_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS PdoQueryText(_In_ PXENVIF_PDO Pdo, _In_ DEVICE_TEXT_TYPE Type,
-                                                     _Outptr_ PWSTR *Text);
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS PdoQueryText(_In_ PXENVIF_PDO Pdo, _In_ DEVICE_TEXT_TYPE Type, _Outptr_ PWSTR *Text);
 
 #endif /* XENVIF_PDO_PRIVATE_H */

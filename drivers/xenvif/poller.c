@@ -23,25 +23,23 @@ struct _XENVIF_POLLER {
     POLLER_CHANNEL Channels[POLLER_CHANNELS];
 };
 
-static BOOLEAN NTAPI
-PollerInterrupt(_In_ PKINTERRUPT Interrupt, _In_ PVOID Argument)
+static BOOLEAN NTAPI PollerInterrupt(_In_ PKINTERRUPT Interrupt, _In_ PVOID Argument)
 {
     PPOLLER_CHANNEL Channel = Argument;
 
     UNREFERENCED_PARAMETER(Interrupt);
 
-    (VOID)InterlockedExchange(&Channel->Masked, TRUE);
-    (VOID)KeInsertQueueDpc(&Channel->Dpc, NULL, NULL);
+    (VOID) InterlockedExchange(&Channel->Masked, TRUE);
+    (VOID) KeInsertQueueDpc(&Channel->Dpc, NULL, NULL);
 
     return TRUE;
 }
 
 /*
- * Unmasks the channel if an event had masked it. TRUE: another event has come in since, and the channel is masked still.
- * The flag goes first: once the channel is unmasked its next event may set it again at any time.
+ * Unmasks the channel if an event had masked it. TRUE: another event has come in since, and the channel is masked
+ * still. The flag goes first: once the channel is unmasked its next event may set it again at any time.
  */
-static BOOLEAN
-PollerUnmask(_Inout_ PPOLLER_CHANNEL Channel)
+static BOOLEAN PollerUnmask(_Inout_ PPOLLER_CHANNEL Channel)
 {
     if (InterlockedExchange(&Channel->Masked, FALSE) == FALSE)
         return FALSE;
@@ -49,13 +47,12 @@ PollerUnmask(_Inout_ PPOLLER_CHANNEL Channel)
     if (!XENBUS_EVTCHN_CALL(Channel->Poller->Evtchn, Unmask, Channel->Channel, FALSE, FALSE))
         return FALSE;
 
-    (VOID)InterlockedExchange(&Channel->Masked, TRUE);
+    (VOID) InterlockedExchange(&Channel->Masked, TRUE);
 
     return TRUE;
 }
 
-static VOID NTAPI
-PollerDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Context, _In_opt_ PVOID Argument1, _In_opt_ PVOID Argument2)
+static VOID NTAPI PollerDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Context, _In_opt_ PVOID Argument1, _In_opt_ PVOID Argument2)
 {
     PPOLLER_CHANNEL Channel = Context;
     PXENVIF_POLLER Poller = Channel->Poller;
@@ -68,12 +65,12 @@ PollerDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Context, _In_opt_ PVOID Argument1, _In_
 
     /* One round a run: other DPCs of this processor get their turn in between. */
     if (Poller->Function(Poller->Context, Channel->Work) || PollerUnmask(Channel))
-        (VOID)KeInsertQueueDpc(Dpc, NULL, NULL);
+        (VOID) KeInsertQueueDpc(Dpc, NULL, NULL);
 }
 
-PAGED_FUNCTION NTSTATUS
-PollerInitialize(_In_ PXENBUS_EVTCHN_INTERFACE_V9 Evtchn, _In_ ULONG Number, _In_ XENVIF_POLLER_FUNCTION Function,
-                 _In_ PVOID Context, _Outptr_ PXENVIF_POLLER *Poller)
+PAGED_FUNCTION NTSTATUS PollerInitialize(_In_ PXENBUS_EVTCHN_INTERFACE_V9 Evtchn, _In_ ULONG Number,
+                                         _In_ XENVIF_POLLER_FUNCTION Function, _In_ PVOID Context,
+                                         _Outptr_ PXENVIF_POLLER *Poller)
 {
     PXENVIF_POLLER New;
     NTSTATUS Status;
@@ -89,8 +86,8 @@ PollerInitialize(_In_ PXENBUS_EVTCHN_INTERFACE_V9 Evtchn, _In_ ULONG Number, _In
     New->Function = Function;
     New->Context = Context;
 
-    Status = KeGetProcessorNumberFromIndex(Number % KeQueryActiveProcessorCountEx(ALL_PROCESSOR_GROUPS),
-                                           &New->Processor);
+    Status =
+        KeGetProcessorNumberFromIndex(Number % KeQueryActiveProcessorCountEx(ALL_PROCESSOR_GROUPS), &New->Processor);
     if (!NT_SUCCESS(Status))
         goto fail;
 
@@ -116,8 +113,7 @@ fail:
     return Status;
 }
 
-static PAGED_FUNCTION NTSTATUS
-PollerOpen(_Inout_ PPOLLER_CHANNEL Channel, _In_ USHORT Domain, _In_ ULONG Work)
+static PAGED_FUNCTION NTSTATUS PollerOpen(_Inout_ PPOLLER_CHANNEL Channel, _In_ USHORT Domain, _In_ ULONG Work)
 {
     PXENVIF_POLLER Poller = Channel->Poller;
     NTSTATUS Status;
@@ -125,16 +121,16 @@ PollerOpen(_Inout_ PPOLLER_CHANNEL Channel, _In_ USHORT Domain, _In_ ULONG Work)
     PAGED_CODE();
 
     Channel->Masked = TRUE;
-    Channel->Channel = XENBUS_EVTCHN_CALL(Poller->Evtchn, Open, XENBUS_EVTCHN_TYPE_UNBOUND, PollerInterrupt, Channel,
-                                          Domain, TRUE);
+    Channel->Channel =
+        XENBUS_EVTCHN_CALL(Poller->Evtchn, Open, XENBUS_EVTCHN_TYPE_UNBOUND, PollerInterrupt, Channel, Domain, TRUE);
     if (Channel->Channel == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
 
     Channel->Work = Work;
 
     /* The event then finds the DPC's processor without a detour; where it cannot be bound the detour is taken. */
-    Status = XENBUS_EVTCHN_CALL(Poller->Evtchn, Bind, Channel->Channel, Poller->Processor.Group,
-                                Poller->Processor.Number);
+    Status =
+        XENBUS_EVTCHN_CALL(Poller->Evtchn, Bind, Channel->Channel, Poller->Processor.Group, Poller->Processor.Number);
     if (!NT_SUCCESS(Status))
         Trace("port %u stays where it is (%08x)", XENBUS_EVTCHN_CALL(Poller->Evtchn, GetPort, Channel->Channel),
               Status);
@@ -142,8 +138,7 @@ PollerOpen(_Inout_ PPOLLER_CHANNEL Channel, _In_ USHORT Domain, _In_ ULONG Work)
     return STATUS_SUCCESS;
 }
 
-static PAGED_FUNCTION VOID
-PollerClose(_Inout_ PPOLLER_CHANNEL Channel)
+static PAGED_FUNCTION VOID PollerClose(_Inout_ PPOLLER_CHANNEL Channel)
 {
     PAGED_CODE();
 
@@ -152,8 +147,7 @@ PollerClose(_Inout_ PPOLLER_CHANNEL Channel)
     Channel->Work = 0;
 }
 
-PAGED_FUNCTION NTSTATUS
-PollerConnect(_Inout_ PXENVIF_POLLER Poller, _In_ USHORT Domain, _In_ BOOLEAN Split)
+PAGED_FUNCTION NTSTATUS PollerConnect(_Inout_ PXENVIF_POLLER Poller, _In_ USHORT Domain, _In_ BOOLEAN Split)
 {
     NTSTATUS Status;
 
@@ -179,56 +173,48 @@ fail1:
     return Status;
 }
 
-VOID
-PollerEnable(_Inout_ PXENVIF_POLLER Poller)
+VOID PollerEnable(_Inout_ PXENVIF_POLLER Poller)
 {
-    (VOID)InterlockedExchange(&Poller->Enabled, TRUE);
+    (VOID) InterlockedExchange(&Poller->Enabled, TRUE);
 
     PollerKick(Poller, POLLER_TRANSMIT | POLLER_RECEIVE);
 }
 
-VOID
-PollerKick(_Inout_ PXENVIF_POLLER Poller, _In_ ULONG Work)
+VOID PollerKick(_Inout_ PXENVIF_POLLER Poller, _In_ ULONG Work)
 {
     ULONG Index;
 
     for (Index = 0; Index < POLLER_CHANNELS; Index++)
         if (Poller->Channels[Index].Work & Work)
-            (VOID)KeInsertQueueDpc(&Poller->Channels[Index].Dpc, NULL, NULL);
+            (VOID) KeInsertQueueDpc(&Poller->Channels[Index].Dpc, NULL, NULL);
 }
 
-static PPOLLER_CHANNEL
-PollerChannel(_In_ PXENVIF_POLLER Poller, _In_ ULONG Work)
+static PPOLLER_CHANNEL PollerChannel(_In_ PXENVIF_POLLER Poller, _In_ ULONG Work)
 {
     return (Poller->Channels[0].Work & Work) ? &Poller->Channels[0] : &Poller->Channels[1];
 }
 
-VOID
-PollerSend(_In_ PXENVIF_POLLER Poller, _In_ ULONG Work)
+VOID PollerSend(_In_ PXENVIF_POLLER Poller, _In_ ULONG Work)
 {
     XENBUS_EVTCHN_CALL(Poller->Evtchn, Send, PollerChannel(Poller, Work)->Channel);
 }
 
-ULONG
-PollerPort(_In_ PXENVIF_POLLER Poller, _In_ ULONG Work)
+ULONG PollerPort(_In_ PXENVIF_POLLER Poller, _In_ ULONG Work)
 {
     return XENBUS_EVTCHN_CALL(Poller->Evtchn, GetPort, PollerChannel(Poller, Work)->Channel);
 }
 
-BOOLEAN
-PollerIsSplit(_In_ PXENVIF_POLLER Poller)
+BOOLEAN PollerIsSplit(_In_ PXENVIF_POLLER Poller)
 {
     return Poller->Channels[1].Work != 0;
 }
 
-VOID
-PollerHalt(_Inout_ PXENVIF_POLLER Poller)
+VOID PollerHalt(_Inout_ PXENVIF_POLLER Poller)
 {
-    (VOID)InterlockedExchange(&Poller->Enabled, FALSE);
+    (VOID) InterlockedExchange(&Poller->Enabled, FALSE);
 }
 
-PAGED_FUNCTION VOID
-PollerDisable(_Inout_ PXENVIF_POLLER Poller)
+PAGED_FUNCTION VOID PollerDisable(_Inout_ PXENVIF_POLLER Poller)
 {
     PAGED_CODE();
 
@@ -238,8 +224,7 @@ PollerDisable(_Inout_ PXENVIF_POLLER Poller)
     KeFlushQueuedDpcs();
 }
 
-PAGED_FUNCTION VOID
-PollerDisconnect(_Inout_ PXENVIF_POLLER Poller)
+PAGED_FUNCTION VOID PollerDisconnect(_Inout_ PXENVIF_POLLER Poller)
 {
     ULONG Index;
 
@@ -255,8 +240,7 @@ PollerDisconnect(_Inout_ PXENVIF_POLLER Poller)
     KeFlushQueuedDpcs();
 }
 
-PAGED_FUNCTION VOID
-PollerTeardown(_In_ PXENVIF_POLLER Poller)
+PAGED_FUNCTION VOID PollerTeardown(_In_ PXENVIF_POLLER Poller)
 {
     ULONG Index;
 
@@ -265,7 +249,7 @@ PollerTeardown(_In_ PXENVIF_POLLER Poller)
     PollerHalt(Poller);
 
     for (Index = 0; Index < POLLER_CHANNELS; Index++)
-        (VOID)KeRemoveQueueDpc(&Poller->Channels[Index].Dpc);
+        (VOID) KeRemoveQueueDpc(&Poller->Channels[Index].Dpc);
 
     KeFlushQueuedDpcs();
 

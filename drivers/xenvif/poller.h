@@ -15,7 +15,7 @@
 
 /* Which rings something is about; a mask. */
 #define POLLER_TRANSMIT 0x1
-#define POLLER_RECEIVE  0x2
+#define POLLER_RECEIVE 0x2
 
 typedef struct _XENVIF_POLLER XENVIF_POLLER, *PXENVIF_POLLER;
 
@@ -25,22 +25,25 @@ typedef struct _XENVIF_POLLER XENVIF_POLLER, *PXENVIF_POLLER;
 typedef BOOLEAN(NTAPI *XENVIF_POLLER_FUNCTION)(_In_ PVOID Context, _In_ ULONG Work);
 
 /* Number, of the VIF, chooses the processor. PASSIVE_LEVEL. */
-_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS PollerInitialize(_In_ PXENBUS_EVTCHN_INTERFACE_V9 Evtchn, _In_ ULONG Number,
-                                                         _In_ XENVIF_POLLER_FUNCTION Function, _In_ PVOID Context,
-                                                         _Outptr_ PXENVIF_POLLER *Poller);
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS PollerInitialize(_In_ PXENBUS_EVTCHN_INTERFACE_V9 Evtchn, _In_ ULONG Number,
+                          _In_ XENVIF_POLLER_FUNCTION Function, _In_ PVOID Context, _Outptr_ PXENVIF_POLLER *Poller);
 
 /* Opens the channel or channels towards Domain, masked. PASSIVE_LEVEL. */
-_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS PollerConnect(_Inout_ PXENVIF_POLLER Poller, _In_ USHORT Domain,
-                                                      _In_ BOOLEAN Split);
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS PollerConnect(_Inout_ PXENVIF_POLLER Poller, _In_ USHORT Domain, _In_ BOOLEAN Split);
 
 /* From here on events count. The rings are looked at once without one. IRQL <= DISPATCH_LEVEL. */
-_IRQL_requires_max_(DISPATCH_LEVEL) VOID PollerEnable(_Inout_ PXENVIF_POLLER Poller);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+VOID PollerEnable(_Inout_ PXENVIF_POLLER Poller);
 
 /* Looks at the rings soon, on the poller's processor. IRQL <= DISPATCH_LEVEL. Without effect while disabled. */
-_IRQL_requires_max_(DISPATCH_LEVEL) VOID PollerKick(_Inout_ PXENVIF_POLLER Poller, _In_ ULONG Work);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+VOID PollerKick(_Inout_ PXENVIF_POLLER Poller, _In_ ULONG Work);
 
 /* Notifies the backend of requests. DISPATCH_LEVEL, between PollerConnect and PollerDisconnect. */
-_IRQL_requires_(DISPATCH_LEVEL) VOID PollerSend(_In_ PXENVIF_POLLER Poller, _In_ ULONG Work);
+_IRQL_requires_(DISPATCH_LEVEL)
+VOID PollerSend(_In_ PXENVIF_POLLER Poller, _In_ ULONG Work);
 
 /* The local port of the channel for one of the rings. Between PollerConnect and PollerDisconnect. */
 ULONG PollerPort(_In_ PXENVIF_POLLER Poller, _In_ ULONG Work);
@@ -49,14 +52,18 @@ ULONG PollerPort(_In_ PXENVIF_POLLER Poller, _In_ ULONG Work);
 BOOLEAN PollerIsSplit(_In_ PXENVIF_POLLER Poller);
 
 /* From here on no DPC begins to look at the rings. Any IRQL up to DISPATCH_LEVEL; may be called again. */
-_IRQL_requires_max_(DISPATCH_LEVEL) VOID PollerHalt(_Inout_ PXENVIF_POLLER Poller);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+VOID PollerHalt(_Inout_ PXENVIF_POLLER Poller);
 
 /* Halts, and returns when no DPC looks at the rings any more. PASSIVE_LEVEL; may be called again. */
-_IRQL_requires_(PASSIVE_LEVEL) VOID PollerDisable(_Inout_ PXENVIF_POLLER Poller);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID PollerDisable(_Inout_ PXENVIF_POLLER Poller);
 
 /* Closes the channels. PASSIVE_LEVEL, disabled. */
-_IRQL_requires_(PASSIVE_LEVEL) VOID PollerDisconnect(_Inout_ PXENVIF_POLLER Poller);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID PollerDisconnect(_Inout_ PXENVIF_POLLER Poller);
 
-_IRQL_requires_(PASSIVE_LEVEL) VOID PollerTeardown(_In_ PXENVIF_POLLER Poller);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID PollerTeardown(_In_ PXENVIF_POLLER Poller);
 
 #endif /* XENVIF_POLLER_H */

@@ -15,8 +15,7 @@
 /* Headers must still fit into the page behind it. */
 #define RECEIVER_MAXIMUM_BACKFILL (PAGE_SIZE - PACKET_HEADER_LIMIT)
 
-static KIRQL
-ReceiverLock(_Inout_ PXENVIF_RECEIVER Receiver)
+static KIRQL ReceiverLock(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     KIRQL Irql;
 
@@ -25,14 +24,12 @@ ReceiverLock(_Inout_ PXENVIF_RECEIVER Receiver)
     return Irql;
 }
 
-static VOID
-ReceiverUnlock(_Inout_ PXENVIF_RECEIVER Receiver, _In_ KIRQL Irql)
+static VOID ReceiverUnlock(_Inout_ PXENVIF_RECEIVER Receiver, _In_ KIRQL Irql)
 {
     KeReleaseSpinLock(&Receiver->Granter->Lock, Irql);
 }
 
-static VOID NTAPI
-ReceiverAcquireCacheLock(_In_opt_ PVOID Argument)
+static VOID NTAPI ReceiverAcquireCacheLock(_In_opt_ PVOID Argument)
 {
     PXENVIF_RECEIVER Receiver = Argument;
     KIRQL Irql = ReceiverLock(Receiver);
@@ -40,16 +37,14 @@ ReceiverAcquireCacheLock(_In_opt_ PVOID Argument)
     Receiver->CacheIrql = Irql;
 }
 
-static VOID NTAPI
-ReceiverReleaseCacheLock(_In_opt_ PVOID Argument)
+static VOID NTAPI ReceiverReleaseCacheLock(_In_opt_ PVOID Argument)
 {
     PXENVIF_RECEIVER Receiver = Argument;
 
     ReceiverUnlock(Receiver, Receiver->CacheIrql);
 }
 
-static NTSTATUS NTAPI
-ReceiverPacketCtor(_In_opt_ PVOID Argument, _In_ PVOID Object)
+static NTSTATUS NTAPI ReceiverPacketCtor(_In_opt_ PVOID Argument, _In_ PVOID Object)
 {
     PRECEIVER_PACKET Packet = Object;
 
@@ -61,8 +56,7 @@ ReceiverPacketCtor(_In_opt_ PVOID Argument, _In_ PVOID Object)
     return STATUS_SUCCESS;
 }
 
-static VOID NTAPI
-ReceiverPacketDtor(_In_opt_ PVOID Argument, _In_ PVOID Object)
+static VOID NTAPI ReceiverPacketDtor(_In_opt_ PVOID Argument, _In_ PVOID Object)
 {
     PRECEIVER_PACKET Packet = Object;
 
@@ -71,8 +65,8 @@ ReceiverPacketDtor(_In_opt_ PVOID Argument, _In_ PVOID Object)
     BUG_ON(!IsListEmpty(&Packet->Buffers));
 }
 
-static VOID NTAPI
-ReceiverTimerDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Context, _In_opt_ PVOID Argument1, _In_opt_ PVOID Argument2)
+static VOID NTAPI ReceiverTimerDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Context, _In_opt_ PVOID Argument1,
+                                   _In_opt_ PVOID Argument2)
 {
     PXENVIF_RECEIVER Receiver = Context;
 
@@ -80,21 +74,19 @@ ReceiverTimerDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Context, _In_opt_ PVOID Argument
     UNREFERENCED_PARAMETER(Argument1);
     UNREFERENCED_PARAMETER(Argument2);
 
-    (VOID)InterlockedExchange(&Receiver->Paused, FALSE);
+    (VOID) InterlockedExchange(&Receiver->Paused, FALSE);
     PollerKick(Receiver->Poller, POLLER_RECEIVE);
 }
 
-VOID
-ReceiverSetTimer(_Inout_ PXENVIF_RECEIVER Receiver, _In_ ULONG Milliseconds)
+VOID ReceiverSetTimer(_Inout_ PXENVIF_RECEIVER Receiver, _In_ ULONG Milliseconds)
 {
     LARGE_INTEGER DueTime;
 
     DueTime.QuadPart = -(LONGLONG)Milliseconds * 10000;
-    (VOID)KeSetTimer(&Receiver->Timer, DueTime, &Receiver->TimerDpc);
+    (VOID) KeSetTimer(&Receiver->Timer, DueTime, &Receiver->TimerDpc);
 }
 
-PAGED_FUNCTION NTSTATUS
-ReceiverInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_RECEIVER *Receiver)
+PAGED_FUNCTION NTSTATUS ReceiverInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_RECEIVER *Receiver)
 {
     PXENVIF_PARENT Parent = FrontendGetParent(Frontend);
     PXENVIF_RECEIVER New;
@@ -121,7 +113,7 @@ ReceiverInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_RECEIVER *Re
     KeInitializeTimer(&New->Timer);
     KeInitializeDpc(&New->TimerDpc, ReceiverTimerDpc, New);
 
-    (VOID)TextPrint(Name, sizeof(Name), "vif_%u_rx", FrontendGetNumber(Frontend));
+    (VOID) TextPrint(Name, sizeof(Name), "vif_%u_rx", FrontendGetNumber(Frontend));
 
     Status = GranterInitialize(&Parent->Gnttab, Name, &New->Granter);
     if (!NT_SUCCESS(Status))
@@ -138,7 +130,7 @@ ReceiverInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_RECEIVER *Re
     return STATUS_SUCCESS;
 
 fail2:
-    (VOID)GranterTeardown(New->Granter);
+    (VOID) GranterTeardown(New->Granter);
 
 fail1:
     Error("%s: (%08x)", Name, Status);
@@ -147,8 +139,7 @@ fail1:
     return Status;
 }
 
-PAGED_FUNCTION VOID
-ReceiverTeardown(_In_ PXENVIF_RECEIVER Receiver)
+PAGED_FUNCTION VOID ReceiverTeardown(_In_ PXENVIF_RECEIVER Receiver)
 {
     PAGED_CODE();
 
@@ -158,7 +149,7 @@ ReceiverTeardown(_In_ PXENVIF_RECEIVER Receiver)
     /* A client that still has frames would read, and return, memory that is gone. */
     BUG_ON(ReadAcquire(&Receiver->Loaned) != 0);
 
-    (VOID)KeCancelTimer(&Receiver->Timer);
+    (VOID) KeCancelTimer(&Receiver->Timer);
     KeFlushQueuedDpcs();
 
     XENBUS_CACHE_CALL(Receiver->CacheInterface, Destroy, Receiver->PacketCache);
@@ -170,8 +161,7 @@ ReceiverTeardown(_In_ PXENVIF_RECEIVER Receiver)
     PoolFree(Receiver, RECEIVER_TAG);
 }
 
-VOID
-ReceiverPutBuffer(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF_BUFFER Buffer)
+VOID ReceiverPutBuffer(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF_BUFFER Buffer)
 {
     /* Another backend may have written anywhere in the page. */
     if (Buffer->Generation != Receiver->Generation)
@@ -180,22 +170,19 @@ ReceiverPutBuffer(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF_BUFFER Buffer)
     BufferPoolPut(&Receiver->Buffers, Buffer);
 }
 
-VOID
-ReceiverPutBuffers(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY List)
+VOID ReceiverPutBuffers(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY List)
 {
     while (!IsListEmpty(List))
         ReceiverPutBuffer(Receiver, CONTAINING_RECORD(RemoveHeadList(List), XENVIF_BUFFER, ListEntry));
 }
 
-VOID
-ReceiverPutPacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PRECEIVER_PACKET Packet)
+VOID ReceiverPutPacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PRECEIVER_PACKET Packet)
 {
     ReceiverPutBuffers(Receiver, &Packet->Buffers);
     XENBUS_CACHE_CALL(Receiver->CacheInterface, Put, Receiver->PacketCache, Packet, TRUE);
 }
 
-static VOID
-ReceiverConnectRing(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF_BUFFER Buffer)
+static VOID ReceiverConnectRing(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF_BUFFER Buffer)
 {
     Receiver->RingBuffer = Buffer;
     Receiver->Ring = (PRING_HEADER)Buffer->Address;
@@ -203,8 +190,7 @@ ReceiverConnectRing(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF_BUFFER Buffe
     ReceiverRingFill(Receiver);
 }
 
-NTSTATUS
-ReceiverConnect(_Inout_ PXENVIF_RECEIVER Receiver, _In_ USHORT Domain)
+NTSTATUS ReceiverConnect(_Inout_ PXENVIF_RECEIVER Receiver, _In_ USHORT Domain)
 {
     PXENVIF_BUFFER Buffer;
     NTSTATUS Status;
@@ -232,18 +218,16 @@ ReceiverConnect(_Inout_ PXENVIF_RECEIVER Receiver, _In_ USHORT Domain)
     return Status;
 }
 
-ULONG
-ReceiverRingReference(_In_ PXENVIF_RECEIVER Receiver)
+ULONG ReceiverRingReference(_In_ PXENVIF_RECEIVER Receiver)
 {
     return GranterReference(Receiver->Granter, Receiver->RingBuffer->Grant);
 }
 
-VOID
-ReceiverEnable(_Inout_ PXENVIF_RECEIVER Receiver)
+VOID ReceiverEnable(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     KIRQL Irql = ReceiverLock(Receiver);
 
-    (VOID)InterlockedExchange(&Receiver->Paused, FALSE);
+    (VOID) InterlockedExchange(&Receiver->Paused, FALSE);
     Receiver->Running = TRUE;
     ReceiverRingFill(Receiver);
 
@@ -254,8 +238,7 @@ ReceiverEnable(_Inout_ PXENVIF_RECEIVER Receiver)
     ReceiverUnlock(Receiver, Irql);
 }
 
-VOID
-ReceiverDisable(_Inout_ PXENVIF_RECEIVER Receiver)
+VOID ReceiverDisable(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     KIRQL Irql = ReceiverLock(Receiver);
 
@@ -264,8 +247,7 @@ ReceiverDisable(_Inout_ PXENVIF_RECEIVER Receiver)
     ReceiverUnlock(Receiver, Irql);
 }
 
-VOID
-ReceiverDisconnect(_Inout_ PXENVIF_RECEIVER Receiver)
+VOID ReceiverDisconnect(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     PXENVIF_BUFFER Buffer;
     KIRQL Irql;
@@ -290,11 +272,10 @@ ReceiverDisconnect(_Inout_ PXENVIF_RECEIVER Receiver)
 done:
     ReceiverUnlock(Receiver, Irql);
 
-    (VOID)KeCancelTimer(&Receiver->Timer);
+    (VOID) KeCancelTimer(&Receiver->Timer);
 }
 
-static VOID
-ReceiverFlushList(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY List)
+static VOID ReceiverFlushList(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY List)
 {
     while (!IsListEmpty(List)) {
         ReceiverPutPacket(Receiver, CONTAINING_RECORD(RemoveHeadList(List), RECEIVER_PACKET, ListEntry));
@@ -302,8 +283,7 @@ ReceiverFlushList(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY List)
     }
 }
 
-VOID
-ReceiverFlush(_Inout_ PXENVIF_RECEIVER Receiver)
+VOID ReceiverFlush(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     KIRQL Irql = ReceiverLock(Receiver);
 
@@ -314,8 +294,7 @@ ReceiverFlush(_Inout_ PXENVIF_RECEIVER Receiver)
     ReceiverUnlock(Receiver, Irql);
 }
 
-PAGED_FUNCTION ULONG
-ReceiverRetryGrants(_Inout_ PXENVIF_RECEIVER Receiver)
+PAGED_FUNCTION ULONG ReceiverRetryGrants(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     PAGED_CODE();
 
@@ -323,8 +302,7 @@ ReceiverRetryGrants(_Inout_ PXENVIF_RECEIVER Receiver)
 }
 
 /* Makes one chain of the frame's MDLs, each of which ends where the data does. */
-static PMDL
-ReceiverLinkMdls(_In_ PRECEIVER_PACKET Packet)
+static PMDL ReceiverLinkMdls(_In_ PRECEIVER_PACKET Packet)
 {
     PXENVIF_BUFFER First = ReceiverFirstBuffer(Packet);
     PXENVIF_BUFFER Buffer;
@@ -339,8 +317,7 @@ ReceiverLinkMdls(_In_ PRECEIVER_PACKET Packet)
     return First->Mdl;
 }
 
-static VOID
-ReceiverUnlinkMdls(_In_ PRECEIVER_PACKET Packet)
+static VOID ReceiverUnlinkMdls(_In_ PRECEIVER_PACKET Packet)
 {
     PXENVIF_BUFFER Buffer;
 
@@ -351,8 +328,7 @@ ReceiverUnlinkMdls(_In_ PRECEIVER_PACKET Packet)
 }
 
 /* Gives one frame to the client. TRUE: it asks for a pause. */
-static BOOLEAN
-ReceiverQueuePacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PRECEIVER_PACKET Packet, _In_ BOOLEAN More)
+static BOOLEAN ReceiverQueuePacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PRECEIVER_PACKET Packet, _In_ BOOLEAN More)
 {
     XENVIF_VIF_CALLBACK_PARAMETERS Parameters;
 
@@ -368,20 +344,19 @@ ReceiverQueuePacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PRECEIVER_PACKET Pac
     Parameters.ReceiverQueuePacket.Cookie = Packet;
 
     StatisticsCountReceived(Receiver->Statistics, &Packet->Layout, Packet->Length, Packet->Flags);
-    (VOID)InterlockedIncrement(&Receiver->Loaned);
+    (VOID) InterlockedIncrement(&Receiver->Loaned);
 
     return VifReceiverQueuePacket(Receiver->Vif, &Parameters);
 }
 
 /* Gives the client the frames that are there for it. FALSE: it has asked for a pause. */
-static BOOLEAN
-ReceiverDeliver(_Inout_ PXENVIF_RECEIVER Receiver)
+static BOOLEAN ReceiverDeliver(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     while (!IsListEmpty(&Receiver->Deliver)) {
         PRECEIVER_PACKET Packet = CONTAINING_RECORD(RemoveHeadList(&Receiver->Deliver), RECEIVER_PACKET, ListEntry);
 
         if (ReceiverQueuePacket(Receiver, Packet, !IsListEmpty(&Receiver->Deliver))) {
-            (VOID)InterlockedExchange(&Receiver->Paused, TRUE);
+            (VOID) InterlockedExchange(&Receiver->Paused, TRUE);
             ReceiverSetTimer(Receiver, RECEIVER_PAUSE_TIME);
             return FALSE;
         }
@@ -391,8 +366,7 @@ ReceiverDeliver(_Inout_ PXENVIF_RECEIVER Receiver)
 }
 
 /* Sorts frames from the ring into those for the client and those to be dropped, which are. */
-static VOID
-ReceiverSort(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY List)
+static VOID ReceiverSort(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY List)
 {
     LIST_ENTRY Drop;
 
@@ -419,8 +393,7 @@ ReceiverSort(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY List)
     KeReleaseSpinLockFromDpcLevel(&Receiver->Granter->Lock);
 }
 
-BOOLEAN
-ReceiverPoll(_Inout_ PXENVIF_RECEIVER Receiver)
+BOOLEAN ReceiverPoll(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     LIST_ENTRY List;
     BOOLEAN More = FALSE;
@@ -445,8 +418,7 @@ ReceiverPoll(_Inout_ PXENVIF_RECEIVER Receiver)
     return ReceiverDeliver(Receiver) && More;
 }
 
-VOID
-ReceiverReturnPacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PVOID Cookie)
+VOID ReceiverReturnPacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PVOID Cookie)
 {
     PRECEIVER_PACKET Packet = Cookie;
     KIRQL Irql;
@@ -466,11 +438,10 @@ ReceiverReturnPacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PVOID Cookie)
     if (InterlockedExchange(&Receiver->Paused, FALSE) != FALSE)
         PollerKick(Receiver->Poller, POLLER_RECEIVE);
 
-    (VOID)InterlockedDecrement(&Receiver->Loaned);
+    (VOID) InterlockedDecrement(&Receiver->Loaned);
 }
 
-VOID
-ReceiverSetOffloadOptions(_Inout_ PXENVIF_RECEIVER Receiver, _In_ XENVIF_VIF_OFFLOAD_OPTIONS Options)
+VOID ReceiverSetOffloadOptions(_Inout_ PXENVIF_RECEIVER Receiver, _In_ XENVIF_VIF_OFFLOAD_OPTIONS Options)
 {
     /* It is a wish: the tag is then where it is on the wire. */
     if (Options.OffloadTagManipulation)
@@ -479,8 +450,7 @@ ReceiverSetOffloadOptions(_Inout_ PXENVIF_RECEIVER Receiver, _In_ XENVIF_VIF_OFF
     WriteULongNoFence(&Receiver->OffloadOptions, Options.Value);
 }
 
-VOID
-ReceiverSetBackfillSize(_Inout_ PXENVIF_RECEIVER Receiver, _In_ ULONG Size)
+VOID ReceiverSetBackfillSize(_Inout_ PXENVIF_RECEIVER Receiver, _In_ ULONG Size)
 {
     if (Size > RECEIVER_MAXIMUM_BACKFILL)
         Warning("vif %u: backfill of %u bytes, taken as %u", FrontendGetNumber(Receiver->Frontend), Size,
@@ -489,14 +459,12 @@ ReceiverSetBackfillSize(_Inout_ PXENVIF_RECEIVER Receiver, _In_ ULONG Size)
     WriteULongNoFence(&Receiver->BackfillSize, min(Size, (ULONG)RECEIVER_MAXIMUM_BACKFILL));
 }
 
-ULONG
-ReceiverQueryRingSize(VOID)
+ULONG ReceiverQueryRingSize(VOID)
 {
     return RING_ENTRIES;
 }
 
-VOID
-ReceiverDebug(_In_ PXENVIF_RECEIVER Receiver)
+VOID ReceiverDebug(_In_ PXENVIF_RECEIVER Receiver)
 {
     PXENBUS_DEBUG_INTERFACE_V1 Debug = &FrontendGetParent(Receiver->Frontend)->Debug;
 

@@ -1,9 +1,9 @@
 /*
  * The receive side of a VIF: pages on the ring, frames from them, and the client that is given the frames.
  *
- * Each request offers the backend one zeroed page. When its response comes the grant is revoked first and the page looked at
- * afterwards: what is checked and parsed cannot change any more. A frame of several slots becomes a chain of MDLs
- * whose headers lie together in the first; a frame that fits into one page always becomes one MDL.
+ * Each request offers the backend one zeroed page. When its response comes the grant is revoked first and the page
+ * looked at afterwards: what is checked and parsed cannot change any more. A frame of several slots becomes a chain of
+ * MDLs whose headers lie together in the first; a frame that fits into one page always becomes one MDL.
  *
  * The client gets frames in order, from the poller's DPC, and may keep them as long as it likes; the pages in existence
  * are bounded, so a client that keeps all of them stops the ring and nothing else. When it asks for a pause, frames
@@ -23,41 +23,50 @@
 typedef struct _XENVIF_FRONTEND XENVIF_FRONTEND, *PXENVIF_FRONTEND;
 typedef struct _XENVIF_RECEIVER XENVIF_RECEIVER, *PXENVIF_RECEIVER;
 
-_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS ReceiverInitialize(_In_ PXENVIF_FRONTEND Frontend,
-                                                           _Outptr_ PXENVIF_RECEIVER *Receiver);
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS ReceiverInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_RECEIVER *Receiver);
 
 /* Makes the ring, grants it to Domain and fills it. PASSIVE_LEVEL. */
-_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS ReceiverConnect(_Inout_ PXENVIF_RECEIVER Receiver, _In_ USHORT Domain);
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS ReceiverConnect(_Inout_ PXENVIF_RECEIVER Receiver, _In_ USHORT Domain);
 
 /* The ring is in use from here on: both sides are connected. IRQL <= DISPATCH_LEVEL. */
-_IRQL_requires_max_(DISPATCH_LEVEL) VOID ReceiverEnable(_Inout_ PXENVIF_RECEIVER Receiver);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+VOID ReceiverEnable(_Inout_ PXENVIF_RECEIVER Receiver);
 
 /* The ring is not touched from here on. IRQL <= DISPATCH_LEVEL; may be called again. */
-_IRQL_requires_max_(DISPATCH_LEVEL) VOID ReceiverDisable(_Inout_ PXENVIF_RECEIVER Receiver);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+VOID ReceiverDisable(_Inout_ PXENVIF_RECEIVER Receiver);
 
 /*
- * Takes the ring away. Frames that were complete stay, for the next connection. Pages that the backend still has mapped go
- * into quarantine. The poller is disabled. PASSIVE_LEVEL.
+ * Takes the ring away. Frames that were complete stay, for the next connection. Pages that the backend still has mapped
+ * go into quarantine. The poller is disabled. PASSIVE_LEVEL.
  */
-_IRQL_requires_(PASSIVE_LEVEL) VOID ReceiverDisconnect(_Inout_ PXENVIF_RECEIVER Receiver);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID ReceiverDisconnect(_Inout_ PXENVIF_RECEIVER Receiver);
 
 /* Drops the frames that the client has not been given. Disconnected. PASSIVE_LEVEL. */
-_IRQL_requires_(PASSIVE_LEVEL) VOID ReceiverFlush(_Inout_ PXENVIF_RECEIVER Receiver);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID ReceiverFlush(_Inout_ PXENVIF_RECEIVER Receiver);
 
 /* Tries to free pages in quarantine. PASSIVE_LEVEL. How many grants still stand. */
-_IRQL_requires_(PASSIVE_LEVEL) ULONG ReceiverRetryGrants(_Inout_ PXENVIF_RECEIVER Receiver);
+_IRQL_requires_(PASSIVE_LEVEL)
+ULONG ReceiverRetryGrants(_Inout_ PXENVIF_RECEIVER Receiver);
 
 /* The client must have returned all frames: their pages go. */
-_IRQL_requires_(PASSIVE_LEVEL) VOID ReceiverTeardown(_In_ PXENVIF_RECEIVER Receiver);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID ReceiverTeardown(_In_ PXENVIF_RECEIVER Receiver);
 
 /* The reference of the ring's page, between ReceiverConnect and ReceiverDisconnect. */
 ULONG ReceiverRingReference(_In_ PXENVIF_RECEIVER Receiver);
 
 /* Takes frames off the ring and gives them to the client. DISPATCH_LEVEL, by the poller. TRUE: there are more. */
-_IRQL_requires_(DISPATCH_LEVEL) BOOLEAN ReceiverPoll(_Inout_ PXENVIF_RECEIVER Receiver);
+_IRQL_requires_(DISPATCH_LEVEL)
+BOOLEAN ReceiverPoll(_Inout_ PXENVIF_RECEIVER Receiver);
 
 /* As of the interface. IRQL <= DISPATCH_LEVEL. */
-_IRQL_requires_max_(DISPATCH_LEVEL) VOID ReceiverReturnPacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PVOID Cookie);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+VOID ReceiverReturnPacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PVOID Cookie);
 VOID ReceiverSetOffloadOptions(_Inout_ PXENVIF_RECEIVER Receiver, _In_ XENVIF_VIF_OFFLOAD_OPTIONS Options);
 VOID ReceiverSetBackfillSize(_Inout_ PXENVIF_RECEIVER Receiver, _In_ ULONG Size);
 ULONG ReceiverQueryRingSize(VOID);

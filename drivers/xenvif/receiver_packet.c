@@ -5,14 +5,12 @@
 #define TCP_CHECKSUM_OFFSET 16
 #define UDP_CHECKSUM_OFFSET 6
 
-PXENVIF_BUFFER
-ReceiverFirstBuffer(_In_ PRECEIVER_PACKET Packet)
+PXENVIF_BUFFER ReceiverFirstBuffer(_In_ PRECEIVER_PACKET Packet)
 {
     return CONTAINING_RECORD(Packet->Buffers.Flink, XENVIF_BUFFER, ListEntry);
 }
 
-PXENVIF_BUFFER
-ReceiverNextBuffer(_In_ PRECEIVER_PACKET Packet, _In_ PXENVIF_BUFFER Buffer)
+PXENVIF_BUFFER ReceiverNextBuffer(_In_ PRECEIVER_PACKET Packet, _In_ PXENVIF_BUFFER Buffer)
 {
     if (Buffer->ListEntry.Flink == &Packet->Buffers)
         return NULL;
@@ -21,8 +19,7 @@ ReceiverNextBuffer(_In_ PRECEIVER_PACKET Packet, _In_ PXENVIF_BUFFER Buffer)
 }
 
 /* Moves a page's data within the page. */
-static VOID
-ReceiverMove(_Inout_ PXENVIF_BUFFER Buffer, _In_ ULONG Offset)
+static VOID ReceiverMove(_Inout_ PXENVIF_BUFFER Buffer, _In_ ULONG Offset)
 {
     if (Buffer->Offset == Offset)
         return;
@@ -36,8 +33,8 @@ ReceiverMove(_Inout_ PXENVIF_BUFFER Buffer, _In_ ULONG Offset)
  * Brings Wanted bytes, or the whole frame if it is shorter, together in the first page, at Offset or behind. Pages that
  * are empty afterwards go to Spare. Offset + Wanted is at most a page.
  */
-static VOID
-ReceiverPullUp(_Inout_ PRECEIVER_PACKET Packet, _In_ ULONG Offset, _In_ ULONG Wanted, _Inout_ PLIST_ENTRY Spare)
+static VOID ReceiverPullUp(_Inout_ PRECEIVER_PACKET Packet, _In_ ULONG Offset, _In_ ULONG Wanted,
+                           _Inout_ PLIST_ENTRY Spare)
 {
     PXENVIF_BUFFER First = ReceiverFirstBuffer(Packet);
     PXENVIF_BUFFER Second;
@@ -66,8 +63,7 @@ ReceiverPullUp(_Inout_ PRECEIVER_PACKET Packet, _In_ ULONG Offset, _In_ ULONG Wa
 }
 
 /* Moves the end of the first page's data to a page of its own, so that only Length bytes stay. FALSE: no page. */
-static BOOLEAN
-ReceiverSplitFirst(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet, _In_ ULONG Length)
+static BOOLEAN ReceiverSplitFirst(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet, _In_ ULONG Length)
 {
     PXENVIF_BUFFER First = ReceiverFirstBuffer(Packet);
     PXENVIF_BUFFER Rest;
@@ -92,11 +88,10 @@ ReceiverSplitFirst(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET P
 }
 
 /*
- * Gives a frame the shape that the client is promised: one page if it fits, else headers together in the first page; the
- * backfill that it asked for ahead of them; and data at the start of every later page.
+ * Gives a frame the shape that the client is promised: one page if it fits, else headers together in the first page;
+ * the backfill that it asked for ahead of them; and data at the start of every later page.
  */
-static BOOLEAN
-ReceiverShape(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet)
+static BOOLEAN ReceiverShape(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet)
 {
     ULONG Backfill = ReadULongNoFence(&Receiver->BackfillSize);
     PXENVIF_BUFFER First = ReceiverFirstBuffer(Packet);
@@ -128,8 +123,7 @@ ReceiverShape(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet
 }
 
 /* Whether the client wants to be told of the checksum that the packet's transport has. */
-static BOOLEAN
-ReceiverWantsChecksum(_In_ XENVIF_VIF_OFFLOAD_OPTIONS Options, _In_ const XENVIF_PACKET_LAYOUT *Layout)
+static BOOLEAN ReceiverWantsChecksum(_In_ XENVIF_VIF_OFFLOAD_OPTIONS Options, _In_ const XENVIF_PACKET_LAYOUT *Layout)
 {
     if (Layout->Info.TcpHeader.Length != 0)
         return (Layout->IpVersion == 4) ? Options.OffloadIpVersion4TcpChecksum : Options.OffloadIpVersion6TcpChecksum;
@@ -141,8 +135,7 @@ ReceiverWantsChecksum(_In_ XENVIF_VIF_OFFLOAD_OPTIONS Options, _In_ const XENVIF
 }
 
 /* Calculates the TCP or UDP checksum, over all pages of the frame, and stores it. */
-static VOID
-ReceiverFillChecksum(_Inout_ PRECEIVER_PACKET Packet)
+static VOID ReceiverFillChecksum(_Inout_ PRECEIVER_PACKET Packet)
 {
     const XENVIF_PACKET_LAYOUT *Layout = &Packet->Layout;
     PXENVIF_BUFFER Buffer = ReceiverFirstBuffer(Packet);
@@ -180,8 +173,7 @@ ReceiverFillChecksum(_Inout_ PRECEIVER_PACKET Packet)
  * Sets the checksum flags, and fills in a checksum that the backend left blank unless the client takes it blank. FALSE:
  * the backend left blank what has no checksum.
  */
-static BOOLEAN
-ReceiverCheckChecksum(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet)
+static BOOLEAN ReceiverCheckChecksum(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet)
 {
     BOOLEAN Tcp = Packet->Layout.Info.TcpHeader.Length != 0;
     BOOLEAN Udp = Packet->Layout.Info.UdpHeader.Length != 0;
@@ -216,8 +208,7 @@ ReceiverCheckChecksum(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKE
     return TRUE;
 }
 
-static BOOLEAN
-ReceiverCheckLength(_In_ PXENVIF_RECEIVER Receiver, _In_ PRECEIVER_PACKET Packet)
+static BOOLEAN ReceiverCheckLength(_In_ PXENVIF_RECEIVER Receiver, _In_ PRECEIVER_PACKET Packet)
 {
     ULONG Limit = MacQueryMaximumFrameSize(Receiver->Mac);
 
@@ -227,8 +218,8 @@ ReceiverCheckLength(_In_ PXENVIF_RECEIVER Receiver, _In_ PRECEIVER_PACKET Packet
     return Packet->Length <= Limit;
 }
 
-BOOLEAN
-ReceiverInspect(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet, _Out_ XENVIF_VIF_STATISTIC *Reason)
+BOOLEAN ReceiverInspect(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet,
+                        _Out_ XENVIF_VIF_STATISTIC *Reason)
 {
     PXENVIF_BUFFER First;
     PUCHAR Header;

@@ -9,12 +9,11 @@
 #define RECEIVER_MAXIMUM_SIZE 0xFFFF
 
 /* Flags that mean something in a response of data, and are accepted. */
-#define RECEIVER_FLAGS \
-    (NETRXF_data_validated | NETRXF_csum_blank | NETRXF_more_data | NETRXF_extra_info)
+#define RECEIVER_FLAGS (NETRXF_data_validated | NETRXF_csum_blank | NETRXF_more_data | NETRXF_extra_info)
 
 /* Below so many pages on the ring, with none to be had, a timer looks for more. */
-#define RECEIVER_LOW_WATER     (RING_ENTRIES / 8)
-#define RECEIVER_STARVED_TIME  50 /* ms */
+#define RECEIVER_LOW_WATER (RING_ENTRIES / 8)
+#define RECEIVER_STARVED_TIME 50 /* ms */
 
 /* One response, however it is to be understood. */
 typedef union _RECEIVER_RESPONSE {
@@ -27,8 +26,7 @@ C_ASSERT(sizeof(union netif_rx_sring_entry) == sizeof(ULONG64));
 C_ASSERT(sizeof(RECEIVER_RESPONSE) == sizeof(ULONG64));
 
 /* The backend breaks the protocol. From here on nothing that it writes is looked at. */
-static VOID
-ReceiverBreak(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PCSTR Reason, _In_ ULONG Value)
+static VOID ReceiverBreak(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PCSTR Reason, _In_ ULONG Value)
 {
     Receiver->Running = FALSE;
     Receiver->Broken = TRUE;
@@ -36,8 +34,7 @@ ReceiverBreak(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PCSTR Reason, _In_ ULONG V
     FrontendBreak(Receiver->Frontend, Reason, Value);
 }
 
-static VOID
-ReceiverPush(_Inout_ PXENVIF_RECEIVER Receiver)
+static VOID ReceiverPush(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     BOOLEAN Notify;
 
@@ -57,8 +54,7 @@ ReceiverPush(_Inout_ PXENVIF_RECEIVER Receiver)
 }
 
 /* Puts one page on the ring, zeroed and granted. */
-static BOOLEAN
-ReceiverPost(_Inout_ PXENVIF_RECEIVER Receiver)
+static BOOLEAN ReceiverPost(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     ULONG Id = RING_INDEX(Receiver->RequestProducer);
     netif_rx_request_t *Request;
@@ -91,8 +87,7 @@ ReceiverPost(_Inout_ PXENVIF_RECEIVER Receiver)
     return TRUE;
 }
 
-VOID
-ReceiverRingFill(_Inout_ PXENVIF_RECEIVER Receiver)
+VOID ReceiverRingFill(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     BOOLEAN Posted = TRUE;
 
@@ -106,8 +101,7 @@ ReceiverRingFill(_Inout_ PXENVIF_RECEIVER Receiver)
         ReceiverSetTimer(Receiver, RECEIVER_STARVED_TIME);
 }
 
-static VOID
-ReceiverDropAssembly(_Inout_ PXENVIF_RECEIVER Receiver)
+static VOID ReceiverDropAssembly(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     RECEIVER_ASSEMBLY *Assembly = &Receiver->Assembly;
 
@@ -118,8 +112,7 @@ ReceiverDropAssembly(_Inout_ PXENVIF_RECEIVER Receiver)
 }
 
 /* The frame's last slot has been taken. */
-static VOID
-ReceiverEndFrame(_Inout_ PXENVIF_RECEIVER Receiver)
+static VOID ReceiverEndFrame(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     RECEIVER_ASSEMBLY *Assembly = &Receiver->Assembly;
 
@@ -136,8 +129,7 @@ ReceiverEndFrame(_Inout_ PXENVIF_RECEIVER Receiver)
     RtlZeroMemory(Assembly, sizeof(RECEIVER_ASSEMBLY));
 }
 
-static VOID
-ReceiverStartFrame(_Inout_ PXENVIF_RECEIVER Receiver, _In_ USHORT Flags)
+static VOID ReceiverStartFrame(_Inout_ PXENVIF_RECEIVER Receiver, _In_ USHORT Flags)
 {
     RECEIVER_ASSEMBLY *Assembly = &Receiver->Assembly;
 
@@ -155,8 +147,7 @@ ReceiverStartFrame(_Inout_ PXENVIF_RECEIVER Receiver, _In_ USHORT Flags)
 }
 
 /* Whether a slot of data is one that a backend may send to us, as this frame's next. */
-static BOOLEAN
-ReceiverCheckSlot(_In_ const RECEIVER_ASSEMBLY *Assembly, _In_ const netif_rx_response_t *Response)
+static BOOLEAN ReceiverCheckSlot(_In_ const RECEIVER_ASSEMBLY *Assembly, _In_ const netif_rx_response_t *Response)
 {
     if (Response->status <= 0)
         return FALSE;
@@ -174,10 +165,10 @@ ReceiverCheckSlot(_In_ const RECEIVER_ASSEMBLY *Assembly, _In_ const netif_rx_re
     return Assembly->Packet == NULL || Assembly->Packet->Length + (ULONG)Response->status <= RECEIVER_MAXIMUM_SIZE;
 }
 
-/* Takes a slot of data. Buffer is its page, or NULL if the backend has it mapped still. FALSE: the protocol is broken. */
-static BOOLEAN
-ReceiverTakeData(_Inout_ PXENVIF_RECEIVER Receiver, _In_opt_ PXENVIF_BUFFER Buffer,
-                 _In_ const netif_rx_response_t *Response)
+/* Takes a slot of data. Buffer is its page, or NULL if the backend has it mapped still. FALSE: the protocol is broken.
+ */
+static BOOLEAN ReceiverTakeData(_Inout_ PXENVIF_RECEIVER Receiver, _In_opt_ PXENVIF_BUFFER Buffer,
+                                _In_ const netif_rx_response_t *Response)
 {
     RECEIVER_ASSEMBLY *Assembly = &Receiver->Assembly;
 
@@ -223,9 +214,8 @@ broken:
 }
 
 /* Takes a slot of extra info. None was offered, so that whichever it is spoils the frame. FALSE: likewise. */
-static BOOLEAN
-ReceiverTakeExtra(_Inout_ PXENVIF_RECEIVER Receiver, _In_opt_ PXENVIF_BUFFER Buffer,
-                  _In_ const netif_extra_info_t *Extra)
+static BOOLEAN ReceiverTakeExtra(_Inout_ PXENVIF_RECEIVER Receiver, _In_opt_ PXENVIF_BUFFER Buffer,
+                                 _In_ const netif_extra_info_t *Extra)
 {
     RECEIVER_ASSEMBLY *Assembly = &Receiver->Assembly;
 
@@ -251,8 +241,7 @@ ReceiverTakeExtra(_Inout_ PXENVIF_RECEIVER Receiver, _In_opt_ PXENVIF_BUFFER Buf
 }
 
 /* Takes one response. FALSE: it breaks the protocol. */
-static BOOLEAN
-ReceiverTakeResponse(_Inout_ PXENVIF_RECEIVER Receiver)
+static BOOLEAN ReceiverTakeResponse(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     ULONG Id = RING_INDEX(Receiver->ResponseConsumer);
     RECEIVER_RESPONSE Copy;
@@ -282,8 +271,7 @@ ReceiverTakeResponse(_Inout_ PXENVIF_RECEIVER Receiver)
                                     : ReceiverTakeData(Receiver, Buffer, &Copy.Data);
 }
 
-BOOLEAN
-ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver)
+BOOLEAN ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     ULONG Budget = RING_ENTRIES;
 
@@ -317,8 +305,7 @@ ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver)
     }
 }
 
-VOID
-ReceiverRingClear(_Inout_ PXENVIF_RECEIVER Receiver)
+VOID ReceiverRingClear(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     ULONG Id;
 

@@ -1,6 +1,6 @@
 /*
- * Inside of the receiver: what receiver.c (lifetime, delivery, returns), receiver_ring.c (shared ring, frames from slots)
- * and receiver_packet.c (a frame's shape, headers and checksum) share.
+ * Inside of the receiver: what receiver.c (lifetime, delivery, returns), receiver_ring.c (shared ring, frames from
+ * slots) and receiver_packet.c (a frame's shape, headers and checksum) share.
  */
 #ifndef XENVIF_RECEIVER_RING_H
 #define XENVIF_RECEIVER_RING_H
@@ -30,10 +30,10 @@ typedef struct _RECEIVER_PACKET {
 /* The frame that is being put together. It may take several polls. */
 typedef struct _RECEIVER_ASSEMBLY {
     BOOLEAN Started;
-    BOOLEAN More;        /* another slot of data follows */
-    BOOLEAN Extra;       /* the next slot is extra info */
-    BOOLEAN Bad;         /* the backend is at fault: the frame is dropped when it ends */
-    BOOLEAN Starved;     /* no resources here: likewise */
+    BOOLEAN More;            /* another slot of data follows */
+    BOOLEAN Extra;           /* the next slot is extra info */
+    BOOLEAN Bad;             /* the backend is at fault: the frame is dropped when it ends */
+    BOOLEAN Starved;         /* no resources here: likewise */
     ULONG Slots;             /* of data, so far */
     ULONG Extras;            /* of extra info, so far */
     PRECEIVER_PACKET Packet; /* NULL if it cannot be had, or the frame is dropped */
@@ -97,8 +97,8 @@ BOOLEAN ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver);
 VOID ReceiverRingClear(_Inout_ PXENVIF_RECEIVER Receiver);
 
 /*
- * Makes of a frame what a client may be given: parsed, in shape, with flags and a checksum if it needs one. DISPATCH_LEVEL,
- * without the lock. FALSE: it is to be dropped, and *Reason is the counter.
+ * Makes of a frame what a client may be given: parsed, in shape, with flags and a checksum if it needs one.
+ * DISPATCH_LEVEL, without the lock. FALSE: it is to be dropped, and *Reason is the counter.
  */
 BOOLEAN ReceiverInspect(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet,
                         _Out_ XENVIF_VIF_STATISTIC *Reason);

@@ -33,16 +33,14 @@ C_ASSERT(FIELD_OFFSET(struct netif_tx_sring, rsp_event) == FIELD_OFFSET(RING_HEA
 C_ASSERT(FIELD_OFFSET(struct netif_tx_sring, ring) == FIELD_OFFSET(struct netif_rx_sring, ring));
 
 /* Makes an empty ring of a zeroed page: the first request and the first response are to be notified. */
-static inline VOID
-RingInitialize(_Out_ PRING_HEADER Ring)
+static inline VOID RingInitialize(_Out_ PRING_HEADER Ring)
 {
     WriteULongNoFence(&Ring->RequestEvent, 1);
     WriteULongNoFence(&Ring->ResponseEvent, 1);
 }
 
 /* The responses made so far; whatever they say is visible once this has been read. */
-static inline ULONG
-RingResponseProducer(_In_ PRING_HEADER Ring)
+static inline ULONG RingResponseProducer(_In_ PRING_HEADER Ring)
 {
     return ReadULongAcquire(&Ring->ResponseProducer);
 }
@@ -51,8 +49,7 @@ RingResponseProducer(_In_ PRING_HEADER Ring)
  * Publishes the requests up to New, Old being what was published before. TRUE: the backend sleeps and asked to be
  * notified. The fence orders the index against the backend's wish, which it writes before it looks at the index again.
  */
-static inline BOOLEAN
-RingPushRequests(_Inout_ PRING_HEADER Ring, _In_ ULONG Old, _In_ ULONG New)
+static inline BOOLEAN RingPushRequests(_Inout_ PRING_HEADER Ring, _In_ ULONG Old, _In_ ULONG New)
 {
     WriteULongRelease(&Ring->RequestProducer, New);
     KeMemoryBarrier();
@@ -64,16 +61,14 @@ RingPushRequests(_Inout_ PRING_HEADER Ring, _In_ ULONG Old, _In_ ULONG New)
  * Asks for an event when response number Event - 1 is made. The caller must look at RingResponseProducer again before
  * it sleeps: the response may have been made before the wish was seen.
  */
-static inline VOID
-RingRequestEvent(_Inout_ PRING_HEADER Ring, _In_ ULONG Event)
+static inline VOID RingRequestEvent(_Inout_ PRING_HEADER Ring, _In_ ULONG Event)
 {
     WriteULongNoFence(&Ring->ResponseEvent, Event);
     KeMemoryBarrier();
 }
 
 /* The entry at an index; Size is that of an entry. */
-static inline PVOID
-RingEntry(_In_ PRING_HEADER Ring, _In_ ULONG Index, _In_ ULONG Size)
+static inline PVOID RingEntry(_In_ PRING_HEADER Ring, _In_ ULONG Index, _In_ ULONG Size)
 {
     return (PUCHAR)Ring + FIELD_OFFSET(struct netif_tx_sring, ring) + RING_INDEX(Index) * Size;
 }

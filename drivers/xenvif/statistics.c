@@ -8,20 +8,16 @@ C_ASSERT(XENVIF_RECEIVER_UDP_CHECKSUM_NOT_VALIDATED - XENVIF_RECEIVER_TAGGED_PAC
          XENVIF_TRANSMITTER_UDP_CHECKSUM_NOT_VALIDATED - XENVIF_TRANSMITTER_TAGGED_PACKETS);
 
 /* Places relative to UNICAST_PACKETS and to TAGGED_PACKETS. */
-#define STATISTICS_MULTICAST \
-    (XENVIF_TRANSMITTER_MULTICAST_PACKETS - XENVIF_TRANSMITTER_UNICAST_PACKETS)
-#define STATISTICS_BROADCAST \
-    (XENVIF_TRANSMITTER_BROADCAST_PACKETS - XENVIF_TRANSMITTER_UNICAST_PACKETS)
+#define STATISTICS_MULTICAST (XENVIF_TRANSMITTER_MULTICAST_PACKETS - XENVIF_TRANSMITTER_UNICAST_PACKETS)
+#define STATISTICS_BROADCAST (XENVIF_TRANSMITTER_BROADCAST_PACKETS - XENVIF_TRANSMITTER_UNICAST_PACKETS)
 #define STATISTICS_OF(_Name) (XENVIF_TRANSMITTER_##_Name - XENVIF_TRANSMITTER_TAGGED_PACKETS)
 
-VOID
-StatisticsAdd(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Index, _In_ ULONG Count)
+VOID StatisticsAdd(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Index, _In_ ULONG Count)
 {
-    (VOID)InterlockedExchangeAdd64(&Statistics->Value[Index], Count);
+    (VOID) InterlockedExchangeAdd64(&Statistics->Value[Index], Count);
 }
 
-NTSTATUS
-StatisticsQuery(_In_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Index, _Out_ PULONGLONG Value)
+NTSTATUS StatisticsQuery(_In_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Index, _Out_ PULONGLONG Value)
 {
     if ((ULONG)Index >= XENVIF_VIF_STATISTIC_COUNT)
         return STATUS_INVALID_PARAMETER;
@@ -31,15 +27,14 @@ StatisticsQuery(_In_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC In
     return STATUS_SUCCESS;
 }
 
-static VOID
-StatisticsIncrement(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Tagged, _In_ ULONG Place)
+static VOID StatisticsIncrement(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Tagged,
+                                _In_ ULONG Place)
 {
     StatisticsAdd(Statistics, (XENVIF_VIF_STATISTIC)((ULONG)Tagged + Place), 1);
 }
 
-static VOID
-StatisticsCountType(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Unicast,
-                    _In_ ETHERNET_ADDRESS_TYPE Type, _In_ ULONG Length)
+static VOID StatisticsCountType(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Unicast,
+                                _In_ ETHERNET_ADDRESS_TYPE Type, _In_ ULONG Length)
 {
     ULONG Index = Unicast;
 
@@ -52,9 +47,8 @@ StatisticsCountType(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATI
     StatisticsAdd(Statistics, (XENVIF_VIF_STATISTIC)(Index + 1), Length);
 }
 
-static VOID
-StatisticsCountProtocols(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Tagged,
-                         _In_ const XENVIF_PACKET_LAYOUT *Layout)
+static VOID StatisticsCountProtocols(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Tagged,
+                                     _In_ const XENVIF_PACKET_LAYOUT *Layout)
 {
     if (Layout->Tagged)
         StatisticsIncrement(Statistics, Tagged, STATISTICS_OF(TAGGED_PACKETS));
@@ -70,9 +64,8 @@ StatisticsCountProtocols(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_
         StatisticsIncrement(Statistics, Tagged, STATISTICS_OF(UDP_PACKETS));
 }
 
-static VOID
-StatisticsCountChecksums(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Tagged,
-                         _In_ XENVIF_PACKET_CHECKSUM_FLAGS Flags)
+static VOID StatisticsCountChecksums(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Tagged,
+                                     _In_ XENVIF_PACKET_CHECKSUM_FLAGS Flags)
 {
     ULONG Bit;
 
@@ -82,8 +75,8 @@ StatisticsCountChecksums(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_
             StatisticsIncrement(Statistics, Tagged, STATISTICS_OF(IPV4_CHECKSUM_SUCCEEDED) + Bit);
 }
 
-VOID
-StatisticsCountSent(_Inout_ PXENVIF_STATISTICS Statistics, _In_ const XENVIF_PACKET_LAYOUT *Layout, _In_ ULONG Length)
+VOID StatisticsCountSent(_Inout_ PXENVIF_STATISTICS Statistics, _In_ const XENVIF_PACKET_LAYOUT *Layout,
+                         _In_ ULONG Length)
 {
     XENVIF_PACKET_CHECKSUM_FLAGS Flags;
 
@@ -98,9 +91,8 @@ StatisticsCountSent(_Inout_ PXENVIF_STATISTICS Statistics, _In_ const XENVIF_PAC
     StatisticsCountChecksums(Statistics, XENVIF_TRANSMITTER_TAGGED_PACKETS, Flags);
 }
 
-VOID
-StatisticsCountReceived(_Inout_ PXENVIF_STATISTICS Statistics, _In_ const XENVIF_PACKET_LAYOUT *Layout,
-                        _In_ ULONG Length, _In_ XENVIF_PACKET_CHECKSUM_FLAGS Flags)
+VOID StatisticsCountReceived(_Inout_ PXENVIF_STATISTICS Statistics, _In_ const XENVIF_PACKET_LAYOUT *Layout,
+                             _In_ ULONG Length, _In_ XENVIF_PACKET_CHECKSUM_FLAGS Flags)
 {
     StatisticsCountType(Statistics, XENVIF_RECEIVER_UNICAST_PACKETS, Layout->Type, Length);
     StatisticsCountProtocols(Statistics, XENVIF_RECEIVER_TAGGED_PACKETS, Layout);

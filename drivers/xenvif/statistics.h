@@ -1,12 +1,12 @@
 /*
  * The counters of a VIF, as the client queries them (XENVIF_VIF_STATISTIC).
  *
- * A frame that the client asked to send, in a form that can be sent and not refused for a full queue, ends in exactly one of: DROPPED (no connection, or
- * the backend said so), BACKEND_ERRORS (the backend refused it), FRONTEND_ERRORS (no resources here), or UNICAST,
- * MULTICAST or BROADCAST packets (the backend took it). A frame that the backend delivered ends in exactly one of:
- * BACKEND_ERRORS (it breaks the protocol or is no frame), FRONTEND_ERRORS (no resources here), DROPPED (the filter or
- * the link keeps it out), or UNICAST, MULTICAST or BROADCAST packets (the client was given it). The counters by
- * protocol and checksum count the frames of the last kind.
+ * A frame that the client asked to send, in a form that can be sent and not refused for a full queue, ends in exactly
+ * one of: DROPPED (no connection, or the backend said so), BACKEND_ERRORS (the backend refused it), FRONTEND_ERRORS (no
+ * resources here), or UNICAST, MULTICAST or BROADCAST packets (the backend took it). A frame that the backend delivered
+ * ends in exactly one of: BACKEND_ERRORS (it breaks the protocol or is no frame), FRONTEND_ERRORS (no resources here),
+ * DROPPED (the filter or the link keeps it out), or UNICAST, MULTICAST or BROADCAST packets (the client was given it).
+ * The counters by protocol and checksum count the frames of the last kind.
  */
 #ifndef XENVIF_STATISTICS_H
 #define XENVIF_STATISTICS_H
@@ -24,8 +24,7 @@ typedef struct _XENVIF_STATISTICS {
 VOID StatisticsAdd(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Index, _In_ ULONG Count);
 
 /* STATUS_INVALID_PARAMETER: no such counter. Any IRQL. */
-NTSTATUS StatisticsQuery(_In_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Index,
-                         _Out_ PULONGLONG Value);
+NTSTATUS StatisticsQuery(_In_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Index, _Out_ PULONGLONG Value);
 
 /* Counts a frame of Length bytes that the backend took, or that the client was given. Any IRQL. */
 VOID StatisticsCountSent(_Inout_ PXENVIF_STATISTICS Statistics, _In_ const XENVIF_PACKET_LAYOUT *Layout,

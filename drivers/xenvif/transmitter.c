@@ -16,8 +16,7 @@
 /* Pages of copies, at most: the ring's and those of a packet that waits for room. */
 #define TRANSMITTER_BUFFER_CAP (RING_ENTRIES + TRANSMITTER_MAXIMUM_SLOTS)
 
-static KIRQL
-TransmitterLock(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+static KIRQL TransmitterLock(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     KIRQL Irql;
 
@@ -26,14 +25,12 @@ TransmitterLock(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     return Irql;
 }
 
-static VOID
-TransmitterUnlock(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ KIRQL Irql)
+static VOID TransmitterUnlock(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ KIRQL Irql)
 {
     KeReleaseSpinLock(&Transmitter->Granter->Lock, Irql);
 }
 
-static VOID NTAPI
-TransmitterAcquireCacheLock(_In_opt_ PVOID Argument)
+static VOID NTAPI TransmitterAcquireCacheLock(_In_opt_ PVOID Argument)
 {
     PXENVIF_TRANSMITTER Transmitter = Argument;
     KIRQL Irql = TransmitterLock(Transmitter);
@@ -41,16 +38,14 @@ TransmitterAcquireCacheLock(_In_opt_ PVOID Argument)
     Transmitter->CacheIrql = Irql;
 }
 
-static VOID NTAPI
-TransmitterReleaseCacheLock(_In_opt_ PVOID Argument)
+static VOID NTAPI TransmitterReleaseCacheLock(_In_opt_ PVOID Argument)
 {
     PXENVIF_TRANSMITTER Transmitter = Argument;
 
     TransmitterUnlock(Transmitter, Transmitter->CacheIrql);
 }
 
-static NTSTATUS NTAPI
-TransmitterPacketCtor(_In_opt_ PVOID Argument, _In_ PVOID Object)
+static NTSTATUS NTAPI TransmitterPacketCtor(_In_opt_ PVOID Argument, _In_ PVOID Object)
 {
     PTRANSMITTER_PACKET Packet = Object;
 
@@ -61,8 +56,7 @@ TransmitterPacketCtor(_In_opt_ PVOID Argument, _In_ PVOID Object)
     return STATUS_SUCCESS;
 }
 
-static VOID NTAPI
-TransmitterPacketDtor(_In_opt_ PVOID Argument, _In_ PVOID Object)
+static VOID NTAPI TransmitterPacketDtor(_In_opt_ PVOID Argument, _In_ PVOID Object)
 {
     PTRANSMITTER_PACKET Packet = Object;
 
@@ -71,8 +65,7 @@ TransmitterPacketDtor(_In_opt_ PVOID Argument, _In_ PVOID Object)
     BUG_ON(Packet->FragmentCount != 0);
 }
 
-PAGED_FUNCTION NTSTATUS
-TransmitterInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_TRANSMITTER *Transmitter)
+PAGED_FUNCTION NTSTATUS TransmitterInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_TRANSMITTER *Transmitter)
 {
     PXENVIF_PARENT Parent = FrontendGetParent(Frontend);
     PXENVIF_TRANSMITTER New;
@@ -99,7 +92,7 @@ TransmitterInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_TRANSMITT
     InitializeListHead(&New->Done);
     BufferPoolInitialize(&New->Buffers, TRANSMITTER_BUFFER_CAP);
 
-    (VOID)TextPrint(Name, sizeof(Name), "vif_%u_tx", FrontendGetNumber(Frontend));
+    (VOID) TextPrint(Name, sizeof(Name), "vif_%u_tx", FrontendGetNumber(Frontend));
 
     Status = GranterInitialize(&Parent->Gnttab, Name, &New->Granter);
     if (!NT_SUCCESS(Status))
@@ -116,7 +109,7 @@ TransmitterInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_TRANSMITT
     return STATUS_SUCCESS;
 
 fail2:
-    (VOID)GranterTeardown(New->Granter);
+    (VOID) GranterTeardown(New->Granter);
 
 fail1:
     Error("%s: (%08x)", Name, Status);
@@ -125,8 +118,7 @@ fail1:
     return Status;
 }
 
-PAGED_FUNCTION VOID
-TransmitterTeardown(_In_ PXENVIF_TRANSMITTER Transmitter)
+PAGED_FUNCTION VOID TransmitterTeardown(_In_ PXENVIF_TRANSMITTER Transmitter)
 {
     PAGED_CODE();
 
@@ -143,8 +135,7 @@ TransmitterTeardown(_In_ PXENVIF_TRANSMITTER Transmitter)
     PoolFree(Transmitter, TRANSMITTER_TAG);
 }
 
-NTSTATUS
-TransmitterConnect(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ USHORT Domain, _In_ BOOLEAN Gather)
+NTSTATUS TransmitterConnect(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ USHORT Domain, _In_ BOOLEAN Gather)
 {
     PXENVIF_BUFFER Buffer;
     NTSTATUS Status;
@@ -177,14 +168,12 @@ TransmitterConnect(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ USHORT Domain, 
     return Status;
 }
 
-ULONG
-TransmitterRingReference(_In_ PXENVIF_TRANSMITTER Transmitter)
+ULONG TransmitterRingReference(_In_ PXENVIF_TRANSMITTER Transmitter)
 {
     return GranterReference(Transmitter->Granter, Transmitter->RingBuffer->Grant);
 }
 
-VOID
-TransmitterAccept(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+VOID TransmitterAccept(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     KIRQL Irql = TransmitterLock(Transmitter);
 
@@ -193,8 +182,7 @@ TransmitterAccept(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     TransmitterUnlock(Transmitter, Irql);
 }
 
-VOID
-TransmitterEnable(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+VOID TransmitterEnable(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     KIRQL Irql = TransmitterLock(Transmitter);
 
@@ -204,8 +192,7 @@ TransmitterEnable(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     TransmitterUnlock(Transmitter, Irql);
 }
 
-VOID
-TransmitterDisable(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+VOID TransmitterDisable(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     KIRQL Irql = TransmitterLock(Transmitter);
 
@@ -214,8 +201,7 @@ TransmitterDisable(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     TransmitterUnlock(Transmitter, Irql);
 }
 
-VOID
-TransmitterFinish(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+VOID TransmitterFinish(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
     if (TransmitterReleaseFragments(Transmitter, Packet)) {
         InsertTailList(&Transmitter->Done, &Packet->ListEntry);
@@ -231,15 +217,13 @@ TransmitterFinish(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_
     FrontendWake(Transmitter->Frontend);
 }
 
-static VOID
-TransmitterMoveList(_Inout_ PLIST_ENTRY From, _Inout_ PLIST_ENTRY To)
+static VOID TransmitterMoveList(_Inout_ PLIST_ENTRY From, _Inout_ PLIST_ENTRY To)
 {
     while (!IsListEmpty(From))
         InsertTailList(To, RemoveHeadList(From));
 }
 
-static VOID
-TransmitterCount(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PTRANSMITTER_PACKET Packet)
+static VOID TransmitterCount(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PTRANSMITTER_PACKET Packet)
 {
     if (Packet->Status == XENVIF_TRANSMITTER_PACKET_OK)
         StatisticsCountSent(Transmitter->Statistics, &Packet->Layout, Packet->Length);
@@ -252,8 +236,7 @@ TransmitterCount(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PTRANSMITTER_PACK
 }
 
 /* Tells the client what became of a packet. DISPATCH_LEVEL, without the lock. */
-static VOID
-TransmitterReturnPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+static VOID TransmitterReturnPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
     XENVIF_TRANSMITTER_PACKET_COMPLETION_INFO Completion;
 
@@ -271,8 +254,7 @@ TransmitterReturnPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSM
 }
 
 /* Returns the packets that are done with. DISPATCH_LEVEL, with the lock, which is let go meanwhile. */
-static VOID
-TransmitterReturnDone(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+static VOID TransmitterReturnDone(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     LIST_ENTRY List;
     PLIST_ENTRY ListEntry;
@@ -295,8 +277,7 @@ TransmitterReturnDone(_Inout_ PXENVIF_TRANSMITTER Transmitter)
                           CONTAINING_RECORD(RemoveHeadList(&List), TRANSMITTER_PACKET, ListEntry), TRUE);
 }
 
-VOID
-TransmitterPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+VOID TransmitterPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     KeAcquireSpinLockAtDpcLevel(&Transmitter->Granter->Lock);
 
@@ -312,8 +293,7 @@ TransmitterPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 }
 
 /* Gives up the packets of a list, of which nothing is on the ring any more. */
-static VOID
-TransmitterDrop(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PLIST_ENTRY List)
+static VOID TransmitterDrop(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PLIST_ENTRY List)
 {
     while (!IsListEmpty(List)) {
         PTRANSMITTER_PACKET Packet = CONTAINING_RECORD(RemoveHeadList(List), TRANSMITTER_PACKET, ListEntry);
@@ -326,8 +306,7 @@ TransmitterDrop(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PLIST_ENTRY Lis
     }
 }
 
-VOID
-TransmitterRefuse(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+VOID TransmitterRefuse(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     KIRQL Irql = TransmitterLock(Transmitter);
 
@@ -340,8 +319,7 @@ TransmitterRefuse(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 }
 
 /* What waits for room may have been made ready for the old ring's domain. */
-static VOID
-TransmitterUnprepare(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+static VOID TransmitterUnprepare(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     PTRANSMITTER_PACKET Packet;
 
@@ -359,8 +337,7 @@ TransmitterUnprepare(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     TransmitterFinish(Transmitter, Packet);
 }
 
-VOID
-TransmitterDisconnect(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+VOID TransmitterDisconnect(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     PXENVIF_BUFFER Buffer;
     KIRQL Irql;
@@ -391,8 +368,7 @@ done:
 }
 
 /* Ends what is left of a packet's grants: its pages go back to the client whatever the backend does with them. */
-static VOID
-TransmitterAbandon(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+static VOID TransmitterAbandon(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
     ULONG Index;
 
@@ -410,8 +386,7 @@ TransmitterAbandon(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER
     Packet->Status = XENVIF_TRANSMITTER_PACKET_ERROR;
 }
 
-ULONG
-TransmitterRetryHeld(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOOLEAN Abandon)
+ULONG TransmitterRetryHeld(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOOLEAN Abandon)
 {
     LIST_ENTRY List;
     ULONG Count;
@@ -446,8 +421,7 @@ TransmitterRetryHeld(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOOLEAN Aband
     return Count;
 }
 
-PAGED_FUNCTION ULONG
-TransmitterRetryGrants(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+PAGED_FUNCTION ULONG TransmitterRetryGrants(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     PAGED_CODE();
 
@@ -455,16 +429,14 @@ TransmitterRetryGrants(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 }
 
 /* What the client may ask for. Nothing is offloaded yet, and what is not offered is refused. */
-VOID
-TransmitterQueryOffloadOptions(_In_ PXENVIF_TRANSMITTER Transmitter, _Out_ PXENVIF_VIF_OFFLOAD_OPTIONS Options)
+VOID TransmitterQueryOffloadOptions(_In_ PXENVIF_TRANSMITTER Transmitter, _Out_ PXENVIF_VIF_OFFLOAD_OPTIONS Options)
 {
     UNREFERENCED_PARAMETER(Transmitter);
 
     Options->Value = 0;
 }
 
-VOID
-TransmitterQueryLargePacketSize(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ UCHAR Version, _Out_ PULONG Size)
+VOID TransmitterQueryLargePacketSize(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ UCHAR Version, _Out_ PULONG Size)
 {
     UNREFERENCED_PARAMETER(Transmitter);
     UNREFERENCED_PARAMETER(Version);
@@ -473,15 +445,13 @@ TransmitterQueryLargePacketSize(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ UCHAR
     *Size = 0;
 }
 
-ULONG
-TransmitterQueryRingSize(VOID)
+ULONG TransmitterQueryRingSize(VOID)
 {
     return RING_ENTRIES;
 }
 
-static NTSTATUS
-TransmitterCheckOptions(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ XENVIF_VIF_OFFLOAD_OPTIONS Wanted,
-                        _In_ USHORT MaximumSegmentSize, _In_ USHORT TagControlInformation)
+static NTSTATUS TransmitterCheckOptions(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ XENVIF_VIF_OFFLOAD_OPTIONS Wanted,
+                                        _In_ USHORT MaximumSegmentSize, _In_ USHORT TagControlInformation)
 {
     XENVIF_VIF_OFFLOAD_OPTIONS Offered;
 
@@ -498,8 +468,7 @@ TransmitterCheckOptions(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ XENVIF_VIF_OF
 }
 
 /* Whether the chain has the packet, all of it where it can be read. */
-static NTSTATUS
-TransmitterCheckChain(_In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length)
+static NTSTATUS TransmitterCheckChain(_In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length)
 {
     ULONGLONG Needed = (ULONGLONG)Offset + Length;
 
@@ -519,9 +488,8 @@ TransmitterCheckChain(_In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length)
     return STATUS_SUCCESS;
 }
 
-static NTSTATUS
-TransmitterParse(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length,
-                 _Out_ PXENVIF_PACKET_LAYOUT Layout)
+static NTSTATUS TransmitterParse(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ PMDL Mdl, _In_ ULONG Offset,
+                                 _In_ ULONG Length, _Out_ PXENVIF_PACKET_LAYOUT Layout)
 {
     UCHAR Header[PACKET_HEADER_LIMIT];
     ULONG Available;
@@ -541,8 +509,7 @@ TransmitterParse(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ PMDL Mdl, _In_ ULONG
 }
 
 /* Fills the ring, now or, if More is to come, with what comes. */
-static VOID
-TransmitterAdvance(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOOLEAN More)
+static VOID TransmitterAdvance(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOOLEAN More)
 {
     if (!Transmitter->Running || (More && Transmitter->QueueLength < TRANSMITTER_BATCH))
         return;
@@ -562,8 +529,7 @@ TransmitterAdvance(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOOLEAN More)
 }
 
 /* Queues a packet. With the lock. */
-static NTSTATUS
-TransmitterEnqueue(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ const TRANSMITTER_PACKET *Description)
+static NTSTATUS TransmitterEnqueue(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ const TRANSMITTER_PACKET *Description)
 {
     PTRANSMITTER_PACKET Packet;
 
@@ -597,10 +563,10 @@ TransmitterEnqueue(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ const TRANSMITT
     return STATUS_SUCCESS;
 }
 
-NTSTATUS
-TransmitterQueuePacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length,
-                       _In_ XENVIF_VIF_OFFLOAD_OPTIONS OffloadOptions, _In_ USHORT MaximumSegmentSize,
-                       _In_ USHORT TagControlInformation, _In_ BOOLEAN More, _In_opt_ PVOID Cookie)
+NTSTATUS TransmitterQueuePacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PMDL Mdl, _In_ ULONG Offset,
+                                _In_ ULONG Length, _In_ XENVIF_VIF_OFFLOAD_OPTIONS OffloadOptions,
+                                _In_ USHORT MaximumSegmentSize, _In_ USHORT TagControlInformation, _In_ BOOLEAN More,
+                                _In_opt_ PVOID Cookie)
 {
     TRANSMITTER_PACKET Packet;
     NTSTATUS Status;
@@ -633,14 +599,12 @@ TransmitterQueuePacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PMDL Mdl, _
     return Status;
 }
 
-VOID
-TransmitterDebug(_In_ PXENVIF_TRANSMITTER Transmitter)
+VOID TransmitterDebug(_In_ PXENVIF_TRANSMITTER Transmitter)
 {
     PXENBUS_DEBUG_INTERFACE_V1 Debug = &FrontendGetParent(Transmitter->Frontend)->Debug;
 
-    XENBUS_DEBUG_CALL(Debug, Printf, "TX: accepting %u running %u broken %u queued %u held %u",
-                      Transmitter->Accepting, Transmitter->Running, Transmitter->Broken, Transmitter->QueueLength,
-                      Transmitter->HeldCount);
+    XENBUS_DEBUG_CALL(Debug, Printf, "TX: accepting %u running %u broken %u queued %u held %u", Transmitter->Accepting,
+                      Transmitter->Running, Transmitter->Broken, Transmitter->QueueLength, Transmitter->HeldCount);
     XENBUS_DEBUG_CALL(Debug, Printf, "TX: req_prod %u (pushed %u) rsp_cons %u", Transmitter->RequestProducer,
                       Transmitter->RequestPushed, Transmitter->ResponseConsumer);
     XENBUS_DEBUG_CALL(Debug, Printf, "TX: requests %llu responses %llu notifications %llu suppressed %llu",

@@ -1,12 +1,13 @@
 /*
  * The transmit side of a VIF: from the client's packet to requests on the ring, and back to the client.
  *
- * A packet is queued, put on the ring as soon as there is room, and returned to the client exactly once, from the poller's
- * DPC or, when the ring goes, from the frontend's thread; never from within TransmitterQueuePacket. The queue is bounded.
+ * A packet is queued, put on the ring as soon as there is room, and returned to the client exactly once, from the
+ * poller's DPC or, when the ring goes, from the frontend's thread; never from within TransmitterQueuePacket. The queue
+ * is bounded.
  *
- * What the backend gets to see of a packet is its bytes and nothing else (field bug FB19). A page of the packet is granted
- * in place only when the packet covers it all; every other piece is copied into pages of our own whose rest is zero.
- * The registry's TransmitterAlwaysCopy (DWORD) has everything copied. Grants are read-only and last from the
+ * What the backend gets to see of a packet is its bytes and nothing else (field bug FB19). A page of the packet is
+ * granted in place only when the packet covers it all; every other piece is copied into pages of our own whose rest is
+ * zero. The registry's TransmitterAlwaysCopy (DWORD) has everything copied. Grants are read-only and last from the
  * request to its response.
  *
  * Lock: the granter's. It guards the private indices of the ring, the table of slots, the lists of packets and the pool
@@ -22,56 +23,66 @@
 typedef struct _XENVIF_FRONTEND XENVIF_FRONTEND, *PXENVIF_FRONTEND;
 typedef struct _XENVIF_TRANSMITTER XENVIF_TRANSMITTER, *PXENVIF_TRANSMITTER;
 
-_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS TransmitterInitialize(_In_ PXENVIF_FRONTEND Frontend,
-                                                              _Outptr_ PXENVIF_TRANSMITTER *Transmitter);
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS TransmitterInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_TRANSMITTER *Transmitter);
 
 /* Makes the ring and grants it to Domain. Gather: the backend takes packets of several slots (feature-sg). */
-_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS TransmitterConnect(_Inout_ PXENVIF_TRANSMITTER Transmitter,
-                                                           _In_ USHORT Domain, _In_ BOOLEAN Gather);
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS TransmitterConnect(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ USHORT Domain, _In_ BOOLEAN Gather);
 
 /* Packets are queued from here on, to be sent when the ring is enabled. IRQL <= DISPATCH_LEVEL. */
-_IRQL_requires_max_(DISPATCH_LEVEL) VOID TransmitterAccept(_Inout_ PXENVIF_TRANSMITTER Transmitter);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+VOID TransmitterAccept(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
 /* From here on packets are refused; those in the queue are returned as dropped. PASSIVE_LEVEL. */
-_IRQL_requires_(PASSIVE_LEVEL) VOID TransmitterRefuse(_Inout_ PXENVIF_TRANSMITTER Transmitter);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID TransmitterRefuse(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
 /* The ring is in use from here on: both sides are connected. IRQL <= DISPATCH_LEVEL. */
-_IRQL_requires_max_(DISPATCH_LEVEL) VOID TransmitterEnable(_Inout_ PXENVIF_TRANSMITTER Transmitter);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+VOID TransmitterEnable(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
 /* The ring is not touched from here on. IRQL <= DISPATCH_LEVEL; may be called again. */
-_IRQL_requires_max_(DISPATCH_LEVEL) VOID TransmitterDisable(_Inout_ PXENVIF_TRANSMITTER Transmitter);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+VOID TransmitterDisable(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
 /*
  * Takes the ring away and returns the packets that are on it: as the backend's answers say where it gave them, else as
  * dropped. Packets with a page that the backend still has mapped are held back (TransmitterRetryHeld). The poller is
  * disabled. PASSIVE_LEVEL.
  */
-_IRQL_requires_(PASSIVE_LEVEL) VOID TransmitterDisconnect(_Inout_ PXENVIF_TRANSMITTER Transmitter);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID TransmitterDisconnect(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
 /*
  * Tries to return the packets that are held back. Abandon: return them in any case, as errors; their pages are then in
  * the backend's sight until it lets go. PASSIVE_LEVEL. How many are still held.
  */
-_IRQL_requires_(PASSIVE_LEVEL) ULONG TransmitterRetryHeld(_Inout_ PXENVIF_TRANSMITTER Transmitter,
-                                                          _In_ BOOLEAN Abandon);
+_IRQL_requires_(PASSIVE_LEVEL)
+ULONG TransmitterRetryHeld(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOOLEAN Abandon);
 
 /* Tries to free pages in quarantine. PASSIVE_LEVEL. How many grants still stand. */
-_IRQL_requires_(PASSIVE_LEVEL) ULONG TransmitterRetryGrants(_Inout_ PXENVIF_TRANSMITTER Transmitter);
+_IRQL_requires_(PASSIVE_LEVEL)
+ULONG TransmitterRetryGrants(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
 /* All packets must have been returned. */
-_IRQL_requires_(PASSIVE_LEVEL) VOID TransmitterTeardown(_In_ PXENVIF_TRANSMITTER Transmitter);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID TransmitterTeardown(_In_ PXENVIF_TRANSMITTER Transmitter);
 
 /* The reference of the ring's page, between TransmitterConnect and TransmitterDisconnect. */
 ULONG TransmitterRingReference(_In_ PXENVIF_TRANSMITTER Transmitter);
 
 /* Takes responses off the ring, puts packets on it, returns packets. DISPATCH_LEVEL, by the poller. */
-_IRQL_requires_(DISPATCH_LEVEL) VOID TransmitterPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter);
+_IRQL_requires_(DISPATCH_LEVEL)
+VOID TransmitterPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
-/* As of the interface. IRQL <= DISPATCH_LEVEL. STATUS_DEVICE_BUSY: the queue is full; it moves when packets come back. */
-_IRQL_requires_max_(DISPATCH_LEVEL) NTSTATUS TransmitterQueuePacket(
-    _Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length,
-    _In_ XENVIF_VIF_OFFLOAD_OPTIONS OffloadOptions, _In_ USHORT MaximumSegmentSize, _In_ USHORT TagControlInformation,
-    _In_ BOOLEAN More, _In_opt_ PVOID Cookie);
+/* As of the interface. IRQL <= DISPATCH_LEVEL. STATUS_DEVICE_BUSY: the queue is full; it moves when packets come back.
+ */
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTSTATUS TransmitterQueuePacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PMDL Mdl, _In_ ULONG Offset,
+                                _In_ ULONG Length, _In_ XENVIF_VIF_OFFLOAD_OPTIONS OffloadOptions,
+                                _In_ USHORT MaximumSegmentSize, _In_ USHORT TagControlInformation, _In_ BOOLEAN More,
+                                _In_opt_ PVOID Cookie);
 
 VOID TransmitterQueryOffloadOptions(_In_ PXENVIF_TRANSMITTER Transmitter, _Out_ PXENVIF_VIF_OFFLOAD_OPTIONS Options);
 VOID TransmitterQueryLargePacketSize(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ UCHAR Version, _Out_ PULONG Size);

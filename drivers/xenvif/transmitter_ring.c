@@ -18,8 +18,7 @@ typedef struct _TRANSMITTER_PIECE {
 } TRANSMITTER_PIECE, *PTRANSMITTER_PIECE;
 
 /* The next piece; FALSE at the end. The chain is long enough and mapped: TransmitterQueuePacket has seen to it. */
-static BOOLEAN
-TransmitterNextPiece(_Inout_ PTRANSMITTER_CURSOR Cursor, _Out_ PTRANSMITTER_PIECE Piece)
+static BOOLEAN TransmitterNextPiece(_Inout_ PTRANSMITTER_CURSOR Cursor, _Out_ PTRANSMITTER_PIECE Piece)
 {
     ULONG ByteOffset;
 
@@ -33,8 +32,8 @@ TransmitterNextPiece(_Inout_ PTRANSMITTER_CURSOR Cursor, _Out_ PTRANSMITTER_PIEC
 
     ByteOffset = MmGetMdlByteOffset(Cursor->Mdl) + Cursor->Offset;
 
-    Piece->Address = (PUCHAR)MmGetSystemAddressForMdlSafe(Cursor->Mdl, NormalPagePriority | MdlMappingNoExecute) +
-                     Cursor->Offset;
+    Piece->Address =
+        (PUCHAR)MmGetSystemAddressForMdlSafe(Cursor->Mdl, NormalPagePriority | MdlMappingNoExecute) + Cursor->Offset;
     Piece->Pfn = MmGetMdlPfnArray(Cursor->Mdl)[ByteOffset >> PAGE_SHIFT];
     Piece->PageOffset = ByteOffset & (PAGE_SIZE - 1);
     Piece->Length = min(MmGetMdlByteCount(Cursor->Mdl) - Cursor->Offset, PAGE_SIZE - Piece->PageOffset);
@@ -46,17 +45,16 @@ TransmitterNextPiece(_Inout_ PTRANSMITTER_CURSOR Cursor, _Out_ PTRANSMITTER_PIEC
     return TRUE;
 }
 
-static VOID
-TransmitterCursorInitialize(_Out_ PTRANSMITTER_CURSOR Cursor, _In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length)
+static VOID TransmitterCursorInitialize(_Out_ PTRANSMITTER_CURSOR Cursor, _In_ PMDL Mdl, _In_ ULONG Offset,
+                                        _In_ ULONG Length)
 {
     Cursor->Mdl = Mdl;
     Cursor->Offset = Offset;
     Cursor->Length = Length;
 }
 
-ULONG
-TransmitterCopyHeader(_In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length, _Out_writes_to_(Size, return) PUCHAR Header,
-                      _In_ ULONG Size)
+ULONG TransmitterCopyHeader(_In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length,
+                            _Out_writes_to_(Size, return ) PUCHAR Header, _In_ ULONG Size)
 {
     TRANSMITTER_CURSOR Cursor;
     TRANSMITTER_PIECE Piece;
@@ -72,15 +70,13 @@ TransmitterCopyHeader(_In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length, _Out_
     return Copied;
 }
 
-static BOOLEAN
-TransmitterIsWholePage(_In_ const TRANSMITTER_PIECE *Piece)
+static BOOLEAN TransmitterIsWholePage(_In_ const TRANSMITTER_PIECE *Piece)
 {
     return Piece->PageOffset == 0 && Piece->Length == PAGE_SIZE;
 }
 
 /* How many slots a packet takes if whole pages are granted in place and what lies between them is copied. */
-static ULONG
-TransmitterCountInPlace(_In_ PTRANSMITTER_PACKET Packet)
+static ULONG TransmitterCountInPlace(_In_ PTRANSMITTER_PACKET Packet)
 {
     TRANSMITTER_CURSOR Cursor;
     TRANSMITTER_PIECE Piece;
@@ -106,9 +102,8 @@ TransmitterCountInPlace(_In_ PTRANSMITTER_PACKET Packet)
     return Count;
 }
 
-static NTSTATUS
-TransmitterAddInPlace(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet,
-                      _In_ const TRANSMITTER_PIECE *Piece)
+static NTSTATUS TransmitterAddInPlace(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet,
+                                      _In_ const TRANSMITTER_PIECE *Piece)
 {
     PTRANSMITTER_FRAGMENT Fragment = &Packet->Fragments[Packet->FragmentCount];
     NTSTATUS Status;
@@ -125,8 +120,8 @@ TransmitterAddInPlace(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMIT
 }
 
 /* A fragment for data that is copied, empty as yet. It is granted when it is full or the packet is complete. */
-static PTRANSMITTER_FRAGMENT
-TransmitterAddCopy(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+static PTRANSMITTER_FRAGMENT TransmitterAddCopy(_Inout_ PXENVIF_TRANSMITTER Transmitter,
+                                                _Inout_ PTRANSMITTER_PACKET Packet)
 {
     PTRANSMITTER_FRAGMENT Fragment = &Packet->Fragments[Packet->FragmentCount];
 
@@ -143,9 +138,8 @@ TransmitterAddCopy(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER
 }
 
 /* Copies a piece to the end of the packet's fragments. */
-static NTSTATUS
-TransmitterCopyPiece(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet,
-                     _In_ const TRANSMITTER_PIECE *Piece)
+static NTSTATUS TransmitterCopyPiece(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet,
+                                     _In_ const TRANSMITTER_PIECE *Piece)
 {
     PTRANSMITTER_FRAGMENT Fragment = NULL;
     ULONG Done = 0;
@@ -174,8 +168,7 @@ TransmitterCopyPiece(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITT
 }
 
 /* Grants the packet's copies, of which nothing but the packet's bytes is other than zero. */
-static NTSTATUS
-TransmitterGrantCopies(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+static NTSTATUS TransmitterGrantCopies(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
     NTSTATUS Status;
     ULONG Index;
@@ -197,8 +190,8 @@ TransmitterGrantCopies(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMI
 }
 
 /* Ends a fragment's grant and gives its copy back. FALSE: the backend has the client's page mapped. */
-static BOOLEAN
-TransmitterReleaseFragment(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_FRAGMENT Fragment)
+static BOOLEAN TransmitterReleaseFragment(_Inout_ PXENVIF_TRANSMITTER Transmitter,
+                                          _Inout_ PTRANSMITTER_FRAGMENT Fragment)
 {
     PXENVIF_BUFFER Buffer = Fragment->Buffer;
 
@@ -222,8 +215,7 @@ TransmitterReleaseFragment(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRA
     return TRUE;
 }
 
-BOOLEAN
-TransmitterReleaseFragments(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+BOOLEAN TransmitterReleaseFragments(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
     BOOLEAN Released = TRUE;
     ULONG Index;
@@ -238,9 +230,8 @@ TransmitterReleaseFragments(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTR
     return Released;
 }
 
-static NTSTATUS
-TransmitterMakeFragments(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet,
-                         _In_ BOOLEAN InPlace)
+static NTSTATUS TransmitterMakeFragments(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet,
+                                         _In_ BOOLEAN InPlace)
 {
     TRANSMITTER_CURSOR Cursor;
     TRANSMITTER_PIECE Piece;
@@ -265,8 +256,7 @@ TransmitterMakeFragments(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANS
  * Makes a packet's fragments, granted and ready to be named in requests. A packet that would take too many slots in
  * place is copied as a whole: 64 KiB fit into 16 pages.
  */
-static NTSTATUS
-TransmitterPrepare(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+static NTSTATUS TransmitterPrepare(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
     BOOLEAN InPlace;
 
@@ -284,8 +274,7 @@ TransmitterPrepare(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER
 }
 
 /* Writes a packet's requests. The first one's size is that of the packet. */
-static VOID
-TransmitterPost(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+static VOID TransmitterPost(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
     ULONG Index;
 
@@ -313,8 +302,7 @@ TransmitterPost(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PA
     Packet->Unanswered = Packet->FragmentCount;
 }
 
-static VOID
-TransmitterPush(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+static VOID TransmitterPush(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     if (Transmitter->RequestProducer == Transmitter->RequestPushed)
         return;
@@ -329,8 +317,7 @@ TransmitterPush(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     Transmitter->RequestPushed = Transmitter->RequestProducer;
 }
 
-VOID
-TransmitterRingFill(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+VOID TransmitterRingFill(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     while (!IsListEmpty(&Transmitter->Queue)) {
         PTRANSMITTER_PACKET Packet = CONTAINING_RECORD(Transmitter->Queue.Flink, TRANSMITTER_PACKET, ListEntry);
@@ -359,18 +346,17 @@ TransmitterRingFill(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 }
 
 /* Notes what the backend says of one fragment; the worst answer is the packet's. */
-static VOID
-TransmitterJudge(_Inout_ PTRANSMITTER_PACKET Packet, _In_ SHORT Answer)
+static VOID TransmitterJudge(_Inout_ PTRANSMITTER_PACKET Packet, _In_ SHORT Answer)
 {
     if (Answer == NETIF_RSP_OKAY || Packet->Status == XENVIF_TRANSMITTER_PACKET_ERROR)
         return;
 
-    Packet->Status = (Answer == NETIF_RSP_DROPPED) ? XENVIF_TRANSMITTER_PACKET_DROPPED : XENVIF_TRANSMITTER_PACKET_ERROR;
+    Packet->Status =
+        (Answer == NETIF_RSP_DROPPED) ? XENVIF_TRANSMITTER_PACKET_DROPPED : XENVIF_TRANSMITTER_PACKET_ERROR;
 }
 
 /* The backend breaks the protocol. From here on nothing that it writes is looked at. */
-static VOID
-TransmitterBreak(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PCSTR Reason, _In_ ULONG Value)
+static VOID TransmitterBreak(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PCSTR Reason, _In_ ULONG Value)
 {
     Transmitter->Running = FALSE;
     Transmitter->Broken = TRUE;
@@ -379,8 +365,7 @@ TransmitterBreak(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PCSTR Reason, _In
 }
 
 /* Takes one response. FALSE: it breaks the protocol. */
-static BOOLEAN
-TransmitterTakeResponse(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+static BOOLEAN TransmitterTakeResponse(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     union {
         ULONG Value;
@@ -390,8 +375,8 @@ TransmitterTakeResponse(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 
     C_ASSERT(sizeof(netif_tx_response_t) == sizeof(ULONG));
 
-    Copy.Value = ReadULongNoFence((PULONG)RingEntry(Transmitter->Ring, Transmitter->ResponseConsumer,
-                                                    sizeof(union netif_tx_sring_entry)));
+    Copy.Value = ReadULongNoFence(
+        (PULONG)RingEntry(Transmitter->Ring, Transmitter->ResponseConsumer, sizeof(union netif_tx_sring_entry)));
 
     if (Copy.Response.id >= RING_ENTRIES || Transmitter->Slots[Copy.Response.id].Packet == NULL) {
         TransmitterBreak(Transmitter, "transmit response with an ID that is not in use", Copy.Response.id);
@@ -414,8 +399,7 @@ TransmitterTakeResponse(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     return TRUE;
 }
 
-VOID
-TransmitterRingPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+VOID TransmitterRingPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     if (Transmitter->Broken)
         return;
@@ -445,8 +429,7 @@ TransmitterRingPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     }
 }
 
-VOID
-TransmitterRingReset(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+VOID TransmitterRingReset(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     ULONG Index;
 

@@ -34,8 +34,8 @@ typedef struct _TRANSMITTER_PACKET {
     ULONG Length;
     PVOID Cookie;
     XENVIF_PACKET_LAYOUT Layout;
-    UCHAR Status;    /* XENVIF_TRANSMITTER_PACKET_STATUS; 0 as long as nothing is against the packet */
-    BOOLEAN Failed;  /* Status is an error for want of resources here, not the backend's */
+    UCHAR Status;        /* XENVIF_TRANSMITTER_PACKET_STATUS; 0 as long as nothing is against the packet */
+    BOOLEAN Failed;      /* Status is an error for want of resources here, not the backend's */
     ULONG FragmentCount; /* 0: not made yet */
     ULONG Unanswered;    /* requests on the ring */
     TRANSMITTER_FRAGMENT Fragments[TRANSMITTER_MAXIMUM_SLOTS];
@@ -95,8 +95,8 @@ VOID TransmitterRingReset(_Inout_ PXENVIF_TRANSMITTER Transmitter);
  * Copies up to Size bytes from the start of a packet whose MDLs are mapped. Any IRQL up to DISPATCH_LEVEL, without the
  * lock. How many bytes.
  */
-ULONG TransmitterCopyHeader(_In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length, _Out_writes_to_(Size, return) PUCHAR Header,
-                            _In_ ULONG Size);
+ULONG TransmitterCopyHeader(_In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length,
+                            _Out_writes_to_(Size, return ) PUCHAR Header, _In_ ULONG Size);
 
 /* Puts on the ring what there is room for, and tells the backend. Packets that cannot be sent go to Done. */
 VOID TransmitterRingFill(_Inout_ PXENVIF_TRANSMITTER Transmitter);

@@ -22,46 +22,40 @@ struct _XENVIF_VIF {
     LONG Enabled;
 };
 
-static PXENVIF_VIF
-VifFromInterface(_In_ PINTERFACE Interface)
+static PXENVIF_VIF VifFromInterface(_In_ PINTERFACE Interface)
 {
     return Interface->Context;
 }
 
 /* The frontend for a method that needs no enabled VIF; NULL while the device is not started. */
-static PXENVIF_FRONTEND
-VifFrontend(_In_ PINTERFACE Interface)
+static PXENVIF_FRONTEND VifFrontend(_In_ PINTERFACE Interface)
 {
     return VifFromInterface(Interface)->Frontend;
 }
 
-static NTSTATUS NTAPI
-VifAcquire(_In_ PINTERFACE Interface)
+static NTSTATUS NTAPI VifAcquire(_In_ PINTERFACE Interface)
 {
-    (VOID)InterlockedIncrement(&VifFromInterface(Interface)->References);
+    (VOID) InterlockedIncrement(&VifFromInterface(Interface)->References);
 
     return STATUS_SUCCESS;
 }
 
-static PAGED_FUNCTION VOID
-VifLock(_Inout_ PXENVIF_VIF Vif)
+static PAGED_FUNCTION VOID VifLock(_Inout_ PXENVIF_VIF Vif)
 {
     PAGED_CODE();
 
-    (VOID)KeWaitForSingleObject(&Vif->Mutex, Executive, KernelMode, FALSE, NULL);
+    (VOID) KeWaitForSingleObject(&Vif->Mutex, Executive, KernelMode, FALSE, NULL);
 }
 
-static PAGED_FUNCTION VOID
-VifUnlock(_Inout_ PXENVIF_VIF Vif)
+static PAGED_FUNCTION VOID VifUnlock(_Inout_ PXENVIF_VIF Vif)
 {
     PAGED_CODE();
 
-    (VOID)KeReleaseMutex(&Vif->Mutex, FALSE);
+    (VOID) KeReleaseMutex(&Vif->Mutex, FALSE);
 }
 
 /* With the mutex. When it returns every packet to send has come back and no callback runs. */
-static PAGED_FUNCTION VOID
-VifStop(_Inout_ PXENVIF_VIF Vif)
+static PAGED_FUNCTION VOID VifStop(_Inout_ PXENVIF_VIF Vif)
 {
     PAGED_CODE();
 
@@ -74,8 +68,8 @@ VifStop(_Inout_ PXENVIF_VIF Vif)
     Vif->Argument = NULL;
 }
 
-static PAGED_FUNCTION NTSTATUS NTAPI
-VifEnable(_In_ PINTERFACE Interface, _In_ XENVIF_VIF_CALLBACK Callback, _In_opt_ PVOID Argument)
+static PAGED_FUNCTION NTSTATUS NTAPI VifEnable(_In_ PINTERFACE Interface, _In_ XENVIF_VIF_CALLBACK Callback,
+                                               _In_opt_ PVOID Argument)
 {
     PXENVIF_VIF Vif = VifFromInterface(Interface);
     NTSTATUS Status;
@@ -97,7 +91,7 @@ VifEnable(_In_ PINTERFACE Interface, _In_ XENVIF_VIF_CALLBACK Callback, _In_opt_
 
     Vif->Callback = Callback;
     Vif->Argument = Argument;
-    (VOID)InterlockedExchange(&Vif->Enabled, TRUE);
+    (VOID) InterlockedExchange(&Vif->Enabled, TRUE);
 
     FrontendEnable(Vif->Frontend);
     Status = STATUS_SUCCESS;
@@ -108,8 +102,7 @@ done:
     return Status;
 }
 
-static PAGED_FUNCTION VOID NTAPI
-VifDisable(_In_ PINTERFACE Interface)
+static PAGED_FUNCTION VOID NTAPI VifDisable(_In_ PINTERFACE Interface)
 {
     PXENVIF_VIF Vif = VifFromInterface(Interface);
 
@@ -120,8 +113,7 @@ VifDisable(_In_ PINTERFACE Interface)
     VifUnlock(Vif);
 }
 
-static PAGED_FUNCTION VOID NTAPI
-VifRelease(_In_ PINTERFACE Interface)
+static PAGED_FUNCTION VOID NTAPI VifRelease(_In_ PINTERFACE Interface)
 {
     PXENVIF_VIF Vif = VifFromInterface(Interface);
 
@@ -131,8 +123,8 @@ VifRelease(_In_ PINTERFACE Interface)
         VifDisable(Interface);
 }
 
-static NTSTATUS NTAPI
-VifQueryStatistic(_In_ PINTERFACE Interface, _In_ XENVIF_VIF_STATISTIC Index, _Out_ PULONGLONG Value)
+static NTSTATUS NTAPI VifQueryStatistic(_In_ PINTERFACE Interface, _In_ XENVIF_VIF_STATISTIC Index,
+                                        _Out_ PULONGLONG Value)
 {
     PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
 
@@ -143,8 +135,7 @@ VifQueryStatistic(_In_ PINTERFACE Interface, _In_ XENVIF_VIF_STATISTIC Index, _O
     return StatisticsQuery(FrontendGetStatistics(Frontend), Index, Value);
 }
 
-static VOID NTAPI
-VifQueryRingCount(_In_ PINTERFACE Interface, _Out_ PULONG Count)
+static VOID NTAPI VifQueryRingCount(_In_ PINTERFACE Interface, _Out_ PULONG Count)
 {
     UNREFERENCED_PARAMETER(Interface);
 
@@ -152,8 +143,8 @@ VifQueryRingCount(_In_ PINTERFACE Interface, _Out_ PULONG Count)
 }
 
 /* One queue takes all packets, on its own processor: there is nothing to map. */
-static NTSTATUS NTAPI
-VifUpdateHashMapping(_In_ PINTERFACE Interface, _In_reads_(Size) PPROCESSOR_NUMBER Mapping, _In_ ULONG Size)
+static NTSTATUS NTAPI VifUpdateHashMapping(_In_ PINTERFACE Interface, _In_reads_(Size) PPROCESSOR_NUMBER Mapping,
+                                           _In_ ULONG Size)
 {
     UNREFERENCED_PARAMETER(Interface);
     UNREFERENCED_PARAMETER(Mapping);
@@ -162,8 +153,7 @@ VifUpdateHashMapping(_In_ PINTERFACE Interface, _In_reads_(Size) PPROCESSOR_NUMB
     return STATUS_NOT_SUPPORTED;
 }
 
-static VOID NTAPI
-VifReceiverReturnPacket(_In_ PINTERFACE Interface, _In_ PVOID Cookie)
+static VOID NTAPI VifReceiverReturnPacket(_In_ PINTERFACE Interface, _In_ PVOID Cookie)
 {
     PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
 
@@ -173,8 +163,7 @@ VifReceiverReturnPacket(_In_ PINTERFACE Interface, _In_ PVOID Cookie)
     ReceiverReturnPacket(FrontendGetReceiver(Frontend), Cookie);
 }
 
-static VOID NTAPI
-VifReceiverSetOffloadOptions(_In_ PINTERFACE Interface, _In_ XENVIF_VIF_OFFLOAD_OPTIONS Options)
+static VOID NTAPI VifReceiverSetOffloadOptions(_In_ PINTERFACE Interface, _In_ XENVIF_VIF_OFFLOAD_OPTIONS Options)
 {
     PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
 
@@ -182,8 +171,7 @@ VifReceiverSetOffloadOptions(_In_ PINTERFACE Interface, _In_ XENVIF_VIF_OFFLOAD_
         ReceiverSetOffloadOptions(FrontendGetReceiver(Frontend), Options);
 }
 
-static VOID NTAPI
-VifReceiverSetBackfillSize(_In_ PINTERFACE Interface, _In_ ULONG Size)
+static VOID NTAPI VifReceiverSetBackfillSize(_In_ PINTERFACE Interface, _In_ ULONG Size)
 {
     PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
 
@@ -191,8 +179,7 @@ VifReceiverSetBackfillSize(_In_ PINTERFACE Interface, _In_ ULONG Size)
         ReceiverSetBackfillSize(FrontendGetReceiver(Frontend), Size);
 }
 
-static VOID NTAPI
-VifReceiverQueryRingSize(_In_ PINTERFACE Interface, _Out_ PULONG Size)
+static VOID NTAPI VifReceiverQueryRingSize(_In_ PINTERFACE Interface, _Out_ PULONG Size)
 {
     UNREFERENCED_PARAMETER(Interface);
 
@@ -200,8 +187,8 @@ VifReceiverQueryRingSize(_In_ PINTERFACE Interface, _Out_ PULONG Size)
 }
 
 /* No hashing without the control ring, which is not used. NONE and UNSPECIFIED ask for none. */
-static NTSTATUS NTAPI
-VifReceiverSetHashAlgorithm(_In_ PINTERFACE Interface, _In_ XENVIF_PACKET_HASH_ALGORITHM Algorithm)
+static NTSTATUS NTAPI VifReceiverSetHashAlgorithm(_In_ PINTERFACE Interface,
+                                                  _In_ XENVIF_PACKET_HASH_ALGORITHM Algorithm)
 {
     UNREFERENCED_PARAMETER(Interface);
 
@@ -210,16 +197,14 @@ VifReceiverSetHashAlgorithm(_In_ PINTERFACE Interface, _In_ XENVIF_PACKET_HASH_A
                : STATUS_NOT_SUPPORTED;
 }
 
-static NTSTATUS NTAPI
-VifReceiverQueryHashCapabilities(_In_ PINTERFACE Interface, ...)
+static NTSTATUS NTAPI VifReceiverQueryHashCapabilities(_In_ PINTERFACE Interface, ...)
 {
     UNREFERENCED_PARAMETER(Interface);
 
     return STATUS_NOT_SUPPORTED;
 }
 
-static NTSTATUS NTAPI
-VifReceiverUpdateHashParameters(_In_ PINTERFACE Interface, ...)
+static NTSTATUS NTAPI VifReceiverUpdateHashParameters(_In_ PINTERFACE Interface, ...)
 {
     UNREFERENCED_PARAMETER(Interface);
 
@@ -227,11 +212,11 @@ VifReceiverUpdateHashParameters(_In_ PINTERFACE Interface, ...)
 }
 
 /* There is one queue, which every hash chooses. */
-static NTSTATUS NTAPI
-VifTransmitterQueuePacket(_In_ PINTERFACE Interface, _In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length,
-                          _In_ XENVIF_VIF_OFFLOAD_OPTIONS OffloadOptions, _In_ USHORT MaximumSegmentSize,
-                          _In_ USHORT TagControlInformation, _In_opt_ PXENVIF_PACKET_HASH Hash, _In_ BOOLEAN More,
-                          _In_opt_ PVOID Cookie)
+static NTSTATUS NTAPI VifTransmitterQueuePacket(_In_ PINTERFACE Interface, _In_ PMDL Mdl, _In_ ULONG Offset,
+                                                _In_ ULONG Length, _In_ XENVIF_VIF_OFFLOAD_OPTIONS OffloadOptions,
+                                                _In_ USHORT MaximumSegmentSize, _In_ USHORT TagControlInformation,
+                                                _In_opt_ PXENVIF_PACKET_HASH Hash, _In_ BOOLEAN More,
+                                                _In_opt_ PVOID Cookie)
 {
     PXENVIF_VIF Vif = VifFromInterface(Interface);
 
@@ -244,8 +229,8 @@ VifTransmitterQueuePacket(_In_ PINTERFACE Interface, _In_ PMDL Mdl, _In_ ULONG O
                                   MaximumSegmentSize, TagControlInformation, More, Cookie);
 }
 
-static VOID NTAPI
-VifTransmitterQueryOffloadOptions(_In_ PINTERFACE Interface, _Out_ PXENVIF_VIF_OFFLOAD_OPTIONS Options)
+static VOID NTAPI VifTransmitterQueryOffloadOptions(_In_ PINTERFACE Interface,
+                                                    _Out_ PXENVIF_VIF_OFFLOAD_OPTIONS Options)
 {
     PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
 
@@ -254,8 +239,7 @@ VifTransmitterQueryOffloadOptions(_In_ PINTERFACE Interface, _Out_ PXENVIF_VIF_O
         TransmitterQueryOffloadOptions(FrontendGetTransmitter(Frontend), Options);
 }
 
-static VOID NTAPI
-VifTransmitterQueryLargePacketSize(_In_ PINTERFACE Interface, _In_ UCHAR Version, _Out_ PULONG Size)
+static VOID NTAPI VifTransmitterQueryLargePacketSize(_In_ PINTERFACE Interface, _In_ UCHAR Version, _Out_ PULONG Size)
 {
     PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
 
@@ -264,17 +248,15 @@ VifTransmitterQueryLargePacketSize(_In_ PINTERFACE Interface, _In_ UCHAR Version
         TransmitterQueryLargePacketSize(FrontendGetTransmitter(Frontend), Version, Size);
 }
 
-static VOID NTAPI
-VifTransmitterQueryRingSize(_In_ PINTERFACE Interface, _Out_ PULONG Size)
+static VOID NTAPI VifTransmitterQueryRingSize(_In_ PINTERFACE Interface, _Out_ PULONG Size)
 {
     UNREFERENCED_PARAMETER(Interface);
 
     *Size = TransmitterQueryRingSize();
 }
 
-static VOID NTAPI
-VifMacQueryState(_In_ PINTERFACE Interface, _Out_opt_ PNET_IF_MEDIA_CONNECT_STATE MediaConnectState,
-                 _Out_opt_ PULONG64 LinkSpeed, _Out_opt_ PNET_IF_MEDIA_DUPLEX_STATE MediaDuplexState)
+static VOID NTAPI VifMacQueryState(_In_ PINTERFACE Interface, _Out_opt_ PNET_IF_MEDIA_CONNECT_STATE MediaConnectState,
+                                   _Out_opt_ PULONG64 LinkSpeed, _Out_opt_ PNET_IF_MEDIA_DUPLEX_STATE MediaDuplexState)
 {
     PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
 
@@ -289,16 +271,14 @@ VifMacQueryState(_In_ PINTERFACE Interface, _Out_opt_ PNET_IF_MEDIA_CONNECT_STAT
         MacQueryState(FrontendGetMac(Frontend), MediaConnectState, LinkSpeed, MediaDuplexState);
 }
 
-static VOID NTAPI
-VifMacQueryMaximumFrameSize(_In_ PINTERFACE Interface, _Out_ PULONG Size)
+static VOID NTAPI VifMacQueryMaximumFrameSize(_In_ PINTERFACE Interface, _Out_ PULONG Size)
 {
     PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
 
     *Size = (Frontend != NULL) ? MacQueryMaximumFrameSize(FrontendGetMac(Frontend)) : 0;
 }
 
-static VOID NTAPI
-VifMacQueryPermanentAddress(_In_ PINTERFACE Interface, _Out_ PETHERNET_ADDRESS Address)
+static VOID NTAPI VifMacQueryPermanentAddress(_In_ PINTERFACE Interface, _Out_ PETHERNET_ADDRESS Address)
 {
     PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
 
@@ -307,8 +287,7 @@ VifMacQueryPermanentAddress(_In_ PINTERFACE Interface, _Out_ PETHERNET_ADDRESS A
         MacQueryPermanentAddress(FrontendGetMac(Frontend), Address);
 }
 
-static VOID NTAPI
-VifMacQueryCurrentAddress(_In_ PINTERFACE Interface, _Out_ PETHERNET_ADDRESS Address)
+static VOID NTAPI VifMacQueryCurrentAddress(_In_ PINTERFACE Interface, _Out_ PETHERNET_ADDRESS Address)
 {
     PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
 
@@ -317,9 +296,9 @@ VifMacQueryCurrentAddress(_In_ PINTERFACE Interface, _Out_ PETHERNET_ADDRESS Add
         MacQueryCurrentAddress(FrontendGetMac(Frontend), Address);
 }
 
-static NTSTATUS NTAPI
-VifMacQueryMulticastAddresses(_In_ PINTERFACE Interface, _Out_writes_opt_(*Count) PETHERNET_ADDRESS Address,
-                              _Inout_ PULONG Count)
+static NTSTATUS NTAPI VifMacQueryMulticastAddresses(_In_ PINTERFACE Interface,
+                                                    _Out_writes_opt_(*Count) PETHERNET_ADDRESS Address,
+                                                    _Inout_ PULONG Count)
 {
     PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
 
@@ -329,9 +308,8 @@ VifMacQueryMulticastAddresses(_In_ PINTERFACE Interface, _Out_writes_opt_(*Count
     return MacQueryMulticastAddresses(FrontendGetMac(Frontend), Address, Count);
 }
 
-static NTSTATUS NTAPI
-VifMacSetMulticastAddresses(_In_ PINTERFACE Interface, _In_reads_opt_(Count) PETHERNET_ADDRESS Address,
-                            _In_ ULONG Count)
+static NTSTATUS NTAPI VifMacSetMulticastAddresses(_In_ PINTERFACE Interface,
+                                                  _In_reads_opt_(Count) PETHERNET_ADDRESS Address, _In_ ULONG Count)
 {
     PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
 
@@ -341,8 +319,8 @@ VifMacSetMulticastAddresses(_In_ PINTERFACE Interface, _In_reads_opt_(Count) PET
     return MacSetMulticastAddresses(FrontendGetMac(Frontend), Address, Count);
 }
 
-static NTSTATUS NTAPI
-VifMacSetFilterLevel(_In_ PINTERFACE Interface, _In_ ETHERNET_ADDRESS_TYPE Type, _In_ XENVIF_MAC_FILTER_LEVEL Level)
+static NTSTATUS NTAPI VifMacSetFilterLevel(_In_ PINTERFACE Interface, _In_ ETHERNET_ADDRESS_TYPE Type,
+                                           _In_ XENVIF_MAC_FILTER_LEVEL Level)
 {
     PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
 
@@ -352,8 +330,8 @@ VifMacSetFilterLevel(_In_ PINTERFACE Interface, _In_ ETHERNET_ADDRESS_TYPE Type,
     return MacSetFilterLevel(FrontendGetMac(Frontend), Type, Level);
 }
 
-static NTSTATUS NTAPI
-VifMacQueryFilterLevel(_In_ PINTERFACE Interface, _In_ ETHERNET_ADDRESS_TYPE Type, _Out_ PXENVIF_MAC_FILTER_LEVEL Level)
+static NTSTATUS NTAPI VifMacQueryFilterLevel(_In_ PINTERFACE Interface, _In_ ETHERNET_ADDRESS_TYPE Type,
+                                             _Out_ PXENVIF_MAC_FILTER_LEVEL Level)
 {
     PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
 
@@ -393,9 +371,8 @@ static const XENVIF_VIF_INTERFACE_V10 VifInterfaceVersion10 = {
     .MacQueryFilterLevel = VifMacQueryFilterLevel,
 };
 
-NTSTATUS
-VifGetInterface(_In_ PXENVIF_VIF Vif, _In_ ULONG Version, _Out_writes_bytes_(Size) PINTERFACE Interface,
-                _In_ ULONG Size)
+NTSTATUS VifGetInterface(_In_ PXENVIF_VIF Vif, _In_ ULONG Version, _Out_writes_bytes_(Size) PINTERFACE Interface,
+                         _In_ ULONG Size)
 {
     if (Version < VIF_VERSION_MIN || Version > VIF_VERSION_MAX)
         return STATUS_NOT_SUPPORTED;
@@ -409,9 +386,8 @@ VifGetInterface(_In_ PXENVIF_VIF Vif, _In_ ULONG Version, _Out_writes_bytes_(Siz
     return STATUS_SUCCESS;
 }
 
-VOID
-VifTransmitterReturnPacket(_In_ PXENVIF_VIF Vif, _In_opt_ PVOID Cookie,
-                           _In_ PXENVIF_TRANSMITTER_PACKET_COMPLETION_INFO Completion)
+VOID VifTransmitterReturnPacket(_In_ PXENVIF_VIF Vif, _In_opt_ PVOID Cookie,
+                                _In_ PXENVIF_TRANSMITTER_PACKET_COMPLETION_INFO Completion)
 {
     XENVIF_VIF_CALLBACK_PARAMETERS Parameters;
 
@@ -422,8 +398,7 @@ VifTransmitterReturnPacket(_In_ PXENVIF_VIF Vif, _In_opt_ PVOID Cookie,
     Vif->Callback(Vif->Argument, XENVIF_TRANSMITTER_RETURN_PACKET, &Parameters);
 }
 
-BOOLEAN
-VifReceiverQueuePacket(_In_ PXENVIF_VIF Vif, _Inout_ PXENVIF_VIF_CALLBACK_PARAMETERS Parameters)
+BOOLEAN VifReceiverQueuePacket(_In_ PXENVIF_VIF Vif, _Inout_ PXENVIF_VIF_CALLBACK_PARAMETERS Parameters)
 {
     Parameters->ReceiverQueuePacket.Pause = FALSE;
 
@@ -432,8 +407,7 @@ VifReceiverQueuePacket(_In_ PXENVIF_VIF Vif, _Inout_ PXENVIF_VIF_CALLBACK_PARAME
     return Parameters->ReceiverQueuePacket.Pause;
 }
 
-VOID
-VifMacStateChange(_In_ PXENVIF_VIF Vif)
+VOID VifMacStateChange(_In_ PXENVIF_VIF Vif)
 {
     XENVIF_VIF_CALLBACK_PARAMETERS Parameters;
     KIRQL Irql;
@@ -445,8 +419,7 @@ VifMacStateChange(_In_ PXENVIF_VIF Vif)
     KeLowerIrql(Irql);
 }
 
-PAGED_FUNCTION NTSTATUS
-VifInitialize(_In_ ULONG Number, _Outptr_ PXENVIF_VIF *Vif)
+PAGED_FUNCTION NTSTATUS VifInitialize(_In_ ULONG Number, _Outptr_ PXENVIF_VIF *Vif)
 {
     PXENVIF_VIF New;
 
@@ -464,8 +437,7 @@ VifInitialize(_In_ ULONG Number, _Outptr_ PXENVIF_VIF *Vif)
     return STATUS_SUCCESS;
 }
 
-PAGED_FUNCTION VOID
-VifTeardown(_In_ PXENVIF_VIF Vif)
+PAGED_FUNCTION VOID VifTeardown(_In_ PXENVIF_VIF Vif)
 {
     PAGED_CODE();
 
@@ -477,8 +449,7 @@ VifTeardown(_In_ PXENVIF_VIF Vif)
     PoolFree(Vif, VIF_TAG);
 }
 
-PAGED_FUNCTION VOID
-VifConnect(_Inout_ PXENVIF_VIF Vif, _In_ PXENVIF_FRONTEND Frontend)
+PAGED_FUNCTION VOID VifConnect(_Inout_ PXENVIF_VIF Vif, _In_ PXENVIF_FRONTEND Frontend)
 {
     PAGED_CODE();
 
@@ -487,8 +458,7 @@ VifConnect(_Inout_ PXENVIF_VIF Vif, _In_ PXENVIF_FRONTEND Frontend)
     VifUnlock(Vif);
 }
 
-PAGED_FUNCTION VOID
-VifDisconnect(_Inout_ PXENVIF_VIF Vif)
+PAGED_FUNCTION VOID VifDisconnect(_Inout_ PXENVIF_VIF Vif)
 {
     PAGED_CODE();
 

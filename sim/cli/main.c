@@ -1,5 +1,6 @@
 /* pvsim: the command. */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/personality.h>
 #include <unistd.h>
@@ -17,13 +18,16 @@ static const struct {
  */
 static void fix_addresses(char **argv)
 {
+    char path[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
     int persona = personality(0xffffffff);
 
-    if (persona == -1 || (persona & ADDR_NO_RANDOMIZE) != 0)
+    if (length <= 0 || persona == -1 || (persona & ADDR_NO_RANDOMIZE) != 0)
         return;
+    path[length] = '\0';
     if (personality((unsigned long)persona | ADDR_NO_RANDOMIZE) == -1)
         return;
-    execv("/proc/self/exe", argv);
+    execv(path, argv);
     complain("cannot start again without address randomisation: %s", strerror(errno));
 }
 

@@ -8,7 +8,7 @@
 const char *loader_name(const void *address, char *buffer, size_t size)
 {
     const struct loader_module *module = NULL;
-    Dl_info info = { 0 };
+    Dl_info info = {0};
 
     if (machine != NULL && machine->loader != NULL)
         module = loader_find(address);

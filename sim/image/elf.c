@@ -22,8 +22,7 @@ struct elf_view {
     size_t error_size;
 };
 
-static bool complain(const struct elf_view *view, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+static bool complain(const struct elf_view *view, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static bool complain(const struct elf_view *view, const char *format, ...)
 {
@@ -212,7 +211,7 @@ static bool view_open(struct elf_view *view)
 
 bool elf_read(const char *path, struct elf_info *info, char *error, size_t error_size)
 {
-    struct elf_view view = { .path = path, .error = error, .error_size = error_size };
+    struct elf_view view = {.path = path, .error = error, .error_size = error_size};
     bool good;
 
     memset(info, 0, sizeof(*info));
@@ -228,7 +227,7 @@ bool elf_read(const char *path, struct elf_info *info, char *error, size_t error
 bool elf_symbol(const char *path, uint64_t address, char *name, size_t name_size, uint64_t *offset)
 {
     char error[128];
-    struct elf_view view = { .path = path, .error = error, .error_size = sizeof(error) };
+    struct elf_view view = {.path = path, .error = error, .error_size = sizeof(error)};
     const Elf64_Shdr *sections;
     const char *found = NULL;
     unsigned count;

@@ -1,6 +1,7 @@
 /*
- * What the loader wants to know of a driver module before the dynamic linker sees it: its name, the modules that it needs
- * and the symbols that it imports. Follows the System V ABI, "Object Files" and "Dynamic Linking" (ELF64, x86-64).
+ * What the loader wants to know of a driver module before the dynamic linker sees it: its name, the modules that it
+ * needs and the symbols that it imports. Follows the System V ABI, "Object Files" and "Dynamic Linking" (ELF64,
+ * x86-64).
  */
 #ifndef IMAGE_ELF_H
 #define IMAGE_ELF_H
@@ -10,10 +11,10 @@
 #include <stdint.h>
 
 struct elf_info {
-    char *soname;        /* NULL if the file has none */
-    char **needed;       /* DT_NEEDED, in order */
+    char *soname;  /* NULL if the file has none */
+    char **needed; /* DT_NEEDED, in order */
     unsigned needed_count;
-    char **undefined;    /* imported symbols that are not weak, in the order of the symbol table */
+    char **undefined; /* imported symbols that are not weak, in the order of the symbol table */
     unsigned undefined_count;
 };
 
@@ -26,7 +27,8 @@ void elf_free(struct elf_info *info);
 
 /*
  * Name of the function that the address lies in, counted from the file's load address, by the file's own symbol table
- * (which also has what the module does not export). False if none is known; otherwise *offset is the distance from its start.
+ * (which also has what the module does not export). False if none is known; otherwise *offset is the distance from its
+ * start.
  */
 bool elf_symbol(const char *path, uint64_t address, char *name, size_t name_size, uint64_t *offset);
 

@@ -1,6 +1,6 @@
 /*
- * Where a driver's imports may come from. A module that reached into the C library (malloc, pthread_create) would work here
- * and fail to load on Windows, so the loader refuses it.
+ * Where a driver's imports may come from. A module that reached into the C library (malloc, pthread_create) would work
+ * here and fail to load on Windows, so the loader refuses it.
  */
 #include <dlfcn.h>
 #include <link.h>
@@ -11,9 +11,10 @@
 
 /* Of the C library: what ntoskrnl.exe exports under the same name and prototype. */
 static const char *const permitted_routines[] = {
-    "memchr", "memcmp", "memcpy", "memmove", "memset", "qsort",   "bsearch", "strcat",  "strchr",  "strcmp", "strcpy",
-    "strlen", "strncat", "strncmp", "strncpy", "strnlen", "strrchr", "strspn",  "strstr",  "isalnum", "isalpha", "isdigit",
-    "islower", "isprint", "isspace", "isupper", "isxdigit", "tolower", "toupper", "atoi", "atol", "sprintf", "vsprintf",
+    "memchr",  "memcmp",  "memcpy",  "memmove", "memset",  "qsort",    "bsearch", "strcat",  "strchr",
+    "strcmp",  "strcpy",  "strlen",  "strncat", "strncmp", "strncpy",  "strnlen", "strrchr", "strspn",
+    "strstr",  "isalnum", "isalpha", "isdigit", "islower", "isprint",  "isspace", "isupper", "isxdigit",
+    "tolower", "toupper", "atoi",    "atol",    "sprintf", "vsprintf",
 };
 
 /* What compilers and sanitizers put into a module on their own. */
@@ -94,7 +95,7 @@ static bool module_exports(const struct loader_module *module, const char *symbo
 bool imports_resolve(const char *name, const struct elf_info *info, struct loader_module *const *imports,
                      unsigned import_count, char *error, size_t error_size)
 {
-    struct program program = { 0 };
+    struct program program = {0};
     size_t length = 0;
     unsigned missing = 0;
 

@@ -196,7 +196,7 @@ static NTSTATUS dll_initialize(struct loader_module *module)
     NTSTATUS(NTAPI * initialize)(PUNICODE_STRING) = loader_module_symbol(module, "DllInitialize");
     static const char prefix[] = "\\Registry\\Machine\\System\\CurrentControlSet\\Services\\";
     WCHAR buffer[sizeof(prefix) + LOADER_NAME_MAX];
-    UNICODE_STRING path = { .MaximumLength = sizeof(buffer), .Buffer = buffer };
+    UNICODE_STRING path = {.MaximumLength = sizeof(buffer), .Buffer = buffer};
     KIRQL irql = KeGetCurrentIrql();
     NTSTATUS status;
     size_t length = 0;
@@ -212,8 +212,8 @@ static NTSTATUS dll_initialize(struct loader_module *module)
 
     status = initialize(&path);
     if (KeGetCurrentIrql() != irql)
-        nt_violation("irql-changed", "DllInitialize of driver %s was called at IRQL %u and returned at %u", module->name,
-                     irql, KeGetCurrentIrql());
+        nt_violation("irql-changed", "DllInitialize of driver %s was called at IRQL %u and returned at %u",
+                     module->name, irql, KeGetCurrentIrql());
     if (!NT_SUCCESS(status))
         refuse("driver %s: DllInitialize failed with status 0x%08x", module->name, (unsigned)status);
     return status;
@@ -330,8 +330,10 @@ static void drop(struct loader_module *module, bool as_import)
     unmapped = request->good;
     image_free(request);
     if (!unmapped)
-        fail("image", "driver %s stayed in memory after its unload (%s): a thread-local or unique symbol in it, or a "
-             "reference from outside, keeps the host from unmapping it", module->name, module->path);
+        fail("image",
+             "driver %s stayed in memory after its unload (%s): a thread-local or unique symbol in it, or a "
+             "reference from outside, keeps the host from unmapping it",
+             module->name, module->path);
     eventlog_add(EVENT_DRIVER, module->number, DRIVER_EVENT_UNLOAD, 0);
     log_line(LOG_INFO, "loader", "%s unloaded", module->name);
     free_module(module);
@@ -410,7 +412,7 @@ static void find_symbol(void *argument)
 
 void *loader_module_symbol(const struct loader_module *module, const char *symbol)
 {
-    struct symbol_request request = { .module = module, .symbol = symbol };
+    struct symbol_request request = {.module = module, .symbol = symbol};
 
     loader_host_call(find_symbol, &request);
     return request.address;

@@ -1,11 +1,11 @@
 /*
  * Images: driver modules in this process. A module is <driver_dir>/<name>.so. It may import from the kernel (what this
- * program exports), from other modules that its DT_NEEDED names (export drivers, loaded before it), and from the handful
- * of routines of the C library that ntoskrnl exports too; an import from anywhere else refuses the load.
+ * program exports), from other modules that its DT_NEEDED names (export drivers, loaded before it), and from the
+ * handful of routines of the C library that ntoskrnl exports too; an import from anywhere else refuses the load.
  *
- * An image is loaded once however many drivers want it and leaves memory when the last of them has gone, so that the next
- * load starts with fresh data. Export drivers: DllInitialize, if exported, is called after the first load that somebody's
- * import caused, with the registry path of the service of that name; DllUnload before the image leaves.
+ * An image is loaded once however many drivers want it and leaves memory when the last of them has gone, so that the
+ * next load starts with fresh data. Export drivers: DllInitialize, if exported, is called after the first load that
+ * somebody's import caused, with the registry path of the service of that name; DllUnload before the image leaves.
  *
  * All routines: PASSIVE_LEVEL, in a guest thread.
  */

@@ -46,8 +46,8 @@ void *image_symbol(const struct loader_module *module, const char *symbol);
 void loader_host_call(void (*function)(void *), void *argument);
 
 /*
- * Check every import of the file against the kernel, the already loaded `imports` and the C library's permitted routines.
- * False: `error` names the symbols.
+ * Check every import of the file against the kernel, the already loaded `imports` and the C library's permitted
+ * routines. False: `error` names the symbols.
  */
 bool imports_resolve(const char *name, const struct elf_info *info, struct loader_module *const *imports,
                      unsigned import_count, char *error, size_t error_size);

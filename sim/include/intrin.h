@@ -1,8 +1,9 @@
 /*
  * Compiler intrinsics of the Microsoft compiler.
  *
- * What only computes is inline. What touches the processor (CPUID, MSRs, the time-stamp counter, ports, CR8) is a routine
- * of the simulated machine. Include this after <cpuid.h> where both are needed; not together with <x86intrin.h>.
+ * What only computes is inline. What touches the processor (CPUID, MSRs, the time-stamp counter, ports, CR8) is a
+ * routine of the simulated machine. Include this after <cpuid.h> where both are needed; not together with
+ * <x86intrin.h>.
  */
 
 #ifndef PVSIM_INTRIN_H

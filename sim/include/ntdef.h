@@ -170,9 +170,9 @@ _Static_assert(sizeof(ULONG) == 4 && sizeof(ULONG_PTR) == sizeof(void *) && size
 #define MINLONG64 (-MAXLONG64 - 1)
 #define MAXULONGLONG 0xffffffffffffffffULL
 #define MAXULONG64 0xffffffffffffffffULL
-#define MAXULONG_PTR ((ULONG_PTR)~(ULONG_PTR)0)
+#define MAXULONG_PTR ((ULONG_PTR) ~(ULONG_PTR)0)
 #define MAXLONG_PTR ((LONG_PTR)(MAXULONG_PTR >> 1))
-#define MAXSIZE_T ((SIZE_T)~(SIZE_T)0)
+#define MAXSIZE_T ((SIZE_T) ~(SIZE_T)0)
 #define MAXIMUM_PROCESSORS 64
 
 typedef union _LARGE_INTEGER {
@@ -305,14 +305,16 @@ typedef enum _WAIT_TYPE { WaitAll, WaitAny, WaitNotification, WaitDequeue, WaitD
 #define UNREFERENCED_PARAMETER(name) ((void)(name))
 #define DBG_UNREFERENCED_PARAMETER(name) ((void)(name))
 #define DBG_UNREFERENCED_LOCAL_VARIABLE(name) ((void)(name))
-#define DEFAULT_UNREACHABLE default: __builtin_unreachable()
+#define DEFAULT_UNREACHABLE                                                                                            \
+    default:                                                                                                           \
+        __builtin_unreachable()
 #define __assume(expression) ((void)0)
 #define __noop(...) ((void)0)
 
 #define DECLARE_HANDLE(name)                                                                                           \
     typedef struct name##__ {                                                                                          \
         int unused;                                                                                                    \
-    } *name
+    } * name
 
 #define NT_SUCCESS(status) (((NTSTATUS)(status)) >= 0)
 #define NT_INFORMATION(status) ((((ULONG)(status)) >> 30) == 1)
@@ -325,10 +327,10 @@ typedef enum _WAIT_TYPE { WaitAll, WaitAny, WaitNotification, WaitDequeue, WaitD
     }
 #define DECLARE_CONST_UNICODE_STRING(name, text)                                                                       \
     static const WCHAR name##_buffer[] = text;                                                                         \
-    static const UNICODE_STRING name = { sizeof(text) - sizeof(WCHAR), sizeof(text), (PWCH)name##_buffer }
+    static const UNICODE_STRING name = {sizeof(text) - sizeof(WCHAR), sizeof(text), (PWCH)name##_buffer}
 #define DECLARE_UNICODE_STRING_SIZE(name, size)                                                                        \
     WCHAR name##_buffer[size];                                                                                         \
-    UNICODE_STRING name = { 0, (size) * sizeof(WCHAR), name##_buffer }
+    UNICODE_STRING name = {0, (size) * sizeof(WCHAR), name##_buffer}
 
 #define ALIGN_DOWN_BY(length, alignment) ((ULONG_PTR)(length) & ~((ULONG_PTR)(alignment)-1))
 #define ALIGN_UP_BY(length, alignment) ALIGN_DOWN_BY(((ULONG_PTR)(length) + (alignment)-1), alignment)
@@ -339,9 +341,9 @@ typedef enum _WAIT_TYPE { WaitAll, WaitAny, WaitNotification, WaitDequeue, WaitD
 #define ALIGN_DOWN_POINTER(address, type) ALIGN_DOWN_POINTER_BY(address, sizeof(type))
 #define ALIGN_UP_POINTER(address, type) ALIGN_UP_POINTER_BY(address, sizeof(type))
 
-#define LOBYTE(w) ((UCHAR)((ULONG_PTR)(w) & 0xff))
+#define LOBYTE(w) ((UCHAR)((ULONG_PTR)(w)&0xff))
 #define HIBYTE(w) ((UCHAR)(((ULONG_PTR)(w) >> 8) & 0xff))
-#define LOWORD(l) ((USHORT)((ULONG_PTR)(l) & 0xffff))
+#define LOWORD(l) ((USHORT)((ULONG_PTR)(l)&0xffff))
 #define HIWORD(l) ((USHORT)(((ULONG_PTR)(l) >> 16) & 0xffff))
 #define Int32x32To64(a, b) (((LONGLONG)(LONG)(a)) * ((LONGLONG)(LONG)(b)))
 #define UInt32x32To64(a, b) (((ULONGLONG)(ULONG)(a)) * ((ULONGLONG)(ULONG)(b)))

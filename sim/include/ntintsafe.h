@@ -1,6 +1,6 @@
 /*
- * Integer arithmetic that says when it overflows. Each routine returns STATUS_SUCCESS, or STATUS_INTEGER_OVERFLOW with the
- * result set to all ones (Microsoft's "ntintsafe.h" behaviour).
+ * Integer arithmetic that says when it overflows. Each routine returns STATUS_SUCCESS, or STATUS_INTEGER_OVERFLOW with
+ * the result set to all ones (Microsoft's "ntintsafe.h" behaviour).
  */
 
 #ifndef PVSIM_NTINTSAFE_H

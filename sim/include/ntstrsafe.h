@@ -2,8 +2,9 @@
  * Safe strings for the kernel, after Microsoft's "ntstrsafe.h header".
  *
  * Cb routines count bytes, Cch routines characters, both with the terminating NUL. Destinations are always terminated.
- * STATUS_INVALID_PARAMETER: no room at all or more than NTSTRSAFE_MAX_CCH; STATUS_BUFFER_OVERFLOW: the text was cut to fit.
- * Formats are Windows formats (sim/nt/rtl/format.c): %lu is 32-bit, %hs/%ws/%wZ/%Z/%I64x as in the kernel's DbgPrint.
+ * STATUS_INVALID_PARAMETER: no room at all or more than NTSTRSAFE_MAX_CCH; STATUS_BUFFER_OVERFLOW: the text was cut to
+ * fit. Formats are Windows formats (sim/nt/rtl/format.c): %lu is 32-bit, %hs/%ws/%wZ/%Z/%I64x as in the kernel's
+ * DbgPrint.
  */
 
 #ifndef PVSIM_NTSTRSAFE_H
@@ -58,13 +59,14 @@ FORCEINLINE NTSTATUS RtlStringCbLengthA(const char *String, size_t Maximum, size
 }
 
 /* Copies at most Maximum characters of Source; *End and *Left tell where the NUL is and what room is from there on. */
-FORCEINLINE NTSTATUS RtlStringCchCopyNExA(char *Destination, size_t Size, const char *Source, size_t Maximum, char **End,
-                                          size_t *Left, ULONG Flags)
+FORCEINLINE NTSTATUS RtlStringCchCopyNExA(char *Destination, size_t Size, const char *Source, size_t Maximum,
+                                          char **End, size_t *Left, ULONG Flags)
 {
     NTSTATUS Status = STATUS_SUCCESS;
     size_t Index = 0;
 
-    if (Size > NTSTRSAFE_MAX_CCH || Maximum > NTSTRSAFE_MAX_CCH || (Flags & 0xFFFFFF00) != (Flags & STRSAFE_IGNORE_NULLS))
+    if (Size > NTSTRSAFE_MAX_CCH || Maximum > NTSTRSAFE_MAX_CCH ||
+        (Flags & 0xFFFFFF00) != (Flags & STRSAFE_IGNORE_NULLS))
         return STATUS_INVALID_PARAMETER;
     if ((Flags & STRSAFE_IGNORE_NULLS) != 0 && Source == NULL)
         Maximum = 0;
@@ -105,7 +107,8 @@ FORCEINLINE NTSTATUS RtlStringCbCopyNExA(char *Destination, size_t Size, const c
                                          size_t *Left, ULONG Flags)
 {
     size_t Count = 0;
-    NTSTATUS Status = RtlStringCchCopyNExA(Destination, Size / sizeof(char), Source, Maximum / sizeof(char), End, &Count, Flags);
+    NTSTATUS Status =
+        RtlStringCchCopyNExA(Destination, Size / sizeof(char), Source, Maximum / sizeof(char), End, &Count, Flags);
 
     if (Left != NULL)
         *Left = Count * sizeof(char) + Size % sizeof(char);
@@ -122,12 +125,14 @@ FORCEINLINE NTSTATUS RtlStringCbCopyA(char *Destination, size_t Size, const char
     return RtlStringCchCopyNA(Destination, Size / sizeof(char), Source, NTSTRSAFE_MAX_CCH);
 }
 
-FORCEINLINE NTSTATUS RtlStringCchCopyExA(char *Destination, size_t Size, const char *Source, char **End, size_t *Left, ULONG Flags)
+FORCEINLINE NTSTATUS RtlStringCchCopyExA(char *Destination, size_t Size, const char *Source, char **End, size_t *Left,
+                                         ULONG Flags)
 {
     return RtlStringCchCopyNExA(Destination, Size, Source, NTSTRSAFE_MAX_CCH, End, Left, Flags);
 }
 
-FORCEINLINE NTSTATUS RtlStringCbCopyExA(char *Destination, size_t Size, const char *Source, char **End, size_t *Left, ULONG Flags)
+FORCEINLINE NTSTATUS RtlStringCbCopyExA(char *Destination, size_t Size, const char *Source, char **End, size_t *Left,
+                                        ULONG Flags)
 {
     return RtlStringCbCopyNExA(Destination, Size, Source, (size_t)NTSTRSAFE_MAX_CCH * sizeof(char), End, Left, Flags);
 }
@@ -177,7 +182,8 @@ FORCEINLINE NTSTATUS RtlStringCbVPrintfA(char *Destination, size_t Size, const c
     return RtlStringCchVPrintfA(Destination, Size / sizeof(char), Format, Arguments);
 }
 
-static inline __attribute__((unused)) NTSTATUS RtlStringCchPrintfA(char *Destination, size_t Size, const char *Format, ...)
+static inline __attribute__((unused)) NTSTATUS RtlStringCchPrintfA(char *Destination, size_t Size, const char *Format,
+                                                                   ...)
 {
     va_list Arguments;
     NTSTATUS Status;
@@ -188,7 +194,8 @@ static inline __attribute__((unused)) NTSTATUS RtlStringCchPrintfA(char *Destina
     return Status;
 }
 
-static inline __attribute__((unused)) NTSTATUS RtlStringCbPrintfA(char *Destination, size_t Size, const char *Format, ...)
+static inline __attribute__((unused)) NTSTATUS RtlStringCbPrintfA(char *Destination, size_t Size, const char *Format,
+                                                                  ...)
 {
     va_list Arguments;
     NTSTATUS Status;
@@ -219,8 +226,8 @@ FORCEINLINE NTSTATUS RtlStringCchVPrintfExA(char *Destination, size_t Size, char
     return Status;
 }
 
-static inline __attribute__((unused)) NTSTATUS RtlStringCchPrintfExA(char *Destination, size_t Size, char **End, size_t *Left,
-                                                                     ULONG Flags, const char *Format, ...)
+static inline __attribute__((unused)) NTSTATUS RtlStringCchPrintfExA(char *Destination, size_t Size, char **End,
+                                                                     size_t *Left, ULONG Flags, const char *Format, ...)
 {
     va_list Arguments;
     NTSTATUS Status;
@@ -242,8 +249,8 @@ FORCEINLINE NTSTATUS RtlStringCbVPrintfExA(char *Destination, size_t Size, char 
     return Status;
 }
 
-static inline __attribute__((unused)) NTSTATUS RtlStringCbPrintfExA(char *Destination, size_t Size, char **End, size_t *Left,
-                                                                    ULONG Flags, const char *Format, ...)
+static inline __attribute__((unused)) NTSTATUS RtlStringCbPrintfExA(char *Destination, size_t Size, char **End,
+                                                                    size_t *Left, ULONG Flags, const char *Format, ...)
 {
     va_list Arguments;
     NTSTATUS Status;
@@ -286,13 +293,14 @@ FORCEINLINE NTSTATUS RtlStringCbLengthW(const WCHAR *String, size_t Maximum, siz
 }
 
 /* Copies at most Maximum characters of Source; *End and *Left tell where the NUL is and what room is from there on. */
-FORCEINLINE NTSTATUS RtlStringCchCopyNExW(WCHAR *Destination, size_t Size, const WCHAR *Source, size_t Maximum, WCHAR **End,
-                                          size_t *Left, ULONG Flags)
+FORCEINLINE NTSTATUS RtlStringCchCopyNExW(WCHAR *Destination, size_t Size, const WCHAR *Source, size_t Maximum,
+                                          WCHAR **End, size_t *Left, ULONG Flags)
 {
     NTSTATUS Status = STATUS_SUCCESS;
     size_t Index = 0;
 
-    if (Size > NTSTRSAFE_MAX_CCH || Maximum > NTSTRSAFE_MAX_CCH || (Flags & 0xFFFFFF00) != (Flags & STRSAFE_IGNORE_NULLS))
+    if (Size > NTSTRSAFE_MAX_CCH || Maximum > NTSTRSAFE_MAX_CCH ||
+        (Flags & 0xFFFFFF00) != (Flags & STRSAFE_IGNORE_NULLS))
         return STATUS_INVALID_PARAMETER;
     if ((Flags & STRSAFE_IGNORE_NULLS) != 0 && Source == NULL)
         Maximum = 0;
@@ -329,11 +337,12 @@ FORCEINLINE NTSTATUS RtlStringCbCopyNW(WCHAR *Destination, size_t Size, const WC
     return RtlStringCchCopyNW(Destination, Size / sizeof(WCHAR), Source, Maximum / sizeof(WCHAR));
 }
 
-FORCEINLINE NTSTATUS RtlStringCbCopyNExW(WCHAR *Destination, size_t Size, const WCHAR *Source, size_t Maximum, WCHAR **End,
-                                         size_t *Left, ULONG Flags)
+FORCEINLINE NTSTATUS RtlStringCbCopyNExW(WCHAR *Destination, size_t Size, const WCHAR *Source, size_t Maximum,
+                                         WCHAR **End, size_t *Left, ULONG Flags)
 {
     size_t Count = 0;
-    NTSTATUS Status = RtlStringCchCopyNExW(Destination, Size / sizeof(WCHAR), Source, Maximum / sizeof(WCHAR), End, &Count, Flags);
+    NTSTATUS Status =
+        RtlStringCchCopyNExW(Destination, Size / sizeof(WCHAR), Source, Maximum / sizeof(WCHAR), End, &Count, Flags);
 
     if (Left != NULL)
         *Left = Count * sizeof(WCHAR) + Size % sizeof(WCHAR);
@@ -350,12 +359,14 @@ FORCEINLINE NTSTATUS RtlStringCbCopyW(WCHAR *Destination, size_t Size, const WCH
     return RtlStringCchCopyNW(Destination, Size / sizeof(WCHAR), Source, NTSTRSAFE_MAX_CCH);
 }
 
-FORCEINLINE NTSTATUS RtlStringCchCopyExW(WCHAR *Destination, size_t Size, const WCHAR *Source, WCHAR **End, size_t *Left, ULONG Flags)
+FORCEINLINE NTSTATUS RtlStringCchCopyExW(WCHAR *Destination, size_t Size, const WCHAR *Source, WCHAR **End,
+                                         size_t *Left, ULONG Flags)
 {
     return RtlStringCchCopyNExW(Destination, Size, Source, NTSTRSAFE_MAX_CCH, End, Left, Flags);
 }
 
-FORCEINLINE NTSTATUS RtlStringCbCopyExW(WCHAR *Destination, size_t Size, const WCHAR *Source, WCHAR **End, size_t *Left, ULONG Flags)
+FORCEINLINE NTSTATUS RtlStringCbCopyExW(WCHAR *Destination, size_t Size, const WCHAR *Source, WCHAR **End, size_t *Left,
+                                        ULONG Flags)
 {
     return RtlStringCbCopyNExW(Destination, Size, Source, (size_t)NTSTRSAFE_MAX_CCH * sizeof(WCHAR), End, Left, Flags);
 }
@@ -405,7 +416,8 @@ FORCEINLINE NTSTATUS RtlStringCbVPrintfW(WCHAR *Destination, size_t Size, const 
     return RtlStringCchVPrintfW(Destination, Size / sizeof(WCHAR), Format, Arguments);
 }
 
-static inline __attribute__((unused)) NTSTATUS RtlStringCchPrintfW(WCHAR *Destination, size_t Size, const WCHAR *Format, ...)
+static inline __attribute__((unused)) NTSTATUS RtlStringCchPrintfW(WCHAR *Destination, size_t Size, const WCHAR *Format,
+                                                                   ...)
 {
     va_list Arguments;
     NTSTATUS Status;
@@ -416,7 +428,8 @@ static inline __attribute__((unused)) NTSTATUS RtlStringCchPrintfW(WCHAR *Destin
     return Status;
 }
 
-static inline __attribute__((unused)) NTSTATUS RtlStringCbPrintfW(WCHAR *Destination, size_t Size, const WCHAR *Format, ...)
+static inline __attribute__((unused)) NTSTATUS RtlStringCbPrintfW(WCHAR *Destination, size_t Size, const WCHAR *Format,
+                                                                  ...)
 {
     va_list Arguments;
     NTSTATUS Status;
@@ -447,8 +460,8 @@ FORCEINLINE NTSTATUS RtlStringCchVPrintfExW(WCHAR *Destination, size_t Size, WCH
     return Status;
 }
 
-static inline __attribute__((unused)) NTSTATUS RtlStringCchPrintfExW(WCHAR *Destination, size_t Size, WCHAR **End, size_t *Left,
-                                                                     ULONG Flags, const WCHAR *Format, ...)
+static inline __attribute__((unused)) NTSTATUS
+RtlStringCchPrintfExW(WCHAR *Destination, size_t Size, WCHAR **End, size_t *Left, ULONG Flags, const WCHAR *Format, ...)
 {
     va_list Arguments;
     NTSTATUS Status;
@@ -470,8 +483,8 @@ FORCEINLINE NTSTATUS RtlStringCbVPrintfExW(WCHAR *Destination, size_t Size, WCHA
     return Status;
 }
 
-static inline __attribute__((unused)) NTSTATUS RtlStringCbPrintfExW(WCHAR *Destination, size_t Size, WCHAR **End, size_t *Left,
-                                                                    ULONG Flags, const WCHAR *Format, ...)
+static inline __attribute__((unused)) NTSTATUS RtlStringCbPrintfExW(WCHAR *Destination, size_t Size, WCHAR **End,
+                                                                    size_t *Left, ULONG Flags, const WCHAR *Format, ...)
 {
     va_list Arguments;
     NTSTATUS Status;
@@ -559,7 +572,8 @@ FORCEINLINE NTSTATUS RtlUnicodeStringVPrintf(PUNICODE_STRING Destination, const 
     return Length < 0 ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS;
 }
 
-static inline __attribute__((unused)) NTSTATUS RtlUnicodeStringPrintf(PUNICODE_STRING Destination, const WCHAR *Format, ...)
+static inline __attribute__((unused)) NTSTATUS RtlUnicodeStringPrintf(PUNICODE_STRING Destination, const WCHAR *Format,
+                                                                      ...)
 {
     va_list Arguments;
     NTSTATUS Status;

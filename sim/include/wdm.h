@@ -1,8 +1,9 @@
 /*
  * The Windows driver model's header, for a Linux build: the same names, values and x64 layouts, split by topic in wdm/.
  *
- * Written from Microsoft's public reference ("wdm.h header", "ntddk.h header"). Every kernel routine is declared once, as
- * `NTKERNELAPI TYPE NTAPI Name(` (or NTSYSAPI, NTHALAPI); the list of what the kernel exports is made from these lines.
+ * Written from Microsoft's public reference ("wdm.h header", "ntddk.h header"). Every kernel routine is declared once,
+ * as `NTKERNELAPI TYPE NTAPI Name(` (or NTSYSAPI, NTHALAPI); the list of what the kernel exports is made from these
+ * lines.
  */
 
 #ifndef PVSIM_WDM_H

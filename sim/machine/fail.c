@@ -58,6 +58,7 @@ static struct failure *record(const char *rule)
 
     if (failure == NULL)
         abort();
+    image_holds_host_block(failure);
     snprintf(failure->rule, sizeof(failure->rule), "%s", rule);
     return failure;
 }

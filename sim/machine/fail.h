@@ -22,11 +22,11 @@ struct failure {
 };
 
 /* Raise a failure from any fiber: records it and ends machine_run(). Does not return. From the host's stack: prints, exits 1. */
-_Noreturn void fail(const char *rule, const char *format, ...) __attribute__((format(printf, 2, 3)));
+_Noreturn void fail(const char *rule, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
 
 /* The same with a bugcheck's name, code and parameters (nt/bugcheck). */
 _Noreturn void fail_bugcheck(uint32_t code, const char *name, const uint64_t parameter[4], const char *rule,
-                             const char *format, ...) __attribute__((format(printf, 5, 6)));
+                             const char *format, ...) __attribute__((noreturn, format(printf, 5, 6)));
 
 /* The failure of this machine, NULL if none. Valid until machine_destroy(). */
 const struct failure *machine_failure(void);

@@ -27,6 +27,7 @@
 
 #ifdef HEAP_POISONING
 #include <sanitizer/asan_interface.h>
+#include <sanitizer/lsan_interface.h>
 #define HEAP_HELD_BACK 64u /* freed blocks of a class that wait before the oldest is used again */
 #else
 #define ASAN_POISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
@@ -308,4 +309,13 @@ void image_close(void)
 {
     ASAN_UNPOISON_MEMORY_REGION((void *)IMAGE_HEAP_BASE, (size_t)(heap()->bump - (uint8_t *)IMAGE_HEAP_BASE));
     munmap((void *)IMAGE_BASE, IMAGE_SIZE);
+}
+
+void image_holds_host_block(void *block)
+{
+#ifdef HEAP_POISONING
+    __lsan_ignore_object(block);
+#else
+    (void)block;
+#endif
 }

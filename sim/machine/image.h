@@ -53,6 +53,12 @@ void image_free(void *block);
 char *image_strdup(const char *string);
 char *image_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/*
+ * A block of the host's heap that only the machine image points to (a failure record, the log): tell the leak checker of
+ * sanitized builds, which does not look there.
+ */
+void image_holds_host_block(void *block);
+
 /* Bytes and blocks allocated now; for the census of the simulator's own objects and for tests. */
 size_t image_heap_bytes(void);
 size_t image_heap_blocks(void);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "machine/clock.h"
+#include "machine/image.h"
 #include "machine/machine.h"
 #include "machine/vcpu.h"
 
@@ -34,6 +35,7 @@ static const char *keep(const char *line)
         log = calloc(1, sizeof(*log));
         if (log == NULL)
             return line;
+        image_holds_host_block(log);
         machine->log = log;
     }
     snprintf(log->line[log->next], LINE_MAX, "%s", line);

@@ -455,8 +455,7 @@ void sched_run(void)
 _Noreturn void sched_leave(void)
 {
     struct sched_state *sched = machine->sched;
-    struct fiber dead;
-    struct fiber *from = sched->current != NULL ? sched->current->fiber : &dead;
+    struct fiber *from = sched->current->fiber;
 
     sched->current = NULL;
     fiber_leave(from, &sched->host);

@@ -35,9 +35,9 @@ void nt_call(const char *routine, const void *caller, unsigned min_irql, unsigne
  * A broken driver rule: bugcheck 0xC4 DRIVER_VERIFIER_DETECTED_VIOLATION unless another code is given. `rule` is the short
  * stable name of the rule ("pool-double-free").
  */
-_Noreturn void nt_violation(const char *rule, const char *format, ...) __attribute__((format(printf, 2, 3)));
+_Noreturn void nt_violation(const char *rule, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
 _Noreturn void nt_violation_code(uint32_t bugcheck_code, const uint64_t parameter[4], const char *rule, const char *format,
-                                 ...) __attribute__((format(printf, 4, 5)));
+                                 ...) __attribute__((noreturn, format(printf, 4, 5)));
 
 /* "xenvif.so!ReceiverPoll+0x12" for a code address; the module's name alone when it has no symbol. sim/image. */
 void loader_describe(char *buffer, size_t size, const void *address);

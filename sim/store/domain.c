@@ -69,6 +69,17 @@ static void unbind_port(struct store_domain *domain)
     domain->event = false;
 }
 
+static int map_ring(struct store_domain *domain)
+{
+    void *page;
+    int error = errno_of(
+        xen_grant_map(XEN_DOM0, domain->domid, GNTTAB_RESERVED_XENSTORE, false, &page, &domain->grant_handle));
+
+    if (!error)
+        domain->interface = page;
+    return error;
+}
+
 static void unmap_ring(struct store_domain *domain)
 {
     xen_grant_unmap(XEN_DOM0, domain->grant_handle);
@@ -79,14 +90,12 @@ int store_domain_introduce(unsigned domid, uint32_t remote_port)
 {
     struct store_domain *domain = store_domain_get(domid);
     bool first = !domain->introduced;
-    void *page;
     int error;
 
     if (first) {
-        error = errno_of(xen_grant_map(XEN_DOM0, domid, GNTTAB_RESERVED_XENSTORE, false, &page, &domain->grant_handle));
+        error = map_ring(domain);
         if (error)
             return error;
-        domain->interface = page;
         error = bind_port(domain, remote_port);
         if (error) {
             unmap_ring(domain);
@@ -98,8 +107,14 @@ int store_domain_introduce(unsigned domid, uint32_t remote_port)
         domain->shutdown = false;
         log_line(LOG_DEBUG, "store", "domain %u introduced, port %u", domid, domain->port);
     } else {
-        /* The domain lives on in a new place: its event channel was made anew. */
+        /* The domain lives on in a new place: event channel and grant were made anew, and the page may be a copy. */
+        uint32_t old = domain->grant_handle;
+
         unbind_port(domain);
+        error = map_ring(domain);
+        if (error)
+            return error;
+        xen_grant_unmap(XEN_DOM0, old);
         error = bind_port(domain, remote_port);
         if (error)
             return error;

@@ -233,12 +233,12 @@ void domain_wait_while_shut_down(struct domain *domain)
 {
     struct xen_vcpu *vcpu;
 
-    if (!domain->shutting_down || vcpu_current_index() < 0)
+    if ((!domain->shutting_down && !domain->paused) || vcpu_current_index() < 0)
         return;
     vcpu = domain_current_vcpu(domain);
     xen_runstate_set(vcpu, RUNSTATE_offline);
     vcpu->shut_down = true;
-    while (domain->shutting_down)
+    while (domain->shutting_down || domain->paused)
         vcpu_suspend_current();
     vcpu->shut_down = false;
     xen_runstate_set(vcpu, RUNSTATE_running);
@@ -267,21 +267,67 @@ static void replace_hypervisor(struct domain *domain)
     connect_toolstack(domain);
 }
 
-int xen_domain_resume(unsigned domid, bool cancelled)
+/* The suspended guest of this number, or why there is none. */
+static int find_suspended(unsigned domid, struct domain **domain)
+{
+    *domain = domain_find(domid);
+    if (*domain == NULL)
+        return -XEN_ESRCH;
+    if (!(*domain)->guest || !(*domain)->shutting_down || (*domain)->shutdown_code != SHUTDOWN_suspend)
+        return -XEN_EINVAL;
+    return 0;
+}
+
+static void go_on(struct domain *domain)
+{
+    domain->paused = false;
+    for (unsigned i = 0; i < domain->vcpus; i++)
+        if (domain->vcpu[i].shut_down)
+            vcpu_resume(i);
+}
+
+int xen_domain_restore(unsigned domid)
+{
+    struct domain *domain;
+    int error = find_suspended(domid, &domain);
+
+    if (error != 0)
+        return error;
+    replace_hypervisor(domain);
+    domain->resume_result = 0;
+    domain->paused = true;
+    domain->shutdown_code = XEN_SHUTDOWN_NONE;
+    domain->shutting_down = false;
+    return 0;
+}
+
+int xen_domain_unpause(unsigned domid)
 {
     struct domain *domain = domain_find(domid);
 
     if (domain == NULL)
         return -XEN_ESRCH;
-    if (!domain->guest || !domain->shutting_down || domain->shutdown_code != SHUTDOWN_suspend)
+    if (!domain->paused)
         return -XEN_EINVAL;
-    if (!cancelled)
-        replace_hypervisor(domain);
-    domain->resume_result = cancelled ? 1 : 0;
+    go_on(domain);
+    return 0;
+}
+
+int xen_domain_resume(unsigned domid, bool cancelled)
+{
+    struct domain *domain;
+    int error;
+
+    if (!cancelled) {
+        error = xen_domain_restore(domid);
+        return error != 0 ? error : xen_domain_unpause(domid);
+    }
+    error = find_suspended(domid, &domain);
+    if (error != 0)
+        return error;
+    domain->resume_result = 1;
     domain->shutdown_code = XEN_SHUTDOWN_NONE;
     domain->shutting_down = false;
-    for (unsigned i = 0; i < domain->vcpus; i++)
-        if (domain->vcpu[i].shut_down)
-            vcpu_resume(i);
+    go_on(domain);
     return 0;
 }

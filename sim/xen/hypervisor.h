@@ -126,6 +126,7 @@ struct domain {
     struct xen_vcpu *vcpu;
 
     bool shutting_down;
+    bool paused;           /* restored, and its toolstack is not done yet */
     int shutdown_code;     /* latched; XEN_SHUTDOWN_NONE */
     int64_t resume_result; /* what SCHEDOP_shutdown returns */
     struct watchdog watchdog[WATCHDOG_TIMERS];

@@ -9,6 +9,7 @@
 
 #include "machine/fail.h"
 #include "xen/hypervisor.h"
+#include "xen/platform.h"
 
 #define CHUNK_SHIFT 10
 #define CHUNK_PAGES (1u << CHUNK_SHIFT)
@@ -235,6 +236,15 @@ uint32_t physmap_own_page(const struct domain *domain, uint64_t gfn)
     if (record != NULL && record->kind == FRAME_GRANT_MAP)
         return BACKING_NONE;
     return p2m_lookup(gfn);
+}
+
+bool xen_frame_is_memory(uint64_t gfn)
+{
+    const struct domain *guest = xen_state()->guest;
+
+    if (guest == NULL)
+        return p2m_lookup(gfn) == p2m_original(gfn);
+    return p2m_lookup(gfn) != BACKING_NONE && physmap_find(guest, gfn) == NULL;
 }
 
 /* ---- foreign mappings ---- */

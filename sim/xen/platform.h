@@ -31,6 +31,12 @@ bool xen_msr_write(uint32_t msr, uint64_t value);
 int64_t xen_hypercall(uint64_t operation, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5);
 
 /*
+ * Whether plain memory of the guest's lies at the frame: not given back to Xen, and none of Xen's pages over it. It need
+ * not be the page that lay there at power-on: after a resume the guest goes on with copies of what others still map.
+ */
+bool xen_frame_is_memory(uint64_t gfn);
+
+/*
  * I/O ports, size 1, 2 or 4. What no device claims reads as all ones and swallows writes, as on a PC. An access wider
  * than a device's register is made of narrower ones.
  */

@@ -42,6 +42,12 @@ int xen_domain_shutdown_reason(unsigned domid);
  * back. Pages that others still map stay with them; the guest goes on with copies.
  */
 int xen_domain_resume(unsigned domid, bool cancelled);
+/*
+ * The same as a resume that is not cancelled, in two steps, as a toolstack takes them that restores a domain: between
+ * the two the guest's vCPUs stand still, and the domain can be introduced to the store on its new port.
+ */
+int xen_domain_restore(unsigned domid);
+int xen_domain_unpause(unsigned domid);
 
 int xen_hvm_param_get(unsigned domid, uint32_t index, uint64_t *value); /* toolstack's view, no permission check */
 int xen_hvm_param_set(unsigned domid, uint32_t index, uint64_t value);

@@ -18,11 +18,16 @@ struct machine_config guest_config(unsigned vcpus);
 void guest_run(void (*function)(void *), void *argument);
 void guest_run_with(const struct machine_config *config, void (*function)(void *), void *argument);
 
-/* The same for code that must end in a failure (a bugcheck, a broken rule) with this rule; returns it for a closer look. */
+/* The same for code that may fail: the failure, NULL if there was none. */
+const struct failure *guest_run_may_fail(const struct machine_config *config, void (*function)(void *), void *argument);
+
+/* The same for code that must end in a failure (a bugcheck, a broken rule) with this rule; returns it for a closer
+ * look. */
 const struct failure *guest_must_fail(const struct machine_config *config, void (*function)(void *), void *argument,
                                       const char *rule);
 
-/* The end of main(): run a suite's cases by the environment's wishes (CK_*), print the result, return the exit status. */
+/* The end of main(): run a suite's cases by the environment's wishes (CK_*), print the result, return the exit status.
+ */
 int guest_suite_run(Suite *suite);
 
 #endif

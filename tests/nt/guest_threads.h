@@ -14,6 +14,13 @@
 
 #define TEST_TAG ((ULONG)'T' | (ULONG)'e' << 8 | (ULONG)'s' << 16 | (ULONG)'t' << 24)
 
+/* Sanitizers end the program at a wild access, where other builds make a failure of it. */
+#ifdef IMAGE_SANITIZED
+#define IS_SANITIZED true
+#else
+#define IS_SANITIZED false
+#endif
+
 /* In units of 100 ns. */
 #define MILLISECOND 10000LL
 

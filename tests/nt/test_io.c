@@ -1,5 +1,5 @@
 /*
- * The I/O manager: devices, IRPs down and up a stack, completion, cancellation, remove locks, files, interrupts. Rules are
+ * The I/O manager: devices, IRPs down and up a stack, completion, cancellation, files. Rules are
  * those of Microsoft's wdm.h reference and of "Rules for WDM Drivers".
  */
 #include "common/guest.h"
@@ -7,8 +7,9 @@
 #include <string.h>
 
 #include "nt/ex/pool.h"
-#include "nt/io/interrupt.h"
+#include "nt/io/io.h"
 #include "nt/ke/ke.h"
+#include "nt/ob/ob.h"
 
 #define TAG POOL_TAG('T', 'e', 's', 't')
 #define READ_BYTES 64u
@@ -19,14 +20,14 @@
 /* What the test driver's lower device does with a request. */
 enum behaviour {
     COMPLETES,
-    PENDS,               /* marks, hands to a thread, returns STATUS_PENDING */
+    PENDS, /* marks, hands to a thread, returns STATUS_PENDING */
     PENDS_UNMARKED,
     MARKS_AND_COMPLETES, /* marked pending, but another status returned */
     LIES,                /* completes with one status, returns another */
     CHANGES_IRQL,
     COMPLETES_TWICE,
-    COMPLETES_PENDING,   /* with STATUS_PENDING in the IRP */
-    QUEUES               /* in a cancel-safe queue */
+    COMPLETES_PENDING, /* with STATUS_PENDING in the IRP */
+    QUEUES             /* in a cancel-safe queue */
 };
 
 struct extension {
@@ -44,15 +45,13 @@ static struct {
     BOOLEAN pending_returned;
     PDEVICE_OBJECT completion_device;
     NTSTATUS completion_answer;
+    bool no_completion_routine; /* the top passes requests on and forgets them */
     PIRP waiting;
     KEVENT given; /* `waiting` is set */
     IO_CSQ csq;
     LIST_ENTRY queue;
     KSPIN_LOCK queue_lock;
     unsigned cancelled;
-    KIRQL power_irql;
-    POWER_STATE powered; /* the state before */
-    unsigned power_done;
 } test;
 
 static struct extension *extension_of(PDEVICE_OBJECT device)
@@ -122,7 +121,8 @@ static NTSTATUS NTAPI dispatch_read(PDEVICE_OBJECT device, PIRP irp)
 
     if (extension->lower != NULL) {
         IoCopyCurrentIrpStackLocationToNext(irp);
-        IoSetCompletionRoutine(irp, top_done, NULL, TRUE, TRUE, TRUE);
+        if (!test.no_completion_routine)
+            IoSetCompletionRoutine(irp, top_done, NULL, TRUE, TRUE, TRUE);
         return IoCallDriver(extension->lower, irp);
     }
     if (extension->behaviour == COMPLETES && stack->Parameters.Read.Length != 0) {
@@ -182,22 +182,6 @@ static NTSTATUS NTAPI dispatch_file(PDEVICE_OBJECT device, PIRP irp)
     return finish(irp, STATUS_SUCCESS, 0);
 }
 
-static NTSTATUS NTAPI dispatch_power(PDEVICE_OBJECT device, PIRP irp)
-{
-    PIO_STACK_LOCATION stack = IoGetCurrentIrpStackLocation(irp);
-
-    test.power_irql = KeGetCurrentIrql();
-    PoStartNextPowerIrp(irp);
-    if (extension_of(device)->lower != NULL) {
-        IoSkipCurrentIrpStackLocation(irp);
-        return PoCallDriver(extension_of(device)->lower, irp);
-    }
-    ck_assert_int_eq(stack->MinorFunction, IRP_MN_SET_POWER);
-    ck_assert_int_eq(stack->Parameters.Power.Type, DevicePowerState);
-    test.powered = PoSetPowerState(device, DevicePowerState, stack->Parameters.Power.State);
-    return finish(irp, STATUS_SUCCESS, 0);
-}
-
 static VOID NTAPI unload(PDRIVER_OBJECT driver)
 {
     (void)driver;
@@ -208,7 +192,6 @@ static NTSTATUS NTAPI driver_entry(PDRIVER_OBJECT driver, PUNICODE_STRING path)
     (void)path;
     driver->DriverUnload = unload;
     driver->MajorFunction[IRP_MJ_READ] = dispatch_read;
-    driver->MajorFunction[IRP_MJ_POWER] = dispatch_power;
     driver->MajorFunction[IRP_MJ_DEVICE_CONTROL] = dispatch_control;
     driver->MajorFunction[IRP_MJ_CREATE] = dispatch_file;
     driver->MajorFunction[IRP_MJ_CLEANUP] = dispatch_file;
@@ -264,7 +247,7 @@ static void tear_down(void)
 
 static NTSTATUS send_read(void)
 {
-    IO_STACK_LOCATION stack = { .MajorFunction = IRP_MJ_READ };
+    IO_STACK_LOCATION stack = {.MajorFunction = IRP_MJ_READ};
 
     return io_send_synchronous(test.bottom, &stack, STATUS_NOT_SUPPORTED, NULL);
 }
@@ -429,6 +412,24 @@ START_TEST(test_pending)
 }
 END_TEST
 
+/* A driver without a completion routine returns what the lower one did: the mark comes up to its location by itself. */
+static void pending_through(void *argument)
+{
+    (void)argument;
+    set_up(PENDS);
+    test.no_completion_routine = true;
+    start_thread(complete_waiting);
+    ck_assert_int_eq(send_read(), STATUS_DEVICE_NOT_CONNECTED);
+    ck_assert_uint_eq(test.passed, 0);
+    tear_down();
+}
+
+START_TEST(test_pending_through)
+{
+    guest_run(pending_through, NULL);
+}
+END_TEST
+
 static NTSTATUS NTAPI take_back(PDEVICE_OBJECT device, PIRP irp, PVOID context)
 {
     (void)irp;
@@ -477,12 +478,12 @@ static const struct {
     const char *rule;
     uint32_t code;
 } misbehaviours[] = {
-    { PENDS_UNMARKED, "irp-pending-not-marked", DRIVER_VERIFIER_DETECTED_VIOLATION },
-    { MARKS_AND_COMPLETES, "irp-marked-not-pending", DRIVER_VERIFIER_DETECTED_VIOLATION },
-    { LIES, "irp-status", DRIVER_VERIFIER_DETECTED_VIOLATION },
-    { CHANGES_IRQL, "irp-irql-changed", DRIVER_VERIFIER_DETECTED_VIOLATION },
-    { COMPLETES_TWICE, "irp-double-completion", MULTIPLE_IRP_COMPLETE_REQUESTS },
-    { COMPLETES_PENDING, "irp-complete-pending", DRIVER_VERIFIER_DETECTED_VIOLATION },
+    {PENDS_UNMARKED, "irp-pending-not-marked", DRIVER_VERIFIER_DETECTED_VIOLATION},
+    {MARKS_AND_COMPLETES, "irp-marked-not-pending", DRIVER_VERIFIER_DETECTED_VIOLATION},
+    {LIES, "irp-status", DRIVER_VERIFIER_DETECTED_VIOLATION},
+    {CHANGES_IRQL, "irp-irql-changed", DRIVER_VERIFIER_DETECTED_VIOLATION},
+    {COMPLETES_TWICE, "irp-double-completion", MULTIPLE_IRP_COMPLETE_REQUESTS},
+    {COMPLETES_PENDING, "irp-complete-pending", DRIVER_VERIFIER_DETECTED_VIOLATION},
 };
 
 START_TEST(test_misbehaviour)
@@ -577,11 +578,11 @@ static NTSTATUS control(ULONG code, void *input, ULONG input_length, void *outpu
 
 static void transfer_methods(void *argument)
 {
-    UCHAR input[5] = { 1, 2, 3, 4, 5 };
-    UCHAR raw[5] = { 0 };
+    UCHAR input[5] = {1, 2, 3, 4, 5};
+    UCHAR raw[5] = {0};
     ULONG sum = 0;
     UCHAR *filled = ExAllocatePoolWithTag(NonPagedPoolNx, PAGE_SIZE * 2, TAG);
-    IO_STATUS_BLOCK result = { .Status = STATUS_TIMEOUT };
+    IO_STATUS_BLOCK result = {.Status = STATUS_TIMEOUT};
 
     (void)argument;
     set_up(COMPLETES);
@@ -613,7 +614,7 @@ static void synchronous_read(void *argument)
 {
     ULONG flags = *(ULONG *)argument;
     UCHAR *buffer = ExAllocatePoolZero(NonPagedPoolNx, READ_BYTES, TAG);
-    LARGE_INTEGER offset = { .QuadPart = 0 };
+    LARGE_INTEGER offset = {.QuadPart = 0};
     IO_STATUS_BLOCK result;
     KEVENT event;
     PIRP irp;
@@ -635,7 +636,7 @@ static void synchronous_read(void *argument)
 
 START_TEST(test_synchronous_read)
 {
-    ULONG flags[] = { DO_BUFFERED_IO, DO_DIRECT_IO };
+    ULONG flags[] = {DO_BUFFERED_IO, DO_DIRECT_IO};
 
     guest_run(synchronous_read, &flags[_i]);
 }
@@ -659,7 +660,7 @@ static void synchronous_file(void *argument)
 {
     UCHAR buffer[READ_BYTES];
     IO_STATUS_BLOCK result;
-    LARGE_INTEGER offset = { .QuadPart = 0 };
+    LARGE_INTEGER offset = {.QuadPart = 0};
     HANDLE handle;
 
     (void)argument;
@@ -697,8 +698,8 @@ END_TEST
 static void asynchronous_file(void *argument)
 {
     UCHAR buffer[READ_BYTES];
-    IO_STATUS_BLOCK result = { .Status = STATUS_TIMEOUT };
-    LARGE_INTEGER offset = { .QuadPart = 0 };
+    IO_STATUS_BLOCK result = {.Status = STATUS_TIMEOUT};
+    LARGE_INTEGER offset = {.QuadPart = 0};
     PKEVENT event = ob_create(OB_EVENT, sizeof(*event), NULL);
     HANDLE event_handle;
     HANDLE handle;
@@ -787,7 +788,7 @@ static PIRP new_read(bool *back)
 
 static void cancel_safe_queue(void *argument)
 {
-    bool back[3] = { false };
+    bool back[3] = {false};
     PIRP irp[3];
 
     (void)argument;
@@ -822,312 +823,13 @@ START_TEST(test_cancel_safe_queue)
 }
 END_TEST
 
-/* ---- remove locks ---- */
-
-static IO_REMOVE_LOCK remove_lock;
-static bool drained;
-
-static VOID NTAPI hold_a_while(PVOID argument)
-{
-    LARGE_INTEGER interval = { .QuadPart = -10000 };
-
-    (void)argument;
-    KeDelayExecutionThread(KernelMode, FALSE, &interval);
-    ck_assert(!drained);
-    ck_assert_int_eq(IoAcquireRemoveLock(&remove_lock, NULL), STATUS_DELETE_PENDING);
-    IoReleaseRemoveLock(&remove_lock, NULL);
-    PsTerminateSystemThread(STATUS_SUCCESS);
-}
-
-static void remove_lock_drains(void *argument)
-{
-    (void)argument;
-    drained = false;
-    IoInitializeRemoveLock(&remove_lock, POOL_TAG('L', 'o', 'c', 'k'), 0, 0);
-    ck_assert_int_eq(IoAcquireRemoveLock(&remove_lock, NULL), STATUS_SUCCESS); /* for the thread */
-    ck_assert_int_eq(IoAcquireRemoveLock(&remove_lock, NULL), STATUS_SUCCESS); /* for this */
-    start_thread(hold_a_while);
-    IoReleaseRemoveLockAndWait(&remove_lock, NULL);
-    drained = true;
-    ck_assert_int_eq(IoAcquireRemoveLock(&remove_lock, NULL), STATUS_DELETE_PENDING);
-}
-
-START_TEST(test_remove_lock_drains)
-{
-    guest_run(remove_lock_drains, NULL);
-}
-END_TEST
-
-static void remove_lock_over_release(void *argument)
-{
-    (void)argument;
-    IoInitializeRemoveLock(&remove_lock, POOL_TAG('L', 'o', 'c', 'k'), 0, 0);
-    IoReleaseRemoveLock(&remove_lock, NULL);
-}
-
-START_TEST(test_remove_lock_over_release)
-{
-    struct machine_config config = guest_config(1);
-
-    guest_must_fail(&config, remove_lock_over_release, NULL, "remove-lock");
-}
-END_TEST
-
-/* ---- power ---- */
-
-static VOID NTAPI power_done(PDEVICE_OBJECT device, UCHAR minor, POWER_STATE state, PVOID context, PIO_STATUS_BLOCK result)
-{
-    ck_assert_ptr_eq(device, test.bottom);
-    ck_assert_uint_eq(minor, IRP_MN_SET_POWER);
-    ck_assert_int_eq(result->Status, STATUS_SUCCESS);
-    ck_assert_int_eq(state.DeviceState, PowerDeviceD0 + (int)test.power_done * 3);
-    test.power_done++;
-    KeSetEvent(context, IO_NO_INCREMENT, FALSE);
-}
-
-static void power_request(void *argument)
-{
-    POWER_STATE state = { .DeviceState = PowerDeviceD0 };
-    KEVENT done;
-    KIRQL irql;
-
-    (void)argument;
-    set_up(COMPLETES);
-    KeInitializeEvent(&done, SynchronizationEvent, FALSE);
-    ck_assert_int_eq(PoRequestPowerIrp(test.bottom, IRP_MN_SET_POWER, state, power_done, &done, NULL), STATUS_PENDING);
-    KeWaitForSingleObject(&done, Executive, KernelMode, FALSE, NULL);
-    ck_assert_int_eq(test.powered.DeviceState, PowerDeviceUnspecified);
-    state.DeviceState = PowerDeviceD3;
-    KeRaiseIrql(DISPATCH_LEVEL, &irql);
-    ck_assert_int_eq(PoRequestPowerIrp(test.bottom, IRP_MN_SET_POWER, state, power_done, &done, NULL), STATUS_PENDING);
-    KeLowerIrql(irql);
-    KeWaitForSingleObject(&done, Executive, KernelMode, FALSE, NULL);
-    ck_assert_uint_eq(test.power_irql, PASSIVE_LEVEL); /* asked for at DISPATCH_LEVEL, sent at PASSIVE_LEVEL */
-    ck_assert_int_eq(test.powered.DeviceState, PowerDeviceD0);
-    ck_assert_uint_eq(test.power_done, 2);
-    tear_down();
-}
-
-START_TEST(test_power_request)
-{
-    guest_run(power_request, NULL);
-}
-END_TEST
-
-/* ---- DMA ---- */
-
-#define DMA_PAGES 5u
-
-struct transfer {
-    PDMA_ADAPTER adapter;
-    UCHAR *buffer;
-    ULONG bytes; /* that the list's elements stand for */
-    bool called;
-};
-
-static VOID NTAPI list_built(PDEVICE_OBJECT device, PIRP irp, PSCATTER_GATHER_LIST list, PVOID context)
-{
-    struct transfer *transfer = context;
-
-    (void)device;
-    (void)irp;
-    ck_assert_uint_eq(KeGetCurrentIrql(), DISPATCH_LEVEL);
-    for (ULONG i = 0; i < list->NumberOfElements; i++) {
-        ck_assert_int_eq(list->Elements[i].Address.QuadPart,
-                         MmGetPhysicalAddress(transfer->buffer + 100 + transfer->bytes).QuadPart);
-        transfer->bytes += list->Elements[i].Length;
-    }
-    transfer->called = true;
-    transfer->adapter->DmaOperations->PutScatterGatherList(transfer->adapter, list, TRUE);
-}
-
-static void scatter_gather(void *argument)
-{
-    DEVICE_DESCRIPTION description = { .Version = DEVICE_DESCRIPTION_VERSION, .Master = TRUE, .ScatterGather = TRUE,
-                                       .Dma64BitAddresses = TRUE, .MaximumLength = DMA_PAGES * PAGE_SIZE };
-    struct transfer transfer = { .bytes = 0 };
-    ULONG length = DMA_PAGES * PAGE_SIZE - 200;
-    PHYSICAL_ADDRESS logical;
-    struct census *census;
-    PVOID common;
-    ULONG registers;
-    KIRQL irql;
-    PMDL mdl;
-
-    (void)argument;
-    set_up(COMPLETES);
-    transfer.adapter = IoGetDmaAdapter(test.bottom, &description, &registers);
-    ck_assert_ptr_nonnull(transfer.adapter);
-    ck_assert_uint_ge(registers, DMA_PAGES);
-    common = transfer.adapter->DmaOperations->AllocateCommonBuffer(transfer.adapter, 3 * PAGE_SIZE, &logical, TRUE);
-    ck_assert_ptr_nonnull(common);
-    ck_assert_int_eq(MmGetPhysicalAddress((UCHAR *)common + 2 * PAGE_SIZE).QuadPart, logical.QuadPart + 2 * PAGE_SIZE);
-    transfer.buffer = ExAllocatePoolWithTag(NonPagedPoolNx, DMA_PAGES * PAGE_SIZE, TAG);
-    mdl = IoAllocateMdl(transfer.buffer + 100, length, FALSE, FALSE, NULL);
-    MmBuildMdlForNonPagedPool(mdl);
-    KeRaiseIrql(DISPATCH_LEVEL, &irql);
-    ck_assert_int_eq(transfer.adapter->DmaOperations->GetScatterGatherList(transfer.adapter, test.bottom, mdl,
-                                                                           transfer.buffer + 100, length, list_built,
-                                                                           &transfer, TRUE),
-                     STATUS_SUCCESS);
-    KeLowerIrql(irql);
-    ck_assert(transfer.called);
-    ck_assert_uint_eq(transfer.bytes, length);
-    IoFreeMdl(mdl);
-    ExFreePoolWithTag(transfer.buffer, TAG);
-    transfer.adapter->DmaOperations->FreeCommonBuffer(transfer.adapter, 3 * PAGE_SIZE, logical, common, TRUE);
-    transfer.adapter->DmaOperations->PutDmaAdapter(transfer.adapter);
-    census = census_take();
-    ck_assert_uint_eq(census_total(census, "dma adapter"), 0);
-    census_free(census);
-    tear_down();
-}
-
-START_TEST(test_scatter_gather)
-{
-    guest_run(scatter_gather, NULL);
-}
-END_TEST
-
-/* ---- interrupts ---- */
-
-static struct {
-    unsigned calls[2];
-    int vcpu;
-    KIRQL irql;
-    PKINTERRUPT object[2];
-    BOOLEAN answer[2];
-} isr;
-
-static BOOLEAN NTAPI service(PKINTERRUPT interrupt, PVOID context)
-{
-    unsigned which = (unsigned)(uintptr_t)context;
-
-    ck_assert_ptr_eq(interrupt, isr.object[which]);
-    isr.calls[which]++;
-    isr.vcpu = vcpu_current_index();
-    isr.irql = KeGetCurrentIrql();
-    return isr.answer[which];
-}
-
-static NTSTATUS connect(uint8_t vector, unsigned which, unsigned vcpu, KINTERRUPT_MODE mode, bool share)
-{
-    IO_CONNECT_INTERRUPT_PARAMETERS parameters = { .Version = CONNECT_FULLY_SPECIFIED };
-
-    parameters.FullySpecified.InterruptObject = &isr.object[which];
-    parameters.FullySpecified.ServiceRoutine = service;
-    parameters.FullySpecified.ServiceContext = (PVOID)(uintptr_t)which;
-    parameters.FullySpecified.Vector = vector;
-    parameters.FullySpecified.Irql = vector >> 4;
-    parameters.FullySpecified.SynchronizeIrql = vector >> 4;
-    parameters.FullySpecified.ProcessorEnableMask = (KAFFINITY)1 << vcpu;
-    parameters.FullySpecified.InterruptMode = mode;
-    parameters.FullySpecified.ShareVector = share;
-    return IoConnectInterruptEx(&parameters);
-}
-
-static void disconnect(unsigned which)
-{
-    IO_DISCONNECT_INTERRUPT_PARAMETERS parameters = { .Version = CONNECT_FULLY_SPECIFIED };
-
-    parameters.ConnectionContext.InterruptObject = isr.object[which];
-    IoDisconnectInterruptEx(&parameters);
-}
-
-static BOOLEAN NTAPI synchronized(PVOID context)
-{
-    *(KIRQL *)context = KeGetCurrentIrql();
-    vcpu_raise_vector(0, 0x63); /* cannot be taken before the routine has returned */
-    ck_assert_uint_eq(isr.calls[0], 0);
-    return TRUE;
-}
-
-static void message_interrupt(void *argument)
-{
-    LARGE_INTEGER interval = { .QuadPart = -10000 };
-    KIRQL irql = 0;
-
-    (void)argument;
-    memset(&isr, 0, sizeof(isr));
-    isr.answer[0] = TRUE;
-    ck_assert_int_eq(connect(0x53, 0, 1, Latched, false), STATUS_SUCCESS);
-    ck_assert_int_eq(connect(0x53, 1, 1, Latched, false), STATUS_INVALID_PARAMETER); /* not shared */
-    vcpu_raise_vector(1, 0x53);
-    KeDelayExecutionThread(KernelMode, FALSE, &interval);
-    ck_assert_uint_eq(isr.calls[0], 1);
-    ck_assert_int_eq(isr.vcpu, 1);
-    ck_assert_uint_eq(isr.irql, 5);
-    disconnect(0);
-    vcpu_raise_vector(1, 0x53);
-    KeDelayExecutionThread(KernelMode, FALSE, &interval);
-    ck_assert_uint_eq(isr.calls[0], 1);
-
-    KeSetSystemAffinityThread(1);
-    isr.calls[0] = 0;
-    ck_assert_int_eq(connect(0x63, 0, 0, Latched, false), STATUS_SUCCESS);
-    ck_assert(KeSynchronizeExecution(isr.object[0], synchronized, &irql));
-    ck_assert_uint_eq(irql, 6);
-    KeDelayExecutionThread(KernelMode, FALSE, &interval);
-    ck_assert_uint_eq(isr.calls[0], 1);
-    irql = KeAcquireInterruptSpinLock(isr.object[0]);
-    ck_assert_uint_eq(KeGetCurrentIrql(), 6);
-    KeReleaseInterruptSpinLock(isr.object[0], irql);
-    ck_assert_uint_eq(KeGetCurrentIrql(), PASSIVE_LEVEL);
-    disconnect(0);
-}
-
-START_TEST(test_message_interrupt)
-{
-    guest_run(message_interrupt, NULL);
-}
-END_TEST
-
-static void shared_line(void *argument)
-{
-    LARGE_INTEGER interval = { .QuadPart = -10000 };
-    uint8_t vector = io_line_acquire(28);
-
-    (void)argument;
-    memset(&isr, 0, sizeof(isr));
-    ck_assert_uint_ne(vector, 0);
-    ck_assert_uint_eq(io_line_acquire(28), vector); /* one line, one vector */
-    ck_assert_int_eq(io_line_of_vector(vector), 28);
-    ck_assert_int_eq(connect(vector, 0, 0, LevelSensitive, true), STATUS_SUCCESS);
-    ck_assert_int_eq(connect(vector, 1, 0, LevelSensitive, true), STATUS_SUCCESS);
-    isr.answer[1] = TRUE; /* the second device's interrupt */
-    vcpu_set_line(28, true);
-    vcpu_set_line(28, false);
-    KeDelayExecutionThread(KernelMode, FALSE, &interval);
-    ck_assert_uint_eq(isr.calls[0], 1); /* asked first, and refused */
-    ck_assert_uint_eq(isr.calls[1], 1);
-    isr.answer[0] = TRUE;
-    vcpu_set_line(28, true);
-    vcpu_set_line(28, false);
-    KeDelayExecutionThread(KernelMode, FALSE, &interval);
-    ck_assert_uint_eq(isr.calls[0], 2);
-    ck_assert_uint_eq(isr.calls[1], 1); /* a level-sensitive line is asked again while it is asserted */
-    disconnect(0);
-    disconnect(1);
-    io_line_release(28);
-    io_line_release(28);
-    ck_assert_int_eq(io_line_of_vector(vector), -1);
-}
-
-START_TEST(test_shared_line)
-{
-    guest_run(shared_line, NULL);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("nt/io");
     TCase *devices = tcase_create("devices");
     TCase *irps = tcase_create("irps");
     TCase *files = tcase_create("files");
-    TCase *locks = tcase_create("cancel and remove locks");
-    TCase *interrupts = tcase_create("interrupts");
-    TCase *others = tcase_create("power and DMA");
+    TCase *cancel = tcase_create("cancel");
 
     tcase_add_test(devices, test_device_names);
     tcase_add_test(devices, test_delete_waits_for_close);
@@ -1135,6 +837,7 @@ int main(void)
     tcase_add_test(devices, test_delete_while_attached_to_another);
     tcase_add_test(irps, test_round_trip);
     tcase_add_test(irps, test_pending);
+    tcase_add_test(irps, test_pending_through);
     tcase_add_test(irps, test_own_irp);
     tcase_add_loop_test(irps, test_misbehaviour, 0, (int)RTL_NUMBER_OF(misbehaviours));
     tcase_add_test(irps, test_no_stack_left);
@@ -1144,18 +847,10 @@ int main(void)
     tcase_add_loop_test(irps, test_synchronous_read, 0, 2);
     tcase_add_test(files, test_synchronous_file);
     tcase_add_test(files, test_asynchronous_file);
-    tcase_add_test(locks, test_cancel_safe_queue);
-    tcase_add_test(locks, test_remove_lock_drains);
-    tcase_add_test(locks, test_remove_lock_over_release);
-    tcase_add_test(interrupts, test_message_interrupt);
-    tcase_add_test(interrupts, test_shared_line);
-    tcase_add_test(others, test_power_request);
-    tcase_add_test(others, test_scatter_gather);
-    suite_add_tcase(suite, others);
+    tcase_add_test(cancel, test_cancel_safe_queue);
     suite_add_tcase(suite, devices);
     suite_add_tcase(suite, irps);
     suite_add_tcase(suite, files);
-    suite_add_tcase(suite, locks);
-    suite_add_tcase(suite, interrupts);
+    suite_add_tcase(suite, cancel);
     return guest_suite_run(suite);
 }

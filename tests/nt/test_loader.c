@@ -85,7 +85,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-    static const char *const names[] = { "good", "cut", "junk", "missing", "libc" };
+    static const char *const names[] = {"good", "cut", "junk", "missing", "libc"};
     char path[256];
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -142,12 +142,12 @@ static const struct {
     NTSTATUS status;
     const char *says[2];
 } refused[] = {
-    { "nowhere", STATUS_OBJECT_NAME_NOT_FOUND, { "nowhere.so", "No such file" } },
-    { "junk", STATUS_INVALID_IMAGE_FORMAT, { "junk.so", "not an ELF file" } },
-    { "cut", STATUS_INVALID_IMAGE_FORMAT, { "cut.so", "outside the file" } },
-    { "missing", STATUS_DRIVER_ENTRYPOINT_NOT_FOUND, { "driver missing", "IoAttachDeviceToDeviceStacX" } },
-    { "libc", STATUS_DRIVER_ENTRYPOINT_NOT_FOUND, { "pthread_create", "only the host's libraries" } },
-    { "../good", STATUS_OBJECT_NAME_INVALID, { "../good", "no name of a driver" } },
+    {"nowhere", STATUS_OBJECT_NAME_NOT_FOUND, {"nowhere.so", "No such file"}},
+    {"junk", STATUS_INVALID_IMAGE_FORMAT, {"junk.so", "not an ELF file"}},
+    {"cut", STATUS_INVALID_IMAGE_FORMAT, {"cut.so", "outside the file"}},
+    {"missing", STATUS_DRIVER_ENTRYPOINT_NOT_FOUND, {"driver missing", "IoAttachDeviceToDeviceStacX"}},
+    {"libc", STATUS_DRIVER_ENTRYPOINT_NOT_FOUND, {"pthread_create", "only the host's libraries"}},
+    {"../good", STATUS_OBJECT_NAME_INVALID, {"../good", "no name of a driver"}},
 };
 
 static int which;

@@ -1,6 +1,7 @@
 /* RtlQueryRegistryValues and the Rtl registry routines around it, after their pages in the wdm.h reference. */
 #include "guest_threads.h"
 
+#include "machine/census.h"
 #include "nt/cm/cm.h"
 
 #define TEST_KEY CM_SERVICES "\\Test"
@@ -126,10 +127,12 @@ static void missing_values(void *argument)
                                           .DefaultLength = sizeof(ULONG)};
     ck_assert_int_eq(query(table, NULL), STATUS_SUCCESS);
     ck_assert_uint_eq(number, 42);
-    ck_assert_int_eq(RtlQueryRegistryValues(RTL_REGISTRY_SERVICES, L"Nowhere", table, NULL, NULL), STATUS_OBJECT_NAME_NOT_FOUND);
+    ck_assert_int_eq(RtlQueryRegistryValues(RTL_REGISTRY_SERVICES, L"Nowhere", table, NULL, NULL),
+                     STATUS_OBJECT_NAME_NOT_FOUND);
     number = 5;
-    ck_assert_int_eq(RtlQueryRegistryValues(RTL_REGISTRY_SERVICES | RTL_REGISTRY_OPTIONAL, L"Nowhere", table, NULL, NULL),
-                     STATUS_SUCCESS);
+    ck_assert_int_eq(
+        RtlQueryRegistryValues(RTL_REGISTRY_SERVICES | RTL_REGISTRY_OPTIONAL, L"Nowhere", table, NULL, NULL),
+        STATUS_SUCCESS);
     ck_assert_uint_eq(number, 42);
 }
 
@@ -248,9 +251,9 @@ static void direct_values(void *argument)
     buffer.size = -8;
     ck_assert_int_eq(direct(L"Bytes", &buffer, 0, 0), STATUS_BUFFER_TOO_SMALL);
 
-    ck_assert_int_eq(direct(L"Number", &number, RTL_QUERY_REGISTRY_TYPECHECK,
-                            (ULONG)REG_SZ << RTL_QUERY_REGISTRY_TYPECHECK_SHIFT),
-                     STATUS_OBJECT_TYPE_MISMATCH);
+    ck_assert_int_eq(
+        direct(L"Number", &number, RTL_QUERY_REGISTRY_TYPECHECK, (ULONG)REG_SZ << RTL_QUERY_REGISTRY_TYPECHECK_SHIFT),
+        STATUS_OBJECT_TYPE_MISMATCH);
     ck_assert_int_eq(direct(L"Number", &number, RTL_QUERY_REGISTRY_TYPECHECK,
                             (ULONG)REG_DWORD << RTL_QUERY_REGISTRY_TYPECHECK_SHIFT),
                      STATUS_SUCCESS);
@@ -288,11 +291,13 @@ static void writing(void *argument)
 
     (void)argument;
     key = fill();
-    ck_assert_int_eq(RtlWriteRegistryValue(RTL_REGISTRY_SERVICES, L"Test\\New", L"Number", REG_DWORD, &number, sizeof(number)),
-                     STATUS_SUCCESS); /* the last component is made */
+    ck_assert_int_eq(
+        RtlWriteRegistryValue(RTL_REGISTRY_SERVICES, L"Test\\New", L"Number", REG_DWORD, &number, sizeof(number)),
+        STATUS_SUCCESS); /* the last component is made */
     ck_assert(cm_value_get_dword(cm_key_open(TEST_KEY "\\New"), "Number", &value) && value == 3);
-    ck_assert_int_eq(RtlWriteRegistryValue(RTL_REGISTRY_SERVICES, L"Test\\No\\Such", L"Number", REG_DWORD, &number, sizeof(number)),
-                     STATUS_OBJECT_NAME_NOT_FOUND);
+    ck_assert_int_eq(
+        RtlWriteRegistryValue(RTL_REGISTRY_SERVICES, L"Test\\No\\Such", L"Number", REG_DWORD, &number, sizeof(number)),
+        STATUS_OBJECT_NAME_NOT_FOUND);
     ck_assert_int_eq(RtlCheckRegistryKey(RTL_REGISTRY_SERVICES, L"Test\\New"), STATUS_SUCCESS);
     ck_assert_int_eq(RtlCheckRegistryKey(RTL_REGISTRY_SERVICES, L"Test\\Other"), STATUS_OBJECT_NAME_NOT_FOUND);
     ck_assert_int_eq(RtlCreateRegistryKey(RTL_REGISTRY_SERVICES, L"Test\\Other"), STATUS_SUCCESS);
@@ -300,8 +305,9 @@ static void writing(void *argument)
     ck_assert_int_eq(RtlDeleteRegistryValue(RTL_REGISTRY_SERVICES, L"Test", L"Text"), STATUS_SUCCESS);
     ck_assert_int_eq(RtlDeleteRegistryValue(RTL_REGISTRY_SERVICES, L"Test", L"Text"), STATUS_OBJECT_NAME_NOT_FOUND);
     ck_assert_int_eq(cm_key_handle(key, &handle), STATUS_SUCCESS);
-    ck_assert_int_eq(RtlWriteRegistryValue(RTL_REGISTRY_HANDLE, handle, L"ByHandle", REG_DWORD, &number, sizeof(number)),
-                     STATUS_SUCCESS);
+    ck_assert_int_eq(
+        RtlWriteRegistryValue(RTL_REGISTRY_HANDLE, handle, L"ByHandle", REG_DWORD, &number, sizeof(number)),
+        STATUS_SUCCESS);
     ck_assert(cm_value_get_dword(key, "ByHandle", &value));
     ck_assert_int_eq(ZwClose(handle), STATUS_SUCCESS); /* it was left open */
     ck_assert_int_eq(RtlCheckRegistryKey(RTL_REGISTRY_MAXIMUM, L"x"), STATUS_INVALID_PARAMETER);
@@ -310,6 +316,37 @@ static void writing(void *argument)
 START_TEST(test_writing)
 {
     guest_run(writing, NULL);
+}
+END_TEST
+
+/* ---- balance ---- */
+
+static void report_leak(void *context, const char *kind, const char *name, uint64_t count, const void *caller)
+{
+    (void)context;
+    (void)caller;
+    ck_abort_msg("%s %s: %llu left", kind, name, (unsigned long long)count);
+}
+
+static void everything(void *argument)
+{
+    struct census *before = census_take(), *after;
+
+    one_value(argument);
+    missing_values(argument);
+    enumeration(argument);
+    direct_values(argument);
+    writing(argument);
+    deletion(argument);
+    after = census_take();
+    ck_assert_uint_eq(census_compare(before, after, report_leak, NULL), 0);
+    census_free(before);
+    census_free(after);
+}
+
+START_TEST(test_nothing_is_left)
+{
+    guest_run(everything, NULL);
 }
 END_TEST
 
@@ -325,6 +362,7 @@ int main(void)
     tcase_add_test(tcase, test_direct_values);
     tcase_add_test(tcase, test_direct_multi_needs_noexpand);
     tcase_add_test(tcase, test_writing);
+    tcase_add_test(tcase, test_nothing_is_left);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

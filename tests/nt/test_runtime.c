@@ -77,8 +77,9 @@ static void guids(void *argument)
     const GUID guid = {0x86824C3B, 0xD34E, 0x4753, {0xB2, 0x81, 0x2F, 0x1E, 0x3A, 0xD2, 0x14, 0xD7}};
     UNICODE_STRING expected = wide(L"{86824C3B-D34E-4753-B281-2F1E3AD214D7}");
     UNICODE_STRING lower = wide(L"{86824c3b-d34e-4753-b281-2f1e3ad214d7}");
-    UNICODE_STRING bad[] = {wide(L"86824C3B-D34E-4753-B281-2F1E3AD214D7"), wide(L"{86824C3B-D34E-4753-B281-2F1E3AD214D7"),
-                            wide(L"{86824C3B_D34E-4753-B281-2F1E3AD214D7}"), wide(L"{86824C3G-D34E-4753-B281-2F1E3AD214D7}")};
+    UNICODE_STRING bad[] = {
+        wide(L"86824C3B-D34E-4753-B281-2F1E3AD214D7"), wide(L"{86824C3B-D34E-4753-B281-2F1E3AD214D7"),
+        wide(L"{86824C3B_D34E-4753-B281-2F1E3AD214D7}"), wide(L"{86824C3G-D34E-4753-B281-2F1E3AD214D7}")};
     UNICODE_STRING text;
     GUID back;
 
@@ -116,8 +117,8 @@ static void bitmaps(void *argument)
     ck_assert(!RtlTestBit(&map, 29) && RtlTestBit(&map, 30) && RtlTestBit(&map, 69) && !RtlTestBit(&map, 70));
     ck_assert(RtlAreBitsSet(&map, 30, 40) && !RtlAreBitsSet(&map, 30, 41) && !RtlAreBitsSet(&map, 29, 2));
     ck_assert(RtlAreBitsClear(&map, 70, 30) && !RtlAreBitsClear(&map, 70, 31) && !RtlAreBitsClear(&map, 0, 0));
-    ck_assert_uint_eq(RtlFindClearBits(&map, 10, 25), 70);  /* five before the run, the next ten behind it */
-    ck_assert_uint_eq(RtlFindClearBits(&map, 30, 80), 0);   /* wraps around */
+    ck_assert_uint_eq(RtlFindClearBits(&map, 10, 25), 70); /* five before the run, the next ten behind it */
+    ck_assert_uint_eq(RtlFindClearBits(&map, 30, 80), 0);  /* wraps around */
     ck_assert_uint_eq(RtlFindClearBits(&map, 31, 0), 0xFFFFFFFF);
     ck_assert_uint_eq(RtlFindSetBits(&map, 40, 0), 30);
     ck_assert_uint_eq(RtlFindClearBitsAndSet(&map, 5, 90), 90);
@@ -188,9 +189,9 @@ static void times(void *argument)
 
     (void)argument;
     check_time(0, 1601, 1, 1, 0, 1);
-    check_time(116444736000000000ll, 1970, 1, 1, 0, 4);                  /* the Unix epoch */
+    check_time(116444736000000000ll, 1970, 1, 1, 0, 4); /* the Unix epoch */
     check_time((LONGLONG)CLOCK_BOOT_SYSTEM_TIME, 2025, 1, 1, 0, 3);
-    check_time(125962560000000000ll, 2000, 2, 29, 0, 2);                 /* a leap day at a century's turn */
+    check_time(125962560000000000ll, 2000, 2, 29, 0, 2); /* a leap day at a century's turn */
     check_time(125962560000000000ll + day, 2000, 3, 1, 0, 3);
     check_time((LONGLONG)CLOCK_BOOT_SYSTEM_TIME - 36000000000ll, 2024, 12, 31, 23, 2);
     for (LONGLONG at = 0; at < 146097 * 2; at += 97) {

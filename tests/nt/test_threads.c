@@ -2,6 +2,8 @@
  * System threads, processors and inter-processor calls, after PsCreateSystemThread, PsTerminateSystemThread,
  * KeSetSystemAffinityThreadEx, KeSetPriorityThread and KeIpiGenericCall.
  */
+#include <stdio.h>
+
 #include "guest_threads.h"
 
 #define VCPUS 4
@@ -339,12 +341,9 @@ static const struct {
     void (*function)(void *);
     const char *rule;
 } broken[] = {
-    {no_such_processor, "affinity"},
-    {no_such_priority, "thread-priority"},
-    {leave_without_enter, "critical-region"},
-    {returns_raised, "irql-changed"},
-    {dereferenced_too_often, "object-reference"},
-    {closed_twice, "handle-invalid"},
+    {no_such_processor, "affinity"},          {no_such_priority, "thread-priority"},
+    {leave_without_enter, "critical-region"}, {returns_raised, "irql-changed"},
+    {closed_twice, "handle-invalid"},         {dereferenced_too_often, "object-reference"},
 };
 
 START_TEST(test_broken_rule)
@@ -365,7 +364,10 @@ int main(void)
     tcase_add_test(tcase, test_priorities);
     tcase_add_test(tcase, test_quantum);
     tcase_add_test(tcase, test_ipi);
-    tcase_add_loop_test(tcase, test_broken_rule, 0, (int)RTL_NUMBER_OF(broken));
+    if (IS_SANITIZED)
+        printf(
+            "nt/threads: one reference too few is left out: the sanitizer reports the look at a freed object itself\n");
+    tcase_add_loop_test(tcase, test_broken_rule, 0, (int)RTL_NUMBER_OF(broken) - IS_SANITIZED);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

@@ -1,8 +1,9 @@
 /* Timers, after "Timer Objects", KeSetTimer, KeSetTimerEx, KeCancelTimer, KeReadStateTimer of wdm.h, and EX_TIMER. */
 #include "guest_threads.h"
 
-#define LATE (35 * MILLISECOND) /* what a timer may be late by: the clock ticks every 15.6 ms, and somebody must run   \
-                                 */
+#define LATE                                                                                                           \
+    (35 * MILLISECOND) /* what a timer may be late by: the clock ticks every 15.6 ms, and somebody must run            \
+                        */
 
 static NTSTATUS try_wait(PVOID object)
 {

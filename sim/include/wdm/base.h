@@ -158,7 +158,8 @@ typedef enum _INTERFACE_TYPE {
     Vmcs,
     ACPIBus,
     MaximumInterfaceType
-} INTERFACE_TYPE, *PINTERFACE_TYPE;
+} INTERFACE_TYPE,
+    *PINTERFACE_TYPE;
 
 typedef enum _KINTERRUPT_MODE { LevelSensitive, Latched } KINTERRUPT_MODE;
 typedef enum _KINTERRUPT_POLARITY {
@@ -170,7 +171,8 @@ typedef enum _KINTERRUPT_POLARITY {
     InterruptActiveBoth,
     InterruptActiveBothTriggerLow = InterruptActiveBoth,
     InterruptActiveBothTriggerHigh
-} KINTERRUPT_POLARITY, *PKINTERRUPT_POLARITY;
+} KINTERRUPT_POLARITY,
+    *PKINTERRUPT_POLARITY;
 
 typedef enum _MEMORY_CACHING_TYPE {
     MmNonCached = 0,
@@ -203,9 +205,9 @@ typedef enum _MEMORY_CACHING_TYPE {
 NTKERNELAPI VOID NTAPI KxPagedCode(PCSTR Routine);
 
 #if DBG
-#define ASSERT(expression) ((expression) ? (void)0 : RtlAssert((PVOID)#expression, (PVOID)__FILE__, __LINE__, NULL))
+#define ASSERT(expression) ((expression) ? (void)0 : RtlAssert((PVOID) #expression, (PVOID)__FILE__, __LINE__, NULL))
 #define ASSERTMSG(message, expression)                                                                                 \
-    ((expression) ? (void)0 : RtlAssert((PVOID)#expression, (PVOID)__FILE__, __LINE__, (PSTR)(message)))
+    ((expression) ? (void)0 : RtlAssert((PVOID) #expression, (PVOID)__FILE__, __LINE__, (PSTR)(message)))
 #define NT_ASSERT(expression) ASSERT(expression)
 #define NT_VERIFY(expression) ASSERT(expression)
 #else

@@ -84,7 +84,11 @@ typedef PVOID PEXCEPTION_ROUTINE;
 typedef struct _UNWIND_HISTORY_TABLE *PUNWIND_HISTORY_TABLE;
 
 NTSYSAPI VOID NTAPI RtlCaptureContext(PCONTEXT ContextRecord);
-NTSYSAPI PRUNTIME_FUNCTION NTAPI RtlLookupFunctionEntry(ULONG64 ControlPc, PULONG64 ImageBase, PUNWIND_HISTORY_TABLE HistoryTable);
-NTSYSAPI PEXCEPTION_ROUTINE NTAPI RtlVirtualUnwind(ULONG HandlerType, ULONG64 ImageBase, ULONG64 ControlPc, PRUNTIME_FUNCTION FunctionEntry, PCONTEXT ContextRecord, PVOID *HandlerData, PULONG64 EstablisherFrame, PKNONVOLATILE_CONTEXT_POINTERS ContextPointers);
+NTSYSAPI PRUNTIME_FUNCTION NTAPI RtlLookupFunctionEntry(ULONG64 ControlPc, PULONG64 ImageBase,
+                                                        PUNWIND_HISTORY_TABLE HistoryTable);
+NTSYSAPI PEXCEPTION_ROUTINE NTAPI RtlVirtualUnwind(ULONG HandlerType, ULONG64 ImageBase, ULONG64 ControlPc,
+                                                   PRUNTIME_FUNCTION FunctionEntry, PCONTEXT ContextRecord,
+                                                   PVOID *HandlerData, PULONG64 EstablisherFrame,
+                                                   PKNONVOLATILE_CONTEXT_POINTERS ContextPointers);
 
 #endif

@@ -2,8 +2,8 @@
  * Interlocked operations, ordered accesses and barriers.
  *
  * Each is a kernel routine, sequentially consistent and a switch point of the simulated machine; the Acquire, Release
- * and NoFence spellings are the full one. Callable at any IRQL. 64-bit, pointer and 128-bit operands are aligned to their
- * size.
+ * and NoFence spellings are the full one. Callable at any IRQL. 64-bit, pointer and 128-bit operands are aligned to
+ * their size.
  */
 
 #ifndef PVSIM_WDM_INTERLOCKED_H
@@ -46,7 +46,8 @@ NTKERNELAPI CHAR NTAPI InterlockedXor8(CHAR volatile *Destination, CHAR Value);
 
 NTKERNELAPI PVOID NTAPI KxInterlockedExchangePointer(PVOID volatile *Target, PVOID Value);
 NTKERNELAPI PVOID NTAPI KxInterlockedCompareExchangePointer(PVOID volatile *Target, PVOID Exchange, PVOID Comperand);
-NTKERNELAPI BOOLEAN NTAPI InterlockedCompareExchange128(LONG64 volatile *Destination, LONG64 ExchangeHigh, LONG64 ExchangeLow, LONG64 *ComparandResult);
+NTKERNELAPI BOOLEAN NTAPI InterlockedCompareExchange128(LONG64 volatile *Destination, LONG64 ExchangeHigh,
+                                                        LONG64 ExchangeLow, LONG64 *ComparandResult);
 
 /* Bit numbers may pass the first word, as on x64: Base is the start of a bit array. Return the bit's old value. */
 NTKERNELAPI BOOLEAN NTAPI InterlockedBitTestAndSet(LONG volatile *Base, LONG Bit);
@@ -56,7 +57,8 @@ NTKERNELAPI BOOLEAN NTAPI InterlockedBitTestAndSet64(LONG64 volatile *Base, LONG
 NTKERNELAPI BOOLEAN NTAPI InterlockedBitTestAndReset64(LONG64 volatile *Base, LONG64 Bit);
 
 /* Windows declares the pointer forms on `PVOID volatile *` and lets any pointer to a pointer in. */
-#define InterlockedExchangePointer(target, value) KxInterlockedExchangePointer((PVOID volatile *)(target), (PVOID)(value))
+#define InterlockedExchangePointer(target, value)                                                                      \
+    KxInterlockedExchangePointer((PVOID volatile *)(target), (PVOID)(value))
 #define InterlockedCompareExchangePointer(target, exchange, comperand)                                                 \
     KxInterlockedCompareExchangePointer((PVOID volatile *)(target), (PVOID)(exchange), (PVOID)(comperand))
 

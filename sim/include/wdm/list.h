@@ -7,7 +7,6 @@
 
 DECLSPEC_NORETURN NTSYSAPI VOID NTAPI KxListCorrupt(const LIST_ENTRY *Entry, PCSTR Operation);
 
-
 FORCEINLINE VOID InitializeListHead(PLIST_ENTRY ListHead)
 {
     ListHead->Flink = ListHead->Blink = ListHead;

@@ -161,14 +161,16 @@ typedef enum _IRQ_DEVICE_POLICY {
     IrqPolicyAllProcessorsInGroup = 3,
     IrqPolicySpecifiedProcessors = 4,
     IrqPolicySpreadMessagesAcrossAllProcessors = 5
-} IRQ_DEVICE_POLICY, *PIRQ_DEVICE_POLICY;
+} IRQ_DEVICE_POLICY,
+    *PIRQ_DEVICE_POLICY;
 
 typedef enum _IRQ_PRIORITY {
     IrqPriorityUndefined = 0,
     IrqPriorityLow = 1,
     IrqPriorityNormal = 2,
     IrqPriorityHigh = 3
-} IRQ_PRIORITY, *PIRQ_PRIORITY;
+} IRQ_PRIORITY,
+    *PIRQ_PRIORITY;
 
 typedef struct _IO_RESOURCE_DESCRIPTOR {
     UCHAR Option;
@@ -340,7 +342,10 @@ NTKERNELAPI NTSTATUS NTAPI IoConnectInterruptEx(PIO_CONNECT_INTERRUPT_PARAMETERS
 _IRQL_requires_max_(PASSIVE_LEVEL)
 NTKERNELAPI VOID NTAPI IoDisconnectInterruptEx(PIO_DISCONNECT_INTERRUPT_PARAMETERS Parameters);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoConnectInterrupt(PKINTERRUPT *InterruptObject, PKSERVICE_ROUTINE ServiceRoutine, PVOID ServiceContext, PKSPIN_LOCK SpinLock, ULONG Vector, KIRQL Irql, KIRQL SynchronizeIrql, KINTERRUPT_MODE InterruptMode, BOOLEAN ShareVector, KAFFINITY ProcessorEnableMask, BOOLEAN FloatingSave);
+NTKERNELAPI NTSTATUS NTAPI IoConnectInterrupt(PKINTERRUPT *InterruptObject, PKSERVICE_ROUTINE ServiceRoutine,
+                                              PVOID ServiceContext, PKSPIN_LOCK SpinLock, ULONG Vector, KIRQL Irql,
+                                              KIRQL SynchronizeIrql, KINTERRUPT_MODE InterruptMode, BOOLEAN ShareVector,
+                                              KAFFINITY ProcessorEnableMask, BOOLEAN FloatingSave);
 _IRQL_requires_max_(PASSIVE_LEVEL)
 NTKERNELAPI VOID NTAPI IoDisconnectInterrupt(PKINTERRUPT InterruptObject);
 

@@ -1,6 +1,6 @@
 /*
- * Requests built for a caller: IoBuildSynchronousFsdRequest, IoBuildAsynchronousFsdRequest, IoBuildDeviceIoControlRequest
- * (wdm.h), and the buffers behind them, which file.c uses as well.
+ * Requests built for a caller: IoBuildSynchronousFsdRequest, IoBuildAsynchronousFsdRequest,
+ * IoBuildDeviceIoControlRequest (wdm.h), and the buffers behind them, which file.c uses as well.
  */
 #include "nt/io/io_internal.h"
 
@@ -75,7 +75,8 @@ NTSTATUS irp_attach_control(PIRP irp, struct irp_record *record, PIO_STACK_LOCAT
         if (!NT_SUCCESS(status))
             return status;
         RtlZeroMemory(irp->AssociatedIrp.SystemBuffer, bytes);
-        RtlCopyMemory(irp->AssociatedIrp.SystemBuffer, input, input_length);
+        if (input_length != 0)
+            RtlCopyMemory(irp->AssociatedIrp.SystemBuffer, input, input_length);
     }
     if (method == METHOD_BUFFERED) {
         if (output_length != 0) {
@@ -124,8 +125,10 @@ static PIRP build_transfer(ULONG major, PDEVICE_OBJECT device, PVOID buffer, ULO
     case IRP_MJ_POWER:
         break;
     default:
-        nt_violation("irp-build", "a file system style request with major function 0x%02x: only read, write, flush, "
-                     "shutdown, PnP and power can be built", major);
+        nt_violation("irp-build",
+                     "a file system style request with major function 0x%02x: only read, write, flush, "
+                     "shutdown, PnP and power can be built",
+                     major);
     }
     if (!NT_SUCCESS(status)) {
         irp_discard(irp);

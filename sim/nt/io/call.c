@@ -13,9 +13,10 @@ static const char *driver_of(PDRIVER_OBJECT driver)
 static void judge_pass(const struct irp_pass *pass, const void *irp)
 {
     if (pass->status == STATUS_PENDING && !pass->marked)
-        nt_violation("irp-pending-not-marked",
-                     "driver %s returned STATUS_PENDING for IRP %p (major 0x%02x minor 0x%02x) without IoMarkIrpPending",
-                     driver_of(pass->driver), irp, pass->major, pass->minor);
+        nt_violation(
+            "irp-pending-not-marked",
+            "driver %s returned STATUS_PENDING for IRP %p (major 0x%02x minor 0x%02x) without IoMarkIrpPending",
+            driver_of(pass->driver), irp, pass->major, pass->minor);
     if (pass->status != STATUS_PENDING && pass->marked)
         nt_violation("irp-marked-not-pending",
                      "driver %s marked IRP %p (major 0x%02x minor 0x%02x) pending but returned 0x%08x",
@@ -54,7 +55,7 @@ static void pass_location(struct irp_record *record, PIRP irp, CHAR location, bo
 static void check_forward(PDEVICE_OBJECT device, PIRP irp, const struct irp_record *record)
 {
     if (irp->Type != IO_TYPE_IRP)
-        nt_violation_code(MULTIPLE_IRP_COMPLETE_REQUESTS, (uint64_t[4]){ (uintptr_t)irp }, "irp-type",
+        nt_violation_code(MULTIPLE_IRP_COMPLETE_REQUESTS, (uint64_t[4]){(uintptr_t)irp}, "irp-type",
                           "IoCallDriver with %p, which is no IRP or has been freed", irp);
     if (device == NULL || device->Type != IO_TYPE_DEVICE)
         nt_violation("irp-device", "IoCallDriver of IRP %p to %p, which is no device object", irp, device);
@@ -78,9 +79,9 @@ NTSTATUS irp_call(PDEVICE_OBJECT device, PIRP irp)
     check_forward(device, irp, record);
     irp->CurrentLocation--;
     if (irp->CurrentLocation <= 0)
-        nt_violation_code(NO_MORE_IRP_STACK_LOCATIONS, (uint64_t[4]){ (uintptr_t)irp }, "irp-stack",
-                          "IoCallDriver of IRP %p to a device of driver %s: none of its %d stack locations is left", irp,
-                          driver_of(device->DriverObject), irp->StackCount);
+        nt_violation_code(NO_MORE_IRP_STACK_LOCATIONS, (uint64_t[4]){(uintptr_t)irp}, "irp-stack",
+                          "IoCallDriver of IRP %p to a device of driver %s: none of its %d stack locations is left",
+                          irp, driver_of(device->DriverObject), irp->StackCount);
     stack = --irp->Tail.Overlay.CurrentStackLocation;
     stack->DeviceObject = device;
     driver = device->DriverObject;
@@ -102,9 +103,11 @@ NTSTATUS irp_call(PDEVICE_OBJECT device, PIRP irp)
     irql = ke_irql();
     status = driver->MajorFunction[major](device, irp);
     if (ke_irql() != irql)
-        nt_violation("irp-irql-changed",
-                     "the dispatch routine of driver %s (major 0x%02x minor 0x%02x) was called at IRQL %u and returned at "
-                     "IRQL %u", driver_of(driver), major, minor, irql, ke_irql());
+        nt_violation(
+            "irp-irql-changed",
+            "the dispatch routine of driver %s (major 0x%02x minor 0x%02x) was called at IRQL %u and returned at "
+            "IRQL %u",
+            driver_of(driver), major, minor, irql, ke_irql());
     if (pass != NULL) {
         pass->returned = true;
         pass->status = status;
@@ -130,7 +133,7 @@ static void check_completion(PIRP irp, const struct irp_record *record)
     if (record != NULL && !record->threaded && irp->CurrentLocation == irp->StackCount + 1)
         over = true;
     if (irp->Type != IO_TYPE_IRP || over)
-        nt_violation_code(MULTIPLE_IRP_COMPLETE_REQUESTS, (uint64_t[4]){ (uintptr_t)irp }, "irp-double-completion",
+        nt_violation_code(MULTIPLE_IRP_COMPLETE_REQUESTS, (uint64_t[4]){(uintptr_t)irp}, "irp-double-completion",
                           "IoCompleteRequest of IRP %p, which has been completed already", irp);
     if (irp->IoStatus.Status == STATUS_PENDING || irp->IoStatus.Status == (NTSTATUS)0xFFFFFFFF)
         nt_violation("irp-complete-pending", "IoCompleteRequest of IRP %p with status 0x%08x", irp,
@@ -206,13 +209,15 @@ VOID NTAPI IofCompleteRequest(PIRP Irp, CCHAR PriorityBoost)
     }
 
     if (record == NULL)
-        return; /* the driver's own memory: nothing is left to do with it */
+        return;             /* the driver's own memory: nothing is left to do with it */
     Irp->CurrentLocation++; /* past every location: what a second completion is known by */
     record->completed = true;
     if (!record->threaded)
-        nt_violation("irp-unclaimed",
-                     "IRP %p of IoAllocateIrp or IoBuildAsynchronousFsdRequest was completed to its end: its creator set no "
-                     "completion routine that takes it back with STATUS_MORE_PROCESSING_REQUIRED", Irp);
+        nt_violation(
+            "irp-unclaimed",
+            "IRP %p of IoAllocateIrp or IoBuildAsynchronousFsdRequest was completed to its end: its creator set no "
+            "completion routine that takes it back with STATUS_MORE_PROCESSING_REQUIRED",
+            Irp);
     irp_finish(Irp, record, PriorityBoost);
 }
 

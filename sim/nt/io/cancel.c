@@ -36,10 +36,11 @@ BOOLEAN NTAPI IoCancelIrp(PIRP Irp)
     if (ke_irql() != irql) {
         char where[LOADER_DESCRIPTION_MAX];
 
-        nt_violation("irp-cancel-lock",
-                     "the cancel routine %s returned at IRQL %u instead of %u: it must release the cancel spin lock with "
-                     "Irp->CancelIrql", loader_name((const void *)(uintptr_t)routine, where, sizeof(where)),
-                     ke_irql(), irql);
+        nt_violation(
+            "irp-cancel-lock",
+            "the cancel routine %s returned at IRQL %u instead of %u: it must release the cancel spin lock with "
+            "Irp->CancelIrql",
+            loader_name((const void *)(uintptr_t)routine, where, sizeof(where)), ke_irql(), irql);
     }
     return TRUE;
 }

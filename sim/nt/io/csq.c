@@ -1,6 +1,6 @@
 /*
- * Cancel-safe IRP queues: IoCsqInitialize(Ex), IoCsqInsertIrp(Ex), IoCsqRemoveIrp, IoCsqRemoveNextIrp (wdm.h). The driver
- * keeps the queue and its lock; the routines here make removal and cancellation exclude each other.
+ * Cancel-safe IRP queues: IoCsqInitialize(Ex), IoCsqInsertIrp(Ex), IoCsqRemoveIrp, IoCsqRemoveNextIrp (wdm.h). The
+ * driver keeps the queue and its lock; the routines here make removal and cancellation exclude each other.
  *
  * An IRP in a queue carries, in DriverContext[3], either the queue or its context (told apart by their Type).
  */

@@ -1,8 +1,8 @@
 /*
  * Device objects: IoCreateDevice, IoDeleteDevice and symbolic links to them (wdm.h).
  *
- * A device object lives from IoCreateDevice to IoDeleteDevice, and on until nobody refers to it: references of the object
- * manager keep its memory, open file objects (DEVICE_OBJECT.ReferenceCount) also keep it from being deleted.
+ * A device object lives from IoCreateDevice to IoDeleteDevice, and on until nobody refers to it: references of the
+ * object manager keep its memory, open file objects (DEVICE_OBJECT.ReferenceCount) also keep it from being deleted.
  */
 #include <stdio.h>
 #include <string.h>
@@ -26,9 +26,10 @@ static void device_destroyed(void *body)
         return; /* never became a device: its name was taken */
     private = io_device(device);
     if (!private->delete_pending)
-        nt_violation_code(REFERENCE_BY_POINTER, (uint64_t[4]){ 0, (uintptr_t)body }, "device-reference",
+        nt_violation_code(REFERENCE_BY_POINTER, (uint64_t[4]){0, (uintptr_t)body}, "device-reference",
                           "a device object of driver %s lost its last reference without IoDeleteDevice: it was "
-                          "dereferenced too often", io_driver_name(driver));
+                          "dereferenced too often",
+                          io_driver_name(driver));
     irql = io_lock();
     RemoveEntryList(&private->entry);
     io_unlock(irql);
@@ -46,7 +47,7 @@ static NTSTATUS name_device(PDEVICE_OBJECT device, PUNICODE_STRING name, ULONG c
 {
     char generated[32];
     WCHAR wide[32];
-    UNICODE_STRING string = { .Buffer = wide };
+    UNICODE_STRING string = {.Buffer = wide};
     NTSTATUS status;
 
     if (name != NULL && name->Length != 0)
@@ -143,11 +144,15 @@ VOID NTAPI IoDeleteDevice(PDEVICE_OBJECT DeviceObject)
         nt_violation("device-delete", "IoDeleteDevice of a device object of driver %s, which has been deleted before",
                      io_driver_name(DeviceObject->DriverObject));
     if (private->shutdown_registered != 0)
-        nt_violation("device-delete", "IoDeleteDevice of a device object of driver %s, which is still registered for "
-                     "shutdown notification", io_driver_name(DeviceObject->DriverObject));
+        nt_violation("device-delete",
+                     "IoDeleteDevice of a device object of driver %s, which is still registered for "
+                     "shutdown notification",
+                     io_driver_name(DeviceObject->DriverObject));
     if (private->extension.AttachedTo != NULL)
-        nt_violation("device-delete", "IoDeleteDevice of a device object of driver %s, which is attached to one of "
-                     "driver %s: IoDetachDevice comes first", io_driver_name(DeviceObject->DriverObject),
+        nt_violation("device-delete",
+                     "IoDeleteDevice of a device object of driver %s, which is attached to one of "
+                     "driver %s: IoDetachDevice comes first",
+                     io_driver_name(DeviceObject->DriverObject),
                      io_driver_name(private->extension.AttachedTo->DriverObject));
     private->delete_pending = true;
     unlink_from_driver(DeviceObject);

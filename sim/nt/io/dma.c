@@ -1,6 +1,6 @@
 /*
- * DMA adapters: IoGetDmaAdapter and the operations of versions 1 and 2 (wdm.h) for bus masters with scatter/gather, which
- * reach all memory themselves: map registers are but a count, and nothing is ever copied.
+ * DMA adapters: IoGetDmaAdapter and the operations of versions 1 and 2 (wdm.h) for bus masters with scatter/gather,
+ * which reach all memory themselves: map registers are but a count, and nothing is ever copied.
  */
 #include "nt/io/io_internal.h"
 
@@ -36,7 +36,7 @@ static PVOID NTAPI allocate_common(PDMA_ADAPTER DmaAdapter, ULONG Length, PPHYSI
                                    BOOLEAN CacheEnabled)
 {
     struct adapter *adapter = adapter_of(DmaAdapter);
-    PHYSICAL_ADDRESS highest = { .QuadPart = adapter->reaches_4g_only ? 0xFFFFFFFFLL : MAXLONGLONG };
+    PHYSICAL_ADDRESS highest = {.QuadPart = adapter->reaches_4g_only ? 0xFFFFFFFFLL : MAXLONGLONG};
     PVOID buffer;
 
     NT_CALL(PASSIVE_LEVEL);
@@ -87,7 +87,7 @@ static NTSTATUS NTAPI allocate_channel(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT D
         return STATUS_INSUFFICIENT_RESOURCES;
     if (ExecutionRoutine(DeviceObject, DeviceObject->CurrentIrp, DmaAdapter, Context) != DeallocateObjectKeepRegisters)
         nt_violation("dma-adapter-control", "an AdapterControl routine of a bus master must return "
-                     "DeallocateObjectKeepRegisters");
+                                            "DeallocateObjectKeepRegisters");
     return STATUS_SUCCESS;
 }
 
@@ -231,7 +231,8 @@ static NTSTATUS NTAPI build_list(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT DeviceO
 }
 
 static NTSTATUS NTAPI get_list(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT DeviceObject, PMDL Mdl, PVOID CurrentVa,
-                               ULONG Length, PDRIVER_LIST_CONTROL ExecutionRoutine, PVOID Context, BOOLEAN WriteToDevice)
+                               ULONG Length, PDRIVER_LIST_CONTROL ExecutionRoutine, PVOID Context,
+                               BOOLEAN WriteToDevice)
 {
     struct adapter *adapter = adapter_of(DmaAdapter);
     PSCATTER_GATHER_LIST list;

@@ -1,6 +1,6 @@
 /*
- * Driver objects: loading and unloading the driver of a service, driver object extensions (IoAllocateDriverObjectExtension),
- * and reinitialization routines (ntddk.h).
+ * Driver objects: loading and unloading the driver of a service, driver object extensions
+ * (IoAllocateDriverObjectExtension), and reinitialization routines (ntddk.h).
  */
 #include <ctype.h>
 #include <string.h>
@@ -69,11 +69,14 @@ static void driver_destroyed(void *body)
         return;
     private = private_of(driver);
     if (!private->unloaded)
-        nt_violation_code(REFERENCE_BY_POINTER, (uint64_t[4]){ 0, (uintptr_t)body }, "driver-reference",
-                          "driver %s lost the last reference to its driver object while it is loaded", private->service);
+        nt_violation_code(REFERENCE_BY_POINTER, (uint64_t[4]){0, (uintptr_t)body}, "driver-reference",
+                          "driver %s lost the last reference to its driver object while it is loaded",
+                          private->service);
     if (ke_irql() != PASSIVE_LEVEL)
-        nt_violation("driver-reference", "the last reference to driver %s went away at IRQL %u: its image can only be "
-                     "unmapped at PASSIVE_LEVEL", private->service, ke_irql());
+        nt_violation("driver-reference",
+                     "the last reference to driver %s went away at IRQL %u: its image can only be "
+                     "unmapped at PASSIVE_LEVEL",
+                     private->service, ke_irql());
     RemoveEntryList(&private->entry);
     while (private->clients != NULL) {
         struct client_extension *next = private->clients->next;
@@ -149,8 +152,8 @@ static NTSTATUS initialize_driver(PDRIVER_OBJECT driver, PDRIVER_INITIALIZE entr
     status = entry(driver, &path);
     image_free(wide); /* the string is the driver's for the time of DriverEntry alone */
     if (ke_irql() != irql)
-        nt_violation("irql-changed", "DriverEntry of driver %s was called at IRQL %u and returned at %u", private->service,
-                     irql, ke_irql());
+        nt_violation("irql-changed", "DriverEntry of driver %s was called at IRQL %u and returned at %u",
+                     private->service, irql, ke_irql());
     if (!NT_SUCCESS(status)) {
         if (driver->DeviceObject != NULL)
             nt_violation("driver-entry", "DriverEntry of driver %s failed with 0x%08x and left a device object behind",
@@ -169,7 +172,8 @@ static NTSTATUS initialize_driver(PDRIVER_OBJECT driver, PDRIVER_INITIALIZE entr
     return STATUS_SUCCESS;
 }
 
-/* "\SystemRoot\System32\drivers\xenbus.sys" names the image xenbus; without ImagePath it is called as the service is. */
+/* "\SystemRoot\System32\drivers\xenbus.sys" names the image xenbus; without ImagePath it is called as the service is.
+ */
 static char *image_name(struct cm_key *key, const char *service)
 {
     char *path = cm_value_get_string(key, "ImagePath");
@@ -315,9 +319,11 @@ static void check_unloaded(PDRIVER_OBJECT driver)
         return;
     routine = io_interrupt_in_range(loader_module_base(module), loader_module_size(module));
     if (routine != NULL)
-        nt_violation_code(DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS, (uint64_t[4]){ (uintptr_t)routine },
-                          "driver-unload", "driver %s was unloaded with its service routine %s still connected to an "
-                          "interrupt", io_driver_name(driver), loader_name(routine, where, sizeof(where)));
+        nt_violation_code(DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS, (uint64_t[4]){(uintptr_t)routine},
+                          "driver-unload",
+                          "driver %s was unloaded with its service routine %s still connected to an "
+                          "interrupt",
+                          io_driver_name(driver), loader_name(routine, where, sizeof(where)));
 }
 
 NTSTATUS io_unload_driver(PDRIVER_OBJECT driver)

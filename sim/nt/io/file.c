@@ -21,7 +21,7 @@ struct deferred_release {
 
 static void tell_driver(PFILE_OBJECT file, UCHAR major)
 {
-    IO_STACK_LOCATION stack = { .MajorFunction = major, .FileObject = file };
+    IO_STACK_LOCATION stack = {.MajorFunction = major, .FileObject = file};
 
     (void)io_send_synchronous(file->DeviceObject, &stack, STATUS_SUCCESS, NULL);
 }
@@ -111,7 +111,7 @@ static NTSTATUS set_file_name(PFILE_OBJECT file, PCUNICODE_STRING rest)
 static NTSTATUS open_device(PDEVICE_OBJECT device, PCUNICODE_STRING rest, ACCESS_MASK access, ULONG attributes,
                             ULONG share, ULONG disposition, ULONG options, PIO_STATUS_BLOCK result, PHANDLE handle)
 {
-    IO_STACK_LOCATION stack = { .MajorFunction = IRP_MJ_CREATE };
+    IO_STACK_LOCATION stack = {.MajorFunction = IRP_MJ_CREATE};
     ULONG_PTR information = 0;
     PFILE_OBJECT file;
     NTSTATUS status = may_open(device);
@@ -300,7 +300,7 @@ static NTSTATUS transfer(HANDLE handle, HANDLE event, PIO_APC_ROUTINE routine, P
                          PVOID buffer, ULONG length, PLARGE_INTEGER offset, PULONG key, const void *caller)
 {
     struct file_request request;
-    LARGE_INTEGER position = { .QuadPart = 0 };
+    LARGE_INTEGER position = {.QuadPart = 0};
     bool at_pointer;
     NTSTATUS status;
 
@@ -311,8 +311,7 @@ static NTSTATUS transfer(HANDLE handle, HANDLE event, PIO_APC_ROUTINE routine, P
         abandon_request(&request);
         return STATUS_ACCESS_DENIED;
     }
-    at_pointer = offset == NULL ||
-                 (offset->HighPart == -1 && offset->LowPart == FILE_USE_FILE_POINTER_POSITION);
+    at_pointer = offset == NULL || (offset->HighPart == -1 && offset->LowPart == FILE_USE_FILE_POINTER_POSITION);
     if (at_pointer && !request.synchronous) {
         abandon_request(&request);
         return STATUS_INVALID_PARAMETER; /* an asynchronous file object has no position */

@@ -1,8 +1,8 @@
 /*
- * The last stage of a request that the I/O manager built for a thread: the driver's answer goes to the requestor's buffer,
- * status block and event, and everything that the request held is given back. On Windows a special kernel APC does this
- * in the requestor's thread; all threads here share one address space, so it is done where the driver completed the
- * request.
+ * The last stage of a request that the I/O manager built for a thread: the driver's answer goes to the requestor's
+ * buffer, status block and event, and everything that the request held is given back. On Windows a special kernel APC
+ * does this in the requestor's thread; all threads here share one address space, so it is done where the driver
+ * completed the request.
  */
 #include "nt/io/io_internal.h"
 
@@ -39,17 +39,16 @@ void irp_finish(PIRP irp, struct irp_record *record, KPRIORITY increment)
     PKEVENT referenced = record->event;
     PKEVENT event = irp->UserEvent;
     /*
-     * A request that failed before anybody returned STATUS_PENDING tells so by its return value alone: neither the status
-     * block nor the event is touched.
+     * A request that failed before anybody returned STATUS_PENDING tells so by its return value alone: neither the
+     * status block nor the event is touched.
      */
     bool tell = !NT_ERROR(result.Status) || irp->PendingReturned;
 
     if (irp->UserIosb == NULL && (irp->Flags & IRP_CLOSE_OPERATION) == 0)
         nt_violation("irp-status-block", "IRP %p was sent without an I/O status block", irp);
     if ((irp->Flags & IRP_INPUT_OPERATION) && record->answer_room < result.Information && !NT_ERROR(result.Status))
-        nt_violation("irp-information",
-                     "IRP %p was completed with Information %llu for an output buffer of %llu bytes", irp,
-                     (unsigned long long)result.Information, (unsigned long long)record->answer_room);
+        nt_violation("irp-information", "IRP %p was completed with Information %llu for an output buffer of %llu bytes",
+                     irp, (unsigned long long)result.Information, (unsigned long long)record->answer_room);
     release_system_buffer(irp, !NT_ERROR(result.Status));
     irp_release_mdls(irp);
     if (tell && irp->UserIosb != NULL)

@@ -1,7 +1,7 @@
 /*
  * Device interfaces: IoRegisterDeviceInterface, IoSetDeviceInterfaceState, IoGetDeviceInterfaces,
- * IoOpenDeviceInterfaceRegistryKey (wdm.h). An active interface is a symbolic link to the physical device's name; its keys are
- * below Control\DeviceClasses as on Windows.
+ * IoOpenDeviceInterfaceRegistryKey (wdm.h). An active interface is a symbolic link to the physical device's name; its
+ * keys are below Control\DeviceClasses as on Windows.
  */
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +19,7 @@ struct interface {
     LIST_ENTRY entry;
     PDEVICE_OBJECT pdo;
     GUID class;
-    char *link; /* "\??\PCI#VEN_...#3&...#{guid}\reference" */
+    char *link;  /* "\??\PCI#VEN_...#3&...#{guid}\reference" */
     bool wanted; /* by IoSetDeviceInterfaceState */
     bool active; /* wanted, and the device runs */
 };
@@ -306,6 +306,5 @@ NTSTATUS NTAPI IoGetDeviceInterfaces(const GUID *InterfaceClassGuid, PDEVICE_OBJ
 void interface_census(struct census *census)
 {
     for (PLIST_ENTRY entry = machine->io->interfaces.Flink; entry != &machine->io->interfaces; entry = entry->Flink)
-        census_item(census, "device interface", 1, NULL, "%s",
-                    CONTAINING_RECORD(entry, struct interface, entry)->link);
+        census_item(census, "device interface", 1, NULL, "%s", CONTAINING_RECORD(entry, struct interface, entry)->link);
 }

@@ -30,7 +30,7 @@ struct vector_link {
 };
 
 struct io_interrupts {
-    LIST_ENTRY all; /* in order of connection */
+    LIST_ENTRY all;             /* in order of connection */
     struct vector_link **chain; /* [processor * 256 + vector] */
     unsigned *running;          /* same index: dispatches of the vector in progress */
 };
@@ -65,9 +65,9 @@ static bool call_service(PKINTERRUPT interrupt)
                                                                  : (const void *)interrupt->service;
         char where[LOADER_DESCRIPTION_MAX];
 
-        nt_violation("isr-irql-changed", "the service routine %s (vector 0x%02x) was called at IRQL %u and returned at %u",
-                     loader_name(routine, where, sizeof(where)), interrupt->vector, interrupt->synchronize_irql,
-                     ke_irql());
+        nt_violation(
+            "isr-irql-changed", "the service routine %s (vector 0x%02x) was called at IRQL %u and returned at %u",
+            loader_name(routine, where, sizeof(where)), interrupt->vector, interrupt->synchronize_irql, ke_irql());
     }
     ke_spin_release(interrupt->lock);
     if (ke_irql() != irql)
@@ -88,8 +88,8 @@ bool hal_interrupt(unsigned vcpu, uint8_t vector)
     level = link->interrupt->mode == LevelSensitive;
     interrupts->running[slot]++;
     /*
-     * A level-sensitive line stays asserted for whoever has not been served yet, so that the first claim ends the walk. An
-     * edge that several devices share is lost once taken: ask until nobody claims it any more.
+     * A level-sensitive line stays asserted for whoever has not been served yet, so that the first claim ends the walk.
+     * An edge that several devices share is lost once taken: ask until nobody claims it any more.
      */
     do {
         again = false;
@@ -243,8 +243,8 @@ static void from_resource(PKINTERRUPT wanted, const CM_PARTIAL_RESOURCE_DESCRIPT
     if (message) {
         wanted->vector = (uint8_t)translated->u.MessageInterrupt.Translated.Vector;
         wanted->irql = (KIRQL)translated->u.MessageInterrupt.Translated.Level;
-        processor_set(translated->u.MessageInterrupt.Translated.Affinity, translated->u.MessageInterrupt.Translated.Group,
-                      &wanted->processors);
+        processor_set(translated->u.MessageInterrupt.Translated.Affinity,
+                      translated->u.MessageInterrupt.Translated.Group, &wanted->processors);
     } else {
         wanted->vector = (uint8_t)translated->u.Interrupt.Vector;
         wanted->irql = (KIRQL)translated->u.Interrupt.Level;
@@ -278,9 +278,7 @@ static const CM_PARTIAL_RESOURCE_DESCRIPTOR *find_interrupt(PDEVICE_OBJECT pdo, 
 static NTSTATUS connect_line(PIO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS line, const void *caller)
 {
     const CM_PARTIAL_RESOURCE_DESCRIPTOR *descriptor = find_interrupt(line->PhysicalDeviceObject, false, 0);
-    struct _KINTERRUPT wanted = {
-        .service = line->ServiceRoutine, .context = line->ServiceContext, .caller = caller
-    };
+    struct _KINTERRUPT wanted = {.service = line->ServiceRoutine, .context = line->ServiceContext, .caller = caller};
 
     if (descriptor == NULL)
         return STATUS_NOT_FOUND;
@@ -322,7 +320,7 @@ static NTSTATUS connect_messages(PIO_CONNECT_INTERRUPT_PARAMETERS parameters, co
         return STATUS_INSUFFICIENT_RESOURCES;
     RtlZeroMemory(table, sizeof(*table) + (count - 1) * sizeof(table->MessageInfo[0]));
     for (unsigned i = 0; i < count; i++) {
-        struct _KINTERRUPT wanted = { .vector = 0 };
+        struct _KINTERRUPT wanted = {.vector = 0};
 
         from_resource(&wanted, find_interrupt(message->PhysicalDeviceObject, true, i));
         if (wanted.irql > unified)
@@ -330,8 +328,10 @@ static NTSTATUS connect_messages(PIO_CONNECT_INTERRUPT_PARAMETERS parameters, co
     }
     for (unsigned i = 0; i < count && NT_SUCCESS(status); i++) {
         PIO_INTERRUPT_MESSAGE_INFO_ENTRY info = &table->MessageInfo[i];
-        struct _KINTERRUPT wanted = { .message_service = message->MessageServiceRoutine,
-                                      .context = message->ServiceContext, .message = i, .caller = caller };
+        struct _KINTERRUPT wanted = {.message_service = message->MessageServiceRoutine,
+                                     .context = message->ServiceContext,
+                                     .message = i,
+                                     .caller = caller};
         KIRQL synchronize = message->SynchronizeIrql;
 
         from_resource(&wanted, find_interrupt(message->PhysicalDeviceObject, true, i));
@@ -364,9 +364,13 @@ static NTSTATUS connect_messages(PIO_CONNECT_INTERRUPT_PARAMETERS parameters, co
 static NTSTATUS connect_specified(PIO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS full, USHORT group,
                                   const void *caller)
 {
-    struct _KINTERRUPT wanted = { .service = full->ServiceRoutine, .context = full->ServiceContext,
-                                  .irql = full->Irql, .vector = (uint8_t)full->Vector, .mode = full->InterruptMode,
-                                  .share = full->ShareVector, .caller = caller };
+    struct _KINTERRUPT wanted = {.service = full->ServiceRoutine,
+                                 .context = full->ServiceContext,
+                                 .irql = full->Irql,
+                                 .vector = (uint8_t)full->Vector,
+                                 .mode = full->InterruptMode,
+                                 .share = full->ShareVector,
+                                 .caller = caller};
 
     if (full->FloatingSave || full->Vector > 0xFF)
         return STATUS_INVALID_PARAMETER;
@@ -420,8 +424,10 @@ VOID NTAPI IoDisconnectInterruptEx(PIO_DISCONNECT_INTERRUPT_PARAMETERS Parameter
         ExFreePoolWithTag(table, IO_TAG_GENERAL);
         return;
     default:
-        nt_violation("interrupt-object", "IoDisconnectInterruptEx with version %u: the one that IoConnectInterruptEx left "
-                     "in its parameters is wanted", Parameters->Version);
+        nt_violation("interrupt-object",
+                     "IoDisconnectInterruptEx with version %u: the one that IoConnectInterruptEx left "
+                     "in its parameters is wanted",
+                     Parameters->Version);
     }
 }
 
@@ -430,17 +436,17 @@ NTSTATUS NTAPI IoConnectInterrupt(PKINTERRUPT *InterruptObject, PKSERVICE_ROUTIN
                                   KINTERRUPT_MODE InterruptMode, BOOLEAN ShareVector, KAFFINITY ProcessorEnableMask,
                                   BOOLEAN FloatingSave)
 {
-    IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS full = { .InterruptObject = InterruptObject,
-                                                             .ServiceRoutine = ServiceRoutine,
-                                                             .ServiceContext = ServiceContext,
-                                                             .SpinLock = SpinLock,
-                                                             .SynchronizeIrql = SynchronizeIrql,
-                                                             .FloatingSave = FloatingSave,
-                                                             .ShareVector = ShareVector,
-                                                             .Vector = Vector,
-                                                             .Irql = Irql,
-                                                             .InterruptMode = InterruptMode,
-                                                             .ProcessorEnableMask = ProcessorEnableMask };
+    IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS full = {.InterruptObject = InterruptObject,
+                                                            .ServiceRoutine = ServiceRoutine,
+                                                            .ServiceContext = ServiceContext,
+                                                            .SpinLock = SpinLock,
+                                                            .SynchronizeIrql = SynchronizeIrql,
+                                                            .FloatingSave = FloatingSave,
+                                                            .ShareVector = ShareVector,
+                                                            .Vector = Vector,
+                                                            .Irql = Irql,
+                                                            .InterruptMode = InterruptMode,
+                                                            .ProcessorEnableMask = ProcessorEnableMask};
 
     NT_CALL(PASSIVE_LEVEL);
     return connect_specified(&full, 0, __builtin_return_address(0));

@@ -20,7 +20,8 @@ void io_vectors_init(void);
 uint8_t io_vector_allocate(const struct io_processor_set *processors, IRQ_PRIORITY priority);
 void io_vector_free(const struct io_processor_set *processors, uint8_t vector);
 
-/* The vector (on processor 0) of a shared line interrupt; each acquire needs a release. 0: no such line, or no vector left. */
+/* The vector (on processor 0) of a shared line interrupt; each acquire needs a release. 0: no such line, or no vector
+ * left. */
 uint8_t io_line_acquire(unsigned irq);
 void io_line_release(unsigned irq);
 /* The line that has the vector, or -1. */

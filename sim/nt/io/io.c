@@ -50,6 +50,7 @@ void io_census(struct census *census)
     driver_census(census);
     irp_census(census);
     interrupt_census(census);
+    vectors_census(census);
     interface_census(census);
     notification_census(census);
     dma_census(census);

@@ -1,6 +1,6 @@
 /*
- * The I/O manager inside the simulator: driver, device and file objects, IRPs, interrupts. Drivers see only the routines
- * of <ntddk.h>; the PnP manager and the harness also see these.
+ * The I/O manager inside the simulator: driver, device and file objects, IRPs, interrupts. Drivers see only the
+ * routines of <ntddk.h>; the PnP manager and the harness also see these.
  */
 #ifndef NT_IO_H
 #define NT_IO_H
@@ -11,17 +11,17 @@
 /* ---- drivers (driver.c) ---- */
 
 /*
- * Load the driver of a service: its image, a driver object \Driver\<service>, its DriverEntry. `service` is the name of its
- * key. PASSIVE_LEVEL, in a guest thread. On success, and with STATUS_IMAGE_ALREADY_LOADED, *driver carries a reference
- * of the caller's. STATUS_OBJECT_NAME_NOT_FOUND: no such service; STATUS_CONFLICTING_ADDRESSES: the image is the driver of
- * another service; STATUS_FAILED_DRIVER_ENTRY: DriverEntry refused (the log has its status); otherwise what the image
- * loader says (loader.h).
+ * Load the driver of a service: its image, a driver object \Driver\<service>, its DriverEntry. `service` is the name of
+ * its key. PASSIVE_LEVEL, in a guest thread. On success, and with STATUS_IMAGE_ALREADY_LOADED, *driver carries a
+ * reference of the caller's. STATUS_OBJECT_NAME_NOT_FOUND: no such service; STATUS_CONFLICTING_ADDRESSES: the image is
+ * the driver of another service; STATUS_FAILED_DRIVER_ENTRY: DriverEntry refused (the log has its status); otherwise
+ * what the image loader says (loader.h).
  */
 NTSTATUS io_load_driver(const char *service, PDRIVER_OBJECT *driver);
 
 /*
- * Call DriverUnload and let the image go. STATUS_INVALID_DEVICE_REQUEST: it has no DriverUnload; STATUS_DEVICE_BUSY: it has
- * device objects. Everything that the driver left behind and that would call into its image later is a violation.
+ * Call DriverUnload and let the image go. STATUS_INVALID_DEVICE_REQUEST: it has no DriverUnload; STATUS_DEVICE_BUSY: it
+ * has device objects. Everything that the driver left behind and that would call into its image later is a violation.
  */
 NTSTATUS io_unload_driver(PDRIVER_OBJECT driver);
 
@@ -46,12 +46,12 @@ struct devnode;
 /* What hangs behind DEVICE_OBJECT.DeviceObjectExtension. */
 struct io_device {
     DEVOBJ_EXTENSION extension;
-    LIST_ENTRY entry;              /* io_state.devices, in order of creation */
-    struct devnode *devnode;       /* of a PDO that the PnP manager knows */
-    bool delete_pending;           /* IoDeleteDevice was called, but handles or references are left */
-    unsigned number;               /* of this machine, in order of creation */
-    unsigned shutdown_registered;  /* registrations for shutdown notification */
-    const void *caller;            /* who created it */
+    LIST_ENTRY entry;             /* io_state.devices, in order of creation */
+    struct devnode *devnode;      /* of a PDO that the PnP manager knows */
+    bool delete_pending;          /* IoDeleteDevice was called, but handles or references are left */
+    unsigned number;              /* of this machine, in order of creation */
+    unsigned shutdown_registered; /* registrations for shutdown notification */
+    const void *caller;           /* who created it */
 };
 
 /* DEVOBJ_EXTENSION.ExtensionFlags of a stack's lowest device: it can not be opened now. */

@@ -34,8 +34,9 @@ void irp_free(PIRP irp)
     struct irp_record *record = irp_record_find(irp);
 
     if (record == NULL)
-        nt_violation_code(MULTIPLE_IRP_COMPLETE_REQUESTS, (uint64_t[4]){ (uintptr_t)irp }, "irp-free",
-                          "IoFreeIrp of %p, which is no IRP that IoAllocateIrp gave out, or has been freed already", irp);
+        nt_violation_code(MULTIPLE_IRP_COMPLETE_REQUESTS, (uint64_t[4]){(uintptr_t)irp}, "irp-free",
+                          "IoFreeIrp of %p, which is no IRP that IoAllocateIrp gave out, or has been freed already",
+                          irp);
     if (irp->Type != IO_TYPE_IRP)
         nt_violation("irp-free", "IoFreeIrp of IRP %p, whose type field has been overwritten (0x%x)", irp, irp->Type);
     if (record->sent && !record->completed && irp->CurrentLocation <= irp->StackCount)
@@ -61,10 +62,11 @@ VOID NTAPI IoInitializeIrp(PIRP Irp, USHORT PacketSize, CCHAR StackSize)
 {
     NT_CALL(DISPATCH_LEVEL);
     if (irp_record_find(Irp) != NULL)
-        nt_violation("irp-initialize", "IoInitializeIrp of IRP %p, which came from IoAllocateIrp (use IoReuseIrp)", Irp);
+        nt_violation("irp-initialize", "IoInitializeIrp of IRP %p, which came from IoAllocateIrp (use IoReuseIrp)",
+                     Irp);
     if (StackSize <= 0 || PacketSize < IoSizeOfIrp(StackSize))
-        nt_violation("irp-initialize", "IoInitializeIrp of %p: %u bytes do not hold %d stack locations", Irp, PacketSize,
-                     StackSize);
+        nt_violation("irp-initialize", "IoInitializeIrp of %p: %u bytes do not hold %d stack locations", Irp,
+                     PacketSize, StackSize);
     initialize(Irp, PacketSize, StackSize);
 }
 
@@ -77,8 +79,8 @@ VOID NTAPI IoReuseIrp(PIRP Irp, NTSTATUS Status)
     NT_CALL(DISPATCH_LEVEL);
     record = irp_record_find(Irp);
     if (record != NULL && record->threaded)
-        nt_violation("irp-reuse", "IoReuseIrp of IRP %p, which IoBuild... made; only those of IoAllocateIrp may be reused",
-                     Irp);
+        nt_violation("irp-reuse",
+                     "IoReuseIrp of IRP %p, which IoBuild... made; only those of IoAllocateIrp may be reused", Irp);
     if (record != NULL && record->sent && !record->completed && Irp->CurrentLocation <= Irp->StackCount)
         nt_violation("irp-reuse", "IoReuseIrp of IRP %p while a driver still has it (location %d of %d)", Irp,
                      Irp->CurrentLocation, Irp->StackCount);

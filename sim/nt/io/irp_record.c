@@ -70,8 +70,9 @@ void irp_census(struct census *census)
     for (entry = machine->io->irps.Flink; entry != &machine->io->irps; entry = entry->Flink) {
         const struct irp_record *record = CONTAINING_RECORD(entry, struct irp_record, entry);
 
-        census_item(census, "irp", 1, record->caller, "%s", record->completed ? "completed, not freed"
-                    : record->sent                                            ? "in flight"
-                                                                              : "allocated");
+        census_item(census, "irp", 1, record->caller, "%s",
+                    record->completed ? "completed, not freed"
+                    : record->sent    ? "in flight"
+                                      : "allocated");
     }
 }

@@ -1,7 +1,7 @@
 /*
  * Plug and Play notification: IoRegisterPlugPlayNotification, IoUnregisterPlugPlayNotification(Ex),
- * IoReportTargetDeviceChange(Asynchronous) (wdm.h). Callbacks run at PASSIVE_LEVEL in the PnP worker; those for interfaces
- * that exist already run in the registering thread.
+ * IoReportTargetDeviceChange(Asynchronous) (wdm.h). Callbacks run at PASSIVE_LEVEL in the PnP worker; those for
+ * interfaces that exist already run in the registering thread.
  */
 #include <string.h>
 
@@ -14,17 +14,17 @@
 struct notification {
     LIST_ENTRY entry;
     IO_NOTIFICATION_EVENT_CATEGORY category;
-    GUID class;          /* device interface changes */
-    PDEVICE_OBJECT pdo;  /* target device changes: referenced */
-    PFILE_OBJECT file;   /* as registered, for the callback */
+    GUID class;            /* device interface changes */
+    PDEVICE_OBJECT pdo;    /* target device changes: referenced */
+    PFILE_OBJECT file;     /* as registered, for the callback */
     PDRIVER_OBJECT driver; /* referenced: its image stays for the callback */
     PDRIVER_NOTIFICATION_CALLBACK_ROUTINE callback;
     PVOID context;
-    bool asked;          /* has been sent a query-remove that is not decided */
-    bool dead;           /* unregistered while its callback ran */
-    PKTHREAD caller;     /* thread inside the callback */
-    KEVENT *waiter;      /* unregistration that waits for the callback's end */
-    unsigned seen;       /* last interface change or round that it was called for */
+    bool asked;      /* has been sent a query-remove that is not decided */
+    bool dead;       /* unregistered while its callback ran */
+    PKTHREAD caller; /* thread inside the callback */
+    KEVENT *waiter;  /* unregistration that waits for the callback's end */
+    unsigned seen;   /* last interface change or round that it was called for */
 };
 
 struct interface_change {
@@ -83,8 +83,8 @@ void notify_interface(const GUID *event, const GUID *class, const char *link)
 
 static void call_for_link(struct notification *notification, const GUID *event, const GUID *class, const char *link)
 {
-    DEVICE_INTERFACE_CHANGE_NOTIFICATION structure = { .Version = 1, .Size = sizeof(structure), .Event = *event,
-                                                       .InterfaceClassGuid = *class };
+    DEVICE_INTERFACE_CHANGE_NOTIFICATION structure = {
+        .Version = 1, .Size = sizeof(structure), .Event = *event, .InterfaceClassGuid = *class};
     UNICODE_STRING name;
     size_t length;
 
@@ -144,8 +144,8 @@ NTSTATUS io_notify_target(PDEVICE_OBJECT pdo, const GUID *event, const char **ve
     struct notification *notification;
 
     while ((notification = next_for(round, NULL, pdo)) != NULL) {
-        TARGET_DEVICE_REMOVAL_NOTIFICATION structure = { .Version = 1, .Size = sizeof(structure), .Event = *event,
-                                                         .FileObject = notification->file };
+        TARGET_DEVICE_REMOVAL_NOTIFICATION structure = {
+            .Version = 1, .Size = sizeof(structure), .Event = *event, .FileObject = notification->file};
         PDRIVER_OBJECT driver = notification->driver;
         bool wanted = !cancel || notification->asked;
         NTSTATUS status;
@@ -236,7 +236,7 @@ NTSTATUS NTAPI IoReportTargetDeviceChange(PDEVICE_OBJECT PhysicalDeviceObject, P
     NT_CALL(PASSIVE_LEVEL);
     if (KeGetCurrentThread() == machine->pnp->worker)
         nt_violation("pnp-deadlock", "IoReportTargetDeviceChange from a PnP routine waits for itself: use "
-                     "IoReportTargetDeviceChangeAsynchronous");
+                                     "IoReportTargetDeviceChangeAsynchronous");
     KeInitializeEvent(&done, NotificationEvent, FALSE);
     status = report(PhysicalDeviceObject, NotificationStructure, NULL, NULL, &done);
     if (status != STATUS_PENDING)
@@ -271,7 +271,7 @@ static void note_existing(void *context, const char *link)
 /* Those that are active already, in the caller's thread. */
 static void call_for_existing(struct notification *notification)
 {
-    struct existing existing = { .notification = notification };
+    struct existing existing = {.notification = notification};
     GUID class = notification->class;
 
     interface_for_each(&class, note_existing, &existing);

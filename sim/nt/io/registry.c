@@ -1,5 +1,6 @@
 /*
- * A device's registry keys and properties: IoOpenDeviceRegistryKey, IoOpenDriverRegistryKey, IoGetDeviceProperty (wdm.h).
+ * A device's registry keys and properties: IoOpenDeviceRegistryKey, IoOpenDriverRegistryKey, IoGetDeviceProperty
+ * (wdm.h).
  */
 #include <string.h>
 
@@ -12,7 +13,7 @@ static struct devnode *node_of(PDEVICE_OBJECT device, const char *routine)
     struct devnode *node = pnp_node_of(device);
 
     if (node == NULL)
-        nt_violation_code(PNP_DETECTED_FATAL_ERROR, (uint64_t[4]){ 2, (uintptr_t)device }, "pnp-not-a-pdo",
+        nt_violation_code(PNP_DETECTED_FATAL_ERROR, (uint64_t[4]){2, (uintptr_t)device}, "pnp-not-a-pdo",
                           "%s with %p, which is no physical device object that its bus has reported", routine, device);
     return node;
 }

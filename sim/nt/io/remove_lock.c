@@ -1,7 +1,8 @@
 /*
  * Remove locks: the count of what keeps a device from going away (wdm.h: IoInitializeRemoveLock, IoAcquireRemoveLock,
  * IoReleaseRemoveLock, IoReleaseRemoveLockAndWait). The lock is the driver's memory; IoCount starts at 1 and
- * RemoveEvent is set when it falls to 0. A lock of the debug size (DBG builds) also keeps the tags of those who hold it.
+ * RemoveEvent is set when it falls to 0. A lock of the debug size (DBG builds) also keeps the tags of those who hold
+ * it.
  */
 #include "nt/io/io_internal.h"
 
@@ -27,8 +28,8 @@ static PIO_REMOVE_LOCK_DBG_BLOCK debug_part(PIO_REMOVE_LOCK lock)
     return (PIO_REMOVE_LOCK_DBG_BLOCK)((PUCHAR)lock + sizeof(IO_REMOVE_LOCK_COMMON_BLOCK));
 }
 
-VOID NTAPI IoInitializeRemoveLockEx(PIO_REMOVE_LOCK Lock, ULONG AllocateTag, ULONG MaxLockedMinutes, ULONG HighWatermark,
-                                    ULONG RemlockSize)
+VOID NTAPI IoInitializeRemoveLockEx(PIO_REMOVE_LOCK Lock, ULONG AllocateTag, ULONG MaxLockedMinutes,
+                                    ULONG HighWatermark, ULONG RemlockSize)
 {
     NT_CALL(PASSIVE_LEVEL);
     if (HighWatermark > MAXLONG)
@@ -100,14 +101,14 @@ NTSTATUS NTAPI IoAcquireRemoveLockEx(PIO_REMOVE_LOCK RemoveLock, PVOID Tag, PCST
         return STATUS_DELETE_PENDING;
     }
     if (count < 2)
-        nt_violation("remove-lock", "remove lock %p is acquired with a count of %d: it was never initialised", RemoveLock,
-                     count - 1);
+        nt_violation("remove-lock", "remove lock %p is acquired with a count of %d: it was never initialised",
+                     RemoveLock, count - 1);
     if (has_debug_part(RemlockSize)) {
         PIO_REMOVE_LOCK_DBG_BLOCK debug = debug_part(RemoveLock);
 
         if (debug->HighWatermark != 0 && (ULONG)count > debug->HighWatermark)
-            nt_violation("remove-lock", "remove lock %p is held %d times, more than its high watermark of %u", RemoveLock,
-                         count, debug->HighWatermark);
+            nt_violation("remove-lock", "remove lock %p is held %d times, more than its high watermark of %u",
+                         RemoveLock, count, debug->HighWatermark);
         track(debug, Tag, File, Line);
     }
     return STATUS_SUCCESS;

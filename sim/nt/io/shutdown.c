@@ -2,7 +2,7 @@
 #include "nt/io/io_internal.h"
 
 struct shutdown_registration {
-    LIST_ENTRY entry; /* io_state.shutdown[], the last registered first */
+    LIST_ENTRY entry;      /* io_state.shutdown[], the last registered first */
     PDEVICE_OBJECT device; /* referenced */
 };
 
@@ -67,7 +67,7 @@ void io_shutdown_notify(void)
             struct shutdown_registration *registration =
                 CONTAINING_RECORD(machine->io->shutdown[list].Flink, struct shutdown_registration, entry);
             PDEVICE_OBJECT device = registration->device;
-            IO_STACK_LOCATION stack = { .MajorFunction = IRP_MJ_SHUTDOWN };
+            IO_STACK_LOCATION stack = {.MajorFunction = IRP_MJ_SHUTDOWN};
 
             ob_reference(device);
             forget(registration);

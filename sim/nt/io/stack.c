@@ -168,7 +168,8 @@ NTSTATUS NTAPI IoGetDeviceObjectPointer(PUNICODE_STRING ObjectName, ACCESS_MASK 
         *FileObject = file;
         *DeviceObject = IoGetAttachedDevice(file->DeviceObject);
     }
-    /* The reference outlives the handle: the driver sees IRP_MJ_CLEANUP now and IRP_MJ_CLOSE when the reference goes. */
+    /* The reference outlives the handle: the driver sees IRP_MJ_CLEANUP now and IRP_MJ_CLOSE when the reference goes.
+     */
     ZwClose(handle);
     return status;
 }

@@ -1,4 +1,5 @@
-/* Routines of the I/O manager that pvsim declares and does not have: a driver that calls one stops the run with its name. */
+/* Routines of the I/O manager that pvsim declares and does not have: a driver that calls one stops the run with its
+ * name. */
 #include "nt/io/io_internal.h"
 
 #define MISSING NT_UNIMPLEMENTED("this routine")

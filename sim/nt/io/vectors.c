@@ -1,6 +1,7 @@
 /*
- * Interrupt vectors as the HAL hands them out. A vector belongs to one processor; IRQL is vector >> 4 as on x64 Windows.
- * Device vectors are 0x30 to 0xBF, so that a service routine runs at IRQL 3 to 11, below clock (13) and IPI (14).
+ * Interrupt vectors as the HAL hands them out. A vector belongs to one processor; IRQL is vector >> 4 as on x64
+ * Windows. Device vectors are 0x30 to 0xBF, so that a service routine runs at IRQL 3 to 11, below clock (13) and IPI
+ * (14).
  */
 #include "nt/io/interrupt.h"
 
@@ -51,7 +52,9 @@ static uint8_t claim(const struct io_processor_set *processors, unsigned first, 
 
 uint8_t io_vector_allocate(const struct io_processor_set *processors, IRQ_PRIORITY priority)
 {
-    unsigned wanted = priority == IrqPriorityLow ? VECTOR_FIRST : priority == IrqPriorityHigh ? VECTOR_HIGH : VECTOR_NORMAL;
+    unsigned wanted = priority == IrqPriorityLow    ? VECTOR_FIRST
+                      : priority == IrqPriorityHigh ? VECTOR_HIGH
+                                                    : VECTOR_NORMAL;
     uint8_t vector = claim(processors, wanted, VECTOR_LAST);
 
     /* A priority is a wish: with its range full a lower one is better than no interrupt. */
@@ -68,7 +71,7 @@ void io_vector_free(const struct io_processor_set *processors, uint8_t vector)
 
 uint8_t io_line_acquire(unsigned irq)
 {
-    struct io_processor_set first = { .mask = { 1 } };
+    struct io_processor_set first = {.mask = {1}};
     struct io_vectors *vectors = machine->io->vectors;
 
     if (irq == 0 || irq >= LINE_COUNT)
@@ -84,7 +87,7 @@ uint8_t io_line_acquire(unsigned irq)
 
 void io_line_release(unsigned irq)
 {
-    struct io_processor_set first = { .mask = { 1 } };
+    struct io_processor_set first = {.mask = {1}};
     struct io_vectors *vectors = machine->io->vectors;
 
     if (--vectors->line[irq].users != 0)
@@ -100,4 +103,12 @@ int io_line_of_vector(uint8_t vector)
             return (int)i;
     }
     return -1;
+}
+
+void vectors_census(struct census *census)
+{
+    for (unsigned i = 0; i < machine->config.vcpus * 256; i++) {
+        if (machine->io->vectors->used[i])
+            census_item(census, "interrupt vector", 1, NULL, "0x%02x of processor %u", i % 256, i / 256);
+    }
 }

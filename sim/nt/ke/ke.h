@@ -154,7 +154,7 @@ void ke_signal(DISPATCHER_HEADER *header, LONG state, KPRIORITY increment);
 
 /* Run the bugcheck callbacks, then end the run. */
 _Noreturn void ke_bugcheck(uint32_t code, const uint64_t parameter[4], const char *rule, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+    __attribute__((noreturn, format(printf, 4, 5)));
 const char *ke_bugcheck_name(uint32_t code);
 
 /* From another runner (dom0 task) or host: is every guest thread but service threads waiting, and nothing pending? */

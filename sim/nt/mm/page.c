@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "xen/platform.h"
+
 #ifdef __SANITIZE_ADDRESS__
 #define POISONING 1
 #elif defined(__has_feature)
@@ -208,7 +210,7 @@ void page_free(uint32_t first, const char *routine)
         struct mm_page *page = page_info(first + i);
         uint64_t gfn = guest_ram_gfn(first + i);
 
-        if (p2m_lookup(gfn) != p2m_original(gfn))
+        if (!xen_frame_is_memory(gfn))
             nt_violation("page-freed-without-ram",
                          "%s frees the page at %p, but its guest frame %#llx is not backed by its RAM (it was given to "
                          "Xen, or one of Xen's pages lies over it)",

@@ -1,6 +1,6 @@
 /*
- * Resource arbitration: which ports, memory, bus numbers and interrupts a device gets. The board decodes ports and memory
- * of PCI devices in the windows below; interrupt vectors come from nt/io/vectors.c. Requirements are taken as
+ * Resource arbitration: which ports, memory, bus numbers and interrupts a device gets. The board decodes ports and
+ * memory of PCI devices in the windows below; interrupt vectors come from nt/io/vectors.c. Requirements are taken as
  * IO_RESOURCE_REQUIREMENTS_LIST describes them: alternative lists in order of preference, and within a list groups of a
  * descriptor and the IO_RESOURCE_ALTERNATIVE ones behind it.
  */
@@ -18,13 +18,12 @@
 
 static bool overlaps(const struct assignment *held, UCHAR type, uint64_t start, uint64_t length)
 {
-    return held->type == type && start < held->range.start + held->range.length &&
-           held->range.start < start + length;
+    return held->type == type && start < held->range.start + held->range.length && held->range.start < start + length;
 }
 
 /* Resources of the node itself that are being chosen now count as much as those of every other device. */
-static bool range_is_free(const struct devnode *node, const struct assignment *chosen, unsigned chosen_count, UCHAR type,
-                          uint64_t start, uint64_t length)
+static bool range_is_free(const struct devnode *node, const struct assignment *chosen, unsigned chosen_count,
+                          UCHAR type, uint64_t start, uint64_t length)
 {
     for (unsigned i = 0; i < chosen_count; i++) {
         if (overlaps(&chosen[i], type, start, length))
@@ -106,7 +105,8 @@ static bool choose_range(const struct devnode *node, const IO_RESOURCE_DESCRIPTO
     if (ports && minimum < PORT_ALLOCATE_FIRST && maximum - minimum + 1 > length)
         minimum = PORT_ALLOCATE_FIRST;
     for (start = (minimum + alignment - 1) / alignment * alignment; start + length - 1 <= maximum; start += alignment) {
-        if (!range_is_free(node, chosen, chosen_count, wanted->Type, start, length) || (!ports && holds_ram(start, length)))
+        if (!range_is_free(node, chosen, chosen_count, wanted->Type, start, length) ||
+            (!ports && holds_ram(start, length)))
             continue;
         result->range.start = start;
         return true;
@@ -121,7 +121,8 @@ static bool choose_bus_number(const struct devnode *node, const IO_RESOURCE_DESC
 
     if (length == 0)
         return false;
-    for (uint64_t start = wanted->u.BusNumber.MinBusNumber; start + length - 1 <= wanted->u.BusNumber.MaxBusNumber; start++) {
+    for (uint64_t start = wanted->u.BusNumber.MinBusNumber; start + length - 1 <= wanted->u.BusNumber.MaxBusNumber;
+         start++) {
         if (!range_is_free(node, chosen, chosen_count, CmResourceTypeBusNumber, start, length))
             continue;
         chosen[chosen_count].range.start = start;
@@ -252,7 +253,7 @@ static unsigned find_choices(const IO_RESOURCE_LIST *list, struct choice *choice
             choices[count - 1].end = i + 1;
             continue;
         }
-        choices[count++] = (struct choice){ .first = i, .end = i + 1 };
+        choices[count++] = (struct choice){.first = i, .end = i + 1};
     }
     return count;
 }

@@ -1,6 +1,6 @@
 /*
- * Power-on: the root of the device tree and the boot-start drivers, initialised in the order of ServiceGroupOrder, then of
- * GroupOrderList's tags, then of their services ("Specifying driver load order").
+ * Power-on: the root of the device tree and the boot-start drivers, initialised in the order of ServiceGroupOrder, then
+ * of GroupOrderList's tags, then of their services ("Specifying driver load order").
  */
 #include <string.h>
 
@@ -11,14 +11,58 @@
 
 /* Groups of a Windows installation that come before all others, in their order. */
 static const char *const group_order[] = {
-    "System Reserved", "EMS", "WdfLoadGroup", "Boot Bus Extender", "System Bus Extender", "SCSI miniport", "Port",
-    "Primary Disk", "SCSI Class", "SCSI CDROM Class", "FSFilter Infrastructure", "FSFilter System", "FSFilter Bottom",
-    "FSFilter Copy Protection", "FSFilter Top", "Filter", "Boot File System", "Base", "Pointer Port", "Keyboard Port",
-    "Pointer Class", "Keyboard Class", "Video Init", "Video", "Video Save", "File System", "Streams Drivers",
-    "NDIS Wrapper", "COM Infrastructure", "Event Log", "AudioGroup", "ProfSvc_Group", "UIGroup", "MS_WindowsLocalValidation",
-    "PlugPlay", "Cryptography", "PNP_TDI", "NDIS", "TDI", "iSCSI", "NetBIOSGroup", "ShellSvcGroup", "SchedulerGroup",
-    "SpoolerGroup", "SmartCardGroup", "NetworkProvider", "MS_WindowsRemoteValidation", "NetDDEGroup",
-    "Parallel arbitrator", "Extended Base", "PCI Configuration", "MS Transactions",
+    "System Reserved",
+    "EMS",
+    "WdfLoadGroup",
+    "Boot Bus Extender",
+    "System Bus Extender",
+    "SCSI miniport",
+    "Port",
+    "Primary Disk",
+    "SCSI Class",
+    "SCSI CDROM Class",
+    "FSFilter Infrastructure",
+    "FSFilter System",
+    "FSFilter Bottom",
+    "FSFilter Copy Protection",
+    "FSFilter Top",
+    "Filter",
+    "Boot File System",
+    "Base",
+    "Pointer Port",
+    "Keyboard Port",
+    "Pointer Class",
+    "Keyboard Class",
+    "Video Init",
+    "Video",
+    "Video Save",
+    "File System",
+    "Streams Drivers",
+    "NDIS Wrapper",
+    "COM Infrastructure",
+    "Event Log",
+    "AudioGroup",
+    "ProfSvc_Group",
+    "UIGroup",
+    "MS_WindowsLocalValidation",
+    "PlugPlay",
+    "Cryptography",
+    "PNP_TDI",
+    "NDIS",
+    "TDI",
+    "iSCSI",
+    "NetBIOSGroup",
+    "ShellSvcGroup",
+    "SchedulerGroup",
+    "SpoolerGroup",
+    "SmartCardGroup",
+    "NetworkProvider",
+    "MS_WindowsRemoteValidation",
+    "NetDDEGroup",
+    "Parallel arbitrator",
+    "Extended Base",
+    "PCI Configuration",
+    "MS Transactions",
 };
 
 static struct cm_key *control_key(const char *name)
@@ -117,7 +161,7 @@ static void create_root(void)
     root->instance_id = image_strdup("0");
     root->instance_path = image_strdup("HTREE\\ROOT\\0");
     root->drivers[root->driver_count++] = driver; /* with the reference of pnp_load_driver() */
-    root->state = DEVNODE_RESOURCES_ASSIGNED; /* needs none; the worker starts it */
+    root->state = DEVNODE_RESOURCES_ASSIGNED;     /* needs none; the worker starts it */
 }
 
 void pnp_start_boot_drivers(void)
@@ -129,7 +173,7 @@ void pnp_start_boot_drivers(void)
 
     write_group_order();
     for (unsigned i = 0; (key = cm_key_child(services, i)) != NULL; i++) {
-        struct boot_service service = { cm_key_name(key), group_position(key), tag_position(key) };
+        struct boot_service service = {cm_key_name(key), group_position(key), tag_position(key)};
         unsigned at;
 
         if (!is_boot_driver(key))

@@ -61,7 +61,7 @@ NTSTATUS builtin_return_copy(PIRP irp, const void *data, size_t size)
 
 NTSTATUS builtin_return_target(PDEVICE_OBJECT pdo, PIRP irp)
 {
-    DEVICE_RELATIONS relations = { .Count = 1, .Objects = { pdo } };
+    DEVICE_RELATIONS relations = {.Count = 1, .Objects = {pdo}};
 
     ObReferenceObject(pdo);
     return builtin_return_copy(irp, &relations, sizeof(relations));

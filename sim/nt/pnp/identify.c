@@ -1,6 +1,6 @@
 /*
- * A new device: who is it? IDs, texts, capabilities and configuration are asked from its bus driver and written to its key
- * below Enum ("Device Identification Strings", IRP_MN_QUERY_ID, IRP_MN_QUERY_CAPABILITIES).
+ * A new device: who is it? IDs, texts, capabilities and configuration are asked from its bus driver and written to its
+ * key below Enum ("Device Identification Strings", IRP_MN_QUERY_ID, IRP_MN_QUERY_CAPABILITIES).
  */
 #include <string.h>
 
@@ -22,13 +22,13 @@
 
 static _Noreturn void fatal(const struct devnode *node, uint64_t what, const char *text)
 {
-    nt_violation_code(PNP_DETECTED_FATAL_ERROR, (uint64_t[4]){ what, (uintptr_t)node->pdo }, "pnp-identity",
+    nt_violation_code(PNP_DETECTED_FATAL_ERROR, (uint64_t[4]){what, (uintptr_t)node->pdo}, "pnp-identity",
                       "driver %s: %s", io_driver_name(node->pdo->DriverObject), text);
 }
 
 /*
- * An identification string as the PnP manager takes it: printable ASCII without commas, spaces turned into underscores, at
- * most 200 characters. Anything else is a fault of the bus driver.
+ * An identification string as the PnP manager takes it: printable ASCII without commas, spaces turned into underscores,
+ * at most 200 characters. Anything else is a fault of the bus driver.
  */
 static char *checked_id(const struct devnode *node, const WCHAR *id, size_t length, bool separators)
 {
@@ -163,7 +163,8 @@ static bool query_identity(struct devnode *node)
     } else {
         char *prefix = parent_prefix(node->parent);
 
-        node->instance_id = image_printf("%s%s%s", prefix, instance != NULL ? "&" : "", instance != NULL ? instance : "");
+        node->instance_id =
+            image_printf("%s%s%s", prefix, instance != NULL ? "&" : "", instance != NULL ? instance : "");
         image_free(prefix);
         image_free(instance);
     }
@@ -197,7 +198,7 @@ static void set_list(struct cm_key *key, const char *name, char *const *list)
 
 static void query_configuration(struct devnode *node)
 {
-    IO_STACK_LOCATION stack = { .MinorFunction = IRP_MN_QUERY_BUS_INFORMATION };
+    IO_STACK_LOCATION stack = {.MinorFunction = IRP_MN_QUERY_BUS_INFORMATION};
     ULONG_PTR information = 0;
     NTSTATUS status = pnp_send(node, &stack, STATUS_NOT_SUPPORTED, &information);
 
@@ -207,14 +208,14 @@ static void query_configuration(struct devnode *node)
         ExFreePool((PVOID)information);
     }
     information = 0;
-    stack = (IO_STACK_LOCATION){ .MinorFunction = IRP_MN_QUERY_RESOURCES };
+    stack = (IO_STACK_LOCATION){.MinorFunction = IRP_MN_QUERY_RESOURCES};
     status = pnp_send(node, &stack, STATUS_NOT_SUPPORTED, &information);
     if (NT_SUCCESS(status) && information != 0) {
         node->boot = resources_copy((PCM_RESOURCE_LIST)information);
         ExFreePool((PVOID)information);
     }
     information = 0;
-    stack = (IO_STACK_LOCATION){ .MinorFunction = IRP_MN_QUERY_RESOURCE_REQUIREMENTS };
+    stack = (IO_STACK_LOCATION){.MinorFunction = IRP_MN_QUERY_RESOURCE_REQUIREMENTS};
     status = pnp_send(node, &stack, STATUS_NOT_SUPPORTED, &information);
     if (NT_SUCCESS(status) && information != 0) {
         node->requirements = requirements_copy((PIO_RESOURCE_REQUIREMENTS_LIST)information);

@@ -1,6 +1,6 @@
 /*
- * The driver store and the installation of devices: which package has the best driver for a device ("How Windows selects
- * a driver for a device"), and what its INF writes into the registry. The reading of INFs is inf.c's.
+ * The driver store and the installation of devices: which package has the best driver for a device ("How Windows
+ * selects a driver for a device"), and what its INF writes into the registry. The reading of INFs is inf.c's.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -27,7 +27,7 @@ static struct driver_version package_version(const struct inf *inf)
 {
     const char *date = inf_value(inf, "Version", "DriverVer", 0);
     const char *number = inf_value(inf, "Version", "DriverVer", 1);
-    struct driver_version version = { 0 };
+    struct driver_version version = {0};
     unsigned month;
     unsigned day;
     unsigned year;
@@ -106,7 +106,7 @@ static bool install_models(const struct inf *inf, struct inf_error *error)
             image_free(name);
             for (unsigned line = 0; models != NULL && line < inf_section_lines(models); line++) {
                 const char *id = inf_field(models, line, 1);
-                const char *const ids[2] = { id, NULL };
+                const char *const ids[2] = {id, NULL};
                 struct inf_match match;
 
                 if (id != NULL && *id != 0 && inf_match(inf, ids, NULL, &match) && !leave_traces(&match, error))
@@ -121,7 +121,7 @@ static bool add_package(struct inf *inf, char *error, size_t error_size)
 {
     struct driver_package **last = &machine->pnp->packages;
     struct driver_package *package;
-    struct inf_error problem = { .text = "" };
+    struct inf_error problem = {.text = ""};
 
     if (inf_has_default_install(inf) && !inf_install_default(inf, &problem)) {
         snprintf(error, error_size, "%s", problem.text);
@@ -141,7 +141,7 @@ static bool add_package(struct inf *inf, char *error, size_t error_size)
 
 bool pnp_install_inf(const char *path, char *error, size_t error_size)
 {
-    struct inf_error problem = { .text = "" };
+    struct inf_error problem = {.text = ""};
     struct inf *inf = inf_load(path, &problem);
 
     if (inf == NULL) {
@@ -190,7 +190,7 @@ bool pnp_install_directory(const char *folder, char *error, size_t error_size)
 
 static void install_machine_inf(void)
 {
-    struct inf_error problem = { .text = "" };
+    struct inf_error problem = {.text = ""};
     struct inf *inf = inf_parse("machine.inf", machine_inf, strlen(machine_inf), &problem);
     char error[sizeof(problem.text)];
 
@@ -209,7 +209,7 @@ void packages_init(void)
 
 static bool best_match(const struct devnode *node, struct inf_match *best)
 {
-    static const char *const none[1] = { NULL };
+    static const char *const none[1] = {NULL};
     const char *const *hardware = node->hardware_ids != NULL ? (const char *const *)node->hardware_ids : none;
     const struct driver_package *package;
     bool found = false;
@@ -230,7 +230,7 @@ static bool best_match(const struct devnode *node, struct inf_match *best)
 bool devnode_install(struct devnode *node)
 {
     struct cm_key *key = devnode_key(node);
-    struct inf_error problem = { .text = "" };
+    struct inf_error problem = {.text = ""};
     struct inf_match match;
     ULONG flags = 0;
     char *driver = cm_value_get_string(key, "Driver");

@@ -58,7 +58,7 @@ NTSTATUS pnp_send(struct devnode *node, IO_STACK_LOCATION *stack, NTSTATUS initi
 
 NTSTATUS pnp_send_minor(struct devnode *node, UCHAR minor)
 {
-    IO_STACK_LOCATION stack = { .MinorFunction = minor };
+    IO_STACK_LOCATION stack = {.MinorFunction = minor};
 
     return pnp_send(node, &stack, STATUS_NOT_SUPPORTED, NULL);
 }
@@ -74,7 +74,7 @@ void pnp_send_must_succeed(struct devnode *node, UCHAR minor)
 
 WCHAR *pnp_query_id(struct devnode *node, BUS_QUERY_ID_TYPE type)
 {
-    IO_STACK_LOCATION stack = { .MinorFunction = IRP_MN_QUERY_ID, .Parameters.QueryId.IdType = type };
+    IO_STACK_LOCATION stack = {.MinorFunction = IRP_MN_QUERY_ID, .Parameters.QueryId.IdType = type};
     ULONG_PTR information = 0;
     NTSTATUS status = pnp_send(node, &stack, STATUS_NOT_SUPPORTED, &information);
 
@@ -83,8 +83,8 @@ WCHAR *pnp_query_id(struct devnode *node, BUS_QUERY_ID_TYPE type)
 
 WCHAR *pnp_query_text(struct devnode *node, DEVICE_TEXT_TYPE type)
 {
-    IO_STACK_LOCATION stack = { .MinorFunction = IRP_MN_QUERY_DEVICE_TEXT,
-                                .Parameters.QueryDeviceText = { .DeviceTextType = type, .LocaleId = 0x0409 } };
+    IO_STACK_LOCATION stack = {.MinorFunction = IRP_MN_QUERY_DEVICE_TEXT,
+                               .Parameters.QueryDeviceText = {.DeviceTextType = type, .LocaleId = 0x0409}};
     ULONG_PTR information = 0;
     NTSTATUS status = pnp_send(node, &stack, STATUS_NOT_SUPPORTED, &information);
 
@@ -93,8 +93,8 @@ WCHAR *pnp_query_text(struct devnode *node, DEVICE_TEXT_TYPE type)
 
 PDEVICE_RELATIONS pnp_query_relations(struct devnode *node, DEVICE_RELATION_TYPE type)
 {
-    IO_STACK_LOCATION stack = { .MinorFunction = IRP_MN_QUERY_DEVICE_RELATIONS,
-                                .Parameters.QueryDeviceRelations.Type = type };
+    IO_STACK_LOCATION stack = {.MinorFunction = IRP_MN_QUERY_DEVICE_RELATIONS,
+                               .Parameters.QueryDeviceRelations.Type = type};
     ULONG_PTR information = 0;
     NTSTATUS status = pnp_send(node, &stack, STATUS_NOT_SUPPORTED, &information);
 
@@ -103,8 +103,8 @@ PDEVICE_RELATIONS pnp_query_relations(struct devnode *node, DEVICE_RELATION_TYPE
 
 NTSTATUS pnp_query_capabilities(struct devnode *node, PDEVICE_CAPABILITIES capabilities)
 {
-    IO_STACK_LOCATION stack = { .MinorFunction = IRP_MN_QUERY_CAPABILITIES,
-                                .Parameters.DeviceCapabilities.Capabilities = capabilities };
+    IO_STACK_LOCATION stack = {.MinorFunction = IRP_MN_QUERY_CAPABILITIES,
+                               .Parameters.DeviceCapabilities.Capabilities = capabilities};
 
     RtlZeroMemory(capabilities, sizeof(*capabilities));
     capabilities->Size = sizeof(*capabilities);

@@ -384,7 +384,7 @@ NTSTATUS pnp_retry_device(struct devnode *node)
 static void check_pdo(PDEVICE_OBJECT device, const char *routine)
 {
     if (device == NULL || device->Type != IO_TYPE_DEVICE || io_device(device)->devnode == NULL)
-        nt_violation_code(PNP_DETECTED_FATAL_ERROR, (uint64_t[4]){ 2, (uintptr_t)device }, "pnp-not-a-pdo",
+        nt_violation_code(PNP_DETECTED_FATAL_ERROR, (uint64_t[4]){2, (uintptr_t)device}, "pnp-not-a-pdo",
                           "%s with %p, which is no physical device object that its bus has reported", routine, device);
 }
 

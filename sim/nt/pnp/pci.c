@@ -1,6 +1,6 @@
 /*
- * The PCI bus driver's function device: on the host bridge, finds what is on bus 0 through configuration mechanism #1 and
- * reports it ("Identifiers for PCI devices", PCI Local Bus Specification 3.0, chapter 6).
+ * The PCI bus driver's function device: on the host bridge, finds what is on bus 0 through configuration mechanism #1
+ * and reports it ("Identifiers for PCI devices", PCI Local Bus Specification 3.0, chapter 6).
  */
 #include <string.h>
 
@@ -76,8 +76,8 @@ static NTSTATUS report_children(struct pci_fdo *fdo, PIRP irp)
         return builtin_complete(irp, status);
     for (PLIST_ENTRY entry = fdo->children.Flink; entry != &fdo->children; entry = entry->Flink)
         count += CONTAINING_RECORD(entry, struct pci_pdo, entry)->present;
-    relations = ExAllocatePoolWithTag(PagedPool, offsetof(DEVICE_RELATIONS, Objects) + (count + 1) * sizeof(PDEVICE_OBJECT),
-                                      BUILTIN_TAG);
+    relations = ExAllocatePoolWithTag(
+        PagedPool, offsetof(DEVICE_RELATIONS, Objects) + (count + 1) * sizeof(PDEVICE_OBJECT), BUILTIN_TAG);
     if (relations == NULL)
         return builtin_complete(irp, STATUS_INSUFFICIENT_RESOURCES);
     relations->Count = 0;

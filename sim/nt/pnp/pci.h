@@ -12,7 +12,7 @@
 struct pci_bar {
     bool ports;
     bool prefetchable;
-    bool wide;       /* 64-bit: takes the next register as well */
+    bool wide; /* 64-bit: takes the next register as well */
     uint64_t length;
     uint64_t address; /* as the firmware left it */
 };
@@ -33,7 +33,7 @@ struct pci_pdo {
     LIST_ENTRY entry;
     unsigned device;
     unsigned function;
-    bool present; /* answered when the bus was last looked at */
+    bool present;             /* answered when the bus was last looked at */
     PCI_COMMON_CONFIG config; /* header, read when it was found */
     struct pci_bar bar[PCI_BARS];
     bool decoded; /* the firmware had turned its decoders on */

@@ -134,8 +134,8 @@ static NTSTATUS hardware_ids(const PCI_COMMON_HEADER *h, PIRP irp)
 
     snprintf(ids[0], ID_MAX, "PCI\\VEN_%04X&DEV_%04X&SUBSYS_%04X%04X&REV_%02X", h->VendorID, h->DeviceID,
              h->u.type0.SubSystemID, h->u.type0.SubVendorID, h->RevisionID);
-    snprintf(ids[1], ID_MAX, "PCI\\VEN_%04X&DEV_%04X&SUBSYS_%04X%04X", h->VendorID, h->DeviceID,
-             h->u.type0.SubSystemID, h->u.type0.SubVendorID);
+    snprintf(ids[1], ID_MAX, "PCI\\VEN_%04X&DEV_%04X&SUBSYS_%04X%04X", h->VendorID, h->DeviceID, h->u.type0.SubSystemID,
+             h->u.type0.SubVendorID);
     snprintf(ids[2], ID_MAX, "PCI\\VEN_%04X&DEV_%04X&CC_%02X%02X%02X", h->VendorID, h->DeviceID, h->BaseClass,
              h->SubClass, h->ProgIf);
     snprintf(ids[3], ID_MAX, "PCI\\VEN_%04X&DEV_%04X&CC_%02X%02X", h->VendorID, h->DeviceID, h->BaseClass, h->SubClass);
@@ -200,8 +200,7 @@ static NTSTATUS query_text(const struct pci_pdo *pdo, PIRP irp)
 
 static NTSTATUS query_capabilities(const struct pci_pdo *pdo, PIRP irp)
 {
-    PDEVICE_CAPABILITIES capabilities =
-        IoGetCurrentIrpStackLocation(irp)->Parameters.DeviceCapabilities.Capabilities;
+    PDEVICE_CAPABILITIES capabilities = IoGetCurrentIrpStackLocation(irp)->Parameters.DeviceCapabilities.Capabilities;
 
     if (capabilities->Version != 1 || capabilities->Size < sizeof(*capabilities))
         return builtin_complete(irp, STATUS_UNSUCCESSFUL);
@@ -215,8 +214,7 @@ static NTSTATUS query_capabilities(const struct pci_pdo *pdo, PIRP irp)
 
 static NTSTATUS query_bus(const struct pci_pdo *pdo, PIRP irp)
 {
-    PNP_BUS_INFORMATION bus = { .BusTypeGuid = GUID_BUS_TYPE_PCI, .LegacyBusType = PCIBus,
-                                .BusNumber = pdo->bus->bus };
+    PNP_BUS_INFORMATION bus = {.BusTypeGuid = GUID_BUS_TYPE_PCI, .LegacyBusType = PCIBus, .BusNumber = pdo->bus->bus};
 
     return builtin_return_copy(irp, &bus, sizeof(bus));
 }

@@ -9,7 +9,8 @@
 #define DECODERS (PCI_ENABLE_IO_SPACE | PCI_ENABLE_MEMORY_SPACE)
 #define BAR_TYPE_64BIT 0x4u
 
-/* In the lists, a private descriptor goes before each that stands for a register, so that the start finds them again. */
+/* In the lists, a private descriptor goes before each that stands for a register, so that the start finds them again.
+ */
 #define PRIVATE_BAR 1u
 
 static uint32_t read_bar(const struct pci_pdo *pdo, unsigned index)
@@ -60,7 +61,7 @@ void pci_size_bars(struct pci_pdo *pdo)
         if (mask & PCI_ADDRESS_IO_SPACE) {
             bar->ports = true;
             /* The upper half of a port register may be hard-wired to zero. */
-            bar->length = (uint32_t)~((mask & ~3u) | 0xFFFF0000u) + UINT64_C(1);
+            bar->length = (uint32_t) ~((mask & ~3u) | 0xFFFF0000u) + UINT64_C(1);
             bar->address = value & ~3u;
             continue;
         }
@@ -233,5 +234,5 @@ NTSTATUS pci_program(struct pci_pdo *pdo, const CM_RESOURCE_LIST *raw)
 
 void pci_disable(struct pci_pdo *pdo)
 {
-    write_command(pdo, read_command(pdo) & (uint16_t)~(DECODERS | PCI_ENABLE_BUS_MASTER));
+    write_command(pdo, read_command(pdo) & (uint16_t) ~(DECODERS | PCI_ENABLE_BUS_MASTER));
 }

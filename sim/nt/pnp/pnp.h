@@ -13,42 +13,42 @@
 struct devnode;
 
 enum devnode_state {
-    DEVNODE_UNINITIALIZED,      /* the bus has reported it; nothing has been asked yet */
-    DEVNODE_INITIALIZED,        /* identified and in the registry; no drivers */
-    DEVNODE_DRIVERS_ADDED,      /* AddDevice of every driver has returned */
+    DEVNODE_UNINITIALIZED, /* the bus has reported it; nothing has been asked yet */
+    DEVNODE_INITIALIZED,   /* identified and in the registry; no drivers */
+    DEVNODE_DRIVERS_ADDED, /* AddDevice of every driver has returned */
     DEVNODE_RESOURCES_ASSIGNED,
     DEVNODE_STARTED,
-    DEVNODE_STOPPED,            /* between IRP_MN_STOP_DEVICE and the next start */
-    DEVNODE_SURPRISE_REMOVED,   /* IRP_MN_REMOVE_DEVICE waits for open handles */
-    DEVNODE_REMOVED             /* drivers are gone; the bus may still report it */
+    DEVNODE_STOPPED,          /* between IRP_MN_STOP_DEVICE and the next start */
+    DEVNODE_SURPRISE_REMOVED, /* IRP_MN_REMOVE_DEVICE waits for open handles */
+    DEVNODE_REMOVED           /* drivers are gone; the bus may still report it */
 };
 
 /* Problem codes as Device Manager shows them (cfg.h). */
 enum devnode_problem {
     PROBLEM_NONE = 0,
-    PROBLEM_INVALID_DATA = 9,         /* the bus driver's IDs are unusable */
+    PROBLEM_INVALID_DATA = 9, /* the bus driver's IDs are unusable */
     PROBLEM_FAILED_START = 10,
-    PROBLEM_NORMAL_CONFLICT = 12,     /* no resources left for it */
-    PROBLEM_NEED_RESTART = 14,        /* start failed with STATUS_PNP_REBOOT_REQUIRED */
-    PROBLEM_REGISTRY = 19,            /* the registry names a service that is not there */
+    PROBLEM_NORMAL_CONFLICT = 12, /* no resources left for it */
+    PROBLEM_NEED_RESTART = 14,    /* start failed with STATUS_PNP_REBOOT_REQUIRED */
+    PROBLEM_REGISTRY = 19,        /* the registry names a service that is not there */
     PROBLEM_WILL_BE_REMOVED = 21,
     PROBLEM_DISABLED = 22,
-    PROBLEM_DEVICE_NOT_THERE = 24,    /* removed by request; a rescan brings it back */
-    PROBLEM_FAILED_INSTALL = 28,      /* no INF has a driver for it */
-    PROBLEM_FAILED_ADD = 31,          /* AddDevice failed */
+    PROBLEM_DEVICE_NOT_THERE = 24, /* removed by request; a rescan brings it back */
+    PROBLEM_FAILED_INSTALL = 28,   /* no INF has a driver for it */
+    PROBLEM_FAILED_ADD = 31,       /* AddDevice failed */
     PROBLEM_DISABLED_SERVICE = 32,
     PROBLEM_FAILED_DRIVER_ENTRY = 37,
-    PROBLEM_DRIVER_FAILED_LOAD = 39,  /* image missing, damaged, or an import of it is */
+    PROBLEM_DRIVER_FAILED_LOAD = 39, /* image missing, damaged, or an import of it is */
     PROBLEM_DUPLICATE_DEVICE = 42,
-    PROBLEM_FAILED_POST_START = 43    /* the driver reported PNP_DEVICE_FAILED */
+    PROBLEM_FAILED_POST_START = 43 /* the driver reported PNP_DEVICE_FAILED */
 };
 
 /* ---- installation (install.c); before the machine runs, or in a guest thread ---- */
 
 /*
- * Put an INF, or every *.inf of a folder in the order of their names, into the machine's driver store, and write what its
- * installation leaves in the registry of a machine on which the devices were there before: services and machine-wide
- * settings. False: one line in `error`.
+ * Put an INF, or every *.inf of a folder in the order of their names, into the machine's driver store, and write what
+ * its installation leaves in the registry of a machine on which the devices were there before: services and
+ * machine-wide settings. False: one line in `error`.
  */
 bool pnp_install_inf(const char *path, char *error, size_t error_size);
 bool pnp_install_directory(const char *folder, char *error, size_t error_size);
@@ -56,15 +56,15 @@ bool pnp_install_directory(const char *folder, char *error, size_t error_size);
 /* ---- life of the tree; guest threads at PASSIVE_LEVEL but the PnP worker ---- */
 
 /*
- * Power-on: start the worker, build the root, initialise boot-start drivers in the order of their groups, enumerate, and
- * return when everything that was found has been dealt with.
+ * Power-on: start the worker, build the root, initialise boot-start drivers in the order of their groups, enumerate,
+ * and return when everything that was found has been dealt with.
  */
 void pnp_boot(void);
 
 /*
- * The end: every device that is left is removed in an orderly way, children first, then every driver is unloaded and the
- * worker ends. False when a driver or an open handle refuses, or a driver cannot be unloaded; pnp_refusal() says which.
- * The tree then stays as it is.
+ * The end: every device that is left is removed in an orderly way, children first, then every driver is unloaded and
+ * the worker ends. False when a driver or an open handle refuses, or a driver cannot be unloaded; pnp_refusal() says
+ * which. The tree then stays as it is.
  */
 bool pnp_shutdown_all(void);
 
@@ -119,7 +119,8 @@ const PNP_BUS_INFORMATION *pnp_bus_information(const struct devnode *node);
 const DEVICE_CAPABILITIES *pnp_capabilities(const struct devnode *node);
 /* Is the device started? */
 bool pnp_is_started(PDEVICE_OBJECT pdo);
-/* The last open handle to a device that is waiting for its removal was closed, or a notification waits. Any IRQL up to DISPATCH_LEVEL. */
+/* The last open handle to a device that is waiting for its removal was closed, or a notification waits. Any IRQL up to
+ * DISPATCH_LEVEL. */
 void pnp_kick(void);
 
 #endif

@@ -48,12 +48,12 @@ struct devnode {
     char *device_id;
     char *instance_id; /* with the parent's prefix where the bus asks for one */
     char *instance_path;
-    char **hardware_ids;   /* closed by NULL; NULL if there are none */
+    char **hardware_ids; /* closed by NULL; NULL if there are none */
     char **compatible_ids;
     DEVICE_CAPABILITIES capabilities;
     PNP_BUS_INFORMATION bus;
     bool has_bus;
-    PCM_RESOURCE_LIST boot;                      /* machine heap, NULL if none; likewise the next three */
+    PCM_RESOURCE_LIST boot; /* machine heap, NULL if none; likewise the next three */
     PIO_RESOURCE_REQUIREMENTS_LIST requirements;
     PCM_RESOURCE_LIST raw;
     PCM_RESOURCE_LIST translated;
@@ -80,10 +80,10 @@ enum pnp_action_kind {
     ACTION_SURPRISE,
     ACTION_RESTART,
     ACTION_RETRY,
-    ACTION_RESCAN,    /* as ENUMERATE, asked for by the harness */
+    ACTION_RESCAN, /* as ENUMERATE, asked for by the harness */
     ACTION_BOOT,
     ACTION_SHUTDOWN,
-    ACTION_CUSTOM     /* IoReportTargetDeviceChange(Asynchronous): `custom` delivers and frees the action */
+    ACTION_CUSTOM /* IoReportTargetDeviceChange(Asynchronous): `custom` delivers and frees the action */
 };
 
 struct pnp_action {
@@ -91,7 +91,7 @@ struct pnp_action {
     enum pnp_action_kind kind;
     PDEVICE_OBJECT device; /* referenced, NULL if the action has none */
     void (*custom)(struct pnp_action *action);
-    NTSTATUS *result;      /* of the thread that waits, NULL if nobody does */
+    NTSTATUS *result; /* of the thread that waits, NULL if nobody does */
     KEVENT *done;
 };
 

@@ -17,7 +17,7 @@ static void check_relation(const struct devnode *bus, const DEVICE_RELATIONS *re
     if (what == NULL && pnp_node_of(pdo) != NULL && pnp_node_of(pdo)->parent != bus)
         what = "another bus's device";
     if (what != NULL)
-        nt_violation_code(PNP_DETECTED_FATAL_ERROR, (uint64_t[4]){ 4, (uintptr_t)pdo }, "pnp-relations",
+        nt_violation_code(PNP_DETECTED_FATAL_ERROR, (uint64_t[4]){4, (uintptr_t)pdo}, "pnp-relations",
                           "%s reports %s among its bus relations", pnp_instance_path(bus), what);
 }
 

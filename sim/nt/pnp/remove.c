@@ -103,8 +103,7 @@ static void collect(struct removal *removal, struct devnode *top, bool eject)
 static void take_drivers(struct removal *removal, struct devnode *node)
 {
     while (node->driver_count != 0) {
-        removal->drivers =
-            image_realloc(removal->drivers, (removal->driver_count + 1) * sizeof(*removal->drivers));
+        removal->drivers = image_realloc(removal->drivers, (removal->driver_count + 1) * sizeof(*removal->drivers));
         removal->drivers[removal->driver_count++] = node->drivers[--node->driver_count];
     }
 }
@@ -120,8 +119,10 @@ static void remove_stack(struct removal *removal, struct devnode *node)
         nt_violation("pnp-not-detached", "%s: driver %s did not detach its device object in IRP_MN_REMOVE_DEVICE",
                      pnp_instance_path(node), io_driver_name(left->DriverObject));
     if (node->missing && !io_device(node->pdo)->delete_pending)
-        nt_violation("pnp-pdo-left", "%s: driver %s does not report the device any more and yet did not delete it in "
-                     "IRP_MN_REMOVE_DEVICE", pnp_instance_path(node), io_driver_name(node->pdo->DriverObject));
+        nt_violation("pnp-pdo-left",
+                     "%s: driver %s does not report the device any more and yet did not delete it in "
+                     "IRP_MN_REMOVE_DEVICE",
+                     pnp_instance_path(node), io_driver_name(node->pdo->DriverObject));
     io_interfaces_forget(node->pdo);
     arbiter_release(node);
     devnode_forget_service(node);
@@ -165,7 +166,8 @@ static void finish(struct removal *removal)
 static void destroy_child(struct devnode *node)
 {
     if (!io_device(node->pdo)->delete_pending)
-        nt_violation("pnp-pdo-left", "%s: driver %s was removed from its parent device and yet did not delete the child",
+        nt_violation("pnp-pdo-left",
+                     "%s: driver %s was removed from its parent device and yet did not delete the child",
                      pnp_instance_path(node), io_driver_name(node->pdo->DriverObject));
     devnode_destroy(node);
 }
@@ -264,7 +266,7 @@ static bool remove_orderly(struct removal *removal)
 
 NTSTATUS devnode_remove_orderly(struct devnode *node, bool eject)
 {
-    struct removal removal = { 0 };
+    struct removal removal = {0};
     bool removed;
 
     collect(&removal, node, eject);
@@ -291,7 +293,7 @@ NTSTATUS devnode_remove_orderly(struct devnode *node, bool eject)
 
 NTSTATUS pnp_remove_tree(void)
 {
-    struct removal removal = { 0 };
+    struct removal removal = {0};
     bool removed;
 
     append_tree(&removal, pnp_root());
@@ -328,7 +330,7 @@ static void remove_surprised(struct removal *removal)
 
 void devnode_remove_surprise(struct devnode *node)
 {
-    struct removal removal = { 0 };
+    struct removal removal = {0};
 
     collect(&removal, node, false);
     for (unsigned i = 0; i < removal.count; i++) {
@@ -353,7 +355,7 @@ void devnode_remove_surprise(struct devnode *node)
 
 bool devnode_finish_removals(void)
 {
-    struct removal removal = { 0 };
+    struct removal removal = {0};
     bool some = false;
 
     for (struct devnode *node = pnp_root(); node != NULL; node = pnp_next(node)) {
@@ -378,7 +380,7 @@ bool devnode_finish_removals(void)
 
 void devnode_remove_failed(struct devnode *node)
 {
-    struct removal removal = { 0 };
+    struct removal removal = {0};
 
     if (node->was_started) {
         /* Stopped for a rebalance and not startable again: its drivers learn that the device is lost to them. */

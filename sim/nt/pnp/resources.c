@@ -1,6 +1,6 @@
 /*
- * Resource lists: copies of what bus drivers hand over, checked, and the raw and translated lists of IRP_MN_START_DEVICE
- * (CM_RESOURCE_LIST, IO_RESOURCE_REQUIREMENTS_LIST in wdm.h).
+ * Resource lists: copies of what bus drivers hand over, checked, and the raw and translated lists of
+ * IRP_MN_START_DEVICE (CM_RESOURCE_LIST, IO_RESOURCE_REQUIREMENTS_LIST in wdm.h).
  */
 #include <string.h>
 
@@ -50,8 +50,8 @@ PIO_RESOURCE_REQUIREMENTS_LIST requirements_copy(const IO_RESOURCE_REQUIREMENTS_
                          list->AlternativeLists);
         used += offsetof(IO_RESOURCE_LIST, Descriptors) + (size_t)alternative->Count * sizeof(IO_RESOURCE_DESCRIPTOR);
         if (alternative->Count > RESOURCE_LIST_MAX_DESCRIPTORS || used > list->ListSize)
-            nt_violation("pnp-resource-list", "alternative %u of a requirements list of %u bytes claims %u descriptors", i,
-                         list->ListSize, alternative->Count);
+            nt_violation("pnp-resource-list", "alternative %u of a requirements list of %u bytes claims %u descriptors",
+                         i, list->ListSize, alternative->Count);
         alternative = (const IO_RESOURCE_LIST *)&alternative->Descriptors[alternative->Count];
     }
     copy = image_alloc(list->ListSize);

@@ -77,7 +77,7 @@ PDEVICE_OBJECT root_device(PDRIVER_OBJECT driver)
 static NTSTATUS report_children(PDEVICE_OBJECT device, PIRP irp)
 {
     struct root_extension *extension = extension_of(device);
-    DEVICE_RELATIONS relations = { .Count = 1 };
+    DEVICE_RELATIONS relations = {.Count = 1};
 
     if (extension->bridge == NULL) {
         NTSTATUS status = create_device(device->DriverObject, false, &extension->bridge);
@@ -122,7 +122,7 @@ static NTSTATUS root_pnp(PDEVICE_OBJECT device, PIRP irp)
 
 static NTSTATUS bridge_id(PIRP irp, BUS_QUERY_ID_TYPE type)
 {
-    static const char *const hardware[] = { "ACPI\\PNP0A03", "*PNP0A03" };
+    static const char *const hardware[] = {"ACPI\\PNP0A03", "*PNP0A03"};
 
     switch (type) {
     case BusQueryDeviceID:
@@ -139,7 +139,7 @@ static NTSTATUS bridge_id(PIRP irp, BUS_QUERY_ID_TYPE type)
 static NTSTATUS bridge_pnp(PDEVICE_OBJECT device, PIRP irp)
 {
     PIO_STACK_LOCATION stack = IoGetCurrentIrpStackLocation(irp);
-    PNP_BUS_INFORMATION bus = { .BusTypeGuid = GUID_BUS_TYPE_INTERNAL, .LegacyBusType = Internal };
+    PNP_BUS_INFORMATION bus = {.BusTypeGuid = GUID_BUS_TYPE_INTERNAL, .LegacyBusType = Internal};
 
     switch (stack->MinorFunction) {
     case IRP_MN_START_DEVICE:

@@ -1,6 +1,6 @@
 /*
- * Bringing a device up: the drivers of its stack in their order, resources, IRP_MN_START_DEVICE, and what the manager asks
- * once the device runs ("PnP driver design", "Starting a device", IRP_MN_FILTER_RESOURCE_REQUIREMENTS).
+ * Bringing a device up: the drivers of its stack in their order, resources, IRP_MN_START_DEVICE, and what the manager
+ * asks once the device runs ("PnP driver design", "Starting a device", IRP_MN_FILTER_RESOURCE_REQUIREMENTS).
  */
 #include <string.h>
 
@@ -14,8 +14,8 @@ static const struct {
     const char *service;
     PDRIVER_INITIALIZE entry;
 } builtin_drivers[] = {
-    { "PnpManager", root_driver_entry },
-    { "pci", pci_driver_entry },
+    {"PnpManager", root_driver_entry},
+    {"pci", pci_driver_entry},
 };
 
 NTSTATUS pnp_load_driver(const char *service, PDRIVER_OBJECT *driver)
@@ -48,8 +48,10 @@ static void check_added(const struct devnode *node, PDRIVER_OBJECT driver)
 {
     for (PDEVICE_OBJECT device = io_stack_above(node->pdo); device != NULL; device = io_stack_above(device)) {
         if (device->DriverObject == driver && (device->Flags & DO_DEVICE_INITIALIZING))
-            nt_violation("device-initializing", "AddDevice of driver %s left DO_DEVICE_INITIALIZING set in its device "
-                         "object", io_driver_name(driver));
+            nt_violation("device-initializing",
+                         "AddDevice of driver %s left DO_DEVICE_INITIALIZING set in its device "
+                         "object",
+                         io_driver_name(driver));
     }
 }
 
@@ -218,12 +220,12 @@ void devnode_add_drivers(struct devnode *node)
 
 /*
  * What the stack makes of the device's requirements: a copy in the machine heap, NULL if there are none. A driver that
- * returns a list of its own frees the one it was given, as the rules for QUERY_RESOURCE_REQUIREMENTS say, or leaves it to
- * us: the documentation of this request does not tell.
+ * returns a list of its own frees the one it was given, as the rules for QUERY_RESOURCE_REQUIREMENTS say, or leaves it
+ * to us: the documentation of this request does not tell.
  */
 static PIO_RESOURCE_REQUIREMENTS_LIST filter_requirements(struct devnode *node, NTSTATUS *result)
 {
-    IO_STACK_LOCATION stack = { .MinorFunction = IRP_MN_FILTER_RESOURCE_REQUIREMENTS };
+    IO_STACK_LOCATION stack = {.MinorFunction = IRP_MN_FILTER_RESOURCE_REQUIREMENTS};
     PIO_RESOURCE_REQUIREMENTS_LIST own = requirements_copy(node->requirements);
     PIO_RESOURCE_REQUIREMENTS_LIST offered = NULL;
     PIO_RESOURCE_REQUIREMENTS_LIST answer;
@@ -292,7 +294,7 @@ static NTSTATUS lend(const CM_RESOURCE_LIST *list, PCM_RESOURCE_LIST *copy)
 
 static NTSTATUS send_start(struct devnode *node)
 {
-    IO_STACK_LOCATION stack = { .MinorFunction = IRP_MN_START_DEVICE };
+    IO_STACK_LOCATION stack = {.MinorFunction = IRP_MN_START_DEVICE};
     PCM_RESOURCE_LIST raw = NULL;
     PCM_RESOURCE_LIST translated = NULL;
     NTSTATUS status = lend(node->raw, &raw);
@@ -348,7 +350,7 @@ void devnode_start(struct devnode *node)
 
 void devnode_query_state(struct devnode *node)
 {
-    IO_STACK_LOCATION stack = { .MinorFunction = IRP_MN_QUERY_PNP_DEVICE_STATE };
+    IO_STACK_LOCATION stack = {.MinorFunction = IRP_MN_QUERY_PNP_DEVICE_STATE};
     ULONG_PTR information = 0;
     NTSTATUS status;
 
@@ -357,8 +359,8 @@ void devnode_query_state(struct devnode *node)
     status = pnp_send(node, &stack, STATUS_NOT_SUPPORTED, &information);
     node->device_state = NT_SUCCESS(status) ? (PNP_DEVICE_STATE)information : 0;
     if (node->device_state & (PNP_DEVICE_FAILED | PNP_DEVICE_DISABLED | PNP_DEVICE_REMOVED | PNP_DEVICE_DISCONNECTED)) {
-        enum devnode_problem problem = (node->device_state & PNP_DEVICE_DISABLED) ? PROBLEM_DISABLED
-                                                                                   : PROBLEM_FAILED_POST_START;
+        enum devnode_problem problem =
+            (node->device_state & PNP_DEVICE_DISABLED) ? PROBLEM_DISABLED : PROBLEM_FAILED_POST_START;
 
         devnode_set_problem(node, problem, STATUS_DEVICE_NOT_READY);
         devnode_remove_surprise(node);
@@ -371,7 +373,7 @@ void devnode_query_state(struct devnode *node)
 
 NTSTATUS devnode_restart(struct devnode *node)
 {
-    IO_STACK_LOCATION stack = { .MinorFunction = IRP_MN_QUERY_RESOURCE_REQUIREMENTS };
+    IO_STACK_LOCATION stack = {.MinorFunction = IRP_MN_QUERY_RESOURCE_REQUIREMENTS};
     ULONG_PTR information = 0;
     NTSTATUS status;
 

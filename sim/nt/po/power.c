@@ -148,8 +148,8 @@ POWER_STATE NTAPI PoSetPowerState(PDEVICE_OBJECT DeviceObject, POWER_STATE_TYPE 
     } else {
         before.DeviceState =
             (DEVICE_POWER_STATE)((extension->PowerFlags & POWER_FLAGS_DEVICE) >> POWER_FLAGS_DEVICE_SHIFT);
-        extension->PowerFlags = (extension->PowerFlags & ~POWER_FLAGS_DEVICE) |
-                                (ULONG)State.DeviceState << POWER_FLAGS_DEVICE_SHIFT;
+        extension->PowerFlags = (extension->PowerFlags & ~POWER_FLAGS_DEVICE) | (ULONG)State.DeviceState
+                                                                                    << POWER_FLAGS_DEVICE_SHIFT;
     }
     return before;
 }
@@ -195,6 +195,6 @@ void po_census(struct census *census)
         census_item(census, "power request", 1, CONTAINING_RECORD(entry, struct power_request, entry)->caller,
                     "in flight");
     for (PLIST_ENTRY entry = machine->po->settings.Flink; entry != &machine->po->settings; entry = entry->Flink)
-        census_item(census, "power setting callback", 1,
-                    CONTAINING_RECORD(entry, struct power_setting, entry)->caller, "registered");
+        census_item(census, "power setting callback", 1, CONTAINING_RECORD(entry, struct power_setting, entry)->caller,
+                    "registered");
 }

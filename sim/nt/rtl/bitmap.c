@@ -1,6 +1,7 @@
 /*
- * Bitmaps (RTL_BITMAP): bit n is bit n % 32 of word n / 32. Callable at any IRQL on resident memory; the caller serialises.
- * A bit or range outside the bitmap is a violation, since on Windows it would change or read memory behind it.
+ * Bitmaps (RTL_BITMAP): bit n is bit n % 32 of word n / 32. Callable at any IRQL on resident memory; the caller
+ * serialises. A bit or range outside the bitmap is a violation, since on Windows it would change or read memory behind
+ * it.
  */
 #include "nt/rtl/rtl.h"
 
@@ -18,7 +19,8 @@ static bool get(const RTL_BITMAP *map, ULONG bit)
     return (map->Buffer[bit / 32] >> (bit % 32) & 1) != 0;
 }
 
-/* The next bit from `from` on that has the value, the bitmap's size if there is none. Whole words are skipped at once. */
+/* The next bit from `from` on that has the value, the bitmap's size if there is none. Whole words are skipped at once.
+ */
 static ULONG next_with(const RTL_BITMAP *map, ULONG from, bool value)
 {
     while (from < map->SizeOfBitMap) {
@@ -216,7 +218,7 @@ ULONG NTAPI RtlFindClearRuns(PRTL_BITMAP BitMapHeader, PRTL_BITMAP_RUN RunArray,
 
 ULONG NTAPI RtlFindLongestRunClear(PRTL_BITMAP BitMapHeader, PULONG StartingIndex)
 {
-    RTL_BITMAP_RUN longest = { .StartingIndex = 0, .NumberOfBits = 0 };
+    RTL_BITMAP_RUN longest = {.StartingIndex = 0, .NumberOfBits = 0};
 
     RtlFindClearRuns(BitMapHeader, &longest, 1, TRUE);
     *StartingIndex = longest.StartingIndex;

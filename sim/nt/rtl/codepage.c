@@ -3,8 +3,9 @@
 
 /* 0x80 to 0x9F; the five bytes without a character map to the C1 control of the same number, as on Windows. */
 static const WCHAR high_controls[32] = {
-    0x20AC, 0x0081, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0x008D, 0x017D, 0x008F,
-    0x0090, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x009D, 0x017E, 0x0178,
+    0x20AC, 0x0081, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
+    0x2039, 0x0152, 0x008D, 0x017D, 0x008F, 0x0090, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
+    0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x009D, 0x017E, 0x0178,
 };
 
 WCHAR rtl_wide_from_ansi(CHAR character)
@@ -136,7 +137,8 @@ NTSTATUS NTAPI RtlUTF8ToUnicodeN(PWSTR UnicodeStringDestination, ULONG UnicodeSt
 }
 
 NTSTATUS NTAPI RtlUnicodeToUTF8N(PCHAR UTF8StringDestination, ULONG UTF8StringMaxByteCount,
-                                 PULONG UTF8StringActualByteCount, PCWCH UnicodeStringSource, ULONG UnicodeStringByteCount)
+                                 PULONG UTF8StringActualByteCount, PCWCH UnicodeStringSource,
+                                 ULONG UnicodeStringByteCount)
 {
     size_t length = UnicodeStringByteCount / sizeof(WCHAR), used = 0, index = 0;
     bool broken = false;
@@ -163,8 +165,8 @@ NTSTATUS NTAPI RtlUnicodeToUTF8N(PCHAR UTF8StringDestination, ULONG UTF8StringMa
     return broken ? STATUS_SOME_NOT_MAPPED : STATUS_SUCCESS;
 }
 
-NTSTATUS NTAPI RtlUnicodeToMultiByteN(PCHAR MultiByteString, ULONG MaxBytesInMultiByteString, PULONG BytesInMultiByteString,
-                                      PCWCH UnicodeString, ULONG BytesInUnicodeString)
+NTSTATUS NTAPI RtlUnicodeToMultiByteN(PCHAR MultiByteString, ULONG MaxBytesInMultiByteString,
+                                      PULONG BytesInMultiByteString, PCWCH UnicodeString, ULONG BytesInUnicodeString)
 {
     ULONG count = BytesInUnicodeString / sizeof(WCHAR);
     ULONG copied = count < MaxBytesInMultiByteString ? count : MaxBytesInMultiByteString;

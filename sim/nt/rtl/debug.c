@@ -1,4 +1,5 @@
-/* Debug output: formatted, filtered by component and level, shown to the registered callbacks and written to the log. */
+/* Debug output: formatted, filtered by component and level, shown to the registered callbacks and written to the log.
+ */
 #include <string.h>
 
 #include "nt/ke/ke.h"
@@ -58,7 +59,8 @@ static ULONG print(const char *prefix, ULONG component, ULONG level, const char 
     if (length > TEXT_MAX)
         length = TEXT_MAX;
     text[length] = '\0';
-    for (struct rtl_debug_callback *callback = machine->rtl->debug_callbacks; callback != NULL; callback = callback->next) {
+    for (struct rtl_debug_callback *callback = machine->rtl->debug_callbacks; callback != NULL;
+         callback = callback->next) {
         STRING string = {.Length = (USHORT)length, .MaximumLength = (USHORT)(length + 1), .Buffer = text};
 
         callback->function(&string, component, level);

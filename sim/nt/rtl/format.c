@@ -57,7 +57,8 @@ static void pad(struct printer *out, int count, char character)
 static void unicode_allowed(const struct printer *out, const struct specification *spec)
 {
     if (!out->is_wide && ke_vcpu() != NULL && ke_irql() > PASSIVE_LEVEL)
-        nt_violation("format-irql", "a Unicode conversion (%%%c) is formatted at IRQL %u, allowed at PASSIVE_LEVEL only",
+        nt_violation("format-irql",
+                     "a Unicode conversion (%%%c) is formatted at IRQL %u, allowed at PASSIVE_LEVEL only",
                      (char)spec->conversion, ke_irql());
 }
 
@@ -127,10 +128,8 @@ static void print_number(struct printer *out, const struct specification *spec, 
     char text[72];
     int length = 0, zeros, padding, prefix_length = (int)strlen(prefix) + (sign != 0);
 
-    while (magnitude != 0) {
+    for (; magnitude > 0; magnitude /= base)
         text[sizeof(text) - 1 - (size_t)length++] = digits[magnitude % base];
-        magnitude /= base;
-    }
     zeros = (spec->precision < 0 ? 1 : spec->precision) - length;
     if (zeros < 0)
         zeros = 0;
@@ -206,10 +205,12 @@ static void print_hexadecimal(struct printer *out, const struct specification *s
 static void print_pointer(struct printer *out, struct specification *spec, struct arguments *arguments)
 {
     spec->precision = 2 * sizeof(PVOID);
-    print_number(out, spec, (ULONG64)(uintptr_t)va_arg(arguments->list, PVOID), 16, true, 0, spec->alternate ? "0X" : "");
+    print_number(out, spec, (ULONG64)(uintptr_t)va_arg(arguments->list, PVOID), 16, true, 0,
+                 spec->alternate ? "0X" : "");
 }
 
-static void print_character(struct printer *out, const struct specification *spec, struct arguments *arguments, bool wide)
+static void print_character(struct printer *out, const struct specification *spec, struct arguments *arguments,
+                            bool wide)
 {
     int value = va_arg(arguments->list, int);
     WCHAR character = (WCHAR)value;
@@ -365,7 +366,7 @@ static void format_all(struct printer *out, struct reader *in, va_list list)
 
     va_copy(arguments.list, list);
     while (peek(in) != 0) {
-        struct specification spec = { .precision = -1 };
+        struct specification spec = {.precision = -1};
 
         if (!accept(in, '%')) {
             if (in->wide != NULL)
@@ -396,8 +397,8 @@ static void format_all(struct printer *out, struct reader *in, va_list list)
 
 size_t rtl_format(char *buffer, size_t capacity, const char *format, va_list arguments)
 {
-    struct printer out = { .narrow = buffer, .capacity = capacity };
-    struct reader in = { .narrow = format };
+    struct printer out = {.narrow = buffer, .capacity = capacity};
+    struct reader in = {.narrow = format};
 
     format_all(&out, &in, arguments);
     return out.length;
@@ -405,8 +406,8 @@ size_t rtl_format(char *buffer, size_t capacity, const char *format, va_list arg
 
 size_t rtl_format_wide(WCHAR *buffer, size_t capacity, const WCHAR *format, va_list arguments)
 {
-    struct printer out = { .wide = buffer, .capacity = capacity, .is_wide = true };
-    struct reader in = { .wide = format };
+    struct printer out = {.wide = buffer, .capacity = capacity, .is_wide = true};
+    struct reader in = {.wide = format};
 
     format_all(&out, &in, arguments);
     return out.length;

@@ -14,9 +14,9 @@ NTSTATUS NTAPI RtlStringFromGUID(const GUID *Guid, PUNICODE_STRING GuidString)
     text = ExAllocatePoolWithTag(PagedPool, (GUID_LENGTH + 1) * sizeof(WCHAR), RTL_STRING_TAG);
     if (text == NULL)
         return STATUS_NO_MEMORY;
-    (void)RtlStringCchPrintfW(text, GUID_LENGTH + 1, L"{%08X-%04hX-%04hX-%02X%02X-%02X%02X%02X%02X%02X%02X}", Guid->Data1,
-                              Guid->Data2, Guid->Data3, Guid->Data4[0], Guid->Data4[1], Guid->Data4[2], Guid->Data4[3],
-                              Guid->Data4[4], Guid->Data4[5], Guid->Data4[6], Guid->Data4[7]);
+    (void)RtlStringCchPrintfW(text, GUID_LENGTH + 1, L"{%08X-%04hX-%04hX-%02X%02X-%02X%02X%02X%02X%02X%02X}",
+                              Guid->Data1, Guid->Data2, Guid->Data3, Guid->Data4[0], Guid->Data4[1], Guid->Data4[2],
+                              Guid->Data4[3], Guid->Data4[4], Guid->Data4[5], Guid->Data4[6], Guid->Data4[7]);
     GuidString->Buffer = text;
     GuidString->Length = GUID_LENGTH * sizeof(WCHAR);
     GuidString->MaximumLength = (GUID_LENGTH + 1) * sizeof(WCHAR);

@@ -17,7 +17,7 @@ static NTSTATUS print_number(ULONGLONG value, ULONG base, PUNICODE_STRING string
     if (base == 0)
         base = 10;
     do {
-        digits[count++] = (WCHAR)"0123456789ABCDEF"[value % base];
+        digits[count++] = (WCHAR) "0123456789ABCDEF"[value % base];
         value /= base;
     } while (value != 0);
     if (count * sizeof(WCHAR) > string->MaximumLength)
@@ -74,8 +74,8 @@ static ULONG digit_value(WCHAR character)
 }
 
 /*
- * White space, a sign, with base 0 a prefix (0x, 0o, 0b; else decimal), digits as far as they go; modulo 2^64. Returns the
- * index behind what was read.
+ * White space, a sign, with base 0 a prefix (0x, 0o, 0b; else decimal), digits as far as they go; modulo 2^64. Returns
+ * the index behind what was read.
  */
 static size_t read_number(const struct source *source, ULONG base, ULONGLONG *value)
 {
@@ -103,7 +103,7 @@ static size_t read_number(const struct source *source, ULONG base, ULONGLONG *va
 
 NTSTATUS NTAPI RtlUnicodeStringToInteger(PCUNICODE_STRING String, ULONG Base, PULONG Value)
 {
-    struct source source = { .wide = String->Buffer, .length = String->Length / sizeof(WCHAR) };
+    struct source source = {.wide = String->Buffer, .length = String->Length / sizeof(WCHAR)};
     ULONGLONG value;
 
     NT_CALL(PASSIVE_LEVEL);
@@ -116,7 +116,7 @@ NTSTATUS NTAPI RtlUnicodeStringToInteger(PCUNICODE_STRING String, ULONG Base, PU
 
 NTSTATUS NTAPI RtlUnicodeStringToInt64(PCUNICODE_STRING String, ULONG Base, PLONG64 Number, PWSTR *EndPointer)
 {
-    struct source source = { .wide = String->Buffer, .length = String->Length / sizeof(WCHAR) };
+    struct source source = {.wide = String->Buffer, .length = String->Length / sizeof(WCHAR)};
     ULONGLONG value;
     size_t end;
 
@@ -132,7 +132,7 @@ NTSTATUS NTAPI RtlUnicodeStringToInt64(PCUNICODE_STRING String, ULONG Base, PLON
 
 NTSTATUS NTAPI RtlCharToInteger(PCSZ String, ULONG Base, PULONG Value)
 {
-    struct source source = { .narrow = String, .length = strlen(String) };
+    struct source source = {.narrow = String, .length = strlen(String)};
     ULONGLONG value;
 
     NT_CALL(PASSIVE_LEVEL);

@@ -25,7 +25,7 @@
     type NTAPI name(type volatile *Destination, type Exchange, type Comperand)                                         \
     {                                                                                                                  \
         sched_point(POINT_INTERLOCKED);                                                                                \
-        __atomic_compare_exchange_n(Destination, &Comperand, Exchange, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);          \
+        __atomic_compare_exchange_n(Destination, &Comperand, Exchange, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);         \
         return Comperand;                                                                                              \
     }
 
@@ -75,7 +75,8 @@ PVOID NTAPI KxInterlockedCompareExchangePointer(PVOID volatile *Target, PVOID Ex
     return Comperand;
 }
 
-/* Every x64 processor that Windows 10 runs on has CMPXCHG16B; the operand is aligned to 16 bytes or this faults there. */
+/* Every x64 processor that Windows 10 runs on has CMPXCHG16B; the operand is aligned to 16 bytes or this faults there.
+ */
 BOOLEAN NTAPI InterlockedCompareExchange128(LONG64 volatile *Destination, LONG64 ExchangeHigh, LONG64 ExchangeLow,
                                             LONG64 *ComparandResult)
 {

@@ -1,7 +1,7 @@
 /*
- * Pseudo-random numbers for drivers, in [0, MAXLONG - 1]. RtlUniform is the documented linear congruential generator (Lehmer
- * 1948); RtlRandom and RtlRandomEx shuffle its numbers through a table that the whole system shares (Bays and Durham),
- * filled from the machine's seed.
+ * Pseudo-random numbers for drivers, in [0, MAXLONG - 1]. RtlUniform is the documented linear congruential generator
+ * (Lehmer 1948); RtlRandom and RtlRandomEx shuffle its numbers through a table that the whole system shares (Bays and
+ * Durham), filled from the machine's seed.
  */
 #include "nt/rtl/rtl.h"
 

@@ -1,7 +1,7 @@
 /*
  * Registry helpers on top of the Zw routines: the keys that RelativeTo stands for, RtlWriteRegistryValue,
- * RtlDeleteRegistryValue, RtlCheckRegistryKey, RtlCreateRegistryKey. RtlQueryRegistryValues is in registry_query.c. All at
- * PASSIVE_LEVEL.
+ * RtlDeleteRegistryValue, RtlCheckRegistryKey, RtlCreateRegistryKey. RtlQueryRegistryValues is in registry_query.c. All
+ * at PASSIVE_LEVEL.
  */
 #include "nt/rtl/registry.h"
 

@@ -1,14 +1,16 @@
 /*
- * RtlQueryRegistryValues, after its page in Microsoft's wdm.h reference: a table of entries, each a value, all values of a
- * key, or a change of key; each value goes to a routine or straight into the caller's variable (DIRECT), with REG_MULTI_SZ
- * taken apart and REG_EXPAND_SZ expanded unless NOEXPAND says otherwise, and with defaults for values that are missing.
+ * RtlQueryRegistryValues, after its page in Microsoft's wdm.h reference: a table of entries, each a value, all values
+ * of a key, or a change of key; each value goes to a routine or straight into the caller's variable (DIRECT), with
+ * REG_MULTI_SZ taken apart and REG_EXPAND_SZ expanded unless NOEXPAND says otherwise, and with defaults for values that
+ * are missing.
  */
 #include "nt/rtl/registry.h"
 
 #define DIRECT RTL_QUERY_REGISTRY_DIRECT
 #define KNOWN_FLAGS                                                                                                    \
-    (RTL_QUERY_REGISTRY_SUBKEY | RTL_QUERY_REGISTRY_TOPKEY | RTL_QUERY_REGISTRY_REQUIRED | RTL_QUERY_REGISTRY_NOVALUE | \
-     RTL_QUERY_REGISTRY_NOEXPAND | RTL_QUERY_REGISTRY_DIRECT | RTL_QUERY_REGISTRY_DELETE | RTL_QUERY_REGISTRY_TYPECHECK)
+    (RTL_QUERY_REGISTRY_SUBKEY | RTL_QUERY_REGISTRY_TOPKEY | RTL_QUERY_REGISTRY_REQUIRED |                             \
+     RTL_QUERY_REGISTRY_NOVALUE | RTL_QUERY_REGISTRY_NOEXPAND | RTL_QUERY_REGISTRY_DIRECT |                            \
+     RTL_QUERY_REGISTRY_DELETE | RTL_QUERY_REGISTRY_TYPECHECK)
 
 struct query {
     const RTL_QUERY_REGISTRY_TABLE *entry;
@@ -86,7 +88,8 @@ static NTSTATUS deliver_one(const struct query *query, PWSTR name, ULONG type, P
 
     if ((entry->Flags & DIRECT) == 0)
         return entry->QueryRoutine(name, type, data, size, query->context, entry->EntryContext);
-    return is_string(type) ? store_string(entry->EntryContext, data, size) : store_data(entry->EntryContext, type, data, size);
+    return is_string(type) ? store_string(entry->EntryContext, data, size)
+                           : store_data(entry->EntryContext, type, data, size);
 }
 
 /* ---- expansion ---- */
@@ -184,12 +187,14 @@ static NTSTATUS deliver(const struct query *query, PWSTR name, ULONG type, PVOID
 {
     const RTL_QUERY_REGISTRY_TABLE *entry = query->entry;
 
-    if ((entry->Flags & RTL_QUERY_REGISTRY_TYPECHECK) != 0 && entry->DefaultType >> RTL_QUERY_REGISTRY_TYPECHECK_SHIFT != type)
+    if ((entry->Flags & RTL_QUERY_REGISTRY_TYPECHECK) != 0 &&
+        entry->DefaultType >> RTL_QUERY_REGISTRY_TYPECHECK_SHIFT != type)
         return STATUS_OBJECT_TYPE_MISMATCH;
     if ((entry->Flags & RTL_QUERY_REGISTRY_NOEXPAND) == 0) {
         if (type == REG_MULTI_SZ && (entry->Flags & DIRECT) != 0)
-            nt_violation("registry-query",
-                         "RtlQueryRegistryValues: a REG_MULTI_SZ for a DIRECT entry without RTL_QUERY_REGISTRY_NOEXPAND");
+            nt_violation(
+                "registry-query",
+                "RtlQueryRegistryValues: a REG_MULTI_SZ for a DIRECT entry without RTL_QUERY_REGISTRY_NOEXPAND");
         if (type == REG_MULTI_SZ)
             return deliver_each(query, name, data, size);
         if (type == REG_EXPAND_SZ)
@@ -378,7 +383,8 @@ static NTSTATUS process(struct query *query)
     if ((flags & ~KNOWN_FLAGS) != 0)
         nt_violation("not-implemented", "RtlQueryRegistryValues: flags 0x%X of a table entry are not implemented",
                      flags & ~KNOWN_FLAGS);
-    if ((flags & DIRECT) != 0 && (entry->Name == NULL || entry->QueryRoutine != NULL || (flags & RTL_QUERY_REGISTRY_SUBKEY) != 0))
+    if ((flags & DIRECT) != 0 &&
+        (entry->Name == NULL || entry->QueryRoutine != NULL || (flags & RTL_QUERY_REGISTRY_SUBKEY) != 0))
         return STATUS_INVALID_PARAMETER;
     if ((flags & (RTL_QUERY_REGISTRY_TOPKEY | RTL_QUERY_REGISTRY_SUBKEY)) != 0)
         leave_subkey(query);
@@ -393,10 +399,10 @@ static NTSTATUS process(struct query *query)
     return query_all(query);
 }
 
-NTSTATUS NTAPI RtlQueryRegistryValues(ULONG RelativeTo, PCWSTR Path, PRTL_QUERY_REGISTRY_TABLE QueryTable, PVOID Context,
-                                      PVOID Environment)
+NTSTATUS NTAPI RtlQueryRegistryValues(ULONG RelativeTo, PCWSTR Path, PRTL_QUERY_REGISTRY_TABLE QueryTable,
+                                      PVOID Context, PVOID Environment)
 {
-    struct query query = { .entry = QueryTable, .context = Context, .environment = Environment };
+    struct query query = {.entry = QueryTable, .context = Context, .environment = Environment};
     NTSTATUS status;
 
     NT_CALL(PASSIVE_LEVEL);

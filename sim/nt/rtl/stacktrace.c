@@ -5,8 +5,8 @@
 #define FRAMES_MAX 128 /* how deep a walk goes */
 
 /*
- * Frame 0 of the result is whoever called the routine, after FramesToSkip more. A stack that is deeper than FRAMES_MAX, and
- * a request for more than MAXUSHORT frames, get what there is.
+ * Frame 0 of the result is whoever called the routine, after FramesToSkip more. A stack that is deeper than FRAMES_MAX,
+ * and a request for more than MAXUSHORT frames, get what there is.
  */
 USHORT NTAPI RtlCaptureStackBackTrace(ULONG FramesToSkip, ULONG FramesToCapture, PVOID *BackTrace, PULONG BackTraceHash)
 {

@@ -68,13 +68,15 @@ BOOLEAN NTAPI RtlTimeFieldsToTime(PTIME_FIELDS TimeFields, PLARGE_INTEGER Time)
 
     if (TimeFields->Year < 1601 || TimeFields->Year > 30827 || TimeFields->Month < 1 || TimeFields->Month > 12 ||
         TimeFields->Hour < 0 || TimeFields->Hour > 23 || TimeFields->Minute < 0 || TimeFields->Minute > 59 ||
-        TimeFields->Second < 0 || TimeFields->Second > 59 || TimeFields->Milliseconds < 0 || TimeFields->Milliseconds > 999)
+        TimeFields->Second < 0 || TimeFields->Second > 59 || TimeFields->Milliseconds < 0 ||
+        TimeFields->Milliseconds > 999)
         return FALSE;
     before = days_before_month[is_leap(TimeFields->Year)];
     if (TimeFields->Day < 1 || TimeFields->Day > before[TimeFields->Month] - before[TimeFields->Month - 1])
         return FALSE;
     day = days_before_year(TimeFields->Year) + before[TimeFields->Month - 1] + TimeFields->Day - 1;
     Time->QuadPart = ((((day * 24 + TimeFields->Hour) * 60 + TimeFields->Minute) * 60 + TimeFields->Second) * 1000 +
-                      TimeFields->Milliseconds) * TICKS_PER_MILLISECOND;
+                      TimeFields->Milliseconds) *
+                     TICKS_PER_MILLISECOND;
     return TRUE;
 }

@@ -65,7 +65,7 @@ VOID NetClientCount(_Inout_ PNETCLIENT Client, _Inout_ ULONG64 *Counter)
 {
     UNREFERENCED_PARAMETER(Client);
 
-    (VOID)InterlockedExchangeAdd64((LONG64 volatile *)Counter, 1);
+    (VOID) InterlockedExchangeAdd64((LONG64 volatile *)Counter, 1);
 }
 
 /* An IRP on the device's way; the lock is held until it is completed. */
@@ -172,7 +172,7 @@ static NTSTATUS NTAPI NetClientQueried(_In_ PDEVICE_OBJECT DeviceObject, _In_ PI
     UNREFERENCED_PARAMETER(DeviceObject);
     UNREFERENCED_PARAMETER(Irp);
 
-    (VOID)KeSetEvent((PKEVENT)Context, IO_NO_INCREMENT, FALSE);
+    (VOID) KeSetEvent((PKEVENT)Context, IO_NO_INCREMENT, FALSE);
 
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
@@ -203,8 +203,8 @@ static NTSTATUS NetClientQueryInstance(_In_ PDEVICE_OBJECT PhysicalDeviceObject,
     StackLocation->Parameters.QueryId.IdType = BusQueryInstanceID;
     IoSetCompletionRoutine(Irp, NetClientQueried, &Event, TRUE, TRUE, TRUE);
 
-    (VOID)IoCallDriver(Top, Irp);
-    (VOID)KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, NULL);
+    (VOID) IoCallDriver(Top, Irp);
+    (VOID) KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, NULL);
 
     Status = Irp->IoStatus.Status;
     if (NT_SUCCESS(Status))
@@ -322,7 +322,7 @@ static NTSTATUS NTAPI NetClientAddDevice(_In_ PDRIVER_OBJECT DriverObject, _In_ 
     Client->LowerDeviceObject = IoAttachDeviceToDeviceStack(DeviceObject, PhysicalDeviceObject);
     if (Client->LowerDeviceObject == NULL) {
         RtlInitUnicodeString(&LinkName, Client->LinkName);
-        (VOID)IoDeleteSymbolicLink(&LinkName);
+        (VOID) IoDeleteSymbolicLink(&LinkName);
         IoDeleteDevice(DeviceObject);
         return STATUS_NO_SUCH_DEVICE;
     }

@@ -17,7 +17,7 @@
 #define NETCLIENT_TAG 0x6C63744EU /* Ntcl */
 
 /* Frames that wait for a reader: from LIMIT on they are lost, from HIGH on the VIF is asked to pause. */
-#define NETCLIENT_RECEIVED_HIGH  512
+#define NETCLIENT_RECEIVED_HIGH 512
 #define NETCLIENT_RECEIVED_LIMIT 4096
 
 #define NETCLIENT_NAME_LENGTH 40
@@ -59,9 +59,9 @@ typedef struct _NETCLIENT {
     WCHAR LinkName[NETCLIENT_NAME_LENGTH];
     DEVICE_POWER_STATE PowerState;
 
-    LONG Started; /* the VIF is acquired, and IRPs are taken */
-    LONG Enabled; /* packets move */
-    LONG Stopping; /* the status with which IRPs are turned away once the device stops */
+    LONG Started;           /* the VIF is acquired, and IRPs are taken */
+    LONG Enabled;           /* packets move */
+    LONG Stopping;          /* the status with which IRPs are turned away once the device stops */
     EX_RUNDOWN_REF Rundown; /* held by whoever is at work with the VIF */
     XENVIF_VIF_INTERFACE Vif;
 
@@ -72,7 +72,7 @@ typedef struct _NETCLIENT {
     KSPIN_LOCK Lock;
     NETCLIENT_PUMP SendPump;
     NETCLIENT_PUMP DeliverPump;
-    PIRP Blocked; /* the write that the VIF had no room for; the send pump's */
+    PIRP Blocked;        /* the write that the VIF had no room for; the send pump's */
     LIST_ENTRY Received; /* frames that wait for a reader */
     ULONG ReceivedCount;
     LIST_ENTRY Returning; /* frames that are read and have not gone back */

@@ -89,8 +89,7 @@ static NTSTATUS NetClientSetMulticast(_Inout_ PNETCLIENT Client, _In_ PVOID Addr
     if (Length % sizeof(ETHERNET_ADDRESS) != 0)
         return STATUS_INVALID_PARAMETER;
 
-    return XENVIF_VIF_CALL(&Client->Vif, MacSetMulticastAddresses, Addresses,
-                           Length / (ULONG)sizeof(ETHERNET_ADDRESS));
+    return XENVIF_VIF_CALL(&Client->Vif, MacSetMulticastAddresses, Addresses, Length / (ULONG)sizeof(ETHERNET_ADDRESS));
 }
 
 /* The bytes that a code needs to come in, and gives out. */

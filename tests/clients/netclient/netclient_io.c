@@ -150,9 +150,9 @@ static BOOLEAN NetClientSendIrp(_Inout_ PNETCLIENT Client, _Inout_ PIRP Irp)
 
     Options.Value = Client->Offload.TransmitterOptions;
 
-    Status = XENVIF_VIF_CALL(&Client->Vif, TransmitterQueuePacket, Irp->MdlAddress, 0, Length, Options,
-                             Client->Offload.MaximumSegmentSize, Client->Offload.TagControlInformation, NULL, FALSE,
-                             Irp);
+    Status =
+        XENVIF_VIF_CALL(&Client->Vif, TransmitterQueuePacket, Irp->MdlAddress, 0, Length, Options,
+                        Client->Offload.MaximumSegmentSize, Client->Offload.TagControlInformation, NULL, FALSE, Irp);
     if (Status == STATUS_DEVICE_BUSY)
         return FALSE;
 

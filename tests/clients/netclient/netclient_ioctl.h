@@ -11,8 +11,8 @@
  *   STATUS_CANCELLED            cancelled, closed or stopped before the VIF had it
  *   STATUS_DELETE_PENDING       the device goes
  *
- * Frames go out in the order of their IRPs. Those that the VIF has no room for wait here and can be cancelled; one that the
- * VIF has cannot: it comes back by itself.
+ * Frames go out in the order of their IRPs. Those that the VIF has no room for wait here and can be cancelled; one that
+ * the VIF has cannot: it comes back by itself.
  *
  * READ gives one received frame, in order; it waits for one and can be cancelled. Information is the frame's length.
  * STATUS_BUFFER_TOO_SMALL: the frame is longer than the buffer, Information says how long; it stays the next one.
@@ -25,16 +25,15 @@
 #define NETCLIENT_IOCTL_H
 
 #define NETCLIENT_DEVICE_TYPE 0x8000
-#define NETCLIENT_CODE(_Function) \
-    ((ULONG)CTL_CODE(NETCLIENT_DEVICE_TYPE, _Function, METHOD_BUFFERED, FILE_ANY_ACCESS))
+#define NETCLIENT_CODE(_Function) ((ULONG)CTL_CODE(NETCLIENT_DEVICE_TYPE, _Function, METHOD_BUFFERED, FILE_ANY_ACCESS))
 
 #define IOCTL_NETCLIENT_QUERY_STATISTICS NETCLIENT_CODE(0x800) /* out: NETCLIENT_STATISTICS */
-#define IOCTL_NETCLIENT_QUERY_LINK       NETCLIENT_CODE(0x801) /* out: NETCLIENT_LINK */
-#define IOCTL_NETCLIENT_WAIT_LINK        NETCLIENT_CODE(0x802) /* in: NETCLIENT_WAIT; completes when the link is so */
-#define IOCTL_NETCLIENT_SET_MODE         NETCLIENT_CODE(0x803) /* in: NETCLIENT_MODE */
-#define IOCTL_NETCLIENT_SET_FILTER       NETCLIENT_CODE(0x804) /* in: NETCLIENT_FILTER */
-#define IOCTL_NETCLIENT_SET_MULTICAST    NETCLIENT_CODE(0x805) /* in: any number of addresses of 6 bytes, also none */
-#define IOCTL_NETCLIENT_SET_OFFLOAD      NETCLIENT_CODE(0x806) /* in: NETCLIENT_OFFLOAD */
+#define IOCTL_NETCLIENT_QUERY_LINK NETCLIENT_CODE(0x801)       /* out: NETCLIENT_LINK */
+#define IOCTL_NETCLIENT_WAIT_LINK NETCLIENT_CODE(0x802)        /* in: NETCLIENT_WAIT; completes when the link is so */
+#define IOCTL_NETCLIENT_SET_MODE NETCLIENT_CODE(0x803)         /* in: NETCLIENT_MODE */
+#define IOCTL_NETCLIENT_SET_FILTER NETCLIENT_CODE(0x804)       /* in: NETCLIENT_FILTER */
+#define IOCTL_NETCLIENT_SET_MULTICAST NETCLIENT_CODE(0x805)    /* in: any number of addresses of 6 bytes, also none */
+#define IOCTL_NETCLIENT_SET_OFFLOAD NETCLIENT_CODE(0x806)      /* in: NETCLIENT_OFFLOAD */
 
 #define NETCLIENT_VIF_STATISTICS 50
 

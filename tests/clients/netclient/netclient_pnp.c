@@ -17,7 +17,7 @@ static NTSTATUS NTAPI NetClientForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ 
     UNREFERENCED_PARAMETER(DeviceObject);
     UNREFERENCED_PARAMETER(Irp);
 
-    (VOID)KeSetEvent((PKEVENT)Context, IO_NO_INCREMENT, FALSE);
+    (VOID) KeSetEvent((PKEVENT)Context, IO_NO_INCREMENT, FALSE);
 
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
@@ -33,7 +33,7 @@ static NTSTATUS NetClientForwardAndWait(_Inout_ PNETCLIENT Client, _Inout_ PIRP 
     IoSetCompletionRoutine(Irp, NetClientForwarded, &Event, TRUE, TRUE, TRUE);
 
     if (IoCallDriver(Client->LowerDeviceObject, Irp) == STATUS_PENDING)
-        (VOID)KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, NULL);
+        (VOID) KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, NULL);
 
     return Irp->IoStatus.Status;
 }
@@ -67,7 +67,7 @@ static NTSTATUS NetClientPnpRemove(_Inout_ PNETCLIENT Client, _Inout_ PIRP Irp)
     IoReleaseRemoveLockAndWait(&Client->RemoveLock, Irp);
 
     RtlInitUnicodeString(&LinkName, Client->LinkName);
-    (VOID)IoDeleteSymbolicLink(&LinkName);
+    (VOID) IoDeleteSymbolicLink(&LinkName);
     IoDetachDevice(Client->LowerDeviceObject);
     IoDeleteDevice(Client->DeviceObject);
 
@@ -131,9 +131,8 @@ static NTSTATUS NTAPI NetClientSystemForwarded(_In_ PDEVICE_OBJECT DeviceObject,
     UNREFERENCED_PARAMETER(DeviceObject);
 
     if (NT_SUCCESS(Status)) {
-        PowerState.DeviceState = (StackLocation->Parameters.Power.State.SystemState == PowerSystemWorking)
-                                     ? PowerDeviceD0
-                                     : PowerDeviceD3;
+        PowerState.DeviceState =
+            (StackLocation->Parameters.Power.State.SystemState == PowerSystemWorking) ? PowerDeviceD0 : PowerDeviceD3;
         Status = PoRequestPowerIrp(Client->PhysicalDeviceObject, StackLocation->MinorFunction, PowerState,
                                    NetClientDeviceDone, Irp, NULL);
         if (NT_SUCCESS(Status))
@@ -154,7 +153,7 @@ static NTSTATUS NetClientSystemPower(_Inout_ PNETCLIENT Client, _Inout_ PIRP Irp
     IoMarkIrpPending(Irp);
     IoCopyCurrentIrpStackLocationToNext(Irp);
     IoSetCompletionRoutine(Irp, NetClientSystemForwarded, Client, TRUE, TRUE, TRUE);
-    (VOID)IoCallDriver(Client->LowerDeviceObject, Irp);
+    (VOID) IoCallDriver(Client->LowerDeviceObject, Irp);
 
     return STATUS_PENDING;
 }
@@ -170,7 +169,7 @@ static NTSTATUS NetClientSetDevicePower(_Inout_ PNETCLIENT Client, _Inout_ PIRP 
     if (PowerState.DeviceState != PowerDeviceD0) {
         NetClientDisable(Client);
         Client->PowerState = PowerState.DeviceState;
-        (VOID)PoSetPowerState(Client->DeviceObject, DevicePowerState, PowerState);
+        (VOID) PoSetPowerState(Client->DeviceObject, DevicePowerState, PowerState);
 
         return NetClientForward(Client, Irp);
     }
@@ -180,7 +179,7 @@ static NTSTATUS NetClientSetDevicePower(_Inout_ PNETCLIENT Client, _Inout_ PIRP 
         if (NetClientFlag(&Client->Started))
             Status = NetClientEnable(Client);
         Client->PowerState = PowerDeviceD0;
-        (VOID)PoSetPowerState(Client->DeviceObject, DevicePowerState, PowerState);
+        (VOID) PoSetPowerState(Client->DeviceObject, DevicePowerState, PowerState);
     }
 
     NetClientComplete(Client, Irp, Status, 0);

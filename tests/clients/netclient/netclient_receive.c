@@ -17,12 +17,12 @@ static VOID NetClientSetTimer(_Inout_ PNETCLIENT Client, _In_ ULONG Milliseconds
     LARGE_INTEGER DueTime;
 
     DueTime.QuadPart = -(LONGLONG)Milliseconds * 10000;
-    (VOID)KeSetTimer(&Client->ReturnTimer, DueTime, &Client->ReturnDpc);
+    (VOID) KeSetTimer(&Client->ReturnTimer, DueTime, &Client->ReturnDpc);
 }
 
 /*
- * With the lock: moves the frames that may go back now to List, in the order in which they are to go. As long as packets
- * are collected there is nothing to move before there are enough of them.
+ * With the lock: moves the frames that may go back now to List, in the order in which they are to go. As long as
+ * packets are collected there is nothing to move before there are enough of them.
  */
 static VOID NetClientTakeDue(_Inout_ PNETCLIENT Client, _Inout_ PLIST_ENTRY List)
 {
@@ -68,8 +68,7 @@ static VOID NetClientReturnDue(_Inout_ PNETCLIENT Client)
         NetClientReturn(Client, CONTAINING_RECORD(RemoveHeadList(&List), NETCLIENT_FRAME, ListEntry));
 }
 
-_Use_decl_annotations_
-VOID NTAPI NetClientReturnDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
+_Use_decl_annotations_ VOID NTAPI NetClientReturnDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
 {
     PNETCLIENT Client = Context;
 

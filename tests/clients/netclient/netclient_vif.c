@@ -50,7 +50,7 @@ static NTSTATUS NetClientQueryVif(_Inout_ PNETCLIENT Client)
 
     Status = IoCallDriver(Client->LowerDeviceObject, Irp);
     if (Status == STATUS_PENDING) {
-        (VOID)KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, NULL);
+        (VOID) KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, NULL);
         Status = StatusBlock.Status;
     }
 
@@ -76,11 +76,11 @@ NTSTATUS NetClientEnable(_Inout_ PNETCLIENT Client)
     NTSTATUS Status;
 
     ExReInitializeRundownProtection(&Client->Rundown);
-    (VOID)InterlockedExchange(&Client->Enabled, TRUE);
+    (VOID) InterlockedExchange(&Client->Enabled, TRUE);
 
     Status = XENVIF_VIF_CALL(&Client->Vif, Enable, NetClientCallback, Client);
     if (!NT_SUCCESS(Status)) {
-        (VOID)InterlockedExchange(&Client->Enabled, FALSE);
+        (VOID) InterlockedExchange(&Client->Enabled, FALSE);
         ExWaitForRundownProtectionRelease(&Client->Rundown);
         return Status;
     }
@@ -103,7 +103,7 @@ VOID NetClientDisable(_Inout_ PNETCLIENT Client)
 
     ExWaitForRundownProtectionRelease(&Client->Rundown);
 
-    (VOID)KeCancelTimer(&Client->ReturnTimer);
+    (VOID) KeCancelTimer(&Client->ReturnTimer);
     KeFlushQueuedDpcs();
 
     NetClientReturnAll(Client);
@@ -145,8 +145,8 @@ NTSTATUS NetClientStart(_Inout_ PNETCLIENT Client)
     if (!NT_SUCCESS(Status))
         goto fail2;
 
-    (VOID)InterlockedExchange(&Client->Stopping, STATUS_SUCCESS);
-    (VOID)InterlockedExchange(&Client->Started, TRUE);
+    (VOID) InterlockedExchange(&Client->Stopping, STATUS_SUCCESS);
+    (VOID) InterlockedExchange(&Client->Started, TRUE);
 
     Status = NetClientEnable(Client);
     if (!NT_SUCCESS(Status))
@@ -155,8 +155,8 @@ NTSTATUS NetClientStart(_Inout_ PNETCLIENT Client)
     return STATUS_SUCCESS;
 
 fail3:
-    (VOID)InterlockedExchange(&Client->Stopping, Status);
-    (VOID)InterlockedExchange(&Client->Started, FALSE);
+    (VOID) InterlockedExchange(&Client->Stopping, Status);
+    (VOID) InterlockedExchange(&Client->Started, FALSE);
     NetClientFlush(Client, Status);
 
 fail2:
@@ -170,7 +170,7 @@ fail1:
 
 VOID NetClientStop(_Inout_ PNETCLIENT Client, _In_ NTSTATUS Status)
 {
-    (VOID)InterlockedExchange(&Client->Stopping, Status);
+    (VOID) InterlockedExchange(&Client->Stopping, Status);
     if (InterlockedExchange(&Client->Started, FALSE) == FALSE)
         return;
 

@@ -1,6 +1,6 @@
 /*
- * Between the toy drivers of the PnP tests and the tests: what the drivers are to do, and what was asked of them. The test
- * leaves the structure's address in the service's key (Parameters\Toy, REG_QWORD).
+ * Between the toy drivers of the PnP tests and the tests: what the drivers are to do, and what was asked of them. The
+ * test leaves the structure's address in the service's key (Parameters\Toy, REG_QWORD).
  */
 #ifndef TOY_H
 #define TOY_H
@@ -9,7 +9,7 @@
 #define TOY_CHILDREN 4u
 
 typedef struct _TOY_ENTRY {
-    CHAR Who;    /* 'F' function driver of the PCI device, 'B' a child's PDO, 'C' function driver of a child, 'U' filter */
+    CHAR Who; /* 'F' function driver of the PCI device, 'B' a child's PDO, 'C' function driver of a child, 'U' filter */
     UCHAR What;  /* IRP_MN_..., or one of TOY_... */
     ULONG Child; /* of B and C */
 } TOY_ENTRY;
@@ -21,16 +21,16 @@ typedef struct _TOY_ENTRY {
 typedef struct _TOY {
     /* what the drivers do */
     NTSTATUS EntryStatus;
-    NTSTATUS AddStatus;          /* of a child's function driver; so the next four */
+    NTSTATUS AddStatus; /* of a child's function driver; so the next four */
     NTSTATUS StartStatus;
     NTSTATUS QueryRemoveStatus;
     NTSTATUS QueryStopStatus;
-    ULONG DeviceState;           /* of a child: answer to IRP_MN_QUERY_PNP_DEVICE_STATE */
-    ULONG Children;              /* bit mask of the children that the bus reports */
-    BOOLEAN LeaveInitializing;   /* AddDevice leaves DO_DEVICE_INITIALIZING set */
-    BOOLEAN KeepPdos;            /* the bus forgets to delete its children */
-    BOOLEAN SameIds;             /* all children have the ID of the first */
-    BOOLEAN ConnectMessages;     /* the bus asks for a message interrupt a processor and connects them */
+    ULONG DeviceState;         /* of a child: answer to IRP_MN_QUERY_PNP_DEVICE_STATE */
+    ULONG Children;            /* bit mask of the children that the bus reports */
+    BOOLEAN LeaveInitializing; /* AddDevice leaves DO_DEVICE_INITIALIZING set */
+    BOOLEAN KeepPdos;          /* the bus forgets to delete its children */
+    BOOLEAN SameIds;           /* all children have the ID of the first */
+    BOOLEAN ConnectMessages;   /* the bus asks for a message interrupt a processor and connects them */
 
     /* what happened */
     ULONG Count;
@@ -90,7 +90,7 @@ static NTSTATUS ToyFind(PUNICODE_STRING RegistryPath)
         return Status;
     RtlInitUnicodeString(&Name, L"Toy");
     Status = ZwQueryValueKey(Key, &Name, KeyValuePartialInformation, &Value, sizeof(Value), &Length);
-    (VOID)ZwClose(Key);
+    (VOID) ZwClose(Key);
     if (NT_SUCCESS(Status))
         RtlCopyMemory(&Toy, Value.Information.Data, sizeof(Toy));
     return Status;

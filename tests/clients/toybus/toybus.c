@@ -89,7 +89,8 @@ static NTSTATUS ReportChildren(PTOY_DEVICE Bus, PIRP Irp)
                 return Complete(Irp, Status);
         }
     }
-    Relations = ExAllocatePoolWithTag(PagedPool, sizeof(DEVICE_RELATIONS) + TOY_CHILDREN * sizeof(PDEVICE_OBJECT), TOY_TAG);
+    Relations =
+        ExAllocatePoolWithTag(PagedPool, sizeof(DEVICE_RELATIONS) + TOY_CHILDREN * sizeof(PDEVICE_OBJECT), TOY_TAG);
     if (Relations == NULL)
         return Complete(Irp, STATUS_INSUFFICIENT_RESOURCES);
     Relations->Count = 0;
@@ -207,7 +208,7 @@ static VOID ReadConfig(PTOY_DEVICE Bus)
     Location->Parameters.QueryInterface.Interface = (PINTERFACE)&Interface;
     if (IoCallDriver(Bus->Lower, Irp) != STATUS_SUCCESS)
         return;
-    (VOID)Interface.GetBusData(Interface.Context, PCI_WHICHSPACE_CONFIG, Toy->Config, 0, sizeof(Toy->Config));
+    (VOID) Interface.GetBusData(Interface.Context, PCI_WHICHSPACE_CONFIG, Toy->Config, 0, sizeof(Toy->Config));
     Interface.InterfaceDereference(Interface.Context);
 }
 
@@ -239,9 +240,9 @@ static NTSTATUS StartBus(PTOY_DEVICE Bus, PIRP Irp, PIO_STACK_LOCATION Location)
         Status = Connect(Bus);
     if (NT_SUCCESS(Status)) {
         ReadConfig(Bus);
-        Status = IoRegisterPlugPlayNotification(EventCategoryDeviceInterfaceChange, 0, (PVOID)(ULONG_PTR)&GUID_TOY_INTERFACE,
-                                                Bus->Self->DriverObject, InterfaceChanged, NULL,
-                                                &Toy->NotificationEntry);
+        Status =
+            IoRegisterPlugPlayNotification(EventCategoryDeviceInterfaceChange, 0, (PVOID)(ULONG_PTR)&GUID_TOY_INTERFACE,
+                                           Bus->Self->DriverObject, InterfaceChanged, NULL, &Toy->NotificationEntry);
     }
     return Complete(Irp, Status);
 }
@@ -250,7 +251,7 @@ static VOID StopBus(PTOY_DEVICE Bus)
 {
     Disconnect(Bus);
     if (Toy->NotificationEntry != NULL)
-        (VOID)IoUnregisterPlugPlayNotification(Toy->NotificationEntry);
+        (VOID) IoUnregisterPlugPlayNotification(Toy->NotificationEntry);
     Toy->NotificationEntry = NULL;
 }
 
@@ -378,7 +379,7 @@ static VOID DisableInterface(PTOY_DEVICE Function)
 {
     if (Function->Link.Buffer == NULL)
         return;
-    (VOID)IoSetDeviceInterfaceState(&Function->Link, FALSE);
+    (VOID) IoSetDeviceInterfaceState(&Function->Link, FALSE);
     RtlFreeUnicodeString(&Function->Link);
 }
 

@@ -1,0 +1,445 @@
+#include "common/stack.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/guest.h"
+#include "clients/probe/probe_ioctl.h"
+#include "common/process.h"
+#include "common/stack_dom0.h"
+#include "machine/census.h"
+#include "machine/clock.h"
+#include "machine/image.h"
+#include "machine/log.h"
+#include "machine/sched.h"
+#include "nt/nt_init.h"
+#include "xen/xen.h"
+
+#include <xen/hvm/params.h>
+
+struct stack stack;
+
+static struct {
+    void (*scenario)(void *);
+    void *argument;
+    struct task *harness;
+    bool done;
+    char leaks[2048];
+} run;
+
+/* ---- the drivers ---- */
+
+static void add_driver(const char *folder, const char *from, const char *name)
+{
+    static const char *const suffixes[] = {"so", "inf"};
+
+    for (unsigned i = 0; i < 2; i++) {
+        char source[600], target[600];
+        char *whole;
+
+        snprintf(source, sizeof(source), "%s/%s.%s", from, name, suffixes[i]);
+        snprintf(target, sizeof(target), "%s/%s.%s", folder, name, suffixes[i]);
+        whole = realpath(source, NULL);
+        if (whole == NULL || access(target, R_OK) == 0) {
+            free(whole);
+            continue;
+        }
+        ck_assert_int_eq(symlink(whole, target), 0);
+        free(whole);
+    }
+}
+
+/* A folder of links to the drivers that the test wants. Before there is a machine. */
+static const char *compose(unsigned drivers)
+{
+    static char folder[256];
+
+    snprintf(folder, sizeof(folder), "%s/drivers-%x", scratch(), drivers);
+    if (access(folder, R_OK) != 0) {
+        const char *argv[] = {"mkdir", folder, NULL};
+        struct process_result result = process_run(argv);
+
+        ck_assert_int_eq(result.status, 0);
+        process_free(&result);
+    }
+    add_driver(folder, PVSIM_BUILD "/drivers", "xen");
+    add_driver(folder, PVSIM_BUILD "/drivers", "xenbus");
+    if (drivers & STACK_XENVIF)
+        add_driver(folder, PVSIM_BUILD "/drivers", "xenvif");
+    if (drivers & STACK_NETCLIENT)
+        add_driver(folder, PVSIM_BUILD "/drivers", "netclient");
+    if (drivers & STACK_PROBE)
+        add_driver(folder, PVSIM_BUILD "/test-drivers", "probe");
+    return folder;
+}
+
+/* ---- the harness ---- */
+
+static uint64_t hvm_param(uint32_t index)
+{
+    uint64_t value = 0;
+
+    ck_assert_int_eq(xen_hvm_param_get(stack.domain.domid, index, &value), 0);
+    return value;
+}
+
+void stack_read_ports(void)
+{
+    stack.domain.store_frame = hvm_param(HVM_PARAM_STORE_PFN);
+    stack.domain.store_port = (uint32_t)hvm_param(HVM_PARAM_STORE_EVTCHN);
+    stack.domain.console_frame = hvm_param(HVM_PARAM_CONSOLE_PFN);
+    stack.domain.console_port = (uint32_t)hvm_param(HVM_PARAM_CONSOLE_EVTCHN);
+}
+
+static void create_domain(void)
+{
+    int domid = xen_domain_create(machine->config.vcpus);
+
+    ck_assert_int_gt(domid, 0);
+    stack.domain = (struct toolstack_domain){
+        .domid = (unsigned)domid,
+        .name = "guest",
+        .uuid = "6b1f2c7e-5d0a-4b53-9a3c-0d1e5f7a9b11",
+        .memory_kib = (uint32_t)(machine->config.ram_bytes / 1024),
+        .vcpus = machine->config.vcpus,
+    };
+    stack_read_ports();
+    ck_assert_msg(toolstack_domain_create(stack.toolstack, &stack.domain), "%s", toolstack_error(stack.toolstack));
+}
+
+static void scenario_main(void *unused)
+{
+    (void)unused;
+    run.scenario(run.argument);
+    run.done = true;
+    task_unpark(run.harness);
+}
+
+static void note_leak(void *context, const char *kind, const char *name, uint64_t count, const void *caller)
+{
+    size_t used = strlen(run.leaks);
+
+    (void)context;
+    (void)caller;
+    snprintf(run.leaks + used, sizeof(run.leaks) - used, "%s %s (%llu); ", kind, name, (unsigned long long)count);
+}
+
+static void harness(void *unused)
+{
+    struct census *before, *after;
+
+    (void)unused;
+    run.harness = task_current();
+    stack.toolstack = toolstack_open(&stack_logger);
+    ck_assert_ptr_nonnull(stack.toolstack);
+    create_domain();
+    stack_netback_start();
+    for (unsigned vif = 0; vif < stack.options->vifs; vif++)
+        stack_attach_now(vif);
+    before = census_take();
+    guest_boot();
+    for (unsigned vif = 0; stack.options->wait && vif < stack.options->vifs; vif++)
+        stack_wait_connected_now(vif);
+    guest_wait_quiet();
+    nt_thread_start("scenario", scenario_main, NULL);
+    while (!run.done)
+        (void)task_park(CLOCK_NEVER, "the test's scenario");
+    for (unsigned vif = 0; vif < VIFS_MAX; vif++)
+        if (stack.attached[vif])
+            stack_detach_now(vif);
+    guest_wait_quiet();
+    guest_shutdown();
+    after = census_take();
+    (void)census_compare(before, after, note_leak, NULL);
+    census_free(before);
+    census_free(after);
+    stack_netback_stop();
+    ck_assert_msg(toolstack_domain_destroy(stack.toolstack, stack.domain.domid), "%s", toolstack_error(stack.toolstack));
+    toolstack_close(stack.toolstack);
+    machine_stop();
+}
+
+static void prepare(const struct stack_options *options, void (*scenario)(void *), void *argument)
+{
+    struct machine_config config = guest_config(options->vcpus != 0 ? options->vcpus : 2);
+
+    config.policy = options->policy;
+    config.seed = options->seed != 0 ? options->seed : 1;
+    config.driver_dir = compose(options->drivers);
+    if (options->quiet)
+        config.log_level = LOG_NONE;
+    if (getenv("STACK_LOG") != NULL)
+        config.log_level = log_level_parse(getenv("STACK_LOG"));
+    memset(&stack, 0, sizeof(stack));
+    memset(&run, 0, sizeof(run));
+    stack.options = options;
+    run.scenario = scenario;
+    run.argument = argument;
+    machine_create(&config);
+    ck_assert_int_eq(guest_install(config.driver_dir), 0);
+    if (options->prepare != NULL)
+        options->prepare();
+    (void)task_create("harness", harness, NULL);
+}
+
+void stack_run(const struct stack_options *options, void (*scenario)(void *), void *argument)
+{
+    const struct failure *failure;
+
+    prepare(options, scenario, argument);
+    if (machine_run() == MACHINE_FAILED) {
+        failure = machine_failure();
+        ck_abort_msg("the machine failed (seed %llu): %s %s: %s\n%s", (unsigned long long)machine->config.seed,
+                     failure->rule, failure->title, failure->text, failure->backtrace);
+    }
+    ck_assert_msg(run.leaks[0] == '\0', "left behind: %s", run.leaks);
+    machine_destroy();
+}
+
+const struct failure *stack_must_fail(const struct stack_options *options, void (*scenario)(void *), void *argument,
+                                      const char *rule)
+{
+    const struct failure *failure;
+
+    prepare(options, scenario, argument);
+    ck_assert_msg(machine_run() == MACHINE_FAILED, "expected a failure by rule '%s', and nothing failed", rule);
+    failure = machine_failure();
+    ck_assert_msg(strcmp(failure->rule, rule) == 0, "expected a failure by rule '%s', got '%s': %s\n%s", rule,
+                  failure->rule, failure->text, failure->backtrace);
+    return failure;
+}
+
+/* ---- guest threads ---- */
+
+void stack_sleep_us(unsigned microseconds)
+{
+    LARGE_INTEGER interval = {.QuadPart = -10 * (LONGLONG)microseconds};
+
+    ck_assert_int_eq(KeDelayExecutionThread(KernelMode, FALSE, &interval), STATUS_SUCCESS);
+}
+
+bool stack_wait(bool (*condition)(void *), void *argument, unsigned timeout_ms)
+{
+    uint64_t end = clock_now() + timeout_ms * UINT64_C(1000000);
+
+    while (!condition(argument)) {
+        if (clock_now() >= end)
+            return false;
+        stack_sleep_us(200);
+    }
+    return true;
+}
+
+PKTHREAD stack_thread(PKSTART_ROUTINE routine, PVOID context)
+{
+    HANDLE handle;
+    PVOID thread;
+
+    ck_assert_int_eq(PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, routine, context), STATUS_SUCCESS);
+    ck_assert_int_eq(ObReferenceObjectByHandle(handle, SYNCHRONIZE, *PsThreadType, KernelMode, &thread, NULL),
+                     STATUS_SUCCESS);
+    ck_assert_int_eq(ZwClose(handle), STATUS_SUCCESS);
+    return thread;
+}
+
+void stack_join(PKTHREAD thread)
+{
+    ck_assert_int_eq(KeWaitForSingleObject(thread, Executive, KernelMode, FALSE, NULL), STATUS_SUCCESS);
+    ObDereferenceObject(thread);
+}
+
+struct dom0_call {
+    void (*function)(void *);
+    void *argument;
+    volatile bool done;
+};
+
+static void dom0_main(void *argument)
+{
+    struct dom0_call *call = argument;
+
+    call->function(call->argument);
+    call->done = true;
+}
+
+void stack_in_dom0(void (*function)(void *), void *argument)
+{
+    struct dom0_call *call = image_alloc(sizeof(*call));
+
+    call->function = function;
+    call->argument = argument;
+    (void)task_create("dom0", dom0_main, call);
+    while (!call->done)
+        stack_sleep_us(100);
+    image_free(call);
+}
+
+/* ---- devices ---- */
+
+void stack_open(const char *name, PFILE_OBJECT *file, PDEVICE_OBJECT *device)
+{
+    WCHAR text[64];
+    UNICODE_STRING path = {.Buffer = text, .MaximumLength = sizeof(text)};
+    char whole[64];
+
+    snprintf(whole, sizeof(whole), "\\Device\\%s", name);
+    for (; whole[path.Length / sizeof(WCHAR)] != '\0'; path.Length += sizeof(WCHAR))
+        text[path.Length / sizeof(WCHAR)] = (WCHAR)whole[path.Length / sizeof(WCHAR)];
+    ck_assert_msg(IoGetDeviceObjectPointer(&path, FILE_ALL_ACCESS, file, device) == STATUS_SUCCESS,
+                  "%s could not be opened", whole);
+}
+
+NTSTATUS stack_control(const char *name, ULONG code, void *input, ULONG input_length, void *output, ULONG output_length,
+                       ULONG_PTR *information)
+{
+    IO_STATUS_BLOCK block;
+    PDEVICE_OBJECT device;
+    PFILE_OBJECT file;
+    NTSTATUS status;
+    KEVENT event;
+    PIRP irp;
+
+    stack_open(name, &file, &device);
+    KeInitializeEvent(&event, NotificationEvent, FALSE);
+    irp = IoBuildDeviceIoControlRequest(code, device, input, input_length, output, output_length, FALSE, &event, &block);
+    ck_assert_ptr_nonnull(irp);
+    IoGetNextIrpStackLocation(irp)->FileObject = file;
+    status = IoCallDriver(device, irp);
+    if (status == STATUS_PENDING) {
+        ck_assert_int_eq(KeWaitForSingleObject(&event, Executive, KernelMode, FALSE, NULL), STATUS_SUCCESS);
+        status = block.Status;
+    }
+    if (information != NULL)
+        *information = block.Information;
+    ObDereferenceObject(file);
+    return status;
+}
+
+NTSTATUS stack_query(const char *instance, const GUID *guid, unsigned version, size_t size, PINTERFACE interface)
+{
+    PROBE_QUERY query = {.Guid = *guid, .Version = (USHORT)version, .Size = (USHORT)size};
+    PROBE_INTERFACE *answer = image_alloc(sizeof(*answer));
+    char name[32];
+    NTSTATUS status;
+
+    ck_assert_uint_le(size, sizeof(answer->Content));
+    snprintf(name, sizeof(name), "Probe%s", instance);
+    ck_assert_int_eq(
+        stack_control(name, IOCTL_PROBE_QUERY_INTERFACE, &query, sizeof(query), answer, sizeof(*answer), NULL),
+        STATUS_SUCCESS);
+    memcpy(interface, answer->Content, size);
+    status = answer->Status;
+    image_free(answer);
+    return status;
+}
+
+/* ---- netclient ---- */
+
+static NTSTATUS netclient_control(unsigned vif, ULONG code, void *input, ULONG input_length, void *output,
+                                  ULONG output_length)
+{
+    char name[32];
+
+    snprintf(name, sizeof(name), "NetClient%u", vif);
+    return stack_control(name, code, input, input_length, output, output_length, NULL);
+}
+
+NETCLIENT_LINK stack_link(unsigned vif)
+{
+    NETCLIENT_LINK link;
+
+    ck_assert_int_eq(netclient_control(vif, IOCTL_NETCLIENT_QUERY_LINK, NULL, 0, &link, sizeof(link)), STATUS_SUCCESS);
+    return link;
+}
+
+NETCLIENT_STATISTICS stack_statistics(unsigned vif)
+{
+    NETCLIENT_STATISTICS statistics;
+
+    ck_assert_int_eq(
+        netclient_control(vif, IOCTL_NETCLIENT_QUERY_STATISTICS, NULL, 0, &statistics, sizeof(statistics)),
+        STATUS_SUCCESS);
+    return statistics;
+}
+
+NTSTATUS stack_wait_link(unsigned vif, bool connected)
+{
+    NETCLIENT_WAIT wait = {.Connected = connected};
+
+    return netclient_control(vif, IOCTL_NETCLIENT_WAIT_LINK, &wait, sizeof(wait), NULL, 0);
+}
+
+/* ---- traffic ---- */
+
+struct capture *stack_capture(const char *path)
+{
+    char error[CAPTURE_ERROR_MAX] = "";
+    struct capture *capture = capture_load(path, error);
+
+    if (capture == NULL) {
+        fprintf(stderr, "%s\n", error);
+        exit(EXIT_FAILURE);
+    }
+    return capture;
+}
+
+static struct traffic_frame *frames_of(const struct capture *capture)
+{
+    struct traffic_frame *frames = image_alloc(((capture != NULL ? capture->count : 0) + 1) * sizeof(*frames));
+
+    for (unsigned i = 0; capture != NULL && i < capture->count; i++)
+        frames[i] = (struct traffic_frame){capture->frame[i].data, capture->frame[i].length};
+    return frames;
+}
+
+struct carry {
+    unsigned vif;
+    const struct capture *tx, *rx;
+};
+
+static void carry_main(void *argument)
+{
+    const struct carry *carry = argument;
+    struct traffic_vif *traffic = image_alloc(sizeof(*traffic));
+    struct traffic_frame *tx = frames_of(carry->tx);
+    struct traffic_frame *rx = frames_of(carry->rx);
+    struct checker_verdict verdict;
+    unsigned tx_count = carry->tx != NULL ? carry->tx->count : 0;
+    unsigned rx_count = carry->rx != NULL ? carry->rx->count : 0;
+
+    stack_end_expect(carry->vif, carry->tx);
+    traffic->index = carry->vif;
+    traffic->tx = tx;
+    traffic->tx_count = tx_count;
+    traffic->rx = rx;
+    traffic->rx_count = rx_count;
+    traffic->waiter = task_current();
+    traffic_start(traffic);
+    while (!traffic->ready)
+        (void)task_park(CLOCK_NEVER, "the guest's readers");
+    stack_end_send(carry->vif, carry->rx);
+    while (traffic->running > 0)
+        (void)task_park(CLOCK_NEVER, "the guest's traffic");
+    verdict = stack_end_verdict(carry->vif);
+    ck_assert_int_eq(traffic->open_status, STATUS_SUCCESS);
+    ck_assert_msg(traffic->sent.frames == tx_count && traffic->sent.failed == 0,
+                  "of %u frames %llu were sent, frame %u failed with status 0x%08X", tx_count,
+                  (unsigned long long)traffic->sent.frames, traffic->sent.first_bad, (unsigned)traffic->sent.first_status);
+    ck_assert_msg(traffic->got.frames == rx_count, "of %u frames %llu were received, frame %u is bad, status 0x%08X",
+                  rx_count, (unsigned long long)traffic->got.frames, traffic->got.first_bad,
+                  (unsigned)traffic->got.first_status);
+    ck_assert_uint_eq(verdict.good, tx_count);
+    ck_assert_uint_eq(verdict.lost + verdict.corrupt + verdict.reordered + verdict.extra, 0);
+    image_free(traffic);
+    image_free(tx);
+    image_free(rx);
+}
+
+void stack_carry(unsigned vif, const struct capture *tx, const struct capture *rx)
+{
+    struct carry carry = {vif, tx, rx};
+
+    stack_in_dom0(carry_main, &carry);
+}

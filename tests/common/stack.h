@@ -1,0 +1,150 @@
+/*
+ * For the tests of the drivers' interfaces: a whole machine as the main job has it (toolstack, store, netback, the guest
+ * with the drivers installed from their INFs), with a test's code in the place of the application. The code runs in a
+ * guest thread; then VIFs are detached, the guest is taken down, and everything that was taken has to be back.
+ */
+#ifndef TESTS_COMMON_STACK_H
+#define TESTS_COMMON_STACK_H
+
+#include "common/guest.h"
+#include "nt/ke/ke.h"
+
+#include "capture.h"
+#include "cli/cli.h"
+#include "cli/traffic.h"
+#include "clients/netclient/netclient_ioctl.h"
+#include "netback.h"
+#include "port_checker.h"
+#include "toolstack.h"
+
+#define STACK_TAG ((ULONG)'S' | (ULONG)'t' << 8 | (ULONG)'c' << 16 | (ULONG)'k' << 24)
+#define STACK_LAN "tests/captures/lan-wire.pcap"
+
+/* Drivers besides xen and xenbus, or'ed together. */
+#define STACK_PROBE 0x1u     /* on XENBUS's IFACE child; on those of XENVIF if netclient is not there */
+#define STACK_XENVIF 0x2u
+#define STACK_NETCLIENT 0x4u /* on those of XENVIF */
+
+struct stack_options {
+    unsigned vcpus; /* 0: 2 */
+    unsigned vifs;
+    enum machine_policy policy;
+    uint64_t seed;    /* 0: 1 */
+    unsigned drivers; /* STACK_* */
+    bool quiet;       /* log nothing: failures that are logged as errors belong to the test */
+    bool wait;        /* until every VIF is connected, before the scenario begins */
+    void (*prepare)(void); /* after installation, before the machine runs: the registry can be changed */
+};
+
+/* What there is while the code of the test runs. */
+struct stack {
+    const struct stack_options *options;
+    struct toolstack *toolstack; /* for dom0 tasks */
+    struct toolstack_domain domain;
+    struct netback *netback;
+    bool attached[VIFS_MAX];
+};
+extern struct stack stack;
+
+/* Any failure of the machine fails the test, a leak too. */
+void stack_run(const struct stack_options *options, void (*scenario)(void *), void *argument);
+/* The same for what must end in a failure by this rule. */
+const struct failure *stack_must_fail(const struct stack_options *options, void (*scenario)(void *), void *argument,
+                                      const char *rule);
+
+/* A test whose body is a scenario; the options come behind the name, as in an initializer. */
+#define STACK_TEST(name, ...)                                                                                          \
+    static void name##_scenario(void *argument);                                                                       \
+    START_TEST(name)                                                                                                   \
+    {                                                                                                                  \
+        static const struct stack_options options = {__VA_ARGS__};                                                     \
+        stack_run(&options, name##_scenario, NULL);                                                                    \
+    }                                                                                                                  \
+    END_TEST                                                                                                           \
+    static void name##_scenario(__attribute__((unused)) void *argument)
+
+/* ---- for the scenario, in guest threads at PASSIVE_LEVEL ---- */
+
+void stack_sleep_us(unsigned microseconds);
+/* Look again and again until it is true; false after so many milliseconds. */
+bool stack_wait(bool (*condition)(void *), void *argument, unsigned timeout_ms);
+/* Run a function in a dom0 task and wait for its end. */
+void stack_in_dom0(void (*function)(void *), void *argument);
+
+/* A thread of the guest; joined by stack_join(). */
+PKTHREAD stack_thread(PKSTART_ROUTINE routine, PVOID context);
+void stack_join(PKTHREAD thread);
+
+/* The store as domain 0 sees it. Read: false if the node is not there. */
+void stack_store_write(const char *path, const char *value);
+void stack_store_remove(const char *path);
+bool stack_store_read(const char *path, char *value, size_t size);
+/* Wait until the node has this value, "(absent)": until it is not there. */
+void stack_store_await(const char *path, const char *value, unsigned timeout_ms);
+/* "/local/domain/<guest>/<rest>", in a buffer that the next eight calls do not touch. */
+const char *stack_path(const char *format, ...) __attribute__((format(printf, 1, 2)));
+const char *stack_backend_path(unsigned vif, const char *node);
+
+void stack_attach(unsigned vif);
+void stack_detach(unsigned vif);
+void stack_wait_connected(unsigned vif);
+const struct netback_statistics *stack_netback_statistics(unsigned vif);
+
+/*
+ * The network end of a VIF. Expect: what the guest is to send from now on, compared frame by frame. Send: give the guest
+ * these frames, from the first one on; what the guest has taken is not repeated after a reconnection. Captures stay the
+ * caller's until the next call.
+ */
+void stack_end_expect(unsigned vif, const struct capture *capture);
+void stack_end_send(unsigned vif, const struct capture *capture);
+struct checker_verdict stack_end_verdict(unsigned vif);
+unsigned stack_end_sent(unsigned vif);
+
+/*
+ * The toolstack's part of a suspension: a dom0 task that waits until the guest is suspended, and resumes it. How often
+ * it has done so is in `times`; it ends by itself after `rounds`.
+ */
+struct stack_resumer {
+    bool cancelled;
+    unsigned rounds;
+    void (*meanwhile)(void *); /* in the task, while the guest is suspended; may be NULL */
+    void *argument;
+    volatile unsigned times;
+    volatile bool ended;
+};
+void stack_resume_when_suspended(struct stack_resumer *resumer);
+/* Wait for the task's end; the structure lives until then. */
+void stack_await_resumer(struct stack_resumer *resumer);
+/* Write control/shutdown as the toolstack does. */
+void stack_ask_shutdown(const char *reason);
+
+/* ---- the probe ---- */
+
+/*
+ * Ask the probe (`instance` "_" for the child of XENBUS, "0" for that of VIF 0) for an interface; `interface` gets `size`
+ * bytes. The status is that of the query.
+ */
+NTSTATUS stack_query(const char *instance, const GUID *guid, unsigned version, size_t size, PINTERFACE interface);
+/* The same, from the child of XENBUS, and it has to work. */
+#define STACK_GET(guid, version, interface) \
+    ck_assert_int_eq(stack_query("_", &(guid), (version), sizeof(*(interface)), &(interface)->Interface), STATUS_SUCCESS)
+
+/* Open \Device\<name>; the reference to the file is the caller's. */
+void stack_open(const char *name, PFILE_OBJECT *file, PDEVICE_OBJECT *device);
+/* A device control request to \Device\<name>. */
+NTSTATUS stack_control(const char *name, ULONG code, void *input, ULONG input_length, void *output, ULONG output_length,
+                       ULONG_PTR *information);
+
+/* ---- netclient ---- */
+
+NETCLIENT_LINK stack_link(unsigned vif);
+NETCLIENT_STATISTICS stack_statistics(unsigned vif);
+/* STATUS_SUCCESS once the link is so. */
+NTSTATUS stack_wait_link(unsigned vif, bool connected);
+
+/* Send all of `tx` and receive all of `rx` (either may be NULL) on a VIF at once, and see that each frame came through. */
+void stack_carry(unsigned vif, const struct capture *tx, const struct capture *rx);
+/* A capture, for main() to load: a test that lacks its input ends with one line. */
+struct capture *stack_capture(const char *path);
+
+#endif

@@ -1,0 +1,393 @@
+#include "common/stack.h"
+#include "common/stack_dom0.h"
+
+#include <stdarg.h>
+
+#include "dom0/heap.h"
+#include "machine/clock.h"
+#include "machine/log.h"
+#include "machine/sched.h"
+#include "wait.h"
+#include "xen/xen.h"
+
+#include <xen/io/xenbus.h>
+#include <xen/sched.h>
+#include <xenstore.h>
+
+#define CONNECT_TIMEOUT_MS 20000
+
+static void log_write(void *context, enum backend_log_level level, const char *line)
+{
+    (void)context;
+    log_line((enum log_level)level, "backend", "%s", line);
+}
+
+const struct backend_logger stack_logger = {log_write, NULL};
+
+/* ---- netback and its ends ---- */
+
+struct end {
+    struct port port;
+    struct port nowhere;  /* behind the checker */
+    struct port *checker; /* NULL: nothing is expected */
+    const struct capture *sent;
+    unsigned next;
+};
+
+static struct end ends[VIFS_MAX];
+static struct task *netback_waiter;
+
+static struct end *end_of(struct port *port)
+{
+    return (struct end *)port;
+}
+
+static void end_nothing(struct port *port)
+{
+    (void)port;
+}
+
+static bool end_receive(struct port *port, struct port_frame *frame)
+{
+    struct end *end = end_of(port);
+
+    if (end->sent == NULL || end->next == end->sent->count)
+        return false;
+    *frame = end->sent->frame[end->next++];
+    return true;
+}
+
+static void end_transmit(struct port *port, const struct port_frame *frame)
+{
+    struct end *end = end_of(port);
+
+    if (end->checker != NULL)
+        end->checker->ops->transmit(end->checker, frame);
+}
+
+static bool nowhere_receive(struct port *port, struct port_frame *frame)
+{
+    (void)port;
+    (void)frame;
+    return false;
+}
+
+static void nowhere_transmit(struct port *port, const struct port_frame *frame)
+{
+    (void)port;
+    (void)frame;
+}
+
+static const struct port_ops end_ops = {end_nothing, end_nothing, end_receive, end_transmit, end_nothing};
+static const struct port_ops nowhere_ops = {end_nothing, end_nothing, nowhere_receive, nowhere_transmit, end_nothing};
+
+static struct port *open_port(void *context, unsigned domid, unsigned handle)
+{
+    (void)context;
+    if (domid != stack.domain.domid || handle >= VIFS_MAX)
+        return NULL;
+    ends[handle].port = (struct port){.ops = &end_ops};
+    return &ends[handle].port;
+}
+
+void stack_end_expect(unsigned vif, const struct capture *capture)
+{
+    struct end *end = &ends[vif];
+
+    port_destroy(end->checker);
+    end->nowhere = (struct port){.ops = &nowhere_ops};
+    end->checker = capture != NULL ? port_checker_create(&end->nowhere, capture, &stack_logger) : NULL;
+}
+
+void stack_end_send(unsigned vif, const struct capture *capture)
+{
+    ends[vif].sent = capture;
+    ends[vif].next = 0;
+    if (capture == NULL || ends[vif].port.ops == NULL)
+        return;
+    port_wake(&ends[vif].port);
+    backend_interrupt();
+}
+
+struct checker_verdict stack_end_verdict(unsigned vif)
+{
+    return ends[vif].checker != NULL ? port_checker_verdict(ends[vif].checker) : (struct checker_verdict){0};
+}
+
+unsigned stack_end_sent(unsigned vif)
+{
+    return ends[vif].next;
+}
+
+static void netback_main(void *unused)
+{
+    (void)unused;
+    ck_assert(netback_run(stack.netback));
+    netback_destroy(stack.netback);
+    stack.netback = NULL;
+    if (netback_waiter != NULL)
+        task_unpark(netback_waiter);
+}
+
+void stack_netback_start(void)
+{
+    struct netback_options options = {.open_port = open_port, .logger = &stack_logger};
+
+    memset(ends, 0, sizeof(ends));
+    netback_waiter = NULL;
+    stack.netback = netback_create(&options);
+    ck_assert_ptr_nonnull(stack.netback);
+    (void)task_create("netback", netback_main, NULL);
+}
+
+void stack_netback_stop(void)
+{
+    netback_waiter = task_current();
+    netback_stop(stack.netback);
+    while (stack.netback != NULL)
+        (void)task_park(CLOCK_NEVER, "netback to end");
+    for (unsigned vif = 0; vif < VIFS_MAX; vif++)
+        port_destroy(ends[vif].checker);
+}
+
+const struct netback_statistics *stack_netback_statistics(unsigned vif)
+{
+    const struct netback_statistics *last = NULL;
+    const struct netback_statistics *statistics;
+
+    for (unsigned i = 0; (statistics = netback_statistics(stack.netback, i)) != NULL; i++)
+        if (statistics->handle == vif)
+            last = statistics;
+    return last;
+}
+
+/* ---- the toolstack ---- */
+
+void stack_attach_now(unsigned vif)
+{
+    struct toolstack_vif description = {
+        .domid = stack.domain.domid,
+        .handle = vif,
+        .mac = {0x00, 0x16, 0x3e, 0x5a, 0x00, (uint8_t)vif},
+        .mtu = 1500,
+    };
+
+    ck_assert_msg(toolstack_network_attach(stack.toolstack, &description, TOOLSTACK_ATTACH_TIMEOUT_MS), "%s",
+                  toolstack_error(stack.toolstack));
+    stack.attached[vif] = true;
+}
+
+void stack_detach_now(unsigned vif)
+{
+    ck_assert_msg(
+        toolstack_network_detach(stack.toolstack, stack.domain.domid, 0, vif, TOOLSTACK_DETACH_TIMEOUT_MS), "%s",
+        toolstack_error(stack.toolstack));
+    stack.attached[vif] = false;
+}
+
+void stack_wait_connected_now(unsigned vif)
+{
+    ck_assert_msg(toolstack_wait_number(stack.toolstack, stack_backend_path(vif, "state"), XenbusStateConnected,
+                                        CONNECT_TIMEOUT_MS),
+                  "the backend of VIF %u did not connect", vif);
+    ck_assert_msg(toolstack_wait_number(stack.toolstack, stack_path("device/vif/%u/state", vif), XenbusStateConnected,
+                                        CONNECT_TIMEOUT_MS),
+                  "VIF %u did not connect", vif);
+}
+
+static void attach_main(void *vif)
+{
+    stack_attach_now((unsigned)(uintptr_t)vif);
+}
+
+void stack_attach(unsigned vif)
+{
+    stack_in_dom0(attach_main, (void *)(uintptr_t)vif);
+}
+
+static void detach_main(void *vif)
+{
+    stack_detach_now((unsigned)(uintptr_t)vif);
+}
+
+void stack_detach(unsigned vif)
+{
+    stack_in_dom0(detach_main, (void *)(uintptr_t)vif);
+}
+
+static void connected_main(void *vif)
+{
+    stack_wait_connected_now((unsigned)(uintptr_t)vif);
+}
+
+void stack_wait_connected(unsigned vif)
+{
+    stack_in_dom0(connected_main, (void *)(uintptr_t)vif);
+}
+
+static void resumer_main(void *argument)
+{
+    struct stack_resumer *resumer = argument;
+    struct toolstack *toolstack = toolstack_open(&stack_logger);
+    struct xs_handle *xs = xs_open(0);
+
+    ck_assert_ptr_nonnull(toolstack);
+    while (resumer->times < resumer->rounds) {
+        while (xen_domain_shutdown_reason(stack.domain.domid) != SHUTDOWN_suspend)
+            (void)task_park(clock_now() + 20000, "the guest's suspension");
+        if (resumer->meanwhile != NULL)
+            resumer->meanwhile(resumer->argument);
+        if (resumer->cancelled) {
+            ck_assert_int_eq(xen_domain_resume(stack.domain.domid, true), 0);
+            ck_assert(xs_resume_domain(xs, stack.domain.domid));
+        } else {
+            ck_assert_int_eq(xen_domain_restore(stack.domain.domid), 0);
+            stack_read_ports();
+            ck_assert_msg(toolstack_domain_resumed(toolstack, &stack.domain), "%s", toolstack_error(toolstack));
+            ck_assert_int_eq(xen_domain_unpause(stack.domain.domid), 0);
+        }
+        resumer->times++;
+    }
+    xs_close(xs);
+    toolstack_close(toolstack);
+    resumer->ended = true;
+}
+
+void stack_resume_when_suspended(struct stack_resumer *resumer)
+{
+    resumer->times = 0;
+    resumer->ended = false;
+    (void)task_create("resumer", resumer_main, resumer);
+}
+
+static bool resumer_ended(void *argument)
+{
+    return ((struct stack_resumer *)argument)->ended;
+}
+
+void stack_await_resumer(struct stack_resumer *resumer)
+{
+    ck_assert_msg(stack_wait(resumer_ended, resumer, 60000), "the guest was suspended %u times of %u", resumer->times,
+                  resumer->rounds);
+}
+
+static void shutdown_main(void *reason)
+{
+    ck_assert_msg(toolstack_domain_shutdown(stack.toolstack, stack.domain.domid, reason), "%s",
+                  toolstack_error(stack.toolstack));
+}
+
+void stack_ask_shutdown(const char *reason)
+{
+    stack_in_dom0(shutdown_main, (void *)(uintptr_t)reason);
+}
+
+/* ---- the store ---- */
+
+const char *stack_path(const char *format, ...)
+{
+    static char paths[8][256];
+    static unsigned turn;
+    char *path = paths[turn++ % 8];
+    va_list arguments;
+    int length = snprintf(path, sizeof(paths[0]), "/local/domain/%u/", stack.domain.domid);
+
+    va_start(arguments, format);
+    vsnprintf(path + length, sizeof(paths[0]) - (size_t)length, format, arguments);
+    va_end(arguments);
+    return path;
+}
+
+const char *stack_backend_path(unsigned vif, const char *node)
+{
+    static char paths[8][256];
+    static unsigned turn;
+    char *path = paths[turn++ % 8];
+
+    snprintf(path, sizeof(paths[0]), "/local/domain/0/backend/vif/%u/%u/%s", stack.domain.domid, vif, node);
+    return path;
+}
+
+struct access {
+    const char *path;
+    const char *value; /* to write */
+    char *read;
+};
+
+static void write_main(void *argument)
+{
+    struct access *access = argument;
+    struct xs_handle *xs = xs_open(0);
+
+    ck_assert_msg(xs_write(xs, XBT_NULL, access->path, access->value, (unsigned)strlen(access->value)),
+                  "dom0 could not write %s", access->path);
+    xs_close(xs);
+}
+
+static void remove_main(void *argument)
+{
+    struct access *access = argument;
+    struct xs_handle *xs = xs_open(0);
+
+    (void)xs_rm(xs, XBT_NULL, access->path);
+    xs_close(xs);
+}
+
+static void read_main(void *argument)
+{
+    struct access *access = argument;
+    struct xs_handle *xs = xs_open(0);
+    unsigned length;
+
+    access->read = xs_read(xs, XBT_NULL, access->path, &length);
+    xs_close(xs);
+}
+
+void stack_store_write(const char *path, const char *value)
+{
+    struct access access = {.path = path, .value = value};
+
+    stack_in_dom0(write_main, &access);
+}
+
+void stack_store_remove(const char *path)
+{
+    struct access access = {.path = path};
+
+    stack_in_dom0(remove_main, &access);
+}
+
+bool stack_store_read(const char *path, char *value, size_t size)
+{
+    struct access access = {.path = path};
+
+    stack_in_dom0(read_main, &access);
+    if (access.read == NULL)
+        return false;
+    snprintf(value, size, "%s", access.read);
+    free(access.read);
+    return true;
+}
+
+struct awaited {
+    const char *path;
+    const char *value;
+    char last[256];
+};
+
+static bool has_value(void *argument)
+{
+    struct awaited *awaited = argument;
+
+    if (!stack_store_read(awaited->path, awaited->last, sizeof(awaited->last)))
+        snprintf(awaited->last, sizeof(awaited->last), "(absent)");
+    return strcmp(awaited->last, awaited->value) == 0;
+}
+
+void stack_store_await(const char *path, const char *value, unsigned timeout_ms)
+{
+    struct awaited awaited = {.path = path, .value = value};
+
+    ck_assert_msg(stack_wait(has_value, &awaited, timeout_ms), "%s is '%s' and not '%s' after %u ms", path, awaited.last,
+                  value, timeout_ms);
+}

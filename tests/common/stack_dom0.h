@@ -1,0 +1,16 @@
+/* Between the files of the stack fixture: what runs in dom0 tasks. */
+#ifndef TESTS_COMMON_STACK_DOM0_H
+#define TESTS_COMMON_STACK_DOM0_H
+
+#include "log.h"
+
+extern const struct backend_logger stack_logger;
+
+void stack_read_ports(void);
+void stack_netback_start(void);
+void stack_netback_stop(void);
+void stack_attach_now(unsigned vif);
+void stack_detach_now(unsigned vif);
+void stack_wait_connected_now(unsigned vif);
+
+#endif

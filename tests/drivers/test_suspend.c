@@ -1,0 +1,573 @@
+/* XENBUS_SUSPEND, and what suspension and resume mean to the other interfaces and to a VIF under traffic. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/stack.h"
+#include "machine/clock.h"
+#include "xen/xen.h"
+
+#include <initguid.h>
+
+#include "evtchn_interface.h"
+#include "gnttab_interface.h"
+#include "store_interface.h"
+#include "suspend_interface.h"
+
+#define VCPUS_MAX 4
+
+static XENBUS_SUSPEND_INTERFACE_V1 suspend;
+static XENBUS_STORE_INTERFACE_V2 store;
+static XENBUS_EVTCHN_INTERFACE_V9 evtchn;
+static XENBUS_GNTTAB_INTERFACE_V4 gnttab;
+
+static struct capture *lan;
+
+static PSTR text(const char *string)
+{
+    return (PSTR)(uintptr_t)string;
+}
+
+static void begin(void)
+{
+    STACK_GET(GUID_XENBUS_SUSPEND_INTERFACE, 1, &suspend);
+    STACK_GET(GUID_XENBUS_STORE_INTERFACE, 2, &store);
+    STACK_GET(GUID_XENBUS_EVTCHN_INTERFACE, 9, &evtchn);
+    STACK_GET(GUID_XENBUS_GNTTAB_INTERFACE, 4, &gnttab);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Acquire), STATUS_SUCCESS);
+    ck_assert_int_eq(XENBUS_STORE_CALL(&store, Acquire), STATUS_SUCCESS);
+    ck_assert_int_eq(XENBUS_EVTCHN_CALL(&evtchn, Acquire), STATUS_SUCCESS);
+    ck_assert_int_eq(XENBUS_GNTTAB_CALL(&gnttab, Acquire), STATUS_SUCCESS);
+}
+
+static void end(void)
+{
+    XENBUS_GNTTAB_CALL(&gnttab, Release);
+    XENBUS_EVTCHN_CALL(&evtchn, Release);
+    XENBUS_STORE_CALL(&store, Release);
+    XENBUS_SUSPEND_CALL(&suspend, Release);
+}
+
+/* Suspend once; the toolstack cancels it, or resumes the guest in a new place. */
+static void suspend_once(bool cancelled)
+{
+    struct stack_resumer resumer = {.cancelled = cancelled, .rounds = 1};
+    ULONG count = XENBUS_SUSPEND_CALL(&suspend, GetCount);
+
+    stack_resume_when_suspended(&resumer);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
+    ck_assert_uint_eq(XENBUS_SUSPEND_CALL(&suspend, GetCount), count + (cancelled ? 0 : 1));
+    ck_assert_int_eq(KeGetCurrentIrql(), PASSIVE_LEVEL);
+    stack_await_resumer(&resumer);
+    ck_assert_uint_eq(resumer.times, 1);
+}
+
+/* Run under fifo, and under a few seeds of pct, with 1, 2 and 4 vCPUs (by the loop's index). */
+static void over_machines(int index, struct stack_options options, unsigned seeds, void (*scenario)(void *), void *argument)
+{
+    static const unsigned vcpus[] = {1, 2, VCPUS_MAX};
+
+    options.vcpus = vcpus[index];
+    stack_run(&options, scenario, argument);
+    options.policy = POLICY_PCT;
+    for (options.seed = 1; options.seed <= seeds; options.seed++)
+        stack_run(&options, scenario, argument);
+}
+
+#define EACH_MACHINE(name, seeds, ...)                                                                                 \
+    static void name##_scenario(void *argument);                                                                       \
+    START_TEST(name)                                                                                                   \
+    {                                                                                                                  \
+        over_machines(_i, (struct stack_options){__VA_ARGS__}, seeds, name##_scenario, NULL);                           \
+    }                                                                                                                  \
+    END_TEST                                                                                                           \
+    static void name##_scenario(__attribute__((unused)) void *argument)
+
+/* ---- callbacks ---- */
+
+/* What ran, in order: 'e', 'f' for EARLY, 'l', 'm' for LATE. */
+static char order[16];
+static volatile uint64_t steps[VCPUS_MAX]; /* of the threads that keep the processors busy */
+static volatile bool stop_busy;
+
+static uint64_t all_steps(void)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < VCPUS_MAX; i++)
+        sum += steps[i];
+    return sum;
+}
+
+/* No other processor may take a step while a callback runs. */
+static void assert_alone(void)
+{
+    uint64_t before = all_steps();
+
+    for (unsigned i = 0; i < 20; i++) {
+        KeStallExecutionProcessor(10);
+        YieldProcessor();
+    }
+    ck_assert_msg(all_steps() == before, "another processor ran while a callback did");
+}
+
+static void note(PVOID argument)
+{
+    size_t length = strlen(order);
+
+    ck_assert_uint_lt(length, sizeof(order) - 1);
+    order[length] = (char)(uintptr_t)argument;
+}
+
+static VOID NTAPI early(PVOID argument)
+{
+    ck_assert_int_eq(KeGetCurrentIrql(), HIGH_LEVEL);
+    assert_alone();
+    note(argument);
+}
+
+static VOID NTAPI late(PVOID argument)
+{
+    PSTR buffer;
+
+    ck_assert_int_eq(KeGetCurrentIrql(), DISPATCH_LEVEL);
+    assert_alone();
+    ck_assert_int_eq(XENBUS_STORE_CALL(&store, Printf, NULL, text("data"), text("late"), "%c", (char)(uintptr_t)argument),
+                     STATUS_SUCCESS);
+    ck_assert_int_eq(XENBUS_STORE_CALL(&store, Read, NULL, text("data"), text("late"), &buffer), STATUS_SUCCESS);
+    ck_assert_int_eq(buffer[0], (char)(uintptr_t)argument);
+    XENBUS_STORE_CALL(&store, Free, buffer);
+    assert_alone();
+    note(argument);
+}
+
+static VOID NTAPI busy(PVOID context)
+{
+    unsigned vcpu = (unsigned)(uintptr_t)context;
+
+    (void)KeSetSystemAffinityThreadEx((KAFFINITY)1 << vcpu);
+    while (!stop_busy) {
+        steps[vcpu]++;
+        YieldProcessor();
+        if (steps[vcpu] % 16 == 0)
+            stack_sleep_us(10);
+    }
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+static void register_four(PXENBUS_SUSPEND_CALLBACK callback[4])
+{
+    static const struct {
+        XENBUS_SUSPEND_CALLBACK_TYPE type;
+        XENBUS_SUSPEND_FUNCTION function;
+        char name;
+    } wanted[] = {
+        {SUSPEND_CALLBACK_LATE, late, 'l'},
+        {SUSPEND_CALLBACK_EARLY, early, 'e'},
+        {SUSPEND_CALLBACK_LATE, late, 'm'},
+        {SUSPEND_CALLBACK_EARLY, early, 'f'},
+    };
+
+    memset(order, 0, sizeof(order));
+    for (unsigned i = 0; i < 4; i++)
+        ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Register, wanted[i].type, wanted[i].function,
+                                             (PVOID)(uintptr_t)wanted[i].name, &callback[i]),
+                         STATUS_SUCCESS);
+}
+
+EACH_MACHINE(completed_runs_callbacks, 3, .drivers = STACK_PROBE)
+{
+    PXENBUS_SUSPEND_CALLBACK callback[4];
+    PKTHREAD thread[VCPUS_MAX];
+
+    begin();
+    stop_busy = false;
+    memset((void *)(uintptr_t)steps, 0, sizeof(steps));
+    register_four(callback);
+    for (unsigned i = 0; i < stack.options->vcpus; i++)
+        thread[i] = stack_thread(busy, (PVOID)(uintptr_t)i);
+    stack_sleep_us(200);
+    suspend_once(false);
+    ck_assert_str_eq(order, "eflm");
+    suspend_once(false);
+    ck_assert_str_eq(order, "eflmeflm");
+    XENBUS_SUSPEND_CALL(&suspend, Deregister, callback[1]);
+    XENBUS_SUSPEND_CALL(&suspend, Deregister, callback[2]);
+    suspend_once(false);
+    ck_assert_str_eq(order, "eflmeflmfl");
+    XENBUS_SUSPEND_CALL(&suspend, Deregister, callback[0]);
+    XENBUS_SUSPEND_CALL(&suspend, Deregister, callback[3]);
+    stop_busy = true;
+    for (unsigned i = 0; i < stack.options->vcpus; i++)
+        stack_join(thread[i]);
+    ck_assert_int_eq(XENBUS_STORE_CALL(&store, Remove, NULL, text("data"), text("late")), STATUS_SUCCESS);
+    end();
+}
+
+EACH_MACHINE(cancelled_runs_none, 3, .drivers = STACK_PROBE)
+{
+    PXENBUS_SUSPEND_CALLBACK callback[4];
+
+    begin();
+    register_four(callback);
+    for (unsigned i = 0; i < 3; i++)
+        suspend_once(true);
+    ck_assert_str_eq(order, "");
+    ck_assert_uint_eq(XENBUS_SUSPEND_CALL(&suspend, GetCount), 0);
+    for (unsigned i = 0; i < 4; i++)
+        XENBUS_SUSPEND_CALL(&suspend, Deregister, callback[i]);
+    end();
+}
+
+STACK_TEST(bad_callback_type, .drivers = STACK_PROBE)
+{
+    PXENBUS_SUSPEND_CALLBACK callback;
+
+    begin();
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Register, SUSPEND_CALLBACK_TYPE_INVALID, early, NULL, &callback),
+                     STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(
+        XENBUS_SUSPEND_CALL(&suspend, Register, (XENBUS_SUSPEND_CALLBACK_TYPE)3, early, NULL, &callback),
+        STATUS_INVALID_PARAMETER);
+    end();
+}
+
+/* ---- the store's watches and transactions ---- */
+
+static bool fired(PKEVENT event, unsigned timeout_ms)
+{
+    LARGE_INTEGER timeout = {.QuadPart = -10000 * (LONGLONG)timeout_ms};
+    bool set = KeWaitForSingleObject(event, Executive, KernelMode, FALSE, &timeout) == STATUS_SUCCESS;
+
+    KeClearEvent(event);
+    return set;
+}
+
+/* The store forgets a domain's watches when it resumes in a new place: they must be registered again. */
+EACH_MACHINE(watches_are_registered_again, 3, .drivers = STACK_PROBE)
+{
+    PXENBUS_STORE_WATCH watch[2];
+    KEVENT event[2];
+
+    begin();
+    for (unsigned i = 0; i < 2; i++) {
+        KeInitializeEvent(&event[i], NotificationEvent, FALSE);
+        ck_assert_int_eq(
+            XENBUS_STORE_CALL(&store, WatchAdd, text("data"), text(i == 0 ? "one" : "two"), &event[i], &watch[i]),
+            STATUS_SUCCESS);
+        ck_assert(fired(&event[i], 1000));
+    }
+    for (unsigned round = 0; round < 2; round++) {
+        suspend_once(false);
+        ck_assert_msg(fired(&event[0], 1000), "the watch did not fire after the resume");
+        ck_assert(fired(&event[1], 1000));
+        stack_sleep_us(5000);
+        KeClearEvent(&event[0]);
+        KeClearEvent(&event[1]);
+        stack_store_write(stack_path("data/one"), round == 0 ? "1" : "2");
+        ck_assert_msg(fired(&event[0], 1000), "a watch does not work any more after the resume");
+        ck_assert(!fired(&event[1], 10));
+        stack_store_write(stack_path("data/two"), round == 0 ? "1" : "2");
+        ck_assert(fired(&event[1], 1000));
+    }
+    for (unsigned i = 0; i < 2; i++)
+        ck_assert_int_eq(XENBUS_STORE_CALL(&store, WatchRemove, watch[i]), STATUS_SUCCESS);
+    stack_store_remove(stack_path("data/one"));
+    stack_store_remove(stack_path("data/two"));
+    end();
+}
+
+EACH_MACHINE(watches_outlive_a_cancelled_suspend, 1, .drivers = STACK_PROBE)
+{
+    PXENBUS_STORE_WATCH watch;
+    KEVENT event;
+
+    begin();
+    KeInitializeEvent(&event, NotificationEvent, FALSE);
+    ck_assert_int_eq(XENBUS_STORE_CALL(&store, WatchAdd, text("data"), text("one"), &event, &watch), STATUS_SUCCESS);
+    ck_assert(fired(&event, 1000));
+    suspend_once(true);
+    ck_assert_msg(!fired(&event, 10), "a cancelled suspension fired a watch");
+    stack_store_write(stack_path("data/one"), "1");
+    ck_assert(fired(&event, 1000));
+    ck_assert_int_eq(XENBUS_STORE_CALL(&store, WatchRemove, watch), STATUS_SUCCESS);
+    stack_store_remove(stack_path("data/one"));
+    end();
+}
+
+EACH_MACHINE(transaction_across_a_resume, 1, .drivers = STACK_PROBE)
+{
+    PXENBUS_STORE_TRANSACTION transaction;
+    char value[16];
+
+    begin();
+    ck_assert_int_eq(XENBUS_STORE_CALL(&store, TransactionStart, &transaction), STATUS_SUCCESS);
+    ck_assert_int_eq(XENBUS_STORE_CALL(&store, Printf, transaction, text("data"), text("half"), "1"), STATUS_SUCCESS);
+    suspend_once(false);
+    ck_assert_int_eq(XENBUS_STORE_CALL(&store, TransactionEnd, transaction, TRUE), STATUS_RETRY);
+    ck_assert(!stack_store_read(stack_path("data/half"), value, sizeof(value)));
+
+    ck_assert_int_eq(XENBUS_STORE_CALL(&store, TransactionStart, &transaction), STATUS_SUCCESS);
+    ck_assert_int_eq(XENBUS_STORE_CALL(&store, Printf, transaction, text("data"), text("half"), "1"), STATUS_SUCCESS);
+    suspend_once(true);
+    ck_assert_int_eq(XENBUS_STORE_CALL(&store, TransactionEnd, transaction, TRUE), STATUS_SUCCESS);
+    ck_assert_int_eq(XENBUS_STORE_CALL(&store, Remove, NULL, text("data"), text("half")), STATUS_SUCCESS);
+    end();
+}
+
+/* ---- event channels and grants: a client gives up the old ones and makes new ones in its callback ---- */
+
+struct peer {
+    PXENBUS_EVTCHN_CHANNEL channel;
+    volatile ULONG events;      /* the guest's callback ran */
+    volatile unsigned notified; /* domain 0's did */
+    int port;                   /* domain 0's */
+    PXENBUS_GNTTAB_CACHE cache;
+    PXENBUS_GNTTAB_ENTRY entry;
+    uint8_t *page;
+};
+
+static BOOLEAN NTAPI on_event(PKINTERRUPT interrupt, PVOID argument)
+{
+    struct peer *peer = argument;
+
+    (void)interrupt;
+    peer->events++;
+    return TRUE;
+}
+
+static void on_notify(void *argument, uint32_t port)
+{
+    struct peer *peer = argument;
+
+    peer->notified++;
+    (void)xen_evtchn_unmask(XEN_DOM0, port);
+}
+
+static VOID NTAPI no_lock(PVOID argument)
+{
+    (void)argument;
+}
+
+static void open_all(struct peer *peer)
+{
+    KIRQL irql;
+
+    peer->channel = XENBUS_EVTCHN_CALL(&evtchn, Open, XENBUS_EVTCHN_TYPE_UNBOUND, on_event, peer, (USHORT)0, FALSE);
+    ck_assert_ptr_nonnull(peer->channel);
+    KeRaiseIrql(DISPATCH_LEVEL, &irql);
+    (void)XENBUS_EVTCHN_CALL(&evtchn, Unmask, peer->channel, FALSE, TRUE);
+    KeLowerIrql(irql);
+    ck_assert_int_eq(XENBUS_GNTTAB_CALL(&gnttab, PermitForeignAccess, peer->cache, TRUE, 0,
+                                        (PFN_NUMBER)(MmGetPhysicalAddress(peer->page).QuadPart >> PAGE_SHIFT), FALSE,
+                                        &peer->entry),
+                     STATUS_SUCCESS);
+}
+
+static void close_all(struct peer *peer)
+{
+    XENBUS_EVTCHN_CALL(&evtchn, Close, peer->channel);
+    ck_assert_int_eq(XENBUS_GNTTAB_CALL(&gnttab, RevokeForeignAccess, peer->cache, TRUE, peer->entry), STATUS_SUCCESS);
+}
+
+static VOID NTAPI renew(PVOID argument)
+{
+    struct peer *peer = argument;
+
+    close_all(peer);
+    open_all(peer);
+}
+
+static bool was_notified(void *argument)
+{
+    return ((struct peer *)argument)->notified > 0;
+}
+
+static bool had_event(void *argument)
+{
+    return ((struct peer *)argument)->events > 0;
+}
+
+static void assert_works(struct peer *peer)
+{
+    void *address;
+    uint32_t handle;
+    KIRQL irql;
+
+    peer->port = xen_evtchn_bind_interdomain(XEN_DOM0, stack.domain.domid,
+                                             XENBUS_EVTCHN_CALL(&evtchn, GetPort, peer->channel), on_notify, peer);
+    ck_assert_int_gt(peer->port, 0);
+    stack_sleep_us(1000);
+    peer->events = 0;
+    peer->notified = 0;
+    ck_assert_int_eq(xen_evtchn_send(XEN_DOM0, (uint32_t)peer->port), 0);
+    ck_assert_msg(stack_wait(had_event, peer, 1000), "domain 0's event did not come");
+    KeRaiseIrql(DISPATCH_LEVEL, &irql);
+    XENBUS_EVTCHN_CALL(&evtchn, Send, peer->channel);
+    KeLowerIrql(irql);
+    ck_assert_msg(stack_wait(was_notified, peer, 1000), "the guest's event did not reach domain 0");
+
+    memset(peer->page, 0x5A, PAGE_SIZE);
+    ck_assert_int_eq(xen_grant_map(XEN_DOM0, stack.domain.domid,
+                                   XENBUS_GNTTAB_CALL(&gnttab, GetReference, peer->entry), false, &address, &handle),
+                     0);
+    ck_assert_int_eq(((uint8_t *)address)[17], 0x5A);
+    ((uint8_t *)address)[18] = 0x77;
+    ck_assert_int_eq(peer->page[18], 0x77);
+    ck_assert_int_eq(xen_grant_unmap(XEN_DOM0, handle), 0);
+}
+
+EACH_MACHINE(channels_and_grants_are_made_again, 2, .drivers = STACK_PROBE)
+{
+    struct peer *peer = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*peer), STACK_TAG);
+    PXENBUS_SUSPEND_CALLBACK callback;
+
+    begin();
+    peer->page = ExAllocatePool2(POOL_FLAG_NON_PAGED, PAGE_SIZE, STACK_TAG);
+    ck_assert_int_eq(
+        XENBUS_GNTTAB_CALL(&gnttab, CreateCache, "test", 0, 0, no_lock, no_lock, NULL, &peer->cache), STATUS_SUCCESS);
+    open_all(peer);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Register, SUSPEND_CALLBACK_LATE, renew, peer, &callback),
+                     STATUS_SUCCESS);
+    assert_works(peer);
+    suspend_once(true);
+    ck_assert_int_eq(xen_evtchn_send(XEN_DOM0, (uint32_t)peer->port), 0);
+    ck_assert_int_eq(xen_evtchn_close(XEN_DOM0, (uint32_t)peer->port), 0);
+    for (unsigned round = 0; round < 2; round++) {
+        suspend_once(false);
+        assert_works(peer);
+        ck_assert_int_eq(xen_evtchn_close(XEN_DOM0, (uint32_t)peer->port), 0);
+    }
+    XENBUS_SUSPEND_CALL(&suspend, Deregister, callback);
+    close_all(peer);
+    XENBUS_GNTTAB_CALL(&gnttab, DestroyCache, peer->cache);
+    end();
+    ExFreePoolWithTag(peer->page, STACK_TAG);
+    ExFreePoolWithTag(peer, STACK_TAG);
+}
+
+/* ---- a VIF ---- */
+
+#define VIF_STACK .drivers = STACK_PROBE | STACK_XENVIF | STACK_NETCLIENT, .vifs = 1, .wait = true
+
+static bool reconnected(void *connections)
+{
+    const struct netback_statistics *statistics = stack_netback_statistics(0);
+
+    return statistics->connected && statistics->connections == (unsigned)(uintptr_t)connections;
+}
+
+static void await_connections(unsigned connections)
+{
+    ck_assert_msg(stack_wait(reconnected, (void *)(uintptr_t)connections, 20000), "netback has connected %u times and not %u",
+                  stack_netback_statistics(0)->connections, connections);
+    stack_wait_connected(0);
+    ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
+}
+
+EACH_MACHINE(vif_reconnects, 2, VIF_STACK)
+{
+    begin();
+    ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
+    stack_carry(0, lan, lan);
+    ck_assert_uint_eq(stack_netback_statistics(0)->connections, 1);
+    for (unsigned round = 0; round < 2; round++) {
+        suspend_once(false);
+        await_connections(round + 2);
+        stack_carry(0, lan, lan);
+    }
+    ck_assert_uint_eq(stack_netback_statistics(0)->connections, 3);
+    end();
+}
+
+static volatile bool traffic_over;
+
+static VOID NTAPI carry_thread(PVOID unused)
+{
+    (void)unused;
+    stack_carry(0, lan, lan);
+    traffic_over = true;
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+/* Traffic goes on through cancelled suspensions, and not a frame is lost. */
+EACH_MACHINE(vif_through_cancelled, 2, VIF_STACK)
+{
+    PKTHREAD thread;
+    unsigned times = 0;
+
+    begin();
+    traffic_over = false;
+    ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
+    thread = stack_thread(carry_thread, NULL);
+    while (!traffic_over) {
+        if (times < 20) {
+            suspend_once(true);
+            times++;
+        }
+        stack_sleep_us(500);
+    }
+    stack_join(thread);
+    ck_assert_uint_ge(times, 2);
+    ck_assert_uint_eq(stack_netback_statistics(0)->connections, 1);
+    end();
+}
+
+/* ---- asked for by the toolstack ---- */
+
+static bool counted(void *count)
+{
+    return XENBUS_SUSPEND_CALL(&suspend, GetCount) == (ULONG)(uintptr_t)count;
+}
+
+static void asked(bool cancelled, ULONG count)
+{
+    struct stack_resumer resumer = {.cancelled = cancelled, .rounds = 1};
+
+    stack_resume_when_suspended(&resumer);
+    stack_ask_shutdown("suspend");
+    stack_await_resumer(&resumer);
+    ck_assert_msg(stack_wait(counted, (void *)(uintptr_t)count, 5000), "the count is %u and not %u",
+                  XENBUS_SUSPEND_CALL(&suspend, GetCount), count);
+    stack_store_await(stack_path("control/shutdown"), "", 5000);
+}
+
+EACH_MACHINE(toolstack_asks, 2, VIF_STACK)
+{
+    begin();
+    stack_store_await(stack_path("control/feature-suspend"), "1", 1000);
+    ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
+    asked(false, 1);
+    await_connections(2);
+    stack_carry(0, lan, lan);
+    asked(true, 1);
+    asked(false, 2);
+    await_connections(3);
+    stack_carry(0, lan, lan);
+    end();
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("SUSPEND");
+    TCase *tcase = tcase_create("callbacks");
+
+    lan = stack_capture(STACK_LAN);
+    tcase_add_loop_test(tcase, completed_runs_callbacks, 0, 3);
+    tcase_add_loop_test(tcase, cancelled_runs_none, 0, 3);
+    tcase_add_test(tcase, bad_callback_type);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("store");
+    tcase_add_loop_test(tcase, watches_are_registered_again, 0, 3);
+    tcase_add_loop_test(tcase, watches_outlive_a_cancelled_suspend, 0, 3);
+    tcase_add_loop_test(tcase, transaction_across_a_resume, 0, 3);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("channels and grants");
+    tcase_add_loop_test(tcase, channels_and_grants_are_made_again, 0, 3);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("VIF");
+    tcase_add_loop_test(tcase, vif_reconnects, 0, 3);
+    tcase_add_loop_test(tcase, vif_through_cancelled, 0, 3);
+    tcase_add_loop_test(tcase, toolstack_asks, 0, 3);
+    suite_add_tcase(suite, tcase);
+    return guest_suite_run(suite);
+}
