@@ -1,0 +1,360 @@
+/* XENBUS_GNTTAB: what the guest grants, domain 0 can use, and no more. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/stack.h"
+#include "xen/xen.h"
+
+#include <initguid.h>
+
+#include "gnttab_interface.h"
+
+#define CALL(method, ...) XENBUS_GNTTAB_CALL(&gnttab, method, ##__VA_ARGS__)
+
+static XENBUS_GNTTAB_INTERFACE_V4 gnttab;
+static KSPIN_LOCK lock;
+static KIRQL lock_irql;
+static unsigned locked, unlocked;
+
+static VOID NTAPI acquire_lock(PVOID argument)
+{
+    KIRQL irql;
+
+    ck_assert_ptr_eq(argument, &lock);
+    KeAcquireSpinLock(&lock, &irql);
+    lock_irql = irql;
+    locked++;
+}
+
+static VOID NTAPI release_lock(PVOID argument)
+{
+    ck_assert_ptr_eq(argument, &lock);
+    unlocked++;
+    KeReleaseSpinLock(&lock, lock_irql);
+}
+
+static void begin(void)
+{
+    STACK_GET(GUID_XENBUS_GNTTAB_INTERFACE, 4, &gnttab);
+    ck_assert_int_eq(CALL(Acquire), STATUS_SUCCESS);
+    KeInitializeSpinLock(&lock);
+    locked = unlocked = 0;
+}
+
+static void end(void)
+{
+    ck_assert_uint_eq(locked, unlocked);
+    CALL(Release);
+}
+
+static PXENBUS_GNTTAB_CACHE create(ULONG reservation, ULONG cap)
+{
+    PXENBUS_GNTTAB_CACHE cache;
+
+    ck_assert_int_eq(CALL(CreateCache, "test", reservation, cap, acquire_lock, release_lock, &lock, &cache),
+                     STATUS_SUCCESS);
+    return cache;
+}
+
+static PFN_NUMBER pfn_of(void *page)
+{
+    return (PFN_NUMBER)(MmGetPhysicalAddress(page).QuadPart >> PAGE_SHIFT);
+}
+
+static uint8_t *page_new(uint8_t fill)
+{
+    uint8_t *page = ExAllocatePool2(POOL_FLAG_NON_PAGED, PAGE_SIZE, STACK_TAG);
+
+    ck_assert_ptr_nonnull(page);
+    memset(page, fill, PAGE_SIZE);
+    return page;
+}
+
+static int map(ULONG reference, bool readonly, uint8_t **address, uint32_t *handle)
+{
+    return xen_grant_map(XEN_DOM0, stack.domain.domid, reference, readonly, (void **)address, handle);
+}
+
+STACK_TEST(permitted, .drivers = STACK_PROBE, .quiet = true)
+{
+    uint8_t *page = page_new(0x11);
+    PXENBUS_GNTTAB_CACHE cache;
+    PXENBUS_GNTTAB_ENTRY entry;
+    BOOLEAN readonly;
+    ULONG reference;
+    PFN_NUMBER pfn;
+    uint8_t *seen;
+    uint32_t handle;
+
+    begin();
+    cache = create(0, 0);
+    ck_assert_int_eq(CALL(PermitForeignAccess, cache, FALSE, 0, pfn_of(page), FALSE, &entry), STATUS_SUCCESS);
+    ck_assert_uint_gt(locked, 0);
+    reference = CALL(GetReference, entry);
+    ck_assert_uint_ge(reference, 32);
+    ck_assert_int_eq(CALL(QueryReference, reference, &pfn, &readonly), STATUS_SUCCESS);
+    ck_assert_uint_eq(pfn, pfn_of(page));
+    ck_assert(!readonly);
+    ck_assert_int_eq(CALL(QueryReference, reference, NULL, NULL), STATUS_SUCCESS);
+    ck_assert_int_eq(map(reference, false, &seen, &handle), 0);
+    ck_assert_uint_eq(seen[100], 0x11);
+    seen[100] = 0x22;
+    ck_assert_uint_eq(page[100], 0x22);
+    ck_assert_int_eq(xen_grant_unmap(XEN_DOM0, handle), 0);
+    ck_assert_int_eq(CALL(RevokeForeignAccess, cache, FALSE, entry), STATUS_SUCCESS);
+    ck_assert_int_ne(map(reference, true, &seen, &handle), 0);
+    ck_assert_int_eq(CALL(QueryReference, reference, &pfn, &readonly), STATUS_INVALID_PARAMETER);
+
+    /* For reading only, and for another domain. */
+    ck_assert_int_eq(CALL(PermitForeignAccess, cache, FALSE, 0, pfn_of(page), TRUE, &entry), STATUS_SUCCESS);
+    reference = CALL(GetReference, entry);
+    ck_assert_int_eq(CALL(QueryReference, reference, &pfn, &readonly), STATUS_SUCCESS);
+    ck_assert(readonly);
+    ck_assert_int_ne(map(reference, false, &seen, &handle), 0);
+    ck_assert_int_eq(map(reference, true, &seen, &handle), 0);
+    ck_assert_int_eq(xen_grant_unmap(XEN_DOM0, handle), 0);
+    ck_assert_int_eq(CALL(RevokeForeignAccess, cache, FALSE, entry), STATUS_SUCCESS);
+    ck_assert_int_eq(CALL(PermitForeignAccess, cache, FALSE, 5, pfn_of(page), FALSE, &entry), STATUS_SUCCESS);
+    ck_assert_int_ne(map(CALL(GetReference, entry), false, &seen, &handle), 0);
+    ck_assert_int_eq(CALL(RevokeForeignAccess, cache, FALSE, entry), STATUS_SUCCESS);
+
+    ck_assert_int_eq(CALL(QueryReference, 1000000, &pfn, &readonly), STATUS_INVALID_PARAMETER);
+    CALL(DestroyCache, cache);
+    end();
+    ExFreePoolWithTag(page, STACK_TAG);
+}
+
+/* While domain 0 has it mapped a grant cannot be taken back, and the entry stays the caller's. */
+STACK_TEST(revoked_while_mapped, .drivers = STACK_PROBE, .quiet = true)
+{
+    uint8_t *page = page_new(0x11);
+    PXENBUS_GNTTAB_ENTRY entry, other;
+    PXENBUS_GNTTAB_CACHE cache;
+    uint8_t *seen;
+    uint32_t handle;
+
+    begin();
+    cache = create(0, 0);
+    ck_assert_int_eq(CALL(PermitForeignAccess, cache, FALSE, 0, pfn_of(page), FALSE, &entry), STATUS_SUCCESS);
+    ck_assert_int_eq(map(CALL(GetReference, entry), false, &seen, &handle), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_int_eq(CALL(RevokeForeignAccess, cache, FALSE, entry), STATUS_UNSUCCESSFUL);
+        ck_assert_int_eq(CALL(PermitForeignAccess, cache, FALSE, 0, pfn_of(page), FALSE, &other), STATUS_SUCCESS);
+        ck_assert_msg(CALL(GetReference, other) != CALL(GetReference, entry), "a reference in use was given out");
+        ck_assert_int_eq(CALL(RevokeForeignAccess, cache, FALSE, other), STATUS_SUCCESS);
+    }
+    seen[5] = 0x33;
+    ck_assert_uint_eq(page[5], 0x33);
+    ck_assert_int_eq(xen_grant_unmap(XEN_DOM0, handle), 0);
+    ck_assert_int_eq(CALL(RevokeForeignAccess, cache, FALSE, entry), STATUS_SUCCESS);
+    CALL(DestroyCache, cache);
+    end();
+    ExFreePoolWithTag(page, STACK_TAG);
+}
+
+static int compare_ulong(const void *a, const void *b)
+{
+    return *(const ULONG *)a < *(const ULONG *)b ? -1 : *(const ULONG *)a > *(const ULONG *)b;
+}
+
+/* More than a frame's worth at once: each reference once, each page its own; and again, so that all came back. */
+STACK_TEST(references_are_unique, .drivers = STACK_PROBE)
+{
+    PXENBUS_GNTTAB_ENTRY *entry = ExAllocatePool2(POOL_FLAG_NON_PAGED, 600 * sizeof(*entry), STACK_TAG);
+    ULONG *reference = ExAllocatePool2(POOL_FLAG_NON_PAGED, 600 * sizeof(*reference), STACK_TAG);
+    uint8_t *page[2] = {page_new(1), page_new(2)};
+    PXENBUS_GNTTAB_CACHE cache[2];
+
+    begin();
+    cache[0] = create(10, 0);
+    cache[1] = create(0, 0);
+    for (unsigned round = 0; round < 2; round++) {
+        KIRQL irql;
+
+        for (unsigned i = 0; i < 600; i++) {
+            ck_assert_int_eq(
+                CALL(PermitForeignAccess, cache[i % 2], FALSE, 0, pfn_of(page[i % 2]), i % 3 == 0, &entry[i]),
+                STATUS_SUCCESS);
+            reference[i] = CALL(GetReference, entry[i]);
+            ck_assert_uint_ge(reference[i], 32);
+        }
+        for (unsigned i = 0; i < 600; i += 37) {
+            uint8_t *seen;
+            uint32_t handle;
+
+            ck_assert_int_eq(map(reference[i], true, &seen, &handle), 0);
+            ck_assert_uint_eq(seen[0], i % 2 + 1);
+            ck_assert_int_eq(xen_grant_unmap(XEN_DOM0, handle), 0);
+        }
+        qsort(reference, 600, sizeof(*reference), compare_ulong);
+        for (unsigned i = 1; i < 600; i++)
+            ck_assert_uint_ne(reference[i], reference[i - 1]);
+        /* With the lock held already. */
+        acquire_lock(&lock);
+        irql = lock_irql;
+        for (unsigned i = 0; i < 600; i++)
+            ck_assert_int_eq(CALL(RevokeForeignAccess, cache[i % 2], TRUE, entry[i]), STATUS_SUCCESS);
+        lock_irql = irql;
+        release_lock(&lock);
+    }
+    CALL(DestroyCache, cache[0]);
+    CALL(DestroyCache, cache[1]);
+    end();
+    for (unsigned i = 0; i < 2; i++)
+        ExFreePoolWithTag(page[i], STACK_TAG);
+    ExFreePoolWithTag(entry, STACK_TAG);
+    ExFreePoolWithTag(reference, STACK_TAG);
+}
+
+/* A cap bounds a cache; what one cache reserves another cannot take; the table's end is an error and no disaster. */
+STACK_TEST(limits, .drivers = STACK_PROBE, .quiet = true)
+{
+    PXENBUS_GNTTAB_ENTRY *entry = ExAllocatePool2(POOL_FLAG_NON_PAGED, 40000 * sizeof(*entry), STACK_TAG);
+    PXENBUS_GNTTAB_CACHE cache, reserved;
+    uint8_t *page = page_new(1);
+    unsigned count = 0;
+
+    begin();
+    cache = create(2, 5);
+    for (unsigned i = 0; i < 5; i++)
+        ck_assert_int_eq(CALL(PermitForeignAccess, cache, FALSE, 0, pfn_of(page), FALSE, &entry[i]), STATUS_SUCCESS);
+    ck_assert_int_eq(CALL(PermitForeignAccess, cache, FALSE, 0, pfn_of(page), FALSE, &entry[5]),
+                     STATUS_INSUFFICIENT_RESOURCES);
+    ck_assert_int_eq(CALL(RevokeForeignAccess, cache, FALSE, entry[4]), STATUS_SUCCESS);
+    ck_assert_int_eq(CALL(PermitForeignAccess, cache, FALSE, 0, pfn_of(page), FALSE, &entry[4]), STATUS_SUCCESS);
+    for (unsigned i = 0; i < 5; i++)
+        ck_assert_int_eq(CALL(RevokeForeignAccess, cache, FALSE, entry[i]), STATUS_SUCCESS);
+    CALL(DestroyCache, cache);
+
+    reserved = create(100, 0);
+    cache = create(0, 0);
+    while (NT_SUCCESS(CALL(PermitForeignAccess, cache, FALSE, 0, pfn_of(page), FALSE, &entry[count])))
+        ck_assert_uint_lt(++count, 39000);
+    ck_assert_uint_gt(count, 30000); /* 64 frames of 512 entries, less what is reserved and in use */
+    for (unsigned i = 0; i < 100; i++)
+        ck_assert_int_eq(CALL(PermitForeignAccess, reserved, FALSE, 0, pfn_of(page), FALSE, &entry[count + i]),
+                         STATUS_SUCCESS);
+    for (unsigned i = 0; i < 100; i++)
+        ck_assert_int_eq(CALL(RevokeForeignAccess, reserved, FALSE, entry[count + i]), STATUS_SUCCESS);
+    while (count > 0)
+        ck_assert_int_eq(CALL(RevokeForeignAccess, cache, FALSE, entry[--count]), STATUS_SUCCESS);
+    CALL(DestroyCache, cache);
+    CALL(DestroyCache, reserved);
+    end();
+    ExFreePoolWithTag(page, STACK_TAG);
+    ExFreePoolWithTag(entry, STACK_TAG);
+}
+
+/* Several threads take from one cache, under its lock. */
+struct worker {
+    PXENBUS_GNTTAB_CACHE cache;
+    PFN_NUMBER pfn;
+};
+
+static VOID NTAPI work(PVOID context)
+{
+    const struct worker *worker = context;
+    PXENBUS_GNTTAB_ENTRY entry[8];
+
+    for (unsigned round = 0; round < 20; round++) {
+        for (unsigned i = 0; i < 8; i++)
+            ck_assert_int_eq(CALL(PermitForeignAccess, worker->cache, FALSE, 0, worker->pfn, FALSE, &entry[i]),
+                             STATUS_SUCCESS);
+        for (unsigned i = 0; i < 8; i++) {
+            PFN_NUMBER pfn;
+
+            ck_assert_int_eq(CALL(QueryReference, CALL(GetReference, entry[i]), &pfn, NULL), STATUS_SUCCESS);
+            ck_assert_uint_eq(pfn, worker->pfn);
+            ck_assert_int_eq(CALL(RevokeForeignAccess, worker->cache, FALSE, entry[i]), STATUS_SUCCESS);
+        }
+    }
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+static void threads(void *unused)
+{
+    struct worker worker[4];
+    PKTHREAD thread[4];
+    uint8_t *page[4];
+
+    (void)unused;
+    begin();
+    worker[0].cache = create(4, 0);
+    for (unsigned i = 0; i < 4; i++) {
+        page[i] = page_new(1);
+        worker[i] = (struct worker){worker[0].cache, pfn_of(page[i])};
+    }
+    for (unsigned i = 0; i < 4; i++)
+        thread[i] = stack_thread(work, &worker[i]);
+    for (unsigned i = 0; i < 4; i++) {
+        stack_join(thread[i]);
+        ExFreePoolWithTag(page[i], STACK_TAG);
+    }
+    CALL(DestroyCache, worker[0].cache);
+    end();
+}
+
+START_TEST(many_threads)
+{
+    struct stack_options options = {.drivers = STACK_PROBE, .vcpus = 4, .policy = POLICY_PCT};
+
+    for (options.seed = 1; options.seed <= 5; options.seed++)
+        stack_run(&options, threads, NULL);
+}
+END_TEST
+
+/* ---- pages of domain 0 ---- */
+
+STACK_TEST(foreign_pages, .drivers = STACK_PROBE, .quiet = true)
+{
+    void *dom0[3];
+    ULONG reference[3];
+    PHYSICAL_ADDRESS address;
+    uint8_t *mapped;
+
+    begin();
+    for (unsigned i = 0; i < 3; i++) {
+        int64_t granted = xen_grant_share(XEN_DOM0, stack.domain.domid, i == 2, &dom0[i]);
+
+        ck_assert_int_ge(granted, 0);
+        reference[i] = (ULONG)granted;
+        memset(dom0[i], (int)(0x40 + i), PAGE_SIZE);
+    }
+    ck_assert_int_eq(CALL(MapForeignPages, 0, 2, reference, FALSE, &address), STATUS_SUCCESS);
+    mapped = MmMapIoSpace(address, 2 * PAGE_SIZE, MmCached);
+    ck_assert_ptr_nonnull(mapped);
+    ck_assert_uint_eq(mapped[0], 0x40);
+    ck_assert_uint_eq(mapped[PAGE_SIZE + 9], 0x41);
+    mapped[PAGE_SIZE + 9] = 0x99;
+    ck_assert_uint_eq(((uint8_t *)dom0[1])[9], 0x99);
+    ck_assert_int_lt(xen_grant_unshare(XEN_DOM0, reference[0]), 0);
+    MmUnmapIoSpace(mapped, 2 * PAGE_SIZE);
+    ck_assert_int_eq(CALL(UnmapForeignPages, address), STATUS_SUCCESS);
+    ck_assert_int_eq(CALL(UnmapForeignPages, address), STATUS_INVALID_PARAMETER);
+
+    /* One that may not be written spoils the whole, and nothing stays mapped. */
+    ck_assert(!NT_SUCCESS(CALL(MapForeignPages, 0, 3, reference, FALSE, &address)));
+    ck_assert_int_eq(CALL(MapForeignPages, 0, 3, reference, TRUE, &address), STATUS_SUCCESS);
+    ck_assert_int_eq(CALL(UnmapForeignPages, address), STATUS_SUCCESS);
+    for (unsigned i = 0; i < 3; i++)
+        ck_assert_int_eq(xen_grant_unshare(XEN_DOM0, reference[i]), 0);
+    ck_assert(!NT_SUCCESS(CALL(MapForeignPages, 0, 1, reference, TRUE, &address)));
+    end();
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("GNTTAB");
+    TCase *tcase = tcase_create("grants");
+
+    tcase_add_test(tcase, permitted);
+    tcase_add_test(tcase, revoked_while_mapped);
+    tcase_add_test(tcase, references_are_unique);
+    tcase_add_test(tcase, limits);
+    tcase_add_test(tcase, many_threads);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("mappings");
+    tcase_add_test(tcase, foreign_pages);
+    suite_add_tcase(suite, tcase);
+    return guest_suite_run(suite);
+}
