@@ -17,7 +17,7 @@ struct client {
     KIRQL irql;
     unsigned acquired, released;
     unsigned made, unmade;
-    unsigned fail_at; /* constructor call that fails, from 1; 0: none */
+    unsigned fail_at; /* constructor call from which on all fail, from 1; 0: none */
     unsigned calls;
 };
 
@@ -35,7 +35,8 @@ static NTSTATUS NTAPI construct(PVOID argument, PVOID memory)
     ck_assert_uint_le(KeGetCurrentIrql(), DISPATCH_LEVEL);
     for (size_t i = 0; i < sizeof(*object); i++)
         ck_assert_msg(((char *)memory)[i] == 0, "byte %zu of a new object is not zero", i);
-    if (++client->calls == client->fail_at)
+    client->calls++;
+    if (client->fail_at != 0 && client->calls >= client->fail_at)
         return STATUS_DEVICE_BUSY;
     object->client = client;
     object->serial = ++client->made;
@@ -177,6 +178,7 @@ STACK_TEST(constructor_fails, .drivers = STACK_PROBE, .quiet = true)
     client->fail_at = client->calls + 1;
     first = CALL(Get, cache, FALSE);
     ck_assert_ptr_null(first);
+    client->fail_at = 0;
     first = CALL(Get, cache, FALSE);
     ck_assert_ptr_nonnull(first);
     CALL(Put, cache, first, FALSE);

@@ -261,9 +261,10 @@ static VOID NTAPI work(PVOID context)
             ck_assert_int_eq(CALL(PermitForeignAccess, worker->cache, FALSE, 0, worker->pfn, FALSE, &entry[i]),
                              STATUS_SUCCESS);
         for (unsigned i = 0; i < 8; i++) {
+            ULONG reference = CALL(GetReference, entry[i]);
             PFN_NUMBER pfn;
 
-            ck_assert_int_eq(CALL(QueryReference, CALL(GetReference, entry[i]), &pfn, NULL), STATUS_SUCCESS);
+            ck_assert_int_eq(CALL(QueryReference, reference, &pfn, NULL), STATUS_SUCCESS);
             ck_assert_uint_eq(pfn, worker->pfn);
             ck_assert_int_eq(CALL(RevokeForeignAccess, worker->cache, FALSE, entry[i]), STATUS_SUCCESS);
         }
