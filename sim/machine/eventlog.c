@@ -52,6 +52,10 @@ void eventlog_add(enum event_type type, uint64_t a, uint64_t b, uint64_t c)
     struct eventlog_state *log = state();
     struct event *event = &log->kept[log->count % KEPT];
 
+    if (log->count + 1 == machine->config.stop_at_event) {
+        machine->stopped_early = true;
+        sched_leave();
+    }
     event->time = clock_now();
     event->type = type;
     event->a = a;
@@ -59,10 +63,6 @@ void eventlog_add(enum event_type type, uint64_t a, uint64_t b, uint64_t c)
     event->c = c;
     log->count++;
     log->hash = mix(mix(mix(mix(log->hash, type), a), b), c);
-    if (log->count == machine->config.stop_at_event) {
-        machine->stopped_early = true;
-        sched_leave();
-    }
 }
 
 uint64_t eventlog_count(void)
