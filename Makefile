@@ -104,6 +104,11 @@ check: ## Install what is missing, build, and pass every test (SUITE=name for on
 	$(Q)python3 tests/run.py --build $(BUILD) $(if $(SUITE),--suite $(SUITE)) $(if $(TAP),--tap $(TAP)) \
 		$(if $(JUNIT),--junit $(JUNIT)) $(TESTS)
 
+.PHONY: windows
+windows: ## Install what is missing and build xen.sys, xenbus.sys, xenvif.sys with mingw-w64
+	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-windows
+	$(Q)$(MAKE) --no-print-directory windows-drivers
+
 .PHONY: tests
 tests: $(TESTS) $(TEST_MODULES) all ## Build the test programs
 

@@ -32,8 +32,8 @@ WINDOWS_LDFLAGS := -nostdlib -nostartfiles -s -Wl,--fatal-warnings -Wl,--gc-sect
 	-Wl,--dynamicbase -Wl,--high-entropy-va -Wl,--nxcompat -Wl,--wdmdriver \
 	-Wl,--exclude-all-symbols -Wl,--disable-auto-import -Wl,--no-insert-timestamp
 
-.PHONY: windows
-windows: $(WINDOWS_DRIVERS:%=$(WINDOWS)/%.sys) ## Build the Windows drivers with mingw-w64
+.PHONY: windows-drivers
+windows-drivers: $(WINDOWS_DRIVERS:%=$(WINDOWS)/%.sys)
 
 # Compiling for Windows needs its compiler and headers; say so once, in one line.
 $(WINDOWS_OBJ)/.toolchain:

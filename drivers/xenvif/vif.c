@@ -33,13 +33,6 @@ static PXENVIF_FRONTEND VifFrontend(_In_ PINTERFACE Interface)
     return VifFromInterface(Interface)->Frontend;
 }
 
-static NTSTATUS NTAPI VifAcquire(_In_ PINTERFACE Interface)
-{
-    (VOID) InterlockedIncrement(&VifFromInterface(Interface)->References);
-
-    return STATUS_SUCCESS;
-}
-
 static PAGED_FUNCTION VOID VifLock(_Inout_ PXENVIF_VIF Vif)
 {
     PAGED_CODE();
@@ -52,6 +45,26 @@ static PAGED_FUNCTION VOID VifUnlock(_Inout_ PXENVIF_VIF Vif)
     PAGED_CODE();
 
     (VOID) KeReleaseMutex(&Vif->Mutex, FALSE);
+}
+
+/* There is something to hold only while the device is started. */
+static PAGED_FUNCTION NTSTATUS NTAPI VifAcquire(_In_ PINTERFACE Interface)
+{
+    PXENVIF_VIF Vif = VifFromInterface(Interface);
+    NTSTATUS Status = STATUS_DEVICE_NOT_READY;
+
+    PAGED_CODE();
+
+    VifLock(Vif);
+
+    if (Vif->Frontend != NULL) {
+        (VOID) InterlockedIncrement(&Vif->References);
+        Status = STATUS_SUCCESS;
+    }
+
+    VifUnlock(Vif);
+
+    return Status;
 }
 
 /* With the mutex. When it returns every packet to send has come back and no callback runs. */
