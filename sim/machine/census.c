@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "machine/image.h"
+
 #define NAME_MAX_BYTES 120
 
 struct item {
@@ -53,6 +55,7 @@ struct census *census_take(void)
 
     if (census == NULL)
         abort();
+    image_holds_host_block(census); /* a fiber's stack may be all that refers to it when a run fails */
     for (size_t index = 0; index < sizeof(walkers) / sizeof(walkers[0]); index++)
         walkers[index](census);
     return census;

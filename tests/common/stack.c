@@ -138,6 +138,8 @@ static void harness(void *unused)
     stack_netback_start();
     for (unsigned vif = 0; vif < stack.options->vifs; vif++)
         stack_attach_now(vif);
+    if (stack.options->before_boot != NULL)
+        stack.options->before_boot(NULL);
     before = census_take();
     guest_boot();
     for (unsigned vif = 0; stack.options->wait && vif < stack.options->vifs; vif++)

@@ -33,6 +33,7 @@ struct stack_options {
     unsigned drivers; /* STACK_* */
     bool quiet;       /* log nothing: failures that are logged as errors belong to the test */
     bool wait;        /* until every VIF is connected, before the scenario begins */
+    void (*before_boot)(void *); /* in the harness's dom0 task, with NULL, when everything but the guest is up */
     void (*prepare)(void); /* after installation, before the machine runs: the registry can be changed */
 };
 

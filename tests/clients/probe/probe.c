@@ -186,7 +186,7 @@ static NTSTATUS ProbeControlInterface(_Inout_ PPROBE Probe, _Inout_ PVOID Buffer
 
     RtlFillMemory(Answer->Content, sizeof(Answer->Content), PROBE_FILL);
     Answer->Status = ProbeQueryInterface(Probe->LowerDeviceObject, &Query.Guid, Query.Version, Query.Size,
-                                         (PINTERFACE)Answer->Content);
+                                         &Answer->Header);
     *Information = sizeof(PROBE_INTERFACE);
 
     return STATUS_SUCCESS;

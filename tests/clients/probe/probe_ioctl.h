@@ -28,8 +28,11 @@ typedef struct _PROBE_QUERY {
 } PROBE_QUERY, *PPROBE_QUERY;
 
 typedef struct _PROBE_INTERFACE {
-    NTSTATUS Status;                  /* of the IRP */
-    UCHAR Content[PROBE_INTERFACE_MAX]; /* filled with PROBE_FILL before the query */
+    NTSTATUS Status; /* of the IRP */
+    union {
+        INTERFACE Header;
+        UCHAR Content[PROBE_INTERFACE_MAX]; /* filled with PROBE_FILL before the query */
+    };
 } PROBE_INTERFACE, *PPROBE_INTERFACE;
 
 #define PROBE_FILL 0xA5

@@ -1,0 +1,337 @@
+/* XENVIF_VIF as a network miniport meets it, through netclient's requests, with netback or nobody at the other end. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/stack.h"
+#include "dom0/heap.h"
+#include "machine/clock.h"
+#include "nt/cm/cm.h"
+#include "nt/pnp/pnp.h"
+
+#include <xenstore.h>
+
+#include <initguid.h>
+
+#include "vif_interface.h"
+
+#define NET .drivers = STACK_XENVIF | STACK_NETCLIENT, .wait = true
+#define ONE NET, .vifs = 1
+
+static struct capture *lan;
+
+static void link_up(unsigned vif)
+{
+    ck_assert_int_eq(stack_wait_link(vif, true), STATUS_SUCCESS);
+}
+
+/* ---- what it says of itself ---- */
+
+STACK_TEST(queries, NET, .vifs = 2)
+{
+    for (unsigned vif = 0; vif < 2; vif++) {
+        const uint8_t mac[6] = {0x00, 0x16, 0x3e, 0x5a, 0x00, (uint8_t)vif};
+        NETCLIENT_LINK link;
+
+        link_up(vif);
+        link = stack_link(vif);
+        ck_assert_mem_eq(link.PermanentAddress, mac, 6);
+        ck_assert_mem_eq(link.CurrentAddress, mac, 6);
+        ck_assert_uint_eq(link.Connected, 1);
+        ck_assert_uint_eq(link.FullDuplex, 1);
+        ck_assert_uint_eq(link.LinkSpeed, 1000000000);
+        ck_assert_uint_eq(link.MaximumFrameSize, 1514);
+        ck_assert_uint_eq(link.RingCount, 1);
+        ck_assert_uint_eq(link.TransmitterRingSize, 256);
+        ck_assert_uint_eq(link.ReceiverRingSize, 256);
+    }
+}
+
+STACK_TEST(link_follows_the_store, ONE)
+{
+    static const struct {
+        const char *text;
+        uint64_t speed;
+    } speeds[] = {{"100M", 100000000}, {"10G", 10000000000}, {"5", 5000000000}, {"64K", 64000}};
+    NETCLIENT_STATISTICS before;
+
+    link_up(0);
+    stack_carry(0, lan, lan);
+    before = stack_statistics(0);
+    for (unsigned round = 0; round < 3; round++) {
+        stack_store_write(stack_path("device/vif/0/disconnect"), "1");
+        ck_assert_int_eq(stack_wait_link(0, false), STATUS_SUCCESS);
+        ck_assert_uint_eq(stack_link(0).Connected, 0);
+        stack_store_write(stack_path("device/vif/0/disconnect"), "0");
+        link_up(0);
+        ck_assert_uint_eq(stack_link(0).Connected, 1);
+    }
+    ck_assert_uint_ge(stack_statistics(0).LinkChanges, before.LinkChanges + 6);
+    for (unsigned i = 0; i < ARRAYSIZE(speeds); i++) {
+        stack_store_write(stack_path("device/vif/0/speed"), speeds[i].text);
+        for (unsigned tries = 0; stack_link(0).LinkSpeed != speeds[i].speed && tries < 1000; tries++)
+            stack_sleep_us(200);
+        ck_assert_uint_eq(stack_link(0).LinkSpeed, speeds[i].speed);
+    }
+    stack_carry(0, lan, lan);
+    ck_assert_uint_eq(stack_netback_statistics(0)->connections, 1);
+    stack_store_remove(stack_path("device/vif/0/disconnect"));
+    stack_store_remove(stack_path("device/vif/0/speed"));
+}
+
+/* ---- counts ---- */
+
+struct totals {
+    uint64_t packets[3], octets[3]; /* unicast, multicast, broadcast */
+};
+
+static struct totals totals_of(const struct capture *capture)
+{
+    static const uint8_t broadcast[6] = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
+    struct totals totals = {0};
+
+    for (unsigned i = 0; i < capture->count; i++) {
+        const struct port_frame *frame = &capture->frame[i];
+        unsigned kind = memcmp(frame->data, broadcast, 6) == 0 ? 2 : frame->data[0] & 1;
+
+        totals.packets[kind]++;
+        totals.octets[kind] += frame->length;
+    }
+    return totals;
+}
+
+static void assert_totals(const NETCLIENT_STATISTICS *statistics, unsigned first, const struct totals *totals,
+                          unsigned times)
+{
+    for (unsigned kind = 0; kind < 3; kind++) {
+        ck_assert_uint_eq(statistics->Vif[first + 2 * kind], times * totals->packets[kind]);
+        ck_assert_uint_eq(statistics->Vif[first + 2 * kind + 1], times * totals->octets[kind]);
+    }
+}
+
+STACK_TEST(statistics, ONE)
+{
+    struct totals totals = totals_of(lan);
+    NETCLIENT_STATISTICS statistics;
+
+    link_up(0);
+    for (unsigned times = 1; times <= 2; times++) {
+        stack_carry(0, lan, lan);
+        statistics = stack_statistics(0);
+        assert_totals(&statistics, XENVIF_TRANSMITTER_UNICAST_PACKETS, &totals, times);
+        assert_totals(&statistics, XENVIF_RECEIVER_UNICAST_PACKETS, &totals, times);
+        for (unsigned i = 0; i < 3; i++) {
+            ck_assert_uint_eq(statistics.Vif[XENVIF_TRANSMITTER_PACKETS_DROPPED + i], 0);
+            ck_assert_uint_eq(statistics.Vif[XENVIF_RECEIVER_PACKETS_DROPPED + i], 0);
+        }
+        ck_assert_uint_eq(statistics.Written, times * lan->count);
+        ck_assert_uint_eq(statistics.WrittenOk, times * lan->count);
+        ck_assert_uint_eq(statistics.Received, times * lan->count);
+        ck_assert_uint_eq(stack_netback_statistics(0)->tx.frames, times * lan->count);
+        ck_assert_uint_eq(stack_netback_statistics(0)->tx.bytes, times * lan->bytes);
+        ck_assert_uint_eq(stack_netback_statistics(0)->rx.frames, times * lan->count);
+        ck_assert_uint_eq(stack_netback_statistics(0)->rx.bytes, times * lan->bytes);
+    }
+}
+
+/* ---- coming and going ---- */
+
+static void comes_and_goes(void *unused)
+{
+    (void)unused;
+    for (unsigned vif = 0; vif < 2; vif++) {
+        link_up(vif);
+        stack_carry(vif, lan, lan);
+    }
+    for (unsigned round = 0; round < 2; round++) {
+        stack_detach(1);
+        pnp_wait_quiet();
+        ck_assert_ptr_null(pnp_find("XENVIF\\VEN_XP0001&DEV_NET&REV_09000005\\1"));
+        stack_carry(0, lan, lan);
+        stack_attach(1);
+        stack_wait_connected(1);
+        pnp_wait_quiet();
+        link_up(1);
+        stack_carry(1, lan, lan);
+        stack_carry(0, lan, NULL);
+    }
+    /* One more, and the last one: the parent child of XENBUS has to go with it and to come back. */
+    stack_detach(0);
+    stack_detach(1);
+    pnp_wait_quiet();
+    ck_assert_ptr_null(pnp_find("XENVIF\\VEN_XP0001&DEV_NET&REV_09000005\\0"));
+    stack_attach(2);
+    stack_wait_connected(2);
+    pnp_wait_quiet();
+    link_up(2);
+    stack_carry(2, lan, lan);
+}
+
+START_TEST(detach_and_attach)
+{
+    static const unsigned vcpus[] = {1, 2, 4};
+    struct stack_options options = {NET, .vifs = 2, .vcpus = vcpus[_i]};
+
+    stack_run(&options, comes_and_goes, NULL);
+    options.policy = POLICY_PCT;
+    stack_run(&options, comes_and_goes, NULL);
+}
+END_TEST
+
+/* ---- a backend that does not answer ---- */
+
+#define MUTE "/local/domain/0/backend/mute/1"
+
+static void put(struct xs_handle *xs, const char *directory, const char *node, const char *value)
+{
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/%s", directory, node);
+    ck_assert(xs_write(xs, XBT_NULL, path, value, (unsigned)strlen(value)));
+}
+
+/* VIF 1, whose backend is nobody's and stays at InitWait. */
+static void make_mute(void *unused)
+{
+    struct xs_handle *xs = xs_open(0);
+    struct xs_permissions front[] = {{stack.domain.domid, XS_PERM_NONE}, {0, XS_PERM_READ}};
+    struct xs_permissions back[] = {{0, XS_PERM_NONE}, {stack.domain.domid, XS_PERM_READ}};
+    const char *frontend = stack_path("device/vif/1");
+
+    (void)unused;
+    ck_assert(xs_mkdir(xs, XBT_NULL, MUTE));
+    ck_assert(xs_set_permissions(xs, XBT_NULL, MUTE, back, 2));
+    put(xs, MUTE, "frontend", frontend);
+    put(xs, MUTE, "online", "1");
+    put(xs, MUTE, "feature-rx-copy", "1");
+    put(xs, MUTE, "state", "2");
+    ck_assert(xs_mkdir(xs, XBT_NULL, frontend));
+    ck_assert(xs_set_permissions(xs, XBT_NULL, frontend, front, 2));
+    put(xs, frontend, "backend-id", "0");
+    put(xs, frontend, "handle", "1");
+    put(xs, frontend, "mac", "00:16:3e:5a:00:01");
+    put(xs, frontend, "mtu", "1500");
+    put(xs, frontend, "state", "1");
+    put(xs, frontend, "backend", MUTE);
+    xs_close(xs);
+}
+
+static void remove_mute(void *unused)
+{
+    struct xs_handle *xs = xs_open(0);
+
+    (void)unused;
+    (void)xs_rm(xs, XBT_NULL, stack_path("device/vif/1"));
+    (void)xs_rm(xs, XBT_NULL, MUTE);
+    xs_close(xs);
+}
+
+/* It costs its own VIF and nobody else; it comes up when the backend wakes, and goes while the backend is mute. */
+static void mute_backend(void *unused)
+{
+    uint64_t start;
+
+    (void)unused;
+    link_up(0);
+    stack_in_dom0(make_mute, NULL);
+    stack_store_await(stack_path("device/vif/1/state"), "4", 20000);
+    for (unsigned minute = 0; minute < 3; minute++) {
+        stack_sleep_us(60000000);
+        start = clock_now();
+        stack_carry(0, lan, lan);
+        ck_assert_uint_lt(clock_now() - start, UINT64_C(5000000000));
+        ck_assert_uint_eq(stack_link(1).Connected, 0);
+    }
+    stack_store_write(MUTE "/state", "4");
+    link_up(1);
+
+    /* Mute again, and gone for good: no answer to the close is waited for without end. */
+    stack_store_write(MUTE "/state", "2");
+    start = clock_now();
+    stack_in_dom0(remove_mute, NULL);
+    while (pnp_find("XENVIF\\VEN_XP0001&DEV_NET&REV_09000005\\1") != NULL) {
+        stack_sleep_us(1000);
+        pnp_wait_quiet();
+        ck_assert_uint_lt(clock_now() - start, UINT64_C(120000000000));
+    }
+    stack_carry(0, lan, lan);
+}
+
+START_TEST(mute)
+{
+    static const unsigned vcpus[] = {1, 2};
+    struct stack_options options = {ONE, .vcpus = vcpus[_i], .quiet = true};
+
+    stack_run(&options, mute_backend, NULL);
+}
+END_TEST
+
+/* From the boot on: it ends in time, and the other VIF works. */
+static void mute_at_boot(void *unused)
+{
+    (void)unused;
+    ck_assert_uint_lt(clock_now(), UINT64_C(120000000000));
+    link_up(0);
+    stack_carry(0, lan, lan);
+    ck_assert_uint_eq(stack_link(1).Connected, 0);
+    stack_in_dom0(remove_mute, NULL);
+    pnp_wait_quiet();
+    stack_carry(0, lan, lan);
+}
+
+START_TEST(mute_from_the_start)
+{
+    static const struct stack_options options = {ONE, .quiet = true, .before_boot = make_mute};
+
+    stack_run(&options, mute_at_boot, NULL);
+}
+END_TEST
+
+/* ---- parameters ---- */
+
+static const ULONG copies[] = {0, 1};
+static ULONG always_copy;
+
+static void set_always_copy(void)
+{
+    cm_value_set_dword(cm_key_create(CM_SERVICES "\\xenvif\\Parameters"), "TransmitterAlwaysCopy", always_copy);
+}
+
+static void both_ways(void *unused)
+{
+    (void)unused;
+    link_up(0);
+    stack_carry(0, lan, lan);
+}
+
+START_TEST(transmitter_always_copy)
+{
+    struct stack_options options = {ONE, .prepare = set_always_copy};
+
+    always_copy = copies[_i];
+    stack_run(&options, both_ways, NULL);
+    options.policy = POLICY_PCT;
+    for (options.seed = 1; options.seed <= 3; options.seed++)
+        stack_run(&options, both_ways, NULL);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("VIF");
+    TCase *tcase = tcase_create("queries");
+
+    lan = stack_capture(STACK_LAN);
+    tcase_add_test(tcase, queries);
+    tcase_add_test(tcase, link_follows_the_store);
+    tcase_add_test(tcase, statistics);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("life");
+    tcase_add_loop_test(tcase, detach_and_attach, 0, 3);
+    tcase_add_loop_test(tcase, mute, 0, 2);
+    tcase_add_test(tcase, mute_from_the_start);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("parameters");
+    tcase_add_loop_test(tcase, transmitter_always_copy, 0, 2);
+    suite_add_tcase(suite, tcase);
+    return guest_suite_run(suite);
+}
