@@ -178,11 +178,16 @@ static void ring_event(struct netback *netback, evtchn_port_t port)
 /* Take the events that there are, one of each port at most: a port that fires again waits for its unmasking. */
 static bool channel_events(struct netback *netback)
 {
-    struct pollfd fd = {.fd = xenevtchn_fd(netback->xce), .events = POLLIN, .revents = POLLIN};
+    struct pollfd fd = {.fd = xenevtchn_fd(netback->xce), .events = POLLIN};
 
-    while (fd.revents & POLLIN) {
-        xenevtchn_port_or_error_t port = xenevtchn_pending(netback->xce);
+    /* Look anew each time: closing a VIF takes its events off the queue, and reading an empty queue blocks. */
+    for (;;) {
+        xenevtchn_port_or_error_t port;
+        int ready = backend_wait(&fd, 1, 0);
 
+        if (ready <= 0)
+            return ready == 0;
+        port = xenevtchn_pending(netback->xce);
         if (port < 0) {
             backend_log(netback->options.logger, BACKEND_LOG_ERROR, "event channels can't be read: %s",
                         strerror(errno));
@@ -190,10 +195,7 @@ static bool channel_events(struct netback *netback)
         }
         ring_event(netback, (evtchn_port_t)port);
         xenevtchn_unmask(netback->xce, (evtchn_port_t)port); /* before the rings are looked at: no event is lost */
-        if (backend_wait(&fd, 1, 0) < 0)
-            return false;
     }
-    return true;
 }
 
 /* One turn of each VIF that has work; true when one has more. */

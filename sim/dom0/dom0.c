@@ -4,6 +4,7 @@
 #include "dom0/dom0_state.h"
 
 #include "machine/clock.h"
+#include "machine/guest_ram.h"
 #include "machine/image.h"
 #include "machine/machine.h"
 #include "machine/sched.h"
@@ -162,9 +163,7 @@ void *dom0_window_map(void *const *pages, size_t count, int prot)
         state->window_used[first + i] = true;
         if (!pages[i])
             continue;
-        /* An old size of 0 makes a second mapping of a shared page (mremap(2)). */
-        if (mremap(pages[i], 0, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, at) == MAP_FAILED ||
-            mprotect(at, PAGE_SIZE, prot & (PROT_READ | PROT_WRITE)) != 0) {
+        if (!backing_show(at, pages[i], (prot & PROT_WRITE) != 0)) {
             int error = errno;
 
             dom0_window_unmap(base, i + 1);

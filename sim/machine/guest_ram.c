@@ -246,6 +246,14 @@ void *backing_page(uint32_t backing)
     return (void *)(IMAGE_DIRECTMAP_BASE + (uint64_t)backing * GUEST_PAGE_SIZE);
 }
 
+bool backing_show(void *at, const void *page, bool writable)
+{
+    off_t offset = (off_t)((uintptr_t)page - IMAGE_DIRECTMAP_BASE);
+
+    return mmap(at, GUEST_PAGE_SIZE, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED | MAP_FIXED | MAP_NORESERVE,
+                state()->memfd, offset) != MAP_FAILED;
+}
+
 /* ---- physical map ---- */
 
 uint32_t p2m_original(uint64_t gfn)

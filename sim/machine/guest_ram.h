@@ -59,6 +59,11 @@ uint32_t p2m_original(uint64_t gfn);
 /* Xen's pages: allocate and free zeroed backing pages behind RAM. */
 uint32_t backing_alloc(void);
 void backing_free(uint32_t backing);
+/*
+ * Show the page of the hypervisor's view at `page` at another address too, in place of what is mapped there; a window of
+ * dom0's. False with errno when the host refuses.
+ */
+bool backing_show(void *at, const void *page, bool writable);
 /* The hypervisor's own view of a backing page; never faults, never poisoned. */
 void *backing_page(uint32_t backing);
 

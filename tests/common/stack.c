@@ -26,6 +26,7 @@ static struct {
     void *argument;
     struct task *harness;
     bool done;
+    struct census *before; /* the guest's boot */
     char leaks[2048];
 } run;
 
@@ -128,7 +129,7 @@ static void note_leak(void *context, const char *kind, const char *name, uint64_
 
 static void harness(void *unused)
 {
-    struct census *before, *after;
+    struct census *after;
 
     (void)unused;
     run.harness = task_current();
@@ -140,7 +141,7 @@ static void harness(void *unused)
         stack_attach_now(vif);
     if (stack.options->before_boot != NULL)
         stack.options->before_boot(NULL);
-    before = census_take();
+    run.before = census_take();
     guest_boot();
     for (unsigned vif = 0; stack.options->wait && vif < stack.options->vifs; vif++)
         stack_wait_connected_now(vif);
@@ -154,8 +155,7 @@ static void harness(void *unused)
     guest_wait_quiet();
     guest_shutdown();
     after = census_take();
-    (void)census_compare(before, after, note_leak, NULL);
-    census_free(before);
+    (void)census_compare(run.before, after, note_leak, NULL);
     census_free(after);
     stack_netback_stop();
     ck_assert_msg(toolstack_domain_destroy(stack.toolstack, stack.domain.domid), "%s", toolstack_error(stack.toolstack));
@@ -196,6 +196,7 @@ void stack_run(const struct stack_options *options, void (*scenario)(void *), vo
         ck_abort_msg("the machine failed (seed %llu): %s %s: %s\n%s", (unsigned long long)machine->config.seed,
                      failure->rule, failure->title, failure->text, failure->backtrace);
     }
+    census_free(run.before);
     ck_assert_msg(run.leaks[0] == '\0', "left behind: %s", run.leaks);
     machine_destroy();
 }
@@ -207,6 +208,7 @@ const struct failure *stack_must_fail(const struct stack_options *options, void 
 
     prepare(options, scenario, argument);
     ck_assert_msg(machine_run() == MACHINE_FAILED, "expected a failure by rule '%s', and nothing failed", rule);
+    census_free(run.before);
     failure = machine_failure();
     ck_assert_msg(strcmp(failure->rule, rule) == 0, "expected a failure by rule '%s', got '%s': %s\n%s", rule,
                   failure->rule, failure->text, failure->backtrace);

@@ -27,6 +27,7 @@ struct channel {
     volatile KIRQL irql;
     volatile ULONG processor;
     bool unmask; /* from the callback */
+    bool echo;   /* each side answers an event with one of its own */
 };
 
 static void begin(void)
@@ -50,6 +51,8 @@ static BOOLEAN NTAPI on_event(PKINTERRUPT interrupt, PVOID argument)
     (void)CALL(GetCount, channel->channel);
     if (channel->unmask)
         (void)CALL(Unmask, channel->channel, TRUE, TRUE);
+    if (channel->echo)
+        CALL(Send, channel->channel);
     channel->calls++;
     return TRUE;
 }
@@ -60,6 +63,8 @@ static void on_notify(void *argument, uint32_t port)
 
     channel->notified++;
     (void)xen_evtchn_unmask(XEN_DOM0, port);
+    if (channel->echo)
+        (void)xen_evtchn_send(XEN_DOM0, port);
 }
 
 static bool was_called(void *argument)
@@ -600,6 +605,45 @@ START_TEST(storm_on_one_port)
 }
 END_TEST
 
+/* The fastest storm that there can be: the next event is there before the callback has returned. It is held back in time. */
+static void echo_storm(void *unused)
+{
+    struct channel *channel = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*channel), STACK_TAG);
+    uint64_t start;
+
+    (void)unused;
+    begin();
+    open_unbound(channel, FALSE);
+    channel->echo = true;
+    (void)unmask(channel, TRUE);
+    (void)KeSetSystemAffinityThreadEx(1);
+    start = clock_now();
+    from_dom0(channel);
+    for (unsigned i = 0; i < 10; i++)
+        stack_sleep_us(10000);
+    ck_assert_msg(clock_now() - start < UINT64_C(400000000), "100 ms took %llu us in a storm",
+                  (unsigned long long)(clock_now() - start) / 1000);
+    ck_assert_uint_ge(channel->calls, 10000);
+    ck_assert_uint_le(channel->calls, 5000 * ((clock_now() - start) / 10000000 + 1));
+    channel->echo = false;
+    KeRevertToUserAffinityThreadEx(0);
+    stack_sleep_us(50000);
+    channel->calls = 0;
+    assert_both_ways(channel);
+    shut(channel);
+    end();
+    ExFreePoolWithTag(channel, STACK_TAG);
+}
+
+START_TEST(storm_by_echo)
+{
+    static const unsigned vcpus[] = {1, 2};
+    struct stack_options options = {.drivers = STACK_PROBE, .vcpus = vcpus[_i], .quiet = true};
+
+    stack_run(&options, echo_storm, NULL);
+}
+END_TEST
+
 /* ---- closing ---- */
 
 /* Once Close has returned the callback does not run, whatever domain 0 does. */
@@ -658,10 +702,12 @@ int main(void)
     tcase_add_test(tcase, masked_for_its_callback);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("delivery");
+    tcase_set_timeout(tcase, 30); /* a storm that nothing holds back never ends */
     tcase_add_loop_test(tcase, bound_to_each_processor, 0, 4);
     tcase_add_loop_test(tcase, counts_and_waits, 0, 3);
     tcase_add_loop_test(tcase, waiter_gets_all, 0, 3);
     tcase_add_loop_test(tcase, storm_on_one_port, 0, 2);
+    tcase_add_loop_test(tcase, storm_by_echo, 0, 2);
     tcase_add_loop_test(tcase, close_under_fire, 0, 3);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);

@@ -152,6 +152,40 @@ STACK_TEST(revoked_while_mapped, .drivers = STACK_PROBE, .quiet = true)
     ExFreePoolWithTag(page, STACK_TAG);
 }
 
+/* A cache that goes with a grant still mapped: the reference is kept apart until domain 0 lets go, and then is free. */
+STACK_TEST(destroyed_while_mapped, .drivers = STACK_PROBE, .quiet = true)
+{
+    PXENBUS_GNTTAB_ENTRY entry[20];
+    uint8_t *page = page_new(0x11);
+    PXENBUS_GNTTAB_CACHE cache;
+    ULONG reference;
+    uint8_t *seen;
+    uint32_t handle;
+
+    begin();
+    cache = create(0, 0);
+    ck_assert_int_eq(CALL(PermitForeignAccess, cache, FALSE, 0, pfn_of(page), FALSE, &entry[0]), STATUS_SUCCESS);
+    reference = CALL(GetReference, entry[0]);
+    ck_assert_int_eq(map(reference, false, &seen, &handle), 0);
+    ck_assert_int_eq(CALL(RevokeForeignAccess, cache, FALSE, entry[0]), STATUS_UNSUCCESSFUL);
+    CALL(DestroyCache, cache);
+    for (unsigned round = 0; round < 2; round++) {
+        cache = create(0, 0);
+        for (unsigned i = 0; i < 20; i++) {
+            ck_assert_int_eq(CALL(PermitForeignAccess, cache, FALSE, 0, pfn_of(page), FALSE, &entry[i]), STATUS_SUCCESS);
+            if (round == 0)
+                ck_assert_uint_ne(CALL(GetReference, entry[i]), reference);
+        }
+        for (unsigned i = 0; i < 20; i++)
+            ck_assert_int_eq(CALL(RevokeForeignAccess, cache, FALSE, entry[i]), STATUS_SUCCESS);
+        CALL(DestroyCache, cache);
+        if (round == 0)
+            ck_assert_int_eq(xen_grant_unmap(XEN_DOM0, handle), 0);
+    }
+    end();
+    ExFreePoolWithTag(page, STACK_TAG);
+}
+
 static int compare_ulong(const void *a, const void *b)
 {
     return *(const ULONG *)a < *(const ULONG *)b ? -1 : *(const ULONG *)a > *(const ULONG *)b;
@@ -350,6 +384,7 @@ int main(void)
 
     tcase_add_test(tcase, permitted);
     tcase_add_test(tcase, revoked_while_mapped);
+    tcase_add_test(tcase, destroyed_while_mapped);
     tcase_add_test(tcase, references_are_unique);
     tcase_add_test(tcase, limits);
     tcase_add_test(tcase, many_threads);
