@@ -59,9 +59,12 @@ void machine_destroy(void)
 
 static void timed_out(void *argument)
 {
+    char *waits = image_alloc(2048);
+
     (void)argument;
-    fail("timeout", "the run did not end within %llu ms of the machine's time",
-         (unsigned long long)(machine->config.timeout_ns / 1000000));
+    sched_describe_waits(waits, 2048);
+    fail("timeout", "the run did not end within %llu ms of the machine's time.\n%s",
+         (unsigned long long)(machine->config.timeout_ns / 1000000), waits);
 }
 
 enum machine_result machine_run(void)

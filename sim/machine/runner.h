@@ -44,6 +44,8 @@ void ke_attention(void);
 /* Implemented by nt/ke: describe threads and their waits, for the report of a machine in which nothing can run. */
 void ke_describe_waits(char *buffer, size_t size);
 
+/* What every runner and guest thread waits for, a line each. */
+void sched_describe_waits(char *buffer, size_t size);
 /* Called by machine_run() on the host's stack. */
 void sched_init(void);
 void sched_run(void);

@@ -200,23 +200,33 @@ static struct runner *choose(struct sched_state *sched)
     return machine->config.policy == POLICY_RANDOM ? choose_random(sched) : choose_highest(sched);
 }
 
-_Noreturn static void no_progress(struct sched_state *sched)
+void sched_describe_waits(char *buffer, size_t size)
 {
-    char *text = image_alloc(16384);
+    const struct sched_state *sched = machine->sched;
     size_t length = 0;
 
-    length += (size_t)snprintf(text, 16384, "nothing can run and no time-out is pending.\n");
-    for (unsigned index = 0; index < sched->count && length < 8192; index++) {
+    for (unsigned index = 0; index < sched->count && length < size; index++) {
         const struct runner *runner = sched->runners[index];
 
-        if (runner == NULL)
-            continue;
-        length += (size_t)snprintf(text + length, 16384 - length, "  %s: %s%s\n", runner->name,
-                                   runner->why != NULL ? runner->why : "idle",
-                                   runner->where != NULL ? " (spinning)" : "");
+        if (runner != NULL)
+            length += (size_t)snprintf(buffer + length, size - length, "  %s: %s%s\n", runner->name,
+                                       runner->runnable      ? "can run"
+                                       : runner->why != NULL ? runner->why
+                                                             : "idle",
+                                       runner->where != NULL ? " (spinning)" : "");
     }
-    ke_describe_waits(text + length, 16384 - length);
-    fail("no-progress", "%s", text);
+    if (length < size)
+        ke_describe_waits(buffer + length, size - length);
+}
+
+#define WAITS_MAX 2048
+
+_Noreturn static void no_progress(void)
+{
+    char *waits = image_alloc(WAITS_MAX);
+
+    sched_describe_waits(waits, WAITS_MAX);
+    fail("no-progress", "nothing can run and no time-out is pending.\n%s", waits);
 }
 
 /* Leave the current runner for the one that the policy wants; returns when the current one is chosen again. */
@@ -250,7 +260,7 @@ static struct runner *next_runner(struct sched_state *sched)
 
     while ((next = choose(sched)) == NULL)
         if (!clock_advance())
-            no_progress(sched);
+            no_progress();
     return next;
 }
 
@@ -445,7 +455,7 @@ void sched_run(void)
 
     while ((first = choose(sched)) == NULL)
         if (!clock_advance())
-            no_progress(sched);
+            no_progress();
     sched->current = first;
     first->slice_end = clock_now() + SLICE_NS;
     fiber_adopt_host(&sched->host);

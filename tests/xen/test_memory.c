@@ -1,6 +1,8 @@
 /* MEMORY_OP: what lies at the guest's frames, and its reservation (public/memory.h). */
 #include "xen/xen_guest.h"
 
+#define XENMEM_CLAIM_PAGES 24 /* the header shows it to toolstacks only */
+
 static int64_t reservation(unsigned operation, domid_t domid, uint64_t *gfns, unsigned count, unsigned order)
 {
     struct xen_memory_reservation op = {.nr_extents = count, .extent_order = order, .domid = domid};
@@ -371,7 +373,7 @@ XEN_TEST(not_for_guests)
     uint8_t argument[256];
 
     memset(argument, 0, sizeof(argument));
-    ck_assert_xen_error(call_memory(XENMEM_claim_pages, argument), XEN_EPERM);
+    ck_assert_xen_error(call_memory(XENMEM_CLAIM_PAGES, argument), XEN_EPERM);
     ck_assert_xen_error(call_memory(XENMEM_set_memory_map, argument), XEN_EPERM);
     ck_assert_xen_error(call_memory(XENMEM_machphys_mapping, argument), XEN_ENOSYS);
 }
