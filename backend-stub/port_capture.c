@@ -66,8 +66,3 @@ void port_capture_go(struct port *port)
     ((struct port_capture *)port)->go = true;
     port_wake(port);
 }
-
-unsigned port_capture_sent(const struct port *port)
-{
-    return ((const struct port_capture *)port)->next;
-}

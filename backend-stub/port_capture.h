@@ -12,7 +12,5 @@
 struct port *port_capture_create(const struct capture *frames, struct capture_writer *writer);
 /* The guest is ready for frames. Callable from any thread of control of the machine. */
 void port_capture_go(struct port *port);
-/* Frames handed over so far. */
-unsigned port_capture_sent(const struct port *port);
 
 #endif

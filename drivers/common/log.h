@@ -48,6 +48,7 @@ LOG_FORMAT_CHECK static inline VOID LogCheckFormat(_In_ PCSTR Format, ...)
  * bits. PASSIVE_LEVEL. Names that are none of these are ignored with a warning. The registry's error, and then *Mask is
  * as it was.
  */
-_IRQL_requires_(PASSIVE_LEVEL) NTSTATUS LogQueryLevels(_In_ HANDLE Key, _In_ PCWSTR Name, _Out_ PULONG Mask);
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS LogQueryLevels(_In_ HANDLE Key, _In_ PCWSTR Name, _Out_ PULONG Mask);
 
 #endif /* DRIVER_LOG_H */

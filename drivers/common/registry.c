@@ -87,23 +87,6 @@ PAGED_FUNCTION VOID RegistryCloseKey(_In_ HANDLE Key)
     (VOID) ZwClose(Key);
 }
 
-PAGED_FUNCTION NTSTATUS RegistryDeleteKey(_In_ HANDLE Parent, _In_ PCWSTR Name)
-{
-    HANDLE Key;
-    NTSTATUS Status;
-
-    PAGED_CODE();
-
-    Status = RegistryOpenKey(Parent, Name, DELETE, &Key);
-    if (!NT_SUCCESS(Status))
-        return Status;
-
-    Status = ZwDeleteKey(Key);
-    RegistryCloseKey(Key);
-
-    return Status;
-}
-
 /* Reads a value of whatever type into pool; freed with PoolFree under REGISTRY_TAG. */
 PAGED_FUNCTION static NTSTATUS RegistryQueryValue(_In_ HANDLE Key, _In_ PCWSTR Name,
                                                   _Outptr_ PKEY_VALUE_PARTIAL_INFORMATION *Information)
@@ -285,33 +268,6 @@ PAGED_FUNCTION NTSTATUS RegistryQueryMultiString(_In_ HANDLE Key, _In_ PCWSTR Na
     return Status;
 }
 
-PAGED_FUNCTION NTSTATUS RegistryQueryBinary(_In_ HANDLE Key, _In_ PCWSTR Name,
-                                            _Out_writes_bytes_to_(Size, *Length) PVOID Buffer, _In_ ULONG Size,
-                                            _Out_ PULONG Length)
-{
-    PKEY_VALUE_PARTIAL_INFORMATION Information;
-    NTSTATUS Status;
-
-    PAGED_CODE();
-
-    Status = RegistryQueryValue(Key, Name, &Information);
-    if (!NT_SUCCESS(Status))
-        return Status;
-
-    if (Information->Type != REG_BINARY) {
-        Status = STATUS_OBJECT_TYPE_MISMATCH;
-    } else if (Information->DataLength > Size) {
-        Status = STATUS_BUFFER_TOO_SMALL;
-    } else {
-        RtlCopyMemory(Buffer, Information->Data, Information->DataLength);
-        *Length = Information->DataLength;
-    }
-
-    PoolFree(Information, REGISTRY_TAG);
-
-    return Status;
-}
-
 PAGED_FUNCTION NTSTATUS RegistryDeleteValue(_In_ HANDLE Key, _In_ PCWSTR Name)
 {
     UNICODE_STRING String;
@@ -326,85 +282,4 @@ PAGED_FUNCTION NTSTATUS RegistryDeleteValue(_In_ HANDLE Key, _In_ PCWSTR Name)
 VOID RegistryFree(_In_ PSTR Text)
 {
     PoolFree(Text, REGISTRY_TAG);
-}
-
-/* A key's name (at most 255 characters) or a value's (at most 16,383), with room for a NUL. */
-#define REGISTRY_SUBKEY_NAME_CHARACTERS 256
-#define REGISTRY_VALUE_NAME_CHARACTERS 16384
-
-PAGED_FUNCTION NTSTATUS RegistryEnumerateSubKeys(_In_ HANDLE Key, _In_ REGISTRY_SUBKEY_FUNCTION Function,
-                                                 _In_opt_ PVOID Context)
-{
-    PKEY_BASIC_INFORMATION Information;
-    ULONG Size;
-    ULONG Index;
-    NTSTATUS Status;
-
-    PAGED_CODE();
-
-    Size = FIELD_OFFSET(KEY_BASIC_INFORMATION, Name) + REGISTRY_SUBKEY_NAME_CHARACTERS * sizeof(WCHAR);
-    Information = PoolAllocate(Size, REGISTRY_TAG);
-    if (Information == NULL)
-        return STATUS_INSUFFICIENT_RESOURCES;
-
-    for (Index = 0;; Index++) {
-        ULONG Used;
-
-        Status = ZwEnumerateKey(Key, Index, KeyBasicInformation, Information, Size - (ULONG)sizeof(WCHAR), &Used);
-        if (!NT_SUCCESS(Status))
-            break;
-
-        Information->Name[Information->NameLength / sizeof(WCHAR)] = L'\0';
-
-        Status = Function(Context, Key, Information->Name);
-        if (!NT_SUCCESS(Status))
-            goto done;
-    }
-
-    if (Status == STATUS_NO_MORE_ENTRIES)
-        Status = STATUS_SUCCESS;
-
-done:
-    PoolFree(Information, REGISTRY_TAG);
-
-    return Status;
-}
-
-PAGED_FUNCTION NTSTATUS RegistryEnumerateValues(_In_ HANDLE Key, _In_ REGISTRY_VALUE_FUNCTION Function,
-                                                _In_opt_ PVOID Context)
-{
-    PKEY_VALUE_BASIC_INFORMATION Information;
-    ULONG Size;
-    ULONG Index;
-    NTSTATUS Status;
-
-    PAGED_CODE();
-
-    Size = FIELD_OFFSET(KEY_VALUE_BASIC_INFORMATION, Name) + REGISTRY_VALUE_NAME_CHARACTERS * sizeof(WCHAR);
-    Information = PoolAllocate(Size, REGISTRY_TAG);
-    if (Information == NULL)
-        return STATUS_INSUFFICIENT_RESOURCES;
-
-    for (Index = 0;; Index++) {
-        ULONG Used;
-
-        Status =
-            ZwEnumerateValueKey(Key, Index, KeyValueBasicInformation, Information, Size - (ULONG)sizeof(WCHAR), &Used);
-        if (!NT_SUCCESS(Status))
-            break;
-
-        Information->Name[Information->NameLength / sizeof(WCHAR)] = L'\0';
-
-        Status = Function(Context, Key, Information->Name, Information->Type);
-        if (!NT_SUCCESS(Status))
-            goto done;
-    }
-
-    if (Status == STATUS_NO_MORE_ENTRIES)
-        Status = STATUS_SUCCESS;
-
-done:
-    PoolFree(Information, REGISTRY_TAG);
-
-    return Status;
 }

@@ -22,9 +22,6 @@ NTSTATUS RegistryCreateKey(_In_opt_ HANDLE Parent, _In_ PCWSTR Name, _In_ ACCESS
 
 VOID RegistryCloseKey(_In_ HANDLE Key);
 
-/* Deletes the key at Name below Parent, which must have no subkeys. */
-NTSTATUS RegistryDeleteKey(_In_ HANDLE Parent, _In_ PCWSTR Name);
-
 /* REG_DWORD. */
 NTSTATUS RegistryQueryDword(_In_ HANDLE Key, _In_ PCWSTR Name, _Out_ PULONG Value);
 NTSTATUS RegistryStoreDword(_In_ HANDLE Key, _In_ PCWSTR Name, _In_ ULONG Value);
@@ -36,25 +33,9 @@ NTSTATUS RegistryStoreString(_In_ HANDLE Key, _In_ PCWSTR Name, _In_ PCSTR Value
 /* REG_MULTI_SZ, also a REG_SZ as a list of one; walked with TextListFirst. *List is freed by RegistryFree. */
 NTSTATUS RegistryQueryMultiString(_In_ HANDLE Key, _In_ PCWSTR Name, _Outptr_ PSTR *List);
 
-/* REG_BINARY of at most Size bytes; *Length is how many. STATUS_BUFFER_TOO_SMALL: there are more. */
-NTSTATUS RegistryQueryBinary(_In_ HANDLE Key, _In_ PCWSTR Name, _Out_writes_bytes_to_(Size, *Length) PVOID Buffer,
-                             _In_ ULONG Size, _Out_ PULONG Length);
-
 NTSTATUS RegistryDeleteValue(_In_ HANDLE Key, _In_ PCWSTR Name);
 
 /* Frees text that a query returned. */
 VOID RegistryFree(_In_ PSTR Text);
-
-/*
- * Calls Function for each subkey of Key; stops at the first error and returns it. Name is valid during the call.
- * Function must not add or remove subkeys of Key.
- */
-typedef NTSTATUS(NTAPI *REGISTRY_SUBKEY_FUNCTION)(_In_opt_ PVOID Context, _In_ HANDLE Key, _In_ PCWSTR Name);
-NTSTATUS RegistryEnumerateSubKeys(_In_ HANDLE Key, _In_ REGISTRY_SUBKEY_FUNCTION Function, _In_opt_ PVOID Context);
-
-/* Likewise for each value of Key, of which Type is the REG_ type. */
-typedef NTSTATUS(NTAPI *REGISTRY_VALUE_FUNCTION)(_In_opt_ PVOID Context, _In_ HANDLE Key, _In_ PCWSTR Name,
-                                                 _In_ ULONG Type);
-NTSTATUS RegistryEnumerateValues(_In_ HANDLE Key, _In_ REGISTRY_VALUE_FUNCTION Function, _In_opt_ PVOID Context);
 
 #endif /* DRIVER_REGISTRY_H */

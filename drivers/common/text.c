@@ -76,8 +76,7 @@ TextToUlonglongPrefix(_In_ PCSTR Text, _In_ ULONG Base, _Out_ PULONGLONG Value, 
     return STATUS_SUCCESS;
 }
 
-NTSTATUS
-TextToUlonglong(_In_ PCSTR Text, _In_ ULONG Base, _Out_ PULONGLONG Value)
+static NTSTATUS TextToUlonglong(_In_ PCSTR Text, _In_ ULONG Base, _Out_ PULONGLONG Value)
 {
     ULONGLONG Number;
     PCSTR End;

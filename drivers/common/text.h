@@ -18,7 +18,6 @@ SIZE_T TextLength(_In_ PCSTR Text, _In_ SIZE_T Limit);
  * STATUS_INVALID_PARAMETER: it is not a number. STATUS_INTEGER_OVERFLOW: it is too large. *Value is then as it was.
  */
 NTSTATUS TextToUlong(_In_ PCSTR Text, _In_ ULONG Base, _Out_ PULONG Value);
-NTSTATUS TextToUlonglong(_In_ PCSTR Text, _In_ ULONG Base, _Out_ PULONGLONG Value);
 
 /*
  * The number at the start of Text, up to the first character that is no digit of Base; *End is that character.
@@ -47,6 +46,7 @@ NTSTATUS TextPrint(_Out_writes_(Size) PSTR Buffer, _In_ SIZE_T Size, _In_ PCSTR 
 NTSTATUS TextVPrint(_Out_writes_(Size) PSTR Buffer, _In_ SIZE_T Size, _In_ PCSTR Format, _In_ va_list Arguments);
 
 /* A copy in pool under Tag, freed by PoolFree; NULL without memory. IRQL <= DISPATCH_LEVEL. */
-_IRQL_requires_max_(DISPATCH_LEVEL) _Must_inspect_result_ PSTR TextDuplicate(_In_ PCSTR Text, _In_ ULONG Tag);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+_Must_inspect_result_ PSTR TextDuplicate(_In_ PCSTR Text, _In_ ULONG Tag);
 
 #endif /* DRIVER_TEXT_H */

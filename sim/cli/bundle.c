@@ -15,7 +15,8 @@
 
 #define FORMAT_VERSION 1
 
-/* FNV-1a over a file's bytes: tells accidental differences apart, no more is asked of it. False with errno if unreadable. */
+/* FNV-1a over a file's bytes: tells accidental differences apart, no more is asked of it. False with errno if
+ * unreadable. */
 static bool hash_file(const char *path, uint64_t *hash)
 {
     FILE *file = fopen(path, "rb");
@@ -85,8 +86,8 @@ static json_t *json_inputs(const struct run_options *options)
 
 void bundle_identify(const struct report *report, char *rule, size_t size, uint64_t *event, uint64_t *hash)
 {
-    const char *name = report->failure != NULL ? report->failure->rule
-                       : report->leak_count > 0 ? "leak"
+    const char *name = report->failure != NULL        ? report->failure->rule
+                       : report->leak_count > 0       ? "leak"
                        : report->complaint[0] != '\0' ? "verdict"
                                                       : "frames";
 
@@ -116,11 +117,11 @@ void bundle_write(struct report *report, int argc, char **argv)
     eventlog_tail(events, 65536, 200);
     for (int index = 1; index < argc; index++)
         json_array_append_new(arguments, json_string(argv[index]));
-    object = json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:I, s:s, s:I, s:o, s:s, s:s, s:s, s:s, s:s, s:s}", "pvsim_bundle",
-                       FORMAT_VERSION, "version", PVSIM_VERSION, "directory", directory, "arguments", arguments, "build",
-                       json_hash(build_hash(report->options->machine.driver_dir)), "inputs", json_inputs(report->options),
-                       "seed", (json_int_t)report->options->machine.seed, "rule", rule, "event", (json_int_t)event, "hash",
-                       json_hash(hash), "verdict", verdict, "text",
+    object = json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:I, s:s, s:I, s:o, s:s, s:s, s:s, s:s, s:s, s:s}",
+                       "pvsim_bundle", FORMAT_VERSION, "version", PVSIM_VERSION, "directory", directory, "arguments",
+                       arguments, "build", json_hash(build_hash(report->options->machine.driver_dir)), "inputs",
+                       json_inputs(report->options), "seed", (json_int_t)report->options->machine.seed, "rule", rule,
+                       "event", (json_int_t)event, "hash", json_hash(hash), "verdict", verdict, "text",
                        report->failure != NULL ? report->failure->text : report->complaint, "title",
                        report->failure != NULL ? report->failure->title : "", "backtrace",
                        report->failure != NULL ? report->failure->backtrace : "", "events", events, "log", log);
@@ -149,7 +150,8 @@ static int check_inputs(const char *path, json_t *inputs)
     const char *name;
     json_t *value;
 
-    json_object_foreach(inputs, name, value) {
+    json_object_foreach(inputs, name, value)
+    {
         uint64_t hash = HASH_START;
 
         if (!hash_file(name, &hash)) {
@@ -182,9 +184,9 @@ int bundle_read(const char *path, struct bundle *bundle)
     memset(bundle, 0, sizeof(*bundle));
     if (object == NULL)
         return malformed(path, error.text);
-    if (json_unpack_ex(object, &error, 0, "{s:i, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I}", "pvsim_bundle", &version, "rule",
-                       &rule, "hash", &hash, "verdict", &verdict, "build", &build, "directory", &directory, "arguments",
-                       &arguments, "inputs", &inputs, "event", &event) != 0) {
+    if (json_unpack_ex(object, &error, 0, "{s:i, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I}", "pvsim_bundle", &version,
+                       "rule", &rule, "hash", &hash, "verdict", &verdict, "build", &build, "directory", &directory,
+                       "arguments", &arguments, "inputs", &inputs, "event", &event) != 0) {
         status = malformed(path, error.text);
         json_decref(object);
         return status;

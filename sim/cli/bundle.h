@@ -1,6 +1,6 @@
 /*
- * Failure bundles: one JSON file with everything that shows a failure again: the arguments, the build, hashes of the inputs,
- * the seed, what failed and at which event, and the log's tail.
+ * Failure bundles: one JSON file with everything that shows a failure again: the arguments, the build, hashes of the
+ * inputs, the seed, what failed and at which event, and the log's tail.
  */
 #ifndef CLI_BUNDLE_H
 #define CLI_BUNDLE_H
@@ -20,8 +20,8 @@ struct bundle {
 };
 
 /*
- * Read a bundle and check it against this build and its inputs. 0, or an exit status after one line on stderr (2 unreadable
- * or malformed, 125 another build or changed inputs).
+ * Read a bundle and check it against this build and its inputs. 0, or an exit status after one line on stderr (2
+ * unreadable or malformed, 125 another build or changed inputs).
  */
 int bundle_read(const char *path, struct bundle *bundle);
 void bundle_free(struct bundle *bundle);

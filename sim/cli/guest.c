@@ -13,8 +13,8 @@
 
 int guest_check_drivers(const char *driver_dir)
 {
-    static const char *const names[] = {"xen.so", "xenbus.so", "xenbus.inf", "xenvif.so", "xenvif.inf", "netclient.so",
-                                        "netclient.inf"};
+    static const char *const names[] = {"xen.so",     "xenbus.so",    "xenbus.inf",   "xenvif.so",
+                                        "xenvif.inf", "netclient.so", "netclient.inf"};
 
     for (size_t index = 0; index < sizeof(names) / sizeof(names[0]); index++) {
         char path[4096];

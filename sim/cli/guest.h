@@ -2,7 +2,8 @@
 #ifndef CLI_GUEST_H
 #define CLI_GUEST_H
 
-/* Is there a folder of driver modules with the drivers of the main job? 0, or an exit status after one line on stderr. */
+/* Is there a folder of driver modules with the drivers of the main job? 0, or an exit status after one line on stderr.
+ */
 int guest_check_drivers(const char *driver_dir);
 /* Install every INF of the folder (before the machine runs). 0, or an exit status after one line on stderr. */
 int guest_install(const char *driver_dir);

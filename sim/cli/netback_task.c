@@ -15,8 +15,8 @@
 #include "wait.h"
 
 /*
- * The end of one VIF: the checker in front of the capture, seen from outside as one. It outlives netback's VIF, so that what
- * the checker found can still be read.
+ * The end of one VIF: the checker in front of the capture, seen from outside as one. It outlives netback's VIF, so that
+ * what the checker found can still be read.
  */
 struct end {
     struct port port;
@@ -25,8 +25,8 @@ struct end {
     const struct capture *tx;
     struct capture_writer *out_tx;
     struct port *capture;
-    struct port *checker; /* owns the capture end; NULL while the VIF is not there */
-    struct checker_verdict verdict; /* of an end that is gone */
+    struct port *checker;                 /* owns the capture end; NULL while the VIF is not there */
+    struct checker_verdict verdict;       /* of an end that is gone */
     struct netback_statistics statistics; /* of a netback that is gone */
 };
 
@@ -88,7 +88,11 @@ static void end_destroy(struct port *port)
 }
 
 static const struct port_ops end_ops = {
-    .start = end_start, .stop = end_stop, .receive = end_receive, .transmit = end_transmit, .destroy = end_destroy,
+    .start = end_start,
+    .stop = end_stop,
+    .receive = end_receive,
+    .transmit = end_transmit,
+    .destroy = end_destroy,
 };
 
 static struct port *open_port(void *context, unsigned domid, unsigned handle)

@@ -1,4 +1,5 @@
-/* netback as a dom0 task of the machine, with the ends that the main job needs: a capture for the guest, a checker for what it sends. */
+/* netback as a dom0 task of the machine, with the ends that the main job needs: a capture for the guest, a checker for
+ * what it sends. */
 #ifndef CLI_NETBACK_TASK_H
 #define CLI_NETBACK_TASK_H
 
@@ -9,7 +10,8 @@ struct netback_task;
 
 /* From a dom0 task. */
 struct netback_task *netback_task_start(void);
-/* What VIF `handle` of the domain is to carry; before it is created. Captures and writer stay the caller's; NULL: none. */
+/* What VIF `handle` of the domain is to carry; before it is created. Captures and writer stay the caller's; NULL: none.
+ */
 void netback_task_expect(struct netback_task *task, unsigned domid, unsigned handle, const struct capture *rx,
                          const struct capture *tx, struct capture_writer *out_tx);
 /* The guest is ready: let the captures flow. */

@@ -225,7 +225,8 @@ int options_parse_run(int argc, char **argv, struct run_options *options)
             return -1;
         }
         if (option == ':' || option == '?') {
-            complain(option == ':' ? "%s takes a value; see 'pvsim run --help'" : "unknown option %s; see 'pvsim run --help'",
+            complain(option == ':' ? "%s takes a value; see 'pvsim run --help'"
+                                   : "unknown option %s; see 'pvsim run --help'",
                      argv[optind - 1]);
             return EXIT_USAGE;
         }

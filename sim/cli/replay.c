@@ -17,7 +17,8 @@ void run_show_stopped(void)
     if (text == NULL)
         abort();
     eventlog_tail(text, 65536, 40);
-    printf("stopped before event %" PRIu64 "; the last events (number, time, kind, values):\n%s", eventlog_count() + 1, text);
+    printf("stopped before event %" PRIu64 "; the last events (number, time, kind, values):\n%s", eventlog_count() + 1,
+           text);
     free(text);
 }
 
@@ -107,13 +108,14 @@ int command_replay(int argc, char **argv)
     if (status == EXIT_PASSED || status == EXIT_FAILED) {
         if (outcome.stopped) {
             status = EXIT_PASSED;
-        } else if (strcmp(outcome.rule, bundle.rule) == 0 && outcome.event == bundle.event && outcome.hash == bundle.hash) {
-            printf("replay: the same failure (rule %s, event %" PRIu64 ", hash %016" PRIx64 ")\n", bundle.rule, bundle.event,
-                   bundle.hash);
+        } else if (strcmp(outcome.rule, bundle.rule) == 0 && outcome.event == bundle.event &&
+                   outcome.hash == bundle.hash) {
+            printf("replay: the same failure (rule %s, event %" PRIu64 ", hash %016" PRIx64 ")\n", bundle.rule,
+                   bundle.event, bundle.hash);
             status = EXIT_PASSED;
         } else {
-            printf("replay: NOT the same: the bundle has rule %s, event %" PRIu64 ", hash %016" PRIx64 "; this run rule %s, event %" PRIu64
-                   ", hash %016" PRIx64 "\n",
+            printf("replay: NOT the same: the bundle has rule %s, event %" PRIu64 ", hash %016" PRIx64
+                   "; this run rule %s, event %" PRIu64 ", hash %016" PRIx64 "\n",
                    bundle.rule, bundle.event, bundle.hash, outcome.rule, outcome.event, outcome.hash);
             status = EXIT_FAILED;
         }

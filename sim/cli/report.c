@@ -79,8 +79,9 @@ void report_verdict(const struct report *report, char *buffer, size_t size)
 
 static void print_direction(unsigned vif, const char *name, const struct report_direction *direction)
 {
-    printf("vif %u %s: %" PRIu64 " of %" PRIu64 " frames, %" PRIu64 " bytes, %" PRIu64 " dropped, %" PRIu64 " corrupt\n", vif,
-           name, direction->frames, direction->expected, direction->bytes, direction->dropped, direction->corrupt);
+    printf("vif %u %s: %" PRIu64 " of %" PRIu64 " frames, %" PRIu64 " bytes, %" PRIu64 " dropped, %" PRIu64
+           " corrupt\n",
+           vif, name, direction->frames, direction->expected, direction->bytes, direction->dropped, direction->corrupt);
     printf("vif %u %s ring: %" PRIu64 " requests, %" PRIu64 " responses, notifications %" PRIu64 " sent, %" PRIu64
            " suppressed\n",
            vif, name, direction->ring.requests, direction->ring.responses, direction->ring.notifications_sent,
@@ -94,8 +95,9 @@ static void print_failure(const struct report *report)
     if (failure != NULL) {
         printf("failure: %s (rule %s", failure->title[0] != '\0' ? failure->title : failure->rule, failure->rule);
         if (failure->code != 0)
-            printf(", code 0x%" PRIX32 ", parameters 0x%" PRIx64 " 0x%" PRIx64 " 0x%" PRIx64 " 0x%" PRIx64, failure->code,
-                   failure->parameter[0], failure->parameter[1], failure->parameter[2], failure->parameter[3]);
+            printf(", code 0x%" PRIX32 ", parameters 0x%" PRIx64 " 0x%" PRIx64 " 0x%" PRIx64 " 0x%" PRIx64,
+                   failure->code, failure->parameter[0], failure->parameter[1], failure->parameter[2],
+                   failure->parameter[3]);
         if (failure->vcpu >= 0)
             printf(", vCPU %d", failure->vcpu);
         printf(") at event %" PRIu64 "\n  %s\n%s", failure->event, failure->text, failure->backtrace);
@@ -130,7 +132,8 @@ static void print_text(const struct report *report)
     char b[32];
 
     printf("machine: %u vCPUs, %u VIFs, seed %" PRIu64 ", policy %s, engine det, clock %s\n", options->machine.vcpus,
-           options->vifs, options->machine.seed, policy_names[options->machine.policy], clock_names[options->machine.clock]);
+           options->vifs, options->machine.seed, policy_names[options->machine.policy],
+           clock_names[options->machine.clock]);
     if (report->connected)
         printf("power-on to Connected: %s by the machine's clock, %s of host time\n",
                format_time(a, sizeof(a), report->connected_virtual), format_time(b, sizeof(b), report->connected_host));
@@ -139,10 +142,12 @@ static void print_text(const struct report *report)
         print_direction(index, "rx", &report->vif[index].rx);
     }
     if (report->traffic_virtual != 0)
-        printf("throughput: %" PRIu64 " bytes in %s by the machine's clock (%.1f Mbit/s), %s of host time (%.1f Mbit/s)\n", bytes,
-               format_time(a, sizeof(a), report->traffic_virtual), megabits(bytes, report->traffic_virtual),
+        printf("throughput: %" PRIu64
+               " bytes in %s by the machine's clock (%.1f Mbit/s), %s of host time (%.1f Mbit/s)\n",
+               bytes, format_time(a, sizeof(a), report->traffic_virtual), megabits(bytes, report->traffic_virtual),
                format_time(b, sizeof(b), report->traffic_host), megabits(bytes, report->traffic_host));
-    printf("schedule: %" PRIu64 " switch points, %" PRIu64 " switches, %" PRIu64 " hypercalls; %s of host time in all\n",
+    printf("schedule: %" PRIu64 " switch points, %" PRIu64 " switches, %" PRIu64
+           " hypercalls; %s of host time in all\n",
            report->switch_points, report->switches, report->hypercalls, format_time(a, sizeof(a), report->total_host));
     printf("events: %" PRIu64 ", hash %016" PRIx64 "\n", report->events, report->hash);
     print_failure(report);
@@ -152,12 +157,12 @@ static void print_text(const struct report *report)
 
 static json_t *json_direction(const struct report_direction *direction)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I}}", "expected", (json_int_t)direction->expected,
-                     "frames", (json_int_t)direction->frames, "bytes", (json_int_t)direction->bytes, "dropped",
-                     (json_int_t)direction->dropped, "corrupt", (json_int_t)direction->corrupt, "lost",
-                     (json_int_t)get_lost(direction), "ring", "requests", (json_int_t)direction->ring.requests, "responses",
-                     (json_int_t)direction->ring.responses, "notifications_sent",
-                     (json_int_t)direction->ring.notifications_sent, "notifications_suppressed",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I}}", "expected",
+                     (json_int_t)direction->expected, "frames", (json_int_t)direction->frames, "bytes",
+                     (json_int_t)direction->bytes, "dropped", (json_int_t)direction->dropped, "corrupt",
+                     (json_int_t)direction->corrupt, "lost", (json_int_t)get_lost(direction), "ring", "requests",
+                     (json_int_t)direction->ring.requests, "responses", (json_int_t)direction->ring.responses,
+                     "notifications_sent", (json_int_t)direction->ring.notifications_sent, "notifications_suppressed",
                      (json_int_t)direction->ring.notifications_suppressed);
 }
 
@@ -167,9 +172,9 @@ static json_t *json_failure(const struct failure *failure)
         return json_null();
     return json_pack("{s:s, s:s, s:I, s:[I,I,I,I], s:s, s:s, s:I, s:i}", "rule", failure->rule, "title", failure->title,
                      "code", (json_int_t)failure->code, "parameters", (json_int_t)failure->parameter[0],
-                     (json_int_t)failure->parameter[1], (json_int_t)failure->parameter[2], (json_int_t)failure->parameter[3],
-                     "text", failure->text, "backtrace", failure->backtrace, "event", (json_int_t)failure->event, "vcpu",
-                     failure->vcpu);
+                     (json_int_t)failure->parameter[1], (json_int_t)failure->parameter[2],
+                     (json_int_t)failure->parameter[3], "text", failure->text, "backtrace", failure->backtrace, "event",
+                     (json_int_t)failure->event, "vcpu", failure->vcpu);
 }
 
 static void print_json(const struct report *report, const char *verdict)
@@ -192,15 +197,16 @@ static void print_json(const struct report *report, const char *verdict)
     }
     snprintf(hash, sizeof(hash), "%016" PRIx64, report->hash);
     object = json_pack(
-        "{s:s, s:b, s:{s:i, s:i, s:I, s:s, s:s, s:s}, s:o, s:{s:b, s:I, s:I}, s:{s:I, s:I}, s:{s:s, s:I, s:I, s:I, s:I, "
+        "{s:s, s:b, s:{s:i, s:i, s:I, s:s, s:s, s:s}, s:o, s:{s:b, s:I, s:I}, s:{s:I, s:I}, s:{s:s, s:I, s:I, s:I, "
+        "s:I, "
         "s:I}, s:o, s:o, s:s, s:s}",
-        "verdict", verdict, "passed", report_passed(report) ? 1 : 0, "machine", "vcpus", (int)options->machine.vcpus, "vifs",
-        (int)options->vifs, "seed", (json_int_t)options->machine.seed, "policy", policy_names[options->machine.policy],
-        "engine", "det", "clock", clock_names[options->machine.clock], "vifs", vifs, "connected", "reached",
-        report->connected ? 1 : 0, "virtual_ns", (json_int_t)report->connected_virtual, "host_ns",
-        (json_int_t)report->connected_host, "traffic", "virtual_ns", (json_int_t)report->traffic_virtual, "host_ns",
-        (json_int_t)report->traffic_host, "events", "hash", hash, "count", (json_int_t)report->events, "switch_points",
-        (json_int_t)report->switch_points, "switches", (json_int_t)report->switches, "hypercalls",
+        "verdict", verdict, "passed", report_passed(report) ? 1 : 0, "machine", "vcpus", (int)options->machine.vcpus,
+        "vifs", (int)options->vifs, "seed", (json_int_t)options->machine.seed, "policy",
+        policy_names[options->machine.policy], "engine", "det", "clock", clock_names[options->machine.clock], "vifs",
+        vifs, "connected", "reached", report->connected ? 1 : 0, "virtual_ns", (json_int_t)report->connected_virtual,
+        "host_ns", (json_int_t)report->connected_host, "traffic", "virtual_ns", (json_int_t)report->traffic_virtual,
+        "host_ns", (json_int_t)report->traffic_host, "events", "hash", hash, "count", (json_int_t)report->events,
+        "switch_points", (json_int_t)report->switch_points, "switches", (json_int_t)report->switches, "hypercalls",
         (json_int_t)report->hypercalls, "host_ns", (json_int_t)report->total_host, "leaks", leaks, "failure",
         json_failure(report->failure), "complaint", report->complaint, "bundle", report->bundle);
     if (object == NULL) {

@@ -19,8 +19,8 @@ struct report_direction {
     uint64_t expected; /* frames in the capture */
     uint64_t frames;   /* that arrived right and in order */
     uint64_t bytes;
-    uint64_t dropped;  /* refused or dropped on the way, by either side's count */
-    uint64_t corrupt;  /* arrived, but differ from the capture or out of order */
+    uint64_t dropped; /* refused or dropped on the way, by either side's count */
+    uint64_t corrupt; /* arrived, but differ from the capture or out of order */
     struct report_ring ring;
 };
 
@@ -44,11 +44,11 @@ struct report {
     bool connected;
     uint64_t connected_virtual; /* ns from power-on until every VIF was Connected on both sides */
     uint64_t connected_host;
-    uint64_t traffic_virtual;   /* ns from then until the last frame had arrived */
+    uint64_t traffic_virtual; /* ns from then until the last frame had arrived */
     uint64_t traffic_host;
     uint64_t total_host;
     struct report_leak leaks[REPORT_LEAKS_MAX];
-    unsigned leak_count;        /* may be more than are kept */
+    unsigned leak_count; /* may be more than are kept */
     uint64_t hash;
     uint64_t events;
     uint64_t switch_points;
@@ -64,7 +64,8 @@ uint64_t report_corrupt(const struct report *report);
 bool report_passed(const struct report *report);
 /* "PASS tx=.. rx=.. lost=.. corrupt=.. leaks=.." */
 void report_verdict(const struct report *report, char *buffer, size_t size);
-/* In the format asked for: text on standard output with the verdict as its last line, or JSON there and the verdict on standard error. */
+/* In the format asked for: text on standard output with the verdict as its last line, or JSON there and the verdict on
+ * standard error. */
 void report_print(const struct report *report);
 
 #endif

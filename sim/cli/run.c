@@ -1,7 +1,7 @@
 /*
- * pvsim run: the main job. A dom0 task, the harness, plays toolstack and operator: it creates the domain and its VIFs, powers the guest on, waits
- * until everything is connected, has the guest's application and netback exchange the captures, takes it all down, and counts
- * what is left.
+ * pvsim run: the main job. A dom0 task, the harness, plays toolstack and operator: it creates the domain and its VIFs,
+ * powers the guest on, waits until everything is connected, has the guest's application and netback exchange the
+ * captures, takes it all down, and counts what is left.
  */
 #include <errno.h>
 #include <inttypes.h>

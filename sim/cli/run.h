@@ -13,8 +13,8 @@ struct run_outcome {
 };
 
 /*
- * Run it and print its report; an exit status. A failed run leaves a bundle unless argv is NULL. `until`: stop before this
- * event and show the last ones instead of a report; 0: don't.
+ * Run it and print its report; an exit status. A failed run leaves a bundle unless argv is NULL. `until`: stop before
+ * this event and show the last ones instead of a report; 0: don't.
  */
 int run_main_job(int argc, char **argv, const struct run_options *options, uint64_t until, struct run_outcome *outcome);
 

@@ -22,7 +22,7 @@ struct flow {
     struct traffic_count *count;
     PFILE_OBJECT file;
     PDEVICE_OBJECT device;
-    UCHAR major; /* IRP_MJ_WRITE or IRP_MJ_READ */
+    UCHAR major;   /* IRP_MJ_WRITE or IRP_MJ_READ */
     uint32_t size; /* of a slot's buffer */
     uint32_t next; /* frame to ask for next */
     uint32_t total;

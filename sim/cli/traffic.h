@@ -17,12 +17,12 @@ struct traffic_frame {
 
 /* Totals of one direction of one VIF as the guest sees them. */
 struct traffic_count {
-    uint64_t frames;  /* sent and completed with success; received and right */
+    uint64_t frames; /* sent and completed with success; received and right */
     uint64_t bytes;
-    uint64_t failed;  /* writes or reads that ended with an error */
-    uint64_t corrupt; /* received frames that differ from what was sent */
-    uint32_t first_bad;     /* number of the first frame that failed or differed, from 1 */
-    int32_t first_status;   /* its NTSTATUS, or 0 for a difference */
+    uint64_t failed;      /* writes or reads that ended with an error */
+    uint64_t corrupt;     /* received frames that differ from what was sent */
+    uint32_t first_bad;   /* number of the first frame that failed or differed, from 1 */
+    int32_t first_status; /* its NTSTATUS, or 0 for a difference */
 };
 
 struct traffic_vif {
@@ -35,7 +35,7 @@ struct traffic_vif {
     void *received_context;
     void (*progress)(void *context); /* after each frame, either way; may be NULL */
     void *progress_context;
-    struct task *waiter;             /* unparked when a thread of ours is ready or ends */
+    struct task *waiter; /* unparked when a thread of ours is ready or ends */
 
     struct traffic_count sent;
     struct traffic_count got;

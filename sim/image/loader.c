@@ -418,11 +418,6 @@ void *loader_module_symbol(const struct loader_module *module, const char *symbo
     return request.address;
 }
 
-unsigned loader_module_number(const struct loader_module *module)
-{
-    return module->number;
-}
-
 const struct loader_module *loader_next(const struct loader_module *module)
 {
     return module == NULL ? machine->loader->modules : module->next;

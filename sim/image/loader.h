@@ -33,7 +33,6 @@ const char *loader_module_name(const struct loader_module *module); /* "xenbus" 
 const char *loader_module_path(const struct loader_module *module);
 void *loader_module_base(const struct loader_module *module);
 size_t loader_module_size(const struct loader_module *module);
-unsigned loader_module_number(const struct loader_module *module); /* from 1, in order of loading */
 /* An exported symbol of this very image, NULL if it has none of that name. */
 void *loader_module_symbol(const struct loader_module *module, const char *symbol);
 

@@ -3,16 +3,13 @@
  * went, tell what leaked. Each component provides one walker, listed in census.c:
  *
  *   pool_census      kind "pool"             name: tag and pool type, e.g. "XENS nonpaged"; count: bytes
- *   mm_census        kind "mapping"          MDL, I/O-space and foreign mappings, contiguous memory ("contiguous memory"),
- *                                            pages of MmAllocatePagesForMdl ("mdl pages"), locked MDLs ("locked pages")
- *   ex_census        kind "work item", "callback", "lookaside list", ...
- *   ke_census        kind "thread", "timer" (set), "dpc" (queued), "bugcheck callback"
- *   ob_census        kind "handle", "object reference"
- *   io_census        kind "device object", "irp", "interrupt", "io work item", "dma adapter", ...
- *   grant_census     kind "grant"            entries of the guest's grant tables in use, maps held on them
- *   evtchn_census    kind "event channel"
- *   xen_census       kind "physmap"          frames added by the guest and not removed
- *   store_census     kind "watch", "store node" (of the guest), "transaction"
+ *   mm_census        kind "mapping"          MDL, I/O-space and foreign mappings, contiguous memory ("contiguous
+ * memory"), pages of MmAllocatePagesForMdl ("mdl pages"), locked MDLs ("locked pages") ex_census        kind "work
+ * item", "callback", "lookaside list", ... ke_census        kind "thread", "timer" (set), "dpc" (queued), "bugcheck
+ * callback" ob_census        kind "handle", "object reference" io_census        kind "device object", "irp",
+ * "interrupt", "io work item", "dma adapter", ... grant_census     kind "grant"            entries of the guest's grant
+ * tables in use, maps held on them evtchn_census    kind "event channel" xen_census       kind "physmap" frames added
+ * by the guest and not removed store_census     kind "watch", "store node" (of the guest), "transaction"
  */
 #ifndef MACHINE_CENSUS_H
 #define MACHINE_CENSUS_H

@@ -23,12 +23,14 @@ struct eventlog_state {
 };
 
 static const char *const event_names[EVENT_TYPE_COUNT] = {
-    [EVENT_NONE] = "none",           [EVENT_RUNNER] = "runner",       [EVENT_THREAD] = "thread",
-    [EVENT_INTERRUPT] = "interrupt", [EVENT_DPC] = "dpc",             [EVENT_TIMER] = "timer",
-    [EVENT_WAKE] = "wake",           [EVENT_HYPERCALL] = "hypercall", [EVENT_EVTCHN] = "evtchn",
-    [EVENT_GRANT] = "grant",         [EVENT_STORE] = "store",         [EVENT_PNP] = "pnp",
-    [EVENT_DRIVER] = "driver",       [EVENT_FRAME] = "frame",         [EVENT_REGISTRY] = "registry",
-    [EVENT_FAILURE] = "failure",
+    [EVENT_NONE] = "none",         [EVENT_RUNNER] = "runner",
+    [EVENT_THREAD] = "thread",     [EVENT_INTERRUPT] = "interrupt",
+    [EVENT_DPC] = "dpc",           [EVENT_TIMER] = "timer",
+    [EVENT_WAKE] = "wake",         [EVENT_HYPERCALL] = "hypercall",
+    [EVENT_EVTCHN] = "evtchn",     [EVENT_GRANT] = "grant",
+    [EVENT_STORE] = "store",       [EVENT_PNP] = "pnp",
+    [EVENT_DRIVER] = "driver",     [EVENT_FRAME] = "frame",
+    [EVENT_REGISTRY] = "registry", [EVENT_FAILURE] = "failure",
 };
 
 static struct eventlog_state *state(void)

@@ -1,6 +1,6 @@
 /*
- * The event log: what happened, in order. Its hash proves that two runs were the same; it holds events alone, no seed, no
- * configuration, no addresses, no frame numbers. The last events are kept for reports.
+ * The event log: what happened, in order. Its hash proves that two runs were the same; it holds events alone, no seed,
+ * no configuration, no addresses, no frame numbers. The last events are kept for reports.
  */
 #ifndef MACHINE_EVENTLOG_H
 #define MACHINE_EVENTLOG_H
@@ -10,21 +10,21 @@
 
 enum event_type {
     EVENT_NONE,
-    EVENT_RUNNER,      /* a: runner that goes on */
-    EVENT_THREAD,      /* a: vCPU, b: thread that it switches to */
-    EVENT_INTERRUPT,   /* a: vCPU, b: vector */
-    EVENT_DPC,         /* a: vCPU, b: number of the DPC on this vCPU */
-    EVENT_TIMER,       /* a: number of the expiry */
-    EVENT_WAKE,        /* a: thread, b: wait status */
-    EVENT_HYPERCALL,   /* a: operation, b: sub-operation, c: result */
-    EVENT_EVTCHN,      /* a: domain, b: port, c: kind of change */
-    EVENT_GRANT,       /* a: domain, b: reference, c: kind of change */
-    EVENT_STORE,       /* a: domain or connection, b: message type, c: result */
-    EVENT_PNP,         /* a: device number, b: minor function, c: status */
-    EVENT_DRIVER,      /* a: driver number, b: load or unload */
-    EVENT_FRAME,       /* a: VIF, b: direction, c: length */
-    EVENT_REGISTRY,    /* a: operation, b: status */
-    EVENT_FAILURE,     /* a: code */
+    EVENT_RUNNER,    /* a: runner that goes on */
+    EVENT_THREAD,    /* a: vCPU, b: thread that it switches to */
+    EVENT_INTERRUPT, /* a: vCPU, b: vector */
+    EVENT_DPC,       /* a: vCPU, b: number of the DPC on this vCPU */
+    EVENT_TIMER,     /* a: number of the expiry */
+    EVENT_WAKE,      /* a: thread, b: wait status */
+    EVENT_HYPERCALL, /* a: operation, b: sub-operation, c: result */
+    EVENT_EVTCHN,    /* a: domain, b: port, c: kind of change */
+    EVENT_GRANT,     /* a: domain, b: reference, c: kind of change */
+    EVENT_STORE,     /* a: domain or connection, b: message type, c: result */
+    EVENT_PNP,       /* a: device number, b: minor function, c: status */
+    EVENT_DRIVER,    /* a: driver number, b: load or unload */
+    EVENT_FRAME,     /* a: VIF, b: direction, c: length */
+    EVENT_REGISTRY,  /* a: operation, b: status */
+    EVENT_FAILURE,   /* a: code */
     EVENT_TYPE_COUNT
 };
 

@@ -15,6 +15,7 @@
 #include "machine/eventlog.h"
 #include "machine/fail_internal.h"
 #include "machine/fiber.h"
+#include "machine/guest_ram.h"
 #include "machine/image.h"
 #include "machine/machine.h"
 #include "machine/runner.h"
@@ -116,6 +117,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
     const ucontext_t *registers = context;
     struct failure *failure;
     const char *guard;
+    char what[160];
     sigset_t set;
 
     if (machine == NULL || machine->sched == NULL || runner_current() == NULL || machine->failure != NULL) {
@@ -135,7 +137,11 @@ static void on_fault(int number, siginfo_t *info, void *context)
         failure->code = 0x7f;
         snprintf(failure->text, sizeof(failure->text), "the stack of %s ran into its guard page", guard);
     } else {
-        snprintf(failure->text, sizeof(failure->text), "%s at address %p", strsignal(number), info->si_addr);
+        size_t length = (size_t)snprintf(failure->text, sizeof(failure->text), "%s at address %p", strsignal(number),
+                                         info->si_addr);
+
+        if (guest_address_describe(info->si_addr, what, sizeof(what)))
+            snprintf(failure->text + length, sizeof(failure->text) - length, ": %s", what);
     }
     failure->frame_count = backtrace_collect_context(failure->frames, FRAMES_MAX, registers);
 

@@ -1,7 +1,7 @@
 /*
  * Fibers: flows of control with guarded stacks of their own, and the switch between them. Sanitizers are told of each
- * switch. Stack memory is machine image; a stack that runs into its guard page faults, and the fault is reported with the
- * fiber's name.
+ * switch. Stack memory is machine image; a stack that runs into its guard page faults, and the fault is reported with
+ * the fiber's name.
  */
 #ifndef MACHINE_FIBER_H
 #define MACHINE_FIBER_H

@@ -1,9 +1,9 @@
 /*
  * Guest RAM, the physical map and the guest's mappings of frames.
  *
- * Virtual page i of the RAM window lies on page i of the memfd at power-on, in one mapping; the permutation concerns frame
- * numbers only. The physical map is a table of exceptions: an entry that was never set means "as at power-on", so that
- * boot touches none of it.
+ * Virtual page i of the RAM window lies on page i of the memfd at power-on, in one mapping; the permutation concerns
+ * frame numbers only. The physical map is a table of exceptions: an entry that was never set means "as at power-on", so
+ * that boot touches none of it.
  */
 #include "machine/guest_ram.h"
 
@@ -67,8 +67,8 @@ struct guest_ram_state {
     uint32_t *page_of_ordinal;
     uint32_t *p2m; /* GUEST_GFN_LIMIT entries */
 
-    uint32_t backing_next;   /* Xen pages ever given out */
-    uint32_t *backing_free;  /* stack of those that came back */
+    uint32_t backing_next;  /* Xen pages ever given out */
+    uint32_t *backing_free; /* stack of those that came back */
     uint32_t backing_free_count;
     bool *backing_taken;
 
@@ -284,8 +284,8 @@ static bool remap_page(uintptr_t address, uint32_t backing, bool writable)
     void *at;
 
     if (backing == BACKING_NONE)
-        at = mmap((void *)address, GUEST_PAGE_SIZE, PROT_NONE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+        at = mmap((void *)address, GUEST_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
+                  -1, 0);
     else
         at = mmap((void *)address, GUEST_PAGE_SIZE, protection, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, state()->memfd,
                   (off_t)backing * GUEST_PAGE_SIZE);
@@ -368,7 +368,8 @@ static void window_unlink(uint64_t index)
     state()->window_mapped--;
 }
 
-/* First page of `count` unmapped ones in a row at or behind the cursor; WINDOW_PAGES if there are none before the end. */
+/* First page of `count` unmapped ones in a row at or behind the cursor; WINDOW_PAGES if there are none before the end.
+ */
 static uint64_t window_find(uint64_t from, size_t count)
 {
     uint64_t run = 0;
@@ -513,7 +514,7 @@ bool guest_copy_out(void *guest_to, const void *from, size_t bytes)
 void guest_range_add(const void *start, size_t bytes)
 {
     state()->ranges = image_realloc(state()->ranges, (state()->range_count + 1) * sizeof *state()->ranges);
-    state()->ranges[state()->range_count++] = (struct guest_range){ (uintptr_t)start, bytes };
+    state()->ranges[state()->range_count++] = (struct guest_range){(uintptr_t)start, bytes};
 }
 
 void guest_range_remove(const void *start)

@@ -1,7 +1,7 @@
 /*
  * Guest RAM and the physical map. Backing pages live in one memfd: RAM pages first, then Xen's own (shared info, grant
- * frames, ...). The guest's kernel sees RAM at IMAGE_RAM_BASE, virtually contiguous; a seeded permutation gives each RAM
- * page its guest frame number (GFN), except in the contiguous zone at the end of RAM where frames are in a row. The
+ * frames, ...). The guest's kernel sees RAM at IMAGE_RAM_BASE, virtually contiguous; a seeded permutation gives each
+ * RAM page its guest frame number (GFN), except in the contiguous zone at the end of RAM where frames are in a row. The
  * physical map (p2m) says what backs a GFN now; Xen changes it (add_to_physmap and friends), and every guest mapping of
  * that frame follows at once.
  */
@@ -49,8 +49,8 @@ void guest_ram_close(void);
 /* Physical map. A backing index names a page of the memfd; BACKING_NONE: nothing there. */
 uint32_t p2m_lookup(uint64_t gfn);
 /*
- * Put a backing page (or BACKING_NONE) under a GFN below GUEST_GFN_LIMIT; every guest mapping of the GFN changes with it.
- * To give a RAM frame its RAM back, set p2m_original(gfn).
+ * Put a backing page (or BACKING_NONE) under a GFN below GUEST_GFN_LIMIT; every guest mapping of the GFN changes with
+ * it. To give a RAM frame its RAM back, set p2m_original(gfn).
  */
 void p2m_set(uint64_t gfn, uint32_t backing);
 /* The RAM page that belongs under a GFN at power-on, BACKING_NONE outside RAM. */
@@ -60,8 +60,8 @@ uint32_t p2m_original(uint64_t gfn);
 uint32_t backing_alloc(void);
 void backing_free(uint32_t backing);
 /*
- * Show the page of the hypervisor's view at `page` at another address too, in place of what is mapped there; a window of
- * dom0's. False with errno when the host refuses.
+ * Show the page of the hypervisor's view at `page` at another address too, in place of what is mapped there; a window
+ * of dom0's. False with errno when the host refuses.
  */
 bool backing_show(void *at, const void *page, bool writable);
 /* The hypervisor's own view of a backing page; never faults, never poisoned. */
@@ -81,9 +81,10 @@ bool guest_copy_in(void *to, const void *guest_from, size_t bytes);
 bool guest_copy_out(void *guest_to, const void *from, size_t bytes);
 
 /*
- * Guest virtual mappings outside the RAM window (used by nt/mm). Map `count` frames in a row of virtual pages of the system PTE
- * window; frames without backing fault when touched, and so does a write when not `writable`. Unmapped windows are not
- * reused until the window has been gone through once, so that stale pointers fault. Returns NULL when no window is left.
+ * Guest virtual mappings outside the RAM window (used by nt/mm). Map `count` frames in a row of virtual pages of the
+ * system PTE window; frames without backing fault when touched, and so does a write when not `writable`. Unmapped
+ * windows are not reused until the window has been gone through once, so that stale pointers fault. Returns NULL when
+ * no window is left.
  */
 void *guest_map_frames(const uint64_t *gfns, size_t count, bool writable);
 void guest_unmap_frames(void *address, size_t count);

@@ -1,10 +1,10 @@
 /*
- * The machine image's address map and heap. The heap is a bump region cut into blocks of fixed size classes, with a free
- * list a class; all of its bookkeeping lies in its first page, so that a copy of the image is a copy of the heap.
+ * The machine image's address map and heap. The heap is a bump region cut into blocks of fixed size classes, with a
+ * free list a class; all of its bookkeeping lies in its first page, so that a copy of the image is a copy of the heap.
  *
  * A block is a 16-byte header, the caller's bytes, and a canary directly behind them. The canary and the header are
- * checked when the block is freed; under AddressSanitizer both are poisoned as well, and a freed block is kept back for a
- * while before it is used again.
+ * checked when the block is freed; under AddressSanitizer both are poisoned as well, and a freed block is kept back for
+ * a while before it is used again.
  */
 #include "machine/image.h"
 
@@ -40,8 +40,8 @@
 #define BLOCK_FREE 0xF4EEB10Cu
 #define CANARY UINT64_C(0xC0FFEE5AFE0DDBA1)
 
-#define STEP 16u          /* granularity and alignment of blocks */
-#define SMALL_MAX 512u    /* up to here a class a step; above, four classes a doubling */
+#define STEP 16u       /* granularity and alignment of blocks */
+#define SMALL_MAX 512u /* up to here a class a step; above, four classes a doubling */
 #define SMALL_CLASSES (SMALL_MAX / STEP + 1)
 #define LARGE_CLASSES 88u /* 512 bytes to 2 GiB */
 #define CLASSES (SMALL_CLASSES + LARGE_CLASSES)
@@ -85,7 +85,7 @@ static unsigned size_class(size_t total)
 static size_t class_bytes(unsigned class)
 {
     if (class < SMALL_CLASSES)
-        return (size_t)class * STEP;
+        return (size_t) class * STEP;
     unsigned top = (class - SMALL_CLASSES) / 4 + 9;
     unsigned quarter = (class - SMALL_CLASSES) % 4;
     return ((size_t)1 << top) + (size_t)(quarter + 1) * ((size_t)1 << (top - 2));
@@ -196,8 +196,8 @@ void *image_alloc(size_t size)
         memset(block + 1, 0, size);
     } else { /* bytes above the bump pointer were never written and are zero */
         if (class_bytes(class) > IMAGE_HEAP_BASE + IMAGE_HEAP_SIZE - (uintptr_t)heap()->bump) {
-            fprintf(stderr, "pvsim: machine heap exhausted: %zu bytes asked for, %zu bytes in %zu blocks in use\n", size,
-                    heap()->bytes, heap()->blocks);
+            fprintf(stderr, "pvsim: machine heap exhausted: %zu bytes asked for, %zu bytes in %zu blocks in use\n",
+                    size, heap()->bytes, heap()->blocks);
             exit(1);
         }
         block = (struct block *)heap()->bump;
@@ -269,16 +269,6 @@ char *image_printf(const char *format, ...)
     vsnprintf(string, (size_t)length + 1, format, again);
     va_end(again);
     return string;
-}
-
-size_t image_heap_bytes(void)
-{
-    return heap()->bytes;
-}
-
-size_t image_heap_blocks(void)
-{
-    return heap()->blocks;
 }
 
 bool image_heap_contains(const void *address)

@@ -44,8 +44,8 @@
 
 /*
  * Machine heap. image_alloc() returns zeroed memory aligned to 16 bytes; it never fails (an exhausted heap ends the
- * process with the size asked for and the heap's use). Blocks are reused last in, first out. image_free(NULL) is a no-op.
- * Not for guest memory (that is pool and pages, in mm/ and ex/), not for host resources (files, libraries).
+ * process with the size asked for and the heap's use). Blocks are reused last in, first out. image_free(NULL) is a
+ * no-op. Not for guest memory (that is pool and pages, in mm/ and ex/), not for host resources (files, libraries).
  */
 void *image_alloc(size_t size);
 void *image_realloc(void *block, size_t size); /* grown bytes are zero */
@@ -54,14 +54,11 @@ char *image_strdup(const char *string);
 char *image_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
- * A block of the host's heap that only the machine image points to (a failure record, the log): tell the leak checker of
- * sanitized builds, which does not look there.
+ * A block of the host's heap that only the machine image points to (a failure record, the log): tell the leak checker
+ * of sanitized builds, which does not look there.
  */
 void image_holds_host_block(void *block);
 
-/* Bytes and blocks allocated now; for the census of the simulator's own objects and for tests. */
-size_t image_heap_bytes(void);
-size_t image_heap_blocks(void);
 /* Whether the heap has ever given out the byte at this address. */
 bool image_heap_contains(const void *address);
 

@@ -17,15 +17,15 @@ enum machine_policy { POLICY_FIFO, POLICY_RANDOM, POLICY_PCT };
 enum machine_clock { CLOCK_VIRTUAL, CLOCK_WALL };
 
 struct machine_config {
-    unsigned vcpus;            /* 1 to MACHINE_MAX_VCPUS */
-    uint64_t seed;             /* everything random in the machine derives from it */
+    unsigned vcpus; /* 1 to MACHINE_MAX_VCPUS */
+    uint64_t seed;  /* everything random in the machine derives from it */
     enum machine_policy policy;
     enum machine_clock clock;
-    uint64_t ram_bytes;        /* guest RAM, a multiple of 4 KiB; 0: 128 MiB */
-    uint64_t timeout_ns;       /* bound on the run's time by the machine's clock; 0: none */
-    uint64_t stop_at_event;    /* replay: stop before this event; 0: never */
-    int log_level;             /* enum log_level */
-    const char *driver_dir;    /* folder with <driver>.so and <driver>.inf; for the image loader and the installer */
+    uint64_t ram_bytes;     /* guest RAM, a multiple of 4 KiB; 0: 128 MiB */
+    uint64_t timeout_ns;    /* bound on the run's time by the machine's clock; 0: none */
+    uint64_t stop_at_event; /* replay: stop before this event; 0: never */
+    int log_level;          /* enum log_level */
+    const char *driver_dir; /* folder with <driver>.so and <driver>.inf; for the image loader and the installer */
 };
 
 struct sched_state;
@@ -61,8 +61,8 @@ struct machine {
 
     struct failure *failure; /* host memory: a report survives the image */
     struct deadline timeout;
-    uint64_t power_on_host;  /* host clock at the end of machine_create(), ns */
-    bool stopped_early;      /* by stop_at_event */
+    uint64_t power_on_host; /* host clock at the end of machine_create(), ns */
+    bool stopped_early;     /* by stop_at_event */
 };
 
 extern struct machine *machine;
@@ -80,7 +80,8 @@ void machine_destroy(void);
  */
 enum machine_result { MACHINE_DONE, MACHINE_FAILED, MACHINE_STOPPED };
 
-/* Run until some context calls machine_stop(), a failure is raised, or the timeout passes. Call from the host's stack. */
+/* Run until some context calls machine_stop(), a failure is raised, or the timeout passes. Call from the host's stack.
+ */
 enum machine_result machine_run(void);
 
 /* End the run from inside (any fiber); does not return. */

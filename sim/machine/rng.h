@@ -1,4 +1,5 @@
-/* Random streams derived from the machine's seed; a stream a purpose, so that one component's draws don't move another's. */
+/* Random streams derived from the machine's seed; a stream a purpose, so that one component's draws don't move
+ * another's. */
 #ifndef MACHINE_RNG_H
 #define MACHINE_RNG_H
 

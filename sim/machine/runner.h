@@ -15,7 +15,7 @@
 struct runner {
     struct fiber *fiber; /* the fiber that executes for it, or goes on when it is chosen */
     char name[RUNNER_NAME_MAX];
-    unsigned id;       /* index in the scheduler's table: position in every ordering */
+    unsigned id; /* index in the scheduler's table: position in every ordering */
     bool is_vcpu;
     bool runnable;
     uint64_t priority; /* pct: higher runs */
@@ -27,7 +27,6 @@ struct runner {
 };
 
 void runner_add(struct runner *runner, bool is_vcpu, const char *name);
-void runner_remove(struct runner *runner);
 struct runner *runner_current(void);
 /* No switch happens here. */
 void runner_wake(struct runner *runner);

@@ -15,7 +15,7 @@
 #include "machine/runner.h"
 
 #define RUNNERS_MAX 1024
-#define SLICE_NS 100000u       /* fifo: longest time that others wait for a runner that does not block */
+#define SLICE_NS 100000u        /* fifo: longest time that others wait for a runner that does not block */
 #define STARVATION_POINTS 20000 /* pct: a runner that goes on for so long without blocking gives way */
 #define PCT_DEPTH 3             /* priority changes an epoch */
 #define PCT_EPOCH_SHORT 5       /* an epoch has 2^5 to 2^12 switch points: races hide at every scale */
@@ -41,14 +41,14 @@ struct task {
 
 struct sched_state {
     struct runner *runners[RUNNERS_MAX];
-    unsigned count;      /* slots in use or passed over, in order of creation */
+    unsigned count; /* slots in use or passed over, in order of creation */
     struct runner *current;
     struct fiber host;
     uint64_t points;
     uint64_t switches;
-    uint64_t order;      /* fifo: last place handed out in the queue of the runnable */
-    uint64_t low;        /* pct: next priority below all others */
-    uint64_t epoch_end;  /* pct: switch points at which priorities are drawn anew */
+    uint64_t order;     /* fifo: last place handed out in the queue of the runnable */
+    uint64_t low;       /* pct: next priority below all others */
+    uint64_t epoch_end; /* pct: switch points at which priorities are drawn anew */
     uint64_t changes[PCT_DEPTH];
     uint64_t ran_since;  /* switch points when the current runner was chosen */
     bool frozen;         /* a bugcheck: the current runner goes on alone */
@@ -153,7 +153,7 @@ void runner_add(struct runner *runner, bool is_vcpu, const char *name)
         runner->priority = draw_priority();
 }
 
-void runner_remove(struct runner *runner)
+static void runner_remove(struct runner *runner)
 {
     machine->sched->runners[runner->id] = NULL;
 }
@@ -434,11 +434,6 @@ void task_unpark(struct task *task)
     task->unparked = true;
     if (!task->done)
         runner_wake(&task->runner);
-}
-
-bool task_done(const struct task *task)
-{
-    return task->done;
 }
 
 /* ---- the host's side ---- */

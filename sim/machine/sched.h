@@ -25,9 +25,9 @@ enum sched_point {
 };
 
 /*
- * A switch point. Charges virtual time, fires what is due, may run other runners, and on a vCPU delivers interrupts that
- * the IRQL admits (ISRs, then DPCs, then thread preemption) before it returns. Callable from any fiber; a no-op on the
- * host's stack.
+ * A switch point. Charges virtual time, fires what is due, may run other runners, and on a vCPU delivers interrupts
+ * that the IRQL admits (ISRs, then DPCs, then thread preemption) before it returns. Callable from any fiber; a no-op on
+ * the host's stack.
  */
 void sched_point(enum sched_point kind);
 
@@ -35,15 +35,14 @@ struct task;
 
 /*
  * dom0 tasks. The function starts when the scheduler picks the task; when it returns the task is gone.
- * park: sleep until unparked or until the clock passes `deadline` (ns, absolute; UINT64_MAX: none). An unpark that comes
- * first is remembered (one, not counted). Returns false on deadline. `why` names what is awaited, for the report of a
- * machine in which nothing can run.
+ * park: sleep until unparked or until the clock passes `deadline` (ns, absolute; UINT64_MAX: none). An unpark that
+ * comes first is remembered (one, not counted). Returns false on deadline. `why` names what is awaited, for the report
+ * of a machine in which nothing can run.
  */
 struct task *task_create(const char *name, void (*function)(void *), void *argument);
 struct task *task_current(void); /* NULL when a vCPU runs or on the host's stack */
 bool task_park(uint64_t deadline, const char *why);
 void task_unpark(struct task *task);
-bool task_done(const struct task *task);
 
 /* Total switch points and runner switches so far. */
 uint64_t sched_points(void);

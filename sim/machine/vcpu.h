@@ -22,8 +22,8 @@ void vcpu_set_line(unsigned irq, bool asserted);
 void vcpu_bind_line(unsigned irq, uint8_t vector);
 
 /*
- * Stop the current vCPU inside a hypercall (SCHEDOP_shutdown with reason suspend) until vcpu_resume() is called for it by
- * another runner. No interrupt is delivered meanwhile.
+ * Stop the current vCPU inside a hypercall (SCHEDOP_shutdown with reason suspend) until vcpu_resume() is called for it
+ * by another runner. No interrupt is delivered meanwhile.
  */
 void vcpu_suspend_current(void);
 void vcpu_resume(unsigned vcpu);

@@ -25,19 +25,20 @@
  */
 #define NT_CALL(max_irql) nt_call(__func__, __builtin_return_address(0), 0, (max_irql), POINT_CALL)
 #define NT_CALL_ANY() nt_call(__func__, __builtin_return_address(0), 0, HIGH_LEVEL, POINT_CALL)
-#define NT_CALL_RANGE(min_irql, max_irql) nt_call(__func__, __builtin_return_address(0), (min_irql), (max_irql), POINT_CALL)
+#define NT_CALL_RANGE(min_irql, max_irql)                                                                              \
+    nt_call(__func__, __builtin_return_address(0), (min_irql), (max_irql), POINT_CALL)
 /* As NT_CALL, with the kind of switch point. */
 #define NT_CALL_AT(max_irql, point) nt_call(__func__, __builtin_return_address(0), 0, (max_irql), (point))
 
 void nt_call(const char *routine, const void *caller, unsigned min_irql, unsigned max_irql, enum sched_point point);
 
 /*
- * A broken driver rule: bugcheck 0xC4 DRIVER_VERIFIER_DETECTED_VIOLATION unless another code is given. `rule` is the short
- * stable name of the rule ("pool-double-free").
+ * A broken driver rule: bugcheck 0xC4 DRIVER_VERIFIER_DETECTED_VIOLATION unless another code is given. `rule` is the
+ * short stable name of the rule ("pool-double-free").
  */
 _Noreturn void nt_violation(const char *rule, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
-_Noreturn void nt_violation_code(uint32_t bugcheck_code, const uint64_t parameter[4], const char *rule, const char *format,
-                                 ...) __attribute__((noreturn, format(printf, 4, 5)));
+_Noreturn void nt_violation_code(uint32_t bugcheck_code, const uint64_t parameter[4], const char *rule,
+                                 const char *format, ...) __attribute__((noreturn, format(printf, 4, 5)));
 
 /* "xenvif.so!ReceiverPoll+0x12" for a code address; the module's name alone when it has no symbol. sim/image. */
 void loader_describe(char *buffer, size_t size, const void *address);

@@ -72,8 +72,8 @@ static void unbind_port(struct store_domain *domain)
 static int map_ring(struct store_domain *domain)
 {
     void *page;
-    int error = errno_of(
-        xen_grant_map(XEN_DOM0, domain->domid, GNTTAB_RESERVED_XENSTORE, false, &page, &domain->grant_handle));
+    int error =
+        errno_of(xen_grant_map(XEN_DOM0, domain->domid, GNTTAB_RESERVED_XENSTORE, false, &page, &domain->grant_handle));
 
     if (!error)
         domain->interface = page;

@@ -43,6 +43,14 @@ bool domain_may_control(const struct domain *caller, const struct domain *target
     return caller == target || caller->privileged;
 }
 
+int domain_find_controlled(struct domain *caller, domid_t domid, struct domain **domain)
+{
+    *domain = domain_find_any(caller, domid);
+    if (*domain == NULL)
+        return -XEN_ESRCH;
+    return domain_may_control(caller, *domain) ? 0 : -XEN_EPERM;
+}
+
 struct domain *domain_current(void)
 {
     if (xen_state()->guest == NULL)
@@ -204,16 +212,6 @@ void xen_domain_destroy(unsigned domid)
 bool xen_domain_exists(unsigned domid)
 {
     return domain_find(domid) != NULL;
-}
-
-int xen_domain_handle(unsigned domid, uint8_t handle[16])
-{
-    const struct domain *domain = domain_find(domid);
-
-    if (domain == NULL)
-        return -XEN_ESRCH;
-    memcpy(handle, domain->handle, sizeof(domain->handle));
-    return 0;
 }
 
 /* ---- shutdown and resume ---- */

@@ -35,7 +35,8 @@ void evtchn_init(struct domain *domain)
     domain->bucket[0][0].state = EVTCHN_RESERVED;
 }
 
-int evtchn_alloc_port(struct domain *domain)
+/* The lowest free port, or an error. */
+static int evtchn_alloc_port(struct domain *domain)
 {
     uint32_t port;
 
@@ -238,15 +239,14 @@ static int64_t op_alloc_unbound(struct domain *caller, uint64_t arg)
 {
     struct evtchn_alloc_unbound op;
     struct domain *domain;
+    int error;
     int port;
 
     if (!xen_copy_in(&op, arg, sizeof(op)))
         return -XEN_EFAULT;
-    domain = domain_find_any(caller, op.dom);
-    if (domain == NULL)
-        return -XEN_ESRCH;
-    if (!domain_may_control(caller, domain))
-        return -XEN_EPERM;
+    error = domain_find_controlled(caller, op.dom, &domain);
+    if (error != 0)
+        return error;
     port = alloc_unbound(domain, op.remote_dom == DOMID_SELF ? caller->domid : op.remote_dom, NULL, NULL);
     if (port < 0)
         return port;
@@ -377,14 +377,13 @@ static int64_t op_reset(struct domain *caller, uint64_t arg)
 {
     struct evtchn_reset op;
     struct domain *domain;
+    int error;
 
     if (!xen_copy_in(&op, arg, sizeof(op)))
         return -XEN_EFAULT;
-    domain = domain_find_any(caller, op.dom);
-    if (domain == NULL)
-        return -XEN_ESRCH;
-    if (!domain_may_control(caller, domain))
-        return -XEN_EPERM;
+    error = domain_find_controlled(caller, op.dom, &domain);
+    if (error != 0)
+        return error;
     evtchn_close_all(domain);
     return 0;
 }

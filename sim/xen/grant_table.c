@@ -174,14 +174,13 @@ static int64_t op_get_version(struct domain *caller, uint64_t arg)
 {
     struct gnttab_get_version op;
     struct domain *domain;
+    int error;
 
     if (!xen_copy_in(&op, arg, sizeof(op)))
         return -XEN_EFAULT;
-    domain = domain_find_any(caller, op.dom);
-    if (domain == NULL)
-        return -XEN_ESRCH;
-    if (!domain_may_control(caller, domain))
-        return -XEN_EPERM;
+    error = domain_find_controlled(caller, op.dom, &domain);
+    if (error != 0)
+        return error;
     op.version = 1;
     return xen_copy_out(arg, &op, sizeof(op)) ? 0 : -XEN_EFAULT;
 }

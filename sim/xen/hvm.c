@@ -102,17 +102,6 @@ int xen_hvm_param_get(unsigned domid, uint32_t index, uint64_t *value)
     return 0;
 }
 
-int xen_hvm_param_set(unsigned domid, uint32_t index, uint64_t value)
-{
-    struct domain *domain = domain_find(domid);
-
-    if (domain == NULL)
-        return -XEN_ESRCH;
-    if (!domain->guest || index >= HVM_NR_PARAMS)
-        return -XEN_EINVAL;
-    return set_param(domain, index, value);
-}
-
 /* The domain of a parameter, or of a memory type: an HVM domain under the caller's control. 0 or an error. */
 static int64_t find_hvm(struct domain *caller, domid_t domid, struct domain **domain)
 {
@@ -124,21 +113,29 @@ static int64_t find_hvm(struct domain *caller, domid_t domid, struct domain **do
     return domain_may_control(caller, *domain) ? 0 : -XEN_EPERM;
 }
 
+/* The parameter that a guest's call is about, and the domain whose it is. 0 or an error. */
+static int64_t take_param_call(struct domain *caller, uint64_t arg, struct xen_hvm_param *op, struct domain **domain)
+{
+    int64_t result;
+
+    if (!xen_copy_in(op, arg, sizeof(*op)))
+        return -XEN_EFAULT;
+    if (op->index >= HVM_NR_PARAMS)
+        return -XEN_EINVAL;
+    result = find_hvm(caller, op->domid, domain);
+    if (result != 0)
+        return result;
+    return is_deprecated(op->index) ? -XEN_EINVAL : 0;
+}
+
 static int64_t op_get_param(struct domain *caller, uint64_t arg)
 {
     struct xen_hvm_param op;
     struct domain *domain;
-    int64_t result;
+    int64_t result = take_param_call(caller, arg, &op, &domain);
 
-    if (!xen_copy_in(&op, arg, sizeof(op)))
-        return -XEN_EFAULT;
-    if (op.index >= HVM_NR_PARAMS)
-        return -XEN_EINVAL;
-    result = find_hvm(caller, op.domid, &domain);
     if (result != 0)
         return result;
-    if (is_deprecated(op.index))
-        return -XEN_EINVAL;
     if (!guest_may_get(op.index))
         return -XEN_EPERM;
     op.value = domain->param[op.index];
@@ -149,17 +146,10 @@ static int64_t op_set_param(struct domain *caller, uint64_t arg)
 {
     struct xen_hvm_param op;
     struct domain *domain;
-    int64_t result;
+    int64_t result = take_param_call(caller, arg, &op, &domain);
 
-    if (!xen_copy_in(&op, arg, sizeof(op)))
-        return -XEN_EFAULT;
-    if (op.index >= HVM_NR_PARAMS)
-        return -XEN_EINVAL;
-    result = find_hvm(caller, op.domid, &domain);
     if (result != 0)
         return result;
-    if (is_deprecated(op.index))
-        return -XEN_EINVAL;
     if (!guest_may_set(op.index))
         return -XEN_EPERM;
     return set_param(domain, op.index, op.value);

@@ -233,11 +233,6 @@ uint64_t xen_hypercall_count(unsigned op)
     return op < HYPERCALL_OPS ? xen_state()->hypercalls[op] : 0;
 }
 
-const char *xen_hypercall_name(unsigned op)
-{
-    return op < HYPERCALL_OPS ? table[op].name : NULL;
-}
-
 /* ---- the hypercall page ---- */
 
 /* mov $op, %eax; jmp *0(%rip); the gate's address. No register but rax changes on the way. */

@@ -183,6 +183,8 @@ struct domain *domain_find_host(unsigned domid); /* the same, and its code is th
 struct domain *domain_find_any(struct domain *caller, domid_t domid);
 /* May `caller` act on `target` (itself, or anyone for the privileged domain)? */
 bool domain_may_control(const struct domain *caller, const struct domain *target);
+/* The two together: 0 with the domain in *domain, or -ESRCH, -EPERM. */
+int domain_find_controlled(struct domain *caller, domid_t domid, struct domain **domain);
 /* The guest and its vCPU that runs now (vCPU 0 from the host's stack). */
 struct domain *domain_current(void);
 struct xen_vcpu *domain_current_vcpu(struct domain *domain);
@@ -223,7 +225,6 @@ void evtchn_close_all(struct domain *domain);
 void evtchn_destroy(struct domain *domain);
 struct evtchn *evtchn_find(struct domain *domain, uint32_t port); /* NULL: no valid port */
 void evtchn_raise_virq(struct xen_vcpu *vcpu, uint32_t virq);
-int evtchn_alloc_port(struct domain *domain); /* the lowest free one, or an error */
 
 /* evtchn_deliver.c */
 void evtchn_set_pending(struct domain *domain, uint32_t port);

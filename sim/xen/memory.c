@@ -16,15 +16,6 @@ struct e820_entry {
     uint32_t type;
 } __attribute__((packed));
 
-/* The domain that an operation names, if the caller may act on it: 0 or an error. */
-static int64_t find_target(struct domain *caller, domid_t domid, struct domain **domain)
-{
-    *domain = domain_find_any(caller, domid);
-    if (*domain == NULL)
-        return -XEN_ESRCH;
-    return domain_may_control(caller, *domain) ? 0 : -XEN_EPERM;
-}
-
 /* ---- reservation ---- */
 
 static bool decrease_extent(struct domain *domain, uint64_t gfn, unsigned order)
@@ -82,7 +73,7 @@ static int64_t reservation_op(struct domain *caller, unsigned cmd, uint64_t star
     address_bits = XENMEMF_get_address_bits(op.mem_flags);
     if (cmd != XENMEM_decrease_reservation && address_bits != 0 && address_bits <= GUEST_PAGE_SHIFT)
         return -XEN_EINVAL;
-    result = find_target(caller, op.domid, &domain);
+    result = domain_find_controlled(caller, op.domid, &domain);
     if (result == -XEN_ESRCH)
         return (int64_t)start;
     if (result != 0)
@@ -205,7 +196,7 @@ static int64_t add_to_physmap(struct domain *caller, uint64_t arg)
         return -XEN_EFAULT;
     if (op.space == XENMAPSPACE_gmfn_foreign) /* by the batched form only */
         return -XEN_ENOSYS;
-    result = find_target(caller, op.domid, &domain);
+    result = domain_find_controlled(caller, op.domid, &domain);
     if (result != 0)
         return result;
     if (!domain->guest) /* not translated */
@@ -243,7 +234,7 @@ static int64_t add_to_physmap_batch(struct domain *caller, uint64_t arg)
         return -XEN_EFAULT;
     if (op.space == XENMAPSPACE_gmfn_range)
         return -XEN_EINVAL;
-    result = find_target(caller, op.domid, &domain);
+    result = domain_find_controlled(caller, op.domid, &domain);
     if (result != 0)
         return result;
     if (!domain->guest)
@@ -273,7 +264,7 @@ static int64_t remove_from_physmap(struct domain *caller, uint64_t arg)
 
     if (!xen_copy_in(&op, arg, sizeof(op)))
         return -XEN_EFAULT;
-    result = find_target(caller, op.domid, &domain);
+    result = domain_find_controlled(caller, op.domid, &domain);
     if (result != 0)
         return result;
     if (!domain->guest || physmap_own_page(domain, op.gpfn) == BACKING_NONE)
@@ -291,7 +282,7 @@ static int64_t domain_query(struct domain *caller, unsigned cmd, uint64_t arg)
 
     if (!xen_copy_in(&op, arg, sizeof(op)))
         return -XEN_EFAULT;
-    result = find_target(caller, op.domid, &domain);
+    result = domain_find_controlled(caller, op.domid, &domain);
     if (result != 0)
         return result;
     switch (cmd) {

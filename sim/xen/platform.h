@@ -31,8 +31,9 @@ bool xen_msr_write(uint32_t msr, uint64_t value);
 int64_t xen_hypercall(uint64_t operation, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5);
 
 /*
- * Whether plain memory of the guest's lies at the frame: not given back to Xen, and none of Xen's pages over it. It need
- * not be the page that lay there at power-on: after a resume the guest goes on with copies of what others still map.
+ * Whether plain memory of the guest's lies at the frame: not given back to Xen, and none of Xen's pages over it. It
+ * need not be the page that lay there at power-on: after a resume the guest goes on with copies of what others still
+ * map.
  */
 bool xen_frame_is_memory(uint64_t gfn);
 

@@ -181,7 +181,7 @@ const struct pci_model xen_platform_model = {
     .io_write = bar_write,
 };
 
-void platform_device_init(void)
+static void platform_device_init(void)
 {
     struct platform_state *platform = platform_state();
 

@@ -85,6 +85,5 @@ static inline struct platform_state *platform_state(void)
 void pci_init(void);
 /* The I/O BAR that claims the port now; NULL if none does. */
 struct pci_function *pci_find_io(uint16_t port, unsigned *bar, uint16_t *offset);
-void platform_device_init(void);
 
 #endif

@@ -31,7 +31,6 @@ int xen_domain_create(unsigned vcpus);
  */
 void xen_domain_destroy(unsigned domid);
 bool xen_domain_exists(unsigned domid);
-int xen_domain_handle(unsigned domid, uint8_t handle[16]); /* its UUID */
 /* SHUTDOWN_* code of a domain that is shut down, or -1 while it runs. dom0 is told by VIRQ_DOM_EXC when it shuts down.
  */
 int xen_domain_shutdown_reason(unsigned domid);
@@ -50,7 +49,6 @@ int xen_domain_restore(unsigned domid);
 int xen_domain_unpause(unsigned domid);
 
 int xen_hvm_param_get(unsigned domid, uint32_t index, uint64_t *value); /* toolstack's view, no permission check */
-int xen_hvm_param_set(unsigned domid, uint32_t index, uint64_t value);
 
 /* ---- event channels, on behalf of a domain other than the guest (domain 0, driver domains) ---- */
 
@@ -121,8 +119,7 @@ void xen_platform_set_blacklist(xen_blacklist_t blacklist, void *argument);
 
 /* ---- statistics ---- */
 
-/* Hypercalls of this operation (__HYPERVISOR_*, below 64) so far, members of multicalls included; its name or NULL. */
+/* Hypercalls of this operation (__HYPERVISOR_*, below 64) so far, members of multicalls included. */
 uint64_t xen_hypercall_count(unsigned op);
-const char *xen_hypercall_name(unsigned op);
 
 #endif

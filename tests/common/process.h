@@ -12,7 +12,8 @@ struct process_result {
     char *error;
 };
 
-/* Run `argv` (closed by NULL, program first) to its end, nothing on standard input. Free the result with process_free(). */
+/* Run `argv` (closed by NULL, program first) to its end, nothing on standard input. Free the result with
+ * process_free(). */
 struct process_result process_run(const char *const *argv);
 void process_free(struct process_result *result);
 

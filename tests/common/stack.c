@@ -158,7 +158,8 @@ static void harness(void *unused)
     (void)census_compare(run.before, after, note_leak, NULL);
     census_free(after);
     stack_netback_stop();
-    ck_assert_msg(toolstack_domain_destroy(stack.toolstack, stack.domain.domid), "%s", toolstack_error(stack.toolstack));
+    ck_assert_msg(toolstack_domain_destroy(stack.toolstack, stack.domain.domid), "%s",
+                  toolstack_error(stack.toolstack));
     toolstack_close(stack.toolstack);
     machine_stop();
 }
@@ -241,7 +242,8 @@ PKTHREAD stack_thread(PKSTART_ROUTINE routine, PVOID context)
     HANDLE handle;
     PVOID thread;
 
-    ck_assert_int_eq(PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, routine, context), STATUS_SUCCESS);
+    ck_assert_int_eq(PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, routine, context),
+                     STATUS_SUCCESS);
     ck_assert_int_eq(ObReferenceObjectByHandle(handle, SYNCHRONIZE, *PsThreadType, KernelMode, &thread, NULL),
                      STATUS_SUCCESS);
     ck_assert_int_eq(ZwClose(handle), STATUS_SUCCESS);
@@ -307,7 +309,8 @@ NTSTATUS stack_control(const char *name, ULONG code, void *input, ULONG input_le
 
     stack_open(name, &file, &device);
     KeInitializeEvent(&event, NotificationEvent, FALSE);
-    irp = IoBuildDeviceIoControlRequest(code, device, input, input_length, output, output_length, FALSE, &event, &block);
+    irp =
+        IoBuildDeviceIoControlRequest(code, device, input, input_length, output, output_length, FALSE, &event, &block);
     ck_assert_ptr_nonnull(irp);
     IoGetNextIrpStackLocation(irp)->FileObject = file;
     status = IoCallDriver(device, irp);
@@ -362,9 +365,8 @@ NETCLIENT_STATISTICS stack_statistics(unsigned vif)
 {
     NETCLIENT_STATISTICS statistics;
 
-    ck_assert_int_eq(
-        netclient_control(vif, IOCTL_NETCLIENT_QUERY_STATISTICS, NULL, 0, &statistics, sizeof(statistics)),
-        STATUS_SUCCESS);
+    ck_assert_int_eq(netclient_control(vif, IOCTL_NETCLIENT_QUERY_STATISTICS, NULL, 0, &statistics, sizeof(statistics)),
+                     STATUS_SUCCESS);
     return statistics;
 }
 
@@ -430,7 +432,8 @@ static void carry_main(void *argument)
     ck_assert_int_eq(traffic->open_status, STATUS_SUCCESS);
     ck_assert_msg(traffic->sent.frames == tx_count && traffic->sent.failed == 0,
                   "of %u frames %llu were sent, frame %u failed with status 0x%08X", tx_count,
-                  (unsigned long long)traffic->sent.frames, traffic->sent.first_bad, (unsigned)traffic->sent.first_status);
+                  (unsigned long long)traffic->sent.frames, traffic->sent.first_bad,
+                  (unsigned)traffic->sent.first_status);
     ck_assert_msg(traffic->got.frames == rx_count, "of %u frames %llu were received, frame %u is bad, status 0x%08X",
                   rx_count, (unsigned long long)traffic->got.frames, traffic->got.first_bad,
                   (unsigned)traffic->got.first_status);

@@ -1,7 +1,7 @@
 /*
- * For the tests of the drivers' interfaces: a whole machine as the main job has it (toolstack, store, netback, the guest
- * with the drivers installed from their INFs), with a test's code in the place of the application. The code runs in a
- * guest thread; then VIFs are detached, the guest is taken down, and everything that was taken has to be back.
+ * For the tests of the drivers' interfaces: a whole machine as the main job has it (toolstack, store, netback, the
+ * guest with the drivers installed from their INFs), with a test's code in the place of the application. The code runs
+ * in a guest thread; then VIFs are detached, the guest is taken down, and everything that was taken has to be back.
  */
 #ifndef TESTS_COMMON_STACK_H
 #define TESTS_COMMON_STACK_H
@@ -21,7 +21,7 @@
 #define STACK_LAN "tests/captures/lan-wire.pcap"
 
 /* Drivers besides xen and xenbus, or'ed together. */
-#define STACK_PROBE 0x1u     /* on XENBUS's IFACE child; on those of XENVIF if netclient is not there */
+#define STACK_PROBE 0x1u /* on XENBUS's IFACE child; on those of XENVIF if netclient is not there */
 #define STACK_XENVIF 0x2u
 #define STACK_NETCLIENT 0x4u /* on those of XENVIF */
 
@@ -29,12 +29,12 @@ struct stack_options {
     unsigned vcpus; /* 0: 2 */
     unsigned vifs;
     enum machine_policy policy;
-    uint64_t seed;    /* 0: 1 */
-    unsigned drivers; /* STACK_* */
-    bool quiet;       /* log nothing: failures that are logged as errors belong to the test */
-    bool wait;        /* until every VIF is connected, before the scenario begins */
+    uint64_t seed;               /* 0: 1 */
+    unsigned drivers;            /* STACK_* */
+    bool quiet;                  /* log nothing: failures that are logged as errors belong to the test */
+    bool wait;                   /* until every VIF is connected, before the scenario begins */
     void (*before_boot)(void *); /* in the harness's dom0 task, with NULL, when everything but the guest is up */
-    void (*prepare)(void); /* after installation, before the machine runs: the registry can be changed */
+    void (*prepare)(void);       /* after installation, before the machine runs: the registry can be changed */
 };
 
 /* What there is while the code of the test runs. */
@@ -92,9 +92,9 @@ void stack_wait_connected(unsigned vif);
 const struct netback_statistics *stack_netback_statistics(unsigned vif);
 
 /*
- * The network end of a VIF. Expect: what the guest is to send from now on, compared frame by frame. Send: give the guest
- * these frames, from the first one on; what the guest has taken is not repeated after a reconnection. Captures stay the
- * caller's until the next call.
+ * The network end of a VIF. Expect: what the guest is to send from now on, compared frame by frame. Send: give the
+ * guest these frames, from the first one on; what the guest has taken is not repeated after a reconnection. Captures
+ * stay the caller's until the next call.
  */
 void stack_end_expect(unsigned vif, const struct capture *capture);
 void stack_end_send(unsigned vif, const struct capture *capture);
@@ -122,13 +122,14 @@ void stack_ask_shutdown(const char *reason);
 /* ---- the probe ---- */
 
 /*
- * Ask the probe (`instance` "_" for the child of XENBUS, "0" for that of VIF 0) for an interface; `interface` gets `size`
- * bytes. The status is that of the query.
+ * Ask the probe (`instance` "_" for the child of XENBUS, "0" for that of VIF 0) for an interface; `interface` gets
+ * `size` bytes. The status is that of the query.
  */
 NTSTATUS stack_query(const char *instance, const GUID *guid, unsigned version, size_t size, PINTERFACE interface);
 /* The same, from the child of XENBUS, and it has to work. */
-#define STACK_GET(guid, version, interface) \
-    ck_assert_int_eq(stack_query("_", &(guid), (version), sizeof(*(interface)), &(interface)->Interface), STATUS_SUCCESS)
+#define STACK_GET(guid, version, interface)                                                                            \
+    ck_assert_int_eq(stack_query("_", &(guid), (version), sizeof(*(interface)), &(interface)->Interface),              \
+                     STATUS_SUCCESS)
 
 /* Open \Device\<name>; the reference to the file is the caller's. */
 void stack_open(const char *name, PFILE_OBJECT *file, PDEVICE_OBJECT *device);
@@ -143,7 +144,8 @@ NETCLIENT_STATISTICS stack_statistics(unsigned vif);
 /* STATUS_SUCCESS once the link is so. */
 NTSTATUS stack_wait_link(unsigned vif, bool connected);
 
-/* Send all of `tx` and receive all of `rx` (either may be NULL) on a VIF at once, and see that each frame came through. */
+/* Send all of `tx` and receive all of `rx` (either may be NULL) on a VIF at once, and see that each frame came through.
+ */
 void stack_carry(unsigned vif, const struct capture *tx, const struct capture *rx);
 /* A capture, for main() to load: a test that lacks its input ends with one line. */
 struct capture *stack_capture(const char *path);

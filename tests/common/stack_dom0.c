@@ -179,9 +179,8 @@ void stack_attach_now(unsigned vif)
 
 void stack_detach_now(unsigned vif)
 {
-    ck_assert_msg(
-        toolstack_network_detach(stack.toolstack, stack.domain.domid, 0, vif, TOOLSTACK_DETACH_TIMEOUT_MS), "%s",
-        toolstack_error(stack.toolstack));
+    ck_assert_msg(toolstack_network_detach(stack.toolstack, stack.domain.domid, 0, vif, TOOLSTACK_DETACH_TIMEOUT_MS),
+                  "%s", toolstack_error(stack.toolstack));
     stack.attached[vif] = false;
 }
 
@@ -388,6 +387,6 @@ void stack_store_await(const char *path, const char *value, unsigned timeout_ms)
 {
     struct awaited awaited = {.path = path, .value = value};
 
-    ck_assert_msg(stack_wait(has_value, &awaited, timeout_ms), "%s is '%s' and not '%s' after %u ms", path, awaited.last,
-                  value, timeout_ms);
+    ck_assert_msg(stack_wait(has_value, &awaited, timeout_ms), "%s is '%s' and not '%s' after %u ms", path,
+                  awaited.last, value, timeout_ms);
 }

@@ -39,7 +39,8 @@ static PXENBUS_DEBUG_CALLBACK add(const char *prefix, char name)
 {
     PXENBUS_DEBUG_CALLBACK callback;
 
-    ck_assert_int_eq(CALL(Register, (PSTR)(uintptr_t)prefix, report, (PVOID)(uintptr_t)name, &callback), STATUS_SUCCESS);
+    ck_assert_int_eq(CALL(Register, (PSTR)(uintptr_t)prefix, report, (PVOID)(uintptr_t)name, &callback),
+                     STATUS_SUCCESS);
     return callback;
 }
 
@@ -48,8 +49,8 @@ static void assert_logged(const char *text, bool expected)
     static char tail[65536];
 
     (void)log_tail(tail, sizeof(tail));
-    ck_assert_msg((strstr(tail, text) != NULL) == expected, "'%s' is %s the log:\n%s", text,
-                  expected ? "not in" : "in", tail);
+    ck_assert_msg((strstr(tail, text) != NULL) == expected, "'%s' is %s the log:\n%s", text, expected ? "not in" : "in",
+                  tail);
 }
 
 /* Reports are information, which xen.sys logs when it is told to. */

@@ -118,8 +118,8 @@ static void open_unbound(struct channel *channel, BOOLEAN mask)
     channel->channel = CALL(Open, XENBUS_EVTCHN_TYPE_UNBOUND, on_event, channel, (USHORT)0, mask);
     ck_assert_ptr_nonnull(channel->channel);
     ck_assert_uint_gt(CALL(GetPort, channel->channel), 0);
-    channel->port = xen_evtchn_bind_interdomain(XEN_DOM0, stack.domain.domid, CALL(GetPort, channel->channel),
-                                                on_notify, channel);
+    channel->port =
+        xen_evtchn_bind_interdomain(XEN_DOM0, stack.domain.domid, CALL(GetPort, channel->channel), on_notify, channel);
     ck_assert_int_gt(channel->port, 0);
     channel->notified = 0;
 }
@@ -172,8 +172,7 @@ STACK_TEST(inter_domain, .drivers = STACK_PROBE, .quiet = true)
 
     begin();
     memset(channel, 0, sizeof(*channel));
-    ck_assert_ptr_null(
-        CALL(Open, XENBUS_EVTCHN_TYPE_INTER_DOMAIN, on_event, channel, (USHORT)0, (ULONG)777, FALSE));
+    ck_assert_ptr_null(CALL(Open, XENBUS_EVTCHN_TYPE_INTER_DOMAIN, on_event, channel, (USHORT)0, (ULONG)777, FALSE));
     channel->port = xen_evtchn_alloc_unbound(XEN_DOM0, stack.domain.domid, on_notify, channel);
     ck_assert_int_gt(channel->port, 0);
     channel->channel =
@@ -194,9 +193,9 @@ static uint32_t guest_alloc_unbound(void)
 
     operation->dom = DOMID_SELF;
     operation->remote_dom = 0;
-    ck_assert_int_eq(xen_hypercall(__HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, (uint64_t)(uintptr_t)operation,
-                                   0, 0, 0),
-                     0);
+    ck_assert_int_eq(
+        xen_hypercall(__HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, (uint64_t)(uintptr_t)operation, 0, 0, 0),
+        0);
     port = operation->port;
     ExFreePoolWithTag(operation, STACK_TAG);
     return port;
@@ -253,16 +252,16 @@ STACK_TEST(virq, .drivers = STACK_PROBE, .quiet = true)
         channel->channel =
             CALL(Open, XENBUS_EVTCHN_TYPE_VIRQ, on_event, channel, (ULONG)VIRQ_TIMER, (USHORT)0, (UCHAR)vcpu);
         ck_assert_ptr_nonnull(channel->channel);
-        ck_assert_msg(CALL(Open, XENBUS_EVTCHN_TYPE_VIRQ, on_event, channel, (ULONG)VIRQ_TIMER, (USHORT)0,
-                           (UCHAR)vcpu) == NULL,
-                      "a virtual interrupt was bound twice");
+        ck_assert_msg(
+            CALL(Open, XENBUS_EVTCHN_TYPE_VIRQ, on_event, channel, (ULONG)VIRQ_TIMER, (USHORT)0, (UCHAR)vcpu) == NULL,
+            "a virtual interrupt was bound twice");
         (void)unmask(channel, TRUE);
         timer->timeout_abs_ns = clock_now() + 1000000;
         timer->flags = 0;
         (void)KeSetSystemAffinityThreadEx((KAFFINITY)1 << vcpu);
-        ck_assert_int_eq(xen_hypercall(__HYPERVISOR_vcpu_op, VCPUOP_set_singleshot_timer, vcpu,
-                                       (uint64_t)(uintptr_t)timer, 0, 0),
-                         0);
+        ck_assert_int_eq(
+            xen_hypercall(__HYPERVISOR_vcpu_op, VCPUOP_set_singleshot_timer, vcpu, (uint64_t)(uintptr_t)timer, 0, 0),
+            0);
         KeRevertToUserAffinityThreadEx(0);
         assert_calls(channel, 1);
         ck_assert_uint_eq(channel->processor, vcpu);
@@ -605,7 +604,8 @@ START_TEST(storm_on_one_port)
 }
 END_TEST
 
-/* The fastest storm that there can be: the next event is there before the callback has returned. It is held back in time. */
+/* The fastest storm that there can be: the next event is there before the callback has returned. It is held back in
+ * time. */
 static void echo_storm(void *unused)
 {
     struct channel *channel = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*channel), STACK_TAG);

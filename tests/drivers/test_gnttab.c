@@ -172,7 +172,8 @@ STACK_TEST(destroyed_while_mapped, .drivers = STACK_PROBE, .quiet = true)
     for (unsigned round = 0; round < 2; round++) {
         cache = create(0, 0);
         for (unsigned i = 0; i < 20; i++) {
-            ck_assert_int_eq(CALL(PermitForeignAccess, cache, FALSE, 0, pfn_of(page), FALSE, &entry[i]), STATUS_SUCCESS);
+            ck_assert_int_eq(CALL(PermitForeignAccess, cache, FALSE, 0, pfn_of(page), FALSE, &entry[i]),
+                             STATUS_SUCCESS);
             if (round == 0)
                 ck_assert_uint_ne(CALL(GetReference, entry[i]), reference);
         }

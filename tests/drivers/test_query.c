@@ -1,6 +1,6 @@
 /*
- * What the bus drivers' children say of themselves: interfaces by IRP_MN_QUERY_INTERFACE in each version that a revision
- * stands for, and the IDs, which come from the revision tables.
+ * What the bus drivers' children say of themselves: interfaces by IRP_MN_QUERY_INTERFACE in each version that a
+ * revision stands for, and the IDs, which come from the revision tables.
  */
 #include <stdio.h>
 #include <string.h>
@@ -101,7 +101,8 @@ static void assert_offered(const char *instance, const struct offered *offered)
     ck_assert_ptr_null(any.header.InterfaceReference);
     ck_assert_ptr_null(any.header.InterfaceDereference);
     for (size_t i = 0; i < slots; i++)
-        ck_assert_msg(((PVOID *)(&any.header + 1))[i] != NULL, "slot %zu of version %u is empty", i + 1, offered->version);
+        ck_assert_msg(((PVOID *)(&any.header + 1))[i] != NULL, "slot %zu of version %u is empty", i + 1,
+                      offered->version);
     ck_assert_msg(is_fill((uint8_t *)&any + offered->size, sizeof(any) - offered->size),
                   "more was written than the version has");
     ck_assert_int_eq(any.acquire(&any.header), STATUS_SUCCESS);
@@ -111,9 +112,11 @@ static void assert_offered(const char *instance, const struct offered *offered)
 
     /* A structure with room to spare is fine; one that is too small is left as it was. */
     ck_assert_int_eq(query(instance, offered->guid, offered->version, offered->size + 8, &any), STATUS_SUCCESS);
-    ck_assert_int_eq(query(instance, offered->guid, offered->version, offered->size - 8, &any), STATUS_BUFFER_TOO_SMALL);
+    ck_assert_int_eq(query(instance, offered->guid, offered->version, offered->size - 8, &any),
+                     STATUS_BUFFER_TOO_SMALL);
     ck_assert(is_fill(&any.header + 1, sizeof(any) - sizeof(any.header)));
-    ck_assert_int_eq(query(instance, offered->guid, offered->version, sizeof(INTERFACE), &any), STATUS_BUFFER_TOO_SMALL);
+    ck_assert_int_eq(query(instance, offered->guid, offered->version, sizeof(INTERFACE), &any),
+                     STATUS_BUFFER_TOO_SMALL);
 }
 
 static void assert_refused(const char *instance, const GUID *guid, unsigned version)
@@ -184,8 +187,9 @@ static const WCHAR *query_id(const char *device, BUS_QUERY_ID_TYPE type, WCHAR i
     ULONG wanted = type;
 
     memset(ids, 0, 1024 * sizeof(*ids));
-    ck_assert_int_eq(stack_control(device, IOCTL_PROBE_QUERY_ID, &wanted, sizeof(wanted), ids, 1022 * sizeof(*ids), NULL),
-                     STATUS_SUCCESS);
+    ck_assert_int_eq(
+        stack_control(device, IOCTL_PROBE_QUERY_ID, &wanted, sizeof(wanted), ids, 1022 * sizeof(*ids), NULL),
+        STATUS_SUCCESS);
     return ids;
 }
 
@@ -245,9 +249,9 @@ STACK_TEST(ids, .drivers = STACK_PROBE | STACK_XENVIF, .vifs = 1)
 STACK_TEST(children, .drivers = STACK_XENVIF | STACK_NETCLIENT, .vifs = 3, .wait = true)
 {
     static const char *const expected[] = {
-        "XENBUS\\VEN_XP0001&DEV_VIF&REV_0900000C\\_",   "XENBUS\\VEN_XP0001&DEV_IFACE&REV_0900000C\\_",
-        "XENBUS\\VEN_XP0001&DEV_CONS&REV_0900000C\\_",  "XENVIF\\VEN_XP0001&DEV_NET&REV_09000005\\0",
-        "XENVIF\\VEN_XP0001&DEV_NET&REV_09000005\\1",   "XENVIF\\VEN_XP0001&DEV_NET&REV_09000005\\2",
+        "XENBUS\\VEN_XP0001&DEV_VIF&REV_0900000C\\_",  "XENBUS\\VEN_XP0001&DEV_IFACE&REV_0900000C\\_",
+        "XENBUS\\VEN_XP0001&DEV_CONS&REV_0900000C\\_", "XENVIF\\VEN_XP0001&DEV_NET&REV_09000005\\0",
+        "XENVIF\\VEN_XP0001&DEV_NET&REV_09000005\\1",  "XENVIF\\VEN_XP0001&DEV_NET&REV_09000005\\2",
     };
     unsigned children = 0;
 

@@ -59,7 +59,8 @@ STACK_TEST(time, .drivers = STACK_PROBE)
     ck_assert_int_ge(now.QuadPart - last.QuadPart, 490000);
     ck_assert_int_le(now.QuadPart - last.QuadPart, system_time() - before + 10000);
 
-    ck_assert_int_eq(stack_query("_", &GUID_XENBUS_SHARED_INFO_INTERFACE, 3, sizeof(old), &old.Interface), STATUS_SUCCESS);
+    ck_assert_int_eq(stack_query("_", &GUID_XENBUS_SHARED_INFO_INTERFACE, 3, sizeof(old), &old.Interface),
+                     STATUS_SUCCESS);
     ck_assert_int_eq(old.SharedInfoAcquire(&old.Interface), STATUS_SUCCESS);
     old.SharedInfoGetTime(&old.Interface, &now, &local);
     ck_assert_int_ge(now.QuadPart, last.QuadPart);
@@ -76,9 +77,9 @@ static uint32_t port_new(void)
 
     operation->dom = DOMID_SELF;
     operation->remote_dom = 0;
-    ck_assert_int_eq(xen_hypercall(__HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, (uint64_t)(uintptr_t)operation,
-                                   0, 0, 0),
-                     0);
+    ck_assert_int_eq(
+        xen_hypercall(__HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, (uint64_t)(uintptr_t)operation, 0, 0, 0),
+        0);
     port = operation->port;
     ExFreePoolWithTag(operation, STACK_TAG);
     return port;

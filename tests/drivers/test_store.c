@@ -33,7 +33,8 @@ static PSTR text(const char *string)
     return (PSTR)(uintptr_t)string;
 }
 
-static void assert_read(PXENBUS_STORE_TRANSACTION transaction, const char *prefix, const char *node, const char *expected)
+static void assert_read(PXENBUS_STORE_TRANSACTION transaction, const char *prefix, const char *node,
+                        const char *expected)
 {
     PSTR buffer = NULL;
     NTSTATUS status = CALL(Read, transaction, text(prefix), text(node), &buffer);

@@ -62,7 +62,8 @@ static void suspend_once(bool cancelled)
 }
 
 /* Run under fifo, and under a few seeds of pct, with 1, 2 and 4 vCPUs (by the loop's index). */
-static void over_machines(int index, struct stack_options options, unsigned seeds, void (*scenario)(void *), void *argument)
+static void over_machines(int index, struct stack_options options, unsigned seeds, void (*scenario)(void *),
+                          void *argument)
 {
     static const unsigned vcpus[] = {1, 2, VCPUS_MAX};
 
@@ -77,7 +78,7 @@ static void over_machines(int index, struct stack_options options, unsigned seed
     static void name##_scenario(void *argument);                                                                       \
     START_TEST(name)                                                                                                   \
     {                                                                                                                  \
-        over_machines(_i, (struct stack_options){__VA_ARGS__}, seeds, name##_scenario, NULL);                           \
+        over_machines(_i, (struct stack_options){__VA_ARGS__}, seeds, name##_scenario, NULL);                          \
     }                                                                                                                  \
     END_TEST                                                                                                           \
     static void name##_scenario(__attribute__((unused)) void *argument)
@@ -131,8 +132,9 @@ static VOID NTAPI late(PVOID argument)
 
     ck_assert_int_eq(KeGetCurrentIrql(), DISPATCH_LEVEL);
     assert_alone();
-    ck_assert_int_eq(XENBUS_STORE_CALL(&store, Printf, NULL, text("data"), text("late"), "%c", (char)(uintptr_t)argument),
-                     STATUS_SUCCESS);
+    ck_assert_int_eq(
+        XENBUS_STORE_CALL(&store, Printf, NULL, text("data"), text("late"), "%c", (char)(uintptr_t)argument),
+        STATUS_SUCCESS);
     ck_assert_int_eq(XENBUS_STORE_CALL(&store, Read, NULL, text("data"), text("late"), &buffer), STATUS_SUCCESS);
     ck_assert_int_eq(buffer[0], (char)(uintptr_t)argument);
     XENBUS_STORE_CALL(&store, Free, buffer);
@@ -225,9 +227,8 @@ STACK_TEST(bad_callback_type, .drivers = STACK_PROBE)
     begin();
     ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Register, SUSPEND_CALLBACK_TYPE_INVALID, early, NULL, &callback),
                      STATUS_INVALID_PARAMETER);
-    ck_assert_int_eq(
-        XENBUS_SUSPEND_CALL(&suspend, Register, (XENBUS_SUSPEND_CALLBACK_TYPE)3, early, NULL, &callback),
-        STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Register, (XENBUS_SUSPEND_CALLBACK_TYPE)3, early, NULL, &callback),
+                     STATUS_INVALID_PARAMETER);
     end();
 }
 
@@ -407,8 +408,8 @@ static void assert_works(struct peer *peer)
     ck_assert_msg(stack_wait(was_notified, peer, 1000), "the guest's event did not reach domain 0");
 
     memset(peer->page, 0x5A, PAGE_SIZE);
-    ck_assert_int_eq(xen_grant_map(XEN_DOM0, stack.domain.domid,
-                                   XENBUS_GNTTAB_CALL(&gnttab, GetReference, peer->entry), false, &address, &handle),
+    ck_assert_int_eq(xen_grant_map(XEN_DOM0, stack.domain.domid, XENBUS_GNTTAB_CALL(&gnttab, GetReference, peer->entry),
+                                   false, &address, &handle),
                      0);
     ck_assert_int_eq(((uint8_t *)address)[17], 0x5A);
     ((uint8_t *)address)[18] = 0x77;
@@ -423,8 +424,8 @@ EACH_MACHINE(channels_and_grants_are_made_again, 2, .drivers = STACK_PROBE)
 
     begin();
     peer->page = ExAllocatePool2(POOL_FLAG_NON_PAGED, PAGE_SIZE, STACK_TAG);
-    ck_assert_int_eq(
-        XENBUS_GNTTAB_CALL(&gnttab, CreateCache, "test", 0, 0, no_lock, no_lock, NULL, &peer->cache), STATUS_SUCCESS);
+    ck_assert_int_eq(XENBUS_GNTTAB_CALL(&gnttab, CreateCache, "test", 0, 0, no_lock, no_lock, NULL, &peer->cache),
+                     STATUS_SUCCESS);
     open_all(peer);
     ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Register, SUSPEND_CALLBACK_LATE, renew, peer, &callback),
                      STATUS_SUCCESS);
@@ -458,8 +459,8 @@ static bool reconnected(void *connections)
 
 static void await_connections(unsigned connections)
 {
-    ck_assert_msg(stack_wait(reconnected, (void *)(uintptr_t)connections, 20000), "netback has connected %u times and not %u",
-                  stack_netback_statistics(0)->connections, connections);
+    ck_assert_msg(stack_wait(reconnected, (void *)(uintptr_t)connections, 20000),
+                  "netback has connected %u times and not %u", stack_netback_statistics(0)->connections, connections);
     stack_wait_connected(0);
     ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
 }

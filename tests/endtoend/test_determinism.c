@@ -28,7 +28,8 @@ START_TEST(same_seed_same_hash)
 
     ck_assert_uint_eq(hash_of(pvsim(JOB " --seed 5 --vcpus 4 --policy %s", policy)), hash);
     ck_assert_uint_eq(hash_of(pvsim(JOB " --seed 5 --vcpus 4 --policy %s --log trace", policy)), hash);
-    ck_assert_uint_eq(hash_of(pvsim(JOB " --seed 5 --vcpus 4 --policy %s --out-tx %s/t.pcap", policy, scratch())), hash);
+    ck_assert_uint_eq(hash_of(pvsim(JOB " --seed 5 --vcpus 4 --policy %s --out-tx %s/t.pcap", policy, scratch())),
+                      hash);
     snprintf(text, sizeof(text), "\"hash\": \"%016llx\"", (unsigned long long)hash);
     ck_assert_msg(strstr(json.output, text) != NULL, "the JSON report has another hash than %s\n%s", text, json.output);
     process_free(&json);

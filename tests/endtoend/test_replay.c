@@ -63,7 +63,8 @@ END_TEST
 
 START_TEST(no_bundle)
 {
-    struct process_result result = pvsim("run --timeout 2ms --tx %s --rx %s --bundle-dir %s --no-bundle", LAN, LAN, scratch());
+    struct process_result result =
+        pvsim("run --timeout 2ms --tx %s --rx %s --bundle-dir %s --no-bundle", LAN, LAN, scratch());
     DIR *folder = opendir(scratch());
     const struct dirent *entry;
 

@@ -18,8 +18,8 @@ static void assert_last(const struct process_result *result, const char *expecte
 {
     char line[512];
 
-    ck_assert_msg(strcmp(last_line(result->output, line, sizeof(line)), expected) == 0, "last line '%s', expected '%s'\n%s\n%s",
-                  line, expected, result->output, result->error);
+    ck_assert_msg(strcmp(last_line(result->output, line, sizeof(line)), expected) == 0,
+                  "last line '%s', expected '%s'\n%s\n%s", line, expected, result->output, result->error);
 }
 
 static void assert_passes(struct process_result result, unsigned frames)
@@ -146,9 +146,9 @@ START_TEST(json_report)
         json_int_t sent;
         json_int_t suppressed;
 
-        ck_assert_int_eq(json_unpack(vif, "{s:{s:I, s:I, s:{s:I, s:I, s:I, s:I}}}", direction == 0 ? "tx" : "rx", "frames",
-                                     &frames, "bytes", &bytes, "ring", "requests", &requests, "responses", &responses,
-                                     "notifications_sent", &sent, "notifications_suppressed", &suppressed),
+        ck_assert_int_eq(json_unpack(vif, "{s:{s:I, s:I, s:{s:I, s:I, s:I, s:I}}}", direction == 0 ? "tx" : "rx",
+                                     "frames", &frames, "bytes", &bytes, "ring", "requests", &requests, "responses",
+                                     &responses, "notifications_sent", &sent, "notifications_suppressed", &suppressed),
                          0);
         ck_assert_int_eq(frames, FRAMES);
         ck_assert_int_gt(bytes, 0);
@@ -200,8 +200,8 @@ START_TEST(usage_errors)
 
     ck_assert_msg(result.status == 2, "pvsim %s: exit status %d\n%s%s", bad_commands[_i], result.status, result.output,
                   result.error);
-    ck_assert_msg(line_count(result.error) == 1 && strncmp(result.error, "pvsim: ", 7) == 0, "pvsim %s: not one clear line:\n%s",
-                  bad_commands[_i], result.error);
+    ck_assert_msg(line_count(result.error) == 1 && strncmp(result.error, "pvsim: ", 7) == 0,
+                  "pvsim %s: not one clear line:\n%s", bad_commands[_i], result.error);
     ck_assert_str_eq(result.output, "");
     process_free(&result);
 }
@@ -210,8 +210,8 @@ END_TEST
 /* Damage to a capture, at an offset of the good one. */
 static const struct {
     const char *what;
-    long cut;       /* keep so many bytes; 0: all */
-    long offset;    /* then write `value` there */
+    long cut;    /* keep so many bytes; 0: all */
+    long offset; /* then write `value` there */
     unsigned value;
     bool write;
 } damages[] = {
@@ -253,9 +253,10 @@ END_TEST
 
 START_TEST(help_is_complete)
 {
-    static const char *const options[] = {"--vcpus",  "--vifs",   "--seed",    "--policy",  "--engine", "--clock",
-                                          "--tx",     "--rx",     "--out-tx",  "--out-rx",  "--log",    "--timeout",
-                                          "--format", "--memory", "--drivers", "--no-bundle", "--bundle-dir"};
+    static const char *const options[] = {"--vcpus",     "--vifs",      "--seed",   "--policy", "--engine",
+                                          "--clock",     "--tx",        "--rx",     "--out-tx", "--out-rx",
+                                          "--log",       "--timeout",   "--format", "--memory", "--drivers",
+                                          "--no-bundle", "--bundle-dir"};
     struct process_result result = pvsim("run --help");
     struct process_result general = pvsim("--help");
     struct process_result replay = pvsim("replay --help");

@@ -27,8 +27,8 @@ START_TEST(every_seed_passes)
         char line[256];
 
         ck_assert_msg(strcmp(last_line(result.output, line, sizeof(line)), jobs[_i].verdict) == 0 && result.status == 0,
-                      "pvsim run --seed %u %s: exit status %d\n%s%s", seed, jobs[_i].arguments, result.status, result.output,
-                      result.error);
+                      "pvsim run --seed %u %s: exit status %d\n%s%s", seed, jobs[_i].arguments, result.status,
+                      result.output, result.error);
         process_free(&result);
     }
 }

@@ -1,6 +1,6 @@
 /*
- * The schedule policies find a planted ordering bug: the driver `racer` passes under fifo, and pct catches it within 200
- * seeds.
+ * The schedule policies find a planted ordering bug: the driver `racer` passes under fifo, and pct catches it within
+ * 200 seeds.
  */
 #include <stdlib.h>
 #include <sys/wait.h>

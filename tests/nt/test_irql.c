@@ -293,6 +293,9 @@ static VOID NTAPI signal_done(PKDPC unused, PVOID context, PVOID argument1, PVOI
     X(RtlAnsiStringToUnicodeString, PASSIVE_LEVEL, RtlAnsiStringToUnicodeString(&name, &ansi, TRUE))                   \
     X(RtlUnicodeStringToAnsiString, PASSIVE_LEVEL, RtlUnicodeStringToAnsiString(&ansi, &name, TRUE))                   \
     X(RtlCompareUnicodeString, PASSIVE_LEVEL, RtlCompareUnicodeString(&name, &other_name, TRUE))                       \
+    X(RtlEqualUnicodeString, PASSIVE_LEVEL, RtlEqualUnicodeString(&name, &other_name, TRUE))                           \
+    X(RtlPrefixUnicodeString, PASSIVE_LEVEL, RtlPrefixUnicodeString(&name, &other_name, TRUE))                         \
+    X(RtlSuffixUnicodeString, PASSIVE_LEVEL, RtlSuffixUnicodeString(&name, &other_name, TRUE))                         \
     X(RtlDowncaseUnicodeString, PASSIVE_LEVEL, RtlDowncaseUnicodeString(&name, &other_name, TRUE))                     \
     X(RtlUpcaseUnicodeString, PASSIVE_LEVEL, RtlUpcaseUnicodeString(&name, &other_name, TRUE))                         \
     X(RtlFreeUnicodeString, PASSIVE_LEVEL, RtlFreeUnicodeString(&name))

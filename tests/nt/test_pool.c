@@ -11,8 +11,8 @@
 #define TAG POOL_TAG('T', 'e', 's', 't')
 #define OTHER_TAG POOL_TAG('O', 't', 'h', 'r')
 
-static const SIZE_T sizes[] = {1, 7, 15, 16, 17, 100, 128, 500, 512, 513, 1000, 2000, 2008, 2009, 2048, 4000, 4080, 4081, 4095,
-                               4096, 4097, 8192, 65536, 1000001};
+static const SIZE_T sizes[] = {1,    7,    15,   16,   17,   100,  128,  500,  512,  513,  1000,  2000,
+                               2008, 2009, 2048, 4000, 4080, 4081, 4095, 4096, 4097, 8192, 65536, 1000001};
 #define SIZES (sizeof sizes / sizeof sizes[0])
 
 static bool all(const UCHAR *bytes, UCHAR value, SIZE_T size)
@@ -27,7 +27,8 @@ static bool all(const UCHAR *bytes, UCHAR value, SIZE_T size)
 
 static void alignment_and_pages(void *argument)
 {
-    static const POOL_TYPE types[] = {NonPagedPool, NonPagedPoolNx, PagedPool, NonPagedPoolCacheAligned, PagedPoolCacheAligned};
+    static const POOL_TYPE types[] = {NonPagedPool, NonPagedPoolNx, PagedPool, NonPagedPoolCacheAligned,
+                                      PagedPoolCacheAligned};
 
     (void)argument;
     for (size_t t = 0; t < sizeof types / sizeof types[0]; t++) {
@@ -340,8 +341,7 @@ static const struct {
 START_TEST(a_broken_rule_is_reported)
 {
     struct machine_config config = guest_config(1);
-    const struct failure *failure =
-        guest_must_fail(&config, broken[_i].function, broken[_i].argument, broken[_i].rule);
+    const struct failure *failure = guest_must_fail(&config, broken[_i].function, broken[_i].argument, broken[_i].rule);
 
     if (broken[_i].code != 0)
         ck_assert_uint_eq(failure->code, broken[_i].code);
@@ -501,7 +501,8 @@ static void lookaside_ex(void *argument)
 
     (void)argument;
     ck_assert_int_eq(ExInitializeLookasideListEx(&list, NULL, NULL, 0x4000, 0, 32, TAG, 0), STATUS_INVALID_PARAMETER_4);
-    ck_assert_int_eq(ExInitializeLookasideListEx(&list, NULL, NULL, PagedPool, 3, 32, TAG, 0), STATUS_INVALID_PARAMETER_5);
+    ck_assert_int_eq(ExInitializeLookasideListEx(&list, NULL, NULL, PagedPool, 3, 32, TAG, 0),
+                     STATUS_INVALID_PARAMETER_5);
     ck_assert_int_eq(ExInitializeLookasideListEx(&list, allocate_ex, NULL, PagedPool,
                                                  EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL, 32, TAG, 0),
                      STATUS_SUCCESS);

@@ -351,6 +351,16 @@ static void cancel_of_none(void *argument)
     (void)KeCancelTimer(&timer);
 }
 
+static void initialised_while_set(void *argument)
+{
+    static KTIMER timer;
+
+    (void)argument;
+    KeInitializeTimer(&timer);
+    (void)KeSetTimer(&timer, in_ms(1), NULL);
+    KeInitializeTimerEx(&timer, SynchronizationTimer);
+}
+
 static const struct {
     void (*function)(void *);
     const char *rule;
@@ -358,6 +368,7 @@ static const struct {
     {negative_period, "timer-period"},
     {not_initialised, "timer-not-initialised"},
     {cancel_of_none, "timer-not-initialised"},
+    {initialised_while_set, "timer-in-use"},
 };
 
 START_TEST(test_broken_rule)

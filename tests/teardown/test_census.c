@@ -1,6 +1,6 @@
 /*
- * Everything that a driver can take is counted: a leak of each kind is planted and must be named, and giving it back must
- * make the count what it was.
+ * Everything that a driver can take is counted: a leak of each kind is planted and must be named, and giving it back
+ * must make the count what it was.
  */
 #include <string.h>
 
@@ -149,8 +149,8 @@ static void take_mdl_mapping(struct thing *thing)
 
     thing->mdl = MmAllocatePagesForMdlEx(low, high, low, 3 * GUEST_PAGE_SIZE, MmCached, MM_ALLOCATE_FULLY_REQUIRED);
     ck_assert_ptr_nonnull(thing->mdl);
-    thing->pointer =
-        MmMapLockedPagesSpecifyCache(thing->mdl, KernelMode, MmCached, NULL, FALSE, NormalPagePriority | MdlMappingNoExecute);
+    thing->pointer = MmMapLockedPagesSpecifyCache(thing->mdl, KernelMode, MmCached, NULL, FALSE,
+                                                  NormalPagePriority | MdlMappingNoExecute);
     ck_assert_ptr_nonnull(thing->pointer);
 }
 
@@ -168,7 +168,8 @@ static void take_port(struct thing *thing)
     operation->dom = DOMID_SELF;
     operation->remote_dom = 0;
     ck_assert_int_eq(
-        xen_hypercall(__HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, (uint64_t)(uintptr_t)operation, 0, 0, 0), 0);
+        xen_hypercall(__HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, (uint64_t)(uintptr_t)operation, 0, 0, 0),
+        0);
     thing->port = operation->port;
     ExFreePoolWithTag(operation, TAG);
 }
@@ -178,7 +179,8 @@ static void give_port(struct thing *thing)
     struct evtchn_close *operation = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*operation), TAG);
 
     operation->port = thing->port;
-    ck_assert_int_eq(xen_hypercall(__HYPERVISOR_event_channel_op, EVTCHNOP_close, (uint64_t)(uintptr_t)operation, 0, 0, 0), 0);
+    ck_assert_int_eq(
+        xen_hypercall(__HYPERVISOR_event_channel_op, EVTCHNOP_close, (uint64_t)(uintptr_t)operation, 0, 0, 0), 0);
     ExFreePoolWithTag(operation, TAG);
 }
 
@@ -187,13 +189,15 @@ static void physmap(unsigned operation_number, struct xen_add_to_physmap *values
     struct xen_add_to_physmap *operation = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*operation), TAG);
 
     *operation = *values;
-    ck_assert_int_eq(xen_hypercall(__HYPERVISOR_memory_op, operation_number, (uint64_t)(uintptr_t)operation, 0, 0, 0), 0);
+    ck_assert_int_eq(xen_hypercall(__HYPERVISOR_memory_op, operation_number, (uint64_t)(uintptr_t)operation, 0, 0, 0),
+                     0);
     ExFreePoolWithTag(operation, TAG);
 }
 
 static void take_physmap(struct thing *thing)
 {
-    struct xen_add_to_physmap add = {.domid = DOMID_SELF, .space = XENMAPSPACE_grant_table, .idx = 0, .gpfn = GUEST_HOLE_FIRST_GFN};
+    struct xen_add_to_physmap add = {
+        .domid = DOMID_SELF, .space = XENMAPSPACE_grant_table, .idx = 0, .gpfn = GUEST_HOLE_FIRST_GFN};
 
     (void)thing;
     physmap(XENMEM_add_to_physmap, &add);
@@ -206,7 +210,8 @@ static void give_physmap(struct thing *thing)
     (void)thing;
     remove->domid = DOMID_SELF;
     remove->gpfn = GUEST_HOLE_FIRST_GFN;
-    ck_assert_int_eq(xen_hypercall(__HYPERVISOR_memory_op, XENMEM_remove_from_physmap, (uint64_t)(uintptr_t)remove, 0, 0, 0), 0);
+    ck_assert_int_eq(
+        xen_hypercall(__HYPERVISOR_memory_op, XENMEM_remove_from_physmap, (uint64_t)(uintptr_t)remove, 0, 0, 0), 0);
     ExFreePoolWithTag(remove, TAG);
 }
 

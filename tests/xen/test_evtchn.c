@@ -395,7 +395,7 @@ XEN_TEST(bind_to_dom0)
     bind.remote_dom = 0;
     bind.remote_port = (evtchn_port_t)xen_evtchn_alloc_unbound(XEN_DOM0, 5, notify, &end);
     ck_assert_xen_error(call_evtchn(EVTCHNOP_bind_interdomain, &bind), XEN_EINVAL);
-    /* Nor one that domain 0 is the owner of, for domain 0. */
+    /* Nor is the guest's port for domain 3 for domain 0. */
     ck_assert_int_eq(xen_evtchn_bind_interdomain(XEN_DOM0, 1, port_for(3), notify, &end), -XEN_EINVAL);
 }
 
@@ -467,8 +467,8 @@ XEN_TEST(dom0_errors)
     ck_assert_int_eq(xen_evtchn_alloc_unbound(NO_DOMAIN, 1, notify, &end), -XEN_ESRCH);
     ck_assert_int_eq(xen_evtchn_send(1, 1), -XEN_ESRCH); /* the guest speaks for itself */
     ck_assert_int_eq(xen_evtchn_bind_virq(XEN_DOM0, NR_VIRQS, notify, &end), -XEN_EINVAL);
-    ck_assert_int_gt(xen_evtchn_bind_virq(XEN_DOM0, VIRQ_DOM_EXC, notify, &end), 0);
-    ck_assert_int_eq(xen_evtchn_bind_virq(XEN_DOM0, VIRQ_DOM_EXC, notify, &end), -XEN_EEXIST);
+    ck_assert_int_gt(xen_evtchn_bind_virq(XEN_DOM0, VIRQ_CONSOLE, notify, &end), 0);
+    ck_assert_int_eq(xen_evtchn_bind_virq(XEN_DOM0, VIRQ_CONSOLE, notify, &end), -XEN_EEXIST);
 }
 
 /* ---- VIRQs ---- */

@@ -62,8 +62,7 @@ XEN_TEST(event_channel_by_page)
     struct evtchn_close close;
 
     install();
-    ck_assert_int_eq(
-        page_call(__HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, at(&alloc), 0, 0, 0), 0);
+    ck_assert_int_eq(page_call(__HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, at(&alloc), 0, 0, 0), 0);
     ck_assert_uint_ne(alloc.port, 0);
     ck_assert_uint_eq(port_status(alloc.port).status, EVTCHNSTAT_unbound);
     close.port = alloc.port;
@@ -98,8 +97,8 @@ XEN_TEST(no_such_operation)
 XEN_TEST(bad_pointer)
 {
     install();
-    ck_assert_xen_error(
-        page_call(__HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, BAD_POINTER, 0, 0, 0), XEN_EFAULT);
+    ck_assert_xen_error(page_call(__HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, BAD_POINTER, 0, 0, 0),
+                        XEN_EFAULT);
 }
 
 /*

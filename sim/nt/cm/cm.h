@@ -3,8 +3,9 @@
  * spelling; subkeys and values enumerate in the order of creation. The routines that drivers call are in zw_key.c;
  * this is for the kernel's own components (PnP, INF installer, loader) and for tests.
  *
- * Paths here are UTF-8 with backslashes from the root, e.g. "\\Registry\\Machine\\System\\CurrentControlSet\\Services\\xen".
- * CurrentControlSet is a link to ControlSet001. String data is UTF-16 with its terminating zero, as Windows stores it.
+ * Paths here are UTF-8 with backslashes from the root, e.g.
+ * "\\Registry\\Machine\\System\\CurrentControlSet\\Services\\xen". CurrentControlSet is a link to ControlSet001. String
+ * data is UTF-16 with its terminating zero, as Windows stores it.
  */
 #ifndef NT_CM_H
 #define NT_CM_H
@@ -45,7 +46,8 @@ struct cm_key *cm_key_of_handle(HANDLE handle);
 /* Values. Data is copied. `name` "" is the default value. */
 void cm_value_set(struct cm_key *key, const char *name, ULONG type, const void *data, size_t size);
 void cm_value_set_dword(struct cm_key *key, const char *name, ULONG value);
-void cm_value_set_string(struct cm_key *key, const char *name, ULONG type, const char *utf8); /* REG_SZ, REG_EXPAND_SZ */
+void cm_value_set_string(struct cm_key *key, const char *name, ULONG type,
+                         const char *utf8); /* REG_SZ, REG_EXPAND_SZ */
 /* REG_MULTI_SZ from `count` UTF-8 strings. */
 void cm_value_set_multi(struct cm_key *key, const char *name, const char *const *strings, unsigned count);
 bool cm_value_delete(struct cm_key *key, const char *name);
@@ -63,8 +65,5 @@ const char *cm_value_name(const struct cm_key *key, unsigned index);
 /* Conversions, machine heap; lengths in characters without the terminating zero. */
 char *cm_utf8_from_utf16(const WCHAR *string, size_t length);
 WCHAR *cm_utf16_from_utf8(const char *string, size_t *length);
-
-/* Print a key and everything below it as a .reg-like text, for tests and reports. Returns the length needed. */
-size_t cm_dump(const struct cm_key *key, char *buffer, size_t size);
 
 #endif

@@ -170,8 +170,8 @@ NTSTATUS NTAPI ZwFlushKey(HANDLE KeyHandle)
 /* ---- information ---- */
 
 /*
- * Copies a record of a fixed part and a name or data behind it by the documented rules: a buffer that cannot hold the fixed
- * part gets STATUS_BUFFER_TOO_SMALL, one that cannot hold the rest gets what fits and STATUS_BUFFER_OVERFLOW.
+ * Copies a record of a fixed part and a name or data behind it by the documented rules: a buffer that cannot hold the
+ * fixed part gets STATUS_BUFFER_TOO_SMALL, one that cannot hold the rest gets what fits and STATUS_BUFFER_OVERFLOW.
  */
 static NTSTATUS copy_out(PVOID buffer, ULONG length, PULONG result_length, const void *fixed, size_t fixed_size,
                          size_t tail_offset, const void *tail, size_t tail_size)
@@ -183,7 +183,8 @@ static NTSTATUS copy_out(PVOID buffer, ULONG length, PULONG result_length, const
         return STATUS_BUFFER_TOO_SMALL;
     memcpy(buffer, fixed, fixed_size < tail_offset || tail_size == 0 ? fixed_size : tail_offset);
     if (tail_size > 0 && length > tail_offset)
-        memcpy((uint8_t *)buffer + tail_offset, tail, length - tail_offset < tail_size ? length - tail_offset : tail_size);
+        memcpy((uint8_t *)buffer + tail_offset, tail,
+               length - tail_offset < tail_size ? length - tail_offset : tail_size);
     return length < needed ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS;
 }
 
@@ -236,15 +237,16 @@ static NTSTATUS key_information(const struct cm_key *key, KEY_INFORMATION_CLASS 
 
     switch (class) {
     case KeyBasicInformation: {
-        KEY_BASIC_INFORMATION basic = {.LastWriteTime.QuadPart = (LONGLONG)key->written, .NameLength = (ULONG)name_size};
+        KEY_BASIC_INFORMATION basic = {.LastWriteTime.QuadPart = (LONGLONG)key->written,
+                                       .NameLength = (ULONG)name_size};
 
         status = copy_out(buffer, length, result_length, &basic, FIELD_OFFSET(KEY_BASIC_INFORMATION, Name),
                           FIELD_OFFSET(KEY_BASIC_INFORMATION, Name), name, name_size);
         break;
     }
     case KeyNodeInformation: {
-        KEY_NODE_INFORMATION node = {.LastWriteTime.QuadPart = (LONGLONG)key->written, .ClassOffset = (ULONG)-1,
-                                     .NameLength = (ULONG)name_size};
+        KEY_NODE_INFORMATION node = {
+            .LastWriteTime.QuadPart = (LONGLONG)key->written, .ClassOffset = (ULONG)-1, .NameLength = (ULONG)name_size};
 
         status = copy_out(buffer, length, result_length, &node, FIELD_OFFSET(KEY_NODE_INFORMATION, Name),
                           FIELD_OFFSET(KEY_NODE_INFORMATION, Name), name, name_size);
@@ -279,8 +281,8 @@ static NTSTATUS key_information(const struct cm_key *key, KEY_INFORMATION_CLASS 
     return status;
 }
 
-NTSTATUS NTAPI ZwQueryKey(HANDLE KeyHandle, KEY_INFORMATION_CLASS KeyInformationClass, PVOID KeyInformation, ULONG Length,
-                          PULONG ResultLength)
+NTSTATUS NTAPI ZwQueryKey(HANDLE KeyHandle, KEY_INFORMATION_CLASS KeyInformationClass, PVOID KeyInformation,
+                          ULONG Length, PULONG ResultLength)
 {
     struct cm_key *key;
     NTSTATUS status;

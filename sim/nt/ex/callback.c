@@ -1,6 +1,6 @@
 /*
- * Callback objects: named or not, with routines that are called in the order of their registration at the IRQL of whoever
- * notifies. Taking a routine out waits until no call of it is under way.
+ * Callback objects: named or not, with routines that are called in the order of their registration at the IRQL of
+ * whoever notifies. Taking a routine out waits until no call of it is under way.
  */
 #include "nt/ex/ex.h"
 #include "nt/ke/ke.h"
@@ -12,14 +12,14 @@ struct _CALLBACK_OBJECT {
 };
 
 struct callback_registration {
-    LIST_ENTRY entry;     /* _CALLBACK_OBJECT.registrations */
-    LIST_ENTRY all_entry; /* ex_state.callbacks */
+    LIST_ENTRY entry;        /* _CALLBACK_OBJECT.registrations */
+    LIST_ENTRY all_entry;    /* ex_state.callbacks */
     PCALLBACK_OBJECT object; /* referenced */
     PCALLBACK_FUNCTION function;
     PVOID context;
-    unsigned calls;   /* under way */
+    unsigned calls; /* under way */
     bool leaving;
-    KEVENT idle;      /* no call is under way any more; used when leaving */
+    KEVENT idle; /* no call is under way any more; used when leaving */
     const void *caller;
 };
 
@@ -114,7 +114,8 @@ NTSTATUS NTAPI ExCreateCallback(PCALLBACK_OBJECT *CallbackObject, POBJECT_ATTRIB
 }
 
 /* NULL when the object admits one routine and has it. */
-PVOID NTAPI ExRegisterCallback(PCALLBACK_OBJECT CallbackObject, PCALLBACK_FUNCTION CallbackFunction, PVOID CallbackContext)
+PVOID NTAPI ExRegisterCallback(PCALLBACK_OBJECT CallbackObject, PCALLBACK_FUNCTION CallbackFunction,
+                               PVOID CallbackContext)
 {
     NT_CALL(APC_LEVEL);
     if (!ob_is(CallbackObject, OB_CALLBACK))
@@ -193,7 +194,8 @@ VOID NTAPI ExNotifyCallback(PVOID CallbackObject, PVOID Argument1, PVOID Argumen
     if (!ob_is(object, OB_CALLBACK))
         nt_violation("callback-object", "ExNotifyCallback: %p is no callback object", CallbackObject);
 
-    /* The call of one routine counts as under way until the next is found, so that the list cannot fall away under us. */
+    /* The call of one routine counts as under way until the next is found, so that the list cannot fall away under us.
+     */
     ob_reference(object);
     for (LIST_ENTRY *entry = object->registrations.Flink; entry != &object->registrations; entry = entry->Flink) {
         struct callback_registration *registration = CONTAINING_RECORD(entry, struct callback_registration, entry);

@@ -23,7 +23,8 @@ void ex_init(void)
 
 /* ---- objects in drivers' memory ---- */
 
-/* Each page knows how many objects begin in it, so that freeing pool looks at the list only when there is something to find. */
+/* Each page knows how many objects begin in it, so that freeing pool looks at the list only when there is something to
+ * find. */
 static void count_in_page(const void *address, int change)
 {
     if (!guest_ram_address(address))
@@ -79,8 +80,8 @@ static void check_objects(const void *start, size_t size)
         if (inside(object->address, start, size)) {
             const uint64_t parameter[4] = {0xD2, (uintptr_t)object->address, (uintptr_t)start, size};
             nt_violation_code(DRIVER_VERIFIER_DETECTED_VIOLATION, parameter, "freed-in-use",
-                              "the memory at %p, %zu bytes, is freed with a %s inside, at %p, that was not taken down", start,
-                              size, object->kind, object->address);
+                              "the memory at %p, %zu bytes, is freed with a %s inside, at %p, that was not taken down",
+                              start, size, object->kind, object->address);
         }
     }
 }
@@ -98,16 +99,17 @@ void ex_check_freed(const void *start, size_t size)
     if (item != NULL) {
         const uint64_t parameter[4] = {0x0, (uintptr_t)item, (uintptr_t)start, size};
         nt_violation_code(WORKER_INVALID, parameter, "freed-in-use",
-                          "the memory at %p, %zu bytes, is freed with a work item inside, at %p, that is queued", start, size,
-                          (const void *)item);
+                          "the memory at %p, %zu bytes, is freed with a work item inside, at %p, that is queued", start,
+                          size, (const void *)item);
     }
     if (!IsListEmpty(&ex->rundowns) && ex_rundown_is_waited_for(start, size))
-        nt_violation("freed-in-use", "the memory at %p, %zu bytes, is freed while a thread waits for the rundown of an "
-                                     "EX_RUNDOWN_REF inside",
+        nt_violation("freed-in-use",
+                     "the memory at %p, %zu bytes, is freed while a thread waits for the rundown of an "
+                     "EX_RUNDOWN_REF inside",
                      start, size);
     if (!IsListEmpty(&ex->push_locks) && ex_push_lock_is_waited_for(start, size))
-        nt_violation("freed-in-use", "the memory at %p, %zu bytes, is freed while a thread waits for a push lock inside",
-                     start, size);
+        nt_violation("freed-in-use",
+                     "the memory at %p, %zu bytes, is freed while a thread waits for a push lock inside", start, size);
 }
 
 /* ---- census ---- */

@@ -19,8 +19,9 @@ struct ex_state {
 };
 
 /*
- * An object of the executive in a driver's memory (a resource, a lookaside list, ...) that must be taken down before the
- * memory goes: freeing pool with one inside is a violation, and one that is left shows in the census under its kind.
+ * An object of the executive in a driver's memory (a resource, a lookaside list, ...) that must be taken down before
+ * the memory goes: freeing pool with one inside is a violation, and one that is left shows in the census under its
+ * kind.
  */
 struct ex_object {
     LIST_ENTRY entry;
@@ -34,7 +35,8 @@ struct ex_object *ex_object_add(const char *kind, const void *address, size_t si
 struct ex_object *ex_object_find(const char *kind, const void *address);
 void ex_object_remove(struct ex_object *object);
 
-/* Pool is about to be freed: an executive object or a queued work item inside it is a violation. Cheap when there is none. */
+/* Pool is about to be freed: an executive object or a queued work item inside it is a violation. Cheap when there is
+ * none. */
 void ex_check_freed(const void *start, size_t size);
 
 /* ---- between the files of ex ---- */

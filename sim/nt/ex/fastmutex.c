@@ -1,7 +1,7 @@
 /*
  * Fast mutexes and guarded mutexes. Count is 1 when free and falls by one with each thread that owns it or waits. The
- * owner of a fast mutex runs at APC_LEVEL, that of a guarded mutex in a guarded region; the unsafe routines leave it to the
- * caller that no APC comes.
+ * owner of a fast mutex runs at APC_LEVEL, that of a guarded mutex in a guarded region; the unsafe routines leave it to
+ * the caller that no APC comes.
  */
 #include "nt/ke/ke.h"
 
@@ -48,8 +48,9 @@ static void release(PFAST_MUTEX mutex, const char *routine)
 static void check_apcs_off(const char *routine, const void *mutex)
 {
     if (ke_irql() < APC_LEVEL && ke_thread()->critical_region == 0)
-        nt_violation("apcs-enabled", "%s(%p): kernel APCs are enabled; enter a critical region or raise to APC_LEVEL first",
-                     routine, mutex);
+        nt_violation("apcs-enabled",
+                     "%s(%p): kernel APCs are enabled; enter a critical region or raise to APC_LEVEL first", routine,
+                     mutex);
 }
 
 VOID NTAPI ExInitializeFastMutex(PFAST_MUTEX FastMutex)

@@ -53,7 +53,8 @@ static void initialise(GENERAL_LOOKASIDE_POOL *list, POOL_TYPE type, SIZE_T size
     if (size == 0 || size > UINT32_MAX)
         nt_violation("lookaside-size", "%s: entries of %zu bytes", routine, size);
     if (ex_object_find(lookaside_kind, list) != NULL)
-        nt_violation("lookaside-initialised-twice", "%s: %p is an initialised lookaside list already", routine, (void *)list);
+        nt_violation("lookaside-initialised-twice", "%s: %p is an initialised lookaside list already", routine,
+                     (void *)list);
 
     memset(list, 0, sizeof *list);
     list->Depth = MINIMUM_DEPTH;
@@ -68,7 +69,8 @@ static void initialise(GENERAL_LOOKASIDE_POOL *list, POOL_TYPE type, SIZE_T size
 static void check(const GENERAL_LOOKASIDE_POOL *list, const char *routine)
 {
     if (list->MaximumDepth != MAXIMUM_DEPTH || list->ListEntry.Flink != &list->ListEntry)
-        nt_violation("lookaside-not-initialised", "%s: %p is no initialised lookaside list", routine, (const void *)list);
+        nt_violation("lookaside-not-initialised", "%s: %p is no initialised lookaside list", routine,
+                     (const void *)list);
 }
 
 /* ---- entries ---- */
@@ -86,9 +88,10 @@ static void check_entry(const GENERAL_LOOKASIDE_POOL *list, PSLIST_ENTRY entry)
         at++;
     if (!pool_address_describe(entry, what, sizeof what))
         strcpy(what, "an entry that the driver allocates itself");
-    nt_violation("pool-write-after-free",
-                 "the entry %p of the lookaside list %p was written to at offset %zu after it had been freed to the list: %s",
-                 (void *)entry, (const void *)list, at + sizeof(SLIST_ENTRY), what);
+    nt_violation(
+        "pool-write-after-free",
+        "the entry %p of the lookaside list %p was written to at offset %zu after it had been freed to the list: %s",
+        (void *)entry, (const void *)list, at + sizeof(SLIST_ENTRY), what);
 }
 
 static PSLIST_ENTRY pop(GENERAL_LOOKASIDE_POOL *list)
@@ -152,7 +155,8 @@ static bool keep(GENERAL_LOOKASIDE_POOL *list, void *entry, const char *routine)
     bool may_be_there = body_size(list) == 0 || pool_is_filled(body(entry), body_size(list));
 #endif
     if (may_be_there && contains(list, entry))
-        nt_violation("lookaside-double-free", "%s: the entry %p is in the list %p already", routine, entry, (void *)list);
+        nt_violation("lookaside-double-free", "%s: the entry %p is in the list %p already", routine, entry,
+                     (void *)list);
     if (list->ListHead.HeaderX64.Depth >= list->Depth) {
         list->FreeMisses++;
         return false;
@@ -197,7 +201,7 @@ static void put(GENERAL_LOOKASIDE_POOL *list, void *entry, const char *routine, 
         give_to_pool(list, entry, routine, caller);
 }
 
-static void delete(GENERAL_LOOKASIDE_POOL *list, const char *routine, const void *caller)
+static void delete (GENERAL_LOOKASIDE_POOL *list, const char *routine, const void *caller)
 {
     check(list, routine);
     for (PSLIST_ENTRY entry = pop(list); entry != NULL; entry = pop(list))
@@ -286,12 +290,12 @@ static void check_irql_ex(const GENERAL_LOOKASIDE_POOL *list, const char *routin
 }
 
 /*
- * EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL and ...FAIL_NO_RAISE add to the pool type that the allocation routine gets what
- * the documentation of ALLOCATE_FUNCTION_EX says; they exclude one another.
+ * EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL and ...FAIL_NO_RAISE add to the pool type that the allocation routine gets
+ * what the documentation of ALLOCATE_FUNCTION_EX says; they exclude one another.
  */
 NTSTATUS NTAPI ExInitializeLookasideListEx(PLOOKASIDE_LIST_EX Lookaside, PALLOCATE_FUNCTION_EX Allocate,
-                                           PFREE_FUNCTION_EX Free, POOL_TYPE PoolType, ULONG Flags, SIZE_T Size, ULONG Tag,
-                                           USHORT Depth)
+                                           PFREE_FUNCTION_EX Free, POOL_TYPE PoolType, ULONG Flags, SIZE_T Size,
+                                           ULONG Tag, USHORT Depth)
 {
     GENERAL_LOOKASIDE_POOL *list = fields(Lookaside);
     unsigned type = PoolType;

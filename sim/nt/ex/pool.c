@@ -5,7 +5,7 @@
 #include "nt/ex/pool_internal.h"
 
 const uint16_t pool_class_bytes[POOL_CLASSES] = {
-    0,   16,  32,  48,  64,  80,  96,  112, 128, 144, 160, 176, 192, 208, 224, 240,  256,  272,  288, 304,
+    0,   16,  32,  48,  64,  80,  96,  112, 128, 144, 160, 176, 192, 208, 224, 240, 256,  272,  288,  304,
     320, 336, 352, 368, 384, 400, 416, 432, 448, 464, 480, 496, 512, 576, 672, 816, 1024, 1360, 2048,
 };
 
@@ -25,7 +25,7 @@ static unsigned class_for(size_t total, unsigned slab)
         return class;
     class = POOL_SMALL_CLASSES;
     while (pool_class_bytes[class] < total || pool_class_bytes[class] % step != 0)
-        class++;
+        class ++;
     return class;
 }
 
@@ -43,7 +43,7 @@ static uint16_t statistic_for(uint32_t tag, unsigned kind)
     }
     if (state->tags == POOL_TAGS)
         nt_violation("pool-tags", "more than %u pool tags are in use; is a tag made up at run time?", POOL_TAGS);
-    state->statistics[state->tags] = (struct pool_statistic){ .tag = tag, .kind = kind };
+    state->statistics[state->tags] = (struct pool_statistic){.tag = tag, .kind = kind};
     state->tag_hash[slot] = (uint16_t)++state->tags;
     return (uint16_t)(state->tags - 1);
 }
@@ -81,7 +81,7 @@ static void check_free(void *block, uint64_t size, uint32_t tag, uint32_t given,
 {
     if (given != 0 && given != tag) {
         char theirs[5], ours[5];
-        const uint64_t parameter[4] = { 0x0A, (uintptr_t)block, tag, given };
+        const uint64_t parameter[4] = {0x0A, (uintptr_t)block, tag, given};
 
         pool_tag_text(theirs, given);
         pool_tag_text(ours, tag);
@@ -89,10 +89,10 @@ static void check_free(void *block, uint64_t size, uint32_t tag, uint32_t given,
                           "%s(%p): freed with the tag \"%s\", allocated with \"%s\"", routine, block, theirs, ours);
     }
     if (kind == POOL_PAGED && ke_irql() > APC_LEVEL) {
-        const uint64_t parameter[4] = { 0x09, ke_irql(), kind, (uintptr_t)block };
+        const uint64_t parameter[4] = {0x09, ke_irql(), kind, (uintptr_t)block};
 
-        nt_violation_code(BAD_POOL_CALLER, parameter, "pool-irql", "%s(%p): paged pool is freed at IRQL %u, above APC_LEVEL",
-                          routine, block, ke_irql());
+        nt_violation_code(BAD_POOL_CALLER, parameter, "pool-irql",
+                          "%s(%p): paged pool is freed at IRQL %u, above APC_LEVEL", routine, block, ke_irql());
     }
     if (tag == MM_TAG_MDL || tag == MM_TAG_PAGES_MDL)
         mm_check_mdl_freed(block, routine);
@@ -165,7 +165,7 @@ static uint8_t *new_page(unsigned slab, unsigned class)
         uint8_t *block = pool_block(page, i);
         struct pool_header *header = pool_header(block);
 
-        *header = (struct pool_header){ .state = POOL_FREED, .guard = pool_guard(header) };
+        *header = (struct pool_header){.state = POOL_FREED, .guard = pool_guard(header)};
         if (i != 0)
             list_push(&pool()->free[slab][class], block);
     }
@@ -289,7 +289,9 @@ static void free_big(uint8_t *block, uint32_t page, ULONG tag, const char *routi
 
 void *pool_allocate(POOL_TYPE type, SIZE_T size, ULONG tag, const void *caller)
 {
-    unsigned kind = (type & PagedPool) != 0 ? POOL_PAGED : (type & NonPagedPoolNx) != 0 ? POOL_NONPAGED_NX : POOL_NONPAGED;
+    unsigned kind = (type & PagedPool) != 0        ? POOL_PAGED
+                    : (type & NonPagedPoolNx) != 0 ? POOL_NONPAGED_NX
+                                                   : POOL_NONPAGED;
     unsigned slab = kind * 2 + ((type & NonPagedPoolCacheAligned) != 0 ? 1 : 0);
     void *block;
 
@@ -350,7 +352,7 @@ static bool page_is_unused(uint32_t page)
 /* Take the blocks of unused pages out of a list; the others keep their order. */
 static bool trim_list(struct pool_list *list)
 {
-    struct pool_list kept = { 0 };
+    struct pool_list kept = {0};
     struct pool_header *last = NULL;
     bool found = false;
 
@@ -387,7 +389,7 @@ bool pool_trim(void)
     bool found = false;
 
     for (unsigned slab = 0; slab < POOL_SLABS; slab++)
-        for (unsigned class = 0; class < POOL_CLASSES; class++)
+        for (unsigned class = 0; class < POOL_CLASSES; class ++)
             found = trim_list(&pool()->free[slab][class]) || found;
     if (!found)
         return false;

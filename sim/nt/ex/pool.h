@@ -1,10 +1,10 @@
 /*
  * The pools inside the simulated kernel. Drivers see only the routines of <ntddk.h>.
  *
- * Blocks lie in guest RAM. A block below half a page shares its page with others of its size and has a header with guard
- * words before it and canary bytes behind it; a larger one has whole pages, page-aligned, and its record outside. A block
- * smaller than a page never crosses a page boundary. Guards, canaries and the filling of free blocks are checked when a
- * block is freed or used again, and all of them by pool_check_all().
+ * Blocks lie in guest RAM. A block below half a page shares its page with others of its size and has a header with
+ * guard words before it and canary bytes behind it; a larger one has whole pages, page-aligned, and its record outside.
+ * A block smaller than a page never crosses a page boundary. Guards, canaries and the filling of free blocks are
+ * checked when a block is freed or used again, and all of them by pool_check_all().
  */
 #ifndef NT_EX_POOL_H
 #define NT_EX_POOL_H

@@ -5,7 +5,7 @@
 
 const char *pool_kind_name(unsigned kind)
 {
-    static const char *const names[POOL_KINDS] = { "nonpaged", "nonpaged-nx", "paged" };
+    static const char *const names[POOL_KINDS] = {"nonpaged", "nonpaged-nx", "paged"};
     return names[kind];
 }
 
@@ -87,18 +87,19 @@ bool pool_address_describe(const void *address, char *buffer, size_t size)
 _Noreturn void pool_report_bad_free(const void *block, const char *routine, const void *caller)
 {
     char what[512], who[256];
-    uint64_t parameter[4] = { 0x42, (uintptr_t)block, 0, 0 };
+    uint64_t parameter[4] = {0x42, (uintptr_t)block, 0, 0};
 
     loader_describe(who, sizeof who, caller);
     if (!guest_ram_address(block) || !pool_address_describe(block, what, sizeof what))
-        nt_violation_code(BAD_POOL_CALLER, parameter, "pool-bad-free", "%s(%p) by %s: the address is in no pool", routine,
-                          block, who);
+        nt_violation_code(BAD_POOL_CALLER, parameter, "pool-bad-free", "%s(%p) by %s: the address is in no pool",
+                          routine, block, who);
 
     uint32_t page = page_of(block);
     const struct mm_page *info = page_info(page);
     if (info->use == PAGE_FREE && (uintptr_t)block % PAGE_SIZE == 0 && info->last_use == PAGE_POOL_BIG) {
         parameter[0] = 0x07;
-        nt_violation_code(BAD_POOL_CALLER, parameter, "pool-double-free", "%s(%p) by %s: %s", routine, block, who, what);
+        nt_violation_code(BAD_POOL_CALLER, parameter, "pool-double-free", "%s(%p) by %s: %s", routine, block, who,
+                          what);
     }
     if (info->use == PAGE_POOL_SLAB) {
         unsigned offset = (unsigned)((uintptr_t)block % PAGE_SIZE);
@@ -119,8 +120,8 @@ _Noreturn void pool_report_bad_free(const void *block, const char *routine, cons
         }
     }
     parameter[0] = 0x46;
-    nt_violation_code(BAD_POOL_CALLER, parameter, "pool-bad-free", "%s(%p) by %s: no block in use starts there, it is %s",
-                      routine, block, who, what);
+    nt_violation_code(BAD_POOL_CALLER, parameter, "pool-bad-free",
+                      "%s(%p) by %s: no block in use starts there, it is %s", routine, block, who, what);
 }
 
 /* Up to 16 bytes as they are, for a report. */
@@ -148,14 +149,15 @@ _Noreturn void pool_report_corrupt(const uint8_t *block, const char *when)
     struct pool_header *header = pool_header(block);
     unsigned room = pool_room(info);
     char what[512], bytes[64];
-    const uint64_t parameter[4] = { 0x20, (uintptr_t)header, (uintptr_t)block + room, room };
+    const uint64_t parameter[4] = {0x20, (uintptr_t)header, (uintptr_t)block + room, room};
 
     ASAN_UNPOISON_MEMORY_REGION(header, sizeof *header + room);
     if (header->guard != pool_guard(header) || header->size + POOL_MIN_BEHIND > room) {
         dump(bytes, sizeof bytes, (const uint8_t *)&header->guard, sizeof header->guard);
-        nt_violation_code(BAD_POOL_HEADER, parameter, "pool-underrun",
-                          "the bytes before the block %p were overwritten (found when it %s): the 8 bytes before it are %s",
-                          (const void *)block, when, bytes);
+        nt_violation_code(
+            BAD_POOL_HEADER, parameter, "pool-underrun",
+            "the bytes before the block %p were overwritten (found when it %s): the 8 bytes before it are %s",
+            (const void *)block, when, bytes);
     }
     size_t size = header->size;
     size_t at = size + first_unfilled(block + size, room - size);
@@ -163,8 +165,8 @@ _Noreturn void pool_report_corrupt(const uint8_t *block, const char *when)
     ASAN_UNPOISON_MEMORY_REGION(block, room);
     dump(bytes, sizeof bytes, block + at, room - at);
     nt_violation_code(BAD_POOL_HEADER, parameter, "pool-overrun",
-                      "bytes behind the end were overwritten (found when it %s): %s; from offset %zu on: %s", when, what, at,
-                      bytes);
+                      "bytes behind the end were overwritten (found when it %s): %s; from offset %zu on: %s", when,
+                      what, at, bytes);
 }
 
 _Noreturn void pool_report_write_after_free(const uint8_t *block, const char *when)
@@ -173,7 +175,7 @@ _Noreturn void pool_report_write_after_free(const uint8_t *block, const char *wh
     struct pool_header *header = pool_header(block);
     unsigned room = pool_room(info);
     char what[512], bytes[64];
-    const uint64_t parameter[4] = { 0x03, (uintptr_t)header, (uintptr_t)block, room };
+    const uint64_t parameter[4] = {0x03, (uintptr_t)header, (uintptr_t)block, room};
 
     ASAN_UNPOISON_MEMORY_REGION(header, sizeof *header + room);
     if (header->state != POOL_FREED || header->guard != pool_guard(header))
@@ -182,7 +184,8 @@ _Noreturn void pool_report_write_after_free(const uint8_t *block, const char *wh
     dump(bytes, sizeof bytes, block + at, room - at);
     pool_address_describe(block, what, sizeof what);
     nt_violation_code(BAD_POOL_HEADER, parameter, "pool-write-after-free",
-                      "free memory was written to (found when it %s): %s; from offset %zu on: %s", when, what, at, bytes);
+                      "free memory was written to (found when it %s): %s; from offset %zu on: %s", when, what, at,
+                      bytes);
 }
 
 _Noreturn void pool_report_big_overrun(const struct pool_big *big, const char *when)
@@ -190,13 +193,13 @@ _Noreturn void pool_report_big_overrun(const struct pool_big *big, const char *w
     size_t behind = pool_big_behind(big);
     size_t at = first_unfilled(big->address + big->size, behind);
     char what[512], bytes[64];
-    const uint64_t parameter[4] = { 0x20, (uintptr_t)big->address, (uintptr_t)big->address + big->size, big->size };
+    const uint64_t parameter[4] = {0x20, (uintptr_t)big->address, (uintptr_t)big->address + big->size, big->size};
 
     pool_address_describe(big->address, what, sizeof what);
     dump(bytes, sizeof bytes, big->address + big->size + at, behind - at);
     nt_violation_code(BAD_POOL_HEADER, parameter, "pool-overrun",
-                      "bytes behind the end were overwritten (found when it %s): %s; from offset %zu on: %s", when, what,
-                      (size_t)big->size + at, bytes);
+                      "bytes behind the end were overwritten (found when it %s): %s; from offset %zu on: %s", when,
+                      what, (size_t)big->size + at, bytes);
 }
 
 /* ---- the sweep ---- */
@@ -249,7 +252,7 @@ struct latest {
 static void note(struct latest *latest, uint16_t statistic, uint32_t sequence, const void *caller)
 {
     if (sequence > latest[statistic].sequence)
-        latest[statistic] = (struct latest){ sequence, caller };
+        latest[statistic] = (struct latest){sequence, caller};
 }
 
 /* By tag and pool type, in the order in which the tags were first used, each with who allocated its latest block. */

@@ -40,13 +40,13 @@ enum pool_kind { POOL_NONPAGED, POOL_NONPAGED_NX, POOL_PAGED, POOL_KINDS };
  */
 struct pool_header {
     uint32_t tag;
-    uint32_t size;        /* as asked for */
-    const void *caller;   /* who allocated it; when free, who freed it */
-    uint32_t sequence;    /* order of allocation; when free, link to the next free block */
-    uint16_t statistic;   /* index of its tag's statistics */
+    uint32_t size;      /* as asked for */
+    const void *caller; /* who allocated it; when free, who freed it */
+    uint32_t sequence;  /* order of allocation; when free, link to the next free block */
+    uint16_t statistic; /* index of its tag's statistics */
     uint8_t state;
     uint8_t reserved;
-    uint64_t guard;       /* POOL_GUARD combined with the header's address */
+    uint64_t guard; /* POOL_GUARD combined with the header's address */
 };
 
 _Static_assert(sizeof(struct pool_header) == 32, "the caller's part is aligned to 16 bytes");

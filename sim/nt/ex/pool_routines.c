@@ -16,7 +16,7 @@ static bool has_letter_or_digit(ULONG tag)
 
 static void check_tag(const char *routine, POOL_TYPE type, SIZE_T size, ULONG tag, const void *caller)
 {
-    uint64_t parameter[4] = { 0x9B, (uint64_t)type, size, (uintptr_t)caller };
+    uint64_t parameter[4] = {0x9B, (uint64_t)type, size, (uintptr_t)caller};
 
     if (tag == 0)
         nt_violation_code(BAD_POOL_CALLER, parameter, "pool-zero-tag", "%s: the tag is 0", routine);
@@ -25,25 +25,26 @@ static void check_tag(const char *routine, POOL_TYPE type, SIZE_T size, ULONG ta
         nt_violation_code(BAD_POOL_CALLER, parameter, "pool-bad-tag", "%s: the tag \"BIG \" is the kernel's", routine);
     parameter[0] = 0x9D;
     if (!has_letter_or_digit(tag & 0x7FFFFFFF))
-        nt_violation_code(BAD_POOL_CALLER, parameter, "pool-bad-tag", "%s: the tag %#x has no letter and no digit", routine,
-                          tag);
+        nt_violation_code(BAD_POOL_CALLER, parameter, "pool-bad-tag", "%s: the tag %#x has no letter and no digit",
+                          routine, tag);
 }
 
 static void check_size(const char *routine, POOL_TYPE type, SIZE_T size)
 {
-    const uint64_t parameter[4] = { 0x00, ke_irql(), (uint64_t)type, size };
+    const uint64_t parameter[4] = {0x00, ke_irql(), (uint64_t)type, size};
 
     if (size == 0)
-        nt_violation_code(DRIVER_VERIFIER_DETECTED_VIOLATION, parameter, "pool-zero-size", "%s: 0 bytes asked for", routine);
+        nt_violation_code(DRIVER_VERIFIER_DETECTED_VIOLATION, parameter, "pool-zero-size", "%s: 0 bytes asked for",
+                          routine);
 }
 
 static void check_irql(const char *routine, POOL_TYPE type, SIZE_T size)
 {
-    const uint64_t parameter[4] = { 0x08, ke_irql(), (uint64_t)type, size };
+    const uint64_t parameter[4] = {0x08, ke_irql(), (uint64_t)type, size};
 
     if ((type & PagedPool) != 0 && ke_irql() > APC_LEVEL)
-        nt_violation_code(BAD_POOL_CALLER, parameter, "pool-irql", "%s: paged pool at IRQL %u, above APC_LEVEL", routine,
-                          ke_irql());
+        nt_violation_code(BAD_POOL_CALLER, parameter, "pool-irql", "%s: paged pool at IRQL %u, above APC_LEVEL",
+                          routine, ke_irql());
 }
 
 /*
@@ -57,7 +58,7 @@ static void *allocate(const char *routine, POOL_TYPE type, SIZE_T size, ULONG ta
                            POOL_ZERO_ALLOCATION;
 
     if (((unsigned)type & NonPagedPoolMustSucceed) != 0) {
-        const uint64_t parameter[4] = { 0x9A, (uint64_t)type, size, tag };
+        const uint64_t parameter[4] = {0x9A, (uint64_t)type, size, tag};
         nt_violation_code(BAD_POOL_CALLER, parameter, "pool-must-succeed", "%s: pool type %#x is must-succeed", routine,
                           (unsigned)type);
     }
@@ -93,10 +94,11 @@ PVOID NTAPI ExAllocatePoolZero(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG T
 }
 
 /*
- * As memory runs low, requests of low priority fail first, then those of normal priority (at a sixteenth and a 64th of RAM
- * left). The special-pool variants ask for what every block here has.
+ * As memory runs low, requests of low priority fail first, then those of normal priority (at a sixteenth and a 64th of
+ * RAM left). The special-pool variants ask for what every block here has.
  */
-PVOID NTAPI ExAllocatePoolWithTagPriority(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag, EX_POOL_PRIORITY Priority)
+PVOID NTAPI ExAllocatePoolWithTagPriority(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag,
+                                          EX_POOL_PRIORITY Priority)
 {
     uint32_t kept = Priority >= HighPoolPriority     ? 0
                     : Priority >= NormalPoolPriority ? guest_ram_pages() / 64
@@ -143,8 +145,8 @@ static bool decode_flags(POOL_FLAGS flags, POOL_TYPE *type)
 }
 
 /*
- * Optional flags that are not known are ignored, as documented. POOL_FLAG_USE_QUOTA charges the current process; drivers
- * here run in the system process, which has no quota.
+ * Optional flags that are not known are ignored, as documented. POOL_FLAG_USE_QUOTA charges the current process;
+ * drivers here run in the system process, which has no quota.
  */
 PVOID NTAPI ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag)
 {

@@ -1,6 +1,6 @@
 /*
- * Push locks. Bit 0 says that the lock is held, the bits from 4 on count shared owners (none: held exclusively). Waiters
- * get the lock in the order of their coming; a shared request waits behind those that wait already.
+ * Push locks. Bit 0 says that the lock is held, the bits from 4 on count shared owners (none: held exclusively).
+ * Waiters get the lock in the order of their coming; a shared request waits behind those that wait already.
  */
 #include "nt/ex/ex.h"
 #include "nt/ke/ke.h"
@@ -59,7 +59,8 @@ static void acquire(PEX_PUSH_LOCK lock, bool exclusive)
     if (first_waiter(lock) == NULL && take(lock, exclusive))
         return;
     InsertTailList(&machine->ex->push_locks, &waiter.entry);
-    KeWaitForSingleObject(&waiter.granted, Executive, KernelMode, FALSE, NULL); /* whoever grants it unlinks the waiter */
+    KeWaitForSingleObject(&waiter.granted, Executive, KernelMode, FALSE,
+                          NULL); /* whoever grants it unlinks the waiter */
 }
 
 /* Hand the lock to those whose turn it is: one exclusive waiter, or the shared ones up to the next exclusive. */

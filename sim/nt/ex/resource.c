@@ -1,6 +1,6 @@
 /*
- * Executive resources: shared or exclusive, recursive, with waiters. Owners are threads. Who holds and who waits is kept
- * outside the driver's memory, behind OwnerTable; the counts of the public structure are kept as Windows has them.
+ * Executive resources: shared or exclusive, recursive, with waiters. Owners are threads. Who holds and who waits is
+ * kept outside the driver's memory, behind OwnerTable; the counts of the public structure are kept as Windows has them.
  *
  * When an exclusive owner leaves, all that wait for shared access come in, or else the first that waits for exclusive
  * access; when the last shared owner leaves, the first that waits for exclusive access does. A new shared request waits
@@ -22,7 +22,7 @@ struct resource_owner {
 struct resource_record {
     PERESOURCE resource; /* the structure it belongs to */
     LIST_ENTRY owners;
-    LIST_ENTRY shared_waiters;    /* struct resource_waiter */
+    LIST_ENTRY shared_waiters; /* struct resource_waiter */
     LIST_ENTRY exclusive_waiters;
 };
 
@@ -70,7 +70,8 @@ static void add_owner(struct resource_record *record, struct _KTHREAD *thread, b
         resource->Flag |= RESOURCE_OWNED_EXCLUSIVE;
 }
 
-/* Kernel APCs must be off for the time that a resource is held: an APC that wants it too would wait for its own thread. */
+/* Kernel APCs must be off for the time that a resource is held: an APC that wants it too would wait for its own thread.
+ */
 static void check_apcs_off(const char *routine, PERESOURCE resource)
 {
     if (ke_irql() < APC_LEVEL && ke_thread()->critical_region == 0) {
@@ -127,7 +128,8 @@ static void wait(struct resource_record *record, LIST_ENTRY *queue, ULONG *waiti
     record->resource->ContentionCount++;
     (*waiting)++;
     InsertTailList(queue, &waiter.entry);
-    KeWaitForSingleObject(&waiter.granted, Executive, KernelMode, FALSE, NULL); /* whoever grants it makes it an owner */
+    KeWaitForSingleObject(&waiter.granted, Executive, KernelMode, FALSE,
+                          NULL); /* whoever grants it makes it an owner */
 }
 
 static BOOLEAN acquire_exclusive(PERESOURCE resource, BOOLEAN may_wait, const char *routine)
@@ -239,8 +241,8 @@ static void release(PERESOURCE resource, const char *routine)
 
     if (mine == NULL) {
         const uint64_t parameter[4] = {(uintptr_t)resource, (uintptr_t)ke_thread(), 0, 0};
-        nt_violation_code(RESOURCE_NOT_OWNED, parameter, "resource-not-owned", "%s(%p): the thread does not own it", routine,
-                          (void *)resource);
+        nt_violation_code(RESOURCE_NOT_OWNED, parameter, "resource-not-owned", "%s(%p): the thread does not own it",
+                          routine, (void *)resource);
     }
     if (--mine->count != 0)
         return;
@@ -272,8 +274,8 @@ VOID NTAPI ExConvertExclusiveToSharedLite(PERESOURCE Resource)
     struct resource_record *record = record_of(Resource, __func__);
     if (owner_of(record, ke_thread()) == NULL || !is_exclusive(Resource)) {
         const uint64_t parameter[4] = {(uintptr_t)Resource, (uintptr_t)ke_thread(), 0, 0};
-        nt_violation_code(RESOURCE_NOT_OWNED, parameter, "resource-not-owned", "%s(%p): the thread does not own it exclusively",
-                          __func__, (void *)Resource);
+        nt_violation_code(RESOURCE_NOT_OWNED, parameter, "resource-not-owned",
+                          "%s(%p): the thread does not own it exclusively", __func__, (void *)Resource);
     }
     Resource->Flag &= (USHORT)~RESOURCE_OWNED_EXCLUSIVE;
     grant_shared(record);

@@ -1,6 +1,6 @@
 /*
- * Rundown protection. Count holds twice the number of references, plus one when the rundown has begun: from then on none
- * is given, and whoever runs the object down waits until the last is back.
+ * Rundown protection. Count holds twice the number of references, plus one when the rundown has begun: from then on
+ * none is given, and whoever runs the object down waits until the last is back.
  */
 #include "nt/ex/ex.h"
 #include "nt/ke/ke.h"
@@ -64,8 +64,8 @@ static struct rundown_waiter *waiter_for(const EX_RUNDOWN_REF *reference)
 static void release(PEX_RUNDOWN_REF reference, ULONG count, const char *routine)
 {
     if (reference->Count / ONE_REFERENCE < count)
-        nt_violation("rundown-over-release", "%s(%p): %u references released, %llu are held", routine, (void *)reference,
-                     count, (unsigned long long)(reference->Count / ONE_REFERENCE));
+        nt_violation("rundown-over-release", "%s(%p): %u references released, %llu are held", routine,
+                     (void *)reference, count, (unsigned long long)(reference->Count / ONE_REFERENCE));
     reference->Count -= count * ONE_REFERENCE;
     if (reference->Count == RUNDOWN_ACTIVE) {
         struct rundown_waiter *waiter = waiter_for(reference);

@@ -10,7 +10,8 @@ VOID NTAPI ExInitializeDriverRuntime(ULONG RuntimeFlags)
 {
     NT_CALL(PASSIVE_LEVEL);
     if ((RuntimeFlags & ~(ULONG)DrvRtPoolNxOptIn) != 0)
-        nt_violation("driver-runtime", "ExInitializeDriverRuntime: flags %#x are none that are documented", RuntimeFlags);
+        nt_violation("driver-runtime", "ExInitializeDriverRuntime: flags %#x are none that are documented",
+                     RuntimeFlags);
 }
 
 /* All threads of the machine are the system's. */
@@ -33,7 +34,8 @@ VOID NTAPI ExLocalTimeToSystemTime(PLARGE_INTEGER LocalTime, PLARGE_INTEGER Syst
     *SystemTime = *LocalTime;
 }
 
-/* Exceptions have no handlers in this kernel: one that is raised is a bugcheck, as it is on Windows when nobody handles it. */
+/* Exceptions have no handlers in this kernel: one that is raised is a bugcheck, as it is on Windows when nobody handles
+ * it. */
 static _Noreturn void unhandled(NTSTATUS status, const char *routine, const void *caller)
 {
     const uint64_t parameter[4] = {(uint32_t)status, (uintptr_t)caller, 0, 0};

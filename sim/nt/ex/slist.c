@@ -1,6 +1,6 @@
 /*
- * Sequenced singly linked lists. The header is that of x64 Windows: depth and sequence in its first half, the address of
- * the first entry in its second.
+ * Sequenced singly linked lists. The header is that of x64 Windows: depth and sequence in its first half, the address
+ * of the first entry in its second.
  */
 #include "nt/nt.h"
 
@@ -19,7 +19,8 @@ static void set_first(PSLIST_HEADER head, const SLIST_ENTRY *entry, int depth_ch
 static void check_head(const SLIST_HEADER *head, const char *routine)
 {
     if ((uintptr_t)head % 16 != 0)
-        nt_violation("slist-alignment", "%s: the list header %p is not aligned to 16 bytes", routine, (const void *)head);
+        nt_violation("slist-alignment", "%s: the list header %p is not aligned to 16 bytes", routine,
+                     (const void *)head);
 }
 
 VOID NTAPI InitializeSListHead(PSLIST_HEADER SListHead)

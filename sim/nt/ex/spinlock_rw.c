@@ -1,6 +1,6 @@
 /*
- * Reader-writer spin locks (EX_SPIN_LOCK). Bit 31 says that a writer holds the lock, bit 30 that one waits, which holds new
- * readers off; the bits below count readers or, while a writer holds it, name its vCPU by its number plus one.
+ * Reader-writer spin locks (EX_SPIN_LOCK). Bit 31 says that a writer holds the lock, bit 30 that one waits, which holds
+ * new readers off; the bits below count readers or, while a writer holds it, name its vCPU by its number plus one.
  */
 #include "nt/ke/ke.h"
 
@@ -18,7 +18,8 @@ static void check_not_mine(PEX_SPIN_LOCK lock)
     if ((*lock & ~WRITER_WAITS) == writer_mark()) {
         const uint64_t parameter[4] = {(uintptr_t)lock, 0, 0, 0};
         nt_violation_code(SPIN_LOCK_ALREADY_OWNED, parameter, "spinlock-recursive",
-                          "vCPU %u already holds the reader-writer spin lock %p exclusively", ke_vcpu()->index, (void *)lock);
+                          "vCPU %u already holds the reader-writer spin lock %p exclusively", ke_vcpu()->index,
+                          (void *)lock);
     }
 }
 
@@ -56,8 +57,8 @@ static void release_shared(PEX_SPIN_LOCK lock, const char *routine)
 {
     if ((*lock & WRITER) != 0 || (*lock & COUNT_MASK) == 0) {
         const uint64_t parameter[4] = {(uintptr_t)lock, 0, 0, 0};
-        nt_violation_code(SPIN_LOCK_NOT_OWNED, parameter, "spinlock-not-owner", "%s: nobody holds the lock %p shared (value %#x)",
-                          routine, (void *)lock, (unsigned)*lock);
+        nt_violation_code(SPIN_LOCK_NOT_OWNED, parameter, "spinlock-not-owner",
+                          "%s: nobody holds the lock %p shared (value %#x)", routine, (void *)lock, (unsigned)*lock);
     }
     (*lock)--;
     if ((*lock & COUNT_MASK) == 0) {
@@ -133,8 +134,8 @@ LOGICAL NTAPI ExTryConvertSharedSpinLockExclusive(PEX_SPIN_LOCK SpinLock)
 {
     nt_call(__func__, __builtin_return_address(0), DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
     if ((*SpinLock & WRITER) != 0 || (*SpinLock & COUNT_MASK) == 0)
-        nt_violation("spinlock-not-owner", "%s: nobody holds the lock %p shared (value %#x)", __func__, (void *)SpinLock,
-                     (unsigned)*SpinLock);
+        nt_violation("spinlock-not-owner", "%s: nobody holds the lock %p shared (value %#x)", __func__,
+                     (void *)SpinLock, (unsigned)*SpinLock);
     if ((*SpinLock & COUNT_MASK) != 1)
         return FALSE;
     *SpinLock = writer_mark() | (*SpinLock & WRITER_WAITS);

@@ -1,6 +1,7 @@
 /*
- * Timers that the system allocates (EX_TIMER). Each is a KTIMER with a DPC of its own, which calls the driver's routine; a
- * driver may also wait for it. A period that is no whole number of milliseconds is kept by setting the timer again.
+ * Timers that the system allocates (EX_TIMER). Each is a KTIMER with a DPC of its own, which calls the driver's
+ * routine; a driver may also wait for it. A period that is no whole number of milliseconds is kept by setting the timer
+ * again.
  */
 #include "nt/ex/ex.h"
 #include "nt/ke/ke.h"
@@ -108,7 +109,8 @@ PEX_TIMER NTAPI ExAllocateTimer(PEXT_CALLBACK Callback, PVOID CallbackContext, U
     timer->context = CallbackContext;
     timer->attributes = Attributes;
     timer->caller = __builtin_return_address(0);
-    KeInitializeTimerEx(&timer->timer, (Attributes & EX_TIMER_NOTIFICATION) != 0 ? NotificationTimer : SynchronizationTimer);
+    KeInitializeTimerEx(&timer->timer,
+                        (Attributes & EX_TIMER_NOTIFICATION) != 0 ? NotificationTimer : SynchronizationTimer);
     KeInitializeDpc(&timer->dpc, expired, timer);
     InsertTailList(&machine->ex->timers, &timer->entry);
     return timer;
@@ -122,8 +124,8 @@ static bool cancel(PEX_TIMER timer)
 }
 
 /*
- * Every timer here expires at its time to the clock's tick: the high resolution and the tolerance of a no-wake timer ask for
- * no more than that, or permit less.
+ * Every timer here expires at its time to the clock's tick: the high resolution and the tolerance of a no-wake timer
+ * ask for no more than that, or permit less.
  */
 BOOLEAN NTAPI ExSetTimer(PEX_TIMER Timer, LONGLONG DueTime, LONGLONG Period, PEXT_SET_PARAMETERS Parameters)
 {
@@ -178,7 +180,8 @@ BOOLEAN NTAPI ExDeleteTimer(PEX_TIMER Timer, BOOLEAN Cancel, BOOLEAN Wait, PEXT_
     if (Wait && !Cancel)
         nt_violation("ex-timer", "ExDeleteTimer: Wait is TRUE and Cancel is not");
     if (Parameters != NULL && (Parameters->Version != 0 || Parameters->Reserved != 0))
-        nt_violation("ex-timer", "ExDeleteTimer: the parameters were not initialised by ExInitializeDeleteTimerParameters");
+        nt_violation("ex-timer",
+                     "ExDeleteTimer: the parameters were not initialised by ExInitializeDeleteTimerParameters");
     if (!Cancel && Timer->repeats)
         nt_violation("ex-timer", "ExDeleteTimer: a periodic timer that is not cancelled would never go");
     if (Wait)

@@ -1,8 +1,8 @@
 /*
- * The system's worker threads. There is a queue for each priority. The classic three have threads from power-on; any queue
- * gets another thread when an item comes and every thread of it is busy, up to a limit, so that a routine that waits for
- * another work item does not keep it from running. Such a thread ends as soon as nothing is left for it. Items of a queue
- * start in the order of queueing.
+ * The system's worker threads. There is a queue for each priority. The classic three have threads from power-on; any
+ * queue gets another thread when an item comes and every thread of it is busy, up to a limit, so that a routine that
+ * waits for another work item does not keep it from running. Such a thread ends as soon as nothing is left for it.
+ * Items of a queue start in the order of queueing.
  */
 #include <stdio.h>
 
@@ -14,13 +14,13 @@
 #define THREADS_A_QUEUE 16
 
 struct ex_worker_queue {
-    LIST_ENTRY items; /* WORK_QUEUE_ITEM.List */
+    LIST_ENTRY items;     /* WORK_QUEUE_ITEM.List */
     KSEMAPHORE available; /* counts the items that no thread has come for */
     unsigned count;       /* items in the list */
     unsigned threads;
-    unsigned permanent;   /* threads that stay */
-    unsigned idle;        /* threads that execute no routine */
-    unsigned started;     /* threads ever, for their names */
+    unsigned permanent; /* threads that stay */
+    unsigned idle;      /* threads that execute no routine */
+    unsigned started;   /* threads ever, for their names */
     KPRIORITY priority;
 };
 

@@ -62,7 +62,8 @@ PORT_INTRINSICS(byte, UCHAR)
 PORT_INTRINSICS(word, USHORT)
 PORT_INTRINSICS(dword, ULONG)
 
-/* Device memory is memory here (the platform device has nothing behind its BAR but frames of Xen); accesses are ordered. */
+/* Device memory is memory here (the platform device has nothing behind its BAR but frames of Xen); accesses are
+ * ordered. */
 #define REGISTER_ROUTINES(SUFFIX, TYPE)                                                                                \
     TYPE NTAPI READ_REGISTER_##SUFFIX(volatile TYPE *Register)                                                         \
     {                                                                                                                  \

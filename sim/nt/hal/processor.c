@@ -29,8 +29,8 @@ static void general_protection(const char *what, ULONG number)
 {
     const uint64_t parameter[4] = {0xc0000096 /* STATUS_PRIVILEGED_INSTRUCTION */, 0, number, 0};
 
-    nt_violation_code(KMODE_EXCEPTION_NOT_HANDLED, parameter, "general-protection", "%s of MSR %#x, which is not there", what,
-                      number);
+    nt_violation_code(KMODE_EXCEPTION_NOT_HANDLED, parameter, "general-protection", "%s of MSR %#x, which is not there",
+                      what, number);
 }
 
 VOID NTAPI __cpuidex(int CPUInfo[4], int Leaf, int SubLeaf)

@@ -46,11 +46,6 @@ const char *io_driver_name(PDRIVER_OBJECT driver)
     return private_of(driver)->service;
 }
 
-const struct loader_module *io_driver_module(PDRIVER_OBJECT driver)
-{
-    return private_of(driver)->module;
-}
-
 static NTSTATUS NTAPI invalid_request(PDEVICE_OBJECT device, PIRP irp)
 {
     (void)device;

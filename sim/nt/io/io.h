@@ -34,8 +34,6 @@ PDRIVER_OBJECT io_find_driver(const char *service);
 PDRIVER_OBJECT io_next_driver(PDRIVER_OBJECT driver);
 /* Service name; valid as long as the driver object. */
 const char *io_driver_name(PDRIVER_OBJECT driver);
-/* The image, NULL for a built-in driver. */
-const struct loader_module *io_driver_module(PDRIVER_OBJECT driver);
 /* Call the reinitialization routines that are registered: those for boot drivers, or those for all. */
 void io_reinitialize_drivers(bool boot);
 
@@ -62,9 +60,8 @@ struct io_device {
 struct io_device *io_device(PDEVICE_OBJECT device);
 /* Lowest device of the stack that the device is part of. */
 PDEVICE_OBJECT io_stack_bottom(PDEVICE_OBJECT device);
-/* Next higher and next lower device, NULL at the ends. */
+/* Next higher device, NULL at the top. */
 PDEVICE_OBJECT io_stack_above(PDEVICE_OBJECT device);
-PDEVICE_OBJECT io_stack_below(PDEVICE_OBJECT device);
 /* File objects open on the devices of the stack from `bottom` up. */
 unsigned io_stack_open_count(PDEVICE_OBJECT bottom);
 

@@ -19,8 +19,8 @@ static void attach(PIRP irp, PMDL mdl, bool secondary)
 }
 
 /*
- * ChargeQuota charges the requesting process; drivers here run in the system process, which has no quota. A SecondaryBuffer
- * without an IRP has nothing to be second to.
+ * ChargeQuota charges the requesting process; drivers here run in the system process, which has no quota. A
+ * SecondaryBuffer without an IRP has nothing to be second to.
  */
 PMDL NTAPI IoAllocateMdl(PVOID VirtualAddress, ULONG Length, BOOLEAN SecondaryBuffer, BOOLEAN ChargeQuota, PIRP Irp)
 {
@@ -58,8 +58,8 @@ VOID NTAPI IoFreeMdl(PMDL Mdl)
 }
 
 /*
- * The target describes part of what the source does. It has the source's frames, and its system address if the source has
- * one; it holds no lock of its own.
+ * The target describes part of what the source does. It has the source's frames, and its system address if the source
+ * has one; it holds no lock of its own.
  */
 VOID NTAPI IoBuildPartialMdl(PMDL SourceMdl, PMDL TargetMdl, PVOID VirtualAddress, ULONG Length)
 {
@@ -74,8 +74,8 @@ VOID NTAPI IoBuildPartialMdl(PMDL SourceMdl, PMDL TargetMdl, PVOID VirtualAddres
     if (Length == 0) /* all that follows */
         Length = SourceMdl->ByteCount - offset;
     if (Length > SourceMdl->ByteCount - offset)
-        nt_violation("mdl-partial", "IoBuildPartialMdl: %u bytes at offset %u of a source MDL of %u bytes", Length, offset,
-                     SourceMdl->ByteCount);
+        nt_violation("mdl-partial", "IoBuildPartialMdl: %u bytes at offset %u of a source MDL of %u bytes", Length,
+                     offset, SourceMdl->ByteCount);
     if ((TargetMdl->MdlFlags & (MDL_PAGES_LOCKED | MDL_PARTIAL_HAS_BEEN_MAPPED)) != 0)
         nt_violation("mdl-partial", "IoBuildPartialMdl: the target MDL %p is in use (flags %#x)", (void *)TargetMdl,
                      (unsigned)(USHORT)TargetMdl->MdlFlags);
@@ -92,7 +92,7 @@ VOID NTAPI IoBuildPartialMdl(PMDL SourceMdl, PMDL TargetMdl, PVOID VirtualAddres
     TargetMdl->ByteCount = Length;
     TargetMdl->Process = SourceMdl->Process;
     TargetMdl->MdlFlags = MDL_PARTIAL | (SourceMdl->MdlFlags & (MDL_SOURCE_IS_NONPAGED_POOL | MDL_MAPPED_TO_SYSTEM_VA |
-                                                               MDL_IO_PAGE_READ | MDL_WRITE_OPERATION));
+                                                                MDL_IO_PAGE_READ | MDL_WRITE_OPERATION));
     TargetMdl->MappedSystemVa = NULL;
     if ((SourceMdl->MdlFlags & (MDL_SOURCE_IS_NONPAGED_POOL | MDL_MAPPED_TO_SYSTEM_VA)) != 0)
         TargetMdl->MappedSystemVa = (char *)SourceMdl->MappedSystemVa + offset;

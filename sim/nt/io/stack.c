@@ -26,11 +26,6 @@ PDEVICE_OBJECT io_stack_above(PDEVICE_OBJECT device)
     return device->AttachedDevice;
 }
 
-PDEVICE_OBJECT io_stack_below(PDEVICE_OBJECT device)
-{
-    return io_device(device)->extension.AttachedTo;
-}
-
 unsigned io_stack_open_count(PDEVICE_OBJECT bottom)
 {
     unsigned count = 0;

@@ -43,8 +43,8 @@ static void check_not_queued(PIO_WORKITEM item, const char *routine)
 {
     if (item->item.List.Flink != NULL) {
         const uint64_t parameter[4] = {0x0, (uintptr_t)&item->item, (uintptr_t)item, sizeof *item};
-        nt_violation_code(WORKER_INVALID, parameter, "work-item-freed-queued", "%s: the work item %p is queued", routine,
-                          (void *)item);
+        nt_violation_code(WORKER_INVALID, parameter, "work-item-freed-queued", "%s: the work item %p is queued",
+                          routine, (void *)item);
     }
 }
 
@@ -91,7 +91,8 @@ VOID NTAPI IoUninitializeWorkItem(PIO_WORKITEM IoWorkItem)
     check(IoWorkItem, __func__);
     check_not_queued(IoWorkItem, __func__);
     if (IoWorkItem->allocated)
-        nt_violation("work-item-free", "IoUninitializeWorkItem(%p): the item is of IoAllocateWorkItem", (void *)IoWorkItem);
+        nt_violation("work-item-free", "IoUninitializeWorkItem(%p): the item is of IoAllocateWorkItem",
+                     (void *)IoWorkItem);
     ex_object_remove(ex_object_find(item_kind, IoWorkItem));
     IoWorkItem->magic = 0;
 }
@@ -120,7 +121,8 @@ static void queue(PIO_WORKITEM item, PIO_WORKITEM_ROUTINE routine, PIO_WORKITEM_
 {
     check(item, caller);
     if (routine == NULL && routine_ex == NULL)
-        nt_violation("work-item-not-initialised", "%s: the work item %p is queued without a routine", caller, (void *)item);
+        nt_violation("work-item-not-initialised", "%s: the work item %p is queued without a routine", caller,
+                     (void *)item);
     if (item->item.List.Flink == NULL) { /* else ex_worker_queue() reports it */
         item->routine = routine;
         item->routine_ex = routine_ex;

@@ -6,8 +6,8 @@ VOID NTAPI KxPagedCode(PCSTR Routine)
     if (ke_irql() > APC_LEVEL) {
         const uint64_t parameter[4] = {0, ke_irql(), 0, 0};
 
-        nt_violation_code(IRQL_NOT_LESS_OR_EQUAL, parameter, "paged-code", "%s is paged code and runs at IRQL %u", Routine,
-                          ke_irql());
+        nt_violation_code(IRQL_NOT_LESS_OR_EQUAL, parameter, "paged-code", "%s is paged code and runs at IRQL %u",
+                          Routine, ke_irql());
     }
 }
 
@@ -15,8 +15,8 @@ VOID NTAPI KxListCorrupt(const LIST_ENTRY *Entry, PCSTR Operation)
 {
     const uint64_t parameter[4] = {3, (uint64_t)(uintptr_t)Entry, 0, 0};
 
-    nt_violation_code(KERNEL_SECURITY_CHECK_FAILURE, parameter, "list-corrupt", "%s: the list around %p is corrupt", Operation,
-                      (const void *)Entry);
+    nt_violation_code(KERNEL_SECURITY_CHECK_FAILURE, parameter, "list-corrupt", "%s: the list around %p is corrupt",
+                      Operation, (const void *)Entry);
 }
 
 VOID NTAPI KxFastFail(ULONG Code)

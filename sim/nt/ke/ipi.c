@@ -1,6 +1,6 @@
 /*
- * KeIpiGenericCall: a routine on every processor at once, at IPI_LEVEL. The caller's processor takes part; nobody starts
- * before all have arrived, and the call returns when all are done.
+ * KeIpiGenericCall: a routine on every processor at once, at IPI_LEVEL. The caller's processor takes part; nobody
+ * starts before all have arrived, and the call returns when all are done.
  */
 #include "nt/ke/ke.h"
 

@@ -16,11 +16,11 @@ enum thread_state { THREAD_READY, THREAD_RUNNING, THREAD_WAITING, THREAD_TERMINA
 struct _KTHREAD {
     DISPATCHER_HEADER Header; /* signalled when the thread has ended */
     struct fiber fiber;
-    unsigned id;           /* from 1, in order of creation; the thread ID is id * 4 */
+    unsigned id; /* from 1, in order of creation; the thread ID is id * 4 */
     enum thread_state state;
     KPRIORITY priority;
-    KIRQL irql;            /* at which it goes on */
-    int vcpu;              /* where it runs or ran last */
+    KIRQL irql; /* at which it goes on */
+    int vcpu;   /* where it runs or ran last */
     uint64_t affinity[MACHINE_MAX_VCPUS / 64];
     LIST_ENTRY ready_entry; /* in ke_state.ready[priority] */
     LIST_ENTRY all_entry;
@@ -54,20 +54,20 @@ struct vcpu {
     bool interrupts_off;
     struct _KTHREAD *current;
     struct _KTHREAD *idle;
-    bool attention;            /* something may be deliverable: pending vector, DPC, timer, preemption */
-    uint64_t pending[4];       /* interrupt vectors */
+    bool attention;              /* something may be deliverable: pending vector, DPC, timer, preemption */
+    uint64_t pending[4];         /* interrupt vectors */
     SINGLE_LIST_ENTRY dpc_queue; /* through KDPC.DpcListEntry */
     PSINGLE_LIST_ENTRY dpc_last;
-    unsigned dpc_depth;        /* DPCs queued */
+    unsigned dpc_depth; /* DPCs queued */
     bool dpc_active;
-    bool timer_expired;        /* the clock interrupt has seen due timers */
+    bool timer_expired; /* the clock interrupt has seen due timers */
     bool preempt;
-    bool suspended;            /* inside vcpu_suspend_current() */
+    bool suspended; /* inside vcpu_suspend_current() */
     struct fiber dpc_fiber;
     struct fiber *dpc_return;
     PKDPC running_dpc;
     unsigned isr_depth;
-    const void *irql_raiser;   /* who raised the IRQL last, for reports */
+    const void *irql_raiser; /* who raised the IRQL last, for reports */
     uint64_t dpcs, interrupts;
 };
 
@@ -77,30 +77,31 @@ struct ke_bugcheck_callback;
 struct ke_state {
     LIST_ENTRY ready[32]; /* threads that wait for a processor, by priority */
     uint32_t ready_mask;
-    LIST_ENTRY threads;   /* all, in order of creation */
+    LIST_ENTRY threads; /* all, in order of creation */
     unsigned threads_created;
     struct _KTHREAD *dead; /* has left its stack for good; freed by whoever runs next */
-    LIST_ENTRY timers;    /* KTIMER.TimerListEntry by due time */
+    LIST_ENTRY timers;     /* KTIMER.TimerListEntry by due time */
     struct deadline timer_deadline;
     uint64_t timer_expiries;
-    unsigned spinning;    /* vCPUs that wait for a spin lock */
+    unsigned spinning; /* vCPUs that wait for a spin lock */
     uint8_t line_vector[48];
     bool line_level[48];
-    struct ke_ipi *ipi;   /* the generic call in progress */
+    struct ke_ipi *ipi; /* the generic call in progress */
     LIST_ENTRY bugcheck_callbacks;
     LIST_ENTRY bugcheck_reason_callbacks;
     LIST_ENTRY processor_callbacks;
     uint64_t spurious_interrupts;
 };
 
-struct vcpu *ke_vcpu(void);         /* the current one; NULL in a task or on the host's stack */
-struct _KTHREAD *ke_thread(void);   /* the current thread, NULL likewise */
+struct vcpu *ke_vcpu(void);       /* the current one; NULL in a task or on the host's stack */
+struct _KTHREAD *ke_thread(void); /* the current thread, NULL likewise */
 
 /* IRQL without the switch point and checks of the public routines, for use inside the kernel. */
 KIRQL ke_irql(void);
-void ke_set_irql(KIRQL irql);       /* raise or lower; lowering delivers what became deliverable */
+void ke_set_irql(KIRQL irql); /* raise or lower; lowering delivers what became deliverable */
 
-/* Threads of the simulator's own code (boot, harness): run `routine` at PASSIVE_LEVEL. Not a handle, one reference owned by the caller. */
+/* Threads of the simulator's own code (boot, harness): run `routine` at PASSIVE_LEVEL. Not a handle, one reference
+ * owned by the caller. */
 struct _KTHREAD *ke_thread_create_host(const char *name, void (*routine)(void *), void *argument);
 struct _KTHREAD *ke_thread_create(const char *name, PKSTART_ROUTINE start, void (*host)(void *), PVOID context,
                                   KPRIORITY priority);
@@ -122,18 +123,18 @@ void ke_line_end_of_interrupt(uint8_t vector);
 void ke_spin_acquire(PKSPIN_LOCK lock);
 void ke_spin_release(PKSPIN_LOCK lock);
 /*
- * For locks of other kinds: the current vCPU, at DISPATCH_LEVEL or above, spins until ke_spin_wake() is called with the same address (or
- * an interrupt has come: look at the lock again).
+ * For locks of other kinds: the current vCPU, at DISPATCH_LEVEL or above, spins until ke_spin_wake() is called with the
+ * same address (or an interrupt has come: look at the lock again).
  */
 void ke_spin_wait(const void *lock);
 void ke_spin_wake(const void *lock);
 
 /* ---- between the files of ke ---- */
 void ke_ready(struct _KTHREAD *thread, KPRIORITY increment); /* no switch happens here */
-void ke_thread_wait(struct _KTHREAD *thread);                 /* the current thread is WAITING: run others until it is ready */
-void ke_preempt(void);                                        /* let a thread that deserves the processor more have it */
-void ke_yield_to_affinity(void);                              /* the current thread may not stay on this vCPU */
-void ke_vcpu_attend(struct vcpu *vcpu);                       /* something came up for it: have it look */
+void ke_thread_wait(struct _KTHREAD *thread); /* the current thread is WAITING: run others until it is ready */
+void ke_preempt(void);                        /* let a thread that deserves the processor more have it */
+void ke_yield_to_affinity(void);              /* the current thread may not stay on this vCPU */
+void ke_vcpu_attend(struct vcpu *vcpu);       /* something came up for it: have it look */
 void ke_timers_expire(struct vcpu *vcpu);
 void ke_dpc_queue(struct vcpu *vcpu, PKDPC dpc);
 void ke_ipi_deliver(struct vcpu *vcpu);
@@ -156,8 +157,5 @@ void ke_signal(DISPATCHER_HEADER *header, LONG state, KPRIORITY increment);
 _Noreturn void ke_bugcheck(uint32_t code, const uint64_t parameter[4], const char *rule, const char *format, ...)
     __attribute__((noreturn, format(printf, 4, 5)));
 const char *ke_bugcheck_name(uint32_t code);
-
-/* From another runner (dom0 task) or host: is every guest thread but service threads waiting, and nothing pending? */
-bool ke_guest_idle(void);
 
 #endif

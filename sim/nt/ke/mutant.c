@@ -23,8 +23,8 @@ LONG NTAPI KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait)
     if (Wait && ke_irql() > APC_LEVEL)
         nt_violation("irql", "KeReleaseMutex with Wait = TRUE at IRQL %u", ke_irql());
     if (Mutex->OwnerThread != ke_thread())
-        nt_violation("mutex-not-owner", "thread %s releases the mutex %p of thread %s", ke_thread()->name, (void *)Mutex,
-                     Mutex->OwnerThread != NULL ? Mutex->OwnerThread->name : "(nobody)");
+        nt_violation("mutex-not-owner", "thread %s releases the mutex %p of thread %s", ke_thread()->name,
+                     (void *)Mutex, Mutex->OwnerThread != NULL ? Mutex->OwnerThread->name : "(nobody)");
     old = Mutex->Header.SignalState;
     if (old + 1 == 1) {
         RemoveEntryList(&Mutex->MutantListEntry);
@@ -46,7 +46,7 @@ void ke_abandon_mutants(struct _KTHREAD *thread)
     if (!IsListEmpty(&thread->mutants)) {
         const uint64_t parameter[4] = {(uint64_t)(uintptr_t)thread, (uint64_t)(uintptr_t)thread->mutants.Flink, 0, 0};
 
-        nt_violation_code(THREAD_TERMINATE_HELD_MUTEX, parameter, "mutex-held-at-exit", "thread %s ends while it owns a mutex",
-                          thread->name);
+        nt_violation_code(THREAD_TERMINATE_HELD_MUTEX, parameter, "mutex-held-at-exit",
+                          "thread %s ends while it owns a mutex", thread->name);
     }
 }

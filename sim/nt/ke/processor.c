@@ -189,7 +189,8 @@ VOID NTAPI KeRevertToUserGroupAffinityThread(PGROUP_AFFINITY PreviousAffinity)
         set_affinity(PreviousAffinity->Group, PreviousAffinity->Mask);
 }
 
-/* ---- processor change callbacks; processors are not added while the machine runs, so only existing ones are told ---- */
+/* ---- processor change callbacks; processors are not added while the machine runs, so only existing ones are told ----
+ */
 
 struct processor_callback {
     LIST_ENTRY entry;

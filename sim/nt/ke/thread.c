@@ -312,15 +312,17 @@ void ke_census(struct census *census)
     for (PLIST_ENTRY entry = ke->timers.Flink; entry != &ke->timers; entry = entry->Flink) {
         const KTIMER *timer = CONTAINING_RECORD(entry, KTIMER, TimerListEntry);
 
-        census_item(census, "timer", 1, timer->Dpc != NULL ? (const void *)(uintptr_t)timer->Dpc->DeferredRoutine : NULL,
+        census_item(census, "timer", 1,
+                    timer->Dpc != NULL ? (const void *)(uintptr_t)timer->Dpc->DeferredRoutine : NULL,
                     "KTIMER, period %u ms", timer->Period);
     }
     for (unsigned index = 0; index < machine->config.vcpus; index++)
         census_item(census, "dpc", machine->vcpu[index]->dpc_depth, NULL, "queued on vCPU %u", index);
     for (PLIST_ENTRY entry = ke->bugcheck_callbacks.Flink; entry != &ke->bugcheck_callbacks; entry = entry->Flink)
-        census_item(census, "bugcheck callback", 1,
-                    (const void *)(uintptr_t)CONTAINING_RECORD(entry, KBUGCHECK_CALLBACK_RECORD, Entry)->CallbackRoutine,
-                    "KeRegisterBugCheckCallback");
+        census_item(
+            census, "bugcheck callback", 1,
+            (const void *)(uintptr_t)CONTAINING_RECORD(entry, KBUGCHECK_CALLBACK_RECORD, Entry)->CallbackRoutine,
+            "KeRegisterBugCheckCallback");
     for (PLIST_ENTRY entry = ke->bugcheck_reason_callbacks.Flink; entry != &ke->bugcheck_reason_callbacks;
          entry = entry->Flink)
         census_item(
@@ -360,15 +362,4 @@ void ke_describe_waits(char *buffer, size_t size)
             length += (size_t)snprintf(buffer + length, size - length, " called from %s\n", caller);
         }
     }
-}
-
-bool ke_guest_idle(void)
-{
-    for (unsigned index = 0; index < machine->config.vcpus; index++) {
-        const struct vcpu *vcpu = machine->vcpu[index];
-
-        if (vcpu->current != vcpu->idle || vcpu->attention || vcpu->dpc_active || vcpu->preempt)
-            return false;
-    }
-    return machine->ke->ready_mask == 0;
 }

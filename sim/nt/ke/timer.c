@@ -1,6 +1,6 @@
 /*
- * Kernel timers. Due timers are found by the clock interrupt of the processor that set them and expire at DISPATCH_LEVEL
- * there; their DPCs go to the DPC's target.
+ * Kernel timers. Due timers are found by the clock interrupt of the processor that set them and expire at
+ * DISPATCH_LEVEL there; their DPCs go to the DPC's target.
  */
 #include "nt/ke/ke.h"
 
@@ -110,7 +110,12 @@ void ke_timers_expire(struct vcpu *vcpu)
 
 VOID NTAPI KeInitializeTimerEx(PKTIMER Timer, TIMER_TYPE Type)
 {
+    struct ke_state *ke = machine->ke;
+
     NT_CALL_ANY();
+    for (PLIST_ENTRY entry = ke->timers.Flink; entry != &ke->timers; entry = entry->Flink)
+        if (entry == &Timer->TimerListEntry)
+            nt_violation("timer-in-use", "KeInitializeTimer: the timer at %p is set", (const void *)Timer);
     RtlZeroMemory(Timer, sizeof(*Timer));
     Timer->Header.Type = Type == NotificationTimer ? TimerNotificationObject : TimerSynchronizationObject;
     Timer->Header.Size = sizeof(*Timer) / sizeof(LONG);
@@ -214,7 +219,8 @@ void ke_check_freed(const void *start, size_t size)
             continue;
         for (ULONG index = 0; index < thread->wait_count; index++)
             if (inside(thread->wait_blocks[index].Object, start, size))
-                nt_violation("freed-in-use", "memory at %p (%zu bytes) is freed with an object in it that thread %s waits for",
-                             start, size, thread->name);
+                nt_violation("freed-in-use",
+                             "memory at %p (%zu bytes) is freed with an object in it that thread %s waits for", start,
+                             size, thread->name);
     }
 }

@@ -133,8 +133,8 @@ static void deliver_vector(struct vcpu *vcpu, uint8_t vector)
         ke_line_end_of_interrupt(vector);
     }
     if (vcpu->irql != level)
-        nt_violation("irql-changed", "the service routine of vector %#x returned at IRQL %u, it was called at %u", vector,
-                     vcpu->irql, level);
+        nt_violation("irql-changed", "the service routine of vector %#x returned at IRQL %u, it was called at %u",
+                     vector, vcpu->irql, level);
     vcpu->isr_depth--;
     vcpu->irql = old;
 }
@@ -290,7 +290,8 @@ KIRQL NTAPI KfRaiseIrql(KIRQL NewIrql)
     if (NewIrql < old || NewIrql > HIGH_LEVEL) {
         const uint64_t parameter[4] = {old, NewIrql, 0, 0};
 
-        nt_violation_code(IRQL_NOT_GREATER_OR_EQUAL, parameter, "irql-raise", "raised from IRQL %u to %u", old, NewIrql);
+        nt_violation_code(IRQL_NOT_GREATER_OR_EQUAL, parameter, "irql-raise", "raised from IRQL %u to %u", old,
+                          NewIrql);
     }
     ke_vcpu()->irql_raiser = __builtin_return_address(0);
     ke_set_irql(NewIrql);
@@ -314,7 +315,8 @@ VOID NTAPI KeLowerIrql(KIRQL NewIrql)
     if (NewIrql > ke_irql()) {
         const uint64_t parameter[4] = {ke_irql(), NewIrql, 0, 0};
 
-        nt_violation_code(IRQL_NOT_LESS_OR_EQUAL, parameter, "irql-lower", "\"lowered\" from IRQL %u to %u", ke_irql(), NewIrql);
+        nt_violation_code(IRQL_NOT_LESS_OR_EQUAL, parameter, "irql-lower", "\"lowered\" from IRQL %u to %u", ke_irql(),
+                          NewIrql);
     }
     ke_set_irql(NewIrql);
 }

@@ -47,7 +47,8 @@ static void check_object(const DISPATCHER_HEADER *header, const char *routine)
     case TimerSynchronizationObject:
         break;
     default:
-        nt_violation("wait-object", "%s: %p is no dispatcher object (type %u)", routine, (const void *)header, header->Type);
+        nt_violation("wait-object", "%s: %p is no dispatcher object (type %u)", routine, (const void *)header,
+                     header->Type);
     }
     if (header->WaitListHead.Flink == NULL)
         nt_violation("wait-object", "%s: the object at %p has not been initialised", routine, (const void *)header);
@@ -221,8 +222,8 @@ NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE W
                           "KeWaitForMultipleObjects with %u objects and %s wait block array", Count,
                           WaitBlockArray != NULL ? "a" : "no");
     }
-    return wait_for("KeWaitForMultipleObjects", __builtin_return_address(0), Count, Object, WaitType, WaitReason, Alertable,
-                    Timeout, WaitBlockArray != NULL ? WaitBlockArray : builtin);
+    return wait_for("KeWaitForMultipleObjects", __builtin_return_address(0), Count, Object, WaitType, WaitReason,
+                    Alertable, Timeout, WaitBlockArray != NULL ? WaitBlockArray : builtin);
 }
 
 NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertable, PLARGE_INTEGER Interval)

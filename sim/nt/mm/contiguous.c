@@ -80,7 +80,8 @@ PVOID NTAPI MmAllocateContiguousNodeMemory(SIZE_T NumberOfBytes, PHYSICAL_ADDRES
     if (!node_exists(PreferredNode))
         return NULL;
     return allocate(__func__, __builtin_return_address(0), NumberOfBytes, (uint64_t)LowestAcceptableAddress.QuadPart,
-                    (uint64_t)HighestAcceptableAddress.QuadPart, (uint64_t)BoundaryAddressMultiple.QuadPart, cache_type);
+                    (uint64_t)HighestAcceptableAddress.QuadPart, (uint64_t)BoundaryAddressMultiple.QuadPart,
+                    cache_type);
 }
 
 /* The first page of the allocation at `base`; anything else is BAD_POOL_CALLER 0x60, as on Windows. */
@@ -99,8 +100,8 @@ static uint32_t check_base(const char *routine, const void *base, enum page_use 
 static void check_size(const char *routine, uint32_t page, SIZE_T bytes)
 {
     if ((bytes + PAGE_SIZE - 1) / PAGE_SIZE != page_info(page)->run)
-        nt_violation("contiguous-bad-free", "%s(%p): %zu bytes freed, %zu were allocated (rounded up to pages)", routine,
-                     page_address(page), bytes, (size_t)page_info(page)->run * PAGE_SIZE);
+        nt_violation("contiguous-bad-free", "%s(%p): %zu bytes freed, %zu were allocated (rounded up to pages)",
+                     routine, page_address(page), bytes, (size_t)page_info(page)->run * PAGE_SIZE);
 }
 
 VOID NTAPI MmFreeContiguousMemory(PVOID BaseAddress)

@@ -75,8 +75,8 @@ PVOID NTAPI MmMapLockedPagesSpecifyCache(PMDL MemoryDescriptorList, KPROCESSOR_M
         if (BugCheckOnFailure) {
             const uint64_t parameter[4] = {0, count, 0, 0};
             nt_violation_code(NO_MORE_SYSTEM_PTES, parameter, "mdl-map",
-                              "no room to map the %u pages of the MDL %p, and the caller wants a bugcheck for it", count,
-                              (void *)mdl);
+                              "no room to map the %u pages of the MDL %p, and the caller wants a bugcheck for it",
+                              count, (void *)mdl);
         }
         return NULL;
     }

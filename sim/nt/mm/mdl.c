@@ -106,6 +106,6 @@ void mm_check_mdl_freed(PMDL mdl, const char *routine)
         nt_violation("mdl-freed-mapped", "%s frees the MDL %p, which is still mapped at %p (%zu pages)", routine,
                      (void *)mdl, mapping->address, mapping->pages);
     if (lock != NULL)
-        nt_violation("mdl-freed-locked", "%s frees the MDL %p, which still holds %zu pages locked", routine, (void *)mdl,
-                     lock->pages);
+        nt_violation("mdl-freed-locked", "%s frees the MDL %p, which still holds %zu pages locked", routine,
+                     (void *)mdl, lock->pages);
 }

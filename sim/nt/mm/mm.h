@@ -1,6 +1,6 @@
 /*
- * Memory management inside the simulated kernel: the pages of guest RAM, and the records of what drivers have mapped and
- * locked. Drivers see only the routines of <ntddk.h>. Nothing here is a switch point.
+ * Memory management inside the simulated kernel: the pages of guest RAM, and the records of what drivers have mapped
+ * and locked. Drivers see only the routines of <ntddk.h>. Nothing here is a switch point.
  */
 #ifndef NT_MM_H
 #define NT_MM_H
@@ -12,8 +12,8 @@
 /*
  * ---- pages (page.c) ----
  *
- * A page is a page of the RAM window, by number. Runs are contiguous in virtual addresses; their frames are in a row only
- * inside the contiguous zone.
+ * A page is a page of the RAM window, by number. Runs are contiguous in virtual addresses; their frames are in a row
+ * only inside the contiguous zone.
  */
 
 #define MM_NODES 1u /* KeQueryHighestNodeNumber() is 0 */
@@ -30,11 +30,11 @@ enum page_use {
 };
 
 struct mm_page {
-    uint32_t run;      /* pages of the run: at its first page, and at the last of a free one; else 0 or stale */
-    uint8_t use;       /* enum page_use; kept for every page of a run */
-    uint8_t last_use;  /* before it was freed */
+    uint32_t run;     /* pages of the run: at its first page, and at the last of a free one; else 0 or stale */
+    uint8_t use;      /* enum page_use; kept for every page of a run */
+    uint8_t last_use; /* before it was freed */
     uint8_t attribute;
-    uint8_t objects;   /* executive objects inside that must be taken down before the memory goes (ex.h); saturates */
+    uint8_t objects; /* executive objects inside that must be taken down before the memory goes (ex.h); saturates */
     union {
         struct {
             uint32_t next, previous; /* free run in the list of its bin; page + 1, 0 ends */
@@ -48,8 +48,8 @@ uint32_t page_alloc(uint32_t count, enum page_use use, const void *owner);
 /* One page with its frame in [first_gfn, last_gfn]. */
 uint32_t page_alloc_in_range(uint64_t first_gfn, uint64_t last_gfn, enum page_use use, const void *owner);
 /*
- * `count` pages whose frames are in a row, in [first_gfn, last_gfn], not crossing a multiple of `boundary` frames (a power
- * of two; 0: none) and starting at a multiple of `alignment` frames (a power of two).
+ * `count` pages whose frames are in a row, in [first_gfn, last_gfn], not crossing a multiple of `boundary` frames (a
+ * power of two; 0: none) and starting at a multiple of `alignment` frames (a power of two).
  */
 uint32_t page_alloc_contiguous(uint32_t count, uint64_t first_gfn, uint64_t last_gfn, uint64_t boundary,
                                uint64_t alignment, enum page_use use, const void *owner);
@@ -89,14 +89,14 @@ enum mm_record_kind {
 };
 
 struct mm_record {
-    LIST_ENTRY entry; /* mm_state.records, in order of creation */
+    LIST_ENTRY entry;       /* mm_state.records, in order of creation */
     struct mm_record *next; /* in its bucket */
     enum mm_record_kind kind;
     const void *key;
-    void *address;   /* page-aligned start of a mapping */
+    void *address; /* page-aligned start of a mapping */
     size_t pages;
-    bool direct;     /* the mapping is the RAM window itself */
-    ULONG count;     /* times a section is locked */
+    bool direct; /* the mapping is the RAM window itself */
+    ULONG count; /* times a section is locked */
     const void *caller;
 };
 

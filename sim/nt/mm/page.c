@@ -1,8 +1,8 @@
 /*
- * The pages of guest RAM. Free pages are kept as runs, merged with their neighbours when freed; a run's length stands at
- * its first and last page. Outside the contiguous zone the runs hang in bins by length, last freed first; the zone, whose
- * frames are in a row, is searched from its start so that long runs stay whole, and lends to everyone else from its end
- * when the rest of RAM is used up.
+ * The pages of guest RAM. Free pages are kept as runs, merged with their neighbours when freed; a run's length stands
+ * at its first and last page. Outside the contiguous zone the runs hang in bins by length, last freed first; the zone,
+ * whose frames are in a row, is searched from its start so that long runs stay whole, and lends to everyone else from
+ * its end when the rest of RAM is used up.
  */
 #include "nt/mm/mm.h"
 

@@ -1,6 +1,7 @@
 /*
- * Physical pages without a virtual address, described by an MDL. The machine has one node, and pages are not cached under
- * any type but the processor's own coherence, so that the node and the cache type are checked and make no difference.
+ * Physical pages without a virtual address, described by an MDL. The machine has one node, and pages are not cached
+ * under any type but the processor's own coherence, so that the node and the cache type are checked and make no
+ * difference.
  */
 #include <string.h>
 
@@ -129,8 +130,8 @@ static PMDL allocate(const char *routine, const void *caller, PHYSICAL_ADDRESS l
     uint32_t *pages = image_alloc(wanted * sizeof *pages);
     uint32_t count = 0;
     if ((flags & MM_ALLOCATE_PREFER_CONTIGUOUS) != 0 && request.chunk == 1) {
-        uint32_t page = page_alloc_contiguous(request.wanted, request.first_gfn, request.last_gfn, 0, 1, PAGE_MDL,
-                                              caller);
+        uint32_t page =
+            page_alloc_contiguous(request.wanted, request.first_gfn, request.last_gfn, 0, 1, PAGE_MDL, caller);
         if (page != PAGE_NOT_FOUND) {
             page_split(page);
             for (count = 0; count < request.wanted; count++)
@@ -189,13 +190,13 @@ VOID NTAPI MmFreePagesFromMdl(PMDL MemoryDescriptorList)
     for (uint32_t i = 0; i < count; i++) {
         uint32_t page = guest_ram_virtual_page(MmGetMdlPfnArray(mdl)[i]);
         if (page == UINT32_MAX || page_info(page)->use != PAGE_MDL)
-            nt_violation("mdl-pages-bad-free",
-                         "MmFreePagesFromMdl: page %u of the MDL %p (frame %#llx) is no page of MmAllocatePagesForMdl%s",
-                         i, (void *)mdl, (unsigned long long)MmGetMdlPfnArray(mdl)[i],
-                         page != UINT32_MAX && page_info(page)->use == PAGE_FREE &&
-                                 page_info(page)->last_use == PAGE_MDL
-                             ? ": it was freed already"
-                             : "");
+            nt_violation(
+                "mdl-pages-bad-free",
+                "MmFreePagesFromMdl: page %u of the MDL %p (frame %#llx) is no page of MmAllocatePagesForMdl%s", i,
+                (void *)mdl, (unsigned long long)MmGetMdlPfnArray(mdl)[i],
+                page != UINT32_MAX && page_info(page)->use == PAGE_FREE && page_info(page)->last_use == PAGE_MDL
+                    ? ": it was freed already"
+                    : "");
         page_free(page, __func__);
     }
     mdl->MdlFlags &= ~MDL_PAGES_LOCKED;

@@ -39,7 +39,7 @@ BOOLEAN NTAPI MmIsAddressValid(PVOID VirtualAddress)
         return TRUE;
     if ((uintptr_t)VirtualAddress - IMAGE_HEAP_BASE < IMAGE_HEAP_SIZE)
         return image_heap_contains(VirtualAddress); /* NT's own objects */
-    return dladdr(VirtualAddress, &module) != 0; /* code and data of the kernel and of modules */
+    return dladdr(VirtualAddress, &module) != 0;    /* code and data of the kernel and of modules */
 }
 
 /* Low RAM, then what continues above the device hole. The list ends with an entry of zeros; the caller frees it. */
@@ -73,8 +73,8 @@ MM_SYSTEMSIZE NTAPI MmQuerySystemSize(VOID)
 }
 
 /*
- * A kernel routine by name: what the executable exports to drivers, and nothing of the C library behind it. A name that the
- * kernel does not have gives NULL.
+ * A kernel routine by name: what the executable exports to drivers, and nothing of the C library behind it. A name that
+ * the kernel does not have gives NULL.
  */
 PVOID NTAPI MmGetSystemRoutineAddress(PUNICODE_STRING SystemRoutineName)
 {

@@ -1,7 +1,8 @@
 /*
  * The object manager: reference-counted objects, names, handles.
  *
- * An object is created with one reference, the caller's. Its body's address is what drivers see (PDEVICE_OBJECT, PKTHREAD,
+ * An object is created with one reference, the caller's. Its body's address is what drivers see (PDEVICE_OBJECT,
+ * PKTHREAD,
  * ...). When the last reference goes the type's or the object's destroy routine runs and the memory is freed; that may
  * happen at any IRQL up to DISPATCH_LEVEL.
  */
@@ -27,8 +28,8 @@ enum ob_type {
 };
 
 /*
- * Objects that drivers have memory of their own in (device, driver, file) come from nonpaged pool, the others from the machine heap. Zeroed;
- * NULL only if the pool refuses. `destroy` may be NULL.
+ * Objects that drivers have memory of their own in (device, driver, file) come from nonpaged pool, the others from the
+ * machine heap. Zeroed; NULL only if the pool refuses. `destroy` may be NULL.
  */
 void *ob_create(enum ob_type type, size_t size, void (*destroy)(void *body));
 
@@ -38,7 +39,6 @@ LONG ob_references(const void *body);
 enum ob_type ob_type_of(const void *body);
 /* Is this the body of a live object of the type? Any address may be asked about. */
 bool ob_is(const void *body, enum ob_type type);
-const char *ob_type_name(enum ob_type type);
 
 /*
  * Names are absolute paths such as \Device\Foo or \DosDevices\Foo (the same as \?? and \GLOBAL??), not case-sensitive.
@@ -49,8 +49,9 @@ void ob_name_remove(void *body);
 /* The name in UTF-8, NULL if it has none. */
 const char *ob_name(const void *body);
 /*
- * Find by name, following symbolic links; a path below an object (\Device\Foo\bar) finds the object and, with `rest` not
- * NULL, gives what follows its name. The object is referenced. STATUS_OBJECT_NAME_NOT_FOUND, STATUS_OBJECT_NAME_INVALID.
+ * Find by name, following symbolic links; a path below an object (\Device\Foo\bar) finds the object and, with `rest`
+ * not NULL, gives what follows its name. The object is referenced. STATUS_OBJECT_NAME_NOT_FOUND,
+ * STATUS_OBJECT_NAME_INVALID.
  */
 NTSTATUS ob_lookup(PCUNICODE_STRING name, void **body, PUNICODE_STRING rest);
 

@@ -27,11 +27,6 @@ void ob_init(void)
     machine->ob = ob;
 }
 
-const char *ob_type_name(enum ob_type type)
-{
-    return types[type].name;
-}
-
 void *ob_create(enum ob_type type, size_t size, void (*destroy)(void *body))
 {
     size_t bytes = sizeof(struct ob_header) + size;
@@ -58,7 +53,8 @@ static struct ob_header *live(const void *body, const char *routine)
     if (header->magic != OB_MAGIC || header->references <= 0) {
         const uint64_t parameter[4] = {0, (uint64_t)(uintptr_t)body, 0, 0};
 
-        nt_violation_code(REFERENCE_BY_POINTER, parameter, "object-reference", "%s: %p is no live object", routine, body);
+        nt_violation_code(REFERENCE_BY_POINTER, parameter, "object-reference", "%s: %p is no live object", routine,
+                          body);
     }
     return header;
 }

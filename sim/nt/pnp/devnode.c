@@ -175,29 +175,6 @@ PDEVICE_OBJECT pnp_pdo(const struct devnode *node)
     return node->pdo;
 }
 
-const char *pnp_state_name(enum devnode_state state)
-{
-    switch (state) {
-    case DEVNODE_UNINITIALIZED:
-        return "uninitialized";
-    case DEVNODE_INITIALIZED:
-        return "initialized";
-    case DEVNODE_DRIVERS_ADDED:
-        return "drivers added";
-    case DEVNODE_RESOURCES_ASSIGNED:
-        return "resources assigned";
-    case DEVNODE_STARTED:
-        return "started";
-    case DEVNODE_STOPPED:
-        return "stopped";
-    case DEVNODE_SURPRISE_REMOVED:
-        return "surprise removed";
-    case DEVNODE_REMOVED:
-        return "removed";
-    }
-    return "?";
-}
-
 const char *pnp_problem_name(enum devnode_problem problem)
 {
     switch (problem) {

@@ -1,7 +1,7 @@
 /*
  * Reading an INF: lines, sections, quotes, continued lines and %tokens%, after "General Syntax Rules for INF Files" and
- * "INF Strings Section". What Windows would let pass in silence though it can only be a mistake (a token that is nowhere
- * defined, a quotation mark without its partner) is an error here.
+ * "INF Strings Section". What Windows would let pass in silence though it can only be a mistake (a token that is
+ * nowhere defined, a quotation mark without its partner) is an error here.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -127,7 +127,7 @@ static enum item_end quoted_part(struct parser *parser, struct buffer *item)
 /* One item up to a comma, an equals sign (where one may be) or the end of the line. `text` is NULL if there is none. */
 static enum item_end read_item(struct parser *parser, bool key_possible, char **text)
 {
-    struct buffer item = { NULL, 0, 0 };
+    struct buffer item = {NULL, 0, 0};
     enum item_end end = ITEM_LINE_END;
     size_t keep = 0; /* blanks behind this are not part of it */
 
@@ -192,7 +192,7 @@ static struct inf_line *add_line(struct inf_section *section, unsigned number)
         section->line_capacity = section->line_capacity * 2 + 8;
         section->lines = image_realloc(section->lines, section->line_capacity * sizeof(*section->lines));
     }
-    section->lines[section->line_count] = (struct inf_line){ .number = number };
+    section->lines[section->line_count] = (struct inf_line){.number = number};
     return &section->lines[section->line_count++];
 }
 
@@ -332,7 +332,7 @@ static bool check_strings(const struct inf *inf, const struct inf_section *secti
 /* The machine speaks English (United States); what its own section has not is looked up in the neutral one. */
 static const char *find_string(const struct inf *inf, const char *token)
 {
-    static const char *const sections[] = { LANGUAGE, "Strings" };
+    static const char *const sections[] = {LANGUAGE, "Strings"};
 
     for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
         const struct inf_section *section = inf_section(inf, sections[i]);
@@ -360,7 +360,7 @@ static char *expand_token(const struct inf *inf, const char *token)
 
 static bool substitute(const struct inf *inf, unsigned line, char **text, struct inf_error *error)
 {
-    struct buffer result = { NULL, 0, 0 };
+    struct buffer result = {NULL, 0, 0};
     const char *at = *text;
     bool good = true;
 
@@ -450,7 +450,7 @@ static const char *base_name(const char *path)
 struct inf *inf_parse(const char *name, const void *data, size_t size, struct inf_error *error)
 {
     struct inf *inf = image_alloc(sizeof(*inf));
-    struct parser parser = { .inf = inf, .line = 1, .error = error };
+    struct parser parser = {.inf = inf, .line = 1, .error = error};
     char *text;
     bool good;
 

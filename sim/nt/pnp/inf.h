@@ -22,7 +22,8 @@ struct inf_error {
     char text[512];
 };
 
-/* Read and parse a file, or the bytes of one (`name` is for messages and the registry). NULL and the error if malformed. */
+/* Read and parse a file, or the bytes of one (`name` is for messages and the registry). NULL and the error if
+ * malformed. */
 struct inf *inf_load(const char *path, struct inf_error *error);
 struct inf *inf_parse(const char *name, const void *data, size_t size, struct inf_error *error);
 void inf_free(struct inf *inf);
@@ -34,8 +35,9 @@ const char *inf_class(const struct inf *inf);
 const char *inf_class_guid(const struct inf *inf);
 
 /*
- * Raw access. Section names are not case-sensitive; sections of one name are one. A line is `key = field, field, ...`, or
- * fields alone (key NULL). %tokens% and quotes are gone. Field 0 is the first after the equals sign; NULL behind the last.
+ * Raw access. Section names are not case-sensitive; sections of one name are one. A line is `key = field, field, ...`,
+ * or fields alone (key NULL). %tokens% and quotes are gone. Field 0 is the first after the equals sign; NULL behind the
+ * last.
  */
 const struct inf_section *inf_section(const struct inf *inf, const char *name);
 unsigned inf_section_lines(const struct inf_section *section);
@@ -47,7 +49,7 @@ const char *inf_value(const struct inf *inf, const char *section, const char *ke
 /* The driver chosen for a device. Strings belong to the INF. */
 struct inf_match {
     const struct inf *inf;
-    const char *description;     /* of the device, from the Models entry */
+    const char *description; /* of the device, from the Models entry */
     const char *manufacturer;
     const char *install_section; /* DDInstall, undecorated */
     const char *id;              /* the INF's hardware or compatible ID that matched */
@@ -59,9 +61,9 @@ struct inf_match {
 
 /*
  * Does the INF have a driver for a device with these IDs (most specific first, each list closed by NULL; compatible_ids
- * may be NULL)? Fills in the best entry. Rank is the identifier score: 0x0000 + i device hardware ID i is an INF hardware
- * ID, 0x1000 + i it is an INF compatible ID, 0x2000 + i compatible ID i of the device is an INF hardware ID, 0x3000 +
- * 0x100 * j + i it is the INF's compatible ID j. Among equal ranks the entry that comes first wins.
+ * may be NULL)? Fills in the best entry. Rank is the identifier score: 0x0000 + i device hardware ID i is an INF
+ * hardware ID, 0x1000 + i it is an INF compatible ID, 0x2000 + i compatible ID i of the device is an INF hardware ID,
+ * 0x3000 + 0x100 * j + i it is the INF's compatible ID j. Among equal ranks the entry that comes first wins.
  */
 bool inf_match(const struct inf *inf, const char *const *hardware_ids, const char *const *compatible_ids,
                struct inf_match *match);
@@ -69,10 +71,10 @@ bool inf_match(const struct inf *inf, const char *const *hardware_ids, const cha
 /*
  * Install the chosen driver for the device instance ("PCI\\VEN_5853&DEV_0001&SUBSYS_00015853&REV_01\\3&267a616a&0&10").
  * Stages the INF as oem<n>.inf, makes the class key (with [ClassInstall32]) and a software key
- * Control\Class\{guid}\<nnnn> (the device's own if it has one), does AddReg and DelReg of the install, .HW, .Services and
- * service-install sections, and sets in Enum\<instance>: ClassGUID, Driver, DeviceDesc, Mfg, ConfigFlags and, with a
- * function driver (AddService flag SPSVCINST_ASSOCSERVICE), Service. Include and Needs are an error (no system INFs here).
- * On an error keys written before it stay.
+ * Control\Class\{guid}\<nnnn> (the device's own if it has one), does AddReg and DelReg of the install, .HW, .Services
+ * and service-install sections, and sets in Enum\<instance>: ClassGUID, Driver, DeviceDesc, Mfg, ConfigFlags and, with
+ * a function driver (AddService flag SPSVCINST_ASSOCSERVICE), Service. Include and Needs are an error (no system INFs
+ * here). On an error keys written before it stay.
  */
 bool inf_install_device(const struct inf_match *match, const char *instance, struct inf_error *error);
 
@@ -80,11 +82,6 @@ bool inf_install_device(const struct inf_match *match, const char *instance, str
 bool inf_has_default_install(const struct inf *inf);
 /* [DefaultInstall]: AddReg, DelReg, Services of an INF that installs a driver without a device. */
 bool inf_install_default(const struct inf *inf, struct inf_error *error);
-
-/* The services that [<install_section>.Services] adds, in order: calls back with each service's name and flags. */
-bool inf_services(const struct inf *inf, const char *install_section,
-                  void (*visit)(void *context, const char *service, uint32_t flags), void *context,
-                  struct inf_error *error);
 
 /*
  * The files that the install section copies (CopyFiles): calls back with each destination name and the folder

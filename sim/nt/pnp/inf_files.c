@@ -18,19 +18,19 @@ static const struct {
     uint32_t identifier;
     const char *path;
 } directories[] = {
-    { 10, WINDOWS },
-    { 11, SYSTEM },
-    { 12, SYSTEM "\\drivers" },
-    { 17, WINDOWS "\\INF" },
-    { 18, WINDOWS "\\Help" },
-    { 20, WINDOWS "\\Fonts" },
-    { 24, "C:" },
-    { 30, "C:" },
-    { 50, WINDOWS "\\System" },
-    { 54, "C:" },
-    { 16419, "C:\\ProgramData" },
-    { 16422, "C:\\Program Files" },
-    { 16427, "C:\\Program Files\\Common Files" },
+    {10, WINDOWS},
+    {11, SYSTEM},
+    {12, SYSTEM "\\drivers"},
+    {17, WINDOWS "\\INF"},
+    {18, WINDOWS "\\Help"},
+    {20, WINDOWS "\\Fonts"},
+    {24, "C:"},
+    {30, "C:"},
+    {50, WINDOWS "\\System"},
+    {54, "C:"},
+    {16419, "C:\\ProgramData"},
+    {16422, "C:\\Program Files"},
+    {16427, "C:\\Program Files\\Common Files"},
 };
 
 char *inf_package_name(const struct inf *inf)
@@ -74,8 +74,9 @@ static bool destination_line(const struct inf_section *destinations, const char 
             return true;
         }
     }
-    return list == NULL || strcasecmp(list, "DefaultDestDir") != 0 ? destination_line(destinations, "DefaultDestDir", line)
-                                                                   : false;
+    return list == NULL || strcasecmp(list, "DefaultDestDir") != 0
+               ? destination_line(destinations, "DefaultDestDir", line)
+               : false;
 }
 
 /* The folder that a file list goes to, as the kernel names it (machine heap); NULL and the error if there is none. */

@@ -1,6 +1,6 @@
 /*
- * Installing a device or a primitive driver from its INF: "INF DDInstall Section" and the sections that go with it, "INF
- * ClassInstall32 Section", "INF DefaultInstall Section", "Registry Trees and Keys for Devices and Drivers".
+ * Installing a device or a primitive driver from its INF: "INF DDInstall Section" and the sections that go with it,
+ * "INF ClassInstall32 Section", "INF DefaultInstall Section", "Registry Trees and Keys for Devices and Drivers".
  */
 #include <string.h>
 #include <strings.h>
@@ -16,7 +16,7 @@
 
 const struct inf_section *inf_actual_section(const struct inf *inf, const char *name, const char **extension)
 {
-    static const char *const extensions[] = { ".NTamd64", ".NT", "" };
+    static const char *const extensions[] = {".NTamd64", ".NT", ""};
 
     for (size_t i = 0; i < sizeof(extensions) / sizeof(extensions[0]); i++) {
         char *decorated = image_printf("%s%s", name, extensions[i]);
@@ -58,7 +58,7 @@ static char *stage(const struct inf *inf)
     if (name == NULL) {
         struct cm_key *files = cm_key_create(DRIVER_DATABASE "\\DriverInfFiles");
         const char *provider = inf_value(inf, "Version", "Provider", 0);
-        const char *const packages[1] = { package };
+        const char *const packages[1] = {package};
 
         name = free_oem_name();
         cm_value_set_string(key, "", REG_SZ, name);
@@ -86,10 +86,10 @@ static const struct {
     const char *name;
     enum directive_kind kind;
 } directives[] = {
-    { "AddReg", DIRECTIVE_REGISTRY },     { "DelReg", DIRECTIVE_REGISTRY },     { "CopyFiles", DIRECTIVE_COPY },
-    { "DelFiles", DIRECTIVE_FILES },      { "RenFiles", DIRECTIVE_FILES },      { "CopyINF", DIRECTIVE_FILE_NAMES },
-    { "RegisterDlls", DIRECTIVE_FILES },  { "UnregisterDlls", DIRECTIVE_FILES }, { "ProfileItems", DIRECTIVE_FILES },
-    { "UpdateInis", DIRECTIVE_FILES },    { "UpdateIniFields", DIRECTIVE_FILES },
+    {"AddReg", DIRECTIVE_REGISTRY},    {"DelReg", DIRECTIVE_REGISTRY},       {"CopyFiles", DIRECTIVE_COPY},
+    {"DelFiles", DIRECTIVE_FILES},     {"RenFiles", DIRECTIVE_FILES},        {"CopyINF", DIRECTIVE_FILE_NAMES},
+    {"RegisterDlls", DIRECTIVE_FILES}, {"UnregisterDlls", DIRECTIVE_FILES},  {"ProfileItems", DIRECTIVE_FILES},
+    {"UpdateInis", DIRECTIVE_FILES},   {"UpdateIniFields", DIRECTIVE_FILES},
 };
 
 static bool check_directive(const struct inf_scope *scope, const struct inf_section *section, unsigned line)
@@ -111,7 +111,8 @@ static bool check_directive(const struct inf_scope *scope, const struct inf_sect
     for (unsigned field = 0; (name = inf_field(section, line, field)) != NULL; field++) {
         if (directives[i].kind != DIRECTIVE_FILE_NAMES && *name != 0 && inf_section(scope->inf, name) == NULL &&
             !(directives[i].kind == DIRECTIVE_FILES && *name == '@'))
-            return inf_fail(scope->inf, inf_line_number(section, line), scope->error, "section [%s] is not there", name);
+            return inf_fail(scope->inf, inf_line_number(section, line), scope->error, "section [%s] is not there",
+                            name);
     }
     return true;
 }
@@ -139,8 +140,8 @@ static const struct inf_section *companion(const struct inf *inf, const char *in
 /* Companions that would change what the system does and that are not implemented. */
 static bool check_companions(const struct inf_scope *scope, const char *install_section, const char *extension)
 {
-    static const char *const unimplemented[] = { ".Interfaces", ".LogConfigOverride", ".FactDef", ".Wdf",
-                                                 ".Events",     ".Components",        ".Software", ".Filters" };
+    static const char *const unimplemented[] = {".Interfaces", ".LogConfigOverride", ".FactDef",  ".Wdf",
+                                                ".Events",     ".Components",        ".Software", ".Filters"};
 
     for (size_t i = 0; i < sizeof(unimplemented) / sizeof(unimplemented[0]); i++) {
         const struct inf_section *section = companion(scope->inf, install_section, extension, unimplemented[i]);
@@ -157,7 +158,7 @@ static bool check_companions(const struct inf_scope *scope, const char *install_
 static bool install_class(const struct inf_scope *device, const char *path)
 {
     const struct inf *inf = device->inf;
-    struct inf_scope scope = { inf, device->oem_name, path, NULL, device->error };
+    struct inf_scope scope = {inf, device->oem_name, path, NULL, device->error};
     const char *extension;
     const struct inf_section *section = inf_actual_section(inf, "ClassInstall32", &extension);
     const struct inf_section *services;
@@ -177,7 +178,8 @@ static bool install_class(const struct inf_scope *device, const char *path)
 }
 
 /*
- * "{guid}\\nnnn" (machine heap): the one that the device has, unless it changes its class, else the lowest that is free.
+ * "{guid}\\nnnn" (machine heap): the one that the device has, unless it changes its class, else the lowest that is
+ * free.
  */
 static char *software_key_name(const struct inf *inf, const char *device_path, const char *class_path)
 {
@@ -210,7 +212,7 @@ static char *software_key_name(const struct inf *inf, const char *device_path, c
 /* Days since 1 January 1601, proleptic Gregorian. */
 static uint64_t days_since_1601(const struct inf_version *version)
 {
-    static const unsigned before_month[12] = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334 };
+    static const unsigned before_month[12] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
     unsigned year = version->year;
     unsigned past = year - 1601;
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
@@ -252,8 +254,8 @@ static void write_software_key(const struct inf_match *match, const struct inf_s
 /* What an earlier driver's INF set for the device; its successor starts without. */
 static void forget_driver(const char *device_path)
 {
-    static const char *const values[] = { "Service",    "UpperFilters",          "LowerFilters", "Security",
-                                          "DeviceType", "DeviceCharacteristics", "Exclusive" };
+    static const char *const values[] = {"Service",    "UpperFilters",          "LowerFilters", "Security",
+                                         "DeviceType", "DeviceCharacteristics", "Exclusive"};
     struct cm_key *key = cm_key_create(device_path);
 
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
@@ -268,7 +270,7 @@ static bool install_sections(const struct inf_match *match, const struct inf_sco
     const struct inf_section *coinstallers = companion(inf, match->install_section, extension, ".CoInstallers");
     const struct inf_section *services = companion(inf, match->install_section, extension, ".Services");
     char *parameters = image_printf("%s\\Device Parameters", device_path);
-    struct inf_scope scope = { inf, software->oem_name, parameters, device_path, software->error };
+    struct inf_scope scope = {inf, software->oem_name, parameters, device_path, software->error};
     bool good = check_companions(software, match->install_section, extension) && process_section(software, section) &&
                 (coinstallers == NULL || process_section(software, coinstallers)) &&
                 (hardware == NULL || process_section(&scope, hardware)) &&
@@ -278,7 +280,8 @@ static bool install_sections(const struct inf_match *match, const struct inf_sco
     return good;
 }
 
-static void write_device(const struct inf_match *match, const char *device_path, const char *driver, const char *service)
+static void write_device(const struct inf_match *match, const char *device_path, const char *driver,
+                         const char *service)
 {
     struct cm_key *key = cm_key_create(device_path);
     ULONG flags = 0;
@@ -297,7 +300,7 @@ static void write_device(const struct inf_match *match, const char *device_path,
 bool inf_install_device(const struct inf_match *match, const char *instance, struct inf_error *error)
 {
     const struct inf *inf = match->inf;
-    struct inf_scope scope = { .inf = inf, .error = error };
+    struct inf_scope scope = {.inf = inf, .error = error};
     const char *service = NULL;
     const char *extension;
     const struct inf_section *section = inf_actual_section(inf, match->install_section, &extension);
@@ -352,7 +355,7 @@ bool inf_has_default_install(const struct inf *inf)
 bool inf_install_default(const struct inf *inf, struct inf_error *error)
 {
     static const char name[] = DEFAULT_INSTALL;
-    struct inf_scope scope = { .inf = inf, .error = error };
+    struct inf_scope scope = {.inf = inf, .error = error};
     const char *extension;
     const struct inf_section *section = inf_actual_section(inf, name, &extension);
     const struct inf_section *services;

@@ -1,7 +1,7 @@
 /*
  * Between the files that read INFs and install from them: inf_text.c (encodings), inf.c (syntax), inf_match.c (Version,
- * Manufacturer, Models), inf_install.c (DDInstall), inf_registry.c (AddReg, DelReg), inf_service.c (Services), inf_files.c
- * (directories, CopyFiles).
+ * Manufacturer, Models), inf_install.c (DDInstall), inf_registry.c (AddReg, DelReg), inf_service.c (Services),
+ * inf_files.c (directories, CopyFiles).
  *
  * Functions with an inf_error return false (or NULL) when they have filled it in. The target machine is x64 Windows 10,
  * version 22H2, workstation.
@@ -79,7 +79,8 @@ bool inf_copy_files_line(const struct inf *inf, const struct inf_section *sectio
                          struct inf_error *error);
 
 /*
- * inf_install.c: the section to use of name.NTamd64, name.NT and name; NULL if there is none. `extension` gets ".NTamd64",
+ * inf_install.c: the section to use of name.NTamd64, name.NT and name; NULL if there is none. `extension` gets
+ * ".NTamd64",
  * ".NT" or "".
  */
 const struct inf_section *inf_actual_section(const struct inf *inf, const char *name, const char **extension);

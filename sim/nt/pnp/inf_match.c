@@ -28,7 +28,7 @@ struct target {
 
 static bool parse_architecture(const char *text, size_t length, struct target *target)
 {
-    static const char *const others[] = { "x86", "ia64", "arm", "arm64" };
+    static const char *const others[] = {"x86", "ia64", "arm", "arm64"};
 
     target->any_architecture = length == 0;
     target->amd64 = length == strlen("amd64") && strncasecmp(text, "amd64", length) == 0;
@@ -45,7 +45,7 @@ static bool parse_target(const char *text, struct target *target)
 {
     size_t length;
 
-    *target = (struct target){ .amd64 = false };
+    *target = (struct target){.amd64 = false};
     if (strncasecmp(text, "NT", 2) != 0)
         return false;
     text += 2;
@@ -153,7 +153,7 @@ bool inf_driver_version(const struct inf *inf, struct inf_version *version, stru
 {
     const char *date = inf_value(inf, "Version", "DriverVer", 0);
     const char *number = inf_value(inf, "Version", "DriverVer", 1);
-    unsigned part[4] = { 0 };
+    unsigned part[4] = {0};
     int used = -1;
 
     error->text[0] = 0;
@@ -161,7 +161,8 @@ bool inf_driver_version(const struct inf *inf, struct inf_version *version, stru
         return false;
     if (sscanf(date, "%2u/%2u/%4u%n", &version->month, &version->day, &version->year, &used) != 3 || date[used] != 0 ||
         version->month < 1 || version->month > 12 || version->day < 1 || version->day > 31 || version->year < 1601)
-        return inf_fail(inf, version_line(inf), error, "the date \"%s\" of DriverVer is not of the form mm/dd/yyyy", date);
+        return inf_fail(inf, version_line(inf), error, "the date \"%s\" of DriverVer is not of the form mm/dd/yyyy",
+                        date);
     if (number != NULL && *number != 0) {
         used = -1;
         if (sscanf(number, "%5u.%5u.%5u.%5u%n", &part[0], &part[1], &part[2], &part[3], &used) != 4 ||
@@ -261,8 +262,8 @@ static bool rank_of(const char *const *ids, const char *id, uint32_t base, uint3
 }
 
 /* The rank of field `field` (1: the hardware ID, further ones: compatible IDs) of a Models line. */
-static bool field_rank(const char *id, unsigned field, const char *const *hardware_ids, const char *const *compatible_ids,
-                       uint32_t *rank)
+static bool field_rank(const char *id, unsigned field, const char *const *hardware_ids,
+                       const char *const *compatible_ids, uint32_t *rank)
 {
     uint32_t compatible = RANK_COMPATIBLE_HARDWARE;
     uint32_t hardware = RANK_HARDWARE_HARDWARE;
@@ -294,7 +295,8 @@ static bool match_models(const struct inf_section *models, const char *const *ha
         for (unsigned field = 1; (id = inf_field(models, line, field)) != NULL; field++) {
             uint32_t rank;
 
-            if (*id == 0 || !field_rank(id, field, hardware_ids, compatible_ids, &rank) || (found && rank >= match->rank))
+            if (*id == 0 || !field_rank(id, field, hardware_ids, compatible_ids, &rank) ||
+                (found && rank >= match->rank))
                 continue;
             match->rank = rank;
             match->id = id;
@@ -315,7 +317,7 @@ bool inf_match(const struct inf *inf, const char *const *hardware_ids, const cha
     bool found = false;
 
     for (unsigned i = 0; manufacturers != NULL && i < inf_section_lines(manufacturers); i++) {
-        struct inf_match candidate = { .inf = inf };
+        struct inf_match candidate = {.inf = inf};
         struct inf_error unused;
         bool good;
         char *name = models_name(inf, manufacturers, i, &unused, &good);
@@ -325,8 +327,8 @@ bool inf_match(const struct inf *inf, const char *const *hardware_ids, const cha
         if (models == NULL || !match_models(models, hardware_ids, compatible_ids, &candidate) ||
             (found && candidate.rank >= match->rank))
             continue;
-        candidate.manufacturer = inf_key(manufacturers, i) != NULL ? inf_key(manufacturers, i)
-                                                                   : inf_field(manufacturers, i, 0);
+        candidate.manufacturer =
+            inf_key(manufacturers, i) != NULL ? inf_key(manufacturers, i) : inf_field(manufacturers, i, 0);
         candidate.manufacturer_line = i;
         *match = candidate;
         found = true;

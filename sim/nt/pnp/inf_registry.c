@@ -45,8 +45,9 @@ struct entry {
 /* Values below HKR of a .HW section that belong to the device itself, not to its parameters. */
 static bool is_device_property(const char *name)
 {
-    static const char *const names[] = { "UpperFilters", "LowerFilters",          "FriendlyName", "ConfigFlags", "Security",
-                                         "DeviceType",   "DeviceCharacteristics", "Exclusive",    "UINumberDescFormat" };
+    static const char *const names[] = {"UpperFilters",          "LowerFilters", "FriendlyName",
+                                        "ConfigFlags",           "Security",     "DeviceType",
+                                        "DeviceCharacteristics", "Exclusive",    "UINumberDescFormat"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcasecmp(names[i], name) == 0)
@@ -62,10 +63,10 @@ static char *key_path(const struct entry *entry)
         const char *root;
         const char *path;
     } roots[] = {
-        { "HKLM", "\\Registry\\Machine" },
-        { "HKCR", "\\Registry\\Machine\\Software\\Classes" },
-        { "HKU", "\\Registry\\User" },
-        { "HKCU", "\\Registry\\User\\.Default" }, /* of the system, which installs drivers */
+        {"HKLM", "\\Registry\\Machine"},
+        {"HKCR", "\\Registry\\Machine\\Software\\Classes"},
+        {"HKU", "\\Registry\\User"},
+        {"HKCU", "\\Registry\\User\\.Default"}, /* of the system, which installs drivers */
     };
     const char *root = inf_text(entry->section, entry->line, REG_ROOT);
     const char *subkey = inf_text(entry->section, entry->line, REG_SUBKEY);
@@ -123,7 +124,7 @@ static void strings_add(struct strings *list, char *text)
 
 static struct strings strings_of_value(const struct cm_key *key, const char *name)
 {
-    struct strings list = { NULL, 0 };
+    struct strings list = {NULL, 0};
     char *text;
 
     while ((text = cm_value_get_multi(key, name, list.count)) != NULL)
@@ -218,7 +219,7 @@ static bool set_dword(const struct entry *entry, struct cm_key *key)
 
 static bool set_multi(const struct entry *entry, struct cm_key *key)
 {
-    struct strings list = { NULL, 0 };
+    struct strings list = {NULL, 0};
     const char *text;
 
     for (unsigned field = REG_DATA; (text = inf_field(entry->section, entry->line, field)) != NULL; field++) {
@@ -272,7 +273,7 @@ static bool set_value(const struct entry *entry, struct cm_key *key)
 static bool read_entry(const struct inf_scope *scope, const struct inf_section *section, unsigned line,
                        struct entry *entry)
 {
-    *entry = (struct entry){ scope, section, line, inf_text(section, line, REG_NAME), 0 };
+    *entry = (struct entry){scope, section, line, inf_text(section, line, REG_NAME), 0};
     return inf_number_field(scope->inf, section, line, REG_FLAGS, "the flags field", &entry->flags, scope->error);
 }
 
@@ -306,7 +307,7 @@ static bool add_entry(const struct entry *entry, const char *path)
 static bool delete_string(const struct entry *entry, struct cm_key *key)
 {
     const char *unwanted = inf_text(entry->section, entry->line, REG_DATA);
-    struct strings kept = { NULL, 0 };
+    struct strings kept = {NULL, 0};
     ULONG type;
     char *text;
 
@@ -386,7 +387,8 @@ static bool each_directive(const struct inf_scope *scope, const struct inf_secti
             if (*name == 0)
                 continue;
             if (named == NULL)
-                return inf_fail(scope->inf, inf_line_number(section, line), scope->error, "section [%s] is not there", name);
+                return inf_fail(scope->inf, inf_line_number(section, line), scope->error, "section [%s] is not there",
+                                name);
             if (!handle(scope, named))
                 return false;
         }
@@ -396,5 +398,6 @@ static bool each_directive(const struct inf_scope *scope, const struct inf_secti
 
 bool inf_registry_directives(const struct inf_scope *scope, const struct inf_section *section)
 {
-    return each_directive(scope, section, "DelReg", inf_del_reg) && each_directive(scope, section, "AddReg", inf_add_reg);
+    return each_directive(scope, section, "DelReg", inf_del_reg) &&
+           each_directive(scope, section, "AddReg", inf_add_reg);
 }

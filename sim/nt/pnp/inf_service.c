@@ -1,6 +1,6 @@
 /*
- * Services of an INF: "INF DDInstall.Services Section", "INF AddService Directive", "INF DelService Directive". A service
- * that is there already becomes what the INF says, except where NOCLOBBER flags keep a setting.
+ * Services of an INF: "INF DDInstall.Services Section", "INF AddService Directive", "INF DelService Directive". A
+ * service that is there already becomes what the INF says, except where NOCLOBBER flags keep a setting.
  */
 #include <string.h>
 #include <strings.h>
@@ -81,10 +81,10 @@ static bool needed_number(const struct inf_scope *scope, const struct inf_sectio
 /* Directives that may be in a service-install section. */
 static bool check_directives(const struct inf_scope *scope, const struct inf_section *section)
 {
-    static const char *const known[] = { "AddReg",         "BootFlags",    "DelReg",        "DelayedAutoStart",
-                                         "Dependencies",   "Description",  "DisplayName",   "ErrorControl",
-                                         "LoadOrderGroup", "ServiceBinary", "ServiceSidType", "ServiceType",
-                                         "StartName",      "StartType" };
+    static const char *const known[] = {"AddReg",         "BootFlags",     "DelReg",         "DelayedAutoStart",
+                                        "Dependencies",   "Description",   "DisplayName",    "ErrorControl",
+                                        "LoadOrderGroup", "ServiceBinary", "ServiceSidType", "ServiceType",
+                                        "StartName",      "StartType"};
 
     for (unsigned i = 0; i < section->line_count; i++) {
         const struct inf_line *line = &section->lines[i];
@@ -270,7 +270,7 @@ static bool write_service(const struct inf_scope *scope, const struct service *s
 static bool service_registry(const struct inf_scope *scope, const struct service *service)
 {
     char *path = image_printf("%s\\%s", CM_SERVICES, service->name);
-    struct inf_scope inner = { scope->inf, scope->oem_name, path, NULL, scope->error };
+    struct inf_scope inner = {scope->inf, scope->oem_name, path, NULL, scope->error};
     bool good = write_service(scope, service, cm_key_create(path)) && inf_registry_directives(&inner, service->section);
 
     image_free(path);
@@ -288,7 +288,7 @@ static bool install_eventlog(const struct inf_scope *scope, const struct inf_sec
 {
     const char *name = inf_text(services, line, ADD_EVENT_SECTION);
     const struct inf_section *section = inf_section(scope->inf, name);
-    struct inf_scope inner = { scope->inf, scope->oem_name, NULL, NULL, scope->error };
+    struct inf_scope inner = {scope->inf, scope->oem_name, NULL, NULL, scope->error};
     char *path;
     bool good;
 
@@ -326,7 +326,7 @@ static bool read_add(const struct inf *inf, const struct inf_section *services, 
     unsigned number = inf_line_number(services, line);
     const char *section = inf_text(services, line, ADD_SECTION);
 
-    *service = (struct service){ .name = inf_text(services, line, ADD_NAME) };
+    *service = (struct service){.name = inf_text(services, line, ADD_NAME)};
     if (!inf_number_field(inf, services, line, ADD_FLAGS, "the flags field", &service->flags, error))
         return false;
     if (service->flags & ~ADDSERVICE_FLAGS)
@@ -408,33 +408,6 @@ bool inf_install_services(const struct inf_scope *scope, const struct inf_sectio
             return inf_fail(scope->inf, inf_line_number(services, line), scope->error,
                             "%s is not implemented in a Services section", key != NULL ? key : "this line");
         }
-    }
-    return true;
-}
-
-bool inf_services(const struct inf *inf, const char *install_section,
-                  void (*visit)(void *context, const char *service, uint32_t flags), void *context,
-                  struct inf_error *error)
-{
-    const char *extension;
-    const struct inf_section *services;
-    char *name;
-
-    if (inf_actual_section(inf, install_section, &extension) == NULL)
-        return inf_fail(inf, 0, error, "section [%s] is not there", install_section);
-    name = image_printf("%s%s.Services", install_section, extension);
-    services = inf_section(inf, name);
-    image_free(name);
-    for (unsigned line = 0; services != NULL && line < inf_section_lines(services); line++) {
-        const char *key = inf_key(services, line);
-        struct service service;
-
-        if (key == NULL || strcasecmp(key, "AddService") != 0)
-            continue;
-        if (!read_add(inf, services, line, &service, error))
-            return false;
-        if (*service.name != 0)
-            visit(context, service.name, service.flags);
     }
     return true;
 }

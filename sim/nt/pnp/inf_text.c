@@ -34,7 +34,7 @@ static size_t put_utf8(char *to, unsigned c)
 /* The character at `at` and its length in bytes; length 0 if it is malformed. */
 static unsigned get_utf8(const uint8_t *data, size_t size, size_t at, size_t *length)
 {
-    static const unsigned smallest[5] = { 0, 0, 0x80, 0x800, 0x10000 };
+    static const unsigned smallest[5] = {0, 0, 0x80, 0x800, 0x10000};
     unsigned c = data[at];
     size_t count = c < 0x80 ? 1 : (c & 0xe0) == 0xc0 ? 2 : (c & 0xf0) == 0xe0 ? 3 : (c & 0xf8) == 0xf0 ? 4 : 0;
 
@@ -57,12 +57,11 @@ static unsigned get_utf8(const uint8_t *data, size_t size, size_t at, size_t *le
 /* The registry's own conversions stop at U+FFFF, so that nothing above it is let in. */
 static bool acceptable(const struct inf *inf, const char *text, size_t used, unsigned c, struct inf_error *error)
 {
-    unsigned line = line_at(text, used);
-
     if (c == 0)
-        return inf_fail(inf, line, error, "a zero character in the text");
+        return inf_fail(inf, line_at(text, used), error, "a zero character in the text");
     if (c > 0xffff || (c >= 0xd800 && c <= 0xdfff))
-        return inf_fail(inf, line, error, "a character outside the Basic Multilingual Plane, which is not implemented");
+        return inf_fail(inf, line_at(text, used), error,
+                        "a character outside the Basic Multilingual Plane, which is not implemented");
     return true;
 }
 

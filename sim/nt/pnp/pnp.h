@@ -102,7 +102,6 @@ struct devnode *pnp_parent(struct devnode *node);
 const char *pnp_instance_path(const struct devnode *node); /* "XENBUS\\VEN_XP0001&...\\_" */
 const char *pnp_service(const struct devnode *node);       /* function driver's service, NULL if it has none */
 enum devnode_state pnp_state(const struct devnode *node);
-const char *pnp_state_name(enum devnode_state state);
 enum devnode_problem pnp_problem(const struct devnode *node);
 NTSTATUS pnp_problem_status(const struct devnode *node);
 const char *pnp_problem_name(enum devnode_problem problem);

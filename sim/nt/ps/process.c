@@ -8,7 +8,7 @@ struct _EPROCESS {
     char image_name[16];
 };
 
-static struct _EPROCESS system_process = {.image_name = "System"};
+static const struct _EPROCESS system_process = {.image_name = "System"};
 
 PEPROCESS NTAPI PsGetCurrentProcess(VOID)
 {

@@ -80,7 +80,8 @@ NTSTATUS NTAPI RtlAppendStringToString(PSTRING Destination, const STRING *Source
 {
     if (Source->Length > Destination->MaximumLength - Destination->Length)
         return STATUS_BUFFER_TOO_SMALL;
-    memmove(Destination->Buffer + Destination->Length, Source->Buffer, Source->Length);
+    if (Source->Length > 0) /* an empty string may have no buffer */
+        memmove(Destination->Buffer + Destination->Length, Source->Buffer, Source->Length);
     Destination->Length = (USHORT)(Destination->Length + Source->Length);
     return STATUS_SUCCESS;
 }
@@ -146,52 +147,59 @@ VOID NTAPI RtlCopyUnicodeString(PUNICODE_STRING DestinationString, PCUNICODE_STR
         DestinationString->Buffer[length / sizeof(WCHAR)] = 0;
 }
 
+static LONG compare(PCWCH a, SIZE_T a_length, PCWCH b, SIZE_T b_length, BOOLEAN fold)
+{
+    SIZE_T shorter = a_length < b_length ? a_length : b_length;
+
+    for (SIZE_T index = 0; index < shorter; index++) {
+        WCHAR of_a = fold ? rtl_upcase(a[index]) : a[index];
+        WCHAR of_b = fold ? rtl_upcase(b[index]) : b[index];
+
+        if (of_a != of_b)
+            return (LONG)of_a - (LONG)of_b;
+    }
+    return (LONG)a_length - (LONG)b_length;
+}
+
+static BOOLEAN equal(PCWCH a, PCWCH b, USHORT bytes, BOOLEAN fold)
+{
+    return compare(a, bytes / sizeof(WCHAR), b, bytes / sizeof(WCHAR), fold) == 0;
+}
+
 LONG NTAPI RtlCompareUnicodeStrings(PCWCH String1, SIZE_T String1Length, PCWCH String2, SIZE_T String2Length,
                                     BOOLEAN CaseInSensitive)
 {
-    SIZE_T shorter = String1Length < String2Length ? String1Length : String2Length;
-
     NT_CALL(PASSIVE_LEVEL);
-    for (SIZE_T index = 0; index < shorter; index++) {
-        WCHAR a = CaseInSensitive ? rtl_upcase(String1[index]) : String1[index];
-        WCHAR b = CaseInSensitive ? rtl_upcase(String2[index]) : String2[index];
-
-        if (a != b)
-            return (LONG)a - (LONG)b;
-    }
-    return (LONG)String1Length - (LONG)String2Length;
+    return compare(String1, String1Length, String2, String2Length, CaseInSensitive);
 }
 
 LONG NTAPI RtlCompareUnicodeString(PCUNICODE_STRING String1, PCUNICODE_STRING String2, BOOLEAN CaseInSensitive)
 {
-    return RtlCompareUnicodeStrings(String1->Buffer, String1->Length / sizeof(WCHAR), String2->Buffer,
-                                    String2->Length / sizeof(WCHAR), CaseInSensitive);
+    NT_CALL(PASSIVE_LEVEL);
+    return compare(String1->Buffer, String1->Length / sizeof(WCHAR), String2->Buffer, String2->Length / sizeof(WCHAR),
+                   CaseInSensitive);
 }
 
 BOOLEAN NTAPI RtlEqualUnicodeString(PCUNICODE_STRING String1, PCUNICODE_STRING String2, BOOLEAN CaseInSensitive)
 {
-    return String1->Length == String2->Length && RtlCompareUnicodeString(String1, String2, CaseInSensitive) == 0;
+    NT_CALL(PASSIVE_LEVEL);
+    return String1->Length == String2->Length &&
+           equal(String1->Buffer, String2->Buffer, String1->Length, CaseInSensitive);
 }
 
 BOOLEAN NTAPI RtlPrefixUnicodeString(PCUNICODE_STRING String1, PCUNICODE_STRING String2, BOOLEAN CaseInSensitive)
 {
-    UNICODE_STRING head = *String2;
-
-    if (String1->Length > String2->Length)
-        return FALSE;
-    head.Length = String1->Length;
-    return RtlEqualUnicodeString(String1, &head, CaseInSensitive);
+    NT_CALL(PASSIVE_LEVEL);
+    return String1->Length <= String2->Length &&
+           equal(String1->Buffer, String2->Buffer, String1->Length, CaseInSensitive);
 }
 
 BOOLEAN NTAPI RtlSuffixUnicodeString(PCUNICODE_STRING String1, PCUNICODE_STRING String2, BOOLEAN CaseInSensitive)
 {
-    UNICODE_STRING tail = *String2;
-
-    if (String1->Length > String2->Length)
-        return FALSE;
-    tail.Buffer += (String2->Length - String1->Length) / sizeof(WCHAR);
-    tail.Length = String1->Length;
-    return RtlEqualUnicodeString(String1, &tail, CaseInSensitive);
+    NT_CALL(PASSIVE_LEVEL);
+    return String1->Length <= String2->Length &&
+           equal(String1->Buffer, String2->Buffer + (String2->Length - String1->Length) / sizeof(WCHAR),
+                 String1->Length, CaseInSensitive);
 }
 
 NTSTATUS NTAPI RtlAppendUnicodeStringToString(PUNICODE_STRING Destination, PCUNICODE_STRING Source)
@@ -199,7 +207,8 @@ NTSTATUS NTAPI RtlAppendUnicodeStringToString(PUNICODE_STRING Destination, PCUNI
     NT_CALL_ANY();
     if (Source->Length > Destination->MaximumLength - Destination->Length)
         return STATUS_BUFFER_TOO_SMALL;
-    memmove((PUCHAR)Destination->Buffer + Destination->Length, Source->Buffer, Source->Length);
+    if (Source->Length > 0) /* an empty string may have no buffer */
+        memmove((PUCHAR)Destination->Buffer + Destination->Length, Source->Buffer, Source->Length);
     Destination->Length = (USHORT)(Destination->Length + Source->Length);
     if (Destination->Length + sizeof(WCHAR) <= Destination->MaximumLength)
         Destination->Buffer[Destination->Length / sizeof(WCHAR)] = 0;
@@ -286,7 +295,8 @@ NTSTATUS NTAPI RtlDuplicateUnicodeString(ULONG Flags, PCUNICODE_STRING SourceStr
     DestinationString->Buffer = ExAllocatePoolWithTag(PagedPool, size, RTL_STRING_TAG);
     if (DestinationString->Buffer == NULL)
         return STATUS_NO_MEMORY;
-    RtlCopyMemory(DestinationString->Buffer, SourceString->Buffer, SourceString->Length);
+    if (SourceString->Length > 0)
+        RtlCopyMemory(DestinationString->Buffer, SourceString->Buffer, SourceString->Length);
     if (terminate)
         DestinationString->Buffer[SourceString->Length / sizeof(WCHAR)] = 0;
     DestinationString->Length = SourceString->Length;
@@ -341,18 +351,20 @@ BOOLEAN NTAPI RtlCreateUnicodeString(PUNICODE_STRING DestinationString, PCWSTR S
 
 ULONG NTAPI RtlxAnsiStringToUnicodeSize(PCANSI_STRING AnsiString)
 {
+    NT_CALL(PASSIVE_LEVEL);
     return (ULONG)(AnsiString->Length + 1) * sizeof(WCHAR);
 }
 
 ULONG NTAPI RtlxUnicodeStringToAnsiSize(PCUNICODE_STRING UnicodeString)
 {
+    NT_CALL(PASSIVE_LEVEL);
     return UnicodeString->Length / sizeof(WCHAR) + 1;
 }
 
 NTSTATUS NTAPI RtlAnsiStringToUnicodeString(PUNICODE_STRING DestinationString, PCANSI_STRING SourceString,
                                             BOOLEAN AllocateDestinationString)
 {
-    ULONG needed = RtlxAnsiStringToUnicodeSize(SourceString);
+    ULONG needed = (SourceString->Length + 1u) * sizeof(WCHAR);
 
     NT_CALL(PASSIVE_LEVEL);
     if (needed > MAX_BYTES)
@@ -375,7 +387,7 @@ NTSTATUS NTAPI RtlAnsiStringToUnicodeString(PUNICODE_STRING DestinationString, P
 NTSTATUS NTAPI RtlUnicodeStringToAnsiString(PANSI_STRING DestinationString, PCUNICODE_STRING SourceString,
                                             BOOLEAN AllocateDestinationString)
 {
-    ULONG needed = RtlxUnicodeStringToAnsiSize(SourceString);
+    ULONG needed = SourceString->Length / sizeof(WCHAR) + 1;
     NTSTATUS status = STATUS_SUCCESS;
     ULONG count = needed - 1;
 

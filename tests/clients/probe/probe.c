@@ -24,7 +24,7 @@ static NTSTATUS NTAPI ProbeForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP
     UNREFERENCED_PARAMETER(DeviceObject);
     UNREFERENCED_PARAMETER(Irp);
 
-    (VOID)KeSetEvent((PKEVENT)Context, IO_NO_INCREMENT, FALSE);
+    (VOID) KeSetEvent((PKEVENT)Context, IO_NO_INCREMENT, FALSE);
 
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
@@ -38,8 +38,8 @@ typedef union _PROBE_PARAMETERS {
 } PROBE_PARAMETERS;
 
 /* Sends a PnP IRP of our own; its status, and its Information. */
-static NTSTATUS ProbeAsk(_In_ PDEVICE_OBJECT Lower, _In_ UCHAR MinorFunction,
-                         _In_ const PROBE_PARAMETERS *Parameters, _Out_ PULONG_PTR Information)
+static NTSTATUS ProbeAsk(_In_ PDEVICE_OBJECT Lower, _In_ UCHAR MinorFunction, _In_ const PROBE_PARAMETERS *Parameters,
+                         _Out_ PULONG_PTR Information)
 {
     PIO_STACK_LOCATION StackLocation;
     KEVENT Event;
@@ -68,8 +68,8 @@ static NTSTATUS ProbeAsk(_In_ PDEVICE_OBJECT Lower, _In_ UCHAR MinorFunction,
     }
     IoSetCompletionRoutine(Irp, ProbeForwarded, &Event, TRUE, TRUE, TRUE);
 
-    (VOID)IoCallDriver(Lower, Irp);
-    (VOID)KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, NULL);
+    (VOID) IoCallDriver(Lower, Irp);
+    (VOID) KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, NULL);
 
     Status = Irp->IoStatus.Status;
     *Information = Irp->IoStatus.Information;
@@ -117,8 +117,8 @@ static VOID ProbeEarly(_Inout_ PPROBE Probe)
 
     Probe->Early.AcquireStatus = STATUS_PENDING;
 
-    Probe->Early.QueryStatus = ProbeQueryInterface(Probe->LowerDeviceObject, &GUID_XENVIF_VIF_INTERFACE, 10,
-                                                   sizeof(Vif), &Vif.Interface);
+    Probe->Early.QueryStatus =
+        ProbeQueryInterface(Probe->LowerDeviceObject, &GUID_XENVIF_VIF_INTERFACE, 10, sizeof(Vif), &Vif.Interface);
     if (NT_SUCCESS(Probe->Early.QueryStatus)) {
         Probe->Early.AcquireStatus = XENVIF_VIF_CALL(&Vif, Acquire);
         if (NT_SUCCESS(Probe->Early.AcquireStatus))
@@ -126,8 +126,8 @@ static VOID ProbeEarly(_Inout_ PPROBE Probe)
         return;
     }
 
-    Probe->Early.QueryStatus = ProbeQueryInterface(Probe->LowerDeviceObject, &GUID_XENBUS_STORE_INTERFACE, 2,
-                                                   sizeof(Store), &Store.Interface);
+    Probe->Early.QueryStatus =
+        ProbeQueryInterface(Probe->LowerDeviceObject, &GUID_XENBUS_STORE_INTERFACE, 2, sizeof(Store), &Store.Interface);
     if (!NT_SUCCESS(Probe->Early.QueryStatus))
         return;
 
@@ -185,8 +185,8 @@ static NTSTATUS ProbeControlInterface(_Inout_ PPROBE Probe, _Inout_ PVOID Buffer
         return STATUS_INVALID_PARAMETER;
 
     RtlFillMemory(Answer->Content, sizeof(Answer->Content), PROBE_FILL);
-    Answer->Status = ProbeQueryInterface(Probe->LowerDeviceObject, &Query.Guid, Query.Version, Query.Size,
-                                         &Answer->Header);
+    Answer->Status =
+        ProbeQueryInterface(Probe->LowerDeviceObject, &Query.Guid, Query.Version, Query.Size, &Answer->Header);
     *Information = sizeof(PROBE_INTERFACE);
 
     return STATUS_SUCCESS;
@@ -252,8 +252,8 @@ static NTSTATUS ProbeStart(_Inout_ PPROBE Probe, _Inout_ PIRP Irp)
     KeInitializeEvent(&Event, NotificationEvent, FALSE);
     IoCopyCurrentIrpStackLocationToNext(Irp);
     IoSetCompletionRoutine(Irp, ProbeForwarded, &Event, TRUE, TRUE, TRUE);
-    (VOID)IoCallDriver(Probe->LowerDeviceObject, Irp);
-    (VOID)KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, NULL);
+    (VOID) IoCallDriver(Probe->LowerDeviceObject, Irp);
+    (VOID) KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, NULL);
 
     return ProbeComplete(Probe, Irp, Irp->IoStatus.Status, 0);
 }

@@ -1,9 +1,9 @@
 /*
- * What \Device\Probe<instance> understands: \Device\Probe_ is bound to the IFACE child of XENBUS, \Device\Probe<n> to the
- * child of XENVIF for VIF n (where no netclient is).
+ * What \Device\Probe<instance> understands: \Device\Probe_ is bound to the IFACE child of XENBUS, \Device\Probe<n> to
+ * the child of XENVIF for VIF n (where no netclient is).
  *
- * A test asks the probe for an interface as the probe got it from its own PDO, and calls the methods itself: what it uses
- * is what any driver in the probe's place would hold. It releases what it acquired before the device goes.
+ * A test asks the probe for an interface as the probe got it from its own PDO, and calls the methods itself: what it
+ * uses is what any driver in the probe's place would hold. It releases what it acquired before the device goes.
  *
  * All codes are METHOD_BUFFERED. STATUS_BUFFER_TOO_SMALL: one of the structures does not fit.
  */
@@ -12,12 +12,12 @@
 
 #include <ntddk.h>
 
-#define PROBE_DEVICE_TYPE     0x8001
+#define PROBE_DEVICE_TYPE 0x8001
 #define PROBE_CODE(_Function) ((ULONG)CTL_CODE(PROBE_DEVICE_TYPE, _Function, METHOD_BUFFERED, FILE_ANY_ACCESS))
 
 #define IOCTL_PROBE_QUERY_INTERFACE PROBE_CODE(0x800) /* in: PROBE_QUERY, out: PROBE_INTERFACE */
-#define IOCTL_PROBE_QUERY_ID        PROBE_CODE(0x801) /* in: ULONG, a BUS_QUERY_ID_TYPE; out: WCHARs as the bus gave them */
-#define IOCTL_PROBE_EARLY           PROBE_CODE(0x802) /* out: PROBE_EARLY */
+#define IOCTL_PROBE_QUERY_ID PROBE_CODE(0x801) /* in: ULONG, a BUS_QUERY_ID_TYPE; out: WCHARs as the bus gave them */
+#define IOCTL_PROBE_EARLY PROBE_CODE(0x802)    /* out: PROBE_EARLY */
 
 #define PROBE_INTERFACE_MAX 512
 

@@ -1,6 +1,6 @@
 /*
- * A driver with a planted ordering bug, to see that the schedule policies find such bugs: the publisher announces a record
- * before the record points anywhere. It is found only when the consumer runs between the two stores.
+ * A driver with a planted ordering bug, to see that the schedule policies find such bugs: the publisher announces a
+ * record before the record points anywhere. It is found only when the consumer runs between the two stores.
  */
 #include <ntddk.h>
 
@@ -32,12 +32,12 @@ static VOID NTAPI Publisher(PVOID Argument)
 
     UNREFERENCED_PARAMETER(Argument);
     for (Round = 0; Round < ROUNDS; Round++) {
-        (VOID)KeSetEvent(&Context.Work, IO_NO_INCREMENT, FALSE);
-        (VOID)InterlockedExchange(&Context.Announced, 1); /* the bug: this belongs behind the next line */
-        (VOID)InterlockedExchangePointer((PVOID *)&Context.Record, &Context.Storage);
-        (VOID)KeWaitForSingleObject(&Context.Consumed, Executive, KernelMode, FALSE, NULL);
+        (VOID) KeSetEvent(&Context.Work, IO_NO_INCREMENT, FALSE);
+        (VOID) InterlockedExchange(&Context.Announced, 1); /* the bug: this belongs behind the next line */
+        (VOID) InterlockedExchangePointer((PVOID *)&Context.Record, &Context.Storage);
+        (VOID) KeWaitForSingleObject(&Context.Consumed, Executive, KernelMode, FALSE, NULL);
     }
-    (VOID)PsTerminateSystemThread(STATUS_SUCCESS);
+    (VOID) PsTerminateSystemThread(STATUS_SUCCESS);
 }
 
 static VOID NTAPI Consumer(PVOID Argument)
@@ -46,14 +46,14 @@ static VOID NTAPI Consumer(PVOID Argument)
 
     UNREFERENCED_PARAMETER(Argument);
     for (Round = 0; Round < ROUNDS; Round++) {
-        (VOID)KeWaitForSingleObject(&Context.Work, Executive, KernelMode, FALSE, NULL);
+        (VOID) KeWaitForSingleObject(&Context.Work, Executive, KernelMode, FALSE, NULL);
         while (InterlockedCompareExchange(&Context.Announced, 0, 1) != 1)
             YieldProcessor();
         if (InterlockedExchangePointer((PVOID *)&Context.Record, NULL) == NULL)
             KeBugCheckEx(RACER_BUG, Round, 0, 0, 0);
-        (VOID)KeSetEvent(&Context.Consumed, IO_NO_INCREMENT, FALSE);
+        (VOID) KeSetEvent(&Context.Consumed, IO_NO_INCREMENT, FALSE);
     }
-    (VOID)PsTerminateSystemThread(STATUS_SUCCESS);
+    (VOID) PsTerminateSystemThread(STATUS_SUCCESS);
 }
 
 static NTSTATUS RunThreads(VOID)
@@ -70,12 +70,12 @@ static NTSTATUS RunThreads(VOID)
         if (!NT_SUCCESS(Status))
             break;
         Status = ObReferenceObjectByHandle(Handle, SYNCHRONIZE, *PsThreadType, KernelMode, &Threads[Count], NULL);
-        (VOID)ZwClose(Handle);
+        (VOID) ZwClose(Handle);
         if (!NT_SUCCESS(Status))
             break;
     }
     while (Count-- > 0) {
-        (VOID)KeWaitForSingleObject(Threads[Count], Executive, KernelMode, FALSE, NULL);
+        (VOID) KeWaitForSingleObject(Threads[Count], Executive, KernelMode, FALSE, NULL);
         ObDereferenceObject(Threads[Count]);
     }
     return Status;
