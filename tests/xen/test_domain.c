@@ -293,6 +293,7 @@ XEN_TEST(vcpu_info_rules)
     ck_assert_int_eq(call_evtchn(EVTCHNOP_bind_ipi, &ipi), 0);
     ck_assert_int_eq(port_send(ipi.port), 0);
     ck_assert_uint_eq(shared->vcpu_info[0].evtchn_upcall_pending, 1);
+    shared->vcpu_info[0].arch.cr2 = 0x123456789;
 
     ck_assert_xen_error(place_vcpu_info(0, gfn, GUEST_PAGE_SIZE - 8), XEN_EINVAL); /* crosses the page */
     ck_assert_xen_error(place_vcpu_info(0, gfn, GUEST_PAGE_SIZE), XEN_EINVAL);
@@ -305,6 +306,7 @@ XEN_TEST(vcpu_info_rules)
     ck_assert_int_eq(place_vcpu_info(0, gfn, 128), 0);
     ck_assert_uint_eq(info->evtchn_upcall_pending, 1); /* what was pending has come along */
     ck_assert_uint_ne(info->evtchn_pending_sel & 1, 0);
+    ck_assert_uint_eq(info->arch.cr2, 0x123456789);                /* and so has everything else */
     ck_assert_xen_error(place_vcpu_info(0, gfn, 128), XEN_EINVAL); /* once */
     ck_assert_xen_error(place_vcpu_info(0, gfn + 1, 0), XEN_EINVAL);
     ck_assert_uint_eq(info->time.version & 1, 0);
