@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define WRITE_SNAPLEN 262144
+#define STORAGE_ALIGNMENT 4096u
 
 /* The loading of one file. */
 struct loading {
@@ -35,10 +36,18 @@ static void append(struct loading *loading, const uint8_t *data, uint32_t length
     capture->bytes += length;
 }
 
+/*
+ * Frames get their place, in memory that starts at a page: a grant copy that crosses a page of ours is two for Xen, and
+ * how many there are must not depend on where the heap put the capture.
+ */
 static void resolve(struct capture *capture)
 {
-    const uint8_t *data = capture->storage;
+    size_t size = (capture->bytes + STORAGE_ALIGNMENT - 1) / STORAGE_ALIGNMENT * STORAGE_ALIGNMENT;
+    uint8_t *data = aligned_alloc(STORAGE_ALIGNMENT, size);
 
+    memcpy(data, capture->storage, capture->bytes);
+    free(capture->storage);
+    capture->storage = data;
     for (unsigned i = 0; i < capture->count; i++) {
         capture->frame[i].data = data;
         data += capture->frame[i].length;

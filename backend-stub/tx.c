@@ -34,13 +34,19 @@ struct tx_batch {
     unsigned frames;
     xengnttab_grant_copy_segment_t segment[RING_SLOTS];
     unsigned segments;
-    uint32_t used; /* bytes of the buffer */
-    uint8_t buffer[BUFFER_SIZE];
+    uint32_t used;   /* bytes of the buffer */
+    uint8_t *buffer; /* in storage, at the start of a page */
+    uint8_t storage[BUFFER_SIZE + RING_PAGE_SIZE];
 };
 
 struct tx_batch *tx_batch_create(void)
 {
-    return calloc(1, sizeof(struct tx_batch));
+    struct tx_batch *batch = calloc(1, sizeof(*batch));
+
+    /* A copy that crosses a page of ours is two for Xen: how many there are must not depend on where the heap put us.
+     */
+    batch->buffer = batch->storage + (-(uintptr_t)batch->storage & (RING_PAGE_SIZE - 1));
+    return batch;
 }
 
 void tx_batch_destroy(struct tx_batch *batch)
