@@ -29,6 +29,7 @@ struct machine_config {
 };
 
 struct sched_state;
+struct policy_state;
 struct clock_state;
 struct eventlog_state;
 struct vcpu;
@@ -37,6 +38,7 @@ struct vcpu;
 struct machine {
     struct machine_config config;
     struct sched_state *sched;
+    struct policy_state *policy;
     struct clock_state *clock;
     struct eventlog_state *eventlog;
     struct rng_state *rng;

@@ -11,6 +11,7 @@
 #include "machine/sched.h"
 
 #define RUNNER_NAME_MAX 48
+#define RUNNERS_MAX 1024
 
 struct runner {
     struct fiber *fiber; /* the fiber that executes for it, or goes on when it is chosen */
@@ -25,6 +26,14 @@ struct runner {
     const char *why;    /* what it waits for while it is not runnable */
     const void *where;  /* address that a spinning vCPU waits on, NULL if none */
 };
+
+/* All runners. Slots in use or passed over (NULL), in order of creation. */
+struct runner_table {
+    struct runner *slot[RUNNERS_MAX];
+    unsigned count;
+};
+
+const struct runner_table *runner_table(void);
 
 void runner_add(struct runner *runner, bool is_vcpu, const char *name);
 struct runner *runner_current(void);
@@ -52,9 +61,5 @@ void sched_run(void);
 _Noreturn void sched_leave(void);
 /* The machine dies: no other runner goes on from here. */
 void sched_freeze(void);
-/* True with the probability 1/n under random policies (never under fifo); for choices inside the guest kernel. */
-bool sched_toss(unsigned n);
-/* A number below n drawn by the policy: 0 under fifo. */
-unsigned sched_pick(unsigned n);
 
 #endif

@@ -11,15 +11,9 @@
 #include "machine/fail.h"
 #include "machine/image.h"
 #include "machine/machine.h"
-#include "machine/rng.h"
+#include "machine/policy.h"
 #include "machine/runner.h"
 
-#define RUNNERS_MAX 1024
-#define SLICE_NS 100000u        /* fifo: longest time that others wait for a runner that does not block */
-#define STARVATION_POINTS 20000 /* pct: a runner that goes on for so long without blocking gives way */
-#define PCT_DEPTH 3             /* priority changes an epoch */
-#define PCT_EPOCH_SHORT 5       /* an epoch has 2^5 to 2^12 switch points: races hide at every scale */
-#define PCT_EPOCH_LONG 12
 #define PAUSES_BEFORE_BACKOFF 16
 
 /* What a switch point costs, in nanoseconds of virtual time; the magnitudes of a server processor. */
@@ -40,17 +34,11 @@ struct task {
 };
 
 struct sched_state {
-    struct runner *runners[RUNNERS_MAX];
-    unsigned count; /* slots in use or passed over, in order of creation */
+    struct runner_table table;
     struct runner *current;
     struct fiber host;
     uint64_t points;
     uint64_t switches;
-    uint64_t order;     /* fifo: last place handed out in the queue of the runnable */
-    uint64_t low;       /* pct: next priority below all others */
-    uint64_t epoch_end; /* pct: switch points at which priorities are drawn anew */
-    uint64_t changes[PCT_DEPTH];
-    uint64_t ran_since;  /* switch points when the current runner was chosen */
     bool frozen;         /* a bugcheck: the current runner goes on alone */
     struct task *reaped; /* a task that has ended and whose stack can go once we are off it */
 };
@@ -59,8 +47,8 @@ void sched_init(void)
 {
     struct sched_state *sched = image_alloc(sizeof(*sched));
 
-    sched->low = UINT64_C(1) << 32;
     machine->sched = sched;
+    policy_init();
     fiber_adopt_host(&sched->host);
 }
 
@@ -79,83 +67,32 @@ uint64_t sched_switches(void)
     return machine->sched->switches;
 }
 
-bool sched_toss(unsigned n)
+const struct runner_table *runner_table(void)
 {
-    return machine->config.policy != POLICY_FIFO && rng_below(RNG_SCHEDULE, n) == 0;
-}
-
-unsigned sched_pick(unsigned n)
-{
-    return machine->config.policy == POLICY_FIFO ? 0 : (unsigned)rng_below(RNG_SCHEDULE, n);
-}
-
-/* ---- priorities: under fifo the place in the queue (the lowest place first), under pct the drawn priority ---- */
-
-static uint64_t draw_priority(void)
-{
-    return (UINT64_C(1) << 33) + rng_below(RNG_SCHEDULE, UINT64_C(1) << 30);
-}
-
-static void enter_queue(struct sched_state *sched, struct runner *runner)
-{
-    if (machine->config.policy == POLICY_FIFO)
-        runner->priority = UINT64_MAX - ++sched->order;
-}
-
-/* The runner gives way to everything else that can run. */
-static void give_way(struct sched_state *sched, struct runner *runner)
-{
-    if (machine->config.policy == POLICY_FIFO)
-        enter_queue(sched, runner);
-    else if (machine->config.policy == POLICY_PCT)
-        runner->priority = --sched->low;
-}
-
-static void new_epoch(struct sched_state *sched)
-{
-    unsigned scale = PCT_EPOCH_SHORT + (unsigned)rng_below(RNG_SCHEDULE, PCT_EPOCH_LONG - PCT_EPOCH_SHORT + 1);
-    uint64_t length = UINT64_C(1) << scale;
-
-    sched->low = UINT64_C(1) << 32;
-    for (unsigned index = 0; index < sched->count; index++)
-        if (sched->runners[index] != NULL)
-            sched->runners[index]->priority = draw_priority();
-    for (unsigned index = 0; index < PCT_DEPTH; index++)
-        sched->changes[index] = sched->points + 1 + rng_below(RNG_SCHEDULE, length);
-    sched->epoch_end = sched->points + length;
-}
-
-static void pct_step(struct sched_state *sched)
-{
-    if (sched->points >= sched->epoch_end)
-        new_epoch(sched);
-    for (unsigned index = 0; index < PCT_DEPTH; index++)
-        if (sched->changes[index] == sched->points)
-            give_way(sched, sched->current);
+    return &machine->sched->table;
 }
 
 void runner_add(struct runner *runner, bool is_vcpu, const char *name)
 {
-    struct sched_state *sched = machine->sched;
+    struct runner_table *table = &machine->sched->table;
     unsigned id;
 
-    for (id = 0; id < sched->count && sched->runners[id] != NULL; id++)
+    for (id = 0; id < table->count && table->slot[id] != NULL; id++)
         ;
     if (id == RUNNERS_MAX)
         fail("limit", "more than %u vCPUs and dom0 tasks", RUNNERS_MAX);
-    if (id == sched->count)
-        sched->count++;
-    sched->runners[id] = runner;
+    if (id == table->count)
+        table->count++;
+    table->slot[id] = runner;
     runner->id = id;
     runner->is_vcpu = is_vcpu;
     snprintf(runner->name, sizeof(runner->name), "%s", name);
-    if (machine->config.policy == POLICY_PCT)
-        runner->priority = draw_priority();
+    policy_add(runner);
 }
 
 static void runner_remove(struct runner *runner)
 {
-    machine->sched->runners[runner->id] = NULL;
+    machine->sched->table.slot[runner->id] = NULL;
 }
 
 void runner_wake(struct runner *runner)
@@ -164,49 +101,23 @@ void runner_wake(struct runner *runner)
         return;
     runner->runnable = true;
     runner->pauses = 0;
-    enter_queue(machine->sched, runner);
+    policy_wake(runner);
 }
 
 /* ---- choosing ---- */
 
-static struct runner *choose_random(struct sched_state *sched)
-{
-    struct runner *candidates[RUNNERS_MAX];
-    unsigned count = 0;
-
-    for (unsigned index = 0; index < sched->count; index++)
-        if (sched->runners[index] != NULL && sched->runners[index]->runnable)
-            candidates[count++] = sched->runners[index];
-    return count == 0 ? NULL : candidates[rng_below(RNG_SCHEDULE, count)];
-}
-
-static struct runner *choose_highest(struct sched_state *sched)
-{
-    struct runner *best = NULL;
-
-    for (unsigned index = 0; index < sched->count; index++) {
-        struct runner *runner = sched->runners[index];
-
-        if (runner != NULL && runner->runnable && (best == NULL || runner->priority > best->priority))
-            best = runner;
-    }
-    return best;
-}
-
 static struct runner *choose(struct sched_state *sched)
 {
-    if (sched->frozen)
-        return sched->current;
-    return machine->config.policy == POLICY_RANDOM ? choose_random(sched) : choose_highest(sched);
+    return sched->frozen ? sched->current : policy_choose();
 }
 
 void sched_describe_waits(char *buffer, size_t size)
 {
-    const struct sched_state *sched = machine->sched;
+    const struct runner_table *table = runner_table();
     size_t length = 0;
 
-    for (unsigned index = 0; index < sched->count && length < size; index++) {
-        const struct runner *runner = sched->runners[index];
+    for (unsigned index = 0; index < table->count && length < size; index++) {
+        const struct runner *runner = table->slot[index];
 
         if (runner != NULL)
             length += (size_t)snprintf(buffer + length, size - length, "  %s: %s%s\n", runner->name,
@@ -234,8 +145,7 @@ static void switch_to(struct sched_state *sched, struct runner *next)
 {
     struct runner *previous = sched->current;
 
-    sched->ran_since = sched->points;
-    next->slice_end = clock_now() + SLICE_NS;
+    policy_chosen(next);
     if (next == previous)
         return;
     sched->switches++;
@@ -301,7 +211,7 @@ void runner_switch_fiber(struct fiber *from, struct fiber *to)
  * A runner that spins makes no progress by itself; the more it has spun, the longer its pauses get, so that a spin on
  * the clock ends soon in host time too.
  */
-static void pause_runner(struct sched_state *sched, struct runner *current)
+static void pause_runner(struct runner *current)
 {
     if (current->since_pause > 12)
         current->pauses = 0;
@@ -312,30 +222,7 @@ static void pause_runner(struct sched_state *sched, struct runner *current)
 
         clock_charge(UINT64_C(50) << (shift < 8 ? shift : 8));
     }
-    give_way(sched, current);
-}
-
-static bool wants_choice(struct sched_state *sched, struct runner *current, enum sched_point kind)
-{
-    switch (machine->config.policy) {
-    case POLICY_FIFO:
-        if (kind == POINT_PAUSE)
-            return true;
-        if (clock_now() < current->slice_end)
-            return false;
-        enter_queue(sched, current);
-        return true;
-    case POLICY_RANDOM:
-        return kind == POINT_PAUSE || rng_below(RNG_SCHEDULE, 8) == 0;
-    case POLICY_PCT:
-        if (sched->points - sched->ran_since > STARVATION_POINTS) {
-            give_way(sched, current);
-            sched->ran_since = sched->points;
-        }
-        pct_step(sched);
-        return true;
-    }
-    return true;
+    policy_give_way(current);
 }
 
 void sched_point(enum sched_point kind)
@@ -352,10 +239,10 @@ void sched_point(enum sched_point kind)
     if (clock_due())
         clock_fire_due();
     if (kind == POINT_PAUSE)
-        pause_runner(sched, current);
+        pause_runner(current);
     else
         current->since_pause++;
-    if (wants_choice(sched, current, kind)) {
+    if (policy_wants_choice(current, kind)) {
         switch_to(sched, choose(sched));
         reap(sched);
     }
@@ -452,7 +339,7 @@ void sched_run(void)
         if (!clock_advance())
             no_progress();
     sched->current = first;
-    first->slice_end = clock_now() + SLICE_NS;
+    policy_chosen(first);
     fiber_adopt_host(&sched->host);
     fiber_switch(&sched->host, first->fiber);
 }

@@ -6,6 +6,7 @@
 #define NT_KE_H
 
 #include "machine/fiber.h"
+#include "machine/policy.h"
 #include "machine/runner.h"
 #include "machine/vcpu.h"
 #include "nt/nt.h"

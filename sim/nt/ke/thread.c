@@ -92,7 +92,7 @@ static void call_vcpu_for(const struct _KTHREAD *thread)
         }
     }
     if (count > 0)
-        weakest = idle[count > 1 ? sched_pick(count) : 0];
+        weakest = idle[count > 1 ? policy_pick(count) : 0];
     if (weakest == NULL)
         return;
     weakest->preempt = true;
@@ -179,7 +179,7 @@ void ke_preempt(void)
         if (next == NULL)
             next = vcpu->idle;
     } else {
-        turn_over = clock_now() >= current->quantum_end || sched_toss(2);
+        turn_over = clock_now() >= current->quantum_end || policy_toss(2);
         next = best_ready(vcpu, turn_over ? current->priority : current->priority + 1);
     }
     if (next == NULL) {

@@ -214,7 +214,7 @@ static void check_quantum(struct vcpu *vcpu)
 {
     if (machine->ke->ready_mask == 0 || vcpu->irql >= DISPATCH_LEVEL || vcpu->current == vcpu->idle)
         return;
-    if (clock_now() >= vcpu->current->quantum_end || sched_toss(32)) {
+    if (clock_now() >= vcpu->current->quantum_end || policy_toss(32)) {
         vcpu->preempt = true;
         vcpu->attention = true;
     }

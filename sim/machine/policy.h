@@ -1,0 +1,40 @@
+/*
+ * Schedule policies: who goes on at a switch point, and what else of the guest's kernel is left to chance.
+ *
+ *   fifo     the runner that has waited longest, when the current one blocks, pauses or has used up its slice
+ *   random   anyone, at one switch point in eight
+ *   pct      the highest of random priorities, some of which change at random switch points (probabilistic concurrency
+ *            testing)
+ *
+ * Called by the scheduler alone, except for the two draws at the end.
+ */
+#ifndef MACHINE_POLICY_H
+#define MACHINE_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "machine/runner.h"
+#include "machine/sched.h"
+
+void policy_init(void);
+
+/* A runner is new; it is in the table already. */
+void policy_add(struct runner *runner);
+/* A runner can run again. */
+void policy_wake(struct runner *runner);
+/* A runner gives way to everything else that can run. */
+void policy_give_way(struct runner *runner);
+/* At a switch point of the current runner: is there a choice to be made here? */
+bool policy_wants_choice(struct runner *current, enum sched_point kind);
+/* Who goes on of those that can run: NULL if none can. */
+struct runner *policy_choose(void);
+/* This one was chosen and goes on now. */
+void policy_chosen(struct runner *next);
+
+/* True with the probability 1/n under random policies (never under fifo); for choices inside the guest's kernel. */
+bool policy_toss(unsigned n);
+/* A number below n drawn by the policy: 0 under fifo. */
+unsigned policy_pick(unsigned n);
+
+#endif
