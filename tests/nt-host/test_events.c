@@ -294,7 +294,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/events");
+    Suite *suite = suite_create("nt-host/events");
     TCase *tcase = tcase_create("events");
 
     tcase_add_test(tcase, test_return_values);

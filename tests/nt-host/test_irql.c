@@ -426,7 +426,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/irql");
+    Suite *suite = suite_create("nt-host/irql");
     TCase *tcase = tcase_create("raise and lower");
 
     tcase_add_test(tcase, test_raise_and_lower);

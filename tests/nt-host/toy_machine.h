@@ -2,8 +2,8 @@
  * A machine with the toy drivers (tests/clients/toybus, toyfilter) installed: toybus is the function driver of the Xen
  * platform device and of the children that it reports. For the tests of the PnP manager; each includes it once.
  */
-#ifndef TESTS_NT_TOY_MACHINE_H
-#define TESTS_NT_TOY_MACHINE_H
+#ifndef TESTS_NT_HOST_TOY_MACHINE_H
+#define TESTS_NT_HOST_TOY_MACHINE_H
 
 #include "common/guest.h"
 

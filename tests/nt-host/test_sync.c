@@ -558,7 +558,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/sync");
+    Suite *suite = suite_create("nt-host/sync");
     TCase *tcase = tcase_create("lists");
 
     tcase_add_test(tcase, test_sequenced);

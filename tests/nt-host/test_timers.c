@@ -379,7 +379,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/timers");
+    Suite *suite = suite_create("nt-host/timers");
     TCase *tcase = tcase_create("timers");
 
     tcase_add_test(tcase, test_one_shot);

@@ -307,7 +307,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/mutexes");
+    Suite *suite = suite_create("nt-host/mutexes");
     TCase *tcase = tcase_create("mutexes");
 
     tcase_add_test(tcase, test_recursion);

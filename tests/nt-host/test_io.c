@@ -825,7 +825,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/io");
+    Suite *suite = suite_create("nt-host/io");
     TCase *devices = tcase_create("devices");
     TCase *irps = tcase_create("irps");
     TCase *files = tcase_create("files");

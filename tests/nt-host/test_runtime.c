@@ -380,7 +380,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/runtime");
+    Suite *suite = suite_create("nt-host/runtime");
     TCase *tcase = tcase_create("rtl");
 
     tcase_add_test(tcase, test_integers);

@@ -6,7 +6,7 @@
 #include <wdmguid.h>
 
 #include "machine/vcpu.h"
-#include "nt/toy_machine.h"
+#include "nt-host/toy_machine.h"
 
 /* ---- boot ---- */
 
@@ -361,7 +361,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/pnp");
+    Suite *suite = suite_create("nt-host/pnp");
     TCase *boots = tcase_create("boot");
     TCase *hardware = tcase_create("resources");
     TCase *others = tcase_create("filters, interfaces, notification");

@@ -399,7 +399,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/mdl");
+    Suite *suite = suite_create("nt-host/mdl");
     TCase *tcase = tcase_create("mdl");
 
     tcase_add_test(tcase, test_physical);

@@ -355,7 +355,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/registry");
+    Suite *suite = suite_create("nt-host/registry");
     TCase *tcase = tcase_create("registry");
 
     tcase_add_test(tcase, test_keys);

@@ -312,7 +312,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/strings");
+    Suite *suite = suite_create("nt-host/strings");
     TCase *tcase = tcase_create("strings");
 
     tcase_add_test(tcase, test_formats);

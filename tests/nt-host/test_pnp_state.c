@@ -2,7 +2,7 @@
  * The PnP manager: a device through every transition and the failures of each. The rules are those of Microsoft's
  * "Removing a device", "Understanding when remove IRPs are issued" and "Stopping a device".
  */
-#include "nt/toy_machine.h"
+#include "nt-host/toy_machine.h"
 
 /* ---- children come and go ---- */
 
@@ -361,7 +361,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/pnp state");
+    Suite *suite = suite_create("nt-host/pnp state");
     TCase *changes = tcase_create("arrival and removal");
     TCase *failures = tcase_create("failures");
 

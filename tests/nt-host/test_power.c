@@ -189,7 +189,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/power");
+    Suite *suite = suite_create("nt-host/power");
     TCase *power = tcase_create("power");
     TCase *dma = tcase_create("dma");
 

@@ -352,7 +352,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/registry-query");
+    Suite *suite = suite_create("nt-host/registry-query");
     TCase *tcase = tcase_create("RtlQueryRegistryValues");
 
     tcase_add_test(tcase, test_one_value);

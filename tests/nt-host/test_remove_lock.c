@@ -64,7 +64,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/remove lock");
+    Suite *suite = suite_create("nt-host/remove lock");
     TCase *locks = tcase_create("remove lock");
 
     tcase_add_test(locks, test_remove_lock_drains);

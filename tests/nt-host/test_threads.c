@@ -354,7 +354,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/threads");
+    Suite *suite = suite_create("nt-host/threads");
     TCase *tcase = tcase_create("threads");
 
     tcase_add_test(tcase, test_life);

@@ -435,7 +435,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/waits");
+    Suite *suite = suite_create("nt-host/waits");
     TCase *tcase = tcase_create("waits");
 
     tcase_add_test(tcase, test_any);

@@ -2,8 +2,8 @@
  * For the tests of kernel semantics: threads of a guest that are started and joined, time, and runs over many
  * schedules. Everything but over_schedules() is called in a guest thread.
  */
-#ifndef TESTS_NT_GUEST_THREADS_H
-#define TESTS_NT_GUEST_THREADS_H
+#ifndef TESTS_NT_HOST_GUEST_THREADS_H
+#define TESTS_NT_HOST_GUEST_THREADS_H
 
 #include <stdlib.h>
 #include <string.h>

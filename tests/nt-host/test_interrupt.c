@@ -139,7 +139,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/interrupt");
+    Suite *suite = suite_create("nt-host/interrupt");
     TCase *interrupts = tcase_create("interrupts");
 
     tcase_add_test(interrupts, test_message_interrupt);

@@ -167,7 +167,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/semaphores");
+    Suite *suite = suite_create("nt-host/semaphores");
     TCase *tcase = tcase_create("semaphores");
 
     tcase_add_test(tcase, test_counts);

@@ -454,7 +454,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/spinlocks");
+    Suite *suite = suite_create("nt-host/spinlocks");
     TCase *tcase = tcase_create("spin locks");
 
     tcase_add_loop_test(tcase, test_exclusion, 0, (int)RTL_NUMBER_OF(contests));

@@ -420,7 +420,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/dpcs");
+    Suite *suite = suite_create("nt-host/dpcs");
     TCase *tcase = tcase_create("dpcs");
 
     tcase_add_test(tcase, test_at_once_in_the_interrupted_thread);

@@ -264,7 +264,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt/rtl");
+    Suite *suite = suite_create("nt-host/rtl");
     TCase *tcase = tcase_create("rtl");
 
     tcase_add_test(tcase, test_bitmaps);
