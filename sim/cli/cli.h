@@ -41,6 +41,7 @@ bool help_has(const char *command);
 /* The verbs. Each returns an exit status. */
 int command_run(int argc, char **argv);
 int command_replay(int argc, char **argv);
+int command_verifier(int argc, char **argv);
 
 /* "12.345 ms" */
 const char *format_time(char *buffer, size_t size, uint64_t nanoseconds);

@@ -10,6 +10,7 @@ static const char general[] =
     "\n"
     "  run       boot a guest, carry captures through the drivers in both directions, tear down, check everything\n"
     "  replay    run a failure again from its bundle\n"
+    "  verifier  list the rules that drivers are held to\n"
     "  help      show a command's help\n"
     "\n"
     "'pvsim COMMAND --help' shows a command's options; 'pvsim --version' the version.\n"
@@ -70,10 +71,23 @@ static const char replay[] = "usage: pvsim replay [--log LEVEL] [--until EVENT] 
                              "bundle, 125 another build or\n"
                              "changed inputs.\n";
 
+static const char verifier[] =
+    "usage: pvsim verifier --list [--format text|json]\n"
+    "\n"
+    "Lists every rule that drivers are held to: its name, the bugcheck that breaking it ends "
+    "in, the bugcheck's parameters,\n"
+    "how it is checked and what the check costs, and Microsoft's page or routine that states "
+    "it. Then the other ways in\n"
+    "which a run can fail.\n"
+    "\n"
+    "  --list                 list the rules\n"
+    "  --format text|json     as a table, or as JSON for programs (text)\n"
+    "  --help                 this text\n";
+
 static const struct {
     const char *command;
     const char *text;
-} texts[] = {{"", general}, {"run", run}, {"replay", replay}};
+} texts[] = {{"", general}, {"run", run}, {"replay", replay}, {"verifier", verifier}};
 
 bool help_has(const char *command)
 {

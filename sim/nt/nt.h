@@ -33,10 +33,13 @@
 void nt_call(const char *routine, const void *caller, unsigned min_irql, unsigned max_irql, enum sched_point point);
 
 /*
- * A broken driver rule: bugcheck 0xC4 DRIVER_VERIFIER_DETECTED_VIOLATION unless another code is given. `rule` is the
- * short stable name of the rule ("pool-double-free").
+ * A broken driver rule: a bugcheck. `rule` is the name of a line of nt/verifier/rules.def ("pool-double-free"), which
+ * gives the bugcheck code and its first parameter; nt_violation_sub() gives parameters 2 to 4 of a rule whose first one
+ * is a sub-code that Windows documents; nt_violation_code() gives all, of a rule with several codes any.
  */
 _Noreturn void nt_violation(const char *rule, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
+_Noreturn void nt_violation_sub(const char *rule, uint64_t parameter2, uint64_t parameter3, uint64_t parameter4,
+                                const char *format, ...) __attribute__((noreturn, format(printf, 5, 6)));
 _Noreturn void nt_violation_code(uint32_t bugcheck_code, const uint64_t parameter[4], const char *rule,
                                  const char *format, ...) __attribute__((noreturn, format(printf, 4, 5)));
 

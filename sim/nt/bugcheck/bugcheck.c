@@ -2,51 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "image/loader.h"
+#include "machine/backtrace.h"
 #include "nt/ke/ke.h"
-
-struct bugcheck_name {
-    uint32_t code;
-    const char *name;
-};
-
-static const struct bugcheck_name names[] = {
-    {0x0A, "IRQL_NOT_LESS_OR_EQUAL"},
-    {0x09, "IRQL_NOT_GREATER_OR_EQUAL"},
-    {0x0C, "MAXIMUM_WAIT_OBJECTS_EXCEEDED"},
-    {0x0F, "SPIN_LOCK_ALREADY_OWNED"},
-    {0x10, "SPIN_LOCK_NOT_OWNED"},
-    {0x19, "BAD_POOL_HEADER"},
-    {0x1E, "KMODE_EXCEPTION_NOT_HANDLED"},
-    {0x35, "NO_MORE_IRP_STACK_LOCATIONS"},
-    {0x44, "MULTIPLE_IRP_COMPLETE_REQUESTS"},
-    {0x50, "PAGE_FAULT_IN_NONPAGED_AREA"},
-    {0x7F, "UNEXPECTED_KERNEL_MODE_TRAP"},
-    {0x9F, "DRIVER_POWER_STATE_FAILURE"},
-    {0xC2, "BAD_POOL_CALLER"},
-    {0xC4, "DRIVER_VERIFIER_DETECTED_VIOLATION"},
-    {0xC5, "DRIVER_CORRUPTED_EXPOOL"},
-    {0xC7, "TIMER_OR_DPC_INVALID"},
-    {0xC9, "DRIVER_VERIFIER_IOMANAGER_VIOLATION"},
-    {0xCA, "PNP_DETECTED_FATAL_ERROR"},
-    {0xD1, "DRIVER_IRQL_NOT_LESS_OR_EQUAL"},
-    {0xE2, "MANUALLY_INITIATED_CRASH"},
-    {0xE6, "DRIVER_VERIFIER_DMA_VIOLATION"},
-    {0x18, "REFERENCE_BY_POINTER"},
-    {0x4E, "PFN_LIST_CORRUPT"},
-    {0x76, "PROCESS_HAS_LOCKED_PAGES"},
-    {0x8A, "THREAD_TERMINATE_HELD_MUTEX"},
-    {0x139, "KERNEL_SECURITY_CHECK_FAILURE"},
-    {0x133, "DPC_WATCHDOG_VIOLATION"},
-    {0xDA, "SYSTEM_PTE_MISUSE"},
-};
-
-const char *ke_bugcheck_name(uint32_t code)
-{
-    for (size_t index = 0; index < ARRAYSIZE(names); index++)
-        if (names[index].code == code)
-            return names[index].name;
-    return "(bugcheck without a name here)";
-}
+#include "nt/verifier/rules.h"
 
 static void run_callbacks(void)
 {
@@ -66,13 +25,17 @@ static _Noreturn void end(uint32_t code, const uint64_t parameter[4], const char
 {
     struct vcpu *vcpu = ke_vcpu();
 
+    if (verifier_rule_with_code(rule, code) == NULL)
+        fail("internal", "sim/nt/verifier/rules.def has no rule '%s' with bugcheck 0x%X; broken was: %s", rule, code,
+             text);
+
     if (vcpu != NULL && machine->ke != NULL && machine->failure == NULL) {
         /* Every other processor is frozen from here on: no switch point of a callback may leave this one. */
         vcpu->irql = HIGH_LEVEL;
         sched_freeze();
         run_callbacks();
     }
-    fail_bugcheck(code, ke_bugcheck_name(code), parameter, rule, "%s", text);
+    fail_bugcheck(code, verifier_bugcheck_name(code), parameter, rule, "%s", text);
 }
 
 _Noreturn void ke_bugcheck(uint32_t code, const uint64_t parameter[4], const char *rule, const char *format, ...)
@@ -86,16 +49,54 @@ _Noreturn void ke_bugcheck(uint32_t code, const uint64_t parameter[4], const cha
     end(code, parameter, rule, text);
 }
 
+/* The innermost frame of the caller's stack that lies in a driver, NULL if none does. */
+static const void *driver_frame(void)
+{
+    void *frames[48];
+    int count = backtrace_collect(frames, ARRAYSIZE(frames));
+
+    for (int index = 0; index < count; index++)
+        if (loader_find(frames[index]) != NULL)
+            return frames[index];
+    return NULL;
+}
+
+static _Noreturn void broken(const char *name, const uint64_t rest[3], const char *format, va_list arguments)
+{
+    const struct verifier_rule *rule = verifier_rule(name);
+    uint64_t parameter[4] = {0};
+    char text[1024];
+
+    vsnprintf(text, sizeof(text), format, arguments);
+    if (rule == NULL)
+        fail("internal", "sim/nt/verifier/rules.def has no rule '%s'; broken was: %s", name, text);
+    parameter[0] = rule->first;
+    if (rest != NULL) {
+        memcpy(&parameter[1], rest, 3 * sizeof(*rest));
+    } else {
+        parameter[0] = VERIFIER_OWN;
+        parameter[1] = (uintptr_t)rule->name;
+        parameter[2] = (uintptr_t)driver_frame();
+    }
+    end(rule->code, parameter, name, text);
+}
+
 _Noreturn void nt_violation(const char *rule, const char *format, ...)
 {
-    static const uint64_t none[4];
-    char text[1024];
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    end(DRIVER_VERIFIER_DETECTED_VIOLATION, none, rule, text);
+    broken(rule, NULL, format, arguments);
+}
+
+_Noreturn void nt_violation_sub(const char *rule, uint64_t parameter2, uint64_t parameter3, uint64_t parameter4,
+                                const char *format, ...)
+{
+    const uint64_t rest[3] = {parameter2, parameter3, parameter4};
+    va_list arguments;
+
+    va_start(arguments, format);
+    broken(rule, rest, format, arguments);
 }
 
 _Noreturn void nt_violation_code(uint32_t bugcheck_code, const uint64_t parameter[4], const char *rule,

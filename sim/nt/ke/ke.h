@@ -157,6 +157,5 @@ void ke_signal(DISPATCHER_HEADER *header, LONG state, KPRIORITY increment);
 /* Run the bugcheck callbacks, then end the run. */
 _Noreturn void ke_bugcheck(uint32_t code, const uint64_t parameter[4], const char *rule, const char *format, ...)
     __attribute__((noreturn, format(printf, 4, 5)));
-const char *ke_bugcheck_name(uint32_t code);
 
 #endif
