@@ -43,6 +43,10 @@ DRIVER_CFLAGS := $(COMMON_CFLAGS) -DDBG=1 -fshort-wchar -fPIC -fvisibility=hidde
 	-Idrivers/common -I$(BUILD)/include
 SIM_LIBS := -lpcap -ljansson -ldw -ldl -pthread
 CHECK_LIBS = $(shell pkg-config --libs check)
+# Each test program holds the whole machine: a fast linker is half of the build.
+ifneq ($(shell command -v mold 2>/dev/null),)
+LD_FAST := -fuse-ld=mold
+endif
 
 # ---- sources ----
 
@@ -148,15 +152,15 @@ EXPORTS = -Wl,--dynamic-list=$(BUILD)/ntoskrnl.list
 
 $(BUILD)/pvsim: $(MACHINE_OBJECTS) $(CLI_MAIN:%.c=$(BUILD)/obj/%.o) $(BUILD)/ntoskrnl.list
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(SAN_LDFLAGS) -pie -Wl,--build-id $(EXPORTS) $(filter %.o,$^) -o $@ $(SIM_LIBS)
+	$(Q)$(CC) $(LD_FAST) $(SAN_LDFLAGS) -pie -Wl,--build-id $(EXPORTS) $(filter %.o,$^) -o $@ $(SIM_LIBS)
 
 $(BUILD)/pvsim-netback: $(patsubst backend-stub/%.c,$(BUILD)/obj/standalone/%.o,$(BACKEND_SOURCES) $(BACKEND_STANDALONE))
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(SAN_LDFLAGS) -pie $^ -o $@ -lxenstore -lxenevtchn -lxengnttab -lpcap
+	$(Q)$(CC) $(LD_FAST) $(SAN_LDFLAGS) -pie $^ -o $@ -lxenstore -lxenevtchn -lxengnttab -lpcap
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(MACHINE_OBJECTS) $(TEST_COMMON_OBJECTS) $(BUILD)/ntoskrnl.list
 	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(SAN_LDFLAGS) -pie -Wl,--build-id $(EXPORTS) $(filter %.o,$^) -o $@ $(SIM_LIBS) $(CHECK_LIBS)
+	$(Q)mkdir -p $(@D) && $(CC) $(LD_FAST) $(SAN_LDFLAGS) -pie -Wl,--build-id $(EXPORTS) $(filter %.o,$^) -o $@ $(SIM_LIBS) $(CHECK_LIBS)
 
 # ---- driver modules ----
 
@@ -189,7 +193,7 @@ $(BUILD)/obj/module/gate.o: sim/image/gate.c | $(SETUP)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(DRIVER_CFLAGS) -MMD -MP -c $< -o $@
 
-link_module = $(CC) $(SAN_LDFLAGS) -shared -Wl,--build-id -Wl,-soname,$(@F) -Wl,-Bsymbolic $(filter %.o,$^) \
+link_module = $(CC) $(LD_FAST) $(SAN_LDFLAGS) -shared -Wl,--build-id -Wl,-soname,$(@F) -Wl,-Bsymbolic $(filter %.o,$^) \
 	$(filter %.so,$^) -o $@ && python3 tools/check_imports.py $@ $(BUILD)/ntoskrnl.list $(filter %.so,$^)
 
 $(BUILD)/drivers/xen.so: $(call module_objects,xen) $(BUILD)/obj/module/gate.o $(BUILD)/ntoskrnl.list
