@@ -114,7 +114,7 @@ windows: ## Install what is missing and build xen.sys, xenbus.sys, xenvif.sys wi
 	$(Q)$(MAKE) --no-print-directory windows-drivers
 
 .PHONY: tests
-tests: $(TESTS) $(TEST_MODULES) all ## Build the test programs
+tests: $(TESTS) $(TEST_MODULES) nttest all ## Build the test programs
 
 .PHONY: clean
 clean: ## Remove everything that was built
@@ -228,6 +228,7 @@ $(foreach driver,$(DRIVERS),$(eval $(call inf_rule,$(driver))))
 # ---- Windows build, lint, the rest ----
 
 -include drivers/windows/mingw.mk
+include tests/nt/nttest.mk
 include tools/quality.mk
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

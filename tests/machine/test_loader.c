@@ -202,7 +202,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt-host/loader");
+    Suite *suite = suite_create("machine/loader");
     TCase *loader = tcase_create("loader");
 
     tcase_add_checked_fixture(loader, set_up, tear_down);

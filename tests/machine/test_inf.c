@@ -4,11 +4,11 @@
  */
 #include <stdio.h>
 
-#include "guest_threads.h"
+#include "common/guest.h"
 #include "nt/cm/cm.h"
 #include "nt/pnp/inf.h"
 
-#define DATA "tests/nt-host/data/"
+#define DATA "tests/machine/data/"
 #define INSTANCE "PCI\\VEN_1234&DEV_0001\\0"
 #define CLASS_GUID "{4d36e97d-e325-11ce-bfc1-08002be10318}"
 
@@ -283,7 +283,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("nt-host/inf");
+    Suite *suite = suite_create("machine/inf");
     TCase *tcase = tcase_create("inf");
 
     tcase_add_test(tcase, test_syntax);
