@@ -210,7 +210,7 @@ static NTSTATUS dll_initialize(struct loader_module *module)
     buffer[length] = 0;
     path.Length = (USHORT)(length * sizeof(WCHAR));
 
-    status = initialize(&path);
+    status = KERNEL_CALLOUT(initialize, &path);
     if (KeGetCurrentIrql() != irql)
         nt_violation("irql-changed", "DllInitialize of driver %s was called at IRQL %u and returned at %u",
                      module->name, irql, KeGetCurrentIrql());
@@ -321,7 +321,7 @@ static void drop(struct loader_module *module, bool as_import)
 
         module->initialised = false;
         if (unload != NULL)
-            (void)unload(); /* Windows ignores what it returns */
+            (void)KERNEL_CALLOUT(unload); /* Windows ignores what it returns */
     }
     unlink_module(module);
     request = image_alloc(sizeof(*request));

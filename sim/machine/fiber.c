@@ -129,6 +129,7 @@ void fiber_create(struct fiber *fiber, const char *name, size_t stack_size, void
     fiber->argument = argument;
     fiber->name = name;
     fiber->sanitizer_stack = NULL;
+    fiber->in_kernel = true;
 
     /* As fiber_swap_stack() leaves a stack: r15, r14, r13, r12, rbx, rbp, return address; aligned as after a call. */
     top = (void **)(fiber->stack_base + fiber->stack_size) - 2;

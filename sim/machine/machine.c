@@ -8,6 +8,7 @@
 #include "machine/fail_internal.h"
 #include "machine/guest_ram.h"
 #include "machine/image.h"
+#include "machine/kernel_lock.h"
 #include "machine/runner.h"
 #include "nt/nt_init.h"
 #include "store/store.h"
@@ -37,6 +38,7 @@ void machine_create(const struct machine_config *config)
     fail_catch_faults();
     clock_init();
     sched_init();
+    kernel_lock_init();
     guest_ram_init();
     xen_init();
     store_init();

@@ -15,12 +15,14 @@
 
 enum machine_policy { POLICY_FIFO, POLICY_RANDOM, POLICY_PCT };
 enum machine_clock { CLOCK_VIRTUAL, CLOCK_WALL };
+enum machine_engine { ENGINE_DETERMINISTIC, ENGINE_PARALLEL };
 
 struct machine_config {
     unsigned vcpus; /* 1 to MACHINE_MAX_VCPUS */
     uint64_t seed;  /* everything random in the machine derives from it */
     enum machine_policy policy;
     enum machine_clock clock;
+    enum machine_engine engine;
     uint64_t ram_bytes;     /* guest RAM, a multiple of 4 KiB; 0: 128 MiB */
     uint64_t timeout_ns;    /* bound on the run's time by the machine's clock; 0: none */
     uint64_t stop_at_event; /* replay: stop before this event; 0: never */
@@ -30,6 +32,7 @@ struct machine_config {
 
 struct sched_state;
 struct policy_state;
+struct kernel_lock;
 struct clock_state;
 struct eventlog_state;
 struct vcpu;
@@ -39,6 +42,7 @@ struct machine {
     struct machine_config config;
     struct sched_state *sched;
     struct policy_state *policy;
+    struct kernel_lock *kernel_lock;
     struct clock_state *clock;
     struct eventlog_state *eventlog;
     struct rng_state *rng;

@@ -14,21 +14,31 @@
 #include "machine/eventlog.h"
 #include "machine/fail.h"
 #include "machine/image.h"
+#include "machine/kernel_lock.h"
 #include "machine/log.h"
 #include "machine/machine.h"
 #include "machine/sched.h"
 
 /*
- * First statement of every kernel routine that a driver can call: checks the caller's IRQL against the documented
- * maximum (a violation is bugcheck DRIVER_VERIFIER_DETECTED_VIOLATION with rule "irql" and the routine's name), then is
- * a switch point. NT_CALL_ANY for routines that may be called at any IRQL; NT_CALL_RANGE where a minimum is documented.
+ * First statement of every kernel routine that a driver can call: enters the kernel until the routine returns, checks
+ * the caller's IRQL against the documented maximum (a violation is bugcheck DRIVER_VERIFIER_DETECTED_VIOLATION with
+ * rule "irql" and the routine's name), then is a switch point. NT_CALL_ANY for routines that may be called at any IRQL;
+ * NT_CALL_RANGE where a minimum is documented. What the kernel calls in a driver goes through KERNEL_CALLOUT
+ * (machine/kernel_lock.h).
  */
-#define NT_CALL(max_irql) nt_call(__func__, __builtin_return_address(0), 0, (max_irql), POINT_CALL)
-#define NT_CALL_ANY() nt_call(__func__, __builtin_return_address(0), 0, HIGH_LEVEL, POINT_CALL)
-#define NT_CALL_RANGE(min_irql, max_irql)                                                                              \
-    nt_call(__func__, __builtin_return_address(0), (min_irql), (max_irql), POINT_CALL)
+#define NT_CALL(max_irql) NT_CALL_RANGE_AT(0, max_irql, POINT_CALL)
+#define NT_CALL_ANY() NT_CALL_RANGE_AT(0, HIGH_LEVEL, POINT_CALL)
+#define NT_CALL_RANGE(min_irql, max_irql) NT_CALL_RANGE_AT(min_irql, max_irql, POINT_CALL)
 /* As NT_CALL, with the kind of switch point. */
-#define NT_CALL_AT(max_irql, point) nt_call(__func__, __builtin_return_address(0), 0, (max_irql), (point))
+#define NT_CALL_AT(max_irql, point) NT_CALL_RANGE_AT(0, max_irql, point)
+#define NT_CALL_RANGE_AT(min_irql, max_irql, point)                                                                    \
+    KERNEL_SCOPE();                                                                                                    \
+    nt_call(__func__, __builtin_return_address(0), (min_irql), (max_irql), (point))
+
+/* First statement of what stands for an instruction of the processor: enters the kernel, then is a switch point. */
+#define NT_INSTRUCTION(point)                                                                                          \
+    KERNEL_SCOPE();                                                                                                    \
+    sched_point(point)
 
 void nt_call(const char *routine, const void *caller, unsigned min_irql, unsigned max_irql, enum sched_point point);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "machine/fail.h"
+#include "machine/kernel_lock.h"
 #include "xen/hypervisor.h"
 #include "xen/platform.h"
 
@@ -220,6 +221,8 @@ int64_t xen_hypercall(uint64_t operation, uint64_t a1, uint64_t a2, uint64_t a3,
 {
     const uint64_t arg[5] = {a1, a2, a3, a4, a5};
     struct xen_vcpu *vcpu;
+
+    KERNEL_SCOPE();
 
     sched_point(POINT_HYPERCALL);
     domain_wait_while_shut_down(domain_current());

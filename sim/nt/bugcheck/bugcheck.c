@@ -16,7 +16,7 @@ static void run_callbacks(void)
             CONTAINING_RECORD(RemoveHeadList(&ke->bugcheck_callbacks), KBUGCHECK_CALLBACK_RECORD, Entry);
 
         record->State = BufferStarted;
-        record->CallbackRoutine(record->Buffer, record->Length);
+        KERNEL_CALLOUT(record->CallbackRoutine, record->Buffer, record->Length);
         record->State = BufferFinished;
     }
 }

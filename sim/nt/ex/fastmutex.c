@@ -81,7 +81,7 @@ BOOLEAN NTAPI ExTryToAcquireFastMutex(PFAST_MUTEX FastMutex)
 
 VOID NTAPI ExReleaseFastMutex(PFAST_MUTEX FastMutex)
 {
-    nt_call(__func__, __builtin_return_address(0), APC_LEVEL, APC_LEVEL, POINT_LOCK);
+    NT_CALL_RANGE_AT(APC_LEVEL, APC_LEVEL, POINT_LOCK);
     KIRQL irql = (KIRQL)FastMutex->OldIrql;
     release(FastMutex, __func__);
     ke_set_irql(irql);

@@ -183,14 +183,14 @@ static void *get(GENERAL_LOOKASIDE_POOL *list, const char *routine, const void *
     if (entry != NULL)
         return entry;
     if (list->Allocate != NULL)
-        return list->Allocate(list->Type, list->Size, list->Tag);
+        return KERNEL_CALLOUT(list->Allocate, list->Type, list->Size, list->Tag);
     return from_pool(list, caller);
 }
 
 static void give_to_pool(GENERAL_LOOKASIDE_POOL *list, void *entry, const char *routine, const void *caller)
 {
     if (list->Free != NULL)
-        list->Free(entry);
+        KERNEL_CALLOUT(list->Free, entry);
     else
         pool_free(entry, list->Tag, routine, caller);
 }
@@ -326,7 +326,7 @@ NTSTATUS NTAPI ExInitializeLookasideListEx(PLOOKASIDE_LIST_EX Lookaside, PALLOCA
 static void give_to_pool_ex(PLOOKASIDE_LIST_EX list, void *entry, const char *routine, const void *caller)
 {
     if (list->L.FreeEx != NULL)
-        list->L.FreeEx(entry, list);
+        KERNEL_CALLOUT(list->L.FreeEx, entry, list);
     else
         pool_free(entry, list->L.Tag, routine, caller);
 }
@@ -363,7 +363,7 @@ PVOID NTAPI ExAllocateFromLookasideListEx(PLOOKASIDE_LIST_EX Lookaside)
     if (entry != NULL)
         return entry;
     if (list->AllocateEx != NULL)
-        return list->AllocateEx(list->Type, list->Size, list->Tag, Lookaside);
+        return KERNEL_CALLOUT(list->AllocateEx, list->Type, list->Size, list->Tag, Lookaside);
     return from_pool(list, __builtin_return_address(0));
 }
 

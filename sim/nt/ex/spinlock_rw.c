@@ -94,45 +94,45 @@ static void lower(KIRQL irql, const char *routine)
 
 VOID NTAPI ExReleaseSpinLockExclusive(PEX_SPIN_LOCK SpinLock, KIRQL OldIrql)
 {
-    nt_call(__func__, __builtin_return_address(0), DISPATCH_LEVEL, DISPATCH_LEVEL, POINT_LOCK);
+    NT_CALL_RANGE_AT(DISPATCH_LEVEL, DISPATCH_LEVEL, POINT_LOCK);
     release_exclusive(SpinLock, __func__);
     lower(OldIrql, __func__);
 }
 
 VOID NTAPI ExReleaseSpinLockShared(PEX_SPIN_LOCK SpinLock, KIRQL OldIrql)
 {
-    nt_call(__func__, __builtin_return_address(0), DISPATCH_LEVEL, DISPATCH_LEVEL, POINT_LOCK);
+    NT_CALL_RANGE_AT(DISPATCH_LEVEL, DISPATCH_LEVEL, POINT_LOCK);
     release_shared(SpinLock, __func__);
     lower(OldIrql, __func__);
 }
 
 VOID NTAPI ExAcquireSpinLockExclusiveAtDpcLevel(PEX_SPIN_LOCK SpinLock)
 {
-    nt_call(__func__, __builtin_return_address(0), DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
+    NT_CALL_RANGE_AT(DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
     acquire_exclusive(SpinLock);
 }
 
 VOID NTAPI ExAcquireSpinLockSharedAtDpcLevel(PEX_SPIN_LOCK SpinLock)
 {
-    nt_call(__func__, __builtin_return_address(0), DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
+    NT_CALL_RANGE_AT(DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
     acquire_shared(SpinLock);
 }
 
 VOID NTAPI ExReleaseSpinLockExclusiveFromDpcLevel(PEX_SPIN_LOCK SpinLock)
 {
-    nt_call(__func__, __builtin_return_address(0), DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
+    NT_CALL_RANGE_AT(DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
     release_exclusive(SpinLock, __func__);
 }
 
 VOID NTAPI ExReleaseSpinLockSharedFromDpcLevel(PEX_SPIN_LOCK SpinLock)
 {
-    nt_call(__func__, __builtin_return_address(0), DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
+    NT_CALL_RANGE_AT(DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
     release_shared(SpinLock, __func__);
 }
 
 LOGICAL NTAPI ExTryConvertSharedSpinLockExclusive(PEX_SPIN_LOCK SpinLock)
 {
-    nt_call(__func__, __builtin_return_address(0), DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
+    NT_CALL_RANGE_AT(DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
     if ((*SpinLock & WRITER) != 0 || (*SpinLock & COUNT_MASK) == 0)
         nt_violation("spinlock-not-owner", "%s: nobody holds the lock %p shared (value %#x)", __func__,
                      (void *)SpinLock, (unsigned)*SpinLock);
@@ -144,7 +144,7 @@ LOGICAL NTAPI ExTryConvertSharedSpinLockExclusive(PEX_SPIN_LOCK SpinLock)
 
 LOGICAL NTAPI ExTryAcquireSpinLockExclusiveAtDpcLevel(PEX_SPIN_LOCK SpinLock)
 {
-    nt_call(__func__, __builtin_return_address(0), DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
+    NT_CALL_RANGE_AT(DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
     if (*SpinLock != 0)
         return FALSE;
     *SpinLock = writer_mark();
@@ -153,7 +153,7 @@ LOGICAL NTAPI ExTryAcquireSpinLockExclusiveAtDpcLevel(PEX_SPIN_LOCK SpinLock)
 
 LOGICAL NTAPI ExTryAcquireSpinLockSharedAtDpcLevel(PEX_SPIN_LOCK SpinLock)
 {
-    nt_call(__func__, __builtin_return_address(0), DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
+    NT_CALL_RANGE_AT(DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
     if ((*SpinLock & (WRITER | WRITER_WAITS)) != 0)
         return FALSE;
     (*SpinLock)++;

@@ -77,7 +77,7 @@ static void worker_main(void *argument)
         queue->count--;
         machine->ex->workers->queued--;
         item->List.Flink = NULL; /* from here on the routine may free the item or queue it again */
-        routine(parameter);
+        KERNEL_CALLOUT(routine, parameter);
         ex_worker_check_return((const void *)(uintptr_t)routine, item, parameter);
         queue->idle++;
     } while (queue->threads <= queue->permanent || queue->available.Header.SignalState > 0);

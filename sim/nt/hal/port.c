@@ -4,13 +4,13 @@
 
 static uint32_t port_in(const volatile void *port, unsigned size)
 {
-    sched_point(POINT_HYPERCALL);
+    NT_INSTRUCTION(POINT_HYPERCALL);
     return ioport_read((uint16_t)(uintptr_t)port, size);
 }
 
 static void port_out(const volatile void *port, unsigned size, uint32_t value)
 {
-    sched_point(POINT_HYPERCALL);
+    NT_INSTRUCTION(POINT_HYPERCALL);
     ioport_write((uint16_t)(uintptr_t)port, size, value);
 }
 
@@ -67,12 +67,12 @@ PORT_INTRINSICS(dword, ULONG)
 #define REGISTER_ROUTINES(SUFFIX, TYPE)                                                                                \
     TYPE NTAPI READ_REGISTER_##SUFFIX(volatile TYPE *Register)                                                         \
     {                                                                                                                  \
-        sched_point(POINT_HYPERCALL);                                                                                  \
+        NT_INSTRUCTION(POINT_HYPERCALL);                                                                               \
         return __atomic_load_n(Register, __ATOMIC_SEQ_CST);                                                            \
     }                                                                                                                  \
     VOID NTAPI WRITE_REGISTER_##SUFFIX(volatile TYPE *Register, TYPE Value)                                            \
     {                                                                                                                  \
-        sched_point(POINT_HYPERCALL);                                                                                  \
+        NT_INSTRUCTION(POINT_HYPERCALL);                                                                               \
         __atomic_store_n(Register, Value, __ATOMIC_SEQ_CST);                                                           \
     }
 

@@ -38,7 +38,7 @@ VOID NTAPI __cpuidex(int CPUInfo[4], int Leaf, int SubLeaf)
     uint32_t leaf = (uint32_t)Leaf;
     uint32_t out[4] = {0, 0, 0, 0};
 
-    sched_point(POINT_HYPERCALL); /* CPUID leaves the guest under a hypervisor */
+    NT_INSTRUCTION(POINT_HYPERCALL); /* CPUID leaves the guest under a hypervisor */
     if (leaf >= 0x40000000u && leaf < 0x40010000u) {
         (void)xen_cpuid(leaf, (uint32_t)SubLeaf, out);
     } else if (leaf == 0) {
@@ -72,7 +72,7 @@ ULONG64 NTAPI __readmsr(ULONG Register)
 {
     uint64_t value;
 
-    sched_point(POINT_HYPERCALL);
+    NT_INSTRUCTION(POINT_HYPERCALL);
     switch (Register) {
     case MSR_IA32_TSC:
         return clock_now();
@@ -89,7 +89,7 @@ ULONG64 NTAPI __readmsr(ULONG Register)
 
 VOID NTAPI __writemsr(ULONG Register, ULONG64 Value)
 {
-    sched_point(POINT_HYPERCALL);
+    NT_INSTRUCTION(POINT_HYPERCALL);
     if (!xen_msr_write(Register, Value))
         general_protection("write", Register);
 }

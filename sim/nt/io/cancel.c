@@ -32,7 +32,7 @@ BOOLEAN NTAPI IoCancelIrp(PIRP Irp)
         nt_violation("irp-cancel", "IRP %p has a cancel routine but no driver has it", Irp);
     Irp->CancelIrql = irql;
     /* The routine releases the lock, with the IRQL that it finds in the IRP. */
-    routine(Irp->Tail.Overlay.CurrentStackLocation->DeviceObject, Irp);
+    KERNEL_CALLOUT(routine, Irp->Tail.Overlay.CurrentStackLocation->DeviceObject, Irp);
     if (ke_irql() != irql) {
         char where[LOADER_DESCRIPTION_MAX];
 

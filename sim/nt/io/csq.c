@@ -72,11 +72,11 @@ static VOID NTAPI cancel_queued(PDEVICE_OBJECT device, PIRP irp)
     IoReleaseCancelSpinLock(irp->CancelIrql);
     csq = queue_of(irp, &context);
     csq->ReservePointer = NULL;
-    csq->CsqAcquireLock(csq, &irql);
-    csq->CsqRemoveIrp(csq, irp);
+    KERNEL_CALLOUT(csq->CsqAcquireLock, csq, &irql);
+    KERNEL_CALLOUT(csq->CsqRemoveIrp, csq, irp);
     unlink_context(irp, context);
-    csq->CsqReleaseLock(csq, irql);
-    csq->CsqCompleteCanceledIrp(csq, irp);
+    KERNEL_CALLOUT(csq->CsqReleaseLock, csq, irql);
+    KERNEL_CALLOUT(csq->CsqCompleteCanceledIrp, csq, irp);
 }
 
 NTSTATUS NTAPI IoCsqInsertIrpEx(PIO_CSQ Csq, PIRP Irp, PIO_CSQ_IRP_CONTEXT Context, PVOID InsertContext)
@@ -96,14 +96,14 @@ NTSTATUS NTAPI IoCsqInsertIrpEx(PIO_CSQ Csq, PIRP Irp, PIO_CSQ_IRP_CONTEXT Conte
         Irp->Tail.Overlay.DriverContext[3] = Csq;
     }
     Csq->ReservePointer = NULL;
-    Csq->CsqAcquireLock(Csq, &irql);
+    KERNEL_CALLOUT(Csq->CsqAcquireLock, Csq, &irql);
     if (Csq->Type == IO_TYPE_CSQ_EX)
         status = ((PIO_CSQ_INSERT_IRP_EX)(PVOID)Csq->CsqInsertIrp)(Csq, Irp, InsertContext);
     else
-        Csq->CsqInsertIrp(Csq, Irp);
+        KERNEL_CALLOUT(Csq->CsqInsertIrp, Csq, Irp);
     if (!NT_SUCCESS(status)) {
         unlink_context(Irp, Context);
-        Csq->CsqReleaseLock(Csq, irql);
+        KERNEL_CALLOUT(Csq->CsqReleaseLock, Csq, irql);
         return status;
     }
     IoMarkIrpPending(Irp);
@@ -112,13 +112,13 @@ NTSTATUS NTAPI IoCsqInsertIrpEx(PIO_CSQ Csq, PIRP Irp, PIO_CSQ_IRP_CONTEXT Conte
         nt_violation("irp-csq", "IRP %p entered a cancel-safe queue with a cancel routine already set", Irp);
     if (Irp->Cancel && IoSetCancelRoutine(Irp, NULL) != NULL) {
         /* Cancelled before the routine was there: nobody else will take it out. */
-        Csq->CsqRemoveIrp(Csq, Irp);
+        KERNEL_CALLOUT(Csq->CsqRemoveIrp, Csq, Irp);
         unlink_context(Irp, Context);
         cancelled = true;
     }
-    Csq->CsqReleaseLock(Csq, irql);
+    KERNEL_CALLOUT(Csq->CsqReleaseLock, Csq, irql);
     if (cancelled)
-        Csq->CsqCompleteCanceledIrp(Csq, Irp);
+        KERNEL_CALLOUT(Csq->CsqCompleteCanceledIrp, Csq, Irp);
     return status;
 }
 
@@ -135,17 +135,17 @@ PIRP NTAPI IoCsqRemoveNextIrp(PIO_CSQ Csq, PVOID PeekContext)
 
     NT_CALL(DISPATCH_LEVEL);
     Csq->ReservePointer = NULL;
-    Csq->CsqAcquireLock(Csq, &irql);
-    for (irp = Csq->CsqPeekNextIrp(Csq, NULL, PeekContext); irp != NULL;
-         irp = Csq->CsqPeekNextIrp(Csq, irp, PeekContext)) {
+    KERNEL_CALLOUT(Csq->CsqAcquireLock, Csq, &irql);
+    for (irp = KERNEL_CALLOUT(Csq->CsqPeekNextIrp, Csq, NULL, PeekContext); irp != NULL;
+         irp = KERNEL_CALLOUT(Csq->CsqPeekNextIrp, Csq, irp, PeekContext)) {
         if (IoSetCancelRoutine(irp, NULL) == NULL)
             continue; /* its cancel routine runs and waits for the lock: the IRP is that routine's */
         (void)queue_of(irp, &context);
-        Csq->CsqRemoveIrp(Csq, irp);
+        KERNEL_CALLOUT(Csq->CsqRemoveIrp, Csq, irp);
         unlink_context(irp, context);
         break;
     }
-    Csq->CsqReleaseLock(Csq, irql);
+    KERNEL_CALLOUT(Csq->CsqReleaseLock, Csq, irql);
     return irp;
 }
 
@@ -156,14 +156,14 @@ PIRP NTAPI IoCsqRemoveIrp(PIO_CSQ Csq, PIO_CSQ_IRP_CONTEXT Context)
 
     NT_CALL(DISPATCH_LEVEL);
     Csq->ReservePointer = NULL;
-    Csq->CsqAcquireLock(Csq, &irql);
+    KERNEL_CALLOUT(Csq->CsqAcquireLock, Csq, &irql);
     irp = Context->Irp;
     if (irp != NULL && IoSetCancelRoutine(irp, NULL) != NULL) {
-        Csq->CsqRemoveIrp(Csq, irp);
+        KERNEL_CALLOUT(Csq->CsqRemoveIrp, Csq, irp);
         unlink_context(irp, Context);
     } else {
         irp = NULL;
     }
-    Csq->CsqReleaseLock(Csq, irql);
+    KERNEL_CALLOUT(Csq->CsqReleaseLock, Csq, irql);
     return irp;
 }

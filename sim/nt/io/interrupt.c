@@ -57,9 +57,9 @@ static bool call_service(PKINTERRUPT interrupt)
         ke_set_irql(interrupt->synchronize_irql);
     ke_spin_acquire(interrupt->lock);
     if (interrupt->message_service != NULL)
-        claimed = interrupt->message_service(interrupt, interrupt->context, interrupt->message);
+        claimed = KERNEL_CALLOUT(interrupt->message_service, interrupt, interrupt->context, interrupt->message);
     else
-        claimed = interrupt->service(interrupt, interrupt->context);
+        claimed = KERNEL_CALLOUT(interrupt->service, interrupt, interrupt->context);
     if (ke_irql() != (interrupt->synchronize_irql > irql ? interrupt->synchronize_irql : irql)) {
         const void *routine = interrupt->message_service != NULL ? (const void *)interrupt->message_service
                                                                  : (const void *)interrupt->service;
@@ -491,7 +491,7 @@ BOOLEAN NTAPI KeSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTIN
     irql = ke_irql();
     ke_set_irql(Interrupt->synchronize_irql);
     ke_spin_acquire(Interrupt->lock);
-    result = SynchronizeRoutine(SynchronizeContext);
+    result = KERNEL_CALLOUT(SynchronizeRoutine, SynchronizeContext);
     if (ke_irql() != Interrupt->synchronize_irql)
         nt_violation("interrupt-lock", "the routine of KeSynchronizeExecution was called at IRQL %u and returned at %u",
                      Interrupt->synchronize_irql, ke_irql());

@@ -110,7 +110,7 @@ static VOID NTAPI run(PVOID parameter)
         routine_ex(object, context, item);
         ex_worker_check_return((const void *)(uintptr_t)routine_ex, item, context);
     } else {
-        routine(object, context);
+        KERNEL_CALLOUT(routine, object, context);
         ex_worker_check_return((const void *)(uintptr_t)routine, item, context);
     }
     ob_dereference(object);

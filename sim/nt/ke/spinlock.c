@@ -81,7 +81,7 @@ KIRQL NTAPI KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock)
 
 VOID NTAPI KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql)
 {
-    nt_call(__func__, __builtin_return_address(0), DISPATCH_LEVEL, DISPATCH_LEVEL, POINT_LOCK);
+    NT_CALL_RANGE_AT(DISPATCH_LEVEL, DISPATCH_LEVEL, POINT_LOCK);
     if (NewIrql > DISPATCH_LEVEL)
         nt_violation("irql-lower", "KeReleaseSpinLock with the IRQL %u to go back to", NewIrql);
     ke_spin_release(SpinLock);
@@ -90,19 +90,19 @@ VOID NTAPI KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql)
 
 VOID NTAPI KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)
 {
-    nt_call(__func__, __builtin_return_address(0), DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
+    NT_CALL_RANGE_AT(DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
     ke_spin_acquire(SpinLock);
 }
 
 VOID NTAPI KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock)
 {
-    nt_call(__func__, __builtin_return_address(0), DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
+    NT_CALL_RANGE_AT(DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
     ke_spin_release(SpinLock);
 }
 
 BOOLEAN NTAPI KeTryToAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)
 {
-    nt_call(__func__, __builtin_return_address(0), DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
+    NT_CALL_RANGE_AT(DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
     check_lock(SpinLock);
     if (*SpinLock != 0)
         return FALSE;
@@ -133,14 +133,14 @@ VOID NTAPI KeAcquireInStackQueuedSpinLock(PKSPIN_LOCK SpinLock, PKLOCK_QUEUE_HAN
 
 VOID NTAPI KeReleaseInStackQueuedSpinLock(PKLOCK_QUEUE_HANDLE LockHandle)
 {
-    nt_call(__func__, __builtin_return_address(0), DISPATCH_LEVEL, DISPATCH_LEVEL, POINT_LOCK);
+    NT_CALL_RANGE_AT(DISPATCH_LEVEL, DISPATCH_LEVEL, POINT_LOCK);
     ke_spin_release(LockHandle->LockQueue.Lock);
     ke_set_irql(LockHandle->OldIrql);
 }
 
 VOID NTAPI KeAcquireInStackQueuedSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock, PKLOCK_QUEUE_HANDLE LockHandle)
 {
-    nt_call(__func__, __builtin_return_address(0), DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
+    NT_CALL_RANGE_AT(DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
     LockHandle->OldIrql = DISPATCH_LEVEL;
     LockHandle->LockQueue.Lock = SpinLock;
     LockHandle->LockQueue.Next = NULL;
@@ -149,6 +149,6 @@ VOID NTAPI KeAcquireInStackQueuedSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock, PKLOCK
 
 VOID NTAPI KeReleaseInStackQueuedSpinLockFromDpcLevel(PKLOCK_QUEUE_HANDLE LockHandle)
 {
-    nt_call(__func__, __builtin_return_address(0), DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
+    NT_CALL_RANGE_AT(DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
     ke_spin_release(LockHandle->LockQueue.Lock);
 }

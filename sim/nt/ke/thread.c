@@ -220,7 +220,7 @@ static void thread_main(void *argument)
     if (thread->host_routine != NULL)
         thread->host_routine(thread->start_context);
     else
-        thread->start_routine(thread->start_context);
+        KERNEL_CALLOUT(thread->start_routine, thread->start_context);
     if (ke_irql() != PASSIVE_LEVEL)
         nt_violation("irql-changed", "the start routine of thread %s returned at IRQL %u", thread->name, ke_irql());
     ke_thread_exit(STATUS_SUCCESS);

@@ -165,7 +165,7 @@ static void run_dpc(struct vcpu *vcpu, PKDPC dpc)
 
     vcpu->running_dpc = dpc;
     eventlog_add(EVENT_DPC, vcpu->index, ++vcpu->dpcs, 0);
-    routine(dpc, context, argument1, argument2);
+    KERNEL_CALLOUT(routine, dpc, context, argument1, argument2);
     vcpu->running_dpc = NULL;
     if (vcpu->irql != DISPATCH_LEVEL)
         nt_violation("irql-changed", "a DPC routine returned at IRQL %u, it was called at DISPATCH_LEVEL", vcpu->irql);

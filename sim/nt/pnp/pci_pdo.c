@@ -94,11 +94,15 @@ static PDMA_ADAPTER NTAPI interface_dma(PVOID context, PDEVICE_DESCRIPTION descr
 
 static ULONG NTAPI interface_set_data(PVOID context, ULONG type, PVOID buffer, ULONG offset, ULONG length)
 {
+    KERNEL_SCOPE();
+
     return type == PCI_WHICHSPACE_CONFIG ? pci_write_config(context, buffer, offset, length) : 0;
 }
 
 static ULONG NTAPI interface_get_data(PVOID context, ULONG type, PVOID buffer, ULONG offset, ULONG length)
 {
+    KERNEL_SCOPE();
+
     return type == PCI_WHICHSPACE_CONFIG ? pci_read_config(context, buffer, offset, length) : 0;
 }
 
@@ -121,7 +125,7 @@ static NTSTATUS query_interface(struct pci_pdo *pdo, PIRP irp)
     interface->GetDmaAdapter = interface_dma;
     interface->SetBusData = interface_set_data;
     interface->GetBusData = interface_get_data;
-    interface->InterfaceReference(interface->Context);
+    KERNEL_CALLOUT(interface->InterfaceReference, interface->Context);
     return builtin_complete(irp, STATUS_SUCCESS);
 }
 

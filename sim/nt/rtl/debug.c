@@ -49,6 +49,7 @@ void rtl_log(int level, const char *text, size_t length)
 static ULONG print(const char *prefix, ULONG component, ULONG level, const char *format, va_list arguments)
 {
     static const enum log_level levels[] = {LOG_ERROR, LOG_WARNING, LOG_TRACE, LOG_INFO};
+    KERNEL_SCOPE();
     char text[TEXT_MAX + 1];
     size_t length = strlen(prefix);
 
@@ -63,7 +64,7 @@ static ULONG print(const char *prefix, ULONG component, ULONG level, const char 
          callback = callback->next) {
         STRING string = {.Length = (USHORT)length, .MaximumLength = (USHORT)(length + 1), .Buffer = text};
 
-        callback->function(&string, component, level);
+        KERNEL_CALLOUT(callback->function, &string, component, level);
     }
     if ((*mask_of(component) & bits_of(level)) != 0)
         rtl_log(level < ARRAYSIZE(levels) ? levels[level] : LOG_DEBUG, text, length);
@@ -104,11 +105,15 @@ ULONG NTAPI DbgPrint(PCSTR Format, ...)
 
 NTSTATUS NTAPI DbgQueryDebugFilterState(ULONG ComponentId, ULONG Level)
 {
+    KERNEL_SCOPE();
+
     return (*mask_of(ComponentId) & bits_of(Level)) != 0;
 }
 
 NTSTATUS NTAPI DbgSetDebugFilterState(ULONG ComponentId, ULONG Level, BOOLEAN State)
 {
+    KERNEL_SCOPE();
+
     if (State)
         *mask_of(ComponentId) |= bits_of(Level);
     else
@@ -119,6 +124,7 @@ NTSTATUS NTAPI DbgSetDebugFilterState(ULONG ComponentId, ULONG Level, BOOLEAN St
 NTSTATUS NTAPI DbgSetDebugPrintCallback(PDEBUG_PRINT_CALLBACK DebugPrintCallback, BOOLEAN Enable)
 {
     struct rtl_debug_callback **link = &machine->rtl->debug_callbacks;
+    KERNEL_SCOPE();
 
     while (*link != NULL && (*link)->function != DebugPrintCallback)
         link = &(*link)->next;

@@ -87,7 +87,7 @@ static NTSTATUS deliver_one(const struct query *query, PWSTR name, ULONG type, P
     const RTL_QUERY_REGISTRY_TABLE *entry = query->entry;
 
     if ((entry->Flags & DIRECT) == 0)
-        return entry->QueryRoutine(name, type, data, size, query->context, entry->EntryContext);
+        return KERNEL_CALLOUT(entry->QueryRoutine, name, type, data, size, query->context, entry->EntryContext);
     return is_string(type) ? store_string(entry->EntryContext, data, size)
                            : store_data(entry->EntryContext, type, data, size);
 }
@@ -395,7 +395,7 @@ static NTSTATUS process(struct query *query)
     if (entry->Name != NULL)
         return query_one(query);
     if ((flags & RTL_QUERY_REGISTRY_NOVALUE) != 0)
-        return entry->QueryRoutine(NULL, REG_NONE, NULL, 0, query->context, entry->EntryContext);
+        return KERNEL_CALLOUT(entry->QueryRoutine, NULL, REG_NONE, NULL, 0, query->context, entry->EntryContext);
     return query_all(query);
 }
 
