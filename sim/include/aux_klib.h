@@ -40,6 +40,7 @@ typedef struct _RTL_PROCESS_MODULES {
 _IRQL_requires_max_(PASSIVE_LEVEL)
 NTKERNELAPI NTSTATUS NTAPI AuxKlibInitialize(VOID);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI AuxKlibQueryModuleInformation(PULONG BufferSize, ULONG ElementSize, PVOID QueryInfo);
+NTKERNELAPI NTSTATUS NTAPI AuxKlibQueryModuleInformation(_Inout_ PULONG BufferSize, _In_ ULONG ElementSize,
+                                                         _Out_opt_ PVOID QueryInfo);
 
 #endif

@@ -14,32 +14,37 @@
 
 #undef __cpuid
 #undef __rdtsc
-NTKERNELAPI VOID NTAPI __cpuid(int CPUInfo[4], int Leaf);
-NTKERNELAPI VOID NTAPI __cpuidex(int CPUInfo[4], int Leaf, int SubLeaf);
+NTKERNELAPI VOID NTAPI __cpuid(_Out_ int CPUInfo[4], _In_ int Leaf);
+NTKERNELAPI VOID NTAPI __cpuidex(_Out_ int CPUInfo[4], _In_ int Leaf, _In_ int SubLeaf);
 /* A builtin of clang by its own name, so another. */
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI ULONG64 NTAPI KxReadTimeStampCounter(VOID);
 #define __rdtsc() KxReadTimeStampCounter()
-NTKERNELAPI ULONG64 NTAPI __readmsr(ULONG Register);
-NTKERNELAPI VOID NTAPI __writemsr(ULONG Register, ULONG64 Value);
+NTKERNELAPI ULONG64 NTAPI __readmsr(_In_ ULONG Register);
+NTKERNELAPI VOID NTAPI __writemsr(_In_ ULONG Register, _In_ ULONG64 Value);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI ULONG64 NTAPI __readcr8(VOID);
-NTKERNELAPI VOID NTAPI __writecr8(ULONG64 Value);
-NTKERNELAPI UCHAR NTAPI __inbyte(USHORT Port);
-NTKERNELAPI USHORT NTAPI __inword(USHORT Port);
-NTKERNELAPI ULONG NTAPI __indword(USHORT Port);
-NTKERNELAPI VOID NTAPI __outbyte(USHORT Port, UCHAR Value);
-NTKERNELAPI VOID NTAPI __outword(USHORT Port, USHORT Value);
-NTKERNELAPI VOID NTAPI __outdword(USHORT Port, ULONG Value);
-NTKERNELAPI VOID NTAPI __inbytestring(USHORT Port, PUCHAR Buffer, ULONG Count);
-NTKERNELAPI VOID NTAPI __inwordstring(USHORT Port, PUSHORT Buffer, ULONG Count);
-NTKERNELAPI VOID NTAPI __indwordstring(USHORT Port, PULONG Buffer, ULONG Count);
-NTKERNELAPI VOID NTAPI __outbytestring(USHORT Port, PUCHAR Buffer, ULONG Count);
-NTKERNELAPI VOID NTAPI __outwordstring(USHORT Port, PUSHORT Buffer, ULONG Count);
-NTKERNELAPI VOID NTAPI __outdwordstring(USHORT Port, PULONG Buffer, ULONG Count);
+NTKERNELAPI VOID NTAPI __writecr8(_In_ ULONG64 Value);
+NTKERNELAPI UCHAR NTAPI __inbyte(_In_ USHORT Port);
+NTKERNELAPI USHORT NTAPI __inword(_In_ USHORT Port);
+NTKERNELAPI ULONG NTAPI __indword(_In_ USHORT Port);
+NTKERNELAPI VOID NTAPI __outbyte(_In_ USHORT Port, _In_ UCHAR Value);
+NTKERNELAPI VOID NTAPI __outword(_In_ USHORT Port, _In_ USHORT Value);
+NTKERNELAPI VOID NTAPI __outdword(_In_ USHORT Port, _In_ ULONG Value);
+NTKERNELAPI VOID NTAPI __inbytestring(_In_ USHORT Port, _Out_ PUCHAR Buffer, _In_ ULONG Count);
+NTKERNELAPI VOID NTAPI __inwordstring(_In_ USHORT Port, _Out_ PUSHORT Buffer, _In_ ULONG Count);
+NTKERNELAPI VOID NTAPI __indwordstring(_In_ USHORT Port, _Out_ PULONG Buffer, _In_ ULONG Count);
+NTKERNELAPI VOID NTAPI __outbytestring(_In_ USHORT Port, _In_ PUCHAR Buffer, _In_ ULONG Count);
+NTKERNELAPI VOID NTAPI __outwordstring(_In_ USHORT Port, _In_ PUSHORT Buffer, _In_ ULONG Count);
+NTKERNELAPI VOID NTAPI __outdwordstring(_In_ USHORT Port, _In_ PULONG Buffer, _In_ ULONG Count);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI VOID NTAPI _disable(VOID);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI VOID NTAPI _enable(VOID);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI VOID NTAPI __halt(VOID);
 
-FORCEINLINE UCHAR _BitScanForward(ULONG *Index, ULONG Mask)
+FORCEINLINE UCHAR _BitScanForward(_Out_ ULONG *Index, _In_ ULONG Mask)
 {
     if (Mask == 0)
         return 0;
@@ -47,7 +52,7 @@ FORCEINLINE UCHAR _BitScanForward(ULONG *Index, ULONG Mask)
     return 1;
 }
 
-FORCEINLINE UCHAR _BitScanReverse(ULONG *Index, ULONG Mask)
+FORCEINLINE UCHAR _BitScanReverse(_Out_ ULONG *Index, _In_ ULONG Mask)
 {
     if (Mask == 0)
         return 0;
@@ -55,7 +60,7 @@ FORCEINLINE UCHAR _BitScanReverse(ULONG *Index, ULONG Mask)
     return 1;
 }
 
-FORCEINLINE UCHAR _BitScanForward64(ULONG *Index, ULONG64 Mask)
+FORCEINLINE UCHAR _BitScanForward64(_Out_ ULONG *Index, _In_ ULONG64 Mask)
 {
     if (Mask == 0)
         return 0;
@@ -63,7 +68,7 @@ FORCEINLINE UCHAR _BitScanForward64(ULONG *Index, ULONG64 Mask)
     return 1;
 }
 
-FORCEINLINE UCHAR _BitScanReverse64(ULONG *Index, ULONG64 Mask)
+FORCEINLINE UCHAR _BitScanReverse64(_Out_ ULONG *Index, _In_ ULONG64 Mask)
 {
     if (Mask == 0)
         return 0;
@@ -76,12 +81,12 @@ FORCEINLINE UCHAR _BitScanReverse64(ULONG *Index, ULONG64 Mask)
 #define BitScanForward64 _BitScanForward64
 #define BitScanReverse64 _BitScanReverse64
 
-FORCEINLINE UCHAR _bittest(LONG const *Base, LONG Bit)
+FORCEINLINE UCHAR _bittest(_In_ LONG const *Base, _In_ LONG Bit)
 {
     return (UCHAR)((Base[Bit >> 5] >> (Bit & 31)) & 1);
 }
 
-FORCEINLINE UCHAR _bittestandset(LONG *Base, LONG Bit)
+FORCEINLINE UCHAR _bittestandset(_Inout_ LONG *Base, _In_ LONG Bit)
 {
     UCHAR Old = _bittest(Base, Bit);
 
@@ -89,7 +94,7 @@ FORCEINLINE UCHAR _bittestandset(LONG *Base, LONG Bit)
     return Old;
 }
 
-FORCEINLINE UCHAR _bittestandreset(LONG *Base, LONG Bit)
+FORCEINLINE UCHAR _bittestandreset(_Inout_ LONG *Base, _In_ LONG Bit)
 {
     UCHAR Old = _bittest(Base, Bit);
 
@@ -112,7 +117,7 @@ FORCEINLINE UCHAR _bittestandreset(LONG *Base, LONG Bit)
 #define _AddressOfReturnAddress() ((PVOID)((PULONG_PTR)__builtin_frame_address(0) + 1))
 #define __ud2() __builtin_trap()
 #define __fastfail(code) KxFastFail(code)
-DECLSPEC_NORETURN NTKERNELAPI VOID NTAPI KxFastFail(ULONG Code);
+DECLSPEC_NORETURN NTKERNELAPI VOID NTAPI KxFastFail(_In_ ULONG Code);
 
 #ifndef __clang__
 #undef _rotl
@@ -131,12 +136,12 @@ DECLSPEC_NORETURN NTKERNELAPI VOID NTAPI KxFastFail(ULONG Code);
 #define _rotr64(value, shift) RotateRight64(value, shift)
 #endif
 
-FORCEINLINE ULONG64 UnsignedMultiplyHigh(ULONG64 Multiplier, ULONG64 Multiplicand)
+FORCEINLINE ULONG64 UnsignedMultiplyHigh(_In_ ULONG64 Multiplier, _In_ ULONG64 Multiplicand)
 {
     return (ULONG64)(((unsigned __int128)Multiplier * Multiplicand) >> 64);
 }
 
-FORCEINLINE ULONG64 UnsignedMultiply128(ULONG64 Multiplier, ULONG64 Multiplicand, ULONG64 *HighProduct)
+FORCEINLINE ULONG64 UnsignedMultiply128(_In_ ULONG64 Multiplier, _In_ ULONG64 Multiplicand, _Out_ ULONG64 *HighProduct)
 {
     unsigned __int128 Product = (unsigned __int128)Multiplier * Multiplicand;
 
@@ -146,24 +151,24 @@ FORCEINLINE ULONG64 UnsignedMultiply128(ULONG64 Multiplier, ULONG64 Multiplicand
 #define __umulh UnsignedMultiplyHigh
 #define _umul128 UnsignedMultiply128
 
-FORCEINLINE VOID __movsb(PUCHAR Destination, const UCHAR *Source, SIZE_T Count)
+FORCEINLINE VOID __movsb(_Out_ PUCHAR Destination, _In_ const UCHAR *Source, _In_ SIZE_T Count)
 {
     for (SIZE_T Index = 0; Index < Count; Index++)
         Destination[Index] = Source[Index];
 }
 
-FORCEINLINE VOID __stosb(PUCHAR Destination, UCHAR Value, SIZE_T Count)
+FORCEINLINE VOID __stosb(_Out_ PUCHAR Destination, _In_ UCHAR Value, _In_ SIZE_T Count)
 {
     __builtin_memset(Destination, Value, Count);
 }
 
-FORCEINLINE VOID __stosd(PULONG Destination, ULONG Value, SIZE_T Count)
+FORCEINLINE VOID __stosd(_Out_ PULONG Destination, _In_ ULONG Value, _In_ SIZE_T Count)
 {
     for (SIZE_T Index = 0; Index < Count; Index++)
         Destination[Index] = Value;
 }
 
-FORCEINLINE VOID __stosq(PULONG64 Destination, ULONG64 Value, SIZE_T Count)
+FORCEINLINE VOID __stosq(_Out_ PULONG64 Destination, _In_ ULONG64 Value, _In_ SIZE_T Count)
 {
     for (SIZE_T Index = 0; Index < Count; Index++)
         Destination[Index] = Value;

@@ -10,7 +10,7 @@
 #include <ntstatus.h>
 
 #define PVSIM_INTSAFE_BINARY(name, type, operation)                                                                    \
-    FORCEINLINE NTSTATUS name(type First, type Second, type *Result)                                                   \
+    FORCEINLINE NTSTATUS name(_In_ type First, _In_ type Second, _Out_ type *Result)                                   \
     {                                                                                                                  \
         if (__builtin_##operation##_overflow(First, Second, Result)) {                                                 \
             *Result = (type)-1;                                                                                        \
@@ -46,7 +46,7 @@ PVSIM_INTSAFE_TYPE(RtlLongPtr, LONG_PTR)
 
 /* Conversions; the operand is taken in its own type. */
 #define PVSIM_INTSAFE_CONVERT(name, from, to)                                                                          \
-    FORCEINLINE NTSTATUS name(from Operand, to *Result)                                                                \
+    FORCEINLINE NTSTATUS name(_In_ from Operand, _Out_ to *Result)                                                     \
     {                                                                                                                  \
         if (__builtin_add_overflow(Operand, (from)0, Result)) {                                                        \
             *Result = (to)-1;                                                                                          \

@@ -30,7 +30,7 @@ typedef const WCHAR *NTSTRSAFE_PCWSTR;
 /* 8-bit strings. */
 
 /* Characters before the NUL within Maximum; STATUS_INVALID_PARAMETER when there is none. */
-FORCEINLINE NTSTATUS RtlStringCchLengthA(const char *String, size_t Maximum, size_t *Length)
+FORCEINLINE NTSTATUS RtlStringCchLengthA(_In_ const char *String, _In_ size_t Maximum, _Out_opt_ size_t *Length)
 {
     size_t Index;
 
@@ -48,7 +48,7 @@ FORCEINLINE NTSTATUS RtlStringCchLengthA(const char *String, size_t Maximum, siz
     return STATUS_INVALID_PARAMETER;
 }
 
-FORCEINLINE NTSTATUS RtlStringCbLengthA(const char *String, size_t Maximum, size_t *Length)
+FORCEINLINE NTSTATUS RtlStringCbLengthA(_In_ const char *String, _In_ size_t Maximum, _Out_opt_ size_t *Length)
 {
     size_t Count;
     NTSTATUS Status = RtlStringCchLengthA(String, Maximum / sizeof(char), &Count);
@@ -59,8 +59,9 @@ FORCEINLINE NTSTATUS RtlStringCbLengthA(const char *String, size_t Maximum, size
 }
 
 /* Copies at most Maximum characters of Source; *End and *Left tell where the NUL is and what room is from there on. */
-FORCEINLINE NTSTATUS RtlStringCchCopyNExA(char *Destination, size_t Size, const char *Source, size_t Maximum,
-                                          char **End, size_t *Left, ULONG Flags)
+FORCEINLINE NTSTATUS RtlStringCchCopyNExA(_Out_writes_(Size) char *Destination, _In_ size_t Size,
+                                          _In_z_ const char *Source, _In_ size_t Maximum,
+                                          _Outptr_opt_result_z_ char **End, _Out_opt_ size_t *Left, _In_ ULONG Flags)
 {
     NTSTATUS Status = STATUS_SUCCESS;
     size_t Index = 0;
@@ -91,20 +92,23 @@ FORCEINLINE NTSTATUS RtlStringCchCopyNExA(char *Destination, size_t Size, const 
     return Status;
 }
 
-FORCEINLINE NTSTATUS RtlStringCchCopyNA(char *Destination, size_t Size, const char *Source, size_t Maximum)
+FORCEINLINE NTSTATUS RtlStringCchCopyNA(_Out_writes_(Size) char *Destination, _In_ size_t Size,
+                                        _In_z_ const char *Source, _In_ size_t Maximum)
 {
     if (Size == 0)
         return STATUS_INVALID_PARAMETER;
     return RtlStringCchCopyNExA(Destination, Size, Source, Maximum, NULL, NULL, 0);
 }
 
-FORCEINLINE NTSTATUS RtlStringCbCopyNA(char *Destination, size_t Size, const char *Source, size_t Maximum)
+FORCEINLINE NTSTATUS RtlStringCbCopyNA(_Out_writes_bytes_(Size) char *Destination, _In_ size_t Size,
+                                       _In_z_ const char *Source, _In_ size_t Maximum)
 {
     return RtlStringCchCopyNA(Destination, Size / sizeof(char), Source, Maximum / sizeof(char));
 }
 
-FORCEINLINE NTSTATUS RtlStringCbCopyNExA(char *Destination, size_t Size, const char *Source, size_t Maximum, char **End,
-                                         size_t *Left, ULONG Flags)
+FORCEINLINE NTSTATUS RtlStringCbCopyNExA(_Out_writes_bytes_(Size) char *Destination, _In_ size_t Size,
+                                         _In_z_ const char *Source, _In_ size_t Maximum,
+                                         _Outptr_opt_result_z_ char **End, _Out_opt_ size_t *Left, _In_ ULONG Flags)
 {
     size_t Count = 0;
     NTSTATUS Status =
@@ -115,29 +119,34 @@ FORCEINLINE NTSTATUS RtlStringCbCopyNExA(char *Destination, size_t Size, const c
     return Status;
 }
 
-FORCEINLINE NTSTATUS RtlStringCchCopyA(char *Destination, size_t Size, const char *Source)
+FORCEINLINE NTSTATUS RtlStringCchCopyA(_Out_writes_(Size) char *Destination, _In_ size_t Size,
+                                       _In_z_ const char *Source)
 {
     return RtlStringCchCopyNA(Destination, Size, Source, NTSTRSAFE_MAX_CCH);
 }
 
-FORCEINLINE NTSTATUS RtlStringCbCopyA(char *Destination, size_t Size, const char *Source)
+FORCEINLINE NTSTATUS RtlStringCbCopyA(_Out_writes_bytes_(Size) char *Destination, _In_ size_t Size,
+                                      _In_z_ const char *Source)
 {
     return RtlStringCchCopyNA(Destination, Size / sizeof(char), Source, NTSTRSAFE_MAX_CCH);
 }
 
-FORCEINLINE NTSTATUS RtlStringCchCopyExA(char *Destination, size_t Size, const char *Source, char **End, size_t *Left,
-                                         ULONG Flags)
+FORCEINLINE NTSTATUS RtlStringCchCopyExA(_Out_writes_(Size) char *Destination, _In_ size_t Size,
+                                         _In_z_ const char *Source, _Outptr_opt_result_z_ char **End,
+                                         _Out_opt_ size_t *Left, _In_ ULONG Flags)
 {
     return RtlStringCchCopyNExA(Destination, Size, Source, NTSTRSAFE_MAX_CCH, End, Left, Flags);
 }
 
-FORCEINLINE NTSTATUS RtlStringCbCopyExA(char *Destination, size_t Size, const char *Source, char **End, size_t *Left,
-                                        ULONG Flags)
+FORCEINLINE NTSTATUS RtlStringCbCopyExA(_Out_writes_bytes_(Size) char *Destination, _In_ size_t Size,
+                                        _In_z_ const char *Source, _Outptr_opt_result_z_ char **End,
+                                        _Out_opt_ size_t *Left, _In_ ULONG Flags)
 {
     return RtlStringCbCopyNExA(Destination, Size, Source, (size_t)NTSTRSAFE_MAX_CCH * sizeof(char), End, Left, Flags);
 }
 
-FORCEINLINE NTSTATUS RtlStringCchCatNA(char *Destination, size_t Size, const char *Source, size_t Maximum)
+FORCEINLINE NTSTATUS RtlStringCchCatNA(_Inout_updates_(Size) char *Destination, _In_ size_t Size,
+                                       _In_z_ const char *Source, _In_ size_t Maximum)
 {
     size_t Length;
     NTSTATUS Status = RtlStringCchLengthA(Destination, Size, &Length);
@@ -147,22 +156,26 @@ FORCEINLINE NTSTATUS RtlStringCchCatNA(char *Destination, size_t Size, const cha
     return RtlStringCchCopyNA(Destination + Length, Size - Length, Source, Maximum);
 }
 
-FORCEINLINE NTSTATUS RtlStringCbCatNA(char *Destination, size_t Size, const char *Source, size_t Maximum)
+FORCEINLINE NTSTATUS RtlStringCbCatNA(_Inout_updates_bytes_(Size) char *Destination, _In_ size_t Size,
+                                      _In_z_ const char *Source, _In_ size_t Maximum)
 {
     return RtlStringCchCatNA(Destination, Size / sizeof(char), Source, Maximum / sizeof(char));
 }
 
-FORCEINLINE NTSTATUS RtlStringCchCatA(char *Destination, size_t Size, const char *Source)
+FORCEINLINE NTSTATUS RtlStringCchCatA(_Inout_updates_(Size) char *Destination, _In_ size_t Size,
+                                      _In_z_ const char *Source)
 {
     return RtlStringCchCatNA(Destination, Size, Source, NTSTRSAFE_MAX_CCH);
 }
 
-FORCEINLINE NTSTATUS RtlStringCbCatA(char *Destination, size_t Size, const char *Source)
+FORCEINLINE NTSTATUS RtlStringCbCatA(_Inout_updates_bytes_(Size) char *Destination, _In_ size_t Size,
+                                     _In_z_ const char *Source)
 {
     return RtlStringCchCatNA(Destination, Size / sizeof(char), Source, NTSTRSAFE_MAX_CCH);
 }
 
-FORCEINLINE NTSTATUS RtlStringCchVPrintfA(char *Destination, size_t Size, const char *Format, va_list Arguments)
+FORCEINLINE NTSTATUS RtlStringCchVPrintfA(_Out_writes_(Size) char *Destination, _In_ size_t Size,
+                                          _In_z_ _Printf_format_string_ const char *Format, _In_ va_list Arguments)
 {
     int Length;
 
@@ -177,7 +190,8 @@ FORCEINLINE NTSTATUS RtlStringCchVPrintfA(char *Destination, size_t Size, const 
     return STATUS_SUCCESS;
 }
 
-FORCEINLINE NTSTATUS RtlStringCbVPrintfA(char *Destination, size_t Size, const char *Format, va_list Arguments)
+FORCEINLINE NTSTATUS RtlStringCbVPrintfA(_Out_writes_bytes_(Size) char *Destination, _In_ size_t Size,
+                                         _In_z_ _Printf_format_string_ const char *Format, _In_ va_list Arguments)
 {
     return RtlStringCchVPrintfA(Destination, Size / sizeof(char), Format, Arguments);
 }
@@ -206,8 +220,9 @@ static inline __attribute__((unused)) NTSTATUS RtlStringCbPrintfA(char *Destinat
     return Status;
 }
 
-FORCEINLINE NTSTATUS RtlStringCchVPrintfExA(char *Destination, size_t Size, char **End, size_t *Left, ULONG Flags,
-                                            const char *Format, va_list Arguments)
+FORCEINLINE NTSTATUS RtlStringCchVPrintfExA(_Out_writes_(Size) char *Destination, _In_ size_t Size,
+                                            _Outptr_opt_result_z_ char **End, _Out_opt_ size_t *Left, _In_ ULONG Flags,
+                                            _In_z_ _Printf_format_string_ const char *Format, _In_ va_list Arguments)
 {
     NTSTATUS Status;
     size_t Length = 0;
@@ -238,8 +253,9 @@ static inline __attribute__((unused)) NTSTATUS RtlStringCchPrintfExA(char *Desti
     return Status;
 }
 
-FORCEINLINE NTSTATUS RtlStringCbVPrintfExA(char *Destination, size_t Size, char **End, size_t *Left, ULONG Flags,
-                                           const char *Format, va_list Arguments)
+FORCEINLINE NTSTATUS RtlStringCbVPrintfExA(_Out_writes_bytes_(Size) char *Destination, _In_ size_t Size,
+                                           _Outptr_opt_result_z_ char **End, _Out_opt_ size_t *Left, _In_ ULONG Flags,
+                                           _In_z_ _Printf_format_string_ const char *Format, _In_ va_list Arguments)
 {
     size_t Count = 0;
     NTSTATUS Status = RtlStringCchVPrintfExA(Destination, Size / sizeof(char), End, &Count, Flags, Format, Arguments);
@@ -264,7 +280,7 @@ static inline __attribute__((unused)) NTSTATUS RtlStringCbPrintfExA(char *Destin
 /* 16-bit strings. */
 
 /* Characters before the NUL within Maximum; STATUS_INVALID_PARAMETER when there is none. */
-FORCEINLINE NTSTATUS RtlStringCchLengthW(const WCHAR *String, size_t Maximum, size_t *Length)
+FORCEINLINE NTSTATUS RtlStringCchLengthW(_In_ const WCHAR *String, _In_ size_t Maximum, _Out_opt_ size_t *Length)
 {
     size_t Index;
 
@@ -282,7 +298,7 @@ FORCEINLINE NTSTATUS RtlStringCchLengthW(const WCHAR *String, size_t Maximum, si
     return STATUS_INVALID_PARAMETER;
 }
 
-FORCEINLINE NTSTATUS RtlStringCbLengthW(const WCHAR *String, size_t Maximum, size_t *Length)
+FORCEINLINE NTSTATUS RtlStringCbLengthW(_In_ const WCHAR *String, _In_ size_t Maximum, _Out_opt_ size_t *Length)
 {
     size_t Count;
     NTSTATUS Status = RtlStringCchLengthW(String, Maximum / sizeof(WCHAR), &Count);
@@ -293,8 +309,9 @@ FORCEINLINE NTSTATUS RtlStringCbLengthW(const WCHAR *String, size_t Maximum, siz
 }
 
 /* Copies at most Maximum characters of Source; *End and *Left tell where the NUL is and what room is from there on. */
-FORCEINLINE NTSTATUS RtlStringCchCopyNExW(WCHAR *Destination, size_t Size, const WCHAR *Source, size_t Maximum,
-                                          WCHAR **End, size_t *Left, ULONG Flags)
+FORCEINLINE NTSTATUS RtlStringCchCopyNExW(_Out_writes_(Size) WCHAR *Destination, _In_ size_t Size,
+                                          _In_z_ const WCHAR *Source, _In_ size_t Maximum,
+                                          _Outptr_opt_result_z_ WCHAR **End, _Out_opt_ size_t *Left, _In_ ULONG Flags)
 {
     NTSTATUS Status = STATUS_SUCCESS;
     size_t Index = 0;
@@ -325,20 +342,23 @@ FORCEINLINE NTSTATUS RtlStringCchCopyNExW(WCHAR *Destination, size_t Size, const
     return Status;
 }
 
-FORCEINLINE NTSTATUS RtlStringCchCopyNW(WCHAR *Destination, size_t Size, const WCHAR *Source, size_t Maximum)
+FORCEINLINE NTSTATUS RtlStringCchCopyNW(_Out_writes_(Size) WCHAR *Destination, _In_ size_t Size,
+                                        _In_z_ const WCHAR *Source, _In_ size_t Maximum)
 {
     if (Size == 0)
         return STATUS_INVALID_PARAMETER;
     return RtlStringCchCopyNExW(Destination, Size, Source, Maximum, NULL, NULL, 0);
 }
 
-FORCEINLINE NTSTATUS RtlStringCbCopyNW(WCHAR *Destination, size_t Size, const WCHAR *Source, size_t Maximum)
+FORCEINLINE NTSTATUS RtlStringCbCopyNW(_Out_writes_bytes_(Size) WCHAR *Destination, _In_ size_t Size,
+                                       _In_z_ const WCHAR *Source, _In_ size_t Maximum)
 {
     return RtlStringCchCopyNW(Destination, Size / sizeof(WCHAR), Source, Maximum / sizeof(WCHAR));
 }
 
-FORCEINLINE NTSTATUS RtlStringCbCopyNExW(WCHAR *Destination, size_t Size, const WCHAR *Source, size_t Maximum,
-                                         WCHAR **End, size_t *Left, ULONG Flags)
+FORCEINLINE NTSTATUS RtlStringCbCopyNExW(_Out_writes_bytes_(Size) WCHAR *Destination, _In_ size_t Size,
+                                         _In_z_ const WCHAR *Source, _In_ size_t Maximum,
+                                         _Outptr_opt_result_z_ WCHAR **End, _Out_opt_ size_t *Left, _In_ ULONG Flags)
 {
     size_t Count = 0;
     NTSTATUS Status =
@@ -349,29 +369,34 @@ FORCEINLINE NTSTATUS RtlStringCbCopyNExW(WCHAR *Destination, size_t Size, const 
     return Status;
 }
 
-FORCEINLINE NTSTATUS RtlStringCchCopyW(WCHAR *Destination, size_t Size, const WCHAR *Source)
+FORCEINLINE NTSTATUS RtlStringCchCopyW(_Out_writes_(Size) WCHAR *Destination, _In_ size_t Size,
+                                       _In_z_ const WCHAR *Source)
 {
     return RtlStringCchCopyNW(Destination, Size, Source, NTSTRSAFE_MAX_CCH);
 }
 
-FORCEINLINE NTSTATUS RtlStringCbCopyW(WCHAR *Destination, size_t Size, const WCHAR *Source)
+FORCEINLINE NTSTATUS RtlStringCbCopyW(_Out_writes_bytes_(Size) WCHAR *Destination, _In_ size_t Size,
+                                      _In_z_ const WCHAR *Source)
 {
     return RtlStringCchCopyNW(Destination, Size / sizeof(WCHAR), Source, NTSTRSAFE_MAX_CCH);
 }
 
-FORCEINLINE NTSTATUS RtlStringCchCopyExW(WCHAR *Destination, size_t Size, const WCHAR *Source, WCHAR **End,
-                                         size_t *Left, ULONG Flags)
+FORCEINLINE NTSTATUS RtlStringCchCopyExW(_Out_writes_(Size) WCHAR *Destination, _In_ size_t Size,
+                                         _In_z_ const WCHAR *Source, _Outptr_opt_result_z_ WCHAR **End,
+                                         _Out_opt_ size_t *Left, _In_ ULONG Flags)
 {
     return RtlStringCchCopyNExW(Destination, Size, Source, NTSTRSAFE_MAX_CCH, End, Left, Flags);
 }
 
-FORCEINLINE NTSTATUS RtlStringCbCopyExW(WCHAR *Destination, size_t Size, const WCHAR *Source, WCHAR **End, size_t *Left,
-                                        ULONG Flags)
+FORCEINLINE NTSTATUS RtlStringCbCopyExW(_Out_writes_bytes_(Size) WCHAR *Destination, _In_ size_t Size,
+                                        _In_z_ const WCHAR *Source, _Outptr_opt_result_z_ WCHAR **End,
+                                        _Out_opt_ size_t *Left, _In_ ULONG Flags)
 {
     return RtlStringCbCopyNExW(Destination, Size, Source, (size_t)NTSTRSAFE_MAX_CCH * sizeof(WCHAR), End, Left, Flags);
 }
 
-FORCEINLINE NTSTATUS RtlStringCchCatNW(WCHAR *Destination, size_t Size, const WCHAR *Source, size_t Maximum)
+FORCEINLINE NTSTATUS RtlStringCchCatNW(_Inout_updates_(Size) WCHAR *Destination, _In_ size_t Size,
+                                       _In_z_ const WCHAR *Source, _In_ size_t Maximum)
 {
     size_t Length;
     NTSTATUS Status = RtlStringCchLengthW(Destination, Size, &Length);
@@ -381,22 +406,26 @@ FORCEINLINE NTSTATUS RtlStringCchCatNW(WCHAR *Destination, size_t Size, const WC
     return RtlStringCchCopyNW(Destination + Length, Size - Length, Source, Maximum);
 }
 
-FORCEINLINE NTSTATUS RtlStringCbCatNW(WCHAR *Destination, size_t Size, const WCHAR *Source, size_t Maximum)
+FORCEINLINE NTSTATUS RtlStringCbCatNW(_Inout_updates_bytes_(Size) WCHAR *Destination, _In_ size_t Size,
+                                      _In_z_ const WCHAR *Source, _In_ size_t Maximum)
 {
     return RtlStringCchCatNW(Destination, Size / sizeof(WCHAR), Source, Maximum / sizeof(WCHAR));
 }
 
-FORCEINLINE NTSTATUS RtlStringCchCatW(WCHAR *Destination, size_t Size, const WCHAR *Source)
+FORCEINLINE NTSTATUS RtlStringCchCatW(_Inout_updates_(Size) WCHAR *Destination, _In_ size_t Size,
+                                      _In_z_ const WCHAR *Source)
 {
     return RtlStringCchCatNW(Destination, Size, Source, NTSTRSAFE_MAX_CCH);
 }
 
-FORCEINLINE NTSTATUS RtlStringCbCatW(WCHAR *Destination, size_t Size, const WCHAR *Source)
+FORCEINLINE NTSTATUS RtlStringCbCatW(_Inout_updates_bytes_(Size) WCHAR *Destination, _In_ size_t Size,
+                                     _In_z_ const WCHAR *Source)
 {
     return RtlStringCchCatNW(Destination, Size / sizeof(WCHAR), Source, NTSTRSAFE_MAX_CCH);
 }
 
-FORCEINLINE NTSTATUS RtlStringCchVPrintfW(WCHAR *Destination, size_t Size, const WCHAR *Format, va_list Arguments)
+FORCEINLINE NTSTATUS RtlStringCchVPrintfW(_Out_writes_(Size) WCHAR *Destination, _In_ size_t Size,
+                                          _In_z_ _Printf_format_string_ const WCHAR *Format, _In_ va_list Arguments)
 {
     int Length;
 
@@ -411,7 +440,8 @@ FORCEINLINE NTSTATUS RtlStringCchVPrintfW(WCHAR *Destination, size_t Size, const
     return STATUS_SUCCESS;
 }
 
-FORCEINLINE NTSTATUS RtlStringCbVPrintfW(WCHAR *Destination, size_t Size, const WCHAR *Format, va_list Arguments)
+FORCEINLINE NTSTATUS RtlStringCbVPrintfW(_Out_writes_bytes_(Size) WCHAR *Destination, _In_ size_t Size,
+                                         _In_z_ _Printf_format_string_ const WCHAR *Format, _In_ va_list Arguments)
 {
     return RtlStringCchVPrintfW(Destination, Size / sizeof(WCHAR), Format, Arguments);
 }
@@ -440,8 +470,9 @@ static inline __attribute__((unused)) NTSTATUS RtlStringCbPrintfW(WCHAR *Destina
     return Status;
 }
 
-FORCEINLINE NTSTATUS RtlStringCchVPrintfExW(WCHAR *Destination, size_t Size, WCHAR **End, size_t *Left, ULONG Flags,
-                                            const WCHAR *Format, va_list Arguments)
+FORCEINLINE NTSTATUS RtlStringCchVPrintfExW(_Out_writes_(Size) WCHAR *Destination, _In_ size_t Size,
+                                            _Outptr_opt_result_z_ WCHAR **End, _Out_opt_ size_t *Left, _In_ ULONG Flags,
+                                            _In_z_ _Printf_format_string_ const WCHAR *Format, _In_ va_list Arguments)
 {
     NTSTATUS Status;
     size_t Length = 0;
@@ -472,8 +503,9 @@ RtlStringCchPrintfExW(WCHAR *Destination, size_t Size, WCHAR **End, size_t *Left
     return Status;
 }
 
-FORCEINLINE NTSTATUS RtlStringCbVPrintfExW(WCHAR *Destination, size_t Size, WCHAR **End, size_t *Left, ULONG Flags,
-                                           const WCHAR *Format, va_list Arguments)
+FORCEINLINE NTSTATUS RtlStringCbVPrintfExW(_Out_writes_bytes_(Size) WCHAR *Destination, _In_ size_t Size,
+                                           _Outptr_opt_result_z_ WCHAR **End, _Out_opt_ size_t *Left, _In_ ULONG Flags,
+                                           _In_z_ _Printf_format_string_ const WCHAR *Format, _In_ va_list Arguments)
 {
     size_t Count = 0;
     NTSTATUS Status = RtlStringCchVPrintfExW(Destination, Size / sizeof(WCHAR), End, &Count, Flags, Format, Arguments);
@@ -497,7 +529,7 @@ static inline __attribute__((unused)) NTSTATUS RtlStringCbPrintfExW(WCHAR *Desti
 
 /* UNICODE_STRING forms. */
 
-FORCEINLINE NTSTATUS RtlUnicodeStringInit(PUNICODE_STRING Destination, const WCHAR *Source)
+FORCEINLINE NTSTATUS RtlUnicodeStringInit(_Out_ PUNICODE_STRING Destination, _In_z_ const WCHAR *Source)
 {
     size_t Length = 0;
 
@@ -513,7 +545,8 @@ FORCEINLINE NTSTATUS RtlUnicodeStringInit(PUNICODE_STRING Destination, const WCH
     return STATUS_SUCCESS;
 }
 
-FORCEINLINE NTSTATUS RtlUnicodeStringCbCopyStringN(PUNICODE_STRING Destination, const WCHAR *Source, size_t Maximum)
+FORCEINLINE NTSTATUS RtlUnicodeStringCbCopyStringN(_Inout_ PUNICODE_STRING Destination, _In_z_ const WCHAR *Source,
+                                                   _In_ size_t Maximum)
 {
     size_t Room = Destination->MaximumLength / sizeof(WCHAR);
     size_t Index = 0;
@@ -527,12 +560,12 @@ FORCEINLINE NTSTATUS RtlUnicodeStringCbCopyStringN(PUNICODE_STRING Destination, 
     return Index < Maximum && Source[Index] != 0 ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS;
 }
 
-FORCEINLINE NTSTATUS RtlUnicodeStringCopyString(PUNICODE_STRING Destination, const WCHAR *Source)
+FORCEINLINE NTSTATUS RtlUnicodeStringCopyString(_Inout_ PUNICODE_STRING Destination, _In_z_ const WCHAR *Source)
 {
     return RtlUnicodeStringCbCopyStringN(Destination, Source, (size_t)NTSTRSAFE_MAX_CCH * sizeof(WCHAR));
 }
 
-FORCEINLINE NTSTATUS RtlUnicodeStringCopy(PUNICODE_STRING Destination, PCUNICODE_STRING Source)
+FORCEINLINE NTSTATUS RtlUnicodeStringCopy(_Inout_ PUNICODE_STRING Destination, _In_ PCUNICODE_STRING Source)
 {
     size_t Length = Source->Length < Destination->MaximumLength ? Source->Length : Destination->MaximumLength & ~1u;
 
@@ -541,7 +574,7 @@ FORCEINLINE NTSTATUS RtlUnicodeStringCopy(PUNICODE_STRING Destination, PCUNICODE
     return Length < Source->Length ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS;
 }
 
-FORCEINLINE NTSTATUS RtlUnicodeStringCatString(PUNICODE_STRING Destination, const WCHAR *Source)
+FORCEINLINE NTSTATUS RtlUnicodeStringCatString(_Inout_ PUNICODE_STRING Destination, _In_z_ const WCHAR *Source)
 {
     size_t Room = Destination->MaximumLength / sizeof(WCHAR);
     size_t Index = Destination->Length / sizeof(WCHAR);
@@ -552,7 +585,7 @@ FORCEINLINE NTSTATUS RtlUnicodeStringCatString(PUNICODE_STRING Destination, cons
     return *Source != 0 ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS;
 }
 
-FORCEINLINE NTSTATUS RtlUnicodeStringCat(PUNICODE_STRING Destination, PCUNICODE_STRING Source)
+FORCEINLINE NTSTATUS RtlUnicodeStringCat(_Inout_ PUNICODE_STRING Destination, _In_ PCUNICODE_STRING Source)
 {
     size_t Room = (size_t)(Destination->MaximumLength & ~1u) - Destination->Length;
     size_t Length = Source->Length < Room ? Source->Length : Room;
@@ -562,7 +595,8 @@ FORCEINLINE NTSTATUS RtlUnicodeStringCat(PUNICODE_STRING Destination, PCUNICODE_
     return Length < Source->Length ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS;
 }
 
-FORCEINLINE NTSTATUS RtlUnicodeStringVPrintf(PUNICODE_STRING Destination, const WCHAR *Format, va_list Arguments)
+FORCEINLINE NTSTATUS RtlUnicodeStringVPrintf(_Inout_ PUNICODE_STRING Destination,
+                                             _In_z_ _Printf_format_string_ const WCHAR *Format, _In_ va_list Arguments)
 {
     size_t Room = Destination->MaximumLength / sizeof(WCHAR);
     int Length;

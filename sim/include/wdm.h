@@ -31,7 +31,9 @@
 
 /* What a driver module gives to the kernel; the rest of it is hidden. */
 DECLSPEC_EXPORT DRIVER_INITIALIZE DriverEntry;
-DECLSPEC_EXPORT NTSTATUS NTAPI DllInitialize(PUNICODE_STRING RegistryPath);
+_IRQL_requires_(PASSIVE_LEVEL)
+DECLSPEC_EXPORT NTSTATUS NTAPI DllInitialize(_In_ PUNICODE_STRING RegistryPath);
+_IRQL_requires_(PASSIVE_LEVEL)
 DECLSPEC_EXPORT NTSTATUS NTAPI DllUnload(VOID);
 
 #endif

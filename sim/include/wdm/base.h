@@ -202,7 +202,7 @@ typedef enum _MEMORY_CACHING_TYPE {
  */
 #define PAGED_CODE() KxPagedCode(__func__)
 #define PAGED_CODE_LOCKED() ((void)0)
-NTKERNELAPI VOID NTAPI KxPagedCode(PCSTR Routine);
+NTKERNELAPI VOID NTAPI KxPagedCode(_In_ PCSTR Routine);
 
 #if DBG
 #define ASSERT(expression) ((expression) ? (void)0 : RtlAssert((PVOID) #expression, (PVOID)__FILE__, __LINE__, NULL))
@@ -218,34 +218,36 @@ NTKERNELAPI VOID NTAPI KxPagedCode(PCSTR Routine);
 #endif
 #define NT_ASSERTMSG(message, expression) ASSERTMSG(message, expression)
 #define NT_ANALYSIS_ASSUME(expression) ((void)0)
-NTSYSAPI VOID NTAPI RtlAssert(PVOID FailedAssertion, PVOID FileName, ULONG LineNumber, PSTR Message);
+NTSYSAPI VOID NTAPI RtlAssert(_In_ PVOID FailedAssertion, _In_ PVOID FileName, _In_ ULONG LineNumber,
+                              _In_ PSTR Message);
 
 /* The C run-time part of the kernel's exports. */
-NTSYSAPI void *NTAPI memcpy(void *Destination, const void *Source, size_t Size);
-NTSYSAPI void *NTAPI memmove(void *Destination, const void *Source, size_t Size);
-NTSYSAPI void *NTAPI memset(void *Destination, int Value, size_t Size);
-NTSYSAPI int NTAPI memcmp(const void *First, const void *Second, size_t Size);
-NTSYSAPI void *NTAPI memchr(const void *Memory, int Value, size_t Size);
-NTSYSAPI size_t NTAPI strlen(const char *String);
-NTSYSAPI int NTAPI strcmp(const char *First, const char *Second);
-NTSYSAPI int NTAPI strncmp(const char *First, const char *Second, size_t Count);
-NTSYSAPI char *NTAPI strchr(const char *String, int Character);
-NTSYSAPI char *NTAPI strrchr(const char *String, int Character);
-NTSYSAPI char *NTAPI strstr(const char *String, const char *Pattern);
-NTSYSAPI size_t NTAPI strspn(const char *String, const char *Set);
-NTSYSAPI char *NTAPI strcpy(char *Destination, const char *Source);
-NTSYSAPI char *NTAPI strncpy(char *Destination, const char *Source, size_t Count);
-NTSYSAPI char *NTAPI strcat(char *Destination, const char *Source);
-NTSYSAPI char *NTAPI strncat(char *Destination, const char *Source, size_t Count);
-NTSYSAPI int NTAPI _stricmp(const char *First, const char *Second);
-NTSYSAPI int NTAPI _strnicmp(const char *First, const char *Second, size_t Count);
-NTSYSAPI size_t NTAPI strnlen(const char *String, size_t Maximum);
+NTSYSAPI void *NTAPI memcpy(_Out_ void *Destination, _In_ const void *Source, _In_ size_t Size);
+NTSYSAPI void *NTAPI memmove(_Out_ void *Destination, _In_ const void *Source, _In_ size_t Size);
+NTSYSAPI void *NTAPI memset(_Out_ void *Destination, _In_ int Value, _In_ size_t Size);
+NTSYSAPI int NTAPI memcmp(_In_ const void *First, _In_ const void *Second, _In_ size_t Size);
+NTSYSAPI void *NTAPI memchr(_In_ const void *Memory, _In_ int Value, _In_ size_t Size);
+NTSYSAPI size_t NTAPI strlen(_In_ const char *String);
+NTSYSAPI int NTAPI strcmp(_In_ const char *First, _In_ const char *Second);
+NTSYSAPI int NTAPI strncmp(_In_ const char *First, _In_ const char *Second, _In_ size_t Count);
+NTSYSAPI char *NTAPI strchr(_In_ const char *String, _In_ int Character);
+NTSYSAPI char *NTAPI strrchr(_In_ const char *String, _In_ int Character);
+NTSYSAPI char *NTAPI strstr(_In_ const char *String, _In_ const char *Pattern);
+NTSYSAPI size_t NTAPI strspn(_In_ const char *String, _In_ const char *Set);
+NTSYSAPI char *NTAPI strcpy(_Out_ char *Destination, _In_ const char *Source);
+NTSYSAPI char *NTAPI strncpy(_Out_ char *Destination, _In_ const char *Source, _In_ size_t Count);
+NTSYSAPI char *NTAPI strcat(_Inout_ char *Destination, _In_ const char *Source);
+NTSYSAPI char *NTAPI strncat(_Inout_ char *Destination, _In_ const char *Source, _In_ size_t Count);
+NTSYSAPI int NTAPI _stricmp(_In_ const char *First, _In_ const char *Second);
+NTSYSAPI int NTAPI _strnicmp(_In_ const char *First, _In_ const char *Second, _In_ size_t Count);
+NTSYSAPI size_t NTAPI strnlen(_In_ const char *String, _In_ size_t Maximum);
 
 /* Windows' formatting, see sim/nt/rtl/format.c: no NUL is written when the text fills the buffer; -1 when cut. */
-NTSYSAPI int NTAPI _vsnprintf(char *Buffer, size_t Count, const char *Format, va_list Arguments);
-NTSYSAPI int NTAPI _snprintf(char *Buffer, size_t Count, const char *Format, ...);
-NTSYSAPI int NTAPI _vsnwprintf(WCHAR *Buffer, size_t Count, const WCHAR *Format, va_list Arguments);
-NTSYSAPI int NTAPI _snwprintf(WCHAR *Buffer, size_t Count, const WCHAR *Format, ...);
+NTSYSAPI int NTAPI _vsnprintf(_Out_ char *Buffer, _In_ size_t Count, _In_ const char *Format, _In_ va_list Arguments);
+NTSYSAPI int NTAPI _snprintf(_Out_ char *Buffer, _In_ size_t Count, _In_ const char *Format, ...);
+NTSYSAPI int NTAPI _vsnwprintf(_Out_ WCHAR *Buffer, _In_ size_t Count, _In_ const WCHAR *Format,
+                               _In_ va_list Arguments);
+NTSYSAPI int NTAPI _snwprintf(_Out_ WCHAR *Buffer, _In_ size_t Count, _In_ const WCHAR *Format, ...);
 
 /* 16-bit wide strings under names of our own: the host's wchar_t functions have other types. */
 #define wcslen nt_wcslen
@@ -260,17 +262,17 @@ NTSYSAPI int NTAPI _snwprintf(WCHAR *Buffer, size_t Count, const WCHAR *Format, 
 #define wcsstr nt_wcsstr
 #define _wcsicmp nt_wcsicmp
 #define _wcsnicmp nt_wcsnicmp
-NTSYSAPI size_t NTAPI nt_wcslen(const WCHAR *String);
-NTSYSAPI size_t NTAPI nt_wcsnlen(const WCHAR *String, size_t Maximum);
-NTSYSAPI int NTAPI nt_wcscmp(const WCHAR *First, const WCHAR *Second);
-NTSYSAPI int NTAPI nt_wcsncmp(const WCHAR *First, const WCHAR *Second, size_t Count);
-NTSYSAPI WCHAR *NTAPI nt_wcscpy(WCHAR *Destination, const WCHAR *Source);
-NTSYSAPI WCHAR *NTAPI nt_wcsncpy(WCHAR *Destination, const WCHAR *Source, size_t Count);
-NTSYSAPI WCHAR *NTAPI nt_wcscat(WCHAR *Destination, const WCHAR *Source);
-NTSYSAPI WCHAR *NTAPI nt_wcschr(const WCHAR *String, WCHAR Character);
-NTSYSAPI WCHAR *NTAPI nt_wcsrchr(const WCHAR *String, WCHAR Character);
-NTSYSAPI WCHAR *NTAPI nt_wcsstr(const WCHAR *String, const WCHAR *Pattern);
-NTSYSAPI int NTAPI nt_wcsicmp(const WCHAR *First, const WCHAR *Second);
-NTSYSAPI int NTAPI nt_wcsnicmp(const WCHAR *First, const WCHAR *Second, size_t Count);
+NTSYSAPI size_t NTAPI nt_wcslen(_In_ const WCHAR *String);
+NTSYSAPI size_t NTAPI nt_wcsnlen(_In_ const WCHAR *String, _In_ size_t Maximum);
+NTSYSAPI int NTAPI nt_wcscmp(_In_ const WCHAR *First, _In_ const WCHAR *Second);
+NTSYSAPI int NTAPI nt_wcsncmp(_In_ const WCHAR *First, _In_ const WCHAR *Second, _In_ size_t Count);
+NTSYSAPI WCHAR *NTAPI nt_wcscpy(_Out_ WCHAR *Destination, _In_ const WCHAR *Source);
+NTSYSAPI WCHAR *NTAPI nt_wcsncpy(_Out_ WCHAR *Destination, _In_ const WCHAR *Source, _In_ size_t Count);
+NTSYSAPI WCHAR *NTAPI nt_wcscat(_Inout_ WCHAR *Destination, _In_ const WCHAR *Source);
+NTSYSAPI WCHAR *NTAPI nt_wcschr(_In_ const WCHAR *String, _In_ WCHAR Character);
+NTSYSAPI WCHAR *NTAPI nt_wcsrchr(_In_ const WCHAR *String, _In_ WCHAR Character);
+NTSYSAPI WCHAR *NTAPI nt_wcsstr(_In_ const WCHAR *String, _In_ const WCHAR *Pattern);
+NTSYSAPI int NTAPI nt_wcsicmp(_In_ const WCHAR *First, _In_ const WCHAR *Second);
+NTSYSAPI int NTAPI nt_wcsnicmp(_In_ const WCHAR *First, _In_ const WCHAR *Second, _In_ size_t Count);
 
 #endif

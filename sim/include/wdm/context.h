@@ -83,12 +83,13 @@ typedef struct _KNONVOLATILE_CONTEXT_POINTERS {
 typedef PVOID PEXCEPTION_ROUTINE;
 typedef struct _UNWIND_HISTORY_TABLE *PUNWIND_HISTORY_TABLE;
 
-NTSYSAPI VOID NTAPI RtlCaptureContext(PCONTEXT ContextRecord);
-NTSYSAPI PRUNTIME_FUNCTION NTAPI RtlLookupFunctionEntry(ULONG64 ControlPc, PULONG64 ImageBase,
-                                                        PUNWIND_HISTORY_TABLE HistoryTable);
-NTSYSAPI PEXCEPTION_ROUTINE NTAPI RtlVirtualUnwind(ULONG HandlerType, ULONG64 ImageBase, ULONG64 ControlPc,
-                                                   PRUNTIME_FUNCTION FunctionEntry, PCONTEXT ContextRecord,
-                                                   PVOID *HandlerData, PULONG64 EstablisherFrame,
-                                                   PKNONVOLATILE_CONTEXT_POINTERS ContextPointers);
+NTSYSAPI VOID NTAPI RtlCaptureContext(_Out_ PCONTEXT ContextRecord);
+NTSYSAPI PRUNTIME_FUNCTION NTAPI RtlLookupFunctionEntry(_In_ ULONG64 ControlPc, _Out_ PULONG64 ImageBase,
+                                                        _Inout_opt_ PUNWIND_HISTORY_TABLE HistoryTable);
+NTSYSAPI PEXCEPTION_ROUTINE NTAPI RtlVirtualUnwind(_In_ ULONG HandlerType, _In_ ULONG64 ImageBase,
+                                                   _In_ ULONG64 ControlPc, _In_ PRUNTIME_FUNCTION FunctionEntry,
+                                                   _Inout_ PCONTEXT ContextRecord, _Outptr_ PVOID *HandlerData,
+                                                   _Out_ PULONG64 EstablisherFrame,
+                                                   _Inout_opt_ PKNONVOLATILE_CONTEXT_POINTERS ContextPointers);
 
 #endif

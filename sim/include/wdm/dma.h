@@ -112,80 +112,95 @@ typedef struct _DMA_ADAPTER {
 } DMA_ADAPTER, *PDMA_ADAPTER;
 _Static_assert(sizeof(DMA_ADAPTER) == 0x10, "DMA_ADAPTER");
 
-typedef VOID NTAPI DRIVER_LIST_CONTROL(PDEVICE_OBJECT DeviceObject, PIRP Irp, PSCATTER_GATHER_LIST ScatterGather,
-                                       PVOID Context);
+_Function_class_(DRIVER_LIST_CONTROL)
+_IRQL_requires_(DISPATCH_LEVEL)
+typedef VOID NTAPI DRIVER_LIST_CONTROL(_In_ PDEVICE_OBJECT DeviceObject, _Inout_ PIRP Irp,
+                                       _In_ PSCATTER_GATHER_LIST ScatterGather, _In_opt_ PVOID Context);
 typedef DRIVER_LIST_CONTROL *PDRIVER_LIST_CONTROL;
-typedef VOID NTAPI DMA_COMPLETION_ROUTINE(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT DeviceObject, PVOID CompletionContext,
-                                          DMA_COMPLETION_STATUS Status);
+_Function_class_(DMA_COMPLETION_ROUTINE)
+typedef VOID NTAPI DMA_COMPLETION_ROUTINE(_In_ PDMA_ADAPTER DmaAdapter, _In_ PDEVICE_OBJECT DeviceObject,
+                                          _In_opt_ PVOID CompletionContext, _In_ DMA_COMPLETION_STATUS Status);
 typedef DMA_COMPLETION_ROUTINE *PDMA_COMPLETION_ROUTINE;
 
-typedef VOID(NTAPI *PPUT_DMA_ADAPTER)(PDMA_ADAPTER DmaAdapter);
-typedef PVOID(NTAPI *PALLOCATE_COMMON_BUFFER)(PDMA_ADAPTER DmaAdapter, ULONG Length, PPHYSICAL_ADDRESS LogicalAddress,
-                                              BOOLEAN CacheEnabled);
-typedef VOID(NTAPI *PFREE_COMMON_BUFFER)(PDMA_ADAPTER DmaAdapter, ULONG Length, PHYSICAL_ADDRESS LogicalAddress,
-                                         PVOID VirtualAddress, BOOLEAN CacheEnabled);
-typedef NTSTATUS(NTAPI *PALLOCATE_ADAPTER_CHANNEL)(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT DeviceObject,
-                                                   ULONG NumberOfMapRegisters, PDRIVER_CONTROL ExecutionRoutine,
-                                                   PVOID Context);
-typedef BOOLEAN(NTAPI *PFLUSH_ADAPTER_BUFFERS)(PDMA_ADAPTER DmaAdapter, PMDL Mdl, PVOID MapRegisterBase,
-                                               PVOID CurrentVa, ULONG Length, BOOLEAN WriteToDevice);
-typedef VOID(NTAPI *PFREE_ADAPTER_CHANNEL)(PDMA_ADAPTER DmaAdapter);
-typedef VOID(NTAPI *PFREE_MAP_REGISTERS)(PDMA_ADAPTER DmaAdapter, PVOID MapRegisterBase, ULONG NumberOfMapRegisters);
-typedef PHYSICAL_ADDRESS(NTAPI *PMAP_TRANSFER)(PDMA_ADAPTER DmaAdapter, PMDL Mdl, PVOID MapRegisterBase,
-                                               PVOID CurrentVa, PULONG Length, BOOLEAN WriteToDevice);
-typedef ULONG(NTAPI *PGET_DMA_ALIGNMENT)(PDMA_ADAPTER DmaAdapter);
-typedef ULONG(NTAPI *PREAD_DMA_COUNTER)(PDMA_ADAPTER DmaAdapter);
-typedef NTSTATUS(NTAPI *PGET_SCATTER_GATHER_LIST)(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT DeviceObject, PMDL Mdl,
-                                                  PVOID CurrentVa, ULONG Length, PDRIVER_LIST_CONTROL ExecutionRoutine,
-                                                  PVOID Context, BOOLEAN WriteToDevice);
-typedef VOID(NTAPI *PPUT_SCATTER_GATHER_LIST)(PDMA_ADAPTER DmaAdapter, PSCATTER_GATHER_LIST ScatterGather,
-                                              BOOLEAN WriteToDevice);
-typedef NTSTATUS(NTAPI *PCALCULATE_SCATTER_GATHER_LIST_SIZE)(PDMA_ADAPTER DmaAdapter, PMDL Mdl, PVOID CurrentVa,
-                                                             ULONG Length, PULONG ScatterGatherListSize,
-                                                             PULONG NumberOfMapRegisters);
-typedef NTSTATUS(NTAPI *PBUILD_SCATTER_GATHER_LIST)(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT DeviceObject, PMDL Mdl,
-                                                    PVOID CurrentVa, ULONG Length,
-                                                    PDRIVER_LIST_CONTROL ExecutionRoutine, PVOID Context,
-                                                    BOOLEAN WriteToDevice, PVOID ScatterGatherBuffer,
-                                                    ULONG ScatterGatherLength);
-typedef NTSTATUS(NTAPI *PBUILD_MDL_FROM_SCATTER_GATHER_LIST)(PDMA_ADAPTER DmaAdapter,
-                                                             PSCATTER_GATHER_LIST ScatterGather, PMDL OriginalMdl,
-                                                             PMDL *TargetMdl);
-typedef NTSTATUS(NTAPI *PGET_DMA_ADAPTER_INFO)(PDMA_ADAPTER DmaAdapter, PDMA_ADAPTER_INFO AdapterInfo);
-typedef NTSTATUS(NTAPI *PGET_DMA_TRANSFER_INFO)(PDMA_ADAPTER DmaAdapter, PMDL Mdl, ULONGLONG Offset, ULONG Length,
-                                                BOOLEAN WriteOnly, PDMA_TRANSFER_INFO TransferInfo);
-typedef NTSTATUS(NTAPI *PINITIALIZE_DMA_TRANSFER_CONTEXT)(PDMA_ADAPTER DmaAdapter, PVOID DmaTransferContext);
-typedef PVOID(NTAPI *PALLOCATE_COMMON_BUFFER_EX)(PDMA_ADAPTER DmaAdapter, PPHYSICAL_ADDRESS MaximumAddress,
-                                                 ULONG Length, PPHYSICAL_ADDRESS LogicalAddress, BOOLEAN CacheEnabled,
-                                                 NODE_REQUIREMENT PreferredNode);
-typedef NTSTATUS(NTAPI *PALLOCATE_ADAPTER_CHANNEL_EX)(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT DeviceObject,
-                                                      PVOID DmaTransferContext, ULONG NumberOfMapRegisters, ULONG Flags,
-                                                      PDRIVER_CONTROL ExecutionRoutine, PVOID ExecutionContext,
-                                                      PVOID *MapRegisterBase);
-typedef NTSTATUS(NTAPI *PCONFIGURE_ADAPTER_CHANNEL)(PDMA_ADAPTER DmaAdapter, ULONG FunctionNumber, PVOID Context);
-typedef BOOLEAN(NTAPI *PCANCEL_ADAPTER_CHANNEL)(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT DeviceObject,
-                                                PVOID DmaTransferContext);
-typedef NTSTATUS(NTAPI *PMAP_TRANSFER_EX)(PDMA_ADAPTER DmaAdapter, PMDL Mdl, PVOID MapRegisterBase, ULONGLONG Offset,
-                                          ULONG DeviceOffset, PULONG Length, BOOLEAN WriteToDevice,
-                                          PSCATTER_GATHER_LIST ScatterGatherBuffer, ULONG ScatterGatherBufferLength,
-                                          PDMA_COMPLETION_ROUTINE DmaCompletionRoutine, PVOID CompletionContext);
-typedef NTSTATUS(NTAPI *PGET_SCATTER_GATHER_LIST_EX)(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT DeviceObject,
-                                                     PVOID DmaTransferContext, PMDL Mdl, ULONGLONG Offset, ULONG Length,
-                                                     ULONG Flags, PDRIVER_LIST_CONTROL ExecutionRoutine, PVOID Context,
-                                                     BOOLEAN WriteToDevice,
-                                                     PDMA_COMPLETION_ROUTINE DmaCompletionRoutine,
-                                                     PVOID CompletionContext, PSCATTER_GATHER_LIST *ScatterGatherList);
-typedef NTSTATUS(NTAPI *PBUILD_SCATTER_GATHER_LIST_EX)(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT DeviceObject,
-                                                       PVOID DmaTransferContext, PMDL Mdl, ULONGLONG Offset,
-                                                       ULONG Length, ULONG Flags, PDRIVER_LIST_CONTROL ExecutionRoutine,
-                                                       PVOID Context, BOOLEAN WriteToDevice, PVOID ScatterGatherBuffer,
-                                                       ULONG ScatterGatherLength,
-                                                       PDMA_COMPLETION_ROUTINE DmaCompletionRoutine,
-                                                       PVOID CompletionContext, PVOID ScatterGatherList);
-typedef NTSTATUS(NTAPI *PFLUSH_ADAPTER_BUFFERS_EX)(PDMA_ADAPTER DmaAdapter, PMDL Mdl, PVOID MapRegisterBase,
-                                                   ULONGLONG Offset, ULONG Length, BOOLEAN WriteToDevice);
-typedef VOID(NTAPI *PFREE_ADAPTER_OBJECT)(PDMA_ADAPTER DmaAdapter, IO_ALLOCATION_ACTION AllocationAction);
-typedef NTSTATUS(NTAPI *PCANCEL_MAPPED_TRANSFER)(PDMA_ADAPTER DmaAdapter, PVOID DmaTransferContext);
+typedef VOID(NTAPI *PPUT_DMA_ADAPTER)(_Inout_ PDMA_ADAPTER DmaAdapter);
+typedef PVOID(NTAPI *PALLOCATE_COMMON_BUFFER)(_Inout_ PDMA_ADAPTER DmaAdapter, _In_ ULONG Length,
+                                              _Out_ PPHYSICAL_ADDRESS LogicalAddress, _In_ BOOLEAN CacheEnabled);
+typedef VOID(NTAPI *PFREE_COMMON_BUFFER)(_Inout_ PDMA_ADAPTER DmaAdapter, _In_ ULONG Length,
+                                         _In_ PHYSICAL_ADDRESS LogicalAddress, _In_ PVOID VirtualAddress,
+                                         _In_ BOOLEAN CacheEnabled);
+typedef NTSTATUS(NTAPI *PALLOCATE_ADAPTER_CHANNEL)(_Inout_ PDMA_ADAPTER DmaAdapter, _In_ PDEVICE_OBJECT DeviceObject,
+                                                   _In_ ULONG NumberOfMapRegisters,
+                                                   _In_ PDRIVER_CONTROL ExecutionRoutine, _In_opt_ PVOID Context);
+typedef BOOLEAN(NTAPI *PFLUSH_ADAPTER_BUFFERS)(_Inout_ PDMA_ADAPTER DmaAdapter, _Inout_ PMDL Mdl,
+                                               _In_ PVOID MapRegisterBase, _In_ PVOID CurrentVa, _In_ ULONG Length,
+                                               _In_ BOOLEAN WriteToDevice);
+typedef VOID(NTAPI *PFREE_ADAPTER_CHANNEL)(_Inout_ PDMA_ADAPTER DmaAdapter);
+typedef VOID(NTAPI *PFREE_MAP_REGISTERS)(_Inout_ PDMA_ADAPTER DmaAdapter, _In_ PVOID MapRegisterBase,
+                                         _In_ ULONG NumberOfMapRegisters);
+typedef PHYSICAL_ADDRESS(NTAPI *PMAP_TRANSFER)(_Inout_ PDMA_ADAPTER DmaAdapter, _Inout_ PMDL Mdl,
+                                               _In_ PVOID MapRegisterBase, _In_ PVOID CurrentVa, _Inout_ PULONG Length,
+                                               _In_ BOOLEAN WriteToDevice);
+typedef ULONG(NTAPI *PGET_DMA_ALIGNMENT)(_Inout_ PDMA_ADAPTER DmaAdapter);
+typedef ULONG(NTAPI *PREAD_DMA_COUNTER)(_Inout_ PDMA_ADAPTER DmaAdapter);
+typedef NTSTATUS(NTAPI *PGET_SCATTER_GATHER_LIST)(_Inout_ PDMA_ADAPTER DmaAdapter, _In_ PDEVICE_OBJECT DeviceObject,
+                                                  _Inout_ PMDL Mdl, _In_ PVOID CurrentVa, _In_ ULONG Length,
+                                                  _In_ PDRIVER_LIST_CONTROL ExecutionRoutine, _In_opt_ PVOID Context,
+                                                  _In_ BOOLEAN WriteToDevice);
+typedef VOID(NTAPI *PPUT_SCATTER_GATHER_LIST)(_Inout_ PDMA_ADAPTER DmaAdapter,
+                                              _Inout_ PSCATTER_GATHER_LIST ScatterGather, _In_ BOOLEAN WriteToDevice);
+typedef NTSTATUS(NTAPI *PCALCULATE_SCATTER_GATHER_LIST_SIZE)(_Inout_ PDMA_ADAPTER DmaAdapter, _In_opt_ PMDL Mdl,
+                                                             _In_ PVOID CurrentVa, _In_ ULONG Length,
+                                                             _Out_ PULONG ScatterGatherListSize,
+                                                             _Out_opt_ PULONG NumberOfMapRegisters);
+typedef NTSTATUS(NTAPI *PBUILD_SCATTER_GATHER_LIST)(_Inout_ PDMA_ADAPTER DmaAdapter, _In_ PDEVICE_OBJECT DeviceObject,
+                                                    _Inout_ PMDL Mdl, _In_ PVOID CurrentVa, _In_ ULONG Length,
+                                                    _In_ PDRIVER_LIST_CONTROL ExecutionRoutine, _In_opt_ PVOID Context,
+                                                    _In_ BOOLEAN WriteToDevice, _In_ PVOID ScatterGatherBuffer,
+                                                    _In_ ULONG ScatterGatherLength);
+typedef NTSTATUS(NTAPI *PBUILD_MDL_FROM_SCATTER_GATHER_LIST)(_Inout_ PDMA_ADAPTER DmaAdapter,
+                                                             _Inout_ PSCATTER_GATHER_LIST ScatterGather,
+                                                             _Inout_ PMDL OriginalMdl, _Outptr_ PMDL *TargetMdl);
+typedef NTSTATUS(NTAPI *PGET_DMA_ADAPTER_INFO)(_Inout_ PDMA_ADAPTER DmaAdapter, _Inout_ PDMA_ADAPTER_INFO AdapterInfo);
+typedef NTSTATUS(NTAPI *PGET_DMA_TRANSFER_INFO)(_Inout_ PDMA_ADAPTER DmaAdapter, _Inout_ PMDL Mdl,
+                                                _In_ ULONGLONG Offset, _In_ ULONG Length, _In_ BOOLEAN WriteOnly,
+                                                _Inout_ PDMA_TRANSFER_INFO TransferInfo);
+typedef NTSTATUS(NTAPI *PINITIALIZE_DMA_TRANSFER_CONTEXT)(_Inout_ PDMA_ADAPTER DmaAdapter,
+                                                          _Out_ PVOID DmaTransferContext);
+typedef PVOID(NTAPI *PALLOCATE_COMMON_BUFFER_EX)(_Inout_ PDMA_ADAPTER DmaAdapter,
+                                                 _In_opt_ PPHYSICAL_ADDRESS MaximumAddress, _In_ ULONG Length,
+                                                 _Out_ PPHYSICAL_ADDRESS LogicalAddress, _In_ BOOLEAN CacheEnabled,
+                                                 _In_ NODE_REQUIREMENT PreferredNode);
+typedef NTSTATUS(NTAPI *PALLOCATE_ADAPTER_CHANNEL_EX)(_Inout_ PDMA_ADAPTER DmaAdapter, _In_ PDEVICE_OBJECT DeviceObject,
+                                                      _In_ PVOID DmaTransferContext, _In_ ULONG NumberOfMapRegisters,
+                                                      _In_ ULONG Flags, _In_opt_ PDRIVER_CONTROL ExecutionRoutine,
+                                                      _In_opt_ PVOID ExecutionContext, _Outptr_ PVOID *MapRegisterBase);
+typedef NTSTATUS(NTAPI *PCONFIGURE_ADAPTER_CHANNEL)(_Inout_ PDMA_ADAPTER DmaAdapter, _In_ ULONG FunctionNumber,
+                                                    _In_ PVOID Context);
+typedef BOOLEAN(NTAPI *PCANCEL_ADAPTER_CHANNEL)(_Inout_ PDMA_ADAPTER DmaAdapter, _In_ PDEVICE_OBJECT DeviceObject,
+                                                _In_ PVOID DmaTransferContext);
+typedef NTSTATUS(NTAPI *PMAP_TRANSFER_EX)(_Inout_ PDMA_ADAPTER DmaAdapter, _Inout_ PMDL Mdl, _In_ PVOID MapRegisterBase,
+                                          _In_ ULONGLONG Offset, _In_ ULONG DeviceOffset, _Inout_ PULONG Length,
+                                          _In_ BOOLEAN WriteToDevice,
+                                          _Out_opt_ PSCATTER_GATHER_LIST ScatterGatherBuffer,
+                                          _In_ ULONG ScatterGatherBufferLength,
+                                          _In_opt_ PDMA_COMPLETION_ROUTINE DmaCompletionRoutine,
+                                          _In_opt_ PVOID CompletionContext);
+typedef NTSTATUS(NTAPI *PGET_SCATTER_GATHER_LIST_EX)(
+    _Inout_ PDMA_ADAPTER DmaAdapter, _In_ PDEVICE_OBJECT DeviceObject, _In_ PVOID DmaTransferContext, _Inout_ PMDL Mdl,
+    _In_ ULONGLONG Offset, _In_ ULONG Length, _In_ ULONG Flags, _In_opt_ PDRIVER_LIST_CONTROL ExecutionRoutine,
+    _In_opt_ PVOID Context, _In_ BOOLEAN WriteToDevice, _In_opt_ PDMA_COMPLETION_ROUTINE DmaCompletionRoutine,
+    _In_opt_ PVOID CompletionContext, _Outptr_ PSCATTER_GATHER_LIST *ScatterGatherList);
+typedef NTSTATUS(NTAPI *PBUILD_SCATTER_GATHER_LIST_EX)(
+    _Inout_ PDMA_ADAPTER DmaAdapter, _In_ PDEVICE_OBJECT DeviceObject, _In_ PVOID DmaTransferContext, _Inout_ PMDL Mdl,
+    _In_ ULONGLONG Offset, _In_ ULONG Length, _In_ ULONG Flags, _In_opt_ PDRIVER_LIST_CONTROL ExecutionRoutine,
+    _In_opt_ PVOID Context, _In_ BOOLEAN WriteToDevice, _In_ PVOID ScatterGatherBuffer, _In_ ULONG ScatterGatherLength,
+    _In_opt_ PDMA_COMPLETION_ROUTINE DmaCompletionRoutine, _In_opt_ PVOID CompletionContext,
+    _Out_opt_ PVOID ScatterGatherList);
+typedef NTSTATUS(NTAPI *PFLUSH_ADAPTER_BUFFERS_EX)(_Inout_ PDMA_ADAPTER DmaAdapter, _Inout_ PMDL Mdl,
+                                                   _In_ PVOID MapRegisterBase, _In_ ULONGLONG Offset, _In_ ULONG Length,
+                                                   _In_ BOOLEAN WriteToDevice);
+typedef VOID(NTAPI *PFREE_ADAPTER_OBJECT)(_Inout_ PDMA_ADAPTER DmaAdapter, _In_ IO_ALLOCATION_ACTION AllocationAction);
+typedef NTSTATUS(NTAPI *PCANCEL_MAPPED_TRANSFER)(_Inout_ PDMA_ADAPTER DmaAdapter, _In_ PVOID DmaTransferContext);
 
 typedef struct _DMA_OPERATIONS {
     ULONG Size;
@@ -220,7 +235,8 @@ typedef struct _DMA_OPERATIONS {
 } DMA_OPERATIONS, *PDMA_OPERATIONS;
 
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI PDMA_ADAPTER NTAPI IoGetDmaAdapter(PDEVICE_OBJECT PhysicalDeviceObject,
-                                               PDEVICE_DESCRIPTION DeviceDescription, PULONG NumberOfMapRegisters);
+NTKERNELAPI PDMA_ADAPTER NTAPI IoGetDmaAdapter(_In_opt_ PDEVICE_OBJECT PhysicalDeviceObject,
+                                               _In_ PDEVICE_DESCRIPTION DeviceDescription,
+                                               _Inout_ PULONG NumberOfMapRegisters);
 
 #endif

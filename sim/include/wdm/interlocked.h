@@ -11,50 +11,54 @@
 
 #include <wdm/base.h>
 
-NTKERNELAPI LONG NTAPI InterlockedIncrement(LONG volatile *Addend);
-NTKERNELAPI LONG NTAPI InterlockedDecrement(LONG volatile *Addend);
-NTKERNELAPI LONG NTAPI InterlockedExchange(LONG volatile *Target, LONG Value);
-NTKERNELAPI LONG NTAPI InterlockedExchangeAdd(LONG volatile *Addend, LONG Value);
-NTKERNELAPI LONG NTAPI InterlockedCompareExchange(LONG volatile *Destination, LONG Exchange, LONG Comperand);
-NTKERNELAPI LONG NTAPI InterlockedAnd(LONG volatile *Destination, LONG Value);
-NTKERNELAPI LONG NTAPI InterlockedOr(LONG volatile *Destination, LONG Value);
-NTKERNELAPI LONG NTAPI InterlockedXor(LONG volatile *Destination, LONG Value);
-NTKERNELAPI LONG NTAPI InterlockedAdd(LONG volatile *Addend, LONG Value);
+NTKERNELAPI LONG NTAPI InterlockedIncrement(_Inout_ LONG volatile *Addend);
+NTKERNELAPI LONG NTAPI InterlockedDecrement(_Inout_ LONG volatile *Addend);
+NTKERNELAPI LONG NTAPI InterlockedExchange(_Inout_ LONG volatile *Target, _In_ LONG Value);
+NTKERNELAPI LONG NTAPI InterlockedExchangeAdd(_Inout_ LONG volatile *Addend, _In_ LONG Value);
+NTKERNELAPI LONG NTAPI InterlockedCompareExchange(_Inout_ LONG volatile *Destination, _In_ LONG Exchange,
+                                                  _In_ LONG Comperand);
+NTKERNELAPI LONG NTAPI InterlockedAnd(_Inout_ LONG volatile *Destination, _In_ LONG Value);
+NTKERNELAPI LONG NTAPI InterlockedOr(_Inout_ LONG volatile *Destination, _In_ LONG Value);
+NTKERNELAPI LONG NTAPI InterlockedXor(_Inout_ LONG volatile *Destination, _In_ LONG Value);
+NTKERNELAPI LONG NTAPI InterlockedAdd(_Inout_ LONG volatile *Addend, _In_ LONG Value);
 
-NTKERNELAPI LONG64 NTAPI InterlockedIncrement64(LONG64 volatile *Addend);
-NTKERNELAPI LONG64 NTAPI InterlockedDecrement64(LONG64 volatile *Addend);
-NTKERNELAPI LONG64 NTAPI InterlockedExchange64(LONG64 volatile *Target, LONG64 Value);
-NTKERNELAPI LONG64 NTAPI InterlockedExchangeAdd64(LONG64 volatile *Addend, LONG64 Value);
-NTKERNELAPI LONG64 NTAPI InterlockedCompareExchange64(LONG64 volatile *Destination, LONG64 Exchange, LONG64 Comperand);
-NTKERNELAPI LONG64 NTAPI InterlockedAnd64(LONG64 volatile *Destination, LONG64 Value);
-NTKERNELAPI LONG64 NTAPI InterlockedOr64(LONG64 volatile *Destination, LONG64 Value);
-NTKERNELAPI LONG64 NTAPI InterlockedXor64(LONG64 volatile *Destination, LONG64 Value);
-NTKERNELAPI LONG64 NTAPI InterlockedAdd64(LONG64 volatile *Addend, LONG64 Value);
+NTKERNELAPI LONG64 NTAPI InterlockedIncrement64(_Inout_ LONG64 volatile *Addend);
+NTKERNELAPI LONG64 NTAPI InterlockedDecrement64(_Inout_ LONG64 volatile *Addend);
+NTKERNELAPI LONG64 NTAPI InterlockedExchange64(_Inout_ LONG64 volatile *Target, _In_ LONG64 Value);
+NTKERNELAPI LONG64 NTAPI InterlockedExchangeAdd64(_Inout_ LONG64 volatile *Addend, _In_ LONG64 Value);
+NTKERNELAPI LONG64 NTAPI InterlockedCompareExchange64(_Inout_ LONG64 volatile *Destination, _In_ LONG64 Exchange,
+                                                      _In_ LONG64 Comperand);
+NTKERNELAPI LONG64 NTAPI InterlockedAnd64(_Inout_ LONG64 volatile *Destination, _In_ LONG64 Value);
+NTKERNELAPI LONG64 NTAPI InterlockedOr64(_Inout_ LONG64 volatile *Destination, _In_ LONG64 Value);
+NTKERNELAPI LONG64 NTAPI InterlockedXor64(_Inout_ LONG64 volatile *Destination, _In_ LONG64 Value);
+NTKERNELAPI LONG64 NTAPI InterlockedAdd64(_Inout_ LONG64 volatile *Addend, _In_ LONG64 Value);
 
-NTKERNELAPI SHORT NTAPI InterlockedIncrement16(SHORT volatile *Addend);
-NTKERNELAPI SHORT NTAPI InterlockedDecrement16(SHORT volatile *Addend);
-NTKERNELAPI SHORT NTAPI InterlockedExchange16(SHORT volatile *Target, SHORT Value);
-NTKERNELAPI SHORT NTAPI InterlockedCompareExchange16(SHORT volatile *Destination, SHORT Exchange, SHORT Comperand);
-NTKERNELAPI SHORT NTAPI InterlockedAnd16(SHORT volatile *Destination, SHORT Value);
-NTKERNELAPI SHORT NTAPI InterlockedOr16(SHORT volatile *Destination, SHORT Value);
-NTKERNELAPI SHORT NTAPI InterlockedXor16(SHORT volatile *Destination, SHORT Value);
+NTKERNELAPI SHORT NTAPI InterlockedIncrement16(_Inout_ SHORT volatile *Addend);
+NTKERNELAPI SHORT NTAPI InterlockedDecrement16(_Inout_ SHORT volatile *Addend);
+NTKERNELAPI SHORT NTAPI InterlockedExchange16(_Inout_ SHORT volatile *Target, _In_ SHORT Value);
+NTKERNELAPI SHORT NTAPI InterlockedCompareExchange16(_Inout_ SHORT volatile *Destination, _In_ SHORT Exchange,
+                                                     _In_ SHORT Comperand);
+NTKERNELAPI SHORT NTAPI InterlockedAnd16(_Inout_ SHORT volatile *Destination, _In_ SHORT Value);
+NTKERNELAPI SHORT NTAPI InterlockedOr16(_Inout_ SHORT volatile *Destination, _In_ SHORT Value);
+NTKERNELAPI SHORT NTAPI InterlockedXor16(_Inout_ SHORT volatile *Destination, _In_ SHORT Value);
 
-NTKERNELAPI CHAR NTAPI InterlockedExchange8(CHAR volatile *Target, CHAR Value);
-NTKERNELAPI CHAR NTAPI InterlockedAnd8(CHAR volatile *Destination, CHAR Value);
-NTKERNELAPI CHAR NTAPI InterlockedOr8(CHAR volatile *Destination, CHAR Value);
-NTKERNELAPI CHAR NTAPI InterlockedXor8(CHAR volatile *Destination, CHAR Value);
+NTKERNELAPI CHAR NTAPI InterlockedExchange8(_Inout_ CHAR volatile *Target, _In_ CHAR Value);
+NTKERNELAPI CHAR NTAPI InterlockedAnd8(_Inout_ CHAR volatile *Destination, _In_ CHAR Value);
+NTKERNELAPI CHAR NTAPI InterlockedOr8(_Inout_ CHAR volatile *Destination, _In_ CHAR Value);
+NTKERNELAPI CHAR NTAPI InterlockedXor8(_Inout_ CHAR volatile *Destination, _In_ CHAR Value);
 
-NTKERNELAPI PVOID NTAPI KxInterlockedExchangePointer(PVOID volatile *Target, PVOID Value);
-NTKERNELAPI PVOID NTAPI KxInterlockedCompareExchangePointer(PVOID volatile *Target, PVOID Exchange, PVOID Comperand);
-NTKERNELAPI BOOLEAN NTAPI InterlockedCompareExchange128(LONG64 volatile *Destination, LONG64 ExchangeHigh,
-                                                        LONG64 ExchangeLow, LONG64 *ComparandResult);
+NTKERNELAPI PVOID NTAPI KxInterlockedExchangePointer(_Outptr_ PVOID volatile *Target, _In_ PVOID Value);
+NTKERNELAPI PVOID NTAPI KxInterlockedCompareExchangePointer(_Outptr_ PVOID volatile *Target, _In_ PVOID Exchange,
+                                                            _In_ PVOID Comperand);
+NTKERNELAPI BOOLEAN NTAPI InterlockedCompareExchange128(_Inout_ LONG64 volatile *Destination, _In_ LONG64 ExchangeHigh,
+                                                        _In_ LONG64 ExchangeLow, _Inout_ LONG64 *ComparandResult);
 
 /* Bit numbers may pass the first word, as on x64: Base is the start of a bit array. Return the bit's old value. */
-NTKERNELAPI BOOLEAN NTAPI InterlockedBitTestAndSet(LONG volatile *Base, LONG Bit);
-NTKERNELAPI BOOLEAN NTAPI InterlockedBitTestAndReset(LONG volatile *Base, LONG Bit);
-NTKERNELAPI BOOLEAN NTAPI InterlockedBitTestAndComplement(LONG volatile *Base, LONG Bit);
-NTKERNELAPI BOOLEAN NTAPI InterlockedBitTestAndSet64(LONG64 volatile *Base, LONG64 Bit);
-NTKERNELAPI BOOLEAN NTAPI InterlockedBitTestAndReset64(LONG64 volatile *Base, LONG64 Bit);
+NTKERNELAPI BOOLEAN NTAPI InterlockedBitTestAndSet(_Inout_ LONG volatile *Base, _In_ LONG Bit);
+NTKERNELAPI BOOLEAN NTAPI InterlockedBitTestAndReset(_Inout_ LONG volatile *Base, _In_ LONG Bit);
+NTKERNELAPI BOOLEAN NTAPI InterlockedBitTestAndComplement(_Inout_ LONG volatile *Base, _In_ LONG Bit);
+NTKERNELAPI BOOLEAN NTAPI InterlockedBitTestAndSet64(_Inout_ LONG64 volatile *Base, _In_ LONG64 Bit);
+NTKERNELAPI BOOLEAN NTAPI InterlockedBitTestAndReset64(_Inout_ LONG64 volatile *Base, _In_ LONG64 Bit);
 
 /* Windows declares the pointer forms on `PVOID volatile *` and lets any pointer to a pointer in. */
 #define InterlockedExchangePointer(target, value)                                                                      \
@@ -191,24 +195,24 @@ NTKERNELAPI BOOLEAN NTAPI InterlockedBitTestAndReset64(LONG64 volatile *Base, LO
 #define InterlockedDecrementSizeT(addend) ((SIZE_T)InterlockedDecrement64((LONG64 volatile *)(addend)))
 
 /* Ordered accesses of every width. ReadXNoFence and WriteXNoFence are atomic; here they are ordered as well. */
-NTKERNELAPI CHAR NTAPI Read8Acquire(CHAR const volatile *Source);
-NTKERNELAPI SHORT NTAPI Read16Acquire(SHORT const volatile *Source);
-NTKERNELAPI LONG NTAPI ReadAcquire(LONG const volatile *Source);
-NTKERNELAPI LONG64 NTAPI Read64Acquire(LONG64 const volatile *Source);
-NTKERNELAPI UCHAR NTAPI ReadUCharAcquire(UCHAR const volatile *Source);
-NTKERNELAPI USHORT NTAPI ReadUShortAcquire(USHORT const volatile *Source);
-NTKERNELAPI ULONG NTAPI ReadULongAcquire(ULONG const volatile *Source);
-NTKERNELAPI ULONG64 NTAPI ReadULong64Acquire(ULONG64 const volatile *Source);
-NTKERNELAPI PVOID NTAPI KxReadPointerAcquire(PVOID const volatile *Source);
-NTKERNELAPI VOID NTAPI Write8Release(CHAR volatile *Destination, CHAR Value);
-NTKERNELAPI VOID NTAPI Write16Release(SHORT volatile *Destination, SHORT Value);
-NTKERNELAPI VOID NTAPI WriteRelease(LONG volatile *Destination, LONG Value);
-NTKERNELAPI VOID NTAPI Write64Release(LONG64 volatile *Destination, LONG64 Value);
-NTKERNELAPI VOID NTAPI WriteUCharRelease(UCHAR volatile *Destination, UCHAR Value);
-NTKERNELAPI VOID NTAPI WriteUShortRelease(USHORT volatile *Destination, USHORT Value);
-NTKERNELAPI VOID NTAPI WriteULongRelease(ULONG volatile *Destination, ULONG Value);
-NTKERNELAPI VOID NTAPI WriteULong64Release(ULONG64 volatile *Destination, ULONG64 Value);
-NTKERNELAPI VOID NTAPI KxWritePointerRelease(PVOID volatile *Destination, PVOID Value);
+NTKERNELAPI CHAR NTAPI Read8Acquire(_In_ CHAR const volatile *Source);
+NTKERNELAPI SHORT NTAPI Read16Acquire(_In_ SHORT const volatile *Source);
+NTKERNELAPI LONG NTAPI ReadAcquire(_In_ LONG const volatile *Source);
+NTKERNELAPI LONG64 NTAPI Read64Acquire(_In_ LONG64 const volatile *Source);
+NTKERNELAPI UCHAR NTAPI ReadUCharAcquire(_In_ UCHAR const volatile *Source);
+NTKERNELAPI USHORT NTAPI ReadUShortAcquire(_In_ USHORT const volatile *Source);
+NTKERNELAPI ULONG NTAPI ReadULongAcquire(_In_ ULONG const volatile *Source);
+NTKERNELAPI ULONG64 NTAPI ReadULong64Acquire(_In_ ULONG64 const volatile *Source);
+NTKERNELAPI PVOID NTAPI KxReadPointerAcquire(_Outptr_ PVOID const volatile *Source);
+NTKERNELAPI VOID NTAPI Write8Release(_Inout_ CHAR volatile *Destination, _In_ CHAR Value);
+NTKERNELAPI VOID NTAPI Write16Release(_Inout_ SHORT volatile *Destination, _In_ SHORT Value);
+NTKERNELAPI VOID NTAPI WriteRelease(_Inout_ LONG volatile *Destination, _In_ LONG Value);
+NTKERNELAPI VOID NTAPI Write64Release(_Inout_ LONG64 volatile *Destination, _In_ LONG64 Value);
+NTKERNELAPI VOID NTAPI WriteUCharRelease(_Inout_ UCHAR volatile *Destination, _In_ UCHAR Value);
+NTKERNELAPI VOID NTAPI WriteUShortRelease(_Inout_ USHORT volatile *Destination, _In_ USHORT Value);
+NTKERNELAPI VOID NTAPI WriteULongRelease(_Inout_ ULONG volatile *Destination, _In_ ULONG Value);
+NTKERNELAPI VOID NTAPI WriteULong64Release(_Inout_ ULONG64 volatile *Destination, _In_ ULONG64 Value);
+NTKERNELAPI VOID NTAPI KxWritePointerRelease(_Outptr_ PVOID volatile *Destination, _In_ PVOID Value);
 
 #define ReadPointerAcquire(source) KxReadPointerAcquire((PVOID const volatile *)(source))
 #define WritePointerRelease(destination, value) KxWritePointerRelease((PVOID volatile *)(destination), (PVOID)(value))
@@ -254,6 +258,7 @@ NTKERNELAPI VOID NTAPI KxWritePointerRelease(PVOID volatile *Destination, PVOID 
 #define WriteBooleanNoFence(destination, value) WriteUCharRelease(destination, (UCHAR)(value))
 
 /* Full barriers are a switch point; the compiler barriers are just that. */
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI VOID NTAPI KxMemoryBarrier(VOID);
 #define KeMemoryBarrier() KxMemoryBarrier()
 #define MemoryBarrier() KxMemoryBarrier()
@@ -267,6 +272,7 @@ NTKERNELAPI VOID NTAPI KxMemoryBarrier(VOID);
 #define StoreFence() __asm__ volatile("sfence" : : : "memory")
 
 /* The pause of a spin loop: gives the other processors their turn. */
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI VOID NTAPI KxYieldProcessor(VOID);
 #define YieldProcessor() KxYieldProcessor()
 

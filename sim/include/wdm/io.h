@@ -24,7 +24,7 @@
 #define IoCallDriver(device, irp) IofCallDriver(device, irp)
 #define IoCompleteRequest(irp, boost) IofCompleteRequest(irp, boost)
 
-FORCEINLINE VOID IoCopyCurrentIrpStackLocationToNext(PIRP Irp)
+FORCEINLINE VOID IoCopyCurrentIrpStackLocationToNext(_Inout_ PIRP Irp)
 {
     PIO_STACK_LOCATION Current = IoGetCurrentIrpStackLocation(Irp);
     PIO_STACK_LOCATION Next = IoGetNextIrpStackLocation(Irp);
@@ -33,8 +33,9 @@ FORCEINLINE VOID IoCopyCurrentIrpStackLocationToNext(PIRP Irp)
     Next->Control = 0;
 }
 
-FORCEINLINE VOID IoSetCompletionRoutine(PIRP Irp, PIO_COMPLETION_ROUTINE CompletionRoutine, PVOID Context,
-                                        BOOLEAN InvokeOnSuccess, BOOLEAN InvokeOnError, BOOLEAN InvokeOnCancel)
+FORCEINLINE VOID IoSetCompletionRoutine(_Inout_ PIRP Irp, _In_opt_ PIO_COMPLETION_ROUTINE CompletionRoutine,
+                                        _In_opt_ PVOID Context, _In_ BOOLEAN InvokeOnSuccess,
+                                        _In_ BOOLEAN InvokeOnError, _In_ BOOLEAN InvokeOnCancel)
 {
     PIO_STACK_LOCATION Next = IoGetNextIrpStackLocation(Irp);
 
@@ -50,136 +51,155 @@ FORCEINLINE VOID IoSetCompletionRoutine(PIRP Irp, PIO_COMPLETION_ROUTINE Complet
 
 /* Devices and drivers. */
 _IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoCreateDevice(PDRIVER_OBJECT DriverObject, ULONG DeviceExtensionSize,
-                                          PUNICODE_STRING DeviceName, DEVICE_TYPE DeviceType,
-                                          ULONG DeviceCharacteristics, BOOLEAN Exclusive, PDEVICE_OBJECT *DeviceObject);
+NTKERNELAPI NTSTATUS NTAPI IoCreateDevice(_In_ PDRIVER_OBJECT DriverObject, _In_ ULONG DeviceExtensionSize,
+                                          _In_opt_ PUNICODE_STRING DeviceName, _In_ DEVICE_TYPE DeviceType,
+                                          _In_ ULONG DeviceCharacteristics, _In_ BOOLEAN Exclusive,
+                                          _Outptr_ PDEVICE_OBJECT *DeviceObject);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoCreateDeviceSecure(PDRIVER_OBJECT DriverObject, ULONG DeviceExtensionSize,
-                                                PUNICODE_STRING DeviceName, DEVICE_TYPE DeviceType,
-                                                ULONG DeviceCharacteristics, BOOLEAN Exclusive,
-                                                PCUNICODE_STRING DefaultSDDLString, const GUID *DeviceClassGuid,
-                                                PDEVICE_OBJECT *DeviceObject);
+NTKERNELAPI NTSTATUS NTAPI IoCreateDeviceSecure(_In_ PDRIVER_OBJECT DriverObject, _In_ ULONG DeviceExtensionSize,
+                                                _In_opt_ PUNICODE_STRING DeviceName, _In_ DEVICE_TYPE DeviceType,
+                                                _In_ ULONG DeviceCharacteristics, _In_ BOOLEAN Exclusive,
+                                                _In_ PCUNICODE_STRING DefaultSDDLString,
+                                                _In_ const GUID *DeviceClassGuid,
+                                                _Outptr_ PDEVICE_OBJECT *DeviceObject);
 _IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI VOID NTAPI IoDeleteDevice(PDEVICE_OBJECT DeviceObject);
+NTKERNELAPI VOID NTAPI IoDeleteDevice(_In_ PDEVICE_OBJECT DeviceObject);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PDEVICE_OBJECT NTAPI IoAttachDeviceToDeviceStack(PDEVICE_OBJECT SourceDevice, PDEVICE_OBJECT TargetDevice);
+NTKERNELAPI PDEVICE_OBJECT NTAPI IoAttachDeviceToDeviceStack(_In_ PDEVICE_OBJECT SourceDevice,
+                                                             _In_ PDEVICE_OBJECT TargetDevice);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoAttachDeviceToDeviceStackSafe(PDEVICE_OBJECT SourceDevice, PDEVICE_OBJECT TargetDevice,
-                                                           PDEVICE_OBJECT *AttachedToDeviceObject);
+NTKERNELAPI NTSTATUS NTAPI IoAttachDeviceToDeviceStackSafe(_In_ PDEVICE_OBJECT SourceDevice,
+                                                           _In_ PDEVICE_OBJECT TargetDevice,
+                                                           _Outptr_ PDEVICE_OBJECT *AttachedToDeviceObject);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoDetachDevice(PDEVICE_OBJECT TargetDevice);
+NTKERNELAPI VOID NTAPI IoDetachDevice(_Inout_ PDEVICE_OBJECT TargetDevice);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PDEVICE_OBJECT NTAPI IoGetAttachedDevice(PDEVICE_OBJECT DeviceObject);
+NTKERNELAPI PDEVICE_OBJECT NTAPI IoGetAttachedDevice(_In_ PDEVICE_OBJECT DeviceObject);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PDEVICE_OBJECT NTAPI IoGetAttachedDeviceReference(PDEVICE_OBJECT DeviceObject);
+NTKERNELAPI PDEVICE_OBJECT NTAPI IoGetAttachedDeviceReference(_In_ PDEVICE_OBJECT DeviceObject);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PDEVICE_OBJECT NTAPI IoGetLowerDeviceObject(PDEVICE_OBJECT DeviceObject);
+NTKERNELAPI PDEVICE_OBJECT NTAPI IoGetLowerDeviceObject(_In_ PDEVICE_OBJECT DeviceObject);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoGetDeviceObjectPointer(PUNICODE_STRING ObjectName, ACCESS_MASK DesiredAccess,
-                                                    PFILE_OBJECT *FileObject, PDEVICE_OBJECT *DeviceObject);
+NTKERNELAPI NTSTATUS NTAPI IoGetDeviceObjectPointer(_In_ PUNICODE_STRING ObjectName, _In_ ACCESS_MASK DesiredAccess,
+                                                    _Outptr_ PFILE_OBJECT *FileObject,
+                                                    _Outptr_ PDEVICE_OBJECT *DeviceObject);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoCreateSymbolicLink(PUNICODE_STRING SymbolicLinkName, PUNICODE_STRING DeviceName);
+NTKERNELAPI NTSTATUS NTAPI IoCreateSymbolicLink(_In_ PUNICODE_STRING SymbolicLinkName, _In_ PUNICODE_STRING DeviceName);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoDeleteSymbolicLink(PUNICODE_STRING SymbolicLinkName);
+NTKERNELAPI NTSTATUS NTAPI IoDeleteSymbolicLink(_In_ PUNICODE_STRING SymbolicLinkName);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoAllocateDriverObjectExtension(PDRIVER_OBJECT DriverObject,
-                                                           PVOID ClientIdentificationAddress,
-                                                           ULONG DriverObjectExtensionSize,
-                                                           PVOID *DriverObjectExtension);
+NTKERNELAPI NTSTATUS NTAPI IoAllocateDriverObjectExtension(_In_ PDRIVER_OBJECT DriverObject,
+                                                           _In_ PVOID ClientIdentificationAddress,
+                                                           _In_ ULONG DriverObjectExtensionSize,
+                                                           _Outptr_ PVOID *DriverObjectExtension);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PVOID NTAPI IoGetDriverObjectExtension(PDRIVER_OBJECT DriverObject, PVOID ClientIdentificationAddress);
+NTKERNELAPI PVOID NTAPI IoGetDriverObjectExtension(_In_ PDRIVER_OBJECT DriverObject,
+                                                   _In_ PVOID ClientIdentificationAddress);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI VOID NTAPI IoRegisterDriverReinitialization(PDRIVER_OBJECT DriverObject,
-                                                        PDRIVER_REINITIALIZE DriverReinitializationRoutine,
-                                                        PVOID Context);
+NTKERNELAPI VOID NTAPI IoRegisterDriverReinitialization(_In_ PDRIVER_OBJECT DriverObject,
+                                                        _In_ PDRIVER_REINITIALIZE DriverReinitializationRoutine,
+                                                        _In_opt_ PVOID Context);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI VOID NTAPI IoRegisterBootDriverReinitialization(PDRIVER_OBJECT DriverObject,
-                                                            PDRIVER_REINITIALIZE DriverReinitializationRoutine,
-                                                            PVOID Context);
+NTKERNELAPI VOID NTAPI IoRegisterBootDriverReinitialization(_In_ PDRIVER_OBJECT DriverObject,
+                                                            _In_ PDRIVER_REINITIALIZE DriverReinitializationRoutine,
+                                                            _In_opt_ PVOID Context);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoRegisterShutdownNotification(PDEVICE_OBJECT DeviceObject);
+NTKERNELAPI NTSTATUS NTAPI IoRegisterShutdownNotification(_In_ PDEVICE_OBJECT DeviceObject);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoRegisterLastChanceShutdownNotification(PDEVICE_OBJECT DeviceObject);
+NTKERNELAPI NTSTATUS NTAPI IoRegisterLastChanceShutdownNotification(_In_ PDEVICE_OBJECT DeviceObject);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI VOID NTAPI IoUnregisterShutdownNotification(PDEVICE_OBJECT DeviceObject);
+NTKERNELAPI VOID NTAPI IoUnregisterShutdownNotification(_In_ PDEVICE_OBJECT DeviceObject);
 
 /* IRPs. */
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IofCallDriver(PDEVICE_OBJECT DeviceObject, PIRP Irp);
+NTKERNELAPI NTSTATUS NTAPI IofCallDriver(_In_ PDEVICE_OBJECT DeviceObject, _Inout_ PIRP Irp);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IofCompleteRequest(PIRP Irp, CCHAR PriorityBoost);
-_IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI BOOLEAN NTAPI IoForwardIrpSynchronously(PDEVICE_OBJECT DeviceObject, PIRP Irp);
-_IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PIRP NTAPI IoAllocateIrp(CCHAR StackSize, BOOLEAN ChargeQuota);
-_IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PIRP NTAPI IoAllocateIrpEx(PDEVICE_OBJECT DeviceObject, CCHAR StackSize, BOOLEAN ChargeQuota);
-_IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoInitializeIrp(PIRP Irp, USHORT PacketSize, CCHAR StackSize);
-_IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoReuseIrp(PIRP Irp, NTSTATUS Iostatus);
-_IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoFreeIrp(PIRP Irp);
-_IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoSetCompletionRoutineEx(PDEVICE_OBJECT DeviceObject, PIRP Irp,
-                                                    PIO_COMPLETION_ROUTINE CompletionRoutine, PVOID Context,
-                                                    BOOLEAN InvokeOnSuccess, BOOLEAN InvokeOnError,
-                                                    BOOLEAN InvokeOnCancel);
+NTKERNELAPI VOID NTAPI IofCompleteRequest(_In_ PIRP Irp, _In_ CCHAR PriorityBoost);
 _IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI PIRP NTAPI IoBuildSynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT DeviceObject, PVOID Buffer,
-                                                    ULONG Length, PLARGE_INTEGER StartingOffset, PKEVENT Event,
-                                                    PIO_STATUS_BLOCK IoStatusBlock);
+NTKERNELAPI BOOLEAN NTAPI IoForwardIrpSynchronously(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PIRP NTAPI IoBuildAsynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT DeviceObject, PVOID Buffer,
-                                                     ULONG Length, PLARGE_INTEGER StartingOffset,
-                                                     PIO_STATUS_BLOCK IoStatusBlock);
-_IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI PIRP NTAPI IoBuildDeviceIoControlRequest(ULONG IoControlCode, PDEVICE_OBJECT DeviceObject,
-                                                     PVOID InputBuffer, ULONG InputBufferLength, PVOID OutputBuffer,
-                                                     ULONG OutputBufferLength, BOOLEAN InternalDeviceIoControl,
-                                                     PKEVENT Event, PIO_STATUS_BLOCK IoStatusBlock);
+NTKERNELAPI PIRP NTAPI IoAllocateIrp(_In_ CCHAR StackSize, _In_ BOOLEAN ChargeQuota);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI BOOLEAN NTAPI IoCancelIrp(PIRP Irp);
+NTKERNELAPI PIRP NTAPI IoAllocateIrpEx(_In_opt_ PDEVICE_OBJECT DeviceObject, _In_ CCHAR StackSize,
+                                       _In_ BOOLEAN ChargeQuota);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoAcquireCancelSpinLock(PKIRQL Irql);
+NTKERNELAPI VOID NTAPI IoInitializeIrp(_Inout_ PIRP Irp, _In_ USHORT PacketSize, _In_ CCHAR StackSize);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI VOID NTAPI IoReuseIrp(_Inout_ PIRP Irp, _In_ NTSTATUS Iostatus);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI VOID NTAPI IoFreeIrp(_In_ PIRP Irp);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI NTSTATUS NTAPI IoSetCompletionRoutineEx(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp,
+                                                    _In_ PIO_COMPLETION_ROUTINE CompletionRoutine, _In_ PVOID Context,
+                                                    _In_ BOOLEAN InvokeOnSuccess, _In_ BOOLEAN InvokeOnError,
+                                                    _In_ BOOLEAN InvokeOnCancel);
+_IRQL_requires_max_(PASSIVE_LEVEL)
+NTKERNELAPI PIRP NTAPI IoBuildSynchronousFsdRequest(_In_ ULONG MajorFunction, _In_ PDEVICE_OBJECT DeviceObject,
+                                                    _Inout_opt_ PVOID Buffer, _In_ ULONG Length,
+                                                    _In_opt_ PLARGE_INTEGER StartingOffset, _In_ PKEVENT Event,
+                                                    _Out_ PIO_STATUS_BLOCK IoStatusBlock);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI PIRP NTAPI IoBuildAsynchronousFsdRequest(_In_ ULONG MajorFunction, _In_ PDEVICE_OBJECT DeviceObject,
+                                                     _Inout_opt_ PVOID Buffer, _In_ ULONG Length,
+                                                     _In_opt_ PLARGE_INTEGER StartingOffset,
+                                                     _In_opt_ PIO_STATUS_BLOCK IoStatusBlock);
+_IRQL_requires_max_(PASSIVE_LEVEL)
+NTKERNELAPI PIRP NTAPI IoBuildDeviceIoControlRequest(_In_ ULONG IoControlCode, _In_ PDEVICE_OBJECT DeviceObject,
+                                                     _In_opt_ PVOID InputBuffer, _In_ ULONG InputBufferLength,
+                                                     _Out_opt_ PVOID OutputBuffer, _In_ ULONG OutputBufferLength,
+                                                     _In_ BOOLEAN InternalDeviceIoControl, _In_ PKEVENT Event,
+                                                     _Out_ PIO_STATUS_BLOCK IoStatusBlock);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI BOOLEAN NTAPI IoCancelIrp(_In_ PIRP Irp);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI VOID NTAPI IoAcquireCancelSpinLock(_Out_ PKIRQL Irql);
 _IRQL_requires_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoReleaseCancelSpinLock(KIRQL Irql);
+NTKERNELAPI VOID NTAPI IoReleaseCancelSpinLock(_In_ KIRQL Irql);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoStartPacket(PDEVICE_OBJECT DeviceObject, PIRP Irp, PULONG Key, PDRIVER_CANCEL CancelFunction);
+NTKERNELAPI VOID NTAPI IoStartPacket(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PULONG Key,
+                                     _In_opt_ PDRIVER_CANCEL CancelFunction);
 _IRQL_requires_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoStartNextPacket(PDEVICE_OBJECT DeviceObject, BOOLEAN Cancelable);
-NTKERNELAPI VOID NTAPI IoInitializeDpcRequest(PDEVICE_OBJECT DeviceObject, PIO_DPC_ROUTINE DpcRoutine);
-NTKERNELAPI BOOLEAN NTAPI IoRequestDpc(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context);
+NTKERNELAPI VOID NTAPI IoStartNextPacket(_In_ PDEVICE_OBJECT DeviceObject, _In_ BOOLEAN Cancelable);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI VOID NTAPI IoInitializeDpcRequest(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIO_DPC_ROUTINE DpcRoutine);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI BOOLEAN NTAPI IoRequestDpc(_In_ PDEVICE_OBJECT DeviceObject, _In_opt_ PIRP Irp, _In_opt_ PVOID Context);
 
 /* MDLs. */
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PMDL NTAPI IoAllocateMdl(PVOID VirtualAddress, ULONG Length, BOOLEAN SecondaryBuffer, BOOLEAN ChargeQuota,
-                                     PIRP Irp);
+NTKERNELAPI PMDL NTAPI IoAllocateMdl(_In_opt_ PVOID VirtualAddress, _In_ ULONG Length, _In_ BOOLEAN SecondaryBuffer,
+                                     _In_ BOOLEAN ChargeQuota, _Inout_opt_ PIRP Irp);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoFreeMdl(PMDL Mdl);
+NTKERNELAPI VOID NTAPI IoFreeMdl(_In_ PMDL Mdl);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoBuildPartialMdl(PMDL SourceMdl, PMDL TargetMdl, PVOID VirtualAddress, ULONG Length);
+NTKERNELAPI VOID NTAPI IoBuildPartialMdl(_In_ PMDL SourceMdl, _Inout_ PMDL TargetMdl, _In_ PVOID VirtualAddress,
+                                         _In_ ULONG Length);
 
 /* Work items. */
-typedef VOID NTAPI IO_WORKITEM_ROUTINE(PDEVICE_OBJECT DeviceObject, PVOID Context);
+_Function_class_(IO_WORKITEM_ROUTINE)
+_IRQL_requires_(PASSIVE_LEVEL)
+typedef VOID NTAPI IO_WORKITEM_ROUTINE(_In_ PDEVICE_OBJECT DeviceObject, _In_opt_ PVOID Context);
 typedef IO_WORKITEM_ROUTINE *PIO_WORKITEM_ROUTINE;
-typedef VOID NTAPI IO_WORKITEM_ROUTINE_EX(PVOID IoObject, PVOID Context, PIO_WORKITEM IoWorkItem);
+_Function_class_(IO_WORKITEM_ROUTINE_EX)
+_IRQL_requires_(PASSIVE_LEVEL)
+typedef VOID NTAPI IO_WORKITEM_ROUTINE_EX(_In_ PVOID IoObject, _In_opt_ PVOID Context, _In_ PIO_WORKITEM IoWorkItem);
 typedef IO_WORKITEM_ROUTINE_EX *PIO_WORKITEM_ROUTINE_EX;
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PIO_WORKITEM NTAPI IoAllocateWorkItem(PDEVICE_OBJECT DeviceObject);
+NTKERNELAPI PIO_WORKITEM NTAPI IoAllocateWorkItem(_In_ PDEVICE_OBJECT DeviceObject);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoFreeWorkItem(PIO_WORKITEM IoWorkItem);
+NTKERNELAPI VOID NTAPI IoFreeWorkItem(_In_ PIO_WORKITEM IoWorkItem);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoQueueWorkItem(PIO_WORKITEM IoWorkItem, PIO_WORKITEM_ROUTINE WorkerRoutine,
-                                       WORK_QUEUE_TYPE QueueType, PVOID Context);
+NTKERNELAPI VOID NTAPI IoQueueWorkItem(_In_ PIO_WORKITEM IoWorkItem, _In_ PIO_WORKITEM_ROUTINE WorkerRoutine,
+                                       _In_ WORK_QUEUE_TYPE QueueType, _In_opt_ PVOID Context);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoQueueWorkItemEx(PIO_WORKITEM IoWorkItem, PIO_WORKITEM_ROUTINE_EX WorkerRoutine,
-                                         WORK_QUEUE_TYPE QueueType, PVOID Context);
+NTKERNELAPI VOID NTAPI IoQueueWorkItemEx(_In_ PIO_WORKITEM IoWorkItem, _In_ PIO_WORKITEM_ROUTINE_EX WorkerRoutine,
+                                         _In_ WORK_QUEUE_TYPE QueueType, _In_opt_ PVOID Context);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI ULONG NTAPI IoSizeofWorkItem(VOID);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoInitializeWorkItem(PVOID IoObject, PIO_WORKITEM IoWorkItem);
+NTKERNELAPI VOID NTAPI IoInitializeWorkItem(_In_ PVOID IoObject, _In_ PIO_WORKITEM IoWorkItem);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoUninitializeWorkItem(PIO_WORKITEM IoWorkItem);
+NTKERNELAPI VOID NTAPI IoUninitializeWorkItem(_In_ PIO_WORKITEM IoWorkItem);
 
 /* Remove locks. */
 typedef struct _IO_REMOVE_LOCK_TRACKING_BLOCK *PIO_REMOVE_LOCK_TRACKING_BLOCK;
@@ -210,15 +230,19 @@ typedef struct _IO_REMOVE_LOCK {
 #endif
 } IO_REMOVE_LOCK, *PIO_REMOVE_LOCK;
 
-NTKERNELAPI VOID NTAPI IoInitializeRemoveLockEx(PIO_REMOVE_LOCK Lock, ULONG AllocateTag, ULONG MaxLockedMinutes,
-                                                ULONG HighWatermark, ULONG RemlockSize);
-_IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoAcquireRemoveLockEx(PIO_REMOVE_LOCK RemoveLock, PVOID Tag, PCSTR File, ULONG Line,
-                                                 ULONG RemlockSize);
-_IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoReleaseRemoveLockEx(PIO_REMOVE_LOCK RemoveLock, PVOID Tag, ULONG RemlockSize);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI VOID NTAPI IoReleaseRemoveLockAndWaitEx(PIO_REMOVE_LOCK RemoveLock, PVOID Tag, ULONG RemlockSize);
+NTKERNELAPI VOID NTAPI IoInitializeRemoveLockEx(_In_ PIO_REMOVE_LOCK Lock, _In_ ULONG AllocateTag,
+                                                _In_ ULONG MaxLockedMinutes, _In_ ULONG HighWatermark,
+                                                _In_ ULONG RemlockSize);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI NTSTATUS NTAPI IoAcquireRemoveLockEx(_In_ PIO_REMOVE_LOCK RemoveLock, _In_opt_ PVOID Tag, _In_ PCSTR File,
+                                                 _In_ ULONG Line, _In_ ULONG RemlockSize);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI VOID NTAPI IoReleaseRemoveLockEx(_In_ PIO_REMOVE_LOCK RemoveLock, _In_opt_ PVOID Tag,
+                                             _In_ ULONG RemlockSize);
+_IRQL_requires_max_(PASSIVE_LEVEL)
+NTKERNELAPI VOID NTAPI IoReleaseRemoveLockAndWaitEx(_In_ PIO_REMOVE_LOCK RemoveLock, _In_opt_ PVOID Tag,
+                                                    _In_ ULONG RemlockSize);
 #define IoInitializeRemoveLock(lock, tag, minutes, watermark)                                                          \
     IoInitializeRemoveLockEx(lock, tag, minutes, watermark, sizeof(IO_REMOVE_LOCK))
 #define IoAcquireRemoveLock(lock, tag) IoAcquireRemoveLockEx(lock, tag, __FILE__, __LINE__, sizeof(IO_REMOVE_LOCK))
@@ -232,19 +256,32 @@ typedef struct _IO_CSQ_IRP_CONTEXT {
     struct _IRP *Irp;
     struct _IO_CSQ *Csq;
 } IO_CSQ_IRP_CONTEXT, *PIO_CSQ_IRP_CONTEXT;
-typedef VOID NTAPI IO_CSQ_INSERT_IRP(struct _IO_CSQ *Csq, PIRP Irp);
+_Function_class_(IO_CSQ_INSERT_IRP)
+_IRQL_requires_max_(DISPATCH_LEVEL)
+typedef VOID NTAPI IO_CSQ_INSERT_IRP(_Inout_ struct _IO_CSQ *Csq, _Inout_ PIRP Irp);
 typedef IO_CSQ_INSERT_IRP *PIO_CSQ_INSERT_IRP;
-typedef NTSTATUS NTAPI IO_CSQ_INSERT_IRP_EX(struct _IO_CSQ *Csq, PIRP Irp, PVOID InsertContext);
+_Function_class_(IO_CSQ_INSERT_IRP_EX)
+_IRQL_requires_max_(DISPATCH_LEVEL)
+typedef NTSTATUS NTAPI IO_CSQ_INSERT_IRP_EX(_Inout_ struct _IO_CSQ *Csq, _Inout_ PIRP Irp,
+                                            _In_opt_ PVOID InsertContext);
 typedef IO_CSQ_INSERT_IRP_EX *PIO_CSQ_INSERT_IRP_EX;
-typedef VOID NTAPI IO_CSQ_REMOVE_IRP(struct _IO_CSQ *Csq, PIRP Irp);
+_Function_class_(IO_CSQ_REMOVE_IRP)
+_IRQL_requires_max_(DISPATCH_LEVEL)
+typedef VOID NTAPI IO_CSQ_REMOVE_IRP(_Inout_ struct _IO_CSQ *Csq, _Inout_ PIRP Irp);
 typedef IO_CSQ_REMOVE_IRP *PIO_CSQ_REMOVE_IRP;
-typedef PIRP NTAPI IO_CSQ_PEEK_NEXT_IRP(struct _IO_CSQ *Csq, PIRP Irp, PVOID PeekContext);
+_Function_class_(IO_CSQ_PEEK_NEXT_IRP)
+_IRQL_requires_max_(DISPATCH_LEVEL)
+typedef PIRP NTAPI IO_CSQ_PEEK_NEXT_IRP(_In_ struct _IO_CSQ *Csq, _In_opt_ PIRP Irp, _In_opt_ PVOID PeekContext);
 typedef IO_CSQ_PEEK_NEXT_IRP *PIO_CSQ_PEEK_NEXT_IRP;
-typedef VOID NTAPI IO_CSQ_ACQUIRE_LOCK(struct _IO_CSQ *Csq, PKIRQL Irql);
+_Function_class_(IO_CSQ_ACQUIRE_LOCK)
+typedef VOID NTAPI IO_CSQ_ACQUIRE_LOCK(_Inout_ struct _IO_CSQ *Csq, _Out_ PKIRQL Irql);
 typedef IO_CSQ_ACQUIRE_LOCK *PIO_CSQ_ACQUIRE_LOCK;
-typedef VOID NTAPI IO_CSQ_RELEASE_LOCK(struct _IO_CSQ *Csq, KIRQL Irql);
+_Function_class_(IO_CSQ_RELEASE_LOCK)
+typedef VOID NTAPI IO_CSQ_RELEASE_LOCK(_Inout_ struct _IO_CSQ *Csq, _In_ KIRQL Irql);
 typedef IO_CSQ_RELEASE_LOCK *PIO_CSQ_RELEASE_LOCK;
-typedef VOID NTAPI IO_CSQ_COMPLETE_CANCELED_IRP(struct _IO_CSQ *Csq, PIRP Irp);
+_Function_class_(IO_CSQ_COMPLETE_CANCELED_IRP)
+_IRQL_requires_max_(DISPATCH_LEVEL)
+typedef VOID NTAPI IO_CSQ_COMPLETE_CANCELED_IRP(_Inout_ struct _IO_CSQ *Csq, _Inout_ PIRP Irp);
 typedef IO_CSQ_COMPLETE_CANCELED_IRP *PIO_CSQ_COMPLETE_CANCELED_IRP;
 #define IO_TYPE_CSQ_IRP_CONTEXT 1
 #define IO_TYPE_CSQ 2
@@ -259,48 +296,62 @@ typedef struct _IO_CSQ {
     PIO_CSQ_COMPLETE_CANCELED_IRP CsqCompleteCanceledIrp;
     PVOID ReservePointer;
 } IO_CSQ, *PIO_CSQ;
-NTKERNELAPI NTSTATUS NTAPI IoCsqInitialize(PIO_CSQ Csq, PIO_CSQ_INSERT_IRP CsqInsertIrp,
-                                           PIO_CSQ_REMOVE_IRP CsqRemoveIrp, PIO_CSQ_PEEK_NEXT_IRP CsqPeekNextIrp,
-                                           PIO_CSQ_ACQUIRE_LOCK CsqAcquireLock, PIO_CSQ_RELEASE_LOCK CsqReleaseLock,
-                                           PIO_CSQ_COMPLETE_CANCELED_IRP CsqCompleteCanceledIrp);
-NTKERNELAPI NTSTATUS NTAPI IoCsqInitializeEx(PIO_CSQ Csq, PIO_CSQ_INSERT_IRP_EX CsqInsertIrp,
-                                             PIO_CSQ_REMOVE_IRP CsqRemoveIrp, PIO_CSQ_PEEK_NEXT_IRP CsqPeekNextIrp,
-                                             PIO_CSQ_ACQUIRE_LOCK CsqAcquireLock, PIO_CSQ_RELEASE_LOCK CsqReleaseLock,
-                                             PIO_CSQ_COMPLETE_CANCELED_IRP CsqCompleteCanceledIrp);
-NTKERNELAPI VOID NTAPI IoCsqInsertIrp(PIO_CSQ Csq, PIRP Irp, PIO_CSQ_IRP_CONTEXT Context);
-NTKERNELAPI NTSTATUS NTAPI IoCsqInsertIrpEx(PIO_CSQ Csq, PIRP Irp, PIO_CSQ_IRP_CONTEXT Context, PVOID InsertContext);
-NTKERNELAPI PIRP NTAPI IoCsqRemoveNextIrp(PIO_CSQ Csq, PVOID PeekContext);
-NTKERNELAPI PIRP NTAPI IoCsqRemoveIrp(PIO_CSQ Csq, PIO_CSQ_IRP_CONTEXT Context);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI NTSTATUS NTAPI IoCsqInitialize(_In_ PIO_CSQ Csq, _In_ PIO_CSQ_INSERT_IRP CsqInsertIrp,
+                                           _In_ PIO_CSQ_REMOVE_IRP CsqRemoveIrp,
+                                           _In_ PIO_CSQ_PEEK_NEXT_IRP CsqPeekNextIrp,
+                                           _In_ PIO_CSQ_ACQUIRE_LOCK CsqAcquireLock,
+                                           _In_ PIO_CSQ_RELEASE_LOCK CsqReleaseLock,
+                                           _In_ PIO_CSQ_COMPLETE_CANCELED_IRP CsqCompleteCanceledIrp);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI NTSTATUS NTAPI IoCsqInitializeEx(_In_ PIO_CSQ Csq, _In_ PIO_CSQ_INSERT_IRP_EX CsqInsertIrp,
+                                             _In_ PIO_CSQ_REMOVE_IRP CsqRemoveIrp,
+                                             _In_ PIO_CSQ_PEEK_NEXT_IRP CsqPeekNextIrp,
+                                             _In_ PIO_CSQ_ACQUIRE_LOCK CsqAcquireLock,
+                                             _In_ PIO_CSQ_RELEASE_LOCK CsqReleaseLock,
+                                             _In_ PIO_CSQ_COMPLETE_CANCELED_IRP CsqCompleteCanceledIrp);
+NTKERNELAPI VOID NTAPI IoCsqInsertIrp(_In_ PIO_CSQ Csq, _In_ PIRP Irp, _In_opt_ PIO_CSQ_IRP_CONTEXT Context);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI NTSTATUS NTAPI IoCsqInsertIrpEx(_In_ PIO_CSQ Csq, _In_ PIRP Irp, _In_opt_ PIO_CSQ_IRP_CONTEXT Context,
+                                            _In_opt_ PVOID InsertContext);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI PIRP NTAPI IoCsqRemoveNextIrp(_In_ PIO_CSQ Csq, _In_opt_ PVOID PeekContext);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI PIRP NTAPI IoCsqRemoveIrp(_In_ PIO_CSQ Csq, _In_ PIO_CSQ_IRP_CONTEXT Context);
 
 /* Events by name, timers, stack limits, error log, the rest. */
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI PKEVENT NTAPI IoCreateNotificationEvent(PUNICODE_STRING EventName, PHANDLE EventHandle);
+NTKERNELAPI PKEVENT NTAPI IoCreateNotificationEvent(_In_ PUNICODE_STRING EventName, _Out_ PHANDLE EventHandle);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI PKEVENT NTAPI IoCreateSynchronizationEvent(PUNICODE_STRING EventName, PHANDLE EventHandle);
+NTKERNELAPI PKEVENT NTAPI IoCreateSynchronizationEvent(_In_ PUNICODE_STRING EventName, _Out_ PHANDLE EventHandle);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoInitializeTimer(PDEVICE_OBJECT DeviceObject, PIO_TIMER_ROUTINE TimerRoutine,
-                                             PVOID Context);
+NTKERNELAPI NTSTATUS NTAPI IoInitializeTimer(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIO_TIMER_ROUTINE TimerRoutine,
+                                             _In_opt_ PVOID Context);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoStartTimer(PDEVICE_OBJECT DeviceObject);
+NTKERNELAPI VOID NTAPI IoStartTimer(_In_ PDEVICE_OBJECT DeviceObject);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoStopTimer(PDEVICE_OBJECT DeviceObject);
-NTKERNELAPI VOID NTAPI IoGetStackLimits(PULONG_PTR LowLimit, PULONG_PTR HighLimit);
+NTKERNELAPI VOID NTAPI IoStopTimer(_In_ PDEVICE_OBJECT DeviceObject);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI VOID NTAPI IoGetStackLimits(_Out_ PULONG_PTR LowLimit, _Out_ PULONG_PTR HighLimit);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI ULONG_PTR NTAPI IoGetRemainingStackSize(VOID);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI PVOID NTAPI IoGetInitialStack(VOID);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI PEPROCESS NTAPI IoGetCurrentProcess(VOID);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PVOID NTAPI IoAllocateErrorLogEntry(PVOID IoObject, UCHAR EntrySize);
+NTKERNELAPI PVOID NTAPI IoAllocateErrorLogEntry(_In_ PVOID IoObject, _In_ UCHAR EntrySize);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoWriteErrorLogEntry(PVOID ElEntry);
-NTKERNELAPI VOID NTAPI IoFreeErrorLogEntry(PVOID ElEntry);
+NTKERNELAPI VOID NTAPI IoWriteErrorLogEntry(_In_ PVOID ElEntry);
+NTKERNELAPI VOID NTAPI IoFreeErrorLogEntry(_In_ PVOID ElEntry);
 _IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI BOOLEAN NTAPI IoIs32bitProcess(PIRP Irp);
+NTKERNELAPI BOOLEAN NTAPI IoIs32bitProcess(_In_opt_ PIRP Irp);
 
 /* Handles to devices and files. */
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoGetDeviceInterfaceAlias(PUNICODE_STRING SymbolicLinkName,
-                                                     const GUID *AliasInterfaceClassGuid,
-                                                     PUNICODE_STRING AliasSymbolicLinkName);
+NTKERNELAPI NTSTATUS NTAPI IoGetDeviceInterfaceAlias(_In_ PUNICODE_STRING SymbolicLinkName,
+                                                     _In_ const GUID *AliasInterfaceClassGuid,
+                                                     _Out_ PUNICODE_STRING AliasSymbolicLinkName);
 
 /* File objects of a create request. */
 #define FILE_SHARE_READ 0x00000001

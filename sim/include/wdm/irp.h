@@ -311,35 +311,59 @@ struct _SCSI_REQUEST_BLOCK;
 struct _VPB;
 struct _IO_TIMER;
 
-typedef NTSTATUS NTAPI IO_COMPLETION_ROUTINE(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context);
+_Function_class_(IO_COMPLETION_ROUTINE)
+_IRQL_requires_max_(DISPATCH_LEVEL)
+typedef NTSTATUS NTAPI IO_COMPLETION_ROUTINE(_In_ PDEVICE_OBJECT DeviceObject, _Inout_ PIRP Irp,
+                                             _In_opt_ PVOID Context);
 typedef IO_COMPLETION_ROUTINE *PIO_COMPLETION_ROUTINE;
-typedef NTSTATUS NTAPI DRIVER_INITIALIZE(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath);
+_Function_class_(DRIVER_INITIALIZE)
+_IRQL_requires_(PASSIVE_LEVEL)
+typedef NTSTATUS NTAPI DRIVER_INITIALIZE(_In_ PDRIVER_OBJECT DriverObject, _In_ PUNICODE_STRING RegistryPath);
 typedef DRIVER_INITIALIZE *PDRIVER_INITIALIZE;
-typedef VOID NTAPI DRIVER_UNLOAD(PDRIVER_OBJECT DriverObject);
+_Function_class_(DRIVER_UNLOAD)
+_IRQL_requires_(PASSIVE_LEVEL)
+typedef VOID NTAPI DRIVER_UNLOAD(_In_ PDRIVER_OBJECT DriverObject);
 typedef DRIVER_UNLOAD *PDRIVER_UNLOAD;
-typedef NTSTATUS NTAPI DRIVER_ADD_DEVICE(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT PhysicalDeviceObject);
+_Function_class_(DRIVER_ADD_DEVICE)
+_IRQL_requires_(PASSIVE_LEVEL)
+typedef NTSTATUS NTAPI DRIVER_ADD_DEVICE(_In_ PDRIVER_OBJECT DriverObject, _In_ PDEVICE_OBJECT PhysicalDeviceObject);
 typedef DRIVER_ADD_DEVICE *PDRIVER_ADD_DEVICE;
-typedef NTSTATUS NTAPI DRIVER_DISPATCH(PDEVICE_OBJECT DeviceObject, PIRP Irp);
+_Function_class_(DRIVER_DISPATCH)
+_IRQL_requires_max_(DISPATCH_LEVEL)
+typedef NTSTATUS NTAPI DRIVER_DISPATCH(_In_ PDEVICE_OBJECT DeviceObject, _Inout_ PIRP Irp);
 typedef DRIVER_DISPATCH *PDRIVER_DISPATCH, DRIVER_DISPATCH_PAGED, *PDRIVER_DISPATCH_PAGED, DRIVER_DISPATCH_RAISED;
-typedef VOID NTAPI DRIVER_STARTIO(PDEVICE_OBJECT DeviceObject, PIRP Irp);
+_Function_class_(DRIVER_STARTIO)
+_IRQL_requires_(DISPATCH_LEVEL)
+typedef VOID NTAPI DRIVER_STARTIO(_In_ PDEVICE_OBJECT DeviceObject, _Inout_ PIRP Irp);
 typedef DRIVER_STARTIO *PDRIVER_STARTIO;
-typedef VOID NTAPI DRIVER_CANCEL(PDEVICE_OBJECT DeviceObject, PIRP Irp);
+_Function_class_(DRIVER_CANCEL)
+typedef VOID NTAPI DRIVER_CANCEL(_In_ PDEVICE_OBJECT DeviceObject, _Inout_ PIRP Irp);
 typedef DRIVER_CANCEL *PDRIVER_CANCEL;
-typedef VOID NTAPI DRIVER_REINITIALIZE(PDRIVER_OBJECT DriverObject, PVOID Context, ULONG Count);
+_Function_class_(DRIVER_REINITIALIZE)
+_IRQL_requires_(PASSIVE_LEVEL)
+typedef VOID NTAPI DRIVER_REINITIALIZE(_In_ PDRIVER_OBJECT DriverObject, _In_opt_ PVOID Context, _In_ ULONG Count);
 typedef DRIVER_REINITIALIZE *PDRIVER_REINITIALIZE;
-typedef VOID NTAPI IO_APC_ROUTINE(PVOID ApcContext, PIO_STATUS_BLOCK IoStatusBlock, ULONG Reserved);
+_Function_class_(IO_APC_ROUTINE)
+typedef VOID NTAPI IO_APC_ROUTINE(_In_opt_ PVOID ApcContext, _In_ PIO_STATUS_BLOCK IoStatusBlock, _In_ ULONG Reserved);
 typedef IO_APC_ROUTINE *PIO_APC_ROUTINE;
-typedef VOID NTAPI IO_DPC_ROUTINE(PKDPC Dpc, PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context);
+_Function_class_(IO_DPC_ROUTINE)
+_IRQL_requires_(DISPATCH_LEVEL)
+typedef VOID NTAPI IO_DPC_ROUTINE(_In_ PKDPC Dpc, _In_ PDEVICE_OBJECT DeviceObject, _Inout_ PIRP Irp,
+                                  _In_opt_ PVOID Context);
 typedef IO_DPC_ROUTINE *PIO_DPC_ROUTINE;
-typedef VOID NTAPI IO_TIMER_ROUTINE(PDEVICE_OBJECT DeviceObject, PVOID Context);
+_Function_class_(IO_TIMER_ROUTINE)
+_IRQL_requires_(DISPATCH_LEVEL)
+typedef VOID NTAPI IO_TIMER_ROUTINE(_In_ PDEVICE_OBJECT DeviceObject, _In_opt_ PVOID Context);
 typedef IO_TIMER_ROUTINE *PIO_TIMER_ROUTINE;
 typedef enum _IO_ALLOCATION_ACTION {
     KeepObject = 1,
     DeallocateObject,
     DeallocateObjectKeepRegisters
 } IO_ALLOCATION_ACTION;
-typedef IO_ALLOCATION_ACTION NTAPI DRIVER_CONTROL(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID MapRegisterBase,
-                                                  PVOID Context);
+_Function_class_(DRIVER_CONTROL)
+_IRQL_requires_(DISPATCH_LEVEL)
+typedef IO_ALLOCATION_ACTION NTAPI DRIVER_CONTROL(_In_ PDEVICE_OBJECT DeviceObject, _Inout_ PIRP Irp,
+                                                  _In_ PVOID MapRegisterBase, _In_opt_ PVOID Context);
 typedef DRIVER_CONTROL *PDRIVER_CONTROL;
 
 typedef struct _IO_STACK_LOCATION {

@@ -74,8 +74,10 @@ typedef struct _KMUTANT {
 } KMUTANT, *PKMUTANT, *PRKMUTANT, KMUTEX, *PKMUTEX, *PRKMUTEX;
 
 struct _KDPC;
-typedef VOID NTAPI KDEFERRED_ROUTINE(struct _KDPC *Dpc, PVOID DeferredContext, PVOID SystemArgument1,
-                                     PVOID SystemArgument2);
+_Function_class_(KDEFERRED_ROUTINE)
+_IRQL_requires_(DISPATCH_LEVEL)
+typedef VOID NTAPI KDEFERRED_ROUTINE(_In_ struct _KDPC *Dpc, _In_opt_ PVOID DeferredContext,
+                                     _In_opt_ PVOID SystemArgument1, _In_opt_ PVOID SystemArgument2);
 typedef KDEFERRED_ROUTINE *PKDEFERRED_ROUTINE;
 
 typedef enum _KDPC_IMPORTANCE { LowImportance, MediumImportance, HighImportance, MediumHighImportance } KDPC_IMPORTANCE;
@@ -122,12 +124,17 @@ typedef struct _KWAIT_BLOCK {
 } KWAIT_BLOCK, *PKWAIT_BLOCK, *PRKWAIT_BLOCK;
 
 struct _KAPC;
-typedef VOID NTAPI KNORMAL_ROUTINE(PVOID NormalContext, PVOID SystemArgument1, PVOID SystemArgument2);
+_Function_class_(KNORMAL_ROUTINE)
+typedef VOID NTAPI KNORMAL_ROUTINE(_In_opt_ PVOID NormalContext, _In_opt_ PVOID SystemArgument1,
+                                   _In_opt_ PVOID SystemArgument2);
 typedef KNORMAL_ROUTINE *PKNORMAL_ROUTINE;
-typedef VOID NTAPI KKERNEL_ROUTINE(struct _KAPC *Apc, PKNORMAL_ROUTINE *NormalRoutine, PVOID *NormalContext,
-                                   PVOID *SystemArgument1, PVOID *SystemArgument2);
+_Function_class_(KKERNEL_ROUTINE)
+typedef VOID NTAPI KKERNEL_ROUTINE(_In_ struct _KAPC *Apc, _Inout_ PKNORMAL_ROUTINE *NormalRoutine,
+                                   _Outptr_ PVOID *NormalContext, _Outptr_ PVOID *SystemArgument1,
+                                   _Outptr_ PVOID *SystemArgument2);
 typedef KKERNEL_ROUTINE *PKKERNEL_ROUTINE;
-typedef VOID NTAPI KRUNDOWN_ROUTINE(struct _KAPC *Apc);
+_Function_class_(KRUNDOWN_ROUTINE)
+typedef VOID NTAPI KRUNDOWN_ROUTINE(_In_ struct _KAPC *Apc);
 typedef KRUNDOWN_ROUTINE *PKRUNDOWN_ROUTINE;
 
 typedef struct _KAPC {
@@ -226,84 +233,100 @@ typedef enum _KWAIT_REASON {
 _IRQL_requires_max_(HIGH_LEVEL)
 NTHALAPI KIRQL NTAPI KeGetCurrentIrql(VOID);
 _IRQL_requires_max_(HIGH_LEVEL)
-NTHALAPI KIRQL NTAPI KfRaiseIrql(KIRQL NewIrql);
+NTHALAPI KIRQL NTAPI KfRaiseIrql(_In_ KIRQL NewIrql);
 _IRQL_requires_max_(DISPATCH_LEVEL)
 NTHALAPI KIRQL NTAPI KeRaiseIrqlToDpcLevel(VOID);
 _IRQL_requires_max_(HIGH_LEVEL)
-NTHALAPI VOID NTAPI KeLowerIrql(KIRQL NewIrql);
+NTHALAPI VOID NTAPI KeLowerIrql(_In_ KIRQL NewIrql);
 #define KeRaiseIrql(new_irql, old_irql) (*(old_irql) = KfRaiseIrql(new_irql))
 #define KfLowerIrql(new_irql) KeLowerIrql(new_irql)
 
 /* Spin locks. */
-NTKERNELAPI VOID NTAPI KeInitializeSpinLock(PKSPIN_LOCK SpinLock);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI VOID NTAPI KeInitializeSpinLock(_Out_ PKSPIN_LOCK SpinLock);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI KIRQL NTAPI KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock);
+NTKERNELAPI KIRQL NTAPI KeAcquireSpinLockRaiseToDpc(_Inout_ PKSPIN_LOCK SpinLock);
 _IRQL_requires_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql);
+NTKERNELAPI VOID NTAPI KeReleaseSpinLock(_Inout_ PKSPIN_LOCK SpinLock, _In_ KIRQL NewIrql);
 _IRQL_requires_min_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock);
+NTKERNELAPI VOID NTAPI KeAcquireSpinLockAtDpcLevel(_Inout_ PKSPIN_LOCK SpinLock);
 _IRQL_requires_min_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock);
+NTKERNELAPI VOID NTAPI KeReleaseSpinLockFromDpcLevel(_Inout_ PKSPIN_LOCK SpinLock);
 _IRQL_requires_min_(DISPATCH_LEVEL)
-NTKERNELAPI BOOLEAN NTAPI KeTryToAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock);
-NTKERNELAPI BOOLEAN NTAPI KeTestSpinLock(PKSPIN_LOCK SpinLock);
+NTKERNELAPI BOOLEAN NTAPI KeTryToAcquireSpinLockAtDpcLevel(_Inout_ PKSPIN_LOCK SpinLock);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI BOOLEAN NTAPI KeTestSpinLock(_In_ PKSPIN_LOCK SpinLock);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI KeAcquireInStackQueuedSpinLock(PKSPIN_LOCK SpinLock, PKLOCK_QUEUE_HANDLE LockHandle);
+NTKERNELAPI VOID NTAPI KeAcquireInStackQueuedSpinLock(_Inout_ PKSPIN_LOCK SpinLock,
+                                                      _Out_ PKLOCK_QUEUE_HANDLE LockHandle);
 _IRQL_requires_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI KeReleaseInStackQueuedSpinLock(PKLOCK_QUEUE_HANDLE LockHandle);
+NTKERNELAPI VOID NTAPI KeReleaseInStackQueuedSpinLock(_In_ PKLOCK_QUEUE_HANDLE LockHandle);
 _IRQL_requires_min_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI KeAcquireInStackQueuedSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock, PKLOCK_QUEUE_HANDLE LockHandle);
+NTKERNELAPI VOID NTAPI KeAcquireInStackQueuedSpinLockAtDpcLevel(_Inout_ PKSPIN_LOCK SpinLock,
+                                                                _Out_ PKLOCK_QUEUE_HANDLE LockHandle);
 _IRQL_requires_min_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI KeReleaseInStackQueuedSpinLockFromDpcLevel(PKLOCK_QUEUE_HANDLE LockHandle);
+NTKERNELAPI VOID NTAPI KeReleaseInStackQueuedSpinLockFromDpcLevel(_In_ PKLOCK_QUEUE_HANDLE LockHandle);
 #define KeAcquireSpinLock(lock, old_irql) (*(old_irql) = KeAcquireSpinLockRaiseToDpc(lock))
 
 /* Interrupt objects; made by IoConnectInterruptEx. */
 struct _KINTERRUPT;
-typedef BOOLEAN NTAPI KSERVICE_ROUTINE(struct _KINTERRUPT *Interrupt, PVOID ServiceContext);
+_Function_class_(KSERVICE_ROUTINE)
+typedef BOOLEAN NTAPI KSERVICE_ROUTINE(_In_ struct _KINTERRUPT *Interrupt, _In_opt_ PVOID ServiceContext);
 typedef KSERVICE_ROUTINE *PKSERVICE_ROUTINE;
-typedef BOOLEAN NTAPI KMESSAGE_SERVICE_ROUTINE(struct _KINTERRUPT *Interrupt, PVOID ServiceContext, ULONG MessageID);
+_Function_class_(KMESSAGE_SERVICE_ROUTINE)
+typedef BOOLEAN NTAPI KMESSAGE_SERVICE_ROUTINE(_In_ struct _KINTERRUPT *Interrupt, _In_opt_ PVOID ServiceContext,
+                                               _In_ ULONG MessageID);
 typedef KMESSAGE_SERVICE_ROUTINE *PKMESSAGE_SERVICE_ROUTINE;
-typedef BOOLEAN NTAPI KSYNCHRONIZE_ROUTINE(PVOID SynchronizeContext);
+_Function_class_(KSYNCHRONIZE_ROUTINE)
+typedef BOOLEAN NTAPI KSYNCHRONIZE_ROUTINE(_In_opt_ PVOID SynchronizeContext);
 typedef KSYNCHRONIZE_ROUTINE *PKSYNCHRONIZE_ROUTINE;
 
-NTKERNELAPI KIRQL NTAPI KeAcquireInterruptSpinLock(PKINTERRUPT Interrupt);
-NTKERNELAPI VOID NTAPI KeReleaseInterruptSpinLock(PKINTERRUPT Interrupt, KIRQL OldIrql);
-NTKERNELAPI BOOLEAN NTAPI KeSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTINE SynchronizeRoutine,
-                                                 PVOID SynchronizeContext);
+NTKERNELAPI KIRQL NTAPI KeAcquireInterruptSpinLock(_Inout_ PKINTERRUPT Interrupt);
+NTKERNELAPI VOID NTAPI KeReleaseInterruptSpinLock(_Inout_ PKINTERRUPT Interrupt, _In_ KIRQL OldIrql);
+NTKERNELAPI BOOLEAN NTAPI KeSynchronizeExecution(_Inout_ PKINTERRUPT Interrupt,
+                                                 _In_ PKSYNCHRONIZE_ROUTINE SynchronizeRoutine,
+                                                 _In_opt_ PVOID SynchronizeContext);
 
 /* Events, semaphores, mutexes, waits. */
-NTKERNELAPI VOID NTAPI KeInitializeEvent(PRKEVENT Event, EVENT_TYPE Type, BOOLEAN State);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI VOID NTAPI KeInitializeEvent(_Out_ PRKEVENT Event, _In_ EVENT_TYPE Type, _In_ BOOLEAN State);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI LONG NTAPI KeSetEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait);
+NTKERNELAPI LONG NTAPI KeSetEvent(_Inout_ PRKEVENT Event, _In_ KPRIORITY Increment, _In_ BOOLEAN Wait);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI LONG NTAPI KeResetEvent(PRKEVENT Event);
+NTKERNELAPI LONG NTAPI KeResetEvent(_Inout_ PRKEVENT Event);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI KeClearEvent(PRKEVENT Event);
+NTKERNELAPI VOID NTAPI KeClearEvent(_Inout_ PRKEVENT Event);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI LONG NTAPI KeReadStateEvent(PRKEVENT Event);
+NTKERNELAPI LONG NTAPI KeReadStateEvent(_In_ PRKEVENT Event);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI LONG NTAPI KePulseEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait);
-NTKERNELAPI VOID NTAPI KeInitializeSemaphore(PRKSEMAPHORE Semaphore, LONG Count, LONG Limit);
+NTKERNELAPI LONG NTAPI KePulseEvent(_Inout_ PRKEVENT Event, _In_ KPRIORITY Increment, _In_ BOOLEAN Wait);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI VOID NTAPI KeInitializeSemaphore(_Out_ PRKSEMAPHORE Semaphore, _In_ LONG Count, _In_ LONG Limit);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI LONG NTAPI KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment, LONG Adjustment, BOOLEAN Wait);
+NTKERNELAPI LONG NTAPI KeReleaseSemaphore(_Inout_ PRKSEMAPHORE Semaphore, _In_ KPRIORITY Increment,
+                                          _In_ LONG Adjustment, _In_ BOOLEAN Wait);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI LONG NTAPI KeReadStateSemaphore(PRKSEMAPHORE Semaphore);
-NTKERNELAPI VOID NTAPI KeInitializeMutex(PRKMUTEX Mutex, ULONG Level);
+NTKERNELAPI LONG NTAPI KeReadStateSemaphore(_In_ PRKSEMAPHORE Semaphore);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI VOID NTAPI KeInitializeMutex(_Out_ PRKMUTEX Mutex, _In_ ULONG Level);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI LONG NTAPI KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait);
+NTKERNELAPI LONG NTAPI KeReleaseMutex(_Inout_ PRKMUTEX Mutex, _In_ BOOLEAN Wait);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI LONG NTAPI KeReadStateMutex(PRKMUTEX Mutex);
+NTKERNELAPI LONG NTAPI KeReadStateMutex(_In_ PRKMUTEX Mutex);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason, KPROCESSOR_MODE WaitMode,
-                                                 BOOLEAN Alertable, PLARGE_INTEGER Timeout);
+NTKERNELAPI NTSTATUS NTAPI KeWaitForSingleObject(_In_ PVOID Object, _In_ KWAIT_REASON WaitReason,
+                                                 _In_ KPROCESSOR_MODE WaitMode, _In_ BOOLEAN Alertable,
+                                                 _In_opt_ PLARGE_INTEGER Timeout);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE WaitType,
-                                                    KWAIT_REASON WaitReason, KPROCESSOR_MODE WaitMode,
-                                                    BOOLEAN Alertable, PLARGE_INTEGER Timeout,
-                                                    PKWAIT_BLOCK WaitBlockArray);
+NTKERNELAPI NTSTATUS NTAPI KeWaitForMultipleObjects(_In_ ULONG Count, _In_ PVOID Object[], _In_ WAIT_TYPE WaitType,
+                                                    _In_ KWAIT_REASON WaitReason, _In_ KPROCESSOR_MODE WaitMode,
+                                                    _In_ BOOLEAN Alertable, _In_opt_ PLARGE_INTEGER Timeout,
+                                                    _Out_opt_ PKWAIT_BLOCK WaitBlockArray);
 _IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertable, PLARGE_INTEGER Interval);
-NTHALAPI VOID NTAPI KeStallExecutionProcessor(ULONG MicroSeconds);
+NTKERNELAPI NTSTATUS NTAPI KeDelayExecutionThread(_In_ KPROCESSOR_MODE WaitMode, _In_ BOOLEAN Alertable,
+                                                  _In_ PLARGE_INTEGER Interval);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTHALAPI VOID NTAPI KeStallExecutionProcessor(_In_ ULONG MicroSeconds);
 #define KeWaitForMutexObject KeWaitForSingleObject
 
 _IRQL_requires_max_(APC_LEVEL)
@@ -314,41 +337,56 @@ _IRQL_requires_max_(APC_LEVEL)
 NTKERNELAPI VOID NTAPI KeEnterGuardedRegion(VOID);
 _IRQL_requires_max_(APC_LEVEL)
 NTKERNELAPI VOID NTAPI KeLeaveGuardedRegion(VOID);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI BOOLEAN NTAPI KeAreApcsDisabled(VOID);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI BOOLEAN NTAPI KeAreAllApcsDisabled(VOID);
 
 /* Timers and DPCs. */
-NTKERNELAPI VOID NTAPI KeInitializeTimer(PKTIMER Timer);
-NTKERNELAPI VOID NTAPI KeInitializeTimerEx(PKTIMER Timer, TIMER_TYPE Type);
+NTKERNELAPI VOID NTAPI KeInitializeTimer(_Out_ PKTIMER Timer);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI VOID NTAPI KeInitializeTimerEx(_Out_ PKTIMER Timer, _In_ TIMER_TYPE Type);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI BOOLEAN NTAPI KeSetTimer(PKTIMER Timer, LARGE_INTEGER DueTime, PKDPC Dpc);
+NTKERNELAPI BOOLEAN NTAPI KeSetTimer(_Inout_ PKTIMER Timer, _In_ LARGE_INTEGER DueTime, _In_opt_ PKDPC Dpc);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI BOOLEAN NTAPI KeSetTimerEx(PKTIMER Timer, LARGE_INTEGER DueTime, LONG Period, PKDPC Dpc);
+NTKERNELAPI BOOLEAN NTAPI KeSetTimerEx(_Inout_ PKTIMER Timer, _In_ LARGE_INTEGER DueTime, _In_ LONG Period,
+                                       _In_opt_ PKDPC Dpc);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI BOOLEAN NTAPI KeSetCoalescableTimer(PKTIMER Timer, LARGE_INTEGER DueTime, ULONG Period,
-                                                ULONG TolerableDelay, PKDPC Dpc);
+NTKERNELAPI BOOLEAN NTAPI KeSetCoalescableTimer(_Inout_ PKTIMER Timer, _In_ LARGE_INTEGER DueTime, _In_ ULONG Period,
+                                                _In_ ULONG TolerableDelay, _In_opt_ PKDPC Dpc);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI BOOLEAN NTAPI KeCancelTimer(PKTIMER Timer);
+NTKERNELAPI BOOLEAN NTAPI KeCancelTimer(_Inout_ PKTIMER Timer);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI BOOLEAN NTAPI KeReadStateTimer(PKTIMER Timer);
-NTKERNELAPI VOID NTAPI KeInitializeDpc(PRKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine, PVOID DeferredContext);
-NTKERNELAPI VOID NTAPI KeInitializeThreadedDpc(PRKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine, PVOID DeferredContext);
-NTKERNELAPI BOOLEAN NTAPI KeInsertQueueDpc(PRKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument2);
-NTKERNELAPI BOOLEAN NTAPI KeRemoveQueueDpc(PRKDPC Dpc);
-NTKERNELAPI VOID NTAPI KeSetImportanceDpc(PRKDPC Dpc, KDPC_IMPORTANCE Importance);
-NTKERNELAPI VOID NTAPI KeSetTargetProcessorDpc(PRKDPC Dpc, CCHAR Number);
-NTKERNELAPI NTSTATUS NTAPI KeSetTargetProcessorDpcEx(PKDPC Dpc, PPROCESSOR_NUMBER ProcNumber);
+NTKERNELAPI BOOLEAN NTAPI KeReadStateTimer(_In_ PKTIMER Timer);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI VOID NTAPI KeInitializeDpc(_Out_ PRKDPC Dpc, _In_ PKDEFERRED_ROUTINE DeferredRoutine,
+                                       _In_opt_ PVOID DeferredContext);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI VOID NTAPI KeInitializeThreadedDpc(_Out_ PRKDPC Dpc, _In_ PKDEFERRED_ROUTINE DeferredRoutine,
+                                               _In_opt_ PVOID DeferredContext);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI BOOLEAN NTAPI KeInsertQueueDpc(_Inout_ PRKDPC Dpc, _In_opt_ PVOID SystemArgument1,
+                                           _In_opt_ PVOID SystemArgument2);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI BOOLEAN NTAPI KeRemoveQueueDpc(_Inout_ PRKDPC Dpc);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI VOID NTAPI KeSetImportanceDpc(_Inout_ PRKDPC Dpc, _In_ KDPC_IMPORTANCE Importance);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI VOID NTAPI KeSetTargetProcessorDpc(_Inout_ PRKDPC Dpc, _In_ CCHAR Number);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI NTSTATUS NTAPI KeSetTargetProcessorDpcEx(_Inout_ PKDPC Dpc, _In_ PPROCESSOR_NUMBER ProcNumber);
 _IRQL_requires_max_(PASSIVE_LEVEL)
 NTKERNELAPI VOID NTAPI KeFlushQueuedDpcs(VOID);
 _IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI VOID NTAPI KeGenericCallDpc(PKDEFERRED_ROUTINE Routine, PVOID Context);
+NTKERNELAPI VOID NTAPI KeGenericCallDpc(_In_ PKDEFERRED_ROUTINE Routine, _In_opt_ PVOID Context);
 _IRQL_requires_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI KeSignalCallDpcDone(PVOID SystemArgument1);
+NTKERNELAPI VOID NTAPI KeSignalCallDpcDone(_In_ PVOID SystemArgument1);
 _IRQL_requires_(DISPATCH_LEVEL)
-NTKERNELAPI LOGICAL NTAPI KeSignalCallDpcSynchronize(PVOID SystemArgument2);
-typedef ULONG_PTR NTAPI KIPI_BROADCAST_WORKER(ULONG_PTR Argument);
+NTKERNELAPI LOGICAL NTAPI KeSignalCallDpcSynchronize(_In_ PVOID SystemArgument2);
+_Function_class_(KIPI_BROADCAST_WORKER)
+typedef ULONG_PTR NTAPI KIPI_BROADCAST_WORKER(_In_ ULONG_PTR Argument);
 typedef KIPI_BROADCAST_WORKER *PKIPI_BROADCAST_WORKER;
-NTKERNELAPI ULONG_PTR NTAPI KeIpiGenericCall(PKIPI_BROADCAST_WORKER BroadcastFunction, ULONG_PTR Context);
+NTKERNELAPI ULONG_PTR NTAPI KeIpiGenericCall(_In_ PKIPI_BROADCAST_WORKER BroadcastFunction, _In_ ULONG_PTR Context);
 
 typedef struct _KDPC_WATCHDOG_INFORMATION {
     ULONG DpcTimeLimit;
@@ -357,57 +395,81 @@ typedef struct _KDPC_WATCHDOG_INFORMATION {
     ULONG DpcWatchdogCount;
     ULONG Reserved;
 } KDPC_WATCHDOG_INFORMATION, *PKDPC_WATCHDOG_INFORMATION;
-NTKERNELAPI NTSTATUS NTAPI KeQueryDpcWatchdogInformation(PKDPC_WATCHDOG_INFORMATION WatchdogInformation);
-_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI NTSTATUS NTAPI KeQueryDpcWatchdogInformation(_Out_ PKDPC_WATCHDOG_INFORMATION WatchdogInformation);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI LOGICAL NTAPI KeShouldYieldProcessor(VOID);
 
 /* Device queues. */
-NTKERNELAPI VOID NTAPI KeInitializeDeviceQueue(PKDEVICE_QUEUE DeviceQueue);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI VOID NTAPI KeInitializeDeviceQueue(_Out_ PKDEVICE_QUEUE DeviceQueue);
 
 /* Time. On Windows the first, third and fifth read a shared page; here they are routines. */
-NTKERNELAPI VOID NTAPI KeQuerySystemTime(PLARGE_INTEGER CurrentTime);
-NTKERNELAPI VOID NTAPI KeQuerySystemTimePrecise(PLARGE_INTEGER CurrentTime);
-NTKERNELAPI VOID NTAPI KeQueryTickCount(PLARGE_INTEGER CurrentCount);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI VOID NTAPI KeQuerySystemTime(_Out_ PLARGE_INTEGER CurrentTime);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI VOID NTAPI KeQuerySystemTimePrecise(_Out_ PLARGE_INTEGER CurrentTime);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI VOID NTAPI KeQueryTickCount(_Out_ PLARGE_INTEGER CurrentCount);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI ULONG NTAPI KeQueryTimeIncrement(VOID);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI ULONGLONG NTAPI KeQueryInterruptTime(VOID);
-NTKERNELAPI ULONGLONG NTAPI KeQueryInterruptTimePrecise(PULONG64 QpcTimeStamp);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI ULONGLONG NTAPI KeQueryInterruptTimePrecise(_Out_ PULONG64 QpcTimeStamp);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI ULONGLONG NTAPI KeQueryUnbiasedInterruptTime(VOID);
-NTHALAPI LARGE_INTEGER NTAPI KeQueryPerformanceCounter(PLARGE_INTEGER PerformanceFrequency);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTHALAPI LARGE_INTEGER NTAPI KeQueryPerformanceCounter(_Out_opt_ PLARGE_INTEGER PerformanceFrequency);
 
 #define INVALID_PROCESSOR_INDEX 0xffffffff
 
 /* Threads and processors. */
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI PKTHREAD NTAPI KeGetCurrentThread(VOID);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI KPRIORITY NTAPI KeSetPriorityThread(PKTHREAD Thread, KPRIORITY Priority);
+NTKERNELAPI KPRIORITY NTAPI KeSetPriorityThread(_Inout_ PKTHREAD Thread, _In_ KPRIORITY Priority);
+_IRQL_requires_max_(PASSIVE_LEVEL)
+NTKERNELAPI KPRIORITY NTAPI KeQueryPriorityThread(_In_ PKTHREAD Thread);
 _IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI KPRIORITY NTAPI KeQueryPriorityThread(PKTHREAD Thread);
+NTKERNELAPI VOID NTAPI KeSetSystemAffinityThread(_In_ KAFFINITY Affinity);
 _IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI VOID NTAPI KeSetSystemAffinityThread(KAFFINITY Affinity);
-_IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI KAFFINITY NTAPI KeSetSystemAffinityThreadEx(KAFFINITY Affinity);
+NTKERNELAPI KAFFINITY NTAPI KeSetSystemAffinityThreadEx(_In_ KAFFINITY Affinity);
 _IRQL_requires_max_(APC_LEVEL)
 NTKERNELAPI VOID NTAPI KeRevertToUserAffinityThread(VOID);
 _IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI VOID NTAPI KeRevertToUserAffinityThreadEx(KAFFINITY Affinity);
+NTKERNELAPI VOID NTAPI KeRevertToUserAffinityThreadEx(_In_ KAFFINITY Affinity);
 _IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI VOID NTAPI KeSetSystemGroupAffinityThread(PGROUP_AFFINITY Affinity, PGROUP_AFFINITY PreviousAffinity);
+NTKERNELAPI VOID NTAPI KeSetSystemGroupAffinityThread(_In_ PGROUP_AFFINITY Affinity,
+                                                      _Out_opt_ PGROUP_AFFINITY PreviousAffinity);
 _IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI VOID NTAPI KeRevertToUserGroupAffinityThread(PGROUP_AFFINITY PreviousAffinity);
-NTKERNELAPI ULONG NTAPI KeGetCurrentProcessorNumberEx(PPROCESSOR_NUMBER ProcNumber);
-NTKERNELAPI NTSTATUS NTAPI KeGetProcessorNumberFromIndex(ULONG ProcIndex, PPROCESSOR_NUMBER ProcNumber);
-NTKERNELAPI ULONG NTAPI KeGetProcessorIndexFromNumber(PPROCESSOR_NUMBER ProcNumber);
-NTKERNELAPI ULONG NTAPI KeQueryActiveProcessorCount(PKAFFINITY ActiveProcessors);
-NTKERNELAPI ULONG NTAPI KeQueryActiveProcessorCountEx(USHORT GroupNumber);
+NTKERNELAPI VOID NTAPI KeRevertToUserGroupAffinityThread(_In_ PGROUP_AFFINITY PreviousAffinity);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI ULONG NTAPI KeGetCurrentProcessorNumberEx(_Out_opt_ PPROCESSOR_NUMBER ProcNumber);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI NTSTATUS NTAPI KeGetProcessorNumberFromIndex(_In_ ULONG ProcIndex, _Out_ PPROCESSOR_NUMBER ProcNumber);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI ULONG NTAPI KeGetProcessorIndexFromNumber(_In_ PPROCESSOR_NUMBER ProcNumber);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI ULONG NTAPI KeQueryActiveProcessorCount(_Out_opt_ PKAFFINITY ActiveProcessors);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI ULONG NTAPI KeQueryActiveProcessorCountEx(_In_ USHORT GroupNumber);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI ULONG NTAPI KeQueryMaximumProcessorCount(VOID);
-NTKERNELAPI ULONG NTAPI KeQueryMaximumProcessorCountEx(USHORT GroupNumber);
+NTKERNELAPI ULONG NTAPI KeQueryMaximumProcessorCountEx(_In_ USHORT GroupNumber);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI USHORT NTAPI KeQueryActiveGroupCount(VOID);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI USHORT NTAPI KeQueryMaximumGroupCount(VOID);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI KAFFINITY NTAPI KeQueryActiveProcessors(VOID);
-NTKERNELAPI KAFFINITY NTAPI KeQueryGroupAffinity(USHORT GroupNumber);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI KAFFINITY NTAPI KeQueryGroupAffinity(_In_ USHORT GroupNumber);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI USHORT NTAPI KeQueryHighestNodeNumber(VOID);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI USHORT NTAPI KeGetCurrentNodeNumber(VOID);
-NTKERNELAPI VOID NTAPI KeQueryNodeActiveAffinity(USHORT NodeNumber, PGROUP_AFFINITY Affinity, PUSHORT Count);
+NTKERNELAPI VOID NTAPI KeQueryNodeActiveAffinity(_In_ USHORT NodeNumber, _Out_opt_ PGROUP_AFFINITY Affinity,
+                                                 _Out_opt_ PUSHORT Count);
 #define KeGetCurrentProcessorNumber() KeGetCurrentProcessorNumberEx(NULL)
 #define KeGetCurrentProcessorIndex() KeGetCurrentProcessorNumberEx(NULL)
 
@@ -425,14 +487,17 @@ typedef struct _KE_PROCESSOR_CHANGE_NOTIFY_CONTEXT {
 } KE_PROCESSOR_CHANGE_NOTIFY_CONTEXT, *PKE_PROCESSOR_CHANGE_NOTIFY_CONTEXT;
 
 #define KE_PROCESSOR_CHANGE_ADD_EXISTING 1
-typedef VOID NTAPI PROCESSOR_CALLBACK_FUNCTION(PVOID CallbackContext, PKE_PROCESSOR_CHANGE_NOTIFY_CONTEXT ChangeContext,
-                                               PNTSTATUS OperationStatus);
+_Function_class_(PROCESSOR_CALLBACK_FUNCTION)
+_IRQL_requires_max_(PASSIVE_LEVEL)
+typedef VOID NTAPI PROCESSOR_CALLBACK_FUNCTION(_In_opt_ PVOID CallbackContext,
+                                               _In_ PKE_PROCESSOR_CHANGE_NOTIFY_CONTEXT ChangeContext,
+                                               _Inout_ PNTSTATUS OperationStatus);
 typedef PROCESSOR_CALLBACK_FUNCTION *PPROCESSOR_CALLBACK_FUNCTION;
 _IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI PVOID NTAPI KeRegisterProcessorChangeCallback(PPROCESSOR_CALLBACK_FUNCTION CallbackFunction,
-                                                          PVOID CallbackContext, ULONG Flags);
+NTKERNELAPI PVOID NTAPI KeRegisterProcessorChangeCallback(_In_ PPROCESSOR_CALLBACK_FUNCTION CallbackFunction,
+                                                          _In_opt_ PVOID CallbackContext, _In_ ULONG Flags);
 _IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI VOID NTAPI KeDeregisterProcessorChangeCallback(PVOID CallbackHandle);
+NTKERNELAPI VOID NTAPI KeDeregisterProcessorChangeCallback(_In_ PVOID CallbackHandle);
 
 /* Extended processor state: opaque, saved by the kernel. */
 typedef struct _XSTATE_SAVE {
@@ -450,9 +515,9 @@ typedef struct _XSTATE_SAVE {
 #define XSTATE_MASK_GSSE 4ULL
 #define XSTATE_MASK_AVX XSTATE_MASK_GSSE
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI KeSaveExtendedProcessorState(ULONG64 Mask, PXSTATE_SAVE XStateSave);
+NTKERNELAPI NTSTATUS NTAPI KeSaveExtendedProcessorState(_In_ ULONG64 Mask, _Out_ PXSTATE_SAVE XStateSave);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI KeRestoreExtendedProcessorState(PXSTATE_SAVE XStateSave);
+NTKERNELAPI VOID NTAPI KeRestoreExtendedProcessorState(_In_ PXSTATE_SAVE XStateSave);
 
 /* Bugchecks. */
 typedef enum _KBUGCHECK_BUFFER_DUMP_STATE {
@@ -475,11 +540,14 @@ typedef enum _KBUGCHECK_CALLBACK_REASON {
 } KBUGCHECK_CALLBACK_REASON;
 
 struct _KBUGCHECK_REASON_CALLBACK_RECORD;
-typedef VOID NTAPI KBUGCHECK_CALLBACK_ROUTINE(PVOID Buffer, ULONG Length);
+_Function_class_(KBUGCHECK_CALLBACK_ROUTINE)
+typedef VOID NTAPI KBUGCHECK_CALLBACK_ROUTINE(_In_ PVOID Buffer, _In_ ULONG Length);
 typedef KBUGCHECK_CALLBACK_ROUTINE *PKBUGCHECK_CALLBACK_ROUTINE;
-typedef VOID NTAPI KBUGCHECK_REASON_CALLBACK_ROUTINE(KBUGCHECK_CALLBACK_REASON Reason,
-                                                     struct _KBUGCHECK_REASON_CALLBACK_RECORD *Record,
-                                                     PVOID ReasonSpecificData, ULONG ReasonSpecificDataLength);
+_Function_class_(KBUGCHECK_REASON_CALLBACK_ROUTINE)
+typedef VOID NTAPI KBUGCHECK_REASON_CALLBACK_ROUTINE(_In_ KBUGCHECK_CALLBACK_REASON Reason,
+                                                     _In_ struct _KBUGCHECK_REASON_CALLBACK_RECORD *Record,
+                                                     _Inout_ PVOID ReasonSpecificData,
+                                                     _In_ ULONG ReasonSpecificDataLength);
 typedef KBUGCHECK_REASON_CALLBACK_ROUTINE *PKBUGCHECK_REASON_CALLBACK_ROUTINE;
 
 typedef struct _KBUGCHECK_CALLBACK_RECORD {
@@ -528,17 +596,23 @@ typedef struct _KBUGCHECK_SECONDARY_DUMP_DATA {
 } KBUGCHECK_SECONDARY_DUMP_DATA, *PKBUGCHECK_SECONDARY_DUMP_DATA;
 
 #define KeInitializeCallbackRecord(record) ((record)->State = BufferEmpty)
-NTKERNELAPI BOOLEAN NTAPI KeRegisterBugCheckCallback(PKBUGCHECK_CALLBACK_RECORD CallbackRecord,
-                                                     PKBUGCHECK_CALLBACK_ROUTINE CallbackRoutine, PVOID Buffer,
-                                                     ULONG Length, PUCHAR Component);
-NTKERNELAPI BOOLEAN NTAPI KeDeregisterBugCheckCallback(PKBUGCHECK_CALLBACK_RECORD CallbackRecord);
-NTKERNELAPI BOOLEAN NTAPI KeRegisterBugCheckReasonCallback(PKBUGCHECK_REASON_CALLBACK_RECORD CallbackRecord,
-                                                           PKBUGCHECK_REASON_CALLBACK_ROUTINE CallbackRoutine,
-                                                           KBUGCHECK_CALLBACK_REASON Reason, PUCHAR Component);
-NTKERNELAPI BOOLEAN NTAPI KeDeregisterBugCheckReasonCallback(PKBUGCHECK_REASON_CALLBACK_RECORD CallbackRecord);
-DECLSPEC_NORETURN NTKERNELAPI VOID NTAPI KeBugCheck(ULONG BugCheckCode);
-DECLSPEC_NORETURN NTKERNELAPI VOID NTAPI KeBugCheckEx(ULONG BugCheckCode, ULONG_PTR BugCheckParameter1,
-                                                      ULONG_PTR BugCheckParameter2, ULONG_PTR BugCheckParameter3,
-                                                      ULONG_PTR BugCheckParameter4);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI BOOLEAN NTAPI KeRegisterBugCheckCallback(_Out_ PKBUGCHECK_CALLBACK_RECORD CallbackRecord,
+                                                     _In_ PKBUGCHECK_CALLBACK_ROUTINE CallbackRoutine,
+                                                     _In_ PVOID Buffer, _In_ ULONG Length, _In_ PUCHAR Component);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI BOOLEAN NTAPI KeDeregisterBugCheckCallback(_Inout_ PKBUGCHECK_CALLBACK_RECORD CallbackRecord);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI BOOLEAN NTAPI KeRegisterBugCheckReasonCallback(_Out_ PKBUGCHECK_REASON_CALLBACK_RECORD CallbackRecord,
+                                                           _In_ PKBUGCHECK_REASON_CALLBACK_ROUTINE CallbackRoutine,
+                                                           _In_ KBUGCHECK_CALLBACK_REASON Reason,
+                                                           _In_ PUCHAR Component);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI BOOLEAN NTAPI KeDeregisterBugCheckReasonCallback(_Inout_ PKBUGCHECK_REASON_CALLBACK_RECORD CallbackRecord);
+DECLSPEC_NORETURN NTKERNELAPI VOID NTAPI KeBugCheck(_In_ ULONG BugCheckCode);
+DECLSPEC_NORETURN NTKERNELAPI VOID NTAPI KeBugCheckEx(_In_ ULONG BugCheckCode, _In_ ULONG_PTR BugCheckParameter1,
+                                                      _In_ ULONG_PTR BugCheckParameter2,
+                                                      _In_ ULONG_PTR BugCheckParameter3,
+                                                      _In_ ULONG_PTR BugCheckParameter4);
 
 #endif

@@ -5,19 +5,19 @@
 
 #include <wdm/base.h>
 
-DECLSPEC_NORETURN NTSYSAPI VOID NTAPI KxListCorrupt(const LIST_ENTRY *Entry, PCSTR Operation);
+DECLSPEC_NORETURN NTSYSAPI VOID NTAPI KxListCorrupt(_In_ const LIST_ENTRY *Entry, _In_ PCSTR Operation);
 
-FORCEINLINE VOID InitializeListHead(PLIST_ENTRY ListHead)
+FORCEINLINE VOID InitializeListHead(_Out_ PLIST_ENTRY ListHead)
 {
     ListHead->Flink = ListHead->Blink = ListHead;
 }
 
-FORCEINLINE BOOLEAN IsListEmpty(const LIST_ENTRY *ListHead)
+FORCEINLINE BOOLEAN IsListEmpty(_In_ const LIST_ENTRY *ListHead)
 {
     return (BOOLEAN)(ListHead->Flink == ListHead);
 }
 
-FORCEINLINE BOOLEAN RemoveEntryList(PLIST_ENTRY Entry)
+FORCEINLINE BOOLEAN RemoveEntryList(_Inout_ PLIST_ENTRY Entry)
 {
     PLIST_ENTRY Next = Entry->Flink;
     PLIST_ENTRY Previous = Entry->Blink;
@@ -29,7 +29,7 @@ FORCEINLINE BOOLEAN RemoveEntryList(PLIST_ENTRY Entry)
     return (BOOLEAN)(Next == Previous);
 }
 
-FORCEINLINE PLIST_ENTRY RemoveHeadList(PLIST_ENTRY ListHead)
+FORCEINLINE PLIST_ENTRY RemoveHeadList(_Inout_ PLIST_ENTRY ListHead)
 {
     PLIST_ENTRY Entry = ListHead->Flink;
     PLIST_ENTRY Next = Entry->Flink;
@@ -41,7 +41,7 @@ FORCEINLINE PLIST_ENTRY RemoveHeadList(PLIST_ENTRY ListHead)
     return Entry;
 }
 
-FORCEINLINE PLIST_ENTRY RemoveTailList(PLIST_ENTRY ListHead)
+FORCEINLINE PLIST_ENTRY RemoveTailList(_Inout_ PLIST_ENTRY ListHead)
 {
     PLIST_ENTRY Entry = ListHead->Blink;
     PLIST_ENTRY Previous = Entry->Blink;
@@ -53,7 +53,7 @@ FORCEINLINE PLIST_ENTRY RemoveTailList(PLIST_ENTRY ListHead)
     return Entry;
 }
 
-FORCEINLINE VOID InsertTailList(PLIST_ENTRY ListHead, PLIST_ENTRY Entry)
+FORCEINLINE VOID InsertTailList(_Inout_ PLIST_ENTRY ListHead, _Out_ PLIST_ENTRY Entry)
 {
     PLIST_ENTRY Previous = ListHead->Blink;
 
@@ -65,7 +65,7 @@ FORCEINLINE VOID InsertTailList(PLIST_ENTRY ListHead, PLIST_ENTRY Entry)
     ListHead->Blink = Entry;
 }
 
-FORCEINLINE VOID InsertHeadList(PLIST_ENTRY ListHead, PLIST_ENTRY Entry)
+FORCEINLINE VOID InsertHeadList(_Inout_ PLIST_ENTRY ListHead, _Out_ PLIST_ENTRY Entry)
 {
     PLIST_ENTRY Next = ListHead->Flink;
 
@@ -78,7 +78,7 @@ FORCEINLINE VOID InsertHeadList(PLIST_ENTRY ListHead, PLIST_ENTRY Entry)
 }
 
 /* Joins a list that has no head of its own. */
-FORCEINLINE VOID AppendTailList(PLIST_ENTRY ListHead, PLIST_ENTRY ListToAppend)
+FORCEINLINE VOID AppendTailList(_Inout_ PLIST_ENTRY ListHead, _Inout_ PLIST_ENTRY ListToAppend)
 {
     PLIST_ENTRY ListEnd = ListHead->Blink;
 
@@ -91,7 +91,7 @@ FORCEINLINE VOID AppendTailList(PLIST_ENTRY ListHead, PLIST_ENTRY ListToAppend)
     ListToAppend->Blink = ListEnd;
 }
 
-FORCEINLINE PSINGLE_LIST_ENTRY PopEntryList(PSINGLE_LIST_ENTRY ListHead)
+FORCEINLINE PSINGLE_LIST_ENTRY PopEntryList(_Inout_ PSINGLE_LIST_ENTRY ListHead)
 {
     PSINGLE_LIST_ENTRY First = ListHead->Next;
 
@@ -100,7 +100,7 @@ FORCEINLINE PSINGLE_LIST_ENTRY PopEntryList(PSINGLE_LIST_ENTRY ListHead)
     return First;
 }
 
-FORCEINLINE VOID PushEntryList(PSINGLE_LIST_ENTRY ListHead, PSINGLE_LIST_ENTRY Entry)
+FORCEINLINE VOID PushEntryList(_Inout_ PSINGLE_LIST_ENTRY ListHead, _Out_ PSINGLE_LIST_ENTRY Entry)
 {
     Entry->Next = ListHead->Next;
     ListHead->Next = Entry;

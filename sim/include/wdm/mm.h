@@ -91,95 +91,109 @@ typedef struct _PHYSICAL_MEMORY_RANGE {
     LARGE_INTEGER NumberOfBytes;
 } PHYSICAL_MEMORY_RANGE, *PPHYSICAL_MEMORY_RANGE;
 
-NTKERNELAPI PHYSICAL_ADDRESS NTAPI MmGetPhysicalAddress(PVOID BaseAddress);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI PHYSICAL_ADDRESS NTAPI MmGetPhysicalAddress(_In_ PVOID BaseAddress);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PVOID NTAPI MmGetVirtualForPhysical(PHYSICAL_ADDRESS PhysicalAddress);
+NTKERNELAPI PVOID NTAPI MmGetVirtualForPhysical(_In_ PHYSICAL_ADDRESS PhysicalAddress);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI BOOLEAN NTAPI MmIsAddressValid(_In_ PVOID VirtualAddress);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI PVOID NTAPI MmAllocateContiguousMemory(_In_ SIZE_T NumberOfBytes,
+                                                   _In_ PHYSICAL_ADDRESS HighestAcceptableAddress);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI PVOID NTAPI MmAllocateContiguousMemorySpecifyCache(_In_ SIZE_T NumberOfBytes,
+                                                               _In_ PHYSICAL_ADDRESS LowestAcceptableAddress,
+                                                               _In_ PHYSICAL_ADDRESS HighestAcceptableAddress,
+                                                               _In_ PHYSICAL_ADDRESS BoundaryAddressMultiple,
+                                                               _In_ MEMORY_CACHING_TYPE CacheType);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI PVOID NTAPI MmAllocateContiguousMemorySpecifyCacheNode(_In_ SIZE_T NumberOfBytes,
+                                                                   _In_ PHYSICAL_ADDRESS LowestAcceptableAddress,
+                                                                   _In_ PHYSICAL_ADDRESS HighestAcceptableAddress,
+                                                                   _In_ PHYSICAL_ADDRESS BoundaryAddressMultiple,
+                                                                   _In_ MEMORY_CACHING_TYPE CacheType,
+                                                                   _In_ NODE_REQUIREMENT PreferredNode);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI PVOID NTAPI MmAllocateContiguousNodeMemory(_In_ SIZE_T NumberOfBytes,
+                                                       _In_ PHYSICAL_ADDRESS LowestAcceptableAddress,
+                                                       _In_ PHYSICAL_ADDRESS HighestAcceptableAddress,
+                                                       _In_ PHYSICAL_ADDRESS BoundaryAddressMultiple,
+                                                       _In_ ULONG Protect, _In_ NODE_REQUIREMENT PreferredNode);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI VOID NTAPI MmFreeContiguousMemory(_In_ PVOID BaseAddress);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI VOID NTAPI MmFreeContiguousMemorySpecifyCache(_In_ PVOID BaseAddress, _In_ SIZE_T NumberOfBytes,
+                                                          _In_ MEMORY_CACHING_TYPE CacheType);
 _IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI BOOLEAN NTAPI MmIsAddressValid(PVOID VirtualAddress);
-_IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PVOID NTAPI MmAllocateContiguousMemory(SIZE_T NumberOfBytes, PHYSICAL_ADDRESS HighestAcceptableAddress);
-_IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PVOID NTAPI MmAllocateContiguousMemorySpecifyCache(SIZE_T NumberOfBytes,
-                                                               PHYSICAL_ADDRESS LowestAcceptableAddress,
-                                                               PHYSICAL_ADDRESS HighestAcceptableAddress,
-                                                               PHYSICAL_ADDRESS BoundaryAddressMultiple,
-                                                               MEMORY_CACHING_TYPE CacheType);
-_IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PVOID NTAPI MmAllocateContiguousMemorySpecifyCacheNode(
-    SIZE_T NumberOfBytes, PHYSICAL_ADDRESS LowestAcceptableAddress, PHYSICAL_ADDRESS HighestAcceptableAddress,
-    PHYSICAL_ADDRESS BoundaryAddressMultiple, MEMORY_CACHING_TYPE CacheType, NODE_REQUIREMENT PreferredNode);
-_IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PVOID NTAPI MmAllocateContiguousNodeMemory(SIZE_T NumberOfBytes, PHYSICAL_ADDRESS LowestAcceptableAddress,
-                                                       PHYSICAL_ADDRESS HighestAcceptableAddress,
-                                                       PHYSICAL_ADDRESS BoundaryAddressMultiple, ULONG Protect,
-                                                       NODE_REQUIREMENT PreferredNode);
-_IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI MmFreeContiguousMemory(PVOID BaseAddress);
-_IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI MmFreeContiguousMemorySpecifyCache(PVOID BaseAddress, SIZE_T NumberOfBytes,
-                                                          MEMORY_CACHING_TYPE CacheType);
+NTKERNELAPI PVOID NTAPI MmAllocateNonCachedMemory(_In_ SIZE_T NumberOfBytes);
 _IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI PVOID NTAPI MmAllocateNonCachedMemory(SIZE_T NumberOfBytes);
-_IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI VOID NTAPI MmFreeNonCachedMemory(PVOID BaseAddress, SIZE_T NumberOfBytes);
-_IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI PMDL NTAPI MmAllocatePagesForMdl(PHYSICAL_ADDRESS LowAddress, PHYSICAL_ADDRESS HighAddress,
-                                             PHYSICAL_ADDRESS SkipBytes, SIZE_T TotalBytes);
+NTKERNELAPI VOID NTAPI MmFreeNonCachedMemory(_In_ PVOID BaseAddress, _In_ SIZE_T NumberOfBytes);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PMDL NTAPI MmAllocatePagesForMdlEx(PHYSICAL_ADDRESS LowAddress, PHYSICAL_ADDRESS HighAddress,
-                                               PHYSICAL_ADDRESS SkipBytes, SIZE_T TotalBytes,
-                                               MEMORY_CACHING_TYPE CacheType, ULONG Flags);
+NTKERNELAPI PMDL NTAPI MmAllocatePagesForMdl(_In_ PHYSICAL_ADDRESS LowAddress, _In_ PHYSICAL_ADDRESS HighAddress,
+                                             _In_ PHYSICAL_ADDRESS SkipBytes, _In_ SIZE_T TotalBytes);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PMDL NTAPI MmAllocateNodePagesForMdlEx(PHYSICAL_ADDRESS LowAddress, PHYSICAL_ADDRESS HighAddress,
-                                                   PHYSICAL_ADDRESS SkipBytes, SIZE_T TotalBytes,
-                                                   MEMORY_CACHING_TYPE CacheType, ULONG IdealNode, ULONG Flags);
-_IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI VOID NTAPI MmFreePagesFromMdl(PMDL MemoryDescriptorList);
+NTKERNELAPI PMDL NTAPI MmAllocatePagesForMdlEx(_In_ PHYSICAL_ADDRESS LowAddress, _In_ PHYSICAL_ADDRESS HighAddress,
+                                               _In_ PHYSICAL_ADDRESS SkipBytes, _In_ SIZE_T TotalBytes,
+                                               _In_ MEMORY_CACHING_TYPE CacheType, _In_ ULONG Flags);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PVOID NTAPI MmMapLockedPagesSpecifyCache(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode,
-                                                     MEMORY_CACHING_TYPE CacheType, PVOID RequestedAddress,
-                                                     ULONG BugCheckOnFailure, ULONG Priority);
+NTKERNELAPI PMDL NTAPI MmAllocateNodePagesForMdlEx(_In_ PHYSICAL_ADDRESS LowAddress, _In_ PHYSICAL_ADDRESS HighAddress,
+                                                   _In_ PHYSICAL_ADDRESS SkipBytes, _In_ SIZE_T TotalBytes,
+                                                   _In_ MEMORY_CACHING_TYPE CacheType, _In_ ULONG IdealNode,
+                                                   _In_ ULONG Flags);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PVOID NTAPI MmMapLockedPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode);
+NTKERNELAPI VOID NTAPI MmFreePagesFromMdl(_In_ PMDL MemoryDescriptorList);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI MmUnmapLockedPages(PVOID BaseAddress, PMDL MemoryDescriptorList);
+NTKERNELAPI PVOID NTAPI MmMapLockedPagesSpecifyCache(_In_ PMDL MemoryDescriptorList, _In_ KPROCESSOR_MODE AccessMode,
+                                                     _In_ MEMORY_CACHING_TYPE CacheType,
+                                                     _In_opt_ PVOID RequestedAddress, _In_ ULONG BugCheckOnFailure,
+                                                     _In_ ULONG Priority);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI MmProtectMdlSystemAddress(PMDL MemoryDescriptorList, ULONG NewProtect);
+NTKERNELAPI PVOID NTAPI MmMapLockedPages(_In_ PMDL MemoryDescriptorList, _In_ KPROCESSOR_MODE AccessMode);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI MmBuildMdlForNonPagedPool(PMDL MemoryDescriptorList);
+NTKERNELAPI VOID NTAPI MmUnmapLockedPages(_In_ PVOID BaseAddress, _In_ PMDL MemoryDescriptorList);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI MmProbeAndLockPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode,
-                                           LOCK_OPERATION Operation);
+NTKERNELAPI NTSTATUS NTAPI MmProtectMdlSystemAddress(_In_ PMDL MemoryDescriptorList, _In_ ULONG NewProtect);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI MmUnlockPages(PMDL MemoryDescriptorList);
-NTKERNELAPI SIZE_T NTAPI MmSizeOfMdl(PVOID Base, SIZE_T Length);
+NTKERNELAPI VOID NTAPI MmBuildMdlForNonPagedPool(_Inout_ PMDL MemoryDescriptorList);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PVOID NTAPI MmMapIoSpace(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes,
-                                     MEMORY_CACHING_TYPE CacheType);
+NTKERNELAPI VOID NTAPI MmProbeAndLockPages(_Inout_ PMDL MemoryDescriptorList, _In_ KPROCESSOR_MODE AccessMode,
+                                           _In_ LOCK_OPERATION Operation);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PVOID NTAPI MmMapIoSpaceEx(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes, ULONG Protect);
+NTKERNELAPI VOID NTAPI MmUnlockPages(_Inout_ PMDL MemoryDescriptorList);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI SIZE_T NTAPI MmSizeOfMdl(_In_ PVOID Base, _In_ SIZE_T Length);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI MmUnmapIoSpace(PVOID BaseAddress, SIZE_T NumberOfBytes);
+NTKERNELAPI PVOID NTAPI MmMapIoSpace(_In_ PHYSICAL_ADDRESS PhysicalAddress, _In_ SIZE_T NumberOfBytes,
+                                     _In_ MEMORY_CACHING_TYPE CacheType);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI PVOID NTAPI MmMapIoSpaceEx(_In_ PHYSICAL_ADDRESS PhysicalAddress, _In_ SIZE_T NumberOfBytes,
+                                       _In_ ULONG Protect);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI VOID NTAPI MmUnmapIoSpace(_In_ PVOID BaseAddress, _In_ SIZE_T NumberOfBytes);
 _IRQL_requires_max_(PASSIVE_LEVEL)
 NTKERNELAPI PPHYSICAL_MEMORY_RANGE NTAPI MmGetPhysicalMemoryRanges(VOID);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI MmAddPhysicalMemory(PPHYSICAL_ADDRESS StartAddress, PLARGE_INTEGER NumberOfBytes);
+NTKERNELAPI NTSTATUS NTAPI MmAddPhysicalMemory(_In_ PPHYSICAL_ADDRESS StartAddress,
+                                               _Inout_ PLARGE_INTEGER NumberOfBytes);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI MmRemovePhysicalMemory(PPHYSICAL_ADDRESS StartAddress, PLARGE_INTEGER NumberOfBytes);
+NTKERNELAPI NTSTATUS NTAPI MmRemovePhysicalMemory(_In_ PPHYSICAL_ADDRESS StartAddress,
+                                                  _Inout_ PLARGE_INTEGER NumberOfBytes);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI PVOID NTAPI MmGetSystemRoutineAddress(PUNICODE_STRING SystemRoutineName);
+NTKERNELAPI PVOID NTAPI MmGetSystemRoutineAddress(_In_ PUNICODE_STRING SystemRoutineName);
 _IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI PVOID NTAPI MmLockPagableDataSection(PVOID AddressWithinSection);
+NTKERNELAPI PVOID NTAPI MmLockPagableDataSection(_In_ PVOID AddressWithinSection);
 _IRQL_requires_max_(APC_LEVEL)
-NTKERNELAPI VOID NTAPI MmUnlockPagableImageSection(PVOID ImageSectionHandle);
+NTKERNELAPI VOID NTAPI MmUnlockPagableImageSection(_In_ PVOID ImageSectionHandle);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI PVOID NTAPI MmPageEntireDriver(PVOID AddressWithinSection);
-NTKERNELAPI VOID NTAPI MmResetDriverPaging(PVOID AddressWithinSection);
+NTKERNELAPI PVOID NTAPI MmPageEntireDriver(_In_ PVOID AddressWithinSection);
+_IRQL_requires_max_(PASSIVE_LEVEL)
+NTKERNELAPI VOID NTAPI MmResetDriverPaging(_In_ PVOID AddressWithinSection);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI MM_SYSTEMSIZE NTAPI MmQuerySystemSize(VOID);
 #define MmLockPageableDataSection MmLockPagableDataSection
 #define MmUnlockPageableImageSection MmUnlockPagableImageSection
 
-FORCEINLINE PVOID MmGetSystemAddressForMdlSafe(PMDL Mdl, ULONG Priority)
+FORCEINLINE PVOID MmGetSystemAddressForMdlSafe(_Inout_ PMDL Mdl, _In_ ULONG Priority)
 {
     if (Mdl->MdlFlags & (MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL))
         return Mdl->MappedSystemVa;

@@ -33,47 +33,52 @@ enum {
     KX_OBJECT_TYPE_DRIVER,
     KX_OBJECT_TYPE_KEY
 };
-NTKERNELAPI POBJECT_TYPE *NTAPI KxObjectType(ULONG Which);
+NTKERNELAPI POBJECT_TYPE *NTAPI KxObjectType(_In_ ULONG Which);
 
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI LONG_PTR NTAPI ObfReferenceObject(PVOID Object);
+NTKERNELAPI LONG_PTR NTAPI ObfReferenceObject(_In_ PVOID Object);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI LONG_PTR NTAPI ObfDereferenceObject(PVOID Object);
+NTKERNELAPI LONG_PTR NTAPI ObfDereferenceObject(_In_ PVOID Object);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI ObDereferenceObjectDeferDelete(PVOID Object);
+NTKERNELAPI VOID NTAPI ObDereferenceObjectDeferDelete(_In_ PVOID Object);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI LONG_PTR NTAPI ObReferenceObjectWithTag(PVOID Object, ULONG Tag);
+NTKERNELAPI LONG_PTR NTAPI ObReferenceObjectWithTag(_In_ PVOID Object, _In_ ULONG Tag);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI LONG_PTR NTAPI ObDereferenceObjectWithTag(PVOID Object, ULONG Tag);
+NTKERNELAPI LONG_PTR NTAPI ObDereferenceObjectWithTag(_In_ PVOID Object, _In_ ULONG Tag);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK DesiredAccess, POBJECT_TYPE ObjectType,
-                                                     KPROCESSOR_MODE AccessMode, PVOID *Object,
-                                                     POBJECT_HANDLE_INFORMATION HandleInformation);
+NTKERNELAPI NTSTATUS NTAPI ObReferenceObjectByHandle(_In_ HANDLE Handle, _In_ ACCESS_MASK DesiredAccess,
+                                                     _In_opt_ POBJECT_TYPE ObjectType, _In_ KPROCESSOR_MODE AccessMode,
+                                                     _Outptr_ PVOID *Object,
+                                                     _Out_opt_ POBJECT_HANDLE_INFORMATION HandleInformation);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI ObReferenceObjectByPointer(PVOID Object, ACCESS_MASK DesiredAccess, POBJECT_TYPE ObjectType,
-                                                      KPROCESSOR_MODE AccessMode);
+NTKERNELAPI NTSTATUS NTAPI ObReferenceObjectByPointer(_In_ PVOID Object, _In_ ACCESS_MASK DesiredAccess,
+                                                      _In_opt_ POBJECT_TYPE ObjectType,
+                                                      _In_ KPROCESSOR_MODE AccessMode);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI ObReferenceObjectByName(PUNICODE_STRING ObjectName, ULONG Attributes,
-                                                   PACCESS_STATE AccessState, ACCESS_MASK DesiredAccess,
-                                                   POBJECT_TYPE ObjectType, KPROCESSOR_MODE AccessMode,
-                                                   PVOID ParseContext, PVOID *Object);
+NTKERNELAPI NTSTATUS NTAPI ObReferenceObjectByName(_In_ PUNICODE_STRING ObjectName, _In_ ULONG Attributes,
+                                                   _In_opt_ PACCESS_STATE AccessState, _In_ ACCESS_MASK DesiredAccess,
+                                                   _In_ POBJECT_TYPE ObjectType, _In_ KPROCESSOR_MODE AccessMode,
+                                                   _Inout_opt_ PVOID ParseContext, _Outptr_ PVOID *Object);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI ObOpenObjectByPointer(PVOID Object, ULONG HandleAttributes, PACCESS_STATE PassedAccessState,
-                                                 ACCESS_MASK DesiredAccess, POBJECT_TYPE ObjectType,
-                                                 KPROCESSOR_MODE AccessMode, PHANDLE Handle);
+NTKERNELAPI NTSTATUS NTAPI ObOpenObjectByPointer(_In_ PVOID Object, _In_ ULONG HandleAttributes,
+                                                 _In_opt_ PACCESS_STATE PassedAccessState,
+                                                 _In_ ACCESS_MASK DesiredAccess, _In_opt_ POBJECT_TYPE ObjectType,
+                                                 _In_ KPROCESSOR_MODE AccessMode, _Out_ PHANDLE Handle);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI ObQueryNameString(PVOID Object, POBJECT_NAME_INFORMATION ObjectNameInfo, ULONG Length,
-                                             PULONG ReturnLength);
+NTKERNELAPI NTSTATUS NTAPI ObQueryNameString(_In_ PVOID Object, _Out_opt_ POBJECT_NAME_INFORMATION ObjectNameInfo,
+                                             _In_ ULONG Length, _Out_ PULONG ReturnLength);
 #define ObReferenceObject(object) ObfReferenceObject(object)
 #define ObDereferenceObject(object) ObfDereferenceObject(object)
 
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTSYSAPI NTSTATUS NTAPI ZwClose(HANDLE Handle);
+NTSYSAPI NTSTATUS NTAPI ZwClose(_In_ HANDLE Handle);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTSYSAPI NTSTATUS NTAPI ZwMakeTemporaryObject(HANDLE Handle);
+NTSYSAPI NTSTATUS NTAPI ZwMakeTemporaryObject(_In_ HANDLE Handle);
 
 /* Threads and processes. */
-typedef VOID NTAPI KSTART_ROUTINE(PVOID StartContext);
+_Function_class_(KSTART_ROUTINE)
+_IRQL_requires_(PASSIVE_LEVEL)
+typedef VOID NTAPI KSTART_ROUTINE(_In_opt_ PVOID StartContext);
 typedef KSTART_ROUTINE *PKSTART_ROUTINE;
 typedef struct _PS_CREATE_NOTIFY_INFO {
     SIZE_T Size;
@@ -112,36 +117,46 @@ typedef struct _IMAGE_INFO {
     SIZE_T ImageSize;
     ULONG ImageSectionNumber;
 } IMAGE_INFO, *PIMAGE_INFO;
-typedef VOID(NTAPI *PCREATE_PROCESS_NOTIFY_ROUTINE)(HANDLE ParentId, HANDLE ProcessId, BOOLEAN Create);
-typedef VOID(NTAPI *PCREATE_PROCESS_NOTIFY_ROUTINE_EX)(PEPROCESS Process, HANDLE ProcessId,
-                                                       PPS_CREATE_NOTIFY_INFO CreateInfo);
-typedef VOID(NTAPI *PLOAD_IMAGE_NOTIFY_ROUTINE)(PUNICODE_STRING FullImageName, HANDLE ProcessId, PIMAGE_INFO ImageInfo);
+typedef VOID(NTAPI *PCREATE_PROCESS_NOTIFY_ROUTINE)(_In_ HANDLE ParentId, _In_ HANDLE ProcessId, _In_ BOOLEAN Create);
+typedef VOID(NTAPI *PCREATE_PROCESS_NOTIFY_ROUTINE_EX)(_In_ PEPROCESS Process, _In_ HANDLE ProcessId,
+                                                       _Inout_opt_ PPS_CREATE_NOTIFY_INFO CreateInfo);
+typedef VOID(NTAPI *PLOAD_IMAGE_NOTIFY_ROUTINE)(_In_opt_ PUNICODE_STRING FullImageName, _In_ HANDLE ProcessId,
+                                                _In_ PIMAGE_INFO ImageInfo);
 
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess,
-                                                POBJECT_ATTRIBUTES ObjectAttributes, HANDLE ProcessHandle,
-                                                PCLIENT_ID ClientId, PKSTART_ROUTINE StartRoutine, PVOID StartContext);
+NTKERNELAPI NTSTATUS NTAPI PsCreateSystemThread(_Out_ PHANDLE ThreadHandle, _In_ ULONG DesiredAccess,
+                                                _In_opt_ POBJECT_ATTRIBUTES ObjectAttributes, _In_ HANDLE ProcessHandle,
+                                                _Out_opt_ PCLIENT_ID ClientId, _In_ PKSTART_ROUTINE StartRoutine,
+                                                _In_opt_ PVOID StartContext);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI PsTerminateSystemThread(NTSTATUS ExitStatus);
+NTKERNELAPI NTSTATUS NTAPI PsTerminateSystemThread(_In_ NTSTATUS ExitStatus);
+_IRQL_requires_max_(DISPATCH_LEVEL)
 NTKERNELAPI HANDLE NTAPI PsGetCurrentThreadId(VOID);
+_IRQL_requires_max_(DISPATCH_LEVEL)
 NTKERNELAPI HANDLE NTAPI PsGetCurrentProcessId(VOID);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI PEPROCESS NTAPI PsGetCurrentProcess(VOID);
-NTKERNELAPI HANDLE NTAPI PsGetProcessId(PEPROCESS Process);
-NTKERNELAPI HANDLE NTAPI PsGetThreadId(PETHREAD Thread);
-NTKERNELAPI PSTR NTAPI PsGetProcessImageFileName(PEPROCESS Process);
-NTKERNELAPI BOOLEAN NTAPI PsIsSystemThread(PETHREAD Thread);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI HANDLE NTAPI PsGetProcessId(_In_ PEPROCESS Process);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI HANDLE NTAPI PsGetThreadId(_In_ PETHREAD Thread);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI PSTR NTAPI PsGetProcessImageFileName(_In_ PEPROCESS Process);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI BOOLEAN NTAPI PsIsSystemThread(_In_ PETHREAD Thread);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI PsSetCreateProcessNotifyRoutine(PCREATE_PROCESS_NOTIFY_ROUTINE NotifyRoutine,
-                                                           BOOLEAN Remove);
+NTKERNELAPI NTSTATUS NTAPI PsSetCreateProcessNotifyRoutine(_In_ PCREATE_PROCESS_NOTIFY_ROUTINE NotifyRoutine,
+                                                           _In_ BOOLEAN Remove);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI PsSetCreateProcessNotifyRoutineEx(PCREATE_PROCESS_NOTIFY_ROUTINE_EX NotifyRoutine,
-                                                             BOOLEAN Remove);
+NTKERNELAPI NTSTATUS NTAPI PsSetCreateProcessNotifyRoutineEx(_In_ PCREATE_PROCESS_NOTIFY_ROUTINE_EX NotifyRoutine,
+                                                             _In_ BOOLEAN Remove);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI PsSetLoadImageNotifyRoutine(PLOAD_IMAGE_NOTIFY_ROUTINE NotifyRoutine);
+NTKERNELAPI NTSTATUS NTAPI PsSetLoadImageNotifyRoutine(_In_ PLOAD_IMAGE_NOTIFY_ROUTINE NotifyRoutine);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI PsRemoveLoadImageNotifyRoutine(PLOAD_IMAGE_NOTIFY_ROUTINE NotifyRoutine);
-NTKERNELAPI BOOLEAN NTAPI PsGetVersion(PULONG MajorVersion, PULONG MinorVersion, PULONG BuildNumber,
-                                       PUNICODE_STRING CSDVersion);
+NTKERNELAPI NTSTATUS NTAPI PsRemoveLoadImageNotifyRoutine(_In_ PLOAD_IMAGE_NOTIFY_ROUTINE NotifyRoutine);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI BOOLEAN NTAPI PsGetVersion(_Out_opt_ PULONG MajorVersion, _Out_opt_ PULONG MinorVersion,
+                                       _Out_opt_ PULONG BuildNumber, _Out_opt_ PUNICODE_STRING CSDVersion);
 #define PsGetCurrentThread() ((PETHREAD)KeGetCurrentThread())
 #define NtCurrentProcess() ((HANDLE)(LONG_PTR)-1)
 #define ZwCurrentProcess() NtCurrentProcess()
@@ -150,38 +165,43 @@ NTKERNELAPI BOOLEAN NTAPI PsGetVersion(PULONG MajorVersion, PULONG MinorVersion,
 
 /* Events by handle. */
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTSYSAPI NTSTATUS NTAPI ZwCreateEvent(PHANDLE EventHandle, ACCESS_MASK DesiredAccess,
-                                      POBJECT_ATTRIBUTES ObjectAttributes, EVENT_TYPE EventType, BOOLEAN InitialState);
+NTSYSAPI NTSTATUS NTAPI ZwCreateEvent(_Out_ PHANDLE EventHandle, _In_ ACCESS_MASK DesiredAccess,
+                                      _In_opt_ POBJECT_ATTRIBUTES ObjectAttributes, _In_ EVENT_TYPE EventType,
+                                      _In_ BOOLEAN InitialState);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTSYSAPI NTSTATUS NTAPI ZwOpenEvent(PHANDLE EventHandle, ACCESS_MASK DesiredAccess,
-                                    POBJECT_ATTRIBUTES ObjectAttributes);
+NTSYSAPI NTSTATUS NTAPI ZwOpenEvent(_Out_ PHANDLE EventHandle, _In_ ACCESS_MASK DesiredAccess,
+                                    _In_ POBJECT_ATTRIBUTES ObjectAttributes);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTSYSAPI NTSTATUS NTAPI ZwSetEvent(HANDLE EventHandle, PLONG PreviousState);
+NTSYSAPI NTSTATUS NTAPI ZwSetEvent(_In_ HANDLE EventHandle, _Out_opt_ PLONG PreviousState);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTSYSAPI NTSTATUS NTAPI ZwWaitForSingleObject(HANDLE Handle, BOOLEAN Alertable, PLARGE_INTEGER Timeout);
+NTSYSAPI NTSTATUS NTAPI ZwWaitForSingleObject(_In_ HANDLE Handle, _In_ BOOLEAN Alertable,
+                                              _In_opt_ PLARGE_INTEGER Timeout);
 
 /* Files. */
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTSYSAPI NTSTATUS NTAPI ZwCreateFile(PHANDLE FileHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes,
-                                     PIO_STATUS_BLOCK IoStatusBlock, PLARGE_INTEGER AllocationSize,
-                                     ULONG FileAttributes, ULONG ShareAccess, ULONG CreateDisposition,
-                                     ULONG CreateOptions, PVOID EaBuffer, ULONG EaLength);
+NTSYSAPI NTSTATUS NTAPI ZwCreateFile(_Out_ PHANDLE FileHandle, _In_ ACCESS_MASK DesiredAccess,
+                                     _In_ POBJECT_ATTRIBUTES ObjectAttributes, _Out_ PIO_STATUS_BLOCK IoStatusBlock,
+                                     _In_opt_ PLARGE_INTEGER AllocationSize, _In_ ULONG FileAttributes,
+                                     _In_ ULONG ShareAccess, _In_ ULONG CreateDisposition, _In_ ULONG CreateOptions,
+                                     _In_opt_ PVOID EaBuffer, _In_ ULONG EaLength);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTSYSAPI NTSTATUS NTAPI ZwOpenFile(PHANDLE FileHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes,
-                                   PIO_STATUS_BLOCK IoStatusBlock, ULONG ShareAccess, ULONG OpenOptions);
+NTSYSAPI NTSTATUS NTAPI ZwOpenFile(_Out_ PHANDLE FileHandle, _In_ ACCESS_MASK DesiredAccess,
+                                   _In_ POBJECT_ATTRIBUTES ObjectAttributes, _Out_ PIO_STATUS_BLOCK IoStatusBlock,
+                                   _In_ ULONG ShareAccess, _In_ ULONG OpenOptions);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTSYSAPI NTSTATUS NTAPI ZwReadFile(HANDLE FileHandle, HANDLE Event, PIO_APC_ROUTINE ApcRoutine, PVOID ApcContext,
-                                   PIO_STATUS_BLOCK IoStatusBlock, PVOID Buffer, ULONG Length,
-                                   PLARGE_INTEGER ByteOffset, PULONG Key);
+NTSYSAPI NTSTATUS NTAPI ZwReadFile(_In_ HANDLE FileHandle, _In_ HANDLE Event, _In_opt_ PIO_APC_ROUTINE ApcRoutine,
+                                   _In_opt_ PVOID ApcContext, _Out_ PIO_STATUS_BLOCK IoStatusBlock, _Out_ PVOID Buffer,
+                                   _In_ ULONG Length, _In_opt_ PLARGE_INTEGER ByteOffset, _In_opt_ PULONG Key);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTSYSAPI NTSTATUS NTAPI ZwWriteFile(HANDLE FileHandle, HANDLE Event, PIO_APC_ROUTINE ApcRoutine, PVOID ApcContext,
-                                    PIO_STATUS_BLOCK IoStatusBlock, PVOID Buffer, ULONG Length,
-                                    PLARGE_INTEGER ByteOffset, PULONG Key);
+NTSYSAPI NTSTATUS NTAPI ZwWriteFile(_In_ HANDLE FileHandle, _In_ HANDLE Event, _In_opt_ PIO_APC_ROUTINE ApcRoutine,
+                                    _In_opt_ PVOID ApcContext, _Out_ PIO_STATUS_BLOCK IoStatusBlock, _In_ PVOID Buffer,
+                                    _In_ ULONG Length, _In_opt_ PLARGE_INTEGER ByteOffset, _In_opt_ PULONG Key);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTSYSAPI NTSTATUS NTAPI ZwDeviceIoControlFile(HANDLE FileHandle, HANDLE Event, PIO_APC_ROUTINE ApcRoutine,
-                                              PVOID ApcContext, PIO_STATUS_BLOCK IoStatusBlock, ULONG IoControlCode,
-                                              PVOID InputBuffer, ULONG InputBufferLength, PVOID OutputBuffer,
-                                              ULONG OutputBufferLength);
+NTSYSAPI NTSTATUS NTAPI ZwDeviceIoControlFile(_In_ HANDLE FileHandle, _In_ HANDLE Event,
+                                              _In_opt_ PIO_APC_ROUTINE ApcRoutine, _In_opt_ PVOID ApcContext,
+                                              _Out_ PIO_STATUS_BLOCK IoStatusBlock, _In_ ULONG IoControlCode,
+                                              _In_opt_ PVOID InputBuffer, _In_ ULONG InputBufferLength,
+                                              _Out_opt_ PVOID OutputBuffer, _In_ ULONG OutputBufferLength);
 
 /* System information; the classes drivers of this family ask for. */
 typedef enum _SYSTEM_INFORMATION_CLASS {
@@ -193,8 +213,8 @@ typedef enum _SYSTEM_INFORMATION_CLASS {
     SystemModuleInformation = 11
 } SYSTEM_INFORMATION_CLASS;
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTSYSAPI NTSTATUS NTAPI ZwQuerySystemInformation(SYSTEM_INFORMATION_CLASS SystemInformationClass,
-                                                 PVOID SystemInformation, ULONG SystemInformationLength,
-                                                 PULONG ReturnLength);
+NTSYSAPI NTSTATUS NTAPI ZwQuerySystemInformation(_In_ SYSTEM_INFORMATION_CLASS SystemInformationClass,
+                                                 _Out_opt_ PVOID SystemInformation, _In_ ULONG SystemInformationLength,
+                                                 _Out_opt_ PULONG ReturnLength);
 
 #endif

@@ -5,9 +5,11 @@
 
 #include <wdm/io.h>
 
-typedef VOID NTAPI INTERFACE_REFERENCE(PVOID Context);
+_Function_class_(INTERFACE_REFERENCE)
+typedef VOID NTAPI INTERFACE_REFERENCE(_In_opt_ PVOID Context);
 typedef INTERFACE_REFERENCE *PINTERFACE_REFERENCE;
-typedef VOID NTAPI INTERFACE_DEREFERENCE(PVOID Context);
+_Function_class_(INTERFACE_DEREFERENCE)
+typedef VOID NTAPI INTERFACE_DEREFERENCE(_In_opt_ PVOID Context);
 typedef INTERFACE_DEREFERENCE *PINTERFACE_DEREFERENCE;
 
 typedef struct _INTERFACE {
@@ -21,13 +23,21 @@ _Static_assert(sizeof(INTERFACE) == 0x20, "INTERFACE");
 
 struct _DMA_ADAPTER;
 struct _DEVICE_DESCRIPTION;
-typedef BOOLEAN NTAPI TRANSLATE_BUS_ADDRESS(PVOID Context, PHYSICAL_ADDRESS BusAddress, ULONG Length,
-                                            PULONG AddressSpace, PPHYSICAL_ADDRESS TranslatedAddress);
+_Function_class_(TRANSLATE_BUS_ADDRESS)
+_IRQL_requires_max_(PASSIVE_LEVEL)
+typedef BOOLEAN NTAPI TRANSLATE_BUS_ADDRESS(_In_opt_ PVOID Context, _In_ PHYSICAL_ADDRESS BusAddress, _In_ ULONG Length,
+                                            _Inout_ PULONG AddressSpace, _Out_ PPHYSICAL_ADDRESS TranslatedAddress);
 typedef TRANSLATE_BUS_ADDRESS *PTRANSLATE_BUS_ADDRESS;
-typedef struct _DMA_ADAPTER *NTAPI GET_DMA_ADAPTER(PVOID Context, struct _DEVICE_DESCRIPTION *DeviceDescriptor,
-                                                   PULONG NumberOfMapRegisters);
+_Function_class_(GET_DMA_ADAPTER)
+_IRQL_requires_max_(DISPATCH_LEVEL)
+typedef struct _DMA_ADAPTER *NTAPI GET_DMA_ADAPTER(_In_ PVOID Context,
+                                                   _In_ struct _DEVICE_DESCRIPTION *DeviceDescriptor,
+                                                   _Out_ PULONG NumberOfMapRegisters);
 typedef GET_DMA_ADAPTER *PGET_DMA_ADAPTER;
-typedef ULONG NTAPI GET_SET_DEVICE_DATA(PVOID Context, ULONG DataType, PVOID Buffer, ULONG Offset, ULONG Length);
+_Function_class_(GET_SET_DEVICE_DATA)
+_IRQL_requires_max_(DISPATCH_LEVEL)
+typedef ULONG NTAPI GET_SET_DEVICE_DATA(_In_opt_ PVOID Context, _In_ ULONG DataType, _Inout_ PVOID Buffer,
+                                        _In_ ULONG Offset, _In_ ULONG Length);
 typedef GET_SET_DEVICE_DATA *PGET_SET_DEVICE_DATA;
 
 typedef struct _BUS_INTERFACE_STANDARD {
@@ -233,9 +243,14 @@ typedef enum _IO_NOTIFICATION_EVENT_CATEGORY {
 } IO_NOTIFICATION_EVENT_CATEGORY;
 #define PNPNOTIFY_DEVICE_INTERFACE_INCLUDE_EXISTING_INTERFACES 0x00000001
 
-typedef NTSTATUS NTAPI DRIVER_NOTIFICATION_CALLBACK_ROUTINE(PVOID NotificationStructure, PVOID Context);
+_Function_class_(DRIVER_NOTIFICATION_CALLBACK_ROUTINE)
+_IRQL_requires_max_(PASSIVE_LEVEL)
+typedef NTSTATUS NTAPI DRIVER_NOTIFICATION_CALLBACK_ROUTINE(_In_ PVOID NotificationStructure,
+                                                            _Inout_opt_ PVOID Context);
 typedef DRIVER_NOTIFICATION_CALLBACK_ROUTINE *PDRIVER_NOTIFICATION_CALLBACK_ROUTINE;
-typedef VOID NTAPI DEVICE_CHANGE_COMPLETE_CALLBACK(PVOID Context);
+_Function_class_(DEVICE_CHANGE_COMPLETE_CALLBACK)
+_IRQL_requires_(PASSIVE_LEVEL)
+typedef VOID NTAPI DEVICE_CHANGE_COMPLETE_CALLBACK(_In_opt_ PVOID Context);
 typedef DEVICE_CHANGE_COMPLETE_CALLBACK *PDEVICE_CHANGE_COMPLETE_CALLBACK;
 
 typedef struct _PLUGPLAY_NOTIFICATION_HEADER {
@@ -269,48 +284,55 @@ typedef struct _TARGET_DEVICE_CUSTOM_NOTIFICATION {
 } TARGET_DEVICE_CUSTOM_NOTIFICATION, *PTARGET_DEVICE_CUSTOM_NOTIFICATION;
 
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoInvalidateDeviceRelations(PDEVICE_OBJECT DeviceObject, DEVICE_RELATION_TYPE Type);
+NTKERNELAPI VOID NTAPI IoInvalidateDeviceRelations(_In_ PDEVICE_OBJECT DeviceObject, _In_ DEVICE_RELATION_TYPE Type);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoInvalidateDeviceState(PDEVICE_OBJECT PhysicalDeviceObject);
+NTKERNELAPI VOID NTAPI IoInvalidateDeviceState(_In_ PDEVICE_OBJECT PhysicalDeviceObject);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoRequestDeviceEject(PDEVICE_OBJECT PhysicalDeviceObject);
+NTKERNELAPI VOID NTAPI IoRequestDeviceEject(_In_ PDEVICE_OBJECT PhysicalDeviceObject);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoReportTargetDeviceChange(PDEVICE_OBJECT PhysicalDeviceObject, PVOID NotificationStructure);
+NTKERNELAPI NTSTATUS NTAPI IoReportTargetDeviceChange(_In_ PDEVICE_OBJECT PhysicalDeviceObject,
+                                                      _In_ PVOID NotificationStructure);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoReportTargetDeviceChangeAsynchronous(PDEVICE_OBJECT PhysicalDeviceObject,
-                                                                  PVOID NotificationStructure,
-                                                                  PDEVICE_CHANGE_COMPLETE_CALLBACK Callback,
-                                                                  PVOID Context);
+NTKERNELAPI NTSTATUS NTAPI IoReportTargetDeviceChangeAsynchronous(_In_ PDEVICE_OBJECT PhysicalDeviceObject,
+                                                                  _In_ PVOID NotificationStructure,
+                                                                  _In_opt_ PDEVICE_CHANGE_COMPLETE_CALLBACK Callback,
+                                                                  _In_opt_ PVOID Context);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoOpenDeviceRegistryKey(PDEVICE_OBJECT DeviceObject, ULONG DevInstKeyType,
-                                                   ACCESS_MASK DesiredAccess, PHANDLE DeviceRegKey);
+NTKERNELAPI NTSTATUS NTAPI IoOpenDeviceRegistryKey(_In_ PDEVICE_OBJECT DeviceObject, _In_ ULONG DevInstKeyType,
+                                                   _In_ ACCESS_MASK DesiredAccess, _Out_ PHANDLE DeviceRegKey);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoOpenDeviceInterfaceRegistryKey(PUNICODE_STRING SymbolicLinkName, ACCESS_MASK DesiredAccess,
-                                                            PHANDLE DeviceInterfaceRegKey);
+NTKERNELAPI NTSTATUS NTAPI IoOpenDeviceInterfaceRegistryKey(_In_ PUNICODE_STRING SymbolicLinkName,
+                                                            _In_ ACCESS_MASK DesiredAccess,
+                                                            _Out_ PHANDLE DeviceInterfaceRegKey);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoOpenDriverRegistryKey(PDRIVER_OBJECT DriverObject, ULONG RegKeyType,
-                                                   ACCESS_MASK DesiredAccess, ULONG Flags, PHANDLE DriverRegKey);
+NTKERNELAPI NTSTATUS NTAPI IoOpenDriverRegistryKey(_In_ PDRIVER_OBJECT DriverObject, _In_ ULONG RegKeyType,
+                                                   _In_ ACCESS_MASK DesiredAccess, _In_ ULONG Flags,
+                                                   _Out_ PHANDLE DriverRegKey);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoGetDeviceProperty(PDEVICE_OBJECT DeviceObject, DEVICE_REGISTRY_PROPERTY DeviceProperty,
-                                               ULONG BufferLength, PVOID PropertyBuffer, PULONG ResultLength);
+NTKERNELAPI NTSTATUS NTAPI IoGetDeviceProperty(_In_ PDEVICE_OBJECT DeviceObject,
+                                               _In_ DEVICE_REGISTRY_PROPERTY DeviceProperty, _In_ ULONG BufferLength,
+                                               _Out_ PVOID PropertyBuffer, _Out_ PULONG ResultLength);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoRegisterDeviceInterface(PDEVICE_OBJECT PhysicalDeviceObject,
-                                                     const GUID *InterfaceClassGuid, PUNICODE_STRING ReferenceString,
-                                                     PUNICODE_STRING SymbolicLinkName);
+NTKERNELAPI NTSTATUS NTAPI IoRegisterDeviceInterface(_In_ PDEVICE_OBJECT PhysicalDeviceObject,
+                                                     _In_ const GUID *InterfaceClassGuid,
+                                                     _In_opt_ PUNICODE_STRING ReferenceString,
+                                                     _Out_ PUNICODE_STRING SymbolicLinkName);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoSetDeviceInterfaceState(PUNICODE_STRING SymbolicLinkName, BOOLEAN Enable);
+NTKERNELAPI NTSTATUS NTAPI IoSetDeviceInterfaceState(_In_ PUNICODE_STRING SymbolicLinkName, _In_ BOOLEAN Enable);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoGetDeviceInterfaces(const GUID *InterfaceClassGuid, PDEVICE_OBJECT PhysicalDeviceObject,
-                                                 ULONG Flags, PZZWSTR *SymbolicLinkList);
+NTKERNELAPI NTSTATUS NTAPI IoGetDeviceInterfaces(_In_ const GUID *InterfaceClassGuid,
+                                                 _In_opt_ PDEVICE_OBJECT PhysicalDeviceObject, _In_ ULONG Flags,
+                                                 _Outptr_ PZZWSTR *SymbolicLinkList);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoRegisterPlugPlayNotification(IO_NOTIFICATION_EVENT_CATEGORY EventCategory,
-                                                          ULONG EventCategoryFlags, PVOID EventCategoryData,
-                                                          PDRIVER_OBJECT DriverObject,
-                                                          PDRIVER_NOTIFICATION_CALLBACK_ROUTINE CallbackRoutine,
-                                                          PVOID Context, PVOID *NotificationEntry);
+NTKERNELAPI NTSTATUS NTAPI IoRegisterPlugPlayNotification(_In_ IO_NOTIFICATION_EVENT_CATEGORY EventCategory,
+                                                          _In_ ULONG EventCategoryFlags,
+                                                          _In_opt_ PVOID EventCategoryData,
+                                                          _In_ PDRIVER_OBJECT DriverObject,
+                                                          _In_ PDRIVER_NOTIFICATION_CALLBACK_ROUTINE CallbackRoutine,
+                                                          _Inout_opt_ PVOID Context, _Outptr_ PVOID *NotificationEntry);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoUnregisterPlugPlayNotification(PVOID NotificationEntry);
+NTKERNELAPI NTSTATUS NTAPI IoUnregisterPlugPlayNotification(_In_ PVOID NotificationEntry);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoUnregisterPlugPlayNotificationEx(PVOID NotificationEntry);
+NTKERNELAPI NTSTATUS NTAPI IoUnregisterPlugPlayNotificationEx(_In_ PVOID NotificationEntry);
 
 #endif

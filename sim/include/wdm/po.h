@@ -5,31 +5,43 @@
 
 #include <wdm/pnp.h>
 
-typedef VOID NTAPI REQUEST_POWER_COMPLETE(PDEVICE_OBJECT DeviceObject, UCHAR MinorFunction, POWER_STATE PowerState,
-                                          PVOID Context, PIO_STATUS_BLOCK IoStatus);
+_Function_class_(REQUEST_POWER_COMPLETE)
+_IRQL_requires_max_(DISPATCH_LEVEL)
+typedef VOID NTAPI REQUEST_POWER_COMPLETE(_In_ PDEVICE_OBJECT DeviceObject, _In_ UCHAR MinorFunction,
+                                          _In_ POWER_STATE PowerState, _In_opt_ PVOID Context,
+                                          _In_ PIO_STATUS_BLOCK IoStatus);
 typedef REQUEST_POWER_COMPLETE *PREQUEST_POWER_COMPLETE;
-typedef NTSTATUS NTAPI POWER_SETTING_CALLBACK(LPCGUID SettingGuid, PVOID Value, ULONG ValueLength, PVOID Context);
+_Function_class_(POWER_SETTING_CALLBACK)
+_IRQL_requires_(PASSIVE_LEVEL)
+typedef NTSTATUS NTAPI POWER_SETTING_CALLBACK(_In_ LPCGUID SettingGuid, _In_ PVOID Value, _In_ ULONG ValueLength,
+                                              _In_opt_ PVOID Context);
 typedef POWER_SETTING_CALLBACK *PPOWER_SETTING_CALLBACK;
 
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI PoRequestPowerIrp(PDEVICE_OBJECT DeviceObject, UCHAR MinorFunction, POWER_STATE PowerState,
-                                             PREQUEST_POWER_COMPLETE CompletionFunction, PVOID Context, PIRP *Irp);
+NTKERNELAPI NTSTATUS NTAPI PoRequestPowerIrp(_In_ PDEVICE_OBJECT DeviceObject, _In_ UCHAR MinorFunction,
+                                             _In_ POWER_STATE PowerState,
+                                             _In_opt_ PREQUEST_POWER_COMPLETE CompletionFunction,
+                                             _In_opt_ PVOID Context, _Outptr_opt_ PIRP *Irp);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI POWER_STATE NTAPI PoSetPowerState(PDEVICE_OBJECT DeviceObject, POWER_STATE_TYPE Type, POWER_STATE State);
+NTKERNELAPI POWER_STATE NTAPI PoSetPowerState(_In_ PDEVICE_OBJECT DeviceObject, _In_ POWER_STATE_TYPE Type,
+                                              _In_ POWER_STATE State);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI PoStartNextPowerIrp(PIRP Irp);
+NTKERNELAPI VOID NTAPI PoStartNextPowerIrp(_Inout_ PIRP Irp);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI PoCallDriver(PDEVICE_OBJECT DeviceObject, PIRP Irp);
+NTKERNELAPI NTSTATUS NTAPI PoCallDriver(_In_ PDEVICE_OBJECT DeviceObject, _Inout_ PIRP Irp);
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PULONG NTAPI PoRegisterDeviceForIdleDetection(PDEVICE_OBJECT DeviceObject, ULONG ConservationIdleTime,
-                                                          ULONG PerformanceIdleTime, DEVICE_POWER_STATE State);
+NTKERNELAPI PULONG NTAPI PoRegisterDeviceForIdleDetection(_In_ PDEVICE_OBJECT DeviceObject,
+                                                          _In_ ULONG ConservationIdleTime,
+                                                          _In_ ULONG PerformanceIdleTime,
+                                                          _In_ DEVICE_POWER_STATE State);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI PoRegisterPowerSettingCallback(PDEVICE_OBJECT DeviceObject, LPCGUID SettingGuid,
-                                                          PPOWER_SETTING_CALLBACK Callback, PVOID Context,
-                                                          PVOID *Handle);
+NTKERNELAPI NTSTATUS NTAPI PoRegisterPowerSettingCallback(_In_opt_ PDEVICE_OBJECT DeviceObject,
+                                                          _In_ LPCGUID SettingGuid,
+                                                          _In_ PPOWER_SETTING_CALLBACK Callback, _In_opt_ PVOID Context,
+                                                          _Outptr_opt_ PVOID *Handle);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI PoUnregisterPowerSettingCallback(PVOID Handle);
-NTKERNELAPI VOID NTAPI PoSetSystemWake(PIRP Irp);
-NTKERNELAPI BOOLEAN NTAPI PoGetSystemWake(PIRP Irp);
+NTKERNELAPI NTSTATUS NTAPI PoUnregisterPowerSettingCallback(_Inout_ PVOID Handle);
+NTKERNELAPI VOID NTAPI PoSetSystemWake(_Inout_ PIRP Irp);
+NTKERNELAPI BOOLEAN NTAPI PoGetSystemWake(_In_ PIRP Irp);
 
 #endif

@@ -338,15 +338,17 @@ typedef struct _IO_DISCONNECT_INTERRUPT_PARAMETERS {
 } IO_DISCONNECT_INTERRUPT_PARAMETERS, *PIO_DISCONNECT_INTERRUPT_PARAMETERS;
 
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoConnectInterruptEx(PIO_CONNECT_INTERRUPT_PARAMETERS Parameters);
+NTKERNELAPI NTSTATUS NTAPI IoConnectInterruptEx(_Inout_ PIO_CONNECT_INTERRUPT_PARAMETERS Parameters);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI VOID NTAPI IoDisconnectInterruptEx(PIO_DISCONNECT_INTERRUPT_PARAMETERS Parameters);
+NTKERNELAPI VOID NTAPI IoDisconnectInterruptEx(_In_ PIO_DISCONNECT_INTERRUPT_PARAMETERS Parameters);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI NTSTATUS NTAPI IoConnectInterrupt(PKINTERRUPT *InterruptObject, PKSERVICE_ROUTINE ServiceRoutine,
-                                              PVOID ServiceContext, PKSPIN_LOCK SpinLock, ULONG Vector, KIRQL Irql,
-                                              KIRQL SynchronizeIrql, KINTERRUPT_MODE InterruptMode, BOOLEAN ShareVector,
-                                              KAFFINITY ProcessorEnableMask, BOOLEAN FloatingSave);
+NTKERNELAPI NTSTATUS NTAPI IoConnectInterrupt(_Outptr_ PKINTERRUPT *InterruptObject,
+                                              _In_ PKSERVICE_ROUTINE ServiceRoutine, _In_opt_ PVOID ServiceContext,
+                                              _In_opt_ PKSPIN_LOCK SpinLock, _In_ ULONG Vector, _In_ KIRQL Irql,
+                                              _In_ KIRQL SynchronizeIrql, _In_ KINTERRUPT_MODE InterruptMode,
+                                              _In_ BOOLEAN ShareVector, _In_ KAFFINITY ProcessorEnableMask,
+                                              _In_ BOOLEAN FloatingSave);
 _IRQL_requires_max_(PASSIVE_LEVEL)
-NTKERNELAPI VOID NTAPI IoDisconnectInterrupt(PKINTERRUPT InterruptObject);
+NTKERNELAPI VOID NTAPI IoDisconnectInterrupt(_In_ PKINTERRUPT InterruptObject);
 
 #endif

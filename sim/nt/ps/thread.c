@@ -66,7 +66,7 @@ KPRIORITY NTAPI KeSetPriorityThread(PKTHREAD Thread, KPRIORITY Priority)
 
 KPRIORITY NTAPI KeQueryPriorityThread(PKTHREAD Thread)
 {
-    NT_CALL(DISPATCH_LEVEL);
+    NT_CALL(PASSIVE_LEVEL);
     return Thread->priority;
 }
 
