@@ -26,3 +26,13 @@ bench: ## Power-on to Connected: host time of 50 runs, user instructions
 	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-bench
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)python3 tools/bench_boot.py --pvsim $(BUILD)/pvsim
+
+.PHONY: abi-check
+abi-check: ## Compare the kernel headers with the mingw-w64 DDK, row by row, and hold them to their rules
+	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-windows
+	$(Q)python3 tools/check_headers.py sim/include sim/nt
+	$(Q)python3 tools/abi_check.py --ddk "$(MINGW_DDK)" --prefix "$(MINGW)" --sizes tests/abi/sizes.txt
+
+.PHONY: abi-table
+abi-table: ## Write tests/abi/abi_table.h anew from the headers
+	$(Q)python3 tools/abi_table.py sim/include > $(BUILD)/abi_table.h && mv $(BUILD)/abi_table.h tests/abi/abi_table.h

@@ -159,7 +159,7 @@ _Static_assert(sizeof(ULONG) == 4 && sizeof(ULONG_PTR) == sizeof(void *) && size
 #define MAXCHAR 0x7f
 #define MINSHORT 0x8000
 #define MAXSHORT 0x7fff
-#define MINLONG ((LONG)0x80000000)
+#define MINLONG 0x80000000
 #define MAXLONG 0x7fffffff
 #define MAXUCHAR 0xff
 #define MAXUSHORT 0xffff

@@ -226,6 +226,7 @@ typedef enum _KWAIT_REASON {
     WrRundown,
     WrAlertByThreadId,
     WrDeferredPreempt,
+    WrPhysicalFault,
     MaximumWaitReason
 } KWAIT_REASON;
 
@@ -500,14 +501,20 @@ _IRQL_requires_max_(APC_LEVEL)
 NTKERNELAPI VOID NTAPI KeDeregisterProcessorChangeCallback(_In_ PVOID CallbackHandle);
 
 /* Extended processor state: opaque, saved by the kernel. */
+typedef struct _XSAVE_AREA *PXSAVE_AREA;
+typedef struct _XSTATE_CONTEXT {
+    ULONG64 Mask;
+    ULONG Length;
+    ULONG Reserved1;
+    PXSAVE_AREA Area;
+    PVOID Buffer;
+} XSTATE_CONTEXT, *PXSTATE_CONTEXT;
+
 typedef struct _XSTATE_SAVE {
-    LONG64 Reserved1;
-    ULONG Reserved2;
     struct _XSTATE_SAVE *Prev;
-    PVOID Reserved3;
     struct _KTHREAD *Thread;
-    PVOID Reserved4;
     UCHAR Level;
+    XSTATE_CONTEXT XStateContext;
 } XSTATE_SAVE, *PXSTATE_SAVE;
 #define XSTATE_MASK_LEGACY_FLOATING_POINT 1ULL
 #define XSTATE_MASK_LEGACY_SSE 2ULL

@@ -42,7 +42,7 @@ _Static_assert(sizeof(MDL) == 0x30, "MDL");
 #define MDL_MAPPING_CAN_FAIL 0x2000
 #define MDL_PAGE_CONTENTS_INVARIANT 0x4000
 #define MDL_ALLOCATED_MUST_SUCCEED MDL_PAGE_CONTENTS_INVARIANT
-#define MDL_INTERNAL ((CSHORT)0x8000)
+#define MDL_INTERNAL 0x8000
 #define MDL_MAPPING_FLAGS                                                                                              \
     (MDL_MAPPED_TO_SYSTEM_VA | MDL_PAGES_LOCKED | MDL_SOURCE_IS_NONPAGED_POOL | MDL_PARTIAL_HAS_BEEN_MAPPED |          \
      MDL_PARENT_MAPPED_SYSTEM_VA | MDL_IO_SPACE)
