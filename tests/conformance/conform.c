@@ -189,7 +189,8 @@ static const char *policy_name(enum machine_policy policy)
     return policy == POLICY_FIFO ? "fifo" : policy == POLICY_PCT ? "pct" : "random";
 }
 
-/* One run of a case; its transcript must be `*first`, which the first run leaves there. */
+/* One run of a case (Check takes about 4 KB of reasons); its transcript must be `*first`, which the first run leaves
+ * there. */
 static bool check_once(const struct conform_case *one, const struct machine_config *config, char **first, char *why,
                        size_t size)
 {
@@ -211,7 +212,8 @@ static bool check_once(const struct conform_case *one, const struct machine_conf
         wrong = "the transcript depends on the schedule";
     }
     if (wrong != NULL)
-        snprintf(why, size, "%s: %s\n%s%s\nagain: " PVSIM_BUILD "/tests/conformance/test_nt %s --policy %s --seed %llu",
+        snprintf(why, size,
+                 "%s: %s\n%.1200s%.1200s\nagain: " PVSIM_BUILD "/tests/conformance/test_nt %s --policy %s --seed %llu",
                  one->name, wrong, result.output, result.failure, one->name, policy_name(config->policy),
                  (unsigned long long)config->seed);
     if (*first == NULL && wrong == NULL)
