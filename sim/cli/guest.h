@@ -2,16 +2,29 @@
 #ifndef CLI_GUEST_H
 #define CLI_GUEST_H
 
+#include <stdbool.h>
+
 /* Is there a folder of driver modules with the drivers of the main job? 0, or an exit status after one line on stderr.
  */
 int guest_check_drivers(const char *driver_dir);
 /* Install every INF of the folder (before the machine runs). 0, or an exit status after one line on stderr. */
 int guest_install(const char *driver_dir);
 
-/* Run the boot, or the orderly shutdown of all devices and drivers, in a guest thread, and wait until it is done. */
+/*
+ * Run the boot, or the orderly shutdown of all devices and drivers, in a guest thread, and wait until it is done.
+ * False: the tree could not be taken down; pnp_refusal() says why.
+ */
 void guest_boot(void);
-void guest_shutdown(void);
+bool guest_shutdown(void);
+bool guest_is_up(void); /* there is a device tree */
 /* Wait until Plug and Play has nothing under way. */
 void guest_wait_quiet(void);
+
+/*
+ * What somebody at the guest's Device Manager does: enable every device that has a problem, scan for changes, then
+ * disable and enable the network devices, or xenbus with all that is below. False: one would not go; pnp_refusal().
+ */
+bool guest_restart_clients(void);
+bool guest_restart_bus(void);
 
 #endif

@@ -95,27 +95,35 @@ static const struct port_ops end_ops = {
     .destroy = end_destroy,
 };
 
+static bool make_end(struct netback_task *task, struct end *end)
+{
+    static const struct capture nothing;
+
+    end->capture = port_capture_create(end->rx, end->out_tx);
+    if (end->capture == NULL)
+        return false;
+    end->checker = port_checker_create(end->capture, end->tx != NULL ? end->tx : &nothing, &task->logger);
+    if (end->checker == NULL) {
+        port_destroy(end->capture);
+        return false;
+    }
+    end->checker->outer = &end->port; /* port_wake() of the capture reaches netback through all three */
+    if (task->going)
+        port_capture_go(end->capture);
+    return true;
+}
+
 static struct port *open_port(void *context, unsigned domid, unsigned handle)
 {
     struct netback_task *task = context;
-    static const struct capture nothing;
     struct end *end;
 
     if (domid != task->domid || handle >= VIFS_MAX || task->ends[handle].checker != NULL)
         return NULL;
     end = &task->ends[handle];
     end->port.ops = &end_ops;
-    end->capture = port_capture_create(end->rx, end->out_tx);
-    if (end->capture == NULL)
+    if (!make_end(task, end))
         return NULL;
-    end->checker = port_checker_create(end->capture, end->tx != NULL ? end->tx : &nothing, &task->logger);
-    if (end->checker == NULL) {
-        port_destroy(end->capture);
-        return NULL;
-    }
-    end->checker->outer = &end->port; /* port_wake() of the capture reaches netback through all three */
-    if (task->going)
-        port_capture_go(end->capture);
     return &end->port;
 }
 
@@ -189,6 +197,21 @@ void netback_task_go(struct netback_task *task)
         if (task->ends[handle].capture != NULL)
             port_capture_go(task->ends[handle].capture);
     backend_interrupt();
+}
+
+void netback_task_again(struct netback_task *task)
+{
+    task->going = false;
+    for (unsigned handle = 0; handle < VIFS_MAX; handle++) {
+        struct end *end = &task->ends[handle];
+
+        end->verdict = (struct checker_verdict){0};
+        if (end->checker == NULL)
+            continue;
+        port_destroy(end->checker);
+        if (!make_end(task, end))
+            fail("netback", "the end of VIF %u could not be made again", handle);
+    }
 }
 
 void netback_task_stop(struct netback_task *task)

@@ -16,6 +16,8 @@ void netback_task_expect(struct netback_task *task, unsigned domid, unsigned han
                          const struct capture *tx, struct capture_writer *out_tx);
 /* The guest is ready: let the captures flow. */
 void netback_task_go(struct netback_task *task);
+/* From the first frame again, once netback_task_go() is called again; what came so far is forgotten. */
+void netback_task_again(struct netback_task *task);
 /* Stop it and wait until it has ended. */
 void netback_task_stop(struct netback_task *task);
 

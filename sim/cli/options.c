@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/fault_option.h"
 #include "machine/log.h"
 
 enum {
@@ -28,6 +29,7 @@ enum {
     OPTION_MEMORY,
     OPTION_BUNDLE_DIR,
     OPTION_NO_BUNDLE,
+    OPTION_FAIL,
 };
 
 static const struct option run_long_options[] = {
@@ -48,6 +50,7 @@ static const struct option run_long_options[] = {
     {"memory", required_argument, NULL, OPTION_MEMORY},
     {"bundle-dir", required_argument, NULL, OPTION_BUNDLE_DIR},
     {"no-bundle", no_argument, NULL, OPTION_NO_BUNDLE},
+    {"fail", required_argument, NULL, OPTION_FAIL},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -187,6 +190,8 @@ static bool run_option(int option, const char *value, struct run_options *option
     case OPTION_NO_BUNDLE:
         options->no_bundle = true;
         return true;
+    case OPTION_FAIL:
+        return fault_option_parse(value, &options->machine.faults);
     default:
         return false;
     }
@@ -222,6 +227,10 @@ int options_parse_run(int argc, char **argv, struct run_options *options)
     while ((option = getopt_long(argc, argv, ":h", run_long_options, NULL)) != -1) {
         if (option == 'h') {
             help_print(stdout, "run");
+            return -1;
+        }
+        if (option == OPTION_FAIL && strcmp(optarg, "list") == 0) {
+            fault_option_list(stdout);
             return -1;
         }
         if (option == ':' || option == '?') {

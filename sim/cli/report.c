@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/driver_lines.h"
 #include "machine/fail.h"
 
 static const char *const policy_names[] = {"fifo", "random", "pct"};
@@ -88,6 +89,24 @@ static void print_direction(unsigned vif, const char *name, const struct report_
            direction->ring.notifications_suppressed);
 }
 
+static void print_faults(const struct report *report)
+{
+    char where[1024];
+
+    if (report->options->machine.faults.count == 0)
+        return;
+    printf("faults: %" PRIu64 " of %" PRIu64 " calls failed by the plan%s\n", report->faults_injected,
+           report->fault_calls, report->bus_restarted ? "; the whole bus had to be restarted" : "");
+    for (unsigned index = 0; index < report->fault_count; index++) {
+        const struct fault_record *record = &report->faults[index];
+
+        driver_lines_stack(where, sizeof(where), report->options->machine.driver_dir, &record->stack);
+        printf("fault: call %" PRIu64 ", %s (%s), failed during %s at event %" PRIu64 ", called at %s\n",
+               record->number, record->routine, fault_kind_name(record->kind), fault_phase_name(record->phase),
+               record->event, where);
+    }
+}
+
 static void print_failure(const struct report *report)
 {
     const struct failure *failure = report->failure;
@@ -150,6 +169,7 @@ static void print_text(const struct report *report)
            " hypercalls; %s of host time in all\n",
            report->switch_points, report->switches, report->hypercalls, format_time(a, sizeof(a), report->total_host));
     printf("events: %" PRIu64 ", hash %016" PRIx64 "\n", report->events, report->hash);
+    print_faults(report);
     print_failure(report);
 }
 
@@ -177,6 +197,25 @@ static json_t *json_failure(const struct failure *failure)
                      (json_int_t)failure->event, "vcpu", failure->vcpu);
 }
 
+static json_t *json_faults(const struct report *report)
+{
+    json_t *list = json_array();
+    char where[1024];
+
+    for (unsigned index = 0; index < report->fault_count; index++) {
+        const struct fault_record *record = &report->faults[index];
+
+        driver_lines_stack(where, sizeof(where), report->options->machine.driver_dir, &record->stack);
+        json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:s, s:I, s:s}", "call", (json_int_t)record->number,
+                                              "routine", record->routine, "kind", fault_kind_name(record->kind),
+                                              "phase", fault_phase_name(record->phase), "event",
+                                              (json_int_t)record->event, "where", where));
+    }
+    return json_pack("{s:I, s:I, s:b, s:o}", "calls", (json_int_t)report->fault_calls, "injected",
+                     (json_int_t)report->faults_injected, "bus_restarted", report->bus_restarted ? 1 : 0, "failed",
+                     list);
+}
+
 static void print_json(const struct report *report, const char *verdict)
 {
     const struct run_options *options = report->options;
@@ -199,7 +238,7 @@ static void print_json(const struct report *report, const char *verdict)
     object = json_pack(
         "{s:s, s:b, s:{s:i, s:i, s:I, s:s, s:s, s:s}, s:o, s:{s:b, s:I, s:I}, s:{s:I, s:I}, s:{s:s, s:I, s:I, s:I, "
         "s:I, "
-        "s:I}, s:o, s:o, s:s, s:s}",
+        "s:I}, s:o, s:o, s:o, s:s, s:s}",
         "verdict", verdict, "passed", report_passed(report) ? 1 : 0, "machine", "vcpus", (int)options->machine.vcpus,
         "vifs", (int)options->vifs, "seed", (json_int_t)options->machine.seed, "policy",
         policy_names[options->machine.policy], "engine", "det", "clock", clock_names[options->machine.clock], "vifs",
@@ -207,8 +246,9 @@ static void print_json(const struct report *report, const char *verdict)
         "host_ns", (json_int_t)report->connected_host, "traffic", "virtual_ns", (json_int_t)report->traffic_virtual,
         "host_ns", (json_int_t)report->traffic_host, "events", "hash", hash, "count", (json_int_t)report->events,
         "switch_points", (json_int_t)report->switch_points, "switches", (json_int_t)report->switches, "hypercalls",
-        (json_int_t)report->hypercalls, "host_ns", (json_int_t)report->total_host, "leaks", leaks, "failure",
-        json_failure(report->failure), "complaint", report->complaint, "bundle", report->bundle);
+        (json_int_t)report->hypercalls, "host_ns", (json_int_t)report->total_host, "leaks", leaks, "faults",
+        json_faults(report), "failure", json_failure(report->failure), "complaint", report->complaint, "bundle",
+        report->bundle);
     if (object == NULL) {
         complain("the report holds text that JSON cannot carry");
         return;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "cli/cli.h"
+#include "machine/fault.h"
 
 /* One shared ring as netback saw it. */
 struct report_ring {
@@ -47,6 +48,11 @@ struct report {
     uint64_t traffic_virtual; /* ns from then until the last frame had arrived */
     uint64_t traffic_host;
     uint64_t total_host;
+    uint64_t fault_calls; /* counted for the plan of faults */
+    uint64_t faults_injected;
+    struct fault_record faults[FAULT_RECORDS_MAX];
+    unsigned fault_count;
+    bool bus_restarted; /* after a fault it took the whole stack to come back */
     struct report_leak leaks[REPORT_LEAKS_MAX];
     unsigned leak_count; /* may be more than are kept */
     uint64_t hash;

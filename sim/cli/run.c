@@ -9,22 +9,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "capture.h"
 #include "cli/bundle.h"
 #include "cli/guest.h"
-#include "cli/netback_task.h"
-#include "cli/report.h"
-#include "cli/run.h"
-#include "cli/traffic.h"
+#include "cli/run_internal.h"
 #include "machine/backtrace.h"
-#include "machine/census.h"
 #include "machine/clock_internal.h"
 #include "machine/eventlog.h"
 #include "machine/fail.h"
 #include "machine/image.h"
 #include "machine/log.h"
 #include "machine/sched.h"
-#include "toolstack.h"
+#include "nt/pnp/pnp.h"
 #include "xen/xen.h"
 
 #include <xen/hvm/params.h>
@@ -33,27 +28,6 @@
 #define CONNECT_TIMEOUT_MS 20000
 #define PROGRESS_AFTER_NS UINT64_C(1000000000)
 #define PROGRESS_EVERY_NS UINT64_C(200000000)
-
-/* Everything of one run that is not machine state; host memory. */
-struct run {
-    struct run_options options;
-    struct capture *tx;
-    struct capture *rx;
-    struct capture_writer *out_tx[VIFS_MAX];
-    struct capture_writer *out_rx[VIFS_MAX];
-    struct report report;
-    struct census *before;
-    uint64_t start_host;
-    uint64_t progress_host; /* when progress was shown last, 0: not yet */
-    uint64_t moved;         /* frames so far, for progress */
-    bool terminal;
-
-    /* machine heap */
-    struct traffic_vif *traffic;
-    struct traffic_frame *tx_frames;
-    struct traffic_frame *rx_frames;
-    struct netback_task *netback;
-};
 
 /* ---- captures ---- */
 
@@ -158,8 +132,7 @@ static void clear_progress(const struct run *run)
 
 /* ---- the harness ---- */
 
-/* The scenario went wrong in a way that is nobody's broken rule: the run ends as FAIL with this as the reason. */
-__attribute__((format(printf, 1, 2))) static void give_up(const char *format, ...)
+void give_up(const char *format, ...)
 {
     char text[1024];
     va_list arguments;
@@ -211,7 +184,7 @@ static unsigned create_domain(struct run *run, struct toolstack *toolstack)
     return domain.domid;
 }
 
-static void attach_vifs(struct run *run, struct toolstack *toolstack, unsigned domid)
+void run_attach_vifs(struct run *run, struct toolstack *toolstack, unsigned domid)
 {
     for (unsigned index = 0; index < run->options.vifs; index++) {
         struct toolstack_vif vif = vif_of(domid, index);
@@ -222,7 +195,7 @@ static void attach_vifs(struct run *run, struct toolstack *toolstack, unsigned d
     }
 }
 
-static void wait_connected(struct run *run, struct toolstack *toolstack, unsigned domid, uint64_t power_on)
+bool run_connected(struct run *run, struct toolstack *toolstack, unsigned domid, int timeout_ms)
 {
     for (unsigned index = 0; index < run->options.vifs; index++) {
         char backend[128];
@@ -230,10 +203,20 @@ static void wait_connected(struct run *run, struct toolstack *toolstack, unsigne
 
         snprintf(backend, sizeof(backend), "/local/domain/0/backend/vif/%u/%u/state", domid, index);
         snprintf(frontend, sizeof(frontend), "/local/domain/%u/device/vif/%u/state", domid, index);
-        if (!toolstack_wait_number(toolstack, backend, XenbusStateConnected, CONNECT_TIMEOUT_MS) ||
-            !toolstack_wait_number(toolstack, frontend, XenbusStateConnected, CONNECT_TIMEOUT_MS))
-            give_up("VIF %u did not connect within %u ms: %s", index, CONNECT_TIMEOUT_MS, toolstack_error(toolstack));
+        if (!toolstack_wait_number(toolstack, backend, XenbusStateConnected, timeout_ms) ||
+            !toolstack_wait_number(toolstack, frontend, XenbusStateConnected, timeout_ms)) {
+            snprintf(run->unconnected, sizeof(run->unconnected), "VIF %u did not connect within %d ms: %s", index,
+                     timeout_ms, toolstack_error(toolstack));
+            return false;
+        }
     }
+    return true;
+}
+
+void run_wait_connected(struct run *run, struct toolstack *toolstack, unsigned domid, uint64_t power_on)
+{
+    if (!run_connected(run, toolstack, domid, CONNECT_TIMEOUT_MS))
+        give_up("%s", run->unconnected);
     run->report.connected = true;
     run->report.connected_virtual = clock_now() - power_on;
     run->report.connected_host = clock_host() - run->start_host;
@@ -246,25 +229,32 @@ static void received(void *context, const uint8_t *data, uint32_t length)
     capture_writer_put(context, &frame);
 }
 
-static void carry_traffic(struct run *run)
+/* What a VIF is to carry, nothing of it carried. */
+static void prepare_vif(struct run *run, unsigned index, uint64_t patience)
+{
+    run->traffic[index] = (struct traffic_vif){
+        .index = index,
+        .tx = run->tx_frames,
+        .tx_count = frames_of(run->tx),
+        .rx = run->rx_frames,
+        .rx_count = frames_of(run->rx),
+        .received = run->out_rx[index] != NULL ? received : NULL,
+        .received_context = run->out_rx[index],
+        .progress = show_progress,
+        .progress_context = run,
+        .patience = patience,
+        .waiter = task_current(),
+    };
+}
+
+bool run_carry_traffic(struct run *run, uint64_t patience)
 {
     uint64_t virtual = clock_now();
     uint64_t host = clock_host();
 
     for (unsigned index = 0; index < run->options.vifs; index++) {
-        struct traffic_vif *vif = &run->traffic[index];
-
-        vif->index = index;
-        vif->tx = run->tx_frames;
-        vif->tx_count = frames_of(run->tx);
-        vif->rx = run->rx_frames;
-        vif->rx_count = frames_of(run->rx);
-        vif->received = run->out_rx[index] != NULL ? received : NULL;
-        vif->received_context = run->out_rx[index];
-        vif->progress = show_progress;
-        vif->progress_context = run;
-        vif->waiter = task_current();
-        traffic_start(vif);
+        prepare_vif(run, index, patience);
+        traffic_start(&run->traffic[index]);
     }
     for (unsigned index = 0; index < run->options.vifs; index++)
         while (!run->traffic[index].ready)
@@ -277,15 +267,34 @@ static void carry_traffic(struct run *run)
     run->report.traffic_host = clock_host() - host;
     for (unsigned index = 0; index < run->options.vifs; index++)
         if (run->traffic[index].open_status < 0)
+            return false;
+    return true;
+}
+
+void run_carry_all(struct run *run)
+{
+    if (run_carry_traffic(run, 0))
+        return;
+    for (unsigned index = 0; index < run->options.vifs; index++)
+        if (run->traffic[index].open_status < 0)
             give_up("the client's device of VIF %u could not be opened: status 0x%08X", index,
                     (unsigned)run->traffic[index].open_status);
 }
 
-static void detach_vifs(struct run *run, struct toolstack *toolstack, unsigned domid)
+bool run_go_down(struct run *run, struct toolstack *toolstack, unsigned domid)
 {
+    bool detached = true;
+
     for (unsigned index = 0; index < run->options.vifs; index++)
-        if (!toolstack_network_detach(toolstack, domid, 0, index, TOOLSTACK_DETACH_TIMEOUT_MS))
-            give_up("%s", toolstack_error(toolstack));
+        if (!toolstack_network_detach(toolstack, domid, 0, index, TOOLSTACK_DETACH_TIMEOUT_MS)) {
+            detached = false;
+            snprintf(run->not_down, sizeof(run->not_down), "%s", toolstack_error(toolstack));
+        }
+    guest_wait_quiet();
+    if (guest_shutdown())
+        return detached;
+    snprintf(run->not_down, sizeof(run->not_down), "the device tree could not be taken down: %s", pnp_refusal());
+    return false;
 }
 
 static void note_leak(void *context, const char *kind, const char *name, uint64_t count, const void *caller)
@@ -309,30 +318,37 @@ static void forward_log(void *context, enum backend_log_level level, const char 
     log_line(level == BACKEND_LOG_ERROR ? LOG_ERROR : LOG_INFO, "toolstack", "%s", line);
 }
 
+void run_scenario(struct run *run, struct toolstack *toolstack, unsigned domid)
+{
+    uint64_t power_on = clock_now();
+
+    guest_boot();
+    run_wait_connected(run, toolstack, domid, power_on);
+    guest_wait_quiet();
+    run_carry_all(run);
+    if (!run_go_down(run, toolstack, domid))
+        give_up("%s", run->not_down);
+}
+
 static void harness(void *argument)
 {
     static const struct backend_logger logger = {.write = forward_log};
     struct run *run = argument;
     struct toolstack *toolstack = toolstack_open(&logger);
     struct census *after;
-    uint64_t power_on;
     unsigned domid;
 
     if (toolstack == NULL)
         give_up("the toolstack could not connect to the store");
     domid = create_domain(run, toolstack);
     run->netback = netback_task_start();
-    attach_vifs(run, toolstack, domid);
+    run_attach_vifs(run, toolstack, domid);
 
     run->before = census_take();
-    power_on = clock_now();
-    guest_boot();
-    wait_connected(run, toolstack, domid, power_on);
-    guest_wait_quiet();
-    carry_traffic(run);
-    detach_vifs(run, toolstack, domid);
-    guest_wait_quiet();
-    guest_shutdown();
+    if (run->options.machine.faults.count != 0)
+        run_with_faults(run, toolstack, domid);
+    else
+        run_scenario(run, toolstack, domid);
     after = census_take();
     census_compare(run->before, after, note_leak, &run->report);
     census_free(after);
@@ -385,6 +401,10 @@ static void collect(struct run *run)
     report->switches = sched_switches();
     for (unsigned op = 0; op < 64; op++)
         report->hypercalls += xen_hypercall_count(op);
+    report->fault_calls = fault_calls();
+    report->faults_injected = fault_injected();
+    for (const struct fault_record *record; (record = fault_record(report->fault_count)) != NULL; report->fault_count++)
+        report->faults[report->fault_count] = *record;
     report->total_host = clock_host() - run->start_host;
 }
 

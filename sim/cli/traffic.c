@@ -26,6 +26,7 @@ struct flow {
     uint32_t size; /* of a slot's buffer */
     uint32_t next; /* frame to ask for next */
     uint32_t total;
+    bool impatient;
     struct slot slots[WINDOW];
 };
 
@@ -42,7 +43,6 @@ static NTSTATUS NTAPI request_done(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID 
         MmUnlockPages(mdl);
         IoFreeMdl(mdl);
     }
-    IoFreeIrp(Irp);
     KeSetEvent(&slot->done, IO_NO_INCREMENT, FALSE);
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
@@ -56,6 +56,7 @@ static NTSTATUS submit(struct flow *flow, struct slot *slot, uint32_t length)
         return STATUS_INSUFFICIENT_RESOURCES;
     IoGetNextIrpStackLocation(irp)->FileObject = flow->file;
     IoSetCompletionRoutine(irp, request_done, slot, TRUE, TRUE, TRUE);
+    slot->irp = irp; /* ours until collected, so that it can be cancelled at any time */
     KeClearEvent(&slot->done);
     slot->busy = true;
     (void)IoCallDriver(flow->device, irp);
@@ -70,6 +71,27 @@ static void note_bad(struct traffic_count *count, uint32_t number, NTSTATUS stat
     count->first_status = status;
 }
 
+static bool wait_done(struct flow *flow, struct slot *slot)
+{
+    LARGE_INTEGER patience = {.QuadPart = -(LONGLONG)(flow->vif->patience / 100)};
+
+    return KeWaitForSingleObject(&slot->done, Executive, KernelMode, FALSE,
+                                 flow->vif->patience != 0 ? &patience : NULL) == STATUS_SUCCESS;
+}
+
+/* What does not end within the user's patience is cancelled, as by a program that gives up; that has to end it. */
+static void await(struct flow *flow, struct slot *slot, uint32_t number)
+{
+    if (!flow->impatient && wait_done(flow, slot))
+        return;
+    flow->impatient = true; /* the ones behind it get no time of their own */
+    (void)IoCancelIrp(slot->irp);
+    if (!wait_done(flow, slot))
+        fail("hang", "VIF %u: the %s of frame %u was not completed %llu ms after it was cancelled", flow->vif->index,
+             flow->major == IRP_MJ_WRITE ? "write" : "read", number + 1,
+             (unsigned long long)(flow->vif->patience / 1000000));
+}
+
 /* Wait for the request of a frame and account for it. */
 static void collect(struct flow *flow, uint32_t number)
 {
@@ -78,7 +100,8 @@ static void collect(struct flow *flow, uint32_t number)
 
     if (!slot->busy)
         return;
-    (void)KeWaitForSingleObject(&slot->done, Executive, KernelMode, FALSE, NULL);
+    await(flow, slot, number);
+    IoFreeIrp(slot->irp);
     slot->busy = false;
     if (!NT_SUCCESS(slot->status.Status)) {
         flow->count->failed++;

@@ -35,6 +35,7 @@ struct traffic_vif {
     void *received_context;
     void (*progress)(void *context); /* after each frame, either way; may be NULL */
     void *progress_context;
+    uint64_t patience;   /* ns after which a request is given up; 0: never */
     struct task *waiter; /* unparked when a thread of ours is ready or ends */
 
     struct traffic_count sent;

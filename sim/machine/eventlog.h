@@ -25,6 +25,7 @@ enum event_type {
     EVENT_FRAME,     /* a: VIF, b: direction, c: length */
     EVENT_REGISTRY,  /* a: operation, b: status */
     EVENT_FAILURE,   /* a: code */
+    EVENT_FAULT,     /* a: number of the call that fails by the plan, b: kind */
     EVENT_TYPE_COUNT
 };
 

@@ -39,6 +39,7 @@ void machine_create(const struct machine_config *config)
     clock_init();
     sched_init();
     kernel_lock_init();
+    fault_init();
     guest_ram_init();
     xen_init();
     store_init();

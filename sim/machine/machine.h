@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "machine/clock.h"
+#include "machine/fault.h"
 
 #define MACHINE_MAX_VCPUS 128
 
@@ -27,6 +28,7 @@ struct machine_config {
     uint64_t timeout_ns;    /* bound on the run's time by the machine's clock; 0: none */
     uint64_t stop_at_event; /* replay: stop before this event; 0: never */
     int log_level;          /* enum log_level */
+    struct fault_plan faults;
     const char *driver_dir; /* folder with <driver>.so and <driver>.inf; for the image loader and the installer */
 };
 
@@ -49,6 +51,7 @@ struct machine {
     struct fiber_state *fiber;
     struct guest_ram_state *guest_ram;
     struct log_state *log;
+    struct fault_state *fault;
     struct vcpu *vcpu[MACHINE_MAX_VCPUS];
     struct ke_state *ke;
     struct ex_state *ex;

@@ -13,6 +13,7 @@
 #include "machine/clock.h"
 #include "machine/eventlog.h"
 #include "machine/fail.h"
+#include "machine/fault.h"
 #include "machine/image.h"
 #include "machine/kernel_lock.h"
 #include "machine/log.h"
@@ -39,6 +40,12 @@
 #define NT_INSTRUCTION(point)                                                                                          \
     KERNEL_SCOPE();                                                                                                    \
     sched_point(point)
+
+/*
+ * Does the plan of faults want this call to fail? Asked by every routine of nt/fault/points.def, named as there, where
+ * it would take what can run out: FAULT(POOL).
+ */
+#define FAULT(kind) fault_inject(FAULT_##kind, __func__, __builtin_return_address(0))
 
 void nt_call(const char *routine, const void *caller, unsigned min_irql, unsigned max_irql, enum sched_point point);
 

@@ -182,7 +182,9 @@ static int64_t dispatch(struct xen_vcpu *vcpu, unsigned op, const uint64_t arg[5
     entry = &table[op];
     sub = entry->has_sub_op ? (uint32_t)arg[0] : 0;
     xen_state()->hypercalls[op]++;
-    if (entry->call != NULL)
+    if (hypercall_fault(op, arg, &result))
+        ; /* as the plan of faults has it */
+    else if (entry->call != NULL)
         result = entry->call(vcpu, arg);
     else if (entry->refusal != 0)
         result = entry->refusal;

@@ -34,6 +34,10 @@
 #define XEN_FIRST_DEVICE_VECTOR 0x30 /* what vcpu_raise_vector() takes */
 #define XEN_SHUTDOWN_NONE (-1)
 
+/* The command word of memory_op carries, above the command, how far a preempted call had come. */
+#define MEMOP_EXTENT_SHIFT 6
+#define MEMOP_CMD_MASK ((1u << MEMOP_EXTENT_SHIFT) - 1)
+
 /* ---- event channels ---- */
 
 enum evtchn_change { EVTCHN_CHANGE_BOUND = 1, EVTCHN_CHANGE_CLOSED, EVTCHN_CHANGE_PENDING };
@@ -207,6 +211,8 @@ static inline bool xen_copy_out(uint64_t guest, const void *from, size_t bytes)
 void hypercall_preempt(uint64_t done);
 /* -XEN_ENOSYS, saying (once at level warning) that this simulator lacks what Xen has. */
 int64_t hypercall_missing(unsigned op, uint64_t sub, const char *what);
+/* hypercall_fault.c: must this one fail for lack of memory? Then its result, with what it writes for the guest written. */
+bool hypercall_fault(unsigned op, const uint64_t arg[5], int64_t *result);
 /* Write the classic hypercall page into a frame; false if the frame has no memory. */
 bool hypercall_page_install(uint64_t gfn);
 

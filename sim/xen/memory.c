@@ -4,9 +4,6 @@
  */
 #include "xen/hypervisor.h"
 
-/* The command word carries, above the command, how far a preempted call had come. */
-#define MEMOP_EXTENT_SHIFT 6
-#define MEMOP_CMD_MASK ((1u << MEMOP_EXTENT_SHIFT) - 1)
 #define EXTENT_ORDER_MAX 9u /* of a domain without devices of its own */
 #define E820_RAM 1u
 

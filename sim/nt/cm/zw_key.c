@@ -84,6 +84,8 @@ NTSTATUS NTAPI ZwOpenKey(PHANDLE KeyHandle, ACCESS_MASK DesiredAccess, POBJECT_A
     NTSTATUS status;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(REGISTRY))
+        return STATUS_INSUFFICIENT_RESOURCES;
     UNREFERENCED_PARAMETER(DesiredAccess); /* the system process may do everything */
     path = name = to_utf8(ObjectAttributes->ObjectName);
     status = starting_key(ObjectAttributes, &path, &key);
@@ -105,6 +107,8 @@ NTSTATUS NTAPI ZwCreateKey(PHANDLE KeyHandle, ACCESS_MASK DesiredAccess, POBJECT
     NTSTATUS status;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(REGISTRY))
+        return STATUS_INSUFFICIENT_RESOURCES;
     UNREFERENCED_PARAMETER(DesiredAccess);
     UNREFERENCED_PARAMETER(TitleIndex); /* documented: must be zero, not used */
     UNREFERENCED_PARAMETER(Class);      /* documented: not used by drivers, NULL */
@@ -150,6 +154,8 @@ NTSTATUS NTAPI ZwDeleteKey(HANDLE KeyHandle)
     NTSTATUS status;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(REGISTRY))
+        return STATUS_INSUFFICIENT_RESOURCES;
     status = key_of(KeyHandle, &key);
     if (NT_SUCCESS(status) && !IsListEmpty(&key->children))
         status = STATUS_CANNOT_DELETE;
@@ -164,6 +170,8 @@ NTSTATUS NTAPI ZwFlushKey(HANDLE KeyHandle)
     struct cm_key *key;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(REGISTRY))
+        return STATUS_INSUFFICIENT_RESOURCES;
     return key_of(KeyHandle, &key); /* the registry is memory: there is nothing behind it to write to */
 }
 
@@ -288,6 +296,8 @@ NTSTATUS NTAPI ZwQueryKey(HANDLE KeyHandle, KEY_INFORMATION_CLASS KeyInformation
     NTSTATUS status;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(REGISTRY))
+        return STATUS_INSUFFICIENT_RESOURCES;
     status = key_of(KeyHandle, &key);
     if (!NT_SUCCESS(status))
         return status;
@@ -302,6 +312,8 @@ NTSTATUS NTAPI ZwEnumerateKey(HANDLE KeyHandle, ULONG Index, KEY_INFORMATION_CLA
     NTSTATUS status;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(REGISTRY))
+        return STATUS_INSUFFICIENT_RESOURCES;
     status = key_of(KeyHandle, &key);
     if (!NT_SUCCESS(status))
         return status;
@@ -382,6 +394,8 @@ NTSTATUS NTAPI ZwQueryValueKey(HANDLE KeyHandle, PUNICODE_STRING ValueName,
     NTSTATUS status;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(REGISTRY))
+        return STATUS_INSUFFICIENT_RESOURCES;
     status = find_value(KeyHandle, ValueName, &key, &value);
     if (!NT_SUCCESS(status))
         return status;
@@ -396,6 +410,8 @@ NTSTATUS NTAPI ZwEnumerateValueKey(HANDLE KeyHandle, ULONG Index, KEY_VALUE_INFO
     NTSTATUS status;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(REGISTRY))
+        return STATUS_INSUFFICIENT_RESOURCES;
     status = key_of(KeyHandle, &key);
     if (!NT_SUCCESS(status))
         return status;
@@ -413,6 +429,8 @@ NTSTATUS NTAPI ZwSetValueKey(HANDLE KeyHandle, PUNICODE_STRING ValueName, ULONG 
     NTSTATUS status;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(REGISTRY))
+        return STATUS_INSUFFICIENT_RESOURCES;
     UNREFERENCED_PARAMETER(TitleIndex); /* documented: must be zero, not used */
     status = key_of(KeyHandle, &key);
     if (NT_SUCCESS(status)) {
@@ -431,6 +449,8 @@ NTSTATUS NTAPI ZwDeleteValueKey(HANDLE KeyHandle, PUNICODE_STRING ValueName)
     NTSTATUS status;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(REGISTRY))
+        return STATUS_INSUFFICIENT_RESOURCES;
     status = find_value(KeyHandle, ValueName, &key, &value);
     if (NT_SUCCESS(status))
         cm_value_delete(key, value->name);

@@ -86,6 +86,8 @@ NTSTATUS NTAPI ExCreateCallback(PCALLBACK_OBJECT *CallbackObject, POBJECT_ATTRIB
     NTSTATUS status = STATUS_UNSUCCESSFUL;
 
     NT_CALL(APC_LEVEL);
+    if (FAULT(POOL))
+        return STATUS_INSUFFICIENT_RESOURCES;
     *CallbackObject = NULL;
     if (name != NULL) {
         if (ObjectAttributes->RootDirectory != NULL)
@@ -118,6 +120,8 @@ PVOID NTAPI ExRegisterCallback(PCALLBACK_OBJECT CallbackObject, PCALLBACK_FUNCTI
                                PVOID CallbackContext)
 {
     NT_CALL(APC_LEVEL);
+    if (FAULT(POOL))
+        return NULL;
     if (!ob_is(CallbackObject, OB_CALLBACK))
         nt_violation("callback-object", "ExRegisterCallback: %p is no callback object", (void *)CallbackObject);
     if (!CallbackObject->allow_multiple && !IsListEmpty(&CallbackObject->registrations))

@@ -167,9 +167,10 @@ static bool keep(GENERAL_LOOKASIDE_POOL *list, void *entry, const char *routine)
 
 /* ---- the pool behind a list ---- */
 
-static void *from_pool(GENERAL_LOOKASIDE_POOL *list, const void *caller)
+static void *from_pool(GENERAL_LOOKASIDE_POOL *list, const char *routine, const void *caller)
 {
-    void *entry = pool_allocate(list->Type, list->Size, list->Tag, caller);
+    void *entry = fault_inject(FAULT_POOL, routine, caller) ? NULL
+                                                            : pool_allocate(list->Type, list->Size, list->Tag, caller);
 
     if (entry == NULL && ((unsigned)list->Type & POOL_RAISE_IF_ALLOCATION_FAILURE) != 0)
         ExRaiseStatus(STATUS_INSUFFICIENT_RESOURCES);
@@ -184,7 +185,7 @@ static void *get(GENERAL_LOOKASIDE_POOL *list, const char *routine, const void *
         return entry;
     if (list->Allocate != NULL)
         return KERNEL_CALLOUT(list->Allocate, list->Type, list->Size, list->Tag);
-    return from_pool(list, caller);
+    return from_pool(list, routine, caller);
 }
 
 static void give_to_pool(GENERAL_LOOKASIDE_POOL *list, void *entry, const char *routine, const void *caller)
@@ -364,7 +365,7 @@ PVOID NTAPI ExAllocateFromLookasideListEx(PLOOKASIDE_LIST_EX Lookaside)
         return entry;
     if (list->AllocateEx != NULL)
         return KERNEL_CALLOUT(list->AllocateEx, list->Type, list->Size, list->Tag, Lookaside);
-    return from_pool(list, __builtin_return_address(0));
+    return from_pool(list, __func__, __builtin_return_address(0));
 }
 
 VOID NTAPI ExFreeToLookasideListEx(PLOOKASIDE_LIST_EX Lookaside, PVOID Entry)

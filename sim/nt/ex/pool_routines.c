@@ -68,7 +68,7 @@ static void *allocate(const char *routine, POOL_TYPE type, SIZE_T size, ULONG ta
     check_tag(routine, type, size, tag, caller);
     check_size(routine, type, size);
 
-    void *block = pool_allocate(type, size, tag, caller);
+    void *block = fault_inject(FAULT_POOL, routine, caller) ? NULL : pool_allocate(type, size, tag, caller);
     if (block == NULL && ((unsigned)type & POOL_RAISE_IF_ALLOCATION_FAILURE) != 0)
         ExRaiseStatus(STATUS_INSUFFICIENT_RESOURCES);
     return block;

@@ -101,6 +101,8 @@ PEX_TIMER NTAPI ExAllocateTimer(PEXT_CALLBACK Callback, PVOID CallbackContext, U
     const ULONG known = EX_TIMER_HIGH_RESOLUTION | EX_TIMER_NO_WAKE | EX_TIMER_NOTIFICATION;
 
     NT_CALL(DISPATCH_LEVEL);
+    if (FAULT(POOL))
+        return NULL;
     if ((Attributes & ~known) != 0 ||
         (Attributes & (EX_TIMER_HIGH_RESOLUTION | EX_TIMER_NO_WAKE)) == (EX_TIMER_HIGH_RESOLUTION | EX_TIMER_NO_WAKE))
         return NULL;

@@ -143,6 +143,8 @@ PIRP NTAPI IoBuildAsynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT Dev
     PIRP irp;
 
     NT_CALL(DISPATCH_LEVEL);
+    if (FAULT(POOL))
+        return NULL;
     irp = build_transfer(MajorFunction, DeviceObject, Buffer, Length, StartingOffset, __builtin_return_address(0));
     if (irp != NULL)
         irp->UserIosb = IoStatusBlock;
@@ -155,6 +157,8 @@ PIRP NTAPI IoBuildSynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT Devi
     PIRP irp;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(POOL))
+        return NULL;
     irp = build_transfer(MajorFunction, DeviceObject, Buffer, Length, StartingOffset, __builtin_return_address(0));
     if (irp == NULL)
         return NULL;
@@ -174,6 +178,8 @@ PIRP NTAPI IoBuildDeviceIoControlRequest(ULONG IoControlCode, PDEVICE_OBJECT Dev
     PIRP irp;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(POOL))
+        return NULL;
     irp = irp_allocate(DeviceObject->StackSize, __builtin_return_address(0));
     if (irp == NULL)
         return NULL;

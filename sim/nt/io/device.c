@@ -75,6 +75,8 @@ NTSTATUS NTAPI IoCreateDevice(PDRIVER_OBJECT DriverObject, ULONG DeviceExtension
     KIRQL irql;
 
     NT_CALL(APC_LEVEL);
+    if (FAULT(POOL))
+        return STATUS_INSUFFICIENT_RESOURCES;
     if (!ob_is(DriverObject, OB_DRIVER))
         nt_violation("device-create", "IoCreateDevice with %p, which is no driver object", DriverObject);
     *DeviceObject = NULL;
@@ -185,6 +187,8 @@ void io_device_closed(PDEVICE_OBJECT device)
 NTSTATUS NTAPI IoCreateSymbolicLink(PUNICODE_STRING SymbolicLinkName, PUNICODE_STRING DeviceName)
 {
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(POOL))
+        return STATUS_INSUFFICIENT_RESOURCES;
     return ob_symbolic_link_create(SymbolicLinkName, DeviceName);
 }
 

@@ -41,6 +41,8 @@ static PVOID NTAPI allocate_common(PDMA_ADAPTER DmaAdapter, ULONG Length, PPHYSI
 
     NT_CALL(PASSIVE_LEVEL);
     (void)CacheEnabled; /* DMA is coherent with the caches on x86 */
+    if (fault_inject(FAULT_POOL, "AllocateCommonBuffer", __builtin_return_address(0)))
+        return NULL;
     buffer = MmAllocateContiguousMemory(Length, highest);
     if (buffer == NULL)
         return NULL;
@@ -242,7 +244,9 @@ static NTSTATUS NTAPI get_list(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT DeviceObj
     NT_CALL_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL);
     (void)WriteToDevice;
     count = fill(adapter, Mdl, CurrentVa, Length, NULL);
-    list = ExAllocatePoolWithTag(NonPagedPoolNx, list_size(count), IO_TAG_GENERAL);
+    list = fault_inject(FAULT_POOL, "GetScatterGatherList", __builtin_return_address(0))
+               ? NULL
+               : ExAllocatePoolWithTag(NonPagedPoolNx, list_size(count), IO_TAG_GENERAL);
     if (list == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     list->NumberOfElements = count;
@@ -302,6 +306,8 @@ PDMA_ADAPTER NTAPI IoGetDmaAdapter(PDEVICE_OBJECT PhysicalDeviceObject, PDEVICE_
     ULONG pages;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(POOL))
+        return NULL;
     if (PhysicalDeviceObject != NULL && PhysicalDeviceObject->Type != IO_TYPE_DEVICE)
         nt_violation("dma-adapter", "IoGetDmaAdapter with %p, which is no device object", PhysicalDeviceObject);
     if (DeviceDescription->Version >= DEVICE_DESCRIPTION_VERSION3)

@@ -359,6 +359,8 @@ NTSTATUS NTAPI IoAllocateDriverObjectExtension(PDRIVER_OBJECT DriverObject, PVOI
     struct client_extension *client;
 
     NT_CALL(DISPATCH_LEVEL);
+    if (FAULT(POOL))
+        return STATUS_INSUFFICIENT_RESOURCES;
     *DriverObjectExtension = NULL;
     if (find_client(DriverObject, ClientIdentificationAddress) != NULL)
         return STATUS_OBJECT_NAME_COLLISION;

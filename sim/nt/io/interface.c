@@ -179,6 +179,8 @@ NTSTATUS NTAPI IoRegisterDeviceInterface(PDEVICE_OBJECT PhysicalDeviceObject, co
     char *link;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(REGISTRY))
+        return STATUS_INSUFFICIENT_RESOURCES;
     node = pnp_node_of(PhysicalDeviceObject);
     if (node == NULL)
         return STATUS_INVALID_DEVICE_REQUEST; /* not enumerated (yet) */
@@ -256,6 +258,8 @@ NTSTATUS NTAPI IoOpenDeviceInterfaceRegistryKey(PUNICODE_STRING SymbolicLinkName
     char *link;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(REGISTRY))
+        return STATUS_INSUFFICIENT_RESOURCES;
     (void)DesiredAccess; /* kernel callers are granted what they ask for */
     link = narrow(SymbolicLinkName);
     interface = find(link);
@@ -273,6 +277,8 @@ NTSTATUS NTAPI IoGetDeviceInterfaces(const GUID *InterfaceClassGuid, PDEVICE_OBJ
     WCHAR *to = NULL;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(POOL))
+        return STATUS_INSUFFICIENT_RESOURCES;
     /* Once to count, once to copy. */
     for (unsigned round = 0; round < 2; round++) {
         for (PLIST_ENTRY entry = machine->io->interfaces.Flink; entry != &machine->io->interfaces;

@@ -384,6 +384,8 @@ NTSTATUS NTAPI IoConnectInterruptEx(PIO_CONNECT_INTERRUPT_PARAMETERS Parameters)
     const void *caller = __builtin_return_address(0);
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(INTERRUPT))
+        return STATUS_INSUFFICIENT_RESOURCES;
     switch (Parameters->Version) {
     case CONNECT_FULLY_SPECIFIED:
         return connect_specified(&Parameters->FullySpecified, 0, caller);
@@ -449,6 +451,8 @@ NTSTATUS NTAPI IoConnectInterrupt(PKINTERRUPT *InterruptObject, PKSERVICE_ROUTIN
                                                             .ProcessorEnableMask = ProcessorEnableMask};
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(INTERRUPT))
+        return STATUS_INSUFFICIENT_RESOURCES;
     return connect_specified(&full, 0, __builtin_return_address(0));
 }
 

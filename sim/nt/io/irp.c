@@ -52,6 +52,8 @@ void irp_free(PIRP irp)
 PIRP NTAPI IoAllocateIrp(CCHAR StackSize, BOOLEAN ChargeQuota)
 {
     NT_CALL(DISPATCH_LEVEL);
+    if (FAULT(POOL))
+        return NULL;
     /* Quota is charged to a process; drivers run in none of their own, and Windows' own advice is FALSE. */
     if (ChargeQuota)
         NT_UNIMPLEMENTED("ChargeQuota TRUE");
@@ -112,6 +114,8 @@ PIRP NTAPI IoGetTopLevelIrp(VOID)
 PIRP NTAPI IoAllocateIrpEx(PDEVICE_OBJECT DeviceObject, CCHAR StackSize, BOOLEAN ChargeQuota)
 {
     NT_CALL(DISPATCH_LEVEL);
+    if (FAULT(POOL))
+        return NULL;
     if (ChargeQuota)
         NT_UNIMPLEMENTED("ChargeQuota TRUE");
     (void)DeviceObject; /* Windows sizes the IRP's extension by it; there is none here */

@@ -25,6 +25,8 @@ static void attach(PIRP irp, PMDL mdl, bool secondary)
 PMDL NTAPI IoAllocateMdl(PVOID VirtualAddress, ULONG Length, BOOLEAN SecondaryBuffer, BOOLEAN ChargeQuota, PIRP Irp)
 {
     NT_CALL(DISPATCH_LEVEL);
+    if (FAULT(MDL))
+        return NULL;
     (void)ChargeQuota;
     if (SecondaryBuffer && Irp == NULL)
         nt_violation("mdl-allocate", "IoAllocateMdl: SecondaryBuffer is TRUE and there is no IRP");

@@ -292,6 +292,8 @@ NTSTATUS NTAPI IoRegisterPlugPlayNotification(IO_NOTIFICATION_EVENT_CATEGORY Eve
     PDEVICE_OBJECT pdo = NULL;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(POOL))
+        return STATUS_INSUFFICIENT_RESOURCES;
     switch (EventCategory) {
     case EventCategoryDeviceInterfaceChange:
         if (EventCategoryData == NULL)

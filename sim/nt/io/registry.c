@@ -50,6 +50,8 @@ NTSTATUS NTAPI IoOpenDeviceRegistryKey(PDEVICE_OBJECT DeviceObject, ULONG DevIns
     struct cm_key *key;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(REGISTRY))
+        return STATUS_INSUFFICIENT_RESOURCES;
     (void)DesiredAccess; /* kernel callers are granted what they ask for */
     node = node_of(DeviceObject, __func__);
     if (DevInstKeyType & PLUGPLAY_REGKEY_CURRENT_HWPROFILE)
@@ -79,6 +81,8 @@ NTSTATUS NTAPI IoOpenDriverRegistryKey(PDRIVER_OBJECT DriverObject, ULONG RegKey
     char *path;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(REGISTRY))
+        return STATUS_INSUFFICIENT_RESOURCES;
     (void)DesiredAccess;
     if (Flags != 0)
         return STATUS_INVALID_PARAMETER;

@@ -24,12 +24,16 @@ static NTSTATUS register_device(unsigned list, PDEVICE_OBJECT device)
 NTSTATUS NTAPI IoRegisterShutdownNotification(PDEVICE_OBJECT DeviceObject)
 {
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(POOL))
+        return STATUS_INSUFFICIENT_RESOURCES;
     return register_device(0, DeviceObject);
 }
 
 NTSTATUS NTAPI IoRegisterLastChanceShutdownNotification(PDEVICE_OBJECT DeviceObject)
 {
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(POOL))
+        return STATUS_INSUFFICIENT_RESOURCES;
     return register_device(1, DeviceObject);
 }
 

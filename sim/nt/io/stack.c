@@ -154,6 +154,8 @@ NTSTATUS NTAPI IoGetDeviceObjectPointer(PUNICODE_STRING ObjectName, ACCESS_MASK 
     NTSTATUS status;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(POOL))
+        return STATUS_INSUFFICIENT_RESOURCES;
     InitializeObjectAttributes(&attributes, ObjectName, OBJ_KERNEL_HANDLE, NULL, NULL);
     status = ZwOpenFile(&handle, DesiredAccess, &attributes, &result, 0, FILE_NON_DIRECTORY_FILE);
     if (!NT_SUCCESS(status))

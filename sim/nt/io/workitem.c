@@ -51,6 +51,8 @@ static void check_not_queued(PIO_WORKITEM item, const char *routine)
 PIO_WORKITEM NTAPI IoAllocateWorkItem(PDEVICE_OBJECT DeviceObject)
 {
     NT_CALL(DISPATCH_LEVEL);
+    if (FAULT(WORKITEM))
+        return NULL;
     PIO_WORKITEM item = image_alloc(sizeof *item);
     initialise(item, DeviceObject, true, __builtin_return_address(0), __func__);
     InsertTailList(&machine->ex->io_items, &item->entry);

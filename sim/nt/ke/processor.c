@@ -204,6 +204,8 @@ PVOID NTAPI KeRegisterProcessorChangeCallback(PPROCESSOR_CALLBACK_FUNCTION Callb
     struct processor_callback *callback;
 
     NT_CALL(APC_LEVEL);
+    if (FAULT(POOL))
+        return NULL;
     if ((Flags & ~(ULONG)KE_PROCESSOR_CHANGE_ADD_EXISTING) != 0)
         return NULL;
     callback = image_alloc(sizeof(*callback));

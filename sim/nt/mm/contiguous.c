@@ -28,6 +28,8 @@ static void *allocate(const char *routine, const void *caller, SIZE_T bytes, uin
 PVOID NTAPI MmAllocateContiguousMemory(SIZE_T NumberOfBytes, PHYSICAL_ADDRESS HighestAcceptableAddress)
 {
     NT_CALL(DISPATCH_LEVEL);
+    if (FAULT(POOL))
+        return NULL;
     return allocate(__func__, __builtin_return_address(0), NumberOfBytes, 0,
                     (uint64_t)HighestAcceptableAddress.QuadPart, 0, MmCached);
 }
@@ -38,6 +40,8 @@ PVOID NTAPI MmAllocateContiguousMemorySpecifyCache(SIZE_T NumberOfBytes, PHYSICA
                                                    MEMORY_CACHING_TYPE CacheType)
 {
     NT_CALL(DISPATCH_LEVEL);
+    if (FAULT(POOL))
+        return NULL;
     return allocate(__func__, __builtin_return_address(0), NumberOfBytes, (uint64_t)LowestAcceptableAddress.QuadPart,
                     (uint64_t)HighestAcceptableAddress.QuadPart, (uint64_t)BoundaryAddressMultiple.QuadPart, CacheType);
 }
@@ -54,6 +58,8 @@ PVOID NTAPI MmAllocateContiguousMemorySpecifyCacheNode(SIZE_T NumberOfBytes, PHY
                                                        MEMORY_CACHING_TYPE CacheType, NODE_REQUIREMENT PreferredNode)
 {
     NT_CALL(DISPATCH_LEVEL);
+    if (FAULT(POOL))
+        return NULL;
     if (!node_exists(PreferredNode))
         return NULL;
     return allocate(__func__, __builtin_return_address(0), NumberOfBytes, (uint64_t)LowestAcceptableAddress.QuadPart,
@@ -71,6 +77,8 @@ PVOID NTAPI MmAllocateContiguousNodeMemory(SIZE_T NumberOfBytes, PHYSICAL_ADDRES
                                                                           : MmCached;
 
     NT_CALL(DISPATCH_LEVEL);
+    if (FAULT(POOL))
+        return NULL;
     if ((Protect & PAGE_NOCACHE) != 0 && (Protect & PAGE_WRITECOMBINE) != 0)
         return NULL;
     if (access != PAGE_READWRITE && access != PAGE_EXECUTE_READWRITE)
@@ -124,6 +132,8 @@ VOID NTAPI MmFreeContiguousMemorySpecifyCache(PVOID BaseAddress, SIZE_T NumberOf
 PVOID NTAPI MmAllocateNonCachedMemory(SIZE_T NumberOfBytes)
 {
     NT_CALL(APC_LEVEL);
+    if (FAULT(POOL))
+        return NULL;
     uint64_t count = (NumberOfBytes + PAGE_SIZE - 1) / PAGE_SIZE;
     if (NumberOfBytes == 0 || count < NumberOfBytes / PAGE_SIZE || count > guest_ram_pages())
         return NULL;

@@ -46,6 +46,8 @@ static void *map(const char *routine, const void *caller, PHYSICAL_ADDRESS physi
 PVOID NTAPI MmMapIoSpace(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes, MEMORY_CACHING_TYPE CacheType)
 {
     NT_CALL(DISPATCH_LEVEL);
+    if (FAULT(MAPPING))
+        return NULL;
     if ((unsigned)CacheType >= MmMaximumCacheType)
         return NULL;
     return map(__func__, __builtin_return_address(0), PhysicalAddress, NumberOfBytes, true);
@@ -56,6 +58,8 @@ PVOID NTAPI MmMapIoSpaceEx(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfByte
     bool writable;
 
     NT_CALL(DISPATCH_LEVEL);
+    if (FAULT(MAPPING))
+        return NULL;
     if (!decode_protect(Protect, &writable))
         return NULL;
     if ((Protect & (PAGE_EXECUTE | PAGE_EXECUTE_READ | PAGE_EXECUTE_READWRITE)) != 0)

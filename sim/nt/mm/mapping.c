@@ -70,7 +70,8 @@ PVOID NTAPI MmMapLockedPagesSpecifyCache(PMDL MemoryDescriptorList, KPROCESSOR_M
 
     bool direct;
     uint32_t count = mdl_pages(mdl);
-    void *address = map_frames(MmGetMdlPfnArray(mdl), count, (Priority & MdlMappingNoWrite) == 0, &direct);
+    void *address =
+        FAULT(MAPPING) ? NULL : map_frames(MmGetMdlPfnArray(mdl), count, (Priority & MdlMappingNoWrite) == 0, &direct);
     if (address == NULL) {
         if (BugCheckOnFailure) {
             const uint64_t parameter[4] = {0, count, 0, 0};

@@ -154,6 +154,8 @@ PMDL NTAPI MmAllocatePagesForMdl(PHYSICAL_ADDRESS LowAddress, PHYSICAL_ADDRESS H
                                  SIZE_T TotalBytes)
 {
     NT_CALL(DISPATCH_LEVEL);
+    if (FAULT(MDL))
+        return NULL;
     return allocate(__func__, __builtin_return_address(0), LowAddress, HighAddress, SkipBytes, TotalBytes, MmCached, 0);
 }
 
@@ -162,6 +164,8 @@ PMDL NTAPI MmAllocatePagesForMdlEx(PHYSICAL_ADDRESS LowAddress, PHYSICAL_ADDRESS
                                    ULONG Flags)
 {
     NT_CALL(DISPATCH_LEVEL);
+    if (FAULT(MDL))
+        return NULL;
     return allocate(__func__, __builtin_return_address(0), LowAddress, HighAddress, SkipBytes, TotalBytes, CacheType,
                     Flags);
 }
@@ -171,6 +175,8 @@ PMDL NTAPI MmAllocateNodePagesForMdlEx(PHYSICAL_ADDRESS LowAddress, PHYSICAL_ADD
                                        ULONG IdealNode, ULONG Flags)
 {
     NT_CALL(DISPATCH_LEVEL);
+    if (FAULT(MDL))
+        return NULL;
     if (IdealNode >= MM_NODES)
         return NULL;
     return allocate(__func__, __builtin_return_address(0), LowAddress, HighAddress, SkipBytes, TotalBytes, CacheType,

@@ -33,6 +33,20 @@ static void free_list(char **list)
     image_free(list);
 }
 
+void devnode_forget_identity(struct devnode *node)
+{
+    image_free(node->device_id);
+    image_free(node->instance_id);
+    image_free(node->instance_path);
+    free_list(node->hardware_ids);
+    free_list(node->compatible_ids);
+    node->device_id = NULL;
+    node->instance_id = NULL;
+    node->instance_path = NULL;
+    node->hardware_ids = NULL;
+    node->compatible_ids = NULL;
+}
+
 void devnode_destroy(struct devnode *node)
 {
     struct devnode **link = node->parent != NULL ? &node->parent->children : &machine->pnp->root;
@@ -44,11 +58,7 @@ void devnode_destroy(struct devnode *node)
     io_device(node->pdo)->devnode = NULL;
     io_device(node->pdo)->extension.DeviceNode = NULL;
     ob_dereference(node->pdo);
-    image_free(node->device_id);
-    image_free(node->instance_id);
-    image_free(node->instance_path);
-    free_list(node->hardware_ids);
-    free_list(node->compatible_ids);
+    devnode_forget_identity(node);
     image_free(node->boot);
     image_free(node->requirements);
     image_free(node->service);

@@ -57,27 +57,41 @@ static size_t wide_length(const WCHAR *string)
     return length;
 }
 
-static char *query_single(struct devnode *node, BUS_QUERY_ID_TYPE type)
+/*
+ * A bus driver need not have an answer (STATUS_NOT_SUPPORTED); it is another thing when it ran out of memory over it:
+ * then nobody knows who the device is. The documentation does not say what becomes of it; here it waits with a problem,
+ * and is asked again when somebody enables it.
+ */
+static bool unknown(NTSTATUS status)
 {
-    WCHAR *id = pnp_query_id(node, type);
-    char *text;
-
-    if (id == NULL)
-        return NULL;
-    text = checked_id(node, id, wide_length(id), type == BusQueryDeviceID);
-    ExFreePool(id);
-    return text;
+    return status == STATUS_INSUFFICIENT_RESOURCES || status == STATUS_NO_MEMORY;
 }
 
-static char **query_multi(struct devnode *node, BUS_QUERY_ID_TYPE type)
+/* NULL in *id: no answer. */
+static NTSTATUS query_single(struct devnode *node, BUS_QUERY_ID_TYPE type, char **id)
 {
-    WCHAR *ids = pnp_query_id(node, type);
+    WCHAR *wide;
+    NTSTATUS status = pnp_query_id(node, type, &wide);
+
+    *id = NULL;
+    if (wide != NULL) {
+        *id = checked_id(node, wide, wide_length(wide), type == BusQueryDeviceID);
+        ExFreePool(wide);
+    }
+    return status;
+}
+
+static NTSTATUS query_multi(struct devnode *node, BUS_QUERY_ID_TYPE type, char ***answer)
+{
+    WCHAR *ids;
+    NTSTATUS status = pnp_query_id(node, type, &ids);
     char **list = NULL;
     unsigned count = 0;
     size_t offset = 0;
 
+    *answer = NULL;
     if (ids == NULL)
-        return NULL;
+        return status;
     while (ids[offset] != 0) {
         size_t length = wide_length(ids + offset);
 
@@ -88,7 +102,8 @@ static char **query_multi(struct devnode *node, BUS_QUERY_ID_TYPE type)
             fatal(node, 2, "a list of identification strings has no end");
     }
     ExFreePool(ids);
-    return list;
+    *answer = list;
+    return status;
 }
 
 static char *query_text(struct devnode *node, DEVICE_TEXT_TYPE type)
@@ -141,21 +156,8 @@ static bool same_path_elsewhere(const struct devnode *node)
     return false;
 }
 
-static bool query_identity(struct devnode *node)
+static void make_instance(struct devnode *node, char *instance)
 {
-    char *instance;
-
-    node->device_id = query_single(node, BusQueryDeviceID);
-    if (node->device_id == NULL) {
-        devnode_set_problem(node, PROBLEM_INVALID_DATA, STATUS_OBJECT_NAME_INVALID);
-        return false;
-    }
-    if (strchr(node->device_id, '\\') == NULL || strchr(node->device_id, '\\') != strrchr(node->device_id, '\\'))
-        fatal(node, 2, "the device ID is not of the form enumerator\\device");
-    if (!NT_SUCCESS(pnp_query_capabilities(node, &node->capabilities)))
-        log_line(LOG_WARNING, "pnp", "%s: its bus driver does not answer IRP_MN_QUERY_CAPABILITIES", node->device_id);
-
-    instance = query_single(node, BusQueryInstanceID);
     if (node->capabilities.UniqueID) {
         if (instance == NULL)
             fatal(node, 2, "a device with UniqueID has no instance ID");
@@ -169,7 +171,31 @@ static bool query_identity(struct devnode *node)
         image_free(instance);
     }
     node->instance_path = image_printf("%s\\%s", node->device_id, node->instance_id);
-    return true;
+}
+
+/* The status of what cannot be done without. */
+static NTSTATUS query_identity(struct devnode *node)
+{
+    char *instance;
+    NTSTATUS status = query_single(node, BusQueryDeviceID, &node->device_id);
+
+    if (node->device_id == NULL)
+        return unknown(status) ? status : STATUS_OBJECT_NAME_INVALID;
+    if (strchr(node->device_id, '\\') == NULL || strchr(node->device_id, '\\') != strrchr(node->device_id, '\\'))
+        fatal(node, 2, "the device ID is not of the form enumerator\\device");
+    status = pnp_query_capabilities(node, &node->capabilities);
+    if (unknown(status))
+        return status;
+    if (!NT_SUCCESS(status))
+        log_line(LOG_WARNING, "pnp", "%s: its bus driver does not answer IRP_MN_QUERY_CAPABILITIES", node->device_id);
+    status = query_single(node, BusQueryInstanceID, &instance);
+    if (unknown(status))
+        return status;
+    make_instance(node, instance);
+    status = query_multi(node, BusQueryHardwareIDs, &node->hardware_ids);
+    if (!unknown(status))
+        status = query_multi(node, BusQueryCompatibleIDs, &node->compatible_ids);
+    return unknown(status) ? status : STATUS_SUCCESS;
 }
 
 static ULONG capability_bits(const DEVICE_CAPABILITIES *capabilities)
@@ -239,12 +265,7 @@ void devnode_retry_duplicates(void)
     for (struct devnode *node = pnp_root(); node != NULL; node = pnp_next(node)) {
         if (node->problem != PROBLEM_DUPLICATE_DEVICE)
             continue;
-        image_free(node->device_id);
-        image_free(node->instance_id);
-        image_free(node->instance_path);
-        node->device_id = NULL;
-        node->instance_id = NULL;
-        node->instance_path = NULL;
+        devnode_forget_identity(node);
         node->problem = PROBLEM_NONE;
         node->state = DEVNODE_UNINITIALIZED;
     }
@@ -253,17 +274,20 @@ void devnode_retry_duplicates(void)
 void devnode_identify(struct devnode *node)
 {
     struct cm_key *key;
+    NTSTATUS status;
     char *text;
 
     node->state = DEVNODE_INITIALIZED;
-    if (!query_identity(node))
+    status = query_identity(node);
+    if (!NT_SUCCESS(status)) {
+        devnode_forget_identity(node);
+        devnode_set_problem(node, PROBLEM_INVALID_DATA, status);
         return;
+    }
     if (same_path_elsewhere(node)) {
         devnode_set_problem(node, PROBLEM_DUPLICATE_DEVICE, STATUS_DEVICE_ALREADY_ATTACHED);
         return;
     }
-    node->hardware_ids = query_multi(node, BusQueryHardwareIDs);
-    node->compatible_ids = query_multi(node, BusQueryCompatibleIDs);
     key = devnode_key(node);
     set_list(key, "HardwareID", node->hardware_ids);
     set_list(key, "CompatibleIDs", node->compatible_ids);

@@ -72,13 +72,14 @@ void pnp_send_must_succeed(struct devnode *node, UCHAR minor)
                      name_of(node), minor_name(minor), (unsigned)status);
 }
 
-WCHAR *pnp_query_id(struct devnode *node, BUS_QUERY_ID_TYPE type)
+NTSTATUS pnp_query_id(struct devnode *node, BUS_QUERY_ID_TYPE type, WCHAR **id)
 {
     IO_STACK_LOCATION stack = {.MinorFunction = IRP_MN_QUERY_ID, .Parameters.QueryId.IdType = type};
     ULONG_PTR information = 0;
     NTSTATUS status = pnp_send(node, &stack, STATUS_NOT_SUPPORTED, &information);
 
-    return NT_SUCCESS(status) ? (WCHAR *)information : NULL;
+    *id = NT_SUCCESS(status) ? (WCHAR *)information : NULL;
+    return status;
 }
 
 WCHAR *pnp_query_text(struct devnode *node, DEVICE_TEXT_TYPE type)

@@ -118,7 +118,7 @@ NTSTATUS pnp_send_minor(struct devnode *node, UCHAR minor);
 /* A request that drivers must not fail: a failure is a violation. */
 void pnp_send_must_succeed(struct devnode *node, UCHAR minor);
 /* Pool memory of the driver's, NULL if the stack does not answer; the caller frees it with ExFreePool(). */
-WCHAR *pnp_query_id(struct devnode *node, BUS_QUERY_ID_TYPE type);
+NTSTATUS pnp_query_id(struct devnode *node, BUS_QUERY_ID_TYPE type, WCHAR **id);
 WCHAR *pnp_query_text(struct devnode *node, DEVICE_TEXT_TYPE type);
 PDEVICE_RELATIONS pnp_query_relations(struct devnode *node, DEVICE_RELATION_TYPE type);
 NTSTATUS pnp_query_capabilities(struct devnode *node, PDEVICE_CAPABILITIES capabilities);
@@ -127,6 +127,8 @@ NTSTATUS pnp_query_capabilities(struct devnode *node, PDEVICE_CAPABILITIES capab
 struct devnode *devnode_create(struct devnode *parent, PDEVICE_OBJECT pdo);
 /* Unlink and free a node without children; drops the reference to its PDO. */
 void devnode_destroy(struct devnode *node);
+/* IDs and path: the device is to be asked again. */
+void devnode_forget_identity(struct devnode *node);
 void devnode_set_problem(struct devnode *node, enum devnode_problem problem, NTSTATUS status);
 /* The registry key Enum\<instance path>, made if it is not there. */
 struct cm_key *devnode_key(const struct devnode *node);

@@ -79,6 +79,8 @@ NTSTATUS NTAPI PoRequestPowerIrp(PDEVICE_OBJECT DeviceObject, UCHAR MinorFunctio
     PIO_STACK_LOCATION stack;
 
     NT_CALL(DISPATCH_LEVEL);
+    if (FAULT(POOL))
+        return STATUS_INSUFFICIENT_RESOURCES;
     if (MinorFunction == IRP_MN_WAIT_WAKE)
         NT_UNIMPLEMENTED("IRP_MN_WAIT_WAKE");
     if (MinorFunction != IRP_MN_SET_POWER && MinorFunction != IRP_MN_QUERY_POWER)

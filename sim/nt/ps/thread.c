@@ -14,6 +14,8 @@ NTSTATUS NTAPI PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess, P
     NTSTATUS status;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(THREAD))
+        return STATUS_INSUFFICIENT_RESOURCES;
     UNREFERENCED_PARAMETER(DesiredAccess); /* kernel callers are not checked for access */
     UNREFERENCED_PARAMETER(ObjectAttributes);
     if (ProcessHandle != NULL)

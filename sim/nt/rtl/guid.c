@@ -11,6 +11,8 @@ NTSTATUS NTAPI RtlStringFromGUID(const GUID *Guid, PUNICODE_STRING GuidString)
     PWSTR text;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(POOL))
+        return STATUS_NO_MEMORY;
     text = ExAllocatePoolWithTag(PagedPool, (GUID_LENGTH + 1) * sizeof(WCHAR), RTL_STRING_TAG);
     if (text == NULL)
         return STATUS_NO_MEMORY;

@@ -76,6 +76,8 @@ NTSTATUS NTAPI RtlWriteRegistryValue(ULONG RelativeTo, PCWSTR Path, PCWSTR Value
     NTSTATUS status;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(REGISTRY))
+        return STATUS_INSUFFICIENT_RESOURCES;
     status = rtl_registry_open(RelativeTo, Path, true, &key);
     if (!NT_SUCCESS(status))
         return status;
@@ -92,6 +94,8 @@ NTSTATUS NTAPI RtlDeleteRegistryValue(ULONG RelativeTo, PCWSTR Path, PCWSTR Valu
     NTSTATUS status;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(REGISTRY))
+        return STATUS_INSUFFICIENT_RESOURCES;
     status = rtl_registry_open(RelativeTo, Path, false, &key);
     if (!NT_SUCCESS(status))
         return status;
@@ -107,6 +111,8 @@ NTSTATUS NTAPI RtlCheckRegistryKey(ULONG RelativeTo, PWSTR Path)
     NTSTATUS status;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(REGISTRY))
+        return STATUS_INSUFFICIENT_RESOURCES;
     status = rtl_registry_open(RelativeTo, Path, false, &key);
     if (NT_SUCCESS(status))
         rtl_registry_close(RelativeTo, key);
@@ -119,6 +125,8 @@ NTSTATUS NTAPI RtlCreateRegistryKey(ULONG RelativeTo, PWSTR Path)
     NTSTATUS status;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(REGISTRY))
+        return STATUS_INSUFFICIENT_RESOURCES;
     status = rtl_registry_open(RelativeTo, Path, true, &key);
     if (NT_SUCCESS(status))
         rtl_registry_close(RelativeTo, key);

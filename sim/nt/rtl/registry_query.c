@@ -406,6 +406,8 @@ NTSTATUS NTAPI RtlQueryRegistryValues(ULONG RelativeTo, PCWSTR Path, PRTL_QUERY_
     NTSTATUS status;
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(REGISTRY))
+        return STATUS_INSUFFICIENT_RESOURCES;
     status = rtl_registry_open(RelativeTo, Path, false, &query.top);
     if (status == STATUS_OBJECT_NAME_NOT_FOUND && (RelativeTo & RTL_REGISTRY_OPTIONAL) != 0) {
         query.top = NULL;

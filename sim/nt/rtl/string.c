@@ -258,6 +258,8 @@ NTSTATUS NTAPI RtlUpcaseUnicodeString(PUNICODE_STRING DestinationString, PCUNICO
                                       BOOLEAN AllocateDestinationString)
 {
     NT_CALL(PASSIVE_LEVEL);
+    if (AllocateDestinationString && FAULT(POOL))
+        return STATUS_NO_MEMORY;
     return map_case(DestinationString, SourceString, AllocateDestinationString, rtl_upcase);
 }
 
@@ -265,6 +267,8 @@ NTSTATUS NTAPI RtlDowncaseUnicodeString(PUNICODE_STRING DestinationString, PCUNI
                                         BOOLEAN AllocateDestinationString)
 {
     NT_CALL(PASSIVE_LEVEL);
+    if (AllocateDestinationString && FAULT(POOL))
+        return STATUS_NO_MEMORY;
     return map_case(DestinationString, SourceString, AllocateDestinationString, rtl_downcase);
 }
 
@@ -292,6 +296,8 @@ NTSTATUS NTAPI RtlDuplicateUnicodeString(ULONG Flags, PCUNICODE_STRING SourceStr
     RtlZeroMemory(DestinationString, sizeof(*DestinationString));
     if (SourceString->Length == 0 && (Flags & RTL_DUPLICATE_UNICODE_STRING_ALLOCATE_NULL_STRING) == 0)
         return STATUS_SUCCESS;
+    if (FAULT(POOL))
+        return STATUS_NO_MEMORY;
     DestinationString->Buffer = ExAllocatePoolWithTag(PagedPool, size, RTL_STRING_TAG);
     if (DestinationString->Buffer == NULL)
         return STATUS_NO_MEMORY;
@@ -336,6 +342,8 @@ BOOLEAN NTAPI RtlCreateUnicodeString(PUNICODE_STRING DestinationString, PCWSTR S
     size_t bytes = (nt_wcslen(SourceString) + 1) * sizeof(WCHAR);
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(POOL))
+        return FALSE;
     if (bytes > MAX_BYTES)
         return FALSE;
     DestinationString->Buffer = ExAllocatePoolWithTag(PagedPool, bytes, RTL_STRING_TAG);
@@ -370,6 +378,8 @@ NTSTATUS NTAPI RtlAnsiStringToUnicodeString(PUNICODE_STRING DestinationString, P
     if (needed > MAX_BYTES)
         return STATUS_INVALID_PARAMETER_2;
     if (AllocateDestinationString) {
+        if (FAULT(POOL))
+            return STATUS_NO_MEMORY;
         DestinationString->Buffer = ExAllocatePoolWithTag(PagedPool, needed, RTL_STRING_TAG);
         if (DestinationString->Buffer == NULL)
             return STATUS_NO_MEMORY;
@@ -393,6 +403,8 @@ NTSTATUS NTAPI RtlUnicodeStringToAnsiString(PANSI_STRING DestinationString, PCUN
 
     NT_CALL(PASSIVE_LEVEL);
     if (AllocateDestinationString) {
+        if (FAULT(POOL))
+            return STATUS_NO_MEMORY;
         DestinationString->Buffer = ExAllocatePoolWithTag(PagedPool, needed, RTL_STRING_TAG);
         if (DestinationString->Buffer == NULL)
             return STATUS_NO_MEMORY;

@@ -1,0 +1,77 @@
+/*
+ * The main job under a plan of faults. A device that does not start, a VIF that does not connect, a frame that is lost:
+ * that is what a fault may do. It must not crash, hang, corrupt or leak; and once faults are off the devices must start
+ * again in the same machine and carry the captures whole.
+ */
+#include <inttypes.h>
+
+#include "cli/guest.h"
+#include "cli/run_internal.h"
+#include "machine/clock.h"
+#include "machine/fault.h"
+#include "nt/pnp/pnp.h"
+
+#define CONNECT_MS 5000                  /* under faults */
+#define PATIENCE_NS UINT64_C(2000000000) /* for a frame under faults */
+
+/* Faults are off and the machine is up: the devices must come back. First themselves, then with the whole bus. */
+static void restart(struct run *run, struct toolstack *toolstack, unsigned domid)
+{
+    netback_task_again(run->netback);
+    if (!guest_restart_clients())
+        give_up("after the fault a device could not be disabled: %s", pnp_refusal());
+    if (!run_connected(run, toolstack, domid, CONNECT_MS)) {
+        run->report.bus_restarted = true;
+        if (!guest_restart_bus())
+            give_up("after the fault the bus could not be disabled: %s", pnp_refusal());
+        if (!run_connected(run, toolstack, domid, CONNECT_MS))
+            give_up("after the fault, with faults off and the bus restarted: %s", run->unconnected);
+    }
+    guest_wait_quiet();
+    run_carry_all(run);
+}
+
+/* Boot, connect and traffic. */
+static void come_up(struct run *run, struct toolstack *toolstack, unsigned domid)
+{
+    uint64_t power_on = clock_now();
+
+    fault_enter(FAULT_BOOT);
+    guest_boot();
+    fault_enter(FAULT_CONNECT);
+    if (fault_injected() == 0)
+        run_wait_connected(run, toolstack, domid, power_on);
+    if (run_connected(run, toolstack, domid, CONNECT_MS)) {
+        guest_wait_quiet();
+        fault_enter(FAULT_TRAFFIC);
+        (void)run_carry_traffic(run, PATIENCE_NS);
+    }
+    if (fault_injected() == 0)
+        return;
+    fault_suspend();
+    restart(run, toolstack, domid);
+    fault_resume();
+}
+
+void run_with_faults(struct run *run, struct toolstack *toolstack, unsigned domid)
+{
+    uint64_t injected;
+    bool down;
+
+    come_up(run, toolstack, domid);
+    injected = fault_injected();
+    fault_enter(FAULT_TEARDOWN);
+    down = run_go_down(run, toolstack, domid);
+    fault_suspend();
+    if (fault_injected() == injected) {
+        if (!down)
+            give_up("%s", run->not_down);
+        return;
+    }
+    /* A VIF that did not close is gone by force; a tree that a fault kept from going must go now. */
+    if (guest_is_up() && !guest_shutdown())
+        give_up("after the fault the device tree could not be taken down: %s", pnp_refusal());
+    netback_task_again(run->netback);
+    run_attach_vifs(run, toolstack, domid);
+    run_scenario(run, toolstack, domid);
+}

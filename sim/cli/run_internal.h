@@ -1,0 +1,58 @@
+/* The main job in its parts: what run.c and the scenario with faults share. The calls are from the harness's task. */
+#ifndef CLI_RUN_INTERNAL_H
+#define CLI_RUN_INTERNAL_H
+
+#include "capture.h"
+#include "cli/netback_task.h"
+#include "cli/report.h"
+#include "cli/run.h"
+#include "cli/traffic.h"
+#include "machine/census.h"
+#include "toolstack.h"
+
+/* Everything of one run that is not machine state; host memory. */
+struct run {
+    struct run_options options;
+    struct capture *tx;
+    struct capture *rx;
+    struct capture_writer *out_tx[VIFS_MAX];
+    struct capture_writer *out_rx[VIFS_MAX];
+    struct report report;
+    struct census *before;
+    uint64_t start_host;
+    uint64_t progress_host; /* when progress was shown last, 0: not yet */
+    uint64_t moved;         /* frames so far, for progress */
+    bool terminal;
+    char unconnected[512]; /* what run_connected() waited for in vain */
+    char not_down[512];    /* why run_go_down() failed */
+
+    /* machine heap */
+    struct traffic_vif *traffic;
+    struct traffic_frame *tx_frames;
+    struct traffic_frame *rx_frames;
+    struct netback_task *netback;
+};
+
+/* The scenario went wrong in a way that is nobody's broken rule: the run ends as FAIL with this as the reason. */
+__attribute__((format(printf, 1, 2))) void give_up(const char *format, ...);
+
+void run_attach_vifs(struct run *run, struct toolstack *toolstack, unsigned domid);
+/* Is every VIF Connected on both sides, or within the time? If not run->unconnected says which is not. */
+bool run_connected(struct run *run, struct toolstack *toolstack, unsigned domid, int timeout_ms);
+/* Every VIF must connect, since power_on. */
+void run_wait_connected(struct run *run, struct toolstack *toolstack, unsigned domid, uint64_t power_on);
+/* Carry the captures both ways; what takes longer than `patience` (ns; 0: any time) is given up. False: a device was
+ * not there. */
+bool run_carry_traffic(struct run *run, uint64_t patience);
+/* All of it, from devices that must be there. */
+void run_carry_all(struct run *run);
+
+/* Detach the VIFs and shut the guest down. False: not in order; run->not_down says why. */
+bool run_go_down(struct run *run, struct toolstack *toolstack, unsigned domid);
+
+/* Boot, connect, traffic, teardown. */
+void run_scenario(struct run *run, struct toolstack *toolstack, unsigned domid);
+/* The same under the plan of faults, with the proofs that the devices come back. run_faults.c */
+void run_with_faults(struct run *run, struct toolstack *toolstack, unsigned domid);
+
+#endif
