@@ -327,7 +327,7 @@ void run_scenario(struct run *run, struct toolstack *toolstack, unsigned domid)
     guest_wait_quiet();
     run_carry_all(run);
     if (!run_go_down(run, toolstack, domid))
-        give_up("%s", run->not_down);
+        fail("shutdown", "%s", run->not_down);
 }
 
 static void harness(void *argument)

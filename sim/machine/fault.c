@@ -167,7 +167,7 @@ bool fault_ask(enum fault_kind kind, const char *routine, const void *caller)
     }
     point = fault_point_find(routine);
     if (point == NULL || point->kind != kind)
-        fail("fault-point", "%s asks for faults of kind %s and is not in the table of fault points so", routine,
+        fail("internal", "%s asks for faults of kind %s and is not in the table of fault points so", routine,
              kind_names[kind]);
     state->calls++;
     state->kind_calls[kind]++;
