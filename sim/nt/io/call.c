@@ -3,6 +3,7 @@
  * ("Rules for WDM Drivers": MarkIrpPending, PendedCompletedRequest, DoubleCompletion, ForwardedAtBadIrql, ...).
  */
 #include "nt/io/io_internal.h"
+#include "nt/verifier/irp_rules.h"
 
 static const char *driver_of(PDRIVER_OBJECT driver)
 {
@@ -45,6 +46,7 @@ static void pass_location(struct irp_record *record, PIRP irp, CHAR location, bo
         pass->passed = true;
         pass->marked = marked;
         pass->final_status = irp->IoStatus.Status;
+        irp_rule_unchanged(irp, record, pass->driver);
         if (pass->returned) {
             judge_pass(pass, irp);
             image_free(pass);
@@ -91,9 +93,11 @@ NTSTATUS irp_call(PDEVICE_OBJECT device, PIRP irp)
         nt_violation("irp-major", "IoCallDriver of IRP %p with major function 0x%02x", irp, major);
 
     if (record != NULL) {
+        irp_rule_mdl(irp, record, major, record->passes != NULL ? record->passes->driver : NULL);
         record->sent = true;
         pass = image_alloc(sizeof(*pass));
         pass->driver = driver;
+        pass->device = device;
         pass->location = irp->CurrentLocation;
         pass->major = major;
         pass->minor = minor;
@@ -182,6 +186,9 @@ VOID NTAPI IofCompleteRequest(PIRP Irp, CCHAR PriorityBoost)
     NT_CALL(DISPATCH_LEVEL);
     record = irp_record_find(Irp);
     check_completion(Irp, record);
+    irp_rule_location(Irp, record);
+    if (record != NULL && record->passes != NULL)
+        irp_rule_mdl(Irp, record, record->passes->major, record->passes->driver);
 
     while (Irp->CurrentLocation <= Irp->StackCount) {
         PIO_STACK_LOCATION stack = Irp->Tail.Overlay.CurrentStackLocation;

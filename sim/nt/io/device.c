@@ -9,6 +9,7 @@
 
 #include "nt/io/io_internal.h"
 #include "nt/pnp/pnp.h"
+#include "nt/verifier/irp_rules.h"
 
 struct io_device *io_device(PDEVICE_OBJECT device)
 {
@@ -156,6 +157,7 @@ VOID NTAPI IoDeleteDevice(PDEVICE_OBJECT DeviceObject)
                      "driver %s: IoDetachDevice comes first",
                      io_driver_name(DeviceObject->DriverObject),
                      io_driver_name(private->extension.AttachedTo->DriverObject));
+    irp_rule_device_gone(DeviceObject);
     private->delete_pending = true;
     unlink_from_driver(DeviceObject);
     io_device_delete_if_unused(DeviceObject);

@@ -26,6 +26,7 @@
 struct irp_pass {
     struct irp_pass *next;
     PDRIVER_OBJECT driver;
+    PDEVICE_OBJECT device; /* compared, never followed: it may be gone */
     CHAR location;
     UCHAR major;
     UCHAR minor;
@@ -42,9 +43,12 @@ struct irp_record {
     LIST_ENTRY entry; /* io_state.irps, in order of allocation */
     struct irp_record *next_in_bucket;
     PIRP irp;
-    bool sent;            /* has been passed to a driver since it was allocated or reused */
-    bool completed;       /* IoCompleteRequest went through all of its locations */
-    bool threaded;        /* built for the I/O manager to complete and free */
+    bool sent;          /* has been passed to a driver since it was allocated or reused */
+    bool completed;     /* IoCompleteRequest went through all of its locations */
+    bool threaded;      /* built for the I/O manager to complete and free */
+    bool unknown_minor; /* sent to see that nobody changes it (verifier/irp_rules.h) */
+    PMDL mdl;           /* of a write request: the buffer that nobody may change, and what it held */
+    uint64_t mdl_signature;
     uint64_t answer_room; /* bytes that the requestor's buffer takes, of requests with IRP_INPUT_OPERATION */
     PFILE_OBJECT file;    /* referenced for the time of the request, NULL if none */
     PKEVENT event;        /* referenced for the time of the request, NULL if none */

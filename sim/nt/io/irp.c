@@ -94,6 +94,7 @@ VOID NTAPI IoReuseIrp(PIRP Irp, NTSTATUS Status)
         irp_abandon_passes(record);
         record->sent = false;
         record->completed = false;
+        record->mdl = NULL;
     }
     initialize(Irp, size, stack_size);
     Irp->IoStatus.Status = Status;

@@ -1,4 +1,6 @@
 /* MDLs: building them for nonpaged pool, probing and locking. */
+#include <string.h>
+
 #include "nt/ke/ke.h"
 #include "nt/mm/mm.h"
 
@@ -108,4 +110,50 @@ void mm_check_mdl_freed(PMDL mdl, const char *routine)
     if (lock != NULL)
         nt_violation("mdl-freed-locked", "%s frees the MDL %p, which still holds %zu pages locked", routine,
                      (void *)mdl, lock->pages);
+}
+
+/* ---- contents ---- */
+
+static uint64_t mix(uint64_t state, uint64_t word)
+{
+    state = (state ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+    return state ^ state >> 29;
+}
+
+static uint64_t mix_bytes(uint64_t state, const uint8_t *bytes, size_t count)
+{
+    uint64_t word;
+
+    for (; count >= sizeof(word); bytes += sizeof(word), count -= sizeof(word)) {
+        memcpy(&word, bytes, sizeof(word));
+        state = mix(state, word);
+    }
+    word = 0;
+    memcpy(&word, bytes, count);
+    return mix(state, word);
+}
+
+uint64_t mm_mdl_signature(PMDL mdl)
+{
+    uint64_t state = 1;
+
+    for (; mdl != NULL; mdl = mdl->Next) {
+        const PFN_NUMBER *frames = MmGetMdlPfnArray(mdl);
+        size_t offset = mdl->ByteOffset;
+        size_t left = mdl->ByteCount;
+
+        if ((mdl->MdlFlags & (MDL_PAGES_LOCKED | MDL_SOURCE_IS_NONPAGED_POOL | MDL_PARTIAL)) == 0)
+            return 0;
+        for (size_t page = 0; left != 0; page++) {
+            size_t chunk = left < PAGE_SIZE - offset ? left : PAGE_SIZE - offset;
+            const uint8_t *bytes = guest_frame(frames[page]);
+
+            if (bytes == NULL)
+                return 0;
+            state = mix_bytes(state, bytes + offset, chunk);
+            left -= chunk;
+            offset = 0;
+        }
+    }
+    return state;
 }

@@ -125,6 +125,11 @@ static inline uint32_t mdl_pages(const MDL *mdl)
     return ADDRESS_AND_SIZE_TO_SPAN_PAGES(mdl->ByteOffset, mdl->ByteCount);
 }
 
+/*
+ * A number that tells whether the bytes that a chain of MDLs describes have changed; 0 when one of them has no frames
+ * yet (neither locked nor built for nonpaged pool).
+ */
+uint64_t mm_mdl_signature(PMDL mdl);
 /* A driver frees the memory of an MDL: one that is still mapped or holds locked pages is a violation. */
 void mm_check_mdl_freed(PMDL mdl, const char *routine);
 

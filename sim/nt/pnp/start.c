@@ -6,6 +6,7 @@
 
 #include "nt/ex/pool.h"
 #include "nt/pnp/pnp_internal.h"
+#include "nt/verifier/irp_rules.h"
 
 #define SERVICE_DISABLED 4u
 #define CONFIGFLAG_DISABLED 0x1u
@@ -343,6 +344,7 @@ void devnode_start(struct devnode *node)
     /* A bus filter or the driver may know more of the device now that it runs. */
     if (NT_SUCCESS(pnp_query_capabilities(node, &capabilities)))
         node->capabilities = capabilities;
+    irp_rule_unknown_minors(node->pdo);
     io_interfaces_started(node->pdo);
     devnode_query_state(node);
     node->enumerate = node->state == DEVNODE_STARTED;

@@ -14,6 +14,7 @@
 #define COST_LIST "a walk along a short list at the call"
 #define COST_NONE "none"
 #define COST_PNP "a comparison a PnP request"
+#define COST_READ "the bytes of the buffer read at each call"
 #define COST_RETURN "a comparison when the routine returns"
 #define COST_UNLOAD "a walk once an unload"
 
