@@ -21,7 +21,7 @@ static struct {
 
 static DRIVER_ADD_DEVICE AddDevice;
 static DRIVER_DISPATCH DispatchPnp;
-static DRIVER_DISPATCH DispatchPower;
+static DRIVER_DISPATCH DispatchPass;
 
 static NTSTATUS Complete(PIRP Irp, NTSTATUS Status)
 {
@@ -113,7 +113,7 @@ static NTSTATUS NTAPI DispatchPnp(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     return Status;
 }
 
-static NTSTATUS NTAPI DispatchPower(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+static NTSTATUS NTAPI DispatchPass(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
     TEST_FDO *Fdo = DeviceObject->DeviceExtension;
     NTSTATUS Status = IoAcquireRemoveLock(&Fdo->RemoveLock, Irp);
@@ -131,7 +131,8 @@ VOID TestDeviceInitialize(PDRIVER_OBJECT DriverObject)
     KeInitializeEvent(&Device.Started, NotificationEvent, FALSE);
     DriverObject->DriverExtension->AddDevice = AddDevice;
     DriverObject->MajorFunction[IRP_MJ_PNP] = DispatchPnp;
-    DriverObject->MajorFunction[IRP_MJ_POWER] = DispatchPower;
+    DriverObject->MajorFunction[IRP_MJ_POWER] = DispatchPass;
+    DriverObject->MajorFunction[IRP_MJ_SYSTEM_CONTROL] = DispatchPass;
 }
 
 BOOLEAN TestDeviceWait(VOID)

@@ -33,6 +33,7 @@ static DRIVER_UNLOAD DriverUnload;
 static DRIVER_ADD_DEVICE AddDevice;
 static DRIVER_DISPATCH DispatchPnp;
 static DRIVER_DISPATCH DispatchPower;
+static DRIVER_DISPATCH DispatchSystemControl;
 static DRIVER_DISPATCH DispatchFile;
 
 static NTSTATUS Complete(PIRP Irp, NTSTATUS Status)
@@ -462,7 +463,22 @@ static NTSTATUS NTAPI DispatchPower(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
     PTOY_DEVICE Device = DeviceObject->DeviceExtension;
 
-    return Device->Role == ToyPdo ? Complete(Irp, STATUS_SUCCESS) : Pass(Device, Irp);
+    if (Device->Role != ToyPdo)
+        return Pass(Device, Irp);
+    switch (IoGetCurrentIrpStackLocation(Irp)->MinorFunction) {
+    case IRP_MN_SET_POWER:
+    case IRP_MN_QUERY_POWER:
+        return Complete(Irp, STATUS_SUCCESS);
+    default:
+        return Complete(Irp, Irp->IoStatus.Status);
+    }
+}
+
+static NTSTATUS NTAPI DispatchSystemControl(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    PTOY_DEVICE Device = DeviceObject->DeviceExtension;
+
+    return Device->Role == ToyPdo ? Complete(Irp, Irp->IoStatus.Status) : Pass(Device, Irp);
 }
 
 static NTSTATUS NTAPI DispatchFile(PDEVICE_OBJECT DeviceObject, PIRP Irp)
@@ -518,6 +534,7 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
     DriverObject->DriverExtension->AddDevice = AddDevice;
     DriverObject->MajorFunction[IRP_MJ_PNP] = DispatchPnp;
     DriverObject->MajorFunction[IRP_MJ_POWER] = DispatchPower;
+    DriverObject->MajorFunction[IRP_MJ_SYSTEM_CONTROL] = DispatchSystemControl;
     DriverObject->MajorFunction[IRP_MJ_CREATE] = DispatchFile;
     DriverObject->MajorFunction[IRP_MJ_CLEANUP] = DispatchFile;
     DriverObject->MajorFunction[IRP_MJ_CLOSE] = DispatchFile;
