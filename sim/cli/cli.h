@@ -18,6 +18,7 @@ enum format { FORMAT_TEXT, FORMAT_JSON };
 
 struct run_options {
     struct machine_config machine;
+    bool virtual_clock; /* asked for by name */
     unsigned vifs;
     const char *tx; /* captures to send and to receive; NULL: nothing that way */
     const char *rx;

@@ -118,6 +118,7 @@ static bool parse_choice(const char *option, const char *text, const char *const
 static bool run_option(int option, const char *value, struct run_options *options)
 {
     static const char *const policies[] = {"fifo", "random", "pct", NULL};
+    static const char *const engines[] = {"det", "par", NULL};
     static const char *const clocks[] = {"virtual", "wall", NULL};
     static const char *const formats[] = {"text", "json", NULL};
     static const char *const levels[] = {"none", "error", "warning", "info", "debug", "trace", NULL};
@@ -143,14 +144,15 @@ static bool run_option(int option, const char *value, struct run_options *option
         options->machine.policy = (enum machine_policy)choice;
         return true;
     case OPTION_ENGINE:
-        if (strcmp(value, "det") == 0)
-            return true;
-        complain("--engine takes det (the deterministic engine, the only one so far), not '%s'", value);
-        return false;
+        if (!parse_choice("engine", value, engines, &choice))
+            return false;
+        options->machine.engine = choice == 0 ? ENGINE_DETERMINISTIC : ENGINE_PARALLEL;
+        return true;
     case OPTION_CLOCK:
         if (!parse_choice("clock", value, clocks, &choice))
             return false;
         options->machine.clock = (enum machine_clock)choice;
+        options->virtual_clock = choice == CLOCK_VIRTUAL;
         return true;
     case OPTION_TX:
         options->tx = value;
@@ -212,6 +214,36 @@ static const char *default_driver_dir(void)
     return path;
 }
 
+/* What does not go together; 0 or an exit status after one line. */
+static int check_run(struct run_options *options)
+{
+    const char *refused;
+
+    if (options->virtual_clock && options->machine.engine == ENGINE_DEFAULT)
+        options->machine.engine = ENGINE_DETERMINISTIC;
+    if (options->virtual_clock && options->machine.engine == ENGINE_PARALLEL) {
+        complain("--clock virtual with --engine par: the parallel engine runs in real time, its clock is the wall's");
+        return EXIT_USAGE;
+    }
+    refused = machine_config_refused(&options->machine);
+    if (refused != NULL) {
+        complain("%s", refused);
+        return EXIT_USAGE;
+    }
+    options->machine.engine = machine_engine_of(&options->machine);
+    if (options->machine.engine == ENGINE_PARALLEL)
+        options->machine.clock = CLOCK_WALL;
+    if (options->out_tx != NULL && options->tx == NULL) {
+        complain("--out-tx without --tx: there is nothing to send");
+        return EXIT_USAGE;
+    }
+    if (options->out_rx != NULL && options->rx == NULL) {
+        complain("--out-rx without --rx: there is nothing to receive");
+        return EXIT_USAGE;
+    }
+    return 0;
+}
+
 int options_parse_run(int argc, char **argv, struct run_options *options)
 {
     int option;
@@ -246,13 +278,6 @@ int options_parse_run(int argc, char **argv, struct run_options *options)
         complain("unexpected argument '%s'; see 'pvsim run --help'", argv[optind]);
         return EXIT_USAGE;
     }
-    if (options->out_tx != NULL && options->tx == NULL) {
-        complain("--out-tx without --tx: there is nothing to send");
-        return EXIT_USAGE;
-    }
-    if (options->out_rx != NULL && options->rx == NULL) {
-        complain("--out-rx without --rx: there is nothing to receive");
-        return EXIT_USAGE;
-    }
-    return 0;
+    return check_run(options);
 }
+

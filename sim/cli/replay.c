@@ -100,6 +100,12 @@ int command_replay(int argc, char **argv)
         bundle_free(&bundle);
         return status;
     }
+    if (run.machine.engine == ENGINE_PARALLEL) {
+        complain("%s is of the parallel engine, whose runs are not repeatable; run it again under --engine det, or often",
+                 replay.bundle);
+        bundle_free(&bundle);
+        return EXIT_USAGE;
+    }
     run.machine.log_level = replay.log_level;
     run.format = FORMAT_TEXT;
     run.out_tx = NULL; /* a replay shows, it does not write */

@@ -9,6 +9,7 @@
 #include "machine/fail.h"
 
 static const char *const policy_names[] = {"fifo", "random", "pct"};
+static const char *const engine_names[] = {"default", "det", "par"};
 static const char *const clock_names[] = {"virtual", "wall"};
 
 const char *format_time(char *buffer, size_t size, uint64_t nanoseconds)
@@ -107,6 +108,15 @@ static void print_faults(const struct report *report)
     }
 }
 
+static void print_bundle(const struct report *report)
+{
+    if (report->options->machine.engine == ENGINE_PARALLEL)
+        printf("bundle: %s; a run of the parallel engine is not repeatable: look for it under --engine det too\n",
+               report->bundle);
+    else
+        printf("bundle: %s; to see it again: pvsim replay %s\n", report->bundle, report->bundle);
+}
+
 static void print_failure(const struct report *report)
 {
     const struct failure *failure = report->failure;
@@ -130,7 +140,7 @@ static void print_failure(const struct report *report)
                leak->where[0] != '\0' ? ", taken at " : "", leak->where);
     }
     if (report->bundle[0] != '\0')
-        printf("bundle: %s; to see it again: pvsim replay %s\n", report->bundle, report->bundle);
+        print_bundle(report);
 }
 
 static double megabits(uint64_t bytes, uint64_t nanoseconds)
@@ -147,12 +157,13 @@ static void print_text(const struct report *report)
 {
     const struct run_options *options = report->options;
     uint64_t bytes = sum(report, get_bytes, true, true);
+    bool parallel = options->machine.engine == ENGINE_PARALLEL;
     char a[32];
     char b[32];
 
-    printf("machine: %u vCPUs, %u VIFs, seed %" PRIu64 ", policy %s, engine det, clock %s\n", options->machine.vcpus,
-           options->vifs, options->machine.seed, policy_names[options->machine.policy],
-           clock_names[options->machine.clock]);
+    printf("machine: %u vCPUs, %u VIFs, seed %" PRIu64 ", policy %s, engine %s, clock %s\n", options->machine.vcpus,
+           options->vifs, options->machine.seed, parallel ? "of the host" : policy_names[options->machine.policy],
+           engine_names[options->machine.engine], clock_names[options->machine.clock]);
     if (report->connected)
         printf("power-on to Connected: %s by the machine's clock, %s of host time\n",
                format_time(a, sizeof(a), report->connected_virtual), format_time(b, sizeof(b), report->connected_host));
@@ -165,10 +176,18 @@ static void print_text(const struct report *report)
                " bytes in %s by the machine's clock (%.1f Mbit/s), %s of host time (%.1f Mbit/s)\n",
                bytes, format_time(a, sizeof(a), report->traffic_virtual), megabits(bytes, report->traffic_virtual),
                format_time(b, sizeof(b), report->traffic_host), megabits(bytes, report->traffic_host));
-    printf("schedule: %" PRIu64 " switch points, %" PRIu64 " switches, %" PRIu64
-           " hypercalls; %s of host time in all\n",
-           report->switch_points, report->switches, report->hypercalls, format_time(a, sizeof(a), report->total_host));
-    printf("events: %" PRIu64 ", hash %016" PRIx64 "\n", report->events, report->hash);
+    if (parallel)
+        printf("schedule: %" PRIu64 " hypercalls; %s of host time in all\n", report->hypercalls,
+               format_time(a, sizeof(a), report->total_host));
+    else
+        printf("schedule: %" PRIu64 " switch points, %" PRIu64 " switches, %" PRIu64
+               " hypercalls; %s of host time in all\n",
+               report->switch_points, report->switches, report->hypercalls,
+               format_time(a, sizeof(a), report->total_host));
+    if (parallel) /* the order of events is the host's: a hash of it would prove nothing */
+        printf("events: %" PRIu64 ", no hash: runs of the parallel engine are not repeatable\n", report->events);
+    else
+        printf("events: %" PRIu64 ", hash %016" PRIx64 "\n", report->events, report->hash);
     print_faults(report);
     print_failure(report);
 }
@@ -223,6 +242,7 @@ static void print_json(const struct report *report, const char *verdict)
     json_t *leaks = json_array();
     json_t *object;
     char hash[32];
+    bool parallel = options->machine.engine == ENGINE_PARALLEL;
 
     for (unsigned index = 0; index < options->vifs; index++)
         json_array_append_new(vifs, json_pack("{s:i, s:o, s:o}", "vif", (int)index, "tx",
@@ -236,22 +256,27 @@ static void print_json(const struct report *report, const char *verdict)
     }
     snprintf(hash, sizeof(hash), "%016" PRIx64, report->hash);
     object = json_pack(
-        "{s:s, s:b, s:{s:i, s:i, s:I, s:s, s:s, s:s}, s:o, s:{s:b, s:I, s:I}, s:{s:I, s:I}, s:{s:s, s:I, s:I, s:I, "
+        "{s:s, s:b, s:{s:i, s:i, s:I, s:s?, s:s, s:s}, s:o, s:{s:b, s:I, s:I}, s:{s:I, s:I}, s:{s:s?, s:I, s:I, s:I, "
         "s:I, "
         "s:I}, s:o, s:o, s:o, s:s, s:s}",
         "verdict", verdict, "passed", report_passed(report) ? 1 : 0, "machine", "vcpus", (int)options->machine.vcpus,
         "vifs", (int)options->vifs, "seed", (json_int_t)options->machine.seed, "policy",
-        policy_names[options->machine.policy], "engine", "det", "clock", clock_names[options->machine.clock], "vifs",
-        vifs, "connected", "reached", report->connected ? 1 : 0, "virtual_ns", (json_int_t)report->connected_virtual,
-        "host_ns", (json_int_t)report->connected_host, "traffic", "virtual_ns", (json_int_t)report->traffic_virtual,
-        "host_ns", (json_int_t)report->traffic_host, "events", "hash", hash, "count", (json_int_t)report->events,
-        "switch_points", (json_int_t)report->switch_points, "switches", (json_int_t)report->switches, "hypercalls",
+        parallel ? NULL : policy_names[options->machine.policy], "engine", engine_names[options->machine.engine],
+        "clock", clock_names[options->machine.clock], "vifs", vifs, "connected", "reached", report->connected ? 1 : 0,
+        "virtual_ns", (json_int_t)report->connected_virtual, "host_ns", (json_int_t)report->connected_host, "traffic",
+        "virtual_ns", (json_int_t)report->traffic_virtual, "host_ns", (json_int_t)report->traffic_host, "events",
+        "hash", parallel ? NULL : hash, "count", (json_int_t)report->events, "switch_points",
+        (json_int_t)report->switch_points, "switches", (json_int_t)report->switches, "hypercalls",
         (json_int_t)report->hypercalls, "host_ns", (json_int_t)report->total_host, "leaks", leaks, "faults",
         json_faults(report), "failure", json_failure(report->failure), "complaint", report->complaint, "bundle",
         report->bundle);
     if (object == NULL) {
         complain("the report holds text that JSON cannot carry");
         return;
+    }
+    if (parallel) {
+        json_object_set_new(json_object_get(object, "events"), "switch_points", json_null());
+        json_object_set_new(json_object_get(object, "events"), "switches", json_null());
     }
     json_dumpf(object, stdout, JSON_INDENT(2));
     putchar('\n');

@@ -5,7 +5,9 @@
 
 #include "machine/clock_internal.h"
 #include "machine/image.h"
+#include "machine/kernel_lock.h"
 #include "machine/machine.h"
+#include "machine/parallel.h"
 
 /* Deadlines are in a binary heap by (when, order); slot is the index in it plus one. */
 struct clock_state {
@@ -37,11 +39,9 @@ void clock_init(void)
 
 uint64_t clock_now(void)
 {
-    struct clock_state *clock = machine->clock;
+    const struct clock_state *clock = machine->clock;
 
-    if (machine->config.clock == CLOCK_WALL)
-        clock->now = clock_host() - clock->host_start;
-    return clock->now;
+    return machine->config.clock == CLOCK_WALL ? clock_host() - clock->host_start : clock->now;
 }
 
 void clock_charge(uint64_t nanoseconds)
@@ -116,6 +116,8 @@ void deadline_set(struct deadline *deadline, uint64_t when, void (*function)(voi
     clock->heap[clock->count] = deadline;
     sift_up(clock, clock->count++);
     note_next(clock);
+    if (engine_is_parallel())
+        parallel_deadline_moved();
 }
 
 bool deadline_cancel(struct deadline *deadline)
@@ -153,6 +155,18 @@ void clock_fire_due(void)
 bool clock_due(void)
 {
     return machine->clock->next <= clock_now();
+}
+
+uint64_t clock_next(void)
+{
+    return machine->clock->next;
+}
+
+bool clock_only_deadline(const struct deadline *deadline)
+{
+    const struct clock_state *clock = machine->clock;
+
+    return clock->count == 0 || (clock->count == 1 && clock->heap[0] == deadline);
 }
 
 bool clock_advance(void)

@@ -12,6 +12,9 @@ bool clock_due(void);
 void clock_fire_due(void);
 /* Nothing can run: go to the next deadline and fire it. False: there is none. */
 bool clock_advance(void);
+/* When the earliest deadline is, CLOCK_NEVER if none; whether this one is all there is, or there is none. */
+uint64_t clock_next(void);
+bool clock_only_deadline(const struct deadline *deadline);
 /* The host's monotonic clock in nanoseconds, for reports. */
 uint64_t clock_host(void);
 

@@ -17,6 +17,7 @@
 #include "machine/fiber.h"
 #include "machine/guest_ram.h"
 #include "machine/image.h"
+#include "machine/kernel_lock.h"
 #include "machine/machine.h"
 #include "machine/runner.h"
 #include "machine/vcpu.h"
@@ -42,6 +43,7 @@ _Noreturn static void raise_failure(struct failure *failure)
         print_and_exit(failure);
         abort();
     }
+    (void)kernel_enter(); /* for good */
     if (machine->failure == NULL) {
         failure->time = clock_now();
         failure->vcpu = vcpu_current_index();
@@ -152,21 +154,36 @@ static void on_fault(int number, siginfo_t *info, void *context)
     raise_failure(failure);
 }
 
-void fail_catch_faults(void)
+void *fail_adopt_thread(void)
 {
-    static const int numbers[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
-    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     stack_t stack = {.ss_size = 256 * 1024};
 
-#ifdef PVSIM_SANITIZE
-    /* The sanitizer's own report of a wild access says more. */
-    return;
-#endif
     stack.ss_sp = malloc(stack.ss_size);
     if (stack.ss_sp == NULL || sigaltstack(&stack, NULL) != 0) {
         fprintf(stderr, "pvsim: no signal stack: %s\n", strerror(errno));
         exit(125);
     }
+    return stack.ss_sp;
+}
+
+void fail_release_thread(void *signal_stack)
+{
+    const stack_t none = {.ss_flags = SS_DISABLE};
+
+    sigaltstack(&none, NULL);
+    free(signal_stack);
+}
+
+void fail_catch_faults(void)
+{
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+
+#ifdef PVSIM_SANITIZE
+    /* The sanitizer's own report of a wild access says more. */
+    return;
+#endif
+    (void)fail_adopt_thread();
     sigemptyset(&action.sa_mask);
     for (size_t index = 0; index < sizeof(numbers) / sizeof(numbers[0]); index++)
         sigaction(numbers[index], &action, NULL);

@@ -4,6 +4,10 @@
 
 #include "machine/fail.h"
 
+/* A signal stack for the calling host thread, so that an overrun of a fiber's stack can be reported; and back. */
+void *fail_adopt_thread(void);
+void fail_release_thread(void *signal_stack);
+
 /* Turn access violations and the like of guest code into failures of the machine. Once a process. */
 void fail_catch_faults(void);
 

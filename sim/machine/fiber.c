@@ -12,15 +12,22 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 #define FIBER_ASAN 1
+#elif defined(__SANITIZE_THREAD__)
+#define FIBER_TSAN 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define FIBER_ASAN 1
+#elif __has_feature(thread_sanitizer)
+#define FIBER_TSAN 1
 #endif
 #endif
 
 #ifdef FIBER_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#endif
+#ifdef FIBER_TSAN
+#include <sanitizer/tsan_interface.h>
 #endif
 
 void fiber_swap_stack(void **saved_stack_pointer, void *stack_pointer);
@@ -130,6 +137,10 @@ void fiber_create(struct fiber *fiber, const char *name, size_t stack_size, void
     fiber->name = name;
     fiber->sanitizer_stack = NULL;
     fiber->in_kernel = true;
+#ifdef FIBER_TSAN
+    fiber->sanitizer_fiber = __tsan_create_fiber(0);
+    __tsan_set_fiber_name(fiber->sanitizer_fiber, name);
+#endif
 
     /* As fiber_swap_stack() leaves a stack: r15, r14, r13, r12, rbx, rbp, return address; aligned as after a call. */
     top = (void **)(fiber->stack_base + fiber->stack_size) - 2;
@@ -151,9 +162,26 @@ void fiber_destroy(struct fiber *fiber)
 #ifdef FIBER_ASAN
     __asan_unpoison_memory_region(fiber->stack_base, fiber->stack_size);
 #endif
+#ifdef FIBER_TSAN
+    __tsan_destroy_fiber(fiber->sanitizer_fiber);
+#endif
     class->owner[slot] = NULL;
     class->free_slots[class->free_count++] = slot;
     fiber->stack_base = NULL;
+}
+
+/*
+ * A switch orders what the fiber did before with what the next one does on the same host thread, as the switch of a
+ * processor between two threads does: the kernel lock goes over with it. Nothing is ordered between host threads here;
+ * a fiber that moves to another one was handed over under the lock.
+ */
+static inline void tell_switch(struct fiber *to)
+{
+#ifdef FIBER_TSAN
+    __tsan_switch_to_fiber(to->sanitizer_fiber, 0);
+#else
+    (void)to;
+#endif
 }
 
 void fiber_switch(struct fiber *from, struct fiber *to)
@@ -161,6 +189,7 @@ void fiber_switch(struct fiber *from, struct fiber *to)
 #ifdef FIBER_ASAN
     __sanitizer_start_switch_fiber(&from->sanitizer_stack, to->stack_base, to->stack_size);
 #endif
+    tell_switch(to);
     fiber_swap_stack(&from->stack_pointer, to->stack_pointer);
 #ifdef FIBER_ASAN
     __sanitizer_finish_switch_fiber(from->sanitizer_stack, NULL, NULL);
@@ -172,6 +201,7 @@ _Noreturn void fiber_leave(struct fiber *from, struct fiber *to)
 #ifdef FIBER_ASAN
     __sanitizer_start_switch_fiber(NULL, to->stack_base, to->stack_size);
 #endif
+    tell_switch(to);
     fiber_swap_stack(&from->stack_pointer, to->stack_pointer);
     abort();
 }
@@ -190,6 +220,9 @@ void fiber_adopt_host(struct fiber *fiber)
     }
     fiber->stack_base = base;
     fiber->stack_size = size;
+#ifdef FIBER_TSAN
+    fiber->sanitizer_fiber = __tsan_get_current_fiber();
+#endif
 }
 
 const char *fiber_guard_owner(const void *address)

@@ -25,6 +25,7 @@ struct fiber {
     void *argument;
     const char *name;
     void *sanitizer_stack; /* fake stack handle of AddressSanitizer while switched out */
+    void *sanitizer_fiber; /* ThreadSanitizer's idea of this flow of control */
     bool in_kernel;        /* parallel engine: executes the simulator, the kernel lock is its own (kernel_lock.h) */
 };
 

@@ -8,16 +8,16 @@
 
 #include "machine/fiber.h"
 #include "machine/image.h"
+#include "machine/parallel.h"
 #include "machine/runner.h"
 
 #define SPINS 200
-#define PATIENCE 3 /* sleeps in vain before the others have to stand back */
+#define TURNS_GIVEN 20 /* for those who wait to take the lock before we come again */
 
 enum { LOCK_FREE, LOCK_HELD, LOCK_AWAITED /* held, and somebody may sleep on it */ };
 
 struct kernel_lock {
     uint32_t word;
-    uint32_t impatient; /* waiters who come before everybody else */
 };
 
 void kernel_lock_init(void)
@@ -29,30 +29,10 @@ static bool try_lock(struct kernel_lock *lock)
 {
     uint32_t expected = LOCK_FREE;
 
-    return __atomic_load_n(&lock->impatient, __ATOMIC_RELAXED) == 0 &&
-           __atomic_compare_exchange_n(&lock->word, &expected, LOCK_HELD, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n(&lock->word, &expected, LOCK_HELD, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
-static void lock_slowly(struct kernel_lock *lock)
-{
-    unsigned slept = 0;
-
-    for (;;) {
-        if (slept < PATIENCE && __atomic_load_n(&lock->impatient, __ATOMIC_RELAXED) != 0) {
-            sched_yield();
-            continue;
-        }
-        if (__atomic_exchange_n(&lock->word, LOCK_AWAITED, __ATOMIC_ACQUIRE) == LOCK_FREE)
-            break;
-        syscall(SYS_futex, &lock->word, FUTEX_WAIT_PRIVATE, LOCK_AWAITED, NULL, NULL, 0);
-        if (++slept == PATIENCE)
-            __atomic_fetch_add(&lock->impatient, 1, __ATOMIC_RELAXED);
-    }
-    if (slept >= PATIENCE)
-        __atomic_fetch_sub(&lock->impatient, 1, __ATOMIC_RELAXED);
-}
-
-void kernel_lock_acquire(void)
+void kernel_lock_acquire_always(void)
 {
     struct kernel_lock *lock = machine->kernel_lock;
 
@@ -61,7 +41,15 @@ void kernel_lock_acquire(void)
             return;
         __builtin_ia32_pause();
     }
-    lock_slowly(lock);
+    while (__atomic_exchange_n(&lock->word, LOCK_AWAITED, __ATOMIC_ACQUIRE) != LOCK_FREE)
+        syscall(SYS_futex, &lock->word, FUTEX_WAIT_PRIVATE, LOCK_AWAITED, NULL, NULL, 0);
+}
+
+void kernel_lock_acquire(void)
+{
+    kernel_lock_acquire_always();
+    if (parallel_must_stop())
+        parallel_stop();
 }
 
 void kernel_lock_release(void)
@@ -74,13 +62,19 @@ void kernel_lock_release(void)
 
 void kernel_lock_yield(void)
 {
-    if (__atomic_load_n(&machine->kernel_lock->word, __ATOMIC_RELAXED) != LOCK_AWAITED)
+    const uint32_t *word = &machine->kernel_lock->word;
+
+    if (__atomic_load_n(word, __ATOMIC_RELAXED) != LOCK_AWAITED)
         return;
     kernel_lock_release();
+    for (unsigned turn = 0; turn < TURNS_GIVEN && __atomic_load_n(word, __ATOMIC_RELAXED) == LOCK_FREE; turn++)
+        sched_yield();
     kernel_lock_acquire();
 }
 
 /* ---- flows of control ---- */
+
+/* The flag is up before the lock is held and after it is gone: what finds it down finds a thread without the lock. */
 
 struct fiber *kernel_lock_enter(void)
 {
@@ -88,15 +82,14 @@ struct fiber *kernel_lock_enter(void)
 
     if (runner == NULL || runner->fiber->in_kernel)
         return NULL;
-    kernel_lock_acquire();
-    runner->fiber->in_kernel = true;
+    kernel_lock_return(runner->fiber);
     return runner->fiber;
 }
 
 void kernel_lock_leave(struct fiber *fiber)
 {
-    fiber->in_kernel = false;
     kernel_lock_release();
+    fiber->in_kernel = false;
 }
 
 /* The code of the simulator: the program itself. Drivers are modules. */
@@ -120,6 +113,6 @@ struct fiber *kernel_lock_leave_for(const void *routine)
 
 void kernel_lock_return(struct fiber *fiber)
 {
-    kernel_lock_acquire();
     fiber->in_kernel = true;
+    kernel_lock_acquire();
 }

@@ -60,7 +60,8 @@ static inline void kernel_callout_return(struct fiber **left)
 
 /* The lock itself, for the scheduler. */
 void kernel_lock_init(void);
-void kernel_lock_acquire(void);
+void kernel_lock_acquire(void); /* does not return when the thread has to stop */
+void kernel_lock_acquire_always(void);
 void kernel_lock_release(void);
 void kernel_lock_yield(void); /* let somebody else have it, if anybody waits */
 

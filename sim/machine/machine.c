@@ -1,5 +1,6 @@
 #include "machine/machine.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,14 @@
 #include "nt/nt_init.h"
 #include "store/store.h"
 #include "xen/xen.h"
+
+#if defined(__SANITIZE_THREAD__)
+#define MACHINE_THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MACHINE_THREAD_SANITIZER 1
+#endif
+#endif
 
 struct machine *machine;
 
@@ -28,11 +37,42 @@ struct machine_config machine_default_config(void)
     };
 }
 
+enum machine_engine machine_engine_of(const struct machine_config *config)
+{
+    if (config->engine != ENGINE_DEFAULT)
+        return config->engine;
+#ifdef MACHINE_THREAD_SANITIZER
+    if (config->policy == POLICY_FIFO && config->stop_at_event == 0)
+        return ENGINE_PARALLEL;
+#endif
+    return ENGINE_DETERMINISTIC;
+}
+
+const char *machine_config_refused(const struct machine_config *config)
+{
+    if (machine_engine_of(config) != ENGINE_PARALLEL)
+        return NULL;
+    if (config->policy != POLICY_FIFO)
+        return "the parallel engine has no schedule policy: the host schedules its threads; use --engine det";
+    if (config->stop_at_event != 0)
+        return "the parallel engine cannot stop before an event: its runs are not repeatable; use --engine det";
+    return NULL;
+}
+
 void machine_create(const struct machine_config *config)
 {
+    const char *refused = machine_config_refused(config);
+
+    if (refused != NULL) {
+        fprintf(stderr, "pvsim: %s\n", refused);
+        exit(2);
+    }
     image_open();
     machine = image_alloc(sizeof(*machine));
     machine->config = *config;
+    machine->config.engine = machine_engine_of(config);
+    if (machine->config.engine == ENGINE_PARALLEL)
+        machine->config.clock = CLOCK_WALL;
     if (machine->config.ram_bytes == 0)
         machine->config.ram_bytes = UINT64_C(128) << 20;
     fail_catch_faults();

@@ -16,7 +16,11 @@
 
 enum machine_policy { POLICY_FIFO, POLICY_RANDOM, POLICY_PCT };
 enum machine_clock { CLOCK_VIRTUAL, CLOCK_WALL };
-enum machine_engine { ENGINE_DETERMINISTIC, ENGINE_PARALLEL };
+/*
+ * ENGINE_DEFAULT: the deterministic one; in a build with ThreadSanitizer the parallel one, unless something else in the
+ * configuration needs the other: with one host thread there is nothing for it to see.
+ */
+enum machine_engine { ENGINE_DEFAULT, ENGINE_DETERMINISTIC, ENGINE_PARALLEL };
 
 struct machine_config {
     unsigned vcpus; /* 1 to MACHINE_MAX_VCPUS */
@@ -35,6 +39,7 @@ struct machine_config {
 struct sched_state;
 struct policy_state;
 struct kernel_lock;
+struct parallel_state;
 struct clock_state;
 struct eventlog_state;
 struct vcpu;
@@ -45,6 +50,7 @@ struct machine {
     struct sched_state *sched;
     struct policy_state *policy;
     struct kernel_lock *kernel_lock;
+    struct parallel_state *parallel;
     struct clock_state *clock;
     struct eventlog_state *eventlog;
     struct rng_state *rng;
@@ -102,6 +108,13 @@ _Noreturn void machine_stop(void);
  * failure can be looked at).
  */
 enum machine_result machine_run_in_guest(const struct machine_config *config, void (*function)(void *), void *argument);
+
+/*
+ * The engine that a configuration gets, and why it cannot be had (a line for the user), NULL if it can. The parallel
+ * engine has the host's clock and the host's schedule.
+ */
+enum machine_engine machine_engine_of(const struct machine_config *config);
+const char *machine_config_refused(const struct machine_config *config);
 
 /* A machine_config with the defaults filled in (2 vCPUs, seed 1, fifo, virtual clock). */
 struct machine_config machine_default_config(void);

@@ -25,6 +25,8 @@ struct runner {
     uint64_t slice_end; /* fifo: when the others get their turn */
     const char *why;    /* what it waits for while it is not runnable */
     const void *where;  /* address that a spinning vCPU waits on, NULL if none */
+    uint32_t signal;    /* parallel engine: counts what its sleeping host thread has to wake up for */
+    bool sleeps;        /* parallel engine: its host thread may be asleep */
 };
 
 /* All runners. Slots in use or passed over (NULL), in order of creation. */
@@ -49,11 +51,23 @@ void runner_switch_fiber(struct fiber *from, struct fiber *to);
 
 /* Implemented by nt/ke: deliver what is pending on the current vCPU (called at the end of a switch point). */
 void ke_attention(void);
+/*
+ * Implemented by nt/ke, for the parallel engine. Is something pending that the vCPU's IRQL admits (asked outside the
+ * kernel)? Have it come into the kernel at its next switch point, whatever its IRQL.
+ */
+bool ke_wants_attention(const struct runner *runner);
+void ke_interrupt_for_stop(struct runner *runner);
+/* Implemented by nt/ke: as ke_attention(), and something is pending that may have been passed over before. */
+void ke_attention_now(void);
 /* Implemented by nt/ke: describe threads and their waits, for the report of a machine in which nothing can run. */
 void ke_describe_waits(char *buffer, size_t size);
 
 /* What every runner and guest thread waits for, a line each. */
 void sched_describe_waits(char *buffer, size_t size);
+/* Nothing can run, and nothing is to come: the machine fails. */
+_Noreturn void sched_no_progress(void);
+/* Give back the stack of a task that has ended. */
+void sched_reap(void);
 /* Called by machine_run() on the host's stack. */
 void sched_init(void);
 void sched_run(void);

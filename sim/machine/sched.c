@@ -10,7 +10,9 @@
 #include "machine/eventlog.h"
 #include "machine/fail.h"
 #include "machine/image.h"
+#include "machine/kernel_lock.h"
 #include "machine/machine.h"
+#include "machine/parallel.h"
 #include "machine/policy.h"
 #include "machine/runner.h"
 
@@ -49,12 +51,14 @@ void sched_init(void)
 
     machine->sched = sched;
     policy_init();
+    if (engine_is_parallel())
+        parallel_init();
     fiber_adopt_host(&sched->host);
 }
 
 struct runner *runner_current(void)
 {
-    return machine->sched->current;
+    return engine_is_parallel() ? parallel_current() : machine->sched->current;
 }
 
 uint64_t sched_points(void)
@@ -97,6 +101,10 @@ static void runner_remove(struct runner *runner)
 
 void runner_wake(struct runner *runner)
 {
+    if (engine_is_parallel()) {
+        parallel_wake(runner);
+        return;
+    }
     if (runner->runnable)
         return;
     runner->runnable = true;
@@ -132,7 +140,7 @@ void sched_describe_waits(char *buffer, size_t size)
 
 #define WAITS_MAX 2048
 
-_Noreturn static void no_progress(void)
+_Noreturn void sched_no_progress(void)
 {
     char *waits = image_alloc(WAITS_MAX);
 
@@ -154,11 +162,12 @@ static void switch_to(struct sched_state *sched, struct runner *next)
     fiber_switch(previous->fiber, next->fiber);
 }
 
-static void reap(struct sched_state *sched)
+void sched_reap(void)
 {
+    struct sched_state *sched = machine->sched;
     struct task *task = sched->reaped;
 
-    if (task != NULL && &task->runner != sched->current) {
+    if (task != NULL && &task->runner != runner_current()) {
         sched->reaped = NULL;
         fiber_destroy(&task->fiber);
     }
@@ -170,7 +179,7 @@ static struct runner *next_runner(struct sched_state *sched)
 
     while ((next = choose(sched)) == NULL)
         if (!clock_advance())
-            no_progress();
+            sched_no_progress();
     return next;
 }
 
@@ -179,21 +188,27 @@ void runner_block(const char *why)
     struct sched_state *sched = machine->sched;
     struct runner *current = sched->current;
 
+    if (engine_is_parallel()) {
+        parallel_block(why);
+        return;
+    }
     current->runnable = false;
     current->why = why;
     current->pauses = 0;
     switch_to(sched, next_runner(sched));
-    reap(sched);
+    sched_reap();
 }
 
 _Noreturn void runner_exit(void)
 {
     struct sched_state *sched = machine->sched;
-    struct runner *current = sched->current;
+    struct runner *current = runner_current();
     struct runner *next;
 
     current->runnable = false;
     runner_remove(current);
+    if (engine_is_parallel())
+        parallel_exit();
     next = next_runner(sched);
     sched->switches++;
     sched->current = next;
@@ -203,6 +218,10 @@ _Noreturn void runner_exit(void)
 
 void runner_switch_fiber(struct fiber *from, struct fiber *to)
 {
+    if (engine_is_parallel()) {
+        parallel_switch_fiber(from, to);
+        return;
+    }
     machine->sched->current->fiber = to;
     fiber_switch(from, to);
 }
@@ -230,6 +249,10 @@ void sched_point(enum sched_point kind)
     struct sched_state *sched;
     struct runner *current;
 
+    if (engine_is_parallel()) {
+        parallel_point(kind);
+        return;
+    }
     if (machine == NULL || machine->sched == NULL || machine->sched->current == NULL)
         return;
     sched = machine->sched;
@@ -244,7 +267,7 @@ void sched_point(enum sched_point kind)
         current->since_pause++;
     if (policy_wants_choice(current, kind)) {
         switch_to(sched, choose(sched));
-        reap(sched);
+        sched_reap();
     }
     if (current->is_vcpu)
         ke_attention();
@@ -277,9 +300,9 @@ struct task *task_create(const char *name, void (*function)(void *), void *argum
 
 struct task *task_current(void)
 {
-    struct runner *current = machine->sched->current;
+    struct runner *current = runner_current();
 
-    if (current == NULL || current->is_vcpu)
+    if (current == NULL || current->is_vcpu || (engine_is_parallel() && !parallel_is_task(current)))
         return NULL;
     return (struct task *)((char *)current - offsetof(struct task, runner));
 }
@@ -328,6 +351,8 @@ void task_unpark(struct task *task)
 void sched_freeze(void)
 {
     machine->sched->frozen = true;
+    if (engine_is_parallel())
+        parallel_freeze();
 }
 
 void sched_run(void)
@@ -335,9 +360,13 @@ void sched_run(void)
     struct sched_state *sched = machine->sched;
     struct runner *first;
 
+    if (engine_is_parallel()) {
+        parallel_run();
+        return;
+    }
     while ((first = choose(sched)) == NULL)
         if (!clock_advance())
-            no_progress();
+            sched_no_progress();
     sched->current = first;
     policy_chosen(first);
     fiber_adopt_host(&sched->host);
@@ -347,8 +376,11 @@ void sched_run(void)
 _Noreturn void sched_leave(void)
 {
     struct sched_state *sched = machine->sched;
-    struct fiber *from = sched->current->fiber;
+    struct fiber *from;
 
+    if (engine_is_parallel())
+        parallel_leave();
+    from = sched->current->fiber;
     sched->current = NULL;
     fiber_leave(from, &sched->host);
 }

@@ -36,6 +36,14 @@
     KERNEL_SCOPE();                                                                                                    \
     nt_call(__func__, __builtin_return_address(0), (min_irql), (max_irql), (point))
 
+/*
+ * First statement of a routine that touches nothing of the simulator but the IRQL of its vCPU: under the parallel
+ * engine it does not enter the kernel, so that drivers contend for nothing but what they share themselves.
+ */
+#define NT_CALL_LIGHT(max_irql, point) NT_CALL_LIGHT_RANGE(0, max_irql, point)
+#define NT_CALL_LIGHT_RANGE(min_irql, max_irql, point)                                                                 \
+    nt_call(__func__, __builtin_return_address(0), (min_irql), (max_irql), (point))
+
 /* First statement of what stands for an instruction of the processor: enters the kernel, then is a switch point. */
 #define NT_INSTRUCTION(point)                                                                                          \
     KERNEL_SCOPE();                                                                                                    \

@@ -19,8 +19,7 @@ _Static_assert(XEN_TSC_KHZ == 1000000, "the scale below is that of a 1 GHz TSC")
 /* Readers go by an even version that is the same before and after. */
 static void version_begin(uint32_t *version)
 {
-    __atomic_store_n(version, (__atomic_load_n(version, __ATOMIC_RELAXED) + 1) | 1, __ATOMIC_RELAXED);
-    __atomic_thread_fence(__ATOMIC_RELEASE);
+    (void)__atomic_exchange_n(version, (__atomic_load_n(version, __ATOMIC_RELAXED) + 1) | 1, __ATOMIC_ACQ_REL);
 }
 
 static void version_end(uint32_t *version)

@@ -175,7 +175,7 @@ static const char *const bad_commands[] = {
     "run --seed -1",
     "run --seed 99999999999999999999999",
     "run --policy lifo",
-    "run --engine par",
+    "run --engine serial",
     "run --clock sundial",
     "run --format xml",
     "run --log loud",

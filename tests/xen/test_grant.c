@@ -11,7 +11,7 @@ static void grant(unsigned reference, domid_t domid, uint64_t frame, uint16_t fl
 {
     table[reference].domid = domid;
     table[reference].frame = (uint32_t)frame;
-    __atomic_thread_fence(__ATOMIC_RELEASE);
+    __asm__ volatile("" : : : "memory"); /* stores of this processor are seen in order */
     table[reference].flags = flags;
 }
 

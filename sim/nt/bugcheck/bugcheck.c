@@ -23,8 +23,10 @@ static void run_callbacks(void)
 
 static _Noreturn void end(uint32_t code, const uint64_t parameter[4], const char *rule, const char *text)
 {
-    struct vcpu *vcpu = ke_vcpu();
+    struct vcpu *vcpu;
 
+    (void)kernel_enter(); /* for good */
+    vcpu = ke_vcpu();
     if (verifier_rule_with_code(rule, code) == NULL)
         fail("internal", "sim/nt/verifier/rules.def has no rule '%s' with bugcheck 0x%X; broken was: %s", rule, code,
              text);

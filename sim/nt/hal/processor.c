@@ -120,6 +120,8 @@ VOID NTAPI _enable(VOID)
 
 VOID NTAPI __halt(VOID)
 {
+    KERNEL_SCOPE();
+
     if (ke_vcpu()->interrupts_off)
         nt_violation("halt", "HLT with interrupts off: the processor stops for good");
     (void)vcpu_wait_interrupt(CLOCK_NEVER);

@@ -56,6 +56,7 @@ struct vcpu {
     struct _KTHREAD *current;
     struct _KTHREAD *idle;
     bool attention;              /* something may be deliverable: pending vector, DPC, timer, preemption */
+    uint32_t work;               /* parallel engine: bit n: something pending that an IRQL below n admits */
     uint64_t pending[4];         /* interrupt vectors */
     SINGLE_LIST_ENTRY dpc_queue; /* through KDPC.DpcListEntry */
     PSINGLE_LIST_ENTRY dpc_last;
@@ -123,6 +124,13 @@ void ke_line_end_of_interrupt(uint8_t vector);
 /* Spin locks at raised IRQL without the checks of the public routines (interrupt locks, kernel components). */
 void ke_spin_acquire(PKSPIN_LOCK lock);
 void ke_spin_release(PKSPIN_LOCK lock);
+/* The parallel engine's: compare and exchange, outside the kernel unless there is somebody to wait for or to wake. */
+void ke_parallel_spin_acquire(PKSPIN_LOCK lock);
+void ke_parallel_spin_release(PKSPIN_LOCK lock);
+bool ke_parallel_spin_try(PKSPIN_LOCK lock);
+void ke_spin_check(const KSPIN_LOCK *lock, KSPIN_LOCK value);
+_Noreturn void ke_spin_recursive(const KSPIN_LOCK *lock);
+_Noreturn void ke_spin_not_owner(const KSPIN_LOCK *lock, KSPIN_LOCK value);
 /*
  * For locks of other kinds: the current vCPU, at DISPATCH_LEVEL or above, spins until ke_spin_wake() is called with the
  * same address (or an interrupt has come: look at the lock again).

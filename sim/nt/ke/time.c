@@ -10,19 +10,19 @@ static ULONGLONG interrupt_time(void)
 
 VOID NTAPI KeQuerySystemTime(PLARGE_INTEGER CurrentTime)
 {
-    NT_CALL_AT(HIGH_LEVEL, POINT_CLOCK);
+    NT_CALL_LIGHT(HIGH_LEVEL, POINT_CLOCK);
     CurrentTime->QuadPart = (LONGLONG)(CLOCK_BOOT_SYSTEM_TIME + interrupt_time());
 }
 
 VOID NTAPI KeQuerySystemTimePrecise(PLARGE_INTEGER CurrentTime)
 {
-    NT_CALL_AT(HIGH_LEVEL, POINT_CLOCK);
+    NT_CALL_LIGHT(HIGH_LEVEL, POINT_CLOCK);
     CurrentTime->QuadPart = (LONGLONG)(CLOCK_BOOT_SYSTEM_TIME + interrupt_time());
 }
 
 VOID NTAPI KeQueryTickCount(PLARGE_INTEGER CurrentCount)
 {
-    NT_CALL_AT(HIGH_LEVEL, POINT_CLOCK);
+    NT_CALL_LIGHT(HIGH_LEVEL, POINT_CLOCK);
     CurrentCount->QuadPart = (LONGLONG)(interrupt_time() / TICK_100NS);
 }
 
@@ -34,20 +34,20 @@ ULONG NTAPI KeQueryTimeIncrement(VOID)
 
 ULONGLONG NTAPI KeQueryInterruptTime(VOID)
 {
-    NT_CALL_AT(HIGH_LEVEL, POINT_CLOCK);
+    NT_CALL_LIGHT(HIGH_LEVEL, POINT_CLOCK);
     return interrupt_time();
 }
 
 ULONGLONG NTAPI KeQueryInterruptTimePrecise(PULONG64 QpcTimeStamp)
 {
-    NT_CALL_AT(HIGH_LEVEL, POINT_CLOCK);
+    NT_CALL_LIGHT(HIGH_LEVEL, POINT_CLOCK);
     *QpcTimeStamp = interrupt_time();
     return interrupt_time();
 }
 
 ULONGLONG NTAPI KeQueryUnbiasedInterruptTime(VOID)
 {
-    NT_CALL_AT(HIGH_LEVEL, POINT_CLOCK);
+    NT_CALL_LIGHT(HIGH_LEVEL, POINT_CLOCK);
     return interrupt_time();
 }
 
@@ -55,7 +55,7 @@ LARGE_INTEGER NTAPI KeQueryPerformanceCounter(PLARGE_INTEGER PerformanceFrequenc
 {
     LARGE_INTEGER counter;
 
-    NT_CALL_AT(HIGH_LEVEL, POINT_CLOCK);
+    NT_CALL_LIGHT(HIGH_LEVEL, POINT_CLOCK);
     if (PerformanceFrequency != NULL)
         PerformanceFrequency->QuadPart = 10000000;
     counter.QuadPart = (LONGLONG)interrupt_time();

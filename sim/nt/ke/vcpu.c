@@ -62,8 +62,40 @@ static bool deliverable(const struct vcpu *vcpu)
     return vcpu->irql < DISPATCH_LEVEL && !vcpu->dpc_active && has_dispatch_work(vcpu);
 }
 
+/* ---- the parallel engine: what is pending, for those who hold no lock ---- */
+
+#define WORK_STOP (1u << 31)
+
+static void note_work(struct vcpu *vcpu)
+{
+    uint32_t work = has_dispatch_work(vcpu) ? 1u << DISPATCH_LEVEL : 0;
+
+    if (has_pending_vector(vcpu))
+        work |= 1u << (highest_vector(vcpu) >> 4);
+    __atomic_store_n(&vcpu->work, work, __ATOMIC_RELAXED);
+}
+
+bool ke_wants_attention(const struct runner *runner)
+{
+    const struct vcpu *vcpu = CONTAINING_RECORD(runner, struct vcpu, runner);
+    uint32_t work = __atomic_load_n(&vcpu->work, __ATOMIC_RELAXED);
+
+    return work != 0 && ((work >> (vcpu->irql + 1) != 0 && !vcpu->interrupts_off) || (work & WORK_STOP) != 0);
+}
+
+void ke_interrupt_for_stop(struct runner *runner)
+{
+    __atomic_fetch_or(&vcpu_of(runner)->work, WORK_STOP, __ATOMIC_RELAXED);
+}
+
 void ke_vcpu_attend(struct vcpu *vcpu)
 {
+    if (engine_is_parallel()) { /* its IRQL is its own business: it looks for itself */
+        note_work(vcpu);
+        vcpu->attention = true;
+        runner_wake(&vcpu->runner);
+        return;
+    }
     if (!deliverable(vcpu))
         return;
     vcpu->attention = true;
@@ -231,6 +263,8 @@ void ke_attention(void)
         vcpu = ke_vcpu(); /* a thread comes back where it is scheduled */
         if (!deliverable(vcpu)) {
             vcpu->attention = false;
+            if (engine_is_parallel())
+                note_work(vcpu);
             return;
         }
         if (has_pending_vector(vcpu) && highest_vector(vcpu) >> 4 > vcpu->irql)
@@ -240,6 +274,12 @@ void ke_attention(void)
         else
             ke_preempt();
     }
+}
+
+void ke_attention_now(void)
+{
+    ke_vcpu()->attention = true;
+    ke_attention();
 }
 
 void ke_idle_main(void *argument)
@@ -270,6 +310,14 @@ void ke_set_irql(KIRQL irql)
     if (vcpu == NULL)
         return;
     vcpu->irql = irql;
+    if (engine_is_parallel() && !vcpu->runner.fiber->in_kernel) {
+        if (ke_wants_attention(&vcpu->runner)) {
+            KERNEL_SCOPE();
+
+            ke_attention_now();
+        }
+        return;
+    }
     if (deliverable(vcpu)) {
         vcpu->attention = true;
         ke_attention();
@@ -285,7 +333,7 @@ KIRQL NTAPI KfRaiseIrql(KIRQL NewIrql)
 {
     KIRQL old;
 
-    NT_CALL_AT(HIGH_LEVEL, POINT_IRQL);
+    NT_CALL_LIGHT(HIGH_LEVEL, POINT_IRQL);
     old = ke_irql();
     if (NewIrql < old || NewIrql > HIGH_LEVEL) {
         const uint64_t parameter[4] = {old, NewIrql, 0, 0};
@@ -302,7 +350,7 @@ KIRQL NTAPI KeRaiseIrqlToDpcLevel(VOID)
 {
     KIRQL old;
 
-    NT_CALL_AT(DISPATCH_LEVEL, POINT_IRQL);
+    NT_CALL_LIGHT(DISPATCH_LEVEL, POINT_IRQL);
     old = ke_irql();
     ke_vcpu()->irql_raiser = __builtin_return_address(0);
     ke_set_irql(DISPATCH_LEVEL);
@@ -311,7 +359,7 @@ KIRQL NTAPI KeRaiseIrqlToDpcLevel(VOID)
 
 VOID NTAPI KeLowerIrql(KIRQL NewIrql)
 {
-    NT_CALL_AT(HIGH_LEVEL, POINT_IRQL);
+    NT_CALL_LIGHT(HIGH_LEVEL, POINT_IRQL);
     if (NewIrql > ke_irql()) {
         const uint64_t parameter[4] = {ke_irql(), NewIrql, 0, 0};
 

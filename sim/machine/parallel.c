@@ -1,0 +1,469 @@
+#include "machine/parallel.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "machine/clock.h"
+#include "machine/clock_internal.h"
+#include "machine/fail.h"
+#include "machine/fail_internal.h"
+#include "machine/image.h"
+#include "machine/kernel_lock.h"
+#include "machine/machine.h"
+
+#define TASK_SLICE_NS 1000000u     /* a task that others wait for gives way after so long */
+#define STOP_GRACE_NS 1000000000u  /* for a vCPU to come to a switch point by itself; then it is interrupted */
+#define STOP_LIMIT_NS 10000000000u /* and then it will never stop */
+#define PAUSES_BEFORE_YIELD 16     /* a spin outside the kernel: processor pauses between two turns given away */
+#define PAUSES_BEFORE_KERNEL 64    /* and between two full switch points */
+#define PAUSES_BEFORE_SLEEP 64     /* a spin inside the kernel sleeps a little from here on */
+#define PAUSE_SLEEP_NS 50000
+#define STOP_SIGNAL SIGUSR2
+
+/* One host thread that executes runners. */
+struct seat {
+    pthread_t thread;
+    struct runner *runner; /* a vCPU's seat: the vCPU */
+    struct fiber host;     /* the thread's own stack */
+    uint32_t ended;
+};
+
+struct parallel_state {
+    struct seat dom0;
+    struct seat vcpus[MACHINE_MAX_VCPUS];
+    unsigned vcpu_count;
+    struct runner watch; /* the dom0 thread between tasks */
+    struct fiber watch_fiber;
+    unsigned last_task; /* slot in the table of runners */
+    uint64_t watch_until;
+    bool watch_sleeps;
+    uint32_t stopping;       /* the machine has ended, or ... */
+    struct runner *survivor; /* ... goes on alone until it ends */
+};
+
+/* What the host thread executes. The host's, not the machine's: it is the processor's register for "who am I". */
+static __thread struct runner *here;
+static __thread struct seat *here_seat;
+
+/* Out of line: a fiber that has moved to another thread must not use the address of the old one's variable. */
+__attribute__((noinline)) static void set_here(struct runner *runner)
+{
+    __asm__ volatile("" : : : "memory");
+    here = runner;
+}
+
+__attribute__((noinline)) struct runner *parallel_current(void)
+{
+    __asm__ volatile("" : : : "memory");
+    return here;
+}
+
+__attribute__((noinline)) static struct seat *current_seat(void)
+{
+    __asm__ volatile("" : : : "memory");
+    return here_seat;
+}
+
+static struct parallel_state *state(void)
+{
+    return machine->parallel;
+}
+
+void parallel_init(void)
+{
+    machine->parallel = image_alloc(sizeof(*machine->parallel));
+}
+
+bool parallel_is_task(const struct runner *runner)
+{
+    return runner != NULL && !runner->is_vcpu && runner != &state()->watch;
+}
+
+/* ---- sleeping and waking of host threads ---- */
+
+static void futex_wait(uint32_t *word, uint32_t value, const struct timespec *timeout)
+{
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, timeout, NULL, 0);
+}
+
+static void futex_wake(uint32_t *word)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+/* Have the runner's host thread look again. */
+static void notify(struct runner *runner)
+{
+    __atomic_fetch_add(&runner->signal, 1, __ATOMIC_RELEASE);
+    if (runner->sleeps)
+        futex_wake(&runner->signal);
+}
+
+/* Sleep, without the lock, until notified or until the time is over (UINT64_MAX: never). */
+static void doze(struct runner *runner, uint64_t until)
+{
+    uint32_t signal = __atomic_load_n(&runner->signal, __ATOMIC_RELAXED);
+    uint64_t now = clock_now();
+    uint64_t left = until > now ? until - now : 0;
+    struct timespec timeout = {(time_t)(left / 1000000000u), (long)(left % 1000000000u)};
+
+    runner->sleeps = true;
+    kernel_lock_release();
+    futex_wait(&runner->signal, signal, until == CLOCK_NEVER ? NULL : &timeout);
+    kernel_lock_acquire();
+    runner->sleeps = false;
+}
+
+static void notify_watch(void)
+{
+    if (state()->watch_sleeps)
+        notify(&state()->watch);
+}
+
+void parallel_deadline_moved(void)
+{
+    if (state()->watch_sleeps && clock_next() < state()->watch_until)
+        notify(&state()->watch);
+}
+
+void parallel_wake(struct runner *runner)
+{
+    if (runner->runnable)
+        return;
+    runner->runnable = true;
+    if (runner->is_vcpu)
+        notify(runner);
+    else
+        notify_watch();
+}
+
+/* ---- tasks ---- */
+
+static struct runner *next_task(struct parallel_state *parallel)
+{
+    const struct runner_table *table = runner_table();
+
+    for (unsigned step = 1; step <= table->count; step++) {
+        unsigned slot = (parallel->last_task + step) % table->count;
+        struct runner *runner = table->slot[slot];
+
+        if (runner != NULL && !runner->is_vcpu && runner->runnable) {
+            parallel->last_task = slot;
+            return runner;
+        }
+    }
+    return NULL;
+}
+
+static bool vcpu_can_run(void)
+{
+    const struct runner_table *table = runner_table();
+
+    for (unsigned slot = 0; slot < table->count; slot++)
+        if (table->slot[slot] != NULL && table->slot[slot]->is_vcpu && table->slot[slot]->runnable)
+            return true;
+    return false;
+}
+
+static void run_task(struct parallel_state *parallel, struct runner *task)
+{
+    task->slice_end = clock_now() + TASK_SLICE_NS;
+    set_here(task);
+    fiber_switch(&parallel->watch_fiber, task->fiber);
+    set_here(&parallel->watch);
+    sched_reap();
+}
+
+static void watch_main(void *argument)
+{
+    struct parallel_state *parallel = argument;
+
+    for (;;) {
+        struct runner *task;
+
+        if (clock_due())
+            clock_fire_due();
+        task = next_task(parallel);
+        if (task != NULL) {
+            run_task(parallel, task);
+            kernel_lock_yield();
+            continue;
+        }
+        /* Whatever else may be pending, the run's own time-out changes nothing for anybody. */
+        if (!vcpu_can_run() && clock_only_deadline(&machine->timeout))
+            sched_no_progress();
+        parallel->watch_until = clock_next();
+        parallel->watch_sleeps = true;
+        doze(&parallel->watch, parallel->watch_until);
+        parallel->watch_sleeps = false;
+    }
+}
+
+static void back_to_watch(struct runner *task)
+{
+    fiber_switch(task->fiber, &state()->watch_fiber);
+}
+
+void parallel_block(const char *why)
+{
+    struct runner *runner = parallel_current();
+
+    runner->runnable = false;
+    runner->why = why;
+    runner->pauses = 0;
+    if (!runner->is_vcpu) {
+        back_to_watch(runner);
+        return;
+    }
+    notify_watch(); /* it may have been the last that could run */
+    while (!runner->runnable)
+        doze(runner, CLOCK_NEVER);
+}
+
+_Noreturn void parallel_exit(void)
+{
+    fiber_leave(parallel_current()->fiber, &state()->watch_fiber);
+}
+
+void parallel_switch_fiber(struct fiber *from, struct fiber *to)
+{
+    parallel_current()->fiber = to;
+    fiber_switch(from, to);
+}
+
+/* ---- switch points ---- */
+
+/* Out of the kernel: nothing of the simulator may be touched, and most of the time nothing has to be done. */
+static void light_point(struct runner *runner, enum sched_point kind)
+{
+    if (kind == POINT_PAUSE) {
+        runner->pauses++;
+        if (runner->pauses % PAUSES_BEFORE_KERNEL == 0) {
+            KERNEL_SCOPE();
+
+            parallel_point(kind);
+            return;
+        }
+        if (runner->pauses % PAUSES_BEFORE_YIELD == 0)
+            sched_yield();
+        else
+            __builtin_ia32_pause();
+    }
+    if (ke_wants_attention(runner)) {
+        KERNEL_SCOPE();
+
+        ke_attention_now();
+    }
+}
+
+static void pause_in_kernel(struct runner *runner)
+{
+    kernel_lock_release();
+    if (++runner->pauses % PAUSES_BEFORE_SLEEP == 0) {
+        const struct timespec time = {0, PAUSE_SLEEP_NS};
+
+        nanosleep(&time, NULL);
+    } else {
+        sched_yield();
+    }
+    kernel_lock_acquire();
+}
+
+void parallel_point(enum sched_point kind)
+{
+    struct runner *runner = parallel_current();
+
+    if (runner == NULL)
+        return;
+    if (!runner->fiber->in_kernel) {
+        light_point(runner, kind);
+        return;
+    }
+    if (clock_due())
+        clock_fire_due();
+    if (kind == POINT_PAUSE)
+        pause_in_kernel(runner);
+    else
+        kernel_lock_yield();
+    if (runner->is_vcpu)
+        ke_attention();
+    else if (parallel_is_task(runner) && (kind == POINT_PAUSE || clock_now() >= runner->slice_end))
+        back_to_watch(runner);
+}
+
+/* ---- the end ---- */
+
+bool parallel_must_stop(void)
+{
+    const struct parallel_state *parallel = state();
+
+    return __builtin_expect(__atomic_load_n(&parallel->stopping, __ATOMIC_ACQUIRE) != 0, 0) && current_seat() != NULL &&
+           parallel_current() != __atomic_load_n(&parallel->survivor, __ATOMIC_RELAXED);
+}
+
+/*
+ * The thread goes back to its own stack; the fiber is never entered again. In the watch and in a vCPU's main function
+ * the thread is on its own stack as soon as its runner is gone.
+ */
+_Noreturn void parallel_stop(void)
+{
+    struct runner *runner = parallel_current();
+    struct fiber *fiber = runner->fiber;
+
+    if (fiber->in_kernel) {
+        kernel_lock_release();
+        fiber->in_kernel = false;
+    }
+    set_here(NULL);
+    fiber_leave(fiber, &current_seat()->host);
+}
+
+/* Under the lock: from now on nobody but the survivor gets any further than to its next switch point. */
+static void stop_all(struct runner *survivor)
+{
+    struct parallel_state *parallel = state();
+    const struct runner_table *table = runner_table();
+
+    __atomic_store_n(&parallel->survivor, survivor, __ATOMIC_RELAXED);
+    __atomic_store_n(&parallel->stopping, 1, __ATOMIC_RELEASE);
+    for (unsigned slot = 0; slot < table->count; slot++)
+        if (table->slot[slot] != NULL && table->slot[slot]->is_vcpu) {
+            ke_interrupt_for_stop(table->slot[slot]);
+            notify(table->slot[slot]);
+        }
+    notify(&parallel->watch);
+}
+
+_Noreturn void parallel_leave(void)
+{
+    if (!parallel_current()->fiber->in_kernel)
+        (void)kernel_enter();
+    stop_all(NULL);
+    parallel_stop();
+}
+
+/* A signal has found the thread in driver code that has gone on for a second without a switch point. */
+static void on_stop_signal(int number)
+{
+    struct runner *runner = parallel_current();
+
+    (void)number;
+    if (runner != NULL && !runner->fiber->in_kernel && parallel_must_stop())
+        parallel_stop();
+}
+
+static bool seat_is_over(const struct seat *seat, const struct runner *survivor)
+{
+    return seat->runner == survivor || __atomic_load_n(&seat->ended, __ATOMIC_ACQUIRE) != 0;
+}
+
+/* Wait, without the lock, until every other vCPU's thread has left the machine. */
+static void await_stop(const struct runner *survivor)
+{
+    struct parallel_state *parallel = state();
+    const struct timespec time = {0, 200000};
+    uint64_t start = clock_host();
+
+    for (unsigned index = 0; index < parallel->vcpu_count; index++) {
+        const struct seat *seat = &parallel->vcpus[index];
+
+        while (!seat_is_over(seat, survivor)) {
+            uint64_t waited = clock_host() - start;
+
+            if (waited > STOP_LIMIT_NS) {
+                fprintf(stderr, "pvsim: %s does not stop: its host thread hangs\n", seat->runner->name);
+                abort();
+            }
+            if (waited > STOP_GRACE_NS)
+                pthread_kill(seat->thread, STOP_SIGNAL);
+            nanosleep(&time, NULL);
+        }
+    }
+}
+
+void parallel_freeze(void)
+{
+    struct runner *runner = parallel_current();
+
+    stop_all(runner);
+    kernel_lock_release();
+    await_stop(runner);
+    kernel_lock_acquire();
+}
+
+/* ---- the host's threads ---- */
+
+static void enter(struct seat *seat, struct runner *runner)
+{
+    here_seat = seat;
+    fiber_adopt_host(&seat->host);
+    set_here(runner);
+    kernel_lock_acquire_always();
+    if (parallel_must_stop())
+        kernel_lock_release();
+    else
+        fiber_switch(&seat->host, runner->fiber);
+    here_seat = NULL;
+    set_here(NULL);
+}
+
+static void *vcpu_thread(void *argument)
+{
+    struct seat *seat = argument;
+    void *signal_stack = fail_adopt_thread();
+
+    enter(seat, seat->runner);
+    __atomic_store_n(&seat->ended, 1, __ATOMIC_RELEASE);
+    fail_release_thread(signal_stack);
+    return NULL;
+}
+
+static void start_vcpu(struct parallel_state *parallel, struct runner *runner)
+{
+    struct seat *seat = &parallel->vcpus[parallel->vcpu_count++];
+    int error;
+
+    seat->runner = runner;
+    seat->ended = 0;
+    runner->runnable = true;
+    error = pthread_create(&seat->thread, NULL, vcpu_thread, seat);
+    if (error != 0) {
+        fprintf(stderr, "pvsim: no host thread for %s: %s\n", runner->name, strerror(error));
+        exit(125);
+    }
+}
+
+void parallel_run(void)
+{
+    struct parallel_state *parallel = state();
+    const struct runner_table *table = runner_table();
+    struct sigaction action = {.sa_handler = on_stop_signal, .sa_flags = SA_ONSTACK | SA_NODEFER};
+
+    if (parallel->stopping) {
+        fprintf(stderr, "pvsim: a machine of the parallel engine runs once\n");
+        exit(1);
+    }
+    sigemptyset(&action.sa_mask);
+    sigaction(STOP_SIGNAL, &action, NULL);
+    snprintf(parallel->watch.name, sizeof(parallel->watch.name), "dom0");
+    fiber_create(&parallel->watch_fiber, parallel->watch.name, FIBER_TASK_STACK_SIZE, watch_main, parallel);
+    parallel->watch.fiber = &parallel->watch_fiber;
+    parallel->watch.runnable = true;
+    for (unsigned slot = 0; slot < table->count; slot++)
+        if (table->slot[slot] != NULL && table->slot[slot]->is_vcpu)
+            start_vcpu(parallel, table->slot[slot]);
+    parallel->dom0.runner = &parallel->watch;
+    enter(&parallel->dom0, &parallel->watch);
+    await_stop(NULL);
+    for (unsigned index = 0; index < parallel->vcpu_count; index++)
+        pthread_join(parallel->vcpus[index].thread, NULL);
+}

@@ -1,0 +1,86 @@
+/*
+ * Spin locks under the parallel engine: real ones. They are taken and released outside the kernel; who spins for long
+ * goes to sleep there, since the host may have fewer processors than the machine, and so that a machine in which
+ * everybody waits is seen as such.
+ */
+#include "nt/ke/ke.h"
+
+#define SPINS 400
+
+static bool try_take(PKSPIN_LOCK lock, KSPIN_LOCK mine)
+{
+    KSPIN_LOCK expected = 0;
+
+    return __atomic_compare_exchange_n(lock, &expected, mine, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+static bool spin(PKSPIN_LOCK lock, KSPIN_LOCK mine)
+{
+    for (unsigned turn = 0; turn < SPINS; turn++) {
+        KSPIN_LOCK value = __atomic_load_n(lock, __ATOMIC_RELAXED);
+
+        if (value == 0 && try_take(lock, mine))
+            return true;
+        if (value == mine)
+            ke_spin_recursive(lock);
+        __builtin_ia32_pause();
+    }
+    return false;
+}
+
+/*
+ * Asleep, the vCPU is counted before it looks at the lock for the last time; who releases looks at the count after the
+ * release. One of the two sees the other.
+ */
+static void sleep_for(PKSPIN_LOCK lock)
+{
+    struct vcpu *vcpu = ke_vcpu();
+    KERNEL_SCOPE();
+
+    vcpu->runner.where = lock;
+    __atomic_fetch_add(&machine->ke->spinning, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(lock, __ATOMIC_SEQ_CST) != 0)
+        runner_block("spin lock");
+    __atomic_fetch_sub(&machine->ke->spinning, 1, __ATOMIC_SEQ_CST);
+    vcpu->runner.where = NULL;
+    ke_attention(); /* interrupts above the caller's IRQL are taken while it spins */
+}
+
+void ke_parallel_spin_acquire(PKSPIN_LOCK lock)
+{
+    const struct vcpu *vcpu = ke_vcpu();
+    KSPIN_LOCK mine = vcpu->index + 1;
+
+    while (!try_take(lock, mine)) {
+        KSPIN_LOCK value = __atomic_load_n(lock, __ATOMIC_RELAXED);
+
+        ke_spin_check(lock, value);
+        if (value == mine)
+            ke_spin_recursive(lock);
+        /* The owner may need the kernel to go on: no spinning inside it. */
+        if (!vcpu->runner.fiber->in_kernel && spin(lock, mine))
+            return;
+        sleep_for(lock);
+    }
+}
+
+bool ke_parallel_spin_try(PKSPIN_LOCK lock)
+{
+    ke_spin_check(lock, __atomic_load_n(lock, __ATOMIC_RELAXED));
+    return try_take(lock, ke_vcpu()->index + 1);
+}
+
+void ke_parallel_spin_release(PKSPIN_LOCK lock)
+{
+    KSPIN_LOCK value = __atomic_load_n(lock, __ATOMIC_RELAXED);
+
+    ke_spin_check(lock, value);
+    if (value != ke_vcpu()->index + 1)
+        ke_spin_not_owner(lock, value);
+    __atomic_exchange_n(lock, 0, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&machine->ke->spinning, __ATOMIC_RELAXED) != 0) {
+        KERNEL_SCOPE();
+
+        ke_spin_wake(lock);
+    }
+}
