@@ -230,5 +230,6 @@ $(foreach driver,$(DRIVERS),$(eval $(call inf_rule,$(driver))))
 -include drivers/windows/mingw.mk
 include tests/nt/nttest.mk
 include tools/quality.mk
+include tools/install.mk
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

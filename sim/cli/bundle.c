@@ -42,23 +42,28 @@ static int is_module(const struct dirent *entry)
 }
 
 /* One number for the program and every driver module and INF. */
-static uint64_t build_hash(const char *driver_dir)
+static uint64_t build_hash(const struct machine_config *config)
 {
     uint64_t hash = HASH_START;
     struct dirent **entries;
     int count;
 
     (void)hash_file("/proc/self/exe", &hash);
-    count = scandir(driver_dir, &entries, is_module, alphasort);
+    count = scandir(config->driver_dir, &entries, is_module, alphasort);
     for (int index = 0; index < count; index++) {
         char path[PATH_MAX];
 
-        snprintf(path, sizeof(path), "%s/%s", driver_dir, entries[index]->d_name);
+        snprintf(path, sizeof(path), "%s/%s", config->driver_dir, entries[index]->d_name);
         (void)hash_file(path, &hash);
         free(entries[index]);
     }
     if (count >= 0)
         free(entries);
+    for (unsigned index = 0; index < config->driver_count; index++) {
+        (void)hash_file(config->driver[index].module, &hash);
+        if (config->driver[index].inf != NULL)
+            (void)hash_file(config->driver[index].inf, &hash);
+    }
     return hash;
 }
 
@@ -119,7 +124,7 @@ void bundle_write(struct report *report, int argc, char **argv)
         json_array_append_new(arguments, json_string(argv[index]));
     object = json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:I, s:s, s:I, s:o, s:s, s:s, s:s, s:s, s:s, s:s}",
                        "pvsim_bundle", FORMAT_VERSION, "version", PVSIM_VERSION, "directory", directory, "arguments",
-                       arguments, "build", json_hash(build_hash(report->options->machine.driver_dir)), "inputs",
+                       arguments, "build", json_hash(build_hash(&report->options->machine)), "inputs",
                        json_inputs(report->options), "seed", (json_int_t)report->options->machine.seed, "rule", rule,
                        "event", (json_int_t)event, "hash", json_hash(hash), "verdict", verdict, "text",
                        report->failure != NULL ? report->failure->text : report->complaint, "title",
@@ -218,7 +223,7 @@ int bundle_read(const char *path, struct bundle *bundle)
         struct run_options options;
 
         status = options_parse_run(bundle->argc, bundle->argv, &options);
-        if (status == 0 && strtoull(build, NULL, 16) != build_hash(options.machine.driver_dir)) {
+        if (status == 0 && strtoull(build, NULL, 16) != build_hash(&options.machine)) {
             complain("%s comes from another build of pvsim or of the drivers; build that one to see it again", path);
             status = EXIT_NOT_HERE;
         }

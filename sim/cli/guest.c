@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "image/elf.h"
 #include "machine/clock.h"
 #include "machine/fail.h"
 #include "machine/sched.h"
@@ -11,28 +12,80 @@
 #include "nt/nt_init.h"
 #include "nt/pnp/pnp.h"
 
-int guest_check_drivers(const char *driver_dir)
+/* The driver of this name that was brought along, or NULL. */
+static const struct machine_driver *brought_along(const struct machine_config *config, const char *name, size_t length)
+{
+    for (unsigned index = 0; index < config->driver_count; index++)
+        if (strlen(config->driver[index].name) == length && strncmp(config->driver[index].name, name, length) == 0)
+            return &config->driver[index];
+    return NULL;
+}
+
+static bool in_folder(const char *folder, const char *file)
+{
+    char path[4096];
+
+    snprintf(path, sizeof(path), "%s/%s", folder, file);
+    return access(path, R_OK) == 0;
+}
+
+int guest_check_drivers(const struct machine_config *config)
 {
     static const char *const names[] = {"xen.so",     "xenbus.so",    "xenbus.inf",   "xenvif.so",
                                         "xenvif.inf", "netclient.so", "netclient.inf"};
 
     for (size_t index = 0; index < sizeof(names) / sizeof(names[0]); index++) {
-        char path[4096];
+        const struct machine_driver *driver = brought_along(config, names[index], strcspn(names[index], "."));
 
-        snprintf(path, sizeof(path), "%s/%s", driver_dir, names[index]);
-        if (access(path, R_OK) != 0) {
-            complain("%s is not there; build the drivers with 'make', or name their folder with --drivers", path);
+        if (driver != NULL && (strstr(names[index], ".so") != NULL || driver->inf != NULL))
+            continue;
+        if (!in_folder(config->driver_dir, names[index])) {
+            complain("%s/%s is not there; build the drivers with 'make', or name their folder with --drivers",
+                     config->driver_dir, names[index]);
+            return EXIT_USAGE;
+        }
+    }
+    for (unsigned index = 0; index < config->driver_count; index++) {
+        const struct machine_driver *driver = &config->driver[index];
+        char file[64];
+
+        snprintf(file, sizeof(file), "%s.so", driver->name);
+        if (driver->inf == NULL && !in_folder(config->driver_dir, file)) {
+            complain("--driver %s has no INF: let --inf follow it (only a driver that replaces one of %s does without)",
+                     driver->module, config->driver_dir);
             return EXIT_USAGE;
         }
     }
     return 0;
 }
 
-int guest_install(const char *driver_dir)
+/* A module that Windows' loader would take for a driver? */
+static bool check_module(const char *path, char *error, size_t error_size)
+{
+    struct elf_info info;
+    bool good = elf_read(path, &info, error, error_size);
+
+    if (good && !info.driver_entry && !info.dll_initialize) {
+        snprintf(error, error_size, "%s exports neither DriverEntry nor DllInitialize; build drivers with pvsim-cc",
+                 path);
+        good = false;
+    }
+    elf_free(&info);
+    return good;
+}
+
+int guest_install(const struct machine_config *config)
 {
     char error[1024];
+    bool good = pnp_install_directory(config->driver_dir, error, sizeof(error));
 
-    if (pnp_install_directory(driver_dir, error, sizeof(error)))
+    for (unsigned index = 0; good && index < config->driver_count; index++) {
+        const struct machine_driver *driver = &config->driver[index];
+
+        good = check_module(driver->module, error, sizeof(error)) &&
+               (driver->inf == NULL || pnp_install_driver(driver, error, sizeof(error)));
+    }
+    if (good)
         return 0;
     complain("%s", error);
     return EXIT_USAGE;

@@ -4,11 +4,16 @@
 
 #include <stdbool.h>
 
+#include "machine/machine.h"
+
 /* Is there a folder of driver modules with the drivers of the main job? 0, or an exit status after one line on stderr.
  */
-int guest_check_drivers(const char *driver_dir);
-/* Install every INF of the folder (before the machine runs). 0, or an exit status after one line on stderr. */
-int guest_install(const char *driver_dir);
+int guest_check_drivers(const struct machine_config *config);
+/*
+ * Install every INF of the folder and those of the drivers that were brought along (before the machine runs). 0, or an
+ * exit status after one line on stderr.
+ */
+int guest_install(const struct machine_config *config);
 
 /*
  * Run the boot, or the orderly shutdown of all devices and drivers, in a guest thread, and wait until it is done.

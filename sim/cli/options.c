@@ -1,4 +1,5 @@
 /* Options of the commands. */
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -26,6 +27,8 @@ enum {
     OPTION_TIMEOUT,
     OPTION_FORMAT,
     OPTION_DRIVERS,
+    OPTION_DRIVER,
+    OPTION_INF,
     OPTION_MEMORY,
     OPTION_BUNDLE_DIR,
     OPTION_NO_BUNDLE,
@@ -47,6 +50,8 @@ static const struct option run_long_options[] = {
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
     {"format", required_argument, NULL, OPTION_FORMAT},
     {"drivers", required_argument, NULL, OPTION_DRIVERS},
+    {"driver", required_argument, NULL, OPTION_DRIVER},
+    {"inf", required_argument, NULL, OPTION_INF},
     {"memory", required_argument, NULL, OPTION_MEMORY},
     {"bundle-dir", required_argument, NULL, OPTION_BUNDLE_DIR},
     {"no-bundle", no_argument, NULL, OPTION_NO_BUNDLE},
@@ -115,6 +120,46 @@ static bool parse_choice(const char *option, const char *text, const char *const
     return false;
 }
 
+/* A driver brought along: the image is named for the file, as Windows names it. */
+static bool add_driver(struct machine_config *config, const char *path)
+{
+    const char *file = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
+    size_t length = strlen(file);
+    struct machine_driver *driver = &config->driver[config->driver_count];
+
+    if (length < 4 || strcmp(file + length - 3, ".so") != 0 || length - 3 >= sizeof(driver->name)) {
+        complain("--driver takes a driver module, NAME.so with a name of at most %zu characters, not '%s'",
+                 sizeof(driver->name) - 1, path);
+        return false;
+    }
+    if (config->driver_count == MACHINE_MAX_DRIVERS) {
+        complain("--driver: %d are the most; a folder of drivers is --drivers DIR", MACHINE_MAX_DRIVERS);
+        return false;
+    }
+    for (size_t index = 0; index < length - 3; index++)
+        driver->name[index] = (char)tolower((unsigned char)file[index]);
+    for (unsigned index = 0; index < config->driver_count; index++)
+        if (strcmp(config->driver[index].name, driver->name) == 0) {
+            complain("--driver: two modules named %s: '%s' and '%s'", driver->name, config->driver[index].module, path);
+            return false;
+        }
+    driver->module = path;
+    config->driver_count++;
+    return true;
+}
+
+static bool add_inf(struct machine_config *config, const char *path)
+{
+    struct machine_driver *driver = config->driver_count > 0 ? &config->driver[config->driver_count - 1] : NULL;
+
+    if (driver == NULL || driver->inf != NULL) {
+        complain("--inf %s follows no --driver of its own: give each --driver NAME.so, then its --inf NAME.inf", path);
+        return false;
+    }
+    driver->inf = path;
+    return true;
+}
+
 static bool run_option(int option, const char *value, struct run_options *options)
 {
     static const char *const policies[] = {"fifo", "random", "pct", NULL};
@@ -181,6 +226,10 @@ static bool run_option(int option, const char *value, struct run_options *option
     case OPTION_DRIVERS:
         options->machine.driver_dir = value;
         return true;
+    case OPTION_DRIVER:
+        return add_driver(&options->machine, value);
+    case OPTION_INF:
+        return add_inf(&options->machine, value);
     case OPTION_MEMORY:
         if (!parse_number("memory", value, 64, 4096, &number))
             return false;
@@ -199,18 +248,20 @@ static bool run_option(int option, const char *value, struct run_options *option
     }
 }
 
-/* The folder "drivers" beside the program. */
+/* The folder "drivers" beside the program (a build), or lib/pvsim/drivers of the prefix that it was installed in. */
 static const char *default_driver_dir(void)
 {
     static char path[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - sizeof("/drivers"));
+    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - sizeof("/../lib/pvsim/drivers"));
     char *slash;
 
     if (length <= 0)
         return "drivers";
     path[length] = '\0';
     slash = strrchr(path, '/');
-    strcpy(slash + 1, "drivers");
+    strcpy(slash, "/drivers");
+    if (access(path, F_OK) != 0)
+        strcpy(slash, "/../lib/pvsim/drivers");
     return path;
 }
 

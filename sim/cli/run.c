@@ -437,14 +437,14 @@ int run_main_job(int argc, char **argv, const struct run_options *options, uint6
     if (status == 0)
         status = create_outputs(run, options->out_rx, run->out_rx);
     if (status == 0)
-        status = guest_check_drivers(options->machine.driver_dir);
+        status = guest_check_drivers(&options->machine);
     if (status == 0) {
         enum machine_result result;
 
         run->options.machine.stop_at_event = until;
         run->start_host = clock_host();
         machine_create(&run->options.machine);
-        status = guest_install(options->machine.driver_dir);
+        status = guest_install(&options->machine);
         if (status == 0) {
             prepare_frames(run);
             (void)task_create("harness", harness, run);

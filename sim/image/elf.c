@@ -99,11 +99,16 @@ static bool read_symbols(const struct elf_view *view, const Elf64_Shdr *sections
     for (uint64_t i = 1; i < symbols; i++) {
         const char *name;
 
-        if (symbol[i].st_shndx != SHN_UNDEF || ELF64_ST_BIND(symbol[i].st_info) != STB_GLOBAL)
+        if (ELF64_ST_BIND(symbol[i].st_info) != STB_GLOBAL)
             continue;
         name = table_string(view, &sections[section->sh_link], symbol[i].st_name);
         if (name == NULL)
             return complain(view, "dynamic symbol %llu has a bad name", (unsigned long long)i);
+        if (symbol[i].st_shndx != SHN_UNDEF) {
+            info->driver_entry = info->driver_entry || strcmp(name, "DriverEntry") == 0;
+            info->dll_initialize = info->dll_initialize || strcmp(name, "DllInitialize") == 0;
+            continue;
+        }
         append(&info->undefined, &info->undefined_count, name);
     }
     return true;

@@ -16,6 +16,8 @@ struct elf_info {
     unsigned needed_count;
     char **undefined; /* imported symbols that are not weak, in the order of the symbol table */
     unsigned undefined_count;
+    bool driver_entry;   /* exports DriverEntry */
+    bool dll_initialize; /* exports DllInitialize: an export driver */
 };
 
 /*

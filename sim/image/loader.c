@@ -63,11 +63,29 @@ static struct loader_module *find_name(const char *name)
     return NULL;
 }
 
+/* The path of the image's module: one that was brought along, or else one of the folder. Machine heap. */
+static char *module_path(const char *name)
+{
+    for (unsigned i = 0; i < machine->config.driver_count; i++)
+        if (strcmp(machine->config.driver[i].name, name) == 0) {
+            const char *path = machine->config.driver[i].module;
+
+            /* The dynamic linker looks for a name without a folder in its own ones. */
+            return strchr(path, '/') != NULL ? image_strdup(path) : image_printf("./%s", path);
+        }
+    return image_printf("%s/%s.so", machine->config.driver_dir, name);
+}
+
 static bool driver_file_exists(const char *file)
 {
-    char *path = image_printf("%s/%s", machine->config.driver_dir, file);
-    bool exists = access(path, F_OK) == 0;
+    char name[LOADER_NAME_MAX];
+    char *path;
+    bool exists;
 
+    if (!copy_name(name, file))
+        return false;
+    path = module_path(name);
+    exists = access(path, F_OK) == 0;
     image_free(path);
     return exists;
 }
@@ -237,7 +255,7 @@ static NTSTATUS map_module(const char *name, unsigned depth, struct loader_modul
 
     request->module = module;
     strcpy(module->name, name);
-    module->path = image_printf("%s/%s.so", machine->config.driver_dir, name);
+    module->path = module_path(name);
     loader_host_call(read_file, request);
     if (!request->good) {
         refuse("driver %s: %s", name, request->error);

@@ -1,5 +1,6 @@
 /*
- * Images: driver modules in this process. A module is <driver_dir>/<name>.so. It may import from the kernel (what this
+ * Images: driver modules in this process. A module is <driver_dir>/<name>.so, or the one of that name that the
+ * machine's configuration brings along. It may import from the kernel (what this
  * program exports), from other modules that its DT_NEEDED names (export drivers, loaded before it), and from the
  * handful of routines of the C library that ntoskrnl exports too; an import from anywhere else refuses the load.
  *

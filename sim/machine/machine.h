@@ -22,6 +22,14 @@ enum machine_clock { CLOCK_VIRTUAL, CLOCK_WALL };
  */
 enum machine_engine { ENGINE_DEFAULT, ENGINE_DETERMINISTIC, ENGINE_PARALLEL };
 
+/* A driver that somebody brings along. */
+#define MACHINE_MAX_DRIVERS 16
+struct machine_driver {
+    char name[32];      /* of the module's file without ".so", lower case: the image's name */
+    const char *module; /* path of the module */
+    const char *inf;    /* path of its INF; NULL: that of the folder's driver of this name stays */
+};
+
 struct machine_config {
     unsigned vcpus; /* 1 to MACHINE_MAX_VCPUS */
     uint64_t seed;  /* everything random in the machine derives from it */
@@ -34,6 +42,8 @@ struct machine_config {
     int log_level;          /* enum log_level */
     struct fault_plan faults;
     const char *driver_dir; /* folder with <driver>.so and <driver>.inf; for the image loader and the installer */
+    struct machine_driver driver[MACHINE_MAX_DRIVERS]; /* beside those of the folder, or instead of one of its */
+    unsigned driver_count;
 };
 
 struct sched_state;

@@ -181,7 +181,7 @@ static void prepare(const struct stack_options *options, void (*scenario)(void *
     run.scenario = scenario;
     run.argument = argument;
     machine_create(&config);
-    ck_assert_int_eq(guest_install(config.driver_dir), 0);
+    ck_assert_int_eq(guest_install(&config), 0);
     if (options->prepare != NULL)
         options->prepare();
     (void)task_create("harness", harness, NULL);

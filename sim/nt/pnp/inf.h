@@ -91,6 +91,12 @@ bool inf_copy_files(const struct inf *inf, const char *install_section,
                     void (*visit)(void *context, const char *file, const char *folder), void *context,
                     struct inf_error *error);
 
+/*
+ * Does any line name this driver binary ("xenvif.sys", any case), as a file or at the end of a path? If not and
+ * `others` is not NULL, that gets the binaries that are named, as text ("a.sys, b.sys"; "none"; machine heap).
+ */
+bool inf_names_binary(const struct inf *inf, const char *file, char **others);
+
 /* DeviceDesc, Mfg and the like may be "@oem0.inf,%token%;text": the text to show. */
 const char *inf_display_text(const char *value);
 

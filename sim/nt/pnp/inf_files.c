@@ -170,3 +170,49 @@ bool inf_copy_files(const struct inf *inf, const char *install_section,
     }
     return true;
 }
+
+/* Note a text that is, or ends in, the name of a driver binary. */
+static bool note_binary(const char *text, const char *file, char **others)
+{
+    const char *name;
+    size_t length;
+    char *more;
+
+    if (text == NULL)
+        return false;
+    name = strrchr(text, '\\') != NULL ? strrchr(text, '\\') + 1 : text;
+    length = strlen(name);
+    if (length < 5 || _stricmp(name + length - 4, ".sys") != 0)
+        return false;
+    if (_stricmp(name, file) == 0)
+        return true;
+    if (others != NULL && (*others == NULL || strstr(*others, name) == NULL)) {
+        more = *others == NULL ? image_strdup(name) : image_printf("%s, %s", *others, name);
+        image_free(*others);
+        *others = more;
+    }
+    return false;
+}
+
+bool inf_names_binary(const struct inf *inf, const char *file, char **others)
+{
+    if (others != NULL)
+        *others = NULL;
+    for (const struct inf_section *section = inf->sections; section != NULL; section = section->next)
+        for (unsigned line = 0; line < section->line_count; line++) {
+            bool found = note_binary(section->lines[line].key, file, others);
+
+            for (unsigned field = 0; !found && field < section->lines[line].field_count; field++)
+                found = note_binary(section->lines[line].fields[field], file, others);
+            if (found) {
+                if (others != NULL) {
+                    image_free(*others);
+                    *others = NULL;
+                }
+                return true;
+            }
+        }
+    if (others != NULL && *others == NULL)
+        *others = image_strdup("none");
+    return false;
+}

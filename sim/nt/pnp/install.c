@@ -155,6 +155,46 @@ bool pnp_install_inf(const char *path, char *error, size_t error_size)
     return true;
 }
 
+bool pnp_install_driver(const struct machine_driver *driver, char *error, size_t error_size)
+{
+    struct inf_error problem = {.text = ""};
+    struct inf *inf = inf_load(driver->inf, &problem);
+    char *file = image_printf("%s.sys", driver->name);
+    char *others = NULL;
+    bool good = false;
+
+    if (inf == NULL)
+        snprintf(error, error_size, "%s", problem.text);
+    else if (!inf_names_binary(inf, file, &others))
+        snprintf(error, error_size, "%s installs no %s, which is what %s stands for here; binaries that it names: %s",
+                 driver->inf, file, driver->module, others);
+    else
+        good = add_package(inf, error, error_size);
+    if (!good && inf != NULL)
+        inf_free(inf);
+    image_free(others);
+    image_free(file);
+    return good;
+}
+
+/* Does a driver that was brought along stand for the one that this INF of the folder installs? */
+static bool replaced(const char *file)
+{
+    size_t length = strlen(file) - 4;
+
+    for (unsigned i = 0; i < machine->config.driver_count; i++) {
+        const struct machine_driver *driver = &machine->config.driver[i];
+        const char *slash = driver->inf != NULL ? strrchr(driver->inf, '/') : NULL;
+
+        if (driver->inf == NULL)
+            continue;
+        if (_stricmp(slash != NULL ? slash + 1 : driver->inf, file) == 0 ||
+            (strlen(driver->name) == length && _strnicmp(driver->name, file, length) == 0))
+            return true;
+    }
+    return false;
+}
+
 static int is_inf(const struct dirent *entry)
 {
     size_t length = strlen(entry->d_name);
@@ -180,7 +220,7 @@ bool pnp_install_directory(const char *folder, char *error, size_t error_size)
     for (int i = 0; i < count; i++) {
         char *path = image_printf("%s/%s", folder, entries[i]->d_name);
 
-        good = good && pnp_install_inf(path, error, error_size);
+        good = good && (replaced(entries[i]->d_name) || pnp_install_inf(path, error, error_size));
         image_free(path);
         free(entries[i]);
     }

@@ -51,6 +51,9 @@ enum devnode_problem {
  * machine-wide settings. False: one line in `error`.
  */
 bool pnp_install_inf(const char *path, char *error, size_t error_size);
+/* The INF of a driver that was brought along; it has to name the driver's binary. */
+bool pnp_install_driver(const struct machine_driver *driver, char *error, size_t error_size);
+/* INFs whose driver, or whose own name, is among those brought along are left out. */
 bool pnp_install_directory(const char *folder, char *error, size_t error_size);
 
 /* ---- life of the tree; guest threads at PASSIVE_LEVEL but the PnP worker ---- */
