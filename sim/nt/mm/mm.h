@@ -119,6 +119,12 @@ struct mm_state {
 #define MM_TAG_MDL POOL_TAG('M', 'd', 'l', ' ')       /* IoAllocateMdl */
 #define MM_TAG_PAGES_MDL POOL_TAG('M', 'm', 'd', 'l') /* MmAllocatePagesForMdl */
 
+/* Pages that so many bytes take: the first whole page at or above a physical address. */
+static inline uint64_t page_count(uint64_t bytes)
+{
+    return (bytes >> PAGE_SHIFT) + (bytes % PAGE_SIZE != 0);
+}
+
 /* Number of pages that an MDL describes. */
 static inline uint32_t mdl_pages(const MDL *mdl)
 {

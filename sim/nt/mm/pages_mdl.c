@@ -95,7 +95,7 @@ static PMDL allocate(const char *routine, const void *caller, PHYSICAL_ADDRESS l
         return NULL;
 
     struct request request = {
-        .first_gfn = ((uint64_t)low.QuadPart + PAGE_SIZE - 1) >> PAGE_SHIFT,
+        .first_gfn = page_count((uint64_t)low.QuadPart),
         .last_gfn = (uint64_t)high.QuadPart >> PAGE_SHIFT,
         .skip = (uint64_t)skip.QuadPart >> PAGE_SHIFT,
         .chunk = 1,
