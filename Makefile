@@ -108,6 +108,14 @@ check: ## Install what is missing, build, and pass every test (SUITE=name for on
 	$(Q)python3 tests/run.py --build $(BUILD) $(if $(SUITE),--suite $(SUITE)) $(if $(TAP),--tap $(TAP)) \
 		$(if $(JUNIT),--junit $(JUNIT)) $(TESTS)
 
+SEEDS ?= 1-2000
+LAN := tests/captures/lan-wire.pcap
+.PHONY: sweep
+sweep: ## Build and run the main job under 2,000 pct schedules (SEEDS=A-B for others)
+	$(Q)$(MAKE) --no-print-directory build/.setup-build
+	$(Q)$(MAKE) --no-print-directory all
+	$(BUILD)/pvsim sweep --seeds $(SEEDS) --policy pct -- run --tx $(LAN) --rx $(LAN)
+
 .PHONY: windows
 windows: ## Install what is missing and build xen.sys, xenbus.sys, xenvif.sys with mingw-w64
 	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-windows

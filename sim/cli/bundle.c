@@ -89,34 +89,41 @@ static json_t *json_inputs(const struct run_options *options)
     return inputs;
 }
 
-void bundle_identify(const struct report *report, char *rule, size_t size, uint64_t *event, uint64_t *hash)
+void bundle_identify(const struct report *report, struct run_outcome *outcome)
 {
-    const char *name = report->failure != NULL        ? report->failure->rule
+    const char *name = report_passed(report)          ? ""
+                       : report->failure != NULL      ? report->failure->rule
                        : report->leak_count > 0       ? "leak"
                        : report->complaint[0] != '\0' ? "verdict"
                                                       : "frames";
+    const char *text = report->failure != NULL ? report->failure->text : report->complaint;
 
-    snprintf(rule, size, "%s", name);
-    *event = report->failure != NULL ? report->failure->event : report->events;
-    *hash = report->hash;
+    snprintf(outcome->rule, sizeof(outcome->rule), "%s", name);
+    outcome->event = report->failure != NULL ? report->failure->event : report->events;
+    outcome->hash = report->hash;
+    if (*text == '\0' && report->leak_count > 0)
+        snprintf(outcome->text, sizeof(outcome->text), "%s: %s", report->leaks[0].kind, report->leaks[0].name);
+    else if (*text == '\0')
+        report_verdict(report, outcome->text, sizeof(outcome->text));
+    else
+        snprintf(outcome->text, sizeof(outcome->text), "%.*s", (int)strcspn(text, "\n"), text);
+    snprintf(outcome->bundle, sizeof(outcome->bundle), "%s", report->bundle);
 }
 
 void bundle_write(struct report *report, int argc, char **argv)
 {
     char path[PATH_MAX];
     char verdict[256];
-    char rule[64];
+    struct run_outcome outcome;
     char *log = malloc(65536);
     char *events = malloc(65536);
     char *directory = getcwd(NULL, 0);
     json_t *arguments = json_array();
     json_t *object;
-    uint64_t event;
-    uint64_t hash;
 
     if (log == NULL || events == NULL || directory == NULL)
         abort();
-    bundle_identify(report, rule, sizeof(rule), &event, &hash);
+    bundle_identify(report, &outcome);
     report_verdict(report, verdict, sizeof(verdict));
     log_tail(log, 65536);
     eventlog_tail(events, 65536, 200);
@@ -125,13 +132,13 @@ void bundle_write(struct report *report, int argc, char **argv)
     object = json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:I, s:s, s:I, s:o, s:s, s:s, s:s, s:s, s:s, s:s}",
                        "pvsim_bundle", FORMAT_VERSION, "version", PVSIM_VERSION, "directory", directory, "arguments",
                        arguments, "build", json_hash(build_hash(&report->options->machine)), "inputs",
-                       json_inputs(report->options), "seed", (json_int_t)report->options->machine.seed, "rule", rule,
-                       "event", (json_int_t)event, "hash", json_hash(hash), "verdict", verdict, "text",
-                       report->failure != NULL ? report->failure->text : report->complaint, "title",
+                       json_inputs(report->options), "seed", (json_int_t)report->options->machine.seed, "rule",
+                       outcome.rule, "event", (json_int_t)outcome.event, "hash", json_hash(outcome.hash), "verdict",
+                       verdict, "text", report->failure != NULL ? report->failure->text : report->complaint, "title",
                        report->failure != NULL ? report->failure->title : "", "backtrace",
                        report->failure != NULL ? report->failure->backtrace : "", "events", events, "log", log);
     snprintf(path, sizeof(path), "%s/pvsim-%" PRIu64 "-%" PRIu64 ".bundle", report->options->bundle_dir,
-             report->options->machine.seed, event);
+             report->options->machine.seed, outcome.event);
     if (object == NULL)
         complain("no bundle: the log holds text that JSON cannot carry");
     else if (json_dump_file(object, path, JSON_INDENT(1)) != 0)

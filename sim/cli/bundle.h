@@ -6,6 +6,7 @@
 #define CLI_BUNDLE_H
 
 #include "cli/report.h"
+#include "cli/run.h"
 
 /* Write a bundle for a failed run; sets report->bundle, or complains on stderr. argv is that of `pvsim run`. */
 void bundle_write(struct report *report, int argc, char **argv);
@@ -26,7 +27,7 @@ struct bundle {
 int bundle_read(const char *path, struct bundle *bundle);
 void bundle_free(struct bundle *bundle);
 
-/* Rule, event and hash of what a report says failed: the machine's failure, or the verdict's. */
-void bundle_identify(const struct report *report, char *rule, size_t size, uint64_t *event, uint64_t *hash);
+/* Rule, event, hash and first line of what a report says failed: the machine's failure, or the verdict's. */
+void bundle_identify(const struct report *report, struct run_outcome *outcome);
 
 #endif

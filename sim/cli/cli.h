@@ -19,6 +19,9 @@ enum format { FORMAT_TEXT, FORMAT_JSON };
 struct run_options {
     struct machine_config machine;
     bool virtual_clock; /* asked for by name */
+    bool seed_given;
+    bool boot_seed_given; /* another seed until every VIF is connected */
+    uint64_t boot_seed;
     unsigned vifs;
     const char *tx; /* captures to send and to receive; NULL: nothing that way */
     const char *rx;
@@ -35,6 +38,10 @@ struct run_options {
  */
 int options_parse_run(int argc, char **argv, struct run_options *options);
 
+/* Values as every command reads them; false after one line on stderr. */
+bool parse_number(const char *option, const char *text, uint64_t low, uint64_t high, uint64_t *value);
+bool parse_time(const char *option, const char *text, uint64_t *nanoseconds);
+
 /* Print a command's help. */
 void help_print(FILE *file, const char *command);
 bool help_has(const char *command);
@@ -43,6 +50,7 @@ bool help_has(const char *command);
 int command_run(int argc, char **argv);
 int command_replay(int argc, char **argv);
 int command_verifier(int argc, char **argv);
+int command_sweep(int argc, char **argv);
 
 /* "12.345 ms" */
 const char *format_time(char *buffer, size_t size, uint64_t nanoseconds);

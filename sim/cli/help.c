@@ -11,6 +11,7 @@ static const char general[] =
     "  run       boot a guest, carry captures through the drivers in both directions, tear down, check everything\n"
     "  replay    run a failure again from its bundle\n"
     "  verifier  list the rules that drivers are held to\n"
+    "  sweep     make a run under many seeds, on all processors\n"
     "  help      show a command's help\n"
     "\n"
     "'pvsim COMMAND --help' shows a command's options; 'pvsim --version' the version.\n"
@@ -39,7 +40,8 @@ static const char run[] =
     "  --engine ENGINE        det, the deterministic engine, or par: one host thread a vCPU, real time, real races;\n"
     "                         takes no --policy and no --clock virtual, and a run is not repeatable (det)\n"
     "  --seed S               seed of everything random (1)\n"
-    "  --policy POLICY        fifo, random or pct (fifo)\n"
+    "  --boot-seed B          another seed until every VIF is connected (the seed)\n"
+    "  --policy POLICY        fifo, random, or pct[:DEPTH] for bugs of DEPTH ordered operations (fifo; pct:4)\n"
     "  --clock CLOCK          virtual, or wall for the host's (virtual)\n"
     "  --timeout T            bound on the run by the machine's clock: 60s, 500ms, 2m (60s)\n"
     "Traffic:\n"
@@ -96,11 +98,36 @@ static const char verifier[] =
     "  --list                 list the rules\n"
     "  --format text|json     as a table, or as JSON for programs (text)\n"
     "  --help                 this text\n";
+static const char sweep[] =
+    "usage: pvsim sweep --seeds A-B [OPTION...] -- run [OPTION...]\n"
+    "\n"
+    "Makes the run behind -- once with every seed of the range, both ends included, several at once in processes of "
+    "their "
+    "own.\n"
+    "Each failure is printed with the commands that show it again; the last line is PASS or FAIL with figures.\n"
+    "\n"
+    "  --seeds A-B            the seeds\n"
+    "  --policy POLICY        as in 'pvsim run'\n"
+    "  -j, --jobs N           runs at once (the number of processors)\n"
+    "  --shard I/N            only the I-th of N parts of the range\n"
+    "  --from POINT           power-on: each seed decides from the start on, as 'pvsim run --seed S' does (power-on);\n"
+    "                         connected: boot once, with --boot-seed of the run (1), and let each seed decide from "
+    "there on\n"
+    "  --limit T              bound on each run by the host's clock (120s)\n"
+    "  -v, --verbose          a line for the seeds that passed, too\n"
+    "  --help                 this text\n"
+    "\n"
+    "Several hosts: parallel -S hostA,hostB pvsim sweep --seeds 1-10000 --shard {}/8 -- run ... ::: 1 2 3 4 5 6 7 8\n"
+    "\n"
+    "Exit status: 0 every seed passed, 1 a seed failed, 2 usage error, 125 a seed could not be tried here and none "
+    "failed.\n";
 
 static const struct {
     const char *command;
     const char *text;
-} texts[] = {{"", general}, {"run", run}, {"replay", replay}, {"verifier", verifier}};
+} texts[] = {
+    {"", general}, {"run", run}, {"replay", replay}, {"sweep", sweep}, {"verifier", verifier},
+};
 
 bool help_has(const char *command)
 {

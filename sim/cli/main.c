@@ -10,7 +10,12 @@
 static const struct {
     const char *name;
     int (*function)(int argc, char **argv);
-} commands[] = {{"run", command_run}, {"replay", command_replay}, {"verifier", command_verifier}};
+} commands[] = {
+    {"run", command_run},
+    {"replay", command_replay},
+    {"sweep", command_sweep},
+    {"verifier", command_verifier},
+};
 
 /*
  * Driver modules are mapped by the dynamic linker. Without address randomisation they lie where they lay last time, so

@@ -11,11 +11,13 @@
 #include "cli/cli.h"
 #include "cli/fault_option.h"
 #include "machine/log.h"
+#include "machine/policy.h"
 
 enum {
     OPTION_VCPUS = 256,
     OPTION_VIFS,
     OPTION_SEED,
+    OPTION_BOOT_SEED,
     OPTION_POLICY,
     OPTION_ENGINE,
     OPTION_CLOCK,
@@ -39,6 +41,7 @@ static const struct option run_long_options[] = {
     {"vcpus", required_argument, NULL, OPTION_VCPUS},
     {"vifs", required_argument, NULL, OPTION_VIFS},
     {"seed", required_argument, NULL, OPTION_SEED},
+    {"boot-seed", required_argument, NULL, OPTION_BOOT_SEED},
     {"policy", required_argument, NULL, OPTION_POLICY},
     {"engine", required_argument, NULL, OPTION_ENGINE},
     {"clock", required_argument, NULL, OPTION_CLOCK},
@@ -71,7 +74,7 @@ void complain(const char *format, ...)
     va_end(arguments);
 }
 
-static bool parse_number(const char *option, const char *text, uint64_t low, uint64_t high, uint64_t *value)
+bool parse_number(const char *option, const char *text, uint64_t low, uint64_t high, uint64_t *value)
 {
     char *end;
 
@@ -85,7 +88,7 @@ static bool parse_number(const char *option, const char *text, uint64_t low, uin
 }
 
 /* Seconds, or with a unit: 500ms, 30s, 2m. */
-static bool parse_time(const char *option, const char *text, uint64_t *nanoseconds)
+bool parse_time(const char *option, const char *text, uint64_t *nanoseconds)
 {
     static const struct {
         const char *name;
@@ -160,9 +163,25 @@ static bool add_inf(struct machine_config *config, const char *path)
     return true;
 }
 
-static bool run_option(int option, const char *value, struct run_options *options)
+static bool parse_policy(const char *text, struct run_options *options)
 {
     static const char *const policies[] = {"fifo", "random", "pct", NULL};
+    uint64_t depth = 0;
+    int choice = POLICY_PCT;
+
+    if (strncmp(text, "pct:", 4) == 0) {
+        if (!parse_number("policy pct:DEPTH", text + 4, 1, POLICY_PCT_DEPTH_MAX, &depth))
+            return false;
+    } else if (!parse_choice("policy", text, policies, &choice)) {
+        return false;
+    }
+    options->machine.policy = (enum machine_policy)choice;
+    options->machine.pct_depth = (unsigned)depth;
+    return true;
+}
+
+static bool run_option(int option, const char *value, struct run_options *options)
+{
     static const char *const engines[] = {"det", "par", NULL};
     static const char *const clocks[] = {"virtual", "wall", NULL};
     static const char *const formats[] = {"text", "json", NULL};
@@ -182,12 +201,13 @@ static bool run_option(int option, const char *value, struct run_options *option
         options->vifs = (unsigned)number;
         return true;
     case OPTION_SEED:
+        options->seed_given = true;
         return parse_number("seed", value, 0, UINT64_MAX, &options->machine.seed);
+    case OPTION_BOOT_SEED:
+        options->boot_seed_given = true;
+        return parse_number("boot-seed", value, 0, UINT64_MAX, &options->boot_seed);
     case OPTION_POLICY:
-        if (!parse_choice("policy", value, policies, &choice))
-            return false;
-        options->machine.policy = (enum machine_policy)choice;
-        return true;
+        return parse_policy(value, options);
     case OPTION_ENGINE:
         if (!parse_choice("engine", value, engines, &choice))
             return false;
@@ -331,4 +351,3 @@ int options_parse_run(int argc, char **argv, struct run_options *options)
     }
     return check_run(options);
 }
-

@@ -81,7 +81,8 @@ static int parse(int argc, char **argv, struct replay_options *options)
 int command_replay(int argc, char **argv)
 {
     struct replay_options replay;
-    struct run_options run;
+    struct run_options options;
+    struct run *run = NULL;
     struct run_outcome outcome = {.rule = ""};
     struct bundle bundle;
     char path[PATH_MAX];
@@ -95,23 +96,30 @@ int command_replay(int argc, char **argv)
     }
     status = bundle_read(path, &bundle);
     if (status == 0)
-        status = options_parse_run(bundle.argc, bundle.argv, &run);
+        status = options_parse_run(bundle.argc, bundle.argv, &options);
     if (status != 0) {
         bundle_free(&bundle);
         return status;
     }
-    if (run.machine.engine == ENGINE_PARALLEL) {
-        complain("%s is of the parallel engine, whose runs are not repeatable; run it again under --engine det, or often",
-                 replay.bundle);
+    if (options.machine.engine == ENGINE_PARALLEL) {
+        complain(
+            "%s is of the parallel engine, whose runs are not repeatable; run it again under --engine det, or often",
+            replay.bundle);
         bundle_free(&bundle);
         return EXIT_USAGE;
     }
-    run.machine.log_level = replay.log_level;
-    run.format = FORMAT_TEXT;
-    run.out_tx = NULL; /* a replay shows, it does not write */
-    run.out_rx = NULL;
-    status = run_main_job(0, NULL, &run, replay.until, &outcome);
-    if (status == EXIT_PASSED || status == EXIT_FAILED) {
+    options.machine.log_level = replay.log_level;
+    options.machine.stop_at_event = replay.until;
+    options.format = FORMAT_TEXT;
+    options.out_tx = NULL; /* a replay shows, it does not write */
+    options.out_rx = NULL;
+    options.no_bundle = true;
+    run = run_open(bundle.argc, bundle.argv, &options, &status);
+    if (run != NULL) {
+        status = run_finish(run, &outcome);
+        run_close(run);
+    }
+    if (run != NULL && (status == EXIT_PASSED || status == EXIT_FAILED)) {
         if (outcome.stopped) {
             status = EXIT_PASSED;
         } else if (strcmp(outcome.rule, bundle.rule) == 0 && outcome.event == bundle.event &&

@@ -18,6 +18,7 @@
 #include "machine/fail.h"
 #include "machine/image.h"
 #include "machine/log.h"
+#include "machine/rng.h"
 #include "machine/sched.h"
 #include "nt/pnp/pnp.h"
 #include "xen/xen.h"
@@ -318,6 +319,15 @@ static void forward_log(void *context, enum backend_log_level level, const char 
     log_line(level == BACKEND_LOG_ERROR ? LOG_ERROR : LOG_INFO, "toolstack", "%s", line);
 }
 
+void run_leave_boot(const struct run *run)
+{
+    if (!run->options.boot_seed_given)
+        return;
+    if (run->pausing)
+        machine_pause();
+    rng_seed(run->options.machine.seed);
+}
+
 void run_scenario(struct run *run, struct toolstack *toolstack, unsigned domid)
 {
     uint64_t power_on = clock_now();
@@ -325,6 +335,7 @@ void run_scenario(struct run *run, struct toolstack *toolstack, unsigned domid)
     guest_boot();
     run_wait_connected(run, toolstack, domid, power_on);
     guest_wait_quiet();
+    run_leave_boot(run);
     run_carry_all(run);
     if (!run_go_down(run, toolstack, domid))
         fail("shutdown", "%s", run->not_down);
@@ -419,68 +430,127 @@ static void prepare_frames(struct run *run)
         run->rx_frames[index] = (struct traffic_frame){run->rx->frame[index].data, run->rx->frame[index].length};
 }
 
-int run_main_job(int argc, char **argv, const struct run_options *options, uint64_t until, struct run_outcome *outcome)
+struct run *run_open(int argc, char **argv, const struct run_options *options, int *status)
 {
     struct run *run = calloc(1, sizeof(*run));
-    int status;
 
     if (run == NULL)
         abort();
     run->options = *options;
+    run->argc = argc;
+    run->argv = argv;
     run->report.options = &run->options;
     run->terminal = isatty(STDERR_FILENO) && options->machine.log_level <= LOG_ERROR;
-    status = load(options->tx, &run->tx);
-    if (status == 0)
-        status = load(options->rx, &run->rx);
-    if (status == 0)
-        status = create_outputs(run, options->out_tx, run->out_tx);
-    if (status == 0)
-        status = create_outputs(run, options->out_rx, run->out_rx);
-    if (status == 0)
-        status = guest_check_drivers(&options->machine);
-    if (status == 0) {
-        enum machine_result result;
+    *status = load(options->tx, &run->tx);
+    if (*status == 0)
+        *status = load(options->rx, &run->rx);
+    if (*status == 0)
+        *status = create_outputs(run, options->out_tx, run->out_tx);
+    if (*status == 0)
+        *status = create_outputs(run, options->out_rx, run->out_rx);
+    if (*status == 0)
+        *status = guest_check_drivers(&options->machine);
+    if (*status == 0)
+        return run;
+    run_close(run);
+    return NULL;
+}
 
-        run->options.machine.stop_at_event = until;
-        run->start_host = clock_host();
-        machine_create(&run->options.machine);
-        status = guest_install(&options->machine);
-        if (status == 0) {
-            prepare_frames(run);
-            (void)task_create("harness", harness, run);
-            result = machine_run();
-            clear_progress(run);
-            collect(run);
-            finish_outputs(run, run->out_tx);
-            finish_outputs(run, run->out_rx);
-            status = report_passed(&run->report) ? EXIT_PASSED : EXIT_FAILED;
-            if (status == EXIT_FAILED && result != MACHINE_STOPPED && !options->no_bundle && argv != NULL)
-                bundle_write(&run->report, argc, argv);
-            bundle_identify(&run->report, outcome->rule, sizeof(outcome->rule), &outcome->event, &outcome->hash);
-            outcome->stopped = result == MACHINE_STOPPED;
-            if (!outcome->stopped)
-                report_print(&run->report);
-            else
-                run_show_stopped();
-        }
-        machine_destroy();
-    }
+void run_close(struct run *run)
+{
     finish_outputs(run, run->out_tx);
     finish_outputs(run, run->out_rx);
     capture_free(run->tx);
     capture_free(run->rx);
     census_free(run->before);
     free(run);
+}
+
+void run_set_seed(struct run *run, uint64_t seed)
+{
+    run->options.machine.seed = seed;
+}
+
+void run_set_arguments(struct run *run, int argc, char **argv)
+{
+    run->argc = argc;
+    run->argv = argv;
+}
+
+/* 0, or an exit status after one line on stderr. */
+static int power_on(struct run *run)
+{
+    struct machine_config config = run->options.machine;
+    int status;
+
+    if (run->options.boot_seed_given)
+        config.seed = run->options.boot_seed;
+    run->start_host = clock_host();
+    machine_create(&config);
+    status = guest_install(&config);
+    if (status != 0)
+        return status;
+    prepare_frames(run);
+    (void)task_create("harness", harness, run);
+    return 0;
+}
+
+static int end_run(struct run *run, enum machine_result result, struct run_outcome *outcome)
+{
+    struct report *report = &run->report;
+    int status;
+
+    clear_progress(run);
+    collect(run);
+    finish_outputs(run, run->out_tx);
+    finish_outputs(run, run->out_rx);
+    outcome->stopped = result == MACHINE_STOPPED;
+    if (outcome->stopped) {
+        run_show_stopped();
+        return EXIT_PASSED;
+    }
+    status = report_passed(report) ? EXIT_PASSED : EXIT_FAILED;
+    if (status == EXIT_FAILED && !run->options.no_bundle)
+        bundle_write(report, run->argc, run->argv);
+    bundle_identify(report, outcome);
+    report_print(report);
+    return status;
+}
+
+bool run_start(struct run *run)
+{
+    bool paused;
+
+    run->pausing = true;
+    run->start_status = power_on(run);
+    paused = run->start_status == 0 && machine_run() == MACHINE_PAUSED;
+    run->pausing = false;
+    return paused;
+}
+
+int run_finish(struct run *run, struct run_outcome *outcome)
+{
+    int status = machine == NULL ? power_on(run) : run->start_status;
+
+    if (status == 0)
+        status = end_run(run, machine->failure != NULL ? MACHINE_FAILED : machine_run(), outcome);
+    machine_destroy();
     return status;
 }
 
 int command_run(int argc, char **argv)
 {
     struct run_options options;
-    struct run_outcome outcome;
+    struct run_outcome outcome = {.rule = ""};
     int status = options_parse_run(argc, argv, &options);
+    struct run *run;
 
     if (status != 0)
         return status == -1 ? EXIT_PASSED : status;
-    return run_main_job(argc, argv, &options, 0, &outcome);
+    run = run_open(argc, argv, &options, &status);
+    if (run == NULL)
+        return status;
+    status = run_finish(run, &outcome);
+    run_close(run);
+    return status;
 }

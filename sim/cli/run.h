@@ -1,22 +1,42 @@
-/* One run of the main job, as run and replay make it. */
+/* Runs of the main job, as run, replay, sweep and minimize make them. */
 #ifndef CLI_RUN_H
 #define CLI_RUN_H
 
 #include "cli/cli.h"
 
-/* How a run ended, for comparing with a bundle. */
+/* How a run ended, for comparing with a bundle and for a line in a sweep. Plain bytes: it goes through shared memory.
+ */
 struct run_outcome {
-    char rule[64];
+    char rule[64]; /* what failed, "" if nothing */
     uint64_t event;
     uint64_t hash;
-    bool stopped; /* before the event asked for */
+    bool stopped;      /* before the event asked for */
+    char text[512];    /* the first line of what was wrong */
+    char bundle[4096]; /* what the run left, "" if nothing */
 };
 
 /*
- * Run it and print its report; an exit status. A failed run leaves a bundle unless argv is NULL. `until`: stop before
- * this event and show the last ones instead of a report; 0: don't.
+ * One run, in steps, so that what is read from files is read once for many: open reads the captures (NULL: *status is
+ * the exit status, after one line on stderr). argv is that of `pvsim run`, for the bundle; it and the options' strings
+ * stay the caller's.
  */
-int run_main_job(int argc, char **argv, const struct run_options *options, uint64_t until, struct run_outcome *outcome);
+struct run;
+
+struct run *run_open(int argc, char **argv, const struct run_options *options, int *status);
+void run_close(struct run *run);
+
+/* For a run that is made in a forked process: its own seed and command line. Before run_start() or run_finish(). */
+void run_set_seed(struct run *run, uint64_t seed);
+void run_set_arguments(struct run *run, int argc, char **argv);
+
+/*
+ * Power the machine on and boot it until every VIF is connected, with the boot seed. True: run_finish() goes on, or
+ * many copies of this process do. False: it did not get there; run_finish() has the reason.
+ */
+bool run_start(struct run *run);
+/* Make the run, or what is left of it after run_start(), print its report, and leave a bundle if it failed; an exit
+ * status. */
+int run_finish(struct run *run, struct run_outcome *outcome);
 
 /* Print the last events and the log's tail of a machine that was stopped. */
 void run_show_stopped(void);

@@ -43,6 +43,7 @@ static void come_up(struct run *run, struct toolstack *toolstack, unsigned domid
         run_wait_connected(run, toolstack, domid, power_on);
     if (run_connected(run, toolstack, domid, CONNECT_MS)) {
         guest_wait_quiet();
+        run_leave_boot(run);
         fault_enter(FAULT_TRAFFIC);
         (void)run_carry_traffic(run, PATIENCE_NS);
     }

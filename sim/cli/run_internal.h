@@ -13,6 +13,10 @@
 /* Everything of one run that is not machine state; host memory. */
 struct run {
     struct run_options options;
+    int argc;
+    char **argv;
+    bool pausing;     /* stop when every VIF is connected */
+    int start_status; /* of power-on, if it went wrong */
     struct capture *tx;
     struct capture *rx;
     struct capture_writer *out_tx[VIFS_MAX];
@@ -41,6 +45,8 @@ void run_attach_vifs(struct run *run, struct toolstack *toolstack, unsigned domi
 bool run_connected(struct run *run, struct toolstack *toolstack, unsigned domid, int timeout_ms);
 /* Every VIF must connect, since power_on. */
 void run_wait_connected(struct run *run, struct toolstack *toolstack, unsigned domid, uint64_t power_on);
+/* From here the run is that of its own seed, whatever the boot's was; this is where a sweep may fork. */
+void run_leave_boot(const struct run *run);
 /* Carry the captures both ways; what takes longer than `patience` (ns; 0: any time) is given up. False: a device was
  * not there. */
 bool run_carry_traffic(struct run *run, uint64_t patience);

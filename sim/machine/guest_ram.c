@@ -16,6 +16,7 @@
 
 #include "machine/fail.h"
 #include "machine/fiber.h"
+#include "machine/guest_ram_internal.h"
 #include "machine/image.h"
 #include "machine/machine.h"
 #include "machine/rng.h"
@@ -209,6 +210,16 @@ void guest_ram_close(void)
     close(state()->memfd);
     ASAN_UNPOISON_MEMORY_REGION((void *)IMAGE_RAM_BASE, (size_t)state()->pages * GUEST_PAGE_SIZE);
     machine->guest_ram = NULL;
+}
+
+int guest_ram_memfd(void)
+{
+    return state()->memfd;
+}
+
+void guest_ram_set_memfd(int memfd)
+{
+    state()->memfd = memfd;
 }
 
 /* ---- Xen's pages ---- */

@@ -19,6 +19,11 @@
 
 void guest_ram_init(void);
 void guest_ram_close(void);
+/*
+ * In a forked child, before anything runs: guest RAM is shared memory, and the child gets a copy of its own beneath
+ * every mapping, at the same addresses.
+ */
+void guest_ram_after_fork(void);
 
 /* RAM geometry, in pages. Virtual page i is at IMAGE_RAM_BASE + i * 4096. */
 uint32_t guest_ram_pages(void);
@@ -45,6 +50,11 @@ bool guest_ram_address(const void *address); /* inside the RAM window */
 void guest_ram_init(void);
 /* Give back what the host holds (the memfd); before image_close(). */
 void guest_ram_close(void);
+/*
+ * In a forked child, before anything runs: guest RAM is shared memory, and the child gets a copy of its own beneath
+ * every mapping, at the same addresses.
+ */
+void guest_ram_after_fork(void);
 
 /* Physical map. A backing index names a page of the memfd; BACKING_NONE: nothing there. */
 uint32_t p2m_lookup(uint64_t gfn);

@@ -114,7 +114,8 @@ enum machine_result machine_run(void)
 {
     if (machine->config.timeout_ns != 0 && !deadline_is_set(&machine->timeout))
         deadline_set(&machine->timeout, clock_now() + machine->config.timeout_ns, timed_out, NULL);
-    sched_run();
+    if (sched_run())
+        return MACHINE_PAUSED;
     if (machine->failure != NULL) {
         fail_symbolise(machine->failure);
         return MACHINE_FAILED;
@@ -125,6 +126,11 @@ enum machine_result machine_run(void)
 _Noreturn void machine_stop(void)
 {
     sched_leave();
+}
+
+void machine_pause(void)
+{
+    sched_pause();
 }
 
 struct guest_call {

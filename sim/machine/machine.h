@@ -34,6 +34,7 @@ struct machine_config {
     unsigned vcpus; /* 1 to MACHINE_MAX_VCPUS */
     uint64_t seed;  /* everything random in the machine derives from it */
     enum machine_policy policy;
+    unsigned pct_depth; /* pct: the schedule decides among bugs that take so many ordered operations; 0: the default */
     enum machine_clock clock;
     enum machine_engine engine;
     uint64_t ram_bytes;     /* guest RAM, a multiple of 4 KiB; 0: 128 MiB */
@@ -103,14 +104,19 @@ void machine_destroy(void);
 /*
  * Why a run ended. FAILED carries the failure record (fail.h).
  */
-enum machine_result { MACHINE_DONE, MACHINE_FAILED, MACHINE_STOPPED };
+enum machine_result { MACHINE_DONE, MACHINE_FAILED, MACHINE_STOPPED, MACHINE_PAUSED };
 
-/* Run until some context calls machine_stop(), a failure is raised, or the timeout passes. Call from the host's stack.
+/*
+ * Run until some context calls machine_stop() or machine_pause(), a failure is raised, or the timeout passes. Call from
+ * the host's stack; again to go on after a pause.
  */
 enum machine_result machine_run(void);
 
 /* End the run from inside (any fiber); does not return. */
 _Noreturn void machine_stop(void);
+
+/* machine_run() returns MACHINE_PAUSED; its next call returns from here. The machine feels nothing of it. */
+void machine_pause(void);
 
 /*
  * Bring up just enough to run `function` in a guest system thread at PASSIVE_LEVEL on vCPU 0 and return when it does;

@@ -5,18 +5,16 @@
 #include "machine/machine.h"
 #include "machine/rng.h"
 
-#define SLICE_NS 100000u        /* fifo: longest time that others wait for a runner that does not block */
-#define STARVATION_POINTS 20000 /* pct: a runner that goes on for so long without blocking gives way */
-#define PCT_CHANGES 3           /* priority changes an epoch */
-#define PCT_EPOCH_SHORT 5       /* an epoch has 2^5 to 2^12 switch points: races hide at every scale */
+#define SLICE_NS 100000u  /* fifo: longest time that others wait for a runner that does not block */
+#define PCT_EPOCH_SHORT 5 /* an epoch has 2^5 to 2^12 switch points: races hide at every scale */
 #define PCT_EPOCH_LONG 12
 
 struct policy_state {
     uint64_t order;     /* fifo: last place handed out in the queue of the runnable */
     uint64_t low;       /* pct: next priority below all others */
     uint64_t epoch_end; /* pct: switch points at which priorities are drawn anew */
-    uint64_t changes[PCT_CHANGES];
-    uint64_t ran_since; /* switch points when the current runner was chosen */
+    unsigned change_count;
+    uint64_t changes[POLICY_PCT_DEPTH_MAX - 1]; /* pct: switch points at which the one that runs gives way */
 };
 
 void policy_init(void)
@@ -24,6 +22,7 @@ void policy_init(void)
     struct policy_state *policy = image_alloc(sizeof(*policy));
 
     policy->low = UINT64_C(1) << 32;
+    policy->change_count = (machine->config.pct_depth != 0 ? machine->config.pct_depth : POLICY_PCT_DEPTH) - 1;
     machine->policy = policy;
 }
 
@@ -74,7 +73,7 @@ static void new_epoch(struct policy_state *policy, uint64_t points)
     for (unsigned index = 0; index < table->count; index++)
         if (table->slot[index] != NULL)
             table->slot[index]->priority = draw_priority();
-    for (unsigned index = 0; index < PCT_CHANGES; index++)
+    for (unsigned index = 0; index < policy->change_count; index++)
         policy->changes[index] = points + 1 + rng_below(RNG_SCHEDULE, length);
     policy->epoch_end = points + length;
 }
@@ -83,13 +82,9 @@ static void pct_step(struct policy_state *policy, struct runner *current)
 {
     uint64_t points = sched_points();
 
-    if (points - policy->ran_since > STARVATION_POINTS) {
-        policy_give_way(current);
-        policy->ran_since = points;
-    }
     if (points >= policy->epoch_end)
         new_epoch(policy, points);
-    for (unsigned index = 0; index < PCT_CHANGES; index++)
+    for (unsigned index = 0; index < policy->change_count; index++)
         if (policy->changes[index] == points)
             policy_give_way(current);
 }
@@ -144,6 +139,5 @@ struct runner *policy_choose(void)
 
 void policy_chosen(struct runner *next)
 {
-    machine->policy->ran_since = sched_points();
     next->slice_end = clock_now() + SLICE_NS;
 }

@@ -4,7 +4,8 @@
  *   fifo     the runner that has waited longest, when the current one blocks, pauses or has used up its slice
  *   random   anyone, at one switch point in eight
  *   pct      the highest of random priorities, some of which change at random switch points (probabilistic concurrency
- *            testing)
+ *            testing). A bug that takes DEPTH operations in one order is found with a probability that DEPTH - 1 changes
+ *            an epoch make independent of how long the run is; nobody starves, as each epoch draws anew.
  *
  * Called by the scheduler alone, except for the two draws at the end.
  */
@@ -16,6 +17,9 @@
 
 #include "machine/runner.h"
 #include "machine/sched.h"
+
+#define POLICY_PCT_DEPTH 4
+#define POLICY_PCT_DEPTH_MAX 64
 
 void policy_init(void);
 

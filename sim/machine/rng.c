@@ -24,18 +24,21 @@ static uint64_t rotate(uint64_t x, unsigned bits)
 
 static struct rng_state *state(void)
 {
-    if (machine->rng == NULL) {
-        struct rng_state *created = image_alloc(sizeof(*created));
-
-        for (unsigned stream = 0; stream < RNG_STREAMS; stream++) {
-            uint64_t x = machine->config.seed * UINT64_C(0x2545f4914f6cdd1d) + stream * UINT64_C(0xda942042e4dd58b5);
-
-            for (unsigned index = 0; index < 4; index++)
-                created->word[stream][index] = splitmix64(&x);
-        }
-        machine->rng = created;
-    }
+    if (machine->rng == NULL)
+        rng_seed(machine->config.seed);
     return machine->rng;
+}
+
+void rng_seed(uint64_t seed)
+{
+    if (machine->rng == NULL)
+        machine->rng = image_alloc(sizeof(*machine->rng));
+    for (unsigned stream = 0; stream < RNG_STREAMS; stream++) {
+        uint64_t x = seed * UINT64_C(0x2545f4914f6cdd1d) + stream * UINT64_C(0xda942042e4dd58b5);
+
+        for (unsigned index = 0; index < 4; index++)
+            machine->rng->word[stream][index] = splitmix64(&x);
+    }
 }
 
 uint64_t rng_next(enum rng_stream stream)

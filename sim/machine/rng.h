@@ -7,6 +7,8 @@
 
 enum rng_stream { RNG_SCHEDULE, RNG_FRAMES, RNG_GUEST, RNG_XEN, RNG_STREAMS };
 
+/* All streams start afresh from this seed; at power-on it is the machine's. */
+void rng_seed(uint64_t seed);
 uint64_t rng_next(enum rng_stream stream);
 uint64_t rng_below(enum rng_stream stream, uint64_t bound); /* uniform in [0, bound), bound > 0 */
 

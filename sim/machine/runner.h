@@ -70,7 +70,10 @@ _Noreturn void sched_no_progress(void);
 void sched_reap(void);
 /* Called by machine_run() on the host's stack. */
 void sched_init(void);
-void sched_run(void);
+/* True: paused, and the next call goes on. */
+bool sched_run(void);
+/* From inside any fiber: sched_run() returns true. */
+void sched_pause(void);
 /* End sched_run() from inside any fiber. */
 _Noreturn void sched_leave(void);
 /* The machine dies: no other runner goes on from here. */

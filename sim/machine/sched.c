@@ -42,6 +42,7 @@ struct sched_state {
     uint64_t points;
     uint64_t switches;
     bool frozen;         /* a bugcheck: the current runner goes on alone */
+    bool paused;         /* the host's stack goes on; the current runner stands still in sched_pause() */
     struct task *reaped; /* a task that has ended and whose stack can go once we are off it */
 };
 
@@ -355,22 +356,38 @@ void sched_freeze(void)
         parallel_freeze();
 }
 
-void sched_run(void)
+static struct runner *first_runner(struct sched_state *sched)
+{
+    struct runner *first = next_runner(sched);
+
+    sched->current = first;
+    policy_chosen(first);
+    return first;
+}
+
+bool sched_run(void)
 {
     struct sched_state *sched = machine->sched;
-    struct runner *first;
+    struct runner *runner;
 
     if (engine_is_parallel()) {
         parallel_run();
-        return;
+        return false;
     }
-    while ((first = choose(sched)) == NULL)
-        if (!clock_advance())
-            sched_no_progress();
-    sched->current = first;
-    policy_chosen(first);
+    runner = sched->paused ? sched->current : first_runner(sched);
+
+    sched->paused = false;
     fiber_adopt_host(&sched->host);
-    fiber_switch(&sched->host, first->fiber);
+    fiber_switch(&sched->host, runner->fiber);
+    return sched->paused;
+}
+
+void sched_pause(void)
+{
+    struct sched_state *sched = machine->sched;
+
+    sched->paused = true;
+    fiber_switch(sched->current->fiber, &sched->host);
 }
 
 _Noreturn void sched_leave(void)
