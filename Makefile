@@ -68,9 +68,16 @@ DRIVERS := xen xenbus xenvif
 CLIENTS := netclient
 TEST_DRIVERS := $(filter-out $(CLIENTS),$(notdir $(patsubst %/,%,$(wildcard tests/clients/*/))))
 MODULES := $(DRIVERS:%=$(BUILD)/drivers/%.so) $(CLIENTS:%=$(BUILD)/drivers/%.so)
-TEST_MODULES := $(foreach d,$(TEST_DRIVERS),$(BUILD)/test-drivers/$(d).so $(BUILD)/test-drivers/$(d).inf)
+MEMORY_TEST_DRIVERS := $(if $(findstring thread,$(SAN)),,planted)
+TEST_MODULES := $(MEMORY_TEST_DRIVERS:%=$(BUILD)/test-drivers-memory/%.so) $(foreach d,$(TEST_DRIVERS),$(BUILD)/test-drivers/$(d).so $(BUILD)/test-drivers/$(d).inf)
 INFS := $(patsubst drivers/%,$(BUILD)/drivers/%,$(foreach d,$(DRIVERS),$(if $(wildcard drivers/$(d)/$(d).inf),drivers/$(d).inf))) \
 	$(foreach c,$(CLIENTS),$(BUILD)/drivers/$(c).inf)
+
+# The same drivers compiled so that each of their loads and stores calls a hook (pvsim run --preempt=memory).
+ifeq ($(findstring thread,$(SAN)),)
+MEMORY_MODULES := $(MODULES:$(BUILD)/drivers/%=$(BUILD)/drivers-memory/%)
+MEMORY_INFS := $(INFS:$(BUILD)/drivers/%=$(BUILD)/drivers-memory/%)
+endif
 
 TEST_SOURCES := $(wildcard tests/*/test_*.c)
 TESTS := $(TEST_SOURCES:tests/%.c=$(BUILD)/tests/%)
@@ -83,7 +90,7 @@ TEST_COMMON_OBJECTS := $(TEST_COMMON:%.c=$(BUILD)/obj/%.o)
 all: $(BUILD)/pvsim $(BUILD)/pvsim-netback modules ## Build the machine and the driver modules
 
 .PHONY: modules
-modules: $(MODULES) $(INFS)
+modules: $(MODULES) $(INFS) $(MEMORY_MODULES) $(MEMORY_INFS)
 
 .PHONY: help
 help: ## List the targets
@@ -156,7 +163,7 @@ $(BUILD)/obj/tests/%.o: tests/%.c | $(SETUP) build/.setup-test
 $(BUILD)/ntoskrnl.list: tools/kernel_exports.py $(wildcard sim/include/*.h sim/include/wdm/*.h)
 	$(Q)mkdir -p $(@D) && python3 tools/kernel_exports.py sim/include > $@
 
-EXPORTS = -Wl,--dynamic-list=$(BUILD)/ntoskrnl.list
+EXPORTS = -Wl,--dynamic-list=$(BUILD)/ntoskrnl.list $(if $(findstring thread,$(SAN)),,-Wl$(comma)--dynamic-list=sim/image/memory_hooks.list)
 
 $(BUILD)/pvsim: $(MACHINE_OBJECTS) $(CLI_MAIN:%.c=$(BUILD)/obj/%.o) $(BUILD)/ntoskrnl.list
 	$(call say,LINK,$@)
@@ -201,7 +208,7 @@ $(BUILD)/obj/module/gate.o: sim/image/gate.c | $(SETUP)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(DRIVER_CFLAGS) -MMD -MP -c $< -o $@
 
-link_module = $(CC) $(LD_FAST) $(SAN_LDFLAGS) -shared -Wl,--build-id -Wl,-soname,$(@F) -Wl,-Bsymbolic $(filter %.o,$^) \
+link_module = $(CC) $(LD_FAST) $(if $(1),$(1),$(SAN_LDFLAGS)) -shared -Wl,--build-id -Wl,-soname,$(@F) -Wl,-Bsymbolic $(filter %.o,$^) \
 	$(filter %.so,$^) -o $@ && python3 tools/check_imports.py $@ $(BUILD)/ntoskrnl.list $(filter %.so,$^)
 
 $(BUILD)/drivers/xen.so: $(call module_objects,xen) $(BUILD)/obj/module/gate.o $(BUILD)/ntoskrnl.list
@@ -214,6 +221,41 @@ $(BUILD)/drivers/$(1).so: $(call module_objects,$(1)) $(BUILD)/drivers/xen.so $(
 	$(Q)mkdir -p $$(@D) && $$(link_module)
 endef
 $(foreach driver,$(filter-out xen,$(DRIVERS)),$(eval $(call module_rule,$(driver))))
+
+# The modules for --preempt=memory: the compiler's hooks of ThreadSanitizer, of which pvsim has its own.
+MEMORY_CFLAGS = $(filter-out -fsanitize=% -fno-sanitize-recover=% -DPVSIM_SANITIZE,$(DRIVER_CFLAGS)) -fsanitize=thread \
+	-fno-builtin-memcpy -fno-builtin-memmove -fno-builtin-memset -fno-builtin-memcmp
+MEMORY_LDFLAGS := -Wl,--wrap=memcpy,--wrap=memmove,--wrap=memset,--wrap=memcmp
+
+memory_objects = $(patsubst drivers/%.c,$(BUILD)/obj/memory/$(1)/%.o,$(wildcard drivers/$(1)/*.c drivers/common/*.c))
+
+# $(1): driver
+define memory_rule
+$(BUILD)/obj/memory/$(1)/%.o: drivers/%.c $(XEN_HEADERS)
+	$$(call say,CC,"$$< ($(1), memory)")
+	$(Q)mkdir -p $$(@D) && $$(CC) $$(MEMORY_CFLAGS) -DMODULE_NAME='"$(1)"' -MMD -MP -c $$< -o $$@
+
+$(BUILD)/drivers-memory/$(1).so: $(call memory_objects,$(1)) $(if $(filter xen,$(1)),$(BUILD)/obj/module/gate.o,$(BUILD)/drivers-memory/xen.so) $(BUILD)/ntoskrnl.list
+	$$(call say,LINK,$$@)
+	$(Q)mkdir -p $$(@D) && $$(call link_module,$$(MEMORY_LDFLAGS))
+endef
+$(foreach driver,$(DRIVERS),$(eval $(call memory_rule,$(driver))))
+
+$(BUILD)/obj/memory/clients/%.o: tests/clients/%.c $(XEN_HEADERS)
+	$(call say,CC,"$< (memory)")
+	$(Q)mkdir -p $(@D) && $(CC) $(MEMORY_CFLAGS) -MMD -MP -c $< -o $@
+
+# $(1): driver, $(2): folder
+define memory_client_rule
+$(BUILD)/$(2)/$(1).so: $(patsubst tests/clients/%.c,$(BUILD)/obj/memory/clients/%.o,$(wildcard tests/clients/$(1)/*.c)) $(BUILD)/ntoskrnl.list
+	$$(call say,LINK,$$@)
+	$(Q)mkdir -p $$(@D) && $$(call link_module,$$(MEMORY_LDFLAGS))
+endef
+$(foreach client,$(CLIENTS),$(eval $(call memory_client_rule,$(client),drivers-memory)))
+$(foreach driver,$(MEMORY_TEST_DRIVERS),$(eval $(call memory_client_rule,$(driver),test-drivers-memory)))
+
+$(BUILD)/drivers-memory/%.inf: $(BUILD)/drivers/%.inf
+	$(Q)mkdir -p $(@D) && cp $< $@
 
 # $(1): driver, $(2): folder
 define client_rule

@@ -11,7 +11,7 @@ RUNTIME = set(
     strncat _stricmp _strnicmp __stack_chk_fail __cxa_finalize __gmon_start__ _ITM_deregisterTMCloneTable
     _ITM_registerTMCloneTable _GLOBAL_OFFSET_TABLE_ __tls_get_addr""".split()
 )
-SANITIZER = re.compile(r"^__(asan|ubsan|tsan|sanitizer|lsan|sancov)_|^__asan|^_?_?ubsan")
+SANITIZER = re.compile(r"^__wrap_mem(cpy|move|set|cmp)$|^__(asan|ubsan|tsan|sanitizer|lsan|sancov)_|^__asan|^_?_?ubsan")
 
 
 def symbols(path, option):

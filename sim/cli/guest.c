@@ -1,10 +1,15 @@
 #include "cli/guest.h"
 
+#include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "image/elf.h"
+#include "image/memory_hooks.h"
 #include "machine/clock.h"
 #include "machine/fail.h"
 #include "machine/sched.h"
@@ -57,6 +62,47 @@ int guest_check_drivers(const struct machine_config *config)
         }
     }
     return 0;
+}
+
+static int is_module(const struct dirent *entry)
+{
+    const char *dot = strrchr(entry->d_name, '.');
+
+    return dot != NULL && strcmp(dot, ".so") == 0;
+}
+
+static int check_memory_hooks(const char *path)
+{
+    if (memory_hooks_used(path) == 1)
+        return 0;
+    complain("%s was not compiled for --preempt=memory (-fsanitize=thread, linked without it; see the manual)", path);
+    return EXIT_NOT_HERE;
+}
+
+int guest_check_memory_hooks(const struct machine_config *config)
+{
+    struct dirent **entries;
+    int status = 0;
+    int count;
+
+    if (!memory_hooks_available()) {
+        complain("--preempt=memory cannot be had in a build under ThreadSanitizer");
+        return EXIT_NOT_HERE;
+    }
+    count = scandir(config->driver_dir, &entries, is_module, alphasort);
+    for (int index = 0; index < count; index++) {
+        char path[PATH_MAX];
+
+        snprintf(path, sizeof(path), "%s/%s", config->driver_dir, entries[index]->d_name);
+        if (status == 0)
+            status = check_memory_hooks(path);
+        free(entries[index]);
+    }
+    if (count >= 0)
+        free(entries);
+    for (unsigned index = 0; status == 0 && index < config->driver_count; index++)
+        status = check_memory_hooks(config->driver[index].module);
+    return status;
 }
 
 /* A module that Windows' loader would take for a driver? */

@@ -9,6 +9,8 @@
 /* Is there a folder of driver modules with the drivers of the main job? 0, or an exit status after one line on stderr.
  */
 int guest_check_drivers(const struct machine_config *config);
+/* Is every module compiled for --preempt=memory? Likewise. */
+int guest_check_memory_hooks(const struct machine_config *config);
 /*
  * Install every INF of the folder and those of the drivers that were brought along (before the machine runs). 0, or an
  * exit status after one line on stderr.

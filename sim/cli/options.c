@@ -19,6 +19,7 @@ enum {
     OPTION_SEED,
     OPTION_BOOT_SEED,
     OPTION_POLICY,
+    OPTION_PREEMPT,
     OPTION_ENGINE,
     OPTION_CLOCK,
     OPTION_TX,
@@ -43,6 +44,7 @@ static const struct option run_long_options[] = {
     {"seed", required_argument, NULL, OPTION_SEED},
     {"boot-seed", required_argument, NULL, OPTION_BOOT_SEED},
     {"policy", required_argument, NULL, OPTION_POLICY},
+    {"preempt", required_argument, NULL, OPTION_PREEMPT},
     {"engine", required_argument, NULL, OPTION_ENGINE},
     {"clock", required_argument, NULL, OPTION_CLOCK},
     {"tx", required_argument, NULL, OPTION_TX},
@@ -183,6 +185,7 @@ static bool parse_policy(const char *text, struct run_options *options)
 static bool run_option(int option, const char *value, struct run_options *options)
 {
     static const char *const engines[] = {"det", "par", NULL};
+    static const char *const preempts[] = {"call", "memory", NULL};
     static const char *const clocks[] = {"virtual", "wall", NULL};
     static const char *const formats[] = {"text", "json", NULL};
     static const char *const levels[] = {"none", "error", "warning", "info", "debug", "trace", NULL};
@@ -208,6 +211,11 @@ static bool run_option(int option, const char *value, struct run_options *option
         return parse_number("boot-seed", value, 0, UINT64_MAX, &options->boot_seed);
     case OPTION_POLICY:
         return parse_policy(value, options);
+    case OPTION_PREEMPT:
+        if (!parse_choice("preempt", value, preempts, &choice))
+            return false;
+        options->machine.preempt_memory = choice == 1;
+        return true;
     case OPTION_ENGINE:
         if (!parse_choice("engine", value, engines, &choice))
             return false;
@@ -268,20 +276,24 @@ static bool run_option(int option, const char *value, struct run_options *option
     }
 }
 
-/* The folder "drivers" beside the program (a build), or lib/pvsim/drivers of the prefix that it was installed in. */
-static const char *default_driver_dir(void)
+/*
+ * The folder of driver modules beside the program (a build), or in lib/pvsim of the prefix that it was installed in:
+ * "drivers", or the one with those that can be preempted anywhere.
+ */
+static const char *default_driver_dir(bool preempt_memory)
 {
     static char path[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - sizeof("/../lib/pvsim/drivers"));
+    const char *name = preempt_memory ? "drivers-memory" : "drivers";
+    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - sizeof("/../lib/pvsim/drivers-memory"));
     char *slash;
 
     if (length <= 0)
-        return "drivers";
+        return name;
     path[length] = '\0';
     slash = strrchr(path, '/');
-    strcpy(slash, "/drivers");
+    strcpy(stpcpy(slash, "/"), name);
     if (access(path, F_OK) != 0)
-        strcpy(slash, "/../lib/pvsim/drivers");
+        strcpy(stpcpy(slash, "/../lib/pvsim/"), name);
     return path;
 }
 
@@ -324,7 +336,6 @@ int options_parse_run(int argc, char **argv, struct run_options *options)
     options->machine.timeout_ns = UINT64_C(60000000000);
     options->vifs = 1;
     options->bundle_dir = ".";
-    options->machine.driver_dir = default_driver_dir();
     optind = 0; /* start afresh: a replay parses a second command line */
     opterr = 0;
     while ((option = getopt_long(argc, argv, ":h", run_long_options, NULL)) != -1) {
@@ -349,5 +360,7 @@ int options_parse_run(int argc, char **argv, struct run_options *options)
         complain("unexpected argument '%s'; see 'pvsim run --help'", argv[optind]);
         return EXIT_USAGE;
     }
+    if (options->machine.driver_dir == NULL)
+        options->machine.driver_dir = default_driver_dir(options->machine.preempt_memory);
     return check_run(options);
 }

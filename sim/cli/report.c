@@ -161,8 +161,9 @@ static void print_text(const struct report *report)
     char a[32];
     char b[32];
 
-    printf("machine: %u vCPUs, %u VIFs, seed %" PRIu64 ", policy %s, engine %s, clock %s\n", options->machine.vcpus,
+    printf("machine: %u vCPUs, %u VIFs, seed %" PRIu64 ", policy %s%s, engine %s, clock %s\n", options->machine.vcpus,
            options->vifs, options->machine.seed, parallel ? "of the host" : policy_names[options->machine.policy],
+           options->machine.preempt_memory ? ", preempted at loads and stores" : "",
            engine_names[options->machine.engine], clock_names[options->machine.clock]);
     if (report->connected)
         printf("power-on to Connected: %s by the machine's clock, %s of host time\n",

@@ -450,6 +450,8 @@ struct run *run_open(int argc, char **argv, const struct run_options *options, i
         *status = create_outputs(run, options->out_rx, run->out_rx);
     if (*status == 0)
         *status = guest_check_drivers(&options->machine);
+    if (*status == 0 && options->machine.preempt_memory)
+        *status = guest_check_memory_hooks(&options->machine);
     if (*status == 0)
         return run;
     run_close(run);

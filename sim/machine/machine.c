@@ -54,6 +54,9 @@ const char *machine_config_refused(const struct machine_config *config)
         return NULL;
     if (config->policy != POLICY_FIFO)
         return "the parallel engine has no schedule policy: the host schedules its threads; use --engine det";
+    if (config->preempt_memory)
+        return "the parallel engine has no switch points at loads and stores: its threads run at once; use --engine "
+               "det";
     if (config->stop_at_event != 0)
         return "the parallel engine cannot stop before an event: its runs are not repeatable; use --engine det";
     return NULL;

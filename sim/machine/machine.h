@@ -14,7 +14,7 @@
 
 #define MACHINE_MAX_VCPUS 128
 
-enum machine_policy { POLICY_FIFO, POLICY_RANDOM, POLICY_PCT };
+enum machine_policy { POLICY_FIFO, POLICY_RANDOM, POLICY_PCT, POLICY_TRACE };
 enum machine_clock { CLOCK_VIRTUAL, CLOCK_WALL };
 /*
  * ENGINE_DEFAULT: the deterministic one; in a build with ThreadSanitizer the parallel one, unless something else in the
@@ -30,6 +30,9 @@ struct machine_driver {
     const char *inf;    /* path of its INF; NULL: that of the folder's driver of this name stays */
 };
 
+struct schedule;
+struct probe;
+
 struct machine_config {
     unsigned vcpus; /* 1 to MACHINE_MAX_VCPUS */
     uint64_t seed;  /* everything random in the machine derives from it */
@@ -37,11 +40,16 @@ struct machine_config {
     unsigned pct_depth; /* pct: the schedule decides among bugs that take so many ordered operations; 0: the default */
     enum machine_clock clock;
     enum machine_engine engine;
+    bool preempt_memory;    /* loads and stores of driver code are switch points (modules built for it) */
     uint64_t ram_bytes;     /* guest RAM, a multiple of 4 KiB; 0: 128 MiB */
     uint64_t timeout_ns;    /* bound on the run's time by the machine's clock; 0: none */
     uint64_t stop_at_event; /* replay: stop before this event; 0: never */
     int log_level;          /* enum log_level */
     struct fault_plan faults;
+    const struct schedule *schedule; /* POLICY_TRACE: the decisions to follow, sorted */
+    struct schedule *record;         /* the run's decisions go here, NULL: nowhere */
+    struct probe *probes;            /* steps to be described */
+    unsigned probe_count;
     const char *driver_dir; /* folder with <driver>.so and <driver>.inf; for the image loader and the installer */
     struct machine_driver driver[MACHINE_MAX_DRIVERS]; /* beside those of the folder, or instead of one of its */
     unsigned driver_count;

@@ -4,8 +4,9 @@
  *   fifo     the runner that has waited longest, when the current one blocks, pauses or has used up its slice
  *   random   anyone, at one switch point in eight
  *   pct      the highest of random priorities, some of which change at random switch points (probabilistic concurrency
- *            testing). A bug that takes DEPTH operations in one order is found with a probability that DEPTH - 1 changes
- *            an epoch make independent of how long the run is; nobody starves, as each epoch draws anew.
+ *            testing). A bug that takes DEPTH operations in one order is found with a probability that DEPTH - 1
+ * changes an epoch make independent of how long the run is; nobody starves, as each epoch draws anew. trace    fifo,
+ * but for the decisions of a list (schedule.h)
  *
  * Called by the scheduler alone, except for the two draws at the end.
  */
@@ -27,14 +28,14 @@ void policy_init(void);
 void policy_add(struct runner *runner);
 /* A runner can run again. */
 void policy_wake(struct runner *runner);
-/* A runner gives way to everything else that can run. */
-void policy_give_way(struct runner *runner);
 /* At a switch point of the current runner: is there a choice to be made here? */
 bool policy_wants_choice(struct runner *current, enum sched_point kind);
+/* The current runner cannot go on: a choice must be made. */
+void policy_blocks(const struct runner *current);
 /* Who goes on of those that can run: NULL if none can. */
 struct runner *policy_choose(void);
-/* This one was chosen and goes on now. */
-void policy_chosen(struct runner *next);
+/* This one was chosen and goes on now; `previous` ran before, NULL if none did. */
+void policy_chosen(struct runner *next, const struct runner *previous);
 
 /* True with the probability 1/n under random policies (never under fifo); for choices inside the guest's kernel. */
 bool policy_toss(unsigned n);

@@ -19,6 +19,7 @@ struct runner {
     unsigned id; /* index in the scheduler's table: position in every ordering */
     bool is_vcpu;
     bool runnable;
+    uint64_t place;    /* fifo: the lowest has waited longest */
     uint64_t priority; /* pct: higher runs */
     unsigned pauses;   /* consecutive spins without other work */
     unsigned since_pause;
@@ -61,6 +62,8 @@ void ke_interrupt_for_stop(struct runner *runner);
 void ke_attention_now(void);
 /* Implemented by nt/ke: describe threads and their waits, for the report of a machine in which nothing can run. */
 void ke_describe_waits(char *buffer, size_t size);
+/* Implemented by nt/ke: the current vCPU's thread and IRQL, or the current task. */
+void ke_describe_context(char *buffer, size_t size);
 
 /* What every runner and guest thread waits for, a line each. */
 void sched_describe_waits(char *buffer, size_t size);

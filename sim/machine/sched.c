@@ -20,8 +20,8 @@
 
 /* What a switch point costs, in nanoseconds of virtual time; the magnitudes of a server processor. */
 static const uint16_t point_cost[POINT_COUNT] = {
-    [POINT_CALL] = 20,  [POINT_LOCK] = 20,  [POINT_IRQL] = 10,       [POINT_INTERLOCKED] = 10,
-    [POINT_PAUSE] = 50, [POINT_CLOCK] = 25, [POINT_HYPERCALL] = 500, [POINT_DOM0] = 300,
+    [POINT_CALL] = 20,  [POINT_LOCK] = 20,       [POINT_IRQL] = 10,  [POINT_INTERLOCKED] = 10, [POINT_PAUSE] = 50,
+    [POINT_CLOCK] = 25, [POINT_HYPERCALL] = 500, [POINT_DOM0] = 300, [POINT_MEMORY] = 1,
 };
 
 struct task {
@@ -41,6 +41,7 @@ struct sched_state {
     struct fiber host;
     uint64_t points;
     uint64_t switches;
+    const void *address; /* of the last access that was a switch point */
     bool frozen;         /* a bugcheck: the current runner goes on alone */
     bool paused;         /* the host's stack goes on; the current runner stands still in sched_pause() */
     struct task *reaped; /* a task that has ended and whose stack can go once we are off it */
@@ -154,7 +155,7 @@ static void switch_to(struct sched_state *sched, struct runner *next)
 {
     struct runner *previous = sched->current;
 
-    policy_chosen(next);
+    policy_chosen(next, previous);
     if (next == previous)
         return;
     sched->switches++;
@@ -196,6 +197,7 @@ void runner_block(const char *why)
     current->runnable = false;
     current->why = why;
     current->pauses = 0;
+    policy_blocks(current);
     switch_to(sched, next_runner(sched));
     sched_reap();
 }
@@ -207,6 +209,7 @@ _Noreturn void runner_exit(void)
     struct runner *next;
 
     current->runnable = false;
+    policy_blocks(current);
     runner_remove(current);
     if (engine_is_parallel())
         parallel_exit();
@@ -242,7 +245,6 @@ static void pause_runner(struct runner *current)
 
         clock_charge(UINT64_C(50) << (shift < 8 ? shift : 8));
     }
-    policy_give_way(current);
 }
 
 void sched_point(enum sched_point kind)
@@ -272,6 +274,19 @@ void sched_point(enum sched_point kind)
     }
     if (current->is_vcpu)
         ke_attention();
+}
+
+void sched_memory_point(const void *address)
+{
+    if (machine->sched == NULL || machine->sched->current == NULL || !machine->sched->current->is_vcpu)
+        return;
+    machine->sched->address = address;
+    sched_point(POINT_MEMORY);
+}
+
+const void *sched_memory_address(void)
+{
+    return machine->sched->address;
 }
 
 /* ---- dom0 tasks ---- */
@@ -361,7 +376,7 @@ static struct runner *first_runner(struct sched_state *sched)
     struct runner *first = next_runner(sched);
 
     sched->current = first;
-    policy_chosen(first);
+    policy_chosen(first, NULL);
     return first;
 }
 

@@ -21,6 +21,7 @@ enum sched_point {
     POINT_CLOCK,       /* a read of a clock */
     POINT_HYPERCALL,   /* a hypercall, port access, MSR access */
     POINT_DOM0,        /* a library call of a dom0 task */
+    POINT_MEMORY,      /* a load or store of driver code, with --preempt=memory */
     POINT_COUNT
 };
 
@@ -30,6 +31,11 @@ enum sched_point {
  * the host's stack.
  */
 void sched_point(enum sched_point kind);
+
+/* POINT_MEMORY, before an access of the current vCPU to this address. */
+void sched_memory_point(const void *address);
+/* The address that the last such point was for. */
+const void *sched_memory_address(void);
 
 struct task;
 

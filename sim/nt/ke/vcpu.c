@@ -381,6 +381,20 @@ void nt_call(const char *routine, const void *caller, unsigned min_irql, unsigne
     sched_point(point);
 }
 
+void ke_describe_context(char *buffer, size_t size)
+{
+    const struct vcpu *vcpu = ke_vcpu();
+
+    if (vcpu == NULL)
+        snprintf(buffer, size, "%s", runner_current() != NULL ? runner_current()->name : "the host");
+    else
+        snprintf(buffer, size, "vCPU %u, %s%s, IRQL %u", vcpu->index,
+                 vcpu->isr_depth > 0 ? "service routine over "
+                 : vcpu->dpc_active  ? "DPC over "
+                                     : "thread ",
+                 vcpu->current->name, vcpu->irql);
+}
+
 /* ---- stopping and spinning ---- */
 
 void vcpu_suspend_current(void)

@@ -1,0 +1,66 @@
+/*
+ * A schedule as a list: the decisions of a run in which it did not go on as it would have by default. The default is
+ * the fifo policy's choice of runner, no early end of a thread's turn, the first of several equal processors, no delay.
+ * A decision is named by who made it and by how many of its kind that one had made before, so that leaving one out does
+ * not give the others another meaning.
+ *
+ * Lists are host memory: a run is told one to follow, or told to write one, and feels nothing of either.
+ */
+#ifndef MACHINE_SCHEDULE_H
+#define MACHINE_SCHEDULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "machine/sched.h"
+
+enum decision_type {
+    DECISION_RUN,   /* at a step of runner `who`: runner `value` goes on */
+    DECISION_TOSS,  /* a toss on runner `who` came out true */
+    DECISION_PICK,  /* a pick on runner `who` came out as `value` */
+    DECISION_DELAY, /* the delay of kind `who` is `value` nanoseconds */
+    DECISION_TYPES
+};
+
+struct decision {
+    enum decision_type type;
+    uint32_t who;
+    uint64_t count; /* of its type and who, from 1 */
+    uint64_t value;
+};
+
+struct schedule {
+    struct decision *list;
+    size_t count;
+    size_t capacity;
+};
+
+/* Host memory. */
+void schedule_add(struct schedule *schedule, const struct decision *decision);
+void schedule_sort(struct schedule *schedule); /* schedule_find() wants it */
+void schedule_copy(struct schedule *to, const struct schedule *from);
+void schedule_free(struct schedule *schedule);
+const struct decision *schedule_find(const struct schedule *schedule, enum decision_type type, uint32_t who,
+                                     uint64_t count);
+
+/* "run 1 5203 0": type, who, count, value. */
+void schedule_print(char *buffer, size_t size, const struct decision *decision);
+bool schedule_parse(const char *text, struct decision *decision);
+
+/* What a run did at one step of one runner, for a report. */
+struct probe {
+    uint32_t runner;
+    uint64_t step; /* 0: none */
+    bool hit;
+    enum sched_point kind;
+    const void *address; /* of a POINT_MEMORY */
+    char context[160];   /* vCPU, thread, IRQL */
+    void *frames[32];
+    int frame_count;
+};
+
+/* The number of the runner's last step, and the number of its steps so far; 0 before the first. */
+uint64_t policy_steps(uint32_t runner);
+
+#endif

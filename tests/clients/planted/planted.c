@@ -1,0 +1,153 @@
+/*
+ * A boot driver with one planted bug, chosen by the value Bug of its service key, to see that each way of exploring
+ * finds what it is there for, and that a sweep takes runs that die or never end for what they are.
+ */
+#include <ntddk.h>
+
+#define PLANTED_BUG 0x504C4E54u /* bugcheck code; the first parameter is the bug */
+#define ROUNDS 4
+
+enum {
+    BugNone,
+    BugMemory, /* two plain stores in the wrong order */
+    BugDelay,  /* a DPC is taken to have run after a millisecond */
+    BugHang,   /* a loop without an end and without a call */
+    BugDie     /* a breakpoint that no debugger takes */
+};
+
+typedef struct _PLANTED_CONTEXT {
+    volatile ULONG Ready;
+    volatile ULONG Value;
+    KDPC Dpc;
+    volatile LONG DpcRan;
+} PLANTED_CONTEXT;
+
+static PLANTED_CONTEXT Context;
+
+DRIVER_INITIALIZE DriverEntry;
+static DRIVER_UNLOAD DriverUnload;
+static KSTART_ROUTINE Producer;
+static KSTART_ROUTINE Consumer;
+static KDEFERRED_ROUTINE PlantedDpc;
+
+static VOID NTAPI Producer(PVOID Argument)
+{
+    ULONG Round;
+
+    UNREFERENCED_PARAMETER(Argument);
+    for (Round = 1; Round <= ROUNDS; Round++) {
+        while (Context.Ready != 0)
+            YieldProcessor();
+        Context.Ready = 1; /* the bug: this belongs behind the next line */
+        Context.Value = Round;
+    }
+    (VOID) PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+static VOID NTAPI Consumer(PVOID Argument)
+{
+    ULONG Round;
+
+    UNREFERENCED_PARAMETER(Argument);
+    for (Round = 1; Round <= ROUNDS; Round++) {
+        while (Context.Ready == 0)
+            YieldProcessor();
+        if (Context.Value != Round)
+            KeBugCheckEx(PLANTED_BUG, BugMemory, Round, Context.Value, 0);
+        Context.Ready = 0;
+    }
+    (VOID) PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+static VOID RunThreads(VOID)
+{
+    static PKSTART_ROUTINE const Routines[] = {Consumer, Producer};
+    PVOID Threads[ARRAYSIZE(Routines)];
+    ULONG Count;
+
+    for (Count = 0; Count < ARRAYSIZE(Routines); Count++) {
+        HANDLE Handle;
+
+        if (!NT_SUCCESS(PsCreateSystemThread(&Handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, Routines[Count], NULL)))
+            break;
+        (VOID) ObReferenceObjectByHandle(Handle, SYNCHRONIZE, *PsThreadType, KernelMode, &Threads[Count], NULL);
+        (VOID) ZwClose(Handle);
+    }
+    while (Count-- > 0) {
+        (VOID) KeWaitForSingleObject(Threads[Count], Executive, KernelMode, FALSE, NULL);
+        ObDereferenceObject(Threads[Count]);
+    }
+}
+
+static VOID NTAPI PlantedDpc(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgument1, PVOID SystemArgument2)
+{
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(DeferredContext);
+    UNREFERENCED_PARAMETER(SystemArgument1);
+    UNREFERENCED_PARAMETER(SystemArgument2);
+    (VOID) InterlockedExchange(&Context.DpcRan, 1);
+}
+
+static VOID TrustDelay(VOID)
+{
+    LARGE_INTEGER Millisecond;
+
+    Millisecond.QuadPart = -10000;
+    KeInitializeDpc(&Context.Dpc, PlantedDpc, NULL);
+    (VOID) KeInsertQueueDpc(&Context.Dpc, NULL, NULL);
+    (VOID) KeDelayExecutionThread(KernelMode, FALSE, &Millisecond);
+    if (InterlockedExchange(&Context.DpcRan, 0) == 0) /* the bug: KeFlushQueuedDpcs() would wait for it */
+        KeBugCheckEx(PLANTED_BUG, BugDelay, 0, 0, 0);
+}
+
+static ULONG ReadBug(PUNICODE_STRING RegistryPath)
+{
+    UNICODE_STRING Name = RTL_CONSTANT_STRING(L"Bug");
+    union {
+        KEY_VALUE_PARTIAL_INFORMATION Information;
+        UCHAR Bytes[64];
+    } Value;
+    OBJECT_ATTRIBUTES Attributes;
+    ULONG Bug = BugNone;
+    ULONG Size;
+    HANDLE Key;
+
+    InitializeObjectAttributes(&Attributes, RegistryPath, OBJ_CASE_INSENSITIVE | OBJ_KERNEL_HANDLE, NULL, NULL);
+    if (!NT_SUCCESS(ZwOpenKey(&Key, KEY_READ, &Attributes)))
+        return BugNone;
+    if (NT_SUCCESS(ZwQueryValueKey(Key, &Name, KeyValuePartialInformation, &Value, sizeof(Value), &Size)) &&
+        Value.Information.Type == REG_DWORD)
+        RtlCopyMemory(&Bug, Value.Information.Data, sizeof(Bug));
+    (VOID) ZwClose(Key);
+    return Bug;
+}
+
+static VOID NTAPI DriverUnload(PDRIVER_OBJECT DriverObject)
+{
+    UNREFERENCED_PARAMETER(DriverObject);
+}
+
+DECLSPEC_EXPORT NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
+{
+    volatile ULONG Forever = 1;
+
+    DriverObject->DriverUnload = DriverUnload;
+    switch (ReadBug(RegistryPath)) {
+    case BugMemory:
+        RunThreads();
+        break;
+    case BugDelay:
+        TrustDelay();
+        break;
+    case BugHang:
+        while (Forever)
+            ;
+        break;
+    case BugDie:
+        __asm__ volatile("int3");
+        break;
+    default:
+        break;
+    }
+    return STATUS_SUCCESS;
+}
