@@ -20,6 +20,7 @@ struct run_options {
     struct machine_config machine;
     bool virtual_clock; /* asked for by name */
     bool seed_given;
+    bool delay_list;      /* show the table and be done */
     bool boot_seed_given; /* another seed until every VIF is connected */
     uint64_t boot_seed;
     unsigned vifs;

@@ -10,6 +10,7 @@
 
 #include "cli/cli.h"
 #include "cli/fault_option.h"
+#include "machine/delay.h"
 #include "machine/log.h"
 #include "machine/policy.h"
 
@@ -20,6 +21,7 @@ enum {
     OPTION_BOOT_SEED,
     OPTION_POLICY,
     OPTION_PREEMPT,
+    OPTION_DELAY,
     OPTION_ENGINE,
     OPTION_CLOCK,
     OPTION_TX,
@@ -45,6 +47,7 @@ static const struct option run_long_options[] = {
     {"boot-seed", required_argument, NULL, OPTION_BOOT_SEED},
     {"policy", required_argument, NULL, OPTION_POLICY},
     {"preempt", required_argument, NULL, OPTION_PREEMPT},
+    {"delay", required_argument, NULL, OPTION_DELAY},
     {"engine", required_argument, NULL, OPTION_ENGINE},
     {"clock", required_argument, NULL, OPTION_CLOCK},
     {"tx", required_argument, NULL, OPTION_TX},
@@ -182,6 +185,35 @@ static bool parse_policy(const char *text, struct run_options *options)
     return true;
 }
 
+/* A probability, kept as a whole number so that no rounding of the host's gets into a run. */
+static bool parse_delay(const char *text, struct run_options *options)
+{
+    char *end;
+    double probability;
+
+    options->delay_list = strcmp(text, "list") == 0;
+    if (options->delay_list)
+        return true;
+    errno = 0;
+    probability = strtod(text, &end);
+    if (errno == 0 && end != text && *end == '\0' && probability >= 0.000001 && probability <= 1) {
+        options->machine.delay_ppm = (uint32_t)(probability * 1e6 + 0.5);
+        return true;
+    }
+    complain("--delay takes a probability above 0 and up to 1, such as 0.05, or list, not '%s'", text);
+    return false;
+}
+
+static void print_delays(void)
+{
+    char time[32];
+
+    for (int kind = 0; kind < DELAY_KINDS; kind++)
+        printf("%-11s up to %s: %s\n            %s\n", delay_rules[kind].kind,
+               format_time(time, sizeof(time), delay_rules[kind].maximum_ns), delay_rules[kind].why,
+               delay_rules[kind].page);
+}
+
 static bool run_option(int option, const char *value, struct run_options *options)
 {
     static const char *const engines[] = {"det", "par", NULL};
@@ -216,6 +248,8 @@ static bool run_option(int option, const char *value, struct run_options *option
             return false;
         options->machine.preempt_memory = choice == 1;
         return true;
+    case OPTION_DELAY:
+        return parse_delay(value, options);
     case OPTION_ENGINE:
         if (!parse_choice("engine", value, engines, &choice))
             return false;
@@ -359,6 +393,10 @@ int options_parse_run(int argc, char **argv, struct run_options *options)
     if (optind < argc) {
         complain("unexpected argument '%s'; see 'pvsim run --help'", argv[optind]);
         return EXIT_USAGE;
+    }
+    if (options->delay_list) {
+        print_delays();
+        return -1;
     }
     if (options->machine.driver_dir == NULL)
         options->machine.driver_dir = default_driver_dir(options->machine.preempt_memory);

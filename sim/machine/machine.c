@@ -57,6 +57,8 @@ const char *machine_config_refused(const struct machine_config *config)
     if (config->preempt_memory)
         return "the parallel engine has no switch points at loads and stores: its threads run at once; use --engine "
                "det";
+    if (config->delay_ppm != 0)
+        return "the parallel engine delays nothing: the host's clock is not the machine's to move; use --engine det";
     if (config->stop_at_event != 0)
         return "the parallel engine cannot stop before an event: its runs are not repeatable; use --engine det";
     return NULL;

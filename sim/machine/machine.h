@@ -46,6 +46,7 @@ struct machine_config {
     uint64_t stop_at_event; /* replay: stop before this event; 0: never */
     int log_level;          /* enum log_level */
     struct fault_plan faults;
+    uint32_t delay_ppm;              /* of what is done later, so many in a million are done later still; 0: none */
     const struct schedule *schedule; /* POLICY_TRACE: the decisions to follow, sorted */
     struct schedule *record;         /* the run's decisions go here, NULL: nowhere */
     struct probe *probes;            /* steps to be described */
@@ -70,6 +71,7 @@ struct machine {
     struct policy_state *policy;
     struct kernel_lock *kernel_lock;
     struct parallel_state *parallel;
+    struct delay_state *delay;
     struct clock_state *clock;
     struct eventlog_state *eventlog;
     struct rng_state *rng;

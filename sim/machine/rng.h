@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-enum rng_stream { RNG_SCHEDULE, RNG_FRAMES, RNG_GUEST, RNG_XEN, RNG_STREAMS };
+enum rng_stream { RNG_SCHEDULE, RNG_FRAMES, RNG_GUEST, RNG_XEN, RNG_DELAY, RNG_STREAMS };
 
 /* All streams start afresh from this seed; at power-on it is the machine's. */
 void rng_seed(uint64_t seed);

@@ -20,12 +20,22 @@ struct ex_worker_queue {
     unsigned threads;
     unsigned permanent; /* threads that stay */
     unsigned idle;      /* threads that execute no routine */
+    unsigned late;      /* items of --delay that the threads do not see yet; in `count`, not in `items` */
     unsigned started;   /* threads ever, for their names */
     KPRIORITY priority;
 };
 
+/* An item that --delay keeps from its queue for a while. */
+struct late_item {
+    LIST_ENTRY entry; /* in ex_workers.late */
+    struct deadline deadline;
+    struct ex_worker_queue *queue;
+    PWORK_QUEUE_ITEM item;
+};
+
 struct ex_workers {
     struct ex_worker_queue queues[PRIORITIES];
+    LIST_ENTRY late; /* late_item.entry */
     unsigned queued; /* items in all queues */
 };
 
@@ -80,7 +90,7 @@ static void worker_main(void *argument)
         KERNEL_CALLOUT(routine, parameter);
         ex_worker_check_return((const void *)(uintptr_t)routine, item, parameter);
         queue->idle++;
-    } while (queue->threads <= queue->permanent || queue->available.Header.SignalState > 0);
+    } while (queue->threads <= queue->permanent || queue->available.Header.SignalState > 0 || queue->late > 0);
     queue->idle--;
     queue->threads--;
 }
@@ -95,21 +105,51 @@ static void start_thread(struct ex_worker_queue *queue)
     ob_dereference(ke_thread_create(name, NULL, worker_main, queue, queue->priority));
 }
 
+static void item_arrives(void *argument)
+{
+    struct late_item *late = argument;
+    struct ex_worker_queue *queue = late->queue;
+
+    queue->late--;
+    InsertTailList(&queue->items, &late->item->List);
+    ke_signal(&queue->available.Header, queue->available.Header.SignalState + 1, IO_NO_INCREMENT);
+    RemoveEntryList(&late->entry);
+    image_free(late);
+}
+
+static void queue_late(struct ex_worker_queue *queue, PWORK_QUEUE_ITEM item, uint64_t delay)
+{
+    struct late_item *late = image_alloc(sizeof(*late));
+
+    late->queue = queue;
+    late->item = item;
+    InitializeListHead(&item->List); /* not NULL: it is queued */
+    InsertTailList(&machine->ex->workers->late, &late->entry);
+    queue->late++;
+    deadline_set(&late->deadline, clock_now() + delay, item_arrives, late);
+}
+
 void ex_worker_queue(PWORK_QUEUE_ITEM item, WORK_QUEUE_TYPE type, const char *routine)
 {
     struct ex_worker_queue *queue = queue_for(type, routine);
+    uint64_t delay;
 
     if (item->List.Flink != NULL) {
         const uint64_t parameter[4] = {0x1, (uintptr_t)item, (uintptr_t)item->WorkerRoutine, 0};
         nt_violation_code(WORKER_INVALID, parameter, "work-item-queued-twice",
                           "%s: the work item %p is queued already, or was not initialised", routine, (void *)item);
     }
-    InsertTailList(&queue->items, &item->List);
+    delay = delay_draw(DELAY_WORK_ITEM);
+    if (delay != 0)
+        queue_late(queue, item, delay);
+    else
+        InsertTailList(&queue->items, &item->List);
     queue->count++;
     machine->ex->workers->queued++;
     if (queue->idle < queue->count && queue->threads < THREADS_A_QUEUE)
         start_thread(queue);
-    KeReleaseSemaphore(&queue->available, IO_NO_INCREMENT, 1, FALSE);
+    if (delay == 0)
+        KeReleaseSemaphore(&queue->available, IO_NO_INCREMENT, 1, FALSE);
 }
 
 VOID NTAPI ExQueueWorkItem(PWORK_QUEUE_ITEM WorkItem, WORK_QUEUE_TYPE QueueType)
@@ -128,6 +168,7 @@ void ex_worker_init(void)
     struct ex_workers *workers = image_alloc(sizeof *workers);
 
     machine->ex->workers = workers;
+    InitializeListHead(&workers->late);
     for (int i = 0; i < PRIORITIES; i++) {
         struct ex_worker_queue *queue = &workers->queues[i];
 
@@ -150,6 +191,12 @@ const WORK_QUEUE_ITEM *ex_worker_find_queued(const void *start, size_t size)
 
     if (workers->queued == 0)
         return NULL;
+    for (LIST_ENTRY *entry = workers->late.Flink; entry != &workers->late; entry = entry->Flink) {
+        const WORK_QUEUE_ITEM *item = CONTAINING_RECORD(entry, struct late_item, entry)->item;
+
+        if ((uintptr_t)item - (uintptr_t)start < size)
+            return item;
+    }
     for (int i = 0; i < PRIORITIES; i++) {
         LIST_ENTRY *items = &workers->queues[i].items;
         for (LIST_ENTRY *entry = items->Flink; entry != items; entry = entry->Flink)
@@ -161,6 +208,12 @@ const WORK_QUEUE_ITEM *ex_worker_find_queued(const void *start, size_t size)
 
 void ex_worker_census(struct census *census)
 {
+    LIST_ENTRY *late = &machine->ex->workers->late;
+
+    for (LIST_ENTRY *entry = late->Blink; entry != late; entry = entry->Blink)
+        census_item(census, "work item", 1,
+                    (const void *)(uintptr_t)CONTAINING_RECORD(entry, struct late_item, entry)->item->WorkerRoutine,
+                    "queued");
     for (int i = 0; i < PRIORITIES; i++) {
         LIST_ENTRY *items = &machine->ex->workers->queues[i].items;
         for (LIST_ENTRY *entry = items->Blink; entry != items; entry = entry->Blink) {

@@ -61,6 +61,36 @@ NTSTATUS NTAPI KeSetTargetProcessorDpcEx(PKDPC Dpc, PPROCESSOR_NUMBER ProcNumber
     return STATUS_SUCCESS;
 }
 
+static void release_queue(void *argument)
+{
+    struct vcpu *vcpu = argument;
+
+    vcpu->dpc_held = false;
+    ke_vcpu_attend(vcpu);
+}
+
+/*
+ * --delay: a queue that was empty is looked at later, where the documentation does not promise that it is at once; a
+ * DPC that has the promise ends the delay.
+ */
+static void hold_queue(struct vcpu *vcpu, const KDPC *dpc)
+{
+    uint64_t delay;
+
+    if (dpc->Importance != LowImportance && (vcpu == ke_vcpu() || dpc->Importance != MediumImportance)) {
+        deadline_cancel(&vcpu->dpc_hold);
+        vcpu->dpc_held = false;
+        return;
+    }
+    if (vcpu->dpc_depth > 1)
+        return;
+    delay = delay_draw(DELAY_DPC_QUEUE);
+    if (delay == 0)
+        return;
+    vcpu->dpc_held = true;
+    deadline_set(&vcpu->dpc_hold, clock_now() + delay, release_queue, vcpu);
+}
+
 void ke_dpc_queue(struct vcpu *vcpu, PKDPC dpc)
 {
     dpc->DpcData = vcpu;
@@ -78,6 +108,7 @@ void ke_dpc_queue(struct vcpu *vcpu, PKDPC dpc)
         vcpu->dpc_last = &dpc->DpcListEntry;
     }
     vcpu->dpc_depth++;
+    hold_queue(vcpu, dpc);
     ke_vcpu_attend(vcpu);
 }
 
@@ -132,6 +163,9 @@ static bool dpcs_outstanding(void)
 VOID NTAPI KeFlushQueuedDpcs(VOID)
 {
     NT_CALL(PASSIVE_LEVEL);
+    for (unsigned index = 0; index < machine->config.vcpus; index++)
+        if (deadline_cancel(&machine->vcpu[index]->dpc_hold))
+            release_queue(machine->vcpu[index]);
     while (dpcs_outstanding())
         sched_point(POINT_PAUSE);
 }

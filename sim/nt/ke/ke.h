@@ -5,6 +5,7 @@
 #ifndef NT_KE_H
 #define NT_KE_H
 
+#include "machine/delay.h"
 #include "machine/fiber.h"
 #include "machine/policy.h"
 #include "machine/runner.h"
@@ -61,6 +62,10 @@ struct vcpu {
     SINGLE_LIST_ENTRY dpc_queue; /* through KDPC.DpcListEntry */
     PSINGLE_LIST_ENTRY dpc_last;
     unsigned dpc_depth; /* DPCs queued */
+    bool dpc_held;      /* the queue is not looked at until dpc_hold */
+    struct deadline dpc_hold;
+    uint64_t late[4]; /* vectors that become pending at late_until */
+    struct deadline late_until;
     bool dpc_active;
     bool timer_expired; /* the clock interrupt has seen due timers */
     bool preempt;

@@ -146,6 +146,7 @@ BOOLEAN NTAPI KeSetTimerEx(PKTIMER Timer, LARGE_INTEGER DueTime, LONG Period, PK
         Timer->DueTime.QuadPart = now;
     else
         Timer->DueTime.QuadPart = (ULONGLONG)DueTime.QuadPart - CLOCK_BOOT_SYSTEM_TIME;
+    Timer->DueTime.QuadPart += (delay_draw(DELAY_TIMER) + 99) / 100;
     Timer->Header.SignalState = 0;
     Timer->Dpc = Dpc;
     Timer->Period = (ULONG)Period;

@@ -48,9 +48,14 @@ static unsigned highest_vector(const struct vcpu *vcpu)
     return 0;
 }
 
+static bool has_dpcs(const struct vcpu *vcpu)
+{
+    return vcpu->dpc_queue.Next != NULL && !vcpu->dpc_held;
+}
+
 static bool has_dispatch_work(const struct vcpu *vcpu)
 {
-    return vcpu->timer_expired || vcpu->dpc_queue.Next != NULL || vcpu->preempt;
+    return vcpu->timer_expired || has_dpcs(vcpu) || vcpu->preempt;
 }
 
 static bool deliverable(const struct vcpu *vcpu)
@@ -102,10 +107,36 @@ void ke_vcpu_attend(struct vcpu *vcpu)
     runner_wake(&vcpu->runner);
 }
 
+static void late_vectors(void *argument)
+{
+    struct vcpu *vcpu = argument;
+
+    for (unsigned word = 0; word < 4; word++) {
+        vcpu->pending[word] |= vcpu->late[word];
+        vcpu->late[word] = 0;
+    }
+    ke_vcpu_attend(vcpu);
+}
+
+/* --delay: the interrupt reaches its vCPU later. Clock and inter-processor interrupts have delays of their own. */
+static bool raise_late(struct vcpu *vcpu, uint8_t vector)
+{
+    uint64_t delay = vector == KE_VECTOR_CLOCK || vector == KE_VECTOR_IPI ? 0 : delay_draw(DELAY_INTERRUPT);
+
+    if (delay == 0)
+        return false;
+    vcpu->late[vector / 64] |= UINT64_C(1) << (vector % 64);
+    if (!deadline_is_set(&vcpu->late_until))
+        deadline_set(&vcpu->late_until, clock_now() + delay, late_vectors, vcpu);
+    return true;
+}
+
 void vcpu_raise_vector(unsigned index, uint8_t vector)
 {
     struct vcpu *vcpu = machine->vcpu[index];
 
+    if (raise_late(vcpu, vector))
+        return;
     vcpu->pending[vector / 64] |= UINT64_C(1) << (vector % 64);
     ke_vcpu_attend(vcpu);
 }
@@ -143,6 +174,26 @@ void ke_line_end_of_interrupt(uint8_t vector)
 
 /* ---- delivery ---- */
 
+static void wake_vcpu(void *argument)
+{
+    struct vcpu *vcpu = argument;
+
+    runner_wake(&vcpu->runner);
+}
+
+/* At DISPATCH_LEVEL or above: let time pass, interrupts included. */
+static void stall(struct vcpu *vcpu, uint64_t until)
+{
+    struct deadline deadline = {0};
+
+    while (clock_now() < until) {
+        deadline_set(&deadline, until, wake_vcpu, vcpu);
+        runner_block("KeStallExecutionProcessor");
+        deadline_cancel(&deadline);
+        ke_attention();
+    }
+}
+
 static void deliver_vector(struct vcpu *vcpu, uint8_t vector)
 {
     KIRQL old = vcpu->irql;
@@ -176,7 +227,7 @@ static PKDPC pop_dpc(struct vcpu *vcpu)
     PSINGLE_LIST_ENTRY entry = vcpu->dpc_queue.Next;
     PKDPC dpc;
 
-    if (entry == NULL)
+    if (!has_dpcs(vcpu))
         return NULL;
     dpc = CONTAINING_RECORD(entry, KDPC, DpcListEntry);
     vcpu->dpc_queue.Next = entry->Next;
@@ -203,6 +254,15 @@ static void run_dpc(struct vcpu *vcpu, PKDPC dpc)
         nt_violation("irql-changed", "a DPC routine returned at IRQL %u, it was called at DISPATCH_LEVEL", vcpu->irql);
 }
 
+/* --delay: the processor is busy with the DPCs of others first. */
+static void stand_behind_others(struct vcpu *vcpu)
+{
+    uint64_t delay = delay_draw(DELAY_DPC);
+
+    if (delay != 0)
+        stall(vcpu, clock_now() + delay);
+}
+
 /* The DPC stack of a vCPU: entered by retire(), empties the queue, goes back to what was interrupted. */
 static void dpc_main(void *argument)
 {
@@ -219,6 +279,7 @@ static void dpc_main(void *argument)
             dpc = pop_dpc(vcpu);
             if (dpc == NULL)
                 break;
+            stand_behind_others(vcpu);
             run_dpc(vcpu, dpc);
             sched_point(POINT_CALL);
         }
@@ -269,7 +330,7 @@ void ke_attention(void)
         }
         if (has_pending_vector(vcpu) && highest_vector(vcpu) >> 4 > vcpu->irql)
             deliver_vector(vcpu, (uint8_t)highest_vector(vcpu));
-        else if (vcpu->timer_expired || vcpu->dpc_queue.Next != NULL)
+        else if (vcpu->timer_expired || has_dpcs(vcpu))
             retire(vcpu);
         else
             ke_preempt();
@@ -415,13 +476,6 @@ void vcpu_resume(unsigned index)
     runner_wake(&vcpu->runner);
 }
 
-static void wake_vcpu(void *argument)
-{
-    struct vcpu *vcpu = argument;
-
-    runner_wake(&vcpu->runner);
-}
-
 bool vcpu_wait_interrupt(uint64_t until)
 {
     struct vcpu *vcpu = ke_vcpu();
@@ -437,7 +491,6 @@ bool vcpu_wait_interrupt(uint64_t until)
 VOID NTAPI KeStallExecutionProcessor(ULONG MicroSeconds)
 {
     struct vcpu *vcpu;
-    struct deadline deadline = {0};
     uint64_t until;
 
     NT_CALL_ANY();
@@ -449,12 +502,7 @@ VOID NTAPI KeStallExecutionProcessor(ULONG MicroSeconds)
             sched_point(POINT_PAUSE);
         return;
     }
-    while (clock_now() < until) {
-        deadline_set(&deadline, until, wake_vcpu, vcpu);
-        runner_block("KeStallExecutionProcessor");
-        deadline_cancel(&deadline);
-        ke_attention();
-    }
+    stall(vcpu, until);
 }
 
 VOID NTAPI KxYieldProcessor(VOID)

@@ -190,7 +190,7 @@ static NTSTATUS wait_for(const char *routine, const void *caller, ULONG count, P
     for (ULONG index = 0; index < count; index++)
         InsertTailList(&((DISPATCHER_HEADER *)objects[index])->WaitListHead, &blocks[index].WaitListEntry);
     if (timeout != NULL)
-        deadline_set(&thread->wait_deadline, due_time(timeout), wait_timed_out, thread);
+        deadline_set(&thread->wait_deadline, due_time(timeout) + delay_draw(DELAY_TIMER), wait_timed_out, thread);
     ke_thread_wait(thread);
     sched_point(POINT_CALL);
     return thread->wait_status;
@@ -240,7 +240,7 @@ NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertabl
     thread->wait_reason = DelayExecution;
     thread->wait_caller = __builtin_return_address(0);
     thread->state = THREAD_WAITING;
-    deadline_set(&thread->wait_deadline, due_time(Interval), wait_timed_out, thread);
+    deadline_set(&thread->wait_deadline, due_time(Interval) + delay_draw(DELAY_TIMER), wait_timed_out, thread);
     ke_thread_wait(thread);
     sched_point(POINT_CALL);
     return STATUS_SUCCESS;

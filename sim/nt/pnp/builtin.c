@@ -2,19 +2,57 @@
 
 #include <string.h>
 
-NTSTATUS builtin_complete(PIRP irp, NTSTATUS status)
+#include "machine/delay.h"
+
+NTSTATUS builtin_complete_now(PIRP irp, NTSTATUS status)
 {
     irp->IoStatus.Status = status;
     IoCompleteRequest(irp, IO_NO_INCREMENT);
     return status;
 }
 
+struct late_completion {
+    KTIMER timer;
+    KDPC dpc;
+    PIRP irp;
+};
+
+static KDEFERRED_ROUTINE complete_late;
+
+static VOID NTAPI complete_late(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgument1, PVOID SystemArgument2)
+{
+    struct late_completion *late = DeferredContext;
+    PIRP irp = late->irp;
+
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(SystemArgument1);
+    UNREFERENCED_PARAMETER(SystemArgument2);
+    image_free(late);
+    IoCompleteRequest(irp, IO_NO_INCREMENT);
+}
+
+NTSTATUS builtin_complete(PIRP irp, NTSTATUS status)
+{
+    uint64_t delay = delay_draw(DELAY_COMPLETION);
+    struct late_completion *late;
+    LARGE_INTEGER due;
+
+    if (delay == 0)
+        return builtin_complete_now(irp, status);
+    late = image_alloc(sizeof(*late));
+    irp->IoStatus.Status = status;
+    IoMarkIrpPending(irp);
+    late->irp = irp;
+    KeInitializeTimer(&late->timer);
+    KeInitializeDpc(&late->dpc, complete_late, late);
+    due.QuadPart = -(LONGLONG)(delay / 100);
+    (void)KeSetTimer(&late->timer, due, &late->dpc);
+    return STATUS_PENDING;
+}
+
 NTSTATUS builtin_ignore(PIRP irp)
 {
-    NTSTATUS status = irp->IoStatus.Status;
-
-    IoCompleteRequest(irp, IO_NO_INCREMENT);
-    return status;
+    return builtin_complete(irp, irp->IoStatus.Status);
 }
 
 static NTSTATUS return_pool(PIRP irp, void *block)

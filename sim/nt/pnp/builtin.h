@@ -6,8 +6,13 @@
 
 #define BUILTIN_TAG 0x73754250u /* "PBus" */
 
-/* Complete with the status; Information as it is. Returns the status. */
+/*
+ * Complete with the status; Information as it is. Returns what the dispatch routine returns: the status, or
+ * STATUS_PENDING when --delay has the completion come later.
+ */
 NTSTATUS builtin_complete(PIRP irp, NTSTATUS status);
+/* The same for a request that must be over before the driver goes on. */
+NTSTATUS builtin_complete_now(PIRP irp, NTSTATUS status);
 /* Complete with the status that the request came with: not handled here. */
 NTSTATUS builtin_ignore(PIRP irp);
 /* Answer IRP_MN_QUERY_ID or _DEVICE_TEXT with one string, or with a list of them. */

@@ -270,9 +270,9 @@ NTSTATUS pci_pdo_pnp(struct pci_pdo *pdo, PIRP irp)
     case IRP_MN_REMOVE_DEVICE:
         if (pdo->present) {
             pci_disable(pdo);
-            return builtin_complete(irp, STATUS_SUCCESS);
+            return builtin_complete_now(irp, STATUS_SUCCESS);
         }
-        status = builtin_complete(irp, STATUS_SUCCESS);
+        status = builtin_complete_now(irp, STATUS_SUCCESS);
         pci_pdo_delete(pdo);
         return status;
     case IRP_MN_QUERY_ID:

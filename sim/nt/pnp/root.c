@@ -104,7 +104,7 @@ static NTSTATUS root_pnp(PDEVICE_OBJECT device, PIRP irp)
     case IRP_MN_REMOVE_DEVICE:
         if (extension_of(device)->bridge != NULL)
             IoDeleteDevice(extension_of(device)->bridge);
-        status = builtin_complete(irp, STATUS_SUCCESS);
+        status = builtin_complete_now(irp, STATUS_SUCCESS);
         IoDeleteDevice(device);
         return status;
     case IRP_MN_QUERY_DEVICE_RELATIONS:

@@ -10,7 +10,7 @@
 enum {
     BugNone,
     BugMemory, /* two plain stores in the wrong order */
-    BugDelay,  /* a DPC is taken to have run after a millisecond */
+    BugDelay,  /* a DPC of low importance is taken to have run after a millisecond */
     BugHang,   /* a loop without an end and without a call */
     BugDie     /* a breakpoint that no debugger takes */
 };
@@ -94,6 +94,7 @@ static VOID TrustDelay(VOID)
 
     Millisecond.QuadPart = -10000;
     KeInitializeDpc(&Context.Dpc, PlantedDpc, NULL);
+    KeSetImportanceDpc(&Context.Dpc, LowImportance);
     (VOID) KeInsertQueueDpc(&Context.Dpc, NULL, NULL);
     (VOID) KeDelayExecutionThread(KernelMode, FALSE, &Millisecond);
     if (InterlockedExchange(&Context.DpcRan, 0) == 0) /* the bug: KeFlushQueuedDpcs() would wait for it */
