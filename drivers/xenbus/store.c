@@ -174,11 +174,10 @@ static NTSTATUS NTAPI StorePermissionsSet(_In_ PINTERFACE Interface, _In_opt_ PX
 
 static NTSTATUS NTAPI StoreTransactionStart(_In_ PINTERFACE Interface, _Outptr_ PXENBUS_STORE_TRANSACTION *Transaction)
 {
-    static const STORE_SEGMENT Empty = {"", 1};
+    static const STORE_SEGMENT Verdict = {"F", STORE_VERDICT_SIZE};
     PXENBUS_STORE_CONTEXT Context = Interface->Context;
     PXENBUS_STORE_TRANSACTION New;
     ULONG Resumes = ReadULongAcquire(&Context->Resumes);
-    PSTR Response;
     NTSTATUS Status;
     KIRQL Irql;
 
@@ -188,18 +187,17 @@ static NTSTATUS NTAPI StoreTransactionStart(_In_ PINTERFACE Interface, _Outptr_ 
     if (New == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
 
-    Status = StoreExecute(Context, XS_TRANSACTION_START, NULL, &Empty, 1, &Response);
+    Status = StoreCreateRequest(XS_TRANSACTION_END, 0, &Verdict, 1, &New->Request);
     if (!NT_SUCCESS(Status))
         goto fail1;
 
-    Status = TextToUlong(Response, 10, &New->Id);
-    if (!NT_SUCCESS(Status) || New->Id == 0) {
-        Error("'%s' is no transaction", Response);
-        Status = STATUS_DATA_ERROR;
-        goto fail2;
-    }
+    StoreMakeTransactionStart(New->Request);
 
-    PoolFree(Response, STORE_TAG);
+    Status = StoreExecuteRequest(Context, NULL, &New->Request);
+    if (!NT_SUCCESS(Status))
+        goto fail2;
+
+    New->Id = New->Request->Id;
 
     KeAcquireSpinLock(&Context->Lock, &Irql);
     New->Active = (Context->Resumes == Resumes);
@@ -210,7 +208,8 @@ static NTSTATUS NTAPI StoreTransactionStart(_In_ PINTERFACE Interface, _Outptr_ 
     return STATUS_SUCCESS;
 
 fail2:
-    PoolFree(Response, STORE_TAG);
+    if (New->Request != NULL)
+        StoreFreeRequest(New->Request);
 
 fail1:
     PoolFree(New, STORE_TAG);
@@ -221,14 +220,12 @@ static NTSTATUS NTAPI StoreTransactionEnd(_In_ PINTERFACE Interface, _In_ PXENBU
                                           _In_ BOOLEAN Commit)
 {
     PXENBUS_STORE_CONTEXT Context = Interface->Context;
-    STORE_SEGMENT Verdict;
     NTSTATUS Status;
     KIRQL Irql;
 
-    Verdict.Data = Commit ? "T" : "F";
-    Verdict.Length = 2;
+    StoreMakeTransactionEnd(Transaction->Request, Transaction->Id, Commit);
 
-    Status = StoreExecute(Context, XS_TRANSACTION_END, Transaction, &Verdict, 1, NULL);
+    Status = StoreExecuteRequest(Context, Transaction, &Transaction->Request);
 
     /* One that went in a suspend has ended as a transaction ends that is given up. */
     if (Status == STATUS_RETRY && !Commit)
@@ -238,6 +235,8 @@ static NTSTATUS NTAPI StoreTransactionEnd(_In_ PINTERFACE Interface, _In_ PXENBU
     RemoveEntryList(&Transaction->ListEntry);
     KeReleaseSpinLock(&Context->Lock, Irql);
 
+    if (Transaction->Request != NULL)
+        StoreFreeRequest(Transaction->Request);
     PoolFree(Transaction, STORE_TAG);
     return Status;
 }

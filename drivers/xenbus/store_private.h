@@ -19,10 +19,13 @@
 
 #define STORE_TAG POOL_TAG('S', 'T', 'O', 'R')
 
+/* "T" or "F" and its NUL: how a transaction ends. */
+#define STORE_VERDICT_SIZE 2
+
 typedef enum _STORE_REQUEST_STATE {
     STORE_REQUEST_QUEUED,  /* in Queued: not all of it is on the ring */
     STORE_REQUEST_PENDING, /* in Pending: waits for its answer */
-    STORE_REQUEST_DONE     /* in no list; Status and Response are valid */
+    STORE_REQUEST_DONE     /* in no list: not sent yet, or Status, Response and Id are valid */
 } STORE_REQUEST_STATE;
 
 /* Header and Payload are what goes over the wire. */
@@ -35,6 +38,7 @@ typedef struct _STORE_REQUEST {
     NTSTATUS Status;
     BOOLEAN Keep;  /* the maker wants the answer's payload */
     PSTR Response; /* closed by two NULs */
+    ULONG Id;      /* of the transaction that was started */
     ULONG Length;  /* of header and payload */
     ULONG Written;
     struct xsd_sockmsg Header;
@@ -55,10 +59,15 @@ typedef struct _STORE_RECEIVER {
     CHAR Payload[XENSTORE_PAYLOAD_MAX + 1]; /* closed by a NUL that is not the daemon's */
 } STORE_RECEIVER, *PSTORE_RECEIVER;
 
+/*
+ * What ends a transaction or a watch is made when it begins: giving back must not fail for lack of memory. The request
+ * that begins it is sent again as its end. It is NULL when it was given up, and then undoes itself.
+ */
 struct _XENBUS_STORE_TRANSACTION {
     LIST_ENTRY ListEntry;
     ULONG Id;
     BOOLEAN Active; /* FALSE: it went in a suspend */
+    PSTORE_REQUEST Request;
 };
 
 struct _XENBUS_STORE_WATCH {
@@ -66,6 +75,7 @@ struct _XENBUS_STORE_WATCH {
     ULONG Id; /* its token */
     PKEVENT Event;
     PSTR Path;
+    PSTORE_REQUEST Request;
 };
 
 struct _XENBUS_STORE_CONTEXT {
@@ -115,6 +125,24 @@ _Must_inspect_result_ NTSTATUS StoreExecute(_In_ PXENBUS_STORE_CONTEXT Context, 
                                             _In_opt_ PXENBUS_STORE_TRANSACTION Transaction,
                                             _In_reads_(Count) const STORE_SEGMENT *Segments, _In_ ULONG Count,
                                             _Outptr_opt_ PSTR *Response);
+
+/* A request that can be sent more than once; freed with StoreFreeRequest. */
+_Must_inspect_result_ NTSTATUS StoreCreateRequest(_In_ ULONG Type, _In_ ULONG TransactionId,
+                                                  _In_reads_(Count) const STORE_SEGMENT *Segments, _In_ ULONG Count,
+                                                  _Outptr_ PSTORE_REQUEST *Request);
+VOID StoreFreeRequest(_In_ PSTORE_REQUEST Request);
+
+/*
+ * Sends a request and waits for the answer, as StoreExecute. STATUS_IO_TIMEOUT with *Request NULL: it was given up, and
+ * is not the caller's any more.
+ */
+_Must_inspect_result_ NTSTATUS StoreExecuteRequest(_In_ PXENBUS_STORE_CONTEXT Context,
+                                                   _In_opt_ PXENBUS_STORE_TRANSACTION Transaction,
+                                                   _Inout_ PSTORE_REQUEST *Request);
+
+/* Makes of a transaction's request, which has room for a verdict, the one that starts it or the one that ends it. */
+VOID StoreMakeTransactionStart(_Inout_ PSTORE_REQUEST Request);
+VOID StoreMakeTransactionEnd(_Inout_ PSTORE_REQUEST Request, _In_ ULONG Id, _In_ BOOLEAN Commit);
 
 /* The answer to a pending request has come: Type is the answer's, Payload its Length bytes and a NUL. Lock is held. */
 VOID StoreCompleteRequest(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQUEST Request, _In_ ULONG Type,

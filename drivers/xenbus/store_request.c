@@ -49,16 +49,15 @@ static NTSTATUS StoreErrorStatus(_In_ PCSTR Name)
     return STATUS_UNSUCCESSFUL;
 }
 
-static VOID StoreFreeRequest(_In_ PSTORE_REQUEST Request)
+VOID StoreFreeRequest(_In_ PSTORE_REQUEST Request)
 {
     if (Request->Response != NULL)
         PoolFree(Request->Response, STORE_TAG);
     PoolFree(Request, STORE_TAG);
 }
 
-static NTSTATUS StoreCreateRequest(_In_ ULONG Type, _In_ ULONG TransactionId,
-                                   _In_reads_(Count) const STORE_SEGMENT *Segments, _In_ ULONG Count,
-                                   _Outptr_ PSTORE_REQUEST *Request)
+NTSTATUS StoreCreateRequest(_In_ ULONG Type, _In_ ULONG TransactionId, _In_reads_(Count) const STORE_SEGMENT *Segments,
+                            _In_ ULONG Count, _Outptr_ PSTORE_REQUEST *Request)
 {
     SIZE_T Length = 0;
     PCHAR Payload;
@@ -77,6 +76,7 @@ static NTSTATUS StoreCreateRequest(_In_ ULONG Type, _In_ ULONG TransactionId,
         return STATUS_INSUFFICIENT_RESOURCES;
 
     KeInitializeEvent(&(*Request)->Done, NotificationEvent, FALSE);
+    (*Request)->State = STORE_REQUEST_DONE;
     (*Request)->Header.type = Type;
     (*Request)->Header.tx_id = TransactionId;
     (*Request)->Header.len = (ULONG)Length;
@@ -97,6 +97,7 @@ static VOID StoreQueueRequest(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_RE
     Request->State = STORE_REQUEST_QUEUED;
     Request->Written = 0;
     Request->Submitted = ClockNow();
+    (VOID) KeResetEvent(&Request->Done);
     InsertTailList(&Context->Queued, &Request->ListEntry);
 }
 
@@ -111,21 +112,32 @@ static VOID StoreFinishRequest(_In_ PSTORE_REQUEST Request)
         (VOID) KeSetEvent(&Request->Done, IO_NO_INCREMENT, FALSE);
 }
 
-/* Nobody wants the transaction that the daemon has started: gives it up. */
-static VOID StoreUndoTransaction(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PCSTR Text)
+VOID StoreMakeTransactionStart(_Inout_ PSTORE_REQUEST Request)
 {
-    static const STORE_SEGMENT Abort = {"F", 2};
-    PSTORE_REQUEST Request;
-    ULONG Id;
+    Request->Header.type = XS_TRANSACTION_START;
+    Request->Header.tx_id = 0;
+    Request->Header.len = 1;
+    Request->Length = sizeof(Request->Header) + 1;
+    Request->Payload[0] = '\0';
+}
 
-    if (!NT_SUCCESS(TextToUlong(Text, 10, &Id)) ||
-        !NT_SUCCESS(StoreCreateRequest(XS_TRANSACTION_END, Id, &Abort, 1, &Request))) {
-        Error("a transaction that nobody waits for cannot be ended");
-        return;
-    }
+VOID StoreMakeTransactionEnd(_Inout_ PSTORE_REQUEST Request, _In_ ULONG Id, _In_ BOOLEAN Commit)
+{
+    Request->Header.type = XS_TRANSACTION_END;
+    Request->Header.tx_id = Id;
+    Request->Header.len = STORE_VERDICT_SIZE;
+    Request->Length = sizeof(Request->Header) + STORE_VERDICT_SIZE;
+    Request->Payload[0] = Commit ? 'T' : 'F';
+    Request->Payload[1] = '\0';
+}
 
-    Request->Abandoned = TRUE;
-    StoreQueueRequest(Context, Request);
+static NTSTATUS StoreParseTransaction(_In_ PCSTR Text, _Out_ PULONG Id)
+{
+    if (NT_SUCCESS(TextToUlong(Text, 10, Id)) && *Id != 0)
+        return STATUS_SUCCESS;
+
+    Error("'%s' is no transaction", Text);
+    return STATUS_DATA_ERROR;
 }
 
 /*
@@ -138,8 +150,11 @@ static BOOLEAN StoreUndo(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQUEST
 
     switch (Request->Header.type) {
     case XS_TRANSACTION_START:
-        StoreUndoTransaction(Context, Payload);
-        return FALSE;
+        if (!NT_SUCCESS(StoreParseTransaction(Payload, &Request->Id)))
+            return FALSE;
+        StoreMakeTransactionEnd(Request, Request->Id, FALSE);
+        StoreQueueRequest(Context, Request);
+        return TRUE;
 
     case XS_WATCH:
         /* The payload of both is the same: path and token. */
@@ -182,10 +197,10 @@ VOID StoreCompleteRequest(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQUES
     } else if (Request->Abandoned) {
         if (StoreUndo(Context, Request, Payload))
             return;
+    } else if (Type == XS_TRANSACTION_START) {
+        Request->Status = StoreParseTransaction(Payload, &Request->Id);
     } else {
         Request->Status = StoreKeepResponse(Request, Payload, Length);
-        if (!NT_SUCCESS(Request->Status) && Type == XS_TRANSACTION_START)
-            StoreUndoTransaction(Context, Payload);
     }
 
     StoreFinishRequest(Request);
@@ -349,20 +364,43 @@ static BOOLEAN StoreAbandon(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQU
     return Abandoned;
 }
 
+NTSTATUS StoreExecuteRequest(_In_ PXENBUS_STORE_CONTEXT Context, _In_opt_ PXENBUS_STORE_TRANSACTION Transaction,
+                             _Inout_ PSTORE_REQUEST *Request)
+{
+    BOOLEAN Done;
+    KIRQL Irql;
+
+    if (KeGetCurrentIrql() > DISPATCH_LEVEL)
+        BUG("the store is used above DISPATCH_LEVEL");
+
+    KeAcquireSpinLock(&Context->Lock, &Irql);
+    StoreQueueRequest(Context, *Request);
+    if (Transaction != NULL && !Transaction->Active)
+        StoreFailRequest(Context, *Request, STATUS_RETRY);
+    else if (Context->Broken)
+        StoreFailRequest(Context, *Request, STATUS_DATA_ERROR);
+    else
+        StorePollLocked(Context);
+    KeReleaseSpinLock(&Context->Lock, Irql);
+
+    Done = KeGetCurrentIrql() < DISPATCH_LEVEL ? StoreSleepFor(Context, *Request) : StoreSpinFor(Context, *Request);
+    if (!Done && StoreAbandon(Context, *Request)) {
+        *Request = NULL;
+        return STATUS_IO_TIMEOUT;
+    }
+
+    return (*Request)->Status;
+}
+
 NTSTATUS StoreExecute(_In_ PXENBUS_STORE_CONTEXT Context, _In_ ULONG Type,
                       _In_opt_ PXENBUS_STORE_TRANSACTION Transaction, _In_reads_(Count) const STORE_SEGMENT *Segments,
                       _In_ ULONG Count, _Outptr_opt_ PSTR *Response)
 {
     PSTORE_REQUEST Request;
-    BOOLEAN Done;
     NTSTATUS Status;
-    KIRQL Irql;
 
     if (Response != NULL)
         *Response = NULL;
-
-    if (KeGetCurrentIrql() > DISPATCH_LEVEL)
-        BUG("the store is used above DISPATCH_LEVEL");
 
     Status = StoreCreateRequest(Type, Transaction != NULL ? Transaction->Id : 0, Segments, Count, &Request);
     if (!NT_SUCCESS(Status))
@@ -370,26 +408,13 @@ NTSTATUS StoreExecute(_In_ PXENBUS_STORE_CONTEXT Context, _In_ ULONG Type,
 
     Request->Keep = (Response != NULL);
 
-    KeAcquireSpinLock(&Context->Lock, &Irql);
-    StoreQueueRequest(Context, Request);
-    if (Transaction != NULL && !Transaction->Active)
-        StoreFailRequest(Context, Request, STATUS_RETRY);
-    else if (Context->Broken)
-        StoreFailRequest(Context, Request, STATUS_DATA_ERROR);
-    else
-        StorePollLocked(Context);
-    KeReleaseSpinLock(&Context->Lock, Irql);
-
-    Done = KeGetCurrentIrql() < DISPATCH_LEVEL ? StoreSleepFor(Context, Request) : StoreSpinFor(Context, Request);
-    if (!Done && StoreAbandon(Context, Request))
-        return STATUS_IO_TIMEOUT;
-
-    Status = Request->Status;
+    Status = StoreExecuteRequest(Context, Transaction, &Request);
     if (NT_SUCCESS(Status) && Response != NULL) {
         *Response = Request->Response;
         Request->Response = NULL;
     }
 
-    StoreFreeRequest(Request);
+    if (Request != NULL)
+        StoreFreeRequest(Request);
     return Status;
 }

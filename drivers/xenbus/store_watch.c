@@ -25,8 +25,8 @@ static NTSTATUS StoreCopyPath(_In_opt_ PCSTR Prefix, _In_ PCSTR Node, _Outptr_ P
     return TextPrint(*Path, Size, "%s%s%s", Prefix != NULL ? Prefix : "", Prefix != NULL ? "/" : "", Node);
 }
 
-/* Asks the daemon to begin (XS_WATCH) or to end (XS_UNWATCH) a watch. */
-static NTSTATUS StoreTellWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_ ULONG Type, _In_ PCSTR Path, _In_ ULONG Id)
+/* One request for the beginning and the end of a watch, whose payloads are the same: path and token. */
+static NTSTATUS StoreCreateWatchRequest(_In_ PCSTR Path, _In_ ULONG Id, _Outptr_ PSTORE_REQUEST *Request)
 {
     CHAR Token[STORE_TOKEN_SIZE];
     STORE_SEGMENT Segments[2];
@@ -41,11 +41,21 @@ static NTSTATUS StoreTellWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_ ULONG Ty
     Segments[1].Data = Token;
     Segments[1].Length = sizeof(Token);
 
-    return StoreExecute(Context, Type, NULL, Segments, RTL_NUMBER_OF(Segments), NULL);
+    return StoreCreateRequest(XS_WATCH, 0, Segments, RTL_NUMBER_OF(Segments), Request);
+}
+
+/* Asks the daemon to begin (XS_WATCH) or to end (XS_UNWATCH) a watch. */
+static NTSTATUS StoreTellWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_ ULONG Type, _In_ PXENBUS_STORE_WATCH Watch)
+{
+    Watch->Request->Header.type = Type;
+
+    return StoreExecuteRequest(Context, NULL, &Watch->Request);
 }
 
 static VOID StoreFreeWatch(_In_ PXENBUS_STORE_WATCH Watch)
 {
+    if (Watch->Request != NULL)
+        StoreFreeRequest(Watch->Request);
     PoolFree(Watch->Path, STORE_TAG);
     PoolFree(Watch, STORE_TAG);
 }
@@ -78,14 +88,22 @@ NTSTATUS StoreAddWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_opt_ PCSTR Prefix
     if (!NT_SUCCESS(Status))
         goto fail1;
 
-    /* Known before the daemon is told: it fires the watch at once. */
     KeAcquireSpinLock(&Context->Lock, &Irql);
     New->Id = ++Context->LastWatchId;
+    KeReleaseSpinLock(&Context->Lock, Irql);
+
+    Status = StoreCreateWatchRequest(New->Path, New->Id, &New->Request);
+    if (!NT_SUCCESS(Status))
+        goto fail1;
+
+    /* Known before the daemon is told: it fires the watch at once. */
+    KeAcquireSpinLock(&Context->Lock, &Irql);
     InsertTailList(&Context->Watches, &New->ListEntry);
     KeReleaseSpinLock(&Context->Lock, Irql);
 
-    Status = StoreTellWatch(Context, XS_WATCH, New->Path, New->Id);
-    if (!NT_SUCCESS(Status))
+    /* A token is never used twice: where the daemon knows it, a resume has told it meanwhile. */
+    Status = StoreTellWatch(Context, XS_WATCH, New);
+    if (!NT_SUCCESS(Status) && Status != STATUS_OBJECT_NAME_COLLISION)
         goto fail2;
 
     *Watch = New;
@@ -94,6 +112,8 @@ NTSTATUS StoreAddWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_opt_ PCSTR Prefix
 fail2:
     Error("%s (%08x)", New->Path, Status);
     StoreUnlinkWatch(Context, New);
+    if (New->Request != NULL)
+        StoreFreeRequest(New->Request);
 
 fail1:
     if (New->Path != NULL)
@@ -104,12 +124,13 @@ fail1:
 
 NTSTATUS StoreRemoveWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PXENBUS_STORE_WATCH Watch)
 {
-    NTSTATUS Status;
+    NTSTATUS Status = STATUS_SUCCESS;
 
     /* The event is set under the lock, of what is in the list: not any more from here on. */
     StoreUnlinkWatch(Context, Watch);
 
-    Status = StoreTellWatch(Context, XS_UNWATCH, Watch->Path, Watch->Id);
+    if (Watch->Request != NULL)
+        Status = StoreTellWatch(Context, XS_UNWATCH, Watch);
     if (!NT_SUCCESS(Status))
         Warning("%s (%08x)", Watch->Path, Status);
 
@@ -124,7 +145,13 @@ VOID StoreRestoreWatches(_In_ PXENBUS_STORE_CONTEXT Context)
     /* Nobody else runs, so the list does not change while the lock is free for the request. */
     for (ListEntry = Context->Watches.Flink; ListEntry != &Context->Watches; ListEntry = ListEntry->Flink) {
         PXENBUS_STORE_WATCH Watch = CONTAINING_RECORD(ListEntry, XENBUS_STORE_WATCH, ListEntry);
-        NTSTATUS Status = StoreTellWatch(Context, XS_WATCH, Watch->Path, Watch->Id);
+        NTSTATUS Status;
+
+        /* One that is being added is on its way to the new daemon already, or was given up. */
+        if (Watch->Request == NULL || Watch->Request->State != STORE_REQUEST_DONE)
+            continue;
+
+        Status = StoreTellWatch(Context, XS_WATCH, Watch);
 
         /* A resume in place has lost nothing: the daemon knows the watch, and what changed meanwhile is unknown. */
         if (Status == STATUS_OBJECT_NAME_COLLISION)

@@ -90,6 +90,7 @@ struct _XENVIF_FRONTEND {
     BOOLEAN Gather;           /* feature-sg */
     BOOLEAN Published;        /* our nodes are in the store */
     PCSTR ErrorText;          /* so is this error; or NULL */
+    BOOLEAN ErrorAbsent;      /* no earlier life has left one */
     BOOLEAN Accepting;        /* the transmitter queues packets */
     BOOLEAN Failed;           /* no connection could be made: packets are refused until there is one */
     BOOLEAN InitWaitIsClosed; /* while closing: a backend at InitWait has been restarted */

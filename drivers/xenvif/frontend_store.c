@@ -5,7 +5,7 @@
 
 #define FRONTEND_TAG POOL_TAG('V', 's', 't', 'r')
 
-/* How often a transaction that lost a race is started again. */
+/* How often a transaction that lost a race, or had no memory, is started again. */
 #define FRONTEND_TRANSACTION_TRIES 16
 
 /* Larger values are no domains (xen.h: DOMID_FIRST_RESERVED). */
@@ -25,6 +25,12 @@ static PXENBUS_STORE_INTERFACE_V2 FrontendStore(_In_ PXENVIF_FRONTEND Frontend)
 static BOOLEAN FrontendIsAbsent(_In_ NTSTATUS Status)
 {
     return Status == STATUS_OBJECT_NAME_NOT_FOUND || Status == STATUS_OBJECT_PATH_NOT_FOUND;
+}
+
+/* What a transaction that is started again may get over: another one was faster, or memory was short. */
+static BOOLEAN FrontendIsPassing(_In_ NTSTATUS Status)
+{
+    return Status == STATUS_RETRY || Status == STATUS_INSUFFICIENT_RESOURCES;
 }
 
 PCSTR FrontendStateName(_In_ XenbusState State)
@@ -131,7 +137,7 @@ fail1:
     Frontend->RetryAt = FrontendLater(FRONTEND_RETRY_TIME);
 }
 
-/* The backend's state; what cannot be read now is as it was. */
+/* The backend's state; what cannot be read now is as it was, and is read again: its watch has fired already. */
 static XenbusState FrontendReadBackendState(_In_ PXENVIF_FRONTEND Frontend)
 {
     ULONG State;
@@ -147,6 +153,7 @@ static XenbusState FrontendReadBackendState(_In_ PXENVIF_FRONTEND Frontend)
         return XenbusStateUnknown;
     if (!NT_SUCCESS(Status)) {
         Warning("vif %u: %s/state cannot be read (%08x)", Frontend->Number, Frontend->BackendPath, Status);
+        Frontend->RetryAt = FrontendLater(FRONTEND_RETRY_TIME);
         return Frontend->BackendState;
     }
 
@@ -373,10 +380,30 @@ static NTSTATUS FrontendRemoveError(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS
     if (!NT_SUCCESS(Status))
         return Status;
 
-    if (NT_SUCCESS(FrontendRemoveIfEmpty(Frontend, Transaction, "error/device/vif")))
-        (VOID) FrontendRemoveIfEmpty(Frontend, Transaction, "error/device");
+    Status = FrontendRemoveIfEmpty(Frontend, Transaction, "error/device/vif");
+    if (NT_SUCCESS(Status))
+        Status = FrontendRemoveIfEmpty(Frontend, Transaction, "error/device");
 
-    return STATUS_SUCCESS;
+    return (Status == STATUS_DIRECTORY_NOT_EMPTY) ? STATUS_SUCCESS : Status;
+}
+
+/* Whether there may be an error of ours: one that an earlier life has left counts. */
+static BOOLEAN FrontendHasError(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    PSTR Text;
+    NTSTATUS Status;
+
+    if (Frontend->ErrorText != NULL)
+        return TRUE;
+    if (Frontend->ErrorAbsent)
+        return FALSE;
+
+    Status = XENBUS_STORE_CALL(FrontendStore(Frontend), Read, NULL, Frontend->ErrorPath, (PSTR) "error", &Text);
+    if (NT_SUCCESS(Status))
+        FrontendFreeNode(Frontend, Text);
+    Frontend->ErrorAbsent = FrontendIsAbsent(Status);
+
+    return NT_SUCCESS(Status);
 }
 
 VOID FrontendClearError(_Inout_ PXENVIF_FRONTEND Frontend)
@@ -384,15 +411,15 @@ VOID FrontendClearError(_Inout_ PXENVIF_FRONTEND Frontend)
     NTSTATUS Status = STATUS_RETRY;
     ULONG Try;
 
-    if (Frontend->ErrorText == NULL)
+    if (!FrontendHasError(Frontend))
         return;
 
-    for (Try = 0; Status == STATUS_RETRY && Try < FRONTEND_TRANSACTION_TRIES; Try++) {
+    for (Try = 0; FrontendIsPassing(Status) && Try < FRONTEND_TRANSACTION_TRIES; Try++) {
         PXENBUS_STORE_TRANSACTION Transaction;
 
         Status = XENBUS_STORE_CALL(FrontendStore(Frontend), TransactionStart, &Transaction);
         if (!NT_SUCCESS(Status))
-            break;
+            continue;
 
         Status = FrontendRemoveError(Frontend, Transaction);
         if (NT_SUCCESS(Status))

@@ -89,7 +89,7 @@ static bool parse_call(const char *value, struct fault_rule *rule)
     return false;
 }
 
-static bool parse_pair(char *pair, struct fault_rule *rule, bool *seeded)
+static bool parse_pair(char *pair, struct fault_rule *rule)
 {
     char *value = strchr(pair, '=');
 
@@ -100,7 +100,7 @@ static bool parse_pair(char *pair, struct fault_rule *rule, bool *seeded)
     if (value != NULL && strcmp(pair, "rate") == 0)
         return parse_rate(value, rule);
     if (value != NULL && strcmp(pair, "seed") == 0)
-        return *seeded = true, parse_whole(pair, value, 0, &rule->seed);
+        return rule->seeded = true, parse_whole(pair, value, 0, &rule->seed);
     if (value != NULL && strcmp(pair, "call") == 0)
         return parse_call(value, rule);
     if (value != NULL && strcmp(pair, "kind") == 0)
@@ -115,8 +115,7 @@ static bool parse_pair(char *pair, struct fault_rule *rule, bool *seeded)
 
 bool fault_option_parse(const char *text, struct fault_plan *plan)
 {
-    struct fault_rule rule = {.kinds = ALL_KINDS, .phases = ALL_PHASES, .seed = 1};
-    bool seeded = false;
+    struct fault_rule rule = {.kinds = ALL_KINDS, .phases = ALL_PHASES};
     bool good = true;
     char *copy = strdup(text);
     char *rest = copy;
@@ -125,7 +124,7 @@ bool fault_option_parse(const char *text, struct fault_plan *plan)
     if (copy == NULL)
         abort();
     while (good && (pair = strsep(&rest, ",")) != NULL)
-        good = parse_pair(pair, &rule, &seeded);
+        good = parse_pair(pair, &rule);
     free(copy);
     if (!good)
         return false;
@@ -133,7 +132,7 @@ bool fault_option_parse(const char *text, struct fault_plan *plan)
         complain("--fail '%s': nth= and rate= exclude each other; give --fail twice for both", text);
         return false;
     }
-    if (seeded && rule.rate == 0) {
+    if (rule.seeded && rule.rate == 0) {
         complain("--fail '%s': seed= goes with rate=", text);
         return false;
     }

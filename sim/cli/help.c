@@ -60,7 +60,7 @@ static const char run[] =
     "Faults:\n"
     "  --fail WHAT            have calls of the drivers fail for lack of resources; repeatable. WHAT joins by commas:\n"
     "                           nth=N            the N-th of the matching calls\n"
-    "                           rate=P,seed=S    each of them with this probability (seed 1)\n"
+    "                           rate=P,seed=S    each of them with this probability (the run's seed)\n"
     "                           call=NAME        calls of this routine alone\n"
     "                           kind=A+B         pool, mdl, workitem, thread, interrupt, mapping, registry, hypercall\n"
     "                           phase=A+B        boot, connect, traffic, teardown\n"

@@ -218,6 +218,11 @@ void run_wait_connected(struct run *run, struct toolstack *toolstack, unsigned d
 {
     if (!run_connected(run, toolstack, domid, CONNECT_TIMEOUT_MS))
         give_up("%s", run->unconnected);
+    run_note_connected(run, power_on);
+}
+
+void run_note_connected(struct run *run, uint64_t power_on)
+{
     run->report.connected = true;
     run->report.connected_virtual = clock_now() - power_on;
     run->report.connected_host = clock_host() - run->start_host;

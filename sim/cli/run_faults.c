@@ -39,13 +39,14 @@ static void come_up(struct run *run, struct toolstack *toolstack, unsigned domid
     fault_enter(FAULT_BOOT);
     guest_boot();
     fault_enter(FAULT_CONNECT);
-    if (fault_injected() == 0)
-        run_wait_connected(run, toolstack, domid, power_on);
     if (run_connected(run, toolstack, domid, CONNECT_MS)) {
+        run_note_connected(run, power_on);
         guest_wait_quiet();
         run_leave_boot(run);
         fault_enter(FAULT_TRAFFIC);
         (void)run_carry_traffic(run, PATIENCE_NS);
+    } else if (fault_injected() == 0) {
+        give_up("%s", run->unconnected);
     }
     if (fault_injected() == 0)
         return;

@@ -43,6 +43,8 @@ __attribute__((format(printf, 1, 2))) void give_up(const char *format, ...);
 void run_attach_vifs(struct run *run, struct toolstack *toolstack, unsigned domid);
 /* Is every VIF Connected on both sides, or within the time? If not run->unconnected says which is not. */
 bool run_connected(struct run *run, struct toolstack *toolstack, unsigned domid, int timeout_ms);
+/* For the report: every VIF is. */
+void run_note_connected(struct run *run, uint64_t power_on);
 /* Every VIF must connect, since power_on. */
 void run_wait_connected(struct run *run, struct toolstack *toolstack, unsigned domid, uint64_t power_on);
 /* From here the run is that of its own seed, whatever the boot's was; this is where a sweep may fork. */

@@ -32,7 +32,7 @@ void fault_init(void)
     struct fault_state *state = image_alloc(sizeof(*state));
 
     for (unsigned index = 0; index < plan->count; index++)
-        state->random[index] = plan->rule[index].seed;
+        state->random[index] = plan->rule[index].seeded ? plan->rule[index].seed : machine->config.seed;
     state->on = plan->count != 0;
     machine->fault = state;
 }

@@ -35,6 +35,7 @@ struct fault_rule {
     char call[48];   /* one routine alone; "" for any */
     uint64_t nth;    /* of the matching calls, from 1; 0: not by number */
     uint64_t rate;   /* probability in 2^32nds; 0: not by chance */
+    bool seeded;     /* `seed` was given; else it is the machine's */
     uint64_t seed;
 };
 

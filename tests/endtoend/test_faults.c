@@ -173,6 +173,23 @@ START_TEST(devices_come_back)
 }
 END_TEST
 
+/*
+ * What has to be given back is given back without memory: watches, transactions and error nodes in the store, whose
+ * requests once took some; a state that could not be read is read again; a bus that cannot list its children keeps
+ * them.
+ */
+START_TEST(nothing_is_left_behind)
+{
+    static const char *const plans[] = {"kind=pool,phase=teardown", "kind=pool,phase=connect", "rate=0.5,seed=10",
+                                        "rate=0.1,seed=9", "nth=1461 --fail nth=1462 --fail nth=1621"};
+    struct process_result result = pvsim(RUN " --fail %s", plans[_i]);
+
+    assert_contains(&result, "PASS tx=6 rx=6 lost=0 corrupt=0 leaks=0");
+    ck_assert_int_eq(result.status, 0);
+    process_free(&result);
+}
+END_TEST
+
 /* After a fault in the teardown the machine boots again. */
 START_TEST(teardown_then_start)
 {
@@ -296,6 +313,7 @@ int main(void)
     tcase_add_test(tcase, phase_and_kind_restrict);
     tcase_add_test(tcase, equal_plans_are_equal_runs);
     tcase_add_loop_test(tcase, devices_come_back, 0, 6);
+    tcase_add_loop_test(tcase, nothing_is_left_behind, 0, 5);
     tcase_add_test(tcase, teardown_then_start);
     tcase_add_test(tcase, bundle_replays_the_plan);
     tcase_add_test(tcase, table_and_sources_agree);

@@ -64,8 +64,10 @@ PVOID NTAPI MmMapLockedPagesSpecifyCache(PMDL MemoryDescriptorList, KPROCESSOR_M
         nt_violation("mdl-map", "MmMapLockedPagesSpecifyCache: %d is no cache type", CacheType);
     if (priority != LowPagePriority && priority != NormalPagePriority && priority != HighPagePriority)
         nt_violation("mdl-map", "MmMapLockedPagesSpecifyCache: %#x is no MM_PAGE_PRIORITY", Priority);
-    if ((mdl->MdlFlags & MDL_SOURCE_IS_NONPAGED_POOL) != 0)
+    if ((mdl->MdlFlags & MDL_SOURCE_IS_NONPAGED_POOL) != 0) {
+        fault_note_infallible();
         return mdl->MappedSystemVa; /* nonpaged pool is mapped where it is */
+    }
     check_mappable(mdl);
 
     bool direct;

@@ -92,14 +92,15 @@ WCHAR *pnp_query_text(struct devnode *node, DEVICE_TEXT_TYPE type)
     return NT_SUCCESS(status) ? (WCHAR *)information : NULL;
 }
 
-PDEVICE_RELATIONS pnp_query_relations(struct devnode *node, DEVICE_RELATION_TYPE type)
+NTSTATUS pnp_query_relations(struct devnode *node, DEVICE_RELATION_TYPE type, PDEVICE_RELATIONS *relations)
 {
     IO_STACK_LOCATION stack = {.MinorFunction = IRP_MN_QUERY_DEVICE_RELATIONS,
                                .Parameters.QueryDeviceRelations.Type = type};
     ULONG_PTR information = 0;
     NTSTATUS status = pnp_send(node, &stack, STATUS_NOT_SUPPORTED, &information);
 
-    return NT_SUCCESS(status) ? (PDEVICE_RELATIONS)information : NULL;
+    *relations = NT_SUCCESS(status) ? (PDEVICE_RELATIONS)information : NULL;
+    return status;
 }
 
 NTSTATUS pnp_query_capabilities(struct devnode *node, PDEVICE_CAPABILITIES capabilities)

@@ -120,7 +120,7 @@ void pnp_send_must_succeed(struct devnode *node, UCHAR minor);
 /* Pool memory of the driver's, NULL if the stack does not answer; the caller frees it with ExFreePool(). */
 NTSTATUS pnp_query_id(struct devnode *node, BUS_QUERY_ID_TYPE type, WCHAR **id);
 WCHAR *pnp_query_text(struct devnode *node, DEVICE_TEXT_TYPE type);
-PDEVICE_RELATIONS pnp_query_relations(struct devnode *node, DEVICE_RELATION_TYPE type);
+NTSTATUS pnp_query_relations(struct devnode *node, DEVICE_RELATION_TYPE type, PDEVICE_RELATIONS *relations);
 NTSTATUS pnp_query_capabilities(struct devnode *node, PDEVICE_CAPABILITIES capabilities);
 
 /* ---- devnode.c ---- */

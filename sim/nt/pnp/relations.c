@@ -48,9 +48,15 @@ void devnode_enumerate(struct devnode *node)
 {
     PDEVICE_RELATIONS relations;
     struct devnode *child;
+    NTSTATUS status;
 
     node->enumerate = false;
-    relations = pnp_query_relations(node, BusRelations);
+    status = pnp_query_relations(node, BusRelations, &relations);
+    if (!NT_SUCCESS(status) && status != STATUS_NOT_SUPPORTED) {
+        log_line(LOG_WARNING, "pnp", "%s cannot say what its children are (status 0x%08x): they stay as they were",
+                 pnp_instance_path(node), (unsigned)status);
+        return;
+    }
     for (child = node->children; child != NULL; child = child->next)
         child->reported = false;
     for (ULONG i = 0; relations != NULL && i < relations->Count; i++) {

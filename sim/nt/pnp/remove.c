@@ -71,8 +71,9 @@ static void append_tree(struct removal *removal, struct devnode *top)
 
 static void append_relations(struct removal *removal, struct devnode *node, DEVICE_RELATION_TYPE type)
 {
-    PDEVICE_RELATIONS relations = pnp_query_relations(node, type);
+    PDEVICE_RELATIONS relations;
 
+    (void)pnp_query_relations(node, type, &relations); /* most drivers have none, and do not answer */
     if (relations == NULL)
         return;
     for (ULONG i = 0; i < relations->Count; i++) {

@@ -245,8 +245,10 @@ static NTSTATUS map_case(PUNICODE_STRING destination, PCUNICODE_STRING source, B
             return STATUS_NO_MEMORY;
         destination->MaximumLength = (USHORT)(source->Length + sizeof(WCHAR));
         destination->Buffer[source->Length / sizeof(WCHAR)] = 0;
-    } else if (source->Length > destination->MaximumLength) {
-        return STATUS_BUFFER_OVERFLOW;
+    } else {
+        fault_note_infallible();
+        if (source->Length > destination->MaximumLength)
+            return STATUS_BUFFER_OVERFLOW;
     }
     for (USHORT index = 0; index < source->Length / sizeof(WCHAR); index++)
         destination->Buffer[index] = map(source->Buffer[index]);
@@ -384,8 +386,10 @@ NTSTATUS NTAPI RtlAnsiStringToUnicodeString(PUNICODE_STRING DestinationString, P
         if (DestinationString->Buffer == NULL)
             return STATUS_NO_MEMORY;
         DestinationString->MaximumLength = (USHORT)needed;
-    } else if (needed > DestinationString->MaximumLength) {
-        return STATUS_BUFFER_OVERFLOW;
+    } else {
+        fault_note_infallible();
+        if (needed > DestinationString->MaximumLength)
+            return STATUS_BUFFER_OVERFLOW;
     }
     for (USHORT index = 0; index < SourceString->Length; index++)
         DestinationString->Buffer[index] = rtl_wide_from_ansi(SourceString->Buffer[index]);
@@ -409,11 +413,14 @@ NTSTATUS NTAPI RtlUnicodeStringToAnsiString(PANSI_STRING DestinationString, PCUN
         if (DestinationString->Buffer == NULL)
             return STATUS_NO_MEMORY;
         DestinationString->MaximumLength = (USHORT)needed;
-    } else if (needed > DestinationString->MaximumLength) {
-        status = STATUS_BUFFER_OVERFLOW;
-        if (DestinationString->MaximumLength == 0)
-            return status;
-        count = DestinationString->MaximumLength - 1u;
+    } else {
+        fault_note_infallible();
+        if (needed > DestinationString->MaximumLength) {
+            status = STATUS_BUFFER_OVERFLOW;
+            if (DestinationString->MaximumLength == 0)
+                return status;
+            count = DestinationString->MaximumLength - 1u;
+        }
     }
     for (ULONG index = 0; index < count; index++)
         DestinationString->Buffer[index] = rtl_ansi_from_wide(SourceString->Buffer[index]);
