@@ -42,6 +42,8 @@ def run_program(path, build, timeout):
     program = Program(path, build)
     with tempfile.NamedTemporaryFile("r", suffix=".tap", encoding="utf-8", errors="replace") as tap:
         environment = dict(os.environ, CK_TAP_LOG_FILE_NAME=tap.name, CK_DEFAULT_TIMEOUT="120")
+        # A test program may have run a machine, and ended its threads, before it forks for its tests.
+        environment.setdefault("TSAN_OPTIONS", "die_after_fork=0")
         start = time.monotonic()
         try:
             done = subprocess.run([path], env=environment, capture_output=True, text=True, timeout=timeout, check=False,
@@ -83,6 +85,7 @@ def main():
     parser.add_argument("--suite", help="only programs with this in their name")
     parser.add_argument("--tap", help="folder to write a TAP file a program to")
     parser.add_argument("--junit", help="file to write JUnit XML to")
+    parser.add_argument("--skipped", help="list of suites that were left out, to be told")
     parser.add_argument("--timeout", type=int, default=1200, help="seconds for one program")
     parser.add_argument("programs", nargs="*")
     arguments = parser.parse_args()
@@ -90,6 +93,11 @@ def main():
     if not paths:
         sys.exit(f"no test program matches '{arguments.suite}'" if arguments.suite else "no test programs")
 
+    if arguments.skipped:
+        for line in pathlib.Path(arguments.skipped).read_text(encoding="utf-8").splitlines():
+            if line and not line.startswith("#"):
+                pattern, reason = line.split(None, 1)
+                print(f"  skip {pattern}: {reason}")
     programs = []
     with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         futures = [pool.submit(run_program, path, arguments.build, arguments.timeout) for path in paths]

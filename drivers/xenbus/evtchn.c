@@ -40,7 +40,8 @@ static ULONG EvtchnProcessorIndex(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ USHO
 /* Whether events can be delivered to the processor: by its own interrupt, or to vCPU 0 by the line. */
 static BOOLEAN EvtchnIsReachable(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ ULONG Index)
 {
-    return Context->Processor[Index].Source != NULL || (Index == Context->Boot && !Context->Source[0].Message);
+    return ReadPointerAcquire((PVOID *)&Context->Processor[Index].Source) != NULL ||
+           (Index == Context->Boot && !Context->Source[0].Message);
 }
 
 static NTSTATUS EvtchnParse(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ XENBUS_EVTCHN_TYPE Type, _In_ va_list Arguments,
@@ -269,7 +270,8 @@ static BOOLEAN EvtchnIsHere(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PXENBUS_EV
 {
     ULONG Index = KeGetCurrentProcessorNumberEx(NULL);
 
-    return ReadULongAcquire(&Channel->Processor) == Index && Context->Processor[Index].Source != NULL;
+    return ReadULongAcquire(&Channel->Processor) == Index &&
+           ReadPointerAcquire((PVOID *)&Context->Processor[Index].Source) != NULL;
 }
 
 static BOOLEAN NTAPI EvtchnUnmask(_In_ PINTERFACE Interface, _In_ PXENBUS_EVTCHN_CHANNEL Channel,

@@ -120,7 +120,7 @@ static BOOLEAN EvtchnDispatch(_In_ PEVTCHN_SOURCE Source)
 _Use_decl_annotations_ BOOLEAN NTAPI EvtchnInterrupt(PKINTERRUPT Interrupt, PVOID Argument)
 {
     PEVTCHN_SOURCE Source = Argument;
-    PEVTCHN_SOURCE Own = Source->Context->Processor[Source->Index].Source;
+    PEVTCHN_SOURCE Own = ReadPointerAcquire((PVOID *)&Source->Context->Processor[Source->Index].Source);
 
     UNREFERENCED_PARAMETER(Interrupt);
 
@@ -131,13 +131,15 @@ _Use_decl_annotations_ BOOLEAN NTAPI EvtchnInterrupt(PKINTERRUPT Interrupt, PVOI
     return EvtchnDispatch(Source);
 }
 
-_Function_class_(KSYNCHRONIZE_ROUTINE) static BOOLEAN NTAPI EvtchnDispatchMore(_In_opt_ PVOID Argument)
+_Function_class_(KSYNCHRONIZE_ROUTINE)
+static BOOLEAN NTAPI EvtchnDispatchMore(_In_opt_ PVOID Argument)
 {
     return EvtchnDispatch(Argument);
 }
 
-_Function_class_(KDEFERRED_ROUTINE) static VOID NTAPI
-    EvtchnMoreDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Argument, _In_opt_ PVOID Argument1, _In_opt_ PVOID Argument2)
+_Function_class_(KDEFERRED_ROUTINE)
+static VOID NTAPI EvtchnMoreDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Argument, _In_opt_ PVOID Argument1,
+                                _In_opt_ PVOID Argument2)
 {
     PEVTCHN_SOURCE Source = Argument;
 
@@ -171,8 +173,9 @@ VOID EvtchnSynchronize(_In_ PXENBUS_EVTCHN_CONTEXT Context)
 }
 
 /* Channels fire too often: not before the timer are they looked at again. */
-_Function_class_(KDEFERRED_ROUTINE) static VOID NTAPI
-    EvtchnHoldDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Argument, _In_opt_ PVOID Argument1, _In_opt_ PVOID Argument2)
+_Function_class_(KDEFERRED_ROUTINE)
+static VOID NTAPI EvtchnHoldDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Argument, _In_opt_ PVOID Argument1,
+                                _In_opt_ PVOID Argument2)
 {
     PXENBUS_EVTCHN_CONTEXT Context = Argument;
     LARGE_INTEGER Timeout;
@@ -185,8 +188,9 @@ _Function_class_(KDEFERRED_ROUTINE) static VOID NTAPI
     (VOID) KeSetTimer(&Context->HoldTimer, Timeout, &Context->HoldTimerDpc);
 }
 
-_Function_class_(KDEFERRED_ROUTINE) static VOID NTAPI
-    EvtchnHoldTimerDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Argument, _In_opt_ PVOID Argument1, _In_opt_ PVOID Argument2)
+_Function_class_(KDEFERRED_ROUTINE)
+static VOID NTAPI EvtchnHoldTimerDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Argument, _In_opt_ PVOID Argument1,
+                                     _In_opt_ PVOID Argument2)
 {
     PXENBUS_EVTCHN_CONTEXT Context = Argument;
     PLIST_ENTRY ListEntry;
@@ -211,8 +215,9 @@ _Function_class_(KDEFERRED_ROUTINE) static VOID NTAPI
     KeReleaseSpinLockFromDpcLevel(&Context->Lock);
 }
 
-_Function_class_(KDEFERRED_ROUTINE) static VOID NTAPI
-    EvtchnWaitDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Argument, _In_opt_ PVOID Argument1, _In_opt_ PVOID Argument2)
+_Function_class_(KDEFERRED_ROUTINE)
+static VOID NTAPI EvtchnWaitDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Argument, _In_opt_ PVOID Argument1,
+                                _In_opt_ PVOID Argument2)
 {
     PXENBUS_EVTCHN_CONTEXT Context = Argument;
     PLIST_ENTRY ListEntry;

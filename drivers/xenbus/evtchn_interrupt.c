@@ -112,7 +112,8 @@ static VOID EvtchnConnectMessage(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PDEVI
     }
 
     Context->SourceCount++;
-    Context->Processor[Index].Source = Source;
+    /* Its interrupt may have come already, and that of the line looks too. */
+    WritePointerRelease((PVOID *)&Context->Processor[Index].Source, Source);
 }
 
 static VOID EvtchnConnectLine(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PDEVICE_OBJECT Pdo,
@@ -203,7 +204,7 @@ VOID EvtchnDisconnectInterrupts(_In_ PXENBUS_EVTCHN_CONTEXT Context)
         PEVTCHN_SOURCE Source = &Context->Source[--Context->SourceCount];
 
         if (Source->Message)
-            Context->Processor[Source->Index].Source = NULL;
+            WritePointerRelease((PVOID *)&Context->Processor[Source->Index].Source, NULL);
         EvtchnDisconnect(Source);
     }
 

@@ -30,7 +30,8 @@ static const char *const event_names[EVENT_TYPE_COUNT] = {
     [EVENT_EVTCHN] = "evtchn",     [EVENT_GRANT] = "grant",
     [EVENT_STORE] = "store",       [EVENT_PNP] = "pnp",
     [EVENT_DRIVER] = "driver",     [EVENT_FRAME] = "frame",
-    [EVENT_REGISTRY] = "registry", [EVENT_FAILURE] = "failure", [EVENT_FAULT] = "fault",
+    [EVENT_REGISTRY] = "registry", [EVENT_FAILURE] = "failure",
+    [EVENT_FAULT] = "fault",
 };
 
 static struct eventlog_state *state(void)

@@ -6,13 +6,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "machine/clock_internal.h"
 #include "machine/fiber.h"
 #include "machine/image.h"
 #include "machine/parallel.h"
 #include "machine/runner.h"
 
 #define SPINS 200
-#define TURNS_GIVEN 20 /* for those who wait to take the lock before we come again */
+#define GIVEN_NS 50000 /* for those who wait to take the lock before we come again */
 
 enum { LOCK_FREE, LOCK_HELD, LOCK_AWAITED /* held, and somebody may sleep on it */ };
 
@@ -63,11 +64,13 @@ void kernel_lock_release(void)
 void kernel_lock_yield(void)
 {
     const uint32_t *word = &machine->kernel_lock->word;
+    uint64_t end;
 
     if (__atomic_load_n(word, __ATOMIC_RELAXED) != LOCK_AWAITED)
         return;
     kernel_lock_release();
-    for (unsigned turn = 0; turn < TURNS_GIVEN && __atomic_load_n(word, __ATOMIC_RELAXED) == LOCK_FREE; turn++)
+    end = clock_host() + GIVEN_NS;
+    while (__atomic_load_n(word, __ATOMIC_RELAXED) == LOCK_FREE && clock_host() < end)
         sched_yield();
     kernel_lock_acquire();
 }

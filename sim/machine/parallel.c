@@ -458,10 +458,12 @@ void parallel_run(void)
     fiber_create(&parallel->watch_fiber, parallel->watch.name, FIBER_TASK_STACK_SIZE, watch_main, parallel);
     parallel->watch.fiber = &parallel->watch_fiber;
     parallel->watch.runnable = true;
+    kernel_lock_acquire_always(); /* a vCPU that has its thread already looks at the others */
     for (unsigned slot = 0; slot < table->count; slot++)
         if (table->slot[slot] != NULL && table->slot[slot]->is_vcpu)
             start_vcpu(parallel, table->slot[slot]);
     parallel->dom0.runner = &parallel->watch;
+    kernel_lock_release();
     enter(&parallel->dom0, &parallel->watch);
     await_stop(NULL);
     for (unsigned index = 0; index < parallel->vcpu_count; index++)

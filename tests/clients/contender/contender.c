@@ -10,7 +10,7 @@
 
 enum {
     SCENARIO_LOCKED,   /* a counter under a spin lock, another one interlocked: nothing is lost */
-    SCENARIO_RACE,     /* a counter under no lock */
+    SCENARIO_RACE,     /* two flags that are plain memory: each spins until the other one has set its own */
     SCENARIO_BUGCHECK, /* the last processor breaks off while the others compute without a call */
     SCENARIO_WAIT,     /* everybody waits for an event that nobody sets */
     SCENARIO_SPIN,     /* everybody spins on a flag that nobody sets */
@@ -23,7 +23,7 @@ typedef struct _CONTENDER_CONTEXT {
     KSPIN_LOCK Lock;
     ULONG Locked;
     LONG Interlocked;
-    ULONG Unlocked;
+    volatile ULONG Plain[2];
     LONG Arrived;
     KEVENT Never;
     volatile LONG Flag;
@@ -79,8 +79,9 @@ static VOID Contend(ULONG Index)
             CountLocked();
         break;
     case SCENARIO_RACE:
-        for (Round = 0; Round < ROUNDS; Round++)
-            *(volatile ULONG *)&Context.Unlocked += 1;
+        Context.Plain[Index & 1] = 1;
+        while (Context.Plain[~Index & 1] == 0)
+            ;
         break;
     case SCENARIO_BUGCHECK:
         if (Index == Context.Count - 1)

@@ -221,6 +221,19 @@ VOID NetClientDeliver(_Inout_ PNETCLIENT Client)
     ExReleaseRundownProtection(&Client->Rundown);
 }
 
+/* A reader may take one away meanwhile: then there is more room, not less. */
+static BOOLEAN NetClientHasRoom(_In_ PNETCLIENT Client)
+{
+    BOOLEAN Room;
+    KIRQL Irql;
+
+    KeAcquireSpinLock(&Client->Lock, &Irql);
+    Room = Client->ReceivedCount < NETCLIENT_RECEIVED_LIMIT;
+    KeReleaseSpinLock(&Client->Lock, Irql);
+
+    return Room;
+}
+
 /* Puts a frame where readers find it. TRUE: the VIF is to pause. */
 static BOOLEAN NetClientKeep(_Inout_ PNETCLIENT Client, _In_ PNETCLIENT_FRAME Frame)
 {
@@ -247,7 +260,7 @@ VOID NetClientReceived(_Inout_ PNETCLIENT Client, _Inout_ PXENVIF_VIF_CALLBACK_P
 
     NetClientCount(Client, &Client->Statistics.Received);
 
-    if (Client->ReceivedCount < NETCLIENT_RECEIVED_LIMIT)
+    if (NetClientHasRoom(Client))
         Frame = ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(NETCLIENT_FRAME), NETCLIENT_TAG);
 
     if (Frame == NULL) {
