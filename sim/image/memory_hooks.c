@@ -38,7 +38,7 @@ static inline void access(const volatile void *address)
 
 void __tsan_init(void);
 void __tsan_func_entry(void *caller);
-void __tsan_func_exit(void);
+void __tsan_func_exit(void *unused);
 
 void __tsan_init(void)
 {
@@ -49,8 +49,9 @@ void __tsan_func_entry(void *caller)
     (void)caller;
 }
 
-void __tsan_func_exit(void)
+void __tsan_func_exit(void *unused)
 {
+    (void)unused;
 }
 
 #define HOOK(name)                                                                                                     \
@@ -78,16 +79,16 @@ HOOKS_UNALIGNED(4)
 HOOKS_UNALIGNED(8)
 HOOKS_UNALIGNED(16)
 
-void __tsan_read_range(void *address, size_t size);
-void __tsan_write_range(void *address, size_t size);
+void __tsan_read_range(void *address, long size);
+void __tsan_write_range(void *address, long size);
 
-void __tsan_read_range(void *address, size_t size)
+void __tsan_read_range(void *address, long size)
 {
     (void)size;
     access(address);
 }
 
-void __tsan_write_range(void *address, size_t size)
+void __tsan_write_range(void *address, long size)
 {
     (void)size;
     access(address);
@@ -125,58 +126,62 @@ int __wrap_memcmp(const void *left, const void *right, size_t size)
     return memcmp(left, right, size);
 }
 
-/* ---- atomic operations: on x86-64 every order is served by the strongest ---- */
+/*
+ * ---- atomic operations: on x86-64 every order is served by the strongest. The types are those of gcc's own
+ * declarations, which it knows in a sanitized build. ----
+ */
 
 #define ATOMIC_FETCH(bits, type, name)                                                                                 \
-    type __tsan_atomic##bits##_fetch_##name(volatile type *object, type value, int order);                             \
-    type __tsan_atomic##bits##_fetch_##name(volatile type *object, type value, int order)                              \
+    type __tsan_atomic##bits##_fetch_##name(volatile void *object, type value, int order);                             \
+    type __tsan_atomic##bits##_fetch_##name(volatile void *object, type value, int order)                              \
     {                                                                                                                  \
         (void)order;                                                                                                   \
         access(object);                                                                                                \
-        return __atomic_fetch_##name(object, value, __ATOMIC_SEQ_CST);                                                 \
+        return __atomic_fetch_##name((volatile type *)object, value, __ATOMIC_SEQ_CST);                                \
     }
 
 #define ATOMIC_EXCHANGE_IF(bits, type, name)                                                                           \
-    int __tsan_atomic##bits##_compare_exchange_##name(volatile type *object, type *expected, type value, int success,  \
-                                                      int failure);                                                    \
-    int __tsan_atomic##bits##_compare_exchange_##name(volatile type *object, type *expected, type value, int success,  \
-                                                      int failure)                                                     \
+    _Bool __tsan_atomic##bits##_compare_exchange_##name(volatile void *object, void *expected, type value,             \
+                                                        int success, int failure);                                     \
+    _Bool __tsan_atomic##bits##_compare_exchange_##name(volatile void *object, void *expected, type value,             \
+                                                        int success, int failure)                                      \
     {                                                                                                                  \
         (void)success, (void)failure;                                                                                  \
         access(object);                                                                                                \
-        return __atomic_compare_exchange_n(object, expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);            \
+        return __atomic_compare_exchange_n((volatile type *)object, (type *)expected, value, 0, __ATOMIC_SEQ_CST,      \
+                                           __ATOMIC_SEQ_CST);                                                          \
     }
 
 #define ATOMICS(bits, type)                                                                                            \
-    type __tsan_atomic##bits##_load(const volatile type *object, int order);                                           \
-    void __tsan_atomic##bits##_store(volatile type *object, type value, int order);                                    \
-    type __tsan_atomic##bits##_exchange(volatile type *object, type value, int order);                                 \
-    type __tsan_atomic##bits##_compare_exchange_val(volatile type *object, type expected, type value, int success,     \
+    type __tsan_atomic##bits##_load(const volatile void *object, int order);                                           \
+    void __tsan_atomic##bits##_store(volatile void *object, type value, int order);                                    \
+    type __tsan_atomic##bits##_exchange(volatile void *object, type value, int order);                                 \
+    type __tsan_atomic##bits##_compare_exchange_val(volatile void *object, type expected, type value, int success,     \
                                                     int failure);                                                      \
-    type __tsan_atomic##bits##_load(const volatile type *object, int order)                                            \
+    type __tsan_atomic##bits##_load(const volatile void *object, int order)                                            \
+    {                                                                                                                  \
+        (void)order;                                                                                                   \
+        access((const void *)object);                                                                                  \
+        return __atomic_load_n((const volatile type *)object, __ATOMIC_SEQ_CST);                                       \
+    }                                                                                                                  \
+    void __tsan_atomic##bits##_store(volatile void *object, type value, int order)                                     \
     {                                                                                                                  \
         (void)order;                                                                                                   \
         access(object);                                                                                                \
-        return __atomic_load_n(object, __ATOMIC_SEQ_CST);                                                              \
+        __atomic_store_n((volatile type *)object, value, __ATOMIC_SEQ_CST);                                            \
     }                                                                                                                  \
-    void __tsan_atomic##bits##_store(volatile type *object, type value, int order)                                     \
+    type __tsan_atomic##bits##_exchange(volatile void *object, type value, int order)                                  \
     {                                                                                                                  \
         (void)order;                                                                                                   \
         access(object);                                                                                                \
-        __atomic_store_n(object, value, __ATOMIC_SEQ_CST);                                                             \
+        return __atomic_exchange_n((volatile type *)object, value, __ATOMIC_SEQ_CST);                                  \
     }                                                                                                                  \
-    type __tsan_atomic##bits##_exchange(volatile type *object, type value, int order)                                  \
-    {                                                                                                                  \
-        (void)order;                                                                                                   \
-        access(object);                                                                                                \
-        return __atomic_exchange_n(object, value, __ATOMIC_SEQ_CST);                                                   \
-    }                                                                                                                  \
-    type __tsan_atomic##bits##_compare_exchange_val(volatile type *object, type expected, type value, int success,     \
+    type __tsan_atomic##bits##_compare_exchange_val(volatile void *object, type expected, type value, int success,     \
                                                     int failure)                                                       \
     {                                                                                                                  \
         (void)success, (void)failure;                                                                                  \
         access(object);                                                                                                \
-        __atomic_compare_exchange_n(object, &expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                  \
+        __atomic_compare_exchange_n((volatile type *)object, &expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
         return expected;                                                                                               \
     }                                                                                                                  \
     ATOMIC_EXCHANGE_IF(bits, type, strong)                                                                             \
