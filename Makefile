@@ -41,7 +41,7 @@ SIM_CFLAGS := $(COMMON_CFLAGS) -fshort-wchar -D_GNU_SOURCE -Isim -Isim/include $
 BACKEND_CFLAGS := $(COMMON_CFLAGS) -D_GNU_SOURCE -Ibackend-stub -fPIE
 DRIVER_CFLAGS := $(COMMON_CFLAGS) -DDBG=1 -fshort-wchar -fPIC -fvisibility=hidden -Isim/include -Idrivers/include \
 	-Idrivers/common -I$(BUILD)/include
-SIM_LIBS := -lpcap -ljansson -ldw -ldl -pthread
+SIM_LIBS := -lpcap -ljansson -ldw -lelf -ldl -pthread
 CHECK_LIBS = $(shell pkg-config --libs check)
 # Each test program holds the whole machine: a fast linker is half of the build.
 ifneq ($(shell command -v mold 2>/dev/null),)
@@ -127,6 +127,14 @@ sweep: ## Build and run the main job under 2,000 pct schedules (SEEDS=A-B for ot
 	$(Q)$(MAKE) --no-print-directory build/.setup-build
 	$(Q)$(MAKE) --no-print-directory all
 	$(BUILD)/pvsim sweep --seeds $(SEEDS) --policy pct -- run --tx $(LAN) --rx $(LAN)
+
+FEW := tests/captures/few-wire.pcap
+EVERY ?= 1
+.PHONY: fail-all
+fail-all: ## Build and fail every call of the drivers that can fail, one a run (EVERY=K for each K-th)
+	$(Q)$(MAKE) --no-print-directory build/.setup-build
+	$(Q)$(MAKE) --no-print-directory all
+	$(BUILD)/pvsim sweep --fail-all --every $(EVERY) -- run --tx $(FEW) --rx $(FEW)
 
 .PHONY: windows
 windows: ## Install what is missing and build xen.sys, xenbus.sys, xenvif.sys with mingw-w64

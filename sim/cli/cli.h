@@ -56,6 +56,9 @@ int command_sweep(int argc, char **argv);
 /* "12.345 ms" */
 const char *format_time(char *buffer, size_t size, uint64_t nanoseconds);
 
+/* "  again: pvsim run ...", quoted for a shell, and how to replay the bundle if there is one ("": none). */
+void command_print_again(int argc, char **argv, const char *bundle);
+
 /* One line on stderr: "pvsim: ..." */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

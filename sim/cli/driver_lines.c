@@ -28,7 +28,17 @@ static void describe(Dwfl_Module *module, char *buffer, size_t size, const char 
         snprintf(buffer, size, "%s.so!%s", name, function != NULL ? function : "?");
 }
 
-void driver_lines_call(char *buffer, size_t size, const char *driver_dir, const struct fault_frame *frame)
+void driver_lines_path(char *buffer, size_t size, const struct machine_config *config, const char *name)
+{
+    for (unsigned index = 0; index < config->driver_count; index++)
+        if (strcmp(config->driver[index].name, name) == 0) {
+            snprintf(buffer, size, "%s", config->driver[index].module);
+            return;
+        }
+    snprintf(buffer, size, "%s/%s.so", config->driver_dir, name);
+}
+
+void driver_lines_call(char *buffer, size_t size, const struct machine_config *config, const struct fault_frame *frame)
 {
     static const Dwfl_Callbacks callbacks = {
         .find_elf = dwfl_build_id_find_elf,
@@ -40,7 +50,7 @@ void driver_lines_call(char *buffer, size_t size, const char *driver_dir, const 
     char path[PATH_MAX];
     GElf_Addr bias;
 
-    snprintf(path, sizeof(path), "%s/%s.so", driver_dir, frame->module);
+    driver_lines_path(path, sizeof(path), config, frame->module);
     snprintf(buffer, size, "%s.so+0x%llx", frame->module, (unsigned long long)frame->offset);
     if (dwfl == NULL)
         return;
@@ -50,7 +60,7 @@ void driver_lines_call(char *buffer, size_t size, const char *driver_dir, const 
     dwfl_end(dwfl);
 }
 
-void driver_lines_stack(char *buffer, size_t size, const char *driver_dir, const struct fault_stack *stack)
+void driver_lines_stack(char *buffer, size_t size, const struct machine_config *config, const struct fault_stack *stack)
 {
     size_t length = 0;
 
@@ -59,7 +69,7 @@ void driver_lines_stack(char *buffer, size_t size, const char *driver_dir, const
         char text[256];
         int written;
 
-        driver_lines_call(text, sizeof(text), driver_dir, &stack->frame[index]);
+        driver_lines_call(text, sizeof(text), config, &stack->frame[index]);
         written = snprintf(buffer + length, size - length, "%s%s", index == 0 ? "" : " < ", text);
         if (written < 0)
             break;

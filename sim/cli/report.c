@@ -101,7 +101,7 @@ static void print_faults(const struct report *report)
     for (unsigned index = 0; index < report->fault_count; index++) {
         const struct fault_record *record = &report->faults[index];
 
-        driver_lines_stack(where, sizeof(where), report->options->machine.driver_dir, &record->stack);
+        driver_lines_stack(where, sizeof(where), &report->options->machine, &record->stack);
         printf("fault: call %" PRIu64 ", %s (%s), failed during %s at event %" PRIu64 ", called at %s\n",
                record->number, record->routine, fault_kind_name(record->kind), fault_phase_name(record->phase),
                record->event, where);
@@ -225,7 +225,7 @@ static json_t *json_faults(const struct report *report)
     for (unsigned index = 0; index < report->fault_count; index++) {
         const struct fault_record *record = &report->faults[index];
 
-        driver_lines_stack(where, sizeof(where), report->options->machine.driver_dir, &record->stack);
+        driver_lines_stack(where, sizeof(where), &report->options->machine, &record->stack);
         json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:s, s:I, s:s}", "call", (json_int_t)record->number,
                                               "routine", record->routine, "kind", fault_kind_name(record->kind),
                                               "phase", fault_phase_name(record->phase), "event",

@@ -361,6 +361,7 @@ static void harness(void *argument)
     run_attach_vifs(run, toolstack, domid);
 
     run->before = census_take();
+    fault_observe(run->seen, run->seen_context);
     if (run->options.machine.faults.count != 0)
         run_with_faults(run, toolstack, domid);
     else

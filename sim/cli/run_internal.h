@@ -17,6 +17,8 @@ struct run {
     char **argv;
     bool pausing;     /* stop when every VIF is connected */
     int start_status; /* of power-on, if it went wrong */
+    void (*seen)(void *context, const struct fault_stack *stack, bool fallible); /* for fault_observe(); may be NULL */
+    void *seen_context;
     struct capture *tx;
     struct capture *rx;
     struct capture_writer *out_tx[VIFS_MAX];

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/fault_sweep.h"
 #include "cli/forked.h"
 #include "cli/run.h"
 #include "machine/clock_internal.h"
@@ -257,31 +258,10 @@ static void clear_progress(void)
         fputs("\r\033[K", stderr);
 }
 
-static void print_word(const char *word)
-{
-    if (*word != '\0' &&
-        strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%") == strlen(word)) {
-        printf(" %s", word);
-        return;
-    }
-    fputs(" '", stdout);
-    for (; *word != '\0'; word++)
-        if (*word == '\'')
-            fputs("'\\''", stdout);
-        else
-            putchar(*word);
-    putchar('\'');
-}
-
 static void print_again(struct sweep *sweep, const struct forked_result *result)
 {
-    if (result->outcome.bundle[0] != '\0')
-        printf("  again: pvsim replay %s\n", result->outcome.bundle);
-    printf("  %s pvsim", result->outcome.bundle[0] != '\0' ? "or:   " : "again:");
     snprintf(sweep->seed_text, sizeof(sweep->seed_text), "%" PRIu64, result->key);
-    for (int index = 0; index < sweep->argc; index++)
-        print_word(sweep->argv[index]);
-    putchar('\n');
+    command_print_again(sweep->argc, sweep->argv, result->outcome.bundle);
 }
 
 static void print_failure(struct sweep *sweep, const struct forked_result *result)
@@ -410,8 +390,11 @@ int command_sweep(int argc, char **argv)
 {
     struct sweep sweep = {.first = 0};
     struct run_outcome outcome = {.rule = ""};
-    int status = parse(argc, argv, &sweep);
+    int status;
 
+    if (fault_sweep_asked_for(argc, argv))
+        return command_fault_sweep(argc, argv);
+    status = parse(argc, argv, &sweep);
     if (status == 0) {
         sweep.run = run_open(sweep.argc, sweep.argv, &sweep.options, &status);
         if (sweep.run != NULL && sweep.from_connected && !run_start(sweep.run)) {

@@ -1,0 +1,29 @@
+/*
+ * Where driver modules call what can be failed: found in their code, so that what no run reached can be named.
+ *
+ * A call of a fallible routine is a site. A function that does little but wrap one such call, with two callers or more
+ * in its module, is looked through: its callers are the sites. Code is read as the compilers write it on x86-64: calls
+ * and jumps by a 32-bit displacement, to the linkage table or through the table's slot, or to a function of the module.
+ */
+#ifndef CLI_CALL_SITES_H
+#define CLI_CALL_SITES_H
+
+#include "machine/machine.h"
+
+struct call_site {
+    struct fault_frame frame; /* where the call returns to */
+    const char *routine;      /* that is called in the end: a routine of the table, or "hypercall" */
+};
+
+struct call_sites;
+
+/* Read these modules of a machine. NULL after one line on stderr. */
+struct call_sites *call_sites_read(const struct machine_config *config, const char *const *names, unsigned count);
+void call_sites_free(struct call_sites *sites);
+
+unsigned call_sites_count(const struct call_sites *sites);
+const struct call_site *call_sites_get(const struct call_sites *sites, unsigned index);
+/* The site that a call came from by its stack; -1 if it is none that was found. */
+int call_sites_match(const struct call_sites *sites, const struct fault_stack *stack);
+
+#endif
