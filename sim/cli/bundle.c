@@ -101,6 +101,7 @@ void bundle_identify(const struct report *report, struct run_outcome *outcome)
     snprintf(outcome->rule, sizeof(outcome->rule), "%s", name);
     outcome->event = report->failure != NULL ? report->failure->event : report->events;
     outcome->hash = report->hash;
+    outcome->code = report->failure != NULL ? report->failure->code : 0;
     if (*text == '\0' && report->leak_count > 0)
         snprintf(outcome->text, sizeof(outcome->text), "%s: %s", report->leaks[0].kind, report->leaks[0].name);
     else if (*text == '\0')
@@ -108,6 +109,18 @@ void bundle_identify(const struct report *report, struct run_outcome *outcome)
     else
         snprintf(outcome->text, sizeof(outcome->text), "%.*s", (int)strcspn(text, "\n"), text);
     snprintf(outcome->bundle, sizeof(outcome->bundle), "%s", report->bundle);
+}
+
+static json_t *json_schedule(const struct schedule *schedule)
+{
+    json_t *list = json_array();
+    char text[96];
+
+    for (size_t index = 0; index < schedule->count; index++) {
+        schedule_print(text, sizeof(text), &schedule->list[index]);
+        json_array_append_new(list, json_string(text));
+    }
+    return list;
 }
 
 void bundle_write(struct report *report, int argc, char **argv)
@@ -139,6 +152,10 @@ void bundle_write(struct report *report, int argc, char **argv)
                        report->failure != NULL ? report->failure->backtrace : "", "events", events, "log", log);
     snprintf(path, sizeof(path), "%s/pvsim-%" PRIu64 "-%" PRIu64 ".bundle", report->options->bundle_dir,
              report->options->machine.seed, outcome.event);
+    if (object != NULL && report->options->machine.schedule != NULL)
+        json_object_set_new(object, "schedule", json_schedule(report->options->machine.schedule));
+    if (report->options->bundle_path != NULL)
+        snprintf(path, sizeof(path), "%s", report->options->bundle_path);
     if (object == NULL)
         complain("no bundle: the log holds text that JSON cannot carry");
     else if (json_dump_file(object, path, JSON_INDENT(1)) != 0)
@@ -149,6 +166,22 @@ void bundle_write(struct report *report, int argc, char **argv)
     free(log);
     free(events);
     free(directory);
+}
+
+static bool read_schedule(json_t *list, struct bundle *bundle)
+{
+    bundle->has_schedule = list != NULL;
+    for (size_t index = 0; index < json_array_size(list); index++) {
+        const char *text = json_string_value(json_array_get(list, index));
+        struct decision decision;
+
+        if (text == NULL || !schedule_parse(text, &decision))
+            return false;
+        schedule_add(&bundle->schedule, &decision);
+    }
+    if (bundle->schedule.count != 0)
+        schedule_sort(&bundle->schedule);
+    return true;
 }
 
 static int malformed(const char *path, const char *what)
@@ -203,7 +236,8 @@ int bundle_read(const char *path, struct bundle *bundle)
         json_decref(object);
         return status;
     }
-    if (version != FORMAT_VERSION || !json_is_array(arguments) || !json_is_object(inputs)) {
+    if (version != FORMAT_VERSION || !json_is_array(arguments) || !json_is_object(inputs) ||
+        !read_schedule(json_object_get(object, "schedule"), bundle)) {
         json_decref(object);
         return malformed(path, "another format");
     }
@@ -246,4 +280,5 @@ void bundle_free(struct bundle *bundle)
     for (int index = 0; index < bundle->argc; index++)
         free(bundle->argv[index]);
     free(bundle->argv);
+    schedule_free(&bundle->schedule);
 }

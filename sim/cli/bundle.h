@@ -18,6 +18,8 @@ struct bundle {
     uint64_t event;
     uint64_t hash;
     char verdict[256];
+    bool has_schedule; /* follow it instead of the policy */
+    struct schedule schedule;
 };
 
 /*

@@ -16,6 +16,13 @@ enum format { FORMAT_TEXT, FORMAT_JSON };
 
 #define VIFS_MAX 128
 
+/* --tx-frames, --rx-frames: from 1, both ends included; none of them: 0. */
+struct frame_option {
+    bool given;
+    uint32_t first;
+    uint32_t last;
+};
+
 struct run_options {
     struct machine_config machine;
     bool virtual_clock; /* asked for by name */
@@ -26,10 +33,13 @@ struct run_options {
     unsigned vifs;
     const char *tx; /* captures to send and to receive; NULL: nothing that way */
     const char *rx;
+    struct frame_option tx_frames; /* of the captures only these */
+    struct frame_option rx_frames;
     const char *out_tx;
     const char *out_rx;
     enum format format;
-    const char *bundle_dir; /* where a failed run leaves its bundle */
+    const char *bundle_dir;  /* where a failed run leaves its bundle */
+    const char *bundle_path; /* the file, NULL: named for seed and event */
     bool no_bundle;
 };
 
@@ -52,6 +62,7 @@ int command_run(int argc, char **argv);
 int command_replay(int argc, char **argv);
 int command_verifier(int argc, char **argv);
 int command_sweep(int argc, char **argv);
+int command_minimize(int argc, char **argv);
 
 /* "12.345 ms" */
 const char *format_time(char *buffer, size_t size, uint64_t nanoseconds);

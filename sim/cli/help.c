@@ -12,6 +12,7 @@ static const char general[] =
     "  replay    run a failure again from its bundle\n"
     "  verifier  list the rules that drivers are held to\n"
     "  sweep     make a run under many seeds, on all processors\n"
+    "  minimize  make the failing run of a bundle small, and name the two operations whose order decides\n"
     "  help      show a command's help\n"
     "\n"
     "'pvsim COMMAND --help' shows a command's options; 'pvsim --version' the version.\n"
@@ -54,6 +55,7 @@ static const char run[] =
     "Traffic:\n"
     "  --tx FILE.pcap         frames that the client sends\n"
     "  --rx FILE.pcap         frames that the client is to receive\n"
+    "  --tx-frames A-B        only these frames of --tx, or none; --rx-frames likewise (all)\n"
     "  --out-tx FILE.pcap     write the frames that left through netback; with several VIFs one file each "
     "(FILE-N.pcap)\n"
     "  --out-rx FILE.pcap     write the frames that the client was handed; likewise\n"
@@ -140,11 +142,27 @@ static const char sweep[] =
     "Exit status: 0 every seed passed, 1 a seed failed, 2 usage error, 125 a seed could not be tried here and none "
     "failed.\n";
 
+static const char minimize[] =
+    "usage: pvsim minimize [OPTION...] NAME.bundle\n"
+    "\n"
+    "Leaves out of a failing run what the failure does not need: decisions of the schedule, frames, faults, delays; "
+    "then "
+    "names the\n"
+    "two operations whose order decides. Writes NAME.min.bundle, which 'pvsim replay' takes, and NAME.min.txt.\n"
+    "\n"
+    "  --timeout T            bound on the search by the host's clock (10m)\n"
+    "  --runs N               bound on the number of runs (20000)\n"
+    "  -j, --jobs N           runs at once (the number of processors)\n"
+    "  --help                 this text\n"
+    "\n"
+    "Exit status: 0 done, 1 the failure does not come again, 2 usage error or unreadable bundle, 125 another build or "
+    "changed inputs.\n";
+
 static const struct {
     const char *command;
     const char *text;
 } texts[] = {
-    {"", general}, {"run", run}, {"replay", replay}, {"sweep", sweep}, {"verifier", verifier},
+    {"", general}, {"run", run}, {"replay", replay}, {"minimize", minimize}, {"sweep", sweep}, {"verifier", verifier},
 };
 
 bool help_has(const char *command)

@@ -11,10 +11,8 @@ static const struct {
     const char *name;
     int (*function)(int argc, char **argv);
 } commands[] = {
-    {"run", command_run},
-    {"replay", command_replay},
-    {"sweep", command_sweep},
-    {"verifier", command_verifier},
+    {"run", command_run},           {"replay", command_replay},     {"sweep", command_sweep},
+    {"minimize", command_minimize}, {"verifier", command_verifier},
 };
 
 /*

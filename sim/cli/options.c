@@ -26,6 +26,8 @@ enum {
     OPTION_CLOCK,
     OPTION_TX,
     OPTION_RX,
+    OPTION_TX_FRAMES,
+    OPTION_RX_FRAMES,
     OPTION_OUT_TX,
     OPTION_OUT_RX,
     OPTION_LOG,
@@ -52,6 +54,8 @@ static const struct option run_long_options[] = {
     {"clock", required_argument, NULL, OPTION_CLOCK},
     {"tx", required_argument, NULL, OPTION_TX},
     {"rx", required_argument, NULL, OPTION_RX},
+    {"tx-frames", required_argument, NULL, OPTION_TX_FRAMES},
+    {"rx-frames", required_argument, NULL, OPTION_RX_FRAMES},
     {"out-tx", required_argument, NULL, OPTION_OUT_TX},
     {"out-rx", required_argument, NULL, OPTION_OUT_RX},
     {"log", required_argument, NULL, OPTION_LOG},
@@ -214,6 +218,20 @@ static void print_delays(void)
                delay_rules[kind].page);
 }
 
+static bool parse_frames(const char *option, const char *text, struct frame_option *frames)
+{
+    int length = 0;
+
+    *frames = (struct frame_option){.given = true};
+    if (strcmp(text, "none") == 0)
+        return true;
+    if (strspn(text, "0123456789") > 0 && sscanf(text, "%9u-%9u%n", &frames->first, &frames->last, &length) == 2 &&
+        text[length] == '\0' && frames->first >= 1 && frames->first <= frames->last)
+        return true;
+    complain("--%s takes a range such as 1-100 (both ends included) or none, not '%s'", option, text);
+    return false;
+}
+
 static bool run_option(int option, const char *value, struct run_options *options)
 {
     static const char *const engines[] = {"det", "par", NULL};
@@ -267,6 +285,10 @@ static bool run_option(int option, const char *value, struct run_options *option
     case OPTION_RX:
         options->rx = value;
         return true;
+    case OPTION_TX_FRAMES:
+        return parse_frames("tx-frames", value, &options->tx_frames);
+    case OPTION_RX_FRAMES:
+        return parse_frames("rx-frames", value, &options->rx_frames);
     case OPTION_OUT_TX:
         options->out_tx = value;
         return true;

@@ -116,6 +116,8 @@ int command_replay(int argc, char **argv)
     options.no_bundle = true;
     run = run_open(bundle.argc, bundle.argv, &options, &status);
     if (run != NULL) {
+        if (bundle.has_schedule)
+            run_set_schedule(run, &bundle.schedule, NULL, NULL, 0);
         status = run_finish(run, &outcome);
         run_close(run);
     }

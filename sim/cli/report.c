@@ -8,7 +8,7 @@
 #include "cli/driver_lines.h"
 #include "machine/fail.h"
 
-static const char *const policy_names[] = {"fifo", "random", "pct"};
+static const char *const policy_names[] = {"fifo", "random", "pct", "trace"};
 static const char *const engine_names[] = {"default", "det", "par"};
 static const char *const clock_names[] = {"virtual", "wall"};
 

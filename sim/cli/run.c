@@ -436,6 +436,38 @@ static void prepare_frames(struct run *run)
         run->rx_frames[index] = (struct traffic_frame){run->rx->frame[index].data, run->rx->frame[index].length};
 }
 
+static void keep_frames(struct capture **capture, struct frame_range range)
+{
+    struct capture *whole = *capture;
+
+    if (whole == NULL)
+        return;
+    if (range.count == 0) {
+        capture_free(whole);
+        *capture = NULL;
+        return;
+    }
+    memmove(whole->frame, whole->frame + range.first, range.count * sizeof(*whole->frame));
+    whole->count = range.count;
+    whole->bytes = 0;
+    for (uint32_t index = 0; index < range.count; index++)
+        whole->bytes += whole->frame[index].length;
+}
+
+/* The part that --tx-frames or --rx-frames asks for. */
+static int select_frames(const char *option, struct capture **capture, const struct frame_option *frames)
+{
+    if (!frames->given)
+        return 0;
+    if (frames->last > frames_of(*capture)) {
+        complain("--%s: the capture has %u frames", option, frames_of(*capture));
+        return EXIT_USAGE;
+    }
+    keep_frames(capture, (struct frame_range){frames->first - (frames->last != 0),
+                                              frames->last == 0 ? 0 : frames->last - frames->first + 1});
+    return 0;
+}
+
 struct run *run_open(int argc, char **argv, const struct run_options *options, int *status)
 {
     struct run *run = calloc(1, sizeof(*run));
@@ -450,6 +482,10 @@ struct run *run_open(int argc, char **argv, const struct run_options *options, i
     *status = load(options->tx, &run->tx);
     if (*status == 0)
         *status = load(options->rx, &run->rx);
+    if (*status == 0)
+        *status = select_frames("tx-frames", &run->tx, &options->tx_frames);
+    if (*status == 0)
+        *status = select_frames("rx-frames", &run->rx, &options->rx_frames);
     if (*status == 0)
         *status = create_outputs(run, options->out_tx, run->out_tx);
     if (*status == 0)
@@ -485,6 +521,40 @@ void run_set_arguments(struct run *run, int argc, char **argv)
     run->argv = argv;
 }
 
+void run_set_frames(struct run *run, struct frame_range tx, struct frame_range rx)
+{
+    keep_frames(&run->tx, tx);
+    keep_frames(&run->rx, rx);
+}
+
+void run_get_frames(const struct run *run, struct frame_range *tx, struct frame_range *rx)
+{
+    *tx = (struct frame_range){0, frames_of(run->tx)};
+    *rx = (struct frame_range){0, frames_of(run->rx)};
+}
+
+void run_set_schedule(struct run *run, const struct schedule *schedule, struct schedule *record, struct probe *probes,
+                      unsigned probe_count)
+{
+    run->options.machine.schedule = schedule;
+    run->options.machine.record = record;
+    run->options.machine.probes = probes;
+    run->options.machine.probe_count = probe_count;
+    if (schedule != NULL)
+        run->options.machine.policy = POLICY_TRACE;
+}
+
+void run_set_faults(struct run *run, const struct fault_plan *faults)
+{
+    run->options.machine.faults = *faults;
+}
+
+void run_set_bundle(struct run *run, const char *path)
+{
+    run->options.no_bundle = path == NULL;
+    run->options.bundle_path = path;
+}
+
 /* 0, or an exit status after one line on stderr. */
 static int power_on(struct run *run)
 {
@@ -512,6 +582,9 @@ static int end_run(struct run *run, enum machine_result result, struct run_outco
     collect(run);
     finish_outputs(run, run->out_tx);
     finish_outputs(run, run->out_rx);
+    for (unsigned index = 0; index < run->options.machine.probe_count; index++)
+        if (run->options.machine.probes[index].hit)
+            probe_describe(&run->options.machine.probes[index]);
     outcome->stopped = result == MACHINE_STOPPED;
     if (outcome->stopped) {
         run_show_stopped();

@@ -3,6 +3,7 @@
 #define CLI_RUN_H
 
 #include "cli/cli.h"
+#include "machine/schedule.h"
 
 /* How a run ended, for comparing with a bundle and for a line in a sweep. Plain bytes: it goes through shared memory.
  */
@@ -11,6 +12,7 @@ struct run_outcome {
     uint64_t event;
     uint64_t hash;
     bool stopped;      /* before the event asked for */
+    uint32_t code;     /* bugcheck code or 0 */
     char text[512];    /* the first line of what was wrong */
     char bundle[4096]; /* what the run left, "" if nothing */
 };
@@ -28,6 +30,20 @@ void run_close(struct run *run);
 /* For a run that is made in a forked process: its own seed and command line. Before run_start() or run_finish(). */
 void run_set_seed(struct run *run, uint64_t seed);
 void run_set_arguments(struct run *run, int argc, char **argv);
+
+/* A part of the captures' frames, from 0; an empty part: nothing that way. Likewise. */
+struct frame_range {
+    uint32_t first;
+    uint32_t count;
+};
+void run_set_frames(struct run *run, struct frame_range tx, struct frame_range rx);
+void run_get_frames(const struct run *run, struct frame_range *tx, struct frame_range *rx);
+/* The schedule to follow (sorted; NULL: the policy's), where to write it down, and what to look at. Likewise. */
+void run_set_schedule(struct run *run, const struct schedule *schedule, struct schedule *record, struct probe *probes,
+                      unsigned probe_count);
+void run_set_faults(struct run *run, const struct fault_plan *faults);
+/* Leave a bundle at this path if it fails, NULL: none. Likewise. */
+void run_set_bundle(struct run *run, const char *path);
 
 /*
  * Power the machine on and boot it until every VIF is connected, with the boot seed. True: run_finish() goes on, or

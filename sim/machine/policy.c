@@ -26,6 +26,7 @@ struct policy_state {
     unsigned change_count;
     uint64_t changes[POLICY_PCT_DEPTH_MAX - 1]; /* pct: switch points at which the one that runs gives way */
     bool due;                                   /* fifo would choose at this step */
+    enum sched_point kind;                      /* of the last step */
     struct decisions decisions[RUNNERS_MAX + 1];
 };
 
@@ -61,11 +62,31 @@ static const struct decision *told(enum decision_type type, uint32_t who, uint64
     return schedule_find(machine->config.schedule, type, who, count);
 }
 
+static void look(enum decision_type type, uint32_t who, uint64_t count)
+{
+    const struct policy_state *policy = machine->policy;
+
+    for (unsigned index = 0; index < machine->config.probe_count; index++) {
+        struct probe *probe = &machine->config.probes[index];
+
+        if (probe->type != type || probe->count != count || probe->runner != who || probe->hit)
+            continue;
+        probe->hit = true;
+        probe->kind = policy->kind;
+        probe->other_steps = policy->decisions[probe->other].steps;
+        probe->address = policy->kind == POINT_MEMORY ? sched_memory_address() : NULL;
+        ke_describe_context(probe->context, sizeof(probe->context));
+        probe->frame_count = backtrace_collect(probe->frames, (int)(sizeof(probe->frames) / sizeof(void *)));
+    }
+}
+
 bool policy_toss(unsigned n)
 {
     uint32_t who = who_decides();
     uint64_t count = ++machine->policy->decisions[who].tosses;
 
+    if (machine->config.probe_count != 0)
+        look(DECISION_TOSS, who, count);
     if (machine->config.policy == POLICY_FIFO)
         return false;
     if (machine->config.policy == POLICY_TRACE)
@@ -76,52 +97,33 @@ bool policy_toss(unsigned n)
     return true;
 }
 
-unsigned policy_pick(unsigned n)
+unsigned policy_pick(unsigned n, unsigned usual)
 {
     uint32_t who = who_decides();
     uint64_t count = ++machine->policy->decisions[who].picks;
     unsigned value;
 
     if (machine->config.policy == POLICY_FIFO)
-        return 0;
+        return usual;
     if (machine->config.policy == POLICY_TRACE) {
         const struct decision *decision = told(DECISION_PICK, who, count);
 
-        return decision != NULL && decision->value < n ? (unsigned)decision->value : 0;
+        return decision != NULL && decision->value < n ? (unsigned)decision->value : usual;
     }
     value = (unsigned)rng_below(RNG_SCHEDULE, n);
-    if (value != 0)
+    if (value != usual)
         note(DECISION_PICK, who, count, value);
     return value;
-}
-
-static void probe_step(const struct runner *current, uint64_t step, enum sched_point kind)
-{
-    for (unsigned index = 0; index < machine->config.probe_count; index++) {
-        struct probe *probe = &machine->config.probes[index];
-
-        if (probe->step != step || probe->runner != current->id || probe->hit)
-            continue;
-        probe->hit = true;
-        probe->kind = kind;
-        probe->address = kind == POINT_MEMORY ? sched_memory_address() : NULL;
-        ke_describe_context(probe->context, sizeof(probe->context));
-        probe->frame_count = backtrace_collect(probe->frames, (int)(sizeof(probe->frames) / sizeof(void *)));
-    }
 }
 
 static uint64_t take_step(const struct runner *current, enum sched_point kind)
 {
     uint64_t step = ++machine->policy->decisions[current->id].steps;
 
+    machine->policy->kind = kind;
     if (machine->config.probe_count != 0)
-        probe_step(current, step, kind);
+        look(DECISION_RUN, current->id, step);
     return step;
-}
-
-uint64_t policy_steps(uint32_t runner)
-{
-    return machine->policy->decisions[runner].steps;
 }
 
 /* ---- the places of fifo, kept under every policy, and the priorities of pct ---- */

@@ -39,7 +39,7 @@ void policy_chosen(struct runner *next, const struct runner *previous);
 
 /* True with the probability 1/n under random policies (never under fifo); for choices inside the guest's kernel. */
 bool policy_toss(unsigned n);
-/* A number below n drawn by the policy: 0 under fifo. */
-unsigned policy_pick(unsigned n);
+/* A number below n drawn by the policy: the usual one under fifo. */
+unsigned policy_pick(unsigned n, unsigned usual);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * A schedule as a list: the decisions of a run in which it did not go on as it would have by default. The default is
- * the fifo policy's choice of runner, no early end of a thread's turn, the first of several equal processors, no delay.
- * A decision is named by who made it and by how many of its kind that one had made before, so that leaving one out does
- * not give the others another meaning.
+ * the fifo policy's choice of runner, no early end of a thread's turn, the processor where a thread ran last or the
+ * first idle one, no delay. A decision is named by who made it and by how many of its kind that one had made before, so
+ * that leaving one out does not give the others another meaning.
  *
  * Lists are host memory: a run is told one to follow, or told to write one, and feels nothing of either.
  */
@@ -48,19 +48,26 @@ const struct decision *schedule_find(const struct schedule *schedule, enum decis
 void schedule_print(char *buffer, size_t size, const struct decision *decision);
 bool schedule_parse(const char *text, struct decision *decision);
 
-/* What a run did at one step of one runner, for a report. */
+/*
+ * What a run did at one decision, for a report: the operation in front of which its switch point is. Told the first
+ * four, the run fills in the rest.
+ */
 struct probe {
+    enum decision_type type; /* DECISION_RUN or DECISION_TOSS */
     uint32_t runner;
-    uint64_t step; /* 0: none */
+    uint64_t count;       /* of the runner's steps or tosses; 0: no probe */
+    uint32_t other;       /* another runner: */
+    uint64_t other_steps; /* how many steps it had made */
     bool hit;
-    enum sched_point kind;
-    const void *address; /* of a POINT_MEMORY */
-    char context[160];   /* vCPU, thread, IRQL */
+    enum sched_point kind; /* of the switch point; POINT_COUNT: the runner had nothing to run */
+    const void *address;   /* of a POINT_MEMORY */
+    char context[160];     /* vCPU, thread, IRQL */
     void *frames[32];
     int frame_count;
+    char text[1024]; /* all of that in words, by probe_describe() */
 };
 
-/* The number of the runner's last step, and the number of its steps so far; 0 before the first. */
-uint64_t policy_steps(uint32_t runner);
+/* On the host's stack, while the machine's modules are still loaded. */
+void probe_describe(struct probe *probe);
 
 #endif

@@ -73,6 +73,7 @@ static void call_vcpu_for(const struct _KTHREAD *thread)
     struct vcpu *idle[MACHINE_MAX_VCPUS];
     struct vcpu *weakest = NULL;
     unsigned count = 0;
+    unsigned last = 0; /* where it ran last, if that is idle */
 
     for (unsigned index = 0; index < machine->config.vcpus; index++) {
         struct vcpu *vcpu = machine->vcpu[index];
@@ -80,11 +81,8 @@ static void call_vcpu_for(const struct _KTHREAD *thread)
         if (!ke_affinity_allows(thread, index) || vcpu->preempt)
             continue;
         if (vcpu->current == vcpu->idle) {
-            if ((int)index == thread->vcpu && machine->config.policy == POLICY_FIFO) {
-                idle[0] = vcpu;
-                count = 1;
-                break;
-            }
+            if ((int)index == thread->vcpu)
+                last = count;
             idle[count++] = vcpu;
         } else if (vcpu->current->priority < thread->priority &&
                    (weakest == NULL || vcpu->current->priority < weakest->current->priority)) {
@@ -92,7 +90,7 @@ static void call_vcpu_for(const struct _KTHREAD *thread)
         }
     }
     if (count > 0)
-        weakest = idle[count > 1 ? policy_pick(count) : 0];
+        weakest = idle[count > 1 ? policy_pick(count, last) : 0];
     if (weakest == NULL)
         return;
     weakest->preempt = true;

@@ -1,0 +1,153 @@
+/*
+ * pvsim minimize: planted bugs become a handful of decisions, the two operations that are named are the planted ones,
+ * and the small bundle replays.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/guest.h"
+#include "common/planted.h"
+#include "common/process.h"
+
+/* Sweep until a seed fails whose runners stand in the way of each other; its bundle. */
+static void find_bundle(const char *arguments, const char *drivers, char *bundle)
+{
+    struct process_result result = pvsim("sweep --seeds 1-60 --policy random -- run --bundle-dir %s --drivers %s %s",
+                                         scratch(), drivers, arguments);
+    const char *at = strstr(result.output, "again: pvsim replay ");
+
+    ck_assert_msg(at != NULL && sscanf(at, "again: pvsim replay %511s", bundle) == 1, "%s%s", result.output,
+                  result.error);
+    process_free(&result);
+}
+
+static unsigned number_behind(const char *text, const char *what)
+{
+    const char *at = strstr(text, what);
+
+    ck_assert_msg(at != NULL, "no %s in:\n%s", what, text);
+    return (unsigned)strtoul(at + strlen(what), NULL, 10);
+}
+
+static void check_replay(const char *bundle)
+{
+    char small[600];
+    struct process_result result;
+
+    snprintf(small, sizeof(small), "%.*s.min.bundle", (int)(strlen(bundle) - strlen(".bundle")), bundle);
+    result = pvsim("replay %s", small);
+    ck_assert_msg(result.status == 0 && strstr(result.output, "replay: the same failure (rule bugcheck") != NULL,
+                  "%s%s", result.output, result.error);
+    process_free(&result);
+}
+
+/* The planted operations are two stores of the producer and the consumer's loads of what they store. */
+START_TEST(plain_accesses)
+{
+    struct process_result result;
+    char bundle[512];
+
+    find_bundle("--preempt=memory", planted_folder(PLANTED_MEMORY, true), bundle);
+    result = pvsim("minimize --timeout 5m %s", bundle);
+    ck_assert_msg(result.status == 0, "%s%s", result.output, result.error);
+    ck_assert_uint_ge(number_behind(result.output, "schedule: "), 1);
+    ck_assert_uint_le(number_behind(result.output, "schedule: "), 20);
+    ck_assert_msg(strstr(result.output, "  first: access to ") != NULL &&
+                      strstr(result.output, "planted.so!Producer") != NULL &&
+                      strstr(result.output, "  second: access to ") != NULL &&
+                      strstr(result.output, "planted.so!Consumer") != NULL && strstr(result.output, "vCPU ") != NULL,
+                  "%s", result.output);
+    process_free(&result);
+    check_replay(bundle);
+}
+END_TEST
+
+/* racer: announced before the record is there; the frames have no part in it. */
+START_TEST(interlocked_accesses)
+{
+    struct process_result result;
+    char bundle[512];
+
+    find_bundle("--tx tests/captures/few-wire.pcap", racer_folder(), bundle);
+    result = pvsim("minimize --timeout 5m %s", bundle);
+    ck_assert_msg(result.status == 0, "%s%s", result.output, result.error);
+    ck_assert_uint_le(number_behind(result.output, "schedule: "), 20);
+    ck_assert_uint_eq(number_behind(result.output, "frames: tx "), 0);
+    ck_assert_msg(strstr(result.output, "  first: KxInterlockedExchangePointer called at racer.so!Publisher") != NULL &&
+                      strstr(result.output, "racer.so!Consumer") != NULL,
+                  "%s", result.output);
+    process_free(&result);
+    check_replay(bundle);
+}
+END_TEST
+
+START_TEST(delays)
+{
+    struct process_result result;
+    char bundle[512];
+
+    find_bundle("--delay 0.3", planted_folder(PLANTED_DELAY, false), bundle);
+    result = pvsim("minimize --timeout 5m %s", bundle);
+    ck_assert_msg(result.status == 0, "%s%s", result.output, result.error);
+    ck_assert_uint_le(number_behind(result.output, "schedule: "), 20);
+    ck_assert_ptr_nonnull(strstr(result.output, "a delay decides: number "));
+    ck_assert_ptr_nonnull(strstr(result.output, " of kind dpc"));
+    process_free(&result);
+    check_replay(bundle);
+}
+END_TEST
+
+/* Frames: a run that fails for want of time needs some of them. */
+START_TEST(frames)
+{
+    struct process_result result =
+        pvsim("run --bundle-dir %s --timeout 2ms --tx tests/captures/lan-wire.pcap", scratch());
+    char bundle[512] = "";
+    const char *at = strstr(result.output, "pvsim replay ");
+
+    ck_assert_ptr_nonnull(at);
+    ck_assert_int_eq(sscanf(at, "pvsim replay %511s", bundle), 1);
+    process_free(&result);
+    result = pvsim("minimize --timeout 5m %s", bundle);
+    ck_assert_msg(result.status == 0, "%s%s", result.output, result.error);
+    ck_assert_ptr_nonnull(strstr(result.output, "schedule: 0 decisions, were 0"));
+    ck_assert_ptr_nonnull(strstr(result.output, "no order decides"));
+    ck_assert_uint_ge(number_behind(result.output, "frames: tx "), 1);
+    ck_assert_uint_lt(number_behind(result.output, "frames: tx "), 1132);
+    process_free(&result);
+}
+END_TEST
+
+static const char *const wrong[] = {"minimize",
+                                    "minimize a b",
+                                    "minimize no-such.bundle",
+                                    "minimize --runs 0 x",
+                                    "run --tx tests/captures/few-wire.pcap --tx-frames 0-3",
+                                    "run --tx tests/captures/few-wire.pcap --tx-frames 3-2",
+                                    "run --tx tests/captures/few-wire.pcap --tx-frames 1-100000"};
+
+START_TEST(usage_errors)
+{
+    struct process_result result = pvsim("%s", wrong[_i]);
+
+    ck_assert_msg(result.status == 2 && line_count(result.error) == 1, "pvsim %s: exit status %d\n%s", wrong[_i],
+                  result.status, result.error);
+    process_free(&result);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("minimize");
+    TCase *tcase = tcase_create("planted bugs");
+
+    tcase_set_timeout(tcase, 600);
+    tcase_add_test(tcase, plain_accesses);
+    tcase_add_test(tcase, interlocked_accesses);
+    tcase_add_test(tcase, delays);
+    tcase_add_test(tcase, frames);
+    tcase_add_loop_test(tcase, usage_errors, 0, (int)(sizeof(wrong) / sizeof(wrong[0])));
+    suite_add_tcase(suite, tcase);
+    return guest_suite_run(suite);
+}
