@@ -2,15 +2,40 @@
 
 #include "bug.h"
 
-#define DEVICE_TAG POOL_TAG('D', 'E', 'V', 'C')
-
 VOID DeviceInitialize(_Out_ PXENBUS_DEVICE Device, _In_ XENBUS_DEVICE_KIND Kind, _In_ PDEVICE_OBJECT DeviceObject)
 {
     Device->Kind = Kind;
     Device->DeviceObject = DeviceObject;
     Device->PnpState = XENBUS_PNP_ADDED;
     Device->PreviousPnpState = XENBUS_PNP_ADDED;
-    IoInitializeRemoveLock(&Device->RemoveLock, DEVICE_TAG, 0, 0);
+    ExInitializeRundownProtection(&Device->Irps);
+}
+
+BOOLEAN DeviceEnter(_Inout_ PXENBUS_DEVICE Device)
+{
+    return ExAcquireRundownProtection(&Device->Irps);
+}
+
+VOID DeviceLeave(_Inout_ PXENBUS_DEVICE Device)
+{
+    ExReleaseRundownProtection(&Device->Irps);
+}
+
+PAGED_FUNCTION VOID DeviceDrain(_Inout_ PXENBUS_DEVICE Device)
+{
+    PAGED_CODE();
+
+    DeviceLeave(Device);
+    ExWaitForRundownProtectionRelease(&Device->Irps);
+}
+
+PAGED_FUNCTION VOID DeviceReset(_Inout_ PXENBUS_DEVICE Device)
+{
+    PAGED_CODE();
+
+    Device->PnpState = XENBUS_PNP_ADDED;
+    Device->PreviousPnpState = XENBUS_PNP_ADDED;
+    ExReInitializeRundownProtection(&Device->Irps);
 }
 
 VOID DeviceSetPnpState(_Inout_ PXENBUS_DEVICE Device, _In_ XENBUS_PNP_STATE State)
@@ -29,7 +54,7 @@ NTSTATUS DeviceComplete(_In_ PXENBUS_DEVICE Device, _In_ PIRP Irp, _In_ NTSTATUS
 {
     Irp->IoStatus.Status = Status;
     IoCompleteRequest(Irp, IO_NO_INCREMENT);
-    IoReleaseRemoveLock(&Device->RemoveLock, Irp);
+    DeviceLeave(Device);
 
     return Status;
 }
@@ -40,13 +65,13 @@ NTSTATUS DevicePass(_In_ PXENBUS_DEVICE Device, _In_ PDEVICE_OBJECT Lower, _In_ 
 
     IoSkipCurrentIrpStackLocation(Irp);
     Status = IoCallDriver(Lower, Irp);
-    IoReleaseRemoveLock(&Device->RemoveLock, Irp);
+    DeviceLeave(Device);
 
     return Status;
 }
 
-_Function_class_(IO_COMPLETION_ROUTINE) static NTSTATUS NTAPI
-    DeviceForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVOID Context)
+_Function_class_(IO_COMPLETION_ROUTINE)
+static NTSTATUS NTAPI DeviceForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVOID Context)
 {
     UNREFERENCED_PARAMETER(DeviceObject);
     UNREFERENCED_PARAMETER(Irp);

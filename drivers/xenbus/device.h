@@ -22,8 +22,12 @@ typedef struct _XENBUS_DEVICE {
     XENBUS_DEVICE_KIND Kind;
     PDEVICE_OBJECT DeviceObject;
 
-    /* Held by each IRP while it is this device's, by IRP; REMOVE_DEVICE waits for the others. */
-    IO_REMOVE_LOCK RemoveLock;
+    /*
+     * Held by each IRP while it is this device's; REMOVE_DEVICE waits for the others. No IO_REMOVE_LOCK, because a PDO
+     * lives on after REMOVE_DEVICE, and a remove lock can be neither acquired nor initialised again after its last
+     * release.
+     */
+    EX_RUNDOWN_REF Irps;
 
     XENBUS_PNP_STATE PnpState;
     XENBUS_PNP_STATE PreviousPnpState;
@@ -39,10 +43,22 @@ VOID DeviceRestorePnpState(_Inout_ PXENBUS_DEVICE Device, _In_ XENBUS_PNP_STATE 
 
 /* ---- IRPs ---- */
 
-/* Ends Irp with Status, and gives the device's remove lock back. */
+/* An IRP comes: FALSE if the device is being removed. */
+BOOLEAN DeviceEnter(_Inout_ PXENBUS_DEVICE Device);
+
+/* An IRP is this device's no more. */
+VOID DeviceLeave(_Inout_ PXENBUS_DEVICE Device);
+
+/* The REMOVE_DEVICE that has entered leaves, and waits for all others; none enters any more. PASSIVE_LEVEL. */
+VOID DeviceDrain(_Inout_ PXENBUS_DEVICE Device);
+
+/* A PDO that was drained is back at its start. */
+VOID DeviceReset(_Inout_ PXENBUS_DEVICE Device);
+
+/* Ends Irp with Status; it leaves the device. */
 NTSTATUS DeviceComplete(_In_ PXENBUS_DEVICE Device, _In_ PIRP Irp, _In_ NTSTATUS Status);
 
-/* Passes Irp to Lower and is done with it; gives the device's remove lock back. */
+/* Passes Irp to Lower and is done with it; it leaves the device. */
 NTSTATUS DevicePass(_In_ PXENBUS_DEVICE Device, _In_ PDEVICE_OBJECT Lower, _In_ PIRP Irp);
 
 /* Passes Irp to Lower and waits for it; it is the caller's again, with the status that is returned. PASSIVE_LEVEL. */

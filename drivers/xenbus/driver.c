@@ -44,13 +44,11 @@ _Use_decl_annotations_ NTSTATUS NTAPI DriverDispatch(PDEVICE_OBJECT DeviceObject
 {
     PXENBUS_DEVICE Device = DeviceObject->DeviceExtension;
     UCHAR Major = IoGetCurrentIrpStackLocation(Irp)->MajorFunction;
-    NTSTATUS Status;
 
-    Status = IoAcquireRemoveLock(&Device->RemoveLock, Irp);
-    if (!NT_SUCCESS(Status)) {
-        Irp->IoStatus.Status = Status;
+    if (!DeviceEnter(Device)) {
+        Irp->IoStatus.Status = STATUS_DELETE_PENDING;
         IoCompleteRequest(Irp, IO_NO_INCREMENT);
-        return Status;
+        return STATUS_DELETE_PENDING;
     }
 
     if (Device->Kind == XENBUS_DEVICE_FDO) {

@@ -99,7 +99,7 @@ PAGED_FUNCTION static NTSTATUS FdoRemoveDevice(_In_ PXENBUS_FDO Fdo, _In_ PIRP I
 
     PAGED_CODE();
 
-    IoReleaseRemoveLockAndWait(&Fdo->Device.RemoveLock, Irp);
+    DeviceDrain(&Fdo->Device);
 
     FdoStop(Fdo);
 

@@ -17,12 +17,13 @@ static VOID FdoEndPowerIrp(_In_ PXENBUS_FDO Fdo, _In_ PIRP Irp)
 {
     PoStartNextPowerIrp(Irp);
     IoCompleteRequest(Irp, IO_NO_INCREMENT);
-    IoReleaseRemoveLock(&Fdo->Device.RemoveLock, Irp);
+    DeviceLeave(&Fdo->Device);
 }
 
-_Function_class_(REQUEST_POWER_COMPLETE) static VOID NTAPI
-    FdoDevicePowerDone(_In_ PDEVICE_OBJECT DeviceObject, _In_ UCHAR MinorFunction, _In_ POWER_STATE PowerState,
-                       _In_opt_ PVOID Context, _In_ PIO_STATUS_BLOCK IoStatus)
+_Function_class_(REQUEST_POWER_COMPLETE)
+static VOID NTAPI FdoDevicePowerDone(_In_ PDEVICE_OBJECT DeviceObject, _In_ UCHAR MinorFunction,
+                                     _In_ POWER_STATE PowerState, _In_opt_ PVOID Context,
+                                     _In_ PIO_STATUS_BLOCK IoStatus)
 {
     PIRP SystemIrp = Context;
     PDEVICE_OBJECT Self = IoGetCurrentIrpStackLocation(SystemIrp)->DeviceObject;
@@ -36,8 +37,8 @@ _Function_class_(REQUEST_POWER_COMPLETE) static VOID NTAPI
 }
 
 /* The lower drivers have handled a system power IRP. */
-_Function_class_(IO_COMPLETION_ROUTINE) static NTSTATUS NTAPI
-    FdoSystemPowerForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVOID Context)
+_Function_class_(IO_COMPLETION_ROUTINE)
+static NTSTATUS NTAPI FdoSystemPowerForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVOID Context)
 {
     PXENBUS_FDO Fdo = Context;
     POWER_STATE State;
@@ -70,8 +71,8 @@ static NTSTATUS FdoSetSystemPower(_In_ PXENBUS_FDO Fdo, _In_ PIRP Irp)
 }
 
 /* The lower drivers have the power on. */
-_Function_class_(IO_WORKITEM_ROUTINE) static VOID NTAPI
-    FdoPowerUpWork(_In_ PDEVICE_OBJECT DeviceObject, _In_opt_ PVOID Context)
+_Function_class_(IO_WORKITEM_ROUTINE)
+static VOID NTAPI FdoPowerUpWork(_In_ PDEVICE_OBJECT DeviceObject, _In_opt_ PVOID Context)
 {
     PXENBUS_FDO Fdo = Context;
     PIRP Irp = Fdo->PowerIrp;
@@ -93,8 +94,8 @@ _Function_class_(IO_WORKITEM_ROUTINE) static VOID NTAPI
     FdoEndPowerIrp(Fdo, Irp);
 }
 
-_Function_class_(IO_COMPLETION_ROUTINE) static NTSTATUS NTAPI
-    FdoPowerUpForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVOID Context)
+_Function_class_(IO_COMPLETION_ROUTINE)
+static NTSTATUS NTAPI FdoPowerUpForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVOID Context)
 {
     PXENBUS_FDO Fdo = Context;
 
@@ -111,8 +112,8 @@ _Function_class_(IO_COMPLETION_ROUTINE) static NTSTATUS NTAPI
 }
 
 /* The lower drivers have the power off. */
-_Function_class_(IO_COMPLETION_ROUTINE) static NTSTATUS NTAPI
-    FdoPowerDownForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVOID Context)
+_Function_class_(IO_COMPLETION_ROUTINE)
+static NTSTATUS NTAPI FdoPowerDownForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVOID Context)
 {
     UNREFERENCED_PARAMETER(DeviceObject);
 
@@ -120,8 +121,8 @@ _Function_class_(IO_COMPLETION_ROUTINE) static NTSTATUS NTAPI
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
 
-_Function_class_(IO_WORKITEM_ROUTINE) static VOID NTAPI
-    FdoPowerDownWork(_In_ PDEVICE_OBJECT DeviceObject, _In_opt_ PVOID Context)
+_Function_class_(IO_WORKITEM_ROUTINE)
+static VOID NTAPI FdoPowerDownWork(_In_ PDEVICE_OBJECT DeviceObject, _In_opt_ PVOID Context)
 {
     PXENBUS_FDO Fdo = Context;
     PIRP Irp = Fdo->PowerIrp;
@@ -163,7 +164,7 @@ static NTSTATUS FdoPassPower(_In_ PXENBUS_FDO Fdo, _In_ PIRP Irp)
     PoStartNextPowerIrp(Irp);
     IoSkipCurrentIrpStackLocation(Irp);
     Status = PoCallDriver(Fdo->LowerDeviceObject, Irp);
-    IoReleaseRemoveLock(&Fdo->Device.RemoveLock, Irp);
+    DeviceLeave(&Fdo->Device);
 
     return Status;
 }

@@ -151,9 +151,9 @@ PAGED_FUNCTION static NTSTATUS PdoRemoveDevice(_In_ PXENBUS_PDO Pdo, _In_ PIRP I
 {
     PAGED_CODE();
 
-    /* The lock would never be had again, but the device may be: one that is still there is only back at its start. */
-    IoReleaseRemoveLockAndWait(&Pdo->Device.RemoveLock, Irp);
-    DeviceInitialize(&Pdo->Device, XENBUS_DEVICE_PDO, Pdo->Device.DeviceObject);
+    /* A device that is still there is only back at its start. */
+    DeviceDrain(&Pdo->Device);
+    DeviceReset(&Pdo->Device);
     Pdo->PowerState = PowerDeviceD3;
 
     Irp->IoStatus.Status = STATUS_SUCCESS;

@@ -16,18 +16,23 @@
 /* Pages of copies, at most: the ring's and those of a packet that waits for room. */
 #define TRANSMITTER_BUFFER_CAP (RING_ENTRIES + TRANSMITTER_MAXIMUM_SLOTS)
 
+/*
+ * The IRQL and the lock apart: TransmitterReturnDone() lets go of the lock alone, which only a lock that was acquired
+ * at DISPATCH_LEVEL admits.
+ */
 static KIRQL TransmitterLock(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
-    KIRQL Irql;
+    KIRQL Irql = KeRaiseIrqlToDpcLevel();
 
-    KeAcquireSpinLock(&Transmitter->Granter->Lock, &Irql);
+    KeAcquireSpinLockAtDpcLevel(&Transmitter->Granter->Lock);
 
     return Irql;
 }
 
 static VOID TransmitterUnlock(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ KIRQL Irql)
 {
-    KeReleaseSpinLock(&Transmitter->Granter->Lock, Irql);
+    KeReleaseSpinLockFromDpcLevel(&Transmitter->Granter->Lock);
+    KeLowerIrql(Irql);
 }
 
 static VOID NTAPI TransmitterAcquireCacheLock(_In_opt_ PVOID Argument)

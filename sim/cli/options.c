@@ -40,6 +40,7 @@ enum {
     OPTION_BUNDLE_DIR,
     OPTION_NO_BUNDLE,
     OPTION_FAIL,
+    OPTION_STACKS,
 };
 
 static const struct option run_long_options[] = {
@@ -68,6 +69,7 @@ static const struct option run_long_options[] = {
     {"bundle-dir", required_argument, NULL, OPTION_BUNDLE_DIR},
     {"no-bundle", no_argument, NULL, OPTION_NO_BUNDLE},
     {"fail", required_argument, NULL, OPTION_FAIL},
+    {"stacks", no_argument, NULL, OPTION_STACKS},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -321,6 +323,9 @@ static bool run_option(int option, const char *value, struct run_options *option
         return true;
     case OPTION_BUNDLE_DIR:
         options->bundle_dir = value;
+        return true;
+    case OPTION_STACKS:
+        options->machine.stacks = true;
         return true;
     case OPTION_NO_BUNDLE:
         options->no_bundle = true;

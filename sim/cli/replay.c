@@ -110,6 +110,7 @@ int command_replay(int argc, char **argv)
     }
     options.machine.log_level = replay.log_level;
     options.machine.stop_at_event = replay.until;
+    options.machine.stacks = true;
     options.format = FORMAT_TEXT;
     options.out_tx = NULL; /* a replay shows, it does not write */
     options.out_rx = NULL;

@@ -130,6 +130,8 @@ static void print_failure(const struct report *report)
         if (failure->vcpu >= 0)
             printf(", vCPU %d", failure->vcpu);
         printf(") at event %" PRIu64 "\n  %s\n%s", failure->event, failure->text, failure->backtrace);
+        for (int index = 0; index < failure->stacks.count; index++)
+            printf("%s\n%s", failure->stacks.stack[index].title, failure->stacks.stack[index].text);
     }
     if (report->complaint[0] != '\0')
         printf("failure: %s\n", report->complaint);
@@ -206,15 +208,25 @@ static json_t *json_direction(const struct report_direction *direction)
                      (json_int_t)direction->ring.notifications_suppressed);
 }
 
+static json_t *json_stacks(const struct failure *failure)
+{
+    json_t *stacks = json_array();
+
+    for (int index = 0; index < failure->stacks.count; index++)
+        json_array_append_new(stacks, json_pack("{s:s, s:s}", "title", failure->stacks.stack[index].title, "backtrace",
+                                                failure->stacks.stack[index].text));
+    return stacks;
+}
+
 static json_t *json_failure(const struct failure *failure)
 {
     if (failure == NULL)
         return json_null();
-    return json_pack("{s:s, s:s, s:I, s:[I,I,I,I], s:s, s:s, s:I, s:i}", "rule", failure->rule, "title", failure->title,
-                     "code", (json_int_t)failure->code, "parameters", (json_int_t)failure->parameter[0],
+    return json_pack("{s:s, s:s, s:I, s:[I,I,I,I], s:s, s:s, s:o, s:I, s:i}", "rule", failure->rule, "title",
+                     failure->title, "code", (json_int_t)failure->code, "parameters", (json_int_t)failure->parameter[0],
                      (json_int_t)failure->parameter[1], (json_int_t)failure->parameter[2],
-                     (json_int_t)failure->parameter[3], "text", failure->text, "backtrace", failure->backtrace, "event",
-                     (json_int_t)failure->event, "vcpu", failure->vcpu);
+                     (json_int_t)failure->parameter[3], "text", failure->text, "backtrace", failure->backtrace,
+                     "stacks", json_stacks(failure), "event", (json_int_t)failure->event, "vcpu", failure->vcpu);
 }
 
 static json_t *json_faults(const struct report *report)

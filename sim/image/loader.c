@@ -10,6 +10,9 @@
 
 #include "image/loader_internal.h"
 #include "machine/guest_ram.h"
+#include "nt/ex/ex.h"
+#include "nt/ex/pool.h"
+#include "nt/verifier/lock.h"
 
 /* EVENT_DRIVER's second number. */
 #define DRIVER_EVENT_LOAD 1
@@ -228,7 +231,7 @@ static NTSTATUS dll_initialize(struct loader_module *module)
     buffer[length] = 0;
     path.Length = (USHORT)(length * sizeof(WCHAR));
 
-    status = KERNEL_CALLOUT(initialize, &path);
+    status = DRIVER_CALLOUT("DllInitialize", initialize, &path);
     if (KeGetCurrentIrql() != irql)
         nt_violation("irql-changed", "DllInitialize of driver %s was called at IRQL %u and returned at %u",
                      module->name, irql, KeGetCurrentIrql());
@@ -339,8 +342,10 @@ static void drop(struct loader_module *module, bool as_import)
 
         module->initialised = false;
         if (unload != NULL)
-            (void)KERNEL_CALLOUT(unload); /* Windows ignores what it returns */
+            (void)DRIVER_CALLOUT("DllUnload", unload); /* Windows ignores what it returns */
     }
+    pool_check_unloaded(module->name, loader_module_base(module), loader_module_size(module));
+    ex_memory_goes(loader_module_base(module), loader_module_size(module));
     unlink_module(module);
     request = image_alloc(sizeof(*request));
     request->module = module;

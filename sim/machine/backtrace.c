@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "machine/runner.h"
+
 /* A Dwfl session over this process. Failures are rare: opened and closed for each report. */
 static Dwfl *symbols_open(void)
 {
@@ -107,6 +109,30 @@ int backtrace_collect_context(void **frames, int limit, const ucontext_t *contex
     }
     memmove(frames, frames + first, (size_t)(count - first) * sizeof(*frames));
     return count - first;
+}
+
+int backtrace_walk(void **frames, int limit, const void *frame)
+{
+    const struct runner *runner = runner_current();
+    uintptr_t at = (uintptr_t)frame;
+    uintptr_t end;
+    int count = 0;
+
+    if (runner == NULL)
+        return 0;
+    end = (uintptr_t)runner->fiber->stack_base + runner->fiber->stack_size;
+    while (count < limit && at >= (uintptr_t)runner->fiber->stack_base && at + 2 * sizeof(void *) <= end &&
+           at % sizeof(void *) == 0) {
+        const uintptr_t *link = (const uintptr_t *)at;
+
+        if (link[1] == 0)
+            break;
+        frames[count++] = (void *)link[1];
+        if (link[0] <= at)
+            break;
+        at = link[0];
+    }
+    return count;
 }
 
 void backtrace_describe(char *buffer, size_t size, const void *address)

@@ -11,6 +11,11 @@
  */
 int backtrace_collect(void **frames, int limit);
 int backtrace_collect_context(void **frames, int limit, const ucontext_t *context);
+/*
+ * The same by following frame pointers, cheap enough for stacks that are kept for later: from the caller of the
+ * function whose frame address is given, as far as the current fiber's stack goes (nothing on the host's stack).
+ */
+int backtrace_walk(void **frames, int limit, const void *frame);
 /* Names and source lines for them, a frame a line. Wants a large stack: call on the host's, or in a dom0 task. */
 void backtrace_print(char *buffer, size_t size, void *const *frames, int count);
 /* "xenvif.so!ReceiverPoll+0x12 (receiver.c:120)" */

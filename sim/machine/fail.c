@@ -28,12 +28,39 @@ void fail_symbolise(struct failure *failure)
 {
     if (failure->backtrace[0] == '\0')
         backtrace_print(failure->backtrace, sizeof(failure->backtrace), failure->frames, failure->frame_count);
+    for (int index = 0; index < failure->stacks.count; index++)
+        if (failure->stacks.stack[index].text[0] == '\0')
+            backtrace_print(failure->stacks.stack[index].text, sizeof(failure->stacks.stack[index].text),
+                            failure->stacks.stack[index].frames, failure->stacks.stack[index].frame_count);
+}
+
+void fail_note_stack(void *const *frames, int count, const char *title, ...)
+{
+    struct failure_stacks *noted = machine->noted;
+    va_list arguments;
+
+    if (noted == NULL)
+        noted = machine->noted = image_alloc(sizeof(*noted));
+    if (noted->count == FAILURE_STACKS) {
+        snprintf(noted->stack[FAILURE_STACKS - 1].title, sizeof(noted->stack->title), "and more, the last:");
+        noted->count--;
+    } else {
+        va_start(arguments, title);
+        vsnprintf(noted->stack[noted->count].title, sizeof(noted->stack->title), title, arguments);
+        va_end(arguments);
+    }
+    if (count > (int)(sizeof(noted->stack->frames) / sizeof(void *)))
+        count = (int)(sizeof(noted->stack->frames) / sizeof(void *));
+    memcpy(noted->stack[noted->count].frames, frames, (size_t)count * sizeof(*frames));
+    noted->stack[noted->count++].frame_count = count;
 }
 
 static void print_and_exit(struct failure *failure)
 {
     fail_symbolise(failure);
     fprintf(stderr, "pvsim: %s: %s\n%s", failure->rule, failure->text, failure->backtrace);
+    for (int index = 0; index < failure->stacks.count; index++)
+        fprintf(stderr, "%s\n%s", failure->stacks.stack[index].title, failure->stacks.stack[index].text);
     exit(1);
 }
 
@@ -63,6 +90,8 @@ static struct failure *record(const char *rule)
         abort();
     image_holds_host_block(failure);
     snprintf(failure->rule, sizeof(failure->rule), "%s", rule);
+    if (machine != NULL && machine->noted != NULL)
+        failure->stacks = *machine->noted;
     return failure;
 }
 

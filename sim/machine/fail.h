@@ -7,6 +7,19 @@
 
 #include <stdint.h>
 
+/* More stacks than that of the failing context: "the lock was acquired here", "the block was allocated here". */
+#define FAILURE_STACKS 8
+
+struct failure_stacks {
+    int count;
+    struct {
+        char title[192];
+        void *frames[24];
+        int frame_count;
+        char text[2048]; /* with source lines; made when machine_run() has come back */
+    } stack[FAILURE_STACKS];
+};
+
 struct failure {
     char rule[64];   /* short stable name: "irql", "pool-overrun", "no-progress", "leak", "bugcheck", ... */
     char title[128]; /* Windows bugcheck name where there is one */
@@ -16,10 +29,17 @@ struct failure {
     char backtrace[4096]; /* of the context that failed, with source lines; made when machine_run() has come back */
     void *frames[48];     /* the same as addresses */
     int frame_count;
+    struct failure_stacks stacks;
     uint64_t event; /* eventlog_count() when it happened */
     uint64_t time;  /* clock_now() */
     int vcpu;       /* -1: none */
 };
+
+/*
+ * Before one of the routines below: one more stack for the report. Those that do not fit are left out; the last one
+ * then says so.
+ */
+void fail_note_stack(void *const *frames, int count, const char *title, ...) __attribute__((format(printf, 3, 4)));
 
 /* Raise a failure from any fiber: records it and ends machine_run(). Does not return. From the host's stack: prints,
  * exits 1. */

@@ -51,6 +51,7 @@ struct machine_config {
     struct schedule *record;         /* the run's decisions go here, NULL: nowhere */
     struct probe *probes;            /* steps to be described */
     unsigned probe_count;
+    bool stacks;            /* keep whole stacks of acquisitions and allocations, not the caller alone */
     const char *driver_dir; /* folder with <driver>.so and <driver>.inf; for the image loader and the installer */
     struct machine_driver driver[MACHINE_MAX_DRIVERS]; /* beside those of the folder, or instead of one of its */
     unsigned driver_count;
@@ -62,7 +63,9 @@ struct kernel_lock;
 struct parallel_state;
 struct clock_state;
 struct eventlog_state;
+struct stacks_state;
 struct vcpu;
+struct failure_stacks;
 
 /* One slot a component; a component allocates its state from the machine heap at its *_init() and nobody else looks. */
 struct machine {
@@ -74,6 +77,7 @@ struct machine {
     struct delay_state *delay;
     struct clock_state *clock;
     struct eventlog_state *eventlog;
+    struct stacks_state *stacks;
     struct rng_state *rng;
     struct fiber_state *fiber;
     struct guest_ram_state *guest_ram;
@@ -90,12 +94,14 @@ struct machine {
     struct cm_state *cm;
     struct rtl_state *rtl;
     struct hal_state *hal;
+    struct lock_state *lock;
     struct loader_state *loader;
     struct xen_state *xen;
     struct store_state *store;
     struct dom0_state *dom0;
 
-    struct failure *failure; /* host memory: a report survives the image */
+    struct failure *failure;      /* host memory: a report survives the image */
+    struct failure_stacks *noted; /* more stacks for the failure that is about to be raised */
     struct deadline timeout;
     uint64_t power_on_host; /* host clock at the end of machine_create(), ns */
     bool stopped_early;     /* by stop_at_event */

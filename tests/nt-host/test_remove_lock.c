@@ -58,7 +58,7 @@ START_TEST(test_remove_lock_over_release)
 {
     struct machine_config config = guest_config(1);
 
-    guest_must_fail(&config, remove_lock_over_release, NULL, "remove-lock");
+    guest_must_fail(&config, remove_lock_over_release, NULL, "remove-lock-tag");
 }
 END_TEST
 

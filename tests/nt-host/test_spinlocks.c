@@ -447,8 +447,7 @@ START_TEST(test_deadlock_is_found)
     for (config.seed = 1; failure == NULL && config.seed <= 200; config.seed++)
         failure = guest_run_may_fail(&config, opposite_orders, NULL);
     ck_assert_ptr_nonnull(failure);
-    ck_assert_str_eq(failure->rule, "no-progress");
-    ck_assert_msg(strstr(failure->text, "spinning") != NULL, "%s", failure->text);
+    ck_assert_str_eq(failure->rule, "lock-order"); /* before the threads really wait for each other */
 }
 END_TEST
 

@@ -75,7 +75,8 @@ static void see_call(const struct scan_call *call, void *context)
         complain_of(findings, call, what);
         return;
     }
-    if (strcmp(raiser->routine, "nt_violation_sub") == 0 && rule->first >= VERIFIER_OWN)
+    if (strcmp(raiser->routine, "nt_violation_sub") == 0 &&
+        (rule->first == VERIFIER_OWN || rule->first == VERIFIER_AS_GIVEN))
         complain_of(findings, call, "the rule's line in rules.def has no sub-code");
     findings->rule_raised[rule - verifier_rules] = true;
 }

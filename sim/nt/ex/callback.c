@@ -173,7 +173,7 @@ static void call(struct callback_registration *registration, PVOID argument1, PV
     KIRQL irql = ke_irql();
 
     registration->calls++;
-    KERNEL_CALLOUT(registration->function, registration->context, argument1, argument2);
+    DRIVER_CALLOUT("callback", registration->function, registration->context, argument1, argument2);
     if (ke_irql() != irql) {
         char name[256];
         loader_describe(name, sizeof name, (const void *)(uintptr_t)registration->function);

@@ -23,27 +23,18 @@ void ex_init(void)
 
 /* ---- objects in drivers' memory ---- */
 
-/* Each page knows how many objects begin in it, so that freeing pool looks at the list only when there is something to
- * find. */
-static void count_in_page(const void *address, int change)
-{
-    if (!guest_ram_address(address))
-        return;
-    struct mm_page *page = page_info(page_of(address));
-    if (page->objects != UINT8_MAX) /* once saturated it stays: always look */
-        page->objects = (uint8_t)(page->objects + change);
-}
-
-struct ex_object *ex_object_add(const char *kind, const void *address, size_t size, const void *caller)
+struct ex_object *ex_object_add(const char *kind, uint64_t freed_code, const void *address, size_t size,
+                                const void *caller)
 {
     struct ex_object *object = image_alloc(sizeof *object);
 
     object->kind = kind;
+    object->freed_code = freed_code;
     object->address = address;
     object->size = size;
     object->caller = caller;
     InsertTailList(&machine->ex->objects, &object->entry);
-    count_in_page(address, 1);
+    pool_note_inside(address);
     return object;
 }
 
@@ -61,7 +52,6 @@ struct ex_object *ex_object_find(const char *kind, const void *address)
 
 void ex_object_remove(struct ex_object *object)
 {
-    count_in_page(object->address, -1);
     RemoveEntryList(&object->entry);
     image_free(object);
 }
@@ -78,7 +68,7 @@ static void check_objects(const void *start, size_t size)
     for (LIST_ENTRY *entry = objects->Flink; entry != objects; entry = entry->Flink) {
         const struct ex_object *object = CONTAINING_RECORD(entry, struct ex_object, entry);
         if (inside(object->address, start, size)) {
-            const uint64_t parameter[4] = {0xD2, (uintptr_t)object->address, (uintptr_t)start, size};
+            const uint64_t parameter[4] = {object->freed_code, (uintptr_t)object->address, (uintptr_t)start, size};
             nt_violation_code(DRIVER_VERIFIER_DETECTED_VIOLATION, parameter, "freed-in-use",
                               "the memory at %p, %zu bytes, is freed with a %s inside, at %p, that was not taken down",
                               start, size, object->kind, object->address);
@@ -86,18 +76,19 @@ static void check_objects(const void *start, size_t size)
     }
 }
 
-void ex_check_freed(const void *start, size_t size)
+void ex_memory_goes(const void *start, size_t size)
 {
     const struct ex_state *ex = machine->ex;
 
-    for (uint32_t page = page_of(start); page <= page_of((const char *)start + size - 1); page++)
-        if (page_info(page)->objects != 0) {
-            check_objects(start, size);
-            break;
-        }
+    lock_check_freed(start, size);
+    ke_check_freed(start, size);
+    check_objects(start, size);
+    io_remove_lock_check_freed(start, size);
+    ex_rundown_check_freed(start, size);
+    lock_forget(start, size);
     const WORK_QUEUE_ITEM *item = ex_worker_find_queued(start, size);
     if (item != NULL) {
-        const uint64_t parameter[4] = {0x0, (uintptr_t)item, (uintptr_t)start, size};
+        const uint64_t parameter[4] = {0x0, (uintptr_t)item, (uintptr_t)start, (uintptr_t)start + size};
         nt_violation_code(WORKER_INVALID, parameter, "freed-in-use",
                           "the memory at %p, %zu bytes, is freed with a work item inside, at %p, that is queued", start,
                           size, (const void *)item);

@@ -5,8 +5,9 @@
  */
 #include "nt/ke/ke.h"
 
-static void initialise(PFAST_MUTEX mutex)
+static void initialise(PFAST_MUTEX mutex, const char *routine)
 {
+    lock_initialised(mutex, routine);
     mutex->Count = 1;
     mutex->Owner = NULL;
     mutex->Contention = 0;
@@ -14,49 +15,62 @@ static void initialise(PFAST_MUTEX mutex)
     KeInitializeEvent(&mutex->Event, SynchronizationEvent, FALSE);
 }
 
-static void acquire(PFAST_MUTEX mutex, const char *routine)
+static void check_initialised(const FAST_MUTEX *mutex, const char *routine)
 {
+    if (mutex->Event.Header.Type != EventSynchronizationObject || mutex->Event.Header.WaitListHead.Flink == NULL)
+        nt_violation_sub("mutex-not-initialised", (uintptr_t)mutex, 0, 0, "%s: %p is no initialised mutex", routine,
+                         (const void *)mutex);
+}
+
+static void acquire(PFAST_MUTEX mutex, enum lock_kind kind, const char *routine, const void *caller)
+{
+    check_initialised(mutex, routine);
     if (mutex->Owner == ke_thread())
-        nt_violation("mutex-recursive", "%s: the thread owns the mutex %p already", routine, (void *)mutex);
+        lock_report_self(mutex, kind, routine);
+    lock_order(mutex, kind, caller);
     if (--mutex->Count != 0) {
         mutex->Contention++;
         KeWaitForSingleObject(&mutex->Event, Executive, KernelMode, FALSE, NULL);
     }
     mutex->Owner = ke_thread();
+    lock_thread_add(mutex, kind, caller);
 }
 
-static bool try_acquire(PFAST_MUTEX mutex)
+static bool try_acquire(PFAST_MUTEX mutex, enum lock_kind kind, const char *routine, const void *caller)
 {
+    check_initialised(mutex, routine);
     if (mutex->Count != 1)
         return false;
     mutex->Count = 0;
     mutex->Owner = ke_thread();
+    lock_thread_add(mutex, kind, caller);
     return true;
 }
 
-static void release(PFAST_MUTEX mutex, const char *routine)
+static void release(PFAST_MUTEX mutex, enum lock_kind kind, const char *routine)
 {
-    if (mutex->Owner != ke_thread())
-        nt_violation("mutex-not-owner", "%s: the mutex %p is %s", routine, (void *)mutex,
-                     mutex->Owner == NULL ? "not owned by any thread" : "owned by another thread");
+    check_initialised(mutex, routine);
+    lock_thread_remove(mutex, kind, routine);
     mutex->Owner = NULL;
     if (++mutex->Count <= 0)
         KeSetEvent(&mutex->Event, EVENT_INCREMENT, FALSE);
 }
 
 /* The unsafe routines want kernel APCs off already. */
-static void check_apcs_off(const char *routine, const void *mutex)
+static void check_apcs_off(const char *routine, const void *mutex, uint64_t code)
 {
-    if (ke_irql() < APC_LEVEL && ke_thread()->critical_region == 0)
-        nt_violation("apcs-enabled",
-                     "%s(%p): kernel APCs are enabled; enter a critical region or raise to APC_LEVEL first", routine,
-                     mutex);
+    if (ke_irql() < APC_LEVEL && ke_thread()->critical_region == 0) {
+        const uint64_t parameter[4] = {code, ke_irql(), 0, (uintptr_t)mutex};
+        nt_violation_code(DRIVER_VERIFIER_DETECTED_VIOLATION, parameter, "apcs-enabled",
+                          "%s(%p): kernel APCs are enabled; enter a critical region or raise to APC_LEVEL first",
+                          routine, mutex);
+    }
 }
 
 VOID NTAPI ExInitializeFastMutex(PFAST_MUTEX FastMutex)
 {
     NT_CALL(DISPATCH_LEVEL);
-    initialise(FastMutex);
+    initialise(FastMutex, __func__);
 }
 
 VOID NTAPI ExAcquireFastMutex(PFAST_MUTEX FastMutex)
@@ -64,7 +78,7 @@ VOID NTAPI ExAcquireFastMutex(PFAST_MUTEX FastMutex)
     NT_CALL_AT(APC_LEVEL, POINT_LOCK);
     KIRQL irql = ke_irql();
     ke_set_irql(APC_LEVEL);
-    acquire(FastMutex, __func__);
+    acquire(FastMutex, LOCK_FAST_MUTEX, __func__, __builtin_return_address(0));
     FastMutex->OldIrql = irql;
 }
 
@@ -72,7 +86,7 @@ BOOLEAN NTAPI ExTryToAcquireFastMutex(PFAST_MUTEX FastMutex)
 {
     NT_CALL_AT(APC_LEVEL, POINT_LOCK);
     KIRQL irql = ke_irql();
-    if (!try_acquire(FastMutex))
+    if (!try_acquire(FastMutex, LOCK_FAST_MUTEX, __func__, __builtin_return_address(0)))
         return FALSE;
     ke_set_irql(APC_LEVEL);
     FastMutex->OldIrql = irql;
@@ -83,42 +97,42 @@ VOID NTAPI ExReleaseFastMutex(PFAST_MUTEX FastMutex)
 {
     NT_CALL_RANGE_AT(APC_LEVEL, APC_LEVEL, POINT_LOCK);
     KIRQL irql = (KIRQL)FastMutex->OldIrql;
-    release(FastMutex, __func__);
+    release(FastMutex, LOCK_FAST_MUTEX, __func__);
     ke_set_irql(irql);
 }
 
 VOID NTAPI ExAcquireFastMutexUnsafe(PFAST_MUTEX FastMutex)
 {
     NT_CALL_AT(APC_LEVEL, POINT_LOCK);
-    check_apcs_off(__func__, FastMutex);
-    acquire(FastMutex, __func__);
+    check_apcs_off(__func__, FastMutex, 0x39);
+    acquire(FastMutex, LOCK_FAST_MUTEX_UNSAFE, __func__, __builtin_return_address(0));
 }
 
 VOID NTAPI ExReleaseFastMutexUnsafe(PFAST_MUTEX FastMutex)
 {
     NT_CALL_AT(APC_LEVEL, POINT_LOCK);
-    check_apcs_off(__func__, FastMutex);
-    release(FastMutex, __func__);
+    check_apcs_off(__func__, FastMutex, 0x3A);
+    release(FastMutex, LOCK_FAST_MUTEX_UNSAFE, __func__);
 }
 
 VOID NTAPI KeInitializeGuardedMutex(PKGUARDED_MUTEX GuardedMutex)
 {
     NT_CALL(DISPATCH_LEVEL);
-    initialise(GuardedMutex);
+    initialise(GuardedMutex, __func__);
 }
 
 VOID NTAPI KeAcquireGuardedMutex(PKGUARDED_MUTEX GuardedMutex)
 {
     NT_CALL_AT(APC_LEVEL, POINT_LOCK);
     KeEnterGuardedRegion();
-    acquire(GuardedMutex, __func__);
+    acquire(GuardedMutex, LOCK_GUARDED_MUTEX, __func__, __builtin_return_address(0));
 }
 
 BOOLEAN NTAPI KeTryToAcquireGuardedMutex(PKGUARDED_MUTEX GuardedMutex)
 {
     NT_CALL_AT(APC_LEVEL, POINT_LOCK);
     KeEnterGuardedRegion();
-    if (try_acquire(GuardedMutex))
+    if (try_acquire(GuardedMutex, LOCK_GUARDED_MUTEX, __func__, __builtin_return_address(0)))
         return TRUE;
     KeLeaveGuardedRegion();
     return FALSE;
@@ -127,6 +141,6 @@ BOOLEAN NTAPI KeTryToAcquireGuardedMutex(PKGUARDED_MUTEX GuardedMutex)
 VOID NTAPI KeReleaseGuardedMutex(PKGUARDED_MUTEX GuardedMutex)
 {
     NT_CALL_AT(APC_LEVEL, POINT_LOCK);
-    release(GuardedMutex, __func__);
+    release(GuardedMutex, LOCK_GUARDED_MUTEX, __func__);
     KeLeaveGuardedRegion();
 }

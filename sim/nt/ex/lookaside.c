@@ -63,7 +63,7 @@ static void initialise(GENERAL_LOOKASIDE_POOL *list, POOL_TYPE type, SIZE_T size
     list->Tag = tag;
     list->Size = size < sizeof(SLIST_ENTRY) ? sizeof(SLIST_ENTRY) : (ULONG)size;
     InitializeListHead(&list->ListEntry);
-    ex_object_add(lookaside_kind, list, sizeof *list, caller);
+    ex_object_add(lookaside_kind, 0xCC, list, sizeof *list, caller);
 }
 
 static void check(const GENERAL_LOOKASIDE_POOL *list, const char *routine)
@@ -169,8 +169,8 @@ static bool keep(GENERAL_LOOKASIDE_POOL *list, void *entry, const char *routine)
 
 static void *from_pool(GENERAL_LOOKASIDE_POOL *list, const char *routine, const void *caller)
 {
-    void *entry = fault_inject(FAULT_POOL, routine, caller) ? NULL
-                                                            : pool_allocate(list->Type, list->Size, list->Tag, caller);
+    void *entry =
+        fault_inject(FAULT_POOL, routine, caller) ? NULL : pool_allocate(list->Type, list->Size, list->Tag, caller);
 
     if (entry == NULL && ((unsigned)list->Type & POOL_RAISE_IF_ALLOCATION_FAILURE) != 0)
         ExRaiseStatus(STATUS_INSUFFICIENT_RESOURCES);
@@ -184,14 +184,14 @@ static void *get(GENERAL_LOOKASIDE_POOL *list, const char *routine, const void *
     if (entry != NULL)
         return entry;
     if (list->Allocate != NULL)
-        return KERNEL_CALLOUT(list->Allocate, list->Type, list->Size, list->Tag);
+        return DRIVER_CALLOUT("routine of a lookaside list", list->Allocate, list->Type, list->Size, list->Tag);
     return from_pool(list, routine, caller);
 }
 
 static void give_to_pool(GENERAL_LOOKASIDE_POOL *list, void *entry, const char *routine, const void *caller)
 {
     if (list->Free != NULL)
-        KERNEL_CALLOUT(list->Free, entry);
+        DRIVER_CALLOUT("routine of a lookaside list", list->Free, entry);
     else
         pool_free(entry, list->Tag, routine, caller);
 }
@@ -327,7 +327,7 @@ NTSTATUS NTAPI ExInitializeLookasideListEx(PLOOKASIDE_LIST_EX Lookaside, PALLOCA
 static void give_to_pool_ex(PLOOKASIDE_LIST_EX list, void *entry, const char *routine, const void *caller)
 {
     if (list->L.FreeEx != NULL)
-        KERNEL_CALLOUT(list->L.FreeEx, entry, list);
+        DRIVER_CALLOUT("routine of a lookaside list", list->L.FreeEx, entry, list);
     else
         pool_free(entry, list->L.Tag, routine, caller);
 }
@@ -364,7 +364,8 @@ PVOID NTAPI ExAllocateFromLookasideListEx(PLOOKASIDE_LIST_EX Lookaside)
     if (entry != NULL)
         return entry;
     if (list->AllocateEx != NULL)
-        return KERNEL_CALLOUT(list->AllocateEx, list->Type, list->Size, list->Tag, Lookaside);
+        return DRIVER_CALLOUT("routine of a lookaside list", list->AllocateEx, list->Type, list->Size, list->Tag,
+                              Lookaside);
     return from_pool(list, __func__, __builtin_return_address(0));
 }
 

@@ -77,7 +77,8 @@ uint64_t pool_tag_bytes(ULONG tag)
 }
 
 /* What holds for every block that is freed, of both layouts. */
-static void check_free(void *block, uint64_t size, uint32_t tag, uint32_t given, unsigned kind, const char *routine)
+static void check_free(void *block, uint64_t size, uint32_t tag, uint32_t given, unsigned kind, bool inside,
+                       const char *routine)
 {
     if (given != 0 && given != tag) {
         char theirs[5], ours[5];
@@ -96,8 +97,29 @@ static void check_free(void *block, uint64_t size, uint32_t tag, uint32_t given,
     }
     if (tag == MM_TAG_MDL || tag == MM_TAG_PAGES_MDL)
         mm_check_mdl_freed(block, routine);
-    ex_check_freed(block, size);
-    ke_check_freed(block, size);
+    lock_check_freed(block, size);
+    if (inside)
+        ex_memory_goes(block, size);
+}
+
+void pool_note_inside(const void *address)
+{
+    if (!guest_ram_address(address))
+        return;
+    uint32_t page = page_of(address);
+    const struct mm_page *info = page_info(page);
+    if (info->use == PAGE_POOL_SLAB) {
+        unsigned index = (unsigned)((uintptr_t)address % PAGE_SIZE) / pool_class_bytes[pool_page_class(info)];
+        struct pool_header *header = pool_header(pool_block(page, index));
+
+        ASAN_UNPOISON_MEMORY_REGION(header, sizeof *header);
+        header->inside = 1;
+        ASAN_POISON_MEMORY_REGION(header, sizeof *header);
+    } else if (info->use == PAGE_POOL_BIG) {
+        struct pool_big *big = (struct pool_big *)page_info(page_run_first(page))->owner;
+
+        big->inside = true;
+    }
 }
 
 /* ---- blocks that share pages ---- */
@@ -194,10 +216,11 @@ static void *allocate_small(unsigned slab, size_t size, uint32_t tag, const void
         pool_report_write_after_free(block, "is used again");
     header->tag = tag;
     header->size = (uint32_t)size;
-    header->caller = caller;
+    header->origin = pool_origin(caller);
     header->sequence = ++pool()->sequence;
     header->statistic = statistic_for(tag, pool_slab_kind(slab));
     header->state = POOL_IN_USE;
+    header->inside = 0;
     count_allocation(header->statistic, size);
     ASAN_POISON_MEMORY_REGION(block + size, room - size);
     ASAN_POISON_MEMORY_REGION(header, sizeof *header);
@@ -219,12 +242,12 @@ static void free_small(uint8_t *block, uint32_t page, ULONG tag, const char *rou
     ASAN_UNPOISON_MEMORY_REGION(block, room);
     if (header->size + POOL_MIN_BEHIND > room || !pool_is_filled(block + header->size, room - header->size))
         pool_report_corrupt(block, "is freed");
-    check_free(block, header->size, header->tag, tag, pool_slab_kind(slab), routine);
+    check_free(block, header->size, header->tag, tag, pool_slab_kind(slab), header->inside != 0, routine);
 
     count_free(header->statistic, header->size);
     memset(block, POOL_FILL, header->size);
     header->state = POOL_FREED;
-    header->caller = caller;
+    header->origin = pool_origin(caller);
 #ifdef POOL_POISONING
     list_append(&pool()->free[slab][pool_page_class(info)], block);
 #else
@@ -251,7 +274,7 @@ static void *allocate_big(unsigned kind, size_t size, uint32_t tag, const void *
     *big = (struct pool_big){
         .address = page_address(page),
         .size = size,
-        .caller = caller,
+        .origin = pool_origin(caller),
         .tag = tag,
         .sequence = ++pool()->sequence,
         .pages = (uint32_t)pages,
@@ -276,7 +299,7 @@ static void free_big(uint8_t *block, uint32_t page, ULONG tag, const char *routi
     ASAN_UNPOISON_MEMORY_REGION(block + big->size, behind);
     if (!pool_is_filled(block + big->size, behind))
         pool_report_big_overrun(big, "is freed");
-    check_free(block, big->size, big->tag, tag, big->kind, routine);
+    check_free(block, big->size, big->tag, tag, big->kind, big->inside, routine);
 
     count_free(big->statistic, big->size);
     memset(block, POOL_FILL, big->size);

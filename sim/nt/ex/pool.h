@@ -23,8 +23,18 @@ void pool_free(void *block, ULONG tag, const char *routine, const void *caller);
 
 /* Check every block of the pools; a broken one is a violation. For the end of a run. */
 void pool_check_all(void);
+/*
+ * A driver's image, at `start`, is about to leave memory: blocks that its code has allocated and nobody has freed are a
+ * violation.
+ */
+void pool_check_unloaded(const char *driver, const void *start, size_t size);
 /* One line on what an address of a pool page is: the block, its tag, who allocated or freed it; false if it is none. */
 bool pool_address_describe(const void *address, char *buffer, size_t size);
+/*
+ * Something that must be gone before the block that it lies in is freed (a timer, a waiter, a lock in an order, ...) is
+ * there now: freeing the block looks for it. Addresses outside the pools are ignored.
+ */
+void pool_note_inside(const void *address);
 /* Whether an address lies in paged pool. */
 bool pool_is_paged(const void *address);
 /* Give pages back that the pools keep without a block in use; true if there were any. */

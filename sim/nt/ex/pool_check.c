@@ -1,6 +1,7 @@
 /* The pools: what is wrong with a block, the sweep over all of them, and the census. */
 #include <stdio.h>
 
+#include "image/loader.h"
 #include "nt/ex/pool_internal.h"
 
 const char *pool_kind_name(unsigned kind)
@@ -24,15 +25,31 @@ size_t pool_big_behind(const struct pool_big *big)
     return room < 64 ? room : 64;
 }
 
+/* ---- origins ---- */
+
+static const void *caller_of(const void *origin)
+{
+    void *const *frames;
+
+    if ((uintptr_t)origin > UINT32_MAX || stacks_frames((uint32_t)(uintptr_t)origin, &frames) == 0)
+        return origin;
+    return frames[0];
+}
+
+static void note_origin(const void *origin, const char *title)
+{
+    lock_note_stack(caller_of(origin), (uintptr_t)origin > UINT32_MAX ? 0 : (uint32_t)(uintptr_t)origin, title);
+}
+
 /* ---- what an address is ---- */
 
 static void describe_block(char *buffer, size_t size, const uint8_t *address, const uint8_t *block, uint64_t block_size,
-                           uint32_t tag, unsigned kind, const void *caller, bool freed)
+                           uint32_t tag, unsigned kind, const void *origin, bool freed)
 {
     char tag_text[5], who[256], where[64];
 
     pool_tag_text(tag_text, tag);
-    loader_describe(who, sizeof who, caller);
+    loader_describe(who, sizeof who, caller_of(origin));
     if (address == block)
         snprintf(where, sizeof where, "the block %p", (const void *)block);
     else
@@ -54,11 +71,11 @@ static bool describe_small(const uint8_t *address, uint32_t page, char *buffer, 
     ASAN_UNPOISON_MEMORY_REGION(header, sizeof *header);
     struct pool_header copy = *header;
     ASAN_POISON_MEMORY_REGION(header, sizeof *header);
-    if (copy.state == POOL_FREED && copy.caller == NULL)
+    if (copy.state == POOL_FREED && copy.origin == NULL)
         snprintf(buffer, size, "pool that was never allocated");
     else
         describe_block(buffer, size, address, block, copy.size, copy.tag, pool_slab_kind(pool_page_slab(info)),
-                       copy.caller, copy.state == POOL_FREED);
+                       copy.origin, copy.state == POOL_FREED);
     return true;
 }
 
@@ -72,7 +89,7 @@ bool pool_address_describe(const void *address, char *buffer, size_t size)
         return describe_small(address, page, buffer, size);
     if (info->use == PAGE_POOL_BIG) {
         const struct pool_big *big = page_info(page_run_first(page))->owner;
-        describe_block(buffer, size, address, big->address, big->size, big->tag, big->kind, big->caller, false);
+        describe_block(buffer, size, address, big->address, big->size, big->tag, big->kind, big->origin, false);
         return true;
     }
     if (info->use == PAGE_FREE && (info->last_use == PAGE_POOL_SLAB || info->last_use == PAGE_POOL_BIG)) {
@@ -242,6 +259,92 @@ void pool_check_all(void)
     }
 }
 
+/* ---- what a driver leaves ---- */
+
+#define LEAKS_LISTED 6u
+
+struct leak {
+    const void *origin;
+    uint32_t tag;
+    uint32_t count;
+    uint64_t bytes;
+};
+
+struct leaks {
+    const char *start;
+    size_t size;
+    uint64_t count, bytes;
+    unsigned kinds; /* different tags and callers, of which LEAKS_LISTED are kept */
+    struct leak leak[LEAKS_LISTED];
+};
+
+static void note_leak(struct leaks *leaks, const void *origin, uint32_t tag, uint64_t bytes)
+{
+    unsigned index = 0;
+
+    if ((uintptr_t)caller_of(origin) - (uintptr_t)leaks->start >= leaks->size)
+        return;
+    leaks->count++;
+    leaks->bytes += bytes;
+    while (index < leaks->kinds && index < LEAKS_LISTED &&
+           (caller_of(leaks->leak[index].origin) != caller_of(origin) || leaks->leak[index].tag != tag))
+        index++;
+    if (index == LEAKS_LISTED)
+        return;
+    if (index == leaks->kinds)
+        leaks->kinds++;
+    leaks->leak[index].origin = origin;
+    leaks->leak[index].tag = tag;
+    leaks->leak[index].count++;
+    leaks->leak[index].bytes += bytes;
+}
+
+static void find_leaks(struct leaks *leaks)
+{
+    for (uint32_t page = 0; page < guest_ram_pages(); page += page_info(page)->run) {
+        const struct mm_page *info = page_info(page);
+        if (info->use != PAGE_POOL_SLAB)
+            continue;
+        for (unsigned i = 0; i < pool_blocks_per_page(info); i++) {
+            struct pool_header *header = pool_header(pool_block(page, i));
+            ASAN_UNPOISON_MEMORY_REGION(header, sizeof *header);
+            if (header->state == POOL_IN_USE)
+                note_leak(leaks, header->origin, header->tag, header->size);
+            ASAN_POISON_MEMORY_REGION(header, sizeof *header);
+        }
+    }
+    for (LIST_ENTRY *entry = pool()->big.Flink; entry != &pool()->big; entry = entry->Flink) {
+        const struct pool_big *big = CONTAINING_RECORD(entry, struct pool_big, entry);
+        note_leak(leaks, big->origin, big->tag, big->size);
+    }
+}
+
+void pool_check_unloaded(const char *driver, const void *start, size_t size)
+{
+    struct leaks leaks = {.start = start, .size = size};
+    char text[1024], title[192], tag[5], who[LOADER_DESCRIPTION_MAX];
+    size_t length = 0;
+
+    find_leaks(&leaks);
+    if (leaks.count == 0)
+        return;
+    for (unsigned index = 0; index < leaks.kinds && length < sizeof text; index++) {
+        const struct leak *leak = &leaks.leak[index];
+
+        pool_tag_text(tag, leak->tag);
+        loader_name(caller_of(leak->origin), who, sizeof who);
+        snprintf(title, sizeof title, "%u blocks, %llu bytes with tag \"%s\" were allocated here:", leak->count,
+                 (unsigned long long)leak->bytes, tag);
+        note_origin(leak->origin, title);
+        length += (size_t)snprintf(text + length, sizeof text - length, "%s%u with tag \"%s\" (%llu bytes) by %s",
+                                   index == 0 ? "" : ", ", leak->count, tag, (unsigned long long)leak->bytes, who);
+    }
+    nt_violation_sub("pool-leak-at-unload", (uintptr_t)driver, 0, leaks.count,
+                     "driver %s is unloaded and leaves %llu blocks of pool, %llu bytes: %s%s", driver,
+                     (unsigned long long)leaks.count, (unsigned long long)leaks.bytes, text,
+                     leaks.kinds == LEAKS_LISTED ? ", ..." : "");
+}
+
 /* ---- the census ---- */
 
 struct latest {
@@ -249,10 +352,10 @@ struct latest {
     const void *caller;
 };
 
-static void note(struct latest *latest, uint16_t statistic, uint32_t sequence, const void *caller)
+static void note(struct latest *latest, uint16_t statistic, uint32_t sequence, const void *origin)
 {
     if (sequence > latest[statistic].sequence)
-        latest[statistic] = (struct latest){sequence, caller};
+        latest[statistic] = (struct latest){sequence, caller_of(origin)};
 }
 
 /* By tag and pool type, in the order in which the tags were first used, each with who allocated its latest block. */
@@ -268,13 +371,13 @@ void pool_census(struct census *census)
             struct pool_header *header = pool_header(pool_block(page, i));
             ASAN_UNPOISON_MEMORY_REGION(header, sizeof *header);
             if (header->state == POOL_IN_USE)
-                note(latest, header->statistic, header->sequence, header->caller);
+                note(latest, header->statistic, header->sequence, header->origin);
             ASAN_POISON_MEMORY_REGION(header, sizeof *header);
         }
     }
     for (LIST_ENTRY *entry = pool()->big.Flink; entry != &pool()->big; entry = entry->Flink) {
         const struct pool_big *big = CONTAINING_RECORD(entry, struct pool_big, entry);
-        note(latest, big->statistic, big->sequence, big->caller);
+        note(latest, big->statistic, big->sequence, big->origin);
     }
     for (uint32_t i = 0; i < pool()->tags; i++) {
         const struct pool_statistic *statistic = &pool()->statistics[i];

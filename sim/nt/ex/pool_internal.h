@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "machine/stacks.h"
 #include "nt/ex/ex.h"
 #include "nt/ex/pool.h"
 #include "nt/ke/ke.h"
@@ -41,11 +42,11 @@ enum pool_kind { POOL_NONPAGED, POOL_NONPAGED_NX, POOL_PAGED, POOL_KINDS };
 struct pool_header {
     uint32_t tag;
     uint32_t size;      /* as asked for */
-    const void *caller; /* who allocated it; when free, who freed it */
+    const void *origin; /* pool_origin(): who allocated it; when free, who freed it */
     uint32_t sequence;  /* order of allocation; when free, link to the next free block */
     uint16_t statistic; /* index of its tag's statistics */
     uint8_t state;
-    uint8_t reserved;
+    uint8_t inside; /* pool_note_inside() */
     uint64_t guard; /* POOL_GUARD combined with the header's address */
 };
 
@@ -64,12 +65,13 @@ struct pool_big {
     LIST_ENTRY entry; /* pool_state.big, in order of allocation */
     uint8_t *address;
     uint64_t size;
-    const void *caller;
+    const void *origin;
     uint32_t tag;
     uint32_t sequence;
     uint32_t pages;
     uint16_t statistic;
     uint8_t kind;
+    bool inside; /* pool_note_inside() */
 };
 
 struct pool_statistic {
@@ -170,6 +172,15 @@ static inline bool pool_is_filled(const uint8_t *bytes, size_t size)
     if (size == 0)
         return true;
     return bytes[0] == POOL_FILL && memcmp(bytes, bytes + 1, size - 1) == 0;
+}
+
+/*
+ * Where a block comes from: the caller or, when whole stacks are kept, the number of the stack, which is below every
+ * code address.
+ */
+static inline const void *pool_origin(const void *caller)
+{
+    return __builtin_expect(stacks_wanted(), 0) ? (const void *)(uintptr_t)stacks_capture(caller) : caller;
 }
 
 /* ---- checks (pool_check.c) ---- */

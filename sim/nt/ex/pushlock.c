@@ -3,6 +3,7 @@
  * Waiters get the lock in the order of their coming; a shared request waits behind those that wait already.
  */
 #include "nt/ex/ex.h"
+#include "nt/ex/pool.h"
 #include "nt/ke/ke.h"
 
 #define HELD ((ULONG_PTR)1)
@@ -42,25 +43,33 @@ static bool take(PEX_PUSH_LOCK lock, bool exclusive)
 }
 
 /* Kernel APCs must be off for the time that a push lock is held or awaited; there are no flags but the default. */
-static void check(const char *routine, PEX_PUSH_LOCK lock, ULONG flags)
+static void check(const char *routine, PEX_PUSH_LOCK lock, ULONG flags, uint64_t code)
 {
+    const uint64_t parameter[4] = {code, ke_irql(), 0, (uintptr_t)lock};
+
     if (flags != EX_DEFAULT_PUSH_LOCK_FLAGS)
         nt_violation("not-implemented", "%s: flags %#x are not implemented", routine, flags);
     if (ke_irql() < APC_LEVEL && ke_thread()->critical_region == 0)
-        nt_violation("apcs-enabled", "%s(%p): kernel APCs are enabled; enter a critical region first", routine,
-                     (void *)lock);
+        nt_violation_code(DRIVER_VERIFIER_DETECTED_VIOLATION, parameter, "apcs-enabled",
+                          "%s(%p): kernel APCs are enabled; enter a critical region first", routine, (void *)lock);
 }
 
-static void acquire(PEX_PUSH_LOCK lock, bool exclusive)
+static void acquire(PEX_PUSH_LOCK lock, bool exclusive, const char *routine, const void *caller)
 {
     struct push_lock_waiter waiter = {.lock = lock, .exclusive = exclusive};
+    enum lock_kind kind = exclusive ? LOCK_PUSH_EXCLUSIVE : LOCK_PUSH_SHARED;
 
+    if (lock_find(&ke_thread()->locks, lock, LOCK_PUSH_EXCLUSIVE, LOCK_PUSH_SHARED) != NULL)
+        lock_report_self(lock, kind, routine);
+    lock_order(lock, kind, caller);
     KeInitializeEvent(&waiter.granted, SynchronizationEvent, FALSE);
-    if (first_waiter(lock) == NULL && take(lock, exclusive))
-        return;
-    InsertTailList(&machine->ex->push_locks, &waiter.entry);
-    KeWaitForSingleObject(&waiter.granted, Executive, KernelMode, FALSE,
-                          NULL); /* whoever grants it unlinks the waiter */
+    if (first_waiter(lock) != NULL || !take(lock, exclusive)) {
+        pool_note_inside(lock);
+        InsertTailList(&machine->ex->push_locks, &waiter.entry);
+        KeWaitForSingleObject(&waiter.granted, Executive, KernelMode, FALSE,
+                              NULL); /* whoever grants it unlinks the waiter */
+    }
+    lock_thread_add(lock, kind, caller);
 }
 
 /* Hand the lock to those whose turn it is: one exclusive waiter, or the shared ones up to the next exclusive. */
@@ -76,29 +85,29 @@ static void grant(PEX_PUSH_LOCK lock)
 VOID NTAPI ExInitializePushLock(PEX_PUSH_LOCK PushLock)
 {
     NT_CALL_ANY();
+    lock_initialised(PushLock, __func__);
     *PushLock = 0;
 }
 
 VOID NTAPI ExAcquirePushLockExclusiveEx(PEX_PUSH_LOCK PushLock, ULONG Flags)
 {
     NT_CALL_AT(APC_LEVEL, POINT_LOCK);
-    check(__func__, PushLock, Flags);
-    acquire(PushLock, true);
+    check(__func__, PushLock, Flags, 0xEA);
+    acquire(PushLock, true, __func__, __builtin_return_address(0));
 }
 
 VOID NTAPI ExAcquirePushLockSharedEx(PEX_PUSH_LOCK PushLock, ULONG Flags)
 {
     NT_CALL_AT(APC_LEVEL, POINT_LOCK);
-    check(__func__, PushLock, Flags);
-    acquire(PushLock, false);
+    check(__func__, PushLock, Flags, 0xEA);
+    acquire(PushLock, false, __func__, __builtin_return_address(0));
 }
 
 VOID NTAPI ExReleasePushLockExclusiveEx(PEX_PUSH_LOCK PushLock, ULONG Flags)
 {
     NT_CALL_AT(APC_LEVEL, POINT_LOCK);
-    check(__func__, PushLock, Flags);
-    if (*PushLock != HELD)
-        nt_violation("push-lock-release", "%s(%p): the lock is not held exclusively", __func__, (void *)PushLock);
+    check(__func__, PushLock, Flags, 0xEB);
+    lock_thread_remove(PushLock, LOCK_PUSH_EXCLUSIVE, __func__);
     *PushLock = 0;
     grant(PushLock);
 }
@@ -106,9 +115,8 @@ VOID NTAPI ExReleasePushLockExclusiveEx(PEX_PUSH_LOCK PushLock, ULONG Flags)
 VOID NTAPI ExReleasePushLockSharedEx(PEX_PUSH_LOCK PushLock, ULONG Flags)
 {
     NT_CALL_AT(APC_LEVEL, POINT_LOCK);
-    check(__func__, PushLock, Flags);
-    if (*PushLock < ONE_SHARED)
-        nt_violation("push-lock-release", "%s(%p): the lock is not held shared", __func__, (void *)PushLock);
+    check(__func__, PushLock, Flags, 0xEB);
+    lock_thread_remove(PushLock, LOCK_PUSH_SHARED, __func__);
     *PushLock -= ONE_SHARED;
     if (*PushLock < ONE_SHARED)
         *PushLock = 0;

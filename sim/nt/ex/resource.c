@@ -34,10 +34,13 @@ struct resource_waiter {
 
 static struct resource_record *record_of(PERESOURCE resource, const char *routine)
 {
+    const uint64_t parameter[4] = {0x1002, (uintptr_t)resource, 0, 0};
+
     struct resource_record *record = (struct resource_record *)resource->OwnerTable;
 
     if (!image_heap_contains(record) || record->resource != resource)
-        nt_violation("resource-not-initialised", "%s: %p is no initialised ERESOURCE", routine, (void *)resource);
+        nt_violation_code(DRIVER_VERIFIER_DETECTED_VIOLATION, parameter, "resource-not-initialised",
+                          "%s: %p is no initialised ERESOURCE", routine, (void *)resource);
     return record;
 }
 
@@ -72,10 +75,10 @@ static void add_owner(struct resource_record *record, struct _KTHREAD *thread, b
 
 /* Kernel APCs must be off for the time that a resource is held: an APC that wants it too would wait for its own thread.
  */
-static void check_apcs_off(const char *routine, PERESOURCE resource)
+static void check_apcs_off(const char *routine, PERESOURCE resource, uint64_t code)
 {
     if (ke_irql() < APC_LEVEL && ke_thread()->critical_region == 0) {
-        const uint64_t parameter[4] = {0x37, 0, (uintptr_t)resource, 0};
+        const uint64_t parameter[4] = {code, ke_irql(), 0, (uintptr_t)resource};
         nt_violation_code(DRIVER_VERIFIER_DETECTED_VIOLATION, parameter, "apcs-enabled",
                           "%s(%p): kernel APCs are enabled; enter a critical region first", routine, (void *)resource);
     }
@@ -87,9 +90,8 @@ NTSTATUS NTAPI ExInitializeResourceLite(PERESOURCE Resource)
 {
     NT_CALL(DISPATCH_LEVEL);
     if (ex_object_find(resource_kind, Resource) != NULL) {
-        const uint64_t parameter[4] = {(uintptr_t)Resource, 0, 0, 0};
-        nt_violation_code(DRIVER_VERIFIER_DETECTED_VIOLATION, parameter, "resource-initialised-twice",
-                          "ExInitializeResourceLite: %p is an initialised resource already", (void *)Resource);
+        nt_violation_sub("resource-initialised-twice", (uintptr_t)Resource, 0, 0,
+                         "ExInitializeResourceLite: %p is an initialised resource already", (void *)Resource);
     }
     struct resource_record *record = image_alloc(sizeof *record);
     record->resource = Resource;
@@ -100,17 +102,29 @@ NTSTATUS NTAPI ExInitializeResourceLite(PERESOURCE Resource)
     RtlZeroMemory(Resource, sizeof *Resource);
     Resource->OwnerTable = (POWNER_ENTRY)record;
     InitializeListHead(&Resource->SystemResourcesList);
-    ex_object_add(resource_kind, Resource, sizeof *Resource, __builtin_return_address(0));
+    ex_object_add(resource_kind, 0xD2, Resource, sizeof *Resource, __builtin_return_address(0));
     return STATUS_SUCCESS;
 }
 
 NTSTATUS NTAPI ExDeleteResourceLite(PERESOURCE Resource)
 {
     NT_CALL(DISPATCH_LEVEL);
+    if (ex_object_find(resource_kind, Resource) == NULL) {
+        const uint64_t parameter[4] = {0xD1, (uintptr_t)Resource, 0, 0};
+        nt_violation_code(DRIVER_VERIFIER_DETECTED_VIOLATION, parameter, "resource-not-initialised",
+                          "ExDeleteResourceLite: %p is no initialised ERESOURCE", (void *)Resource);
+    }
     struct resource_record *record = record_of(Resource, __func__);
-    if (Resource->ActiveCount != 0 || Resource->NumberOfSharedWaiters != 0 || Resource->NumberOfExclusiveWaiters != 0)
-        nt_violation("resource-deleted-owned", "ExDeleteResourceLite(%p): %d threads own it, %u wait", (void *)Resource,
-                     Resource->ActiveCount, Resource->NumberOfSharedWaiters + Resource->NumberOfExclusiveWaiters);
+    if (Resource->ActiveCount != 0 || Resource->NumberOfSharedWaiters != 0 || Resource->NumberOfExclusiveWaiters != 0) {
+        const struct _KTHREAD *owner =
+            IsListEmpty(&record->owners)
+                ? NULL
+                : CONTAINING_RECORD(record->owners.Flink, struct resource_owner, entry)->thread;
+        nt_violation_sub("resource-deleted-owned", (uintptr_t)Resource, (uintptr_t)owner, 0,
+                         "ExDeleteResourceLite(%p): %d threads own it, %u wait", (void *)Resource,
+                         Resource->ActiveCount, Resource->NumberOfSharedWaiters + Resource->NumberOfExclusiveWaiters);
+    }
+    lock_forget(Resource, 1);
     ex_object_remove(ex_object_find(resource_kind, Resource));
     RtlZeroMemory(Resource, sizeof *Resource);
     image_free(record);
@@ -132,65 +146,73 @@ static void wait(struct resource_record *record, LIST_ENTRY *queue, ULONG *waiti
                           NULL); /* whoever grants it makes it an owner */
 }
 
-static BOOLEAN acquire_exclusive(PERESOURCE resource, BOOLEAN may_wait, const char *routine)
+static BOOLEAN acquire_exclusive(PERESOURCE resource, BOOLEAN may_wait, const char *routine, const void *caller)
 {
     struct resource_record *record = record_of(resource, routine);
     struct resource_owner *mine = owner_of(record, ke_thread());
 
-    check_apcs_off(routine, resource);
+    check_apcs_off(routine, resource, 0x37);
     if (mine != NULL && is_exclusive(resource)) {
         mine->count++;
         return TRUE;
     }
+    if (mine == NULL && may_wait)
+        lock_order(resource, LOCK_RESOURCE, caller);
     if (resource->ActiveCount == 0) {
         add_owner(record, ke_thread(), true);
+        lock_thread_add(resource, LOCK_RESOURCE, caller);
         return TRUE;
     }
     if (!may_wait)
         return FALSE;
     if (mine != NULL)
-        nt_violation("resource-deadlock", "%s(%p): the thread owns it shared and would wait for itself", routine,
-                     (void *)resource);
+        lock_report_self(resource, LOCK_RESOURCE, routine);
     wait(record, &record->exclusive_waiters, &resource->NumberOfExclusiveWaiters);
+    lock_thread_add(resource, LOCK_RESOURCE, caller);
     return TRUE;
 }
 
-static BOOLEAN acquire_shared(PERESOURCE resource, BOOLEAN may_wait, bool starve_exclusive, const char *routine)
+static BOOLEAN acquire_shared(PERESOURCE resource, BOOLEAN may_wait, bool starve_exclusive, const char *routine,
+                              const void *caller)
 {
     struct resource_record *record = record_of(resource, routine);
     struct resource_owner *mine = owner_of(record, ke_thread());
 
-    check_apcs_off(routine, resource);
+    check_apcs_off(routine, resource, 0x37);
+    if (mine == NULL && may_wait)
+        lock_order(resource, LOCK_RESOURCE, caller);
     if (mine != NULL) { /* also of an exclusive owner, as one more exclusive acquisition */
         mine->count++;
         return TRUE;
     }
     if (!is_exclusive(resource) && (resource->NumberOfExclusiveWaiters == 0 || starve_exclusive)) {
         add_owner(record, ke_thread(), false);
+        lock_thread_add(resource, LOCK_RESOURCE, caller);
         return TRUE;
     }
     if (!may_wait)
         return FALSE;
     wait(record, &record->shared_waiters, &resource->NumberOfSharedWaiters);
+    lock_thread_add(resource, LOCK_RESOURCE, caller);
     return TRUE;
 }
 
 BOOLEAN NTAPI ExAcquireResourceExclusiveLite(PERESOURCE Resource, BOOLEAN Wait)
 {
     NT_CALL_AT(APC_LEVEL, POINT_LOCK);
-    return acquire_exclusive(Resource, Wait, __func__);
+    return acquire_exclusive(Resource, Wait, __func__, __builtin_return_address(0));
 }
 
 BOOLEAN NTAPI ExAcquireResourceSharedLite(PERESOURCE Resource, BOOLEAN Wait)
 {
     NT_CALL_AT(APC_LEVEL, POINT_LOCK);
-    return acquire_shared(Resource, Wait, false, __func__);
+    return acquire_shared(Resource, Wait, false, __func__, __builtin_return_address(0));
 }
 
 BOOLEAN NTAPI ExAcquireSharedStarveExclusive(PERESOURCE Resource, BOOLEAN Wait)
 {
     NT_CALL_AT(APC_LEVEL, POINT_LOCK);
-    return acquire_shared(Resource, Wait, true, __func__);
+    return acquire_shared(Resource, Wait, true, __func__, __builtin_return_address(0));
 }
 
 /* ---- releasing ---- */
@@ -240,12 +262,14 @@ static void release(PERESOURCE resource, const char *routine)
     struct resource_owner *mine = owner_of(record, ke_thread());
 
     if (mine == NULL) {
-        const uint64_t parameter[4] = {(uintptr_t)resource, (uintptr_t)ke_thread(), 0, 0};
+        const uint64_t parameter[4] = {(uintptr_t)resource, (uintptr_t)ke_thread(), (uintptr_t)resource->OwnerTable, 0};
         nt_violation_code(RESOURCE_NOT_OWNED, parameter, "resource-not-owned", "%s(%p): the thread does not own it",
                           routine, (void *)resource);
     }
+    check_apcs_off(routine, resource, 0x38);
     if (--mine->count != 0)
         return;
+    lock_thread_remove(resource, LOCK_RESOURCE, routine);
     RemoveEntryList(&mine->entry);
     image_free(mine);
     resource->ActiveEntries--;
@@ -273,7 +297,7 @@ VOID NTAPI ExConvertExclusiveToSharedLite(PERESOURCE Resource)
     NT_CALL_AT(DISPATCH_LEVEL, POINT_LOCK);
     struct resource_record *record = record_of(Resource, __func__);
     if (owner_of(record, ke_thread()) == NULL || !is_exclusive(Resource)) {
-        const uint64_t parameter[4] = {(uintptr_t)Resource, (uintptr_t)ke_thread(), 0, 0};
+        const uint64_t parameter[4] = {(uintptr_t)Resource, (uintptr_t)ke_thread(), (uintptr_t)Resource->OwnerTable, 0};
         nt_violation_code(RESOURCE_NOT_OWNED, parameter, "resource-not-owned",
                           "%s(%p): the thread does not own it exclusively", __func__, (void *)Resource);
     }
@@ -303,7 +327,7 @@ PVOID NTAPI ExEnterCriticalRegionAndAcquireResourceExclusive(PERESOURCE Resource
 {
     NT_CALL_AT(APC_LEVEL, POINT_LOCK);
     KeEnterCriticalRegion();
-    acquire_exclusive(Resource, TRUE, __func__);
+    acquire_exclusive(Resource, TRUE, __func__, __builtin_return_address(0));
     return NULL; /* what Windows returns is for thread priorities and not for drivers */
 }
 
@@ -311,7 +335,7 @@ PVOID NTAPI ExEnterCriticalRegionAndAcquireResourceShared(PERESOURCE Resource)
 {
     NT_CALL_AT(APC_LEVEL, POINT_LOCK);
     KeEnterCriticalRegion();
-    acquire_shared(Resource, TRUE, false, __func__);
+    acquire_shared(Resource, TRUE, false, __func__, __builtin_return_address(0));
     return NULL;
 }
 

@@ -3,10 +3,18 @@
  * none is given, and whoever runs the object down waits until the last is back.
  */
 #include "nt/ex/ex.h"
+#include "nt/ex/pool.h"
 #include "nt/ke/ke.h"
 
 #define RUNDOWN_ACTIVE ((ULONG_PTR)1)
 #define ONE_REFERENCE ((ULONG_PTR)2)
+
+/* A reference that is out: kept so that its memory is not freed meanwhile. */
+struct rundown_record {
+    struct rundown_record *next;
+    const EX_RUNDOWN_REF *reference;
+    const void *caller; /* of the acquisition that made the count leave zero */
+};
 
 struct rundown_waiter {
     LIST_ENTRY entry; /* ex_state.rundowns */
@@ -14,9 +22,47 @@ struct rundown_waiter {
     KEVENT released;
 };
 
+static struct rundown_record **bucket_of(const EX_RUNDOWN_REF *reference)
+{
+    return &machine->ex->rundown_records[(uintptr_t)reference / sizeof(*reference) % EX_RUNDOWN_BUCKETS];
+}
+
+static void record(const EX_RUNDOWN_REF *reference, const void *caller)
+{
+    struct rundown_record **bucket = bucket_of(reference);
+    struct rundown_record *record = image_alloc(sizeof *record);
+
+    record->reference = reference;
+    record->caller = caller;
+    record->next = *bucket;
+    *bucket = record;
+    pool_note_inside(reference);
+}
+
+static struct rundown_record *take_record(const EX_RUNDOWN_REF *reference)
+{
+    struct rundown_record **link = bucket_of(reference);
+    struct rundown_record *record;
+
+    while (*link != NULL && (*link)->reference != reference)
+        link = &(*link)->next;
+    record = *link;
+    if (record != NULL)
+        *link = record->next;
+    return record;
+}
+
 VOID NTAPI ExInitializeRundownProtection(PEX_RUNDOWN_REF RunRef)
 {
+    struct rundown_record *held;
+
     NT_CALL_ANY();
+    held = take_record(RunRef);
+    if (held != NULL) {
+        lock_note_stack(held->caller, 0, "it was acquired here:");
+        nt_violation_sub("lock-initialised-held", (uintptr_t)RunRef, 0, 0, "%s(%p): %llu references to it are held",
+                         __func__, (void *)RunRef, (unsigned long long)(RunRef->Count / ONE_REFERENCE));
+    }
     RunRef->Count = 0;
 }
 
@@ -29,10 +75,12 @@ VOID NTAPI ExReInitializeRundownProtection(PEX_RUNDOWN_REF RunRef)
     RunRef->Count = 0;
 }
 
-static BOOLEAN acquire(PEX_RUNDOWN_REF reference, ULONG count)
+static BOOLEAN acquire(PEX_RUNDOWN_REF reference, ULONG count, const void *caller)
 {
     if ((reference->Count & RUNDOWN_ACTIVE) != 0)
         return FALSE;
+    if (reference->Count == 0 && count != 0)
+        record(reference, caller);
     reference->Count += count * ONE_REFERENCE;
     return TRUE;
 }
@@ -40,13 +88,13 @@ static BOOLEAN acquire(PEX_RUNDOWN_REF reference, ULONG count)
 BOOLEAN NTAPI ExAcquireRundownProtection(PEX_RUNDOWN_REF RunRef)
 {
     NT_CALL_AT(DISPATCH_LEVEL, POINT_LOCK);
-    return acquire(RunRef, 1);
+    return acquire(RunRef, 1, __builtin_return_address(0));
 }
 
 BOOLEAN NTAPI ExAcquireRundownProtectionEx(PEX_RUNDOWN_REF RunRef, ULONG Count)
 {
     NT_CALL_AT(DISPATCH_LEVEL, POINT_LOCK);
-    return acquire(RunRef, Count);
+    return acquire(RunRef, Count, __builtin_return_address(0));
 }
 
 static struct rundown_waiter *waiter_for(const EX_RUNDOWN_REF *reference)
@@ -64,9 +112,12 @@ static struct rundown_waiter *waiter_for(const EX_RUNDOWN_REF *reference)
 static void release(PEX_RUNDOWN_REF reference, ULONG count, const char *routine)
 {
     if (reference->Count / ONE_REFERENCE < count)
-        nt_violation("rundown-over-release", "%s(%p): %u references released, %llu are held", routine,
-                     (void *)reference, count, (unsigned long long)(reference->Count / ONE_REFERENCE));
+        nt_violation_sub("rundown-over-release", (uintptr_t)reference, 0, 0,
+                         "%s(%p): %u references released, %llu are held", routine, (void *)reference, count,
+                         (unsigned long long)(reference->Count / ONE_REFERENCE));
     reference->Count -= count * ONE_REFERENCE;
+    if (reference->Count < ONE_REFERENCE)
+        image_free(take_record(reference));
     if (reference->Count == RUNDOWN_ACTIVE) {
         struct rundown_waiter *waiter = waiter_for(reference);
         if (waiter != NULL)
@@ -99,6 +150,7 @@ VOID NTAPI ExWaitForRundownProtectionRelease(PEX_RUNDOWN_REF RunRef)
     }
     if ((RunRef->Count & RUNDOWN_ACTIVE) != 0)
         nt_violation("rundown", "%s(%p): another thread is already waiting for the release", __func__, (void *)RunRef);
+    pool_note_inside(RunRef);
     InsertTailList(&machine->ex->rundowns, &waiter.entry);
     RunRef->Count |= RUNDOWN_ACTIVE;
     KeWaitForSingleObject(&waiter.released, Executive, KernelMode, FALSE, NULL);
@@ -112,6 +164,20 @@ VOID NTAPI ExRundownCompleted(PEX_RUNDOWN_REF RunRef)
         nt_violation("rundown", "%s(%p): references are held or awaited (count %#llx)", __func__, (void *)RunRef,
                      (unsigned long long)RunRef->Count);
     RunRef->Count = RUNDOWN_ACTIVE;
+}
+
+void ex_rundown_check_freed(const void *start, size_t size)
+{
+    for (unsigned bucket = 0; bucket < EX_RUNDOWN_BUCKETS; bucket++)
+        for (const struct rundown_record *held = machine->ex->rundown_records[bucket]; held != NULL; held = held->next)
+            if ((uintptr_t)held->reference - (uintptr_t)start < size) {
+                lock_note_stack(held->caller, 0, "it was acquired here:");
+                nt_violation_sub("lock-freed-held", (uintptr_t)held->reference, 0, 0,
+                                 "the memory at %p, %zu bytes, is freed with an EX_RUNDOWN_REF inside, at %p, to which "
+                                 "%llu references are held",
+                                 start, size, (const void *)held->reference,
+                                 (unsigned long long)(held->reference->Count / ONE_REFERENCE));
+            }
 }
 
 bool ex_rundown_is_waited_for(const void *start, size_t size)

@@ -60,7 +60,7 @@ static void finish_if_idle(PEX_TIMER timer)
     ke_check_freed(timer, sizeof *timer);
     image_free(timer);
     if (callback != NULL)
-        KERNEL_CALLOUT(callback, context);
+        DRIVER_CALLOUT("timer deletion callback", callback, context);
     if (deleted != NULL)
         KeSetEvent(deleted, IO_NO_INCREMENT, FALSE);
 }
@@ -90,7 +90,7 @@ static VOID NTAPI expired(PKDPC dpc, PVOID context, PVOID argument1, PVOID argum
     if (timer->period != 0 && !is_set(timer)) /* it is if the driver has set it anew meanwhile */
         set_again(timer);
     if (timer->callback != NULL)
-        KERNEL_CALLOUT(timer->callback, timer, timer->context);
+        DRIVER_CALLOUT("timer callback", timer->callback, timer, timer->context);
     timer->running--;
     if (timer->deleting)
         finish_if_idle(timer);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "nt/ex/ex.h"
+#include "nt/ex/pool.h"
 #include "nt/ke/ke.h"
 #include "nt/ob/ob.h"
 
@@ -60,7 +61,7 @@ void ex_worker_check_return(const void *routine, const void *item, const void *c
     const struct _KTHREAD *thread = ke_thread();
     char name[256];
 
-    if (ke_irql() == PASSIVE_LEVEL && thread->critical_region == 0 && IsListEmpty(&thread->mutants))
+    if (ke_irql() == PASSIVE_LEVEL && thread->critical_region == 0 && thread->locks.count == 0)
         return;
     loader_describe(name, sizeof name, routine);
     if (ke_irql() != PASSIVE_LEVEL) {
@@ -70,7 +71,10 @@ void ex_worker_check_return(const void *routine, const void *item, const void *c
     }
     if (thread->critical_region != 0)
         nt_violation("work-item-return", "the work item's routine %s returned in a critical region", name);
-    nt_violation("work-item-return", "the work item's routine %s returned with a mutex owned", name);
+    const struct lock_held *held = &thread->locks.held[thread->locks.count - 1];
+    lock_note_stack(held->caller, held->stack, "it was acquired here:");
+    nt_violation("work-item-return", "the work item's routine %s returned with the %s %p owned", name,
+                 lock_kind_name(held->kind), held->lock);
 }
 
 static void worker_main(void *argument)
@@ -139,6 +143,7 @@ void ex_worker_queue(PWORK_QUEUE_ITEM item, WORK_QUEUE_TYPE type, const char *ro
         nt_violation_code(WORKER_INVALID, parameter, "work-item-queued-twice",
                           "%s: the work item %p is queued already, or was not initialised", routine, (void *)item);
     }
+    pool_note_inside(item);
     delay = delay_draw(DELAY_WORK_ITEM);
     if (delay != 0)
         queue_late(queue, item, delay);

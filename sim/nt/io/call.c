@@ -105,7 +105,7 @@ NTSTATUS irp_call(PDEVICE_OBJECT device, PIRP irp)
         record->passes = pass;
     }
     irql = ke_irql();
-    status = KERNEL_CALLOUT(driver->MajorFunction[major], device, irp);
+    status = DRIVER_CALLOUT("dispatch routine", driver->MajorFunction[major], device, irp);
     if (ke_irql() != irql)
         nt_violation(
             "irp-irql-changed",
@@ -168,7 +168,7 @@ static void clear_location(PIO_STACK_LOCATION stack)
 static NTSTATUS call_completion(PIO_COMPLETION_ROUTINE routine, PDEVICE_OBJECT device, PIRP irp, PVOID context)
 {
     KIRQL irql = ke_irql();
-    NTSTATUS status = KERNEL_CALLOUT(routine, device, irp, context);
+    NTSTATUS status = DRIVER_CALLOUT("completion routine", routine, device, irp, context);
 
     if (ke_irql() != irql) {
         char where[LOADER_DESCRIPTION_MAX];

@@ -16,6 +16,7 @@ VOID NTAPI IoReleaseCancelSpinLock(KIRQL Irql)
 BOOLEAN NTAPI IoCancelIrp(PIRP Irp)
 {
     PDRIVER_CANCEL routine;
+    struct lock_mark mark;
     KIRQL irql;
 
     NT_CALL(DISPATCH_LEVEL);
@@ -32,6 +33,8 @@ BOOLEAN NTAPI IoCancelIrp(PIRP Irp)
         nt_violation("irp-cancel", "IRP %p has a cancel routine but no driver has it", Irp);
     Irp->CancelIrql = irql;
     /* The routine releases the lock, with the IRQL that it finds in the IRP. */
+    mark = lock_mark();
+    mark.spin--;
     KERNEL_CALLOUT(routine, Irp->Tail.Overlay.CurrentStackLocation->DeviceObject, Irp);
     if (ke_irql() != irql) {
         char where[LOADER_DESCRIPTION_MAX];
@@ -42,5 +45,6 @@ BOOLEAN NTAPI IoCancelIrp(PIRP Irp)
             "Irp->CancelIrql",
             loader_name((const void *)(uintptr_t)routine, where, sizeof(where)), ke_irql(), irql);
     }
+    lock_check_return(mark, (const void *)(uintptr_t)routine, "cancel routine");
     return TRUE;
 }

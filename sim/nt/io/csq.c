@@ -73,10 +73,10 @@ static VOID NTAPI cancel_queued(PDEVICE_OBJECT device, PIRP irp)
     csq = queue_of(irp, &context);
     csq->ReservePointer = NULL;
     KERNEL_CALLOUT(csq->CsqAcquireLock, csq, &irql);
-    KERNEL_CALLOUT(csq->CsqRemoveIrp, csq, irp);
+    DRIVER_CALLOUT("cancel-safe queue routine", csq->CsqRemoveIrp, csq, irp);
     unlink_context(irp, context);
     KERNEL_CALLOUT(csq->CsqReleaseLock, csq, irql);
-    KERNEL_CALLOUT(csq->CsqCompleteCanceledIrp, csq, irp);
+    DRIVER_CALLOUT("cancel-safe queue routine", csq->CsqCompleteCanceledIrp, csq, irp);
 }
 
 NTSTATUS NTAPI IoCsqInsertIrpEx(PIO_CSQ Csq, PIRP Irp, PIO_CSQ_IRP_CONTEXT Context, PVOID InsertContext)
@@ -100,7 +100,7 @@ NTSTATUS NTAPI IoCsqInsertIrpEx(PIO_CSQ Csq, PIRP Irp, PIO_CSQ_IRP_CONTEXT Conte
     if (Csq->Type == IO_TYPE_CSQ_EX)
         status = ((PIO_CSQ_INSERT_IRP_EX)(PVOID)Csq->CsqInsertIrp)(Csq, Irp, InsertContext);
     else
-        KERNEL_CALLOUT(Csq->CsqInsertIrp, Csq, Irp);
+        DRIVER_CALLOUT("cancel-safe queue routine", Csq->CsqInsertIrp, Csq, Irp);
     if (!NT_SUCCESS(status)) {
         unlink_context(Irp, Context);
         KERNEL_CALLOUT(Csq->CsqReleaseLock, Csq, irql);
@@ -112,13 +112,13 @@ NTSTATUS NTAPI IoCsqInsertIrpEx(PIO_CSQ Csq, PIRP Irp, PIO_CSQ_IRP_CONTEXT Conte
         nt_violation("irp-csq", "IRP %p entered a cancel-safe queue with a cancel routine already set", Irp);
     if (Irp->Cancel && IoSetCancelRoutine(Irp, NULL) != NULL) {
         /* Cancelled before the routine was there: nobody else will take it out. */
-        KERNEL_CALLOUT(Csq->CsqRemoveIrp, Csq, Irp);
+        DRIVER_CALLOUT("cancel-safe queue routine", Csq->CsqRemoveIrp, Csq, Irp);
         unlink_context(Irp, Context);
         cancelled = true;
     }
     KERNEL_CALLOUT(Csq->CsqReleaseLock, Csq, irql);
     if (cancelled)
-        KERNEL_CALLOUT(Csq->CsqCompleteCanceledIrp, Csq, Irp);
+        DRIVER_CALLOUT("cancel-safe queue routine", Csq->CsqCompleteCanceledIrp, Csq, Irp);
     return status;
 }
 
@@ -136,12 +136,12 @@ PIRP NTAPI IoCsqRemoveNextIrp(PIO_CSQ Csq, PVOID PeekContext)
     NT_CALL(DISPATCH_LEVEL);
     Csq->ReservePointer = NULL;
     KERNEL_CALLOUT(Csq->CsqAcquireLock, Csq, &irql);
-    for (irp = KERNEL_CALLOUT(Csq->CsqPeekNextIrp, Csq, NULL, PeekContext); irp != NULL;
-         irp = KERNEL_CALLOUT(Csq->CsqPeekNextIrp, Csq, irp, PeekContext)) {
+    for (irp = DRIVER_CALLOUT("cancel-safe queue routine", Csq->CsqPeekNextIrp, Csq, NULL, PeekContext); irp != NULL;
+         irp = DRIVER_CALLOUT("cancel-safe queue routine", Csq->CsqPeekNextIrp, Csq, irp, PeekContext)) {
         if (IoSetCancelRoutine(irp, NULL) == NULL)
             continue; /* its cancel routine runs and waits for the lock: the IRP is that routine's */
         (void)queue_of(irp, &context);
-        KERNEL_CALLOUT(Csq->CsqRemoveIrp, Csq, irp);
+        DRIVER_CALLOUT("cancel-safe queue routine", Csq->CsqRemoveIrp, Csq, irp);
         unlink_context(irp, context);
         break;
     }
@@ -159,7 +159,7 @@ PIRP NTAPI IoCsqRemoveIrp(PIO_CSQ Csq, PIO_CSQ_IRP_CONTEXT Context)
     KERNEL_CALLOUT(Csq->CsqAcquireLock, Csq, &irql);
     irp = Context->Irp;
     if (irp != NULL && IoSetCancelRoutine(irp, NULL) != NULL) {
-        KERNEL_CALLOUT(Csq->CsqRemoveIrp, Csq, irp);
+        DRIVER_CALLOUT("cancel-safe queue routine", Csq->CsqRemoveIrp, Csq, irp);
         unlink_context(irp, Context);
     } else {
         irp = NULL;

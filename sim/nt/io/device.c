@@ -35,6 +35,8 @@ static void device_destroyed(void *body)
     RemoveEntryList(&private->entry);
     io_unlock(irql);
     device->Type = 0;
+    if (device->Size > sizeof(*device))
+        ex_memory_goes(device + 1, device->Size - sizeof(*device));
     image_free(private);
     ob_dereference(driver);
 }

@@ -87,8 +87,8 @@ static NTSTATUS NTAPI allocate_channel(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT D
     NT_CALL_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL);
     if (NumberOfMapRegisters > ALL_MAP_REGISTERS)
         return STATUS_INSUFFICIENT_RESOURCES;
-    if (KERNEL_CALLOUT(ExecutionRoutine, DeviceObject, DeviceObject->CurrentIrp, DmaAdapter, Context) !=
-        DeallocateObjectKeepRegisters)
+    if (DRIVER_CALLOUT("DMA execution routine", ExecutionRoutine, DeviceObject, DeviceObject->CurrentIrp, DmaAdapter,
+                       Context) != DeallocateObjectKeepRegisters)
         nt_violation("dma-adapter-control", "an AdapterControl routine of a bus master must return "
                                             "DeallocateObjectKeepRegisters");
     return STATUS_SUCCESS;
@@ -229,7 +229,7 @@ static NTSTATUS NTAPI build_list(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT DeviceO
     list->Reserved = 0; /* the caller's memory: PutScatterGatherList does not free it */
     (void)fill(adapter, Mdl, CurrentVa, Length, list);
     adapter->lists++;
-    KERNEL_CALLOUT(ExecutionRoutine, DeviceObject, DeviceObject->CurrentIrp, list, Context);
+    DRIVER_CALLOUT("DMA execution routine", ExecutionRoutine, DeviceObject, DeviceObject->CurrentIrp, list, Context);
     return STATUS_SUCCESS;
 }
 
@@ -253,7 +253,7 @@ static NTSTATUS NTAPI get_list(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT DeviceObj
     list->Reserved = (ULONG_PTR)adapter; /* ours to free */
     (void)fill(adapter, Mdl, CurrentVa, Length, list);
     adapter->lists++;
-    KERNEL_CALLOUT(ExecutionRoutine, DeviceObject, DeviceObject->CurrentIrp, list, Context);
+    DRIVER_CALLOUT("DMA execution routine", ExecutionRoutine, DeviceObject, DeviceObject->CurrentIrp, list, Context);
     return STATUS_SUCCESS;
 }
 

@@ -144,7 +144,7 @@ static NTSTATUS initialize_driver(PDRIVER_OBJECT driver, PDRIVER_INITIALIZE entr
     image_free(text);
     point_string(&path, wide, length);
     driver->DriverInit = entry;
-    status = KERNEL_CALLOUT(entry, driver, &path);
+    status = DRIVER_CALLOUT("DriverEntry", entry, driver, &path);
     image_free(wide); /* the string is the driver's for the time of DriverEntry alone */
     if (ke_irql() != irql)
         nt_violation("irql-changed", "DriverEntry of driver %s was called at IRQL %u and returned at %u",
@@ -330,7 +330,7 @@ NTSTATUS io_unload_driver(PDRIVER_OBJECT driver)
     if (driver->DeviceObject != NULL)
         return STATUS_DEVICE_BUSY;
     driver->Flags |= DRVO_UNLOAD_INVOKED;
-    KERNEL_CALLOUT(driver->DriverUnload, driver);
+    DRIVER_CALLOUT("DriverUnload", driver->DriverUnload, driver);
     if (ke_irql() != irql)
         nt_violation("irql-changed", "DriverUnload of driver %s was called at IRQL %u and returned at %u",
                      io_driver_name(driver), irql, ke_irql());
@@ -422,7 +422,7 @@ void io_reinitialize_drivers(bool boot)
         struct reinitialization *request = CONTAINING_RECORD(RemoveHeadList(list), struct reinitialization, entry);
         ULONG count = ++request->driver->DriverExtension->Count;
 
-        KERNEL_CALLOUT(request->routine, request->driver, request->context, count);
+        DRIVER_CALLOUT("reinitialization routine", request->routine, request->driver, request->context, count);
         image_free(request);
     }
 }

@@ -42,7 +42,7 @@ static NTSTATUS NTAPI call_guarded(PDEVICE_OBJECT device, PIRP irp, PVOID contex
 
     ExFreePoolWithTag(context, IO_TAG_GENERAL);
     if (wanted)
-        status = KERNEL_CALLOUT(guarded.routine, device, irp, guarded.context);
+        status = DRIVER_CALLOUT("completion routine", guarded.routine, device, irp, guarded.context);
     else if (irp->PendingReturned && irp->CurrentLocation <= irp->StackCount)
         IoMarkIrpPending(irp);
     ob_dereference(guarded.device);

@@ -48,6 +48,25 @@ void io_interrupt_init(void)
 
 /* ---- dispatch ---- */
 
+static const void *service_of(const PKINTERRUPT interrupt)
+{
+    return interrupt->message_service != NULL ? (const void *)interrupt->message_service
+                                              : (const void *)interrupt->service;
+}
+
+static void acquire_lock(PKINTERRUPT interrupt, const void *caller)
+{
+    lock_order(interrupt->lock, LOCK_INTERRUPT, caller);
+    ke_spin_acquire(interrupt->lock);
+    lock_add(&ke_vcpu()->locks, interrupt->lock, LOCK_INTERRUPT, NULL, caller);
+}
+
+static void release_lock(PKINTERRUPT interrupt, const char *routine)
+{
+    lock_remove(&ke_vcpu()->locks, interrupt->lock, LOCK_INTERRUPT, NULL, routine);
+    ke_spin_release(interrupt->lock);
+}
+
 static bool call_service(PKINTERRUPT interrupt)
 {
     KIRQL irql = ke_irql();
@@ -55,21 +74,21 @@ static bool call_service(PKINTERRUPT interrupt)
 
     if (interrupt->synchronize_irql > irql)
         ke_set_irql(interrupt->synchronize_irql);
-    ke_spin_acquire(interrupt->lock);
+    acquire_lock(interrupt, service_of(interrupt));
     if (interrupt->message_service != NULL)
-        claimed = KERNEL_CALLOUT(interrupt->message_service, interrupt, interrupt->context, interrupt->message);
+        claimed = DRIVER_CALLOUT("service routine", interrupt->message_service, interrupt, interrupt->context,
+                                 interrupt->message);
     else
-        claimed = KERNEL_CALLOUT(interrupt->service, interrupt, interrupt->context);
+        claimed = DRIVER_CALLOUT("service routine", interrupt->service, interrupt, interrupt->context);
     if (ke_irql() != (interrupt->synchronize_irql > irql ? interrupt->synchronize_irql : irql)) {
-        const void *routine = interrupt->message_service != NULL ? (const void *)interrupt->message_service
-                                                                 : (const void *)interrupt->service;
+        const void *routine = service_of(interrupt);
         char where[LOADER_DESCRIPTION_MAX];
 
         nt_violation(
             "isr-irql-changed", "the service routine %s (vector 0x%02x) was called at IRQL %u and returned at %u",
             loader_name(routine, where, sizeof(where)), interrupt->vector, interrupt->synchronize_irql, ke_irql());
     }
-    ke_spin_release(interrupt->lock);
+    release_lock(interrupt, "the return of a service routine");
     if (ke_irql() != irql)
         ke_set_irql(irql);
     return claimed;
@@ -471,7 +490,7 @@ KIRQL NTAPI KeAcquireInterruptSpinLock(PKINTERRUPT Interrupt)
     NT_CALL_AT(Interrupt->synchronize_irql, POINT_LOCK);
     irql = ke_irql();
     ke_set_irql(Interrupt->synchronize_irql);
-    ke_spin_acquire(Interrupt->lock);
+    acquire_lock(Interrupt, __builtin_return_address(0));
     return irql;
 }
 
@@ -481,7 +500,7 @@ VOID NTAPI KeReleaseInterruptSpinLock(PKINTERRUPT Interrupt, KIRQL OldIrql)
     if (ke_irql() != Interrupt->synchronize_irql)
         nt_violation("interrupt-lock", "KeReleaseInterruptSpinLock at IRQL %u; the lock was taken at %u", ke_irql(),
                      Interrupt->synchronize_irql);
-    ke_spin_release(Interrupt->lock);
+    release_lock(Interrupt, __func__);
     ke_set_irql(OldIrql);
 }
 
@@ -494,12 +513,12 @@ BOOLEAN NTAPI KeSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTIN
     NT_CALL_AT(Interrupt->synchronize_irql, POINT_LOCK);
     irql = ke_irql();
     ke_set_irql(Interrupt->synchronize_irql);
-    ke_spin_acquire(Interrupt->lock);
-    result = KERNEL_CALLOUT(SynchronizeRoutine, SynchronizeContext);
+    acquire_lock(Interrupt, __builtin_return_address(0));
+    result = DRIVER_CALLOUT("routine of KeSynchronizeExecution", SynchronizeRoutine, SynchronizeContext);
     if (ke_irql() != Interrupt->synchronize_irql)
         nt_violation("interrupt-lock", "the routine of KeSynchronizeExecution was called at IRQL %u and returned at %u",
                      Interrupt->synchronize_irql, ke_irql());
-    ke_spin_release(Interrupt->lock);
+    release_lock(Interrupt, __func__);
     ke_set_irql(irql);
     return result;
 }
@@ -512,8 +531,7 @@ const void *io_interrupt_in_range(const void *start, size_t bytes)
 
     for (PLIST_ENTRY entry = all->Flink; entry != all; entry = entry->Flink) {
         const PKINTERRUPT interrupt = CONTAINING_RECORD(entry, struct _KINTERRUPT, entry);
-        const void *routine = interrupt->message_service != NULL ? (const void *)interrupt->message_service
-                                                                 : (const void *)interrupt->service;
+        const void *routine = service_of(interrupt);
 
         if ((uintptr_t)routine >= (uintptr_t)start && (uintptr_t)routine - (uintptr_t)start < bytes)
             return routine;

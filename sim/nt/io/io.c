@@ -9,6 +9,7 @@ void io_init(void)
     InitializeListHead(&io->drivers);
     InitializeListHead(&io->devices);
     InitializeListHead(&io->irps);
+    InitializeListHead(&io->remove_locks);
     InitializeListHead(&io->shutdown[0]);
     InitializeListHead(&io->shutdown[1]);
     InitializeListHead(&io->reinitialize[0]);

@@ -2,6 +2,8 @@
 #ifndef NT_IO_INTERNAL_H
 #define NT_IO_INTERNAL_H
 
+#include "nt/ex/ex.h"
+#include "nt/ex/pool.h"
 #include "nt/io/io.h"
 #include "nt/ke/ke.h"
 #include "nt/ob/ob.h"
@@ -60,6 +62,7 @@ struct io_state {
     LIST_ENTRY drivers; /* struct io_driver.entry */
     LIST_ENTRY devices; /* struct io_device.entry */
     LIST_ENTRY irps;
+    LIST_ENTRY remove_locks; /* struct io_remove_lock, in order of initialisation */
     struct irp_record *irp_table[IRP_TABLE_SIZE];
     KSPIN_LOCK lock;            /* the lists above */
     KSPIN_LOCK cancel_lock;     /* IoAcquireCancelSpinLock */

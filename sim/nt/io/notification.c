@@ -51,7 +51,7 @@ static NTSTATUS call(struct notification *notification, PVOID structure)
     NTSTATUS status;
 
     notification->caller = KeGetCurrentThread();
-    status = KERNEL_CALLOUT(notification->callback, structure, notification->context);
+    status = DRIVER_CALLOUT("notification callback", notification->callback, structure, notification->context);
     if (ke_irql() != irql) {
         char where[LOADER_DESCRIPTION_MAX];
 
@@ -190,7 +190,7 @@ static void perform_custom(struct pnp_action *action)
 
     deliver_custom(action->device, change->structure);
     if (change->callback != NULL)
-        KERNEL_CALLOUT(change->callback, change->context);
+        DRIVER_CALLOUT("notification callback", change->callback, change->context);
     if (change->done != NULL)
         KeSetEvent(change->done, IO_NO_INCREMENT, FALSE);
     ob_dereference(action->device);

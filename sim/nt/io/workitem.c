@@ -5,6 +5,7 @@
 #include "nt/ex/ex.h"
 #include "nt/ke/ke.h"
 #include "nt/ob/ob.h"
+#include "nt/verifier/rules.h"
 
 #define ITEM_MAGIC UINT64_C(0x4D455449204F2F49)
 
@@ -84,7 +85,7 @@ VOID NTAPI IoInitializeWorkItem(PVOID IoObject, PIO_WORKITEM IoWorkItem)
         nt_violation("work-item-initialised-twice", "IoInitializeWorkItem: %p is an initialised item already",
                      (void *)IoWorkItem);
     initialise(IoWorkItem, IoObject, false, __builtin_return_address(0), __func__);
-    ex_object_add(item_kind, IoWorkItem, sizeof *IoWorkItem, __builtin_return_address(0));
+    ex_object_add(item_kind, VERIFIER_OWN, IoWorkItem, sizeof *IoWorkItem, __builtin_return_address(0));
 }
 
 VOID NTAPI IoUninitializeWorkItem(PIO_WORKITEM IoWorkItem)

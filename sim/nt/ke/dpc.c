@@ -1,4 +1,5 @@
 /* Deferred procedure calls. */
+#include "nt/ex/pool.h"
 #include "nt/ke/ke.h"
 
 /* KDPC.Number holds the target vCPU plus one; 0: wherever it is queued. DpcData is the queue that it is in. */
@@ -94,6 +95,7 @@ static void hold_queue(struct vcpu *vcpu, const KDPC *dpc)
 void ke_dpc_queue(struct vcpu *vcpu, PKDPC dpc)
 {
     dpc->DpcData = vcpu;
+    pool_note_inside(dpc);
     dpc->DpcListEntry.Next = NULL;
     if (dpc->Importance == HighImportance) {
         dpc->DpcListEntry.Next = vcpu->dpc_queue.Next;

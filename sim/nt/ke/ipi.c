@@ -18,7 +18,7 @@ static ULONG_PTR take_part(struct ke_ipi *ipi)
     ipi->arrived++;
     while (ipi->arrived < machine->config.vcpus)
         sched_point(POINT_PAUSE);
-    result = KERNEL_CALLOUT(ipi->function, ipi->context);
+    result = DRIVER_CALLOUT("broadcast function", ipi->function, ipi->context);
     ipi->done++;
     return result;
 }

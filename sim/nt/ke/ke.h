@@ -11,6 +11,7 @@
 #include "machine/runner.h"
 #include "machine/vcpu.h"
 #include "nt/nt.h"
+#include "nt/verifier/lock.h"
 
 enum thread_state { THREAD_READY, THREAD_RUNNING, THREAD_WAITING, THREAD_TERMINATED };
 
@@ -36,10 +37,12 @@ struct _KTHREAD {
     NTSTATUS wait_status;
     KWAIT_REASON wait_reason;
     const void *wait_caller;
+    uint32_t wait_stack; /* machine/stacks.h */
     struct deadline wait_deadline;
     KWAIT_BLOCK builtin_blocks[THREAD_WAIT_OBJECTS];
 
-    LIST_ENTRY mutants; /* owned KMUTANTs */
+    LIST_ENTRY mutants;     /* owned KMUTANTs */
+    struct lock_list locks; /* mutexes, resources and push locks that it holds */
     int critical_region;
 
     PKSTART_ROUTINE start_routine;
@@ -74,6 +77,7 @@ struct vcpu {
     struct fiber *dpc_return;
     PKDPC running_dpc;
     unsigned isr_depth;
+    struct lock_list locks;  /* spin locks that it holds */
     const void *irql_raiser; /* who raised the IRQL last, for reports */
     uint64_t dpcs, interrupts;
 };
@@ -160,7 +164,7 @@ void ke_idle_main(void *argument);
 
 /*
  * Memory is about to be freed: a timer that is set, a DPC that is queued, or an object with waiters inside it is a
- * violation ("freed-in-use"). Cheap when nothing is queued.
+ * violation ("freed-in-use").
  */
 void ke_check_freed(const void *start, size_t size);
 

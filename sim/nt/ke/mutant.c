@@ -5,6 +5,7 @@ VOID NTAPI KeInitializeMutex(PRKMUTEX Mutex, ULONG Level)
 {
     NT_CALL_ANY();
     UNREFERENCED_PARAMETER(Level);
+    lock_initialised(Mutex, __func__);
     Mutex->Header.Lock = 0;
     Mutex->Header.Type = MutantObject;
     Mutex->Header.Size = sizeof(*Mutex) / sizeof(LONG);
@@ -23,10 +24,10 @@ LONG NTAPI KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait)
     if (Wait && ke_irql() > APC_LEVEL)
         nt_violation("irql", "KeReleaseMutex with Wait = TRUE at IRQL %u", ke_irql());
     if (Mutex->OwnerThread != ke_thread())
-        nt_violation("mutex-not-owner", "thread %s releases the mutex %p of thread %s", ke_thread()->name,
-                     (void *)Mutex, Mutex->OwnerThread != NULL ? Mutex->OwnerThread->name : "(nobody)");
+        lock_report_not_owner(Mutex, LOCK_MUTEX, __func__);
     old = Mutex->Header.SignalState;
     if (old + 1 == 1) {
+        lock_thread_remove(Mutex, LOCK_MUTEX, __func__);
         RemoveEntryList(&Mutex->MutantListEntry);
         Mutex->OwnerThread = NULL;
     }

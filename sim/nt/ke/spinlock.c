@@ -4,8 +4,8 @@
 void ke_spin_check(const KSPIN_LOCK *lock, KSPIN_LOCK value)
 {
     if (value > machine->config.vcpus)
-        nt_violation("spinlock-not-initialised", "%p holds %#llx and is no spin lock", (const void *)lock,
-                     (unsigned long long)value);
+        nt_violation_sub("spinlock-not-initialised", (uintptr_t)lock, 0, 0, "%p holds %#llx and is no spin lock",
+                         (const void *)lock, (unsigned long long)value);
 }
 
 _Noreturn void ke_spin_recursive(const KSPIN_LOCK *lock)
@@ -78,7 +78,34 @@ void ke_spin_release(PKSPIN_LOCK lock)
 VOID NTAPI KeInitializeSpinLock(PKSPIN_LOCK SpinLock)
 {
     NT_CALL_LIGHT(HIGH_LEVEL, POINT_CALL);
+    lock_initialised(SpinLock, __func__);
     *SpinLock = 0;
+}
+
+/* The vCPU acquires the lock; whoever waits for it in the order of locks is checked before it waits. */
+static void acquire(PKSPIN_LOCK lock, enum lock_kind kind, const void *handle, const char *routine, const void *caller)
+{
+    bool queued = kind == LOCK_QUEUED || kind == LOCK_QUEUED_DPC;
+
+    lock_check_flavour(lock, queued, routine);
+    lock_order(lock, kind, caller);
+    ke_spin_acquire(lock);
+    lock_add(&ke_vcpu()->locks, lock, kind, handle, caller);
+}
+
+static void release(PKSPIN_LOCK lock, enum lock_kind kind, const void *handle, const char *routine)
+{
+    lock_remove(&ke_vcpu()->locks, lock, kind, handle, routine);
+    ke_spin_release(lock);
+}
+
+/* The end of a release that restores the IRQL. */
+static void go_back(PKSPIN_LOCK lock, KIRQL irql, const char *routine)
+{
+    if (irql > DISPATCH_LEVEL)
+        nt_violation("irql-lower", "%s with the IRQL %u to go back to", routine, irql);
+    lock_check_release_order(lock, irql, routine);
+    ke_set_irql(irql);
 }
 
 KIRQL NTAPI KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock)
@@ -88,40 +115,47 @@ KIRQL NTAPI KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock)
     NT_CALL_LIGHT(DISPATCH_LEVEL, POINT_LOCK);
     old = ke_irql();
     ke_set_irql(DISPATCH_LEVEL);
-    ke_spin_acquire(SpinLock);
+    acquire(SpinLock, LOCK_SPIN, NULL, __func__, __builtin_return_address(0));
     return old;
 }
 
 VOID NTAPI KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql)
 {
     NT_CALL_LIGHT_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL, POINT_LOCK);
-    if (NewIrql > DISPATCH_LEVEL)
-        nt_violation("irql-lower", "KeReleaseSpinLock with the IRQL %u to go back to", NewIrql);
-    ke_spin_release(SpinLock);
-    ke_set_irql(NewIrql);
+    release(SpinLock, LOCK_SPIN, NULL, __func__);
+    go_back(SpinLock, NewIrql, __func__);
 }
 
 VOID NTAPI KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)
 {
     NT_CALL_LIGHT_RANGE(DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
-    ke_spin_acquire(SpinLock);
+    acquire(SpinLock, LOCK_SPIN_DPC, NULL, __func__, __builtin_return_address(0));
 }
 
 VOID NTAPI KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock)
 {
     NT_CALL_LIGHT_RANGE(DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
-    ke_spin_release(SpinLock);
+    release(SpinLock, LOCK_SPIN_DPC, NULL, __func__);
+}
+
+static bool try_acquire(PKSPIN_LOCK lock)
+{
+    if (engine_is_parallel())
+        return ke_parallel_spin_try(lock);
+    ke_spin_check(lock, *lock);
+    if (*lock != 0)
+        return false;
+    *lock = ke_vcpu()->index + 1;
+    return true;
 }
 
 BOOLEAN NTAPI KeTryToAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)
 {
     NT_CALL_LIGHT_RANGE(DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
-    if (engine_is_parallel())
-        return ke_parallel_spin_try(SpinLock);
-    ke_spin_check(SpinLock, *SpinLock);
-    if (*SpinLock != 0)
+    lock_check_flavour(SpinLock, false, __func__);
+    if (!try_acquire(SpinLock))
         return FALSE;
-    *SpinLock = ke_vcpu()->index + 1;
+    lock_add(&ke_vcpu()->locks, SpinLock, LOCK_SPIN_DPC, NULL, __builtin_return_address(0));
     return TRUE;
 }
 
@@ -136,34 +170,42 @@ BOOLEAN NTAPI KeTestSpinLock(PKSPIN_LOCK SpinLock)
  * scheduler's choice here as for plain locks.
  */
 
+static void acquire_queued(PKSPIN_LOCK lock, enum lock_kind kind, PKLOCK_QUEUE_HANDLE handle, KIRQL irql,
+                           const char *routine, const void *caller)
+{
+    acquire(lock, kind, handle, routine, caller);
+    handle->OldIrql = irql;
+    handle->LockQueue.Lock = lock;
+    handle->LockQueue.Next = NULL;
+}
+
 VOID NTAPI KeAcquireInStackQueuedSpinLock(PKSPIN_LOCK SpinLock, PKLOCK_QUEUE_HANDLE LockHandle)
 {
+    KIRQL irql;
+
     NT_CALL_LIGHT(DISPATCH_LEVEL, POINT_LOCK);
-    LockHandle->OldIrql = ke_irql();
-    LockHandle->LockQueue.Lock = SpinLock;
-    LockHandle->LockQueue.Next = NULL;
+    irql = ke_irql();
     ke_set_irql(DISPATCH_LEVEL);
-    ke_spin_acquire(SpinLock);
+    acquire_queued(SpinLock, LOCK_QUEUED, LockHandle, irql, __func__, __builtin_return_address(0));
 }
 
 VOID NTAPI KeReleaseInStackQueuedSpinLock(PKLOCK_QUEUE_HANDLE LockHandle)
 {
+    PKSPIN_LOCK lock = LockHandle->LockQueue.Lock;
+
     NT_CALL_LIGHT_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL, POINT_LOCK);
-    ke_spin_release(LockHandle->LockQueue.Lock);
-    ke_set_irql(LockHandle->OldIrql);
+    release(lock, LOCK_QUEUED, LockHandle, __func__);
+    go_back(lock, LockHandle->OldIrql, __func__);
 }
 
 VOID NTAPI KeAcquireInStackQueuedSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock, PKLOCK_QUEUE_HANDLE LockHandle)
 {
     NT_CALL_LIGHT_RANGE(DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
-    LockHandle->OldIrql = DISPATCH_LEVEL;
-    LockHandle->LockQueue.Lock = SpinLock;
-    LockHandle->LockQueue.Next = NULL;
-    ke_spin_acquire(SpinLock);
+    acquire_queued(SpinLock, LOCK_QUEUED_DPC, LockHandle, DISPATCH_LEVEL, __func__, __builtin_return_address(0));
 }
 
 VOID NTAPI KeReleaseInStackQueuedSpinLockFromDpcLevel(PKLOCK_QUEUE_HANDLE LockHandle)
 {
     NT_CALL_LIGHT_RANGE(DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
-    ke_spin_release(LockHandle->LockQueue.Lock);
+    release(LockHandle->LockQueue.Lock, LOCK_QUEUED_DPC, LockHandle, __func__);
 }

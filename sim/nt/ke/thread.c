@@ -232,6 +232,7 @@ static void thread_initialise(struct _KTHREAD *thread, const char *name)
     thread->Header.Type = ThreadObject;
     InitializeListHead(&thread->Header.WaitListHead);
     InitializeListHead(&thread->mutants);
+    lock_list_init(&thread->locks);
     InsertTailList(&ke->threads, &thread->all_entry);
     thread->priority = 8;
     thread->vcpu = -1;
@@ -285,6 +286,8 @@ _Noreturn void ke_thread_exit(NTSTATUS status)
     struct _KTHREAD *thread = vcpu->current;
 
     ke_abandon_mutants(thread);
+    lock_check_exit();
+    lock_list_free(&thread->locks);
     thread->exit_status = status;
     RemoveEntryList(&thread->all_entry);
     ke_signal(&thread->Header, 1, 0);

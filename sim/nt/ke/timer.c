@@ -2,6 +2,7 @@
  * Kernel timers. Due timers are found by the clock interrupt of the processor that set them and expire at
  * DISPATCH_LEVEL there; their DPCs go to the DPC's target.
  */
+#include "nt/ex/pool.h"
 #include "nt/ke/ke.h"
 
 static uint64_t due_ns(const KTIMER *timer)
@@ -69,6 +70,7 @@ static void insert(PKTIMER timer)
 
     while (entry != &ke->timers && due_ns(CONTAINING_RECORD(entry, KTIMER, TimerListEntry)) > due_ns(timer))
         entry = entry->Blink;
+    pool_note_inside(timer);
     InsertHeadList(entry, &timer->TimerListEntry);
 }
 
@@ -199,7 +201,7 @@ void ke_check_freed(const void *start, size_t size)
     for (PLIST_ENTRY entry = ke->timers.Flink; entry != &ke->timers; entry = entry->Flink)
         if (inside(entry, start, size)) {
             const uint64_t parameter[4] = {0, (uint64_t)(uintptr_t)CONTAINING_RECORD(entry, KTIMER, TimerListEntry),
-                                           (uint64_t)(uintptr_t)start, size};
+                                           (uint64_t)(uintptr_t)start, (uint64_t)(uintptr_t)start + size};
 
             nt_violation_code(TIMER_OR_DPC_INVALID, parameter, "freed-in-use",
                               "memory at %p (%zu bytes) is freed with a timer in it that is set", start, size);
@@ -208,7 +210,7 @@ void ke_check_freed(const void *start, size_t size)
         for (PSINGLE_LIST_ENTRY entry = machine->vcpu[index]->dpc_queue.Next; entry != NULL; entry = entry->Next)
             if (inside(entry, start, size)) {
                 const uint64_t parameter[4] = {1, (uint64_t)(uintptr_t)CONTAINING_RECORD(entry, KDPC, DpcListEntry),
-                                               (uint64_t)(uintptr_t)start, size};
+                                               (uint64_t)(uintptr_t)start, (uint64_t)(uintptr_t)start + size};
 
                 nt_violation_code(TIMER_OR_DPC_INVALID, parameter, "freed-in-use",
                                   "memory at %p (%zu bytes) is freed with a DPC in it that is queued", start, size);

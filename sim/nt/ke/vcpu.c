@@ -198,7 +198,9 @@ static void deliver_vector(struct vcpu *vcpu, uint8_t vector)
 {
     KIRQL old = vcpu->irql;
     KIRQL level = vector >> 4;
+    unsigned base = vcpu->locks.base;
 
+    vcpu->locks.base = vcpu->locks.count;
     vcpu->pending[vector / 64] &= ~(UINT64_C(1) << (vector % 64));
     vcpu->irql = level;
     vcpu->isr_depth++;
@@ -220,6 +222,7 @@ static void deliver_vector(struct vcpu *vcpu, uint8_t vector)
                      vector, vcpu->irql, level);
     vcpu->isr_depth--;
     vcpu->irql = old;
+    vcpu->locks.base = base;
 }
 
 static PKDPC pop_dpc(struct vcpu *vcpu)
@@ -248,7 +251,7 @@ static void run_dpc(struct vcpu *vcpu, PKDPC dpc)
 
     vcpu->running_dpc = dpc;
     eventlog_add(EVENT_DPC, vcpu->index, ++vcpu->dpcs, 0);
-    KERNEL_CALLOUT(routine, dpc, context, argument1, argument2);
+    DRIVER_CALLOUT("DPC routine", routine, dpc, context, argument1, argument2);
     vcpu->running_dpc = NULL;
     if (vcpu->irql != DISPATCH_LEVEL)
         nt_violation("irql-changed", "a DPC routine returned at IRQL %u, it was called at DISPATCH_LEVEL", vcpu->irql);
@@ -427,6 +430,7 @@ VOID NTAPI KeLowerIrql(KIRQL NewIrql)
         nt_violation_code(IRQL_NOT_LESS_OR_EQUAL, parameter, "irql-lower", "\"lowered\" from IRQL %u to %u", ke_irql(),
                           NewIrql);
     }
+    lock_check_lower(NewIrql, __func__);
     ke_set_irql(NewIrql);
 }
 
@@ -525,6 +529,8 @@ static void vcpu_create(unsigned index)
     snprintf(idle->name, sizeof(idle->name), "idle thread of vCPU %u", index);
     idle->state = THREAD_RUNNING;
     idle->priority = -1;
+    lock_list_init(&idle->locks);
+    lock_list_init(&vcpu->locks);
     idle->vcpu = (int)index;
     idle->Header.Type = ThreadObject;
     InitializeListHead(&idle->Header.WaitListHead);
@@ -550,6 +556,7 @@ void ke_init(void)
     InitializeListHead(&ke->bugcheck_reason_callbacks);
     InitializeListHead(&ke->processor_callbacks);
     machine->ke = ke;
+    lock_init();
     for (unsigned index = 0; index < machine->config.vcpus; index++)
         vcpu_create(index);
 }

@@ -1,4 +1,6 @@
 /* Waiting: dispatcher objects, wait blocks, waking. */
+#include "machine/stacks.h"
+#include "nt/ex/pool.h"
 #include "nt/ke/ke.h"
 
 static bool is_signalled(const DISPATCHER_HEADER *header, const struct _KTHREAD *thread)
@@ -27,6 +29,7 @@ static bool take(DISPATCHER_HEADER *header, struct _KTHREAD *thread)
             mutant->OwnerThread = thread;
             mutant->Abandoned = FALSE;
             InsertTailList(&thread->mutants, &mutant->MutantListEntry);
+            lock_thread_give(thread, mutant, LOCK_MUTEX, thread->wait_caller, thread->wait_stack);
         }
         return abandoned;
     }
@@ -151,6 +154,8 @@ static NTSTATUS wait_for(const char *routine, const void *caller, ULONG count, P
 
     if (ke_vcpu() == NULL)
         fail("internal", "%s outside a guest thread", routine);
+    if (timeout == NULL || timeout->QuadPart != 0)
+        lock_check_wait(objects[0], timeout, routine);
     if (ke_irql() > APC_LEVEL && (timeout == NULL || timeout->QuadPart != 0))
         nt_violation("wait-at-dispatch", "%s at IRQL %u with a time-out that is not zero; the caller is at %p", routine,
                      ke_irql(), caller);
@@ -172,7 +177,12 @@ static NTSTATUS wait_for(const char *routine, const void *caller, ULONG count, P
         blocks[index].Thread = thread;
         blocks[index].WaitKey = (USHORT)index;
         blocks[index].WaitType = (UCHAR)type;
+        if (timeout == NULL && ((DISPATCHER_HEADER *)objects[index])->Type == MutantObject &&
+            ((PKMUTANT)objects[index])->OwnerThread != thread)
+            lock_order(objects[index], LOCK_MUTEX, caller);
     }
+    thread->wait_caller = caller;
+    thread->wait_stack = stacks_wanted() ? stacks_capture(caller) : 0;
     status = try_at_once(thread);
     if (status == STATUS_PENDING && timeout != NULL && timeout->QuadPart == 0)
         status = STATUS_TIMEOUT;
@@ -185,10 +195,11 @@ static NTSTATUS wait_for(const char *routine, const void *caller, ULONG count, P
 
     thread->wait_alertable = alertable;
     thread->wait_reason = reason;
-    thread->wait_caller = caller;
     thread->state = THREAD_WAITING;
-    for (ULONG index = 0; index < count; index++)
+    for (ULONG index = 0; index < count; index++) {
+        pool_note_inside(objects[index]);
         InsertTailList(&((DISPATCHER_HEADER *)objects[index])->WaitListHead, &blocks[index].WaitListEntry);
+    }
     if (timeout != NULL)
         deadline_set(&thread->wait_deadline, due_time(timeout) + delay_draw(DELAY_TIMER), wait_timed_out, thread);
     ke_thread_wait(thread);

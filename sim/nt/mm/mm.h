@@ -34,7 +34,6 @@ struct mm_page {
     uint8_t use;      /* enum page_use; kept for every page of a run */
     uint8_t last_use; /* before it was freed */
     uint8_t attribute;
-    uint8_t objects; /* executive objects inside that must be taken down before the memory goes (ex.h); saturates */
     union {
         struct {
             uint32_t next, previous; /* free run in the list of its bin; page + 1, 0 ends */

@@ -93,7 +93,6 @@ static uint32_t run_take(uint32_t first, uint32_t start, uint32_t count, enum pa
         page_info(start + i)->use = (uint8_t)use;
         page_info(start + i)->run = 0;
         page_info(start + i)->attribute = 0;
-        page_info(start + i)->objects = 0;
     }
     page_info(start)->run = count;
     page_info(start)->owner = owner;

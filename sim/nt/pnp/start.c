@@ -88,7 +88,7 @@ static bool add_driver(struct devnode *node, const char *service)
         return false;
     }
     irql = ke_irql();
-    status = KERNEL_CALLOUT(driver->DriverExtension->AddDevice, driver, node->pdo);
+    status = DRIVER_CALLOUT("AddDevice", driver->DriverExtension->AddDevice, driver, node->pdo);
     if (ke_irql() != irql)
         nt_violation("irql-changed", "AddDevice of driver %s was called at IRQL %u and returned at %u", service, irql,
                      ke_irql());

@@ -56,7 +56,8 @@ static NTSTATUS NTAPI request_done(PDEVICE_OBJECT device, PIRP irp, PVOID contex
 
     (void)device;
     if (request->function != NULL)
-        KERNEL_CALLOUT(request->function, request->device, request->minor, request->state, request->context, &result);
+        DRIVER_CALLOUT("power completion routine", request->function, request->device, request->minor, request->state,
+                       request->context, &result);
     RemoveEntryList(&request->entry);
     irp_free(irp);
     ob_dereference(request->top);

@@ -5,6 +5,7 @@
  * are missing.
  */
 #include "nt/rtl/registry.h"
+#include "nt/verifier/lock.h"
 
 #define DIRECT RTL_QUERY_REGISTRY_DIRECT
 #define KNOWN_FLAGS                                                                                                    \
@@ -87,7 +88,8 @@ static NTSTATUS deliver_one(const struct query *query, PWSTR name, ULONG type, P
     const RTL_QUERY_REGISTRY_TABLE *entry = query->entry;
 
     if ((entry->Flags & DIRECT) == 0)
-        return KERNEL_CALLOUT(entry->QueryRoutine, name, type, data, size, query->context, entry->EntryContext);
+        return DRIVER_CALLOUT("QueryRoutine", entry->QueryRoutine, name, type, data, size, query->context,
+                              entry->EntryContext);
     return is_string(type) ? store_string(entry->EntryContext, data, size)
                            : store_data(entry->EntryContext, type, data, size);
 }
@@ -395,7 +397,8 @@ static NTSTATUS process(struct query *query)
     if (entry->Name != NULL)
         return query_one(query);
     if ((flags & RTL_QUERY_REGISTRY_NOVALUE) != 0)
-        return KERNEL_CALLOUT(entry->QueryRoutine, NULL, REG_NONE, NULL, 0, query->context, entry->EntryContext);
+        return DRIVER_CALLOUT("QueryRoutine", entry->QueryRoutine, NULL, REG_NONE, NULL, 0, query->context,
+                              entry->EntryContext);
     return query_all(query);
 }
 

@@ -409,7 +409,7 @@ TEST_TABLE(ke_wait){
     TEST_VIOLATION(WaitAtDispatchLevelWithTimeout, "wait-at-dispatch", 0),
     TEST_VIOLATION(WaitForManyAtDispatchLevel, "wait-at-dispatch", 0),
     TEST_VIOLATION(WaitInADpc, "wait-at-dispatch", 0),
-    TEST_VIOLATION(WaitWithASpinLock, "wait-at-dispatch", 0),
+    TEST_VIOLATION(WaitWithASpinLock, "spinlock-held-at-wait", 0),
     TEST_VIOLATION(WaitForFourWithoutBlocks, "wait-objects", 0x0C),
     TEST_VIOLATION(WaitForSixtyFive, "wait-objects", 0x0C),
     TEST_VIOLATION(WaitForWhatIsNoObject, "wait-object", 0),
