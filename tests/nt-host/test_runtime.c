@@ -1,6 +1,6 @@
 /*
  * The run-time library beside strings: numbers and GUIDs as text, bitmaps, time, random numbers, version, 16-bit string
- * functions, interlocked operations; after their pages in the wdm.h and ntddk.h references.
+ * functions; after their pages in the wdm.h and ntddk.h references.
  */
 #include "guest_threads.h"
 
@@ -331,53 +331,6 @@ START_TEST(test_wide_functions)
 }
 END_TEST
 
-/* ---- interlocked ---- */
-
-START_TEST(test_interlocked_values)
-{
-    LONG word = 5;
-    LONG64 quad[2] __attribute__((aligned(16))) = {1, 2};
-    LONG64 comparand[2] = {1, 2};
-    SHORT half = 7;
-    CHAR byte = 0x0F;
-    LONG bits[2] = {0, 0};
-    PVOID pointer = &word;
-
-    ck_assert_int_eq(InterlockedIncrement(&word), 6);
-    ck_assert_int_eq(InterlockedDecrement(&word), 5);
-    ck_assert_int_eq(InterlockedExchangeAdd(&word, 10), 5); /* the old value */
-    ck_assert_int_eq(InterlockedAdd(&word, 10), 25);        /* the new one */
-    ck_assert_int_eq(InterlockedExchange(&word, 3), 25);
-    ck_assert_int_eq(InterlockedCompareExchange(&word, 9, 4), 3);
-    ck_assert_int_eq(word, 3);
-    ck_assert_int_eq(InterlockedCompareExchange(&word, 9, 3), 3);
-    ck_assert_int_eq(word, 9);
-    ck_assert_int_eq(InterlockedOr(&word, 0x10), 9);
-    ck_assert_int_eq(InterlockedAnd(&word, 0x18), 0x19);
-    ck_assert_int_eq(InterlockedXor(&word, 0x8), 0x18);
-    ck_assert_int_eq(word, 0x10);
-    ck_assert_int_eq(InterlockedAdd64(&quad[0], -3), -2);
-    quad[0] = 1;
-    ck_assert_int_eq(InterlockedIncrement16(&half), 8);
-    ck_assert_int_eq(InterlockedCompareExchange16(&half, 1, 8), 8);
-    ck_assert_int_eq(half, 1);
-    ck_assert_int_eq(InterlockedOr8(&byte, 0x70), 0x0F);
-    ck_assert_int_eq(byte, 0x7F);
-    ck_assert(!InterlockedBitTestAndSet(bits, 33) && InterlockedBitTestAndSet(bits, 33)); /* in the second word */
-    ck_assert_int_eq(bits[1], 2);
-    ck_assert(InterlockedBitTestAndReset(bits, 33) && bits[1] == 0);
-    ck_assert_ptr_eq(InterlockedExchangePointer(&pointer, NULL), &word);
-    ck_assert_ptr_null(InterlockedCompareExchangePointer(&pointer, &byte, NULL));
-    ck_assert_ptr_eq(pointer, &byte);
-    ck_assert(InterlockedCompareExchange128(quad, 20, 10, comparand));
-    ck_assert(quad[0] == 10 && quad[1] == 20);
-    ck_assert(!InterlockedCompareExchange128(quad, 0, 0, comparand)); /* and it says what is there */
-    ck_assert(comparand[0] == 10 && comparand[1] == 20 && quad[0] == 10);
-    WriteULongRelease((ULONG *)&word, 77);
-    ck_assert_uint_eq(ReadULongAcquire((ULONG *)&word), 77);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("nt-host/runtime");
@@ -392,7 +345,6 @@ int main(void)
     tcase_add_test(tcase, test_version);
     tcase_add_test(tcase, test_stack_trace);
     tcase_add_test(tcase, test_wide_functions);
-    tcase_add_test(tcase, test_interlocked_values);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

@@ -33,7 +33,7 @@ VOID NTAPI InitializeSListHead(PSLIST_HEADER SListHead)
 
 PSLIST_ENTRY NTAPI ExpInterlockedPushEntrySList(PSLIST_HEADER ListHead, PSLIST_ENTRY ListEntry)
 {
-    NT_CALL_AT(DISPATCH_LEVEL, POINT_INTERLOCKED);
+    NT_CALL_AT(HIGH_LEVEL, POINT_INTERLOCKED);
     check_head(ListHead, __func__);
     if ((uintptr_t)ListEntry % 16 != 0)
         nt_violation("slist-alignment", "%s: the entry %p is not aligned to 16 bytes", __func__, (void *)ListEntry);
@@ -49,7 +49,7 @@ PSLIST_ENTRY NTAPI ExpInterlockedPushEntrySList(PSLIST_HEADER ListHead, PSLIST_E
 
 PSLIST_ENTRY NTAPI ExpInterlockedPopEntrySList(PSLIST_HEADER ListHead)
 {
-    NT_CALL_AT(DISPATCH_LEVEL, POINT_INTERLOCKED);
+    NT_CALL_AT(HIGH_LEVEL, POINT_INTERLOCKED);
     check_head(ListHead, __func__);
     PSLIST_ENTRY entry = first_entry(ListHead);
     if (entry != NULL)
@@ -59,7 +59,7 @@ PSLIST_ENTRY NTAPI ExpInterlockedPopEntrySList(PSLIST_HEADER ListHead)
 
 PSLIST_ENTRY NTAPI ExpInterlockedFlushSList(PSLIST_HEADER ListHead)
 {
-    NT_CALL_AT(DISPATCH_LEVEL, POINT_INTERLOCKED);
+    NT_CALL_AT(HIGH_LEVEL, POINT_INTERLOCKED);
     check_head(ListHead, __func__);
     PSLIST_ENTRY entry = first_entry(ListHead);
     if (entry != NULL)
