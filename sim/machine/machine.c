@@ -42,7 +42,8 @@ enum machine_engine machine_engine_of(const struct machine_config *config)
     if (config->engine != ENGINE_DEFAULT)
         return config->engine;
 #ifdef MACHINE_THREAD_SANITIZER
-    if (config->policy == POLICY_FIFO && config->stop_at_event == 0)
+    if (config->policy == POLICY_FIFO && config->stop_at_event == 0 && !config->preempt_memory &&
+        config->delay_ppm == 0)
         return ENGINE_PARALLEL;
 #endif
     return ENGINE_DETERMINISTIC;
