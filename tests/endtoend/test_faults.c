@@ -190,6 +190,25 @@ START_TEST(nothing_is_left_behind)
 }
 END_TEST
 
+/* One that a driver makes few of, each in turn: what was made before it is taken down again. */
+static const struct {
+    const char *call;
+    unsigned count;
+} rare[] = {{"PsCreateSystemThread", 4}, {"IoConnectInterruptEx", 3}, {"MmMapIoSpace", 2}, {"IoCreateDevice", 4}};
+
+START_TEST(each_of_the_rare_ones)
+{
+    for (unsigned nth = 1; nth <= rare[_i].count; nth++) {
+        struct process_result result = pvsim(RUN " --fail nth=%u,call=%s", nth, rare[_i].call);
+
+        assert_contains(&result, "faults: 1 of ");
+        assert_contains(&result, "PASS tx=6 rx=6 lost=0 corrupt=0 leaks=0");
+        ck_assert_int_eq(result.status, 0);
+        process_free(&result);
+    }
+}
+END_TEST
+
 /* After a fault in the teardown the machine boots again. */
 START_TEST(teardown_then_start)
 {
@@ -314,6 +333,7 @@ int main(void)
     tcase_add_test(tcase, equal_plans_are_equal_runs);
     tcase_add_loop_test(tcase, devices_come_back, 0, 6);
     tcase_add_loop_test(tcase, nothing_is_left_behind, 0, 5);
+    tcase_add_loop_test(tcase, each_of_the_rare_ones, 0, (int)(sizeof(rare) / sizeof(rare[0])));
     tcase_add_test(tcase, teardown_then_start);
     tcase_add_test(tcase, bundle_replays_the_plan);
     tcase_add_test(tcase, table_and_sources_agree);
