@@ -168,6 +168,11 @@ $(BUILD)/obj/standalone/%.o: backend-stub/%.c | $(SETUP)
 	$(call say,CC,"$< (standalone)")
 	$(Q)mkdir -p $(@D) && $(CC) $(BACKEND_CFLAGS) -MMD -MP -c $< -o $@
 
+# It uses __try, see sim/include/wdm/seh.h.
+ifneq ($(findstring clang,$(CC)),)
+$(BUILD)/obj/tests/nt-host/test_exceptions.o: SIM_CFLAGS += -O0
+endif
+
 $(BUILD)/obj/tests/%.o: tests/%.c | $(SETUP) build/.setup-test
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(SIM_CFLAGS) -Itests -Ibackend-stub -Idrivers/include -DPVSIM_BUILD='"$(BUILD)"' -MMD -MP -c $< -o $@

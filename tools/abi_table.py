@@ -17,7 +17,7 @@ import tempfile
 
 # Settings of the build, not of the interface.
 SETTINGS = {"DBG", "INITGUID", "NTDDI_VERSION", "_WIN32_WINNT", "WINVER", "NULL", "_AMD64_"}
-PRIVATE = re.compile(r"^(?:PVSIM|Kx|KX_|__)")
+PRIVATE = re.compile(r"^(?:struct _KX|PVSIM|Kx|KX_|__)")
 
 
 def compiler(headers, *options):
@@ -143,6 +143,8 @@ def main():
     for name, body in structures(text):
         if name is None:
             enumerators += re.findall(r"(?:^|,)\s*(\w+)", re.sub(r"=[^,]*", "", body))
+            continue
+        if PRIVATE.match(name):
             continue
         rows.append(f"SIZE({name})")
         rows += [f"{'BITS' if bits else 'OFFSET'}({name}, {path})" for path, bits in fields(body)]

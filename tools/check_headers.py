@@ -136,8 +136,9 @@ class Checker:
 
     def statement(self, where, text):
         text = " ".join(text.split())
-        if text.startswith(("_Static_assert", "C_ASSERT", "DEFINE_GUID")):
+        if text.startswith(("_Static_assert", "C_ASSERT", "DEFINE_GUID", "PVSIM_")):
             return
+        text = re.sub(r"__asm__\s*\([^()]*\)", "", text)
         annotations = ""
         while match := ANNOTATION.match(text):
             annotations += match.group(0)

@@ -9,6 +9,21 @@
 #ifndef PVSIM_NTDEF_H
 #define PVSIM_NTDEF_H
 
+/* clang in Microsoft's dialect (-fms-extensions): what that compiler takes without a word. */
+#ifdef __has_declspec_attribute
+#if __has_declspec_attribute(align)
+#define PVSIM_MS_DIALECT
+#endif
+#endif
+#ifdef PVSIM_MS_DIALECT
+#pragma clang diagnostic ignored "-Wmicrosoft"
+#pragma clang diagnostic ignored "-Winvalid-token-paste"
+#pragma clang diagnostic ignored "-Wunknown-pragmas"
+#pragma clang diagnostic ignored "-Wignored-pragmas"
+#pragma clang diagnostic ignored "-Wpragma-pack"
+#pragma clang diagnostic ignored "-Wmultichar"
+#endif
+
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -55,7 +70,20 @@
 #define PVSIM_DECLSPEC_noinline __attribute__((noinline))
 #define PVSIM_DECLSPEC_selectany __attribute__((weak))
 #define PVSIM_DECLSPEC_thread __thread
+#define PVSIM_DECLSPEC_nothrow
+#define PVSIM_DECLSPEC_noalias
+#define PVSIM_DECLSPEC_novtable
+#define PVSIM_DECLSPEC_restrict
+#define PVSIM_DECLSPEC_deprecated __attribute__((deprecated))
+#define PVSIM_DECLSPEC_uuid(text)
+#define PVSIM_DECLSPEC_allocate(name) __attribute__((section(name)))
+#define PVSIM_DECLSPEC_code_seg(name) __attribute__((section(name)))
+#ifdef PVSIM_MS_DIALECT
+/* The compiler's own, which may also stand before the structure that it aligns. */
+#define PVSIM_DECLSPEC_align(bytes) __declspec(align(bytes))
+#else
 #define PVSIM_DECLSPEC_align(bytes) __attribute__((aligned(bytes)))
+#endif
 #endif
 
 #ifndef FORCEINLINE

@@ -26,6 +26,7 @@
 #include <wdm/reg.h>
 #include <wdm/rtl.h>
 #include <wdm/context.h>
+#include <wdm/seh.h>
 #include <wdm/hal.h>
 #include <wdm/wmi.h>
 

@@ -143,6 +143,22 @@ static const char *signal_title(int number)
     }
 }
 
+#define RED_ZONE 128
+#define PAGE_FAULT_WRITE 2 /* of the processor's error code */
+
+/* Go on behind the handler as if the faulting instruction had called vcpu_raise_fault(). */
+static void raise_behind_handler(ucontext_t *registers, const void *address)
+{
+    greg_t *set = registers->uc_mcontext.gregs;
+    bool write = (set[REG_ERR] & PAGE_FAULT_WRITE) != 0;
+
+    set[REG_RDI] = set[REG_RIP];
+    set[REG_RSI] = (greg_t)(uintptr_t)address;
+    set[REG_RDX] = write;
+    set[REG_RSP] = ((set[REG_RSP] - RED_ZONE) & ~(greg_t)15) - (greg_t)sizeof(greg_t);
+    set[REG_RIP] = (greg_t)(uintptr_t)vcpu_raise_fault;
+}
+
 static void on_fault(int number, siginfo_t *info, void *context)
 {
     const ucontext_t *registers = context;
@@ -154,6 +170,10 @@ static void on_fault(int number, siginfo_t *info, void *context)
     if (machine == NULL || machine->sched == NULL || runner_current() == NULL || machine->failure != NULL) {
         signal(number, SIG_DFL);
         raise(number);
+        return;
+    }
+    if (number == SIGSEGV && info->si_code != SI_KERNEL && vcpu_fault_is_exception(info->si_addr)) {
+        raise_behind_handler(context, info->si_addr);
         return;
     }
     failure = record("fault");

@@ -24,9 +24,17 @@ struct fiber {
     void (*function)(void *);
     void *argument;
     const char *name;
-    void *sanitizer_stack; /* fake stack handle of AddressSanitizer while switched out */
-    void *sanitizer_fiber; /* ThreadSanitizer's idea of this flow of control */
-    bool in_kernel;        /* parallel engine: executes the simulator, the kernel lock is its own (kernel_lock.h) */
+    void *sanitizer_stack;     /* fake stack handle of AddressSanitizer while switched out */
+    void *sanitizer_fiber;     /* ThreadSanitizer's idea of this flow of control */
+    struct _KX_TRY *try_chain; /* the __try bodies that control is in, innermost first (nt/ke/exception.c) */
+    struct fiber_exception {
+        int32_t code;
+        unsigned parameters;
+        void *address;
+        uint64_t parameter[2];
+    } exception;            /* the one that is being dealt with */
+    bool exception_handled; /* a filter, or a __finally, said so: its block comes next */
+    bool in_kernel;         /* parallel engine: executes the simulator, the kernel lock is its own (kernel_lock.h) */
 };
 
 /* `name` must live as long as the fiber. The function must not return. */

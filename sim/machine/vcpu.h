@@ -34,4 +34,11 @@ void vcpu_resume(unsigned vcpu);
  */
 bool vcpu_wait_interrupt(uint64_t deadline);
 
+/*
+ * A fault of what runs on the vCPU: may a __try of it handle that? Then vcpu_raise_fault(), on the stack that faulted,
+ * takes it there.
+ */
+bool vcpu_fault_is_exception(const void *address);
+_Noreturn void vcpu_raise_fault(const void *instruction, const void *address, bool write);
+
 #endif

@@ -8,6 +8,7 @@
 #include <ntintsafe.h>
 #include <bugcodes.h>
 #include <wdmguid.h>
+#include <devguid.h>
 #if __has_include(<aux_klib.h>)
 #include <aux_klib.h>
 #endif

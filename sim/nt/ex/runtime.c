@@ -33,27 +33,3 @@ VOID NTAPI ExLocalTimeToSystemTime(PLARGE_INTEGER LocalTime, PLARGE_INTEGER Syst
     NT_CALL_ANY();
     *SystemTime = *LocalTime;
 }
-
-/* Exceptions have no handlers in this kernel: one that is raised is a bugcheck, as it is on Windows when nobody handles
- * it. */
-static _Noreturn void unhandled(NTSTATUS status, const char *routine, const void *caller)
-{
-    const uint64_t parameter[4] = {(uint32_t)status, (uintptr_t)caller, 0, 0};
-    char name[256];
-
-    loader_describe(name, sizeof name, caller);
-    nt_violation_code(KMODE_EXCEPTION_NOT_HANDLED, parameter, "exception", "%s raises %#x, called by %s", routine,
-                      (unsigned)status, name);
-}
-
-VOID NTAPI ExRaiseStatus(NTSTATUS Status)
-{
-    NT_CALL_ANY();
-    unhandled(Status, __func__, __builtin_return_address(0));
-}
-
-VOID NTAPI ExRaiseAccessViolation(VOID)
-{
-    NT_CALL_ANY();
-    unhandled(STATUS_ACCESS_VIOLATION, __func__, __builtin_return_address(0));
-}

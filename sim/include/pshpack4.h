@@ -1,0 +1,2 @@
+/* Structures that follow are packed to 4 bytes, until <poppack.h>. No guard: it may come again. */
+#pragma pack(push, 4)
