@@ -127,9 +127,12 @@ static void print_failure(const struct report *report)
             printf(", code 0x%" PRIX32 ", parameters 0x%" PRIx64 " 0x%" PRIx64 " 0x%" PRIx64 " 0x%" PRIx64,
                    failure->code, failure->parameter[0], failure->parameter[1], failure->parameter[2],
                    failure->parameter[3]);
+        if (failure->driver[0] != '\0')
+            printf(", driver %s", failure->driver);
         if (failure->vcpu >= 0)
             printf(", vCPU %d", failure->vcpu);
-        printf(") at event %" PRIu64 "\n  %s\n%s", failure->event, failure->text, failure->backtrace);
+        printf(") at event %" PRIu64 ", seed %" PRIu64 "\n  %s\n%s%s%s", failure->event, report->options->machine.seed,
+               failure->text, failure->backtrace, failure->notes, failure->state);
         for (int index = 0; index < failure->stacks.count; index++)
             printf("%s\n%s", failure->stacks.stack[index].title, failure->stacks.stack[index].text);
     }
@@ -222,11 +225,13 @@ static json_t *json_failure(const struct failure *failure)
 {
     if (failure == NULL)
         return json_null();
-    return json_pack("{s:s, s:s, s:I, s:[I,I,I,I], s:s, s:s, s:o, s:I, s:i}", "rule", failure->rule, "title",
+    return json_pack("{s:s, s:s, s:I, s:[I,I,I,I], s:s, s:s, s:s, s:s, s:s, s:o, s:I, s:i}", "rule", failure->rule, "title",
                      failure->title, "code", (json_int_t)failure->code, "parameters", (json_int_t)failure->parameter[0],
                      (json_int_t)failure->parameter[1], (json_int_t)failure->parameter[2],
-                     (json_int_t)failure->parameter[3], "text", failure->text, "backtrace", failure->backtrace,
-                     "stacks", json_stacks(failure), "event", (json_int_t)failure->event, "vcpu", failure->vcpu);
+                     (json_int_t)failure->parameter[3], "driver", failure->driver, "text", failure->text, "backtrace",
+                     failure->backtrace, "notes", failure->notes, "state", failure->state, "stacks",
+                     json_stacks(failure), "event",
+                     (json_int_t)failure->event, "vcpu", failure->vcpu);
 }
 
 static json_t *json_faults(const struct report *report)

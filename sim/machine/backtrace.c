@@ -5,6 +5,7 @@
 #include <execinfo.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -63,25 +64,27 @@ static void describe(Dwfl *dwfl, char *buffer, size_t size, uintptr_t address)
         snprintf(buffer + length, size - (size_t)length, " (%s:%d)", base_name(source), number);
 }
 
-void backtrace_print(char *buffer, size_t size, void *const *frames, int count)
+char *backtrace_text(void *const *frames, int count)
 {
     Dwfl *dwfl = symbols_open();
-    size_t length = 0;
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
 
-    buffer[0] = '\0';
-    for (int index = 0; index < count && length < size; index++) {
-        char text[512];
-        int written;
+    if (out == NULL)
+        abort();
+    for (int index = 0; index < count; index++) {
+        char line[512];
 
         /* A return address lies behind its call. */
-        describe(dwfl, text, sizeof(text), (uintptr_t)frames[index] - (index > 0 ? 1 : 0));
-        written = snprintf(buffer + length, size - length, "  #%d %s\n", index, text);
-        if (written < 0 || (size_t)written >= size - length)
-            break;
-        length += (size_t)written;
+        describe(dwfl, line, sizeof(line), (uintptr_t)frames[index] - (index > 0 ? 1 : 0));
+        fprintf(out, "  #%d %s\n", index, line);
     }
     if (dwfl != NULL)
         dwfl_end(dwfl);
+    if (fclose(out) != 0)
+        abort();
+    return text;
 }
 
 int backtrace_collect(void **frames, int limit)

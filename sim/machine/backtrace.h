@@ -16,8 +16,8 @@ int backtrace_collect_context(void **frames, int limit, const ucontext_t *contex
  * function whose frame address is given, as far as the current fiber's stack goes (nothing on the host's stack).
  */
 int backtrace_walk(void **frames, int limit, const void *frame);
-/* Names and source lines for them, a frame a line. Wants a large stack: call on the host's, or in a dom0 task. */
-void backtrace_print(char *buffer, size_t size, void *const *frames, int count);
+/* Names and source lines for them, a frame a line, in the caller's ownership (free). Call on the host's stack. */
+char *backtrace_text(void *const *frames, int count);
 /* "xenvif.so!ReceiverPoll+0x12 (receiver.c:120)" */
 void backtrace_describe(char *buffer, size_t size, const void *address);
 

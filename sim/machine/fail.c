@@ -14,8 +14,6 @@
 #include "machine/clock.h"
 #include "machine/eventlog.h"
 #include "machine/fail_internal.h"
-#include "machine/fiber.h"
-#include "machine/guest_ram.h"
 #include "machine/image.h"
 #include "machine/kernel_lock.h"
 #include "machine/machine.h"
@@ -23,16 +21,17 @@
 #include "machine/vcpu.h"
 
 #define FRAMES_MAX ((int)(sizeof(((struct failure *)NULL)->frames) / sizeof(void *)))
+#define TRAP_STACK_SIZE (64u * 1024)
+#define SIGNAL_STACK_SIZE (256u * 1024)
 
-void fail_symbolise(struct failure *failure)
-{
-    if (failure->backtrace[0] == '\0')
-        backtrace_print(failure->backtrace, sizeof(failure->backtrace), failure->frames, failure->frame_count);
-    for (int index = 0; index < failure->stacks.count; index++)
-        if (failure->stacks.stack[index].text[0] == '\0')
-            backtrace_print(failure->stacks.stack[index].text, sizeof(failure->stacks.stack[index].text),
-                            failure->stacks.stack[index].frames, failure->stacks.stack[index].frame_count);
-}
+/* A host thread's: stacks for the signal's handler and for what comes of it, and what the handler saw. */
+struct trap_area {
+    struct trap trap;
+    uint8_t trap_stack[TRAP_STACK_SIZE] __attribute__((aligned(16)));
+    uint8_t signal_stack[SIGNAL_STACK_SIZE];
+};
+
+static _Thread_local struct trap_area *area;
 
 void fail_note_stack(void *const *frames, int count, const char *title, ...)
 {
@@ -55,34 +54,20 @@ void fail_note_stack(void *const *frames, int count, const char *title, ...)
     noted->stack[noted->count++].frame_count = count;
 }
 
-static void print_and_exit(struct failure *failure)
-{
-    fail_symbolise(failure);
-    fprintf(stderr, "pvsim: %s: %s\n%s", failure->rule, failure->text, failure->backtrace);
-    for (int index = 0; index < failure->stacks.count; index++)
-        fprintf(stderr, "%s\n%s", failure->stacks.stack[index].title, failure->stacks.stack[index].text);
-    exit(1);
-}
 
-_Noreturn static void raise_failure(struct failure *failure)
+/* ---- the record ---- */
+
+static char *copy_text(const char *text)
 {
-    if (machine == NULL || machine->sched == NULL || runner_current() == NULL) {
-        print_and_exit(failure);
+    char *copy = strdup(text);
+
+    if (copy == NULL)
         abort();
-    }
-    (void)kernel_enter(); /* for good */
-    if (machine->failure == NULL) {
-        failure->time = clock_now();
-        failure->vcpu = vcpu_current_index();
-        failure->event = eventlog_count() + 1;
-        machine->failure = failure;
-        machine->config.stop_at_event = 0;
-        eventlog_add(EVENT_FAILURE, failure->code, 0, 0);
-    }
-    sched_leave();
+    image_holds_host_block(copy);
+    return copy;
 }
 
-static struct failure *record(const char *rule)
+static struct failure *record(const char *rule, const char *text)
 {
     struct failure *failure = calloc(1, sizeof(*failure));
 
@@ -92,35 +77,145 @@ static struct failure *record(const char *rule)
     snprintf(failure->rule, sizeof(failure->rule), "%s", rule);
     if (machine != NULL && machine->noted != NULL)
         failure->stacks = *machine->noted;
+    failure->text = copy_text(text);
+    failure->notes = copy_text("");
+    failure->backtrace = copy_text("");
+    failure->state = copy_text("");
     return failure;
+}
+
+void fail_free(struct failure *failure)
+{
+    if (failure == NULL)
+        return;
+    free(failure->text);
+    free(failure->notes);
+    free(failure->backtrace);
+    free(failure->state);
+    for (int index = 0; index < failure->stacks.count; index++)
+        free(failure->stacks.stack[index].text);
+    free(failure);
+}
+
+/* A machine that hangs: who waits for what is the report. */
+static bool is_hang(const struct failure *failure)
+{
+    return strcmp(failure->rule, "no-progress") == 0 || strcmp(failure->rule, "timeout") == 0;
+}
+
+static void find_driver(struct failure *failure)
+{
+    for (int index = 0; index < failure->frame_count && failure->driver[0] == '\0'; index++)
+        nt_driver_of(failure->frames[index], failure->driver, sizeof(failure->driver));
+}
+
+void fail_complete(struct failure *failure)
+{
+    if (failure->backtrace[0] != '\0')
+        return;
+    free(failure->backtrace);
+    free(failure->state);
+    failure->backtrace = backtrace_text(failure->frames, failure->frame_count);
+    failure->state = sched_describe(is_hang(failure));
+    image_holds_host_block(failure->backtrace);
+    image_holds_host_block(failure->state);
+    for (int index = 0; index < failure->stacks.count; index++) {
+        struct failure_stack *stack = &failure->stacks.stack[index];
+
+        stack->text = backtrace_text(stack->frames, stack->frame_count);
+        image_holds_host_block(stack->text);
+    }
+}
+
+/* ---- raising ---- */
+
+/* The machine's failure from now on, if it has none. */
+static bool install(struct failure *failure)
+{
+    if (machine == NULL || machine->sched == NULL || runner_current() == NULL) {
+        char *frames = backtrace_text(failure->frames, failure->frame_count);
+
+        fprintf(stderr, "pvsim: %s: %s\n%s", failure->rule, failure->text, frames);
+        exit(1);
+    }
+    (void)kernel_enter(); /* for good */
+    if (machine->failure != NULL)
+        return false;
+    find_driver(failure);
+    failure->time = clock_now();
+    failure->vcpu = vcpu_current_index();
+    failure->event = eventlog_count() + 1;
+    machine->failure = failure;
+    machine->config.stop_at_event = 0;
+    eventlog_add(EVENT_FAILURE, failure->code, 0, 0);
+    return true;
+}
+
+_Noreturn void fail_leave(void)
+{
+    sched_leave();
 }
 
 _Noreturn void fail(const char *rule, const char *format, ...)
 {
-    struct failure *failure = record(rule);
+    struct failure *failure;
     va_list arguments;
+    char *text;
 
     va_start(arguments, format);
-    vsnprintf(failure->text, sizeof(failure->text), format, arguments);
+    if (vasprintf(&text, format, arguments) < 0)
+        abort();
     va_end(arguments);
+    failure = record(rule, text);
+    free(text);
     failure->frame_count = backtrace_collect(failure->frames, FRAMES_MAX);
-    raise_failure(failure);
+    if (!install(failure))
+        fail_free(failure);
+    fail_leave();
 }
 
-_Noreturn void fail_bugcheck(uint32_t code, const char *name, const uint64_t parameter[4], const char *rule,
-                             const char *format, ...)
+static bool record_bugcheck(uint32_t code, const char *name, const uint64_t parameter[4], const char *rule,
+                            const char *text, void *const *frames, int count)
 {
-    struct failure *failure = record(rule);
-    va_list arguments;
+    struct failure *failure = record(rule, text);
 
-    va_start(arguments, format);
-    vsnprintf(failure->text, sizeof(failure->text), format, arguments);
-    va_end(arguments);
     failure->code = code;
     snprintf(failure->title, sizeof(failure->title), "%s", name);
     memcpy(failure->parameter, parameter, sizeof(failure->parameter));
-    failure->frame_count = backtrace_collect(failure->frames, FRAMES_MAX);
-    raise_failure(failure);
+    if (frames != NULL) {
+        memcpy(failure->frames, frames, (size_t)count * sizeof(*frames));
+        failure->frame_count = count;
+    } else {
+        failure->frame_count = backtrace_collect(failure->frames, FRAMES_MAX);
+    }
+    if (install(failure))
+        return true;
+    fail_free(failure);
+    return false;
+}
+
+bool fail_record_bugcheck(uint32_t code, const char *name, const uint64_t parameter[4], const char *rule,
+                          const char *text, const struct trap *trap)
+{
+    return record_bugcheck(code, name, parameter, rule, text, trap != NULL ? trap->frames : NULL,
+                           trap != NULL ? trap->frame_count : 0);
+}
+
+void fail_note(const char *format, ...)
+{
+    struct failure *failure = machine->failure;
+    va_list arguments;
+    char *line;
+    char *notes;
+
+    va_start(arguments, format);
+    if (vasprintf(&line, format, arguments) < 0 || asprintf(&notes, "%s%s\n", failure->notes, line) < 0)
+        abort();
+    va_end(arguments);
+    free(line);
+    free(failure->notes);
+    failure->notes = notes;
+    image_holds_host_block(notes);
 }
 
 const struct failure *machine_failure(void)
@@ -130,17 +225,19 @@ const struct failure *machine_failure(void)
 
 /* ---- faults of guest code ---- */
 
-static const char *signal_title(int number)
+/*
+ * The handler runs on the host's signal stack. It takes down what it saw and sends the interrupted context to
+ * trap_continue() on a stack of its own: the context's own may be what overflowed.
+ */
+_Noreturn static void trap_continue(void)
 {
-    switch (number) {
-    case SIGSEGV:
-    case SIGBUS:
-        return "PAGE_FAULT_IN_NONPAGED_AREA";
-    case SIGFPE:
-        return "KMODE_EXCEPTION_NOT_HANDLED: arithmetic";
-    default:
-        return "KMODE_EXCEPTION_NOT_HANDLED: illegal instruction";
-    }
+    const struct trap *trap = &area->trap;
+
+    (void)kernel_enter(); /* for good */
+    if (vcpu_current_index() >= 0)
+        nt_trap(trap);
+    fail("fault", "%s at address %p in a task of dom0; the instruction is at %p", strsignal(trap->signal),
+         trap->address, trap->instruction);
 }
 
 #define RED_ZONE 128
@@ -161,13 +258,11 @@ static void raise_behind_handler(ucontext_t *registers, const void *address)
 
 static void on_fault(int number, siginfo_t *info, void *context)
 {
-    const ucontext_t *registers = context;
-    struct failure *failure;
-    const char *guard;
-    char what[160];
-    sigset_t set;
+    ucontext_t *registers = context;
+    greg_t *general = registers->uc_mcontext.gregs;
+    struct trap *trap;
 
-    if (machine == NULL || machine->sched == NULL || runner_current() == NULL || machine->failure != NULL) {
+    if (machine == NULL || machine->sched == NULL || area == NULL) {
         signal(number, SIG_DFL);
         raise(number);
         return;
@@ -176,51 +271,44 @@ static void on_fault(int number, siginfo_t *info, void *context)
         raise_behind_handler(context, info->si_addr);
         return;
     }
-    failure = record("fault");
-    failure->code = number == SIGSEGV || number == SIGBUS ? 0x50 : 0x1e;
-    snprintf(failure->title, sizeof(failure->title), "%s", signal_title(number));
-    failure->parameter[0] = (uint64_t)(uintptr_t)info->si_addr;
-    failure->parameter[2] = (uint64_t)registers->uc_mcontext.gregs[REG_RIP];
-    guard = fiber_guard_owner(info->si_addr);
-    if (guard != NULL) {
-        snprintf(failure->rule, sizeof(failure->rule), "stack-overflow");
-        snprintf(failure->title, sizeof(failure->title), "UNEXPECTED_KERNEL_MODE_TRAP (double fault)");
-        failure->code = 0x7f;
-        snprintf(failure->text, sizeof(failure->text), "the stack of %s ran into its guard page", guard);
-    } else {
-        size_t length = (size_t)snprintf(failure->text, sizeof(failure->text), "%s at address %p", strsignal(number),
-                                         info->si_addr);
-
-        if (guest_address_describe(info->si_addr, what, sizeof(what)))
-            snprintf(failure->text + length, sizeof(failure->text) - length, ": %s", what);
+    trap = &area->trap;
+    trap->signal = number;
+    trap->address = info->si_addr;
+    trap->instruction = (void *)(uintptr_t)general[REG_RIP];
+    trap->access = (general[REG_ERR] & 0x10) != 0   ? TRAP_EXECUTE
+                   : (general[REG_ERR] & 0x02) != 0 ? TRAP_WRITE
+                                                    : TRAP_READ;
+    if (runner_current() == NULL) {
+        signal(number, SIG_DFL);
+        raise(number);
+        return;
     }
-    failure->frame_count = backtrace_collect_context(failure->frames, FRAMES_MAX, registers);
-
-    /* We leave this handler by a switch of stacks: the signal must be open for the next time. */
-    sigemptyset(&set);
-    sigaddset(&set, number);
-    sigprocmask(SIG_UNBLOCK, &set, NULL);
-    raise_failure(failure);
+    trap->frame_count = backtrace_collect_context(trap->frames, FRAMES_MAX, registers);
+    general[REG_RIP] = (greg_t)(uintptr_t)trap_continue;
+    general[REG_RSP] = (greg_t)((uintptr_t)area->trap_stack + TRAP_STACK_SIZE - 8);
 }
 
 void *fail_adopt_thread(void)
 {
-    stack_t stack = {.ss_size = 256 * 1024};
+    stack_t stack = {.ss_size = SIGNAL_STACK_SIZE};
 
-    stack.ss_sp = malloc(stack.ss_size);
-    if (stack.ss_sp == NULL || sigaltstack(&stack, NULL) != 0) {
+    area = malloc(sizeof(*area));
+    if (area != NULL)
+        stack.ss_sp = area->signal_stack;
+    if (area == NULL || sigaltstack(&stack, NULL) != 0) {
         fprintf(stderr, "pvsim: no signal stack: %s\n", strerror(errno));
         exit(125);
     }
-    return stack.ss_sp;
+    return area;
 }
 
-void fail_release_thread(void *signal_stack)
+void fail_release_thread(void *adopted)
 {
     const stack_t none = {.ss_flags = SS_DISABLE};
 
     sigaltstack(&none, NULL);
-    free(signal_stack);
+    area = NULL;
+    free(adopted);
 }
 
 void fail_catch_faults(void)

@@ -2,16 +2,26 @@
 #ifndef MACHINE_FAIL_INTERNAL_H
 #define MACHINE_FAIL_INTERNAL_H
 
+#include <stddef.h>
+
 #include "machine/fail.h"
 
 /* A signal stack for the calling host thread, so that an overrun of a fiber's stack can be reported; and back. */
 void *fail_adopt_thread(void);
-void fail_release_thread(void *signal_stack);
+void fail_release_thread(void *adopted);
 
-/* Turn access violations and the like of guest code into failures of the machine. Once a process. */
+/* Turn access violations and the like of guest code into failures of the machine. Called by machine_create(). */
 void fail_catch_faults(void);
 
-/* Fill in the failure's backtrace text. On the host's stack. */
-void fail_symbolise(struct failure *failure);
+/* Fill in the failure's backtrace and state. On the host's stack. */
+void fail_complete(struct failure *failure);
+void fail_free(struct failure *failure);
+
+/* ---- implemented by nt ---- */
+
+/* A fault of code that a vCPU runs: a bugcheck. */
+_Noreturn void nt_trap(const struct trap *trap);
+/* The name of the driver module that the address lies in; `buffer` is left alone if there is none. */
+void nt_driver_of(const void *address, char *buffer, size_t size);
 
 #endif

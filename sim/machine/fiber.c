@@ -225,6 +225,32 @@ void fiber_adopt_host(struct fiber *fiber)
 #endif
 }
 
+/* As fiber_swap_stack() leaves a stack: r15, r14, r13, r12, rbx, rbp, return address. */
+int fiber_backtrace(const struct fiber *fiber, void **frames, int limit)
+{
+    void **saved = fiber->stack_pointer;
+    uintptr_t low = (uintptr_t)fiber->stack_base;
+    uintptr_t high = low + fiber->stack_size;
+    uintptr_t frame;
+    int count = 0;
+
+    if ((uintptr_t)saved < low || (uintptr_t)(saved + 7) > high)
+        return 0;
+    frame = (uintptr_t)saved[5];
+    frames[count++] = saved[6];
+    while (count < limit && frame >= low && frame + 16 <= high && frame % 8 == 0) {
+        void **link = (void **)frame;
+
+        if (link[1] == NULL)
+            break;
+        frames[count++] = link[1];
+        if ((uintptr_t)link[0] <= frame)
+            break;
+        frame = (uintptr_t)link[0];
+    }
+    return count;
+}
+
 const char *fiber_guard_owner(const void *address)
 {
     if (machine == NULL || machine->fiber == NULL)

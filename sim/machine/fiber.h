@@ -47,6 +47,11 @@ void fiber_switch(struct fiber *from, struct fiber *to);
 _Noreturn void fiber_leave(struct fiber *from, struct fiber *to);
 /* Describe the host's own stack, so that fibers can be entered from it. */
 void fiber_adopt_host(struct fiber *fiber);
+/*
+ * The return addresses on the stack of a fiber that does not run now, innermost first; by frame pointers, which all
+ * code of this tree keeps. Returns how many there are.
+ */
+int fiber_backtrace(const struct fiber *fiber, void **frames, int limit);
 /* If the address is in a guard page, the fiber's name, else NULL. */
 const char *fiber_guard_owner(const void *address);
 bool fiber_stack_contains(const void *start, size_t bytes);

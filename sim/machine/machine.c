@@ -102,18 +102,15 @@ void machine_destroy(void)
     guest_ram_close();
     machine = NULL;
     image_close();
-    free(failure);
+    fail_free(failure);
     free(log);
 }
 
 static void timed_out(void *argument)
 {
-    char *waits = image_alloc(2048);
-
     (void)argument;
-    sched_describe_waits(waits, 2048);
-    fail("timeout", "the run did not end within %llu ms of the machine's time.\n%s",
-         (unsigned long long)(machine->config.timeout_ns / 1000000), waits);
+    fail("timeout", "the run did not end within %llu ms of the machine's time",
+         (unsigned long long)(machine->config.timeout_ns / 1000000));
 }
 
 enum machine_result machine_run(void)
@@ -123,7 +120,7 @@ enum machine_result machine_run(void)
     if (sched_run())
         return MACHINE_PAUSED;
     if (machine->failure != NULL) {
-        fail_symbolise(machine->failure);
+        fail_complete(machine->failure);
         return MACHINE_FAILED;
     }
     return machine->stopped_early ? MACHINE_STOPPED : MACHINE_DONE;

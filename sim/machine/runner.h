@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "machine/fiber.h"
 #include "machine/sched.h"
@@ -60,17 +61,22 @@ bool ke_wants_attention(const struct runner *runner);
 void ke_interrupt_for_stop(struct runner *runner);
 /* Implemented by nt/ke: as ke_attention(), and something is pending that may have been passed over before. */
 void ke_attention_now(void);
-/* Implemented by nt/ke: describe threads and their waits, for the report of a machine in which nothing can run. */
-void ke_describe_waits(char *buffer, size_t size);
 /* Implemented by nt/ke: the current vCPU's thread and IRQL, or the current task. */
 void ke_describe_context(char *buffer, size_t size);
-
-/* What every runner and guest thread waits for, a line each. */
-void sched_describe_waits(char *buffer, size_t size);
 /* Nothing can run, and nothing is to come: the machine fails. */
 _Noreturn void sched_no_progress(void);
 /* Give back the stack of a task that has ended. */
 void sched_reap(void);
+/* Implemented by nt/ke, on the host's stack: the state of a vCPU, a line; every guest thread with its wait and stack.
+ */
+void ke_describe_vcpu(FILE *out, const struct runner *runner);
+void ke_describe_threads(FILE *out);
+
+/*
+ * On the host's stack, while nothing runs: the state of every vCPU; `waits` adds what every task and thread waits for
+ * and their stacks. In the caller's ownership (free).
+ */
+char *sched_describe(bool waits);
 /* Called by machine_run() on the host's stack. */
 void sched_init(void);
 /* True: paused, and the next call goes on. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "machine/backtrace.h"
 #include "machine/clock.h"
 #include "machine/clock_internal.h"
 #include "machine/eventlog.h"
@@ -121,33 +122,40 @@ static struct runner *choose(struct sched_state *sched)
     return sched->frozen ? sched->current : policy_choose();
 }
 
-void sched_describe_waits(char *buffer, size_t size)
+static void describe_task(FILE *out, const struct runner *runner)
 {
-    const struct runner_table *table = runner_table();
-    size_t length = 0;
+    void *frames[32];
+    char *stack = backtrace_text(frames, fiber_backtrace(runner->fiber, frames, 32));
 
-    for (unsigned index = 0; index < table->count && length < size; index++) {
-        const struct runner *runner = table->slot[index];
-
-        if (runner != NULL)
-            length += (size_t)snprintf(buffer + length, size - length, "  %s: %s%s\n", runner->name,
-                                       runner->runnable      ? "can run"
-                                       : runner->why != NULL ? runner->why
-                                                             : "idle",
-                                       runner->where != NULL ? " (spinning)" : "");
-    }
-    if (length < size)
-        ke_describe_waits(buffer + length, size - length);
+    fprintf(out, "task %s: %s\n%s", runner->name, runner->runnable ? "can run" : runner->why, stack);
+    free(stack);
 }
 
-#define WAITS_MAX 2048
+char *sched_describe(bool waits)
+{
+    const struct runner_table *table = runner_table();
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    if (out == NULL)
+        abort();
+    for (unsigned index = 0; index < table->count; index++)
+        if (table->slot[index] != NULL && table->slot[index]->is_vcpu)
+            ke_describe_vcpu(out, table->slot[index]);
+    for (unsigned index = 0; index < table->count && waits; index++)
+        if (table->slot[index] != NULL && !table->slot[index]->is_vcpu)
+            describe_task(out, table->slot[index]);
+    if (waits)
+        ke_describe_threads(out);
+    if (fclose(out) != 0)
+        abort();
+    return text;
+}
 
 _Noreturn void sched_no_progress(void)
 {
-    char *waits = image_alloc(WAITS_MAX);
-
-    sched_describe_waits(waits, WAITS_MAX);
-    fail("no-progress", "nothing can run and no time-out is pending.\n%s", waits);
+    fail("no-progress", "nothing can run and no time-out is pending");
 }
 
 /* Leave the current runner for the one that the policy wants; returns when the current one is chosen again. */

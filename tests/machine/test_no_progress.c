@@ -33,8 +33,8 @@ START_TEST(test_nobody_sets_it)
     config.timeout_ns = 0; /* no end of the run in sight either */
     config.log_level = LOG_NONE;
     failure = guest_must_fail(&config, nobody_sets_it, NULL, "no-progress");
-    ck_assert_msg(strstr(failure->text, "waiting for object of type 0") != NULL, "%s", failure->text);
-    ck_assert_msg(strstr(failure->text, "thread test (") != NULL, "%s", failure->text);
+    ck_assert_msg(strstr(failure->state, "waiting for notification event") != NULL, "%s", failure->state);
+    ck_assert_msg(strstr(failure->state, "thread test (") != NULL, "%s", failure->state);
 }
 END_TEST
 

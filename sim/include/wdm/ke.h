@@ -602,6 +602,56 @@ typedef struct _KBUGCHECK_SECONDARY_DUMP_DATA {
     ULONG OutBufferLength;
 } KBUGCHECK_SECONDARY_DUMP_DATA, *PKBUGCHECK_SECONDARY_DUMP_DATA;
 
+/* Pages for the body of the crash dump. */
+typedef struct _KBUGCHECK_ADD_PAGES {
+    PVOID Context;
+    ULONG Flags;
+    ULONG BugCheckCode;
+    ULONG_PTR Address;
+    ULONG_PTR Count;
+} KBUGCHECK_ADD_PAGES, *PKBUGCHECK_ADD_PAGES;
+_Static_assert(sizeof(KBUGCHECK_ADD_PAGES) == 0x20, "KBUGCHECK_ADD_PAGES");
+
+#define KB_ADD_PAGES_FLAG_VIRTUAL_ADDRESS 0x00000001UL
+#define KB_ADD_PAGES_FLAG_PHYSICAL_ADDRESS 0x00000002UL
+#define KB_ADD_PAGES_FLAG_ADDITIONAL_RANGES_EXIST 0x80000000UL
+
+/* Ranges of virtual memory for a minidump. */
+typedef struct _KADDRESS_RANGE {
+    PUCHAR Address;
+    SIZE_T Size;
+} KADDRESS_RANGE, *PKADDRESS_RANGE;
+
+typedef struct _KTRIAGE_DUMP_DATA_ARRAY {
+    LIST_ENTRY List;
+    ULONG NumBlocksUsed;
+    ULONG NumBlocksTotal;
+    ULONG DataSize;
+    ULONG MaxDataSize;
+    ULONG ComponentNameBufferLength;
+    PUCHAR ComponentName;
+    KADDRESS_RANGE Blocks[1];
+} KTRIAGE_DUMP_DATA_ARRAY, *PKTRIAGE_DUMP_DATA_ARRAY;
+_Static_assert(FIELD_OFFSET(KTRIAGE_DUMP_DATA_ARRAY, Blocks) == 0x30, "KTRIAGE_DUMP_DATA_ARRAY");
+
+typedef struct _KBUGCHECK_TRIAGE_DUMP_DATA {
+    PKTRIAGE_DUMP_DATA_ARRAY DataArray;
+    ULONG Flags;
+    ULONG MaxVirtMemSize;
+    ULONG BugCheckCode;
+    ULONG_PTR BugCheckParameter1;
+    ULONG_PTR BugCheckParameter2;
+    ULONG_PTR BugCheckParameter3;
+    ULONG_PTR BugCheckParameter4;
+} KBUGCHECK_TRIAGE_DUMP_DATA, *PKBUGCHECK_TRIAGE_DUMP_DATA;
+_Static_assert(sizeof(KBUGCHECK_TRIAGE_DUMP_DATA) == 0x38, "KBUGCHECK_TRIAGE_DUMP_DATA");
+
+#define KB_TRIAGE_DUMP_DATA_FLAG_BUGCHECK_ACTIVE 0x00000001
+
+NTKERNELAPI NTSTATUS NTAPI KeInitializeTriageDumpDataArray(PKTRIAGE_DUMP_DATA_ARRAY KtriageDumpDataArray, ULONG Size);
+NTKERNELAPI NTSTATUS NTAPI KeAddTriageDumpDataBlock(PKTRIAGE_DUMP_DATA_ARRAY KtriageDumpDataArray, PVOID Address,
+                                                    SIZE_T Size);
+
 #define KeInitializeCallbackRecord(record) ((record)->State = BufferEmpty)
 _IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI BOOLEAN NTAPI KeRegisterBugCheckCallback(_Out_ PKBUGCHECK_CALLBACK_RECORD CallbackRecord,

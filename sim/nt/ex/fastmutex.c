@@ -15,6 +15,12 @@ static void initialise(PFAST_MUTEX mutex, const char *routine)
     KeInitializeEvent(&mutex->Event, SynchronizationEvent, FALSE);
 }
 
+static void describe(FILE *out, const void *object)
+{
+    fputs(" owned by", out);
+    ke_describe_owner(out, ((const FAST_MUTEX *)object)->Owner);
+}
+
 static void check_initialised(const FAST_MUTEX *mutex, const char *routine)
 {
     if (mutex->Event.Header.Type != EventSynchronizationObject || mutex->Event.Header.WaitListHead.Flink == NULL)
@@ -24,13 +30,15 @@ static void check_initialised(const FAST_MUTEX *mutex, const char *routine)
 
 static void acquire(PFAST_MUTEX mutex, enum lock_kind kind, const char *routine, const void *caller)
 {
+    const struct ke_wait_note note = {"fast mutex", mutex, describe};
+
     check_initialised(mutex, routine);
     if (mutex->Owner == ke_thread())
         lock_report_self(mutex, kind, routine);
     lock_order(mutex, kind, caller);
     if (--mutex->Count != 0) {
         mutex->Contention++;
-        KeWaitForSingleObject(&mutex->Event, Executive, KernelMode, FALSE, NULL);
+        ke_wait_noted(&mutex->Event, &note);
     }
     mutex->Owner = ke_thread();
     lock_thread_add(mutex, kind, caller);

@@ -56,6 +56,7 @@ static void check(const char *routine, PEX_PUSH_LOCK lock, ULONG flags, uint64_t
 
 static void acquire(PEX_PUSH_LOCK lock, bool exclusive, const char *routine, const void *caller)
 {
+    const struct ke_wait_note note = {"push lock", lock, NULL};
     struct push_lock_waiter waiter = {.lock = lock, .exclusive = exclusive};
     enum lock_kind kind = exclusive ? LOCK_PUSH_EXCLUSIVE : LOCK_PUSH_SHARED;
 
@@ -66,8 +67,7 @@ static void acquire(PEX_PUSH_LOCK lock, bool exclusive, const char *routine, con
     if (first_waiter(lock) != NULL || !take(lock, exclusive)) {
         pool_note_inside(lock);
         InsertTailList(&machine->ex->push_locks, &waiter.entry);
-        KeWaitForSingleObject(&waiter.granted, Executive, KernelMode, FALSE,
-                              NULL); /* whoever grants it unlinks the waiter */
+        ke_wait_noted(&waiter.granted, &note); /* whoever grants it unlinks the waiter */
     }
     lock_thread_add(lock, kind, caller);
 }

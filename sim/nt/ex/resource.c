@@ -133,8 +133,18 @@ NTSTATUS NTAPI ExDeleteResourceLite(PERESOURCE Resource)
 
 /* ---- acquiring ---- */
 
+static void describe(FILE *out, const void *object)
+{
+    const struct resource_record *record = (const void *)((const ERESOURCE *)object)->OwnerTable;
+
+    fprintf(out, " owned %s by", is_exclusive(object) ? "exclusively" : "shared");
+    for (const LIST_ENTRY *entry = record->owners.Flink; entry != &record->owners; entry = entry->Flink)
+        ke_describe_owner(out, CONTAINING_RECORD(entry, struct resource_owner, entry)->thread);
+}
+
 static void wait(struct resource_record *record, LIST_ENTRY *queue, ULONG *waiting)
 {
+    const struct ke_wait_note note = {"resource", record->resource, describe};
     struct resource_waiter waiter = {.thread = ke_thread()};
 
     waiter.granted.Header.Type = EventSynchronizationObject;
@@ -142,8 +152,7 @@ static void wait(struct resource_record *record, LIST_ENTRY *queue, ULONG *waiti
     record->resource->ContentionCount++;
     (*waiting)++;
     InsertTailList(queue, &waiter.entry);
-    KeWaitForSingleObject(&waiter.granted, Executive, KernelMode, FALSE,
-                          NULL); /* whoever grants it makes it an owner */
+    ke_wait_noted(&waiter.granted, &note); /* whoever grants it makes it an owner */
 }
 
 static BOOLEAN acquire_exclusive(PERESOURCE resource, BOOLEAN may_wait, const char *routine, const void *caller)

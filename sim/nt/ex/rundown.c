@@ -137,9 +137,16 @@ VOID NTAPI ExReleaseRundownProtectionEx(PEX_RUNDOWN_REF RunRef, ULONG Count)
     release(RunRef, Count, __func__);
 }
 
+static void describe(FILE *out, const void *object)
+{
+    fprintf(out, " with %llu references",
+            (unsigned long long)(((const EX_RUNDOWN_REF *)object)->Count & ~(ULONG_PTR)RUNDOWN_ACTIVE) / ONE_REFERENCE);
+}
+
 /* A second rundown of an object that was run down returns at once. */
 VOID NTAPI ExWaitForRundownProtectionRelease(PEX_RUNDOWN_REF RunRef)
 {
+    const struct ke_wait_note note = {"rundown of", RunRef, describe};
     struct rundown_waiter waiter = {.reference = RunRef};
 
     NT_CALL_AT(APC_LEVEL, POINT_LOCK);
@@ -153,7 +160,7 @@ VOID NTAPI ExWaitForRundownProtectionRelease(PEX_RUNDOWN_REF RunRef)
     pool_note_inside(RunRef);
     InsertTailList(&machine->ex->rundowns, &waiter.entry);
     RunRef->Count |= RUNDOWN_ACTIVE;
-    KeWaitForSingleObject(&waiter.released, Executive, KernelMode, FALSE, NULL);
+    ke_wait_noted(&waiter.released, &note);
     RemoveEntryList(&waiter.entry);
 }
 

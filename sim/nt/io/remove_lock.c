@@ -194,8 +194,14 @@ VOID NTAPI IoReleaseRemoveLockEx(PIO_REMOVE_LOCK RemoveLock, PVOID Tag, ULONG Re
         KeSetEvent(&RemoveLock->Common.RemoveEvent, IO_NO_INCREMENT, FALSE);
 }
 
+static void describe(FILE *out, const void *object)
+{
+    fprintf(out, " that is held %d times", ((const IO_REMOVE_LOCK *)object)->Common.IoCount);
+}
+
 VOID NTAPI IoReleaseRemoveLockAndWaitEx(PIO_REMOVE_LOCK RemoveLock, PVOID Tag, ULONG RemlockSize)
 {
+    const struct ke_wait_note note = {"remove lock", RemoveLock, describe};
     struct io_remove_lock *record;
     struct remove_lock_holder *holder;
 
@@ -221,7 +227,7 @@ VOID NTAPI IoReleaseRemoveLockAndWaitEx(PIO_REMOVE_LOCK RemoveLock, PVOID Tag, U
     /* The caller's own acquisition and the lock's initial count. */
     InterlockedDecrement(&RemoveLock->Common.IoCount);
     if (InterlockedDecrement(&RemoveLock->Common.IoCount) > 0)
-        KeWaitForSingleObject(&RemoveLock->Common.RemoveEvent, Executive, KernelMode, FALSE, NULL);
+        ke_wait_noted(&RemoveLock->Common.RemoveEvent, &note);
 }
 
 void io_remove_lock_check_freed(const void *start, size_t size)

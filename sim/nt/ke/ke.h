@@ -13,6 +13,13 @@
 #include "nt/nt.h"
 #include "nt/verifier/lock.h"
 
+/* What a thread waits for inside a kernel component that has locks of its own, for reports of a machine that hangs. */
+struct ke_wait_note {
+    const char *kind; /* "fast mutex" */
+    const void *object;
+    void (*describe)(FILE *out, const void *object); /* who owns it: " owned by ..."; NULL if nobody can */
+};
+
 enum thread_state { THREAD_READY, THREAD_RUNNING, THREAD_WAITING, THREAD_TERMINATED };
 
 /* The object behind PKTHREAD / PETHREAD. Allocated as an object of ob/. */
@@ -30,6 +37,7 @@ struct _KTHREAD {
     uint64_t quantum_end;
 
     /* the wait in progress */
+    const struct ke_wait_note *wait_note; /* NULL: the objects say it all */
     PKWAIT_BLOCK wait_blocks;
     ULONG wait_count;
     WAIT_TYPE wait_type;
@@ -76,13 +84,13 @@ struct vcpu {
     struct fiber dpc_fiber;
     struct fiber *dpc_return;
     PKDPC running_dpc;
+    const void *dpc_routine; /* its routine: the KDPC may be gone */
     unsigned isr_depth;
+    uint8_t isr_vector;      /* the innermost one in service */
     struct lock_list locks;  /* spin locks that it holds */
     const void *irql_raiser; /* who raised the IRQL last, for reports */
     uint64_t dpcs, interrupts;
 };
-
-struct ke_bugcheck_callback;
 
 /* Everything of ke that is not a vCPU's or a thread's. */
 struct ke_state {
@@ -97,7 +105,11 @@ struct ke_state {
     unsigned spinning; /* vCPUs that wait for a spin lock */
     uint8_t line_vector[48];
     bool line_level[48];
-    struct ke_ipi *ipi; /* the generic call in progress */
+    struct ke_ipi *ipi;               /* the generic call in progress */
+    const struct vcpu *bugcheck_vcpu; /* the machine has died there, at this IRQL */
+    KIRQL bugcheck_irql;
+    const void *bugcheck_callback; /* the callback that runs, and its record's State */
+    UCHAR *bugcheck_callback_state;
     LIST_ENTRY bugcheck_callbacks;
     LIST_ENTRY bugcheck_reason_callbacks;
     LIST_ENTRY processor_callbacks;
@@ -171,6 +183,16 @@ void ke_check_freed(const void *start, size_t size);
 /* Queue of threads that wait for an object; for kernel components with dispatcher objects of their own. */
 void ke_signal(DISPATCHER_HEADER *header, LONG state, KPRIORITY increment);
 
+/* Wait for a dispatcher object of a component's own, for as long as it takes; `note` is for reports. */
+void ke_wait_noted(void *object, const struct ke_wait_note *note);
+/* " thread NAME (ID)" */
+void ke_describe_owner(FILE *out, const struct _KTHREAD *thread);
+const char *ke_irql_name(KIRQL irql);
+
+/* ---- bugchecks (nt/bugcheck) ---- */
+
+/* The bugcheck callbacks, all of them, in Windows' order; the machine has been frozen. */
+void bugcheck_run_callbacks(uint32_t code, const uint64_t parameter[4]);
 /* Run the bugcheck callbacks, then end the run. */
 _Noreturn void ke_bugcheck(uint32_t code, const uint64_t parameter[4], const char *rule, const char *format, ...)
     __attribute__((noreturn, format(printf, 4, 5)));

@@ -333,34 +333,3 @@ void ke_census(struct census *census)
     for (PLIST_ENTRY entry = ke->processor_callbacks.Flink; entry != &ke->processor_callbacks; entry = entry->Flink)
         census_item(census, "processor callback", 1, NULL, "KeRegisterProcessorChangeCallback");
 }
-
-static const char *const state_names[] = {"ready", "running", "waiting", "terminated"};
-
-void ke_describe_waits(char *buffer, size_t size)
-{
-    struct ke_state *ke = machine->ke;
-    size_t length = 0;
-
-    if (ke == NULL)
-        return;
-    for (PLIST_ENTRY entry = ke->threads.Flink; entry != &ke->threads && length < size; entry = entry->Flink) {
-        const struct _KTHREAD *thread = CONTAINING_RECORD(entry, struct _KTHREAD, all_entry);
-
-        length += (size_t)snprintf(buffer + length, size - length, "  thread %s (%u), %s%s", thread->name, thread->id,
-                                   state_names[thread->state], thread->state == THREAD_WAITING ? " for" : "\n");
-        if (thread->state != THREAD_WAITING || length >= size)
-            continue;
-        for (ULONG index = 0; index < thread->wait_count && length < size; index++) {
-            const DISPATCHER_HEADER *header = thread->wait_blocks[index].Object;
-
-            length += (size_t)snprintf(buffer + length, size - length, " object of type %u at %p,", header->Type,
-                                       thread->wait_blocks[index].Object);
-        }
-        if (length < size) {
-            char caller[128];
-
-            loader_describe(caller, sizeof(caller), thread->wait_caller);
-            length += (size_t)snprintf(buffer + length, size - length, " called from %s\n", caller);
-        }
-    }
-}

@@ -199,11 +199,13 @@ static void deliver_vector(struct vcpu *vcpu, uint8_t vector)
     KIRQL old = vcpu->irql;
     KIRQL level = vector >> 4;
     unsigned base = vcpu->locks.base;
+    uint8_t outer = vcpu->isr_vector;
 
     vcpu->locks.base = vcpu->locks.count;
     vcpu->pending[vector / 64] &= ~(UINT64_C(1) << (vector % 64));
     vcpu->irql = level;
     vcpu->isr_depth++;
+    vcpu->isr_vector = vector;
     vcpu->interrupts++;
     eventlog_add(EVENT_INTERRUPT, vcpu->index, vector, 0);
     if (vector == KE_VECTOR_CLOCK) {
@@ -221,6 +223,7 @@ static void deliver_vector(struct vcpu *vcpu, uint8_t vector)
         nt_violation("irql-changed", "the service routine of vector %#x returned at IRQL %u, it was called at %u",
                      vector, vcpu->irql, level);
     vcpu->isr_depth--;
+    vcpu->isr_vector = outer;
     vcpu->irql = old;
     vcpu->locks.base = base;
 }
@@ -250,9 +253,11 @@ static void run_dpc(struct vcpu *vcpu, PKDPC dpc)
     PVOID argument2 = dpc->SystemArgument2;
 
     vcpu->running_dpc = dpc;
+    vcpu->dpc_routine = (const void *)(uintptr_t)routine;
     eventlog_add(EVENT_DPC, vcpu->index, ++vcpu->dpcs, 0);
     DRIVER_CALLOUT("DPC routine", routine, dpc, context, argument1, argument2);
     vcpu->running_dpc = NULL;
+    vcpu->dpc_routine = NULL;
     if (vcpu->irql != DISPATCH_LEVEL)
         nt_violation("irql-changed", "a DPC routine returned at IRQL %u, it was called at DISPATCH_LEVEL", vcpu->irql);
 }

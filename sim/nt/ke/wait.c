@@ -256,3 +256,10 @@ NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertabl
     sched_point(POINT_CALL);
     return STATUS_SUCCESS;
 }
+
+void ke_wait_noted(void *object, const struct ke_wait_note *note)
+{
+    ke_thread()->wait_note = note;
+    KeWaitForSingleObject(object, Executive, KernelMode, FALSE, NULL);
+    ke_thread()->wait_note = NULL;
+}
