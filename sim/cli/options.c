@@ -41,6 +41,9 @@ enum {
     OPTION_NO_BUNDLE,
     OPTION_FAIL,
     OPTION_STACKS,
+    OPTION_ISR_LIMIT,
+    OPTION_DPC_LIMIT,
+    OPTION_DISPATCH_LIMIT,
 };
 
 static const struct option run_long_options[] = {
@@ -70,6 +73,9 @@ static const struct option run_long_options[] = {
     {"no-bundle", no_argument, NULL, OPTION_NO_BUNDLE},
     {"fail", required_argument, NULL, OPTION_FAIL},
     {"stacks", no_argument, NULL, OPTION_STACKS},
+    {"isr-limit", required_argument, NULL, OPTION_ISR_LIMIT},
+    {"dpc-limit", required_argument, NULL, OPTION_DPC_LIMIT},
+    {"dispatch-limit", required_argument, NULL, OPTION_DISPATCH_LIMIT},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -118,6 +124,14 @@ bool parse_time(const char *option, const char *text, uint64_t *nanoseconds)
             }
     complain("--%s takes a time above zero such as 30s, 500ms or 2m, not '%s'", option, text);
     return false;
+}
+
+static bool parse_limit(const char *option, const char *text, uint64_t *nanoseconds)
+{
+    if (strcmp(text, "none") != 0)
+        return parse_time(option, text, nanoseconds);
+    *nanoseconds = 0;
+    return true;
 }
 
 static bool parse_choice(const char *option, const char *text, const char *const *names, int *value)
@@ -327,6 +341,12 @@ static bool run_option(int option, const char *value, struct run_options *option
     case OPTION_STACKS:
         options->machine.stacks = true;
         return true;
+    case OPTION_ISR_LIMIT:
+        return parse_limit("isr-limit", value, &options->machine.limits.isr);
+    case OPTION_DPC_LIMIT:
+        return parse_limit("dpc-limit", value, &options->machine.limits.dpc);
+    case OPTION_DISPATCH_LIMIT:
+        return parse_limit("dispatch-limit", value, &options->machine.limits.dispatch);
     case OPTION_NO_BUNDLE:
         options->no_bundle = true;
         return true;

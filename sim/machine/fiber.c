@@ -132,6 +132,7 @@ void fiber_create(struct fiber *fiber, const char *name, size_t stack_size, void
 
     fiber->stack_base = stack_take(class, fiber);
     fiber->stack_size = class->stack_size;
+    memset(fiber->stack_base, STACK_FILL, FIBER_STACK_RESERVE);
     fiber->function = function;
     fiber->argument = argument;
     fiber->name = name;
@@ -223,6 +224,23 @@ void fiber_adopt_host(struct fiber *fiber)
 #ifdef FIBER_TSAN
     fiber->sanitizer_fiber = __tsan_get_current_fiber();
 #endif
+}
+
+/* The reserve holds STACK_FILL for as long as nobody has written there. */
+#ifdef FIBER_ASAN
+__attribute__((no_sanitize("address")))
+#endif
+bool fiber_stack_is_low(const struct fiber *fiber, size_t *left)
+{
+    const uint64_t fill = UINT64_C(0x0101010101010101) * STACK_FILL;
+    const uint64_t *word = (const uint64_t *)fiber->stack_base;
+
+    for (size_t index = 0; index < FIBER_STACK_RESERVE / sizeof(*word); index++)
+        if (word[index] != fill) {
+            *left = index * sizeof(*word);
+            return true;
+        }
+    return false;
 }
 
 /* As fiber_swap_stack() leaves a stack: r15, r14, r13, r12, rbx, rbp, return address. */

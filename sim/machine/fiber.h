@@ -15,6 +15,7 @@
 #else
 #define FIBER_STACK_SIZE (24u * 1024)
 #endif
+#define FIBER_STACK_RESERVE 1024u           /* bytes above the guard that nobody should need */
 #define FIBER_TASK_STACK_SIZE (256u * 1024) /* dom0 tasks call libraries of the host */
 
 struct fiber {
@@ -47,6 +48,8 @@ void fiber_switch(struct fiber *from, struct fiber *to);
 _Noreturn void fiber_leave(struct fiber *from, struct fiber *to);
 /* Describe the host's own stack, so that fibers can be entered from it. */
 void fiber_adopt_host(struct fiber *fiber);
+/* Whether the fiber's stack has ever reached into its reserve; `left` are the bytes that it has never touched. */
+bool fiber_stack_is_low(const struct fiber *fiber, size_t *left);
 /*
  * The return addresses on the stack of a fiber that does not run now, innermost first; by frame pointers, which all
  * code of this tree keeps. Returns how many there are.

@@ -34,6 +34,7 @@ struct machine_config machine_default_config(void)
         .clock = CLOCK_VIRTUAL,
         .ram_bytes = UINT64_C(128) << 20,
         .log_level = 1,
+        .limits = {LIMIT_DEFAULT, LIMIT_DEFAULT, LIMIT_DEFAULT},
     };
 }
 

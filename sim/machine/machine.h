@@ -33,6 +33,20 @@ struct machine_driver {
 struct schedule;
 struct probe;
 
+/*
+ * Bounds on the time that a vCPU spends at raised IRQL, by the machine's clock, in ns; 0: none. That clock goes on
+ * while other vCPUs run, so that the defaults are far above what a driver should keep to (Microsoft: 25 us for a
+ * service routine, 100 us for a DPC) and below what Windows' own watchdog allows (Bug Check 0x133: 0x500 ticks of 15.6
+ * ms). LIMIT_DEFAULT is the value of the table in ke/limits.c under a virtual clock, and none under the host's.
+ */
+#define LIMIT_DEFAULT UINT64_MAX
+
+struct machine_limits {
+    uint64_t isr;      /* one service routine */
+    uint64_t dpc;      /* one DPC */
+    uint64_t dispatch; /* in a row at DISPATCH_LEVEL and above */
+};
+
 struct machine_config {
     unsigned vcpus; /* 1 to MACHINE_MAX_VCPUS */
     uint64_t seed;  /* everything random in the machine derives from it */
@@ -52,6 +66,7 @@ struct machine_config {
     struct probe *probes;            /* steps to be described */
     unsigned probe_count;
     bool stacks;            /* keep whole stacks of acquisitions and allocations, not the caller alone */
+    struct machine_limits limits;
     const char *driver_dir; /* folder with <driver>.so and <driver>.inf; for the image loader and the installer */
     struct machine_driver driver[MACHINE_MAX_DRIVERS]; /* beside those of the folder, or instead of one of its */
     unsigned driver_count;

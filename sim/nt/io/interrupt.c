@@ -127,6 +127,29 @@ bool hal_interrupt(unsigned vcpu, uint8_t vector)
     return true;
 }
 
+_Noreturn void hal_interrupt_storm(unsigned vcpu, uint8_t vector, unsigned count)
+{
+    const struct vector_link *link = machine->io->interrupts->chain[vcpu * 256 + vector];
+    const void *routine = NULL;
+    uint64_t parameter[4] = {0, 0, 0, 1};
+    char name[LOADER_DESCRIPTION_MAX];
+
+    if (link != NULL) {
+        PKINTERRUPT interrupt = link->interrupt;
+
+        routine = interrupt->message_service != NULL ? (const void *)interrupt->message_service
+                                                     : (const void *)interrupt->service;
+        parameter[0] = (uintptr_t)routine;
+        parameter[1] = (uintptr_t)interrupt->context;
+        parameter[2] = (uintptr_t)interrupt;
+        parameter[3] = link->next != NULL ? 2 : 1;
+    }
+    nt_violation_code(
+        HARDWARE_INTERRUPT_STORM, parameter, "interrupt-storm",
+        "vCPU %u took the vector 0x%02x %u times in a row and did nothing else; its service routine is %s", vcpu,
+        vector, count, routine != NULL ? loader_name(routine, name, sizeof(name)) : "not connected");
+}
+
 /* ---- connection ---- */
 
 static bool chain_admits(const PKINTERRUPT interrupt)

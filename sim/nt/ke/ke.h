@@ -90,6 +90,9 @@ struct vcpu {
     struct lock_list locks;  /* spin locks that it holds */
     const void *irql_raiser; /* who raised the IRQL last, for reports */
     uint64_t dpcs, interrupts;
+    uint64_t isr_since; /* clock when the service routine that runs now, the outermost, began; the same of the */
+    uint64_t dpc_since; /* DPC, and of the time at DISPATCH_LEVEL and above (0: below) */
+    uint64_t dispatch_since;
 };
 
 /* Everything of ke that is not a vCPU's or a thread's. */
@@ -158,6 +161,26 @@ _Noreturn void ke_spin_not_owner(const KSPIN_LOCK *lock, KSPIN_LOCK value);
  */
 void ke_spin_wait(const void *lock);
 void ke_spin_wake(const void *lock);
+
+/* ---- time limits (limits.c) ---- */
+
+/* At a switch point of the vCPU: bugcheck DPC_WATCHDOG_VIOLATION if it has been at raised IRQL for too long. */
+void ke_limits_look(struct vcpu *vcpu);
+/* The machine stood still, its clock did not: count anew. */
+void ke_limits_restart(void);
+/* The vector comes again and again, and nothing else does. Implemented by io. */
+_Noreturn void hal_interrupt_storm(unsigned vcpu, uint8_t vector, unsigned count);
+
+static inline void ke_limits_check(struct vcpu *vcpu)
+{
+    if (vcpu->irql < DISPATCH_LEVEL)
+        vcpu->dispatch_since = 0;
+    else
+        ke_limits_look(vcpu);
+}
+
+/* A violation if the fiber has come within a KiB of the end of its stack. `kind` and `name` say whose it is. */
+void ke_check_stack(const struct fiber *fiber, const char *kind, const char *name);
 
 /* ---- between the files of ke ---- */
 void ke_ready(struct _KTHREAD *thread, KPRIORITY increment); /* no switch happens here */

@@ -122,6 +122,7 @@ static void swap_to(struct vcpu *vcpu, struct _KTHREAD *next)
 {
     struct _KTHREAD *previous = vcpu->current;
 
+    ke_check_stack(&previous->fiber, "", previous->name);
     previous->irql = vcpu->irql;
     vcpu->current = next;
     vcpu->irql = next->irql;

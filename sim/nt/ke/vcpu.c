@@ -12,6 +12,7 @@
 
 #define LINE_FIRST 0
 #define LINE_COUNT 48u
+#define STORM 2000u /* deliveries of one vector in a row, with nothing else in between */
 
 static struct vcpu *vcpu_of(struct runner *runner)
 {
@@ -204,7 +205,8 @@ static void deliver_vector(struct vcpu *vcpu, uint8_t vector)
     vcpu->locks.base = vcpu->locks.count;
     vcpu->pending[vector / 64] &= ~(UINT64_C(1) << (vector % 64));
     vcpu->irql = level;
-    vcpu->isr_depth++;
+    if (vcpu->isr_depth++ == 0)
+        vcpu->isr_since = clock_now();
     vcpu->isr_vector = vector;
     vcpu->interrupts++;
     eventlog_add(EVENT_INTERRUPT, vcpu->index, vector, 0);
@@ -254,6 +256,7 @@ static void run_dpc(struct vcpu *vcpu, PKDPC dpc)
 
     vcpu->running_dpc = dpc;
     vcpu->dpc_routine = (const void *)(uintptr_t)routine;
+    vcpu->dpc_since = clock_now();
     eventlog_add(EVENT_DPC, vcpu->index, ++vcpu->dpcs, 0);
     DRIVER_CALLOUT("DPC routine", routine, dpc, context, argument1, argument2);
     vcpu->running_dpc = NULL;
@@ -304,6 +307,7 @@ static void retire(struct vcpu *vcpu)
     vcpu->dpc_return = vcpu->runner.fiber;
     runner_switch_fiber(vcpu->dpc_return, &vcpu->dpc_fiber);
     vcpu->dpc_active = false;
+    ke_check_stack(&vcpu->dpc_fiber, "DPC", vcpu->runner.name);
     vcpu->irql = old;
 }
 
@@ -324,7 +328,10 @@ static void check_quantum(struct vcpu *vcpu)
 void ke_attention(void)
 {
     struct vcpu *vcpu = ke_vcpu();
+    unsigned in_a_row = 0;
+    uint8_t last_vector = 0;
 
+    ke_limits_check(vcpu);
     check_quantum(vcpu);
     if (!vcpu->attention)
         return;
@@ -336,9 +343,18 @@ void ke_attention(void)
                 note_work(vcpu);
             return;
         }
-        if (has_pending_vector(vcpu) && highest_vector(vcpu) >> 4 > vcpu->irql)
-            deliver_vector(vcpu, (uint8_t)highest_vector(vcpu));
-        else if (vcpu->timer_expired || has_dpcs(vcpu))
+        if (has_pending_vector(vcpu) && highest_vector(vcpu) >> 4 > vcpu->irql) {
+            uint8_t vector = (uint8_t)highest_vector(vcpu);
+
+            in_a_row = vector == last_vector ? in_a_row + 1 : 1;
+            last_vector = vector;
+            if (in_a_row > STORM)
+                hal_interrupt_storm(vcpu->index, vector, in_a_row);
+            deliver_vector(vcpu, vector);
+            continue;
+        }
+        in_a_row = 0;
+        if (vcpu->timer_expired || has_dpcs(vcpu))
             retire(vcpu);
         else
             ke_preempt();
@@ -482,6 +498,7 @@ void vcpu_resume(unsigned index)
     struct vcpu *vcpu = machine->vcpu[index];
 
     vcpu->suspended = false;
+    ke_limits_restart();
     runner_wake(&vcpu->runner);
 }
 

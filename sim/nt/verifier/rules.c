@@ -11,11 +11,14 @@
 
 #define COST_CALL "a comparison at the call"
 #define COST_FREE "a look at the block when it is freed"
+#define COST_INTERRUPT "a comparison an interrupt"
 #define COST_LIST "a walk along a short list at the call"
 #define COST_NONE "none"
 #define COST_PNP "a comparison a PnP request"
 #define COST_READ "the bytes of the buffer read at each call"
+#define COST_POINT "a read of the clock and three comparisons a switch point at raised IRQL"
 #define COST_RETURN "a comparison when the routine returns"
+#define COST_SWITCH "128 comparisons a thread switch"
 #define COST_UNLOAD "a walk once an unload"
 
 const struct verifier_rule verifier_rules[] = {
