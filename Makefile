@@ -141,6 +141,10 @@ windows: ## Install what is missing and build xen.sys, xenbus.sys, xenvif.sys wi
 	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-windows
 	$(Q)$(MAKE) --no-print-directory windows-drivers
 
+.PHONY: gdb
+gdb: $(BUILD)/pvsim ## Look into a core file of --on-bugcheck core: guest threads, vCPUs (CORE=file)
+	gdb -q -x tools/pvsim-gdb.py $(BUILD)/pvsim $(CORE)
+
 .PHONY: tests
 tests: $(TESTS) $(TEST_MODULES) nttest all ## Build the test programs
 

@@ -41,6 +41,7 @@ struct run_options {
     const char *bundle_dir;  /* where a failed run leaves its bundle */
     const char *bundle_path; /* the file, NULL: named for seed and event */
     bool no_bundle;
+    bool core; /* a failure of the machine leaves a core file too */
 };
 
 /*

@@ -53,6 +53,7 @@ static const char run[] =
     "  --clock CLOCK          virtual, or wall for the host's (virtual)\n"
     "  --timeout T            bound on the run by the machine's clock: 60s, 500ms, 2m (60s)\n"
     "Verifier:\n"
+    "  --on-bugcheck DO       report, or core to leave a core file for gdb in --bundle-dir as well (report)\n"
     "  --isr-limit T          bound on one service routine by the machine's clock, or none (500ms)\n"
     "  --dpc-limit T          bound on one DPC, or none (500ms)\n"
     "  --dispatch-limit T     bound on the time in a row at DISPATCH_LEVEL and above, or none (2s)\n"

@@ -41,6 +41,7 @@ enum {
     OPTION_NO_BUNDLE,
     OPTION_FAIL,
     OPTION_STACKS,
+    OPTION_ON_BUGCHECK,
     OPTION_ISR_LIMIT,
     OPTION_DPC_LIMIT,
     OPTION_DISPATCH_LIMIT,
@@ -73,6 +74,7 @@ static const struct option run_long_options[] = {
     {"no-bundle", no_argument, NULL, OPTION_NO_BUNDLE},
     {"fail", required_argument, NULL, OPTION_FAIL},
     {"stacks", no_argument, NULL, OPTION_STACKS},
+    {"on-bugcheck", required_argument, NULL, OPTION_ON_BUGCHECK},
     {"isr-limit", required_argument, NULL, OPTION_ISR_LIMIT},
     {"dpc-limit", required_argument, NULL, OPTION_DPC_LIMIT},
     {"dispatch-limit", required_argument, NULL, OPTION_DISPATCH_LIMIT},
@@ -254,6 +256,7 @@ static bool run_option(int option, const char *value, struct run_options *option
     static const char *const preempts[] = {"call", "memory", NULL};
     static const char *const clocks[] = {"virtual", "wall", NULL};
     static const char *const formats[] = {"text", "json", NULL};
+    static const char *const bugcheck_actions[] = {"report", "core", NULL};
     static const char *const levels[] = {"none", "error", "warning", "info", "debug", "trace", NULL};
     uint64_t number;
     int choice;
@@ -340,6 +343,11 @@ static bool run_option(int option, const char *value, struct run_options *option
         return true;
     case OPTION_STACKS:
         options->machine.stacks = true;
+        return true;
+    case OPTION_ON_BUGCHECK:
+        if (!parse_choice("on-bugcheck", value, bugcheck_actions, &choice))
+            return false;
+        options->core = choice == 1;
         return true;
     case OPTION_ISR_LIMIT:
         return parse_limit("isr-limit", value, &options->machine.limits.isr);

@@ -115,6 +115,7 @@ int command_replay(int argc, char **argv)
     options.out_tx = NULL; /* a replay shows, it does not write */
     options.out_rx = NULL;
     options.no_bundle = true;
+    options.core = false;
     run = run_open(bundle.argc, bundle.argv, &options, &status);
     if (run != NULL) {
         if (bundle.has_schedule)

@@ -144,6 +144,8 @@ static void print_failure(const struct report *report)
         printf("leak: %s: %s, %" PRIu64 "%s%s\n", leak->kind, leak->name, leak->count,
                leak->where[0] != '\0' ? ", taken at " : "", leak->where);
     }
+    if (report->core[0] != '\0')
+        printf("core: %s; to look into it: make gdb CORE=%s\n", report->core, report->core);
     if (report->bundle[0] != '\0')
         print_bundle(report);
 }

@@ -62,6 +62,7 @@ struct report {
     uint64_t hypercalls;
     const struct failure *failure; /* NULL: the machine itself did not fail */
     char complaint[512];           /* what else was wrong, "" if nothing */
+    char core[4096];               /* path of the core file left, "" if none */
     char bundle[4096];             /* path of the bundle left, "" if none */
 };
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/core.h"
 #include "cli/bundle.h"
 #include "cli/guest.h"
 #include "cli/run_internal.h"
@@ -594,6 +595,9 @@ static int end_run(struct run *run, enum machine_result result, struct run_outco
     if (status == EXIT_FAILED && !run->options.no_bundle)
         bundle_write(report, run->argc, run->argv);
     bundle_identify(report, outcome);
+    if (report->failure != NULL && run->options.core)
+        (void)core_leave(run->options.bundle_dir, run->options.machine.seed, outcome->event, report->core,
+                         sizeof(report->core));
     report_print(report);
     return status;
 }
@@ -628,6 +632,8 @@ int command_run(int argc, char **argv)
 
     if (status != 0)
         return status == -1 ? EXIT_PASSED : status;
+    if (options.core && !core_possible())
+        return EXIT_NOT_HERE;
     run = run_open(argc, argv, &options, &status);
     if (run == NULL)
         return status;
