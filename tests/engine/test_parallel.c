@@ -103,8 +103,8 @@ START_TEST(no_progress)
 {
     const struct failure *failure = fails(WAIT, vcpu_counts[_i], _i == 1 ? UINT64_C(3600000000000) : 0, "no-progress");
 
-    ck_assert_ptr_nonnull(strstr(failure->text, "contender.so!Thread"));
-    ck_assert_ptr_nonnull(strstr(failure->text, "waiting for"));
+    ck_assert_ptr_nonnull(strstr(failure->state, "contender.so!Thread"));
+    ck_assert_ptr_nonnull(strstr(failure->state, "waiting for"));
 }
 END_TEST
 

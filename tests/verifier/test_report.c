@@ -182,12 +182,17 @@ static KEVENT never;
 static KMUTEX mutant;
 static ERESOURCE resource;
 
-static void take_right_then_left(void *argument)
+static void take_right_and_stay(void *argument)
 {
     (void)argument;
     ExAcquireFastMutex(&right);
+    KeWaitForSingleObject(&never, Executive, KernelMode, FALSE, NULL);
+}
+
+static void take_mutex(void *argument)
+{
+    (void)argument;
     KeWaitForSingleObject(&mutant, Executive, KernelMode, FALSE, NULL);
-    ExAcquireFastMutex(&left);
 }
 
 static void take_resource(void *argument)
@@ -211,7 +216,8 @@ static void lock_up(void *argument)
     KeEnterCriticalRegion();
     ExAcquireResourceSharedLite(&resource, TRUE);
     KeWaitForSingleObject(&mutant, Executive, KernelMode, FALSE, NULL);
-    ke_thread_create_host("crossed", take_right_then_left, NULL);
+    ke_thread_create_host("staying", take_right_and_stay, NULL);
+    ke_thread_create_host("second", take_mutex, NULL);
     ke_thread_create_host("exclusive", take_resource, NULL);
     KeDelayExecutionThread(KernelMode, FALSE, &interval);
     ExAcquireFastMutex(&left);
@@ -228,13 +234,14 @@ START_TEST(a_machine_that_hangs_says_who_waits_for_whom)
     failure = guest_must_fail(&config, lock_up, NULL, "no-progress");
     thread = find(failure->state, "thread test (");
     find(thread, "waiting for the fast mutex");
-    find(thread, "owned by thread crossed (");
+    find(thread, "owned by thread staying (");
     find(thread, "lock_up");
-    thread = find(failure->state, "thread crossed (");
+    thread = find(failure->state, "thread staying (");
+    find(thread, "take_right_and_stay");
+    find(thread, "(test_report.c:");
+    thread = find(failure->state, "thread second (");
     find(thread, "waiting for mutex");
     find(thread, "owned by thread test (");
-    find(thread, "take_right_then_left");
-    find(thread, "(test_report.c:");
     thread = find(failure->state, "thread exclusive (");
     find(thread, "waiting for the resource");
     find(thread, "owned shared by thread test (");

@@ -648,9 +648,12 @@ _Static_assert(sizeof(KBUGCHECK_TRIAGE_DUMP_DATA) == 0x38, "KBUGCHECK_TRIAGE_DUM
 
 #define KB_TRIAGE_DUMP_DATA_FLAG_BUGCHECK_ACTIVE 0x00000001
 
-NTKERNELAPI NTSTATUS NTAPI KeInitializeTriageDumpDataArray(PKTRIAGE_DUMP_DATA_ARRAY KtriageDumpDataArray, ULONG Size);
-NTKERNELAPI NTSTATUS NTAPI KeAddTriageDumpDataBlock(PKTRIAGE_DUMP_DATA_ARRAY KtriageDumpDataArray, PVOID Address,
-                                                    SIZE_T Size);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI NTSTATUS NTAPI KeInitializeTriageDumpDataArray(_Out_ PKTRIAGE_DUMP_DATA_ARRAY KtriageDumpDataArray,
+                                                           _In_ ULONG Size);
+_IRQL_requires_max_(HIGH_LEVEL)
+NTKERNELAPI NTSTATUS NTAPI KeAddTriageDumpDataBlock(_Inout_ PKTRIAGE_DUMP_DATA_ARRAY KtriageDumpDataArray,
+                                                    _In_ PVOID Address, _In_ SIZE_T Size);
 
 #define KeInitializeCallbackRecord(record) ((record)->State = BufferEmpty)
 _IRQL_requires_max_(HIGH_LEVEL)
