@@ -187,6 +187,7 @@ static void take_right_and_stay(void *argument)
     (void)argument;
     ExAcquireFastMutex(&right);
     KeWaitForSingleObject(&never, Executive, KernelMode, FALSE, NULL);
+    ExReleaseFastMutex(&right); /* never: a call that ends its caller would not be in the stack */
 }
 
 static void take_mutex(void *argument)
