@@ -41,9 +41,9 @@ static inline void ring_store(RING_IDX *index, RING_IDX value)
 }
 
 /*
- * Write one index and read another behind it, in that order as the other side sees them: both accesses belong to the one
- * order of all sequentially consistent ones. (A fence between two weaker ones would do as well, but ThreadSanitizer does
- * not know fences.)
+ * Write one index and read another behind it, in that order as the other side sees them: both accesses belong to the
+ * one order of all sequentially consistent ones. (A fence between two weaker ones would do as well, but ThreadSanitizer
+ * does not know fences.)
  */
 static inline RING_IDX ring_store_then_load(RING_IDX *store, RING_IDX value, const RING_IDX *load)
 {

@@ -140,8 +140,8 @@ PAGED_FUNCTION static NTSTATUS FdoScan(_In_ PXENBUS_FDO Fdo, _Out_ PBOOLEAN Chan
     return STATUS_SUCCESS;
 }
 
-_Function_class_(DRIVER_THREAD_FUNCTION) PAGED_FUNCTION static NTSTATUS NTAPI
-    FdoChildThread(_In_ PDRIVER_THREAD Self, _In_opt_ PVOID Context)
+_Function_class_(DRIVER_THREAD_FUNCTION)
+PAGED_FUNCTION static NTSTATUS NTAPI FdoChildThread(_In_ PDRIVER_THREAD Self, _In_opt_ PVOID Context)
 {
     PXENBUS_FDO Fdo = Context;
     BOOLEAN Retry = FALSE;

@@ -58,8 +58,8 @@ const XENBUS_SUSPEND_OPERATIONS FdoSuspendOperations = {
     .ResumeLate = FdoResumeLate,
 };
 
-_Function_class_(KSERVICE_ROUTINE) static BOOLEAN NTAPI
-    FdoDebugEvent(_In_opt_ PKINTERRUPT Interrupt, _In_opt_ PVOID Argument)
+_Function_class_(KSERVICE_ROUTINE)
+static BOOLEAN NTAPI FdoDebugEvent(_In_opt_ PKINTERRUPT Interrupt, _In_opt_ PVOID Argument)
 {
     PXENBUS_FDO Fdo = Argument;
 
@@ -203,8 +203,8 @@ PAGED_FUNCTION static VOID FdoSuspendPoll(_In_ PXENBUS_FDO Fdo)
         FdoSuspendAnnounce(Fdo);
 }
 
-_Function_class_(DRIVER_THREAD_FUNCTION) PAGED_FUNCTION static NTSTATUS NTAPI
-    FdoSuspendThread(_In_ PDRIVER_THREAD Self, _In_opt_ PVOID Context)
+_Function_class_(DRIVER_THREAD_FUNCTION)
+PAGED_FUNCTION static NTSTATUS NTAPI FdoSuspendThread(_In_ PDRIVER_THREAD Self, _In_opt_ PVOID Context)
 {
     PAGED_CODE();
 

@@ -299,8 +299,8 @@ NTSTATUS StoreGetInterface(_In_ PVOID Context, _In_ ULONG Version, _Out_writes_b
     }
 }
 
-_Function_class_(KDEFERRED_ROUTINE) static VOID NTAPI
-    StoreDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Argument, _In_opt_ PVOID Argument1, _In_opt_ PVOID Argument2)
+_Function_class_(KDEFERRED_ROUTINE)
+static VOID NTAPI StoreDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Argument, _In_opt_ PVOID Argument1, _In_opt_ PVOID Argument2)
 {
     UNREFERENCED_PARAMETER(Dpc);
     UNREFERENCED_PARAMETER(Argument1);
@@ -309,8 +309,8 @@ _Function_class_(KDEFERRED_ROUTINE) static VOID NTAPI
     StorePollRing(Argument);
 }
 
-_Function_class_(KSERVICE_ROUTINE) static BOOLEAN NTAPI
-    StoreEvent(_In_opt_ PKINTERRUPT Interrupt, _In_opt_ PVOID Argument)
+_Function_class_(KSERVICE_ROUTINE)
+static BOOLEAN NTAPI StoreEvent(_In_opt_ PKINTERRUPT Interrupt, _In_opt_ PVOID Argument)
 {
     PXENBUS_STORE_CONTEXT Context = Argument;
 

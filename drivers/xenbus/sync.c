@@ -42,8 +42,8 @@ static VOID SyncPost(_In_ PXENBUS_SYNC Sync, _In_ SYNC_COMMAND Command)
 }
 
 /* A held processor: at DISPATCH_LEVEL, in a DPC, until it is released. */
-_Function_class_(KDEFERRED_ROUTINE) static VOID NTAPI
-    SyncHold(_In_ PKDPC Dpc, _In_opt_ PVOID Context, _In_opt_ PVOID Argument1, _In_opt_ PVOID Argument2)
+_Function_class_(KDEFERRED_ROUTINE)
+static VOID NTAPI SyncHold(_In_ PKDPC Dpc, _In_opt_ PVOID Context, _In_opt_ PVOID Argument1, _In_opt_ PVOID Argument2)
 {
     PXENBUS_SYNC Sync = Context;
     ULONG Index = KeGetCurrentProcessorNumberEx(NULL);

@@ -227,13 +227,13 @@ static json_t *json_failure(const struct failure *failure)
 {
     if (failure == NULL)
         return json_null();
-    return json_pack("{s:s, s:s, s:I, s:[I,I,I,I], s:s, s:s, s:s, s:s, s:s, s:o, s:I, s:i}", "rule", failure->rule, "title",
-                     failure->title, "code", (json_int_t)failure->code, "parameters", (json_int_t)failure->parameter[0],
-                     (json_int_t)failure->parameter[1], (json_int_t)failure->parameter[2],
-                     (json_int_t)failure->parameter[3], "driver", failure->driver, "text", failure->text, "backtrace",
-                     failure->backtrace, "notes", failure->notes, "state", failure->state, "stacks",
-                     json_stacks(failure), "event",
-                     (json_int_t)failure->event, "vcpu", failure->vcpu);
+    return json_pack("{s:s, s:s, s:I, s:[I,I,I,I], s:s, s:s, s:s, s:s, s:s, s:o, s:I, s:i}", "rule", failure->rule,
+                     "title", failure->title, "code", (json_int_t)failure->code, "parameters",
+                     (json_int_t)failure->parameter[0], (json_int_t)failure->parameter[1],
+                     (json_int_t)failure->parameter[2], (json_int_t)failure->parameter[3], "driver", failure->driver,
+                     "text", failure->text, "backtrace", failure->backtrace, "notes", failure->notes, "state",
+                     failure->state, "stacks", json_stacks(failure), "event", (json_int_t)failure->event, "vcpu",
+                     failure->vcpu);
 }
 
 static json_t *json_faults(const struct report *report)

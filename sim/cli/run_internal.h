@@ -15,8 +15,8 @@ struct run {
     struct run_options options;
     int argc;
     char **argv;
-    bool pausing;     /* stop when every VIF is connected */
-    int start_status; /* of power-on, if it went wrong */
+    bool pausing;                                                                /* stop when every VIF is connected */
+    int start_status;                                                            /* of power-on, if it went wrong */
     void (*seen)(void *context, const struct fault_stack *stack, bool fallible); /* for fault_observe(); may be NULL */
     void *seen_context;
     struct capture *tx;

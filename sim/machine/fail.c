@@ -54,7 +54,6 @@ void fail_note_stack(void *const *frames, int count, const char *title, ...)
     noted->stack[noted->count++].frame_count = count;
 }
 
-
 /* ---- the record ---- */
 
 static char *copy_text(const char *text)

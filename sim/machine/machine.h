@@ -65,7 +65,7 @@ struct machine_config {
     struct schedule *record;         /* the run's decisions go here, NULL: nowhere */
     struct probe *probes;            /* steps to be described */
     unsigned probe_count;
-    bool stacks;            /* keep whole stacks of acquisitions and allocations, not the caller alone */
+    bool stacks; /* keep whole stacks of acquisitions and allocations, not the caller alone */
     struct machine_limits limits;
     const char *driver_dir; /* folder with <driver>.so and <driver>.inf; for the image loader and the installer */
     struct machine_driver driver[MACHINE_MAX_DRIVERS]; /* beside those of the folder, or instead of one of its */

@@ -211,7 +211,8 @@ static inline bool xen_copy_out(uint64_t guest, const void *from, size_t bytes)
 void hypercall_preempt(uint64_t done);
 /* -XEN_ENOSYS, saying (once at level warning) that this simulator lacks what Xen has. */
 int64_t hypercall_missing(unsigned op, uint64_t sub, const char *what);
-/* hypercall_fault.c: must this one fail for lack of memory? Then its result, with what it writes for the guest written. */
+/* hypercall_fault.c: must this one fail for lack of memory? Then its result, with what it writes for the guest written.
+ */
 bool hypercall_fault(unsigned op, const uint64_t arg[5], int64_t *result);
 /* Write the classic hypercall page into a frame; false if the frame has no memory. */
 bool hypercall_page_install(uint64_t gfn);

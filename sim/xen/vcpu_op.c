@@ -21,9 +21,9 @@ static void write_runstate(struct xen_vcpu *vcpu)
         if (!xen_copy_out(at, &updating, sizeof(updating)))
             return;
         area.state_entry_time = updating;
-        __asm__ volatile("" : : : "memory"); /* stores of this processor are seen in order */
+        __asm__ volatile("" : : : "memory");                          /* stores of this processor are seen in order */
         (void)xen_copy_out(vcpu->runstate_area, &area, sizeof(area)); /* as Xen: an area gone bad is passed over */
-        __asm__ volatile("" : : : "memory"); /* stores of this processor are seen in order */
+        __asm__ volatile("" : : : "memory");                          /* stores of this processor are seen in order */
         (void)xen_copy_out(at, &vcpu->runstate.state_entry_time, sizeof(uint64_t));
         return;
     }

@@ -21,7 +21,7 @@ typedef struct _TEST_CASE {
     ULONG Flags;
     PCSTR Rule; /* of a violation: pvsim's name for the broken rule */
     ULONG
-        BugCheck; /* of a violation: the bug check that Windows, with Driver Verifier on, ends in; 0: none documented */
+    BugCheck; /* of a violation: the bug check that Windows, with Driver Verifier on, ends in; 0: none documented */
 } TEST_CASE;
 
 typedef struct _TEST_SUITE {

@@ -99,6 +99,8 @@ FORCEINLINE VOID KxTryCleanup(_Inout_ PKX_TRY Try)
     const VOID *const *Mark;
 
     if (!Try->Ended)
+        /* Both are bounds of one section, which the linker makes. */
+        /* cppcheck-suppress comparePointers */
         for (Mark = KxFinallyFirst; Mark < KxFinallyEnd; Mark++)
             if (*Mark == Try->Leave)
                 KxFinallyLeft();

@@ -62,9 +62,12 @@ static char *format_text(const char *format, va_list arguments)
 _Noreturn void ke_bugcheck(uint32_t code, const uint64_t parameter[4], const char *rule, const char *format, ...)
 {
     va_list arguments;
+    char *text;
 
     va_start(arguments, format);
-    end(code, parameter, rule, format_text(format, arguments), NULL);
+    text = format_text(format, arguments);
+    va_end(arguments);
+    end(code, parameter, rule, text, NULL);
 }
 
 /* The innermost frame of the caller's stack that lies in a driver, NULL if none does. */
@@ -79,10 +82,9 @@ static const void *driver_frame(void)
     return NULL;
 }
 
-static _Noreturn void broken(const char *name, const uint64_t rest[3], const char *format, va_list arguments)
+static _Noreturn void broken(const char *name, const uint64_t rest[3], const char *text)
 {
     const struct verifier_rule *rule = verifier_rule(name);
-    char *text = format_text(format, arguments);
     uint64_t parameter[4] = {0};
 
     if (rule == NULL)
@@ -101,9 +103,12 @@ static _Noreturn void broken(const char *name, const uint64_t rest[3], const cha
 _Noreturn void nt_violation(const char *rule, const char *format, ...)
 {
     va_list arguments;
+    char *text;
 
     va_start(arguments, format);
-    broken(rule, NULL, format, arguments);
+    text = format_text(format, arguments);
+    va_end(arguments);
+    broken(rule, NULL, text);
 }
 
 _Noreturn void nt_violation_sub(const char *rule, uint64_t parameter2, uint64_t parameter3, uint64_t parameter4,
@@ -111,18 +116,24 @@ _Noreturn void nt_violation_sub(const char *rule, uint64_t parameter2, uint64_t 
 {
     const uint64_t rest[3] = {parameter2, parameter3, parameter4};
     va_list arguments;
+    char *text;
 
     va_start(arguments, format);
-    broken(rule, rest, format, arguments);
+    text = format_text(format, arguments);
+    va_end(arguments);
+    broken(rule, rest, text);
 }
 
 _Noreturn void nt_violation_code(uint32_t bugcheck_code, const uint64_t parameter[4], const char *rule,
                                  const char *format, ...)
 {
     va_list arguments;
+    char *text;
 
     va_start(arguments, format);
-    end(bugcheck_code, parameter, rule, format_text(format, arguments), NULL);
+    text = format_text(format, arguments);
+    va_end(arguments);
+    end(bugcheck_code, parameter, rule, text, NULL);
 }
 
 /* ---- faults ---- */

@@ -180,7 +180,8 @@ void ke_describe_threads(FILE *out)
         const struct _KTHREAD *thread = CONTAINING_RECORD(entry, struct _KTHREAD, all_entry);
 
         fprintf(out, "thread %s (%u), priority %d, IRQL %u, %s", thread->name, thread->id, thread->priority,
-                runs(thread) ? machine->vcpu[thread->vcpu]->irql : thread->irql, state_names[thread->state]);
+                (unsigned)(runs(thread) ? machine->vcpu[thread->vcpu]->irql : thread->irql),
+                state_names[thread->state]);
         if (thread->state == THREAD_WAITING)
             describe_wait(out, thread);
         fputc('\n', out);

@@ -17,8 +17,8 @@ static void *allocate(const char *routine, const void *caller, SIZE_T bytes, uin
     uint64_t count = (bytes + PAGE_SIZE - 1) / PAGE_SIZE;
     if (count < bytes / PAGE_SIZE || count > guest_ram_pages() || highest >> PAGE_SHIFT == 0)
         return NULL;
-    uint32_t page = page_alloc_contiguous((uint32_t)count, page_count(lowest),
-                                          highest >> PAGE_SHIFT, boundary >> PAGE_SHIFT, 1, PAGE_CONTIGUOUS, caller);
+    uint32_t page = page_alloc_contiguous((uint32_t)count, page_count(lowest), highest >> PAGE_SHIFT,
+                                          boundary >> PAGE_SHIFT, 1, PAGE_CONTIGUOUS, caller);
     if (page == PAGE_NOT_FOUND)
         return NULL;
     page_info(page)->attribute = (uint8_t)cache_type;

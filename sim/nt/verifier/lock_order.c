@@ -195,7 +195,7 @@ static bool reach(struct lock_node *node, const struct lock_node *wanted, uint32
 _Noreturn static void report_cycle(const struct lock_node *wanted, const struct lock_node *held_node,
                                    const struct lock_held *held, const void *caller)
 {
-    const struct lock_edge *path[8];
+    const struct lock_edge *path[8] = {NULL};
     unsigned length = 0;
     char wanted_name[384], held_name[384], title[256], text[700];
     size_t used;
