@@ -41,7 +41,8 @@ struct run_options {
     const char *bundle_dir;  /* where a failed run leaves its bundle */
     const char *bundle_path; /* the file, NULL: named for seed and event */
     bool no_bundle;
-    bool core; /* a failure of the machine leaves a core file too */
+    bool core;      /* a failure of the machine leaves a core file too */
+    unsigned views; /* of the machine where it stopped (nt/debugger/views.h) */
 };
 
 /*

@@ -2,13 +2,19 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "cli/bundle.h"
 #include "cli/run.h"
 #include "machine/eventlog.h"
 #include "machine/log.h"
+#include "nt/debugger/views.h"
+
+#define VIEWS_SECONDS 60 /* of the host's; a damaged list may have no end */
 
 void run_show_stopped(void)
 {
@@ -22,11 +28,67 @@ void run_show_stopped(void)
     free(text);
 }
 
+/*
+ * By a copy of this process: what a driver has broken can take a view along, but not the rest of the report.
+ */
+void run_show_views(unsigned views)
+{
+    int status = 0;
+    pid_t child;
+
+    if (views == 0)
+        return;
+    fflush(NULL);
+    child = fork();
+    if (child == 0) {
+        (void)alarm(VIEWS_SECONDS);
+        debugger_views_print(views, stdout);
+        fflush(stdout);
+        _exit(0);
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        complain("the views cannot be shown: %s", strerror(errno));
+    else if (WIFSIGNALED(status))
+        printf("this view ends here: what it shows is damaged (%s)\n",
+               WTERMSIG(status) == SIGALRM ? "it has no end" : strsignal(WTERMSIG(status)));
+}
+
 struct replay_options {
     const char *bundle;
     int log_level;
     uint64_t until;
+    unsigned views;
 };
+
+/* The value of an option that takes one; 0 or an exit status. */
+static int parse_value(const char *option, const char *value, struct replay_options *options)
+{
+    char *end = NULL;
+
+    if (value == NULL) {
+        complain("%s takes a value; see 'pvsim replay --help'", option);
+        return EXIT_USAGE;
+    }
+    if (strcmp(option, "--log") == 0) {
+        options->log_level = log_level_parse(value);
+        if (options->log_level >= 0)
+            return 0;
+        complain("--log takes none, error, warning, info, debug or trace, not '%s'", value);
+        return EXIT_USAGE;
+    }
+    if (strcmp(option, "--show") == 0) {
+        if (debugger_views_parse(value, &options->views))
+            return 0;
+        complain("--show takes views of %s, joined by commas, not '%s'", debugger_views_names(), value);
+        return EXIT_USAGE;
+    }
+    errno = 0;
+    options->until = strtoull(value, &end, 10);
+    if (errno == 0 && *end == '\0' && end != value && options->until > 0)
+        return 0;
+    complain("--until takes an event's number, not '%s'", value);
+    return EXIT_USAGE;
+}
 
 static int parse(int argc, char **argv, struct replay_options *options)
 {
@@ -39,27 +101,12 @@ static int parse(int argc, char **argv, struct replay_options *options)
             help_print(stdout, "replay");
             return -1;
         }
-        if (strcmp(argument, "--log") == 0 || strcmp(argument, "--until") == 0) {
-            const char *value = argv[++index];
-            char *end = NULL;
+        if (strcmp(argument, "--log") == 0 || strcmp(argument, "--until") == 0 || strcmp(argument, "--show") == 0) {
+            int status = parse_value(argument, argv[++index], options);
 
-            if (value == NULL) {
-                complain("%s takes a value; see 'pvsim replay --help'", argument);
-                return EXIT_USAGE;
-            }
-            if (strcmp(argument, "--log") == 0) {
-                options->log_level = log_level_parse(value);
-                if (options->log_level >= 0)
-                    continue;
-                complain("--log takes none, error, warning, info, debug or trace, not '%s'", value);
-                return EXIT_USAGE;
-            }
-            errno = 0;
-            options->until = strtoull(value, &end, 10);
-            if (errno == 0 && *end == '\0' && end != value && options->until > 0)
-                continue;
-            complain("--until takes an event's number, not '%s'", value);
-            return EXIT_USAGE;
+            if (status != 0)
+                return status;
+            continue;
         }
         if (argument[0] == '-') {
             complain("unknown option %s; see 'pvsim replay --help'", argument);
@@ -111,6 +158,7 @@ int command_replay(int argc, char **argv)
     options.machine.log_level = replay.log_level;
     options.machine.stop_at_event = replay.until;
     options.machine.stacks = true;
+    options.views = replay.views;
     options.format = FORMAT_TEXT;
     options.out_tx = NULL; /* a replay shows, it does not write */
     options.out_rx = NULL;

@@ -589,6 +589,7 @@ static int end_run(struct run *run, enum machine_result result, struct run_outco
     outcome->stopped = result == MACHINE_STOPPED;
     if (outcome->stopped) {
         run_show_stopped();
+        run_show_views(run->options.views);
         return EXIT_PASSED;
     }
     status = report_passed(report) ? EXIT_PASSED : EXIT_FAILED;
@@ -599,6 +600,7 @@ static int end_run(struct run *run, enum machine_result result, struct run_outco
         (void)core_leave(run->options.bundle_dir, run->options.machine.seed, outcome->event, report->core,
                          sizeof(report->core));
     report_print(report);
+    run_show_views(run->options.views);
     return status;
 }
 

@@ -56,5 +56,7 @@ int run_finish(struct run *run, struct run_outcome *outcome);
 
 /* Print the last events and the log's tail of a machine that was stopped. */
 void run_show_stopped(void);
+/* Print the debugger views of a set (0: none) of the machine as it is. */
+void run_show_views(unsigned views);
 
 #endif

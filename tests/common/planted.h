@@ -5,7 +5,16 @@
 #include <stdbool.h>
 
 /* The bugs of tests/clients/planted. */
-enum planted_bug { PLANTED_NONE, PLANTED_MEMORY, PLANTED_DELAY, PLANTED_HANG, PLANTED_DIE };
+enum planted_bug {
+    PLANTED_NONE,
+    PLANTED_MEMORY,
+    PLANTED_DELAY,
+    PLANTED_HANG,
+    PLANTED_DIE,
+    PLANTED_SCENE,
+    PLANTED_DOUBLE,
+    PLANTED_LEAK
+};
 
 /* A new folder in scratch(); `memory`: modules for --preempt=memory. The path is valid until the next call. */
 const char *planted_folder(enum planted_bug bug, bool memory);

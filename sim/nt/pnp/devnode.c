@@ -185,6 +185,22 @@ PDEVICE_OBJECT pnp_pdo(const struct devnode *node)
     return node->pdo;
 }
 
+const char *pnp_state_name(enum devnode_state state)
+{
+    static const char *const names[] = {
+        [DEVNODE_UNINITIALIZED] = "uninitialized",
+        [DEVNODE_INITIALIZED] = "initialized",
+        [DEVNODE_DRIVERS_ADDED] = "drivers added",
+        [DEVNODE_RESOURCES_ASSIGNED] = "resources assigned",
+        [DEVNODE_STARTED] = "started",
+        [DEVNODE_STOPPED] = "stopped",
+        [DEVNODE_SURPRISE_REMOVED] = "surprise removed",
+        [DEVNODE_REMOVED] = "removed",
+    };
+
+    return names[state];
+}
+
 const char *pnp_problem_name(enum devnode_problem problem)
 {
     switch (problem) {

@@ -108,6 +108,7 @@ enum devnode_state pnp_state(const struct devnode *node);
 enum devnode_problem pnp_problem(const struct devnode *node);
 NTSTATUS pnp_problem_status(const struct devnode *node);
 const char *pnp_problem_name(enum devnode_problem problem);
+const char *pnp_state_name(enum devnode_state state);
 PDEVICE_OBJECT pnp_pdo(const struct devnode *node);
 
 /* ---- for nt/io ---- */

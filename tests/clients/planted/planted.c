@@ -2,18 +2,9 @@
  * A boot driver with one planted bug, chosen by the value Bug of its service key, to see that each way of exploring
  * finds what it is there for, and that a sweep takes runs that die or never end for what they are.
  */
-#include <ntddk.h>
+#include "planted.h"
 
-#define PLANTED_BUG 0x504C4E54u /* bugcheck code; the first parameter is the bug */
 #define ROUNDS 4
-
-enum {
-    BugNone,
-    BugMemory, /* two plain stores in the wrong order */
-    BugDelay,  /* a DPC of low importance is taken to have run after a millisecond */
-    BugHang,   /* a loop without an end and without a call */
-    BugDie     /* a breakpoint that no debugger takes */
-};
 
 typedef struct _PLANTED_CONTEXT {
     volatile ULONG Ready;
@@ -123,6 +114,16 @@ static ULONG ReadBug(PUNICODE_STRING RegistryPath)
     return Bug;
 }
 
+static VOID FreeTwice(VOID)
+{
+    PVOID Block = ExAllocatePoolZero(NonPagedPoolNx, 100, PLANTED_TAG);
+
+    if (Block == NULL)
+        return;
+    ExFreePoolWithTag(Block, PLANTED_TAG);
+    ExFreePoolWithTag(Block, PLANTED_TAG);
+}
+
 static VOID NTAPI DriverUnload(PDRIVER_OBJECT DriverObject)
 {
     UNREFERENCED_PARAMETER(DriverObject);
@@ -146,6 +147,15 @@ DECLSPEC_EXPORT NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE
         break;
     case BugDie:
         __asm__ volatile("int3");
+        break;
+    case BugScene:
+        PlantedScene(DriverObject);
+        break;
+    case BugDouble:
+        FreeTwice();
+        break;
+    case BugLeak:
+        (VOID) ExAllocatePoolZero(NonPagedPoolNx, 100, PLANTED_TAG);
         break;
     default:
         break;

@@ -1,0 +1,24 @@
+/* What the files of the driver share. */
+#ifndef PLANTED_H
+#define PLANTED_H
+
+#include <ntddk.h>
+
+#define PLANTED_BUG 0x504C4E54u /* bugcheck code; the first parameter is the bug */
+#define PLANTED_TAG 0x6E616C50u /* "Plan" */
+
+enum {
+    BugNone,
+    BugMemory, /* two plain stores in the wrong order */
+    BugDelay,  /* a DPC of low importance is taken to have run after a millisecond */
+    BugHang,   /* a loop without an end and without a call */
+    BugDie,    /* a breakpoint that no debugger takes */
+    BugScene,  /* a bugcheck with something of everything under way */
+    BugDouble, /* pool that is freed twice */
+    BugLeak    /* pool that is left behind at unload */
+};
+
+/* Does not return. */
+VOID PlantedScene(PDRIVER_OBJECT DriverObject);
+
+#endif
