@@ -27,6 +27,10 @@ typedef const char *NTSTRSAFE_PCSTR;
 typedef WCHAR *NTSTRSAFE_PWSTR;
 typedef const WCHAR *NTSTRSAFE_PCWSTR;
 
+#define PVSIM_STRSAFE_FLAGS                                                                                            \
+    (0xFFu | STRSAFE_IGNORE_NULLS | STRSAFE_FILL_BEHIND_NULL | STRSAFE_FILL_ON_FAILURE | STRSAFE_NULL_ON_FAILURE |     \
+     STRSAFE_NO_TRUNCATION)
+
 /* 8-bit strings. */
 
 /* Characters before the NUL within Maximum; STATUS_INVALID_PARAMETER when there is none. */
@@ -58,45 +62,78 @@ FORCEINLINE NTSTATUS RtlStringCbLengthA(_In_ const char *String, _In_ size_t Max
     return Status;
 }
 
+/* What the flags ask for at the end; the index of the NUL may change. */
+FORCEINLINE NTSTATUS PvsimStrsafeEndA(_Inout_updates_(Size) char *Destination, _In_ size_t Size, _In_ NTSTATUS Status,
+                                      _Inout_ size_t *Length, _In_ ULONG Flags)
+{
+    if (Destination == NULL || Size == 0 || Size > NTSTRSAFE_MAX_CCH)
+        return Status;
+    if (Status == STATUS_SUCCESS) {
+        if ((Flags & STRSAFE_FILL_BEHIND_NULL) != 0)
+            __builtin_memset(Destination + *Length + 1, (UCHAR)Flags, (Size - *Length - 1) * sizeof(*Destination));
+        return Status;
+    }
+    if ((Flags & STRSAFE_FILL_ON_FAILURE) != 0) {
+        __builtin_memset(Destination, (UCHAR)Flags, Size * sizeof(*Destination));
+        Destination[Size - 1] = 0;
+        *Length = (UCHAR)Flags == 0 ? 0 : Size - 1;
+    }
+    if ((Flags & STRSAFE_NULL_ON_FAILURE) != 0) {
+        Destination[0] = 0;
+        *Length = 0;
+    }
+    return Status;
+}
+
+/* STATUS_SUCCESS for what may be written to: NULL has no room, and NULL or no room needs STRSAFE_IGNORE_NULLS. */
+FORCEINLINE NTSTATUS PvsimStrsafeCheckA(_In_opt_ const char *Destination, _In_ size_t Size, _In_ ULONG Flags)
+{
+    if ((Flags & ~PVSIM_STRSAFE_FLAGS) != 0 || Size > NTSTRSAFE_MAX_CCH || (Destination == NULL && Size != 0))
+        return STATUS_INVALID_PARAMETER;
+    if (Size == 0 && (Flags & STRSAFE_IGNORE_NULLS) == 0)
+        return STATUS_INVALID_PARAMETER;
+    return STATUS_SUCCESS;
+}
+
 /* Copies at most Maximum characters of Source; *End and *Left tell where the NUL is and what room is from there on. */
 FORCEINLINE NTSTATUS RtlStringCchCopyNExA(_Out_writes_(Size) char *Destination, _In_ size_t Size,
                                           _In_z_ const char *Source, _In_ size_t Maximum,
                                           _Outptr_opt_result_z_ char **End, _Out_opt_ size_t *Left, _In_ ULONG Flags)
 {
-    NTSTATUS Status = STATUS_SUCCESS;
-    size_t Index = 0;
+    NTSTATUS Status = PvsimStrsafeCheckA(Destination, Size, Flags);
+    size_t Count = 0;
+    size_t Index;
 
-    if (Size > NTSTRSAFE_MAX_CCH || Maximum > NTSTRSAFE_MAX_CCH ||
-        (Flags & 0xFFFFFF00) != (Flags & STRSAFE_IGNORE_NULLS))
-        return STATUS_INVALID_PARAMETER;
-    if ((Flags & STRSAFE_IGNORE_NULLS) != 0 && Source == NULL)
-        Maximum = 0;
-    if (Size == 0) {
-        if (Maximum != 0 && Source[0] != 0)
+    if (Maximum > NTSTRSAFE_MAX_CCH || (Source == NULL && (Flags & STRSAFE_IGNORE_NULLS) == 0))
+        Status = STATUS_INVALID_PARAMETER;
+    if (Status == STATUS_SUCCESS) {
+        while (Source != NULL && Count < Maximum && Count < Size && Source[Count] != 0)
+            Count++;
+        if (Size == 0 && Source != NULL && Maximum != 0 && Source[0] != 0)
             Status = Destination == NULL ? STATUS_INVALID_PARAMETER : STATUS_BUFFER_OVERFLOW;
-        else if ((Flags & STRSAFE_IGNORE_NULLS) == 0)
-            Status = STATUS_INVALID_PARAMETER;
-    } else {
-        while (Index < Maximum && Source[Index] != 0 && Index < Size - 1) {
-            Destination[Index] = Source[Index];
-            Index++;
-        }
-        if (Index < Maximum && Source[Index] != 0)
+        else if (Size != 0 && Count == Size)
             Status = STATUS_BUFFER_OVERFLOW;
-        Destination[Index] = 0;
+        if (Status == STATUS_BUFFER_OVERFLOW && (Flags & STRSAFE_NO_TRUNCATION) != 0) {
+            (void)RtlStringCchLengthA(Destination, Size, &Count);
+        } else if (Size != 0) {
+            if (Count == Size)
+                Count--;
+            for (Index = 0; Index < Count; Index++)
+                Destination[Index] = Source[Index];
+            Destination[Count] = 0;
+        }
     }
-    if (End != NULL)
-        *End = Destination + Index;
-    if (Left != NULL)
-        *Left = Size - Index;
+    Status = PvsimStrsafeEndA(Destination, Size, Status, &Count, Flags);
+    if (Status != STATUS_INVALID_PARAMETER && End != NULL)
+        *End = Destination + Count;
+    if (Status != STATUS_INVALID_PARAMETER && Left != NULL)
+        *Left = Size - Count;
     return Status;
 }
 
 FORCEINLINE NTSTATUS RtlStringCchCopyNA(_Out_writes_(Size) char *Destination, _In_ size_t Size,
                                         _In_z_ const char *Source, _In_ size_t Maximum)
 {
-    if (Size == 0)
-        return STATUS_INVALID_PARAMETER;
     return RtlStringCchCopyNExA(Destination, Size, Source, Maximum, NULL, NULL, 0);
 }
 
@@ -179,7 +216,7 @@ FORCEINLINE NTSTATUS RtlStringCchVPrintfA(_Out_writes_(Size) char *Destination, 
 {
     int Length;
 
-    if (Size == 0 || Size > NTSTRSAFE_MAX_CCH)
+    if (Size == 0 || Size > NTSTRSAFE_MAX_CCH || Destination == NULL || Format == NULL)
         return STATUS_INVALID_PARAMETER;
     Length = _vsnprintf(Destination, Size - 1, Format, Arguments);
     if (Length < 0 || (size_t)Length > Size - 1) {
@@ -220,24 +257,39 @@ static inline __attribute__((unused)) NTSTATUS RtlStringCbPrintfA(char *Destinat
     return Status;
 }
 
-FORCEINLINE NTSTATUS RtlStringCchVPrintfExA(_Out_writes_(Size) char *Destination, _In_ size_t Size,
-                                            _Outptr_opt_result_z_ char **End, _Out_opt_ size_t *Left, _In_ ULONG Flags,
-                                            _In_z_ _Printf_format_string_ const char *Format, _In_ va_list Arguments)
+static inline __attribute__((unused)) NTSTATUS
+RtlStringCchVPrintfExA(_Out_writes_(Size) char *Destination, _In_ size_t Size, _Outptr_opt_result_z_ char **End,
+                       _Out_opt_ size_t *Left, _In_ ULONG Flags, _In_z_ _Printf_format_string_ const char *Format,
+                       _In_ va_list Arguments)
 {
-    NTSTATUS Status;
-    size_t Length = 0;
+    NTSTATUS Status = PvsimStrsafeCheckA(Destination, Size, Flags);
+    size_t Count = 0;
+    va_list Again;
 
-    if ((Flags & 0xFFFFFF00) != (Flags & STRSAFE_IGNORE_NULLS))
-        return STATUS_INVALID_PARAMETER;
-    if ((Flags & STRSAFE_IGNORE_NULLS) != 0 && Format == NULL)
+    if (Format == NULL && (Flags & STRSAFE_IGNORE_NULLS) == 0)
+        Status = STATUS_INVALID_PARAMETER;
+    if (Format == NULL)
         Format = "";
-    Status = RtlStringCchVPrintfA(Destination, Size, Format, Arguments);
-    if (Status == STATUS_SUCCESS || Status == STATUS_BUFFER_OVERFLOW)
-        (void)RtlStringCchLengthA(Destination, Size, &Length);
-    if (End != NULL)
-        *End = Destination + Length;
-    if (Left != NULL)
-        *Left = Size - Length;
+    if (Status == STATUS_SUCCESS) {
+        va_copy(Again, Arguments);
+        Count = (size_t)_vsnprintf(NULL, 0, Format, Again);
+        va_end(Again);
+        if (Size == 0 && Count != 0)
+            Status = Destination == NULL ? STATUS_INVALID_PARAMETER : STATUS_BUFFER_OVERFLOW;
+        else if (Size != 0 && Count >= Size)
+            Status = STATUS_BUFFER_OVERFLOW;
+        if (Status == STATUS_BUFFER_OVERFLOW && (Flags & STRSAFE_NO_TRUNCATION) != 0) {
+            (void)RtlStringCchLengthA(Destination, Size, &Count);
+        } else if (Size != 0) {
+            (void)RtlStringCchVPrintfA(Destination, Size, Format, Arguments);
+            Count = Count < Size ? Count : Size - 1;
+        }
+    }
+    Status = PvsimStrsafeEndA(Destination, Size, Status, &Count, Flags);
+    if (Status != STATUS_INVALID_PARAMETER && End != NULL)
+        *End = Destination + Count;
+    if (Status != STATUS_INVALID_PARAMETER && Left != NULL)
+        *Left = Size - Count;
     return Status;
 }
 
@@ -308,45 +360,78 @@ FORCEINLINE NTSTATUS RtlStringCbLengthW(_In_ const WCHAR *String, _In_ size_t Ma
     return Status;
 }
 
+/* What the flags ask for at the end; the index of the NUL may change. */
+FORCEINLINE NTSTATUS PvsimStrsafeEndW(_Inout_updates_(Size) WCHAR *Destination, _In_ size_t Size, _In_ NTSTATUS Status,
+                                      _Inout_ size_t *Length, _In_ ULONG Flags)
+{
+    if (Destination == NULL || Size == 0 || Size > NTSTRSAFE_MAX_CCH)
+        return Status;
+    if (Status == STATUS_SUCCESS) {
+        if ((Flags & STRSAFE_FILL_BEHIND_NULL) != 0)
+            __builtin_memset(Destination + *Length + 1, (UCHAR)Flags, (Size - *Length - 1) * sizeof(*Destination));
+        return Status;
+    }
+    if ((Flags & STRSAFE_FILL_ON_FAILURE) != 0) {
+        __builtin_memset(Destination, (UCHAR)Flags, Size * sizeof(*Destination));
+        Destination[Size - 1] = 0;
+        *Length = (UCHAR)Flags == 0 ? 0 : Size - 1;
+    }
+    if ((Flags & STRSAFE_NULL_ON_FAILURE) != 0) {
+        Destination[0] = 0;
+        *Length = 0;
+    }
+    return Status;
+}
+
+/* STATUS_SUCCESS for what may be written to: NULL has no room, and NULL or no room needs STRSAFE_IGNORE_NULLS. */
+FORCEINLINE NTSTATUS PvsimStrsafeCheckW(_In_opt_ const WCHAR *Destination, _In_ size_t Size, _In_ ULONG Flags)
+{
+    if ((Flags & ~PVSIM_STRSAFE_FLAGS) != 0 || Size > NTSTRSAFE_MAX_CCH || (Destination == NULL && Size != 0))
+        return STATUS_INVALID_PARAMETER;
+    if (Size == 0 && (Flags & STRSAFE_IGNORE_NULLS) == 0)
+        return STATUS_INVALID_PARAMETER;
+    return STATUS_SUCCESS;
+}
+
 /* Copies at most Maximum characters of Source; *End and *Left tell where the NUL is and what room is from there on. */
 FORCEINLINE NTSTATUS RtlStringCchCopyNExW(_Out_writes_(Size) WCHAR *Destination, _In_ size_t Size,
                                           _In_z_ const WCHAR *Source, _In_ size_t Maximum,
                                           _Outptr_opt_result_z_ WCHAR **End, _Out_opt_ size_t *Left, _In_ ULONG Flags)
 {
-    NTSTATUS Status = STATUS_SUCCESS;
-    size_t Index = 0;
+    NTSTATUS Status = PvsimStrsafeCheckW(Destination, Size, Flags);
+    size_t Count = 0;
+    size_t Index;
 
-    if (Size > NTSTRSAFE_MAX_CCH || Maximum > NTSTRSAFE_MAX_CCH ||
-        (Flags & 0xFFFFFF00) != (Flags & STRSAFE_IGNORE_NULLS))
-        return STATUS_INVALID_PARAMETER;
-    if ((Flags & STRSAFE_IGNORE_NULLS) != 0 && Source == NULL)
-        Maximum = 0;
-    if (Size == 0) {
-        if (Maximum != 0 && Source[0] != 0)
+    if (Maximum > NTSTRSAFE_MAX_CCH || (Source == NULL && (Flags & STRSAFE_IGNORE_NULLS) == 0))
+        Status = STATUS_INVALID_PARAMETER;
+    if (Status == STATUS_SUCCESS) {
+        while (Source != NULL && Count < Maximum && Count < Size && Source[Count] != 0)
+            Count++;
+        if (Size == 0 && Source != NULL && Maximum != 0 && Source[0] != 0)
             Status = Destination == NULL ? STATUS_INVALID_PARAMETER : STATUS_BUFFER_OVERFLOW;
-        else if ((Flags & STRSAFE_IGNORE_NULLS) == 0)
-            Status = STATUS_INVALID_PARAMETER;
-    } else {
-        while (Index < Maximum && Source[Index] != 0 && Index < Size - 1) {
-            Destination[Index] = Source[Index];
-            Index++;
-        }
-        if (Index < Maximum && Source[Index] != 0)
+        else if (Size != 0 && Count == Size)
             Status = STATUS_BUFFER_OVERFLOW;
-        Destination[Index] = 0;
+        if (Status == STATUS_BUFFER_OVERFLOW && (Flags & STRSAFE_NO_TRUNCATION) != 0) {
+            (void)RtlStringCchLengthW(Destination, Size, &Count);
+        } else if (Size != 0) {
+            if (Count == Size)
+                Count--;
+            for (Index = 0; Index < Count; Index++)
+                Destination[Index] = Source[Index];
+            Destination[Count] = 0;
+        }
     }
-    if (End != NULL)
-        *End = Destination + Index;
-    if (Left != NULL)
-        *Left = Size - Index;
+    Status = PvsimStrsafeEndW(Destination, Size, Status, &Count, Flags);
+    if (Status != STATUS_INVALID_PARAMETER && End != NULL)
+        *End = Destination + Count;
+    if (Status != STATUS_INVALID_PARAMETER && Left != NULL)
+        *Left = Size - Count;
     return Status;
 }
 
 FORCEINLINE NTSTATUS RtlStringCchCopyNW(_Out_writes_(Size) WCHAR *Destination, _In_ size_t Size,
                                         _In_z_ const WCHAR *Source, _In_ size_t Maximum)
 {
-    if (Size == 0)
-        return STATUS_INVALID_PARAMETER;
     return RtlStringCchCopyNExW(Destination, Size, Source, Maximum, NULL, NULL, 0);
 }
 
@@ -429,7 +514,7 @@ FORCEINLINE NTSTATUS RtlStringCchVPrintfW(_Out_writes_(Size) WCHAR *Destination,
 {
     int Length;
 
-    if (Size == 0 || Size > NTSTRSAFE_MAX_CCH)
+    if (Size == 0 || Size > NTSTRSAFE_MAX_CCH || Destination == NULL || Format == NULL)
         return STATUS_INVALID_PARAMETER;
     Length = _vsnwprintf(Destination, Size - 1, Format, Arguments);
     if (Length < 0 || (size_t)Length > Size - 1) {
@@ -470,24 +555,39 @@ static inline __attribute__((unused)) NTSTATUS RtlStringCbPrintfW(WCHAR *Destina
     return Status;
 }
 
-FORCEINLINE NTSTATUS RtlStringCchVPrintfExW(_Out_writes_(Size) WCHAR *Destination, _In_ size_t Size,
-                                            _Outptr_opt_result_z_ WCHAR **End, _Out_opt_ size_t *Left, _In_ ULONG Flags,
-                                            _In_z_ _Printf_format_string_ const WCHAR *Format, _In_ va_list Arguments)
+static inline __attribute__((unused)) NTSTATUS
+RtlStringCchVPrintfExW(_Out_writes_(Size) WCHAR *Destination, _In_ size_t Size, _Outptr_opt_result_z_ WCHAR **End,
+                       _Out_opt_ size_t *Left, _In_ ULONG Flags, _In_z_ _Printf_format_string_ const WCHAR *Format,
+                       _In_ va_list Arguments)
 {
-    NTSTATUS Status;
-    size_t Length = 0;
+    NTSTATUS Status = PvsimStrsafeCheckW(Destination, Size, Flags);
+    size_t Count = 0;
+    va_list Again;
 
-    if ((Flags & 0xFFFFFF00) != (Flags & STRSAFE_IGNORE_NULLS))
-        return STATUS_INVALID_PARAMETER;
-    if ((Flags & STRSAFE_IGNORE_NULLS) != 0 && Format == NULL)
+    if (Format == NULL && (Flags & STRSAFE_IGNORE_NULLS) == 0)
+        Status = STATUS_INVALID_PARAMETER;
+    if (Format == NULL)
         Format = L"";
-    Status = RtlStringCchVPrintfW(Destination, Size, Format, Arguments);
-    if (Status == STATUS_SUCCESS || Status == STATUS_BUFFER_OVERFLOW)
-        (void)RtlStringCchLengthW(Destination, Size, &Length);
-    if (End != NULL)
-        *End = Destination + Length;
-    if (Left != NULL)
-        *Left = Size - Length;
+    if (Status == STATUS_SUCCESS) {
+        va_copy(Again, Arguments);
+        Count = (size_t)_vsnwprintf(NULL, 0, Format, Again);
+        va_end(Again);
+        if (Size == 0 && Count != 0)
+            Status = Destination == NULL ? STATUS_INVALID_PARAMETER : STATUS_BUFFER_OVERFLOW;
+        else if (Size != 0 && Count >= Size)
+            Status = STATUS_BUFFER_OVERFLOW;
+        if (Status == STATUS_BUFFER_OVERFLOW && (Flags & STRSAFE_NO_TRUNCATION) != 0) {
+            (void)RtlStringCchLengthW(Destination, Size, &Count);
+        } else if (Size != 0) {
+            (void)RtlStringCchVPrintfW(Destination, Size, Format, Arguments);
+            Count = Count < Size ? Count : Size - 1;
+        }
+    }
+    Status = PvsimStrsafeEndW(Destination, Size, Status, &Count, Flags);
+    if (Status != STATUS_INVALID_PARAMETER && End != NULL)
+        *End = Destination + Count;
+    if (Status != STATUS_INVALID_PARAMETER && Left != NULL)
+        *Left = Size - Count;
     return Status;
 }
 
@@ -527,12 +627,48 @@ static inline __attribute__((unused)) NTSTATUS RtlStringCbPrintfExW(WCHAR *Desti
     return Status;
 }
 
-/* UNICODE_STRING forms. */
+/* UNICODE_STRING forms. The result is not terminated. */
 
-FORCEINLINE NTSTATUS RtlUnicodeStringInit(_Out_ PUNICODE_STRING Destination, _In_z_ const WCHAR *Source)
+FORCEINLINE BOOLEAN PvsimUnicodeIsValid(_In_opt_ PCUNICODE_STRING String)
+{
+    return (BOOLEAN)(String != NULL && String->Length % sizeof(WCHAR) == 0 &&
+                     String->MaximumLength % sizeof(WCHAR) == 0 && String->Length <= String->MaximumLength &&
+                     (String->Buffer != NULL || String->MaximumLength == 0));
+}
+
+/* Puts Count characters of Source behind the first Index ones of Destination, as far as there is room. */
+FORCEINLINE NTSTATUS PvsimUnicodePut(_Inout_ PUNICODE_STRING Destination, _In_ size_t Index, _In_ const WCHAR *Source,
+                                     _In_ size_t Count)
+{
+    size_t Room = Destination->MaximumLength / sizeof(WCHAR) - Index;
+    NTSTATUS Status = Count > Room ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS;
+
+    if (Destination->MaximumLength == 0 && Count != 0)
+        return STATUS_INVALID_PARAMETER;
+    if (Count > Room)
+        Count = Room;
+    if (Count != 0)
+        __builtin_memmove(Destination->Buffer + Index, Source, Count * sizeof(WCHAR));
+    Destination->Length = (USHORT)((Index + Count) * sizeof(WCHAR));
+    return Status;
+}
+
+/* The length of text of which at most Maximum characters count. */
+FORCEINLINE size_t PvsimWideLength(_In_ const WCHAR *Source, _In_ size_t Maximum)
 {
     size_t Length = 0;
 
+    while (Length < Maximum && Source[Length] != 0)
+        Length++;
+    return Length;
+}
+
+FORCEINLINE NTSTATUS RtlUnicodeStringInit(_Out_ PUNICODE_STRING Destination, _In_opt_z_ const WCHAR *Source)
+{
+    size_t Length = 0;
+
+    if (Destination == NULL)
+        return STATUS_INVALID_PARAMETER;
     Destination->Length = Destination->MaximumLength = 0;
     Destination->Buffer = NULL;
     if (Source == NULL)
@@ -548,59 +684,53 @@ FORCEINLINE NTSTATUS RtlUnicodeStringInit(_Out_ PUNICODE_STRING Destination, _In
 FORCEINLINE NTSTATUS RtlUnicodeStringCbCopyStringN(_Inout_ PUNICODE_STRING Destination, _In_z_ const WCHAR *Source,
                                                    _In_ size_t Maximum)
 {
-    size_t Room = Destination->MaximumLength / sizeof(WCHAR);
-    size_t Index = 0;
-
     Maximum /= sizeof(WCHAR);
-    while (Index < Maximum && Source[Index] != 0 && Index < Room) {
-        Destination->Buffer[Index] = Source[Index];
-        Index++;
-    }
-    Destination->Length = (USHORT)(Index * sizeof(WCHAR));
-    return Index < Maximum && Source[Index] != 0 ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS;
+    if (!PvsimUnicodeIsValid(Destination) || Source == NULL || Maximum > NTSTRSAFE_UNICODE_STRING_MAX_CCH)
+        return STATUS_INVALID_PARAMETER;
+    return PvsimUnicodePut(Destination, 0, Source, PvsimWideLength(Source, Maximum));
 }
 
 FORCEINLINE NTSTATUS RtlUnicodeStringCopyString(_Inout_ PUNICODE_STRING Destination, _In_z_ const WCHAR *Source)
 {
-    return RtlUnicodeStringCbCopyStringN(Destination, Source, (size_t)NTSTRSAFE_MAX_CCH * sizeof(WCHAR));
+    if (!PvsimUnicodeIsValid(Destination) || Source == NULL)
+        return STATUS_INVALID_PARAMETER;
+    return PvsimUnicodePut(Destination, 0, Source, PvsimWideLength(Source, NTSTRSAFE_MAX_CCH));
 }
 
 FORCEINLINE NTSTATUS RtlUnicodeStringCopy(_Inout_ PUNICODE_STRING Destination, _In_ PCUNICODE_STRING Source)
 {
-    size_t Length = Source->Length < Destination->MaximumLength ? Source->Length : Destination->MaximumLength & ~1u;
-
-    __builtin_memmove(Destination->Buffer, Source->Buffer, Length);
-    Destination->Length = (USHORT)Length;
-    return Length < Source->Length ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS;
+    if (!PvsimUnicodeIsValid(Destination) || !PvsimUnicodeIsValid(Source))
+        return STATUS_INVALID_PARAMETER;
+    return PvsimUnicodePut(Destination, 0, Source->Buffer, Source->Length / sizeof(WCHAR));
 }
 
 FORCEINLINE NTSTATUS RtlUnicodeStringCatString(_Inout_ PUNICODE_STRING Destination, _In_z_ const WCHAR *Source)
 {
-    size_t Room = Destination->MaximumLength / sizeof(WCHAR);
-    size_t Index = Destination->Length / sizeof(WCHAR);
-
-    while (*Source != 0 && Index < Room)
-        Destination->Buffer[Index++] = *Source++;
-    Destination->Length = (USHORT)(Index * sizeof(WCHAR));
-    return *Source != 0 ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS;
+    if (!PvsimUnicodeIsValid(Destination) || Source == NULL)
+        return STATUS_INVALID_PARAMETER;
+    return PvsimUnicodePut(Destination, Destination->Length / sizeof(WCHAR), Source,
+                           PvsimWideLength(Source, NTSTRSAFE_MAX_CCH));
 }
 
 FORCEINLINE NTSTATUS RtlUnicodeStringCat(_Inout_ PUNICODE_STRING Destination, _In_ PCUNICODE_STRING Source)
 {
-    size_t Room = (size_t)(Destination->MaximumLength & ~1u) - Destination->Length;
-    size_t Length = Source->Length < Room ? Source->Length : Room;
-
-    __builtin_memmove((PCHAR)Destination->Buffer + Destination->Length, Source->Buffer, Length);
-    Destination->Length = (USHORT)(Destination->Length + Length);
-    return Length < Source->Length ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS;
+    if (!PvsimUnicodeIsValid(Destination) || !PvsimUnicodeIsValid(Source))
+        return STATUS_INVALID_PARAMETER;
+    return PvsimUnicodePut(Destination, Destination->Length / sizeof(WCHAR), Source->Buffer,
+                           Source->Length / sizeof(WCHAR));
 }
 
 FORCEINLINE NTSTATUS RtlUnicodeStringVPrintf(_Inout_ PUNICODE_STRING Destination,
                                              _In_z_ _Printf_format_string_ const WCHAR *Format, _In_ va_list Arguments)
 {
-    size_t Room = Destination->MaximumLength / sizeof(WCHAR);
+    size_t Room;
     int Length;
 
+    if (!PvsimUnicodeIsValid(Destination) || Format == NULL)
+        return STATUS_INVALID_PARAMETER;
+    Room = Destination->MaximumLength / sizeof(WCHAR);
+    if (Room == 0)
+        return Format[0] == 0 ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
     Length = _vsnwprintf(Destination->Buffer, Room, Format, Arguments);
     Destination->Length = (USHORT)((Length < 0 ? Room : (size_t)Length) * sizeof(WCHAR));
     return Length < 0 ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS;

@@ -68,68 +68,6 @@ START_TEST(test_formats)
 }
 END_TEST
 
-static void wide_formats(void *argument)
-{
-    UNICODE_STRING counted = wide(L"counted");
-    UNICODE_STRING result;
-    WCHAR buffer[64];
-
-    (void)argument;
-    /* In a wide format %s is wide and %S narrow. */
-    ck_assert_int_eq(RtlStringCbPrintfW(buffer, sizeof(buffer), L"%s %S %hs %wZ %lu %I64x", L"wide", "narrow", "short",
-                                        &counted, (ULONG)0xFFFFFFFF, 0xABCDEF0123ULL),
-                     STATUS_SUCCESS);
-    result = wide(buffer);
-    ck_assert(same(&result, L"wide narrow short counted 4294967295 abcdef0123"));
-}
-
-START_TEST(test_wide_formats)
-{
-    guest_run(wide_formats, NULL);
-}
-END_TEST
-
-static void truncation(void *argument)
-{
-    CHAR buffer[16];
-    WCHAR wide_buffer[8];
-    UNICODE_STRING result;
-    size_t length;
-
-    (void)argument;
-    memset(buffer, 'x', sizeof(buffer));
-    ck_assert_int_eq(RtlStringCbPrintfA(buffer, 6, "%s", "12345"), STATUS_SUCCESS); /* with its zero it just fits */
-    ck_assert_str_eq(buffer, "12345");
-    ck_assert_int_eq(RtlStringCbPrintfA(buffer, 5, "%s", "12345"), STATUS_BUFFER_OVERFLOW);
-    ck_assert_str_eq(buffer, "1234"); /* cut, and ended */
-    ck_assert_int_eq(buffer[6], 'x');
-    ck_assert_int_eq(RtlStringCbPrintfA(buffer, 0, "%s", "1"), STATUS_INVALID_PARAMETER);
-    ck_assert_int_eq(RtlStringCbPrintfW(wide_buffer, 5 * sizeof(WCHAR), L"%lu", (ULONG)123456), STATUS_BUFFER_OVERFLOW);
-    result = wide(wide_buffer);
-    ck_assert(same(&result, L"1234"));
-
-    ck_assert_int_eq(RtlStringCbCopyA(buffer, 4, "abcd"), STATUS_BUFFER_OVERFLOW);
-    ck_assert_str_eq(buffer, "abc");
-    ck_assert_int_eq(RtlStringCbCopyA(buffer, 5, "abcd"), STATUS_SUCCESS);
-    ck_assert_int_eq(RtlStringCbCatA(buffer, 7, "efg"), STATUS_BUFFER_OVERFLOW);
-    ck_assert_str_eq(buffer, "abcdef");
-    ck_assert_int_eq(RtlStringCbCopyNA(buffer, sizeof(buffer), "abcdef", 2), STATUS_SUCCESS);
-    ck_assert_str_eq(buffer, "ab");
-    ck_assert_int_eq(RtlStringCbLengthA(buffer, sizeof(buffer), &length), STATUS_SUCCESS);
-    ck_assert_uint_eq(length, 2);
-    ck_assert_int_eq(RtlStringCbLengthA("abc", 3, &length), STATUS_INVALID_PARAMETER); /* no zero within the bound */
-    ck_assert_int_eq(RtlStringCbLengthW(L"abc", 8, &length), STATUS_SUCCESS);
-    ck_assert_uint_eq(length, 6); /* bytes */
-    ck_assert_int_eq(RtlStringCchLengthW(L"abc", 4, &length), STATUS_SUCCESS);
-    ck_assert_uint_eq(length, 3); /* characters */
-}
-
-START_TEST(test_truncation)
-{
-    guest_run(truncation, NULL);
-}
-END_TEST
-
 /* ---- counted strings ---- */
 
 static void initialisation(void *argument)
@@ -316,8 +254,6 @@ int main(void)
     TCase *tcase = tcase_create("strings");
 
     tcase_add_test(tcase, test_formats);
-    tcase_add_test(tcase, test_wide_formats);
-    tcase_add_test(tcase, test_truncation);
     tcase_add_test(tcase, test_initialisation);
     tcase_add_test(tcase, test_copy_and_append);
     tcase_add_test(tcase, test_comparison);
