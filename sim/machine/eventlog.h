@@ -24,6 +24,7 @@ enum event_type {
     EVENT_DRIVER,    /* a: driver number, b: load or unload */
     EVENT_FRAME,     /* a: VIF, b: direction, c: length */
     EVENT_REGISTRY,  /* a: operation, b: status */
+    EVENT_APC,       /* a: thread, b: 0 special, 1 normal */
     EVENT_FAILURE,   /* a: code */
     EVENT_FAULT,     /* a: number of the call that fails by the plan, b: kind */
     EVENT_TYPE_COUNT

@@ -67,7 +67,7 @@ static void release(PFAST_MUTEX mutex, enum lock_kind kind, const char *routine)
 /* The unsafe routines want kernel APCs off already. */
 static void check_apcs_off(const char *routine, const void *mutex, uint64_t code)
 {
-    if (ke_irql() < APC_LEVEL && ke_thread()->critical_region == 0) {
+    if (!ke_apcs_off()) {
         const uint64_t parameter[4] = {code, ke_irql(), 0, (uintptr_t)mutex};
         nt_violation_code(DRIVER_VERIFIER_DETECTED_VIOLATION, parameter, "apcs-enabled",
                           "%s(%p): kernel APCs are enabled; enter a critical region or raise to APC_LEVEL first",

@@ -49,7 +49,7 @@ static void check(const char *routine, PEX_PUSH_LOCK lock, ULONG flags, uint64_t
 
     if (flags != EX_DEFAULT_PUSH_LOCK_FLAGS)
         nt_violation("not-implemented", "%s: flags %#x are not implemented", routine, flags);
-    if (ke_irql() < APC_LEVEL && ke_thread()->critical_region == 0)
+    if (!ke_apcs_off())
         nt_violation_code(DRIVER_VERIFIER_DETECTED_VIOLATION, parameter, "apcs-enabled",
                           "%s(%p): kernel APCs are enabled; enter a critical region first", routine, (void *)lock);
 }

@@ -77,7 +77,7 @@ static void add_owner(struct resource_record *record, struct _KTHREAD *thread, b
  */
 static void check_apcs_off(const char *routine, PERESOURCE resource, uint64_t code)
 {
-    if (ke_irql() < APC_LEVEL && ke_thread()->critical_region == 0) {
+    if (!ke_apcs_off()) {
         const uint64_t parameter[4] = {code, ke_irql(), 0, (uintptr_t)resource};
         nt_violation_code(DRIVER_VERIFIER_DETECTED_VIOLATION, parameter, "apcs-enabled",
                           "%s(%p): kernel APCs are enabled; enter a critical region first", routine, (void *)resource);

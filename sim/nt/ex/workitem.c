@@ -61,7 +61,8 @@ void ex_worker_check_return(const void *routine, const void *item, const void *c
     const struct _KTHREAD *thread = ke_thread();
     char name[256];
 
-    if (ke_irql() == PASSIVE_LEVEL && thread->critical_region == 0 && thread->locks.count == 0)
+    if (ke_irql() == PASSIVE_LEVEL && thread->critical_region == 0 && thread->guarded_region == 0 &&
+        thread->locks.count == 0)
         return;
     loader_describe(name, sizeof name, routine);
     if (ke_irql() != PASSIVE_LEVEL) {
@@ -69,8 +70,8 @@ void ex_worker_check_return(const void *routine, const void *item, const void *c
         nt_violation_code(WORKER_THREAD_RETURNED_AT_BAD_IRQL, parameter, "irql-changed",
                           "the work item's routine %s returned at IRQL %u", name, ke_irql());
     }
-    if (thread->critical_region != 0)
-        nt_violation("work-item-return", "the work item's routine %s returned in a critical region", name);
+    if (thread->critical_region != 0 || thread->guarded_region != 0)
+        nt_violation("work-item-return", "the work item's routine %s returned in a critical or guarded region", name);
     const struct lock_held *held = &thread->locks.held[thread->locks.count - 1];
     lock_note_stack(held->caller, held->stack, "it was acquired here:");
     nt_violation("work-item-return", "the work item's routine %s returned with the %s %p owned", name,

@@ -157,6 +157,7 @@ PIRP NTAPI IoBuildSynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT Devi
     PIRP irp;
 
     NT_CALL(PASSIVE_LEVEL);
+    io_check_special_apcs(__func__);
     if (FAULT(POOL))
         return NULL;
     irp = build_transfer(MajorFunction, DeviceObject, Buffer, Length, StartingOffset, __builtin_return_address(0));
@@ -165,7 +166,7 @@ PIRP NTAPI IoBuildSynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT Devi
     irp->Flags |= IRP_SYNCHRONOUS_API;
     irp->UserIosb = IoStatusBlock;
     irp->UserEvent = Event;
-    irp_record_find(irp)->threaded = true;
+    irp_queue_to_thread(irp, irp_record_find(irp));
     return irp;
 }
 
@@ -178,6 +179,7 @@ PIRP NTAPI IoBuildDeviceIoControlRequest(ULONG IoControlCode, PDEVICE_OBJECT Dev
     PIRP irp;
 
     NT_CALL(PASSIVE_LEVEL);
+    io_check_special_apcs(__func__);
     if (FAULT(POOL))
         return NULL;
     irp = irp_allocate(DeviceObject->StackSize, __builtin_return_address(0));
@@ -194,7 +196,6 @@ PIRP NTAPI IoBuildDeviceIoControlRequest(ULONG IoControlCode, PDEVICE_OBJECT Dev
     irp->Flags |= IRP_SYNCHRONOUS_API;
     irp->UserIosb = IoStatusBlock;
     irp->UserEvent = Event;
-    irp->Tail.Overlay.Thread = (PETHREAD)KeGetCurrentThread();
-    record->threaded = true;
+    irp_queue_to_thread(irp, record);
     return irp;
 }

@@ -233,19 +233,27 @@ static void abandon_request(struct file_request *request)
     ob_dereference(request->file);
 }
 
-static NTSTATUS begin_request(struct file_request *request, HANDLE handle, HANDLE event, PIO_APC_ROUTINE routine,
-                              PIO_STATUS_BLOCK result, UCHAR major, const void *caller)
+/* How the requestor of an I/O request wants to hear of its end. */
+struct answer {
+    HANDLE event;
+    PIO_APC_ROUTINE routine;
+    PVOID context;
+    PIO_STATUS_BLOCK result;
+};
+
+static NTSTATUS begin_request(struct file_request *request, HANDLE handle, const struct answer *answer, UCHAR major,
+                              const void *caller)
 {
+    BOOLEAN alertable;
     NTSTATUS status;
 
     RtlZeroMemory(request, sizeof(*request));
-    if (routine != NULL)
-        NT_UNIMPLEMENTED("an ApcRoutine");
     status = ObReferenceObjectByHandle(handle, 0, *IoFileObjectType, KernelMode, (PVOID *)&request->file, NULL);
     if (!NT_SUCCESS(status))
         return status;
-    if (event != NULL) {
-        status = ObReferenceObjectByHandle(event, 0, *ExEventObjectType, KernelMode, (PVOID *)&request->event, NULL);
+    if (answer->event != NULL) {
+        status =
+            ObReferenceObjectByHandle(answer->event, 0, *ExEventObjectType, KernelMode, (PVOID *)&request->event, NULL);
         if (!NT_SUCCESS(status)) {
             ob_dereference(request->file);
             return status;
@@ -253,7 +261,12 @@ static NTSTATUS begin_request(struct file_request *request, HANDLE handle, HANDL
         KeClearEvent(request->event);
     }
     if (request->file->Flags & FO_SYNCHRONOUS_IO) {
-        KeWaitForSingleObject(&request->file->Lock, Executive, KernelMode, FALSE, NULL);
+        alertable = (request->file->Flags & FO_ALERTABLE_IO) != 0;
+        status = KeWaitForSingleObject(&request->file->Lock, Executive, KernelMode, alertable, NULL);
+        if (status != STATUS_SUCCESS) {
+            abandon_request(request);
+            return status; /* alerted */
+        }
         request->synchronous = true;
     }
     KeClearEvent(&request->file->Event);
@@ -264,8 +277,9 @@ static NTSTATUS begin_request(struct file_request *request, HANDLE handle, HANDL
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     request->record = irp_record_find(request->irp);
-    request->irp->UserIosb = result;
-    request->irp->Tail.Overlay.Thread = (PETHREAD)KeGetCurrentThread();
+    request->irp->UserIosb = answer->result;
+    request->irp->Overlay.AsynchronousParameters.UserApcRoutine = answer->routine;
+    request->irp->Overlay.AsynchronousParameters.UserApcContext = answer->context;
     request->irp->Tail.Overlay.OriginalFileObject = request->file;
     request->stack = IoGetNextIrpStackLocation(request->irp);
     request->stack->MajorFunction = major;
@@ -273,22 +287,40 @@ static NTSTATUS begin_request(struct file_request *request, HANDLE handle, HANDL
     return STATUS_SUCCESS;
 }
 
+/*
+ * Wait for the end of a synchronous request. An alert, where the file was opened for that, cancels it: as long as its
+ * completion APC can not be delivered and the event is not set, the IRP is there to be cancelled.
+ */
+static NTSTATUS await_request(struct file_request *request)
+{
+    PFILE_OBJECT file = request->file;
+    BOOLEAN alertable = (file->Flags & FO_ALERTABLE_IO) != 0;
+    KIRQL irql;
+
+    if (KeWaitForSingleObject(&file->Event, Executive, KernelMode, alertable, NULL) == STATUS_SUCCESS)
+        return file->FinalStatus;
+    irql = KfRaiseIrql(APC_LEVEL);
+    if (KeReadStateEvent(&file->Event) == 0)
+        (void)IoCancelIrp(request->irp);
+    KeLowerIrql(irql);
+    (void)KeWaitForSingleObject(&file->Event, Executive, KernelMode, FALSE, NULL);
+    return file->FinalStatus;
+}
+
 static NTSTATUS send_request(struct file_request *request)
 {
     NTSTATUS status;
 
     /* What the request holds now goes with the IRP; the caller keeps the file for the time of a synchronous wait. */
-    request->record->threaded = true;
+    irp_queue_to_thread(request->irp, request->record);
     request->record->file = request->file;
     request->record->event = request->event;
     request->irp->UserEvent = request->event;
     ob_reference(request->file);
     status = irp_call(request->top, request->irp);
     if (request->synchronous) {
-        if (status == STATUS_PENDING) {
-            KeWaitForSingleObject(&request->file->Event, Executive, KernelMode, FALSE, NULL);
-            status = request->file->FinalStatus;
-        }
+        if (status == STATUS_PENDING)
+            status = await_request(request);
         KeSetEvent(&request->file->Lock, IO_NO_INCREMENT, FALSE);
     }
     ob_dereference(request->top);
@@ -296,15 +328,15 @@ static NTSTATUS send_request(struct file_request *request)
     return status;
 }
 
-static NTSTATUS transfer(HANDLE handle, HANDLE event, PIO_APC_ROUTINE routine, PIO_STATUS_BLOCK result, bool read,
-                         PVOID buffer, ULONG length, PLARGE_INTEGER offset, PULONG key, const void *caller)
+static NTSTATUS transfer(HANDLE handle, const struct answer *answer, bool read, PVOID buffer, ULONG length,
+                         PLARGE_INTEGER offset, PULONG key, const void *caller)
 {
     struct file_request request;
     LARGE_INTEGER position = {.QuadPart = 0};
     bool at_pointer;
     NTSTATUS status;
 
-    status = begin_request(&request, handle, event, routine, result, read ? IRP_MJ_READ : IRP_MJ_WRITE, caller);
+    status = begin_request(&request, handle, answer, read ? IRP_MJ_READ : IRP_MJ_WRITE, caller);
     if (!NT_SUCCESS(status))
         return status;
     if (read ? !request.file->ReadAccess : !request.file->WriteAccess) {
@@ -331,7 +363,7 @@ static NTSTATUS transfer(HANDLE handle, HANDLE event, PIO_APC_ROUTINE routine, P
         ob_reference(file);
         status = send_request(&request);
         if (NT_SUCCESS(status))
-            file->CurrentByteOffset.QuadPart = position.QuadPart + (LONGLONG)result->Information;
+            file->CurrentByteOffset.QuadPart = position.QuadPart + (LONGLONG)answer->result->Information;
         ob_dereference(file);
         return status;
     }
@@ -342,34 +374,36 @@ NTSTATUS NTAPI ZwReadFile(HANDLE FileHandle, HANDLE Event, PIO_APC_ROUTINE ApcRo
                           PIO_STATUS_BLOCK IoStatusBlock, PVOID Buffer, ULONG Length, PLARGE_INTEGER ByteOffset,
                           PULONG Key)
 {
+    struct answer answer = {Event, ApcRoutine, ApcContext, IoStatusBlock};
+
     NT_CALL(PASSIVE_LEVEL);
-    (void)ApcContext; /* goes to ApcRoutine, which begin_request() refuses */
-    return transfer(FileHandle, Event, ApcRoutine, IoStatusBlock, true, Buffer, Length, ByteOffset, Key,
-                    __builtin_return_address(0));
+    io_check_special_apcs(__func__);
+    return transfer(FileHandle, &answer, true, Buffer, Length, ByteOffset, Key, __builtin_return_address(0));
 }
 
 NTSTATUS NTAPI ZwWriteFile(HANDLE FileHandle, HANDLE Event, PIO_APC_ROUTINE ApcRoutine, PVOID ApcContext,
                            PIO_STATUS_BLOCK IoStatusBlock, PVOID Buffer, ULONG Length, PLARGE_INTEGER ByteOffset,
                            PULONG Key)
 {
+    struct answer answer = {Event, ApcRoutine, ApcContext, IoStatusBlock};
+
     NT_CALL(PASSIVE_LEVEL);
-    (void)ApcContext;
-    return transfer(FileHandle, Event, ApcRoutine, IoStatusBlock, false, Buffer, Length, ByteOffset, Key,
-                    __builtin_return_address(0));
+    io_check_special_apcs(__func__);
+    return transfer(FileHandle, &answer, false, Buffer, Length, ByteOffset, Key, __builtin_return_address(0));
 }
 
 NTSTATUS NTAPI ZwDeviceIoControlFile(HANDLE FileHandle, HANDLE Event, PIO_APC_ROUTINE ApcRoutine, PVOID ApcContext,
                                      PIO_STATUS_BLOCK IoStatusBlock, ULONG IoControlCode, PVOID InputBuffer,
                                      ULONG InputBufferLength, PVOID OutputBuffer, ULONG OutputBufferLength)
 {
+    struct answer answer = {Event, ApcRoutine, ApcContext, IoStatusBlock};
     struct file_request request;
     ULONG access = (IoControlCode >> 14) & 3;
     NTSTATUS status;
 
     NT_CALL(PASSIVE_LEVEL);
-    (void)ApcContext;
-    status = begin_request(&request, FileHandle, Event, ApcRoutine, IoStatusBlock, IRP_MJ_DEVICE_CONTROL,
-                           __builtin_return_address(0));
+    io_check_special_apcs(__func__);
+    status = begin_request(&request, FileHandle, &answer, IRP_MJ_DEVICE_CONTROL, __builtin_return_address(0));
     if (!NT_SUCCESS(status))
         return status;
     if (((access & FILE_READ_ACCESS) && !request.file->ReadAccess) ||

@@ -51,6 +51,8 @@ struct irp_record {
     bool unknown_minor; /* sent to see that nobody changes it (verifier/irp_rules.h) */
     PMDL mdl;           /* of a write request: the buffer that nobody may change, and what it held */
     uint64_t mdl_signature;
+    bool orphan;          /* its thread has ended without waiting for it any longer */
+    KPRIORITY boost;      /* of who waits for it */
     uint64_t answer_room; /* bytes that the requestor's buffer takes, of requests with IRP_INPUT_OPERATION */
     PFILE_OBJECT file;    /* referenced for the time of the request, NULL if none */
     PKEVENT event;        /* referenced for the time of the request, NULL if none */
@@ -94,6 +96,9 @@ PIRP irp_allocate(CCHAR stack_size, const void *caller);
 void irp_free(PIRP irp);
 NTSTATUS irp_call(PDEVICE_OBJECT device, PIRP irp);
 
+/* A routine that waits for, or builds, what completes through an APC: a guarded region is a violation (finish.c). */
+void io_check_special_apcs(const char *routine);
+
 /* Buffers of a request by the device's or the control code's transfer method (build.c). On failure irp_discard(). */
 NTSTATUS irp_attach_transfer(PIRP irp, struct irp_record *record, PDEVICE_OBJECT device, bool read, PVOID buffer,
                              ULONG length);
@@ -103,7 +108,9 @@ NTSTATUS irp_attach_control(PIRP irp, struct irp_record *record, PIO_STACK_LOCAT
 void irp_discard(PIRP irp);
 void irp_release_mdls(PIRP irp);
 
-/* The last stage of a threaded IRP (finish.c): results to the requestor, event, buffers and the IRP freed. */
+/* The IRP is the current thread's from now on, and completes through an APC there (finish.c). */
+void irp_queue_to_thread(PIRP irp, struct irp_record *record);
+/* The last stage of such an IRP: results to the requestor, event, buffers and the IRP freed. */
 void irp_finish(PIRP irp, struct irp_record *record, KPRIORITY increment);
 
 /* An interface appeared or went: queue the notification (notification.c). */

@@ -44,6 +44,7 @@ void irp_free(PIRP irp)
                      irp->CurrentLocation, irp->StackCount);
     if (irp->CancelRoutine != NULL)
         nt_violation("irp-free-cancel", "IoFreeIrp of IRP %p with a cancel routine set", irp);
+    RemoveEntryList(&irp->ThreadListEntry);
     irp_record_remove(record);
     irp->Type = 0;
     ExFreePoolWithTag(irp, IO_TAG_IRP);

@@ -9,6 +9,7 @@
 #include "machine/fiber.h"
 #include "machine/policy.h"
 #include "machine/runner.h"
+#include "image/loader.h"
 #include "machine/vcpu.h"
 #include "nt/nt.h"
 #include "nt/verifier/lock.h"
@@ -42,6 +43,7 @@ struct _KTHREAD {
     ULONG wait_count;
     WAIT_TYPE wait_type;
     BOOLEAN wait_alertable;
+    KPROCESSOR_MODE wait_mode;
     NTSTATUS wait_status;
     KWAIT_REASON wait_reason;
     const void *wait_caller;
@@ -51,7 +53,16 @@ struct _KTHREAD {
 
     LIST_ENTRY mutants;     /* owned KMUTANTs */
     struct lock_list locks; /* mutexes, resources and push locks that it holds */
-    int critical_region;
+
+    /* APCs (apc.c) */
+    LIST_ENTRY apcs[2]; /* KAPC.ApcListEntry by mode; in KernelMode the special ones first */
+    bool apc_queueable;
+    bool normal_apc_active;
+    bool alerted[2];          /* by mode */
+    unsigned critical_region; /* KeEnterCriticalRegion: no normal kernel APC */
+    unsigned mutex_regions;   /* the same, through the mutexes that it owns */
+    unsigned guarded_region;  /* KeEnterGuardedRegion: no APC */
+    LIST_ENTRY irps;          /* IRP.ThreadListEntry of requests that complete through an APC (nt/io) */
 
     PKSTART_ROUTINE start_routine;
     void (*host_routine)(void *); /* instead of start_routine: code of the simulator */
@@ -194,8 +205,25 @@ void ke_ipi_deliver(struct vcpu *vcpu);
 void ke_reap(void);
 bool ke_affinity_allows(const struct _KTHREAD *thread, unsigned vcpu);
 void ke_abandon_mutants(struct _KTHREAD *thread);
+void ke_wait_abort(struct _KTHREAD *thread, NTSTATUS status); /* the thread is WAITING: end its wait with `status` */
+bool ke_apc_deliverable(const struct _KTHREAD *thread);       /* as far as the thread is concerned; the IRQL aside */
+void ke_apc_deliver(void);
+void ke_apc_rundown(struct _KTHREAD *thread);
+NTSTATUS ke_alert_pending(struct _KTHREAD *thread, KPROCESSOR_MODE mode, bool alertable);
 void ke_processors_start(void);
 void ke_idle_main(void *argument);
+
+/*
+ * APCs. Normal kernel APCs are off for the thread; for the current thread at its IRQL. A region of the current thread
+ * has ended: deliver what waited for that.
+ */
+bool ke_normal_apcs_off(const struct _KTHREAD *thread);
+bool ke_apcs_off(void);
+void ke_apcs_allowed(void);
+/* KeInsertQueueApc for kernel components; up to DISPATCH_LEVEL, no switch happens here. */
+bool ke_apc_insert(PKAPC apc, PVOID argument1, PVOID argument2);
+/* Implemented by nt/io: cancel the requests of the current thread, which ends, and wait until the last is completed. */
+void io_cancel_thread_irps(void);
 
 /*
  * Memory is about to be freed: a timer that is set, a DPC that is queued, or an object with waiters inside it is a

@@ -30,8 +30,10 @@ LONG NTAPI KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait)
         lock_thread_remove(Mutex, LOCK_MUTEX, __func__);
         RemoveEntryList(&Mutex->MutantListEntry);
         Mutex->OwnerThread = NULL;
+        ke_thread()->mutex_regions -= Mutex->ApcDisable;
     }
     ke_signal(&Mutex->Header, old + 1, 1);
+    ke_apcs_allowed();
     sched_point(POINT_CALL);
     return old;
 }

@@ -129,6 +129,8 @@ static void swap_to(struct vcpu *vcpu, struct _KTHREAD *next)
     next->state = THREAD_RUNNING;
     next->vcpu = (int)vcpu->index;
     next->quantum_end = clock_now() + QUANTUM_NS;
+    if (!IsListEmpty(&next->apcs[KernelMode]))
+        vcpu->attention = true;
     eventlog_add(EVENT_THREAD, vcpu->index, next->id, 0);
     runner_switch_fiber(&previous->fiber, &next->fiber);
     ke_reap();
@@ -234,6 +236,10 @@ static void thread_initialise(struct _KTHREAD *thread, const char *name)
     InitializeListHead(&thread->Header.WaitListHead);
     InitializeListHead(&thread->mutants);
     lock_list_init(&thread->locks);
+    InitializeListHead(&thread->apcs[KernelMode]);
+    InitializeListHead(&thread->apcs[UserMode]);
+    InitializeListHead(&thread->irps);
+    thread->apc_queueable = true;
     InsertTailList(&ke->threads, &thread->all_entry);
     thread->priority = 8;
     thread->vcpu = -1;
@@ -288,6 +294,14 @@ _Noreturn void ke_thread_exit(NTSTATUS status)
 
     ke_abandon_mutants(thread);
     lock_check_exit();
+    if (thread->critical_region != 0 || thread->guarded_region != 0) {
+        const uint64_t parameter[4] = {(uintptr_t)thread, thread->critical_region, thread->guarded_region, 0};
+
+        nt_violation_code(KERNEL_APC_PENDING_DURING_EXIT, parameter, "critical-region",
+                          "thread %s ends in a critical or guarded region", thread->name);
+    }
+    io_cancel_thread_irps();
+    ke_apc_rundown(thread);
     lock_list_free(&thread->locks);
     thread->exit_status = status;
     RemoveEntryList(&thread->all_entry);

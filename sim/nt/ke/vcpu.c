@@ -65,7 +65,9 @@ static bool deliverable(const struct vcpu *vcpu)
         return false;
     if (has_pending_vector(vcpu) && highest_vector(vcpu) >> 4 > vcpu->irql)
         return true;
-    return vcpu->irql < DISPATCH_LEVEL && !vcpu->dpc_active && has_dispatch_work(vcpu);
+    if (vcpu->irql >= DISPATCH_LEVEL || vcpu->dpc_active)
+        return false;
+    return has_dispatch_work(vcpu) || (vcpu->irql < APC_LEVEL && ke_apc_deliverable(vcpu->current));
 }
 
 /* ---- the parallel engine: what is pending, for those who hold no lock ---- */
@@ -356,8 +358,10 @@ void ke_attention(void)
         in_a_row = 0;
         if (vcpu->timer_expired || has_dpcs(vcpu))
             retire(vcpu);
-        else
+        else if (vcpu->preempt)
             ke_preempt();
+        else
+            ke_apc_deliver();
     }
 }
 
@@ -557,6 +561,9 @@ static void vcpu_create(unsigned index)
     idle->Header.Type = ThreadObject;
     InitializeListHead(&idle->Header.WaitListHead);
     InitializeListHead(&idle->mutants);
+    InitializeListHead(&idle->apcs[KernelMode]);
+    InitializeListHead(&idle->apcs[UserMode]);
+    InitializeListHead(&idle->irps);
     fiber_create(&idle->fiber, idle->name, FIBER_STACK_SIZE, ke_idle_main, vcpu);
     vcpu->idle = idle;
     vcpu->current = idle;

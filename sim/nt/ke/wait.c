@@ -30,6 +30,7 @@ static bool take(DISPATCHER_HEADER *header, struct _KTHREAD *thread)
             mutant->Abandoned = FALSE;
             InsertTailList(&thread->mutants, &mutant->MutantListEntry);
             lock_thread_give(thread, mutant, LOCK_MUTEX, thread->wait_caller, thread->wait_stack);
+            thread->mutex_regions += mutant->ApcDisable;
         }
         return abandoned;
     }
@@ -116,6 +117,11 @@ void ke_signal(DISPATCHER_HEADER *header, LONG state, KPRIORITY increment)
     }
 }
 
+void ke_wait_abort(struct _KTHREAD *thread, NTSTATUS status)
+{
+    wake(thread, status, 0);
+}
+
 static void wait_timed_out(void *argument)
 {
     wake(argument, STATUS_TIMEOUT, 0);
@@ -146,45 +152,45 @@ static NTSTATUS try_at_once(struct _KTHREAD *thread)
     return STATUS_PENDING;
 }
 
-static NTSTATUS wait_for(const char *routine, const void *caller, ULONG count, PVOID *objects, WAIT_TYPE type,
-                         KWAIT_REASON reason, BOOLEAN alertable, const LARGE_INTEGER *timeout, PKWAIT_BLOCK blocks)
+struct wait {
+    ULONG count;
+    PVOID *objects;
+    WAIT_TYPE type;
+    PKWAIT_BLOCK blocks;
+    KWAIT_REASON reason;
+    KPROCESSOR_MODE mode;
+    BOOLEAN alertable;
+    const LARGE_INTEGER *timeout;
+    const void *caller;
+    uint32_t stack; /* machine/stacks.h */
+};
+
+/* One round of a wait: until `due`, or until an APC comes between (STATUS_KERNEL_APC: the wait goes on). */
+static NTSTATUS wait_once(const struct wait *wait, uint64_t due)
 {
-    struct _KTHREAD *thread;
-    NTSTATUS status;
-
-    if (ke_vcpu() == NULL)
-        fail("internal", "%s outside a guest thread", routine);
-    if (timeout == NULL || timeout->QuadPart != 0)
-        lock_check_wait(objects[0], timeout, routine);
-    if (ke_irql() > APC_LEVEL && (timeout == NULL || timeout->QuadPart != 0))
-        nt_violation("wait-at-dispatch", "%s at IRQL %u with a time-out that is not zero; the caller is at %p", routine,
-                     ke_irql(), caller);
-    thread = ke_thread();
-    if (thread == ke_vcpu()->idle && (timeout == NULL || timeout->QuadPart != 0))
-        nt_violation("wait-at-dispatch", "%s in the idle thread", routine);
-
+    struct _KTHREAD *thread = ke_thread();
     /* At DISPATCH_LEVEL the thread is borrowed and may itself be about to wait: use blocks of this call only. */
     PKWAIT_BLOCK saved_blocks = thread->wait_blocks;
     ULONG saved_count = thread->wait_count;
     WAIT_TYPE saved_type = thread->wait_type;
+    NTSTATUS status = STATUS_PENDING;
 
-    thread->wait_blocks = blocks;
-    thread->wait_count = count;
-    thread->wait_type = type;
-    for (ULONG index = 0; index < count; index++) {
-        check_object(objects[index], routine);
-        blocks[index].Object = objects[index];
-        blocks[index].Thread = thread;
-        blocks[index].WaitKey = (USHORT)index;
-        blocks[index].WaitType = (UCHAR)type;
-        if (timeout == NULL && ((DISPATCHER_HEADER *)objects[index])->Type == MutantObject &&
-            ((PKMUTANT)objects[index])->OwnerThread != thread)
-            lock_order(objects[index], LOCK_MUTEX, caller);
+    thread->wait_blocks = wait->blocks;
+    thread->wait_count = wait->count;
+    thread->wait_type = wait->type;
+    for (ULONG index = 0; index < wait->count; index++) {
+        wait->blocks[index].Object = wait->objects[index];
+        wait->blocks[index].Thread = thread;
+        wait->blocks[index].WaitKey = (USHORT)index;
+        wait->blocks[index].WaitType = (UCHAR)wait->type;
     }
-    thread->wait_caller = caller;
-    thread->wait_stack = stacks_wanted() ? stacks_capture(caller) : 0;
-    status = try_at_once(thread);
-    if (status == STATUS_PENDING && timeout != NULL && timeout->QuadPart == 0)
+    thread->wait_caller = wait->caller;
+    thread->wait_stack = wait->stack;
+    if (wait->count != 0)
+        status = try_at_once(thread);
+    if (status == STATUS_PENDING)
+        status = ke_alert_pending(thread, wait->mode, wait->alertable);
+    if (status == STATUS_PENDING && wait->count != 0 && wait->timeout != NULL && wait->timeout->QuadPart == 0)
         status = STATUS_TIMEOUT;
     if (status != STATUS_PENDING) {
         thread->wait_blocks = saved_blocks;
@@ -193,29 +199,71 @@ static NTSTATUS wait_for(const char *routine, const void *caller, ULONG count, P
         return status;
     }
 
-    thread->wait_alertable = alertable;
-    thread->wait_reason = reason;
+    thread->wait_alertable = wait->alertable;
+    thread->wait_mode = wait->mode;
+    thread->wait_reason = wait->reason;
+    thread->irql = ke_irql();
     thread->state = THREAD_WAITING;
-    for (ULONG index = 0; index < count; index++) {
-        pool_note_inside(objects[index]);
-        InsertTailList(&((DISPATCHER_HEADER *)objects[index])->WaitListHead, &blocks[index].WaitListEntry);
+    for (ULONG index = 0; index < wait->count; index++) {
+        pool_note_inside(wait->objects[index]);
+        InsertTailList(&((DISPATCHER_HEADER *)wait->objects[index])->WaitListHead, &wait->blocks[index].WaitListEntry);
     }
-    if (timeout != NULL)
-        deadline_set(&thread->wait_deadline, due_time(timeout) + delay_draw(DELAY_TIMER), wait_timed_out, thread);
+    if (wait->timeout != NULL)
+        deadline_set(&thread->wait_deadline, due, wait_timed_out, thread);
     ke_thread_wait(thread);
-    sched_point(POINT_CALL);
-    return thread->wait_status;
+    status = thread->wait_status;
+    sched_point(POINT_CALL); /* APCs that woke it are delivered here, and may wait themselves */
+    return status;
+}
+
+/* The caller is about to block: whether it may, and in which order that puts the mutexes among its locks. */
+static void check_wait(const char *routine, const struct wait *wait)
+{
+    lock_check_wait(wait->count != 0 ? wait->objects[0] : NULL, wait->timeout, routine);
+    if (ke_irql() > APC_LEVEL)
+        nt_violation("wait-at-dispatch", "%s at IRQL %u with a time-out that is not zero; the caller is at %p", routine,
+                     ke_irql(), wait->caller);
+    if (ke_thread() == ke_vcpu()->idle)
+        nt_violation("wait-at-dispatch", "%s in the idle thread", routine);
+    for (ULONG index = 0; wait->timeout == NULL && index < wait->count; index++) {
+        const DISPATCHER_HEADER *header = wait->objects[index];
+
+        if (header->Type == MutantObject && ((const KMUTANT *)header)->OwnerThread != ke_thread())
+            lock_order(header, LOCK_MUTEX, wait->caller);
+    }
+}
+
+static NTSTATUS wait_for(const char *routine, struct wait *wait)
+{
+    bool waits = wait->timeout == NULL || wait->timeout->QuadPart != 0;
+    uint64_t due = wait->timeout != NULL ? due_time(wait->timeout) : 0;
+    NTSTATUS status;
+
+    if (ke_vcpu() == NULL)
+        fail("internal", "%s outside a guest thread", routine);
+    for (ULONG index = 0; index < wait->count; index++)
+        check_object(wait->objects[index], routine);
+    if (waits)
+        check_wait(routine, wait);
+    if (waits && wait->timeout != NULL)
+        due += delay_draw(DELAY_TIMER);
+    wait->stack = stacks_wanted() ? stacks_capture(wait->caller) : 0;
+    do {
+        ke_apcs_allowed();
+        status = wait_once(wait, due);
+    } while (status == STATUS_KERNEL_APC);
+    return status;
 }
 
 NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason, KPROCESSOR_MODE WaitMode, BOOLEAN Alertable,
                                      PLARGE_INTEGER Timeout)
 {
     KWAIT_BLOCK block;
+    struct wait wait = {
+        1, &Object, WaitAny, &block, WaitReason, WaitMode, Alertable, Timeout, __builtin_return_address(0), 0};
 
     NT_CALL(DISPATCH_LEVEL);
-    UNREFERENCED_PARAMETER(WaitMode);
-    return wait_for("KeWaitForSingleObject", __builtin_return_address(0), 1, &Object, WaitAny, WaitReason, Alertable,
-                    Timeout, &block);
+    return wait_for("KeWaitForSingleObject", &wait);
 }
 
 NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE WaitType, KWAIT_REASON WaitReason,
@@ -223,9 +271,18 @@ NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE W
                                         PKWAIT_BLOCK WaitBlockArray)
 {
     KWAIT_BLOCK builtin[THREAD_WAIT_OBJECTS];
+    struct wait wait = {Count,
+                        Object,
+                        WaitType,
+                        WaitBlockArray != NULL ? WaitBlockArray : builtin,
+                        WaitReason,
+                        WaitMode,
+                        Alertable,
+                        Timeout,
+                        __builtin_return_address(0),
+                        0};
 
     NT_CALL(DISPATCH_LEVEL);
-    UNREFERENCED_PARAMETER(WaitMode);
     if (Count == 0 || Count > MAXIMUM_WAIT_OBJECTS || (WaitBlockArray == NULL && Count > THREAD_WAIT_OBJECTS)) {
         const uint64_t parameter[4] = {Count, 0, 0, 0};
 
@@ -233,33 +290,30 @@ NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE W
                           "KeWaitForMultipleObjects with %u objects and %s wait block array", Count,
                           WaitBlockArray != NULL ? "a" : "no");
     }
-    return wait_for("KeWaitForMultipleObjects", __builtin_return_address(0), Count, Object, WaitType, WaitReason,
-                    Alertable, Timeout, WaitBlockArray != NULL ? WaitBlockArray : builtin);
+    return wait_for("KeWaitForMultipleObjects", &wait);
 }
 
 NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertable, PLARGE_INTEGER Interval)
 {
-    struct _KTHREAD *thread;
+    struct wait wait = {.type = WaitAny,
+                        .reason = DelayExecution,
+                        .mode = WaitMode,
+                        .alertable = Alertable,
+                        .timeout = Interval,
+                        .caller = __builtin_return_address(0)};
+    NTSTATUS status;
 
     NT_CALL(APC_LEVEL);
-    UNREFERENCED_PARAMETER(WaitMode);
-    thread = ke_thread();
-    thread->wait_count = 0;
-    thread->wait_blocks = NULL;
-    thread->wait_type = WaitAny;
-    thread->wait_alertable = Alertable;
-    thread->wait_reason = DelayExecution;
-    thread->wait_caller = __builtin_return_address(0);
-    thread->state = THREAD_WAITING;
-    deadline_set(&thread->wait_deadline, due_time(Interval) + delay_draw(DELAY_TIMER), wait_timed_out, thread);
-    ke_thread_wait(thread);
-    sched_point(POINT_CALL);
-    return STATUS_SUCCESS;
+    status = wait_for("KeDelayExecutionThread", &wait);
+    return status == STATUS_TIMEOUT ? STATUS_SUCCESS : status;
 }
 
 void ke_wait_noted(void *object, const struct ke_wait_note *note)
 {
-    ke_thread()->wait_note = note;
+    struct _KTHREAD *thread = ke_thread();
+    const struct ke_wait_note *outer = thread->wait_note; /* of the wait that an APC came between */
+
+    thread->wait_note = note;
     KeWaitForSingleObject(object, Executive, KernelMode, FALSE, NULL);
-    ke_thread()->wait_note = NULL;
+    thread->wait_note = outer;
 }

@@ -71,37 +71,3 @@ KPRIORITY NTAPI KeQueryPriorityThread(PKTHREAD Thread)
     NT_CALL(PASSIVE_LEVEL);
     return Thread->priority;
 }
-
-VOID NTAPI KeEnterCriticalRegion(VOID)
-{
-    NT_CALL(APC_LEVEL);
-    ke_thread()->critical_region++;
-}
-
-VOID NTAPI KeLeaveCriticalRegion(VOID)
-{
-    NT_CALL(APC_LEVEL);
-    if (ke_thread()->critical_region-- == 0)
-        nt_violation("critical-region", "KeLeaveCriticalRegion without KeEnterCriticalRegion");
-}
-
-VOID NTAPI KeEnterGuardedRegion(VOID)
-{
-    KeEnterCriticalRegion();
-}
-
-VOID NTAPI KeLeaveGuardedRegion(VOID)
-{
-    KeLeaveCriticalRegion();
-}
-
-BOOLEAN NTAPI KeAreApcsDisabled(VOID)
-{
-    NT_CALL_ANY();
-    return ke_thread()->critical_region > 0 || ke_irql() >= APC_LEVEL;
-}
-
-BOOLEAN NTAPI KeAreAllApcsDisabled(VOID)
-{
-    return KeAreApcsDisabled();
-}

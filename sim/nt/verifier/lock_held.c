@@ -404,10 +404,10 @@ void lock_check_release_order(const void *released, unsigned irql, const char *r
                      released, irql, what);
 }
 
-/* KTHREAD's count as Windows counts it: negative for each thing that disables APCs. */
+/* KTHREAD's count as Windows counts it: negative for each thing that disables normal kernel APCs. */
 static int apc_disable_count(const struct _KTHREAD *thread)
 {
-    return -thread->critical_region - (int)thread->locks.count;
+    return -(int)thread->critical_region - (int)thread->mutex_regions;
 }
 
 struct lock_mark lock_mark(void)
