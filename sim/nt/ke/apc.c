@@ -9,6 +9,7 @@
  * KeInitializeApc, KeInsertQueueApc, KeRemoveQueueApc, KeAlertThread and KeTestAlertThread are exported and have no
  * reference page; they are as drivers have used them since Windows NT.
  */
+#include "nt/ex/pool.h"
 #include "nt/ke/ke.h"
 
 bool ke_normal_apcs_off(const struct _KTHREAD *thread)
@@ -63,12 +64,12 @@ void ke_apc_deliver(void)
 
     eventlog_add(EVENT_APC, thread->id, normal != NULL, 0);
     ke_vcpu()->irql = APC_LEVEL;
-    kernel(apc, &normal, &context, &argument1, &argument2); /* may free the APC */
+    DRIVER_CALLOUT("APC routine", kernel, apc, &normal, &context, &argument1, &argument2); /* may free the APC */
     check_irql((const void *)(uintptr_t)kernel, APC_LEVEL);
     if (normal != NULL) {
         thread->normal_apc_active = true;
         ke_set_irql(PASSIVE_LEVEL);
-        normal(context, argument1, argument2);
+        DRIVER_CALLOUT("APC routine", normal, context, argument1, argument2);
         check_irql((const void *)(uintptr_t)normal, PASSIVE_LEVEL);
         ke_vcpu()->irql = APC_LEVEL;
         thread->normal_apc_active = false;
@@ -127,6 +128,7 @@ static void enqueue(struct _KTHREAD *thread, PKAPC apc)
              before != list && CONTAINING_RECORD(before, KAPC, ApcListEntry)->NormalRoutine == NULL;
              before = before->Flink)
             ;
+    pool_note_inside(apc);
     InsertTailList(before, &apc->ApcListEntry);
     apc->Inserted = TRUE;
 }
@@ -180,7 +182,7 @@ void ke_apc_rundown(struct _KTHREAD *thread)
 
             apc->Inserted = FALSE;
             if (apc->RundownRoutine != NULL)
-                apc->RundownRoutine(apc);
+                DRIVER_CALLOUT("APC routine", apc->RundownRoutine, apc);
         }
     }
 }

@@ -19,14 +19,11 @@ VOID NTAPI KeInitializeDpc(PRKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine, PVOID
     initialise(Dpc, DpcObject, DeferredRoutine, DeferredContext);
 }
 
-/*
- * Windows runs threaded DPCs as ordinary ones when the system is set so, and their routines must be ready for that
- * ("Introduction to Threaded DPCs"); this machine is set so.
- */
 VOID NTAPI KeInitializeThreadedDpc(PRKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine, PVOID DeferredContext)
 {
     NT_CALL_ANY();
     initialise(Dpc, ThreadedDpcObject, DeferredRoutine, DeferredContext);
+    ke_threaded_dpcs_start();
 }
 
 VOID NTAPI KeSetImportanceDpc(PRKDPC Dpc, KDPC_IMPORTANCE Importance)
@@ -92,26 +89,55 @@ static void hold_queue(struct vcpu *vcpu, const KDPC *dpc)
     deadline_set(&vcpu->dpc_hold, clock_now() + delay, release_queue, vcpu);
 }
 
+static bool is_threaded(const KDPC *dpc)
+{
+    return dpc->Type == ThreadedDpcObject && ke_threaded_dpcs();
+}
+
 void ke_dpc_queue(struct vcpu *vcpu, PKDPC dpc)
 {
+    bool threaded = is_threaded(dpc);
+    PSINGLE_LIST_ENTRY head = threaded ? &vcpu->threaded_queue : &vcpu->dpc_queue;
+    PSINGLE_LIST_ENTRY *last = threaded ? &vcpu->threaded_last : &vcpu->dpc_last;
+
     dpc->DpcData = vcpu;
     pool_note_inside(dpc);
     dpc->DpcListEntry.Next = NULL;
     if (dpc->Importance == HighImportance) {
-        dpc->DpcListEntry.Next = vcpu->dpc_queue.Next;
-        vcpu->dpc_queue.Next = &dpc->DpcListEntry;
-        if (vcpu->dpc_last == NULL)
-            vcpu->dpc_last = &dpc->DpcListEntry;
+        dpc->DpcListEntry.Next = head->Next;
+        head->Next = &dpc->DpcListEntry;
+        if (*last == NULL)
+            *last = &dpc->DpcListEntry;
     } else {
-        if (vcpu->dpc_last != NULL)
-            vcpu->dpc_last->Next = &dpc->DpcListEntry;
+        if (*last != NULL)
+            (*last)->Next = &dpc->DpcListEntry;
         else
-            vcpu->dpc_queue.Next = &dpc->DpcListEntry;
-        vcpu->dpc_last = &dpc->DpcListEntry;
+            head->Next = &dpc->DpcListEntry;
+        *last = &dpc->DpcListEntry;
     }
     vcpu->dpc_depth++;
-    hold_queue(vcpu, dpc);
+    if (threaded)
+        vcpu->threaded_waiting = true;
+    else
+        hold_queue(vcpu, dpc);
     ke_vcpu_attend(vcpu);
+}
+
+PKDPC ke_dpc_pop(struct vcpu *vcpu, bool threaded)
+{
+    PSINGLE_LIST_ENTRY head = threaded ? &vcpu->threaded_queue : &vcpu->dpc_queue;
+    PSINGLE_LIST_ENTRY entry = head->Next;
+    PKDPC dpc;
+
+    if (entry == NULL || (!threaded && vcpu->dpc_held))
+        return NULL;
+    dpc = CONTAINING_RECORD(entry, KDPC, DpcListEntry);
+    head->Next = entry->Next;
+    if (entry->Next == NULL)
+        *(threaded ? &vcpu->threaded_last : &vcpu->dpc_last) = NULL;
+    vcpu->dpc_depth--;
+    dpc->DpcData = NULL;
+    return dpc;
 }
 
 BOOLEAN NTAPI KeInsertQueueDpc(PRKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument2)
@@ -135,17 +161,21 @@ BOOLEAN NTAPI KeRemoveQueueDpc(PRKDPC Dpc)
 {
     struct vcpu *vcpu;
     PSINGLE_LIST_ENTRY previous;
+    PSINGLE_LIST_ENTRY head;
+    PSINGLE_LIST_ENTRY *last;
 
     NT_CALL_ANY();
     vcpu = Dpc->DpcData;
     if (vcpu == NULL)
         return FALSE;
-    previous = &vcpu->dpc_queue;
+    head = is_threaded(Dpc) ? &vcpu->threaded_queue : &vcpu->dpc_queue;
+    last = is_threaded(Dpc) ? &vcpu->threaded_last : &vcpu->dpc_last;
+    previous = head;
     while (previous->Next != &Dpc->DpcListEntry)
         previous = previous->Next;
     previous->Next = Dpc->DpcListEntry.Next;
-    if (vcpu->dpc_last == &Dpc->DpcListEntry)
-        vcpu->dpc_last = previous == &vcpu->dpc_queue ? NULL : previous;
+    if (*last == &Dpc->DpcListEntry)
+        *last = previous == head ? NULL : previous;
     vcpu->dpc_depth--;
     Dpc->DpcData = NULL;
     return TRUE;
@@ -156,7 +186,7 @@ static bool dpcs_outstanding(void)
     for (unsigned index = 0; index < machine->config.vcpus; index++) {
         const struct vcpu *vcpu = machine->vcpu[index];
 
-        if (vcpu->dpc_queue.Next != NULL || vcpu->dpc_active)
+        if (vcpu->dpc_depth != 0 || vcpu->dpc_active || vcpu->threaded_active)
             return true;
     }
     return false;

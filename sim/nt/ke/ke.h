@@ -36,6 +36,8 @@ struct _KTHREAD {
     LIST_ENTRY ready_entry; /* in ke_state.ready[priority] */
     LIST_ENTRY all_entry;
     uint64_t quantum_end;
+    bool of_kernel;       /* comes with the processor, as the idle thread does: no leak */
+    bool in_threaded_dpc; /* runs the routine of one: may not wait */
 
     /* the wait in progress */
     const struct ke_wait_note *wait_note; /* NULL: the objects say it all */
@@ -83,11 +85,18 @@ struct vcpu {
     uint64_t pending[4];         /* interrupt vectors */
     SINGLE_LIST_ENTRY dpc_queue; /* through KDPC.DpcListEntry */
     PSINGLE_LIST_ENTRY dpc_last;
-    unsigned dpc_depth; /* DPCs queued */
+    unsigned dpc_depth; /* DPCs queued, threaded ones included */
     bool dpc_held;      /* the queue is not looked at until dpc_hold */
     struct deadline dpc_hold;
     uint64_t late[4]; /* vectors that become pending at late_until */
     struct deadline late_until;
+    /* Threaded DPCs (threaded_dpc.c): their queue, their thread and what it waits for. */
+    SINGLE_LIST_ENTRY threaded_queue;
+    PSINGLE_LIST_ENTRY threaded_last;
+    struct _KTHREAD *threaded_thread; /* NULL until the first one is initialised */
+    bool threaded_waiting;            /* the thread has to be told of what is queued */
+    bool threaded_active;
+    KEVENT threaded_event;
     bool dpc_active;
     bool timer_expired; /* the clock interrupt has seen due timers */
     bool preempt;
@@ -128,6 +137,7 @@ struct ke_state {
     LIST_ENTRY bugcheck_reason_callbacks;
     LIST_ENTRY processor_callbacks;
     uint64_t spurious_interrupts;
+    enum { THREADED_DPCS_UNKNOWN, THREADED_DPCS_ON, THREADED_DPCS_OFF } threaded_dpcs;
 };
 
 struct vcpu *ke_vcpu(void);       /* the current one; NULL in a task or on the host's stack */
@@ -143,6 +153,7 @@ struct _KTHREAD *ke_thread_create_host(const char *name, void (*routine)(void *)
 struct _KTHREAD *ke_thread_create(const char *name, PKSTART_ROUTINE start, void (*host)(void *), PVOID context,
                                   KPRIORITY priority);
 void ke_thread_set_priority(struct _KTHREAD *thread, KPRIORITY priority);
+void ke_thread_bind(struct _KTHREAD *thread, unsigned vcpu); /* it runs on this vCPU only */
 _Noreturn void ke_thread_exit(NTSTATUS status);
 
 /*
@@ -201,6 +212,10 @@ void ke_yield_to_affinity(void);              /* the current thread may not stay
 void ke_vcpu_attend(struct vcpu *vcpu);       /* something came up for it: have it look */
 void ke_timers_expire(struct vcpu *vcpu);
 void ke_dpc_queue(struct vcpu *vcpu, PKDPC dpc);
+PKDPC ke_dpc_pop(struct vcpu *vcpu, bool threaded);
+bool ke_threaded_dpcs(void);                   /* whether the system runs them in threads */
+void ke_threaded_dpcs_start(void);             /* one was initialised: have the threads */
+void ke_threaded_dpcs_tell(struct vcpu *vcpu); /* wake the thread; at DISPATCH_LEVEL on the vCPU */
 void ke_ipi_deliver(struct vcpu *vcpu);
 void ke_reap(void);
 bool ke_affinity_allows(const struct _KTHREAD *thread, unsigned vcpu);

@@ -287,6 +287,15 @@ void ke_thread_set_priority(struct _KTHREAD *thread, KPRIORITY priority)
     }
 }
 
+void ke_thread_bind(struct _KTHREAD *thread, unsigned vcpu)
+{
+    for (unsigned word = 0; word < RTL_NUMBER_OF(thread->affinity); word++)
+        thread->affinity[word] = 0;
+    thread->affinity[vcpu / 64] = UINT64_C(1) << (vcpu % 64);
+    if (thread->state == THREAD_READY)
+        call_vcpu_for(thread);
+}
+
 _Noreturn void ke_thread_exit(NTSTATUS status)
 {
     struct vcpu *vcpu = ke_vcpu();
@@ -323,6 +332,8 @@ void ke_census(struct census *census)
     for (PLIST_ENTRY entry = ke->threads.Flink; entry != &ke->threads; entry = entry->Flink) {
         const struct _KTHREAD *thread = CONTAINING_RECORD(entry, struct _KTHREAD, all_entry);
 
+        if (thread->of_kernel)
+            continue;
         census_item(census, "thread", 1, (const void *)(uintptr_t)thread->start_routine, "%s", thread->name);
     }
     for (PLIST_ENTRY entry = ke->timers.Flink; entry != &ke->timers; entry = entry->Flink) {

@@ -194,6 +194,28 @@ static bool inside(const void *address, const void *start, size_t size)
     return (const char *)address >= (const char *)start && (const char *)address < (const char *)start + size;
 }
 
+static void check_dpc_queue(const SINGLE_LIST_ENTRY *queue, const void *start, size_t size)
+{
+    for (PSINGLE_LIST_ENTRY entry = queue->Next; entry != NULL; entry = entry->Next)
+        if (inside(entry, start, size)) {
+            const uint64_t parameter[4] = {1, (uint64_t)(uintptr_t)CONTAINING_RECORD(entry, KDPC, DpcListEntry),
+                                           (uint64_t)(uintptr_t)start, (uint64_t)(uintptr_t)start + size};
+
+            nt_violation_code(TIMER_OR_DPC_INVALID, parameter, "freed-in-use",
+                              "memory at %p (%zu bytes) is freed with a DPC in it that is queued", start, size);
+        }
+}
+
+static void check_apcs(const struct _KTHREAD *thread, const void *start, size_t size)
+{
+    for (int mode = KernelMode; mode <= UserMode; mode++)
+        for (PLIST_ENTRY entry = thread->apcs[mode].Flink; entry != &thread->apcs[mode]; entry = entry->Flink)
+            if (inside(entry, start, size))
+                nt_violation("freed-in-use",
+                             "memory at %p (%zu bytes) is freed with an APC in it that is queued to thread %s", start,
+                             size, thread->name);
+}
+
 void ke_check_freed(const void *start, size_t size)
 {
     struct ke_state *ke = machine->ke;
@@ -206,18 +228,14 @@ void ke_check_freed(const void *start, size_t size)
             nt_violation_code(TIMER_OR_DPC_INVALID, parameter, "freed-in-use",
                               "memory at %p (%zu bytes) is freed with a timer in it that is set", start, size);
         }
-    for (unsigned index = 0; index < machine->config.vcpus; index++)
-        for (PSINGLE_LIST_ENTRY entry = machine->vcpu[index]->dpc_queue.Next; entry != NULL; entry = entry->Next)
-            if (inside(entry, start, size)) {
-                const uint64_t parameter[4] = {1, (uint64_t)(uintptr_t)CONTAINING_RECORD(entry, KDPC, DpcListEntry),
-                                               (uint64_t)(uintptr_t)start, (uint64_t)(uintptr_t)start + size};
-
-                nt_violation_code(TIMER_OR_DPC_INVALID, parameter, "freed-in-use",
-                                  "memory at %p (%zu bytes) is freed with a DPC in it that is queued", start, size);
-            }
+    for (unsigned index = 0; index < machine->config.vcpus; index++) {
+        check_dpc_queue(&machine->vcpu[index]->dpc_queue, start, size);
+        check_dpc_queue(&machine->vcpu[index]->threaded_queue, start, size);
+    }
     for (PLIST_ENTRY entry = ke->threads.Flink; entry != &ke->threads; entry = entry->Flink) {
         const struct _KTHREAD *thread = CONTAINING_RECORD(entry, struct _KTHREAD, all_entry);
 
+        check_apcs(thread, start, size);
         if (thread->state != THREAD_WAITING)
             continue;
         for (ULONG index = 0; index < thread->wait_count; index++)

@@ -56,7 +56,7 @@ static bool has_dpcs(const struct vcpu *vcpu)
 
 static bool has_dispatch_work(const struct vcpu *vcpu)
 {
-    return vcpu->timer_expired || has_dpcs(vcpu) || vcpu->preempt;
+    return vcpu->timer_expired || has_dpcs(vcpu) || vcpu->threaded_waiting || vcpu->preempt;
 }
 
 static bool deliverable(const struct vcpu *vcpu)
@@ -232,22 +232,6 @@ static void deliver_vector(struct vcpu *vcpu, uint8_t vector)
     vcpu->locks.base = base;
 }
 
-static PKDPC pop_dpc(struct vcpu *vcpu)
-{
-    PSINGLE_LIST_ENTRY entry = vcpu->dpc_queue.Next;
-    PKDPC dpc;
-
-    if (!has_dpcs(vcpu))
-        return NULL;
-    dpc = CONTAINING_RECORD(entry, KDPC, DpcListEntry);
-    vcpu->dpc_queue.Next = entry->Next;
-    if (entry->Next == NULL)
-        vcpu->dpc_last = NULL;
-    vcpu->dpc_depth--;
-    dpc->DpcData = NULL;
-    return dpc;
-}
-
 static void run_dpc(struct vcpu *vcpu, PKDPC dpc)
 {
     /* The DPC may be queued again, or freed, by its own routine. */
@@ -289,13 +273,14 @@ static void dpc_main(void *argument)
                 vcpu->timer_expired = false;
                 ke_timers_expire(vcpu);
             }
-            dpc = pop_dpc(vcpu);
+            dpc = ke_dpc_pop(vcpu, false);
             if (dpc == NULL)
                 break;
             stand_behind_others(vcpu);
             run_dpc(vcpu, dpc);
             sched_point(POINT_CALL);
         }
+        ke_threaded_dpcs_tell(vcpu);
         runner_switch_fiber(&vcpu->dpc_fiber, vcpu->dpc_return);
     }
 }
@@ -356,7 +341,7 @@ void ke_attention(void)
             continue;
         }
         in_a_row = 0;
-        if (vcpu->timer_expired || has_dpcs(vcpu))
+        if (vcpu->timer_expired || has_dpcs(vcpu) || vcpu->threaded_waiting)
             retire(vcpu);
         else if (vcpu->preempt)
             ke_preempt();

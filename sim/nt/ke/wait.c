@@ -225,6 +225,9 @@ static void check_wait(const char *routine, const struct wait *wait)
                      ke_irql(), wait->caller);
     if (ke_thread() == ke_vcpu()->idle)
         nt_violation("wait-at-dispatch", "%s in the idle thread", routine);
+    if (ke_thread()->in_threaded_dpc)
+        nt_violation("wait-at-dispatch", "%s in the routine of a threaded DPC; the caller is at %p", routine,
+                     wait->caller);
     for (ULONG index = 0; wait->timeout == NULL && index < wait->count; index++) {
         const DISPATCHER_HEADER *header = wait->objects[index];
 
