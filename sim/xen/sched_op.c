@@ -92,6 +92,14 @@ static int64_t shutdown(struct domain *domain, uint64_t arg)
     return domain->resume_result;
 }
 
+void xen_guest_ends(bool reboot)
+{
+    struct domain *domain = domain_current();
+
+    domain_shutdown(domain, reboot ? SHUTDOWN_reboot : SHUTDOWN_poweroff);
+    domain_wait_while_shut_down(domain);
+}
+
 static int64_t shutdown_code(struct domain *domain, uint64_t arg)
 {
     struct sched_shutdown op;

@@ -35,6 +35,11 @@ bool xen_domain_exists(unsigned domid);
  */
 int xen_domain_shutdown_reason(unsigned domid);
 /*
+ * The platform's firmware turns the guest off or resets it (shutdown reason poweroff or reboot): the domain shuts down.
+ * Does not return unless the toolstack has the domain go on.
+ */
+void xen_guest_ends(bool reboot);
+/*
  * After SHUTDOWN_suspend: let the guest's vCPU return from the hypercall. cancelled: result 1, nothing changed.
  * Otherwise result 0 under what amounts to a new Xen: event channels, grants (but the reserved ones), shared info,
  * upcall vectors and callback parameter are gone, store and console ports are new, and devices that were unplugged are

@@ -28,9 +28,15 @@ static NTSTATUS NTAPI surface_request(PDEVICE_OBJECT device, PIRP irp)
     return surface_dispatch(device, irp);
 }
 
+static VOID NTAPI surface_unload(PDRIVER_OBJECT driver)
+{
+    (void)driver;
+}
+
 static NTSTATUS NTAPI surface_entry(PDRIVER_OBJECT driver, PUNICODE_STRING path)
 {
     (void)path;
+    driver->DriverUnload = surface_unload;
     for (unsigned major = 0; major <= IRP_MJ_MAXIMUM_FUNCTION; major++)
         driver->MajorFunction[major] = surface_request;
     return STATUS_SUCCESS;

@@ -128,10 +128,22 @@ VOID NTAPI __halt(VOID)
     ke_set_irql(ke_irql());
 }
 
+/* What firmware does on the platform: the emulator behind it has the hypervisor end the domain. */
 VOID NTAPI HalReturnToFirmware(FIRMWARE_REENTRY Routine)
 {
-    UNREFERENCED_PARAMETER(Routine);
-    NT_UNIMPLEMENTED("power-off and restart by firmware");
+    NT_CALL_ANY();
+    switch (Routine) {
+    case HalHaltRoutine:
+    case HalPowerDownRoutine:
+        xen_guest_ends(false);
+        break;
+    case HalRestartRoutine:
+    case HalRebootRoutine:
+        xen_guest_ends(true);
+        break;
+    default:
+        nt_violation("firmware", "HalReturnToFirmware with %d, which is no routine of the firmware", Routine);
+    }
 }
 
 ULONG_PTR NTAPI KxHypercall(ULONG Op, ULONG_PTR A1, ULONG_PTR A2, ULONG_PTR A3, ULONG_PTR A4, ULONG_PTR A5)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "nt/io/io_internal.h"
+#include "nt/po/po.h"
 #include "nt/pnp/pnp.h"
 #include "nt/verifier/irp_rules.h"
 
@@ -161,6 +162,7 @@ VOID NTAPI IoDeleteDevice(PDEVICE_OBJECT DeviceObject)
                      io_driver_name(private->extension.AttachedTo->DriverObject));
     irp_rule_device_gone(DeviceObject);
     private->delete_pending = true;
+    po_device_deleted(DeviceObject);
     unlink_from_driver(DeviceObject);
     io_device_delete_if_unused(DeviceObject);
 }

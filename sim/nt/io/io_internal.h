@@ -51,6 +51,7 @@ struct irp_record {
     bool unknown_minor; /* sent to see that nobody changes it (verifier/irp_rules.h) */
     PMDL mdl;           /* of a write request: the buffer that nobody may change, and what it held */
     uint64_t mdl_signature;
+    bool system_wake;     /* PoSetSystemWake */
     bool orphan;          /* its thread has ended without waiting for it any longer */
     KPRIORITY boost;      /* of who waits for it */
     uint64_t answer_room; /* bytes that the requestor's buffer takes, of requests with IRP_INPUT_OPERATION */

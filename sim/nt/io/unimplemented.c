@@ -111,25 +111,3 @@ NTSTATUS NTAPI IoWMIWriteEvent(PVOID WnodeEventItem)
     (void)WnodeEventItem;
     MISSING;
 }
-
-PULONG NTAPI PoRegisterDeviceForIdleDetection(PDEVICE_OBJECT DeviceObject, ULONG ConservationIdleTime,
-                                              ULONG PerformanceIdleTime, DEVICE_POWER_STATE State)
-{
-    (void)DeviceObject;
-    (void)ConservationIdleTime;
-    (void)PerformanceIdleTime;
-    (void)State;
-    MISSING;
-}
-
-VOID NTAPI PoSetSystemWake(PIRP Irp)
-{
-    (void)Irp;
-    MISSING;
-}
-
-BOOLEAN NTAPI PoGetSystemWake(PIRP Irp)
-{
-    (void)Irp;
-    MISSING;
-}

@@ -1,19 +1,21 @@
 /*
- * The power manager as far as a running machine needs it: device power requests (PoRequestPowerIrp), their passing on,
- * power states, and power setting callbacks (wdm.h). The system stays in its working state.
+ * Power requests of drivers (PoRequestPowerIrp), their passing on, power states of devices, and power setting callbacks
+ * (wdm.h).
  */
-#include "nt/io/io_internal.h"
+#include <initguid.h>
 
-#define PO_TAG 0x20206f50u /* "Po  " */
+#include "nt/po/po_internal.h"
 
-/* PowerFlags of DEVOBJ_EXTENSION: system state in bits 0 to 3, device state in bits 4 to 7. */
-#define POWER_FLAGS_SYSTEM 0x0Fu
-#define POWER_FLAGS_DEVICE 0xF0u
-#define POWER_FLAGS_DEVICE_SHIFT 4
+/* Settings that the machine has: it runs on mains, its display is on. */
+DEFINE_GUID(setting_power_source, 0x5d3e9a59, 0xe9d5, 0x4b00, 0xa6, 0xbd, 0xff, 0x34, 0xff, 0x51, 0x65, 0x48);
+DEFINE_GUID(setting_display, 0x6fe69556, 0x704a, 0x47a0, 0x8f, 0x24, 0xc2, 0x8d, 0x93, 0x6f, 0xda, 0x47);
 
-struct po_state {
-    LIST_ENTRY requests; /* struct power_request, in order */
-    LIST_ENTRY settings; /* struct power_setting */
+static const struct {
+    const GUID *setting;
+    ULONG value;
+} settings[] = {
+    {&setting_power_source, 0}, /* PoAc */
+    {&setting_display, 1},      /* on */
 };
 
 /* A request of PoRequestPowerIrp under way. */
@@ -44,7 +46,9 @@ void po_init(void)
 
     InitializeListHead(&po->requests);
     InitializeListHead(&po->settings);
+    po->system = PowerSystemWorking;
     machine->po = po;
+    po_idle_init();
 }
 
 /* ---- requests ---- */
@@ -82,9 +86,7 @@ NTSTATUS NTAPI PoRequestPowerIrp(PDEVICE_OBJECT DeviceObject, UCHAR MinorFunctio
     NT_CALL(DISPATCH_LEVEL);
     if (FAULT(POOL))
         return STATUS_INSUFFICIENT_RESOURCES;
-    if (MinorFunction == IRP_MN_WAIT_WAKE)
-        NT_UNIMPLEMENTED("IRP_MN_WAIT_WAKE");
-    if (MinorFunction != IRP_MN_SET_POWER && MinorFunction != IRP_MN_QUERY_POWER)
+    if (MinorFunction != IRP_MN_SET_POWER && MinorFunction != IRP_MN_QUERY_POWER && MinorFunction != IRP_MN_WAIT_WAKE)
         return STATUS_INVALID_PARAMETER_2;
     request = image_alloc(sizeof(*request));
     request->top = IoGetAttachedDeviceReference(DeviceObject);
@@ -106,10 +108,14 @@ NTSTATUS NTAPI PoRequestPowerIrp(PDEVICE_OBJECT DeviceObject, UCHAR MinorFunctio
     stack = IoGetNextIrpStackLocation(request->irp);
     stack->MajorFunction = IRP_MJ_POWER;
     stack->MinorFunction = MinorFunction;
-    stack->Parameters.Power.SystemContext = 0;
-    stack->Parameters.Power.Type = DevicePowerState;
-    stack->Parameters.Power.State = PowerState;
-    stack->Parameters.Power.ShutdownType = PowerActionNone;
+    if (MinorFunction == IRP_MN_WAIT_WAKE) {
+        stack->Parameters.WaitWake.PowerState = PowerState.SystemState;
+    } else {
+        stack->Parameters.Power.SystemContext = 0;
+        stack->Parameters.Power.Type = DevicePowerState;
+        stack->Parameters.Power.State = PowerState;
+        stack->Parameters.Power.ShutdownType = machine->po->action; /* of the change that this may belong to */
+    }
     IoSetCompletionRoutine(request->irp, request_done, request, TRUE, TRUE, TRUE);
     InsertTailList(&machine->po->requests, &request->entry);
     if (Irp != NULL)
@@ -157,6 +163,29 @@ POWER_STATE NTAPI PoSetPowerState(PDEVICE_OBJECT DeviceObject, POWER_STATE_TYPE 
     return before;
 }
 
+/* ---- wake-up ---- */
+
+static struct irp_record *wake_record(PIRP irp, const char *routine)
+{
+    struct irp_record *record = irp_record_find(irp);
+
+    if (record == NULL)
+        nt_violation("power-irp", "%s with %p, which is no IRP of the power manager", routine, irp);
+    return record;
+}
+
+VOID NTAPI PoSetSystemWake(PIRP Irp)
+{
+    NT_CALL(DISPATCH_LEVEL);
+    wake_record(Irp, __func__)->system_wake = true;
+}
+
+BOOLEAN NTAPI PoGetSystemWake(PIRP Irp)
+{
+    NT_CALL(DISPATCH_LEVEL);
+    return wake_record(Irp, __func__)->system_wake;
+}
+
 /* ---- settings ---- */
 
 NTSTATUS NTAPI PoRegisterPowerSettingCallback(PDEVICE_OBJECT DeviceObject, LPCGUID SettingGuid,
@@ -168,7 +197,6 @@ NTSTATUS NTAPI PoRegisterPowerSettingCallback(PDEVICE_OBJECT DeviceObject, LPCGU
     (void)DeviceObject; /* only says who asks */
     if (Callback == NULL || Handle == NULL)
         return STATUS_INVALID_PARAMETER;
-    /* The machine has none of the settings, so that there is no present value to report and no change to come. */
     setting = image_alloc(sizeof(*setting));
     setting->setting = *SettingGuid;
     setting->callback = Callback;
@@ -176,6 +204,13 @@ NTSTATUS NTAPI PoRegisterPowerSettingCallback(PDEVICE_OBJECT DeviceObject, LPCGU
     setting->caller = __builtin_return_address(0);
     InsertTailList(&machine->po->settings, &setting->entry);
     *Handle = setting;
+    /* The present value comes at once; the machine's settings never change. */
+    for (unsigned index = 0; index < RTL_NUMBER_OF(settings); index++) {
+        ULONG value = settings[index].value;
+
+        if (RtlEqualMemory(SettingGuid, settings[index].setting, sizeof(GUID)))
+            (void)Callback(SettingGuid, &value, sizeof(value), Context);
+    }
     return STATUS_SUCCESS;
 }
 
@@ -200,4 +235,5 @@ void po_census(struct census *census)
     for (PLIST_ENTRY entry = machine->po->settings.Flink; entry != &machine->po->settings; entry = entry->Flink)
         census_item(census, "power setting callback", 1, CONTAINING_RECORD(entry, struct power_setting, entry)->caller,
                     "registered");
+    po_idle_census(census);
 }

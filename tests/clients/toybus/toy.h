@@ -17,6 +17,9 @@ typedef struct _TOY_ENTRY {
 #define TOY_DRIVER_ENTRY 0xf0
 #define TOY_ADD_DEVICE 0xf1
 #define TOY_UNLOAD 0xf2
+/* Power IRPs for the system, of F and C only. */
+#define TOY_QUERY_POWER 0xe0
+#define TOY_SET_POWER 0xe1 /* and the SYSTEM_POWER_STATE on top */
 
 typedef struct _TOY {
     /* what the drivers do */
@@ -25,6 +28,7 @@ typedef struct _TOY {
     NTSTATUS StartStatus;
     NTSTATUS QueryRemoveStatus;
     NTSTATUS QueryStopStatus;
+    NTSTATUS QueryPowerStatus; /* for the system; of the bus */
     ULONG DeviceState;         /* of a child: answer to IRP_MN_QUERY_PNP_DEVICE_STATE */
     ULONG Children;            /* bit mask of the children that the bus reports */
     BOOLEAN LeaveInitializing; /* AddDevice leaves DO_DEVICE_INITIALIZING set */
@@ -50,6 +54,7 @@ typedef struct _TOY {
     PVOID NotificationEntry;
     ULONG Arrivals;
     ULONG Removals;
+    POWER_ACTION ShutdownType; /* of the last system power IRP */
 } TOY, *PTOY;
 
 #ifdef TOY_DRIVER

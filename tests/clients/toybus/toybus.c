@@ -462,7 +462,19 @@ static NTSTATUS NTAPI DispatchPnp(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 static NTSTATUS NTAPI DispatchPower(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
     PTOY_DEVICE Device = DeviceObject->DeviceExtension;
+    PIO_STACK_LOCATION Location = IoGetCurrentIrpStackLocation(Irp);
+    CHAR Who = Device->Role == ToyBus ? 'F' : 'C';
 
+    if (Device->Role != ToyPdo && Location->Parameters.Power.Type == SystemPowerState) {
+        Toy->ShutdownType = Location->Parameters.Power.ShutdownType;
+        if (Location->MinorFunction == IRP_MN_SET_POWER)
+            ToyNote(Who, (UCHAR)(TOY_SET_POWER + Location->Parameters.Power.State.SystemState), Device->Child);
+        if (Location->MinorFunction == IRP_MN_QUERY_POWER) {
+            ToyNote(Who, TOY_QUERY_POWER, Device->Child);
+            if (Device->Role == ToyBus && !NT_SUCCESS(Toy->QueryPowerStatus))
+                return Complete(Irp, Toy->QueryPowerStatus);
+        }
+    }
     if (Device->Role != ToyPdo)
         return Pass(Device, Irp);
     switch (IoGetCurrentIrpStackLocation(Irp)->MinorFunction) {
