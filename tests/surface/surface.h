@@ -5,7 +5,7 @@
 #ifndef TESTS_SURFACE_SURFACE_H
 #define TESTS_SURFACE_SURFACE_H
 
-#include "nt/guest_threads.h"
+#include "nt-host/guest_threads.h"
 #include "nt/io/io.h"
 
 static PDRIVER_DISPATCH surface_dispatch;

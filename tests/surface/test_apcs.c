@@ -689,6 +689,13 @@ static void uninitialised(void *argument)
     (void)apc_insert(0);
 }
 
+static void no_kernel_routine(void *argument)
+{
+    (void)argument;
+    KeInitializeApc(&test.apcs[0], KeGetCurrentThread(), OriginalApcEnvironment, NULL, NULL, normal_routine, KernelMode,
+                    NULL);
+}
+
 static void insert_too_high(void *argument)
 {
     KIRQL irql;
@@ -727,6 +734,7 @@ static const struct {
     uint32_t code;
 } breaks[] = {
     {uninitialised, "apc-not-initialised", DRIVER_VERIFIER_DETECTED_VIOLATION},
+    {no_kernel_routine, "apc-kernel-routine", DRIVER_VERIFIER_DETECTED_VIOLATION},
     {insert_too_high, "irql", DRIVER_VERIFIER_DETECTED_VIOLATION},
     {irql_changed, "irql-changed", DRIVER_VERIFIER_DETECTED_VIOLATION},
     {leave_too_often, "critical-region", DRIVER_VERIFIER_DETECTED_VIOLATION},

@@ -4,7 +4,7 @@
  * "Handling IRP_MN_SET_POWER for System Power States", PoRequestPowerIrp, PoSetSystemWake,
  * PoRegisterDeviceForIdleDetection and PoRegisterPowerSettingCallback (wdm.h, ntifs.h).
  */
-#include "nt/toy_machine.h"
+#include "nt-host/toy_machine.h"
 #include "surface.h"
 
 #include "nt/po/po.h"
@@ -246,10 +246,16 @@ static void idle_too_high(void *argument)
     (void)PoRegisterDeviceForIdleDetection(device, 1, 1, PowerDeviceD3);
 }
 
+static void wrong_firmware(void *argument)
+{
+    (void)argument;
+    HalReturnToFirmware(HalInteractiveModeRoutine);
+}
+
 static const struct {
     void (*function)(void *);
     const char *rule;
-} breaks[] = {{wrong_counter, "idle-pointer"}, {idle_too_high, "irql"}};
+} breaks[] = {{wrong_counter, "idle-pointer"}, {wrong_firmware, "firmware"}, {idle_too_high, "irql"}};
 
 START_TEST(test_breaks)
 {
