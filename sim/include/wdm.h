@@ -19,6 +19,8 @@
 #include <wdm/resource.h>
 #include <wdm/irp.h>
 #include <wdm/io.h>
+#include <wdm/errlog.h>
+#include <wdm/se.h>
 #include <wdm/pnp.h>
 #include <wdm/po.h>
 #include <wdm/dma.h>

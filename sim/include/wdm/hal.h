@@ -46,6 +46,7 @@ typedef enum _FIRMWARE_REENTRY {
     HalInteractiveModeRoutine,
     HalMaximumRoutine
 } FIRMWARE_REENTRY;
+_IRQL_requires_max_(HIGH_LEVEL)
 NTHALAPI VOID NTAPI HalReturnToFirmware(_In_ FIRMWARE_REENTRY Routine);
 
 /* The processor's hypercall instruction, for the hypercall gate that modules link on Linux (sim/image/gate.c). */

@@ -160,6 +160,12 @@ NTKERNELAPI VOID NTAPI IoStartPacket(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP
                                      _In_opt_ PDRIVER_CANCEL CancelFunction);
 _IRQL_requires_(DISPATCH_LEVEL)
 NTKERNELAPI VOID NTAPI IoStartNextPacket(_In_ PDEVICE_OBJECT DeviceObject, _In_ BOOLEAN Cancelable);
+_IRQL_requires_(DISPATCH_LEVEL)
+NTKERNELAPI VOID NTAPI IoStartNextPacketByKey(_Inout_ PDEVICE_OBJECT DeviceObject, _In_ BOOLEAN Cancelable,
+                                              _In_ ULONG Key);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI VOID NTAPI IoSetStartIoAttributes(_Inout_ PDEVICE_OBJECT DeviceObject, _In_ BOOLEAN DeferredStartIo,
+                                              _In_ BOOLEAN NonCancelable);
 _IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI VOID NTAPI IoInitializeDpcRequest(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIO_DPC_ROUTINE DpcRoutine);
 _IRQL_requires_max_(HIGH_LEVEL)
@@ -339,11 +345,6 @@ _IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI PVOID NTAPI IoGetInitialStack(VOID);
 _IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI PEPROCESS NTAPI IoGetCurrentProcess(VOID);
-_IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI PVOID NTAPI IoAllocateErrorLogEntry(_In_ PVOID IoObject, _In_ UCHAR EntrySize);
-_IRQL_requires_max_(DISPATCH_LEVEL)
-NTKERNELAPI VOID NTAPI IoWriteErrorLogEntry(_In_ PVOID ElEntry);
-NTKERNELAPI VOID NTAPI IoFreeErrorLogEntry(_In_ PVOID ElEntry);
 _IRQL_requires_max_(APC_LEVEL)
 NTKERNELAPI BOOLEAN NTAPI IoIs32bitProcess(_In_opt_ PIRP Irp);
 
@@ -367,6 +368,7 @@ NTKERNELAPI NTSTATUS NTAPI IoGetDeviceInterfaceAlias(_In_ PUNICODE_STRING Symbol
 #define FILE_READ_ATTRIBUTES 0x0080
 #define FILE_WRITE_ATTRIBUTES 0x0100
 #define FILE_ALL_ACCESS (STANDARD_RIGHTS_REQUIRED | SYNCHRONIZE | 0x1FF)
+#define FILE_GENERIC_EXECUTE (STANDARD_RIGHTS_EXECUTE | FILE_READ_ATTRIBUTES | FILE_EXECUTE | SYNCHRONIZE)
 #define FILE_GENERIC_READ (STANDARD_RIGHTS_READ | FILE_READ_DATA | FILE_READ_ATTRIBUTES | FILE_READ_EA | SYNCHRONIZE)
 #define FILE_GENERIC_WRITE                                                                                             \
     (STANDARD_RIGHTS_WRITE | FILE_WRITE_DATA | FILE_WRITE_ATTRIBUTES | FILE_WRITE_EA | FILE_APPEND_DATA | SYNCHRONIZE)

@@ -39,6 +39,8 @@ static void device_destroyed(void *body)
     if (device->Size > sizeof(*device))
         ex_memory_goes(device + 1, device->Size - sizeof(*device));
     image_free(private);
+    if (device->SecurityDescriptor != NULL)
+        ExFreePoolWithTag(device->SecurityDescriptor, IO_TAG_GENERAL);
     ob_dereference(driver);
 }
 
@@ -163,6 +165,7 @@ VOID NTAPI IoDeleteDevice(PDEVICE_OBJECT DeviceObject)
     irp_rule_device_gone(DeviceObject);
     private->delete_pending = true;
     po_device_deleted(DeviceObject);
+    io_timer_delete(DeviceObject);
     unlink_from_driver(DeviceObject);
     io_device_delete_if_unused(DeviceObject);
 }

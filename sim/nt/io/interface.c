@@ -269,6 +269,42 @@ NTSTATUS NTAPI IoOpenDeviceInterfaceRegistryKey(PUNICODE_STRING SymbolicLinkName
     return cm_key_handle(cm_key_create_at(interface_key(interface->link), "Device Parameters"), DeviceInterfaceRegKey);
 }
 
+/* What follows the class in a link: "\\reference", or nothing. */
+static const char *reference_of(const char *link)
+{
+    const char *reference = strchr(link + strlen(LINK_PREFIX), '\\');
+
+    return reference != NULL ? reference : "";
+}
+
+NTSTATUS NTAPI IoGetDeviceInterfaceAlias(PUNICODE_STRING SymbolicLinkName, const GUID *AliasInterfaceClassGuid,
+                                         PUNICODE_STRING AliasSymbolicLinkName)
+{
+    const struct interface *interface;
+    char *link;
+
+    NT_CALL(PASSIVE_LEVEL);
+    link = narrow(SymbolicLinkName);
+    interface = find(link);
+    image_free(link);
+    if (interface == NULL)
+        return STATUS_INVALID_HANDLE;
+    for (PLIST_ENTRY entry = machine->io->interfaces.Flink; entry != &machine->io->interfaces; entry = entry->Flink) {
+        const struct interface *other = CONTAINING_RECORD(entry, struct interface, entry);
+        UNICODE_STRING wide;
+        BOOLEAN created;
+
+        if (other->pdo != interface->pdo || !IsEqualGUID(&other->class, AliasInterfaceClassGuid) ||
+            _stricmp(reference_of(other->link), reference_of(interface->link)) != 0)
+            continue;
+        wide = widen(other->link);
+        created = RtlCreateUnicodeString(AliasSymbolicLinkName, wide.Buffer);
+        image_free(wide.Buffer);
+        return created ? STATUS_SUCCESS : STATUS_INSUFFICIENT_RESOURCES;
+    }
+    return STATUS_OBJECT_NAME_NOT_FOUND;
+}
+
 NTSTATUS NTAPI IoGetDeviceInterfaces(const GUID *InterfaceClassGuid, PDEVICE_OBJECT PhysicalDeviceObject, ULONG Flags,
                                      PZZWSTR *SymbolicLinkList)
 {

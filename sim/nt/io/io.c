@@ -18,7 +18,10 @@ void io_init(void)
     InitializeListHead(&io->notifications);
     InitializeListHead(&io->changes);
     InitializeListHead(&io->adapters);
+    InitializeListHead(&io->error_allocated);
+    InitializeListHead(&io->error_log);
     io_file_init();
+    io_timer_init();
     io_interrupt_init();
 }
 
@@ -56,5 +59,6 @@ void io_census(struct census *census)
     notification_census(census);
     dma_census(census);
     shutdown_census(census);
+    error_log_census(census);
     po_census(census);
 }

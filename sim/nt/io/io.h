@@ -92,6 +92,9 @@ NTSTATUS io_notify_target(PDEVICE_OBJECT pdo, const GUID *event, const char **ve
 /* Deliver device interface changes that wait (PnP worker, PASSIVE_LEVEL). True if there were some. */
 bool io_deliver_notifications(void);
 
+/* Entry `index` of the error log, oldest first; NULL behind the last (error_log.c). */
+const IO_ERROR_LOG_PACKET *io_error_log(unsigned index);
+
 /* ---- shutdown (shutdown.c) ---- */
 
 /* Send IRP_MJ_SHUTDOWN to the devices that registered, the last first, then to the last-chance ones. PASSIVE_LEVEL. */

@@ -78,6 +78,14 @@ struct io_state {
     LIST_ENTRY changes;         /* struct interface_change: to be delivered */
     unsigned changes_made;
     LIST_ENTRY adapters; /* struct dma_adapter */
+    LIST_ENTRY timers;   /* struct _IO_TIMER, in order of initialisation */
+    unsigned timers_started;
+    KTIMER tick; /* once a second while some are */
+    KDPC tick_dpc;
+    LIST_ENTRY error_allocated; /* struct error_entry: the driver has it */
+    LIST_ENTRY error_log;       /* written, oldest first */
+    unsigned error_count;
+    ULONG error_sequence;
     struct io_interrupts *interrupts;
     struct io_vectors *vectors;
 };
@@ -128,6 +136,9 @@ void io_device_closed(PDEVICE_OBJECT device);
 
 /* ---- parts that count in the census, and their init functions ---- */
 void io_file_init(void);
+void io_timer_init(void);
+void io_timer_delete(PDEVICE_OBJECT device); /* it goes, and so does its timer */
+void error_log_census(struct census *census);
 void io_interrupt_init(void);
 void irp_census(struct census *census);
 void interrupt_census(struct census *census);

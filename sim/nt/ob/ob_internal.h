@@ -15,6 +15,8 @@ struct ob_header {
     LONG handles;
     enum ob_type type;
     uint32_t magic;
+    bool permanent; /* has a reference of its own, and keeps its name, until ZwMakeTemporaryObject */
+    uint64_t padding;
 };
 
 _Static_assert(sizeof(struct ob_header) % 16 == 0, "the body behind it is aligned to 16 bytes");
@@ -34,5 +36,7 @@ static inline struct ob_header *ob_header_of(const void *body)
 {
     return (struct ob_header *)(uintptr_t)body - 1;
 }
+
+void ob_event_init(void);
 
 #endif

@@ -25,6 +25,7 @@ void ob_init(void)
 
     InitializeListHead(&ob->objects);
     machine->ob = ob;
+    ob_event_init();
 }
 
 void *ob_create(enum ob_type type, size_t size, void (*destroy)(void *body))
