@@ -80,6 +80,7 @@ struct io_state {
     LIST_ENTRY adapters; /* struct dma_adapter */
     LIST_ENTRY timers;   /* struct _IO_TIMER, in order of initialisation */
     unsigned timers_started;
+    uint64_t timer_ticks;
     KTIMER tick; /* once a second while some are */
     KDPC tick_dpc;
     LIST_ENTRY error_allocated; /* struct error_entry: the driver has it */

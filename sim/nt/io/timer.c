@@ -12,22 +12,33 @@ struct _IO_TIMER {
     PIO_TIMER_ROUTINE routine;
     PVOID context;
     bool started;
+    uint64_t called; /* the tick that called it last */
 };
+
+/* One that this tick has yet to call; the routines run outside the simulator and may change the list. */
+static struct _IO_TIMER *next_due(uint64_t now)
+{
+    for (PLIST_ENTRY entry = machine->io->timers.Flink; entry != &machine->io->timers; entry = entry->Flink) {
+        struct _IO_TIMER *timer = CONTAINING_RECORD(entry, struct _IO_TIMER, entry);
+
+        if (timer->started && timer->called != now)
+            return timer;
+    }
+    return NULL;
+}
 
 static VOID NTAPI tick(PKDPC dpc, PVOID context, PVOID argument1, PVOID argument2)
 {
-    PLIST_ENTRY entry = machine->io->timers.Flink;
+    uint64_t now = ++machine->io->timer_ticks;
+    struct _IO_TIMER *timer;
 
     (void)dpc;
     (void)context;
     (void)argument1;
     (void)argument2;
-    while (entry != &machine->io->timers) {
-        struct _IO_TIMER *timer = CONTAINING_RECORD(entry, struct _IO_TIMER, entry);
-
-        entry = entry->Flink;
-        if (timer->started)
-            KERNEL_CALLOUT(timer->routine, timer->device, timer->context);
+    while ((timer = next_due(now)) != NULL) {
+        timer->called = now;
+        DRIVER_CALLOUT("I/O timer routine", timer->routine, timer->device, timer->context);
     }
 }
 
