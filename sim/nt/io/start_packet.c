@@ -18,7 +18,7 @@ static void call_start_io(PDEVICE_OBJECT device, PIRP irp)
     if (routine == NULL)
         nt_violation("start-io", "IoStartPacket on a device of driver %s, which has no DriverStartIo",
                      io_driver_name(device->DriverObject));
-    KERNEL_CALLOUT(routine, device, irp);
+    DRIVER_CALLOUT("StartIo routine", routine, device, irp);
 }
 
 static PIRP irp_of(PKDEVICE_QUEUE_ENTRY entry)

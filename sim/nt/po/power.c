@@ -209,7 +209,7 @@ NTSTATUS NTAPI PoRegisterPowerSettingCallback(PDEVICE_OBJECT DeviceObject, LPCGU
         ULONG value = settings[index].value;
 
         if (RtlEqualMemory(SettingGuid, settings[index].setting, sizeof(GUID)))
-            (void)KERNEL_CALLOUT(Callback, SettingGuid, &value, sizeof(value), Context);
+            (void)DRIVER_CALLOUT("power setting callback", Callback, SettingGuid, &value, sizeof(value), Context);
     }
     return STATUS_SUCCESS;
 }
