@@ -8,10 +8,11 @@
 #include "machine/kernel_lock.h"
 #include "machine/machine.h"
 #include "machine/parallel.h"
+#include "machine/point.h"
 
 /* Deadlines are in a binary heap by (when, order); slot is the index in it plus one. */
 struct clock_state {
-    uint64_t now;
+    struct point point; /* the clock itself is in there */
     uint64_t host_start;
     uint64_t next; /* when of the earliest deadline, CLOCK_NEVER if none */
     uint64_t order;
@@ -41,13 +42,13 @@ uint64_t clock_now(void)
 {
     const struct clock_state *clock = machine->clock;
 
-    return machine->config.clock == CLOCK_WALL ? clock_host() - clock->host_start : clock->now;
+    return machine->config.clock == CLOCK_WALL ? clock_host() - clock->host_start : clock->point.now;
 }
 
 void clock_charge(uint64_t nanoseconds)
 {
     if (machine->config.clock == CLOCK_VIRTUAL)
-        machine->clock->now += nanoseconds;
+        machine->clock->point.now += nanoseconds;
 }
 
 static bool earlier(const struct deadline *a, const struct deadline *b)
@@ -98,6 +99,7 @@ static void sift_down(struct clock_state *clock, unsigned index)
 static void note_next(struct clock_state *clock)
 {
     clock->next = clock->count > 0 ? clock->heap[0]->when : CLOCK_NEVER;
+    point_look_at(clock->next);
 }
 
 void deadline_set(struct deadline *deadline, uint64_t when, void (*function)(void *), void *argument)
@@ -176,8 +178,8 @@ bool clock_advance(void)
     if (clock->next == CLOCK_NEVER)
         return false;
     if (machine->config.clock == CLOCK_VIRTUAL) {
-        if (clock->now < clock->next)
-            clock->now = clock->next;
+        if (clock->point.now < clock->next)
+            clock->point.now = clock->next;
     } else {
         uint64_t until = clock->host_start + clock->next;
         struct timespec time = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};

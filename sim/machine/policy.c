@@ -4,6 +4,7 @@
 #include "machine/clock.h"
 #include "machine/image.h"
 #include "machine/machine.h"
+#include "machine/point.h"
 #include "machine/rng.h"
 #include "machine/schedule.h"
 
@@ -124,6 +125,16 @@ static uint64_t take_step(const struct runner *current, enum sched_point kind)
     if (machine->config.probe_count != 0)
         look(DECISION_RUN, current->id, step);
     return step;
+}
+
+void policy_passed(const struct runner *current, uint64_t points)
+{
+    machine->policy->decisions[current->id].steps += points;
+}
+
+bool policy_is_quiet(void)
+{
+    return machine->config.policy == POLICY_FIFO && machine->config.probe_count == 0;
 }
 
 /* ---- the places of fifo, kept under every policy, and the priorities of pct ---- */

@@ -28,6 +28,10 @@ void policy_init(void);
 void policy_add(struct runner *runner);
 /* A runner can run again. */
 void policy_wake(struct runner *runner);
+/* So many switch points of the current runner came to nothing and were not asked about. */
+void policy_passed(const struct runner *current, uint64_t points);
+/* Whether that is possible: nothing is drawn or looked up at a switch point before the slice is over. */
+bool policy_is_quiet(void);
 /* At a switch point of the current runner: is there a choice to be made here? */
 bool policy_wants_choice(struct runner *current, enum sched_point kind);
 /* The current runner cannot go on: a choice must be made. */

@@ -14,16 +14,11 @@
 #include "machine/kernel_lock.h"
 #include "machine/machine.h"
 #include "machine/parallel.h"
+#include "machine/point.h"
 #include "machine/policy.h"
 #include "machine/runner.h"
 
 #define PAUSES_BEFORE_BACKOFF 16
-
-/* What a switch point costs, in nanoseconds of virtual time; the magnitudes of a server processor. */
-static const uint16_t point_cost[POINT_COUNT] = {
-    [POINT_CALL] = 20,  [POINT_LOCK] = 20,       [POINT_IRQL] = 10,  [POINT_INTERLOCKED] = 10, [POINT_PAUSE] = 50,
-    [POINT_CLOCK] = 25, [POINT_HYPERCALL] = 500, [POINT_DOM0] = 300, [POINT_MEMORY] = 1,
-};
 
 struct task {
     struct runner runner;
@@ -64,8 +59,29 @@ struct runner *runner_current(void)
     return engine_is_parallel() ? parallel_current() : machine->sched->current;
 }
 
+void sched_settle(void)
+{
+    struct sched_state *sched = machine->sched;
+    struct point *point = point_state();
+
+    if (point->passed == 0)
+        return;
+    sched->points += point->passed;
+    sched->current->since_pause += (unsigned)point->passed;
+    policy_passed(sched->current, point->passed);
+    point->passed = 0;
+}
+
+/* The current runner may be another one after this, or none. */
+static void leave_current(void)
+{
+    sched_settle();
+    point_look();
+}
+
 uint64_t sched_points(void)
 {
+    sched_settle();
     return machine->sched->points;
 }
 
@@ -163,6 +179,7 @@ static void switch_to(struct sched_state *sched, struct runner *next)
 {
     struct runner *previous = sched->current;
 
+    leave_current();
     policy_chosen(next, previous);
     if (next == previous)
         return;
@@ -202,6 +219,7 @@ void runner_block(const char *why)
         parallel_block(why);
         return;
     }
+    leave_current();
     current->runnable = false;
     current->why = why;
     current->pauses = 0;
@@ -216,6 +234,7 @@ _Noreturn void runner_exit(void)
     struct runner *current = runner_current();
     struct runner *next;
 
+    leave_current();
     current->runnable = false;
     policy_blocks(current);
     runner_remove(current);
@@ -255,6 +274,24 @@ static void pause_runner(struct runner *current)
     }
 }
 
+/* Up to which time the points of the current runner need no look (point.h). */
+static void set_limit(const struct sched_state *sched)
+{
+    struct point *point = point_state();
+    struct runner *current = sched->current;
+    uint64_t quiet;
+
+    if (!current->is_vcpu || sched->frozen || machine->config.clock != CLOCK_VIRTUAL || !policy_is_quiet()) {
+        point->limit = 0;
+        return;
+    }
+    quiet = ke_quiet_until(current);
+    if (quiet > current->slice_end)
+        quiet = current->slice_end;
+    point->current = current;
+    point->limit = quiet < clock_next() ? quiet : clock_next();
+}
+
 void sched_point(enum sched_point kind)
 {
     struct sched_state *sched;
@@ -268,6 +305,7 @@ void sched_point(enum sched_point kind)
         return;
     sched = machine->sched;
     current = sched->current;
+    sched_settle();
     sched->points++;
     clock_charge(point_cost[kind]);
     if (clock_due())
@@ -282,6 +320,7 @@ void sched_point(enum sched_point kind)
     }
     if (current->is_vcpu)
         ke_attention();
+    set_limit(sched);
 }
 
 void sched_memory_point(const void *address)
@@ -409,6 +448,7 @@ void sched_pause(void)
 {
     struct sched_state *sched = machine->sched;
 
+    leave_current();
     sched->paused = true;
     fiber_switch(sched->current->fiber, &sched->host);
 }
@@ -420,6 +460,7 @@ _Noreturn void sched_leave(void)
 
     if (engine_is_parallel())
         parallel_leave();
+    leave_current();
     from = sched->current->fiber;
     sched->current = NULL;
     fiber_leave(from, &sched->host);

@@ -19,8 +19,8 @@
 #include "nt/cm/cm.h"
 #include "nt/io/io.h"
 
-#define BATCHES 201
-#define BATCH 20000u
+#define BATCHES 101
+#define BATCH 5000u
 
 typedef uint64_t(NTAPI *meter_function)(ULONG count);
 
@@ -194,6 +194,7 @@ static bool compare(const struct comparison *comparison)
     ratio = our_median / their_median;
     printf("%-37s %7.2f ns   %-27s %7.2f ns   ratio %5.2f, at most %4.2f: %s\n", comparison->ours, our_median,
            comparison->theirs, their_median, ratio, comparison->limit, ratio <= comparison->limit ? "met" : "MISSED");
+    fflush(stdout);
     return ratio <= comparison->limit;
 }
 

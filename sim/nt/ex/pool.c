@@ -19,7 +19,7 @@ void pool_init(void)
 static unsigned class_for(size_t total, unsigned slab)
 {
     unsigned step = slab % 2 != 0 ? 64 : POOL_STEP;
-    unsigned class = (unsigned)((total + step - 1) / step * step / POOL_STEP);
+    unsigned class = (unsigned)((total + step - 1) & ~(size_t)(step - 1)) / POOL_STEP;
 
     if (class < POOL_SMALL_CLASSES)
         return class;
@@ -31,7 +31,7 @@ static unsigned class_for(size_t total, unsigned slab)
 
 /* ---- statistics ---- */
 
-static uint16_t statistic_for(uint32_t tag, unsigned kind)
+static uint16_t statistic_look_up(uint32_t tag, unsigned kind)
 {
     struct pool_state *state = pool();
     uint32_t slot = ((tag + kind) * UINT32_C(0x9E3779B1)) >> 20;
@@ -46,6 +46,16 @@ static uint16_t statistic_for(uint32_t tag, unsigned kind)
     state->statistics[state->tags] = (struct pool_statistic){.tag = tag, .kind = kind};
     state->tag_hash[slot] = (uint16_t)++state->tags;
     return (uint16_t)(state->tags - 1);
+}
+
+static inline uint16_t statistic_for(uint32_t tag, unsigned kind)
+{
+    struct pool_state *state = pool();
+    uint16_t *recent = &state->recent[(tag + kind) * UINT32_C(0x9E3779B1) >> 26];
+
+    if (*recent == 0 || state->statistics[*recent - 1].tag != tag || state->statistics[*recent - 1].kind != kind)
+        *recent = (uint16_t)(statistic_look_up(tag, kind) + 1);
+    return (uint16_t)(*recent - 1);
 }
 
 static void count_allocation(uint16_t index, uint64_t size)
@@ -245,7 +255,7 @@ static void free_small(uint8_t *block, uint32_t page, ULONG tag, const char *rou
     check_free(block, header->size, header->tag, tag, pool_slab_kind(slab), header->inside != 0, routine);
 
     count_free(header->statistic, header->size);
-    memset(block, POOL_FILL, header->size);
+    pool_fill(block, header->size);
     header->state = POOL_FREED;
     header->origin = pool_origin(caller);
 #ifdef POOL_POISONING

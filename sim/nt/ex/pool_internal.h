@@ -2,6 +2,7 @@
 #ifndef NT_EX_POOL_INTERNAL_H
 #define NT_EX_POOL_INTERNAL_H
 
+#include <emmintrin.h>
 #include <string.h>
 
 #include "machine/stacks.h"
@@ -90,6 +91,7 @@ struct pool_statistic {
 #define POOL_LARGEST 2048u
 #define POOL_TAG_HASH 4096u
 #define POOL_TAGS 3000u
+#define POOL_RECENT 64u /* tags that were looked up last */
 
 struct pool_list {
     uint32_t first, last; /* block index + 1 */
@@ -103,6 +105,7 @@ struct pool_state {
     uint32_t tags;
     struct pool_statistic statistics[POOL_TAGS];
     uint16_t tag_hash[POOL_TAG_HASH]; /* statistic + 1 */
+    uint16_t recent[POOL_RECENT];     /* the same, by the tag's bits */
 };
 
 static inline struct pool_state *pool(void)
@@ -166,12 +169,44 @@ static inline unsigned pool_room(const struct mm_page *page)
     return pool_class_bytes[pool_page_class(page)] - pool_lead(pool_page_slab(page));
 }
 
+#define POOL_INLINE 512u /* up to so many bytes, filling and looking is done in place: a call costs more */
+
 /* Whether all of `size` bytes hold POOL_FILL. */
 static inline bool pool_is_filled(const uint8_t *bytes, size_t size)
 {
-    if (size == 0)
-        return true;
-    return bytes[0] == POOL_FILL && memcmp(bytes, bytes + 1, size - 1) == 0;
+    const __m128i fill = _mm_set1_epi8((char)POOL_FILL);
+    __m128i wrong = _mm_setzero_si128();
+    uint64_t head, tail;
+
+    if (size > POOL_INLINE)
+        return bytes[0] == POOL_FILL && memcmp(bytes, bytes + 1, size - 1) == 0;
+    if (size < 16) {
+        if (size < 8) {
+            while (size > 0 && bytes[size - 1] == POOL_FILL)
+                size--;
+            return size == 0;
+        }
+        memcpy(&head, bytes, sizeof head);
+        memcpy(&tail, bytes + size - sizeof tail, sizeof tail);
+        return head == POOL_FILL * UINT64_C(0x0101010101010101) && tail == head;
+    }
+    for (size_t i = 0; i + 16 <= size; i += 16)
+        wrong = _mm_or_si128(wrong, _mm_xor_si128(_mm_loadu_si128((const __m128i_u *)(bytes + i)), fill));
+    wrong = _mm_or_si128(wrong, _mm_xor_si128(_mm_loadu_si128((const __m128i_u *)(bytes + size - 16)), fill));
+    return _mm_movemask_epi8(_mm_cmpeq_epi8(wrong, _mm_setzero_si128())) == 0xFFFF;
+}
+
+static inline void pool_fill(uint8_t *bytes, size_t size)
+{
+    const __m128i fill = _mm_set1_epi8((char)POOL_FILL);
+
+    if (size < 16 || size > POOL_INLINE) {
+        memset(bytes, POOL_FILL, size);
+        return;
+    }
+    for (size_t i = 0; i + 16 <= size; i += 16)
+        _mm_storeu_si128((__m128i_u *)(bytes + i), fill);
+    _mm_storeu_si128((__m128i_u *)(bytes + size - 16), fill);
 }
 
 /*

@@ -14,7 +14,8 @@ static bool has_letter_or_digit(ULONG tag)
     return false;
 }
 
-static void check_tag(const char *routine, POOL_TYPE type, SIZE_T size, ULONG tag, const void *caller)
+__attribute__((cold)) static void bad_tag(const char *routine, POOL_TYPE type, SIZE_T size, ULONG tag,
+                                          const void *caller)
 {
     uint64_t parameter[4] = {0x9B, (uint64_t)type, size, (uintptr_t)caller};
 
@@ -24,27 +25,30 @@ static void check_tag(const char *routine, POOL_TYPE type, SIZE_T size, ULONG ta
     if (tag == RESERVED_TAG)
         nt_violation_code(BAD_POOL_CALLER, parameter, "pool-bad-tag", "%s: the tag \"BIG \" is the kernel's", routine);
     parameter[0] = 0x9D;
-    if (!has_letter_or_digit(tag & 0x7FFFFFFF))
-        nt_violation_code(BAD_POOL_CALLER, parameter, "pool-bad-tag", "%s: the tag %#x has no letter and no digit",
-                          routine, tag);
+    nt_violation_code(BAD_POOL_CALLER, parameter, "pool-bad-tag", "%s: the tag %#x has no letter and no digit", routine,
+                      tag);
 }
 
-static void check_size(const char *routine, POOL_TYPE type, SIZE_T size)
+static inline void check_tag(const char *routine, POOL_TYPE type, SIZE_T size, ULONG tag, const void *caller)
 {
-    const uint64_t parameter[4] = {0x00, ke_irql(), (uint64_t)type, size};
-
-    if (size == 0)
-        nt_violation_code(DRIVER_VERIFIER_DETECTED_VIOLATION, parameter, "pool-zero-size", "%s: 0 bytes asked for",
-                          routine);
+    if (tag == 0 || tag == RESERVED_TAG || !has_letter_or_digit(tag & 0x7FFFFFFF))
+        bad_tag(routine, type, size, tag, caller);
 }
 
-static void check_irql(const char *routine, POOL_TYPE type, SIZE_T size)
+static inline void check_size(const char *routine, POOL_TYPE type, SIZE_T size)
 {
+    if (size != 0)
+        return;
+    nt_violation_sub("pool-zero-size", ke_irql(), (uint64_t)type, size, "%s: 0 bytes asked for", routine);
+}
+
+static inline void check_irql(const char *routine, POOL_TYPE type, SIZE_T size)
+{
+    if ((type & PagedPool) == 0 || ke_irql() <= APC_LEVEL)
+        return;
     const uint64_t parameter[4] = {0x08, ke_irql(), (uint64_t)type, size};
-
-    if ((type & PagedPool) != 0 && ke_irql() > APC_LEVEL)
-        nt_violation_code(BAD_POOL_CALLER, parameter, "pool-irql", "%s: paged pool at IRQL %u, above APC_LEVEL",
-                          routine, ke_irql());
+    nt_violation_code(BAD_POOL_CALLER, parameter, "pool-irql", "%s: paged pool at IRQL %u, above APC_LEVEL", routine,
+                      ke_irql());
 }
 
 /*

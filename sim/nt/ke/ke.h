@@ -7,6 +7,7 @@
 
 #include "machine/delay.h"
 #include "machine/fiber.h"
+#include "machine/point.h"
 #include "machine/policy.h"
 #include "machine/runner.h"
 #include "image/loader.h"
@@ -199,6 +200,31 @@ static inline void ke_limits_check(struct vcpu *vcpu)
         vcpu->dispatch_since = 0;
     else
         ke_limits_look(vcpu);
+}
+
+/* Before this time no limit is reached by the vCPU, whatever it does meanwhile. */
+uint64_t ke_limits_next(const struct vcpu *vcpu);
+
+/* ---- switch points without the scheduler (machine/point.h) ---- */
+
+/* The current vCPU, if its switch points can be over here; NULL otherwise. */
+static inline struct vcpu *ke_vcpu_quiet(void)
+{
+    const struct point *point = point_state();
+
+    return point->limit != 0 ? CONTAINING_RECORD(point->current, struct vcpu, runner) : NULL;
+}
+
+/* point_passes() for what ke_vcpu_quiet() gave. */
+static inline bool ke_point_passes(struct vcpu *vcpu, enum sched_point kind)
+{
+    if (!point_passes(point_state(), kind))
+        return false;
+    if (vcpu->irql < DISPATCH_LEVEL)
+        vcpu->dispatch_since = 0;
+    else if (vcpu->dispatch_since == 0)
+        vcpu->dispatch_since = point_state()->now;
+    return true;
 }
 
 /* A violation if the fiber has come within a KiB of the end of its stack. `kind` and `name` say whose it is. */

@@ -75,6 +75,24 @@ void ke_limits_look(struct vcpu *vcpu)
     }
 }
 
+/* What has begun ends its time at `since` and the bound; what has not, begins no sooner than now. */
+static uint64_t sooner(uint64_t until, bool begun, uint64_t since, uint64_t bound)
+{
+    uint64_t over = (begun ? since : clock_now()) + bound + 1;
+
+    return bound != 0 && over < until ? over : until;
+}
+
+uint64_t ke_limits_next(const struct vcpu *vcpu)
+{
+    const struct machine_limits *limits = &machine->config.limits;
+    uint64_t until = CLOCK_NEVER;
+
+    until = sooner(until, vcpu->isr_depth != 0, vcpu->isr_since, limit(limits->isr, defaults.isr));
+    until = sooner(until, vcpu->dpc_routine != NULL, vcpu->dpc_since, limit(limits->dpc, defaults.dpc));
+    return sooner(until, vcpu->dispatch_since != 0, vcpu->dispatch_since, limit(limits->dispatch, defaults.dispatch));
+}
+
 void ke_limits_restart(void)
 {
     uint64_t now = clock_now();

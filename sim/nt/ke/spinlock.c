@@ -1,5 +1,6 @@
 /* Spin locks. A held lock holds its vCPU's number plus one, so that misuse can be told. */
 #include "nt/ke/ke.h"
+#include "nt/verifier/lock_state.h"
 
 void ke_spin_check(const KSPIN_LOCK *lock, KSPIN_LOCK value)
 {
@@ -108,10 +109,49 @@ static void go_back(PKSPIN_LOCK lock, KIRQL irql, const char *routine)
     ke_set_irql(irql);
 }
 
+/*
+ * The way of an uncontended lock of a vCPU that holds nothing else: what NT_CALL, acquire() and the change of IRQL do,
+ * as far as there is anything to do. False, and nothing has happened, when there is more.
+ */
+static inline bool acquire_alone(PKSPIN_LOCK lock, KIRQL *old, const void *caller)
+{
+    struct vcpu *vcpu = ke_vcpu_quiet();
+
+    if (vcpu == NULL || vcpu->irql > DISPATCH_LEVEL || *lock != 0 || vcpu->locks.count != 0 ||
+        vcpu->current->locks.count != 0 || vcpu->locks.room == 0 || machine->lock->flavour_count != 0 ||
+        !ke_point_passes(vcpu, POINT_LOCK))
+        return false;
+    *old = vcpu->irql;
+    vcpu->irql = DISPATCH_LEVEL;
+    *lock = vcpu->index + 1;
+    lock_add(&vcpu->locks, lock, LOCK_SPIN, NULL, caller);
+    return true;
+}
+
+static inline bool release_alone(PKSPIN_LOCK lock, KIRQL irql)
+{
+    struct vcpu *vcpu = ke_vcpu_quiet();
+    const struct lock_held *held;
+
+    if (vcpu == NULL)
+        return false;
+    held = &vcpu->locks.held[0];
+    if (vcpu->irql != DISPATCH_LEVEL || irql > DISPATCH_LEVEL || vcpu->locks.count != 1 || vcpu->locks.base != 0 ||
+        held->lock != lock || held->kind != LOCK_SPIN || *lock != vcpu->index + 1 || machine->ke->spinning != 0 ||
+        !ke_point_passes(vcpu, POINT_LOCK))
+        return false;
+    vcpu->locks.count = 0;
+    *lock = 0;
+    ke_set_irql(irql);
+    return true;
+}
+
 KIRQL NTAPI KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock)
 {
     KIRQL old;
 
+    if (acquire_alone(SpinLock, &old, __builtin_return_address(0)))
+        return old;
     NT_CALL_LIGHT(DISPATCH_LEVEL, POINT_LOCK);
     old = ke_irql();
     ke_set_irql(DISPATCH_LEVEL);
@@ -121,6 +161,8 @@ KIRQL NTAPI KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock)
 
 VOID NTAPI KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql)
 {
+    if (release_alone(SpinLock, NewIrql))
+        return;
     NT_CALL_LIGHT_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL, POINT_LOCK);
     release(SpinLock, LOCK_SPIN, NULL, __func__);
     go_back(SpinLock, NewIrql, __func__);

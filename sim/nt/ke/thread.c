@@ -34,6 +34,7 @@ static void enqueue(struct _KTHREAD *thread, bool at_head)
     else
         InsertTailList(&ke->ready[thread->priority], &thread->ready_entry);
     ke->ready_mask |= 1u << thread->priority;
+    point_look();
 }
 
 static void dequeue(struct _KTHREAD *thread)
@@ -131,6 +132,7 @@ static void swap_to(struct vcpu *vcpu, struct _KTHREAD *next)
     next->quantum_end = clock_now() + QUANTUM_NS;
     if (!IsListEmpty(&next->apcs[KernelMode]))
         vcpu->attention = true;
+    point_look();
     eventlog_add(EVENT_THREAD, vcpu->index, next->id, 0);
     runner_switch_fiber(&previous->fiber, &next->fiber);
     ke_reap();

@@ -107,6 +107,7 @@ void ke_vcpu_attend(struct vcpu *vcpu)
     if (!deliverable(vcpu))
         return;
     vcpu->attention = true;
+    point_look();
     runner_wake(&vcpu->runner);
 }
 
@@ -444,10 +445,28 @@ VOID NTAPI KeLowerIrql(KIRQL NewIrql)
     ke_set_irql(NewIrql);
 }
 
+uint64_t ke_quiet_until(const struct runner *runner)
+{
+    const struct vcpu *vcpu = CONTAINING_RECORD(runner, struct vcpu, runner);
+    uint64_t until = ke_limits_next(vcpu);
+
+    if (vcpu->attention)
+        return 0;
+    if (machine->ke->ready_mask != 0 && vcpu->current != vcpu->idle && vcpu->current->quantum_end < until)
+        until = vcpu->current->quantum_end;
+    return until;
+}
+
 void nt_call(const char *routine, const void *caller, unsigned min_irql, unsigned max_irql, enum sched_point point)
 {
-    const struct vcpu *vcpu = ke_vcpu();
+    struct vcpu *vcpu;
 
+    if (machine == NULL)
+        return;
+    vcpu = ke_vcpu_quiet();
+    if (vcpu != NULL && vcpu->irql <= max_irql && vcpu->irql >= min_irql && ke_point_passes(vcpu, point))
+        return;
+    vcpu = ke_vcpu();
     if (vcpu == NULL)
         return;
     if (vcpu->irql > max_irql || vcpu->irql < min_irql)
@@ -480,6 +499,7 @@ void vcpu_suspend_current(void)
     while (vcpu->suspended)
         runner_block("SCHEDOP_shutdown");
     vcpu->attention = true;
+    point_look();
 }
 
 void vcpu_resume(unsigned index)

@@ -156,6 +156,18 @@ static bool search_list(struct search *search, const struct lock_list *list)
     return false;
 }
 
+bool lock_anything_held(void)
+{
+    if (machine->lock->threads_hold != 0)
+        return true;
+    if (engine_is_parallel())
+        return ke_vcpu()->locks.count != 0;
+    for (unsigned index = 0; index < machine->config.vcpus; index++)
+        if (machine->vcpu[index]->locks.count != 0)
+            return true;
+    return false;
+}
+
 /* Under the parallel engine the others' lists change at any time: there only the own one is looked at. */
 static bool search_vcpus(struct search *search)
 {
@@ -339,12 +351,12 @@ void lock_initialised(const void *lock, const char *routine)
                      search.owner, kinds[search.held->kind].name);
 }
 
-void lock_check_freed(const void *start, size_t size)
+void lock_check_held_freed(const void *start, size_t size)
 {
     struct search search = {.start = start, .size = size};
     char what[384];
 
-    if (!search_vcpus(&search) && (machine->lock->threads_hold == 0 || !search_threads(&search)))
+    if (!search_vcpus(&search) && !search_threads(&search))
         return;
     lock_describe(what, sizeof(what), search.held->lock, search.held->kind);
     note_acquisition(search.held);
