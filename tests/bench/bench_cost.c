@@ -1,7 +1,7 @@
 /*
  * What the simulator costs against the host's own means, measured side by side in one process: batches of both kinds
- * alternate, and the median of a batch's time counts. The figures on the left are what a driver module pays for its
- * calls under the deterministic engine with every check on.
+ * alternate, and the time that nine batches in ten exceed counts, on both sides: little else ran on the host then. The
+ * figures on the left are what a driver module pays for its calls under the deterministic engine with every check on.
  *
  * Exit status: 0 when each ratio is within its target, 1 otherwise.
  */
@@ -19,7 +19,7 @@
 #include "nt/cm/cm.h"
 #include "nt/io/io.h"
 
-#define BATCHES 101
+#define BATCHES 201
 #define BATCH 5000u
 
 typedef uint64_t(NTAPI *meter_function)(ULONG count);
@@ -167,16 +167,16 @@ static int by_value(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-static double median(double *values)
+static double undisturbed(double *values)
 {
     qsort(values, BATCHES, sizeof(*values), by_value);
-    return values[BATCHES / 2];
+    return values[BATCHES / 10];
 }
 
 static bool compare(const struct comparison *comparison)
 {
     double ours[BATCHES], theirs[BATCHES];
-    double our_median, their_median, ratio;
+    double our_time, their_time, ratio;
 
     comparison->our_batch();
     comparison->their_batch();
@@ -189,11 +189,11 @@ static bool compare(const struct comparison *comparison)
         ours[index] = (middle - start) / BATCH;
         theirs[index] = (now() - middle) / BATCH;
     }
-    our_median = median(ours);
-    their_median = median(theirs);
-    ratio = our_median / their_median;
-    printf("%-37s %7.2f ns   %-27s %7.2f ns   ratio %5.2f, at most %4.2f: %s\n", comparison->ours, our_median,
-           comparison->theirs, their_median, ratio, comparison->limit, ratio <= comparison->limit ? "met" : "MISSED");
+    our_time = undisturbed(ours);
+    their_time = undisturbed(theirs);
+    ratio = our_time / their_time;
+    printf("%-37s %7.2f ns   %-27s %7.2f ns   ratio %5.2f, at most %4.2f: %s\n", comparison->ours, our_time,
+           comparison->theirs, their_time, ratio, comparison->limit, ratio <= comparison->limit ? "met" : "MISSED");
     fflush(stdout);
     return ratio <= comparison->limit;
 }

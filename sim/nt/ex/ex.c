@@ -3,6 +3,7 @@
 
 #include "nt/ex/pool.h"
 #include "nt/ke/ke.h"
+#include "nt/verifier/lock_state.h"
 #include "nt/mm/mm.h"
 
 void ex_init(void)
@@ -80,7 +81,8 @@ void ex_memory_goes(const void *start, size_t size)
 {
     const struct ex_state *ex = machine->ex;
 
-    lock_check_freed(start, size);
+    if (lock_anything_held())
+        lock_check_freed(start, size);
     ke_check_freed(start, size);
     check_objects(start, size);
     io_remove_lock_check_freed(start, size);

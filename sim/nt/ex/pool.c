@@ -2,7 +2,7 @@
  * The pools: allocation and freeing. Free blocks of a size hang in a list, last freed first; under AddressSanitizer the
  * first freed comes first, and not before some others, so that a late use is seen.
  */
-#include "nt/ex/pool_internal.h"
+#include "nt/ex/pool_small.h"
 
 const uint16_t pool_class_bytes[POOL_CLASSES] = {
     0,   16,  32,  48,  64,  80,  96,  112, 128, 144, 160, 176, 192, 208, 224, 240, 256,  272,  288,  304,
@@ -11,8 +11,15 @@ const uint16_t pool_class_bytes[POOL_CLASSES] = {
 
 void pool_init(void)
 {
-    machine->ex->pool = image_alloc(sizeof(struct pool_state));
-    InitializeListHead(&pool()->big);
+    struct pool_state *state = image_alloc(sizeof(*state));
+
+    machine->ex->pool = state;
+    state->window = (uint64_t)guest_ram_pages() * PAGE_SIZE;
+    InitializeListHead(&state->big);
+    for (unsigned slab = 0; slab < POOL_SLABS; slab++)
+        for (unsigned class = 0; class < POOL_CLASSES; class ++)
+            if (pool_class_bytes[class] > pool_lead(slab))
+                state->room[pool_attribute(slab, class)] = (uint16_t)(pool_class_bytes[class] - pool_lead(slab));
 }
 
 /* The smallest class for blocks of `total` bytes; those of cache-aligned slabs keep every block on a cache line. */
@@ -31,7 +38,7 @@ static unsigned class_for(size_t total, unsigned slab)
 
 /* ---- statistics ---- */
 
-static uint16_t statistic_look_up(uint32_t tag, unsigned kind)
+static uint16_t statistic_for(uint32_t tag, unsigned kind)
 {
     struct pool_state *state = pool();
     uint32_t slot = ((tag + kind) * UINT32_C(0x9E3779B1)) >> 20;
@@ -46,16 +53,6 @@ static uint16_t statistic_look_up(uint32_t tag, unsigned kind)
     state->statistics[state->tags] = (struct pool_statistic){.tag = tag, .kind = kind};
     state->tag_hash[slot] = (uint16_t)++state->tags;
     return (uint16_t)(state->tags - 1);
-}
-
-static inline uint16_t statistic_for(uint32_t tag, unsigned kind)
-{
-    struct pool_state *state = pool();
-    uint16_t *recent = &state->recent[(tag + kind) * UINT32_C(0x9E3779B1) >> 26];
-
-    if (*recent == 0 || state->statistics[*recent - 1].tag != tag || state->statistics[*recent - 1].kind != kind)
-        *recent = (uint16_t)(statistic_look_up(tag, kind) + 1);
-    return (uint16_t)(*recent - 1);
 }
 
 static void count_allocation(uint16_t index, uint64_t size)
@@ -107,7 +104,8 @@ static void check_free(void *block, uint64_t size, uint32_t tag, uint32_t given,
     }
     if (tag == MM_TAG_MDL || tag == MM_TAG_PAGES_MDL)
         mm_check_mdl_freed(block, routine);
-    lock_check_freed(block, size);
+    if (lock_anything_held())
+        lock_check_freed(block, size);
     if (inside)
         ex_memory_goes(block, size);
 }
@@ -123,7 +121,7 @@ void pool_note_inside(const void *address)
         struct pool_header *header = pool_header(pool_block(page, index));
 
         ASAN_UNPOISON_MEMORY_REGION(header, sizeof *header);
-        header->inside = 1;
+        header->watched |= POOL_INSIDE;
         ASAN_POISON_MEMORY_REGION(header, sizeof *header);
     } else if (info->use == PAGE_POOL_BIG) {
         struct pool_big *big = (struct pool_big *)page_info(page_run_first(page))->owner;
@@ -133,56 +131,6 @@ void pool_note_inside(const void *address)
 }
 
 /* ---- blocks that share pages ---- */
-
-static uint32_t block_index(const void *block)
-{
-    return (uint32_t)(((uintptr_t)block - IMAGE_RAM_BASE) / POOL_STEP) + 1;
-}
-
-static uint8_t *block_at(uint32_t index)
-{
-    return (uint8_t *)(IMAGE_RAM_BASE + (uint64_t)(index - 1) * POOL_STEP);
-}
-
-#ifdef POOL_POISONING
-static void list_append(struct pool_list *list, uint8_t *block)
-{
-    pool_header(block)->sequence = 0;
-    if (list->last != 0) {
-        struct pool_header *last = pool_header(block_at(list->last));
-        ASAN_UNPOISON_MEMORY_REGION(last, sizeof *last);
-        last->sequence = block_index(block);
-        ASAN_POISON_MEMORY_REGION(last, sizeof *last);
-    } else {
-        list->first = block_index(block);
-    }
-    list->last = block_index(block);
-    list->count++;
-}
-#endif
-
-static void list_push(struct pool_list *list, uint8_t *block)
-{
-    pool_header(block)->sequence = list->first;
-    list->first = block_index(block);
-    if (list->last == 0)
-        list->last = list->first;
-    list->count++;
-}
-
-/* A block, of which `keep` stay; its header is open afterwards. */
-static uint8_t *list_pop(struct pool_list *list, uint32_t keep)
-{
-    if (list->count <= keep)
-        return NULL;
-    uint8_t *block = block_at(list->first);
-    ASAN_UNPOISON_MEMORY_REGION(pool_header(block), sizeof(struct pool_header));
-    list->first = pool_header(block)->sequence;
-    if (list->first == 0)
-        list->last = 0;
-    list->count--;
-    return block;
-}
 
 /* A page cut into blocks, all of them free; the first is returned, its header open, and the others are listed. */
 static uint8_t *new_page(unsigned slab, unsigned class)
@@ -199,7 +147,7 @@ static uint8_t *new_page(unsigned slab, unsigned class)
 
         *header = (struct pool_header){.state = POOL_FREED, .guard = pool_guard(header)};
         if (i != 0)
-            list_push(&pool()->free[slab][class], block);
+            pool_list_push(&pool()->free[pool_attribute(slab, class)], block);
     }
     ASAN_POISON_MEMORY_REGION(page_address(page), PAGE_SIZE);
     uint8_t *first = pool_block(page, 0);
@@ -207,63 +155,65 @@ static uint8_t *new_page(unsigned slab, unsigned class)
     return first;
 }
 
-static void *allocate_small(unsigned slab, size_t size, uint32_t tag, const void *caller)
+/* A shape of these arguments, kept in the place of another. */
+static const struct pool_shape *shape_for(unsigned slab, unsigned type, size_t size, uint32_t tag)
 {
-    unsigned class = class_for(pool_lead(slab) + size + POOL_MIN_BEHIND, slab);
-    unsigned room = pool_class_bytes[class] - pool_lead(slab);
-    uint8_t *block = list_pop(&pool()->free[slab][class], POOL_HELD_BACK);
+    struct pool_shape *shape = pool_shape_slot(pool(), type, size, tag);
+    unsigned class;
+
+    if (pool_shape_is(shape, type, size, tag) && shape->room != 0)
+        return shape;
+    class = class_for(pool_lead(slab) + size + POOL_MIN_BEHIND, slab);
+    *shape = (struct pool_shape){
+        .size = size,
+        .tag = tag,
+        .type = type,
+        .attribute = pool_attribute(slab, class),
+        .watched = tag == MM_TAG_MDL || tag == MM_TAG_PAGES_MDL ? POOL_MDL : 0,
+        .statistic = statistic_for(tag, pool_slab_kind(slab)),
+        .room = pool()->room[pool_attribute(slab, class)],
+    };
+    return shape;
+}
+
+static void *allocate_small(unsigned slab, unsigned type, size_t size, uint32_t tag, const void *caller)
+{
+    struct pool_state *state = pool();
+    const struct pool_shape *shape = shape_for(slab, type, size, tag);
+    struct pool_list *list = &state->free[shape->attribute];
+    uint8_t *block = pool_list_pop(list, POOL_HELD_BACK);
 
     if (block == NULL)
-        block = new_page(slab, class);
+        block = new_page(slab, shape->attribute % POOL_CLASSES);
     if (block == NULL)
-        block = list_pop(&pool()->free[slab][class], 0);
-    if (block == NULL)
-        return NULL;
+        block = pool_list_pop(list, 0);
+    return block != NULL ? pool_take(state, shape, block, caller) : NULL;
+}
 
-    struct pool_header *header = pool_header(block);
-    ASAN_UNPOISON_MEMORY_REGION(block, room);
-    if (header->state != POOL_FREED || header->guard != pool_guard(header) || !pool_is_filled(block, room))
-        pool_report_write_after_free(block, "is used again");
-    header->tag = tag;
-    header->size = (uint32_t)size;
-    header->origin = pool_origin(caller);
-    header->sequence = ++pool()->sequence;
-    header->statistic = statistic_for(tag, pool_slab_kind(slab));
-    header->state = POOL_IN_USE;
-    header->inside = 0;
-    count_allocation(header->statistic, size);
-    ASAN_POISON_MEMORY_REGION(block + size, room - size);
-    ASAN_POISON_MEMORY_REGION(header, sizeof *header);
-    return block;
+void pool_shape_checked(POOL_TYPE type, SIZE_T size, ULONG tag)
+{
+    struct pool_shape *shape = pool_shape_slot(pool(), (unsigned)type, size, tag);
+
+    if (pool_shape_is(shape, (unsigned)type, size, tag) && shape->room != 0)
+        shape->checked = true;
 }
 
 static void free_small(uint8_t *block, uint32_t page, ULONG tag, const char *routine, const void *caller)
 {
     const struct mm_page *info = page_info(page);
     struct pool_header *header = pool_header(block);
-    unsigned slab = pool_page_slab(info);
-    unsigned room = pool_room(info);
 
-    if ((uintptr_t)block % PAGE_SIZE < pool_lead(slab))
+    if ((uintptr_t)block % PAGE_SIZE < sizeof *header)
         pool_report_bad_free(block, routine, caller);
     ASAN_UNPOISON_MEMORY_REGION(header, sizeof *header);
-    if (header->state != POOL_IN_USE || header->guard != pool_guard(header))
+    if (!pool_is_in_use(header))
         pool_report_bad_free(block, routine, caller);
-    ASAN_UNPOISON_MEMORY_REGION(block, room);
-    if (header->size + POOL_MIN_BEHIND > room || !pool_is_filled(block + header->size, room - header->size))
+    ASAN_UNPOISON_MEMORY_REGION(block, pool_room(info));
+    if (!pool_is_whole(block, header, pool_room(info)))
         pool_report_corrupt(block, "is freed");
-    check_free(block, header->size, header->tag, tag, pool_slab_kind(slab), header->inside != 0, routine);
-
-    count_free(header->statistic, header->size);
-    pool_fill(block, header->size);
-    header->state = POOL_FREED;
-    header->origin = pool_origin(caller);
-#ifdef POOL_POISONING
-    list_append(&pool()->free[slab][pool_page_class(info)], block);
-#else
-    list_push(&pool()->free[slab][pool_page_class(info)], block);
-#endif
-    ASAN_POISON_MEMORY_REGION(header, sizeof *header + room);
+    check_free(block, header->size, header->tag, tag, pool_slab_kind(pool_page_slab(info)),
+               (header->watched & POOL_INSIDE) != 0, routine);
+    pool_give(pool(), block, info->attribute, caller);
 }
 
 /* ---- blocks of whole pages ---- */
@@ -329,7 +279,7 @@ void *pool_allocate(POOL_TYPE type, SIZE_T size, ULONG tag, const void *caller)
     void *block;
 
     if (size <= POOL_LARGEST - POOL_MIN_BEHIND - pool_lead(slab))
-        block = allocate_small(slab, size, tag, caller);
+        block = allocate_small(slab, (unsigned)type, size, tag, caller);
     else
         block = allocate_big(kind, size, tag, caller);
     if (block != NULL && (type & POOL_ZERO_ALLOCATION) != 0)
@@ -390,7 +340,7 @@ static bool trim_list(struct pool_list *list)
     bool found = false;
 
     for (uint32_t index = list->first, next; index != 0; index = next) {
-        uint8_t *block = block_at(index);
+        uint8_t *block = pool_block_at(index);
         struct pool_header *header = pool_header(block);
 
         ASAN_UNPOISON_MEMORY_REGION(header, sizeof *header);
@@ -421,9 +371,8 @@ bool pool_trim(void)
 {
     bool found = false;
 
-    for (unsigned slab = 0; slab < POOL_SLABS; slab++)
-        for (unsigned class = 0; class < POOL_CLASSES; class ++)
-            found = trim_list(&pool()->free[slab][class]) || found;
+    for (unsigned attribute = 0; attribute < POOL_SLABS * POOL_CLASSES; attribute++)
+        found = trim_list(&pool()->free[attribute]) || found;
     if (!found)
         return false;
     for (uint32_t page = 0, next; page < guest_ram_pages(); page = next) {

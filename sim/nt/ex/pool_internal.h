@@ -47,11 +47,15 @@ struct pool_header {
     uint32_t sequence;  /* order of allocation; when free, link to the next free block */
     uint16_t statistic; /* index of its tag's statistics */
     uint8_t state;
-    uint8_t inside; /* pool_note_inside() */
-    uint64_t guard; /* POOL_GUARD combined with the header's address */
+    uint8_t watched; /* POOL_INSIDE, POOL_MDL */
+    uint64_t guard;  /* POOL_GUARD combined with the header's address */
 };
 
 _Static_assert(sizeof(struct pool_header) == 32, "the caller's part is aligned to 16 bytes");
+
+/* What must be looked at when the block is freed. */
+#define POOL_INSIDE 1u /* pool_note_inside() */
+#define POOL_MDL 2u    /* it is an MDL */
 
 #define POOL_GUARD UINT64_C(0xB10C600DB10C600D)
 #define POOL_MIN_BEHIND 8u /* bytes behind the caller's part at least */
@@ -91,21 +95,39 @@ struct pool_statistic {
 #define POOL_LARGEST 2048u
 #define POOL_TAG_HASH 4096u
 #define POOL_TAGS 3000u
-#define POOL_RECENT 64u /* tags that were looked up last */
+#define POOL_SHAPES 64u
 
 struct pool_list {
-    uint32_t first, last; /* block index + 1 */
+    uint32_t first; /* block index + 1 */
+    uint32_t last;  /* the same, where blocks are appended (POOL_HELD_BACK) */
     uint32_t count;
 };
 
+/*
+ * What follows from the arguments of an allocation of a block that shares a page: found once and kept for the next that
+ * is like it.
+ */
+struct pool_shape {
+    uint64_t size;
+    uint32_t tag;
+    uint32_t type; /* POOL_TYPE with its flags */
+    bool checked;  /* the rules of the arguments have been looked at, and hold at every IRQL up to DISPATCH_LEVEL */
+    uint8_t attribute;
+    uint8_t watched; /* pool_header.watched of such a block */
+    uint16_t statistic;
+    uint32_t room;
+};
+
 struct pool_state {
-    struct pool_list free[POOL_SLABS][POOL_CLASSES];
+    struct pool_list free[POOL_SLABS * POOL_CLASSES]; /* by pool_attribute() */
+    uint16_t room[POOL_SLABS * POOL_CLASSES];         /* the same: bytes of the caller's part and what is behind it */
+    uint64_t window;                                  /* bytes of guest RAM */
     LIST_ENTRY big;
     uint32_t sequence;
     uint32_t tags;
     struct pool_statistic statistics[POOL_TAGS];
     uint16_t tag_hash[POOL_TAG_HASH]; /* statistic + 1 */
-    uint16_t recent[POOL_RECENT];     /* the same, by the tag's bits */
+    struct pool_shape shape[POOL_SHAPES];
 };
 
 static inline struct pool_state *pool(void)
@@ -163,23 +185,19 @@ static inline struct pool_header *pool_header(const void *block)
     return (struct pool_header *)block - 1;
 }
 
-/* Bytes of the caller's part and what is behind it. */
+/* Bytes of the caller's part and what is behind it; a multiple of 16. */
 static inline unsigned pool_room(const struct mm_page *page)
 {
-    return pool_class_bytes[pool_page_class(page)] - pool_lead(pool_page_slab(page));
+    return pool()->room[page->attribute];
 }
-
-#define POOL_INLINE 512u /* up to so many bytes, filling and looking is done in place: a call costs more */
 
 /* Whether all of `size` bytes hold POOL_FILL. */
 static inline bool pool_is_filled(const uint8_t *bytes, size_t size)
 {
     const __m128i fill = _mm_set1_epi8((char)POOL_FILL);
-    __m128i wrong = _mm_setzero_si128();
+    __m128i same = fill;
     uint64_t head, tail;
 
-    if (size > POOL_INLINE)
-        return bytes[0] == POOL_FILL && memcmp(bytes, bytes + 1, size - 1) == 0;
     if (size < 16) {
         if (size < 8) {
             while (size > 0 && bytes[size - 1] == POOL_FILL)
@@ -190,23 +208,37 @@ static inline bool pool_is_filled(const uint8_t *bytes, size_t size)
         memcpy(&tail, bytes + size - sizeof tail, sizeof tail);
         return head == POOL_FILL * UINT64_C(0x0101010101010101) && tail == head;
     }
-    for (size_t i = 0; i + 16 <= size; i += 16)
-        wrong = _mm_or_si128(wrong, _mm_xor_si128(_mm_loadu_si128((const __m128i_u *)(bytes + i)), fill));
-    wrong = _mm_or_si128(wrong, _mm_xor_si128(_mm_loadu_si128((const __m128i_u *)(bytes + size - 16)), fill));
-    return _mm_movemask_epi8(_mm_cmpeq_epi8(wrong, _mm_setzero_si128())) == 0xFFFF;
+    for (size_t i = 0; i + 16 < size; i += 16)
+        same = _mm_and_si128(same, _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i_u *)(bytes + i)), fill));
+    same = _mm_and_si128(same, _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i_u *)(bytes + size - 16)), fill));
+    return _mm_movemask_epi8(_mm_cmpeq_epi8(same, fill)) == 0xFFFF;
 }
 
-static inline void pool_fill(uint8_t *bytes, size_t size)
+/* The same of a block's whole room, and filling its start up to a multiple of 16 bytes: both are aligned. */
+static inline bool pool_room_is_filled(const uint8_t *block, size_t room)
 {
     const __m128i fill = _mm_set1_epi8((char)POOL_FILL);
+    const __m128i *part = (const __m128i *)(const void *)block, *end = part + room / 16;
+    __m128i same = _mm_cmpeq_epi8(*part, fill);
 
-    if (size < 16 || size > POOL_INLINE) {
-        memset(bytes, POOL_FILL, size);
-        return;
+    if (room % 32 == 0) {
+        part++;
+        same = _mm_and_si128(same, _mm_cmpeq_epi8(*part, fill));
     }
-    for (size_t i = 0; i + 16 <= size; i += 16)
-        _mm_storeu_si128((__m128i_u *)(bytes + i), fill);
-    _mm_storeu_si128((__m128i_u *)(bytes + size - 16), fill);
+    for (part++; part != end; part += 2) {
+        same = _mm_and_si128(same, _mm_cmpeq_epi8(part[0], fill));
+        same = _mm_and_si128(same, _mm_cmpeq_epi8(part[1], fill));
+    }
+    return _mm_movemask_epi8(same) == 0xFFFF;
+}
+
+static inline void pool_fill(uint8_t *block, size_t size)
+{
+    const __m128i fill = _mm_set1_epi8((char)POOL_FILL);
+    __m128i *part = (__m128i *)(void *)block;
+
+    for (const __m128i *end = part + (size + 15) / 16; part < end; part++)
+        *part = fill;
 }
 
 /*
@@ -217,6 +249,9 @@ static inline const void *pool_origin(const void *caller)
 {
     return __builtin_expect(stacks_wanted(), 0) ? (const void *)(uintptr_t)stacks_capture(caller) : caller;
 }
+
+/* The rules of an allocation's arguments have been looked at: the next like it needs no look (pool_small.h). */
+void pool_shape_checked(POOL_TYPE type, SIZE_T size, ULONG tag);
 
 /* ---- checks (pool_check.c) ---- */
 

@@ -1,5 +1,8 @@
 /* The pools: what drivers call. */
-#include "nt/ex/pool_internal.h"
+#include "nt/ex/pool_small.h"
+
+/* Of such pool types everything that there is to check is checked by the first allocation of a kind. */
+#define PLAIN ((unsigned)NonPagedPoolNx | (unsigned)NonPagedPoolCacheAligned)
 
 /* 'BIG ' is the tag of the kernel's own table of large blocks; no driver may use it. */
 #define RESERVED_TAG POOL_TAG('B', 'I', 'G', ' ')
@@ -73,6 +76,8 @@ static void *allocate(const char *routine, POOL_TYPE type, SIZE_T size, ULONG ta
     check_size(routine, type, size);
 
     void *block = fault_inject(FAULT_POOL, routine, caller) ? NULL : pool_allocate(type, size, tag, caller);
+    if (((unsigned)type & ~PLAIN) == 0)
+        pool_shape_checked(type, size, tag);
     if (block == NULL && ((unsigned)type & POOL_RAISE_IF_ALLOCATION_FAILURE) != 0)
         ExRaiseStatus(STATUS_INSUFFICIENT_RESOURCES);
     return block;
@@ -80,6 +85,10 @@ static void *allocate(const char *routine, POOL_TYPE type, SIZE_T size, ULONG ta
 
 PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
 {
+    PVOID block = pool_take_quiet((unsigned)PoolType, NumberOfBytes, Tag, __builtin_return_address(0));
+
+    if (block != NULL)
+        return block;
     NT_CALL(DISPATCH_LEVEL);
     return allocate(__func__, PoolType, NumberOfBytes, Tag, __builtin_return_address(0));
 }
@@ -173,12 +182,16 @@ PVOID NTAPI ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag)
 
 VOID NTAPI ExFreePool(PVOID P)
 {
+    if (pool_give_quiet(P, 0, __builtin_return_address(0)))
+        return;
     NT_CALL(DISPATCH_LEVEL);
     pool_free(P, 0, __func__, __builtin_return_address(0));
 }
 
 VOID NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag)
 {
+    if (pool_give_quiet(P, Tag, __builtin_return_address(0)))
+        return;
     NT_CALL(DISPATCH_LEVEL);
     pool_free(P, Tag, __func__, __builtin_return_address(0));
 }

@@ -60,7 +60,6 @@ void page_split(uint32_t first);
  */
 void page_free(uint32_t first, const char *routine);
 
-struct mm_page *page_info(uint32_t page);
 /* The first page of the run in use that a page is part of. */
 uint32_t page_run_first(uint32_t page);
 uint32_t page_free_count(void);
@@ -112,6 +111,11 @@ struct mm_state {
     LIST_ENTRY records;
     struct mm_record *bucket[MM_RECORD_BUCKETS];
 };
+
+static inline struct mm_page *page_info(uint32_t page)
+{
+    return &machine->mm->pages[page];
+}
 
 /* ---- MDLs (mdl.c) ---- */
 

@@ -25,16 +25,6 @@
 #define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
 #endif
 
-static struct mm_page *pages(void)
-{
-    return machine->mm->pages;
-}
-
-struct mm_page *page_info(uint32_t page)
-{
-    return &pages()[page];
-}
-
 static bool in_zone(uint32_t page)
 {
     return page >= guest_ram_contiguous_first();

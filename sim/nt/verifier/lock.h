@@ -122,15 +122,8 @@ _Noreturn void lock_report_self(const void *lock, enum lock_kind kind, const cha
 void lock_initialised(const void *lock, const char *routine);
 /* A KSPIN_LOCK is acquired as a queued (or else as an ordinary) one: it must always be. */
 void lock_check_flavour(const void *lock, bool queued, const char *routine);
-/* Memory goes: a lock inside that somebody holds is a violation. Cheap when nothing is held. */
-void lock_check_held_freed(const void *start, size_t size);
-bool lock_anything_held(void);
-
-static inline void lock_check_freed(const void *start, size_t size)
-{
-    if (lock_anything_held())
-        lock_check_held_freed(start, size);
-}
+/* Memory goes: a lock inside that somebody holds is a violation. Ask lock_anything_held() first (lock_state.h). */
+void lock_check_freed(const void *start, size_t size);
 /* The same memory, when locks of the order graph may lie in it: forget them. */
 void lock_forget(const void *start, size_t size);
 /* The current thread is about to block, the IRQL to fall below DISPATCH_LEVEL: no spin lock may be held. */

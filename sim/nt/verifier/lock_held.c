@@ -156,18 +156,6 @@ static bool search_list(struct search *search, const struct lock_list *list)
     return false;
 }
 
-bool lock_anything_held(void)
-{
-    if (machine->lock->threads_hold != 0)
-        return true;
-    if (engine_is_parallel())
-        return ke_vcpu()->locks.count != 0;
-    for (unsigned index = 0; index < machine->config.vcpus; index++)
-        if (machine->vcpu[index]->locks.count != 0)
-            return true;
-    return false;
-}
-
 /* Under the parallel engine the others' lists change at any time: there only the own one is looked at. */
 static bool search_vcpus(struct search *search)
 {
@@ -351,7 +339,7 @@ void lock_initialised(const void *lock, const char *routine)
                      search.owner, kinds[search.held->kind].name);
 }
 
-void lock_check_held_freed(const void *start, size_t size)
+void lock_check_freed(const void *start, size_t size)
 {
     struct search search = {.start = start, .size = size};
     char what[384];

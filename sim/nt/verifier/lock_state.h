@@ -2,6 +2,7 @@
 #ifndef NT_VERIFIER_LOCK_STATE_H
 #define NT_VERIFIER_LOCK_STATE_H
 
+#include "nt/ke/ke.h"
 #include "nt/nt.h"
 #include "nt/verifier/lock.h"
 
@@ -19,5 +20,18 @@ struct lock_state {
     struct lock_flavour *flavour_bucket[LOCK_FLAVOUR_BUCKETS]; /* KSPIN_LOCKs that are queued ones */
     unsigned flavour_count;
 };
+
+/* Whether lock_check_freed() and the like need a look; under the parallel engine of the own vCPU and all threads. */
+static inline bool lock_anything_held(void)
+{
+    if (machine->lock->threads_hold != 0)
+        return true;
+    if (engine_is_parallel())
+        return ke_vcpu()->locks.count != 0;
+    for (unsigned index = 0; index < machine->config.vcpus; index++)
+        if (machine->vcpu[index]->locks.count != 0)
+            return true;
+    return false;
+}
 
 #endif
