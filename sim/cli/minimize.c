@@ -67,9 +67,9 @@ static struct fault_plan faults_of(const struct minimizer *minimizer, const stru
 {
     struct fault_plan plan = {.count = 0};
 
-    for (unsigned index = 0; index < minimizer->options.machine.faults.count; index++)
+    for (unsigned index = 0; index < minimizer->faults.count; index++)
         if ((candidate->faults >> index & 1) != 0)
-            plan.rule[plan.count++] = minimizer->options.machine.faults.rule[index];
+            plan.rule[plan.count++] = minimizer->faults.rule[index];
     return plan;
 }
 
@@ -250,11 +250,13 @@ static void shrink_frames(struct minimizer *minimizer, bool tx)
 
 static void shrink_faults(struct minimizer *minimizer)
 {
-    for (unsigned index = 0; index < minimizer->options.machine.faults.count; index++) {
+    for (unsigned index = 0; index < minimizer->faults.count && !minimize_over(minimizer); index++) {
         struct candidate candidate;
 
+        if ((minimizer->best.faults >> index & 1) == 0)
+            continue;
         candidate_copy(&candidate, &minimizer->best);
-        candidate.faults &= ~(1u << index);
+        candidate.faults &= ~(UINT32_C(1) << index);
         if (minimize_fails(minimizer, &candidate))
             keep(minimizer, &candidate);
         candidate_free(&candidate);
@@ -280,14 +282,21 @@ static void shrink_delays(struct minimizer *minimizer)
         }
 }
 
+/* What is left out of one kind can make more of another unneeded: until a round finds nothing. */
 static void shrink(struct minimizer *minimizer)
 {
-    shrink_frames(minimizer, true);
-    shrink_frames(minimizer, false);
-    shrink_faults(minimizer);
-    shrink_schedule(minimizer);
-    shrink_frames(minimizer, true);
-    shrink_frames(minimizer, false);
+    struct candidate before;
+    bool smaller;
+
+    do {
+        before = minimizer->best; /* its figures alone: the list may be gone */
+        shrink_frames(minimizer, true);
+        shrink_frames(minimizer, false);
+        shrink_faults(minimizer);
+        shrink_schedule(minimizer);
+        smaller = minimizer->best.schedule.count != before.schedule.count || minimizer->best.faults != before.faults ||
+                  minimizer->best.tx.count != before.tx.count || minimizer->best.rx.count != before.rx.count;
+    } while (smaller && !minimize_over(minimizer));
     shrink_delays(minimizer);
 }
 
@@ -297,6 +306,12 @@ struct recording {
     struct minimizer *minimizer;
     int file; /* the child writes its decisions here */
 };
+
+/* In the child, after its run. */
+static void note_faults(struct minimizer *minimizer)
+{
+    minimizer->evidence->fault_count = run_get_faults(minimizer->run, minimizer->evidence->faults, FAULT_RULES_MAX);
+}
 
 static int record_run(void *context, uint64_t key, struct run_outcome *outcome)
 {
@@ -308,6 +323,7 @@ static int record_run(void *context, uint64_t key, struct run_outcome *outcome)
     (void)key;
     run_set_schedule(recording->minimizer->run, NULL, &schedule, NULL, 0);
     status = run_finish(recording->minimizer->run, outcome);
+    note_faults(recording->minimizer);
     bytes = schedule.count * sizeof(*schedule.list);
     for (size_t done = 0; done < bytes;) {
         ssize_t count = write(recording->file, (const char *)schedule.list + done, bytes - done);
@@ -317,6 +333,24 @@ static int record_run(void *context, uint64_t key, struct run_outcome *outcome)
         done += (size_t)count;
     }
     return status;
+}
+
+/* Is it the bundle's failure? It is the one that must stay from now on. 0, or an exit status after one line. */
+static int came_again(struct minimizer *minimizer, const struct forked_result *result)
+{
+    bool ended = result->end == FORKED_PASSED || result->end == FORKED_FAILED;
+
+    minimizer->wanted = result->outcome;
+    if (result->end == FORKED_FAILED && strcmp(result->outcome.rule, minimizer->bundle.rule) == 0 &&
+        result->outcome.event == minimizer->bundle.event && result->outcome.hash == minimizer->bundle.hash)
+        return 0;
+    complain("the bundle's failure (rule %s, event %" PRIu64 ") does not come again: %s%s", minimizer->bundle.rule,
+             minimizer->bundle.event,
+             result->end == FORKED_PASSED   ? "the run passes"
+             : result->end == FORKED_FAILED ? result->outcome.text
+                                            : "the run did not come to its end. ",
+             ended ? "" : result->errors);
+    return EXIT_FAILED;
 }
 
 /* Run it once as it was, and have its decisions written down. 0, or an exit status after one line on stderr. */
@@ -336,17 +370,32 @@ static int record(struct minimizer *minimizer)
          at += (off_t)sizeof(decision))
         schedule_add(&minimizer->best.schedule, &decision);
     close(recording.file);
-    minimizer->wanted = result.outcome;
-    if (result.end == FORKED_FAILED && strcmp(result.outcome.rule, minimizer->bundle.rule) == 0 &&
-        result.outcome.event == minimizer->bundle.event && result.outcome.hash == minimizer->bundle.hash)
-        return 0;
-    complain("the bundle's failure (rule %s, event %" PRIu64 ") does not come again: %s%s", minimizer->bundle.rule,
-             minimizer->bundle.event,
-             result.end == FORKED_PASSED   ? "the run passes"
-             : result.end == FORKED_FAILED ? result.outcome.text
-                                           : "the run did not come to its end. ",
-             result.end == FORKED_PASSED || result.end == FORKED_FAILED ? "" : result.errors);
-    return EXIT_FAILED;
+    return came_again(minimizer, &result);
+}
+
+/* A bundle that has its decisions: run it once as it is. */
+static int recall_run(void *context, uint64_t key, struct run_outcome *outcome)
+{
+    struct minimizer *minimizer = context;
+    int status = run_candidate(minimizer, &minimizer->best, 0, outcome);
+
+    (void)key;
+    note_faults(minimizer);
+    return status;
+}
+
+static int recall(struct minimizer *minimizer)
+{
+    struct forked *forked = forked_open(1, minimizer->limit_ns);
+    struct forked_result result;
+
+    schedule_copy(&minimizer->best.schedule, &minimizer->bundle.schedule);
+    forked_start(forked, 0, recall_run, minimizer);
+    while (!forked_wait(forked, LIMIT_NS, &result))
+        ;
+    forked_close(forked);
+    minimizer->runs++;
+    return came_again(minimizer, &result);
 }
 
 /* Follow the list that was written down: everything must be as it was. */
@@ -368,6 +417,30 @@ static int check_recording(struct minimizer *minimizer)
     return EXIT_FAILED;
 }
 
+/*
+ * Faults by chance, or of every call that matches: each that came becomes one of its own, named by the call's number,
+ * so that those that do not matter can go. Left as they are if there are too many, or if it does not fail so.
+ */
+static void number_faults(struct minimizer *minimizer)
+{
+    const struct evidence *evidence = minimizer->evidence;
+    struct fault_plan plan = {.count = 0};
+    bool numbered = true;
+
+    /* The number among all calls changes its meaning with each fault that is left out. */
+    for (unsigned index = 0; index < minimizer->faults.count; index++)
+        numbered = numbered && minimizer->faults.rule[index].nth != 0 &&
+                   (minimizer->faults.count == 1 || minimizer->faults.rule[index].call[0] != '\0');
+    if (numbered || evidence->fault_count == 0 || evidence->fault_count > FAULT_RULES_MAX)
+        return;
+    plan.count = (unsigned)evidence->fault_count;
+    memcpy(plan.rule, evidence->faults, plan.count * sizeof(*plan.rule));
+    minimizer->faults = plan;
+    minimizer->faults_numbered = minimize_fails(minimizer, &minimizer->best);
+    if (!minimizer->faults_numbered)
+        minimizer->faults = minimizer->options.machine.faults;
+}
+
 /* ---- the result ---- */
 
 static char *range_text(const struct frame_option *option, struct frame_range range)
@@ -382,30 +455,48 @@ static char *range_text(const struct frame_option *option, struct frame_range ra
     return text;
 }
 
+/* What --fail takes for a rule that is for one call. */
+static char *fault_text(const struct fault_rule *rule)
+{
+    char *text = NULL;
+
+    if (asprintf(&text, "call=%s,nth=%" PRIu64, rule->call, rule->nth) < 0)
+        abort();
+    return text;
+}
+
 static bool is_fail_option(const struct bundle *bundle, int index, int *words)
 {
-    *words = strcmp(bundle->argv[index], "--fail") == 0 ? 2 : 1;
-    return *words == 2 || strncmp(bundle->argv[index], "--fail=", 7) == 0;
+    bool two = strcmp(bundle->argv[index], "--fail") == 0;
+
+    *words = two ? 2 : 1;
+    return two || strncmp(bundle->argv[index], "--fail=", 7) == 0;
 }
 
 /* The command line of the small run: the options that others override come last. */
 static char **final_arguments(struct minimizer *minimizer, int *argc)
 {
     const struct bundle *bundle = &minimizer->bundle;
-    char **argv = calloc((size_t)bundle->argc + 5, sizeof(*argv));
+    char **argv = calloc((size_t)bundle->argc + 5 + 2 * FAULT_RULES_MAX, sizeof(*argv));
     unsigned fault = 0;
     int words;
 
     *argc = 0;
     for (int index = 0; index < bundle->argc; index += words) {
-        bool dropped = is_fail_option(bundle, index, &words) && (minimizer->best.faults >> fault++ & 1) == 0;
+        bool dropped = false;
 
-        if (index == 0 || !is_fail_option(bundle, index, &words))
-            words = 1;
+        words = 1;
+        if (index > 0 && is_fail_option(bundle, index, &words))
+            dropped = minimizer->faults_numbered || (minimizer->best.faults >> fault++ & 1) == 0;
         for (int word = 0; word < words && index + word < bundle->argc; word++)
             if (!dropped)
                 argv[(*argc)++] = strdup(bundle->argv[index + word]);
     }
+    for (unsigned index = 0; index < minimizer->faults.count && minimizer->faults_numbered; index++)
+        if ((minimizer->best.faults >> index & 1) != 0) {
+            argv[(*argc)++] = strdup("--fail");
+            argv[(*argc)++] = fault_text(&minimizer->faults.rule[index]);
+        }
     if (minimizer->options.tx != NULL) {
         argv[(*argc)++] = strdup("--tx-frames");
         argv[(*argc)++] = range_text(&minimizer->options.tx_frames, minimizer->best.tx);
@@ -434,13 +525,23 @@ static int run_final(void *context, uint64_t key, struct run_outcome *outcome)
     return run_candidate(final->minimizer, &final->minimizer->best, 0, outcome);
 }
 
-/* NAME.min.bundle beside NAME.bundle. */
+static bool take_off(const char *text, size_t *length, const char *ending)
+{
+    size_t size = strlen(ending);
+
+    if (*length <= size || memcmp(text + *length - size, ending, size) != 0)
+        return false;
+    *length -= size;
+    return true;
+}
+
+/* NAME.min.bundle beside NAME.bundle; a search that goes on from NAME.min.bundle replaces it. */
 static void result_path(char *buffer, size_t size, const char *bundle, const char *ending)
 {
     size_t length = strlen(bundle);
 
-    if (length > 7 && strcmp(bundle + length - 7, ".bundle") == 0)
-        length -= 7;
+    if (take_off(bundle, &length, ".bundle"))
+        (void)take_off(bundle, &length, ".min");
     snprintf(buffer, size, "%.*s.min%s", (int)length, bundle, ending);
 }
 
@@ -465,14 +566,26 @@ static bool write_bundle(struct minimizer *minimizer, const char *path)
     return written;
 }
 
+static void report_faults(const struct minimizer *minimizer, FILE *file)
+{
+    unsigned kept = 0;
+
+    if (minimizer->faults.count == 0)
+        return;
+    for (unsigned index = 0; index < minimizer->faults.count; index++)
+        kept += minimizer->best.faults >> index & 1;
+    fprintf(file, "faults: %u of %u\n", kept, minimizer->faults.count);
+    for (unsigned index = 0; index < minimizer->faults.count && minimizer->faults_numbered; index++)
+        if ((minimizer->best.faults >> index & 1) != 0)
+            fprintf(file, "  --fail call=%s,nth=%" PRIu64 "\n", minimizer->faults.rule[index].call,
+                    minimizer->faults.rule[index].nth);
+}
+
 static void report(struct minimizer *minimizer, const struct candidate *before, FILE *file)
 {
     const struct candidate *best = &minimizer->best;
-    unsigned faults = 0;
     char text[96];
 
-    for (unsigned index = 0; index < minimizer->options.machine.faults.count; index++)
-        faults += best->faults >> index & 1;
     fprintf(file, "failure: rule %s: %s\n", minimizer->wanted.rule, minimizer->wanted.text);
     fprintf(file, "schedule: %zu decisions, were %zu\n", best->schedule.count, before->schedule.count);
     for (size_t index = 0; index < best->schedule.count && index < 20; index++) {
@@ -481,8 +594,7 @@ static void report(struct minimizer *minimizer, const struct candidate *before, 
     }
     fprintf(file, "frames: tx %u of %u, rx %u of %u\n", best->tx.count, before->tx.count, best->rx.count,
             before->rx.count);
-    if (minimizer->options.machine.faults.count != 0)
-        fprintf(file, "faults: %u of %u\n", faults, minimizer->options.machine.faults.count);
+    report_faults(minimizer, file);
     minimize_explain(minimizer, file);
     fprintf(file, "%" PRIu64 " runs%s\n", minimizer->runs,
             minimize_over(minimizer) ? "; the bound on runs or time ended the search" : "");
@@ -513,17 +625,13 @@ static int minimize(struct minimizer *minimizer, const char *path)
 
     run_get_frames(minimizer->run, &minimizer->best.tx, &minimizer->best.rx);
     minimizer->best.faults = UINT32_MAX;
-    if (minimizer->bundle.has_schedule) {
-        schedule_copy(&minimizer->best.schedule, &minimizer->bundle.schedule);
-        status = 0;
-        snprintf(minimizer->wanted.rule, sizeof(minimizer->wanted.rule), "%s", minimizer->bundle.rule);
-    } else {
-        status = record(minimizer);
-        if (status == 0)
-            status = check_recording(minimizer);
-    }
+    minimizer->faults = minimizer->options.machine.faults;
+    status = minimizer->bundle.has_schedule ? recall(minimizer) : record(minimizer);
+    if (status == 0 && !minimizer->bundle.has_schedule)
+        status = check_recording(minimizer);
     if (status != 0)
         return status;
+    number_faults(minimizer);
     candidate_copy(&before, &minimizer->best);
     shrink(minimizer);
     clear_progress();

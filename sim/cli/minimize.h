@@ -11,12 +11,14 @@ struct candidate {
     struct schedule schedule; /* in the order in which the decisions were made */
     struct frame_range tx;
     struct frame_range rx;
-    unsigned faults; /* a bit for each --fail that is kept */
+    uint32_t faults; /* a bit for each rule of the plan that is kept */
 };
 
 /* What a child tells beside its outcome; in shared memory. */
 struct evidence {
     struct probe probes[2];
+    struct fault_rule faults[FAULT_RULES_MAX]; /* the calls that failed, one by one */
+    uint64_t fault_count;                      /* may be more than are kept */
 };
 
 struct minimizer {
@@ -24,6 +26,8 @@ struct minimizer {
     struct run_options options;
     struct run *run;
     struct run_outcome wanted; /* the failure that must stay */
+    struct fault_plan faults;
+    bool faults_numbered; /* each rule of the plan is one call, and none is the bundle's */
     struct candidate best;
     unsigned jobs;
     uint64_t limit_ns; /* of one run */

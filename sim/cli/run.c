@@ -550,6 +550,18 @@ void run_set_faults(struct run *run, const struct fault_plan *faults)
     run->options.machine.faults = *faults;
 }
 
+uint64_t run_get_faults(const struct run *run, struct fault_rule *rules, unsigned limit)
+{
+    for (unsigned index = 0; index < run->report.fault_count && index < limit; index++) {
+        const struct fault_record *record = &run->report.faults[index];
+
+        rules[index] = (struct fault_rule){
+            .kinds = (1u << FAULT_KINDS) - 1, .phases = (1u << FAULT_PHASES) - 1, .nth = record->routine_number};
+        snprintf(rules[index].call, sizeof(rules[index].call), "%s", record->routine);
+    }
+    return run->report.faults_injected;
+}
+
 void run_set_bundle(struct run *run, const char *path)
 {
     run->options.no_bundle = path == NULL;

@@ -141,6 +141,7 @@ static void record(enum fault_kind kind, const struct fault_point *point, const 
     if (state->injected < FAULT_RECORDS_MAX)
         state->record[state->injected] = (struct fault_record){
             .number = state->calls,
+            .routine_number = state->routine_calls[point - fault_point(0)],
             .event = eventlog_count(),
             .kind = kind,
             .phase = state->phase,
@@ -171,6 +172,7 @@ bool fault_ask(enum fault_kind kind, const char *routine, const void *caller)
              kind_names[kind]);
     state->calls++;
     state->kind_calls[kind]++;
+    state->routine_calls[point - fault_point(0)]++;
     if (state->seen != NULL)
         state->seen(state->seen_context, &stack, true);
     /* Each rule counts for itself, whatever the others say. */

@@ -39,7 +39,7 @@ struct fault_rule {
     uint64_t seed;
 };
 
-#define FAULT_RULES_MAX 8
+#define FAULT_RULES_MAX 32
 
 struct fault_plan {
     struct fault_rule rule[FAULT_RULES_MAX];
@@ -63,8 +63,9 @@ struct fault_stack {
 
 /* A call that failed by the plan. */
 struct fault_record {
-    uint64_t number; /* among the counted calls of the run, from 1 */
-    uint64_t event;  /* eventlog_count() when it failed */
+    uint64_t number;         /* among the counted calls of the run, from 1 */
+    uint64_t routine_number; /* among those of the routine */
+    uint64_t event;          /* eventlog_count() when it failed */
     enum fault_kind kind;
     enum fault_phase phase;
     const char *routine;
@@ -72,6 +73,7 @@ struct fault_record {
 };
 
 #define FAULT_RECORDS_MAX 32
+#define FAULT_POINTS_MAX 256 /* of the table */
 
 struct fault_state {
     bool on; /* there is a plan and it is not suspended */
@@ -79,6 +81,7 @@ struct fault_state {
     uint64_t calls; /* counted */
     uint64_t injected;
     uint64_t kind_calls[FAULT_KINDS];
+    uint64_t routine_calls[FAULT_POINTS_MAX]; /* in the table's order */
     uint64_t matched[FAULT_RULES_MAX];
     uint64_t random[FAULT_RULES_MAX];
     struct fault_record record[FAULT_RECORDS_MAX]; /* the first ones */

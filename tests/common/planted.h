@@ -13,7 +13,9 @@ enum planted_bug {
     PLANTED_DIE,
     PLANTED_SCENE,
     PLANTED_DOUBLE,
-    PLANTED_LEAK
+    PLANTED_LEAK,
+    PLANTED_PINNED,
+    PLANTED_MEMORY_FAILS
 };
 
 /* A new folder in scratch(); `memory`: modules for --preempt=memory. The path is valid until the next call. */

@@ -30,12 +30,17 @@ static unsigned number_behind(const char *text, const char *what)
     return (unsigned)strtoul(at + strlen(what), NULL, 10);
 }
 
+static void small_path(const char *bundle, char *small, size_t size)
+{
+    snprintf(small, size, "%.*s.min.bundle", (int)(strlen(bundle) - strlen(".bundle")), bundle);
+}
+
 static void check_replay(const char *bundle)
 {
     char small[600];
     struct process_result result;
 
-    snprintf(small, sizeof(small), "%.*s.min.bundle", (int)(strlen(bundle) - strlen(".bundle")), bundle);
+    small_path(bundle, small, sizeof(small));
     result = pvsim("replay %s", small);
     ck_assert_msg(result.status == 0 && strstr(result.output, "replay: the same failure (rule bugcheck") != NULL,
                   "%s%s", result.output, result.error);
@@ -77,6 +82,88 @@ START_TEST(interlocked_accesses)
     ck_assert_msg(strstr(result.output, "  first: KxInterlockedExchangePointer called at racer.so!Publisher") != NULL &&
                       strstr(result.output, "racer.so!Consumer") != NULL,
                   "%s", result.output);
+    process_free(&result);
+    check_replay(bundle);
+}
+END_TEST
+
+/* Both threads are bound to one processor: what decides is which of them it goes on with. */
+START_TEST(threads_of_one_processor)
+{
+    struct process_result result;
+    char bundle[512];
+
+    find_bundle("", planted_folder(PLANTED_PINNED, false), bundle);
+    result = pvsim("minimize --timeout 5m %s", bundle);
+    ck_assert_msg(result.status == 0, "%s%s", result.output, result.error);
+    ck_assert_msg(
+        strstr(result.output, "  first: KxInterlockedExchangePointer called at planted.so!PinnedPublisher") != NULL &&
+            strstr(result.output, "  second: KxInterlockedExchangePointer called at planted.so!PinnedReader") != NULL,
+        "%s", result.output);
+    process_free(&result);
+    check_replay(bundle);
+}
+END_TEST
+
+/* Its bundle, of a run of the driver that must have contiguous memory; the frames are not needed. */
+static void find_fault_bundle(const char *faults, char *bundle)
+{
+    struct process_result result = pvsim("run %s --tx tests/captures/few-wire.pcap --bundle-dir %s --drivers %s",
+                                         faults, scratch(), planted_folder(PLANTED_MEMORY_FAILS, false));
+    const char *at = strstr(result.output, "pvsim replay ");
+
+    ck_assert_msg(at != NULL && sscanf(at, "pvsim replay %511s", bundle) == 1, "%s%s", result.output, result.error);
+    process_free(&result);
+}
+
+static const struct {
+    const char *faults;
+    const char *left; /* what the report says of them */
+} fault_cases[] = {
+    {"--fail call=MmAllocateContiguousMemory,nth=1 --fail call=ExAllocatePoolWithTag,nth=1", "faults: 1 of 2\n"},
+    {"--fail=nth=1 --fail call=MmAllocateContiguousMemory", "  --fail call=MmAllocateContiguousMemory,nth=1\n"},
+    {"--fail rate=0.2,seed=31", "  --fail call=MmAllocateContiguousMemory,nth=1\n"},
+};
+
+/* Of several faults the one that matters is left, by name; faults by chance are told apart. */
+START_TEST(faults)
+{
+    struct process_result result;
+    char bundle[512];
+
+    find_fault_bundle(fault_cases[_i].faults, bundle);
+    result = pvsim("minimize --timeout 5m %s", bundle);
+    ck_assert_msg(result.status == 0, "%s%s", result.output, result.error);
+    ck_assert_msg(strstr(result.output, fault_cases[_i].left) != NULL &&
+                      strstr(result.output, "\nfaults: 1 of ") != NULL && strstr(result.output, "1 of 1\n") == NULL,
+                  "%s", result.output);
+    ck_assert_uint_eq(number_behind(result.output, "frames: tx "), 0);
+    process_free(&result);
+    check_replay(bundle);
+}
+END_TEST
+
+/* A search that was cut short goes on from what it left, in the same file. */
+START_TEST(goes_on_from_its_own_result)
+{
+    struct process_result result;
+    char bundle[512];
+    char small[600];
+    unsigned first;
+
+    find_bundle("", racer_folder(), bundle);
+    small_path(bundle, small, sizeof(small));
+    result = pvsim("minimize --runs 6 %s", bundle);
+    ck_assert_msg(result.status == 0 && strstr(result.output, "the bound on runs or time ended the search") != NULL,
+                  "%s%s", result.output, result.error);
+    first = number_behind(result.output, "schedule: ");
+    process_free(&result);
+    result = pvsim("minimize --timeout 5m %s", small);
+    ck_assert_msg(result.status == 0, "%s%s", result.output, result.error);
+    ck_assert_uint_eq(number_behind(result.output, " decisions, were "), first);
+    ck_assert_uint_lt(number_behind(result.output, "schedule: "), first);
+    ck_assert_ptr_null(strstr(result.output, ".min.min."));
+    ck_assert_ptr_nonnull(strstr(result.output, small));
     process_free(&result);
     check_replay(bundle);
 }
@@ -145,6 +232,9 @@ int main(void)
     tcase_set_timeout(tcase, 600);
     tcase_add_test(tcase, plain_accesses);
     tcase_add_test(tcase, interlocked_accesses);
+    tcase_add_test(tcase, threads_of_one_processor);
+    tcase_add_loop_test(tcase, faults, 0, (int)(sizeof(fault_cases) / sizeof(fault_cases[0])));
+    tcase_add_test(tcase, goes_on_from_its_own_result);
     tcase_add_test(tcase, delays);
     tcase_add_test(tcase, frames);
     tcase_add_loop_test(tcase, usage_errors, 0, (int)(sizeof(wrong) / sizeof(wrong[0])));

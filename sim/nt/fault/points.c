@@ -11,6 +11,8 @@ static const struct fault_point points[] = {
 #undef POINT
 #undef NEVER
 
+_Static_assert(sizeof(points) / sizeof(points[0]) <= FAULT_POINTS_MAX, "each has a counter");
+
 #define POINT(kind, routine, answer)
 #define NEVER(routine, reason) {#routine, reason},
 static const struct fault_never nevers[] = {

@@ -50,24 +50,42 @@ static VOID NTAPI Consumer(PVOID Argument)
     (VOID) PsTerminateSystemThread(STATUS_SUCCESS);
 }
 
-static VOID RunThreads(VOID)
+VOID PlantedRunThreads(PKSTART_ROUTINE const *Routines, ULONG Count)
 {
-    static PKSTART_ROUTINE const Routines[] = {Consumer, Producer};
-    PVOID Threads[ARRAYSIZE(Routines)];
-    ULONG Count;
+    PVOID Threads[PLANTED_THREADS_MAX];
+    ULONG Started;
 
-    for (Count = 0; Count < ARRAYSIZE(Routines); Count++) {
+    for (Started = 0; Started < Count; Started++) {
         HANDLE Handle;
 
-        if (!NT_SUCCESS(PsCreateSystemThread(&Handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, Routines[Count], NULL)))
+        if (!NT_SUCCESS(PsCreateSystemThread(&Handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, Routines[Started], NULL)))
             break;
-        (VOID) ObReferenceObjectByHandle(Handle, SYNCHRONIZE, *PsThreadType, KernelMode, &Threads[Count], NULL);
+        (VOID) ObReferenceObjectByHandle(Handle, SYNCHRONIZE, *PsThreadType, KernelMode, &Threads[Started], NULL);
         (VOID) ZwClose(Handle);
     }
-    while (Count-- > 0) {
-        (VOID) KeWaitForSingleObject(Threads[Count], Executive, KernelMode, FALSE, NULL);
-        ObDereferenceObject(Threads[Count]);
+    while (Started-- > 0) {
+        (VOID) KeWaitForSingleObject(Threads[Started], Executive, KernelMode, FALSE, NULL);
+        ObDereferenceObject(Threads[Started]);
     }
+}
+
+static VOID StoreInWrongOrder(VOID)
+{
+    static PKSTART_ROUTINE const Routines[] = {Consumer, Producer};
+
+    PlantedRunThreads(Routines, ARRAYSIZE(Routines));
+}
+
+static VOID TrustMemory(VOID)
+{
+    PHYSICAL_ADDRESS Highest;
+    PVOID Memory;
+
+    Highest.QuadPart = MAXLONGLONG;
+    Memory = MmAllocateContiguousMemory(PAGE_SIZE, Highest);
+    if (Memory == NULL)
+        KeBugCheckEx(PLANTED_BUG, BugMemoryFails, 0, 0, 0);
+    MmFreeContiguousMemory(Memory);
 }
 
 static VOID NTAPI PlantedDpc(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgument1, PVOID SystemArgument2)
@@ -136,7 +154,7 @@ DECLSPEC_EXPORT NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE
     DriverObject->DriverUnload = DriverUnload;
     switch (ReadBug(RegistryPath)) {
     case BugMemory:
-        RunThreads();
+        StoreInWrongOrder();
         break;
     case BugDelay:
         TrustDelay();
@@ -156,6 +174,12 @@ DECLSPEC_EXPORT NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE
         break;
     case BugLeak:
         (VOID) ExAllocatePoolZero(NonPagedPoolNx, 100, PLANTED_TAG);
+        break;
+    case BugPinned:
+        PlantedPinned();
+        break;
+    case BugMemoryFails:
+        TrustMemory();
         break;
     default:
         break;
