@@ -7,6 +7,7 @@
 #define START_WAIT_MS 5000
 
 typedef struct _TEST_FDO {
+    TEST_EXTENSION Head;
     PDEVICE_OBJECT Self;
     PDEVICE_OBJECT Pdo;
     PDEVICE_OBJECT Lower;
@@ -20,8 +21,7 @@ static struct {
 } Device;
 
 static DRIVER_ADD_DEVICE AddDevice;
-static DRIVER_DISPATCH DispatchPnp;
-static DRIVER_DISPATCH DispatchPass;
+static DRIVER_DISPATCH Dispatch;
 
 static NTSTATUS Complete(PIRP Irp, NTSTATUS Status)
 {
@@ -43,6 +43,7 @@ static NTSTATUS NTAPI AddDevice(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
     if (!NT_SUCCESS(Status))
         return Status;
     Fdo = Self->DeviceExtension;
+    Fdo->Head.Dispatch = Dispatch;
     Fdo->Self = Self;
     Fdo->Pdo = Pdo;
     Fdo->Lower = IoAttachDeviceToDeviceStack(Self, Pdo);
@@ -84,14 +85,15 @@ static NTSTATUS Remove(TEST_FDO *Fdo, PIRP Irp)
     return Status;
 }
 
-static NTSTATUS NTAPI DispatchPnp(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+static NTSTATUS NTAPI Dispatch(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
     TEST_FDO *Fdo = DeviceObject->DeviceExtension;
+    PIO_STACK_LOCATION Stack = IoGetCurrentIrpStackLocation(Irp);
     NTSTATUS Status = IoAcquireRemoveLock(&Fdo->RemoveLock, Irp);
 
     if (!NT_SUCCESS(Status))
         return Complete(Irp, Status);
-    switch (IoGetCurrentIrpStackLocation(Irp)->MinorFunction) {
+    switch (Stack->MajorFunction == IRP_MJ_PNP ? Stack->MinorFunction : 0xFF) {
     case IRP_MN_START_DEVICE:
         return Start(Fdo, Irp);
     case IRP_MN_REMOVE_DEVICE:
@@ -113,26 +115,10 @@ static NTSTATUS NTAPI DispatchPnp(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     return Status;
 }
 
-static NTSTATUS NTAPI DispatchPass(PDEVICE_OBJECT DeviceObject, PIRP Irp)
-{
-    TEST_FDO *Fdo = DeviceObject->DeviceExtension;
-    NTSTATUS Status = IoAcquireRemoveLock(&Fdo->RemoveLock, Irp);
-
-    if (!NT_SUCCESS(Status))
-        return Complete(Irp, Status);
-    IoSkipCurrentIrpStackLocation(Irp);
-    Status = IoCallDriver(Fdo->Lower, Irp);
-    IoReleaseRemoveLock(&Fdo->RemoveLock, Irp);
-    return Status;
-}
-
 VOID TestDeviceInitialize(PDRIVER_OBJECT DriverObject)
 {
     KeInitializeEvent(&Device.Started, NotificationEvent, FALSE);
     DriverObject->DriverExtension->AddDevice = AddDevice;
-    DriverObject->MajorFunction[IRP_MJ_PNP] = DispatchPnp;
-    DriverObject->MajorFunction[IRP_MJ_POWER] = DispatchPass;
-    DriverObject->MajorFunction[IRP_MJ_SYSTEM_CONTROL] = DispatchPass;
 }
 
 BOOLEAN TestDeviceWait(VOID)

@@ -216,6 +216,7 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
     NTSTATUS Status;
 
     DriverObject->DriverUnload = DriverUnload;
+    TestStackInitialize(DriverObject);
     TestDeviceInitialize(DriverObject);
     Status = OpenParameters(RegistryPath);
     if (!NT_SUCCESS(Status))

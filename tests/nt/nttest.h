@@ -47,6 +47,11 @@ typedef struct _TEST_SUITE {
     {                                                                                                                  \
 #_Function, _Function, 0, _Rule, _BugCheck                                                                     \
     }
+/* The same with a device. */
+#define TEST_VIOLATION_DEVICE(_Function, _Rule, _BugCheck)                                                             \
+    {                                                                                                                  \
+#_Function, _Function, TEST_DEVICE, _Rule, _BugCheck                                                           \
+    }
 #define TEST_END                                                                                                       \
     {                                                                                                                  \
         NULL, NULL, 0, NULL, 0                                                                                         \
@@ -128,9 +133,37 @@ VOID TestFree(PVOID Memory);
 PDEVICE_OBJECT TestDevice(VOID);
 PDEVICE_OBJECT TestPhysicalDevice(VOID);
 
+/* ---- devices and requests (stack.c) ---- */
+
+PDRIVER_OBJECT TestDriver(VOID);
+
+/*
+ * A device object of the case's own: every request to it comes to Dispatch; TestExtension() is Size zeroed bytes. Name
+ * may be NULL. NULL fails the case. PASSIVE_LEVEL.
+ */
+PDEVICE_OBJECT TestCreateDevice(PCWSTR Name, SIZE_T Size, PDRIVER_DISPATCH Dispatch);
+PVOID TestExtension(PDEVICE_OBJECT DeviceObject);
+
+/* What a dispatch routine ends with. */
+NTSTATUS TestComplete(PIRP Irp, NTSTATUS Status, ULONG_PTR Information);
+
+/*
+ * Sends a request with these parameters to the device, waits for its completion and returns how it ended. Information
+ * may be NULL; what it points to is the IRP's IoStatus.Information before and after. PASSIVE_LEVEL.
+ */
+NTSTATUS TestSend(PDEVICE_OBJECT DeviceObject, const IO_STACK_LOCATION *Parameters, ULONG_PTR *Information);
+
 /* ---- inside the driver ---- */
 
-/* The device's dispatch routines; whether the device is there, or comes soon (device.c). */
+/* What the extension of each device object of the driver begins with. */
+typedef struct _TEST_EXTENSION {
+    PDRIVER_DISPATCH Dispatch;
+    ULONG_PTR Reserved; /* what follows is aligned to 16 bytes */
+} TEST_EXTENSION;
+
+/* Sets the driver's dispatch routines to one that calls the device's own (stack.c). */
+VOID TestStackInitialize(PDRIVER_OBJECT DriverObject);
+/* AddDevice; whether the device is there, or comes soon (device.c). */
 VOID TestDeviceInitialize(PDRIVER_OBJECT DriverObject);
 BOOLEAN TestDeviceWait(VOID);
 
