@@ -21,109 +21,122 @@ static VOID NTAPI HoldAWhile(PVOID Context)
 /* The wait lasts until all who hold the lock have released it, and nobody gets it meanwhile or afterwards. */
 static VOID RemoveLockDrains(VOID)
 {
-    HELD Held;
+    HELD *Held = TestAllocate(sizeof(*Held)); /* freed: a lock is never initialised again */
     PVOID Thread;
 
-    Held.Drained = FALSE;
-    IoInitializeRemoveLock(&Held.Lock, TEST_TAG, 0, 0);
-    EXPECT_STATUS(IoAcquireRemoveLock(&Held.Lock, &Held.Tags[0]), STATUS_SUCCESS);
-    EXPECT_STATUS(IoAcquireRemoveLock(&Held.Lock, &Held), STATUS_SUCCESS);
-    Thread = TestStart(HoldAWhile, &Held);
-    IoReleaseRemoveLockAndWait(&Held.Lock, &Held);
-    Held.Drained = TRUE;
-    EXPECT_STATUS(IoAcquireRemoveLock(&Held.Lock, NULL), STATUS_DELETE_PENDING);
+    REQUIRE(Held != NULL);
+    IoInitializeRemoveLock(&Held->Lock, TEST_TAG, 0, 0);
+    EXPECT_STATUS(IoAcquireRemoveLock(&Held->Lock, &Held->Tags[0]), STATUS_SUCCESS);
+    EXPECT_STATUS(IoAcquireRemoveLock(&Held->Lock, Held), STATUS_SUCCESS);
+    Thread = TestStart(HoldAWhile, Held);
+    IoReleaseRemoveLockAndWait(&Held->Lock, Held);
+    Held->Drained = TRUE;
+    EXPECT_STATUS(IoAcquireRemoveLock(&Held->Lock, NULL), STATUS_DELETE_PENDING);
     TestJoin(Thread);
+    TestFree(Held);
 }
 
 /* Held by nobody else, the wait ends at once. */
 static VOID RemoveLockHeldByNobody(VOID)
 {
-    IO_REMOVE_LOCK Lock;
+    PIO_REMOVE_LOCK Lock = TestAllocate(sizeof(*Lock));
 
-    IoInitializeRemoveLock(&Lock, TEST_TAG, 0, 0);
-    EXPECT_STATUS(IoAcquireRemoveLock(&Lock, &Lock), STATUS_SUCCESS);
-    IoReleaseRemoveLockAndWait(&Lock, &Lock);
-    EXPECT_STATUS(IoAcquireRemoveLock(&Lock, &Lock), STATUS_DELETE_PENDING);
+    REQUIRE(Lock != NULL);
+    IoInitializeRemoveLock(Lock, TEST_TAG, 0, 0);
+    EXPECT_STATUS(IoAcquireRemoveLock(Lock, Lock), STATUS_SUCCESS);
+    IoReleaseRemoveLockAndWait(Lock, Lock);
+    EXPECT_STATUS(IoAcquireRemoveLock(Lock, Lock), STATUS_DELETE_PENDING);
+    TestFree(Lock);
 }
 
 /* Any number of times, with any tag, also the same one, and with NULL. */
 static VOID RemoveLockTags(VOID)
 {
-    IO_REMOVE_LOCK Lock;
+    PIO_REMOVE_LOCK Lock = TestAllocate(sizeof(*Lock));
 
-    IoInitializeRemoveLock(&Lock, TEST_TAG, 0, 0);
-    EXPECT_STATUS(IoAcquireRemoveLock(&Lock, &Lock), STATUS_SUCCESS);
-    EXPECT_STATUS(IoAcquireRemoveLock(&Lock, &Lock), STATUS_SUCCESS);
-    EXPECT_STATUS(IoAcquireRemoveLock(&Lock, NULL), STATUS_SUCCESS);
-    IoReleaseRemoveLock(&Lock, NULL);
-    IoReleaseRemoveLock(&Lock, &Lock);
-    EXPECT_STATUS(IoAcquireRemoveLock(&Lock, &Lock.Common), STATUS_SUCCESS);
-    IoReleaseRemoveLock(&Lock, &Lock);
-    IoReleaseRemoveLockAndWait(&Lock, &Lock.Common);
+    REQUIRE(Lock != NULL);
+    IoInitializeRemoveLock(Lock, TEST_TAG, 0, 0);
+    EXPECT_STATUS(IoAcquireRemoveLock(Lock, Lock), STATUS_SUCCESS);
+    EXPECT_STATUS(IoAcquireRemoveLock(Lock, Lock), STATUS_SUCCESS);
+    EXPECT_STATUS(IoAcquireRemoveLock(Lock, NULL), STATUS_SUCCESS);
+    IoReleaseRemoveLock(Lock, NULL);
+    IoReleaseRemoveLock(Lock, Lock);
+    EXPECT_STATUS(IoAcquireRemoveLock(Lock, &Lock->Common), STATUS_SUCCESS);
+    IoReleaseRemoveLock(Lock, Lock);
+    IoReleaseRemoveLockAndWait(Lock, &Lock->Common);
+    TestFree(Lock);
 }
 
 static VOID RemoveLockAtDispatchLevel(VOID)
 {
-    IO_REMOVE_LOCK Lock;
+    PIO_REMOVE_LOCK Lock = TestAllocate(sizeof(*Lock));
     KIRQL Irql;
 
-    IoInitializeRemoveLock(&Lock, TEST_TAG, 0, 0);
+    REQUIRE(Lock != NULL);
+    IoInitializeRemoveLock(Lock, TEST_TAG, 0, 0);
     KeRaiseIrql(DISPATCH_LEVEL, &Irql);
-    EXPECT_STATUS(IoAcquireRemoveLock(&Lock, &Irql), STATUS_SUCCESS);
-    EXPECT_STATUS(IoAcquireRemoveLock(&Lock, &Lock), STATUS_SUCCESS);
-    IoReleaseRemoveLock(&Lock, &Irql);
+    EXPECT_STATUS(IoAcquireRemoveLock(Lock, &Irql), STATUS_SUCCESS);
+    EXPECT_STATUS(IoAcquireRemoveLock(Lock, Lock), STATUS_SUCCESS);
+    IoReleaseRemoveLock(Lock, &Irql);
     KeLowerIrql(Irql);
-    IoReleaseRemoveLockAndWait(&Lock, &Lock);
+    IoReleaseRemoveLockAndWait(Lock, Lock);
+    TestFree(Lock);
 }
 
 /* The routines under the macros, with the size of the lock. */
 static VOID RemoveLockRoutines(VOID)
 {
-    IO_REMOVE_LOCK Lock;
+    PIO_REMOVE_LOCK Lock = TestAllocate(sizeof(*Lock));
     KIRQL Irql;
 
-    IoInitializeRemoveLockEx(&Lock, TEST_TAG, 0, 0, sizeof(Lock));
-    EXPECT_STATUS(IoAcquireRemoveLockEx(&Lock, &Lock, __FILE__, __LINE__, sizeof(Lock)), STATUS_SUCCESS);
+    REQUIRE(Lock != NULL);
+    IoInitializeRemoveLockEx(Lock, TEST_TAG, 0, 0, sizeof(*Lock));
+    EXPECT_STATUS(IoAcquireRemoveLockEx(Lock, Lock, __FILE__, __LINE__, sizeof(*Lock)), STATUS_SUCCESS);
     KeRaiseIrql(DISPATCH_LEVEL, &Irql);
-    EXPECT_STATUS(IoAcquireRemoveLockEx(&Lock, &Irql, __FILE__, __LINE__, sizeof(Lock)), STATUS_SUCCESS);
-    IoReleaseRemoveLockEx(&Lock, &Irql, sizeof(Lock));
+    EXPECT_STATUS(IoAcquireRemoveLockEx(Lock, &Irql, __FILE__, __LINE__, sizeof(*Lock)), STATUS_SUCCESS);
+    IoReleaseRemoveLockEx(Lock, &Irql, sizeof(*Lock));
     KeLowerIrql(Irql);
-    IoReleaseRemoveLockAndWaitEx(&Lock, &Lock, sizeof(Lock));
-    EXPECT_STATUS(IoAcquireRemoveLockEx(&Lock, &Lock, __FILE__, __LINE__, sizeof(Lock)), STATUS_DELETE_PENDING);
+    IoReleaseRemoveLockAndWaitEx(Lock, Lock, sizeof(*Lock));
+    EXPECT_STATUS(IoAcquireRemoveLockEx(Lock, Lock, __FILE__, __LINE__, sizeof(*Lock)), STATUS_DELETE_PENDING);
+    TestFree(Lock);
 }
 
 static VOID RemoveLockReleasedTooOften(VOID)
 {
-    IO_REMOVE_LOCK Lock;
+    PIO_REMOVE_LOCK Lock = TestAllocate(sizeof(*Lock));
 
-    IoInitializeRemoveLock(&Lock, TEST_TAG, 0, 0);
-    IoReleaseRemoveLock(&Lock, NULL);
+    REQUIRE(Lock != NULL);
+    IoInitializeRemoveLock(Lock, TEST_TAG, 0, 0);
+    IoReleaseRemoveLock(Lock, NULL);
 }
 
 /* "The driver must have called IoAcquireRemoveLock with this Tag before." */
 static VOID RemoveLockReleasedWithAnotherTag(VOID)
 {
-    IO_REMOVE_LOCK Lock;
+    PIO_REMOVE_LOCK Lock = TestAllocate(sizeof(*Lock));
 
-    IoInitializeRemoveLock(&Lock, TEST_TAG, 0, 0);
-    (VOID) IoAcquireRemoveLock(&Lock, &Lock);
-    IoReleaseRemoveLockAndWait(&Lock, NULL);
+    REQUIRE(Lock != NULL);
+    IoInitializeRemoveLock(Lock, TEST_TAG, 0, 0);
+    (VOID) IoAcquireRemoveLock(Lock, Lock);
+    IoReleaseRemoveLockAndWait(Lock, NULL);
 }
 
 static VOID RemoveLockNotInitialised(VOID)
 {
-    IO_REMOVE_LOCK Lock;
+    PIO_REMOVE_LOCK Lock = TestAllocate(sizeof(*Lock));
 
-    RtlZeroMemory(&Lock, sizeof(Lock));
-    (VOID) IoAcquireRemoveLock(&Lock, NULL);
+    REQUIRE(Lock != NULL);
+    RtlZeroMemory(Lock, sizeof(*Lock));
+    (VOID) IoAcquireRemoveLock(Lock, NULL);
 }
 
 static VOID RemoveLockInitialisedTwice(VOID)
 {
-    IO_REMOVE_LOCK Lock;
+    PIO_REMOVE_LOCK Lock = TestAllocate(sizeof(*Lock));
 
-    IoInitializeRemoveLock(&Lock, TEST_TAG, 0, 0);
-    IoInitializeRemoveLock(&Lock, TEST_TAG, 0, 0);
+    REQUIRE(Lock != NULL);
+    IoInitializeRemoveLock(Lock, TEST_TAG, 0, 0);
+    IoInitializeRemoveLock(Lock, TEST_TAG, 0, 0);
 }
 
 TEST_TABLE(io_remove_lock){
