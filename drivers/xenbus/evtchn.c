@@ -488,6 +488,11 @@ fail1:
     return Status;
 }
 
+ULONG EvtchnCountUsers(_In_ PXENBUS_EVTCHN_CONTEXT Context)
+{
+    return UsersCount(&Context->Users);
+}
+
 VOID EvtchnDisable(_In_ PXENBUS_EVTCHN_CONTEXT Context)
 {
     UsersDisable(&Context->Users);

@@ -25,6 +25,8 @@ _Must_inspect_result_ NTSTATUS EvtchnEnable(_In_ PXENBUS_EVTCHN_CONTEXT Context,
                                             _In_ const XENBUS_RESOURCES *Resources,
                                             _In_ PXENBUS_SHARED_INFO_CONTEXT SharedInfo, _In_ BOOLEAN UseUpcall);
 VOID EvtchnDisable(_In_ PXENBUS_EVTCHN_CONTEXT Context);
+/* Clients that have it acquired. Any IRQL. */
+ULONG EvtchnCountUsers(_In_ PXENBUS_EVTCHN_CONTEXT Context);
 
 /*
  * After a resume, with every other processor held at HIGH_LEVEL: the channels that were open are dead, to be closed by

@@ -69,6 +69,7 @@ struct _XENBUS_FDO {
 
     /* From D0 to D3. */
     BOOLEAN Powered;
+    ULONG OwnUsers; /* acquisitions that are there without any client, while Powered */
     PXENBUS_HOLE Hole;
     PXENBUS_EVTCHN_CHANNEL DebugChannel;
     PDRIVER_THREAD SuspendThread;
@@ -101,6 +102,8 @@ VOID FdoStop(_In_ PXENBUS_FDO Fdo);
 /* Between D3 and D0. FdoPowerDown does nothing to a device without power. */
 _Must_inspect_result_ NTSTATUS FdoPowerUp(_In_ PXENBUS_FDO Fdo);
 VOID FdoPowerDown(_In_ PXENBUS_FDO Fdo);
+/* Somebody besides the bus itself has an interface that goes with the power. Between the IRPs that change that. */
+BOOLEAN FdoHasClients(_In_ PXENBUS_FDO Fdo);
 
 /* ---- fdo_children.c; PASSIVE_LEVEL ---- */
 

@@ -121,6 +121,21 @@ PAGED_FUNCTION static VOID FdoDisableProviders(_In_ PXENBUS_FDO Fdo)
     Fdo->Hole = NULL;
 }
 
+/* Acquisitions of what goes with the power, our own and those of one provider of another among them. */
+static ULONG FdoCountUsers(_In_ PXENBUS_FDO Fdo)
+{
+    PXENBUS_PROVIDERS Providers = &Fdo->Providers;
+
+    return StoreCountUsers(Providers->Store) + GnttabCountUsers(Providers->Gnttab) +
+           EvtchnCountUsers(Providers->Evtchn) + SharedInfoCountUsers(Providers->SharedInfo) +
+           SuspendCountUsers(Providers->Suspend);
+}
+
+BOOLEAN FdoHasClients(_In_ PXENBUS_FDO Fdo)
+{
+    return Fdo->Powered && FdoCountUsers(Fdo) > Fdo->OwnUsers;
+}
+
 PAGED_FUNCTION NTSTATUS FdoPowerUp(_In_ PXENBUS_FDO Fdo)
 {
     NTSTATUS Status;
@@ -143,6 +158,9 @@ PAGED_FUNCTION NTSTATUS FdoPowerUp(_In_ PXENBUS_FDO Fdo)
     Status = FdoSuspendBegin(Fdo);
     if (!NT_SUCCESS(Status))
         goto fail3;
+
+    /* No child has had a chance to acquire anything yet. */
+    Fdo->OwnUsers = FdoCountUsers(Fdo);
 
     Status = FdoChildrenBegin(Fdo);
     if (!NT_SUCCESS(Status))

@@ -129,8 +129,11 @@ static VOID NTAPI FdoPowerDownWork(_In_ PDEVICE_OBJECT DeviceObject, _In_opt_ PV
 
     Fdo->PowerIrp = NULL;
 
-    /* Children go first. One that did not is still using the bus, which does better to stay than to go under it. */
-    if (FdoChildrenAreOff(Fdo))
+    /*
+     * Children go first. One that did not is still using the bus, and so is one that keeps an interface through D3 (as
+     * XENVIF does): the bus does better to stay than to go under it. Xen keeps what the bus has there either way.
+     */
+    if (FdoChildrenAreOff(Fdo) && !FdoHasClients(Fdo))
         FdoPowerDown(Fdo);
 
     (VOID) PoSetPowerState(DeviceObject, DevicePowerState, IoGetCurrentIrpStackLocation(Irp)->Parameters.Power.State);

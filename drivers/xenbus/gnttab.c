@@ -304,6 +304,11 @@ fail1:
     return Status;
 }
 
+ULONG GnttabCountUsers(_In_ PXENBUS_GNTTAB_CONTEXT Context)
+{
+    return UsersCount(&Context->Users);
+}
+
 VOID GnttabDisable(_In_ PXENBUS_GNTTAB_CONTEXT Context)
 {
     UsersDisable(&Context->Users);

@@ -22,6 +22,8 @@ _Must_inspect_result_ NTSTATUS GnttabEnable(_In_ PXENBUS_GNTTAB_CONTEXT Context,
                                             _In_ const XENBUS_CACHE_INTERFACE *Cache,
                                             _In_ const XENBUS_RANGE_SET_INTERFACE *RangeSet);
 VOID GnttabDisable(_In_ PXENBUS_GNTTAB_CONTEXT Context);
+/* Clients that have it acquired. Any IRQL. */
+ULONG GnttabCountUsers(_In_ PXENBUS_GNTTAB_CONTEXT Context);
 
 /* After a resume, with every other processor held at HIGH_LEVEL: maps the new table where the old one was. */
 VOID GnttabResume(_In_ PXENBUS_GNTTAB_CONTEXT Context);

@@ -535,6 +535,11 @@ fail1:
     return Status;
 }
 
+ULONG SharedInfoCountUsers(_In_ PXENBUS_SHARED_INFO_CONTEXT Context)
+{
+    return UsersCount(&Context->Users);
+}
+
 VOID SharedInfoDisable(_In_ PXENBUS_SHARED_INFO_CONTEXT Context)
 {
     UsersDisable(&Context->Users);

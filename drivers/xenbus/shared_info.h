@@ -25,6 +25,8 @@ VOID SharedInfoTeardown(_In_ PXENBUS_SHARED_INFO_CONTEXT Context);
 /* Maps the page, masks every port, and finds each processor's vcpu_info. PASSIVE_LEVEL. */
 _Must_inspect_result_ NTSTATUS SharedInfoEnable(_In_ PXENBUS_SHARED_INFO_CONTEXT Context, _In_ PXENBUS_HOLE Hole);
 VOID SharedInfoDisable(_In_ PXENBUS_SHARED_INFO_CONTEXT Context);
+/* Clients that have it acquired. Any IRQL. */
+ULONG SharedInfoCountUsers(_In_ PXENBUS_SHARED_INFO_CONTEXT Context);
 
 /*
  * After a resume, with every other processor held at HIGH_LEVEL: the first once, the second on each processor, for

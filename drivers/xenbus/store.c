@@ -484,6 +484,11 @@ static VOID StoreFinish(_In_ PXENBUS_STORE_CONTEXT Context)
     }
 }
 
+ULONG StoreCountUsers(_In_ PXENBUS_STORE_CONTEXT Context)
+{
+    return UsersCount(&Context->Users);
+}
+
 VOID StoreDisable(_In_ PXENBUS_STORE_CONTEXT Context)
 {
     UsersDisable(&Context->Users);

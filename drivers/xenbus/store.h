@@ -20,6 +20,8 @@ VOID StoreTeardown(_In_ PXENBUS_STORE_CONTEXT Context);
 _Must_inspect_result_ NTSTATUS StoreEnable(_In_ PXENBUS_STORE_CONTEXT Context,
                                            _In_ const XENBUS_EVTCHN_INTERFACE *Evtchn);
 VOID StoreDisable(_In_ PXENBUS_STORE_CONTEXT Context);
+/* Clients that have it acquired. Any IRQL. */
+ULONG StoreCountUsers(_In_ PXENBUS_STORE_CONTEXT Context);
 
 /*
  * Before a suspend, at DISPATCH_LEVEL with every other processor held: waits until no request is under way, so that

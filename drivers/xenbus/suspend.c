@@ -208,6 +208,11 @@ VOID SuspendEnable(_In_ PXENBUS_SUSPEND_CONTEXT Context)
     UsersEnable(&Context->Users);
 }
 
+ULONG SuspendCountUsers(_In_ PXENBUS_SUSPEND_CONTEXT Context)
+{
+    return UsersCount(&Context->Users);
+}
+
 VOID SuspendDisable(_In_ PXENBUS_SUSPEND_CONTEXT Context)
 {
     UsersDisable(&Context->Users);

@@ -32,6 +32,8 @@ VOID SuspendTeardown(_In_ PXENBUS_SUSPEND_CONTEXT Context);
 
 VOID SuspendEnable(_In_ PXENBUS_SUSPEND_CONTEXT Context);
 VOID SuspendDisable(_In_ PXENBUS_SUSPEND_CONTEXT Context);
+/* Clients that have it acquired. Any IRQL. */
+ULONG SuspendCountUsers(_In_ PXENBUS_SUSPEND_CONTEXT Context);
 
 /* Fills Interface, of Size bytes, with the methods of Version; see interface.h. */
 _Must_inspect_result_ NTSTATUS SuspendGetInterface(_In_ PVOID Context, _In_ ULONG Version,

@@ -15,8 +15,8 @@
 #include "machine/sched.h"
 #include "nt/ex/pool.h"
 #include "nt/nt_init.h"
-#include "nt/io/io.h"
 #include "nt/pnp/pnp.h"
+#include "nt/po/po.h"
 
 /* The driver of this name that was brought along, or NULL. */
 static const struct machine_driver *brought_along(const struct machine_config *config, const char *name, size_t length)
@@ -177,7 +177,7 @@ void guest_boot(void)
 
 static void shut_down(struct call *call)
 {
-    io_shutdown_notify();
+    po_shutdown(PowerActionShutdownOff);
     call->good = pnp_shutdown_all();
     pool_check_all();
 }

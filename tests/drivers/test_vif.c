@@ -7,6 +7,7 @@
 #include "machine/clock.h"
 #include "nt/cm/cm.h"
 #include "nt/pnp/pnp.h"
+#include "nt/po/po.h"
 
 #include <xenstore.h>
 
@@ -179,6 +180,23 @@ static void comes_and_goes(void *unused)
     stack_carry(2, lan, lan);
 }
 
+/* The frontend closes with D3 and connects anew with D0; the bus, whose interfaces XENVIF keeps meanwhile, stays. */
+STACK_TEST(sleep_and_wake, ONE)
+{
+    link_up(0);
+    stack_carry(0, lan, lan);
+    for (unsigned round = 1; round <= 2; round++) {
+        ck_assert_int_eq(po_set_system_state(PowerSystemSleeping3), STATUS_SUCCESS);
+        stack_store_await(stack_path("device/vif/0/state"), "6", 5000);
+        ck_assert_uint_eq(stack_netback_statistics(0)->connections, round);
+        ck_assert_int_eq(po_set_system_state(PowerSystemWorking), STATUS_SUCCESS);
+        stack_wait_connected(0);
+        link_up(0);
+        stack_carry(0, lan, lan);
+        ck_assert_uint_eq(stack_netback_statistics(0)->connections, round + 1);
+    }
+}
+
 START_TEST(detach_and_attach)
 {
     static const unsigned vcpus[] = {1, 2, 4};
@@ -334,6 +352,7 @@ int main(void)
     tcase_add_test(tcase, statistics);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("life");
+    tcase_add_test(tcase, sleep_and_wake);
     tcase_add_loop_test(tcase, detach_and_attach, 0, 3);
     tcase_add_loop_test(tcase, mute, 0, 2);
     tcase_add_test(tcase, mute_from_the_start);

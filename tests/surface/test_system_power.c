@@ -74,6 +74,30 @@ START_TEST(test_tree)
 }
 END_TEST
 
+/* No device comes or goes while the system changes its state: what is asked for waits until the tree is let go. */
+static void held(void *argument)
+{
+    LARGE_INTEGER interval = {.QuadPart = -100000};
+
+    (void)argument;
+    boot_with(1);
+    forget();
+    pnp_hold();
+    IoInvalidateDeviceRelations(toy.Pdo, BusRelations);
+    ck_assert_int_eq(KeDelayExecutionThread(KernelMode, FALSE, &interval), STATUS_SUCCESS);
+    ck_assert(!seen('F', IRP_MN_QUERY_DEVICE_RELATIONS, -1));
+    pnp_release();
+    pnp_wait_quiet();
+    ck_assert(seen('F', IRP_MN_QUERY_DEVICE_RELATIONS, -1));
+    finish();
+}
+
+START_TEST(test_held)
+{
+    run_in(2, held);
+}
+END_TEST
+
 /* ---- notification ---- */
 
 static struct {
@@ -308,6 +332,7 @@ int main(void)
 
     tcase_set_timeout(cases, 60);
     tcase_add_test(cases, test_tree);
+    tcase_add_test(cases, test_held);
     tcase_add_test(cases, test_notification);
     tcase_add_test(cases, test_wait_wake);
     tcase_add_test(cases, test_idle);

@@ -67,6 +67,11 @@ void ex_worker_queue(PWORK_QUEUE_ITEM item, WORK_QUEUE_TYPE type, const char *ro
 /* A worker's routine has come back: the thread must be as it was. `item` and `context` are for the report. */
 void ex_worker_check_return(const void *routine, const void *item, const void *context);
 void io_workitem_census(struct census *census);
+/*
+ * For the harness, at PASSIVE_LEVEL: wait until no work item is queued and none runs; one that has done its work still
+ * has its device object referenced for a moment. Gives up after a second of the machine's clock.
+ */
+void ex_workers_drain(void);
 
 /* Remove locks in memory that goes: io/remove_lock.c. */
 void io_remove_lock_check_freed(const void *start, size_t size);

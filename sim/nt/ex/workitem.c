@@ -13,6 +13,8 @@
 
 #define PRIORITIES 32
 #define THREADS_A_QUEUE 16
+#define DRAIN_MS 1000u
+#define DRAIN_LOOK_MS 1
 
 struct ex_worker_queue {
     LIST_ENTRY items;     /* WORK_QUEUE_ITEM.List */
@@ -210,6 +212,25 @@ const WORK_QUEUE_ITEM *ex_worker_find_queued(const void *start, size_t size)
                 return CONTAINING_RECORD(entry, WORK_QUEUE_ITEM, List);
     }
     return NULL;
+}
+
+static bool workers_busy(void)
+{
+    for (int i = 0; i < PRIORITIES; i++) {
+        const struct ex_worker_queue *queue = &machine->ex->workers->queues[i];
+
+        if (queue->count != 0 || queue->idle < queue->threads)
+            return true;
+    }
+    return false;
+}
+
+void ex_workers_drain(void)
+{
+    LARGE_INTEGER interval = {.QuadPart = -DRAIN_LOOK_MS * 10000LL};
+
+    for (unsigned waited = 0; waited < DRAIN_MS && workers_busy(); waited += DRAIN_LOOK_MS)
+        KeDelayExecutionThread(KernelMode, FALSE, &interval);
 }
 
 void ex_worker_census(struct census *census)

@@ -110,7 +110,7 @@ static VOID NTAPI run(PVOID parameter)
     PIO_WORKITEM_ROUTINE_EX routine_ex = item->routine_ex;
 
     if (routine_ex != NULL) {
-        routine_ex(object, context, item);
+        KERNEL_CALLOUT(routine_ex, object, context, item);
         ex_worker_check_return((const void *)(uintptr_t)routine_ex, item, context);
     } else {
         KERNEL_CALLOUT(routine, object, context);

@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "nt/ex/ex.h"
 #include "nt/pnp/pnp_internal.h"
 
 void pnp_init(void)
@@ -95,6 +96,31 @@ void pnp_wait_quiet(void)
 {
     while (!pnp_quiet())
         KeWaitForSingleObject(&machine->pnp->idle, Executive, KernelMode, FALSE, NULL);
+}
+
+void pnp_hold(void)
+{
+    struct pnp_state *pnp = machine->pnp;
+
+    while (!pnp->held) {
+        KIRQL irql;
+
+        pnp_wait_quiet();
+        irql = lock();
+        pnp->held = pnp_quiet();
+        unlock(irql);
+    }
+}
+
+void pnp_release(void)
+{
+    struct pnp_state *pnp = machine->pnp;
+    KIRQL irql = lock();
+
+    pnp->held = false;
+    unlock(irql);
+    if (pnp->running)
+        KeSetEvent(&pnp->wake, IO_NO_INCREMENT, FALSE);
 }
 
 /* ---- bringing nodes as far as they go ---- */
@@ -208,6 +234,17 @@ static NTSTATUS perform(const struct pnp_action *action)
     }
 }
 
+/* Whether the worker may go on: nobody holds it, and nobody can until it rests. */
+static bool begin(void)
+{
+    KIRQL irql = lock();
+    bool may = !machine->pnp->held;
+
+    machine->pnp->busy |= may;
+    unlock(irql);
+    return may;
+}
+
 static struct pnp_action *next_action(void)
 {
     struct pnp_state *pnp = machine->pnp;
@@ -257,6 +294,10 @@ static void worker_main(void *argument)
     while (pnp->running) {
         NTSTATUS result = STATUS_SUCCESS;
 
+        if (!begin()) {
+            KeWaitForSingleObject(&pnp->wake, Executive, KernelMode, FALSE, NULL);
+            continue;
+        }
         action = next_action();
         if (action != NULL && action->kind == ACTION_CUSTOM)
             action->custom(action);
@@ -351,6 +392,7 @@ bool pnp_shutdown_all(void)
     if (!NT_SUCCESS(pnp_request(ACTION_SHUTDOWN, NULL, true)))
         return false;
     end_worker();
+    ex_workers_drain();
     return unload_drivers();
 }
 

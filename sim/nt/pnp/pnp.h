@@ -75,6 +75,12 @@ bool pnp_shutdown_all(void);
 void pnp_wait_quiet(void);
 /* Is that so now? Any context. */
 bool pnp_quiet(void);
+/*
+ * The tree stays as it is from when the manager has nothing more to do until the release: what is asked for meanwhile
+ * waits. One holder at a time, no worker thread's.
+ */
+void pnp_hold(void);
+void pnp_release(void);
 
 /*
  * Orderly removal (query first; STATUS_UNSUCCESSFUL and pnp_refusal() when somebody refuses) or surprise removal of a

@@ -101,8 +101,9 @@ struct pnp_state {
     struct devnode *root;
     unsigned nodes; /* ever made */
     LIST_ENTRY actions;
-    KSPIN_LOCK lock; /* actions, kicked */
+    KSPIN_LOCK lock; /* actions, kicked, busy, held */
     bool kicked;
+    bool held;
     bool busy;
     bool running;
     KEVENT wake;

@@ -1,7 +1,8 @@
 /*
  * States of the whole system: sleep, wake-up, shutdown ("System Power States", "Handling IRP_MN_QUERY_POWER for System
  * Power States", IoRegisterShutdownNotification). The power manager sends the IRPs one after the other; Windows sends
- * those of one level of the tree together, and says nothing of their order.
+ * those of one level of the tree together, and says nothing of their order. No device comes or goes while the system
+ * changes its state: the PnP manager is held.
  */
 #include "nt/pnp/pnp.h"
 #include "nt/po/po_internal.h"
@@ -25,7 +26,6 @@ static struct stacks collect(void)
     struct stacks stacks = {NULL, 0};
     unsigned deepest = 0;
 
-    pnp_wait_quiet();
     for (struct devnode *node = pnp_root(); node != NULL; node = pnp_next(node))
         if (level_of(node) > deepest)
             deepest = level_of(node);
@@ -92,9 +92,11 @@ void po_shutdown(POWER_ACTION action)
 
     io_shutdown_notify();
     machine->po->action = action;
+    pnp_hold();
     stacks = collect();
     set_all(&stacks, PowerSystemShutdown);
     release(&stacks);
+    pnp_release();
     machine->po->action = PowerActionNone;
 }
 
@@ -130,6 +132,7 @@ NTSTATUS po_set_system_state(SYSTEM_POWER_STATE state)
         return STATUS_INVALID_PARAMETER;
     if (state == machine->po->system)
         return STATUS_SUCCESS;
+    pnp_hold();
     stacks = collect();
     if (state == PowerSystemWorking) {
         wake(&stacks);
@@ -139,5 +142,6 @@ NTSTATUS po_set_system_state(SYSTEM_POWER_STATE state)
         machine->po->action = PowerActionNone;
     }
     release(&stacks);
+    pnp_release();
     return status;
 }
