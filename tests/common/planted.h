@@ -15,7 +15,9 @@ enum planted_bug {
     PLANTED_DOUBLE,
     PLANTED_LEAK,
     PLANTED_PINNED,
-    PLANTED_MEMORY_FAILS
+    PLANTED_MEMORY_FAILS,
+    PLANTED_SCRAMBLE,
+    PLANTED_WAIT
 };
 
 /* A new folder in scratch(); `memory`: modules for --preempt=memory. The path is valid until the next call. */

@@ -132,6 +132,14 @@ static ULONG ReadBug(PUNICODE_STRING RegistryPath)
     return Bug;
 }
 
+static VOID WaitForNothing(VOID)
+{
+    KEVENT Never;
+
+    KeInitializeEvent(&Never, NotificationEvent, FALSE);
+    (VOID) KeWaitForSingleObject(&Never, Executive, KernelMode, FALSE, NULL);
+}
+
 static VOID FreeTwice(VOID)
 {
     PVOID Block = ExAllocatePoolZero(NonPagedPoolNx, 100, PLANTED_TAG);
@@ -180,6 +188,12 @@ DECLSPEC_EXPORT NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE
         break;
     case BugMemoryFails:
         TrustMemory();
+        break;
+    case BugScramble:
+        PlantedScramble(DriverObject);
+        break;
+    case BugWait:
+        WaitForNothing();
         break;
     default:
         break;

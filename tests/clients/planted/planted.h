@@ -9,15 +9,17 @@
 
 enum {
     BugNone,
-    BugMemory,     /* two plain stores in the wrong order */
-    BugDelay,      /* a DPC of low importance is taken to have run after a millisecond */
-    BugHang,       /* a loop without an end and without a call */
-    BugDie,        /* a breakpoint that no debugger takes */
-    BugScene,      /* a bugcheck with something of everything under way */
-    BugDouble,     /* pool that is freed twice */
-    BugLeak,       /* pool that is left behind at unload */
-    BugPinned,     /* two interlocked stores in the wrong order, of threads that share a processor */
-    BugMemoryFails /* the machine must have contiguous memory */
+    BugMemory,      /* two plain stores in the wrong order */
+    BugDelay,       /* a DPC of low importance is taken to have run after a millisecond */
+    BugHang,        /* a loop without an end and without a call */
+    BugDie,         /* a breakpoint that no debugger takes */
+    BugScene,       /* a bugcheck with something of everything under way */
+    BugDouble,      /* pool that is freed twice */
+    BugLeak,        /* pool that is left behind at unload */
+    BugPinned,      /* two interlocked stores in the wrong order, of threads that share a processor */
+    BugMemoryFails, /* the machine must have contiguous memory */
+    BugScramble,    /* a filter above the client that changes a frame */
+    BugWait         /* a wait for what never comes */
 };
 
 #define PLANTED_THREADS_MAX 2
@@ -26,6 +28,7 @@ enum {
 VOID PlantedRunThreads(PKSTART_ROUTINE const *Routines, ULONG Count);
 
 VOID PlantedPinned(VOID);
+VOID PlantedScramble(PDRIVER_OBJECT DriverObject);
 /* Does not return. */
 VOID PlantedScene(PDRIVER_OBJECT DriverObject);
 

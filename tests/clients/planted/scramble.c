@@ -1,0 +1,107 @@
+/*
+ * A filter above the client of the first VIF, attached when the machine has booted, that changes one byte of the third
+ * frame read.
+ */
+#include "planted.h"
+
+#define SCRAMBLED_FRAME 3
+
+typedef struct _SCRAMBLER {
+    PDEVICE_OBJECT Lower;
+    LONG Frames;
+} SCRAMBLER, *PSCRAMBLER;
+
+static DRIVER_DISPATCH ScramblerPass;
+static DRIVER_DISPATCH ScramblerPower;
+static DRIVER_DISPATCH ScramblerPnp;
+static DRIVER_DISPATCH ScramblerRead;
+static IO_COMPLETION_ROUTINE ScramblerReadDone;
+static DRIVER_REINITIALIZE ScramblerAttach;
+
+static NTSTATUS NTAPI ScramblerPass(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    IoSkipCurrentIrpStackLocation(Irp);
+    return IoCallDriver(((PSCRAMBLER)DeviceObject->DeviceExtension)->Lower, Irp);
+}
+
+static NTSTATUS NTAPI ScramblerPower(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    IoSkipCurrentIrpStackLocation(Irp);
+    return PoCallDriver(((PSCRAMBLER)DeviceObject->DeviceExtension)->Lower, Irp);
+}
+
+static NTSTATUS NTAPI ScramblerPnp(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    PSCRAMBLER Scrambler = DeviceObject->DeviceExtension;
+    UCHAR MinorFunction = IoGetCurrentIrpStackLocation(Irp)->MinorFunction;
+    NTSTATUS Status = ScramblerPass(DeviceObject, Irp);
+
+    if (MinorFunction == IRP_MN_REMOVE_DEVICE) {
+        IoDetachDevice(Scrambler->Lower);
+        IoDeleteDevice(DeviceObject);
+    }
+    return Status;
+}
+
+static NTSTATUS NTAPI ScramblerReadDone(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
+{
+    PSCRAMBLER Scrambler = Context;
+
+    UNREFERENCED_PARAMETER(DeviceObject);
+    if (Irp->PendingReturned)
+        IoMarkIrpPending(Irp);
+    if (NT_SUCCESS(Irp->IoStatus.Status) && InterlockedIncrement(&Scrambler->Frames) == SCRAMBLED_FRAME) {
+        PUCHAR Bytes = MmGetSystemAddressForMdlSafe(Irp->MdlAddress, NormalPagePriority);
+
+        if (Bytes != NULL)
+            Bytes[Irp->IoStatus.Information - 1] ^= 0x40;
+    }
+    return STATUS_CONTINUE_COMPLETION;
+}
+
+static NTSTATUS NTAPI ScramblerRead(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    PSCRAMBLER Scrambler = DeviceObject->DeviceExtension;
+
+    IoCopyCurrentIrpStackLocationToNext(Irp);
+    IoSetCompletionRoutine(Irp, ScramblerReadDone, Scrambler, TRUE, TRUE, TRUE);
+    return IoCallDriver(Scrambler->Lower, Irp);
+}
+
+static VOID NTAPI ScramblerAttach(PDRIVER_OBJECT DriverObject, PVOID Context, ULONG Count)
+{
+    UNICODE_STRING Name = RTL_CONSTANT_STRING(L"\\Device\\NetClient0");
+    PDEVICE_OBJECT DeviceObject;
+    PDEVICE_OBJECT Target;
+    PFILE_OBJECT FileObject;
+    PSCRAMBLER Scrambler;
+
+    UNREFERENCED_PARAMETER(Context);
+    UNREFERENCED_PARAMETER(Count);
+    if (!NT_SUCCESS(IoGetDeviceObjectPointer(&Name, FILE_READ_DATA, &FileObject, &Target)))
+        return;
+    if (NT_SUCCESS(
+            IoCreateDevice(DriverObject, sizeof(SCRAMBLER), NULL, FILE_DEVICE_NETWORK, 0, FALSE, &DeviceObject))) {
+        Scrambler = DeviceObject->DeviceExtension;
+        Scrambler->Lower = IoAttachDeviceToDeviceStack(DeviceObject, Target);
+        if (Scrambler->Lower == NULL) {
+            IoDeleteDevice(DeviceObject);
+        } else {
+            DeviceObject->Flags |= Scrambler->Lower->Flags & (DO_DIRECT_IO | DO_BUFFERED_IO | DO_POWER_PAGABLE);
+            DeviceObject->Flags &= ~DO_DEVICE_INITIALIZING;
+        }
+    }
+    ObDereferenceObject(FileObject);
+}
+
+VOID PlantedScramble(PDRIVER_OBJECT DriverObject)
+{
+    ULONG Index;
+
+    for (Index = 0; Index <= IRP_MJ_MAXIMUM_FUNCTION; Index++)
+        DriverObject->MajorFunction[Index] = ScramblerPass;
+    DriverObject->MajorFunction[IRP_MJ_READ] = ScramblerRead;
+    DriverObject->MajorFunction[IRP_MJ_PNP] = ScramblerPnp;
+    DriverObject->MajorFunction[IRP_MJ_POWER] = ScramblerPower;
+    IoRegisterDriverReinitialization(DriverObject, ScramblerAttach, NULL);
+}
