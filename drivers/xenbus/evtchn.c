@@ -216,25 +216,23 @@ static NTSTATUS EvtchnBindLocked(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PXENB
                                  _In_ ULONG Index)
 {
     ULONG Old = Channel->Processor;
-    BOOLEAN WasMasked;
     NTSTATUS Status;
 
     if (!Channel->Active || Index == Old)
         return STATUS_SUCCESS;
 
-    /*
-     * The callback must not run on two processors at once: the old one is through before the new one can begin. What it
-     * left, because the channel was no longer its own, is raised again by the unmask.
-     */
-    WasMasked = Context->Abi.Mask(Context->Abi.Context, Channel->Port);
-    InterlockedExchange((LONG volatile *)&Channel->Processor, (LONG)Index);
+    /* The callback must not run on two processors at once: while the channel moves it is nobody's. */
+    InterlockedExchange((LONG volatile *)&Channel->Processor, (LONG)INVALID_PROCESSOR_INDEX);
     EvtchnSynchronize(Context);
 
     Status = XenEventBindVcpu(Channel->Port, Context->Processor[Index].VcpuId);
-    if (!NT_SUCCESS(Status))
-        InterlockedExchange((LONG volatile *)&Channel->Processor, (LONG)Old);
+    InterlockedExchange((LONG volatile *)&Channel->Processor, (LONG)(NT_SUCCESS(Status) ? Index : Old));
 
-    if (!WasMasked)
+    /*
+     * What came meanwhile was left. Xen raises it again by an unmask, if the port was masked; if it is masked already,
+     * whoever unmasks it does that.
+     */
+    if (!Context->Abi.Mask(Context->Abi.Context, Channel->Port))
         (VOID) XenEventUnmask(Channel->Port);
 
     return Status;

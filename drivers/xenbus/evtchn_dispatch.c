@@ -72,7 +72,9 @@ static BOOLEAN NTAPI EvtchnEvent(_In_ PVOID Argument, _In_ ULONG Port)
         return FALSE;
 
     if (Channel->Mask) {
-        (VOID) Abi->Mask(Abi->Context, Port);
+        /* Masked since it was found pending: whoever moves or triggers the channel will unmask it and so raise it. */
+        if (Abi->Mask(Abi->Context, Port))
+            return FALSE;
     } else if (EvtchnFiresTooOften(Channel)) {
         EvtchnHold(Context, Channel);
         return TRUE;

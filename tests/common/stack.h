@@ -30,6 +30,7 @@ struct stack_options {
     unsigned vifs;
     enum machine_policy policy;
     uint64_t seed;               /* 0: 1 */
+    enum machine_engine engine;  /* ENGINE_DEFAULT: the build's */
     unsigned drivers;            /* STACK_* */
     bool quiet;                  /* log nothing: failures that are logged as errors belong to the test */
     bool wait;                   /* until every VIF is connected, before the scenario begins */
