@@ -132,6 +132,10 @@ void fiber_create(struct fiber *fiber, const char *name, size_t stack_size, void
 
     fiber->stack_base = stack_take(class, fiber);
     fiber->stack_size = class->stack_size;
+#ifdef FIBER_ASAN
+    /* Frames that were never left, of a fiber that has ended or of the process' last machine, had their own marks. */
+    __asan_unpoison_memory_region(fiber->stack_base, fiber->stack_size);
+#endif
     memset(fiber->stack_base, STACK_FILL, FIBER_STACK_RESERVE);
     fiber->function = function;
     fiber->argument = argument;
@@ -160,9 +164,6 @@ void fiber_destroy(struct fiber *fiber)
     struct stack_class *class = class_of(fiber->stack_size);
     unsigned slot = (unsigned)((size_t)(fiber->stack_base - class->first) / (class->stack_size + GUARD_SIZE));
 
-#ifdef FIBER_ASAN
-    __asan_unpoison_memory_region(fiber->stack_base, fiber->stack_size);
-#endif
 #ifdef FIBER_TSAN
     __tsan_destroy_fiber(fiber->sanitizer_fiber);
 #endif

@@ -15,14 +15,6 @@
 #include "store/store.h"
 #include "xen/xen.h"
 
-#if defined(__SANITIZE_THREAD__)
-#define MACHINE_THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define MACHINE_THREAD_SANITIZER 1
-#endif
-#endif
-
 struct machine *machine;
 
 struct machine_config machine_default_config(void)

@@ -14,6 +14,14 @@
 
 #define MACHINE_MAX_VCPUS 128
 
+#if defined(__SANITIZE_THREAD__)
+#define MACHINE_THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MACHINE_THREAD_SANITIZER 1
+#endif
+#endif
+
 enum machine_policy { POLICY_FIFO, POLICY_RANDOM, POLICY_PCT, POLICY_TRACE };
 enum machine_clock { CLOCK_VIRTUAL, CLOCK_WALL };
 /*

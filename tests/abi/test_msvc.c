@@ -44,14 +44,15 @@ START_TEST(runs)
     ck_assert_msg(result.status == 0, "%s%s", result.output, result.error);
     process_free(&result);
 
-#ifndef PVSIM_SANITIZE /* whose run-time has the faults that the driver handles */
     result = shell("prefix/bin/pvsim run --no-bundle --driver msvcdialect.so --inf msvcdialect.inf");
-    ck_assert_msg(strstr(result.error, "msvcdialect|DriverEntry: all as with Microsoft's compiler") != NULL, "%s%s",
-                  result.output, result.error);
-    ck_assert_ptr_nonnull(strstr(result.error, "msvcdialect|Preprocessor: <====>"));
+    ck_assert_msg(strstr(result.error, "msvcdialect|Preprocessor: <====>") != NULL, "%.1500s%.1500s", result.output,
+                  result.error);
     ck_assert_ptr_nonnull(strstr(result.error, "msvcdialect|Preprocessor: arguments 2"));
-    process_free(&result);
+#ifndef PVSIM_SANITIZE /* whose run-time has the faults that the driver handles: the run ends at the first */
+    ck_assert_msg(strstr(result.error, "msvcdialect|DriverEntry: all as with Microsoft's compiler") != NULL,
+                  "%.1500s%.1500s", result.output, result.error);
 #endif
+    process_free(&result);
 }
 END_TEST
 

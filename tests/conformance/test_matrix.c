@@ -10,7 +10,7 @@
 static void must_pass(const char *const *argv, struct process_result *result)
 {
     *result = process_run(argv);
-    ck_assert_msg(result->status == 0, "exit status %d\n%s%s", result->status, result->output, result->error);
+    ck_assert_msg(result->status == 0, "exit status %d\n%.1500s%.1500s", result->status, result->output, result->error);
 }
 
 START_TEST(test_matrix)

@@ -16,14 +16,6 @@
 #define VLAN "tests/captures/vlan-wire.pcap"
 #define CONTENDER_BUG 0x434f4e54u
 
-#if defined(__SANITIZE_THREAD__)
-#define THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define THREAD_SANITIZER 1
-#endif
-#endif
-
 /* As in tests/clients/contender. */
 enum scenario { LOCKED, RACE, BUGCHECK, WAIT, SPIN, DPC };
 
@@ -83,7 +75,7 @@ static const struct failure *fails(enum scenario scenario, unsigned vcpus, uint6
     return guest_must_fail(&config, load_contender, &scenario, rule);
 }
 
-#ifndef THREAD_SANITIZER
+#ifndef MACHINE_THREAD_SANITIZER
 /* The others compute without ever calling the kernel: they are stopped all the same. */
 START_TEST(bugcheck)
 {
@@ -194,7 +186,7 @@ START_TEST(bundle_is_not_replayed)
 }
 END_TEST
 
-#ifdef THREAD_SANITIZER
+#ifdef MACHINE_THREAD_SANITIZER
 #define RACE_PROGRAM "race"
 
 /* A run of its own, since the report and the status at its end are the process's. */
@@ -227,7 +219,7 @@ int main(int argc, char **argv)
     TCase *command = tcase_create("command");
     int counts = sizeof(vcpu_counts) / sizeof(vcpu_counts[0]);
 
-#ifdef THREAD_SANITIZER
+#ifdef MACHINE_THREAD_SANITIZER
     if (argc == 2 && strcmp(argv[1], RACE_PROGRAM) == 0)
         return race_program();
     tcase_add_test(threads, planted_race);
@@ -238,7 +230,8 @@ int main(int argc, char **argv)
     tcase_add_loop_test(threads, spin_locks_and_interlocked, 0, counts);
     tcase_add_loop_test(threads, dpcs_across_processors, 0, counts);
     suite_add_tcase(suite, threads);
-#ifndef THREAD_SANITIZER /* it holds a signal back until the code that it finds makes a call: these loops make none */
+#ifndef MACHINE_THREAD_SANITIZER /* it holds a signal back until the code that it finds makes a call: these loops make \
+                                    none */
     tcase_add_loop_test(ends, bugcheck, 0, counts);
 #endif
     tcase_add_loop_test(ends, no_progress, 0, counts);
