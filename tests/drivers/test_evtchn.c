@@ -3,6 +3,7 @@
 
 #include "common/stack.h"
 #include "machine/clock.h"
+#include "machine/kernel_lock.h"
 #include "machine/sched.h"
 #include "xen/platform.h"
 #include "xen/xen.h"
@@ -44,6 +45,7 @@ static void end(void)
 static BOOLEAN NTAPI on_event(PKINTERRUPT interrupt, PVOID argument)
 {
     struct channel *channel = argument;
+    KERNEL_SCOPE(); /* the driver calls this from outside the simulator; the test looks at the counts from inside */
 
     ck_assert_ptr_null(interrupt);
     channel->irql = KeGetCurrentIrql();
@@ -562,7 +564,6 @@ static void storm(void *unused)
 {
     struct channel *channel = ExAllocatePool2(POOL_FLAG_NON_PAGED, 2 * sizeof(*channel), STACK_TAG);
     struct storm storm = {.channel = &channel[0]};
-    struct later later = {.channel = &channel[1], .delay = 500000, .times = 20};
 
     (void)unused;
     begin();
@@ -573,10 +574,13 @@ static void storm(void *unused)
     }
     (void)KeSetSystemAffinityThreadEx(1);
     (void)task_create("storm", rage, &storm);
-    (void)task_create("sender", send_later, &later);
-    ck_assert_msg(stack_wait(sender_ended, &later, 10000), "the other sender got nowhere");
-    stack_sleep_us(20000);
-    ck_assert_msg(channel[1].calls >= 18, "of 20 events on another port %u came through", channel[1].calls);
+    for (unsigned i = 0; i < 20; i++) {
+        stack_sleep_us(500);
+        from_dom0(&channel[1]);
+        ck_assert_msg(stack_wait(was_called, &channel[1], 1000), "event %u on another port did not come through", i);
+        ck_assert_uint_eq(channel[1].calls, 1);
+        channel[1].calls = 0;
+    }
     ck_assert_uint_gt(storm.sent, 1000);
     ck_assert_uint_gt(channel[0].calls, 100);
     storm.stop = true;
@@ -605,7 +609,7 @@ START_TEST(storm_on_one_port)
 END_TEST
 
 /* The fastest storm that there can be: the next event is there before the callback has returned. It is held back in
- * time. */
+ * time, of which an instrumented build has none to spare: the clock is the virtual one. */
 static void echo_storm(void *unused)
 {
     struct channel *channel = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*channel), STACK_TAG);
@@ -638,7 +642,8 @@ static void echo_storm(void *unused)
 START_TEST(storm_by_echo)
 {
     static const unsigned vcpus[] = {1, 2};
-    struct stack_options options = {.drivers = STACK_PROBE, .vcpus = vcpus[_i], .quiet = true};
+    struct stack_options options = {
+        .drivers = STACK_PROBE, .vcpus = vcpus[_i], .quiet = true, .engine = ENGINE_DETERMINISTIC};
 
     stack_run(&options, echo_storm, NULL);
 }
@@ -702,7 +707,7 @@ int main(void)
     tcase_add_test(tcase, masked_for_its_callback);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("delivery");
-    tcase_set_timeout(tcase, 30); /* a storm that nothing holds back never ends */
+    tcase_set_timeout(tcase, 120); /* a storm that nothing holds back never ends */
     tcase_add_loop_test(tcase, bound_to_each_processor, 0, 4);
     tcase_add_loop_test(tcase, counts_and_waits, 0, 3);
     tcase_add_loop_test(tcase, waiter_gets_all, 0, 3);

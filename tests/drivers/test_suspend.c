@@ -4,6 +4,7 @@
 
 #include "common/stack.h"
 #include "machine/clock.h"
+#include "machine/kernel_lock.h"
 #include "xen/xen.h"
 
 #include <initguid.h>
@@ -121,6 +122,8 @@ static void note(PVOID argument)
 
 static VOID NTAPI early(PVOID argument)
 {
+    KERNEL_SCOPE();
+
     ck_assert_int_eq(KeGetCurrentIrql(), HIGH_LEVEL);
     assert_alone();
     note(argument);
@@ -128,6 +131,7 @@ static VOID NTAPI early(PVOID argument)
 
 static VOID NTAPI late(PVOID argument)
 {
+    KERNEL_SCOPE();
     PSTR buffer;
 
     ck_assert_int_eq(KeGetCurrentIrql(), DISPATCH_LEVEL);
@@ -330,6 +334,7 @@ struct peer {
 static BOOLEAN NTAPI on_event(PKINTERRUPT interrupt, PVOID argument)
 {
     struct peer *peer = argument;
+    KERNEL_SCOPE();
 
     (void)interrupt;
     peer->events++;
@@ -373,6 +378,7 @@ static void close_all(struct peer *peer)
 static VOID NTAPI renew(PVOID argument)
 {
     struct peer *peer = argument;
+    KERNEL_SCOPE();
 
     close_all(peer);
     open_all(peer);

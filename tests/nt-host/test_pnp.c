@@ -189,7 +189,8 @@ static void message_interrupts(void *argument)
         ck_assert_uint_eq(translated->u.MessageInterrupt.Translated.Level,
                           translated->u.MessageInterrupt.Translated.Vector >> 4);
         vcpu_raise_vector(i, (uint8_t)translated->u.MessageInterrupt.Translated.Vector);
-        KeDelayExecutionThread(KernelMode, FALSE, &interval);
+        for (unsigned tries = 0; tries < 10000 && ReadULongAcquire(&toy.Interrupts[i]) == 0; tries++)
+            KeDelayExecutionThread(KernelMode, FALSE, &interval);
         ck_assert_uint_eq(toy.Interrupts[i], 1);
         ck_assert_uint_eq(toy.InterruptProcessor[i], i);
     }

@@ -8,11 +8,21 @@
 static IO_REMOVE_LOCK remove_lock;
 static bool drained;
 
+static bool is_being_removed(void)
+{
+    if (IoAcquireRemoveLock(&remove_lock, NULL) == STATUS_DELETE_PENDING)
+        return true;
+    IoReleaseRemoveLock(&remove_lock, NULL);
+    return false;
+}
+
 static VOID NTAPI hold_a_while(PVOID argument)
 {
     LARGE_INTEGER interval = {.QuadPart = -10000};
 
     (void)argument;
+    while (!is_being_removed())
+        KeDelayExecutionThread(KernelMode, FALSE, &interval);
     KeDelayExecutionThread(KernelMode, FALSE, &interval);
     ck_assert(!drained);
     ck_assert_int_eq(IoAcquireRemoveLock(&remove_lock, NULL), STATUS_DELETE_PENDING);

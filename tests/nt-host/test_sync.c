@@ -318,7 +318,9 @@ static void rundown(void *argument)
     ExInitializeRundownProtection(&object.ref);
     for (unsigned i = 0; i < THREADS; i++)
         thread[i] = thread_start(use_it, NULL);
-    sleep_ms(5);
+    do
+        sleep_ms(5);
+    while (object.uses == 0);
     ExWaitForRundownProtectionRelease(&object.ref);
     object.gone = true; /* nobody is inside, and nobody gets in */
     ck_assert(!ExAcquireRundownProtection(&object.ref));
@@ -531,7 +533,7 @@ static void work_returns_raised(void *argument)
     (void)argument;
     ExInitializeWorkItem(&work.item, return_raised, NULL);
     ExQueueWorkItem(&work.item, DelayedWorkQueue);
-    sleep_ms(5);
+    sleep_ms(2000);
 }
 
 static const struct {

@@ -159,8 +159,8 @@ static BOOLEAN NTAPI MessageService(PKINTERRUPT Interrupt, PVOID ServiceContext,
 {
     UNREFERENCED_PARAMETER(Interrupt);
     UNREFERENCED_PARAMETER(ServiceContext);
-    Toy->Interrupts[MessageId]++;
     Toy->InterruptProcessor[MessageId] = KeGetCurrentProcessorNumberEx(NULL);
+    InterlockedIncrement((LONG volatile *)&Toy->Interrupts[MessageId]);
     return TRUE;
 }
 
