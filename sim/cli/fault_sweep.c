@@ -10,13 +10,12 @@
 #include "cli/call_sites.h"
 #include "cli/driver_lines.h"
 #include "cli/forked.h"
+#include "cli/progress.h"
 #include "cli/run_internal.h"
 #include "machine/clock_internal.h"
 
 #define CALLS_MAX 1000000u
 #define LIMIT_DEFAULT_NS UINT64_C(120000000000)
-#define TERMINAL_EVERY_NS UINT64_C(200000000)
-#define PLAIN_EVERY_NS UINT64_C(10000000000)
 
 static const char *const modules[] = {"xen", "xenbus", "xenvif", "netclient"};
 
@@ -56,8 +55,7 @@ struct fault_sweep {
     struct call_sites *sites;
     struct shared *shared;
 
-    uint64_t started; /* host clock */
-    uint64_t shown;
+    struct progress progress;
     uint64_t end; /* the first number known to have no call; 0: none is known */
     uint64_t done;
     uint64_t failed;
@@ -231,54 +229,32 @@ static int run_fault(void *context, uint64_t number, struct run_outcome *outcome
 
 /* ---- what is shown ---- */
 
-static double seconds(const struct fault_sweep *sweep)
+static const char *kind_name(unsigned index)
 {
-    return (double)(clock_host() - sweep->started) / 1e9;
+    return fault_kind_name((enum fault_kind)index);
+}
+
+static const char *phase_name(unsigned index)
+{
+    return fault_phase_name((enum fault_phase)index);
 }
 
 static void show_progress(struct fault_sweep *sweep)
 {
-    bool terminal = isatty(STDERR_FILENO);
-    uint64_t now = clock_host();
-
-    if (now - sweep->shown < (terminal ? TERMINAL_EVERY_NS : PLAIN_EVERY_NS))
-        return;
-    sweep->shown = now;
-    fprintf(stderr, "%spvsim: %" PRIu64 " faults, now in %s, %" PRIu64 " failed, %.0f a second%s", terminal ? "\r" : "",
-            sweep->done, fault_phase_name((enum fault_phase)sweep->phase), sweep->failed,
-            (double)sweep->done / seconds(sweep), terminal ? " \033[K" : "\n");
-    fflush(stderr);
-}
-
-static void clear_progress(void)
-{
-    if (isatty(STDERR_FILENO))
-        fputs("\r\033[K", stderr);
+    progress_show(&sweep->progress, "%" PRIu64 " faults, now in %s, %" PRIu64 " failed, %.0f a second", sweep->done,
+                  phase_name(sweep->phase), sweep->failed, (double)sweep->done / progress_seconds(&sweep->progress));
 }
 
 static void print_failure(struct fault_sweep *sweep, const struct forked_result *result)
 {
     const struct run_outcome *outcome = &result->outcome;
 
-    clear_progress();
+    progress_clear();
     printf("fault %" PRIu64 ": ", result->key);
-    switch (result->end) {
-    case FORKED_CRASHED:
-        printf(result->signal != 0 ? "the simulator itself died of signal %d\n"
-                                   : "the simulator itself ended with status %d\n",
-               result->signal != 0 ? result->signal : result->status);
-        break;
-    case FORKED_HANGED:
-        printf("no end within %.0f s of the host's time\n", (double)sweep->limit_ns / 1e9);
-        break;
-    case FORKED_NOT_HERE:
-        printf("could not be tried here\n");
-        break;
-    default:
+    if (result->end == FORKED_FAILED)
         printf("rule %s, event %" PRIu64 ": %s\n", outcome->rule, outcome->event, outcome->text);
-    }
-    if (result->end != FORKED_FAILED && result->errors[0] != '\0')
-        printf("%s%s", result->errors, result->errors[strlen(result->errors) - 1] == '\n' ? "" : "\n");
+    else
+        forked_print_end(result, sweep->limit_ns);
     set_fault(sweep, result->key);
     command_print_again(sweep->argc, sweep->argv, outcome->bundle);
     fflush(stdout);
@@ -291,16 +267,6 @@ static void print_counts(const char *what, const uint64_t *counts, unsigned coun
         if (counts[index] != 0)
             printf(" %s %" PRIu64, name(index), counts[index]);
     putchar('\n');
-}
-
-static const char *kind_name(unsigned index)
-{
-    return fault_kind_name((enum fault_kind)index);
-}
-
-static const char *phase_name(unsigned index)
-{
-    return fault_phase_name((enum fault_phase)index);
 }
 
 static unsigned print_sites(const struct fault_sweep *sweep)
@@ -338,10 +304,10 @@ static unsigned print_sites(const struct fault_sweep *sweep)
 
 static int summarise(const struct fault_sweep *sweep)
 {
-    double time = seconds(sweep);
+    double time = progress_seconds(&sweep->progress);
     unsigned left;
 
-    clear_progress();
+    progress_clear();
     printf("sweep: %" PRIu64 " faults in %.1f s, %.1f a second with %u at once%s\n", sweep->done, time,
            (double)sweep->done / time, sweep->jobs, sweep->end != 0 ? "; none is left to fail" : "");
     print_counts("by kind", sweep->kinds, FAULT_KINDS, kind_name);
@@ -377,7 +343,7 @@ static void count(struct fault_sweep *sweep, const struct forked_result *result)
     if (result->end == FORKED_PASSED) {
         if (!sweep->verbose)
             return;
-        clear_progress();
+        progress_clear();
         printf("fault %" PRIu64 ": %s during %s, passed\n", result->key, kind_name(told->kind),
                phase_name(told->phase));
         return;
@@ -395,7 +361,7 @@ static int sweep_faults(struct fault_sweep *sweep)
     struct forked_result result;
     uint64_t next = sweep->first;
 
-    sweep->started = sweep->shown = clock_host();
+    progress_start(&sweep->progress);
     for (;;) {
         bool more = next <= sweep->last && sweep->end == 0;
 
@@ -406,7 +372,7 @@ static int sweep_faults(struct fault_sweep *sweep)
             next += sweep->every;
             continue;
         }
-        if (forked_wait(forked, TERMINAL_EVERY_NS, &result))
+        if (forked_wait(forked, PROGRESS_TICK_NS, &result))
             count(sweep, &result);
         show_progress(sweep);
     }

@@ -200,6 +200,20 @@ void forked_close(struct forked *forked)
     free(forked);
 }
 
+void forked_print_end(const struct forked_result *result, uint64_t limit_ns)
+{
+    if (result->end == FORKED_CRASHED)
+        printf(result->signal != 0 ? "the simulator itself died of signal %d\n"
+                                   : "the simulator itself ended with status %d\n",
+               result->signal != 0 ? result->signal : result->status);
+    else if (result->end == FORKED_HANGED)
+        printf("no end within %.0f s of the host's time\n", (double)limit_ns / 1e9);
+    else
+        printf("could not be tried here\n");
+    if (result->errors[0] != '\0')
+        printf("%s%s", result->errors, result->errors[strlen(result->errors) - 1] == '\n' ? "" : "\n");
+}
+
 unsigned forked_processors(void)
 {
     cpu_set_t set;

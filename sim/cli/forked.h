@@ -46,6 +46,10 @@ void forked_start(struct forked *forked, uint64_t key, forked_job *job, void *co
 /* Wait until a child has ended, but no longer than `timeout_ns`; false if none has. */
 bool forked_wait(struct forked *forked, uint64_t timeout_ns, struct forked_result *result);
 
+/* Print on standard output why a run that neither passed nor failed has no result, and what it wrote to standard error.
+ */
+void forked_print_end(const struct forked_result *result, uint64_t limit_ns);
+
 /* Processors that this process may use. */
 unsigned forked_processors(void);
 

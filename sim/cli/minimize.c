@@ -19,8 +19,6 @@
 #define LIMIT_NS UINT64_C(60000000000)
 #define TIMEOUT_DEFAULT_NS UINT64_C(600000000000)
 #define RUNS_DEFAULT 20000
-#define TERMINAL_EVERY_NS UINT64_C(200000000)
-#define PLAIN_EVERY_NS UINT64_C(10000000000)
 #define BATCH_MAX 64u
 
 void candidate_copy(struct candidate *to, const struct candidate *from)
@@ -43,23 +41,8 @@ bool minimize_over(const struct minimizer *minimizer)
 
 static void show_progress(struct minimizer *minimizer)
 {
-    bool terminal = isatty(STDERR_FILENO);
-    uint64_t now = clock_host();
-
-    if (now - minimizer->shown < (terminal ? TERMINAL_EVERY_NS : PLAIN_EVERY_NS))
-        return;
-    minimizer->shown = now;
-    fprintf(stderr,
-            terminal ? "\rpvsim: %" PRIu64 " runs: %zu decisions, %u and %u frames \033[K"
-                     : "pvsim: %" PRIu64 " runs: %zu decisions, %u and %u frames\n",
-            minimizer->runs, minimizer->best.schedule.count, minimizer->best.tx.count, minimizer->best.rx.count);
-    fflush(stderr);
-}
-
-static void clear_progress(void)
-{
-    if (isatty(STDERR_FILENO))
-        fputs("\r\033[K", stderr);
+    progress_show(&minimizer->progress, "%" PRIu64 " runs: %zu decisions, %u and %u frames", minimizer->runs,
+                  minimizer->best.schedule.count, minimizer->best.tx.count, minimizer->best.rx.count);
 }
 
 /* The plan with only those --fail that the candidate keeps. */
@@ -122,7 +105,7 @@ static int run_batch(struct batch *batch, unsigned count, unsigned jobs)
             minimizer->runs++;
             continue;
         }
-        if (forked_wait(forked, TERMINAL_EVERY_NS, &result) && same_failure(minimizer, &result) &&
+        if (forked_wait(forked, PROGRESS_TICK_NS, &result) && same_failure(minimizer, &result) &&
             (best < 0 || (int)result.key < best))
             best = (int)result.key;
         show_progress(minimizer);
@@ -634,7 +617,7 @@ static int minimize(struct minimizer *minimizer, const char *path)
     number_faults(minimizer);
     candidate_copy(&before, &minimizer->best);
     shrink(minimizer);
-    clear_progress();
+    progress_clear();
 
     result_path(text, sizeof(text), path, ".txt");
     result_path(bundle, sizeof(bundle), path, ".bundle");
@@ -702,6 +685,7 @@ static int parse(int argc, char **argv, struct minimizer *minimizer)
     minimizer->jobs = (unsigned)jobs;
     minimizer->limit_ns = LIMIT_NS;
     minimizer->deadline = clock_host() + timeout;
+    progress_start(&minimizer->progress);
     return 0;
 }
 

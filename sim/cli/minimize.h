@@ -4,6 +4,7 @@
 
 #include "cli/bundle.h"
 #include "cli/forked.h"
+#include "cli/progress.h"
 #include "cli/run.h"
 
 /* Something smaller than the failing run that may fail in the same way. */
@@ -34,7 +35,7 @@ struct minimizer {
     uint64_t deadline; /* host clock */
     uint64_t runs;
     uint64_t runs_max;
-    uint64_t shown;
+    struct progress progress;
     struct evidence *evidence;
 };
 

@@ -10,14 +10,13 @@
 
 #include "cli/fault_sweep.h"
 #include "cli/forked.h"
+#include "cli/progress.h"
 #include "cli/run.h"
 #include "machine/clock_internal.h"
 #include "machine/guest_ram.h"
 
 #define SEEDS_MAX UINT64_C(1000000000)
 #define LIMIT_DEFAULT_NS UINT64_C(120000000000)
-#define TERMINAL_EVERY_NS UINT64_C(200000000)
-#define PLAIN_EVERY_NS UINT64_C(10000000000)
 
 struct sweep {
     uint64_t first;
@@ -33,8 +32,7 @@ struct sweep {
     struct run_options options;
     struct run *run;
 
-    uint64_t started; /* host clock */
-    uint64_t shown;
+    struct progress progress;
     uint64_t done;
     uint64_t passed;
     uint64_t failed;
@@ -232,30 +230,10 @@ static int parse(int argc, char **argv, struct sweep *sweep)
 
 /* ---- what is shown ---- */
 
-static double seconds(const struct sweep *sweep)
-{
-    return (double)(clock_host() - sweep->started) / 1e9;
-}
-
 static void show_progress(struct sweep *sweep)
 {
-    bool terminal = isatty(STDERR_FILENO);
-    uint64_t now = clock_host();
-
-    if (now - sweep->shown < (terminal ? TERMINAL_EVERY_NS : PLAIN_EVERY_NS))
-        return;
-    sweep->shown = now;
-    fprintf(stderr,
-            terminal ? "\rpvsim: %" PRIu64 " of %" PRIu64 " seeds, %" PRIu64 " failed, %.0f a second \033[K"
-                     : "pvsim: %" PRIu64 " of %" PRIu64 " seeds, %" PRIu64 " failed, %.0f a second\n",
-            sweep->done, sweep->count, sweep->failed, (double)sweep->done / seconds(sweep));
-    fflush(stderr);
-}
-
-static void clear_progress(void)
-{
-    if (isatty(STDERR_FILENO))
-        fputs("\r\033[K", stderr);
+    progress_show(&sweep->progress, "%" PRIu64 " of %" PRIu64 " seeds, %" PRIu64 " failed, %.0f a second", sweep->done,
+                  sweep->count, sweep->failed, (double)sweep->done / progress_seconds(&sweep->progress));
 }
 
 static void print_again(struct sweep *sweep, const struct forked_result *result)
@@ -268,26 +246,13 @@ static void print_failure(struct sweep *sweep, const struct forked_result *resul
 {
     const struct run_outcome *outcome = &result->outcome;
 
-    clear_progress();
-    switch (result->end) {
-    case FORKED_CRASHED:
-        printf(result->signal != 0 ? "seed %" PRIu64 ": the simulator itself died of signal %d\n"
-                                   : "seed %" PRIu64 ": the simulator itself ended with status %d\n",
-               result->key, result->signal != 0 ? result->signal : result->status);
-        break;
-    case FORKED_HANGED:
-        printf("seed %" PRIu64 ": no end within %.0f s of the host's time\n", result->key,
-               (double)sweep->limit_ns / 1e9);
-        break;
-    case FORKED_NOT_HERE:
-        printf("seed %" PRIu64 ": could not be tried here\n", result->key);
-        break;
-    default:
-        printf("seed %" PRIu64 ": rule %s, event %" PRIu64 ", hash %016" PRIx64 ": %s\n", result->key, outcome->rule,
-               outcome->event, outcome->hash, outcome->text);
-    }
-    if (result->end != FORKED_FAILED && result->errors[0] != '\0')
-        printf("%s%s", result->errors, result->errors[strlen(result->errors) - 1] == '\n' ? "" : "\n");
+    progress_clear();
+    printf("seed %" PRIu64 ": ", result->key);
+    if (result->end == FORKED_FAILED)
+        printf("rule %s, event %" PRIu64 ", hash %016" PRIx64 ": %s\n", outcome->rule, outcome->event, outcome->hash,
+               outcome->text);
+    else
+        forked_print_end(result, sweep->limit_ns);
     print_again(sweep, result);
     fflush(stdout);
 }
@@ -312,9 +277,9 @@ static uint64_t distinct_hashes(struct sweep *sweep)
 
 static int summarise(struct sweep *sweep)
 {
-    double time = seconds(sweep);
+    double time = progress_seconds(&sweep->progress);
 
-    clear_progress();
+    progress_clear();
     printf("sweep: %" PRIu64 " seeds in %.1f s, %.1f a second with %u at once\n", sweep->done, time,
            (double)sweep->done / time, sweep->jobs);
     printf("%s passed=%" PRIu64 " failed=%" PRIu64 " not-tried=%" PRIu64 " hashes=%" PRIu64 "\n",
@@ -349,7 +314,7 @@ static void count(struct sweep *sweep, const struct forked_result *result)
     case FORKED_PASSED:
         sweep->passed++;
         if (sweep->verbose) {
-            clear_progress();
+            progress_clear();
             printf("seed %" PRIu64 ": passed, event %" PRIu64 ", hash %016" PRIx64 "\n", result->key,
                    result->outcome.event, result->outcome.hash);
         }
@@ -372,13 +337,13 @@ static int sweep_seeds(struct sweep *sweep)
     sweep->hashes = calloc(sweep->count + 1, sizeof(*sweep->hashes));
     if (sweep->hashes == NULL)
         abort();
-    sweep->started = sweep->shown = clock_host();
+    progress_start(&sweep->progress);
     while (next < sweep->count || forked_running(forked) > 0) {
         if (next < sweep->count && !forked_full(forked)) {
             forked_start(forked, sweep->first + next++, run_seed, sweep);
             continue;
         }
-        if (forked_wait(forked, TERMINAL_EVERY_NS, &result))
+        if (forked_wait(forked, PROGRESS_TICK_NS, &result))
             count(sweep, &result);
         show_progress(sweep);
     }

@@ -75,7 +75,10 @@ END_TEST
 
 START_TEST(pool_by_tag)
 {
-    ASSERT_VIEW("pool", "tag ", "Plan  nonpaged-nx           1           0         1         4321         4321\n");
+    ASSERT_VIEW(
+        "pool", "tag ",
+        "Plan  nonpaged-nx           1           0         1         4321         4321  planted.so!PlantedScene",
+        "(scene.c:");
 }
 END_TEST
 

@@ -265,14 +265,19 @@ BOOLEAN NTAPI KeRegisterBugCheckCallback(PKBUGCHECK_CALLBACK_RECORD CallbackReco
     return TRUE;
 }
 
+static BOOLEAN deregister(PLIST_ENTRY entry, PUCHAR state)
+{
+    if (*state != BufferInserted)
+        return FALSE;
+    RemoveEntryList(entry);
+    *state = BufferEmpty;
+    return TRUE;
+}
+
 BOOLEAN NTAPI KeDeregisterBugCheckCallback(PKBUGCHECK_CALLBACK_RECORD CallbackRecord)
 {
     NT_CALL_ANY();
-    if (CallbackRecord->State != BufferInserted)
-        return FALSE;
-    RemoveEntryList(&CallbackRecord->Entry);
-    CallbackRecord->State = BufferEmpty;
-    return TRUE;
+    return deregister(&CallbackRecord->Entry, &CallbackRecord->State);
 }
 
 BOOLEAN NTAPI KeRegisterBugCheckReasonCallback(PKBUGCHECK_REASON_CALLBACK_RECORD CallbackRecord,
@@ -296,9 +301,5 @@ BOOLEAN NTAPI KeRegisterBugCheckReasonCallback(PKBUGCHECK_REASON_CALLBACK_RECORD
 BOOLEAN NTAPI KeDeregisterBugCheckReasonCallback(PKBUGCHECK_REASON_CALLBACK_RECORD CallbackRecord)
 {
     NT_CALL_ANY();
-    if (CallbackRecord->State != BufferInserted)
-        return FALSE;
-    RemoveEntryList(&CallbackRecord->Entry);
-    CallbackRecord->State = BufferEmpty;
-    return TRUE;
+    return deregister(&CallbackRecord->Entry, &CallbackRecord->State);
 }

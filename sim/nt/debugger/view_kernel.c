@@ -118,22 +118,28 @@ static int by_bytes(const void *left, const void *right)
 void view_pool(FILE *out)
 {
     const struct pool_statistic *order[POOL_TAGS];
+    struct pool_use *latest = calloc(pool()->tags + 1, sizeof(*latest));
     size_t count = 0;
 
+    if (latest == NULL)
+        abort();
+    pool_latest(latest);
     for (uint32_t index = 0; index < pool()->tags; index++)
         if (pool()->statistics[index].bytes != 0)
             order[count++] = &pool()->statistics[index];
     qsort(order, count, sizeof(order[0]), by_bytes);
-    fprintf(out, "%-4s  %-11s  %10s  %10s  %8s  %11s  %11s\n", "tag", "pool", "allocated", "freed", "in use", "bytes",
-            "most bytes");
+    fprintf(out, "%-4s  %-11s  %10s  %10s  %8s  %11s  %11s  the latest one was allocated at\n", "tag", "pool",
+            "allocated", "freed", "in use", "bytes", "most bytes");
     for (size_t index = 0; index < count; index++) {
         const struct pool_statistic *statistic = order[index];
         char tag[5];
 
         pool_tag_text(tag, statistic->tag);
-        fprintf(out, "%s  %-11s  %10llu  %10llu  %8llu  %11llu  %11llu\n", tag, pool_kind_name(statistic->kind),
+        fprintf(out, "%s  %-11s  %10llu  %10llu  %8llu  %11llu  %11llu", tag, pool_kind_name(statistic->kind),
                 (unsigned long long)statistic->allocations, (unsigned long long)statistic->frees,
                 (unsigned long long)(statistic->allocations - statistic->frees), (unsigned long long)statistic->bytes,
                 (unsigned long long)statistic->peak_bytes);
+        view_code(out, "  ", pool_caller(latest[statistic - pool()->statistics].origin), "\n");
     }
+    free(latest);
 }

@@ -27,7 +27,7 @@ size_t pool_big_behind(const struct pool_big *big)
 
 /* ---- origins ---- */
 
-static const void *caller_of(const void *origin)
+const void *pool_caller(const void *origin)
 {
     void *const *frames;
 
@@ -38,7 +38,7 @@ static const void *caller_of(const void *origin)
 
 static void note_origin(const void *origin, const char *title)
 {
-    lock_note_stack(caller_of(origin), (uintptr_t)origin > UINT32_MAX ? 0 : (uint32_t)(uintptr_t)origin, title);
+    lock_note_stack(pool_caller(origin), (uintptr_t)origin > UINT32_MAX ? 0 : (uint32_t)(uintptr_t)origin, title);
 }
 
 /* ---- what an address is ---- */
@@ -49,7 +49,7 @@ static void describe_block(char *buffer, size_t size, const uint8_t *address, co
     char tag_text[5], who[256], where[64];
 
     pool_tag_text(tag_text, tag);
-    loader_describe(who, sizeof who, caller_of(origin));
+    loader_describe(who, sizeof who, pool_caller(origin));
     if (address == block)
         snprintf(where, sizeof where, "the block %p", (const void *)block);
     else
@@ -259,6 +259,31 @@ void pool_check_all(void)
     }
 }
 
+/* ---- blocks in use ---- */
+
+void pool_walk(void (*visit)(void *context, const struct pool_use *use), void *context)
+{
+    for (uint32_t page = 0; page < guest_ram_pages(); page += page_info(page)->run) {
+        const struct mm_page *info = page_info(page);
+        if (info->use != PAGE_POOL_SLAB)
+            continue;
+        for (unsigned i = 0; i < pool_blocks_per_page(info); i++) {
+            struct pool_header *header = pool_header(pool_block(page, i));
+            ASAN_UNPOISON_MEMORY_REGION(header, sizeof *header);
+            struct pool_use use = {header->origin, header->size, header->tag, header->sequence, header->statistic};
+            bool used = header->state == POOL_IN_USE;
+            ASAN_POISON_MEMORY_REGION(header, sizeof *header);
+            if (used)
+                visit(context, &use);
+        }
+    }
+    for (LIST_ENTRY *entry = pool()->big.Flink; entry != &pool()->big; entry = entry->Flink) {
+        const struct pool_big *big = CONTAINING_RECORD(entry, struct pool_big, entry);
+        struct pool_use use = {big->origin, big->size, big->tag, big->sequence, big->statistic};
+        visit(context, &use);
+    }
+}
+
 /* ---- what a driver leaves ---- */
 
 #define LEAKS_LISTED 6u
@@ -278,45 +303,27 @@ struct leaks {
     struct leak leak[LEAKS_LISTED];
 };
 
-static void note_leak(struct leaks *leaks, const void *origin, uint32_t tag, uint64_t bytes)
+static void note_leak(void *context, const struct pool_use *use)
 {
+    struct leaks *leaks = context;
+    const void *caller = pool_caller(use->origin);
     unsigned index = 0;
 
-    if ((uintptr_t)caller_of(origin) - (uintptr_t)leaks->start >= leaks->size)
+    if ((uintptr_t)caller - (uintptr_t)leaks->start >= leaks->size)
         return;
     leaks->count++;
-    leaks->bytes += bytes;
+    leaks->bytes += use->bytes;
     while (index < leaks->kinds && index < LEAKS_LISTED &&
-           (caller_of(leaks->leak[index].origin) != caller_of(origin) || leaks->leak[index].tag != tag))
+           (pool_caller(leaks->leak[index].origin) != caller || leaks->leak[index].tag != use->tag))
         index++;
     if (index == LEAKS_LISTED)
         return;
     if (index == leaks->kinds)
         leaks->kinds++;
-    leaks->leak[index].origin = origin;
-    leaks->leak[index].tag = tag;
+    leaks->leak[index].origin = use->origin;
+    leaks->leak[index].tag = use->tag;
     leaks->leak[index].count++;
-    leaks->leak[index].bytes += bytes;
-}
-
-static void find_leaks(struct leaks *leaks)
-{
-    for (uint32_t page = 0; page < guest_ram_pages(); page += page_info(page)->run) {
-        const struct mm_page *info = page_info(page);
-        if (info->use != PAGE_POOL_SLAB)
-            continue;
-        for (unsigned i = 0; i < pool_blocks_per_page(info); i++) {
-            struct pool_header *header = pool_header(pool_block(page, i));
-            ASAN_UNPOISON_MEMORY_REGION(header, sizeof *header);
-            if (header->state == POOL_IN_USE)
-                note_leak(leaks, header->origin, header->tag, header->size);
-            ASAN_POISON_MEMORY_REGION(header, sizeof *header);
-        }
-    }
-    for (LIST_ENTRY *entry = pool()->big.Flink; entry != &pool()->big; entry = entry->Flink) {
-        const struct pool_big *big = CONTAINING_RECORD(entry, struct pool_big, entry);
-        note_leak(leaks, big->origin, big->tag, big->size);
-    }
+    leaks->leak[index].bytes += use->bytes;
 }
 
 void pool_check_unloaded(const char *driver, const void *start, size_t size)
@@ -325,14 +332,14 @@ void pool_check_unloaded(const char *driver, const void *start, size_t size)
     char text[1024], title[192], tag[5], who[LOADER_DESCRIPTION_MAX];
     size_t length = 0;
 
-    find_leaks(&leaks);
+    pool_walk(note_leak, &leaks);
     if (leaks.count == 0)
         return;
     for (unsigned index = 0; index < leaks.kinds && length < sizeof text; index++) {
         const struct leak *leak = &leaks.leak[index];
 
         pool_tag_text(tag, leak->tag);
-        loader_name(caller_of(leak->origin), who, sizeof who);
+        loader_name(pool_caller(leak->origin), who, sizeof who);
         snprintf(title, sizeof title, "%u blocks, %llu bytes with tag \"%s\" were allocated here:", leak->count,
                  (unsigned long long)leak->bytes, tag);
         note_origin(leak->origin, title);
@@ -347,44 +354,33 @@ void pool_check_unloaded(const char *driver, const void *start, size_t size)
 
 /* ---- the census ---- */
 
-struct latest {
-    uint32_t sequence;
-    const void *caller;
-};
-
-static void note(struct latest *latest, uint16_t statistic, uint32_t sequence, const void *origin)
+static void note_latest(void *context, const struct pool_use *use)
 {
-    if (sequence > latest[statistic].sequence)
-        latest[statistic] = (struct latest){sequence, caller_of(origin)};
+    struct pool_use *latest = (struct pool_use *)context + use->statistic;
+
+    if (use->sequence > latest->sequence)
+        *latest = *use;
+}
+
+void pool_latest(struct pool_use *latest)
+{
+    memset(latest, 0, pool()->tags * sizeof *latest);
+    pool_walk(note_latest, latest);
 }
 
 /* By tag and pool type, in the order in which the tags were first used, each with who allocated its latest block. */
 void pool_census(struct census *census)
 {
-    struct latest *latest = image_alloc((pool()->tags + 1) * sizeof *latest);
+    struct pool_use *latest = image_alloc((pool()->tags + 1) * sizeof *latest);
 
-    for (uint32_t page = 0; page < guest_ram_pages(); page += page_info(page)->run) {
-        const struct mm_page *info = page_info(page);
-        if (info->use != PAGE_POOL_SLAB)
-            continue;
-        for (unsigned i = 0; i < pool_blocks_per_page(info); i++) {
-            struct pool_header *header = pool_header(pool_block(page, i));
-            ASAN_UNPOISON_MEMORY_REGION(header, sizeof *header);
-            if (header->state == POOL_IN_USE)
-                note(latest, header->statistic, header->sequence, header->origin);
-            ASAN_POISON_MEMORY_REGION(header, sizeof *header);
-        }
-    }
-    for (LIST_ENTRY *entry = pool()->big.Flink; entry != &pool()->big; entry = entry->Flink) {
-        const struct pool_big *big = CONTAINING_RECORD(entry, struct pool_big, entry);
-        note(latest, big->statistic, big->sequence, big->origin);
-    }
+    pool_latest(latest);
     for (uint32_t i = 0; i < pool()->tags; i++) {
         const struct pool_statistic *statistic = &pool()->statistics[i];
         char tag[5];
 
         pool_tag_text(tag, statistic->tag);
-        census_item(census, "pool", statistic->bytes, latest[i].caller, "%s %s", tag, pool_kind_name(statistic->kind));
+        census_item(census, "pool", statistic->bytes, pool_caller(latest[i].origin), "%s %s", tag,
+                    pool_kind_name(statistic->kind));
     }
     image_free(latest);
 }

@@ -264,6 +264,22 @@ _Noreturn void pool_report_bad_free(const void *block, const char *routine, cons
 size_t pool_big_behind(const struct pool_big *big);
 _Noreturn void pool_report_big_overrun(const struct pool_big *big, const char *when);
 
+/* A block in use. */
+struct pool_use {
+    const void *origin;
+    uint64_t bytes;
+    uint32_t tag;
+    uint32_t sequence;
+    uint16_t statistic;
+};
+
+/* Call `visit` for each. */
+void pool_walk(void (*visit)(void *context, const struct pool_use *use), void *context);
+/* The latest one of each of the pool's statistics; sequence 0: there is none. */
+void pool_latest(struct pool_use *latest);
+/* Who allocated a block, by its origin. */
+const void *pool_caller(const void *origin);
+
 const char *pool_kind_name(unsigned kind);
 /* A tag as text, with dots for what does not print. */
 void pool_tag_text(char text[5], uint32_t tag);
