@@ -164,7 +164,7 @@ def is_reason(value):
 # ---- the driver's sources ----
 
 TABLE = re.compile(r"\bTEST_TABLE\((\w+)\)")
-ENTRY = re.compile(r"\bTEST(?:_VIOLATION)?\((\w+),")
+ENTRY = re.compile(r"\bTEST(?:_VIOLATION(?:_DEVICE)?)?\((\w+),")
 
 
 def case_files(folder):

@@ -6,63 +6,6 @@
 
 /* ---- children come and go ---- */
 
-static void child_vanishes(void *argument)
-{
-    (void)argument;
-    boot_with(3);
-    forget();
-    report(1);
-    ck_assert_ptr_null(pnp_find(CHILD(1)));
-    ck_assert_int_eq(pnp_state(pnp_find(CHILD(0))), DEVNODE_STARTED);
-    ck_assert_order({'F', IRP_MN_QUERY_DEVICE_RELATIONS, 0}, {'C', IRP_MN_SURPRISE_REMOVAL, 1},
-                    {'B', IRP_MN_SURPRISE_REMOVAL, 1}, {'C', IRP_MN_REMOVE_DEVICE, 1}, {'B', IRP_MN_REMOVE_DEVICE, 1});
-    ck_assert(!seen('C', IRP_MN_QUERY_REMOVE_DEVICE, -1));
-    ck_assert(!seen('C', IRP_MN_SURPRISE_REMOVAL, 0));
-    forget();
-    report(3);
-    ck_assert_int_eq(pnp_state(pnp_find(CHILD(1))), DEVNODE_STARTED);
-    ck_assert_order({'C', TOY_ADD_DEVICE, -1}, {'C', IRP_MN_START_DEVICE, 1});
-    finish();
-}
-
-START_TEST(test_child_vanishes)
-{
-    run_in(2, child_vanishes);
-}
-END_TEST
-
-static void handle_keeps_vanished_child(void *argument)
-{
-    struct devnode *node;
-    HANDLE handle;
-
-    (void)argument;
-    boot_with(1);
-    handle = open_child(0);
-    forget();
-    report(0);
-    node = pnp_find(CHILD(0));
-    ck_assert_ptr_nonnull(node);
-    ck_assert_int_eq(pnp_state(node), DEVNODE_SURPRISE_REMOVED);
-    ck_assert(seen('C', IRP_MN_SURPRISE_REMOVAL, 0));
-    ck_assert(!seen('C', IRP_MN_REMOVE_DEVICE, 0));
-    report(1); /* it comes back while the old one waits: kept out */
-    ck_assert_ptr_nonnull(pnp_next(node));
-    ck_assert_int_eq(pnp_problem(pnp_next(node)), PROBLEM_DUPLICATE_DEVICE);
-    ck_assert_int_eq(ZwClose(handle), STATUS_SUCCESS);
-    pnp_wait_quiet();
-    ck_assert_order({'C', IRP_MN_SURPRISE_REMOVAL, 0}, {'C', IRP_MN_REMOVE_DEVICE, 0}, {'C', TOY_ADD_DEVICE, 0},
-                    {'C', IRP_MN_START_DEVICE, 0});
-    ck_assert_int_eq(pnp_state(pnp_find(CHILD(0))), DEVNODE_STARTED);
-    finish();
-}
-
-START_TEST(test_handle_keeps_vanished_child)
-{
-    run_in(1, handle_keeps_vanished_child);
-}
-END_TEST
-
 static void same_ids(void *argument)
 {
     (void)argument;
@@ -172,24 +115,6 @@ static void surprise_of_the_bus(void *argument)
 START_TEST(test_surprise_of_the_bus)
 {
     run_in(2, surprise_of_the_bus);
-}
-END_TEST
-
-static void eject(void *argument)
-{
-    (void)argument;
-    boot_with(1);
-    forget();
-    ck_assert_int_eq(pnp_eject_device(pnp_find(CHILD(0))), STATUS_SUCCESS);
-    ck_assert_order({'C', IRP_MN_QUERY_REMOVE_DEVICE, 0}, {'C', IRP_MN_REMOVE_DEVICE, 0}, {'B', IRP_MN_EJECT, 0},
-                    {'F', IRP_MN_QUERY_DEVICE_RELATIONS, 0}, {'B', IRP_MN_REMOVE_DEVICE, 0});
-    ck_assert_ptr_null(pnp_find(CHILD(0)));
-    finish();
-}
-
-START_TEST(test_eject)
-{
-    run_in(1, eject);
 }
 END_TEST
 
@@ -365,12 +290,9 @@ int main(void)
     TCase *changes = tcase_create("arrival and removal");
     TCase *failures = tcase_create("failures");
 
-    tcase_add_test(changes, test_child_vanishes);
-    tcase_add_test(changes, test_handle_keeps_vanished_child);
     tcase_add_test(changes, test_removal_refused);
     tcase_add_test(changes, test_removal_unloads);
     tcase_add_test(changes, test_surprise_of_the_bus);
-    tcase_add_test(changes, test_eject);
     tcase_add_test(changes, test_stop_and_start);
     tcase_add_test(failures, test_start_fails);
     tcase_add_test(failures, test_driver_does_not_load);

@@ -1,8 +1,9 @@
 /*
  * The device of the cases that need one: where the driver was installed for a device, the function device object on it.
- * It passes everything on and does nothing itself; cases build on what lies under it (TestDevice()).
+ * It passes everything on and does nothing itself but report the bus's children (bus.c); cases build on what lies under
+ * it (TestDevice()).
  */
-#include "nttest.h"
+#include "bus.h"
 
 #define START_WAIT_MS 5000
 
@@ -36,6 +37,8 @@ static NTSTATUS NTAPI AddDevice(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
     TEST_FDO *Fdo;
     NTSTATUS Status;
 
+    if (TestBusOwns(Pdo))
+        return TestBusAddDevice(Pdo);
     if (Device.Fdo != NULL)
         return STATUS_NO_SUCH_DEVICE;
     Status = IoCreateDevice(DriverObject, sizeof(TEST_FDO), NULL, FILE_DEVICE_UNKNOWN, FILE_DEVICE_SECURE_OPEN, FALSE,
@@ -105,6 +108,10 @@ static NTSTATUS NTAPI Dispatch(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     case IRP_MN_CANCEL_REMOVE_DEVICE:
     case IRP_MN_SURPRISE_REMOVAL:
         Irp->IoStatus.Status = STATUS_SUCCESS;
+        break;
+    case IRP_MN_QUERY_DEVICE_RELATIONS:
+        if (Stack->Parameters.QueryDeviceRelations.Type == BusRelations)
+            TestBusRelations(Irp);
         break;
     default:
         break;

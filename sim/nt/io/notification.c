@@ -282,6 +282,29 @@ static void call_for_existing(struct notification *notification)
     image_free(existing.links);
 }
 
+/* The PDO behind a file, as its device stack names it (IRP_MN_QUERY_DEVICE_RELATIONS for TargetDeviceRelation). */
+static NTSTATUS target_of(PFILE_OBJECT file, PDEVICE_OBJECT *pdo)
+{
+    IO_STACK_LOCATION stack = {.MajorFunction = IRP_MJ_PNP,
+                               .MinorFunction = IRP_MN_QUERY_DEVICE_RELATIONS,
+                               .FileObject = file,
+                               .Parameters.QueryDeviceRelations.Type = TargetDeviceRelation};
+    ULONG_PTR information = 0;
+    PDEVICE_RELATIONS relations;
+    NTSTATUS status = io_send_synchronous(file->DeviceObject, &stack, STATUS_NOT_SUPPORTED, &information);
+
+    if (!NT_SUCCESS(status))
+        return status;
+    relations = (PDEVICE_RELATIONS)information;
+    if (relations == NULL || relations->Count != 1 || pnp_node_of(relations->Objects[0]) == NULL)
+        nt_violation("pnp-relations",
+                     "the stack of a file's device answers TargetDeviceRelation with something else than "
+                     "its one physical device object");
+    *pdo = relations->Objects[0];
+    ExFreePool(relations);
+    return status;
+}
+
 NTSTATUS NTAPI IoRegisterPlugPlayNotification(IO_NOTIFICATION_EVENT_CATEGORY EventCategory, ULONG EventCategoryFlags,
                                               PVOID EventCategoryData, PDRIVER_OBJECT DriverObject,
                                               PDRIVER_NOTIFICATION_CALLBACK_ROUTINE CallbackRoutine, PVOID Context,
@@ -290,6 +313,7 @@ NTSTATUS NTAPI IoRegisterPlugPlayNotification(IO_NOTIFICATION_EVENT_CATEGORY Eve
     struct notification *notification;
     PFILE_OBJECT file = NULL;
     PDEVICE_OBJECT pdo = NULL;
+    NTSTATUS status;
 
     NT_CALL(PASSIVE_LEVEL);
     if (FAULT(POOL))
@@ -303,9 +327,9 @@ NTSTATUS NTAPI IoRegisterPlugPlayNotification(IO_NOTIFICATION_EVENT_CATEGORY Eve
         file = EventCategoryData;
         if (file == NULL || !ob_is(file, OB_FILE))
             return STATUS_INVALID_PARAMETER;
-        pdo = io_stack_bottom(file->DeviceObject);
-        if (pnp_node_of(pdo) == NULL)
-            return STATUS_NOT_SUPPORTED;
+        status = target_of(file, &pdo);
+        if (!NT_SUCCESS(status))
+            return status;
         break;
     case EventCategoryHardwareProfileChange:
         break; /* never happens: there is no dock */
@@ -322,9 +346,8 @@ NTSTATUS NTAPI IoRegisterPlugPlayNotification(IO_NOTIFICATION_EVENT_CATEGORY Eve
     if (EventCategory == EventCategoryDeviceInterfaceChange)
         notification->class = *(const GUID *)EventCategoryData;
     if (pdo != NULL) {
-        notification->pdo = pdo;
+        notification->pdo = pdo; /* with the reference that its bus driver took */
         notification->file = file;
-        ob_reference(pdo);
     }
     InsertTailList(&machine->io->notifications, &notification->entry);
     if (EventCategory == EventCategoryDeviceInterfaceChange &&

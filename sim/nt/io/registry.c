@@ -145,6 +145,23 @@ static NTSTATUS give_text(const struct cm_key *key, const char *name, ULONG leng
     return status;
 }
 
+/* The name of the setup class is a value of the class's key. */
+static NTSTATUS give_class_name(const struct cm_key *device, ULONG length, PVOID buffer, PULONG result)
+{
+    char *guid = cm_value_get_string(device, "ClassGUID");
+    const struct cm_key *class = NULL;
+    char *path;
+
+    *result = 0;
+    if (guid != NULL) {
+        path = image_printf("%s\\%s", CM_CLASS, guid);
+        class = cm_key_open(path);
+        image_free(path);
+        image_free(guid);
+    }
+    return class != NULL ? give_text(class, "Class", length, buffer, result) : STATUS_OBJECT_NAME_NOT_FOUND;
+}
+
 static NTSTATUS give_object_name(PDEVICE_OBJECT device, ULONG length, PVOID buffer, PULONG result)
 {
     *result = 0;
@@ -192,7 +209,7 @@ NTSTATUS NTAPI IoGetDeviceProperty(PDEVICE_OBJECT DeviceObject, DEVICE_REGISTRY_
     case DevicePropertyBootConfiguration:
         return give_value(cm_key_open_at(key, "LogConf"), "BootConfig", BufferLength, PropertyBuffer, ResultLength);
     case DevicePropertyClassName:
-        return give_text(key, "Class", BufferLength, PropertyBuffer, ResultLength);
+        return give_class_name(key, BufferLength, PropertyBuffer, ResultLength);
     case DevicePropertyClassGuid:
         return give_value(key, "ClassGUID", BufferLength, PropertyBuffer, ResultLength);
     case DevicePropertyDriverKeyName:

@@ -305,9 +305,12 @@ void devnode_identify(struct devnode *node)
     if (text != NULL)
         cm_value_set_string(key, "LocationInformation", REG_SZ, text);
     image_free(text);
-    /* Devices that are part of the computer share its container. */
-    if (!node->capabilities.Removable)
+    (void)query_single(node, BusQueryContainerID, &text);
+    if (text != NULL)
+        cm_value_set_string(key, "ContainerID", REG_SZ, text);
+    else if (!node->capabilities.Removable) /* devices that are part of the computer share its container */
         cm_value_set_string(key, "ContainerID", REG_SZ, "{00000000-0000-0000-ffff-ffffffffffff}");
+    image_free(text);
     query_configuration(node);
     write_configuration(node, key);
     (void)pnp_send_minor(node, IRP_MN_DEVICE_ENUMERATED); /* most bus drivers do not handle it */

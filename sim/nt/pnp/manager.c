@@ -213,6 +213,9 @@ static NTSTATUS perform(const struct pnp_action *action)
             return STATUS_INVALID_DEVICE_STATE; /* its start asks for them anyway */
         node->enumerate = true;
         return STATUS_SUCCESS;
+    case ACTION_POWER_RELATIONS:
+        devnode_query_power_relations(node);
+        return STATUS_SUCCESS;
     case ACTION_STATE:
         devnode_query_state(node);
         return STATUS_SUCCESS;
@@ -439,8 +442,10 @@ VOID NTAPI IoInvalidateDeviceRelations(PDEVICE_OBJECT DeviceObject, DEVICE_RELAT
     case SingleBusRelations:
         (void)pnp_request(ACTION_ENUMERATE, DeviceObject, false);
         break;
-    case EjectionRelations:
     case PowerRelations:
+        (void)pnp_request(ACTION_POWER_RELATIONS, DeviceObject, false);
+        break;
+    case EjectionRelations:
     case RemovalRelations:
     case TransportRelations:
         break; /* asked for afresh whenever they are needed */

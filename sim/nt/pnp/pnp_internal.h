@@ -73,8 +73,9 @@ struct devnode {
 };
 
 enum pnp_action_kind {
-    ACTION_ENUMERATE, /* device: bus relations changed */
-    ACTION_STATE,     /* device: IoInvalidateDeviceState */
+    ACTION_ENUMERATE,       /* device: bus relations changed */
+    ACTION_POWER_RELATIONS, /* device: its power relations changed */
+    ACTION_STATE,           /* device: IoInvalidateDeviceState */
     ACTION_EJECT,
     ACTION_REMOVE,
     ACTION_SURPRISE,
@@ -158,6 +159,7 @@ NTSTATUS pnp_load_driver(const char *service, PDRIVER_OBJECT *driver);
 
 /* ---- relations.c ---- */
 void devnode_enumerate(struct devnode *node);
+void devnode_query_power_relations(struct devnode *node);
 
 /* ---- remove.c ---- */
 NTSTATUS devnode_remove_orderly(struct devnode *node, bool eject);

@@ -78,3 +78,19 @@ void devnode_enumerate(struct devnode *node)
         ExFreePool(relations);
     remove_missing(node);
 }
+
+/*
+ * The order in which devices are powered up and down when the system sleeps follows the tree alone: a relation outside
+ * of it cannot be kept, and a driver that names one must not believe that it is.
+ */
+void devnode_query_power_relations(struct devnode *node)
+{
+    PDEVICE_RELATIONS relations;
+
+    (void)pnp_query_relations(node, PowerRelations, &relations);
+    if (relations == NULL)
+        return;
+    if (relations->Count != 0)
+        NT_UNIMPLEMENTED("power relations");
+    ExFreePool(relations);
+}

@@ -324,9 +324,63 @@ static void note_running(struct devnode *node)
         cm_value_set(control, "AllocConfig", REG_RESOURCE_LIST, node->raw, resources_size(node->raw));
 }
 
+/* ---- other resources than before ---- */
+
+static void query_requirements_again(struct devnode *node)
+{
+    IO_STACK_LOCATION stack = {.MinorFunction = IRP_MN_QUERY_RESOURCE_REQUIREMENTS};
+    ULONG_PTR information = 0;
+    NTSTATUS status = pnp_send(node, &stack, STATUS_NOT_SUPPORTED, &information);
+
+    if (!NT_SUCCESS(status) || information == 0)
+        return;
+    image_free(node->requirements);
+    node->requirements = requirements_copy((PIO_RESOURCE_REQUIREMENTS_LIST)information);
+    ExFreePool((PVOID)information);
+}
+
+static NTSTATUS assign_and_start(struct devnode *node)
+{
+    arbiter_release(node);
+    devnode_assign_resources(node);
+    if (node->state == DEVNODE_RESOURCES_ASSIGNED)
+        devnode_start(node);
+    return node->state == DEVNODE_STARTED ? STATUS_SUCCESS : node->problem_status;
+}
+
+/*
+ * Stop and start again. `changed`: the device requires other resources than before, of which a bus driver may also tell
+ * in its answer to the query.
+ */
+static NTSTATUS restart(struct devnode *node, bool changed)
+{
+    NTSTATUS status;
+
+    if (node->state != DEVNODE_STARTED)
+        return STATUS_INVALID_DEVICE_STATE;
+    status = pnp_send_minor(node, IRP_MN_QUERY_STOP_DEVICE);
+    if (!NT_SUCCESS(status)) {
+        pnp_send_must_succeed(node, IRP_MN_CANCEL_STOP_DEVICE);
+        return status;
+    }
+    if (changed || status == STATUS_RESOURCE_REQUIREMENTS_CHANGED)
+        query_requirements_again(node);
+    pnp_send_must_succeed(node, IRP_MN_STOP_DEVICE);
+    node->state = DEVNODE_STOPPED;
+    return assign_and_start(node);
+}
+
+/* IRP_MN_START_DEVICE for a device that is started already. */
+static void give_new_resources(struct devnode *node)
+{
+    query_requirements_again(node);
+    (void)assign_and_start(node);
+}
+
 void devnode_start(struct devnode *node)
 {
     DEVICE_CAPABILITIES capabilities;
+    bool first = !node->was_started;
     NTSTATUS status = send_start(node);
 
     if (!NT_SUCCESS(status)) {
@@ -346,7 +400,8 @@ void devnode_start(struct devnode *node)
         node->capabilities = capabilities;
     irp_rule_unknown_minors(node->pdo);
     io_interfaces_started(node->pdo);
-    devnode_query_state(node);
+    if (first) /* not after a stop */
+        devnode_query_state(node);
     node->enumerate = node->state == DEVNODE_STARTED;
 }
 
@@ -360,43 +415,23 @@ void devnode_query_state(struct devnode *node)
         return;
     status = pnp_send(node, &stack, STATUS_NOT_SUPPORTED, &information);
     node->device_state = NT_SUCCESS(status) ? (PNP_DEVICE_STATE)information : 0;
-    if (node->device_state & (PNP_DEVICE_FAILED | PNP_DEVICE_DISABLED | PNP_DEVICE_REMOVED | PNP_DEVICE_DISCONNECTED)) {
+    if (node->device_state & PNP_DEVICE_RESOURCE_REQUIREMENTS_CHANGED) {
+        /* A device that has failed must be stopped for it; another one is given its new resources as it runs. */
+        if (node->device_state & PNP_DEVICE_FAILED)
+            (void)restart(node, true);
+        else
+            give_new_resources(node);
+    } else if (node->device_state &
+               (PNP_DEVICE_FAILED | PNP_DEVICE_DISABLED | PNP_DEVICE_REMOVED | PNP_DEVICE_DISCONNECTED)) {
         enum devnode_problem problem =
             (node->device_state & PNP_DEVICE_DISABLED) ? PROBLEM_DISABLED : PROBLEM_FAILED_POST_START;
 
         devnode_set_problem(node, problem, STATUS_DEVICE_NOT_READY);
         devnode_remove_surprise(node);
-    } else if (node->device_state & PNP_DEVICE_RESOURCE_REQUIREMENTS_CHANGED) {
-        (void)devnode_restart(node);
     }
 }
 
-/* ---- stop and start again ---- */
-
 NTSTATUS devnode_restart(struct devnode *node)
 {
-    IO_STACK_LOCATION stack = {.MinorFunction = IRP_MN_QUERY_RESOURCE_REQUIREMENTS};
-    ULONG_PTR information = 0;
-    NTSTATUS status;
-
-    if (node->state != DEVNODE_STARTED)
-        return STATUS_INVALID_DEVICE_STATE;
-    status = pnp_send_minor(node, IRP_MN_QUERY_STOP_DEVICE);
-    if (!NT_SUCCESS(status)) {
-        pnp_send_must_succeed(node, IRP_MN_CANCEL_STOP_DEVICE);
-        return status;
-    }
-    pnp_send_must_succeed(node, IRP_MN_STOP_DEVICE);
-    node->state = DEVNODE_STOPPED;
-    arbiter_release(node);
-    status = pnp_send(node, &stack, STATUS_NOT_SUPPORTED, &information);
-    if (NT_SUCCESS(status) && information != 0) {
-        image_free(node->requirements);
-        node->requirements = requirements_copy((PIO_RESOURCE_REQUIREMENTS_LIST)information);
-        ExFreePool((PVOID)information);
-    }
-    devnode_assign_resources(node);
-    if (node->state == DEVNODE_RESOURCES_ASSIGNED)
-        devnode_start(node);
-    return node->state == DEVNODE_STARTED ? STATUS_SUCCESS : node->problem_status;
+    return restart(node, false);
 }

@@ -330,6 +330,22 @@ static NTSTATUS QueryId(PTOY_DEVICE Child, PIRP Irp, BUS_QUERY_ID_TYPE Type)
     }
 }
 
+static NTSTATUS QueryRelations(PTOY_DEVICE Child, PIRP Irp)
+{
+    PDEVICE_RELATIONS Relations;
+
+    if (IoGetCurrentIrpStackLocation(Irp)->Parameters.QueryDeviceRelations.Type != TargetDeviceRelation)
+        return Ignore(Irp);
+    Relations = ExAllocatePoolWithTag(PagedPool, sizeof(*Relations), TOY_TAG);
+    if (Relations == NULL)
+        return Complete(Irp, STATUS_INSUFFICIENT_RESOURCES);
+    Relations->Count = 1;
+    Relations->Objects[0] = Child->Self;
+    ObReferenceObject(Child->Self);
+    Irp->IoStatus.Information = (ULONG_PTR)Relations;
+    return Complete(Irp, STATUS_SUCCESS);
+}
+
 static NTSTATUS PdoPnp(PTOY_DEVICE Child, PIRP Irp)
 {
     PIO_STACK_LOCATION Location = IoGetCurrentIrpStackLocation(Irp);
@@ -338,6 +354,8 @@ static NTSTATUS PdoPnp(PTOY_DEVICE Child, PIRP Irp)
 
     ToyNote('B', Location->MinorFunction, Index);
     switch (Location->MinorFunction) {
+    case IRP_MN_QUERY_DEVICE_RELATIONS:
+        return QueryRelations(Child, Irp);
     case IRP_MN_QUERY_ID:
         return QueryId(Child, Irp, Location->Parameters.QueryId.IdType);
     case IRP_MN_QUERY_CAPABILITIES:
