@@ -112,6 +112,8 @@ NTSTATUS NTAPI RtlUTF8ToUnicodeN(PWSTR UnicodeStringDestination, ULONG UnicodeSt
     NT_CALL(PASSIVE_LEVEL);
     if (UTF8StringSource == NULL)
         return STATUS_INVALID_PARAMETER_4;
+    if (UnicodeStringDestination == NULL && UnicodeStringActualByteCount == NULL)
+        return STATUS_INVALID_PARAMETER;
     while (index < UTF8StringByteCount) {
         uint32_t point = utf8_next(UTF8StringSource, UTF8StringByteCount, &index, &broken);
         size_t units = point >= 0x10000 ? 2 : 1;
@@ -146,6 +148,10 @@ NTSTATUS NTAPI RtlUnicodeToUTF8N(PCHAR UTF8StringDestination, ULONG UTF8StringMa
     NT_CALL(PASSIVE_LEVEL);
     if (UnicodeStringSource == NULL)
         return STATUS_INVALID_PARAMETER_4;
+    if (UTF8StringDestination == NULL && UTF8StringActualByteCount == NULL)
+        return STATUS_INVALID_PARAMETER;
+    if (UnicodeStringByteCount % sizeof(WCHAR) != 0)
+        return STATUS_INVALID_PARAMETER_5;
     while (index < length) {
         char bytes[4];
         size_t count = utf8_encode(utf16_next(UnicodeStringSource, length, &index, &broken), bytes);
@@ -165,18 +171,19 @@ NTSTATUS NTAPI RtlUnicodeToUTF8N(PCHAR UTF8StringDestination, ULONG UTF8StringMa
     return broken ? STATUS_SOME_NOT_MAPPED : STATUS_SUCCESS;
 }
 
+/* Both stop where the destination ends, and do not say so but by the length. */
 NTSTATUS NTAPI RtlUnicodeToMultiByteN(PCHAR MultiByteString, ULONG MaxBytesInMultiByteString,
                                       PULONG BytesInMultiByteString, PCWCH UnicodeString, ULONG BytesInUnicodeString)
 {
     ULONG count = BytesInUnicodeString / sizeof(WCHAR);
     ULONG copied = count < MaxBytesInMultiByteString ? count : MaxBytesInMultiByteString;
 
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(APC_LEVEL);
     for (ULONG i = 0; i < copied; i++)
         MultiByteString[i] = rtl_ansi_from_wide(UnicodeString[i]);
     if (BytesInMultiByteString != NULL)
         *BytesInMultiByteString = copied;
-    return copied < count ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS;
+    return STATUS_SUCCESS;
 }
 
 NTSTATUS NTAPI RtlMultiByteToUnicodeN(PWCH UnicodeString, ULONG MaxBytesInUnicodeString, PULONG BytesInUnicodeString,
@@ -185,10 +192,10 @@ NTSTATUS NTAPI RtlMultiByteToUnicodeN(PWCH UnicodeString, ULONG MaxBytesInUnicod
     ULONG room = MaxBytesInUnicodeString / sizeof(WCHAR);
     ULONG copied = BytesInMultiByteString < room ? BytesInMultiByteString : room;
 
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(APC_LEVEL);
     for (ULONG i = 0; i < copied; i++)
         UnicodeString[i] = rtl_wide_from_ansi(MultiByteString[i]);
     if (BytesInUnicodeString != NULL)
         *BytesInUnicodeString = copied * (ULONG)sizeof(WCHAR);
-    return copied < BytesInMultiByteString ? STATUS_BUFFER_OVERFLOW : STATUS_SUCCESS;
+    return STATUS_SUCCESS;
 }

@@ -1,5 +1,6 @@
 /* Debug output: formatted, filtered by component and level, shown to the registered callbacks and written to the log.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "nt/ke/ke.h"
@@ -145,15 +146,26 @@ NTSTATUS NTAPI DbgSetDebugPrintCallback(PDEBUG_PRINT_CALLBACK DebugPrintCallback
     return STATUS_SUCCESS;
 }
 
+/* The exception that no debugger handles. */
+static void break_in(const char *routine, const void *caller)
+{
+    const uint64_t parameter[4] = {(uint32_t)STATUS_BREAKPOINT, (uintptr_t)caller};
+
+    nt_violation_code(KMODE_EXCEPTION_NOT_HANDLED, parameter, "breakpoint",
+                      "%s called from %p with no debugger attached", routine, caller);
+}
+
 VOID NTAPI DbgBreakPoint(VOID)
 {
-    nt_violation("breakpoint", "DbgBreakPoint called from %p with no debugger attached", __builtin_return_address(0));
+    break_in("DbgBreakPoint", __builtin_return_address(0));
 }
 
 VOID NTAPI DbgBreakPointWithStatus(ULONG Status)
 {
-    nt_violation("breakpoint", "DbgBreakPointWithStatus(0x%08X) called from %p with no debugger attached", Status,
-                 __builtin_return_address(0));
+    char routine[48];
+
+    snprintf(routine, sizeof(routine), "DbgBreakPointWithStatus(0x%08X)", Status);
+    break_in(routine, __builtin_return_address(0));
 }
 
 BOOLEAN NTAPI KdRefreshDebuggerNotPresent(VOID)

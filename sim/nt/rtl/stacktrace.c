@@ -11,9 +11,11 @@
 USHORT NTAPI RtlCaptureStackBackTrace(ULONG FramesToSkip, ULONG FramesToCapture, PVOID *BackTrace, PULONG BackTraceHash)
 {
     void *frames[FRAMES_MAX];
-    int count = backtrace_collect(frames, FRAMES_MAX), first = 0;
+    int count, first = 0;
     ULONG captured = 0, hash = 0;
 
+    NT_CALL(DISPATCH_LEVEL);
+    count = backtrace_collect(frames, FRAMES_MAX);
     while (first < count && frames[first] != __builtin_return_address(0))
         first++;
     for (ULONG64 index = (ULONG64)first + FramesToSkip; index < (ULONG64)count && captured < FramesToCapture; index++) {

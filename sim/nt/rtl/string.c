@@ -42,42 +42,57 @@ VOID NTAPI RtlCopyString(PSTRING DestinationString, const STRING *SourceString)
     DestinationString->Length = length;
 }
 
-CHAR NTAPI RtlUpperChar(CHAR Character)
+static CHAR upper_ansi(CHAR character)
 {
-    return rtl_ansi_from_wide(rtl_upcase(rtl_wide_from_ansi(Character)));
+    return rtl_ansi_from_wide(rtl_upcase(rtl_wide_from_ansi(character)));
 }
 
-LONG NTAPI RtlCompareString(const STRING *String1, const STRING *String2, BOOLEAN CaseInSensitive)
+CHAR NTAPI RtlUpperChar(CHAR Character)
 {
-    USHORT shorter = String1->Length < String2->Length ? String1->Length : String2->Length;
+    NT_CALL(APC_LEVEL);
+    return upper_ansi(Character);
+}
 
-    for (USHORT index = 0; index < shorter; index++) {
-        UCHAR a = (UCHAR)(CaseInSensitive ? RtlUpperChar(String1->Buffer[index]) : String1->Buffer[index]);
-        UCHAR b = (UCHAR)(CaseInSensitive ? RtlUpperChar(String2->Buffer[index]) : String2->Buffer[index]);
+/* Of the first `length` bytes. */
+static LONG compare_ansi(const CHAR *first, const CHAR *second, USHORT length, BOOLEAN fold)
+{
+    for (USHORT index = 0; index < length; index++) {
+        UCHAR a = (UCHAR)(fold ? upper_ansi(first[index]) : first[index]);
+        UCHAR b = (UCHAR)(fold ? upper_ansi(second[index]) : second[index]);
 
         if (a != b)
             return (LONG)a - (LONG)b;
     }
-    return (LONG)String1->Length - (LONG)String2->Length;
+    return 0;
+}
+
+LONG NTAPI RtlCompareString(const STRING *String1, const STRING *String2, BOOLEAN CaseInSensitive)
+{
+    LONG order;
+
+    NT_CALL(PASSIVE_LEVEL);
+    order = compare_ansi(String1->Buffer, String2->Buffer,
+                         String1->Length < String2->Length ? String1->Length : String2->Length, CaseInSensitive);
+    return order != 0 ? order : (LONG)String1->Length - (LONG)String2->Length;
 }
 
 BOOLEAN NTAPI RtlEqualString(const STRING *String1, const STRING *String2, BOOLEAN CaseInSensitive)
 {
-    return String1->Length == String2->Length && RtlCompareString(String1, String2, CaseInSensitive) == 0;
+    NT_CALL(PASSIVE_LEVEL);
+    return String1->Length == String2->Length &&
+           compare_ansi(String1->Buffer, String2->Buffer, String1->Length, CaseInSensitive) == 0;
 }
 
 BOOLEAN NTAPI RtlPrefixString(const STRING *String1, const STRING *String2, BOOLEAN CaseInSensitive)
 {
-    STRING head = *String2;
-
-    if (String1->Length > String2->Length)
-        return FALSE;
-    head.Length = String1->Length;
-    return RtlEqualString(String1, &head, CaseInSensitive);
+    NT_CALL(PASSIVE_LEVEL);
+    return String1->Length <= String2->Length &&
+           compare_ansi(String1->Buffer, String2->Buffer, String1->Length, CaseInSensitive) == 0;
 }
 
 NTSTATUS NTAPI RtlAppendStringToString(PSTRING Destination, const STRING *Source)
 {
+    NT_CALL(APC_LEVEL);
     if (Source->Length > Destination->MaximumLength - Destination->Length)
         return STATUS_BUFFER_TOO_SMALL;
     if (Source->Length > 0) /* an empty string may have no buffer */
@@ -98,14 +113,15 @@ NTSTATUS NTAPI RtlAppendAsciizToString(PSTRING Destination, PCSZ Source)
 
 VOID NTAPI RtlUpperString(PSTRING DestinationString, const STRING *SourceString)
 {
+    NT_CALL(APC_LEVEL);
     RtlCopyString(DestinationString, SourceString);
     for (USHORT index = 0; index < DestinationString->Length; index++)
-        DestinationString->Buffer[index] = RtlUpperChar(DestinationString->Buffer[index]);
+        DestinationString->Buffer[index] = upper_ansi(DestinationString->Buffer[index]);
 }
 
 VOID NTAPI RtlFreeAnsiString(PANSI_STRING AnsiString)
 {
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(APC_LEVEL);
     if (AnsiString->Buffer != NULL)
         ExFreePoolWithTag(AnsiString->Buffer, RTL_STRING_TAG);
     RtlZeroMemory(AnsiString, sizeof(*AnsiString));
@@ -227,7 +243,7 @@ NTSTATUS NTAPI RtlAppendUnicodeToString(PUNICODE_STRING Destination, PCWSTR Sour
 
 WCHAR NTAPI RtlUpcaseUnicodeChar(WCHAR SourceCharacter)
 {
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(APC_LEVEL);
     return rtl_upcase(SourceCharacter);
 }
 
@@ -259,7 +275,7 @@ static NTSTATUS map_case(PUNICODE_STRING destination, PCUNICODE_STRING source, B
 NTSTATUS NTAPI RtlUpcaseUnicodeString(PUNICODE_STRING DestinationString, PCUNICODE_STRING SourceString,
                                       BOOLEAN AllocateDestinationString)
 {
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(APC_LEVEL);
     if (AllocateDestinationString && FAULT(POOL))
         return STATUS_NO_MEMORY;
     return map_case(DestinationString, SourceString, AllocateDestinationString, rtl_upcase);
@@ -268,7 +284,7 @@ NTSTATUS NTAPI RtlUpcaseUnicodeString(PUNICODE_STRING DestinationString, PCUNICO
 NTSTATUS NTAPI RtlDowncaseUnicodeString(PUNICODE_STRING DestinationString, PCUNICODE_STRING SourceString,
                                         BOOLEAN AllocateDestinationString)
 {
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(APC_LEVEL);
     if (AllocateDestinationString && FAULT(POOL))
         return STATUS_NO_MEMORY;
     return map_case(DestinationString, SourceString, AllocateDestinationString, rtl_downcase);
@@ -276,7 +292,7 @@ NTSTATUS NTAPI RtlDowncaseUnicodeString(PUNICODE_STRING DestinationString, PCUNI
 
 VOID NTAPI RtlFreeUnicodeString(PUNICODE_STRING UnicodeString)
 {
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(APC_LEVEL);
     if (UnicodeString->Buffer != NULL)
         ExFreePoolWithTag(UnicodeString->Buffer, RTL_STRING_TAG);
     RtlZeroMemory(UnicodeString, sizeof(*UnicodeString));
@@ -330,8 +346,9 @@ NTSTATUS NTAPI RtlHashUnicodeString(PCUNICODE_STRING String, BOOLEAN CaseInSensi
 {
     ULONG hash = 0;
 
-    NT_CALL(PASSIVE_LEVEL);
-    if (HashAlgorithm != HASH_STRING_ALGORITHM_DEFAULT && HashAlgorithm != HASH_STRING_ALGORITHM_X65599)
+    NT_CALL(APC_LEVEL);
+    if (String == NULL || HashValue == NULL ||
+        (HashAlgorithm != HASH_STRING_ALGORITHM_DEFAULT && HashAlgorithm != HASH_STRING_ALGORITHM_X65599))
         return STATUS_INVALID_PARAMETER;
     for (USHORT index = 0; index < String->Length / sizeof(WCHAR); index++)
         hash = hash * 65599 + (CaseInSensitive ? rtl_upcase(String->Buffer[index]) : String->Buffer[index]);

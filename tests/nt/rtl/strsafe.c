@@ -591,13 +591,72 @@ static VOID SafeAtHighLevel(VOID)
     KeLowerIrql(Irql);
 }
 
+/*
+ * The pages of the printing functions say PASSIVE_LEVEL: what a Unicode conversion needs is paged. Drivers print
+ * numbers at DISPATCH_LEVEL all the same, and nothing stops them.
+ */
+static VOID PrintAtDispatchLevel(NTSTATUS (*Print)(PVOID Buffer))
+{
+    CHAR Buffer[ROOM];
+    KIRQL Irql;
+
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    (VOID) Print(Buffer);
+}
+
+#define PRINTS_WIDE(X)                                                                                                 \
+    X(SafePrintCbAboveLimit, RtlStringCbPrintfA(Buffer, ROOM, "%ws", L"a"))                                            \
+    X(SafePrintCchAboveLimit, RtlStringCchPrintfA(Buffer, ROOM, "%ws", L"a"))                                          \
+    X(SafePrintCbListAboveLimit, CbListA(Buffer, ROOM, "%ws", L"a"))                                                   \
+    X(SafePrintCchListAboveLimit, CchListA(Buffer, ROOM, "%ws", L"a"))                                                 \
+    X(SafePrintCbExAboveLimit, RtlStringCbPrintfExA(Buffer, ROOM, NULL, NULL, 0, "%ws", L"a"))                         \
+    X(SafePrintCchExAboveLimit, RtlStringCchPrintfExA(Buffer, ROOM, NULL, NULL, 0, "%ws", L"a"))                       \
+    X(SafePrintCbListExAboveLimit, CbListExA(Buffer, ROOM, NULL, NULL, 0, "%ws", L"a"))                                \
+    X(SafePrintCchListExAboveLimit, CchListExA(Buffer, ROOM, NULL, NULL, 0, "%ws", L"a"))
+
+#define PRINT_ABOVE_LIMIT(_Name, _Call)                                                                                \
+    static NTSTATUS _Name##Call(PVOID Buffer)                                                                          \
+    {                                                                                                                  \
+        return _Call;                                                                                                  \
+    }                                                                                                                  \
+    static VOID _Name(VOID)                                                                                            \
+    {                                                                                                                  \
+        PrintAtDispatchLevel(_Name##Call);                                                                             \
+    }
+
+PRINTS_WIDE(PRINT_ABOVE_LIMIT)
+
 TEST_TABLE(rtl_strsafe){
-    TEST(SafeLength, 0),          TEST(SafeLengthRefuses, 0),    TEST(SafeCopyFits, 0),
-    TEST(SafeCopyTruncates, 0),   TEST(SafeCopyRefuses, 0),      TEST(SafeCat, 0),
-    TEST(SafeCatTruncates, 0),    TEST(SafeCatRefuses, 0),       TEST(SafeMaximum, 0),
-    TEST(SafePrintFits, 0),       TEST(SafePrintTruncates, 0),   TEST(SafePrintRefuses, 0),
-    TEST(SafePrintArguments, 0),  TEST(SafePrintFormats, 0),     TEST(SafePrintWideFormats, 0),
-    TEST(SafeExEndAndLeft, 0),    TEST(SafeExFillBehindNull, 0), TEST(SafeExFillOnFailure, 0),
-    TEST(SafeExNullOnFailure, 0), TEST(SafeExNoTruncation, 0),   TEST(SafeExNulls, 0),
-    TEST(SafeExRefuses, 0),       TEST(SafeAtHighLevel, 0),      TEST_END,
+    TEST(SafeLength, 0),
+    TEST(SafeLengthRefuses, 0),
+    TEST(SafeCopyFits, 0),
+    TEST(SafeCopyTruncates, 0),
+    TEST(SafeCopyRefuses, 0),
+    TEST(SafeCat, 0),
+    TEST(SafeCatTruncates, 0),
+    TEST(SafeCatRefuses, 0),
+    TEST(SafeMaximum, 0),
+    TEST(SafePrintFits, 0),
+    TEST(SafePrintTruncates, 0),
+    TEST(SafePrintRefuses, 0),
+    TEST(SafePrintArguments, 0),
+    TEST(SafePrintFormats, 0),
+    TEST(SafePrintWideFormats, 0),
+    TEST(SafeExEndAndLeft, 0),
+    TEST(SafeExFillBehindNull, 0),
+    TEST(SafeExFillOnFailure, 0),
+    TEST(SafeExNullOnFailure, 0),
+    TEST(SafeExNoTruncation, 0),
+    TEST(SafeExNulls, 0),
+    TEST(SafeExRefuses, 0),
+    TEST(SafeAtHighLevel, 0),
+    TEST_VIOLATION(SafePrintCbAboveLimit, "format-irql", 0),
+    TEST_VIOLATION(SafePrintCchAboveLimit, "format-irql", 0),
+    TEST_VIOLATION(SafePrintCbListAboveLimit, "format-irql", 0),
+    TEST_VIOLATION(SafePrintCchListAboveLimit, "format-irql", 0),
+    TEST_VIOLATION(SafePrintCbExAboveLimit, "format-irql", 0),
+    TEST_VIOLATION(SafePrintCchExAboveLimit, "format-irql", 0),
+    TEST_VIOLATION(SafePrintCbListExAboveLimit, "format-irql", 0),
+    TEST_VIOLATION(SafePrintCchListExAboveLimit, "format-irql", 0),
+    TEST_END,
 };
