@@ -296,9 +296,9 @@ static VOID NTAPI signal_done(PKDPC unused, PVOID context, PVOID argument1, PVOI
     X(RtlEqualUnicodeString, PASSIVE_LEVEL, RtlEqualUnicodeString(&name, &other_name, TRUE))                           \
     X(RtlPrefixUnicodeString, PASSIVE_LEVEL, RtlPrefixUnicodeString(&name, &other_name, TRUE))                         \
     X(RtlSuffixUnicodeString, PASSIVE_LEVEL, RtlSuffixUnicodeString(&name, &other_name, TRUE))                         \
-    X(RtlDowncaseUnicodeString, PASSIVE_LEVEL, RtlDowncaseUnicodeString(&name, &other_name, TRUE))                     \
-    X(RtlUpcaseUnicodeString, PASSIVE_LEVEL, RtlUpcaseUnicodeString(&name, &other_name, TRUE))                         \
-    X(RtlFreeUnicodeString, PASSIVE_LEVEL, RtlFreeUnicodeString(&name))
+    X(RtlDowncaseUnicodeString, APC_LEVEL, RtlDowncaseUnicodeString(&name, &other_name, TRUE))                         \
+    X(RtlUpcaseUnicodeString, APC_LEVEL, RtlUpcaseUnicodeString(&name, &other_name, TRUE))                             \
+    X(RtlFreeUnicodeString, APC_LEVEL, RtlFreeUnicodeString(&name))
 
 #define DEFINE_CALL(routine, maximum, call)                                                                            \
     static void call_##routine(void)                                                                                   \
