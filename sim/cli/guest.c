@@ -17,6 +17,7 @@
 #include "nt/nt_init.h"
 #include "nt/pnp/pnp.h"
 #include "nt/po/po.h"
+#include "nt/po/po.h"
 
 /* The driver of this name that was brought along, or NULL. */
 static const struct machine_driver *brought_along(const struct machine_config *config, const char *name, size_t length)
@@ -270,4 +271,19 @@ bool guest_restart_clients(void)
 bool guest_restart_bus(void)
 {
     return call_in_guest("restart", restart_bus);
+}
+
+/* ---- what somebody at the power button does ---- */
+
+static void sleep_and_wake(struct call *call)
+{
+    call->good = NT_SUCCESS(po_set_system_state(PowerSystemSleeping3));
+    if (call->good)
+        (void)po_set_system_state(PowerSystemWorking);
+    pnp_wait_quiet();
+}
+
+bool guest_sleep_and_wake(void)
+{
+    return call_in_guest("sleeper", sleep_and_wake);
 }

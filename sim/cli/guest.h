@@ -34,4 +34,7 @@ void guest_wait_quiet(void);
 bool guest_restart_clients(void);
 bool guest_restart_bus(void);
 
+/* Put the guest to sleep (S3) and wake it up. False: a device refused to sleep. */
+bool guest_sleep_and_wake(void);
+
 #endif

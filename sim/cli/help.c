@@ -156,7 +156,8 @@ static const char sweep[] =
     "  --range A-B            only the calls of these numbers\n"
     "  --every K              only each K-th of them, for a quick look\n"
     "\n"
-    "Several hosts: parallel -S hostA,hostB pvsim sweep --seeds 1-10000 --shard {}/8 -- run ... ::: 1 2 3 4 5 6 7 8\n"
+    "Several hosts: parallel -S hostA,hostB --workdir . pvsim sweep --seeds 1-10000 --shard {}/8 -- run ... ::: 1 2 3 "
+    "4 5 6 7 8\n"
     "\n"
     "Exit status: 0 every seed passed, 1 a seed failed, 2 usage error, 125 a seed could not be tried here and none "
     "failed.\n";

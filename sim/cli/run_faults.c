@@ -31,6 +31,20 @@ static void restart(struct run *run, struct toolstack *toolstack, unsigned domid
     run_carry_all(run);
 }
 
+/* Through S3: the devices go and come back connected, but for what a fault does to them. */
+static void go_to_sleep(struct run *run, struct toolstack *toolstack, unsigned domid)
+{
+    bool slept = guest_sleep_and_wake();
+    bool connected = run_connected(run, toolstack, domid, CONNECT_MS);
+
+    if (fault_injected() != 0)
+        return;
+    if (!slept)
+        give_up("a device refused to sleep");
+    if (!connected)
+        give_up("after sleep: %s", run->unconnected);
+}
+
 /* Boot, connect and traffic. */
 static void come_up(struct run *run, struct toolstack *toolstack, unsigned domid)
 {
@@ -43,6 +57,7 @@ static void come_up(struct run *run, struct toolstack *toolstack, unsigned domid
         run_note_connected(run, power_on);
         guest_wait_quiet();
         run_leave_boot(run);
+        go_to_sleep(run, toolstack, domid);
         fault_enter(FAULT_TRAFFIC);
         (void)run_carry_traffic(run, PATIENCE_NS);
     } else if (fault_injected() == 0) {

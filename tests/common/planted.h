@@ -17,7 +17,8 @@ enum planted_bug {
     PLANTED_PINNED,
     PLANTED_MEMORY_FAILS,
     PLANTED_SCRAMBLE,
-    PLANTED_WAIT
+    PLANTED_WAIT,
+    PLANTED_FALLIBLE
 };
 
 /* A new folder in scratch(); `memory`: modules for --preempt=memory. The path is valid until the next call. */

@@ -154,11 +154,9 @@ END_TEST
 START_TEST(gnu_parallel)
 {
     const char *const version[] = {"parallel", "--version", NULL};
-    const char *const argv[] = {"parallel", "--will-cite", PVSIM_BUILD "/pvsim",
-                                "sweep",    "-v",          "--seeds",
-                                "1-5",      "--shard",     "{}/2",
-                                "--",       "run",         ":::",
-                                "1",        "2",           NULL};
+    const char *const argv[] = {"parallel", "--will-cite", "-S",      ":",   "--workdir", ".",    PVSIM_BUILD "/pvsim",
+                                "sweep",    "-v",          "--seeds", "1-5", "--shard",   "{}/2", "--",
+                                "run",      ":::",         "1",       "2",   NULL};
     struct process_result result = process_run(version);
     bool there = result.status == 0 && strstr(result.output, "GNU parallel") != NULL;
 

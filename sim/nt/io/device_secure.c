@@ -44,6 +44,8 @@ NTSTATUS NTAPI IoCreateDeviceSecure(PDRIVER_OBJECT DriverObject, ULONG DeviceExt
     image_free(text);
     if (size == 0)
         return STATUS_INVALID_PARAMETER;
+    if (FAULT(POOL))
+        return STATUS_INSUFFICIENT_RESOURCES;
     class = class_properties(DeviceClassGuid);
     if (class != NULL) {
         ULONG type;

@@ -85,7 +85,8 @@ static NTSTATUS NTAPI allocate_channel(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT D
                                        PDRIVER_CONTROL ExecutionRoutine, PVOID Context)
 {
     NT_CALL_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL);
-    if (NumberOfMapRegisters > ALL_MAP_REGISTERS)
+    if (NumberOfMapRegisters > ALL_MAP_REGISTERS ||
+        fault_inject(FAULT_POOL, "AllocateAdapterChannel", __builtin_return_address(0)))
         return STATUS_INSUFFICIENT_RESOURCES;
     if (DRIVER_CALLOUT("DMA execution routine", ExecutionRoutine, DeviceObject, DeviceObject->CurrentIrp, DmaAdapter,
                        Context) != DeallocateObjectKeepRegisters)

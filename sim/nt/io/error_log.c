@@ -37,6 +37,8 @@ PVOID NTAPI IoAllocateErrorLogEntry(PVOID IoObject, UCHAR EntrySize)
         return NULL;
     if (!ob_is(IoObject, OB_DEVICE) && !ob_is(IoObject, OB_DRIVER))
         return NULL;
+    if (FAULT(POOL))
+        return NULL;
     entry = image_alloc(sizeof(*entry));
     entry->object = IoObject;
     entry->size = EntrySize;

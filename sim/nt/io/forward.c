@@ -56,7 +56,7 @@ NTSTATUS NTAPI IoSetCompletionRoutineEx(PDEVICE_OBJECT DeviceObject, PIRP Irp, P
     struct guarded_completion *guarded;
 
     NT_CALL(DISPATCH_LEVEL);
-    guarded = ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(*guarded), IO_TAG_GENERAL);
+    guarded = FAULT(POOL) ? NULL : ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(*guarded), IO_TAG_GENERAL);
     if (guarded == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     guarded->device = DeviceObject;

@@ -49,6 +49,8 @@ PPHYSICAL_MEMORY_RANGE NTAPI MmGetPhysicalMemoryRanges(VOID)
     uint64_t all_pages = guest_ram_pages();
 
     NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(POOL))
+        return NULL;
     PPHYSICAL_MEMORY_RANGE ranges =
         pool_allocate(NonPagedPoolNx, 3 * sizeof *ranges, MM_TAG_RANGES, __builtin_return_address(0));
     if (ranges == NULL)

@@ -45,7 +45,7 @@ NTSTATUS NTAPI ZwCreateEvent(PHANDLE EventHandle, ACCESS_MASK DesiredAccess, POB
     UNREFERENCED_PARAMETER(DesiredAccess); /* kernel callers are granted what they ask for */
     if (EventType != NotificationEvent && EventType != SynchronizationEvent)
         return STATUS_INVALID_PARAMETER;
-    event = ob_create(OB_EVENT, sizeof(*event), NULL);
+    event = FAULT(POOL) ? NULL : ob_create(OB_EVENT, sizeof(*event), NULL);
     if (event == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     KeInitializeEvent(event, EventType, InitialState);
@@ -188,11 +188,11 @@ static PKEVENT named_event(PUNICODE_STRING name, EVENT_TYPE type, PHANDLE handle
 PKEVENT NTAPI IoCreateNotificationEvent(PUNICODE_STRING EventName, PHANDLE EventHandle)
 {
     NT_CALL(PASSIVE_LEVEL);
-    return named_event(EventName, NotificationEvent, EventHandle);
+    return FAULT(POOL) ? NULL : named_event(EventName, NotificationEvent, EventHandle);
 }
 
 PKEVENT NTAPI IoCreateSynchronizationEvent(PUNICODE_STRING EventName, PHANDLE EventHandle)
 {
     NT_CALL(PASSIVE_LEVEL);
-    return named_event(EventName, SynchronizationEvent, EventHandle);
+    return FAULT(POOL) ? NULL : named_event(EventName, SynchronizationEvent, EventHandle);
 }

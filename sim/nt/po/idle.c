@@ -103,6 +103,8 @@ PULONG NTAPI PoRegisterDeviceForIdleDetection(PDEVICE_OBJECT DeviceObject, ULONG
     if (standard && (ConservationIdleTime != PerformanceIdleTime || !standard_class(DeviceObject)))
         return NULL;
     if (idle == NULL) {
+        if (FAULT(POOL))
+            return NULL;
         if (IsListEmpty(&machine->po->idle))
             (void)KeSetTimerEx(&machine->po->idle_timer, due, SECOND_MS, &machine->po->idle_dpc);
         idle = image_alloc(sizeof(*idle));

@@ -19,7 +19,8 @@ enum {
     BugPinned,      /* two interlocked stores in the wrong order, of threads that share a processor */
     BugMemoryFails, /* the machine must have contiguous memory */
     BugScramble,    /* a filter above the client that changes a frame */
-    BugWait         /* a wait for what never comes */
+    BugWait,        /* a wait for what never comes */
+    BugFallible     /* calls that can fail, and which of them did */
 };
 
 #define PLANTED_THREADS_MAX 2
@@ -29,7 +30,8 @@ VOID PlantedRunThreads(PKSTART_ROUTINE const *Routines, ULONG Count);
 
 VOID PlantedPinned(VOID);
 VOID PlantedScramble(PDRIVER_OBJECT DriverObject);
-/* Does not return. */
+/* These do not return. */
+VOID PlantedFallible(PDRIVER_OBJECT DriverObject);
 VOID PlantedScene(PDRIVER_OBJECT DriverObject);
 
 #endif
