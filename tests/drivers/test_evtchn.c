@@ -408,6 +408,7 @@ struct later {
     struct channel *channel;
     uint64_t delay;
     unsigned times;
+    volatile unsigned sent; /* counted before the event is on its way */
     volatile bool ended;
 };
 
@@ -417,6 +418,7 @@ static void send_later(void *argument)
 
     for (unsigned i = 0; i < later->times; i++) {
         (void)task_park(clock_now() + later->delay, "the time to send");
+        later->sent++;
         from_dom0(later->channel);
     }
     later->ended = true;
@@ -495,7 +497,10 @@ START_TEST(counts_and_waits)
 }
 END_TEST
 
-/* No event is missed between looking and waiting: each one moves the count, and a waiter gets to the end. */
+/*
+ * No event is missed between looking and waiting: a waiter gets to the last one. Events may become one on the way, if
+ * the guest is slow.
+ */
 static void no_event_missed(void *unused)
 {
     struct channel *channel = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*channel), STACK_TAG);
@@ -509,8 +514,8 @@ static void no_event_missed(void *unused)
     (void)unmask(channel, TRUE);
     first = count = CALL(GetCount, channel->channel);
     (void)task_create("sender", send_later, &later);
-    while (count - first < 100) {
-        ck_assert_msg(wait_ms(channel, count, 1000) == STATUS_SUCCESS, "an event was missed behind %u", count - first);
+    while (later.sent < later.times) {
+        ck_assert_msg(wait_ms(channel, count, 1000) == STATUS_SUCCESS, "an event was missed behind %u", later.sent);
         count = CALL(GetCount, channel->channel);
     }
     ck_assert(stack_wait(sender_ended, &later, 1000));
@@ -554,6 +559,13 @@ static void rage(void *argument)
     storm->ended = true;
 }
 
+static bool storm_rages(void *argument)
+{
+    const struct storm *storm = argument;
+
+    return storm->sent > 1000 && storm->channel->calls > 100;
+}
+
 static bool storm_ended(void *argument)
 {
     return ((struct storm *)argument)->ended;
@@ -581,8 +593,7 @@ static void storm(void *unused)
         ck_assert_uint_eq(channel[1].calls, 1);
         channel[1].calls = 0;
     }
-    ck_assert_uint_gt(storm.sent, 1000);
-    ck_assert_uint_gt(channel[0].calls, 100);
+    ck_assert(stack_wait(storm_rages, &storm, 10000));
     storm.stop = true;
     ck_assert(stack_wait(storm_ended, &storm, 1000));
     KeRevertToUserAffinityThreadEx(0);

@@ -224,15 +224,25 @@ static void under_fire(void *rounds)
     CALL(Release);
 }
 
+#ifdef PVSIM_SANITIZE /* a round takes ten times as long */
+#define SEEDS 2u
+#define ROUNDS 15u
+#define PARALLEL_ROUNDS 40u
+#else
+#define SEEDS 4u
+#define ROUNDS 50u
+#define PARALLEL_ROUNDS 200u
+#endif
+
 static const unsigned vcpu_counts[] = {1, 2, VCPUS_MAX};
 
 START_TEST(nothing_lost_in_any_schedule)
 {
     struct stack_options options = {.drivers = STACK_PROBE, .vcpus = vcpu_counts[_i], .engine = ENGINE_DETERMINISTIC};
-    unsigned rounds = 50;
+    unsigned rounds = ROUNDS;
 
     stack_run(&options, under_fire, &rounds);
-    for (options.seed = 1; options.seed <= 4; options.seed++) {
+    for (options.seed = 1; options.seed <= SEEDS; options.seed++) {
         options.policy = POLICY_PCT;
         stack_run(&options, under_fire, &rounds);
         options.policy = POLICY_RANDOM;
@@ -244,7 +254,7 @@ END_TEST
 START_TEST(nothing_lost_between_host_threads)
 {
     const struct stack_options options = {.drivers = STACK_PROBE, .vcpus = vcpu_counts[_i], .engine = ENGINE_PARALLEL};
-    unsigned rounds = 200;
+    unsigned rounds = PARALLEL_ROUNDS;
 
     stack_run(&options, under_fire, &rounds);
 }
@@ -255,7 +265,7 @@ int main(void)
     Suite *suite = suite_create("EVTCHN under fire");
     TCase *tcase = tcase_create("events");
 
-    tcase_set_timeout(tcase, 60);
+    tcase_set_timeout(tcase, 240);
     tcase_add_loop_test(tcase, nothing_lost_in_any_schedule, 0, (int)ARRAYSIZE(vcpu_counts));
     tcase_add_loop_test(tcase, nothing_lost_between_host_threads, 0, (int)ARRAYSIZE(vcpu_counts));
     suite_add_tcase(suite, tcase);
