@@ -103,11 +103,18 @@ static struct findings scan_sources(void)
     return findings;
 }
 
+static void free_findings(struct findings *findings)
+{
+    free(findings->rule_raised);
+    free(findings->failure_raised);
+}
+
 START_TEST(sources_raise_rules_of_the_table)
 {
     struct findings findings = scan_sources();
 
     ck_assert_msg(findings.wrong[0] == '\0', "%s", findings.wrong);
+    free_findings(&findings);
 }
 END_TEST
 
@@ -132,6 +139,7 @@ START_TEST(the_table_has_no_rule_that_nothing_raises)
                       verifier_bugcheck_name(verifier_rules[index].code));
     for (size_t index = 0; index < verifier_failure_count; index++)
         ck_assert_msg(findings.failure_raised[index], "nothing raises \"%s\"", verifier_failures[index].name);
+    free_findings(&findings);
 }
 END_TEST
 
