@@ -189,7 +189,8 @@ EXPORTS = -Wl,--dynamic-list=$(BUILD)/ntoskrnl.list $(if $(findstring thread,$(S
 
 $(BUILD)/pvsim: $(MACHINE_OBJECTS) $(CLI_MAIN:%.c=$(BUILD)/obj/%.o) $(BUILD)/ntoskrnl.list
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LD_FAST) $(SAN_LDFLAGS) -pie -Wl,--build-id $(EXPORTS) $(filter %.o,$^) -o $@ $(SIM_LIBS)
+	$(Q)$(CC) $(LD_FAST) $(SAN_LDFLAGS) -pie -Wl,--build-id $(EXPORTS) $(filter %.o,$^) -o $@ $(SIM_LIBS) \
+		&& python3 tools/check_exports.py $@ $(BUILD)/ntoskrnl.list
 
 $(BUILD)/pvsim-netback: $(patsubst backend-stub/%.c,$(BUILD)/obj/standalone/%.o,$(BACKEND_SOURCES) $(BACKEND_STANDALONE))
 	$(call say,LINK,$@)

@@ -12,6 +12,7 @@
 #include "machine/guest_ram.h"
 #include "nt/ex/ex.h"
 #include "nt/ex/pool.h"
+#include "nt/ps/ps.h"
 #include "nt/verifier/lock.h"
 
 /* EVENT_DRIVER's second number. */
@@ -24,6 +25,7 @@
 void loader_init(void)
 {
     machine->loader = image_alloc(sizeof(*machine->loader));
+    image_find_kernel();
 }
 
 static void refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -124,6 +126,8 @@ static int note_segments(struct dl_phdr_info *info, size_t size, void *argument)
         uintptr_t after = (info->dlpi_addr + header->p_vaddr + header->p_memsz + GUEST_PAGE_SIZE - 1) &
                           ~(uintptr_t)(GUEST_PAGE_SIZE - 1);
 
+        if (header->p_type == PT_GNU_EH_FRAME)
+            module->frame_header = (const void *)(info->dlpi_addr + header->p_vaddr);
         if (header->p_type != PT_LOAD || module->segment_count == LOADER_MAX_SEGMENTS)
             continue;
         if (start < module->base)
@@ -209,6 +213,7 @@ static void free_module(struct loader_module *module)
         drop(module->imports[--module->import_count], true);
     image_free(module->imports);
     image_free(module->path);
+    image_free(module->functions.list);
     image_free(module);
 }
 
@@ -255,6 +260,7 @@ static NTSTATUS map_module(const char *name, unsigned depth, struct loader_modul
     struct loader_module *module = image_alloc(sizeof(*module));
     struct loader_module **last = &machine->loader->modules;
     NTSTATUS status;
+    char *path;
 
     request->module = module;
     strcpy(module->name, name);
@@ -286,11 +292,15 @@ static NTSTATUS map_module(const char *name, unsigned depth, struct loader_modul
 done:
     elf_free(&request->info);
     image_free(request);
-    if (NT_SUCCESS(status))
-        *result = module;
-    else
+    if (!NT_SUCCESS(status)) {
         free_module(module);
-    return status;
+        return status;
+    }
+    *result = module;
+    path = loader_module_nt_path(module);
+    ps_image_loaded(path, (void *)module->base, module->size);
+    image_free(path);
+    return STATUS_SUCCESS;
 }
 
 static NTSTATUS load(const char *name, unsigned depth, bool as_import, struct loader_module **result)
@@ -398,6 +408,11 @@ const char *loader_module_name(const struct loader_module *module)
 const char *loader_module_path(const struct loader_module *module)
 {
     return module->path;
+}
+
+char *loader_module_nt_path(const struct loader_module *module)
+{
+    return image_printf("\\SystemRoot\\System32\\drivers\\%s.sys", module->name);
 }
 
 void *loader_module_base(const struct loader_module *module)

@@ -32,6 +32,8 @@ const char *loader_error(void);
 
 const char *loader_module_name(const struct loader_module *module); /* "xenbus" */
 const char *loader_module_path(const struct loader_module *module);
+/* The file as Windows would name it, "\\SystemRoot\\System32\\drivers\\xenbus.sys". Machine heap. */
+char *loader_module_nt_path(const struct loader_module *module);
 void *loader_module_base(const struct loader_module *module);
 size_t loader_module_size(const struct loader_module *module);
 /* An exported symbol of this very image, NULL if it has none of that name. */
@@ -51,6 +53,26 @@ const struct loader_module *loader_find(const void *address);
  * anything else. Returns `buffer`. Any context. (loader_describe() of nt.h does the same.)
  */
 const char *loader_name(const void *address, char *buffer, size_t size);
+
+/* The driver that the address lies in has called AuxKlibInitialize; has it? */
+void loader_aux_klib_initialised(const void *address);
+bool loader_aux_klib_is_initialised(const void *address);
+
+/* The kernel's own image, which Windows lists first: this program. */
+void *loader_kernel_base(void);
+size_t loader_kernel_size(void);
+#define LOADER_KERNEL_NT_PATH "\\SystemRoot\\System32\\ntoskrnl.exe"
+
+/*
+ * The function that an address of the kernel or of a driver lies in, from the image's unwind tables; NULL when it has
+ * none there. Offsets count from *base; the entry stays as long as the image.
+ */
+PRUNTIME_FUNCTION loader_function(const void *address, void **base);
+/* Run `function` on a stack as large as the host's libraries like it. No switch point may lie inside. */
+void loader_host_call(void (*function)(void *), void *argument);
+
+/* Path of the image whose base this is, NULL if it is none. */
+const char *loader_path_of_base(const void *base);
 
 #define LOADER_DESCRIPTION_MAX 160
 

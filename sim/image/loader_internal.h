@@ -9,6 +9,13 @@
 #define LOADER_NAME_MAX 64
 #define LOADER_MAX_SEGMENTS 16
 
+/* An image's unwind tables as Windows' routines give them out; made when somebody asks. */
+struct image_functions {
+    bool ready;
+    RUNTIME_FUNCTION *list; /* sorted; machine heap */
+    unsigned count;
+};
+
 struct loader_module {
     struct loader_module *next; /* in order of loading */
     char name[LOADER_NAME_MAX]; /* lower case */
@@ -24,10 +31,14 @@ struct loader_module {
     uintptr_t segment[LOADER_MAX_SEGMENTS];
     struct loader_module **imports;
     unsigned import_count;
+    bool aux_klib;
+    const void *frame_header; /* PT_GNU_EH_FRAME, NULL if it has none */
+    struct image_functions functions;
 };
 
 struct loader_state {
     struct loader_module *modules;
+    struct loader_module kernel; /* this program; base, size and functions alone */
     unsigned loads;
     char error[512];
 
@@ -42,8 +53,10 @@ struct loader_state {
 /* loader_module_symbol() for code that is on the loader's stack already. */
 void *image_symbol(const struct loader_module *module, const char *symbol);
 
-/* Run `function` on a stack as large as the host's libraries like it. No switch point may lie inside. */
-void loader_host_call(void (*function)(void *), void *argument);
+/* The image of an address: a module, or the kernel; NULL. */
+struct loader_module *image_of(const void *address);
+/* Find the kernel's own image; from loader_init(). */
+void image_find_kernel(void);
 
 /*
  * Check every import of the file against the kernel, the already loaded `imports` and the C library's permitted

@@ -49,8 +49,9 @@
 
 /* A page of the system PTE window. Chains link the pages that map equal or colliding frames; index + 1, 0 ends. */
 struct window_page {
-    uint64_t gfn_plus_1 : 63; /* 0: not mapped */
+    uint64_t gfn_plus_1 : 62; /* 0: not mapped */
     uint64_t writable : 1;
+    uint64_t hidden : 1; /* not readable either */
     uint32_t next;
     uint32_t previous;
 };
@@ -289,9 +290,8 @@ void *guest_frame(uint64_t gfn)
 }
 
 /* Map one guest page on a backing page or on nothing; false when the host has no map left. */
-static bool remap_page(uintptr_t address, uint32_t backing, bool writable)
+static bool remap_page_as(uintptr_t address, uint32_t backing, int protection)
 {
-    int protection = PROT_READ | (writable ? PROT_WRITE : 0);
     void *at;
 
     if (backing == BACKING_NONE)
@@ -301,6 +301,16 @@ static bool remap_page(uintptr_t address, uint32_t backing, bool writable)
         at = mmap((void *)address, GUEST_PAGE_SIZE, protection, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, state()->memfd,
                   (off_t)backing * GUEST_PAGE_SIZE);
     return at != MAP_FAILED;
+}
+
+static bool remap_page(uintptr_t address, uint32_t backing, bool writable)
+{
+    return remap_page_as(address, backing, PROT_READ | (writable ? PROT_WRITE : 0));
+}
+
+static int window_protection(const struct window_page *page)
+{
+    return page->hidden ? PROT_NONE : PROT_READ | (page->writable ? PROT_WRITE : 0);
 }
 
 static uint32_t *bucket_of(uint64_t gfn)
@@ -330,8 +340,8 @@ void p2m_set(uint64_t gfn, uint32_t backing)
         mapped = remap_page(IMAGE_RAM_BASE + (uint64_t)page * GUEST_PAGE_SIZE, backing, true);
     for (uint32_t i = *bucket_of(gfn); i != 0 && mapped; i = state()->window[i - 1].next)
         if (state()->window[i - 1].gfn_plus_1 == gfn + 1)
-            mapped = remap_page(IMAGE_SYSPTE_BASE + (uint64_t)(i - 1) * GUEST_PAGE_SIZE, backing,
-                                state()->window[i - 1].writable);
+            mapped = remap_page_as(IMAGE_SYSPTE_BASE + (uint64_t)(i - 1) * GUEST_PAGE_SIZE, backing,
+                                   window_protection(&state()->window[i - 1]));
     if (!mapped)
         fail("host-maps", "p2m_set(%#llx): the host refused to remap the frame: %s (limit: vm.max_map_count)",
              (unsigned long long)gfn, strerror(errno));
@@ -436,6 +446,29 @@ void guest_unmap_frames(void *address, size_t count)
         fail("host-maps", "guest_unmap_frames(%p, %zu): %s", address, count, strerror(errno));
 }
 
+void guest_protect_frames(void *address, size_t count, bool readable, bool writable)
+{
+    uint64_t first = ((uintptr_t)address - IMAGE_SYSPTE_BASE) / GUEST_PAGE_SIZE;
+
+    for (size_t i = 0; i < count; i++) {
+        struct window_page *page = &state()->window[first + i];
+        void *at = (char *)address + i * GUEST_PAGE_SIZE;
+
+        page->hidden = !readable;
+        page->writable = readable && writable;
+        /* What nothing backs stays without access. */
+        if (p2m_lookup(page->gfn_plus_1 - 1) != BACKING_NONE &&
+            mprotect(at, GUEST_PAGE_SIZE, window_protection(page)) != 0)
+            fail("host-maps", "guest_protect_frames(%p, %zu): %s", address, count, strerror(errno));
+    }
+}
+
+static bool window_hidden(uintptr_t address)
+{
+    return address - IMAGE_SYSPTE_BASE < IMAGE_SYSPTE_SIZE &&
+           state()->window[(address - IMAGE_SYSPTE_BASE) / GUEST_PAGE_SIZE].hidden;
+}
+
 uint64_t guest_virtual_to_gfn(const void *address)
 {
     if (guest_ram_address(address))
@@ -487,7 +520,7 @@ bool guest_range_valid(const void *start, size_t bytes)
     if (guest_virtual_to_gfn(start) == GFN_INVALID)
         return fiber_stack_contains(start, bytes) || ranges_contain(first, bytes);
     for (uintptr_t page = first & ~(uintptr_t)(GUEST_PAGE_SIZE - 1); page <= first + bytes - 1; page += GUEST_PAGE_SIZE)
-        if (p2m_lookup(guest_virtual_to_gfn((const void *)page)) == BACKING_NONE)
+        if (p2m_lookup(guest_virtual_to_gfn((const void *)page)) == BACKING_NONE || window_hidden(page))
             return false;
     return true;
 }

@@ -98,6 +98,9 @@ bool guest_copy_out(void *guest_to, const void *from, size_t bytes);
  */
 void *guest_map_frames(const uint64_t *gfns, size_t count, bool writable);
 void guest_unmap_frames(void *address, size_t count);
+/* Another protection for such a window; `readable` false: no access at all. It stays when what backs a frame changes.
+ */
+void guest_protect_frames(void *address, size_t count, bool readable, bool writable);
 /* The GFN behind a guest virtual address (RAM window or mapped window), GFN_INVALID if none. */
 uint64_t guest_virtual_to_gfn(const void *address);
 /* Whether `bytes` from `start` are guest-mapped: the rule that guest_copy_in() and guest_copy_out() go by. */

@@ -112,6 +112,7 @@ struct machine {
     struct mm_state *mm;
     struct io_state *io;
     struct pnp_state *pnp;
+    struct ps_state *ps;
     struct po_state *po;
     struct ob_state *ob;
     struct cm_state *cm;

@@ -4,6 +4,7 @@
 #include "nt/ke/ke.h"
 #include "nt/nt.h"
 #include "nt/ob/ob.h"
+#include "nt/ps/ps.h"
 
 void nt_init(void)
 {
@@ -14,6 +15,7 @@ void nt_init(void)
     rtl_init();
     cm_init();
     hal_init();
+    ps_init();
     loader_init();
     io_init();
     po_init();

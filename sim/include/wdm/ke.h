@@ -419,6 +419,7 @@ typedef struct _KDPC_WATCHDOG_INFORMATION {
     ULONG DpcWatchdogCount;
     ULONG Reserved;
 } KDPC_WATCHDOG_INFORMATION, *PKDPC_WATCHDOG_INFORMATION;
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI NTSTATUS NTAPI KeQueryDpcWatchdogInformation(_Out_ PKDPC_WATCHDOG_INFORMATION WatchdogInformation);
 _IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI LOGICAL NTAPI KeShouldYieldProcessor(VOID);
@@ -508,6 +509,7 @@ _IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI USHORT NTAPI KeQueryHighestNodeNumber(VOID);
 _IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI USHORT NTAPI KeGetCurrentNodeNumber(VOID);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI VOID NTAPI KeQueryNodeActiveAffinity(_In_ USHORT NodeNumber, _Out_opt_ PGROUP_AFFINITY Affinity,
                                                  _Out_opt_ PUSHORT Count);
 #define KeGetCurrentProcessorNumber() KeGetCurrentProcessorNumberEx(NULL)

@@ -26,6 +26,7 @@ struct cm_key {
 
 struct cm_state {
     struct cm_key *root; /* \Registry */
+    LIST_ENTRY watches;  /* of ZwNotifyChangeKey, in order (notify.c) */
 };
 
 /* Body of an OB_KEY object. */
@@ -39,5 +40,12 @@ struct cm_key *cm_child_find(const struct cm_key *key, const char *name, size_t 
 struct cm_key *cm_child_create(struct cm_key *key, const char *name, size_t length);
 void cm_key_free_if_unused(struct cm_key *key);
 void cm_key_written(struct cm_key *key);
+
+/* ---- notify.c ---- */
+void cm_notify_init(void);
+/* The key has changed: complete the watches for such a change (one REG_NOTIFY_CHANGE_... flag) of the key. */
+void cm_notify(struct cm_key *key, ULONG change);
+/* The key goes: its watches end. */
+void cm_notify_deleted(const struct cm_key *key);
 
 #endif

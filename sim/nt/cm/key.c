@@ -27,6 +27,7 @@ void cm_init(void)
 
     cm->root = new_key(NULL, "Registry", strlen("Registry"));
     machine->cm = cm;
+    cm_notify_init();
     (void)cm_key_create("\\Registry\\Machine\\System\\" CONTROL_SET "\\Services");
     (void)cm_key_create("\\Registry\\Machine\\System\\" CONTROL_SET "\\Control");
     (void)cm_key_create("\\Registry\\Machine\\System\\" CONTROL_SET "\\Enum");
@@ -56,6 +57,7 @@ struct cm_key *cm_child_create(struct cm_key *key, const char *name, size_t leng
 
     InsertTailList(&key->children, &child->entry);
     cm_key_written(key);
+    cm_notify(key, REG_NOTIFY_CHANGE_NAME);
     return child;
 }
 
@@ -142,6 +144,8 @@ void cm_key_delete(struct cm_key *key)
     RemoveEntryList(&key->entry);
     cm_key_written(key->parent);
     key->deleted = true;
+    cm_notify_deleted(key);
+    cm_notify(key->parent, REG_NOTIFY_CHANGE_NAME);
     cm_key_free_if_unused(key);
 }
 

@@ -87,6 +87,7 @@ void cm_value_set(struct cm_key *key, const char *name, ULONG type, const void *
     value->size = size;
     value->data = copy;
     cm_key_written(key);
+    cm_notify(key, REG_NOTIFY_CHANGE_LAST_SET);
 }
 
 void cm_value_set_dword(struct cm_key *key, const char *name, ULONG dword)
@@ -135,6 +136,7 @@ bool cm_value_delete(struct cm_key *key, const char *name)
     image_free(value->data);
     image_free(value);
     cm_key_written(key);
+    cm_notify(key, REG_NOTIFY_CHANGE_LAST_SET);
     return true;
 }
 

@@ -18,7 +18,6 @@ NTSTATUS cm_key_handle(struct cm_key *key, PHANDLE handle)
 {
     struct cm_key_object *object = ob_create(OB_KEY, sizeof(*object), key_closed);
     NTSTATUS status;
-
     object->key = key;
     key->references++;
     status = ob_handle_create(object, handle);
@@ -76,26 +75,44 @@ static NTSTATUS starting_key(POBJECT_ATTRIBUTES attributes, const char **path, s
     return STATUS_SUCCESS;
 }
 
-NTSTATUS NTAPI ZwOpenKey(PHANDLE KeyHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes)
+static NTSTATUS open_key(PHANDLE handle, POBJECT_ATTRIBUTES attributes)
 {
     char *name;
     const char *path;
     struct cm_key *key;
     NTSTATUS status;
 
-    NT_CALL(PASSIVE_LEVEL);
-    if (FAULT(REGISTRY))
-        return STATUS_INSUFFICIENT_RESOURCES;
-    UNREFERENCED_PARAMETER(DesiredAccess); /* the system process may do everything */
-    path = name = to_utf8(ObjectAttributes->ObjectName);
-    status = starting_key(ObjectAttributes, &path, &key);
+    path = name = to_utf8(attributes->ObjectName);
+    status = starting_key(attributes, &path, &key);
     if (NT_SUCCESS(status)) {
         key = cm_key_open_at(key, path);
-        status = key != NULL ? cm_key_handle(key, KeyHandle) : STATUS_OBJECT_NAME_NOT_FOUND;
+        status = key != NULL ? cm_key_handle(key, handle) : STATUS_OBJECT_NAME_NOT_FOUND;
     }
     image_free(name);
     eventlog_add(EVENT_REGISTRY, 1, (uint32_t)status, 0);
     return status;
+}
+
+NTSTATUS NTAPI ZwOpenKey(PHANDLE KeyHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(REGISTRY))
+        return STATUS_INSUFFICIENT_RESOURCES;
+    UNREFERENCED_PARAMETER(DesiredAccess); /* the system process may do everything */
+    return open_key(KeyHandle, ObjectAttributes);
+}
+
+/* The options: a symbolic link itself, of which there is none; and access by privilege, which the system has anyway. */
+NTSTATUS NTAPI ZwOpenKeyEx(PHANDLE KeyHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes,
+                           ULONG OpenOptions)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(REGISTRY))
+        return STATUS_INSUFFICIENT_RESOURCES;
+    UNREFERENCED_PARAMETER(DesiredAccess);
+    if ((OpenOptions & ~(ULONG)(REG_OPTION_OPEN_LINK | REG_OPTION_BACKUP_RESTORE)) != 0)
+        return STATUS_INVALID_PARAMETER;
+    return open_key(KeyHandle, ObjectAttributes);
 }
 
 NTSTATUS NTAPI ZwCreateKey(PHANDLE KeyHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes,

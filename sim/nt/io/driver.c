@@ -7,6 +7,7 @@
 
 #include "nt/cm/cm.h"
 #include "nt/io/interrupt.h"
+#include "nt/ps/ps.h"
 
 /* What a client keeps with the driver object; the memory behind it is the client's. */
 struct client_extension {
@@ -307,6 +308,7 @@ static void check_unloaded(PDRIVER_OBJECT driver)
     const struct loader_module *module = private_of(driver)->module;
     char where[LOADER_DESCRIPTION_MAX];
     const void *routine;
+    const char *what;
 
     if (driver->DeviceObject != NULL)
         nt_violation("driver-unload", "driver %s still has a device object after DriverUnload", io_driver_name(driver));
@@ -319,6 +321,11 @@ static void check_unloaded(PDRIVER_OBJECT driver)
                           "driver %s was unloaded with its service routine %s still connected to an "
                           "interrupt",
                           io_driver_name(driver), loader_name(routine, where, sizeof(where)));
+    routine = ps_notify_in_range(loader_module_base(module), loader_module_size(module), &what);
+    if (routine != NULL)
+        nt_violation_code(DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS, (uint64_t[4]){(uintptr_t)routine},
+                          "driver-unload", "driver %s was unloaded with its %s %s still registered",
+                          io_driver_name(driver), what, loader_name(routine, where, sizeof(where)));
 }
 
 NTSTATUS io_unload_driver(PDRIVER_OBJECT driver)

@@ -106,6 +106,33 @@ void ke_limits_restart(void)
     }
 }
 
+static ULONG ticks_left(uint64_t since, uint64_t now, uint64_t bound)
+{
+    return bound != 0 && now - since < bound ? (ULONG)ticks(bound - (now - since)) : 0;
+}
+
+/* In ticks of the clock interrupt, as Bug Check 0x133 counts; Windows gives no unit. */
+NTSTATUS NTAPI KeQueryDpcWatchdogInformation(PKDPC_WATCHDOG_INFORMATION WatchdogInformation)
+{
+    uint64_t one = limit(machine->config.limits.dpc, defaults.dpc);
+    uint64_t all = limit(machine->config.limits.dispatch, defaults.dispatch);
+    const struct vcpu *vcpu;
+    uint64_t now;
+
+    NT_CALL_ANY();
+    vcpu = ke_vcpu();
+    now = clock_now();
+    if (vcpu->irql < DISPATCH_LEVEL && vcpu->dpc_routine == NULL)
+        return STATUS_UNSUCCESSFUL;
+    WatchdogInformation->DpcTimeLimit = (ULONG)ticks(one);
+    WatchdogInformation->DpcTimeCount = ticks_left(vcpu->dpc_routine != NULL ? vcpu->dpc_since : now, now, one);
+    WatchdogInformation->DpcWatchdogLimit = (ULONG)ticks(all);
+    WatchdogInformation->DpcWatchdogCount =
+        ticks_left(vcpu->dispatch_since != 0 ? vcpu->dispatch_since : now, now, all);
+    WatchdogInformation->Reserved = 0;
+    return STATUS_SUCCESS;
+}
+
 /* ---- stacks ---- */
 
 void ke_check_stack(const struct fiber *fiber, const char *kind, const char *name)

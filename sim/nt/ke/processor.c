@@ -189,6 +189,34 @@ VOID NTAPI KeRevertToUserGroupAffinityThread(PGROUP_AFFINITY PreviousAffinity)
         set_affinity(PreviousAffinity->Group, PreviousAffinity->Mask);
 }
 
+/* ---- NUMA: one node, with every processor ---- */
+
+USHORT NTAPI KeQueryHighestNodeNumber(VOID)
+{
+    NT_CALL_ANY();
+    return 0;
+}
+
+USHORT NTAPI KeGetCurrentNodeNumber(VOID)
+{
+    NT_CALL_ANY();
+    return 0;
+}
+
+/* Of a node that does not exist: no processor. A node of several groups reports the first, as Windows does. */
+VOID NTAPI KeQueryNodeActiveAffinity(USHORT NodeNumber, PGROUP_AFFINITY Affinity, PUSHORT Count)
+{
+    ULONG64 mask = NodeNumber == 0 ? group_mask(0) : 0;
+
+    NT_CALL_ANY();
+    if (Affinity != NULL) {
+        RtlZeroMemory(Affinity, sizeof(*Affinity));
+        Affinity->Mask = mask;
+    }
+    if (Count != NULL)
+        *Count = (USHORT)__builtin_popcountll(mask);
+}
+
 /* ---- processor change callbacks; processors are not added while the machine runs, so only existing ones are told ----
  */
 

@@ -124,3 +124,30 @@ VOID NTAPI MmUnmapLockedPages(PVOID BaseAddress, PMDL MemoryDescriptorList)
                      record->address);
     mm_unmap_mdl(mdl, record);
 }
+
+/* An x64 page that can be executed can be read: the EXECUTE protections are the others, with execution allowed. */
+NTSTATUS NTAPI MmProtectMdlSystemAddress(PMDL MemoryDescriptorList, ULONG NewProtect)
+{
+    const struct mm_record *record;
+
+    NT_CALL(DISPATCH_LEVEL);
+    switch (NewProtect) {
+    case PAGE_NOACCESS:
+    case PAGE_READONLY:
+    case PAGE_READWRITE:
+    case PAGE_EXECUTE:
+    case PAGE_EXECUTE_READ:
+    case PAGE_EXECUTE_READWRITE:
+        break;
+    default:
+        return STATUS_INVALID_PAGE_PROTECTION;
+    }
+    record = mm_record_find(RECORD_MDL_MAPPING, MemoryDescriptorList);
+    if (record == NULL)
+        return STATUS_NOT_MAPPED_VIEW;
+    if (record->direct)
+        NT_UNIMPLEMENTED("protecting a mapping of one page of RAM, which is the page's own address here,");
+    guest_protect_frames(record->address, record->pages, NewProtect != PAGE_NOACCESS,
+                         NewProtect == PAGE_READWRITE || NewProtect == PAGE_EXECUTE_READWRITE);
+    return STATUS_SUCCESS;
+}

@@ -27,6 +27,7 @@ enum page_use {
     PAGE_CONTIGUOUS, /* attribute: MEMORY_CACHING_TYPE */
     PAGE_MDL,        /* one page of MmAllocatePagesForMdl */
     PAGE_NONCACHED,  /* MmAllocateNonCachedMemory */
+    PAGE_ABSENT,     /* taken away by MmRemovePhysicalMemory */
 };
 
 struct mm_page {
@@ -52,6 +53,8 @@ uint32_t page_alloc_in_range(uint64_t first_gfn, uint64_t last_gfn, enum page_us
  */
 uint32_t page_alloc_contiguous(uint32_t count, uint64_t first_gfn, uint64_t last_gfn, uint64_t boundary,
                                uint64_t alignment, enum page_use use, const void *owner);
+/* A certain page, if it is free; `use` PAGE_ABSENT takes it out of the machine. */
+bool page_take(uint32_t page, enum page_use use, const void *owner);
 /* Make each page of a run in use a run of its own. */
 void page_split(uint32_t first);
 /*

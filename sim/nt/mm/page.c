@@ -180,6 +180,19 @@ uint32_t page_alloc_contiguous(uint32_t count, uint64_t first_gfn, uint64_t last
     return count == 1 && alignment == 1 ? page_alloc_in_range(first_gfn, last_gfn, use, owner) : PAGE_NOT_FOUND;
 }
 
+bool page_take(uint32_t page, enum page_use use, const void *owner)
+{
+    uint32_t run = page;
+
+    if (page_info(page)->use != PAGE_FREE)
+        return false;
+    /* Between the ends of a free run its length is stale: walk the runs up to the page. */
+    for (run = 0; run + page_info(run)->run <= page; run += page_info(run)->run)
+        ;
+    run_take(run, page, 1, use, owner);
+    return true;
+}
+
 void page_split(uint32_t first)
 {
     uint32_t count = page_info(first)->run;

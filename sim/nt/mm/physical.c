@@ -42,27 +42,52 @@ BOOLEAN NTAPI MmIsAddressValid(PVOID VirtualAddress)
     return dladdr(VirtualAddress, &module) != 0;    /* code and data of the kernel and of modules */
 }
 
-/* Low RAM, then what continues above the device hole. The list ends with an entry of zeros; the caller frees it. */
+/* The frames of RAM in their order: low RAM, then what continues above the device hole. */
+static uint64_t ram_frame(uint64_t index)
+{
+    uint64_t low = GUEST_LOW_RAM_END_GFN - GUEST_RAM_FIRST_GFN;
+
+    return index < low ? GUEST_RAM_FIRST_GFN + index : GUEST_HIGH_RAM_GFN + index - low;
+}
+
+/* The next run of frames with memory from RAM's frame *index on; false: there is none. */
+static bool next_range(uint64_t *index, uint64_t *first, uint64_t *count)
+{
+    *first = 0;
+    *count = 0;
+    for (; *index < guest_ram_pages(); ++*index) {
+        uint64_t gfn = ram_frame(*index);
+        bool there = page_info(guest_ram_virtual_page(gfn))->use != PAGE_ABSENT;
+
+        if (*count != 0 && (!there || gfn != *first + *count))
+            break;
+        if (there && (*count)++ == 0)
+            *first = gfn;
+    }
+    return *count != 0;
+}
+
+/* The list ends with an entry of zeros; the caller frees it. */
 PPHYSICAL_MEMORY_RANGE NTAPI MmGetPhysicalMemoryRanges(VOID)
 {
-    uint64_t low_pages = GUEST_LOW_RAM_END_GFN - GUEST_RAM_FIRST_GFN;
-    uint64_t all_pages = guest_ram_pages();
+    uint64_t index = 0, first, count;
+    size_t ranges = 1, i = 0;
+    PPHYSICAL_MEMORY_RANGE list;
 
     NT_CALL(PASSIVE_LEVEL);
     if (FAULT(POOL))
         return NULL;
-    PPHYSICAL_MEMORY_RANGE ranges =
-        pool_allocate(NonPagedPoolNx, 3 * sizeof *ranges, MM_TAG_RANGES, __builtin_return_address(0));
-    if (ranges == NULL)
+    while (next_range(&index, &first, &count))
+        ranges++;
+    list = pool_allocate(NonPagedPoolNx, ranges * sizeof(*list), MM_TAG_RANGES, __builtin_return_address(0));
+    if (list == NULL)
         return NULL;
-    memset(ranges, 0, 3 * sizeof *ranges);
-    ranges[0].BaseAddress.QuadPart = (LONGLONG)(GUEST_RAM_FIRST_GFN << PAGE_SHIFT);
-    ranges[0].NumberOfBytes.QuadPart = (LONGLONG)((all_pages < low_pages ? all_pages : low_pages) << PAGE_SHIFT);
-    if (all_pages > low_pages) {
-        ranges[1].BaseAddress.QuadPart = (LONGLONG)(GUEST_HIGH_RAM_GFN << PAGE_SHIFT);
-        ranges[1].NumberOfBytes.QuadPart = (LONGLONG)((all_pages - low_pages) << PAGE_SHIFT);
+    for (index = 0; next_range(&index, &first, &count); i++) {
+        list[i].BaseAddress.QuadPart = (LONGLONG)(first << PAGE_SHIFT);
+        list[i].NumberOfBytes.QuadPart = (LONGLONG)(count << PAGE_SHIFT);
     }
-    return ranges;
+    memset(&list[i], 0, sizeof(list[i]));
+    return list;
 }
 
 /* Windows' thresholds for a client system. */
