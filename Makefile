@@ -41,7 +41,7 @@ SIM_CFLAGS := $(COMMON_CFLAGS) -fshort-wchar -D_GNU_SOURCE -Isim -Isim/include $
 BACKEND_CFLAGS := $(COMMON_CFLAGS) -D_GNU_SOURCE -Ibackend-stub -fPIE
 DRIVER_CFLAGS := $(COMMON_CFLAGS) -DDBG=1 -fshort-wchar -fPIC -fvisibility=hidden -Isim/include -Idrivers/include \
 	-Idrivers/common -I$(BUILD)/include
-SIM_LIBS := -lpcap -ljansson -ldw -lelf -ldl -pthread
+SIM_LIBS := -lpcap -ljansson -ldw -lelf -lnettle -ldl -pthread
 CHECK_LIBS = $(shell pkg-config --libs check)
 # Each test program holds the whole machine: a fast linker is half of the build.
 ifneq ($(shell command -v mold 2>/dev/null),)

@@ -69,6 +69,8 @@ def required():
 
 INTEGERS = r"(?:U?Int(?:8|Ptr)?|U?Short|U?Long(?:Long|Ptr)?|SIZET|PtrdiffT)"
 COMPONENTS = [
+    ("cng", r"^BCrypt"),
+    ("netio", r"^(?:\w*UnicastIpAddress\w*|CancelMibChangeNotify2|FreeMibTable)$"),
     ("strsafe", r"^(?:RtlString(?:Cb|Cch)|RtlUnicodeString(?:Cat|Cb|Cch|Copy|Init|Printf|VPrintf|Validate))"),
     ("intsafe", rf"^Rtl{INTEGERS}(?:Add|Sub|Mult|To(?:UChar|{INTEGERS}))$"),
     ("cm", r"^(?:Zw\w*(?:Key|ValueKey|KeyEx)$|IoOpen\w*RegistryKey|RtlQueryRegistryValues|Rtl\w*Registry\w*)"),

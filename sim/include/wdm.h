@@ -19,6 +19,7 @@
 #include <wdm/resource.h>
 #include <wdm/irp.h>
 #include <wdm/io.h>
+#include <wdm/file.h>
 #include <wdm/errlog.h>
 #include <wdm/se.h>
 #include <wdm/pnp.h>

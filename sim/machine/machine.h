@@ -113,6 +113,10 @@ struct machine {
     struct io_state *io;
     struct pnp_state *pnp;
     struct ps_state *ps;
+    struct fs_state *fs;
+    struct cng_state *cng;
+    struct netio_state *netio;
+    struct wmi_state *wmi;
     struct po_state *po;
     struct ob_state *ob;
     struct cm_state *cm;

@@ -4,7 +4,9 @@
 #include "nt/ke/ke.h"
 #include "nt/nt.h"
 #include "nt/ob/ob.h"
+#include "nt/netio/netio.h"
 #include "nt/ps/ps.h"
+#include "nt/wmi/wmi.h"
 
 void nt_init(void)
 {
@@ -16,6 +18,9 @@ void nt_init(void)
     cm_init();
     hal_init();
     ps_init();
+    cng_init();
+    netio_init();
+    wmi_init();
     loader_init();
     io_init();
     po_init();

@@ -85,6 +85,7 @@ void hal_init(void);
 void io_init(void);
 void pnp_init(void);
 void po_init(void);
+void cng_init(void);
 void loader_init(void);
 void loader_close(void); /* unload every driver module that is still there */
 

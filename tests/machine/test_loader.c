@@ -200,6 +200,54 @@ START_TEST(test_damaged)
 }
 END_TEST
 
+static struct {
+    char name[128];
+    void *base;
+    size_t size;
+    bool system, process;
+    unsigned calls;
+} image;
+
+static VOID NTAPI on_image(PUNICODE_STRING name, HANDLE process, PIMAGE_INFO info)
+{
+    unsigned length = name->Length / sizeof(WCHAR);
+
+    ck_assert_uint_lt(length, sizeof(image.name));
+    for (unsigned i = 0; i < length; i++)
+        image.name[i] = (char)name->Buffer[i];
+    image.base = info->ImageBase;
+    image.size = info->ImageSize;
+    image.system = info->SystemModeImage;
+    image.process = process != NULL;
+    image.calls++;
+}
+
+static void load_and_see(void *argument)
+{
+    struct loader_module *module;
+
+    (void)argument;
+    ck_assert_int_eq(PsSetLoadImageNotifyRoutine(on_image), STATUS_SUCCESS);
+    ck_assert_int_eq(loader_load("good", &module), STATUS_SUCCESS);
+    ck_assert_uint_eq(image.calls, 1);
+    ck_assert_str_eq(image.name, "\\SystemRoot\\System32\\drivers\\good.sys");
+    ck_assert_ptr_eq(image.base, loader_module_base(module));
+    ck_assert_uint_eq(image.size, loader_module_size(module));
+    ck_assert(image.system && !image.process);
+    loader_release(module);
+    ck_assert_int_eq(PsRemoveLoadImageNotifyRoutine(on_image), STATUS_SUCCESS);
+    ck_assert_int_eq(loader_load("good", &module), STATUS_SUCCESS);
+    ck_assert_uint_eq(image.calls, 1);
+    loader_release(module);
+}
+
+/* PsSetLoadImageNotifyRoutine: routines hear of drivers that are loaded, by the name that Windows would give. */
+START_TEST(test_load_is_told)
+{
+    run(load_and_see);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("machine/loader");
@@ -210,6 +258,7 @@ int main(void)
     tcase_add_test(loader, test_load_and_release);
     tcase_add_loop_test(loader, test_refuse, 0, (int)(sizeof(refused) / sizeof(refused[0])));
     tcase_add_test(loader, test_damaged);
+    tcase_add_test(loader, test_load_is_told);
     suite_add_tcase(suite, loader);
     return guest_suite_run(suite);
 }

@@ -84,8 +84,10 @@ typedef PVOID PEXCEPTION_ROUTINE;
 typedef struct _UNWIND_HISTORY_TABLE *PUNWIND_HISTORY_TABLE;
 
 NTSYSAPI VOID NTAPI RtlCaptureContext(_Out_ PCONTEXT ContextRecord);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTSYSAPI PRUNTIME_FUNCTION NTAPI RtlLookupFunctionEntry(_In_ ULONG64 ControlPc, _Out_ PULONG64 ImageBase,
                                                         _Inout_opt_ PUNWIND_HISTORY_TABLE HistoryTable);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTSYSAPI PEXCEPTION_ROUTINE NTAPI RtlVirtualUnwind(_In_ ULONG HandlerType, _In_ ULONG64 ImageBase,
                                                    _In_ ULONG64 ControlPc, _In_ PRUNTIME_FUNCTION FunctionEntry,
                                                    _Inout_ PCONTEXT ContextRecord, _Outptr_ PVOID *HandlerData,

@@ -50,6 +50,26 @@ NTSTATUS irp_attach_transfer(PIRP irp, struct irp_record *record, PDEVICE_OBJECT
     return STATUS_SUCCESS;
 }
 
+NTSTATUS irp_attach_information(PIRP irp, struct irp_record *record, bool query, PVOID buffer, ULONG length)
+{
+    NTSTATUS status;
+
+    irp->UserBuffer = buffer;
+    if (length == 0)
+        return STATUS_SUCCESS;
+    status = attach_system_buffer(irp, length);
+    if (!NT_SUCCESS(status))
+        return status;
+    if (query) {
+        RtlZeroMemory(irp->AssociatedIrp.SystemBuffer, length);
+        irp->Flags |= IRP_INPUT_OPERATION;
+        record->answer_room = length;
+    } else {
+        RtlCopyMemory(irp->AssociatedIrp.SystemBuffer, buffer, length);
+    }
+    return STATUS_SUCCESS;
+}
+
 NTSTATUS irp_attach_control(PIRP irp, struct irp_record *record, PIO_STACK_LOCATION stack, ULONG code, PVOID input,
                             ULONG input_length, PVOID output, ULONG output_length)
 {

@@ -11,6 +11,7 @@
 #include "nt/po/po.h"
 #include "nt/pnp/pnp.h"
 #include "nt/verifier/irp_rules.h"
+#include "nt/wmi/wmi.h"
 
 struct io_device *io_device(PDEVICE_OBJECT device)
 {
@@ -155,6 +156,10 @@ VOID NTAPI IoDeleteDevice(PDEVICE_OBJECT DeviceObject)
         nt_violation("device-delete",
                      "IoDeleteDevice of a device object of driver %s, which is still registered for "
                      "shutdown notification",
+                     io_driver_name(DeviceObject->DriverObject));
+    if (wmi_is_registered(DeviceObject))
+        nt_violation("device-delete",
+                     "IoDeleteDevice of a device object of driver %s, which is still registered for WMI",
                      io_driver_name(DeviceObject->DriverObject));
     if (private->extension.AttachedTo != NULL)
         nt_violation("device-delete",

@@ -7,6 +7,7 @@
 
 #include "nt/cm/cm.h"
 #include "nt/io/interrupt.h"
+#include "nt/netio/netio.h"
 #include "nt/ps/ps.h"
 
 /* What a client keeps with the driver object; the memory behind it is the client's. */
@@ -322,6 +323,10 @@ static void check_unloaded(PDRIVER_OBJECT driver)
                           "interrupt",
                           io_driver_name(driver), loader_name(routine, where, sizeof(where)));
     routine = ps_notify_in_range(loader_module_base(module), loader_module_size(module), &what);
+    if (routine == NULL) {
+        what = "address change callback";
+        routine = netio_callback_in_range(loader_module_base(module), loader_module_size(module));
+    }
     if (routine != NULL)
         nt_violation_code(DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS, (uint64_t[4]){(uintptr_t)routine},
                           "driver-unload", "driver %s was unloaded with its %s %s still registered",

@@ -3,6 +3,7 @@
  * ZwDeviceIoControlFile on devices (wdm.h, ntifs.h). IRP_MJ_CLEANUP is sent when the last handle of a file object is
  * closed, IRP_MJ_CLOSE when its last reference goes.
  */
+#include "nt/fs/fs.h"
 #include "nt/io/io_internal.h"
 #include "nt/ob/ob_internal.h"
 
@@ -187,6 +188,7 @@ NTSTATUS NTAPI ZwCreateFile(PHANDLE FileHandle, ACCESS_MASK DesiredAccess, POBJE
         return STATUS_INVALID_PARAMETER;
     if (CreateDisposition > FILE_OVERWRITE_IF)
         return STATUS_INVALID_PARAMETER;
+    fs_mount_for(ObjectAttributes->ObjectName);
     (void)AllocationSize; /* concerns a file system that makes or overwrites a file */
     status = ob_lookup(ObjectAttributes->ObjectName, &body, &rest);
     if (!NT_SUCCESS(status))
@@ -362,7 +364,7 @@ static NTSTATUS transfer(HANDLE handle, const struct answer *answer, bool read, 
 
         ob_reference(file);
         status = send_request(&request);
-        if (NT_SUCCESS(status))
+        if (NT_SUCCESS(status) && position.QuadPart >= 0) /* else the driver knows where the end was */
             file->CurrentByteOffset.QuadPart = position.QuadPart + (LONGLONG)answer->result->Information;
         ob_dereference(file);
         return status;
@@ -418,4 +420,43 @@ NTSTATUS NTAPI ZwDeviceIoControlFile(HANDLE FileHandle, HANDLE Event, PIO_APC_RO
         return status;
     }
     return send_request(&request);
+}
+
+static NTSTATUS information(HANDLE handle, PIO_STATUS_BLOCK result, bool query, PVOID buffer, ULONG length,
+                            FILE_INFORMATION_CLASS class, const void *caller)
+{
+    struct answer answer = {NULL, NULL, NULL, result};
+    struct file_request request;
+    NTSTATUS status;
+
+    status =
+        begin_request(&request, handle, &answer, query ? IRP_MJ_QUERY_INFORMATION : IRP_MJ_SET_INFORMATION, caller);
+    if (!NT_SUCCESS(status))
+        return status;
+    request.stack->Parameters.QueryFile.Length = length;
+    request.stack->Parameters.QueryFile.FileInformationClass = class;
+    status = irp_attach_information(request.irp, request.record, query, buffer, length);
+    if (!NT_SUCCESS(status)) {
+        abandon_request(&request);
+        return status;
+    }
+    return send_request(&request);
+}
+
+NTSTATUS NTAPI ZwQueryInformationFile(HANDLE FileHandle, PIO_STATUS_BLOCK IoStatusBlock, PVOID FileInformation,
+                                      ULONG Length, FILE_INFORMATION_CLASS FileInformationClass)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    io_check_special_apcs(__func__);
+    return information(FileHandle, IoStatusBlock, true, FileInformation, Length, FileInformationClass,
+                       __builtin_return_address(0));
+}
+
+NTSTATUS NTAPI ZwSetInformationFile(HANDLE FileHandle, PIO_STATUS_BLOCK IoStatusBlock, PVOID FileInformation,
+                                    ULONG Length, FILE_INFORMATION_CLASS FileInformationClass)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    io_check_special_apcs(__func__);
+    return information(FileHandle, IoStatusBlock, false, FileInformation, Length, FileInformationClass,
+                       __builtin_return_address(0));
 }

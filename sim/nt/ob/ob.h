@@ -24,6 +24,7 @@ enum ob_type {
     OB_INTERRUPT,
     OB_CALLBACK,
     OB_SYMBOLIC_LINK,
+    OB_DATA_BLOCK, /* WMI's */
     OB_TYPE_COUNT
 };
 

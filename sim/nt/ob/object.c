@@ -17,6 +17,7 @@ static const struct {
     [OB_INTERRUPT] = {"interrupt", 0},
     [OB_CALLBACK] = {"callback", 0},
     [OB_SYMBOLIC_LINK] = {"symbolic link", 0},
+    [OB_DATA_BLOCK] = {"WMI data block", 0},
 };
 
 void ob_init(void)

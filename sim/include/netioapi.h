@@ -1,0 +1,162 @@
+/*
+ * IP helper routines of kernel mode (netioapi.h, netio.sys): the table of unicast addresses and changes of it. With it
+ * what they need of <ws2def.h>, <ws2ipdef.h>, <ifdef.h> and <nldef.h>.
+ */
+
+#ifndef PVSIM_NETIOAPI_H
+#define PVSIM_NETIOAPI_H
+
+#include <wdm.h>
+#include <ifdef.h>
+
+#define NETIO_STATUS NTSTATUS
+#define NETIO_SUCCESS(status) NT_SUCCESS(status)
+#define NETIOAPI_API_ NTAPI
+
+/* ---- <ws2def.h>, <ws2ipdef.h> ---- */
+
+typedef USHORT ADDRESS_FAMILY;
+#define AF_UNSPEC 0
+#define AF_INET 2
+#define AF_INET6 23
+
+typedef struct in_addr {
+    union {
+        struct {
+            UCHAR s_b1, s_b2, s_b3, s_b4;
+        } S_un_b;
+        ULONG S_addr;
+    } S_un;
+} IN_ADDR, *PIN_ADDR;
+#define s_addr S_un.S_addr
+
+typedef struct in6_addr {
+    union {
+        UCHAR Byte[16];
+        USHORT Word[8];
+    } u;
+} IN6_ADDR, *PIN6_ADDR;
+
+typedef struct {
+    union {
+        struct {
+            ULONG Zone : 28;
+            ULONG Level : 4;
+        };
+        ULONG Value;
+    };
+} SCOPE_ID, *PSCOPE_ID;
+
+typedef struct sockaddr_in {
+    ADDRESS_FAMILY sin_family;
+    USHORT sin_port;
+    IN_ADDR sin_addr;
+    CHAR sin_zero[8];
+} SOCKADDR_IN, *PSOCKADDR_IN;
+
+typedef struct sockaddr_in6 {
+    ADDRESS_FAMILY sin6_family;
+    USHORT sin6_port;
+    ULONG sin6_flowinfo;
+    IN6_ADDR sin6_addr;
+    union {
+        ULONG sin6_scope_id;
+        SCOPE_ID sin6_scope_struct;
+    };
+} SOCKADDR_IN6, *PSOCKADDR_IN6;
+
+typedef union _SOCKADDR_INET {
+    SOCKADDR_IN Ipv4;
+    SOCKADDR_IN6 Ipv6;
+    ADDRESS_FAMILY si_family;
+} SOCKADDR_INET, *PSOCKADDR_INET;
+_Static_assert(sizeof(SOCKADDR_INET) == 0x1C, "SOCKADDR_INET");
+
+/* ---- <nldef.h> ---- */
+
+typedef enum {
+    IpPrefixOriginOther = 0,
+    IpPrefixOriginManual,
+    IpPrefixOriginWellKnown,
+    IpPrefixOriginDhcp,
+    IpPrefixOriginRouterAdvertisement,
+    IpPrefixOriginUnchanged = 16
+} NL_PREFIX_ORIGIN;
+
+typedef enum {
+    IpSuffixOriginOther = 0,
+    IpSuffixOriginManual,
+    IpSuffixOriginWellKnown,
+    IpSuffixOriginDhcp,
+    IpSuffixOriginLinkLayerAddress,
+    IpSuffixOriginRandom,
+    IpSuffixOriginUnchanged = 16
+} NL_SUFFIX_ORIGIN;
+
+typedef enum {
+    IpDadStateInvalid = 0,
+    IpDadStateTentative,
+    IpDadStateDuplicate,
+    IpDadStateDeprecated,
+    IpDadStatePreferred
+} NL_DAD_STATE;
+
+/* ---- the table ---- */
+
+typedef enum _MIB_NOTIFICATION_TYPE {
+    MibParameterNotification,
+    MibAddInstance,
+    MibDeleteInstance,
+    MibInitialNotification
+} MIB_NOTIFICATION_TYPE;
+
+typedef struct _MIB_UNICASTIPADDRESS_ROW {
+    SOCKADDR_INET Address;
+    NET_LUID InterfaceLuid;
+    NET_IFINDEX InterfaceIndex;
+    NL_PREFIX_ORIGIN PrefixOrigin;
+    NL_SUFFIX_ORIGIN SuffixOrigin;
+    ULONG ValidLifetime;
+    ULONG PreferredLifetime;
+    UCHAR OnLinkPrefixLength;
+    BOOLEAN SkipAsSource;
+    NL_DAD_STATE DadState;
+    SCOPE_ID ScopeId;
+    LARGE_INTEGER CreationTimeStamp;
+} MIB_UNICASTIPADDRESS_ROW, *PMIB_UNICASTIPADDRESS_ROW;
+_Static_assert(sizeof(MIB_UNICASTIPADDRESS_ROW) == 0x50, "MIB_UNICASTIPADDRESS_ROW");
+
+typedef struct _MIB_UNICASTIPADDRESS_TABLE {
+    ULONG NumEntries;
+    MIB_UNICASTIPADDRESS_ROW Table[1];
+} MIB_UNICASTIPADDRESS_TABLE, *PMIB_UNICASTIPADDRESS_TABLE;
+
+typedef VOID(NTAPI *PUNICAST_IPADDRESS_CHANGE_CALLBACK)(_In_ PVOID CallerContext,
+                                                        _In_opt_ PMIB_UNICASTIPADDRESS_ROW Row,
+                                                        _In_ MIB_NOTIFICATION_TYPE NotificationType);
+
+_IRQL_requires_max_(PASSIVE_LEVEL)
+NTKERNELAPI NETIO_STATUS NTAPI GetUnicastIpAddressTable(_In_ ADDRESS_FAMILY Family,
+                                                        _Outptr_ PMIB_UNICASTIPADDRESS_TABLE *Table);
+_IRQL_requires_max_(PASSIVE_LEVEL)
+NTKERNELAPI NETIO_STATUS NTAPI GetUnicastIpAddressEntry(_Inout_ PMIB_UNICASTIPADDRESS_ROW Row);
+_IRQL_requires_max_(PASSIVE_LEVEL)
+NTKERNELAPI VOID NTAPI InitializeUnicastIpAddressEntry(_Out_ PMIB_UNICASTIPADDRESS_ROW Row);
+_IRQL_requires_max_(PASSIVE_LEVEL)
+NTKERNELAPI NETIO_STATUS NTAPI CreateUnicastIpAddressEntry(_In_ const MIB_UNICASTIPADDRESS_ROW *Row);
+_IRQL_requires_max_(PASSIVE_LEVEL)
+NTKERNELAPI NETIO_STATUS NTAPI SetUnicastIpAddressEntry(_In_ const MIB_UNICASTIPADDRESS_ROW *Row);
+_IRQL_requires_max_(PASSIVE_LEVEL)
+NTKERNELAPI NETIO_STATUS NTAPI DeleteUnicastIpAddressEntry(_In_ const MIB_UNICASTIPADDRESS_ROW *Row);
+_IRQL_requires_max_(PASSIVE_LEVEL)
+NTKERNELAPI NETIO_STATUS NTAPI NotifyUnicastIpAddressChange(_In_ ADDRESS_FAMILY Family,
+                                                            _In_ PUNICAST_IPADDRESS_CHANGE_CALLBACK Callback,
+                                                            _In_opt_ PVOID CallerContext,
+                                                            _In_ BOOLEAN InitialNotification,
+                                                            _Inout_ HANDLE *NotificationHandle);
+_IRQL_requires_max_(PASSIVE_LEVEL)
+NTKERNELAPI NETIO_STATUS NTAPI CancelMibChangeNotify2(_In_ HANDLE NotificationHandle);
+_IRQL_requires_max_(PASSIVE_LEVEL)
+NTKERNELAPI VOID NTAPI FreeMibTable(_In_ PVOID Memory);
+
+#endif

@@ -1,0 +1,424 @@
+/*
+ * IP addresses of the machine's interfaces (netioapi.h). There is no IP stack behind them: the machine has a loopback
+ * interface and one Ethernet interface, and their addresses are what somebody has set. A new address is preferred at
+ * once; nobody is there to find a duplicate.
+ */
+#include "nt/netio/netio.h"
+
+#include <netioapi.h>
+#include <string.h>
+
+#include "nt/ex/ex.h"
+#include "nt/ex/pool.h"
+#include "nt/ke/ke.h"
+
+#define TAG_TABLE POOL_TAG('N', 't', 'I', 'p')
+#define FOREVER 0xFFFFFFFFu
+
+#define IF_TYPE_ETHERNET 6u
+#define IF_TYPE_LOOPBACK 24u
+
+static const struct {
+    NET_IFINDEX index;
+    unsigned type;
+    unsigned luid_index;
+} interfaces[] = {{1, IF_TYPE_LOOPBACK, 0}, {2, IF_TYPE_ETHERNET, 0x8000}};
+
+struct address {
+    LIST_ENTRY entry; /* in order of creation */
+    MIB_UNICASTIPADDRESS_ROW row;
+};
+
+struct registration {
+    LIST_ENTRY entry;
+    ADDRESS_FAMILY family;
+    PUNICAST_IPADDRESS_CHANGE_CALLBACK callback;
+    PVOID context;
+    unsigned pending; /* notifications on their way */
+    KEVENT idle;      /* none is */
+    bool cancelled;
+    const struct _KTHREAD *caller; /* thread in the callback */
+};
+
+/* A notification that a worker is to deliver. */
+struct change {
+    WORK_QUEUE_ITEM item;
+    struct registration *registration;
+    MIB_UNICASTIPADDRESS_ROW row;
+    MIB_NOTIFICATION_TYPE type;
+};
+
+struct netio_state {
+    LIST_ENTRY addresses;
+    LIST_ENTRY registrations;
+};
+
+static NET_LUID luid_of(unsigned interface)
+{
+    NET_LUID luid = {.Value = 0};
+
+    luid.Info.NetLuidIndex = interfaces[interface].luid_index;
+    luid.Info.IfType = interfaces[interface].type;
+    return luid;
+}
+
+static struct address *add_address(const MIB_UNICASTIPADDRESS_ROW *row)
+{
+    struct address *address = image_alloc(sizeof(*address));
+
+    address->row = *row;
+    address->row.DadState = IpDadStatePreferred;
+    address->row.CreationTimeStamp.QuadPart = (LONGLONG)(CLOCK_BOOT_SYSTEM_TIME + clock_now() / 100);
+    InsertTailList(&machine->netio->addresses, &address->entry);
+    return address;
+}
+
+static void initialize_row(PMIB_UNICASTIPADDRESS_ROW row)
+{
+    memset(row, 0, sizeof(*row));
+    row->PrefixOrigin = IpPrefixOriginUnchanged;
+    row->SuffixOrigin = IpSuffixOriginUnchanged;
+    row->ValidLifetime = FOREVER;
+    row->PreferredLifetime = FOREVER;
+    row->OnLinkPrefixLength = 255;
+}
+
+/* The loopback interface has its addresses from the start. */
+void netio_init(void)
+{
+    MIB_UNICASTIPADDRESS_ROW row;
+
+    machine->netio = image_alloc(sizeof(*machine->netio));
+    InitializeListHead(&machine->netio->addresses);
+    InitializeListHead(&machine->netio->registrations);
+    initialize_row(&row);
+    row.PrefixOrigin = IpPrefixOriginWellKnown;
+    row.SuffixOrigin = IpSuffixOriginWellKnown;
+    row.InterfaceIndex = interfaces[0].index;
+    row.InterfaceLuid = luid_of(0);
+    row.Address.si_family = AF_INET;
+    row.Address.Ipv4.sin_addr.S_un.S_un_b.s_b1 = 127;
+    row.Address.Ipv4.sin_addr.S_un.S_un_b.s_b4 = 1;
+    row.OnLinkPrefixLength = 8;
+    (void)add_address(&row);
+    memset(&row.Address, 0, sizeof(row.Address));
+    row.Address.si_family = AF_INET6;
+    row.Address.Ipv6.sin6_addr.u.Byte[15] = 1;
+    row.OnLinkPrefixLength = 128;
+    (void)add_address(&row);
+}
+
+/* ---- finding ---- */
+
+static bool known_family(ADDRESS_FAMILY family)
+{
+    return family == AF_UNSPEC || family == AF_INET || family == AF_INET6;
+}
+
+/* The interface of a row: by LUID, or by index where the LUID is zero. -1: there is none. */
+static int interface_of(const MIB_UNICASTIPADDRESS_ROW *row)
+{
+    for (unsigned i = 0; i < ARRAYSIZE(interfaces); i++)
+        if (row->InterfaceLuid.Value != 0 ? row->InterfaceLuid.Value == luid_of(i).Value
+                                          : row->InterfaceIndex == interfaces[i].index)
+            return (int)i;
+    return -1;
+}
+
+static bool same_address(const SOCKADDR_INET *a, const SOCKADDR_INET *b)
+{
+    if (a->si_family != b->si_family)
+        return false;
+    if (a->si_family == AF_INET)
+        return a->Ipv4.sin_addr.s_addr == b->Ipv4.sin_addr.s_addr;
+    return memcmp(&a->Ipv6.sin6_addr, &b->Ipv6.sin6_addr, sizeof(a->Ipv6.sin6_addr)) == 0;
+}
+
+/*
+ * What the row names: STATUS_INVALID_PARAMETER, STATUS_NOT_FOUND for an interface that is not there; *address NULL if
+ * the interface has no such address.
+ */
+static NTSTATUS find_row(const MIB_UNICASTIPADDRESS_ROW *row, unsigned *interface, struct address **address)
+{
+    int found;
+
+    *address = NULL;
+    if (row == NULL || (row->Address.si_family != AF_INET && row->Address.si_family != AF_INET6) ||
+        (row->InterfaceLuid.Value == 0 && row->InterfaceIndex == 0))
+        return STATUS_INVALID_PARAMETER;
+    found = interface_of(row);
+    if (found < 0)
+        return STATUS_NOT_FOUND;
+    *interface = (unsigned)found;
+    for (PLIST_ENTRY entry = machine->netio->addresses.Flink; entry != &machine->netio->addresses;
+         entry = entry->Flink) {
+        struct address *candidate = CONTAINING_RECORD(entry, struct address, entry);
+
+        if (candidate->row.InterfaceIndex == interfaces[found].index &&
+            same_address(&candidate->row.Address, &row->Address))
+            *address = candidate;
+    }
+    return STATUS_SUCCESS;
+}
+
+/* ---- notification ---- */
+
+static void settle(struct registration *registration)
+{
+    if (--registration->pending == 0)
+        KeSetEvent(&registration->idle, IO_NO_INCREMENT, FALSE);
+}
+
+static VOID NTAPI deliver(PVOID parameter)
+{
+    struct change *change = parameter;
+    struct registration *registration = change->registration;
+    bool initial = change->type == MibInitialNotification;
+
+    KERNEL_SCOPE();
+    if (!registration->cancelled) {
+        registration->caller = ke_thread();
+        DRIVER_CALLOUT("address change callback", registration->callback, registration->context,
+                       initial ? NULL : &change->row, change->type);
+        registration->caller = NULL;
+    }
+    image_free(change);
+    settle(registration);
+}
+
+static void notify(struct registration *registration, const MIB_UNICASTIPADDRESS_ROW *row, MIB_NOTIFICATION_TYPE type)
+{
+    struct change *change = image_alloc(sizeof(*change));
+
+    change->registration = registration;
+    if (row != NULL)
+        change->row = *row;
+    change->type = type;
+    registration->pending++;
+    KeClearEvent(&registration->idle);
+    ExInitializeWorkItem(&change->item, deliver, change);
+    ExQueueWorkItem(&change->item, DelayedWorkQueue);
+}
+
+/* Of the row, callbacks are given the keys alone: the rest may have changed again by then. */
+static void notify_all(const MIB_UNICASTIPADDRESS_ROW *row, MIB_NOTIFICATION_TYPE type)
+{
+    MIB_UNICASTIPADDRESS_ROW keys = {
+        .Address = row->Address, .InterfaceLuid = row->InterfaceLuid, .InterfaceIndex = row->InterfaceIndex};
+
+    for (PLIST_ENTRY entry = machine->netio->registrations.Flink; entry != &machine->netio->registrations;
+         entry = entry->Flink) {
+        struct registration *registration = CONTAINING_RECORD(entry, struct registration, entry);
+
+        if (registration->family == AF_UNSPEC || registration->family == row->Address.si_family)
+            notify(registration, &keys, type);
+    }
+}
+
+NETIO_STATUS NETIOAPI_API_ NotifyUnicastIpAddressChange(ADDRESS_FAMILY Family,
+                                                        PUNICAST_IPADDRESS_CHANGE_CALLBACK Callback,
+                                                        PVOID CallerContext, BOOLEAN InitialNotification,
+                                                        HANDLE *NotificationHandle)
+{
+    struct registration *registration;
+
+    NT_CALL(PASSIVE_LEVEL);
+    if (!known_family(Family) || Callback == NULL || NotificationHandle == NULL)
+        return STATUS_INVALID_PARAMETER;
+    if (FAULT(POOL))
+        return STATUS_NO_MEMORY;
+    registration = image_alloc(sizeof(*registration));
+    registration->family = Family;
+    registration->callback = Callback;
+    registration->context = CallerContext;
+    KeInitializeEvent(&registration->idle, NotificationEvent, TRUE);
+    InsertTailList(&machine->netio->registrations, &registration->entry);
+    *NotificationHandle = registration;
+    if (InitialNotification)
+        notify(registration, NULL, MibInitialNotification);
+    return STATUS_SUCCESS;
+}
+
+/* Returns when no callback of the registration runs any more; from inside one that would be never. */
+NETIO_STATUS NETIOAPI_API_ CancelMibChangeNotify2(HANDLE NotificationHandle)
+{
+    struct registration *registration = NULL;
+
+    NT_CALL(PASSIVE_LEVEL);
+    for (PLIST_ENTRY entry = machine->netio->registrations.Flink; entry != &machine->netio->registrations;
+         entry = entry->Flink)
+        if (CONTAINING_RECORD(entry, struct registration, entry) == NotificationHandle)
+            registration = NotificationHandle;
+    if (registration == NULL)
+        return STATUS_INVALID_PARAMETER;
+    if (registration->caller == ke_thread())
+        nt_violation("mib-cancel", "CancelMibChangeNotify2 from the callback that it cancels waits for itself");
+    registration->cancelled = true;
+    RemoveEntryList(&registration->entry);
+    KeWaitForSingleObject(&registration->idle, Executive, KernelMode, FALSE, NULL);
+    image_free(registration);
+    return STATUS_SUCCESS;
+}
+
+const void *netio_callback_in_range(const void *base, size_t size)
+{
+    for (PLIST_ENTRY entry = machine->netio->registrations.Flink; entry != &machine->netio->registrations;
+         entry = entry->Flink) {
+        const void *callback = (const void *)(uintptr_t)CONTAINING_RECORD(entry, struct registration, entry)->callback;
+
+        if ((uintptr_t)callback - (uintptr_t)base < size)
+            return callback;
+    }
+    return NULL;
+}
+
+/* ---- the table ---- */
+
+NETIO_STATUS NETIOAPI_API_ GetUnicastIpAddressTable(ADDRESS_FAMILY Family, PMIB_UNICASTIPADDRESS_TABLE *Table)
+{
+    PMIB_UNICASTIPADDRESS_TABLE table;
+    PLIST_ENTRY head, entry;
+    ULONG count = 0;
+
+    NT_CALL(PASSIVE_LEVEL);
+    if (!known_family(Family) || Table == NULL)
+        return STATUS_INVALID_PARAMETER;
+    if (FAULT(POOL))
+        return STATUS_NO_MEMORY;
+    head = &machine->netio->addresses;
+    for (entry = head->Flink; entry != head; entry = entry->Flink)
+        count +=
+            Family == AF_UNSPEC || CONTAINING_RECORD(entry, struct address, entry)->row.Address.si_family == Family;
+    if (count == 0)
+        return STATUS_NOT_FOUND;
+    table =
+        pool_allocate(NonPagedPoolNx, FIELD_OFFSET(MIB_UNICASTIPADDRESS_TABLE, Table) + count * sizeof(*table->Table),
+                      TAG_TABLE, __builtin_return_address(0));
+    if (table == NULL)
+        return STATUS_NO_MEMORY;
+    table->NumEntries = 0;
+    for (entry = head->Flink; entry != head; entry = entry->Flink) {
+        const struct address *address = CONTAINING_RECORD(entry, struct address, entry);
+
+        if (Family == AF_UNSPEC || address->row.Address.si_family == Family)
+            table->Table[table->NumEntries++] = address->row;
+    }
+    *Table = table;
+    return STATUS_SUCCESS;
+}
+
+VOID NETIOAPI_API_ FreeMibTable(PVOID Memory)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    if (Memory != NULL)
+        ExFreePoolWithTag(Memory, TAG_TABLE);
+}
+
+NETIO_STATUS NETIOAPI_API_ GetUnicastIpAddressEntry(PMIB_UNICASTIPADDRESS_ROW Row)
+{
+    struct address *address;
+    unsigned interface;
+    NTSTATUS status;
+
+    NT_CALL(PASSIVE_LEVEL);
+    status = find_row(Row, &interface, &address);
+    if (!NT_SUCCESS(status))
+        return status;
+    if (address == NULL)
+        return STATUS_NOT_FOUND;
+    *Row = address->row;
+    return STATUS_SUCCESS;
+}
+
+VOID NETIOAPI_API_ InitializeUnicastIpAddressEntry(PMIB_UNICASTIPADDRESS_ROW Row)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    initialize_row(Row);
+}
+
+static bool row_is_sound(const MIB_UNICASTIPADDRESS_ROW *row)
+{
+    ULONG bits = row->Address.si_family == AF_INET ? 32 : 128;
+
+    return row->PreferredLifetime <= row->ValidLifetime &&
+           (row->PrefixOrigin == IpPrefixOriginUnchanged) == (row->SuffixOrigin == IpSuffixOriginUnchanged) &&
+           (row->PrefixOrigin == IpPrefixOriginUnchanged || row->PrefixOrigin <= IpPrefixOriginRouterAdvertisement) &&
+           (row->SuffixOrigin == IpSuffixOriginUnchanged || row->SuffixOrigin <= IpSuffixOriginRandom) &&
+           (row->OnLinkPrefixLength <= bits || row->OnLinkPrefixLength == 255);
+}
+
+NETIO_STATUS NETIOAPI_API_ CreateUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *Row)
+{
+    MIB_UNICASTIPADDRESS_ROW row;
+    struct address *address;
+    unsigned interface;
+    NTSTATUS status;
+
+    NT_CALL(PASSIVE_LEVEL);
+    status = find_row(Row, &interface, &address);
+    if (!NT_SUCCESS(status))
+        return status;
+    if (!row_is_sound(Row))
+        return STATUS_INVALID_PARAMETER;
+    if (address != NULL)
+        return STATUS_DUPLICATE_OBJECTID;
+    if (FAULT(POOL))
+        return STATUS_NO_MEMORY;
+    row = *Row;
+    row.InterfaceIndex = interfaces[interface].index;
+    row.InterfaceLuid = luid_of(interface);
+    if (row.PrefixOrigin == IpPrefixOriginUnchanged)
+        row.PrefixOrigin = IpPrefixOriginManual;
+    if (row.SuffixOrigin == IpSuffixOriginUnchanged)
+        row.SuffixOrigin = IpSuffixOriginManual;
+    if (row.OnLinkPrefixLength == 255)
+        row.OnLinkPrefixLength = row.Address.si_family == AF_INET ? 32 : 128;
+    notify_all(&add_address(&row)->row, MibAddInstance);
+    return STATUS_SUCCESS;
+}
+
+NETIO_STATUS NETIOAPI_API_ SetUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *Row)
+{
+    struct address *address;
+    unsigned interface;
+    NTSTATUS status;
+
+    NT_CALL(PASSIVE_LEVEL);
+    status = find_row(Row, &interface, &address);
+    if (!NT_SUCCESS(status))
+        return status;
+    if (!row_is_sound(Row))
+        return STATUS_INVALID_PARAMETER;
+    if (address == NULL)
+        return STATUS_NOT_FOUND;
+    /* Keys, origin "unchanged", state and times of creation stay as they are. */
+    if (Row->PrefixOrigin != IpPrefixOriginUnchanged)
+        address->row.PrefixOrigin = Row->PrefixOrigin;
+    if (Row->SuffixOrigin != IpSuffixOriginUnchanged)
+        address->row.SuffixOrigin = Row->SuffixOrigin;
+    address->row.ValidLifetime = Row->ValidLifetime;
+    address->row.PreferredLifetime = Row->PreferredLifetime;
+    if (Row->OnLinkPrefixLength != 255)
+        address->row.OnLinkPrefixLength = Row->OnLinkPrefixLength;
+    address->row.SkipAsSource = Row->SkipAsSource;
+    notify_all(&address->row, MibParameterNotification);
+    return STATUS_SUCCESS;
+}
+
+NETIO_STATUS NETIOAPI_API_ DeleteUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *Row)
+{
+    struct address *address;
+    unsigned interface;
+    NTSTATUS status;
+
+    NT_CALL(PASSIVE_LEVEL);
+    status = find_row(Row, &interface, &address);
+    if (!NT_SUCCESS(status))
+        return status;
+    if (address == NULL)
+        return STATUS_NOT_FOUND;
+    notify_all(&address->row, MibDeleteInstance);
+    RemoveEntryList(&address->entry);
+    image_free(address);
+    return STATUS_SUCCESS;
+}

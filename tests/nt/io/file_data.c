@@ -1,0 +1,206 @@
+/* Files: ZwCreateFile on a volume, ZwReadFile, ZwWriteFile, ZwQueryInformationFile, ZwSetInformationFile. */
+#include "nttest.h"
+
+#define FOLDER L"\\??\\C:\\Windows\\Temp\\nttest"
+#define NAME FOLDER L"\\data.txt"
+#define FOLDER_OPTIONS (FILE_DIRECTORY_FILE | FILE_SYNCHRONOUS_IO_NONALERT)
+#define FILE_OPTIONS (FILE_NON_DIRECTORY_FILE | FILE_SYNCHRONOUS_IO_NONALERT)
+
+static IO_STATUS_BLOCK Result;
+
+static NTSTATUS Create(PHANDLE Handle, PCWSTR Path, ACCESS_MASK Access, ULONG Share, ULONG Disposition, ULONG Options)
+{
+    OBJECT_ATTRIBUTES Attributes;
+    UNICODE_STRING Name;
+
+    RtlInitUnicodeString(&Name, Path);
+    InitializeObjectAttributes(&Attributes, &Name, OBJ_KERNEL_HANDLE | OBJ_CASE_INSENSITIVE, NULL, NULL);
+    return ZwCreateFile(Handle, Access | SYNCHRONIZE, &Attributes, &Result, NULL, FILE_ATTRIBUTE_NORMAL, Share,
+                        Disposition, Options, NULL, 0);
+}
+
+static VOID MakeFolder(VOID)
+{
+    HANDLE Folder;
+
+    CHECK(Create(&Folder, FOLDER, GENERIC_READ, FILE_SHARE_READ, FILE_OPEN_IF, FOLDER_OPTIONS) == STATUS_SUCCESS);
+    CHECK(ZwClose(Folder) == STATUS_SUCCESS);
+}
+
+static VOID Delete(PCWSTR Path, ULONG Options)
+{
+    HANDLE Handle;
+
+    if (NT_SUCCESS(Create(&Handle, Path, DELETE, 0, FILE_OPEN, Options | FILE_DELETE_ON_CLOSE)))
+        CHECK(ZwClose(Handle) == STATUS_SUCCESS);
+}
+
+static HANDLE MakeFile(VOID)
+{
+    HANDLE File = NULL;
+
+    MakeFolder();
+    CHECK(Create(&File, NAME, GENERIC_READ | GENERIC_WRITE | DELETE, 0, FILE_SUPERSEDE, FILE_OPTIONS) ==
+          STATUS_SUCCESS);
+    return File;
+}
+
+static VOID RemoveAll(HANDLE File)
+{
+    if (File != NULL)
+        CHECK(ZwClose(File) == STATUS_SUCCESS);
+    Delete(NAME, FILE_OPTIONS);
+    Delete(FOLDER, FOLDER_OPTIONS);
+}
+
+static NTSTATUS Write(HANDLE File, PCSTR Text, LONGLONG Offset)
+{
+    LARGE_INTEGER Position = {.QuadPart = Offset};
+
+    return ZwWriteFile(File, NULL, NULL, NULL, &Result, (PVOID)(ULONG_PTR)Text, (ULONG)strlen(Text),
+                       Offset < 0 ? NULL : &Position, NULL);
+}
+
+static VOID FileReadWrite(VOID)
+{
+    HANDLE File = MakeFile();
+    LARGE_INTEGER Offset = {.QuadPart = 2}, End = {.LowPart = FILE_WRITE_TO_END_OF_FILE, .HighPart = -1};
+    CHAR Buffer[32] = {0};
+
+    EXPECT_STATUS(Write(File, "hello ", -1), STATUS_SUCCESS);
+    EXPECT_EQUAL(Result.Information, 6);
+    EXPECT_STATUS(Write(File, "world", -1), STATUS_SUCCESS); /* where the first one ended */
+    EXPECT_STATUS(ZwReadFile(File, NULL, NULL, NULL, &Result, Buffer, 5, &Offset, NULL), STATUS_SUCCESS);
+    EXPECT_TEXT(Buffer, "llo w");
+    EXPECT_STATUS(ZwReadFile(File, NULL, NULL, NULL, &Result, Buffer, 20, NULL, NULL), STATUS_SUCCESS);
+    EXPECT_EQUAL(Result.Information, 4);
+    EXPECT_STATUS(ZwReadFile(File, NULL, NULL, NULL, &Result, Buffer, 20, NULL, NULL), STATUS_END_OF_FILE);
+    EXPECT_STATUS(ZwWriteFile(File, NULL, NULL, NULL, &Result, (PVOID)(ULONG_PTR) "!", 1, &End, NULL), STATUS_SUCCESS);
+    EXPECT_STATUS(Write(File, "?", -1), STATUS_SUCCESS);
+    EXPECT_STATUS(Write(File, "far", 20), STATUS_SUCCESS); /* the gap reads as zeros */
+    Offset.QuadPart = 11;
+    RtlFillMemory(Buffer, sizeof(Buffer), 'x');
+    EXPECT_STATUS(ZwReadFile(File, NULL, NULL, NULL, &Result, Buffer, 32, &Offset, NULL), STATUS_SUCCESS);
+    EXPECT_EQUAL(Result.Information, 12);
+    EXPECT_TRUE(Buffer[0] == '!' && Buffer[1] == '?' && Buffer[2] == 0 && Buffer[8] == 0 && Buffer[9] == 'f');
+    RemoveAll(File);
+}
+
+static VOID FileDispositions(VOID)
+{
+    HANDLE File;
+
+    MakeFolder();
+    EXPECT_STATUS(Create(&File, NAME, GENERIC_READ, 0, FILE_OPEN, FILE_OPTIONS), STATUS_OBJECT_NAME_NOT_FOUND);
+    EXPECT_STATUS(Create(&File, NAME, GENERIC_WRITE, 0, FILE_OVERWRITE, FILE_OPTIONS), STATUS_OBJECT_NAME_NOT_FOUND);
+    EXPECT_STATUS(Create(&File, FOLDER L"\\none\\x", GENERIC_READ, 0, FILE_CREATE, FILE_OPTIONS),
+                  STATUS_OBJECT_PATH_NOT_FOUND);
+    EXPECT_STATUS(Create(&File, FOLDER L"\\a*b", GENERIC_READ, 0, FILE_CREATE, FILE_OPTIONS),
+                  STATUS_OBJECT_NAME_INVALID);
+    EXPECT_STATUS(Create(&File, NAME, GENERIC_WRITE, 0, FILE_CREATE, FILE_OPTIONS), STATUS_SUCCESS);
+    EXPECT_EQUAL(Result.Information, FILE_CREATED);
+    CHECK(Write(File, "x", -1) == STATUS_SUCCESS);
+    CHECK(ZwClose(File) == STATUS_SUCCESS);
+    EXPECT_STATUS(Create(&File, NAME, GENERIC_WRITE, 0, FILE_CREATE, FILE_OPTIONS), STATUS_OBJECT_NAME_COLLISION);
+    EXPECT_STATUS(Create(&File, NAME, GENERIC_READ, 0, FILE_OPEN_IF, FILE_OPTIONS), STATUS_SUCCESS);
+    EXPECT_EQUAL(Result.Information, FILE_OPENED);
+    CHECK(ZwClose(File) == STATUS_SUCCESS);
+    EXPECT_STATUS(Create(&File, NAME, GENERIC_WRITE, 0, FILE_OVERWRITE_IF, FILE_OPTIONS), STATUS_SUCCESS);
+    EXPECT_EQUAL(Result.Information, FILE_OVERWRITTEN);
+    CHECK(ZwClose(File) == STATUS_SUCCESS);
+    EXPECT_STATUS(Create(&File, NAME, GENERIC_READ, 0, FILE_OPEN, FOLDER_OPTIONS), STATUS_NOT_A_DIRECTORY);
+    EXPECT_STATUS(Create(&File, FOLDER, GENERIC_READ, 0, FILE_OPEN, FILE_OPTIONS), STATUS_FILE_IS_A_DIRECTORY);
+    /* The same file by other names: letter case, and the system's own name for its folder. */
+    EXPECT_STATUS(Create(&File, L"\\SystemRoot\\TEMP\\NtTest\\DATA.TXT", GENERIC_READ, 0, FILE_OPEN, FILE_OPTIONS),
+                  STATUS_SUCCESS);
+    RemoveAll(File);
+    EXPECT_STATUS(Create(&File, NAME, GENERIC_READ, 0, FILE_OPEN, FILE_OPTIONS), STATUS_OBJECT_PATH_NOT_FOUND);
+}
+
+static VOID FileSharing(VOID)
+{
+    HANDLE File = NULL, Second = NULL;
+
+    MakeFolder();
+    CHECK(Create(&File, NAME, GENERIC_WRITE, FILE_SHARE_READ, FILE_CREATE, FILE_OPTIONS) == STATUS_SUCCESS);
+    EXPECT_STATUS(Create(&Second, NAME, GENERIC_READ, FILE_SHARE_READ, FILE_OPEN, FILE_OPTIONS),
+                  STATUS_SHARING_VIOLATION); /* does not let the first one write */
+    EXPECT_STATUS(Create(&Second, NAME, GENERIC_WRITE, FILE_SHARE_WRITE, FILE_OPEN, FILE_OPTIONS),
+                  STATUS_SHARING_VIOLATION); /* the first one does not let it write */
+    EXPECT_STATUS(Create(&Second, NAME, GENERIC_READ, FILE_SHARE_WRITE, FILE_OPEN, FILE_OPTIONS), STATUS_SUCCESS);
+    EXPECT_STATUS(Write(Second, "x", -1), STATUS_ACCESS_DENIED);
+    CHECK(ZwClose(Second) == STATUS_SUCCESS);
+    RemoveAll(File);
+}
+
+static VOID FileInformation(VOID)
+{
+    HANDLE File = MakeFile();
+    FILE_STANDARD_INFORMATION Standard;
+    FILE_BASIC_INFORMATION Basic;
+    FILE_POSITION_INFORMATION Position;
+    FILE_END_OF_FILE_INFORMATION End;
+    struct {
+        FILE_NAME_INFORMATION Name;
+        WCHAR Room[64];
+    } Name = {0};
+
+    CHECK(Write(File, "0123456789", -1) == STATUS_SUCCESS);
+    EXPECT_STATUS(ZwQueryInformationFile(File, &Result, &Standard, sizeof(Standard), FileStandardInformation),
+                  STATUS_SUCCESS);
+    EXPECT_EQUAL(Result.Information, sizeof(Standard));
+    EXPECT_EQUAL(Standard.EndOfFile.QuadPart, 10);
+    EXPECT_EQUAL(Standard.NumberOfLinks, 1);
+    EXPECT_FALSE(Standard.Directory);
+    EXPECT_FALSE(Standard.DeletePending);
+    EXPECT_STATUS(ZwQueryInformationFile(File, &Result, &Standard, 4, FileStandardInformation),
+                  STATUS_INFO_LENGTH_MISMATCH);
+    EXPECT_STATUS(ZwQueryInformationFile(File, &Result, &Basic, sizeof(Basic), FileBasicInformation), STATUS_SUCCESS);
+    EXPECT_EQUAL(Basic.FileAttributes & FILE_ATTRIBUTE_DIRECTORY, 0);
+    EXPECT_TRUE(Basic.LastWriteTime.QuadPart >= Basic.CreationTime.QuadPart);
+    EXPECT_STATUS(ZwQueryInformationFile(File, &Result, &Position, sizeof(Position), FilePositionInformation),
+                  STATUS_SUCCESS);
+    EXPECT_EQUAL(Position.CurrentByteOffset.QuadPart, 10);
+    EXPECT_STATUS(ZwQueryInformationFile(File, &Result, &Name, sizeof(Name), FileNameInformation), STATUS_SUCCESS);
+    EXPECT_WIDE(Name.Name.FileName, L"\\Windows\\Temp\\nttest\\data.txt");
+    EXPECT_STATUS(ZwQueryInformationFile(File, &Result, &Name, 16, FileNameInformation), STATUS_BUFFER_OVERFLOW);
+
+    Position.CurrentByteOffset.QuadPart = 3;
+    EXPECT_STATUS(ZwSetInformationFile(File, &Result, &Position, sizeof(Position), FilePositionInformation),
+                  STATUS_SUCCESS);
+    CHECK(Write(File, "x", -1) == STATUS_SUCCESS);
+    End.EndOfFile.QuadPart = 5;
+    EXPECT_STATUS(ZwSetInformationFile(File, &Result, &End, sizeof(End), FileEndOfFileInformation), STATUS_SUCCESS);
+    CHECK(ZwQueryInformationFile(File, &Result, &Standard, sizeof(Standard), FileStandardInformation) ==
+          STATUS_SUCCESS);
+    EXPECT_EQUAL(Standard.EndOfFile.QuadPart, 5);
+    EXPECT_STATUS(ZwSetInformationFile(File, &Result, &End, 1, FileEndOfFileInformation), STATUS_INFO_LENGTH_MISMATCH);
+    EXPECT_STATUS(ZwQueryInformationFile(NULL, &Result, &Standard, sizeof(Standard), FileStandardInformation),
+                  STATUS_INVALID_HANDLE);
+    EXPECT_STATUS(ZwSetInformationFile(NULL, &Result, &End, sizeof(End), FileEndOfFileInformation),
+                  STATUS_INVALID_HANDLE);
+    RemoveAll(File);
+}
+
+static VOID FileDisposed(VOID)
+{
+    HANDLE File = MakeFile(), Folder = NULL, Other = NULL;
+    FILE_DISPOSITION_INFORMATION Disposition = {.DeleteFile = TRUE};
+
+    CHECK(Create(&Folder, FOLDER, DELETE, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, FILE_OPEN,
+                 FOLDER_OPTIONS) == STATUS_SUCCESS);
+    EXPECT_STATUS(ZwSetInformationFile(Folder, &Result, &Disposition, sizeof(Disposition), FileDispositionInformation),
+                  STATUS_DIRECTORY_NOT_EMPTY);
+    EXPECT_STATUS(ZwSetInformationFile(File, &Result, &Disposition, sizeof(Disposition), FileDispositionInformation),
+                  STATUS_SUCCESS);
+    EXPECT_STATUS(Create(&Other, NAME, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, FILE_OPEN,
+                         FILE_OPTIONS),
+                  STATUS_DELETE_PENDING);
+    CHECK(ZwClose(File) == STATUS_SUCCESS);
+    EXPECT_STATUS(Create(&Other, NAME, GENERIC_READ, 0, FILE_OPEN, FILE_OPTIONS), STATUS_OBJECT_NAME_NOT_FOUND);
+    CHECK(ZwClose(Folder) == STATUS_SUCCESS);
+    RemoveAll(NULL);
+}
+
+TEST_TABLE(io_file_data){TEST(FileReadWrite, 0),   TEST(FileDispositions, 0), TEST(FileSharing, 0),
+                         TEST(FileInformation, 0), TEST(FileDisposed, 0),     TEST_END};

@@ -1,0 +1,361 @@
+/*
+ * WMI: a device of the driver's registers a block through the WMI library, and the case asks for it as a consumer in
+ * kernel mode does. The block has two instances of four bytes and a method that adds one to a number.
+ */
+#include "nttest.h"
+
+#if defined(__MINGW32__) /* it has no library of wmilib.sys */
+TEST_TABLE(io_wmi){TEST_END};
+#else
+#include <wmilib.h>
+#include <wmistr.h>
+
+static const GUID BlockGuid = {0x7d0a5ef3, 0x2b1c, 0x4c52, {0x9a, 0x31, 0x0c, 0x44, 0x8e, 0x21, 0x5b, 0x01}};
+static const GUID OtherGuid = {0x7d0a5ef3, 0x2b1c, 0x4c52, {0x9a, 0x31, 0x0c, 0x44, 0x8e, 0x21, 0x5b, 0x02}};
+
+#define INSTANCES 2
+
+static struct {
+    PDRIVER_OBJECT Driver;
+    PDRIVER_DISPATCH Old;
+    PDEVICE_OBJECT Device;
+    ULONG Values[INSTANCES];
+    ULONG RegInfos, Enables, Events, EventData;
+    KEVENT Event;
+} Test;
+
+static NTSTATUS NTAPI QueryRegInfo(PDEVICE_OBJECT DeviceObject, PULONG RegFlags, PUNICODE_STRING InstanceName,
+                                   PUNICODE_STRING *RegistryPath, PUNICODE_STRING MofResourceName, PDEVICE_OBJECT *Pdo)
+{
+    static const WCHAR Name[] = L"NtTest";
+
+    UNREFERENCED_PARAMETER(DeviceObject);
+    UNREFERENCED_PARAMETER(Pdo);
+    RtlInitUnicodeString(MofResourceName, L"NtTestMof");
+    *RegistryPath = NULL;
+    InstanceName->Buffer = ExAllocatePoolWithTag(PagedPool, sizeof(Name), TEST_TAG); /* the library frees it */
+    InstanceName->Length = sizeof(Name) - sizeof(WCHAR);
+    InstanceName->MaximumLength = sizeof(Name);
+    RtlCopyMemory(InstanceName->Buffer, Name, sizeof(Name));
+    *RegFlags = WMIREG_FLAG_INSTANCE_BASENAME;
+    Test.RegInfos++;
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI QueryBlock(PDEVICE_OBJECT DeviceObject, PIRP Irp, ULONG GuidIndex, ULONG InstanceIndex,
+                                 ULONG InstanceCount, PULONG Lengths, ULONG BufferAvail, PUCHAR Buffer)
+{
+    ULONG Needed = InstanceCount == 1 ? 4 : 12; /* instances begin at multiples of 8 */
+
+    CHECK(GuidIndex == 0);
+    if (BufferAvail < Needed)
+        return WmiCompleteRequest(DeviceObject, Irp, STATUS_BUFFER_TOO_SMALL, Needed, IO_NO_INCREMENT);
+    for (ULONG Index = 0; Index < InstanceCount; Index++) {
+        RtlCopyMemory(Buffer + 8 * Index, &Test.Values[InstanceIndex + Index], 4);
+        Lengths[Index] = 4;
+    }
+    return WmiCompleteRequest(DeviceObject, Irp, STATUS_SUCCESS, Needed, IO_NO_INCREMENT);
+}
+
+static NTSTATUS NTAPI SetBlock(PDEVICE_OBJECT DeviceObject, PIRP Irp, ULONG GuidIndex, ULONG InstanceIndex,
+                               ULONG BufferSize, PUCHAR Buffer)
+{
+    NTSTATUS Status;
+    KIRQL Irql;
+
+    UNREFERENCED_PARAMETER(GuidIndex);
+    if (BufferSize != 4)
+        return WmiCompleteRequest(DeviceObject, Irp, STATUS_INVALID_PARAMETER, 0, IO_NO_INCREMENT);
+    RtlCopyMemory(&Test.Values[InstanceIndex], Buffer, 4);
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    Status = WmiCompleteRequest(DeviceObject, Irp, STATUS_SUCCESS, 0, IO_NO_INCREMENT);
+    KeLowerIrql(Irql);
+    return Status;
+}
+
+static NTSTATUS NTAPI SetItem(PDEVICE_OBJECT DeviceObject, PIRP Irp, ULONG GuidIndex, ULONG InstanceIndex,
+                              ULONG DataItemId, ULONG BufferSize, PUCHAR Buffer)
+{
+    if (DataItemId != 1)
+        return WmiCompleteRequest(DeviceObject, Irp, STATUS_WMI_ITEMID_NOT_FOUND, 0, IO_NO_INCREMENT);
+    return SetBlock(DeviceObject, Irp, GuidIndex, InstanceIndex, BufferSize, Buffer);
+}
+
+static NTSTATUS NTAPI Method(PDEVICE_OBJECT DeviceObject, PIRP Irp, ULONG GuidIndex, ULONG InstanceIndex,
+                             ULONG MethodId, ULONG InBufferSize, ULONG OutBufferSize, PUCHAR Buffer)
+{
+    ULONG Number;
+
+    UNREFERENCED_PARAMETER(GuidIndex);
+    CHECK(MethodId == 5 && InBufferSize == 4 && InstanceIndex == 1);
+    if (OutBufferSize < 4)
+        return WmiCompleteRequest(DeviceObject, Irp, STATUS_BUFFER_TOO_SMALL, 4, IO_NO_INCREMENT);
+    RtlCopyMemory(&Number, Buffer, 4);
+    Number++;
+    RtlCopyMemory(Buffer, &Number, 4);
+    return WmiCompleteRequest(DeviceObject, Irp, STATUS_SUCCESS, 4, IO_NO_INCREMENT);
+}
+
+static NTSTATUS NTAPI Control(PDEVICE_OBJECT DeviceObject, PIRP Irp, ULONG GuidIndex, WMIENABLEDISABLECONTROL Function,
+                              BOOLEAN Enable)
+{
+    UNREFERENCED_PARAMETER(GuidIndex);
+    if (Function == WmiEventControl && Enable)
+        Test.Enables++;
+    return WmiCompleteRequest(DeviceObject, Irp, STATUS_SUCCESS, 0, IO_NO_INCREMENT);
+}
+
+static WMIGUIDREGINFO Guids[] = {{&BlockGuid, INSTANCES, 0}};
+static WMILIB_CONTEXT Library = {1, Guids, QueryRegInfo, QueryBlock, SetBlock, SetItem, Method, Control};
+
+static NTSTATUS NTAPI DispatchSystemControl(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    SYSCTL_IRP_DISPOSITION Disposition;
+    NTSTATUS Status;
+
+    if (DeviceObject != Test.Device)
+        return Test.Old(DeviceObject, Irp);
+    Status = WmiSystemControl(&Library, DeviceObject, Irp, &Disposition);
+    if (Disposition == IrpProcessed)
+        return Status;
+    if (Disposition != IrpNotCompleted)
+        Status = Irp->IoStatus.Status; /* nothing lies under this device */
+    IoCompleteRequest(Irp, IO_NO_INCREMENT);
+    return Status;
+}
+
+static NTSTATUS NTAPI OpenBlock(const GUID *Guid, PVOID *Block)
+{
+    return IoWMIOpenBlock(Guid, WMIGUID_QUERY | WMIGUID_SET | WMIGUID_EXECUTE | WMIGUID_NOTIFICATION, Block);
+}
+
+/* Registered, and asked for its blocks. */
+static BOOLEAN Begin(VOID)
+{
+    PVOID Block;
+
+    RtlZeroMemory(&Test, sizeof(Test));
+    KeInitializeEvent(&Test.Event, SynchronizationEvent, FALSE);
+    Test.Values[0] = 11;
+    Test.Values[1] = 22;
+    Test.Driver = TestDevice()->DriverObject;
+    CHECK(IoCreateDevice(Test.Driver, 0, NULL, FILE_DEVICE_UNKNOWN, 0, FALSE, &Test.Device) == STATUS_SUCCESS);
+    Test.Device->Flags &= ~DO_DEVICE_INITIALIZING;
+    Test.Old = Test.Driver->MajorFunction[IRP_MJ_SYSTEM_CONTROL];
+    Test.Driver->MajorFunction[IRP_MJ_SYSTEM_CONTROL] = DispatchSystemControl;
+    EXPECT_STATUS(IoWMIRegistrationControl(Test.Device, WMIREG_ACTION_REGISTER), STATUS_SUCCESS);
+    for (ULONG Try = 0; Try < 100; Try++) {
+        if (IoWMIOpenBlock(&BlockGuid, WMIGUID_QUERY, &Block) == STATUS_SUCCESS) {
+            ObDereferenceObject(Block);
+            return TRUE;
+        }
+        SleepMilliseconds(20);
+    }
+    CHECK(!"registered");
+    return FALSE;
+}
+
+static VOID End(VOID)
+{
+    EXPECT_STATUS(IoWMIRegistrationControl(Test.Device, WMIREG_ACTION_DEREGISTER), STATUS_SUCCESS);
+    Test.Driver->MajorFunction[IRP_MJ_SYSTEM_CONTROL] = Test.Old;
+    IoDeleteDevice(Test.Device);
+}
+
+static VOID WmiRegistration(VOID)
+{
+    PVOID Block;
+
+    REQUIRE(Begin());
+    EXPECT_TRUE(Test.RegInfos >= 1);
+    CHECK(!NT_SUCCESS(IoWMIRegistrationControl(Test.Device, WMIREG_ACTION_REGISTER)));
+    EXPECT_STATUS(IoWMIRegistrationControl(Test.Device, WMIREG_ACTION_UPDATE_GUIDS), STATUS_SUCCESS);
+    EXPECT_STATUS(IoWMIRegistrationControl(Test.Device, 77), STATUS_INVALID_PARAMETER);
+    EXPECT_STATUS(IoWMIOpenBlock(&OtherGuid, WMIGUID_QUERY, &Block), STATUS_WMI_GUID_NOT_FOUND);
+    End();
+    EXPECT_STATUS(IoWMIOpenBlock(&BlockGuid, WMIGUID_QUERY, &Block), STATUS_WMI_GUID_NOT_FOUND);
+}
+
+static VOID WmiQueryAll(VOID)
+{
+    ULONG Size = 0, Small = 8;
+    PWNODE_ALL_DATA All;
+    PVOID Block;
+
+    REQUIRE(Begin());
+    EXPECT_STATUS(OpenBlock(&BlockGuid, &Block), STATUS_SUCCESS);
+    EXPECT_STATUS(IoWMIQueryAllData(Block, &Size, NULL), STATUS_BUFFER_TOO_SMALL);
+    All = TestAllocate(Size);
+    EXPECT_STATUS(IoWMIQueryAllData(Block, &Small, All), STATUS_BUFFER_TOO_SMALL);
+    EXPECT_STATUS(IoWMIQueryAllData(Block, &Size, All), STATUS_SUCCESS);
+    EXPECT_EQUAL(All->InstanceCount, INSTANCES);
+    EXPECT_EQUAL(*(PULONG)((PUCHAR)All + All->OffsetInstanceDataAndLength[0].OffsetInstanceData), 11);
+    EXPECT_EQUAL(*(PULONG)((PUCHAR)All + All->OffsetInstanceDataAndLength[1].OffsetInstanceData), 22);
+    EXPECT_EQUAL(All->OffsetInstanceDataAndLength[1].LengthInstanceData, 4);
+    TestFree(All);
+    ObDereferenceObject(Block);
+    End();
+}
+
+static VOID WmiInstances(VOID)
+{
+    UNICODE_STRING First, Second, Third;
+    UCHAR Buffer[256];
+    PWNODE_SINGLE_INSTANCE Node = (PVOID)Buffer;
+    ULONG Size = sizeof(Buffer), Value = 33;
+    PVOID Block, Limited;
+
+    RtlInitUnicodeString(&First, L"NtTest_0");
+    RtlInitUnicodeString(&Second, L"NtTest_1");
+    RtlInitUnicodeString(&Third, L"NtTest_2");
+    REQUIRE(Begin());
+    CHECK(OpenBlock(&BlockGuid, &Block) == STATUS_SUCCESS);
+    EXPECT_STATUS(IoWMIQuerySingleInstance(Block, &Second, &Size, Node), STATUS_SUCCESS);
+    EXPECT_EQUAL(Node->SizeDataBlock, 4);
+    EXPECT_EQUAL(*(PULONG)(Buffer + Node->DataBlockOffset), 22);
+    EXPECT_STATUS(IoWMIQuerySingleInstance(Block, &Third, &Size, Node), STATUS_WMI_INSTANCE_NOT_FOUND);
+    Size = 4;
+    EXPECT_STATUS(IoWMIQuerySingleInstance(Block, &Second, &Size, Node), STATUS_BUFFER_TOO_SMALL);
+    EXPECT_STATUS(IoWMISetSingleInstance(Block, &First, 1, sizeof(Value), &Value), STATUS_SUCCESS);
+    EXPECT_EQUAL(Test.Values[0], 33);
+    EXPECT_STATUS(IoWMISetSingleInstance(Block, &First, 1, 2, &Value), STATUS_INVALID_PARAMETER); /* the driver's */
+    EXPECT_STATUS(IoWMISetSingleInstance(Block, &Third, 1, sizeof(Value), &Value), STATUS_WMI_INSTANCE_NOT_FOUND);
+    Value = 44;
+    EXPECT_STATUS(IoWMISetSingleItem(Block, &Second, 1, 1, sizeof(Value), &Value), STATUS_SUCCESS);
+    EXPECT_EQUAL(Test.Values[1], 44);
+    EXPECT_STATUS(IoWMISetSingleItem(Block, &Second, 2, 1, sizeof(Value), &Value), STATUS_WMI_ITEMID_NOT_FOUND);
+    CHECK(IoWMIOpenBlock(&BlockGuid, WMIGUID_QUERY, &Limited) == STATUS_SUCCESS);
+    CHECK(!NT_SUCCESS(IoWMISetSingleInstance(Limited, &First, 1, sizeof(Value), &Value)));
+    ObDereferenceObject(Limited);
+    ObDereferenceObject(Block);
+    End();
+}
+
+static VOID WmiMethod(VOID)
+{
+    UNICODE_STRING Second, Third;
+    ULONG Number = 7, Size = sizeof(Number);
+    PVOID Block;
+
+    RtlInitUnicodeString(&Second, L"NtTest_1");
+    RtlInitUnicodeString(&Third, L"NtTest_2");
+    REQUIRE(Begin());
+    CHECK(OpenBlock(&BlockGuid, &Block) == STATUS_SUCCESS);
+    EXPECT_STATUS(IoWMIExecuteMethod(Block, &Second, 5, sizeof(Number), &Size, (PUCHAR)&Number), STATUS_SUCCESS);
+    EXPECT_EQUAL(Number, 8);
+    EXPECT_EQUAL(Size, 4);
+    EXPECT_STATUS(IoWMIExecuteMethod(Block, &Third, 5, sizeof(Number), &Size, (PUCHAR)&Number),
+                  STATUS_WMI_INSTANCE_NOT_FOUND);
+    ObDereferenceObject(Block);
+    End();
+}
+
+static VOID NTAPI OnEvent(PVOID Wnode, PVOID Context)
+{
+    PWNODE_SINGLE_INSTANCE Node = Wnode;
+
+    CHECK(Context == &Test);
+    Test.Events++;
+    RtlCopyMemory(&Test.EventData, (PUCHAR)Node + Node->DataBlockOffset, 4);
+    (VOID) KeSetEvent(&Test.Event, IO_NO_INCREMENT, FALSE);
+}
+
+static VOID WmiEvents(VOID)
+{
+    LARGE_INTEGER Timeout = InMilliseconds(2000);
+    PULONG Data = TestAllocate(sizeof(*Data));
+    NTSTATUS Status;
+    PVOID Block;
+    KIRQL Irql;
+
+    REQUIRE(Data != NULL);
+    REQUIRE(Begin());
+    CHECK(OpenBlock(&BlockGuid, &Block) == STATUS_SUCCESS);
+    EXPECT_STATUS(IoWMISetNotificationCallback(Block, OnEvent, &Test), STATUS_SUCCESS);
+    EXPECT_EQUAL(Test.Enables, 1);
+    *Data = 99;
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    Status = WmiFireEvent(Test.Device, &BlockGuid, 0, sizeof(*Data), Data); /* which frees the data */
+    KeLowerIrql(Irql);
+    EXPECT_STATUS(Status, STATUS_SUCCESS);
+    EXPECT_STATUS(KeWaitForSingleObject(&Test.Event, Executive, KernelMode, FALSE, &Timeout), STATUS_SUCCESS);
+    EXPECT_EQUAL(Test.EventData, 99);
+    ObDereferenceObject(Block);
+    EXPECT_STATUS(WmiFireEvent(Test.Device, &BlockGuid, 0, 0, NULL), STATUS_SUCCESS); /* nobody listens */
+    SleepMilliseconds(50);
+    EXPECT_EQUAL(Test.Events, 1);
+    End();
+}
+
+/* An event that the driver makes itself; on success it belongs to WMI. */
+static VOID WmiOwnEvent(VOID)
+{
+    LARGE_INTEGER Timeout = InMilliseconds(2000);
+    ULONG Offset = sizeof(WNODE_SINGLE_INSTANCE);
+    PWNODE_SINGLE_INSTANCE Node = TestAllocate(Offset + 4);
+    NTSTATUS Status;
+    PVOID Block;
+    KIRQL Irql;
+
+    REQUIRE(Node != NULL);
+    REQUIRE(Begin());
+    CHECK(OpenBlock(&BlockGuid, &Block) == STATUS_SUCCESS);
+    CHECK(IoWMISetNotificationCallback(Block, OnEvent, &Test) == STATUS_SUCCESS);
+    Node->WnodeHeader.BufferSize = Offset + 4;
+    Node->WnodeHeader.Guid = BlockGuid;
+    Node->WnodeHeader.Flags = WNODE_FLAG_SINGLE_INSTANCE | WNODE_FLAG_EVENT_ITEM | WNODE_FLAG_STATIC_INSTANCE_NAMES;
+    Node->DataBlockOffset = Offset;
+    Node->SizeDataBlock = 4;
+    *(PULONG)((PUCHAR)Node + Offset) = 55;
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    Status = IoWMIWriteEvent(Node);
+    KeLowerIrql(Irql);
+    EXPECT_STATUS(Status, STATUS_SUCCESS);
+    EXPECT_STATUS(KeWaitForSingleObject(&Test.Event, Executive, KernelMode, FALSE, &Timeout), STATUS_SUCCESS);
+    EXPECT_EQUAL(Test.EventData, 55);
+    ObDereferenceObject(Block);
+    End();
+}
+
+/* What the library makes of requests that are not for the device. */
+static VOID WmiDispositions(VOID)
+{
+    SYSCTL_IRP_DISPOSITION Disposition = IrpProcessed;
+    PIO_STACK_LOCATION Stack;
+    PIRP Irp = IoAllocateIrp(2, FALSE);
+
+    REQUIRE(Irp != NULL);
+    IoSetNextIrpStackLocation(Irp);
+    Stack = IoGetCurrentIrpStackLocation(Irp);
+    Stack->MajorFunction = IRP_MJ_SYSTEM_CONTROL;
+    Stack->MinorFunction = IRP_MN_QUERY_ALL_DATA;
+    Stack->Parameters.WMI.ProviderId = 0;
+    (VOID) WmiSystemControl(&Library, TestDevice(), Irp, &Disposition);
+    EXPECT_EQUAL(Disposition, IrpForward);
+    Stack->Parameters.WMI.ProviderId = (ULONG_PTR)TestDevice();
+    Stack->Parameters.WMI.DataPath = (PVOID)(ULONG_PTR)&OtherGuid;
+    EXPECT_STATUS(WmiSystemControl(&Library, TestDevice(), Irp, &Disposition), STATUS_WMI_GUID_NOT_FOUND);
+    EXPECT_EQUAL(Disposition, IrpNotCompleted);
+    Stack->MinorFunction = 0x77;
+    (VOID) WmiSystemControl(&Library, TestDevice(), Irp, &Disposition);
+    EXPECT_EQUAL(Disposition, IrpNotWmi);
+    IoFreeIrp(Irp);
+}
+
+static VOID WmiQueryOfNoBlock(VOID)
+{
+    ULONG Size = 0;
+
+    (VOID) IoWMIQueryAllData(&Size, &Size, NULL);
+}
+
+TEST_TABLE(io_wmi){TEST(WmiRegistration, TEST_DEVICE),
+                   TEST(WmiQueryAll, TEST_DEVICE),
+                   TEST(WmiInstances, TEST_DEVICE),
+                   TEST(WmiMethod, TEST_DEVICE),
+                   TEST(WmiEvents, TEST_DEVICE),
+                   TEST(WmiOwnEvent, TEST_DEVICE),
+                   TEST(WmiDispositions, TEST_DEVICE),
+                   TEST_VIOLATION(WmiQueryOfNoBlock, "wmi-object", 0),
+                   TEST_END};
+#endif
