@@ -281,6 +281,10 @@ def command_check(folder, list_path):
         for cell in row.cells:
             check_cell(row, cell, cases, errors, held)
 
+    for name in pathlib.Path(folder, "surface.txt").read_text(encoding="utf-8").splitlines():
+        if name and not name.startswith("#") and name not in kinds:
+            errors.append(f"{name} of surface.txt is declared nowhere in {HEADERS}")
+
     made = {name for name, _, _ in generated(rows)}
     listed = [line.split() for line in pathlib.Path(list_path).read_text(encoding="utf-8").splitlines()]
     names = [words[1] for words in listed]

@@ -8,6 +8,7 @@
 #include "machine/log.h"
 #include "nt/cm/cm.h"
 #include "nt/ex/pool.h"
+#include "nt/fs/fs.h"
 #include "nt/io/io.h"
 #include "nt/pnp/pnp.h"
 
@@ -73,6 +74,15 @@ static void wait_until_done(struct cm_key *parameters)
     order.result->done = true;
 }
 
+static void keep_file(void)
+{
+    size_t size;
+    const char *content = fs_content("\\Windows\\Temp\\nttest.txt", &size);
+
+    if (content != NULL)
+        order.result->file = strndup(content, size);
+}
+
 static void run_driver(void *argument)
 {
     struct cm_key *parameters;
@@ -101,6 +111,7 @@ static void run_driver(void *argument)
             fail("conform", "nttest does not unload");
         ObDereferenceObject(driver);
     }
+    keep_file();
     (void)DbgSetDebugPrintCallback(on_print, FALSE);
     pool_check_all();
 }

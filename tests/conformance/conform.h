@@ -27,6 +27,7 @@ struct conform_result {
     uint32_t code;
     char failure[8192]; /* the same for a reader */
     char *output;       /* what the driver printed; free() it */
+    char *file;         /* what is in \\Windows\\Temp\\nttest.txt of its machine, NULL: nothing; free() it */
     unsigned passed, failed, skipped;
     bool done; /* the driver got to its end */
 };

@@ -119,15 +119,31 @@ START_TEST(test_selection)
 }
 END_TEST
 
-/* A transcript that cannot be written does not stop the tests: this machine has no disk. */
+/* A transcript that cannot be written does not stop the tests: this machine has no such drive. */
 START_TEST(test_no_file_for_the_transcript)
 {
     struct machine_config config = conform_config(NULL);
-    struct conform_result result = conform_run(&config, "EventReturnValues", false, "\\??\\C:\\nttest.txt");
+    struct conform_result result = conform_run(&config, "EventReturnValues", false, "\\??\\Z:\\nttest.txt");
 
     ck_assert_ptr_nonnull(
-        strstr(result.output, "cannot write the transcript to \\??\\C:\\nttest.txt: status 0xc00000"));
+        strstr(result.output, "cannot write the transcript to \\??\\Z:\\nttest.txt: status 0xc00000"));
     ck_assert_uint_eq(result.passed, 1);
+    free(result.output);
+}
+END_TEST
+
+/* The transcript as a file of the machine: what the debugger saw, and nothing after it. */
+START_TEST(test_file_for_the_transcript)
+{
+    struct machine_config config = conform_config(NULL);
+    struct conform_result result =
+        conform_run(&config, "EventReturnValues", false, "\\??\\C:\\Windows\\Temp\\nttest.txt");
+
+    ck_assert_uint_eq(result.passed, 1);
+    ck_assert_ptr_nonnull(result.file);
+    ck_assert_ptr_nonnull(strstr(result.file, "EventReturnValues: "));
+    ck_assert_ptr_nonnull(strstr(result.file, "passed EventReturnValues\r\n"));
+    free(result.file);
     free(result.output);
 }
 END_TEST
@@ -202,6 +218,7 @@ int main(int argc, char **argv)
     tcase_add_test(tcase, test_no_device);
     tcase_add_test(tcase, test_selection);
     tcase_add_test(tcase, test_no_file_for_the_transcript);
+    tcase_add_test(tcase, test_file_for_the_transcript);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

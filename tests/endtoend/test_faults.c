@@ -324,8 +324,9 @@ static void check_folder(const char *folder)
 /* Of the routines that ask by their own name; pool, lookaside, DMA and hypercall points pass a name along. */
 START_TEST(table_and_sources_agree)
 {
-    static const char *const folders[] = {"sim/nt/ex", "sim/nt/io", "sim/nt/ke", "sim/nt/mm", "sim/nt/cm",
-                                          "sim/nt/ob", "sim/nt/po", "sim/nt/ps", "sim/nt/rtl"};
+    static const char *const folders[] = {"sim/nt/ex",  "sim/nt/io",  "sim/nt/ke",    "sim/nt/mm",
+                                          "sim/nt/cm",  "sim/nt/ob",  "sim/nt/po",    "sim/nt/ps",
+                                          "sim/nt/rtl", "sim/nt/cng", "sim/nt/netio", "sim/nt/wmi"};
     const struct fault_point *point;
 
     for (size_t index = 0; index < sizeof(folders) / sizeof(folders[0]); index++)

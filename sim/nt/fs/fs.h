@@ -8,6 +8,10 @@
  * The volume is mounted when somebody opens the first name below it, as on Windows. PASSIVE_LEVEL, in a guest thread.
  */
 void fs_mount_for(PCUNICODE_STRING name);
+/* The file system's driver, NULL while the volume is not mounted. */
+PDRIVER_OBJECT fs_driver(void);
+/* The shutdown: the driver goes, the files stay. False: a file is still open. */
+bool fs_unmount(void);
 
 /* A file's content, for the harness: NULL if there is none. `path` as "\\Windows\\Temp\\x.txt". */
 const void *fs_content(const char *path, size_t *size);

@@ -23,6 +23,7 @@ struct fs_node {
 };
 
 struct fs_state {
+    PDRIVER_OBJECT driver; /* referenced; NULL: not mounted */
     struct fs_node *root;
     size_t used;
 };

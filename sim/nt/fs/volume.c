@@ -375,11 +375,17 @@ static PDEVICE_OBJECT create_device(PDRIVER_OBJECT driver, PCWSTR name, const ch
     return device;
 }
 
+static VOID NTAPI unload(PDRIVER_OBJECT driver)
+{
+    UNREFERENCED_PARAMETER(driver); /* its devices have gone before */
+}
+
 static NTSTATUS NTAPI driver_entry(PDRIVER_OBJECT driver, PUNICODE_STRING path)
 {
     UNICODE_STRING link, target;
 
     UNREFERENCED_PARAMETER(path);
+    driver->DriverUnload = unload;
     driver->MajorFunction[IRP_MJ_CREATE] = dispatch_create;
     driver->MajorFunction[IRP_MJ_CLEANUP] = dispatch_cleanup;
     driver->MajorFunction[IRP_MJ_CLOSE] = dispatch_close;
@@ -407,15 +413,40 @@ void fs_mount_for(PCUNICODE_STRING name)
 {
     static const char *const prefixes[] = {"\\??\\C:", "\\DosDevices\\C:", "\\GLOBAL??\\C:", "\\SystemRoot",
                                            "\\Device\\HarddiskVolume1"};
-    PDRIVER_OBJECT driver;
     NTSTATUS status;
 
-    for (size_t i = 0; machine->fs == NULL && i < ARRAYSIZE(prefixes); i++) {
+    for (size_t i = 0; fs_driver() == NULL && i < ARRAYSIZE(prefixes); i++) {
         if (!begins_with(name, prefixes[i]))
             continue;
-        fs_tree_init();
-        status = io_create_builtin_driver(SERVICE, driver_entry, &driver);
+        if (machine->fs == NULL)
+            fs_tree_init();
+        status = io_create_builtin_driver(SERVICE, driver_entry, &machine->fs->driver);
         if (!NT_SUCCESS(status))
             fail("fs", "the file system does not start (status 0x%08x)", (unsigned)status);
     }
+}
+
+PDRIVER_OBJECT fs_driver(void)
+{
+    return machine->fs != NULL ? machine->fs->driver : NULL;
+}
+
+bool fs_unmount(void)
+{
+    PDRIVER_OBJECT driver = fs_driver();
+    UNICODE_STRING link;
+
+    if (driver == NULL)
+        return true;
+    for (PDEVICE_OBJECT device = driver->DeviceObject; device != NULL; device = device->NextDevice)
+        if (device->ReferenceCount != 0)
+            return false;
+    RtlInitUnicodeString(&link, L"\\DosDevices\\C:");
+    (void)ob_symbolic_link_delete(&link);
+    while (driver->DeviceObject != NULL)
+        IoDeleteDevice(driver->DeviceObject);
+    machine->fs->driver = NULL;
+    (void)io_unload_driver(driver);
+    ob_dereference(driver);
+    return true;
 }

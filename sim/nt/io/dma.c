@@ -1,24 +1,9 @@
 /*
  * DMA adapters: IoGetDmaAdapter and the operations of versions 1 and 2 (wdm.h) for bus masters with scatter/gather,
- * which reach all memory themselves: map registers are but a count, and nothing is ever copied.
+ * which reach all memory themselves: map registers are but a count, and nothing is ever copied. Version 3 is in
+ * dma_extended.c.
  */
-#include "nt/io/io_internal.h"
-
-#define ALL_MAP_REGISTERS 0xFFFFu /* pages of the largest transfer */
-
-struct adapter {
-    DMA_ADAPTER public;
-    LIST_ENTRY entry; /* io_state.adapters */
-    bool reaches_4g_only;
-    unsigned common_buffers;
-    unsigned lists; /* scatter/gather lists out */
-    const void *caller;
-};
-
-static struct adapter *adapter_of(PDMA_ADAPTER adapter)
-{
-    return CONTAINING_RECORD(adapter, struct adapter, public);
-}
+#include "nt/io/dma.h"
 
 static VOID NTAPI put_adapter(PDMA_ADAPTER DmaAdapter)
 {
@@ -36,7 +21,7 @@ static PVOID NTAPI allocate_common(PDMA_ADAPTER DmaAdapter, ULONG Length, PPHYSI
                                    BOOLEAN CacheEnabled)
 {
     struct adapter *adapter = adapter_of(DmaAdapter);
-    PHYSICAL_ADDRESS highest = {.QuadPart = adapter->reaches_4g_only ? 0xFFFFFFFFLL : MAXLONGLONG};
+    PHYSICAL_ADDRESS highest = {.QuadPart = (LONGLONG)adapter->highest};
     PVOID buffer;
 
     NT_CALL(PASSIVE_LEVEL);
@@ -112,8 +97,8 @@ static PHYSICAL_ADDRESS locate(const struct adapter *adapter, PMDL mdl, PVOID cu
            frames[(from_page + in_row) >> PAGE_SHIFT] == frames[(from_page + in_row - 1) >> PAGE_SHIFT] + 1)
         in_row += PAGE_SIZE;
     *run = in_row < length ? in_row : length;
-    if (adapter->reaches_4g_only && address.QuadPart + *run > 0x100000000LL)
-        NT_UNIMPLEMENTED("memory from 4 GiB up for a device that reaches less (bounce buffers)");
+    if ((uint64_t)address.QuadPart + *run - 1 > adapter->highest)
+        NT_UNIMPLEMENTED("memory that lies too high for the device (bounce buffers)");
     return address;
 }
 
@@ -156,8 +141,7 @@ static VOID NTAPI free_registers(PDMA_ADAPTER DmaAdapter, PVOID MapRegisterBase,
 
 /* ---- scatter/gather lists ---- */
 
-/* Elements of a transfer; written to `list` unless it is NULL. Goes on to chained MDLs. */
-static ULONG fill(const struct adapter *adapter, PMDL mdl, PVOID current, ULONG length, PSCATTER_GATHER_LIST list)
+ULONG dma_fill(const struct adapter *adapter, PMDL mdl, PVOID current, ULONG length, PSCATTER_GATHER_LIST list)
 {
     ULONG count = 0;
 
@@ -189,7 +173,7 @@ static ULONG fill(const struct adapter *adapter, PMDL mdl, PVOID current, ULONG 
     return count;
 }
 
-static ULONG list_size(ULONG elements)
+ULONG dma_list_size(ULONG elements)
 {
     return (ULONG)(sizeof(SCATTER_GATHER_LIST) + elements * sizeof(SCATTER_GATHER_ELEMENT));
 }
@@ -207,7 +191,7 @@ static NTSTATUS NTAPI calculate_list(PDMA_ADAPTER DmaAdapter, PMDL Mdl, PVOID Cu
     } else {
         pages = ADDRESS_AND_SIZE_TO_SPAN_PAGES(CurrentVa, Length);
     }
-    *ScatterGatherListSize = list_size(pages);
+    *ScatterGatherListSize = dma_list_size(pages);
     if (NumberOfMapRegisters != NULL)
         *NumberOfMapRegisters = pages;
     return STATUS_SUCCESS;
@@ -223,12 +207,12 @@ static NTSTATUS NTAPI build_list(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT DeviceO
 
     NT_CALL_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL);
     (void)WriteToDevice;
-    count = fill(adapter, Mdl, CurrentVa, Length, NULL);
-    if (ScatterGatherLength < list_size(count))
+    count = dma_fill(adapter, Mdl, CurrentVa, Length, NULL);
+    if (ScatterGatherLength < dma_list_size(count))
         return STATUS_BUFFER_TOO_SMALL;
     list->NumberOfElements = count;
     list->Reserved = 0; /* the caller's memory: PutScatterGatherList does not free it */
-    (void)fill(adapter, Mdl, CurrentVa, Length, list);
+    (void)dma_fill(adapter, Mdl, CurrentVa, Length, list);
     adapter->lists++;
     DRIVER_CALLOUT("DMA execution routine", ExecutionRoutine, DeviceObject, DeviceObject->CurrentIrp, list, Context);
     return STATUS_SUCCESS;
@@ -244,15 +228,15 @@ static NTSTATUS NTAPI get_list(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT DeviceObj
 
     NT_CALL_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL);
     (void)WriteToDevice;
-    count = fill(adapter, Mdl, CurrentVa, Length, NULL);
+    count = dma_fill(adapter, Mdl, CurrentVa, Length, NULL);
     list = fault_inject(FAULT_POOL, "GetScatterGatherList", __builtin_return_address(0))
                ? NULL
-               : ExAllocatePoolWithTag(NonPagedPoolNx, list_size(count), IO_TAG_GENERAL);
+               : ExAllocatePoolWithTag(NonPagedPoolNx, dma_list_size(count), IO_TAG_GENERAL);
     if (list == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     list->NumberOfElements = count;
     list->Reserved = (ULONG_PTR)adapter; /* ours to free */
-    (void)fill(adapter, Mdl, CurrentVa, Length, list);
+    (void)dma_fill(adapter, Mdl, CurrentVa, Length, list);
     adapter->lists++;
     DRIVER_CALLOUT("DMA execution routine", ExecutionRoutine, DeviceObject, DeviceObject->CurrentIrp, list, Context);
     return STATUS_SUCCESS;
@@ -281,24 +265,42 @@ static NTSTATUS NTAPI build_mdl(PDMA_ADAPTER DmaAdapter, PSCATTER_GATHER_LIST Sc
     return STATUS_SUCCESS;
 }
 
-static const DMA_OPERATIONS operations = {
-    .Size = offsetof(DMA_OPERATIONS, GetDmaAdapterInfo),
-    .PutDmaAdapter = put_adapter,
-    .AllocateCommonBuffer = allocate_common,
-    .FreeCommonBuffer = free_common,
-    .AllocateAdapterChannel = allocate_channel,
-    .FlushAdapterBuffers = flush_buffers,
-    .FreeAdapterChannel = free_channel,
-    .FreeMapRegisters = free_registers,
-    .MapTransfer = map_transfer,
-    .GetDmaAlignment = get_alignment,
-    .ReadDmaCounter = read_counter,
-    .GetScatterGatherList = get_list,
-    .PutScatterGatherList = put_list,
-    .CalculateScatterGatherList = calculate_list,
-    .BuildScatterGatherList = build_list,
-    .BuildMdlFromScatterGatherList = build_mdl,
+#define OPERATIONS_1_AND_2                                                                                             \
+    .PutDmaAdapter = put_adapter, .AllocateCommonBuffer = allocate_common, .FreeCommonBuffer = free_common,            \
+    .AllocateAdapterChannel = allocate_channel, .FlushAdapterBuffers = flush_buffers,                                  \
+    .FreeAdapterChannel = free_channel, .FreeMapRegisters = free_registers, .MapTransfer = map_transfer,               \
+    .GetDmaAlignment = get_alignment, .ReadDmaCounter = read_counter, .GetScatterGatherList = get_list,                \
+    .PutScatterGatherList = put_list, .CalculateScatterGatherList = calculate_list,                                    \
+    .BuildScatterGatherList = build_list, .BuildMdlFromScatterGatherList = build_mdl
+
+static const DMA_OPERATIONS operations = {.Size = offsetof(DMA_OPERATIONS, GetDmaAdapterInfo), OPERATIONS_1_AND_2};
+
+static const DMA_OPERATIONS extended_operations = {
+    .Size = sizeof(DMA_OPERATIONS),
+    OPERATIONS_1_AND_2,
+    .GetDmaAdapterInfo = dma_get_adapter_info,
+    .GetDmaTransferInfo = dma_get_transfer_info,
+    .InitializeDmaTransferContext = dma_initialize_context,
+    .AllocateCommonBufferEx = dma_allocate_common_ex,
+    .AllocateAdapterChannelEx = dma_allocate_channel_ex,
+    .ConfigureAdapterChannel = dma_configure_channel,
+    .CancelAdapterChannel = dma_cancel_channel,
+    .MapTransferEx = dma_map_transfer_ex,
+    .GetScatterGatherListEx = dma_get_list_ex,
+    .BuildScatterGatherListEx = dma_build_list_ex,
+    .FlushAdapterBuffersEx = dma_flush_ex,
+    .FreeAdapterObject = dma_free_adapter_object,
+    .CancelMappedTransfer = dma_cancel_mapped,
 };
+
+static uint64_t highest_address(const DEVICE_DESCRIPTION *description)
+{
+    if (description->Version < DEVICE_DESCRIPTION_VERSION3)
+        return description->Dma64BitAddresses ? MAXLONGLONG : 0xFFFFFFFF;
+    return description->DmaAddressWidth == 0 || description->DmaAddressWidth >= 63
+               ? MAXLONGLONG
+               : (UINT64_C(1) << description->DmaAddressWidth) - 1;
+}
 
 PDMA_ADAPTER NTAPI IoGetDmaAdapter(PDEVICE_OBJECT PhysicalDeviceObject, PDEVICE_DESCRIPTION DeviceDescription,
                                    PULONG NumberOfMapRegisters)
@@ -311,8 +313,8 @@ PDMA_ADAPTER NTAPI IoGetDmaAdapter(PDEVICE_OBJECT PhysicalDeviceObject, PDEVICE_
         return NULL;
     if (PhysicalDeviceObject != NULL && PhysicalDeviceObject->Type != IO_TYPE_DEVICE)
         nt_violation("dma-adapter", "IoGetDmaAdapter with %p, which is no device object", PhysicalDeviceObject);
-    if (DeviceDescription->Version >= DEVICE_DESCRIPTION_VERSION3)
-        NT_UNIMPLEMENTED("DEVICE_DESCRIPTION_VERSION3");
+    if (DeviceDescription->Version > DEVICE_DESCRIPTION_VERSION3)
+        return NULL;
     if (!DeviceDescription->Master)
         NT_UNIMPLEMENTED("system DMA (Master FALSE)");
     pages = BYTES_TO_PAGES(DeviceDescription->MaximumLength) + 1;
@@ -320,10 +322,13 @@ PDMA_ADAPTER NTAPI IoGetDmaAdapter(PDEVICE_OBJECT PhysicalDeviceObject, PDEVICE_
     if (adapter == NULL)
         return NULL;
     RtlZeroMemory(adapter, sizeof(*adapter));
-    adapter->public.Version = DeviceDescription->Version >= DEVICE_DESCRIPTION_VERSION2 ? 2 : 1;
+    adapter->public.Version =
+        DeviceDescription->Version >= DEVICE_DESCRIPTION_VERSION2 ? (USHORT)DeviceDescription->Version : 1;
     adapter->public.Size = sizeof(adapter->public);
-    adapter->public.DmaOperations = (PDMA_OPERATIONS)(uintptr_t)&operations;
-    adapter->reaches_4g_only = !DeviceDescription->Dma64BitAddresses;
+    adapter->public.DmaOperations =
+        (PDMA_OPERATIONS)(uintptr_t)(DeviceDescription->Version >= DEVICE_DESCRIPTION_VERSION3 ? &extended_operations
+                                                                                               : &operations);
+    adapter->highest = highest_address(DeviceDescription);
     adapter->caller = __builtin_return_address(0);
     InsertTailList(&machine->io->adapters, &adapter->entry);
     *NumberOfMapRegisters = pages < ALL_MAP_REGISTERS ? pages : ALL_MAP_REGISTERS;

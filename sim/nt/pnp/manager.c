@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "nt/ex/ex.h"
+#include "nt/fs/fs.h"
 #include "nt/pnp/pnp_internal.h"
 
 void pnp_init(void)
@@ -370,6 +371,8 @@ static bool unload_drivers(void)
     for (PDRIVER_OBJECT driver = io_next_driver(NULL); driver != NULL; driver = io_next_driver(driver)) {
         if (driver->Flags & DRVO_UNLOAD_INVOKED)
             continue; /* unloaded; a reference to one of its objects keeps it from going */
+        if (driver == fs_driver())
+            continue; /* the others may still write their files */
         list = image_realloc(list, (count + 1) * sizeof(*list));
         list[count++] = driver;
         ob_reference(driver);
@@ -386,6 +389,12 @@ static bool unload_drivers(void)
         ob_dereference(driver);
     }
     image_free(list);
+    if (good && !fs_unmount()) {
+        snprintf(machine->pnp->refusal, sizeof(machine->pnp->refusal),
+                 "the file system cannot be unloaded: a file is still open");
+        log_line(LOG_WARNING, "pnp", "%s", machine->pnp->refusal);
+        good = false;
+    }
     return good;
 }
 

@@ -147,15 +147,19 @@ static NTSTATUS refuse(PIRP irp, NTSTATUS status, PSYSCTL_IRP_DISPOSITION dispos
 NTSTATUS NTAPI WmiSystemControl(PWMILIB_CONTEXT WmiLibInfo, PDEVICE_OBJECT DeviceObject, PIRP Irp,
                                 PSYSCTL_IRP_DISPOSITION IrpDisposition)
 {
-    PIO_STACK_LOCATION stack = request_of(Irp);
-    PWNODE_SINGLE_INSTANCE instance = stack->Parameters.WMI.Buffer;
-    PWNODE_METHOD_ITEM item = stack->Parameters.WMI.Buffer;
-    UCHAR minor = stack->MinorFunction;
+    PWNODE_SINGLE_INSTANCE instance;
+    PIO_STACK_LOCATION stack;
+    PWNODE_METHOD_ITEM item;
     PUCHAR data;
+    UCHAR minor;
     LONG found;
     ULONG index;
 
     NT_CALL(PASSIVE_LEVEL);
+    stack = request_of(Irp);
+    instance = stack->Parameters.WMI.Buffer;
+    item = stack->Parameters.WMI.Buffer;
+    minor = stack->MinorFunction;
     if (minor > IRP_MN_REGINFO_EX || minor == IRP_MN_REGINFO_EX - 1) {
         *IrpDisposition = IrpNotWmi;
         return Irp->IoStatus.Status;
@@ -232,12 +236,14 @@ static ULONG place_instances(PWNODE_ALL_DATA all)
 NTSTATUS NTAPI WmiCompleteRequest(PDEVICE_OBJECT DeviceObject, PIRP Irp, NTSTATUS Status, ULONG BufferUsed,
                                   CCHAR PriorityBoost)
 {
-    PIO_STACK_LOCATION stack = request_of(Irp);
-    PWNODE_HEADER header = stack->Parameters.WMI.Buffer;
     ULONG offset = 0, used = 0;
+    PIO_STACK_LOCATION stack;
+    PWNODE_HEADER header;
 
     NT_CALL(DISPATCH_LEVEL);
     UNREFERENCED_PARAMETER(DeviceObject);
+    stack = request_of(Irp);
+    header = stack->Parameters.WMI.Buffer;
     switch (stack->MinorFunction) {
     case IRP_MN_QUERY_ALL_DATA:
         offset = (header->Flags & WNODE_FLAG_ALL_DATA) != 0 ? ((PWNODE_ALL_DATA)header)->DataBlockOffset : 0;

@@ -97,7 +97,108 @@ static VOID DmaCommonBuffer(VOID)
     Adapter->DmaOperations->PutDmaAdapter(Adapter);
 }
 
+/* ---- version 3 ---- */
+
+static PDMA_ADAPTER OpenVersion3(VOID)
+{
+    DEVICE_DESCRIPTION Description;
+    PDMA_ADAPTER Adapter;
+    ULONG Registers = 0;
+
+    Describe(&Description);
+    Description.Version = DEVICE_DESCRIPTION_VERSION3;
+    Description.DmaAddressWidth = 64;
+    Adapter = IoGetDmaAdapter(TestPhysicalDevice(), &Description, &Registers);
+    CHECK(Adapter != NULL);
+    return Adapter;
+}
+
+static VOID DmaVersion3(VOID)
+{
+    DECLSPEC_ALIGN(16) UCHAR Context[DMA_TRANSFER_CONTEXT_SIZE_V1];
+    PDMA_ADAPTER Adapter = OpenVersion3();
+    DMA_ADAPTER_INFO Info = {.Version = DMA_ADAPTER_INFO_VERSION1};
+    DMA_TRANSFER_INFO Size = {.Version = DMA_TRANSFER_INFO_VERSION1};
+    PSCATTER_GATHER_LIST List = NULL, Mine;
+    PDMA_OPERATIONS Operations;
+    PVOID Registers = NULL;
+    ULONG Length, Bytes = 0;
+    NTSTATUS Status[6];
+    PUCHAR Buffer;
+    KIRQL Irql;
+    PMDL Mdl;
+
+    REQUIRE(Adapter != NULL);
+    Operations = Adapter->DmaOperations;
+    EXPECT_EQUAL(Adapter->Version, 3);
+    EXPECT_STATUS(Operations->GetDmaAdapterInfo(Adapter, &Info), STATUS_SUCCESS);
+    EXPECT_EQUAL(Info.V1.DmaAddressWidth, 64);
+    EXPECT_STATUS(Operations->InitializeDmaTransferContext(Adapter, Context), STATUS_SUCCESS);
+    Buffer = TestAllocate(DMA_PAGES * PAGE_SIZE);
+    Mdl = IoAllocateMdl(Buffer, DMA_PAGES * PAGE_SIZE, FALSE, FALSE, NULL);
+    REQUIRE(Buffer != NULL && Mdl != NULL);
+    MmBuildMdlForNonPagedPool(Mdl);
+    Length = DMA_PAGES * PAGE_SIZE - OFFSET;
+    EXPECT_STATUS(Operations->GetDmaTransferInfo(Adapter, Mdl, OFFSET, Length, FALSE, &Size), STATUS_SUCCESS);
+    EXPECT_TRUE(Size.V1.ScatterGatherElementCount >= 1 && Size.V1.ScatterGatherElementCount <= DMA_PAGES);
+    EXPECT_STATUS(Operations->GetDmaTransferInfo(Adapter, Mdl, OFFSET, Length + 1, FALSE, &Size),
+                  STATUS_INVALID_PARAMETER);
+    Mine = TestAllocate(Size.V1.ScatterGatherListSize);
+    REQUIRE(Mine != NULL);
+
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    Status[0] = Operations->GetScatterGatherListEx(Adapter, TestDevice(), Context, Mdl, OFFSET, Length,
+                                                   DMA_SYNCHRONOUS_CALLBACK, NULL, NULL, TRUE, NULL, NULL, &List);
+    for (ULONG Index = 0; List != NULL && Index < List->NumberOfElements; Index++) {
+        CHECK(List->Elements[Index].Address.QuadPart == MmGetPhysicalAddress(Buffer + OFFSET + Bytes).QuadPart);
+        Bytes += List->Elements[Index].Length;
+    }
+    if (List != NULL)
+        Operations->PutScatterGatherList(Adapter, List, TRUE);
+    Status[1] = Operations->AllocateAdapterChannelEx(Adapter, TestDevice(), Context, DMA_PAGES,
+                                                     DMA_SYNCHRONOUS_CALLBACK, NULL, NULL, &Registers);
+    Status[2] = Operations->MapTransferEx(Adapter, Mdl, Registers, OFFSET, 0, &Length, TRUE, Mine,
+                                          Size.V1.ScatterGatherListSize, NULL, NULL);
+    Status[3] = Operations->FlushAdapterBuffersEx(Adapter, Mdl, Registers, OFFSET, Length, TRUE);
+    Operations->FreeAdapterObject(Adapter, DeallocateObject);
+    Status[4] =
+        Operations->AllocateAdapterChannelEx(Adapter, TestDevice(), Context, DMA_PAGES, 0, NULL, NULL, &Registers);
+    Status[5] = Operations->ConfigureAdapterChannel(Adapter, 0, NULL);
+    KeLowerIrql(Irql);
+    EXPECT_STATUS(Status[0], STATUS_SUCCESS);
+    EXPECT_EQUAL(Bytes, DMA_PAGES * PAGE_SIZE - OFFSET);
+    EXPECT_STATUS(Status[1], STATUS_SUCCESS);
+    EXPECT_STATUS(Status[2], STATUS_SUCCESS);
+    EXPECT_EQUAL(Length, DMA_PAGES * PAGE_SIZE - OFFSET);
+    EXPECT_TRUE(Mine->NumberOfElements == Size.V1.ScatterGatherElementCount);
+    EXPECT_STATUS(Status[3], STATUS_SUCCESS);
+    EXPECT_STATUS(Status[4], STATUS_INVALID_PARAMETER); /* asynchronous, and nobody to call */
+    EXPECT_STATUS(Status[5], STATUS_NOT_IMPLEMENTED);
+    TestFree(Mine);
+    IoFreeMdl(Mdl);
+    TestFree(Buffer);
+    Operations->PutDmaAdapter(Adapter);
+}
+
+static VOID DmaCommonBufferEx(VOID)
+{
+    PDMA_ADAPTER Adapter = OpenVersion3();
+    PHYSICAL_ADDRESS Logical, Highest = {.QuadPart = 0xFFFFFFFF};
+    PUCHAR Common;
+
+    REQUIRE(Adapter != NULL);
+    Common =
+        Adapter->DmaOperations->AllocateCommonBufferEx(Adapter, &Highest, PAGE_SIZE, &Logical, TRUE, MM_ANY_NODE_OK);
+    REQUIRE(Common != NULL);
+    EXPECT_TRUE(MmGetPhysicalAddress(Common).QuadPart == Logical.QuadPart);
+    EXPECT_TRUE(Logical.QuadPart + PAGE_SIZE - 1 <= Highest.QuadPart);
+    Adapter->DmaOperations->FreeCommonBuffer(Adapter, PAGE_SIZE, Logical, Common, TRUE);
+    Adapter->DmaOperations->PutDmaAdapter(Adapter);
+}
+
 TEST_TABLE(io_dma){
+    TEST(DmaVersion3, TEST_DEVICE),
+    TEST(DmaCommonBufferEx, TEST_DEVICE),
     TEST(DmaScatterGather, TEST_DEVICE),
     TEST(DmaCommonBuffer, TEST_DEVICE),
     TEST_END,
