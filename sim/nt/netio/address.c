@@ -215,10 +215,9 @@ static void notify_all(const MIB_UNICASTIPADDRESS_ROW *row, MIB_NOTIFICATION_TYP
     }
 }
 
-NETIO_STATUS NETIOAPI_API_ NotifyUnicastIpAddressChange(ADDRESS_FAMILY Family,
-                                                        PUNICAST_IPADDRESS_CHANGE_CALLBACK Callback,
-                                                        PVOID CallerContext, BOOLEAN InitialNotification,
-                                                        HANDLE *NotificationHandle)
+NETIO_STATUS NTAPI NotifyUnicastIpAddressChange(ADDRESS_FAMILY Family, PUNICAST_IPADDRESS_CHANGE_CALLBACK Callback,
+                                                PVOID CallerContext, BOOLEAN InitialNotification,
+                                                HANDLE *NotificationHandle)
 {
     struct registration *registration;
 
@@ -240,7 +239,7 @@ NETIO_STATUS NETIOAPI_API_ NotifyUnicastIpAddressChange(ADDRESS_FAMILY Family,
 }
 
 /* Returns when no callback of the registration runs any more; from inside one that would be never. */
-NETIO_STATUS NETIOAPI_API_ CancelMibChangeNotify2(HANDLE NotificationHandle)
+NETIO_STATUS NTAPI CancelMibChangeNotify2(HANDLE NotificationHandle)
 {
     struct registration *registration = NULL;
 
@@ -274,7 +273,7 @@ const void *netio_callback_in_range(const void *base, size_t size)
 
 /* ---- the table ---- */
 
-NETIO_STATUS NETIOAPI_API_ GetUnicastIpAddressTable(ADDRESS_FAMILY Family, PMIB_UNICASTIPADDRESS_TABLE *Table)
+NETIO_STATUS NTAPI GetUnicastIpAddressTable(ADDRESS_FAMILY Family, PMIB_UNICASTIPADDRESS_TABLE *Table)
 {
     PMIB_UNICASTIPADDRESS_TABLE table;
     PLIST_ENTRY head, entry;
@@ -307,14 +306,14 @@ NETIO_STATUS NETIOAPI_API_ GetUnicastIpAddressTable(ADDRESS_FAMILY Family, PMIB_
     return STATUS_SUCCESS;
 }
 
-VOID NETIOAPI_API_ FreeMibTable(PVOID Memory)
+VOID NTAPI FreeMibTable(PVOID Memory)
 {
     NT_CALL(PASSIVE_LEVEL);
     if (Memory != NULL)
         ExFreePoolWithTag(Memory, TAG_TABLE);
 }
 
-NETIO_STATUS NETIOAPI_API_ GetUnicastIpAddressEntry(PMIB_UNICASTIPADDRESS_ROW Row)
+NETIO_STATUS NTAPI GetUnicastIpAddressEntry(PMIB_UNICASTIPADDRESS_ROW Row)
 {
     struct address *address;
     unsigned interface;
@@ -330,7 +329,7 @@ NETIO_STATUS NETIOAPI_API_ GetUnicastIpAddressEntry(PMIB_UNICASTIPADDRESS_ROW Ro
     return STATUS_SUCCESS;
 }
 
-VOID NETIOAPI_API_ InitializeUnicastIpAddressEntry(PMIB_UNICASTIPADDRESS_ROW Row)
+VOID NTAPI InitializeUnicastIpAddressEntry(PMIB_UNICASTIPADDRESS_ROW Row)
 {
     NT_CALL(PASSIVE_LEVEL);
     initialize_row(Row);
@@ -347,7 +346,7 @@ static bool row_is_sound(const MIB_UNICASTIPADDRESS_ROW *row)
            (row->OnLinkPrefixLength <= bits || row->OnLinkPrefixLength == 255);
 }
 
-NETIO_STATUS NETIOAPI_API_ CreateUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *Row)
+NETIO_STATUS NTAPI CreateUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *Row)
 {
     MIB_UNICASTIPADDRESS_ROW row;
     struct address *address;
@@ -377,7 +376,7 @@ NETIO_STATUS NETIOAPI_API_ CreateUnicastIpAddressEntry(const MIB_UNICASTIPADDRES
     return STATUS_SUCCESS;
 }
 
-NETIO_STATUS NETIOAPI_API_ SetUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *Row)
+NETIO_STATUS NTAPI SetUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *Row)
 {
     struct address *address;
     unsigned interface;
@@ -405,7 +404,7 @@ NETIO_STATUS NETIOAPI_API_ SetUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_R
     return STATUS_SUCCESS;
 }
 
-NETIO_STATUS NETIOAPI_API_ DeleteUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *Row)
+NETIO_STATUS NTAPI DeleteUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *Row)
 {
     struct address *address;
     unsigned interface;
