@@ -4,6 +4,12 @@
  */
 #include "nttest.h"
 
+/* mingw-w64 (version 10) does not make instructions of these. */
+#if defined(__MINGW32__)
+#define __halt() __asm__ volatile("hlt" : : : "memory")
+#define _disable() __asm__ volatile("cli" : : : "memory")
+#endif
+
 #define MSR_TSC 0x10
 #define MSR_EFER 0xC0000080
 #define MSR_NOBODY_HAS 0x12345
