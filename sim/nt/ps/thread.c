@@ -63,6 +63,7 @@ KPRIORITY NTAPI KeSetPriorityThread(PKTHREAD Thread, KPRIORITY Priority)
         nt_violation("thread-priority", "KeSetPriorityThread with the priority %d", Priority);
     old = Thread->priority;
     ke_thread_set_priority(Thread, Priority);
+    sched_point(POINT_CALL); /* one that is ready may deserve the processor more now */
     return old;
 }
 

@@ -199,6 +199,31 @@ static VOID DpcThreaded(VOID)
     EXPECT_EQUAL((LONG_PTR)Seen.Argument2, 2);
 }
 
+/* A DPC is made ready, of either kind, and gets its processor, at any level. */
+static VOID DpcMadeReadyAtHighLevel(VOID)
+{
+    PROCESSOR_NUMBER Number;
+    KDPC Dpc, Threaded;
+    KIRQL Irql;
+
+    RtlZeroMemory(&Seen, sizeof(Seen));
+    KeRaiseIrql(HIGH_LEVEL, &Irql);
+    CHECK(KeGetProcessorNumberFromIndex(1, &Number) == STATUS_SUCCESS);
+    KeInitializeDpc(&Dpc, Note, NULL);
+    CHECK(KeSetTargetProcessorDpcEx(&Dpc, &Number) == STATUS_SUCCESS);
+    KeInitializeThreadedDpc(&Threaded, Note, NULL);
+    CHECK(KeSetTargetProcessorDpcEx(&Threaded, &Number) == STATUS_SUCCESS);
+    KeLowerIrql(Irql);
+    EXPECT_TRUE(KeInsertQueueDpc(&Dpc, NULL, NULL));
+    KeFlushQueuedDpcs();
+    EXPECT_EQUAL(Seen.Count, 1);
+    EXPECT_EQUAL(Seen.Processor, 1);
+    EXPECT_TRUE(KeInsertQueueDpc(&Threaded, NULL, NULL));
+    KeFlushQueuedDpcs();
+    EXPECT_EQUAL(Seen.Count, 2);
+    EXPECT_EQUAL(Seen.Processor, 1);
+}
+
 /* ---- nothing else runs on the processor meanwhile ---- */
 
 static struct {
@@ -426,6 +451,7 @@ TEST_TABLE(ke_dpc){
     TEST(DpcRemoved, TEST_SCHEDULES),
     TEST(DpcQueuedAtHighLevel, TEST_SCHEDULES),
     TEST(DpcThreaded, 0),
+    TEST(DpcMadeReadyAtHighLevel, TEST_CPUS(2)),
     TEST(DpcAloneOnItsProcessor, TEST_SCHEDULES | TEST_CPUS(4)),
     TEST(DpcFlushWaitsForAll, TEST_SCHEDULES | TEST_CPUS(4)),
     TEST(DpcQueuesItself, TEST_SCHEDULES),

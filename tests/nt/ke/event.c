@@ -86,6 +86,77 @@ static VOID EventSetThenWait(VOID)
     EXPECT_EQUAL(KeGetCurrentIrql(), PASSIVE_LEVEL);
 }
 
+/* A pulse sets the event, releases who waits, and clears it. */
+static VOID EventPulsed(VOID)
+{
+    LARGE_INTEGER Zero = {.QuadPart = 0};
+    KEVENT Event;
+    KIRQL Irql;
+
+    KeInitializeEvent(&Event, NotificationEvent, FALSE);
+    EXPECT_EQUAL(KePulseEvent(&Event, IO_NO_INCREMENT, FALSE), 0);
+    EXPECT_EQUAL(KeReadStateEvent(&Event), 0); /* nobody waited: it is lost */
+    (VOID) KeSetEvent(&Event, IO_NO_INCREMENT, FALSE);
+    EXPECT_TRUE(KePulseEvent(&Event, IO_NO_INCREMENT, FALSE) != 0); /* the state before */
+    EXPECT_EQUAL(KeReadStateEvent(&Event), 0);
+    EXPECT_STATUS(KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, &Zero), STATUS_TIMEOUT);
+    (VOID) KeSetEvent(&Event, IO_NO_INCREMENT, FALSE);
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    EXPECT_TRUE(KePulseEvent(&Event, IO_NO_INCREMENT, FALSE) != 0);
+    KeLowerIrql(Irql);
+    EXPECT_EQUAL(KeReadStateEvent(&Event), 0);
+    /* Wait TRUE: a wait follows at once. */
+    EXPECT_EQUAL(KePulseEvent(&Event, IO_NO_INCREMENT, TRUE), 0);
+    EXPECT_STATUS(KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, &Zero), STATUS_TIMEOUT);
+    EXPECT_EQUAL(KeGetCurrentIrql(), PASSIVE_LEVEL);
+}
+
+typedef struct _PULSED {
+    KEVENT Event;
+    LONG volatile Coming;
+    LONG volatile Released;
+} PULSED;
+
+static VOID NTAPI WaitForPulse(PVOID Context)
+{
+    PULSED *Pulsed = Context;
+
+    (VOID) InterlockedIncrement(&Pulsed->Coming);
+    CHECK(KeWaitForSingleObject(&Pulsed->Event, Executive, KernelMode, FALSE, NULL) == STATUS_SUCCESS);
+    (VOID) InterlockedIncrement(&Pulsed->Released);
+    (VOID) PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+/* All who wait for a notification event, one who waits for a synchronization event. */
+static VOID PulseFor(EVENT_TYPE Type, LONG Threads, LONG Released)
+{
+    PULSED Pulsed = {.Coming = 0};
+    PVOID Thread[3];
+    LONG Index;
+
+    KeInitializeEvent(&Pulsed.Event, Type, FALSE);
+    for (Index = 0; Index < Threads; Index++)
+        Thread[Index] = TestStart(WaitForPulse, &Pulsed);
+    SleepMilliseconds(50);
+    CHECK(Pulsed.Coming == Threads);
+    EXPECT_EQUAL(KePulseEvent(&Pulsed.Event, IO_NO_INCREMENT, FALSE), 0);
+    SleepMilliseconds(50);
+    EXPECT_EQUAL(Pulsed.Released, Released);
+    EXPECT_EQUAL(KeReadStateEvent(&Pulsed.Event), 0);
+    while (Pulsed.Released < Threads) {
+        (VOID) KeSetEvent(&Pulsed.Event, IO_NO_INCREMENT, FALSE);
+        SleepMilliseconds(1);
+    }
+    for (Index = 0; Index < Threads; Index++)
+        TestJoin(Thread[Index]);
+}
+
+static VOID EventPulseReleasesWaiters(VOID)
+{
+    PulseFor(NotificationEvent, 3, 3);
+    PulseFor(SynchronizationEvent, 3, 1);
+}
+
 /* ---- waiters ---- */
 
 typedef struct _WAITERS_OF_ONE {
@@ -259,6 +330,8 @@ TEST_TABLE(ke_event){
     TEST(EventAtDispatchLevel, 0),
     TEST(EventWaitConsumes, 0),
     TEST(EventSetThenWait, 0),
+    TEST(EventPulsed, 0),
+    TEST(EventPulseReleasesWaiters, TEST_SCHEDULES | TEST_CPUS(4)),
     TEST(EventNotificationReleasesAll, TEST_SCHEDULES | TEST_CPUS(4)),
     TEST(EventSynchronizationReleasesOne, TEST_SCHEDULES | TEST_CPUS(4)),
     TEST(EventNoWakeUpIsLost, TEST_SCHEDULES),

@@ -45,6 +45,57 @@ static VOID MutexAtDispatchLevel(VOID)
     KeLowerIrql(Irql);
 }
 
+/* Its owner gets no normal kernel APC. */
+static VOID MutexDisablesApcs(VOID)
+{
+    KMUTEX Mutex, Other;
+
+    KeInitializeMutex(&Mutex, 0);
+    KeInitializeMutex(&Other, 0);
+    EXPECT_FALSE(KeAreApcsDisabled());
+    EXPECT_STATUS(TryWait(&Mutex), STATUS_SUCCESS);
+    EXPECT_TRUE(KeAreApcsDisabled());
+    EXPECT_FALSE(KeAreAllApcsDisabled());
+    EXPECT_STATUS(TryWait(&Mutex), STATUS_SUCCESS);
+    EXPECT_STATUS(TryWait(&Other), STATUS_SUCCESS);
+    (VOID) KeReleaseMutex(&Mutex, FALSE);
+    (VOID) KeReleaseMutex(&Mutex, FALSE);
+    EXPECT_TRUE(KeAreApcsDisabled()); /* by the other one */
+    (VOID) KeReleaseMutex(&Other, FALSE);
+    EXPECT_FALSE(KeAreApcsDisabled());
+}
+
+/* Wait TRUE: a wait follows at once. */
+static VOID MutexReleaseThenWait(VOID)
+{
+    KMUTEX Mutex;
+
+    KeInitializeMutex(&Mutex, 0);
+    EXPECT_STATUS(TryWait(&Mutex), STATUS_SUCCESS);
+    EXPECT_EQUAL(KeReleaseMutex(&Mutex, TRUE), 0);
+    EXPECT_STATUS(TryWait(&Mutex), STATUS_SUCCESS);
+    EXPECT_EQUAL(KeGetCurrentIrql(), PASSIVE_LEVEL);
+    EXPECT_EQUAL(KeReleaseMutex(&Mutex, FALSE), 0);
+}
+
+static VOID GuardedMutexAtApcLevel(VOID)
+{
+    KGUARDED_MUTEX Mutex;
+    KIRQL Irql, Inner;
+
+    KeRaiseIrql(APC_LEVEL, &Irql);
+    KeRaiseIrql(DISPATCH_LEVEL, &Inner);
+    KeInitializeGuardedMutex(&Mutex);
+    KeLowerIrql(Inner);
+    KeAcquireGuardedMutex(&Mutex);
+    KeReleaseGuardedMutex(&Mutex);
+    EXPECT_TRUE(KeTryToAcquireGuardedMutex(&Mutex));
+    KeReleaseGuardedMutex(&Mutex);
+    EXPECT_EQUAL(KeGetCurrentIrql(), APC_LEVEL);
+    KeLowerIrql(Irql);
+    EXPECT_FALSE(KeAreAllApcsDisabled());
+}
+
 typedef struct _SHARED {
     KMUTEX Mutex;
     KGUARDED_MUTEX Guarded;
@@ -217,6 +268,9 @@ static VOID MutexHeldAtTheEnd(VOID)
 TEST_TABLE(ke_mutex){
     TEST(MutexRecursion, 0),
     TEST(MutexAtDispatchLevel, 0),
+    TEST(MutexDisablesApcs, 0),
+    TEST(MutexReleaseThenWait, 0),
+    TEST(GuardedMutexAtApcLevel, 0),
     TEST(MutexOneOwner, TEST_SCHEDULES),
     TEST(MutexExcludes, TEST_SCHEDULES | TEST_CPUS(4)),
     TEST(GuardedMutexExcludes, TEST_SCHEDULES | TEST_CPUS(4)),

@@ -174,6 +174,19 @@ static VOID TimerCoalescable(VOID)
     EXPECT_TRUE(KeCancelTimer(&Timer));
 }
 
+static VOID TimerCoalescableAtDispatchLevel(VOID)
+{
+    KTIMER Timer;
+    KIRQL Irql;
+
+    KeInitializeTimer(&Timer);
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    EXPECT_FALSE(KeSetCoalescableTimer(&Timer, InMilliseconds(10000), 0, 50, NULL));
+    EXPECT_TRUE(KeSetCoalescableTimer(&Timer, InMilliseconds(20000), 0, 50, NULL)); /* it was set */
+    KeLowerIrql(Irql);
+    EXPECT_TRUE(KeCancelTimer(&Timer));
+}
+
 /* ---- the timer's DPC ---- */
 
 typedef struct _TICK {
@@ -358,6 +371,7 @@ TEST_TABLE(ke_timer){
     TEST(TimerSetAgainReplaces, TEST_SCHEDULES),
     TEST(TimerAtDispatchLevel, 0),
     TEST(TimerPeriodic, TEST_SCHEDULES),
+    TEST(TimerCoalescableAtDispatchLevel, 0),
     TEST(TimerCoalescable, 0),
     TEST(TimerDpcOnItsTarget, TEST_SCHEDULES | TEST_CPUS(4)),
     TEST(TimerCancelledBeforeItsDpc, 0),
