@@ -50,7 +50,7 @@ static VOID ThreadSignalledByItsEnd(VOID)
     TestJoin(Thread);
 }
 
-static VOID ThreadPriority(VOID)
+static VOID ThreadPriorityReadAndSet(VOID)
 {
     KPRIORITY Own = KeQueryPriorityThread(KeGetCurrentThread());
 
@@ -143,7 +143,7 @@ static VOID ThreadPriorityThatIsNone(VOID)
 TEST_TABLE(ke_thread){
     TEST(ThreadOfOurOwn, TEST_SCHEDULES),
     TEST(ThreadSignalledByItsEnd, TEST_SCHEDULES),
-    TEST(ThreadPriority, 0),
+    TEST(ThreadPriorityReadAndSet, 0),
     TEST(ThreadPriorityDecides, TEST_SCHEDULES),
     TEST(ThreadLowersItself, TEST_SCHEDULES),
     TEST_VIOLATION(ThreadPriorityThatIsNone, "thread-priority", 0),
