@@ -130,7 +130,7 @@ static VOID TimeStalled(VOID)
 }
 
 /* At HIGH_LEVEL no tick comes; the counters can be read all the same. */
-static VOID TimeAtHighLevel(VOID)
+static VOID ClocksAtHighLevel(VOID)
 {
     LARGE_INTEGER Time, Frequency, Before, After;
     ULONG64 Stamp;
@@ -224,7 +224,7 @@ TEST_TABLE(ke_time){
     TEST(TimeInTicks, 0),
     TEST(TimeOfThePerformanceCounter, 0),
     TEST(TimeStalled, 0),
-    TEST(TimeAtHighLevel, 0),
+    TEST(ClocksAtHighLevel, 0),
     TEST(ProcessorNeedNotYield, 0),
     TEST(MemoryBarrierOrders, TEST_SCHEDULES | TEST_CPUS(2)),
     TEST_END,
