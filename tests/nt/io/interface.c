@@ -21,7 +21,7 @@ static const GUID CustomEvent = {0x2e8f1b32, 0x77c5, 0x4f0e, {0xa3, 0x41, 0x9d, 
 /* How many links IoGetDeviceInterfaces returns; the first one's text goes to First. */
 static ULONG Count(const GUID *Which, PDEVICE_OBJECT Pdo, ULONG Flags, PWSTR First, ULONG Characters)
 {
-    PZZWSTR List = NULL;
+    PWSTR List = NULL;
     ULONG Number = 0;
     ULONG Index;
     PWSTR Link;
