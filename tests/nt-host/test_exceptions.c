@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include <ntddk.h>
+#include "nt/ke/ke.h"
 
 #define USER_ADDRESS ((volatile ULONG *)0x10000)
 
@@ -437,7 +437,7 @@ static VOID NTAPI dpc_raises(PKDPC dpc, PVOID context, PVOID first, PVOID second
     (void)first;
     (void)second;
     __try {
-        raise_it(STATUS_CANCELLED);
+        ke_raise_status(STATUS_CANCELLED, __builtin_return_address(0));
     } __except (EXCEPTION_EXECUTE_HANDLER) {
         status = GetExceptionCode();
     }

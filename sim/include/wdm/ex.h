@@ -413,7 +413,7 @@ typedef struct _EX_RUNDOWN_REF {
 } EX_RUNDOWN_REF, *PEX_RUNDOWN_REF;
 _IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI VOID NTAPI ExInitializeRundownProtection(_Out_ PEX_RUNDOWN_REF RunRef);
-_IRQL_requires_max_(HIGH_LEVEL)
+_IRQL_requires_max_(APC_LEVEL)
 NTKERNELAPI VOID NTAPI ExReInitializeRundownProtection(_Inout_ PEX_RUNDOWN_REF RunRef);
 _IRQL_requires_max_(DISPATCH_LEVEL)
 NTKERNELAPI BOOLEAN NTAPI ExAcquireRundownProtection(_Inout_ PEX_RUNDOWN_REF RunRef);
@@ -425,7 +425,7 @@ _IRQL_requires_max_(DISPATCH_LEVEL)
 NTKERNELAPI VOID NTAPI ExReleaseRundownProtectionEx(_Inout_ PEX_RUNDOWN_REF RunRef, _In_ ULONG Count);
 _IRQL_requires_max_(APC_LEVEL)
 NTKERNELAPI VOID NTAPI ExWaitForRundownProtectionRelease(_Inout_ PEX_RUNDOWN_REF RunRef);
-_IRQL_requires_max_(HIGH_LEVEL)
+_IRQL_requires_max_(APC_LEVEL)
 NTKERNELAPI VOID NTAPI ExRundownCompleted(_Out_ PEX_RUNDOWN_REF RunRef);
 
 /* Callback objects. */
@@ -528,7 +528,7 @@ NTKERNELAPI BOOLEAN NTAPI ExDeleteTimer(_In_ PEX_TIMER Timer, _In_ BOOLEAN Cance
 /* The rest. */
 _IRQL_requires_max_(APC_LEVEL)
 NTKERNELAPI NTSTATUS NTAPI ExUuidCreate(_Out_ GUID *Uuid);
-_IRQL_requires_max_(HIGH_LEVEL)
+_IRQL_requires_max_(DISPATCH_LEVEL)
 NTKERNELAPI KPROCESSOR_MODE NTAPI ExGetPreviousMode(VOID);
 _IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI VOID NTAPI ExSystemTimeToLocalTime(_In_ PLARGE_INTEGER SystemTime, _Out_ PLARGE_INTEGER LocalTime);
@@ -536,11 +536,11 @@ _IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI VOID NTAPI ExLocalTimeToSystemTime(_In_ PLARGE_INTEGER LocalTime, _Out_ PLARGE_INTEGER SystemTime);
 _IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI BOOLEAN NTAPI ExIsProcessorFeaturePresent(_In_ ULONG ProcessorFeature);
-_IRQL_requires_max_(HIGH_LEVEL)
+_IRQL_requires_max_(APC_LEVEL)
 DECLSPEC_NORETURN NTKERNELAPI VOID NTAPI ExRaiseStatus(_In_ NTSTATUS Status);
-_IRQL_requires_max_(HIGH_LEVEL)
+_IRQL_requires_max_(PASSIVE_LEVEL)
 DECLSPEC_NORETURN NTKERNELAPI VOID NTAPI ExRaiseAccessViolation(VOID);
-_IRQL_requires_max_(HIGH_LEVEL)
+_IRQL_requires_max_(PASSIVE_LEVEL)
 DECLSPEC_NORETURN NTKERNELAPI VOID NTAPI ExRaiseDatatypeMisalignment(VOID);
 
 #endif

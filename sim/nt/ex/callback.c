@@ -83,34 +83,30 @@ NTSTATUS NTAPI ExCreateCallback(PCALLBACK_OBJECT *CallbackObject, POBJECT_ATTRIB
                                 BOOLEAN AllowMultipleCallbacks)
 {
     PCUNICODE_STRING name = ObjectAttributes != NULL ? ObjectAttributes->ObjectName : NULL;
-    NTSTATUS status = STATUS_UNSUCCESSFUL;
+    NTSTATUS status;
 
     NT_CALL(APC_LEVEL);
     if (FAULT(POOL))
         return STATUS_INSUFFICIENT_RESOURCES;
     *CallbackObject = NULL;
-    if (name != NULL) {
-        if (ObjectAttributes->RootDirectory != NULL)
-            NT_UNIMPLEMENTED("a name below a directory handle");
-        status = open_named(CallbackObject, name);
-        if (status != STATUS_OBJECT_NAME_NOT_FOUND)
-            return status;
-    }
-    if (!Create)
+    if (name == NULL)
+        return STATUS_UNSUCCESSFUL; /* "unnamed callback objects are not permitted" */
+    if (ObjectAttributes->RootDirectory != NULL)
+        NT_UNIMPLEMENTED("a name below a directory handle");
+    status = open_named(CallbackObject, name);
+    if (status != STATUS_OBJECT_NAME_NOT_FOUND || !Create)
         return status;
 
     PCALLBACK_OBJECT object = create(AllowMultipleCallbacks);
     if (object == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
-    if (name != NULL) {
-        status = ob_name_insert(object, name);
-        if (!NT_SUCCESS(status)) {
-            ob_dereference(object);
-            return status;
-        }
-        if ((ObjectAttributes->Attributes & OBJ_PERMANENT) != 0)
-            ob_reference(object);
+    status = ob_name_insert(object, name);
+    if (!NT_SUCCESS(status)) {
+        ob_dereference(object);
+        return status;
     }
+    if ((ObjectAttributes->Attributes & OBJ_PERMANENT) != 0)
+        ob_reference(object);
     *CallbackObject = object;
     return STATUS_SUCCESS;
 }

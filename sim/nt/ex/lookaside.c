@@ -173,7 +173,7 @@ static void *from_pool(GENERAL_LOOKASIDE_POOL *list, const char *routine, const 
         fault_inject(FAULT_POOL, routine, caller) ? NULL : pool_allocate(list->Type, list->Size, list->Tag, caller);
 
     if (entry == NULL && ((unsigned)list->Type & POOL_RAISE_IF_ALLOCATION_FAILURE) != 0)
-        ExRaiseStatus(STATUS_INSUFFICIENT_RESOURCES);
+        ke_raise_status(STATUS_INSUFFICIENT_RESOURCES, caller);
     return entry;
 }
 

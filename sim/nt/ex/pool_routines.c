@@ -79,7 +79,7 @@ static void *allocate(const char *routine, POOL_TYPE type, SIZE_T size, ULONG ta
     if (((unsigned)type & ~PLAIN) == 0)
         pool_shape_checked(type, size, tag);
     if (block == NULL && ((unsigned)type & POOL_RAISE_IF_ALLOCATION_FAILURE) != 0)
-        ExRaiseStatus(STATUS_INSUFFICIENT_RESOURCES);
+        ke_raise_status(STATUS_INSUFFICIENT_RESOURCES, caller);
     return block;
 }
 
@@ -120,7 +120,7 @@ PVOID NTAPI ExAllocatePoolWithTagPriority(POOL_TYPE PoolType, SIZE_T NumberOfByt
     NT_CALL(DISPATCH_LEVEL);
     if (page_free_count() < kept) {
         if (((unsigned)PoolType & POOL_RAISE_IF_ALLOCATION_FAILURE) != 0)
-            ExRaiseStatus(STATUS_INSUFFICIENT_RESOURCES);
+            ke_raise_status(STATUS_INSUFFICIENT_RESOURCES, __builtin_return_address(0));
         return NULL;
     }
     return allocate(__func__, PoolType, NumberOfBytes, Tag, __builtin_return_address(0));
@@ -169,14 +169,14 @@ PVOID NTAPI ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag)
     NT_CALL(DISPATCH_LEVEL);
     if (!decode_flags(Flags, &type) || Tag == 0) {
         if (raises)
-            ExRaiseStatus(STATUS_INVALID_PARAMETER);
+            ke_raise_status(STATUS_INVALID_PARAMETER, __builtin_return_address(0));
         return NULL;
     }
     if ((Flags & POOL_FLAG_SESSION) != 0)
         NT_UNIMPLEMENTED("session pool");
     void *block = allocate(__func__, type, NumberOfBytes, Tag, __builtin_return_address(0));
     if (block == NULL && raises)
-        ExRaiseStatus(STATUS_INSUFFICIENT_RESOURCES);
+        ke_raise_status(STATUS_INSUFFICIENT_RESOURCES, __builtin_return_address(0));
     return block;
 }
 

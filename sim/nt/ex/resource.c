@@ -352,5 +352,5 @@ VOID NTAPI ExReleaseResourceAndLeaveCriticalRegion(PERESOURCE Resource)
 {
     NT_CALL_AT(DISPATCH_LEVEL, POINT_LOCK);
     release(Resource, __func__);
-    KeLeaveCriticalRegion();
+    ke_leave_critical_region(__func__);
 }

@@ -68,7 +68,7 @@ VOID NTAPI ExInitializeRundownProtection(PEX_RUNDOWN_REF RunRef)
 
 VOID NTAPI ExReInitializeRundownProtection(PEX_RUNDOWN_REF RunRef)
 {
-    NT_CALL_ANY();
+    NT_CALL(APC_LEVEL);
     if (RunRef->Count != RUNDOWN_ACTIVE)
         nt_violation("rundown", "%s(%p): the rundown has not completed (count %#llx)", __func__, (void *)RunRef,
                      (unsigned long long)RunRef->Count);
@@ -166,7 +166,7 @@ VOID NTAPI ExWaitForRundownProtectionRelease(PEX_RUNDOWN_REF RunRef)
 
 VOID NTAPI ExRundownCompleted(PEX_RUNDOWN_REF RunRef)
 {
-    NT_CALL_ANY();
+    NT_CALL(APC_LEVEL);
     if (RunRef->Count != 0 && RunRef->Count != RUNDOWN_ACTIVE)
         nt_violation("rundown", "%s(%p): references are held or awaited (count %#llx)", __func__, (void *)RunRef,
                      (unsigned long long)RunRef->Count);

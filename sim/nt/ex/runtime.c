@@ -17,7 +17,7 @@ VOID NTAPI ExInitializeDriverRuntime(ULONG RuntimeFlags)
 /* All threads of the machine are the system's. */
 KPROCESSOR_MODE NTAPI ExGetPreviousMode(VOID)
 {
-    NT_CALL_ANY();
+    NT_CALL(DISPATCH_LEVEL);
     return KernelMode;
 }
 

@@ -101,10 +101,11 @@ PEX_TIMER NTAPI ExAllocateTimer(PEXT_CALLBACK Callback, PVOID CallbackContext, U
     const ULONG known = EX_TIMER_HIGH_RESOLUTION | EX_TIMER_NO_WAKE | EX_TIMER_NOTIFICATION;
 
     NT_CALL(DISPATCH_LEVEL);
+    if ((Attributes & (EX_TIMER_HIGH_RESOLUTION | EX_TIMER_NO_WAKE)) == (EX_TIMER_HIGH_RESOLUTION | EX_TIMER_NO_WAKE))
+        nt_violation("ex-timer", "ExAllocateTimer: a timer is high-resolution or no-wake, not both");
     if (FAULT(POOL))
         return NULL;
-    if ((Attributes & ~known) != 0 ||
-        (Attributes & (EX_TIMER_HIGH_RESOLUTION | EX_TIMER_NO_WAKE)) == (EX_TIMER_HIGH_RESOLUTION | EX_TIMER_NO_WAKE))
+    if ((Attributes & ~known) != 0)
         return NULL;
     PEX_TIMER timer = image_alloc(sizeof *timer);
     timer->callback = Callback;

@@ -195,13 +195,18 @@ VOID NTAPI KeEnterCriticalRegion(VOID)
     ke_thread()->critical_region++;
 }
 
+void ke_leave_critical_region(const char *routine)
+{
+    if (ke_thread()->critical_region == 0)
+        nt_violation("critical-region", "%s without KeEnterCriticalRegion", routine);
+    if (--ke_thread()->critical_region == 0)
+        ke_apcs_allowed();
+}
+
 VOID NTAPI KeLeaveCriticalRegion(VOID)
 {
     NT_CALL(APC_LEVEL);
-    if (ke_thread()->critical_region == 0)
-        nt_violation("critical-region", "KeLeaveCriticalRegion without KeEnterCriticalRegion");
-    if (--ke_thread()->critical_region == 0)
-        ke_apcs_allowed();
+    ke_leave_critical_region(__func__);
 }
 
 VOID NTAPI KeEnterGuardedRegion(VOID)

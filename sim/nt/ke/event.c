@@ -86,7 +86,7 @@ LONG NTAPI KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment, LONG 
     check_wait_form(Wait, "KeReleaseSemaphore");
     old = Semaphore->Header.SignalState;
     if (Adjustment <= 0 || Adjustment > Semaphore->Limit - old)
-        ExRaiseStatus(STATUS_SEMAPHORE_LIMIT_EXCEEDED);
+        ke_raise_status(STATUS_SEMAPHORE_LIMIT_EXCEEDED, __builtin_return_address(0));
     ke_signal(&Semaphore->Header, old + Adjustment, Increment);
     sched_point(POINT_CALL);
     return old;

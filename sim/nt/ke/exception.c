@@ -84,7 +84,7 @@ static _Noreturn void raise_exception(struct fiber_exception exception)
     dispatch(&record);
 }
 
-static _Noreturn void raise_status(NTSTATUS status, const void *address)
+_Noreturn void ke_raise_status(NTSTATUS status, const void *address)
 {
     raise_exception((struct fiber_exception){.code = status, .address = (void *)(uintptr_t)address});
 }
@@ -93,20 +93,20 @@ static _Noreturn void raise_status(NTSTATUS status, const void *address)
 
 VOID NTAPI ExRaiseStatus(NTSTATUS Status)
 {
-    NT_CALL_ANY();
-    raise_status(Status, __builtin_return_address(0));
+    NT_CALL(APC_LEVEL);
+    ke_raise_status(Status, __builtin_return_address(0));
 }
 
 VOID NTAPI ExRaiseAccessViolation(VOID)
 {
-    NT_CALL_ANY();
-    raise_status(STATUS_ACCESS_VIOLATION, __builtin_return_address(0));
+    NT_CALL(PASSIVE_LEVEL);
+    ke_raise_status(STATUS_ACCESS_VIOLATION, __builtin_return_address(0));
 }
 
 VOID NTAPI ExRaiseDatatypeMisalignment(VOID)
 {
-    NT_CALL_ANY();
-    raise_status(STATUS_DATATYPE_MISALIGNMENT, __builtin_return_address(0));
+    NT_CALL(PASSIVE_LEVEL);
+    ke_raise_status(STATUS_DATATYPE_MISALIGNMENT, __builtin_return_address(0));
 }
 
 /*
@@ -127,10 +127,10 @@ static bool kernel_address(const void *address)
 static void probe(const void *address, SIZE_T length, ULONG alignment, const void *caller)
 {
     if (((uintptr_t)address & (alignment - 1)) != 0)
-        raise_status(STATUS_DATATYPE_MISALIGNMENT, caller);
+        ke_raise_status(STATUS_DATATYPE_MISALIGNMENT, caller);
     if ((uintptr_t)address + length < (uintptr_t)address || (uintptr_t)address + length > USER_PROBE_ADDRESS ||
         kernel_address(address))
-        raise_status(STATUS_ACCESS_VIOLATION, caller);
+        ke_raise_status(STATUS_ACCESS_VIOLATION, caller);
 }
 
 VOID NTAPI ProbeForRead(const volatile VOID *Address, SIZE_T Length, ULONG Alignment)

@@ -281,6 +281,12 @@ void ke_wait_noted(void *object, const struct ke_wait_note *note);
 void ke_describe_owner(FILE *out, const struct _KTHREAD *thread);
 const char *ke_irql_name(KIRQL irql);
 
+/* The end of a critical region, at any IRQL; `routine` is named if the thread is in none. */
+void ke_leave_critical_region(const char *routine);
+
+/* Raise an exception for the caller, at `address`, of a routine that does so at the caller's IRQL, whatever it is. */
+_Noreturn void ke_raise_status(NTSTATUS status, const void *address);
+
 /* ---- bugchecks (nt/bugcheck) ---- */
 
 /* The bugcheck callbacks, all of them, in Windows' order; the machine has been frozen. */

@@ -68,7 +68,7 @@ VOID NTAPI MmProbeAndLockPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE Access
     bool writes = Operation != IoReadAccess;
     if (AccessMode != KernelMode || !guest_range_valid(address, mdl->ByteCount) ||
         (writes && !guest_range_writable(address, mdl->ByteCount)))
-        ExRaiseStatus(STATUS_ACCESS_VIOLATION); /* no user addresses exist here */
+        ke_raise_status(STATUS_ACCESS_VIOLATION, __builtin_return_address(0)); /* no user addresses exist here */
     if (!mm_range_has_frames(address, mdl->ByteCount))
         NT_UNIMPLEMENTED("locking a stack or an image, which have no guest frames,");
 

@@ -67,6 +67,19 @@ static VOID FastMutexLevels(VOID)
     KeLowerIrql(Irql);
 }
 
+/* Initialising alone is allowed at DISPATCH_LEVEL. */
+static VOID FastMutexInitializedAtDispatchLevel(VOID)
+{
+    FAST_MUTEX Mutex;
+    KIRQL Irql;
+
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    ExInitializeFastMutex(&Mutex);
+    KeLowerIrql(Irql);
+    EXPECT_TRUE(ExTryToAcquireFastMutex(&Mutex));
+    ExReleaseFastMutex(&Mutex);
+}
+
 static VOID NTAPI TryIt(PVOID Context)
 {
     SHARED *Shared = Context;
@@ -122,6 +135,7 @@ static VOID FastMutexUnsafeWithApcs(VOID)
 TEST_TABLE(ex_fast_mutex){
     TEST(FastMutexExcludes, TEST_SCHEDULES | TEST_CPUS(4)),
     TEST(FastMutexLevels, 0),
+    TEST(FastMutexInitializedAtDispatchLevel, 0),
     TEST(FastMutexTry, TEST_SCHEDULES),
     TEST_VIOLATION(FastMutexTwice, "mutex-recursive", 0),
     TEST_VIOLATION(FastMutexReleasedByNobody, "mutex-not-owner", 0),
