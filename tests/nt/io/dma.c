@@ -97,7 +97,9 @@ static VOID DmaCommonBuffer(VOID)
     Adapter->DmaOperations->PutDmaAdapter(Adapter);
 }
 
-/* ---- version 3 ---- */
+/* ---- version 3, which the driver headers of mingw-w64 (version 10) lack ---- */
+
+#if !defined(__MINGW32__)
 
 static PDMA_ADAPTER OpenVersion3(VOID)
 {
@@ -196,10 +198,12 @@ static VOID DmaCommonBufferEx(VOID)
     Adapter->DmaOperations->PutDmaAdapter(Adapter);
 }
 
-TEST_TABLE(io_dma){
-    TEST(DmaVersion3, TEST_DEVICE),
-    TEST(DmaCommonBufferEx, TEST_DEVICE),
-    TEST(DmaScatterGather, TEST_DEVICE),
-    TEST(DmaCommonBuffer, TEST_DEVICE),
-    TEST_END,
+#endif
+
+TEST_TABLE(io_dma)
+{
+#if !defined(__MINGW32__)
+    TEST(DmaVersion3, TEST_DEVICE), TEST(DmaCommonBufferEx, TEST_DEVICE),
+#endif
+        TEST(DmaScatterGather, TEST_DEVICE), TEST(DmaCommonBuffer, TEST_DEVICE), TEST_END,
 };

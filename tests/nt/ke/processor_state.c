@@ -1,6 +1,10 @@
 /* NUMA nodes, the DPC watchdog's numbers, extended processor state. */
 #include "nttest.h"
 
+#if defined(__MINGW32__) /* its driver headers (version 10) have the masks of extended state wrong */
+TEST_TABLE(ke_processor_state){TEST_END};
+#else
+
 static ULONG Bits(KAFFINITY Mask)
 {
     ULONG Count = 0;
@@ -214,3 +218,4 @@ TEST_TABLE(ke_processor_state){TEST(NodesHoldAllProcessors, 0),
                                TEST_VIOLATION(ExtendedStateRestoredTwice, "xstate-restore", 0xC4),
                                TEST_VIOLATION(ExtendedStateRestoredAtAnotherIrql, "xstate-restore", 0xC4),
                                TEST_END};
+#endif
