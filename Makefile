@@ -38,8 +38,12 @@ endif
 XEN_CPPFLAGS := -D__XEN_INTERFACE_VERSION__=__XEN_LATEST_INTERFACE_VERSION__
 
 SIM_CFLAGS := $(COMMON_CFLAGS) -fshort-wchar -D_GNU_SOURCE -Isim -Isim/include $(XEN_CPPFLAGS) -fPIE
+# What is not inline by its source stays out of functions in PAGE sections: it may raise the IRQL.
+GCC_SECTION_CFLAGS := -fno-inline-functions -fno-inline-small-functions -fno-inline-functions-called-once \
+	-fno-partial-inlining -fno-ipa-icf
+SECTION_CFLAGS := $(if $(findstring clang,$(CC)),-finline-hint-functions,$(GCC_SECTION_CFLAGS))
 BACKEND_CFLAGS := $(COMMON_CFLAGS) -D_GNU_SOURCE -Ibackend-stub -fPIE
-DRIVER_CFLAGS := $(COMMON_CFLAGS) -DDBG=1 -fshort-wchar -fPIC -fvisibility=hidden -Isim/include -Idrivers/include \
+DRIVER_CFLAGS := $(COMMON_CFLAGS) $(SECTION_CFLAGS) -DDBG=1 -fshort-wchar -fPIC -fvisibility=hidden -Isim/include -Idrivers/include \
 	-Idrivers/common -I$(BUILD)/include
 SIM_LIBS := -lpcap -ljansson -ldw -lelf -lnettle -ldl -pthread
 CHECK_LIBS = $(shell pkg-config --libs check)
@@ -231,7 +235,8 @@ $(BUILD)/obj/module/gate.o: sim/image/gate.c | $(SETUP)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(DRIVER_CFLAGS) -MMD -MP -c $< -o $@
 
-link_module = $(CC) $(LD_FAST) $(if $(1),$(1),$(SAN_LDFLAGS)) -shared -Wl,--build-id -Wl,-soname,$(@F) -Wl,-Bsymbolic $(filter %.o,$^) \
+link_module = $(CC) $(if $(1),$(1),$(SAN_LDFLAGS)) -shared -Wl,--build-id -Wl,-soname,$(@F) -Wl,-Bsymbolic \
+	-Wl,-T,sim/image/driver.ld $(filter %.o,$^) \
 	$(filter %.so,$^) -o $@ && python3 tools/check_imports.py $@ $(BUILD)/ntoskrnl.list $(filter %.so,$^)
 
 $(BUILD)/drivers/xen.so: $(call module_objects,xen) $(BUILD)/obj/module/gate.o $(BUILD)/ntoskrnl.list

@@ -26,7 +26,7 @@ install: all $(BUILD)/libpvsim-driver.a ## Install pvsim, pvsim-cc, headers and 
 	$(Q)$(INSTALL) -m 644 $(MODULES) $(INFS) '$(INSTALL_ROOT)/lib/pvsim/drivers'
 	$(if $(MEMORY_MODULES),$(Q)$(INSTALL) -d '$(INSTALL_ROOT)/lib/pvsim/drivers-memory' && \
 		$(INSTALL) -m 644 $(MEMORY_MODULES) $(MEMORY_INFS) '$(INSTALL_ROOT)/lib/pvsim/drivers-memory')
-	$(Q)$(INSTALL) -m 644 $(BUILD)/libpvsim-driver.a $(BUILD)/ntoskrnl.list tools/check_imports.py \
+	$(Q)$(INSTALL) -m 644 $(BUILD)/libpvsim-driver.a $(BUILD)/ntoskrnl.list tools/check_imports.py sim/image/driver.ld \
 		'$(INSTALL_ROOT)/lib/pvsim'
 	$(Q)echo $(VERSION) > '$(INSTALL_ROOT)/lib/pvsim/version'
 	$(Q)echo '$(SAN)' > '$(INSTALL_ROOT)/lib/pvsim/sanitizers'

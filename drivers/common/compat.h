@@ -63,12 +63,10 @@
 #endif
 
 /* Code that may be paged out. Ahead of a definition. */
-#if defined(__MINGW32__)
+#if defined(__GNUC__)
 #define PAGED_FUNCTION __attribute__((section("PAGE")))
-#elif defined(_MSC_VER)
-#define PAGED_FUNCTION __declspec(code_seg("PAGE"))
 #else
-#define PAGED_FUNCTION
+#define PAGED_FUNCTION __declspec(code_seg("PAGE"))
 #endif
 
 /* The one name, beside exports, that a driver shows to its loader: in a Linux module symbols are hidden otherwise. */

@@ -19,7 +19,7 @@ WINDOWS_VERSION := $(foreach name,MAJOR_VERSION MINOR_VERSION MICRO_VERSION BUIL
 # A kernel stack is 24 KiB and there is no one to grow it: no stack probes, and no frame that would need them. The
 # first page holds what the processor's segment registers point to, so address 0 plus a little is a place
 # (min-pagesize). No stack protector: ntoskrnl.exe does not export what gcc's wants.
-WINDOWS_CFLAGS := -std=gnu11 -O2 -Wall -Wextra -Werror -Wframe-larger-than=2048 \
+WINDOWS_CFLAGS := -std=gnu11 -O2 $(GCC_SECTION_CFLAGS) -Wall -Wextra -Werror -Wframe-larger-than=2048 \
 	-fshort-wchar -fno-strict-aliasing -fno-aggressive-loop-optimizations -fno-stack-protector -mno-stack-arg-probe --param=min-pagesize=0 \
 	-ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. \
 	-D_WIN32_WINNT=0x0A00 -DNTDDI_VERSION=0x0A000000 -DDBG=0 $(WINDOWS_VERSION) \

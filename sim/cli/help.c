@@ -57,6 +57,8 @@ static const char run[] =
     "  --isr-limit T          bound on one service routine by the machine's clock, or none (500ms)\n"
     "  --dpc-limit T          bound on one DPC, or none (500ms)\n"
     "  --dispatch-limit T     bound on the time in a row at DISPATCH_LEVEL and above, or none (2s)\n"
+    "  --paged MODE           plain, or strict: paged pool and pageable code fault at DISPATCH_LEVEL and above "
+    "(plain)\n"
     "Traffic:\n"
     "  --tx FILE.pcap         frames that the client sends\n"
     "  --rx FILE.pcap         frames that the client is to receive\n"

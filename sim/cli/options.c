@@ -45,6 +45,7 @@ enum {
     OPTION_ISR_LIMIT,
     OPTION_DPC_LIMIT,
     OPTION_DISPATCH_LIMIT,
+    OPTION_PAGED,
 };
 
 static const struct option run_long_options[] = {
@@ -78,6 +79,7 @@ static const struct option run_long_options[] = {
     {"isr-limit", required_argument, NULL, OPTION_ISR_LIMIT},
     {"dpc-limit", required_argument, NULL, OPTION_DPC_LIMIT},
     {"dispatch-limit", required_argument, NULL, OPTION_DISPATCH_LIMIT},
+    {"paged", required_argument, NULL, OPTION_PAGED},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -257,6 +259,7 @@ static bool run_option(int option, const char *value, struct run_options *option
     static const char *const clocks[] = {"virtual", "wall", NULL};
     static const char *const formats[] = {"text", "json", NULL};
     static const char *const bugcheck_actions[] = {"report", "core", NULL};
+    static const char *const paged_modes[] = {"plain", "strict", NULL};
     static const char *const levels[] = {"none", "error", "warning", "info", "debug", "trace", NULL};
     uint64_t number;
     int choice;
@@ -355,6 +358,11 @@ static bool run_option(int option, const char *value, struct run_options *option
         return parse_limit("dpc-limit", value, &options->machine.limits.dpc);
     case OPTION_DISPATCH_LIMIT:
         return parse_limit("dispatch-limit", value, &options->machine.limits.dispatch);
+    case OPTION_PAGED:
+        if (!parse_choice("paged", value, paged_modes, &choice))
+            return false;
+        options->machine.paged_strict = choice == 1;
+        return true;
     case OPTION_NO_BUNDLE:
         options->no_bundle = true;
         return true;

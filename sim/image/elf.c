@@ -13,6 +13,8 @@
 
 #include "machine/image.h"
 
+#define ELF_PAGE UINT64_C(4096)
+
 /* The file, mapped read-only. Offsets and counts in it are checked before they are used. */
 struct elf_view {
     const uint8_t *bytes;
@@ -150,6 +152,52 @@ static const Elf64_Shdr *read_sections(const struct elf_view *view, unsigned *co
     return sections;
 }
 
+static bool overlaps(const Elf64_Shdr *sections, unsigned count, const Elf64_Shdr *but, uint64_t page)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const Elf64_Shdr *section = &sections[i];
+
+        if (section != but && (section->sh_flags & SHF_ALLOC) != 0 && section->sh_size != 0 &&
+            section->sh_addr < page + ELF_PAGE && section->sh_addr + section->sh_size > page)
+            return true;
+    }
+    return false;
+}
+
+static bool read_pageable(const struct elf_view *view, const Elf64_Shdr *sections, unsigned count,
+                          struct elf_info *info)
+{
+    const Elf64_Ehdr *header = view_range(view, 0, sizeof(*header));
+    const Elf64_Shdr *names = header->e_shstrndx < count ? &sections[header->e_shstrndx] : NULL;
+
+    for (unsigned i = 0; names != NULL && i < count; i++) {
+        const Elf64_Shdr *section = &sections[i];
+        const char *name = table_string(view, names, section->sh_name);
+        uint64_t start = section->sh_addr & ~(ELF_PAGE - 1);
+        uint64_t end = (section->sh_addr + section->sh_size + ELF_PAGE - 1) & ~(ELF_PAGE - 1);
+
+        if (name == NULL)
+            return complain(view, "section %u has a bad name", i);
+        if (strncmp(name, "PAGE", 4) != 0 || (section->sh_flags & SHF_ALLOC) == 0 || section->sh_size == 0)
+            continue;
+        if (end < start || end > UINT32_MAX)
+            return complain(view, "section %s lies outside of the address space", name);
+        while (start < end && overlaps(sections, count, section, start))
+            start += ELF_PAGE;
+        while (start < end && overlaps(sections, count, section, end - ELF_PAGE))
+            end -= ELF_PAGE;
+        if (start == end)
+            continue;
+        info->pageable = image_realloc(info->pageable, (info->pageable_count + 1) * sizeof(*info->pageable));
+        info->pageable[info->pageable_count++] =
+            (struct elf_pageable){.address = start,
+                                  .size = end - start,
+                                  .writable = (section->sh_flags & SHF_WRITE) != 0,
+                                  .executable = (section->sh_flags & SHF_EXECINSTR) != 0};
+    }
+    return true;
+}
+
 static bool read_view(const struct elf_view *view, struct elf_info *info)
 {
     unsigned count;
@@ -170,7 +218,7 @@ static bool read_view(const struct elf_view *view, struct elf_info *info)
     }
     if (!dynamic)
         return complain(view, "no dynamic section");
-    return true;
+    return read_pageable(view, sections, count, info);
 }
 
 /* The function symbol of one table that covers the address; its name stays the view's. */
@@ -259,5 +307,6 @@ void elf_free(struct elf_info *info)
     image_free(info->needed);
     image_free(info->undefined);
     image_free(info->soname);
+    image_free(info->pageable);
     memset(info, 0, sizeof(*info));
 }

@@ -10,12 +10,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A pageable section: one whose name begins with PAGE. Whole pages, less those that other sections reach into. */
+struct elf_pageable {
+    uint64_t address; /* from the file's load address */
+    uint64_t size;
+    bool writable, executable;
+};
+
 struct elf_info {
     char *soname;  /* NULL if the file has none */
     char **needed; /* DT_NEEDED, in order */
     unsigned needed_count;
     char **undefined; /* imported symbols that are not weak, in the order of the symbol table */
     unsigned undefined_count;
+    struct elf_pageable *pageable;
+    unsigned pageable_count;
     bool driver_entry;   /* exports DriverEntry */
     bool dll_initialize; /* exports DllInitialize: an export driver */
 };

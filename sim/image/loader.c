@@ -6,12 +6,14 @@
 #include <link.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "image/loader_internal.h"
 #include "machine/guest_ram.h"
 #include "nt/ex/ex.h"
 #include "nt/ex/pool.h"
+#include "nt/mm/mm.h"
 #include "nt/ps/ps.h"
 #include "nt/verifier/lock.h"
 
@@ -141,6 +143,16 @@ static int note_segments(struct dl_phdr_info *info, size_t size, void *argument)
     return 1;
 }
 
+static void note_pageable(struct loader_module *module, const struct elf_info *info)
+{
+    for (unsigned i = 0; i < info->pageable_count; i++) {
+        const struct elf_pageable *section = &info->pageable[i];
+
+        mm_paged_section_add((const void *)module->base, module->name, module->base + section->address, section->size,
+                             PROT_READ | (section->writable ? PROT_WRITE : 0) | (section->executable ? PROT_EXEC : 0));
+    }
+}
+
 static void open_file(void *argument)
 {
     struct open_request *request = argument;
@@ -166,6 +178,7 @@ static void open_file(void *argument)
                  module->name);
         return;
     }
+    note_pageable(module, &request->info);
     request->good = true;
 }
 
@@ -179,6 +192,7 @@ static void close_file(void *argument)
         return;
     for (unsigned i = 0; i < module->segment_count; i++)
         guest_range_remove((void *)module->segment[i]);
+    mm_paged_sections_remove((const void *)module->base);
     dlclose(module->handle);
     module->handle = dlopen(module->path, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
     request->good = module->handle == NULL;
@@ -390,6 +404,7 @@ void loader_close(void)
     for (module = state->modules; module != NULL; module = module->next) {
         for (unsigned i = 0; i < module->segment_count; i++)
             guest_range_remove((void *)module->segment[i]);
+        mm_paged_sections_remove((const void *)module->base);
         dlclose(module->handle);
     }
     state->modules = NULL;

@@ -266,6 +266,8 @@ static void on_fault(int number, siginfo_t *info, void *context)
         raise(number);
         return;
     }
+    if (number == SIGSEGV && info->si_code != SI_KERNEL && nt_trap_resolve(info->si_addr))
+        return;
     if (number == SIGSEGV && info->si_code != SI_KERNEL && vcpu_fault_is_exception(info->si_addr)) {
         raise_behind_handler(context, info->si_addr);
         return;

@@ -21,6 +21,8 @@ void fail_free(struct failure *failure);
 
 /* A fault of code that a vCPU runs: a bugcheck. */
 _Noreturn void nt_trap(const struct trap *trap);
+/* In the signal's handler: whether the access can be tried again now. */
+bool nt_trap_resolve(const void *address);
 /* The name of the driver module that the address lies in; `buffer` is left alone if there is none. */
 void nt_driver_of(const void *address, char *buffer, size_t size);
 

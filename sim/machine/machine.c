@@ -11,6 +11,7 @@
 #include "machine/image.h"
 #include "machine/kernel_lock.h"
 #include "machine/runner.h"
+#include "machine/vcpu.h"
 #include "nt/nt_init.h"
 #include "store/store.h"
 #include "xen/xen.h"
@@ -53,6 +54,8 @@ const char *machine_config_refused(const struct machine_config *config)
                "det";
     if (config->delay_ppm != 0)
         return "the parallel engine delays nothing: the host's clock is not the machine's to move; use --engine det";
+    if (config->paged_strict)
+        return "the parallel engine cannot take pageable memory from one vCPU alone; use --engine det";
     if (config->stop_at_event != 0)
         return "the parallel engine cannot stop before an event: its runs are not repeatable; use --engine det";
     return NULL;
@@ -66,6 +69,20 @@ void machine_create(const struct machine_config *config)
         fprintf(stderr, "pvsim: %s\n", refused);
         exit(2);
     }
+#ifdef PVSIM_SANITIZE
+    if (config->paged_strict) {
+        fprintf(stderr, "pvsim: strict paging cannot be tried in a build with sanitizers, which keep the faults for "
+                        "themselves\n");
+        exit(125);
+    }
+#endif
+#ifdef PVSIM_SANITIZE
+    if (config->paged_strict) {
+        fprintf(stderr, "pvsim: strict paging cannot be tried in a build with sanitizers, which keep the faults for "
+                        "themselves\n");
+        exit(125);
+    }
+#endif
     image_open();
     machine = image_alloc(sizeof(*machine));
     machine->config = *config;
@@ -126,7 +143,9 @@ _Noreturn void machine_stop(void)
 
 void machine_pause(void)
 {
+    vcpu_show_memory(); /* to those who look at the machine, and who fork it */
     sched_pause();
+    vcpu_running();
 }
 
 struct guest_call {

@@ -62,6 +62,7 @@ struct machine_config {
     unsigned pct_depth; /* pct: the schedule decides among bugs that take so many ordered operations; 0: the default */
     enum machine_clock clock;
     enum machine_engine engine;
+    bool paged_strict;      /* what is pageable is out of reach at DISPATCH_LEVEL and above */
     bool preempt_memory;    /* loads and stores of driver code are switch points (modules built for it) */
     uint64_t ram_bytes;     /* guest RAM, a multiple of 4 KiB; 0: 128 MiB */
     uint64_t timeout_ns;    /* bound on the run's time by the machine's clock; 0: none */

@@ -17,6 +17,7 @@
 #include "machine/point.h"
 #include "machine/policy.h"
 #include "machine/runner.h"
+#include "machine/vcpu.h"
 
 #define PAUSES_BEFORE_BACKOFF 16
 
@@ -187,6 +188,7 @@ static void switch_to(struct sched_state *sched, struct runner *next)
     sched->current = next;
     eventlog_add(EVENT_RUNNER, next->id, 0, 0);
     fiber_switch(previous->fiber, next->fiber);
+    vcpu_running();
 }
 
 void sched_reap(void)

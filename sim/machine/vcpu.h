@@ -21,6 +21,11 @@ void vcpu_set_line(unsigned irq, bool asserted);
 /* The vector that the HAL has given to a line (0: none connected). */
 void vcpu_bind_line(unsigned irq, uint8_t vector);
 
+/* The running vCPU goes on after others ran, or the host: strict paging goes by its IRQL again. */
+void vcpu_running(void);
+/* Nothing is out of reach until then. */
+void vcpu_show_memory(void);
+
 /*
  * Stop the current vCPU inside a hypercall (SCHEDOP_shutdown with reason suspend) until vcpu_resume() is called for it
  * by another runner. No interrupt is delivered meanwhile.

@@ -196,20 +196,31 @@ START_TEST(a_code_that_the_rule_does_not_have_is_an_internal_error)
 }
 END_TEST
 
-static void break_critical_region(void *argument)
+static VOID NTAPI no_dpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
 {
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Context);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+}
+
+static void break_dpc_target(void *argument)
+{
+    static KDPC dpc;
+
     (void)argument;
-    KeLeaveCriticalRegion();
+    KeInitializeDpc(&dpc, no_dpc, NULL);
+    KeSetTargetProcessorDpc(&dpc, 99);
 }
 
 START_TEST(a_rule_of_pvsim_s_own_names_itself_in_the_parameters)
 {
     struct machine_config config = guest_config(1);
-    const struct failure *failure = guest_must_fail(&config, break_critical_region, NULL, "critical-region");
+    const struct failure *failure = guest_must_fail(&config, break_dpc_target, NULL, "dpc-target");
 
     ck_assert_uint_eq(failure->code, DRIVER_VERIFIER_DETECTED_VIOLATION);
     ck_assert_uint_eq(failure->parameter[0], VERIFIER_OWN);
-    ck_assert_str_eq((const char *)(uintptr_t)failure->parameter[1], "critical-region");
+    ck_assert_str_eq((const char *)(uintptr_t)failure->parameter[1], "dpc-target");
 }
 END_TEST
 

@@ -197,8 +197,9 @@ typedef enum _MEMORY_CACHING_TYPE {
 #define PAGE_WRITECOMBINE 0x400
 
 /*
- * Paged code, checked. ALLOC_PRAGMA stays undefined: there are no page sections here, so drivers leave their alloc_text
- * pragmas out, and PAGED_CODE() is what holds the rule.
+ * Paged code, checked. ALLOC_PRAGMA stays undefined, as gcc knows no alloc_text pragma: PAGED_CODE() holds the rule
+ * then. Functions in a section whose name begins with PAGE (code_seg, a section attribute) are out of reach at
+ * DISPATCH_LEVEL with `pvsim run --paged strict`.
  */
 #define PAGED_CODE() KxPagedCode(__func__)
 #define PAGED_CODE_LOCKED() ((void)0)

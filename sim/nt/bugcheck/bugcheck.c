@@ -9,6 +9,7 @@
 #include "machine/fail_internal.h"
 #include "machine/guest_ram.h"
 #include "nt/ke/ke.h"
+#include "nt/mm/mm.h"
 #include "nt/verifier/rules.h"
 
 /* A failure while the callbacks of the first one run: that is noted, and no more callbacks are. */
@@ -29,6 +30,7 @@ static _Noreturn void end(uint32_t code, const uint64_t parameter[4], const char
     struct vcpu *vcpu;
 
     (void)kernel_enter(); /* for good */
+    mm_paged_show();
     vcpu = ke_vcpu();
     if (verifier_rule_with_code(rule, code) == NULL)
         fail("internal", "sim/nt/verifier/rules.def has no rule '%s' with bugcheck 0x%X; broken was: %s", rule, code,
@@ -82,6 +84,8 @@ static const void *driver_frame(void)
     return NULL;
 }
 
+#define IO_ERRORS 0x200u /* Bug Check 0xC9: from here on parameter 2 is the driver's code */
+
 static _Noreturn void broken(const char *name, const uint64_t rest[3], const char *text)
 {
     const struct verifier_rule *rule = verifier_rule(name);
@@ -92,6 +96,8 @@ static _Noreturn void broken(const char *name, const uint64_t rest[3], const cha
     parameter[0] = rule->first;
     if (rest != NULL) {
         memcpy(&parameter[1], rest, 3 * sizeof(*rest));
+        if (rule->code == DRIVER_VERIFIER_IOMANAGER_VIOLATION && rule->first >= IO_ERRORS)
+            parameter[1] = (uintptr_t)driver_frame();
     } else {
         parameter[0] = VERIFIER_OWN;
         parameter[1] = (uintptr_t)rule->name;
@@ -176,10 +182,14 @@ _Noreturn void nt_trap(const struct trap *trap)
         end(UNEXPECTED_KERNEL_MODE_TRAP, parameter, "stack-overflow", text, trap);
     }
     if (trap->signal == SIGSEGV || trap->signal == SIGBUS) {
-        bool known = guest_address_describe(trap->address, what, sizeof(what));
+        const char *paged = mm_paged_fault();
+        bool known = paged == NULL && guest_address_describe(trap->address, what, sizeof(what));
 
+        if (paged != NULL)
+            snprintf(what, sizeof(what), "%s, which may be paged out", paged);
         text = image_printf("%s: %s address %p at IRQL %u%s%s", strsignal(trap->signal), access_name(trap->access),
-                            trap->address, ke_irql(), known ? ": " : "", known ? what : "");
+                            trap->address, ke_irql(), known || paged != NULL ? ": " : "",
+                            known || paged != NULL ? what : "");
         page_fault(trap, text);
     }
     const uint64_t parameter[4] = {trap->signal == SIGFPE ? (uint32_t)STATUS_INTEGER_DIVIDE_BY_ZERO

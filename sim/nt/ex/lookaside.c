@@ -51,10 +51,10 @@ static void initialise(GENERAL_LOOKASIDE_POOL *list, POOL_TYPE type, SIZE_T size
     if (tag == 0)
         nt_violation("pool-zero-tag", "%s: the tag is 0", routine);
     if (size == 0 || size > UINT32_MAX)
-        nt_violation("lookaside-size", "%s: entries of %zu bytes", routine, size);
+        nt_violation_sub("lookaside-size", (uintptr_t)list, size, 1, "%s: entries of %zu bytes", routine, size);
     if (ex_object_find(lookaside_kind, list) != NULL)
-        nt_violation("lookaside-initialised-twice", "%s: %p is an initialised lookaside list already", routine,
-                     (void *)list);
+        nt_violation_sub("lookaside-initialised-twice", (uintptr_t)list, 0, 0,
+                         "%s: %p is an initialised lookaside list already", routine, (void *)list);
 
     memset(list, 0, sizeof *list);
     list->Depth = MINIMUM_DEPTH;
@@ -69,8 +69,8 @@ static void initialise(GENERAL_LOOKASIDE_POOL *list, POOL_TYPE type, SIZE_T size
 static void check(const GENERAL_LOOKASIDE_POOL *list, const char *routine)
 {
     if (list->MaximumDepth != MAXIMUM_DEPTH || list->ListEntry.Flink != &list->ListEntry)
-        nt_violation("lookaside-not-initialised", "%s: %p is no initialised lookaside list", routine,
-                     (const void *)list);
+        nt_violation_sub("lookaside-not-initialised", (uintptr_t)list, 0, 0, "%s: %p is no initialised lookaside list",
+                         routine, (const void *)list);
 }
 
 /* ---- entries ---- */

@@ -140,6 +140,7 @@ static uint8_t *new_page(unsigned slab, unsigned class)
     if (page == PAGE_NOT_FOUND)
         return NULL;
     page_info(page)->attribute = pool_attribute(slab, class);
+    mm_paged_pool(page, 1, pool_slab_kind(slab) == POOL_PAGED);
     memset(page_address(page), POOL_FILL, PAGE_SIZE);
     for (unsigned i = pool_blocks_per_page(page_info(page)); i-- > 0;) {
         uint8_t *block = pool_block(page, i);
@@ -242,6 +243,7 @@ static void *allocate_big(unsigned kind, size_t size, uint32_t tag, const void *
         .kind = (uint8_t)kind,
     };
     InsertTailList(&pool()->big, &big->entry);
+    mm_paged_pool(page, (uint32_t)pages, kind == POOL_PAGED);
     count_allocation(big->statistic, size);
     size_t behind = pool_big_behind(big);
     memset(big->address, POOL_FILL, size + behind);
@@ -371,14 +373,18 @@ bool pool_trim(void)
 {
     bool found = false;
 
+    mm_paged_show();
     for (unsigned attribute = 0; attribute < POOL_SLABS * POOL_CLASSES; attribute++)
         found = trim_list(&pool()->free[attribute]) || found;
-    if (!found)
+    if (!found) {
+        vcpu_running();
         return false;
+    }
     for (uint32_t page = 0, next; page < guest_ram_pages(); page = next) {
         next = page + page_info(page)->run;
         if (page_info(page)->use == PAGE_POOL_SLAB && page_is_unused(page))
             page_free(page, "pool_trim");
     }
+    vcpu_running();
     return true;
 }

@@ -103,7 +103,7 @@ KIRQL NTAPI ExAcquireSpinLockShared(PEX_SPIN_LOCK SpinLock)
 static void go_back(PEX_SPIN_LOCK lock, KIRQL irql, const char *routine)
 {
     if (irql > DISPATCH_LEVEL)
-        nt_violation("irql-lower", "%s with the IRQL %u to go back to", routine, irql);
+        nt_violation_sub("irql-lower", ke_irql(), irql, 0, "%s with the IRQL %u to go back to", routine, irql);
     lock_check_release_order((const void *)lock, irql, routine);
     ke_set_irql(irql);
 }

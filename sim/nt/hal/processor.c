@@ -103,7 +103,7 @@ VOID NTAPI __writecr8(ULONG64 Value)
 {
     sched_point(POINT_IRQL);
     if (Value > HIGH_LEVEL)
-        nt_violation("irql-raise", "CR8 written with %#llx", (unsigned long long)Value);
+        nt_violation_sub("irql-raise", ke_irql(), Value, 0, "CR8 written with %#llx", (unsigned long long)Value);
     ke_set_irql((KIRQL)Value);
 }
 

@@ -14,19 +14,20 @@ static const char *driver_of(PDRIVER_OBJECT driver)
 static void judge_pass(const struct irp_pass *pass, const void *irp)
 {
     if (pass->status == STATUS_PENDING && !pass->marked)
-        nt_violation(
-            "irp-pending-not-marked",
+        nt_violation_sub(
+            "irp-pending-not-marked", 0, (uintptr_t)irp, (uintptr_t)pass->device,
             "driver %s returned STATUS_PENDING for IRP %p (major 0x%02x minor 0x%02x) without IoMarkIrpPending",
             driver_of(pass->driver), irp, pass->major, pass->minor);
     if (pass->status != STATUS_PENDING && pass->marked)
-        nt_violation("irp-marked-not-pending",
-                     "driver %s marked IRP %p (major 0x%02x minor 0x%02x) pending but returned 0x%08x",
-                     driver_of(pass->driver), irp, pass->major, pass->minor, (unsigned)pass->status);
+        nt_violation_sub("irp-marked-not-pending", 0, (uintptr_t)irp, (uintptr_t)pass->device,
+                         "driver %s marked IRP %p (major 0x%02x minor 0x%02x) pending but returned 0x%08x",
+                         driver_of(pass->driver), irp, pass->major, pass->minor, (unsigned)pass->status);
     if (pass->status != STATUS_PENDING && pass->status != pass->final_status)
-        nt_violation("irp-status",
-                     "driver %s returned 0x%08x for IRP %p (major 0x%02x minor 0x%02x), which completed with 0x%08x",
-                     driver_of(pass->driver), (unsigned)pass->status, irp, pass->major, pass->minor,
-                     (unsigned)pass->final_status);
+        nt_violation_sub(
+            "irp-status", 0, (uintptr_t)irp, (uintptr_t)pass->device,
+            "driver %s returned 0x%08x for IRP %p (major 0x%02x minor 0x%02x), which completed with 0x%08x",
+            driver_of(pass->driver), (unsigned)pass->status, irp, pass->major, pass->minor,
+            (unsigned)pass->final_status);
 }
 
 /* Completion leaves `location`: note how for every dispatch call that was made with it. */
@@ -57,14 +58,16 @@ static void pass_location(struct irp_record *record, PIRP irp, CHAR location, bo
 static void check_forward(PDEVICE_OBJECT device, PIRP irp, const struct irp_record *record)
 {
     if (irp->Type != IO_TYPE_IRP)
-        nt_violation_code(MULTIPLE_IRP_COMPLETE_REQUESTS, (uint64_t[4]){(uintptr_t)irp}, "irp-type",
-                          "IoCallDriver with %p, which is no IRP or has been freed", irp);
+        nt_violation_sub("irp-type", (uintptr_t)irp, 0, 0, "IoCallDriver with %p, which is no IRP or has been freed",
+                         irp);
     if (device == NULL || device->Type != IO_TYPE_DEVICE)
-        nt_violation("irp-device", "IoCallDriver of IRP %p to %p, which is no device object", irp, device);
+        nt_violation_sub("irp-device", (uintptr_t)device, 0, 0,
+                         "IoCallDriver of IRP %p to %p, which is no device object", irp, device);
     if (record != NULL && record->completed)
         nt_violation("irp-forward-completed", "IoCallDriver of IRP %p, which has been completed", irp);
     if (irp->CancelRoutine != NULL)
-        nt_violation("irp-forward-cancelable", "IoCallDriver of IRP %p while a cancel routine is set on it", irp);
+        nt_violation_sub("irp-forward-cancelable", 0, (uintptr_t)irp, (uintptr_t)device,
+                         "IoCallDriver of IRP %p while a cancel routine is set on it", irp);
 }
 
 NTSTATUS irp_call(PDEVICE_OBJECT device, PIRP irp)
@@ -107,8 +110,8 @@ NTSTATUS irp_call(PDEVICE_OBJECT device, PIRP irp)
     irql = ke_irql();
     status = DRIVER_CALLOUT("dispatch routine", driver->MajorFunction[major], device, irp);
     if (ke_irql() != irql)
-        nt_violation(
-            "irp-irql-changed",
+        nt_violation_sub(
+            "irp-irql-changed", (uintptr_t)device, irql, ke_irql(),
             "the dispatch routine of driver %s (major 0x%02x minor 0x%02x) was called at IRQL %u and returned at "
             "IRQL %u",
             driver_of(driver), major, minor, irql, ke_irql());
@@ -140,10 +143,11 @@ static void check_completion(PIRP irp, const struct irp_record *record)
         nt_violation_code(MULTIPLE_IRP_COMPLETE_REQUESTS, (uint64_t[4]){(uintptr_t)irp}, "irp-double-completion",
                           "IoCompleteRequest of IRP %p, which has been completed already", irp);
     if (irp->IoStatus.Status == STATUS_PENDING || irp->IoStatus.Status == (NTSTATUS)0xFFFFFFFF)
-        nt_violation("irp-complete-pending", "IoCompleteRequest of IRP %p with status 0x%08x", irp,
-                     (unsigned)irp->IoStatus.Status);
+        nt_violation_sub("irp-complete-pending", (uint32_t)irp->IoStatus.Status, (uintptr_t)irp, 0,
+                         "IoCompleteRequest of IRP %p with status 0x%08x", irp, (unsigned)irp->IoStatus.Status);
     if (irp->CancelRoutine != NULL)
-        nt_violation("irp-complete-cancelable", "IoCompleteRequest of IRP %p while a cancel routine is set on it", irp);
+        nt_violation_sub("irp-complete-cancelable", (uintptr_t)irp->CancelRoutine, (uintptr_t)irp, 0,
+                         "IoCompleteRequest of IRP %p while a cancel routine is set on it", irp);
 }
 
 static bool wants_completion(PIRP irp, const IO_STACK_LOCATION *stack)
@@ -173,8 +177,9 @@ static NTSTATUS call_completion(PIO_COMPLETION_ROUTINE routine, PDEVICE_OBJECT d
     if (ke_irql() != irql) {
         char where[LOADER_DESCRIPTION_MAX];
 
-        nt_violation("irp-irql-changed", "the completion routine %s was called at IRQL %u and returned at IRQL %u",
-                     loader_name((const void *)(uintptr_t)routine, where, sizeof(where)), irql, ke_irql());
+        nt_violation_sub("completion-irql-changed", (uintptr_t)routine, irql, ke_irql(),
+                         "the completion routine %s was called at IRQL %u and returned at IRQL %u",
+                         loader_name((const void *)(uintptr_t)routine, where, sizeof(where)), irql, ke_irql());
     }
     return status;
 }
@@ -267,10 +272,10 @@ NTSTATUS io_send_synchronous(PDEVICE_OBJECT device, const IO_STACK_LOCATION *par
     if (status == STATUS_PENDING)
         KeWaitForSingleObject(&event, Executive, KernelMode, FALSE, NULL);
     else if (KeReadStateEvent(&event) == 0)
-        nt_violation("irp-not-completed",
-                     "driver %s returned 0x%08x for IRP %p (major 0x%02x minor 0x%02x) and never completed it",
-                     driver_of(top->DriverObject), (unsigned)status, irp, parameters->MajorFunction,
-                     parameters->MinorFunction);
+        nt_violation_sub("irp-not-completed", 0, (uintptr_t)irp, (uintptr_t)top,
+                         "driver %s returned 0x%08x for IRP %p (major 0x%02x minor 0x%02x) and never completed it",
+                         driver_of(top->DriverObject), (unsigned)status, irp, parameters->MajorFunction,
+                         parameters->MinorFunction);
     status = irp->IoStatus.Status;
     if (information != NULL)
         *information = irp->IoStatus.Information;

@@ -150,8 +150,9 @@ VOID NTAPI IoDeleteDevice(PDEVICE_OBJECT DeviceObject)
         nt_violation("device-delete", "IoDeleteDevice of %p, which is no device object", DeviceObject);
     private = io_device(DeviceObject);
     if (private->delete_pending)
-        nt_violation("device-delete", "IoDeleteDevice of a device object of driver %s, which has been deleted before",
-                     io_driver_name(DeviceObject->DriverObject));
+        nt_violation_sub("device-deleted-twice", 0, 0, (uintptr_t)DeviceObject,
+                         "IoDeleteDevice of a device object of driver %s, which has been deleted before",
+                         io_driver_name(DeviceObject->DriverObject));
     if (private->shutdown_registered != 0)
         nt_violation("device-delete",
                      "IoDeleteDevice of a device object of driver %s, which is still registered for "
@@ -162,11 +163,11 @@ VOID NTAPI IoDeleteDevice(PDEVICE_OBJECT DeviceObject)
                      "IoDeleteDevice of a device object of driver %s, which is still registered for WMI",
                      io_driver_name(DeviceObject->DriverObject));
     if (private->extension.AttachedTo != NULL)
-        nt_violation("device-delete",
-                     "IoDeleteDevice of a device object of driver %s, which is attached to one of "
-                     "driver %s: IoDetachDevice comes first",
-                     io_driver_name(DeviceObject->DriverObject),
-                     io_driver_name(private->extension.AttachedTo->DriverObject));
+        nt_violation_sub("device-deleted-attached", 0, 0, (uintptr_t)DeviceObject,
+                         "IoDeleteDevice of a device object of driver %s, which is attached to one of "
+                         "driver %s: IoDetachDevice comes first",
+                         io_driver_name(DeviceObject->DriverObject),
+                         io_driver_name(private->extension.AttachedTo->DriverObject));
     irp_rule_device_gone(DeviceObject);
     private->delete_pending = true;
     po_device_deleted(DeviceObject);

@@ -10,9 +10,12 @@ static VOID NTAPI put_adapter(PDMA_ADAPTER DmaAdapter)
     struct adapter *adapter = adapter_of(DmaAdapter);
 
     NT_CALL(PASSIVE_LEVEL);
-    if (adapter->common_buffers != 0 || adapter->lists != 0)
-        nt_violation("dma-adapter", "PutDmaAdapter with %u common buffers and %u scatter/gather lists still out",
-                     adapter->common_buffers, adapter->lists);
+    if (adapter->common_buffers != 0)
+        nt_violation_sub("dma-adapter-buffers", (uintptr_t)DmaAdapter, adapter->common_buffers, 0,
+                         "PutDmaAdapter with %u common buffers still out", adapter->common_buffers);
+    if (adapter->lists != 0)
+        nt_violation_sub("dma-adapter-lists", (uintptr_t)DmaAdapter, adapter->lists, 0,
+                         "PutDmaAdapter with %u scatter/gather lists still out", adapter->lists);
     RemoveEntryList(&adapter->entry);
     ExFreePoolWithTag(adapter, IO_TAG_GENERAL);
 }
@@ -45,8 +48,8 @@ static VOID NTAPI free_common(PDMA_ADAPTER DmaAdapter, ULONG Length, PHYSICAL_AD
     (void)Length;
     (void)CacheEnabled;
     if (adapter->common_buffers == 0 || MmGetPhysicalAddress(VirtualAddress).QuadPart != LogicalAddress.QuadPart)
-        nt_violation("dma-common-buffer", "FreeCommonBuffer of %p, which is no common buffer with that logical address",
-                     VirtualAddress);
+        nt_violation_sub("dma-common-buffer", 1, 0, 0,
+                         "FreeCommonBuffer of %p, which is no common buffer with that logical address", VirtualAddress);
     adapter->common_buffers--;
     MmFreeContiguousMemory(VirtualAddress);
 }
@@ -90,7 +93,9 @@ static PHYSICAL_ADDRESS locate(const struct adapter *adapter, PMDL mdl, PVOID cu
 
     if ((ULONG_PTR)current < (ULONG_PTR)MmGetMdlVirtualAddress(mdl) ||
         from_page - mdl->ByteOffset + length > mdl->ByteCount || length == 0)
-        nt_violation("dma-range", "a DMA transfer of %u bytes from %p lies outside its MDL", length, current);
+        nt_violation_sub("dma-range", (ULONG_PTR)current < (ULONG_PTR)MmGetMdlVirtualAddress(mdl) ? 1 : 2,
+                         (ULONG_PTR)current, (ULONG_PTR)mdl, "a DMA transfer of %u bytes from %p lies outside its MDL",
+                         length, current);
     address.QuadPart = (LONGLONG)((frames[from_page >> PAGE_SHIFT] << PAGE_SHIFT) + (from_page & (PAGE_SIZE - 1)));
     in_row = PAGE_SIZE - (ULONG)(from_page & (PAGE_SIZE - 1));
     while (in_row < length &&
@@ -133,10 +138,9 @@ static VOID NTAPI free_channel(PDMA_ADAPTER DmaAdapter)
 static VOID NTAPI free_registers(PDMA_ADAPTER DmaAdapter, PVOID MapRegisterBase, ULONG NumberOfMapRegisters)
 {
     NT_CALL_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL);
-    (void)NumberOfMapRegisters;
     if (MapRegisterBase != DmaAdapter)
-        nt_violation("dma-map-registers", "FreeMapRegisters of %p, which AllocateAdapterChannel did not give",
-                     MapRegisterBase);
+        nt_violation_sub("dma-map-registers", NumberOfMapRegisters, 0, 0,
+                         "FreeMapRegisters of %p, which AllocateAdapterChannel did not give", MapRegisterBase);
 }
 
 /* ---- scatter/gather lists ---- */
@@ -165,9 +169,10 @@ ULONG dma_fill(const struct adapter *adapter, PMDL mdl, PVOID current, ULONG len
         }
         if (length == 0)
             break;
+        if (mdl->Next == NULL)
+            nt_violation_sub("dma-range", 3, (ULONG_PTR)mdl, length, "a DMA transfer goes %u bytes beyond its MDL",
+                             length);
         mdl = mdl->Next;
-        if (mdl == NULL)
-            nt_violation("dma-range", "a DMA transfer goes %u bytes beyond its MDL", length);
         current = MmGetMdlVirtualAddress(mdl);
     }
     return count;
@@ -249,7 +254,8 @@ static VOID NTAPI put_list(PDMA_ADAPTER DmaAdapter, PSCATTER_GATHER_LIST Scatter
     NT_CALL_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL);
     (void)WriteToDevice;
     if (adapter->lists == 0 || (ScatterGather->Reserved != 0 && ScatterGather->Reserved != (ULONG_PTR)adapter))
-        nt_violation("dma-list", "PutScatterGatherList of %p, which this adapter did not make", ScatterGather);
+        nt_violation_sub("dma-list", adapter->lists, 1, 0,
+                         "PutScatterGatherList of %p, which this adapter did not make", ScatterGather);
     adapter->lists--;
     if (ScatterGather->Reserved != 0)
         ExFreePoolWithTag(ScatterGather, IO_TAG_GENERAL);
@@ -312,7 +318,7 @@ PDMA_ADAPTER NTAPI IoGetDmaAdapter(PDEVICE_OBJECT PhysicalDeviceObject, PDEVICE_
     if (FAULT(POOL))
         return NULL;
     if (PhysicalDeviceObject != NULL && PhysicalDeviceObject->Type != IO_TYPE_DEVICE)
-        nt_violation("dma-adapter", "IoGetDmaAdapter with %p, which is no device object", PhysicalDeviceObject);
+        nt_violation("device-object", "IoGetDmaAdapter with %p, which is no device object", PhysicalDeviceObject);
     if (DeviceDescription->Version > DEVICE_DESCRIPTION_VERSION3)
         return NULL;
     if (!DeviceDescription->Master)

@@ -84,9 +84,10 @@ static bool call_service(PKINTERRUPT interrupt)
         const void *routine = service_of(interrupt);
         char where[LOADER_DESCRIPTION_MAX];
 
-        nt_violation(
-            "isr-irql-changed", "the service routine %s (vector 0x%02x) was called at IRQL %u and returned at %u",
-            loader_name(routine, where, sizeof(where)), interrupt->vector, interrupt->synchronize_irql, ke_irql());
+        nt_violation_sub("isr-irql-changed", (uintptr_t)routine, interrupt->synchronize_irql, ke_irql(),
+                         "the service routine %s (vector 0x%02x) was called at IRQL %u and returned at %u",
+                         loader_name(routine, where, sizeof(where)), interrupt->vector, interrupt->synchronize_irql,
+                         ke_irql());
     }
     release_lock(interrupt, "the return of a service routine");
     if (ke_irql() != irql)

@@ -38,10 +38,12 @@ void irp_free(PIRP irp)
                           "IoFreeIrp of %p, which is no IRP that IoAllocateIrp gave out, or has been freed already",
                           irp);
     if (irp->Type != IO_TYPE_IRP)
-        nt_violation("irp-free", "IoFreeIrp of IRP %p, whose type field has been overwritten (0x%x)", irp, irp->Type);
+        nt_violation_sub("irp-free", (uintptr_t)irp, 0, 0,
+                         "IoFreeIrp of IRP %p, whose type field has been overwritten (0x%x)", irp, irp->Type);
     if (record->sent && !record->completed && irp->CurrentLocation <= irp->StackCount)
-        nt_violation("irp-free-in-flight", "IoFreeIrp of IRP %p while a driver still has it (location %d of %d)", irp,
-                     irp->CurrentLocation, irp->StackCount);
+        nt_violation_sub("irp-free-in-flight", 0, (uintptr_t)irp, 0,
+                         "IoFreeIrp of IRP %p while a driver still has it (location %d of %d)", irp,
+                         irp->CurrentLocation, irp->StackCount);
     if (irp->CancelRoutine != NULL)
         nt_violation("irp-free-cancel", "IoFreeIrp of IRP %p with a cancel routine set", irp);
     RemoveEntryList(&irp->ThreadListEntry);
@@ -65,11 +67,11 @@ VOID NTAPI IoInitializeIrp(PIRP Irp, USHORT PacketSize, CCHAR StackSize)
 {
     NT_CALL(DISPATCH_LEVEL);
     if (irp_record_find(Irp) != NULL)
-        nt_violation("irp-initialize", "IoInitializeIrp of IRP %p, which came from IoAllocateIrp (use IoReuseIrp)",
-                     Irp);
+        nt_violation_sub("irp-initialize", 0, (uintptr_t)Irp, 0,
+                         "IoInitializeIrp of IRP %p, which came from IoAllocateIrp (use IoReuseIrp)", Irp);
     if (StackSize <= 0 || PacketSize < IoSizeOfIrp(StackSize))
-        nt_violation("irp-initialize", "IoInitializeIrp of %p: %u bytes do not hold %d stack locations", Irp,
-                     PacketSize, StackSize);
+        nt_violation("irp-size", "IoInitializeIrp of %p: %u bytes do not hold %d stack locations", Irp, PacketSize,
+                     StackSize);
     initialize(Irp, PacketSize, StackSize);
 }
 

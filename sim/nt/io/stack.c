@@ -93,8 +93,9 @@ VOID NTAPI IoDetachDevice(PDEVICE_OBJECT TargetDevice)
     upper = TargetDevice->AttachedDevice;
     if (upper == NULL) {
         io_unlock(irql);
-        nt_violation("device-detach", "IoDetachDevice from a device object of driver %s, to which nothing is attached",
-                     io_driver_name(TargetDevice->DriverObject));
+        nt_violation_sub("device-detach", 0, 0, (uintptr_t)TargetDevice,
+                         "IoDetachDevice from a device object of driver %s, to which nothing is attached",
+                         io_driver_name(TargetDevice->DriverObject));
     }
     TargetDevice->AttachedDevice = NULL;
     io_device(upper)->extension.AttachedTo = NULL;

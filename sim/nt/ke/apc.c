@@ -198,7 +198,7 @@ VOID NTAPI KeEnterCriticalRegion(VOID)
 void ke_leave_critical_region(const char *routine)
 {
     if (ke_thread()->critical_region == 0)
-        nt_violation("critical-region", "%s without KeEnterCriticalRegion", routine);
+        nt_violation_sub("critical-region", 0, 0, 0, "%s without KeEnterCriticalRegion", routine);
     if (--ke_thread()->critical_region == 0)
         ke_apcs_allowed();
 }
@@ -219,7 +219,7 @@ VOID NTAPI KeLeaveGuardedRegion(VOID)
 {
     NT_CALL(APC_LEVEL);
     if (ke_thread()->guarded_region == 0)
-        nt_violation("critical-region", "KeLeaveGuardedRegion without KeEnterGuardedRegion");
+        nt_violation_sub("critical-region", 0, 0, 0, "KeLeaveGuardedRegion without KeEnterGuardedRegion");
     if (--ke_thread()->guarded_region == 0)
         ke_apcs_allowed();
 }

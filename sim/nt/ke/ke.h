@@ -12,6 +12,7 @@
 #include "machine/runner.h"
 #include "image/loader.h"
 #include "machine/vcpu.h"
+#include "nt/mm/mm.h"
 #include "nt/nt.h"
 #include "nt/verifier/lock.h"
 
@@ -146,6 +147,12 @@ struct _KTHREAD *ke_thread(void); /* the current thread, NULL likewise */
 
 /* IRQL without the switch point and checks of the public routines, for use inside the kernel. */
 KIRQL ke_irql(void);
+/* After every change of a vCPU's IRQL, the machine's own included. */
+static inline void ke_irql_changed(const struct vcpu *vcpu)
+{
+    if (__builtin_expect(machine->config.paged_strict, false) && vcpu->irql >= DISPATCH_LEVEL)
+        mm_paged_hide();
+}
 void ke_set_irql(KIRQL irql); /* raise or lower; lowering delivers what became deliverable */
 
 /* Threads of the simulator's own code (boot, harness): run `routine` at PASSIVE_LEVEL. Not a handle, one reference

@@ -104,7 +104,7 @@ static void release(PKSPIN_LOCK lock, enum lock_kind kind, const void *handle, c
 static void go_back(PKSPIN_LOCK lock, KIRQL irql, const char *routine)
 {
     if (irql > DISPATCH_LEVEL)
-        nt_violation("irql-lower", "%s with the IRQL %u to go back to", routine, irql);
+        nt_violation_sub("irql-lower", ke_irql(), irql, 0, "%s with the IRQL %u to go back to", routine, irql);
     lock_check_release_order(lock, irql, routine);
     ke_set_irql(irql);
 }
@@ -123,6 +123,7 @@ static inline bool acquire_alone(PKSPIN_LOCK lock, KIRQL *old, const void *calle
         return false;
     *old = vcpu->irql;
     vcpu->irql = DISPATCH_LEVEL;
+    ke_irql_changed(vcpu);
     *lock = vcpu->index + 1;
     lock_add(&vcpu->locks, lock, LOCK_SPIN, NULL, caller);
     return true;

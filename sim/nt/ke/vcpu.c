@@ -208,6 +208,7 @@ static void deliver_vector(struct vcpu *vcpu, uint8_t vector)
     vcpu->locks.base = vcpu->locks.count;
     vcpu->pending[vector / 64] &= ~(UINT64_C(1) << (vector % 64));
     vcpu->irql = level;
+    ke_irql_changed(vcpu);
     if (vcpu->isr_depth++ == 0)
         vcpu->isr_since = clock_now();
     vcpu->isr_vector = vector;
@@ -291,6 +292,7 @@ static void retire(struct vcpu *vcpu)
     KIRQL old = vcpu->irql;
 
     vcpu->irql = DISPATCH_LEVEL;
+    ke_irql_changed(vcpu);
     vcpu->dpc_active = true;
     vcpu->dpc_return = vcpu->runner.fiber;
     runner_switch_fiber(vcpu->dpc_return, &vcpu->dpc_fiber);
@@ -385,6 +387,7 @@ void ke_set_irql(KIRQL irql)
     if (vcpu == NULL)
         return;
     vcpu->irql = irql;
+    ke_irql_changed(vcpu);
     if (engine_is_parallel() && !vcpu->runner.fiber->in_kernel) {
         if (ke_wants_attention(&vcpu->runner)) {
             KERNEL_SCOPE();
@@ -470,8 +473,8 @@ void nt_call(const char *routine, const void *caller, unsigned min_irql, unsigne
     if (vcpu == NULL)
         return;
     if (vcpu->irql > max_irql || vcpu->irql < min_irql)
-        nt_violation("irql", "%s called at IRQL %u, allowed are %u to %u; the caller is at %p", routine, vcpu->irql,
-                     min_irql, max_irql, caller);
+        nt_violation_sub("irql", vcpu->irql, 0, 0, "%s called at IRQL %u, allowed are %u to %u; the caller is at %p",
+                         routine, vcpu->irql, min_irql, max_irql, caller);
     sched_point(point);
 }
 
@@ -509,6 +512,19 @@ void vcpu_resume(unsigned index)
     vcpu->suspended = false;
     ke_limits_restart();
     runner_wake(&vcpu->runner);
+}
+
+void vcpu_running(void)
+{
+    const struct vcpu *vcpu = machine->config.paged_strict ? ke_vcpu() : NULL;
+
+    if (vcpu != NULL)
+        ke_irql_changed(vcpu);
+}
+
+void vcpu_show_memory(void)
+{
+    mm_paged_show();
 }
 
 bool vcpu_wait_interrupt(uint64_t until)

@@ -219,15 +219,19 @@ static NTSTATUS wait_once(const struct wait *wait, uint64_t due)
 /* The caller is about to block: whether it may, and in which order that puts the mutexes among its locks. */
 static void check_wait(const char *routine, const struct wait *wait)
 {
-    lock_check_wait(wait->count != 0 ? wait->objects[0] : NULL, wait->timeout, routine);
+    const void *object = wait->count != 0 ? wait->objects[0] : NULL;
+
+    lock_check_wait(object, wait->timeout, routine);
     if (ke_irql() > APC_LEVEL)
-        nt_violation("wait-at-dispatch", "%s at IRQL %u with a time-out that is not zero; the caller is at %p", routine,
-                     ke_irql(), wait->caller);
+        nt_violation_sub("wait-at-dispatch", ke_irql(), (uintptr_t)object, (uintptr_t)wait->timeout,
+                         "%s at IRQL %u with a time-out that is not zero; the caller is at %p", routine, ke_irql(),
+                         wait->caller);
     if (ke_thread() == ke_vcpu()->idle)
-        nt_violation("wait-at-dispatch", "%s in the idle thread", routine);
+        nt_violation_sub("wait-at-dispatch", ke_irql(), (uintptr_t)object, (uintptr_t)wait->timeout,
+                         "%s in the idle thread", routine);
     if (ke_thread()->in_threaded_dpc)
-        nt_violation("wait-at-dispatch", "%s in the routine of a threaded DPC; the caller is at %p", routine,
-                     wait->caller);
+        nt_violation_sub("wait-at-dispatch", ke_irql(), (uintptr_t)object, (uintptr_t)wait->timeout,
+                         "%s in the routine of a threaded DPC; the caller is at %p", routine, wait->caller);
     for (ULONG index = 0; wait->timeout == NULL && index < wait->count; index++) {
         const DISPATCHER_HEADER *header = wait->objects[index];
 

@@ -27,8 +27,9 @@ static void *map(const char *routine, const void *caller, PHYSICAL_ADDRESS physi
     for (size_t i = 0; i < count; i++) {
         uint32_t page = guest_ram_virtual_page(first + i);
         if (page != UINT32_MAX && page_info(page)->use == PAGE_FREE)
-            nt_violation("iospace-unlocked", "%s(%#llx, %zu): frame %#llx is RAM that nobody has allocated", routine,
-                         (unsigned long long)physical.QuadPart, bytes, (unsigned long long)(first + i));
+            nt_violation_sub("iospace-unlocked", (uint64_t)physical.QuadPart, bytes, first + i,
+                             "%s(%#llx, %zu): frame %#llx is RAM that nobody has allocated", routine,
+                             (unsigned long long)physical.QuadPart, bytes, (unsigned long long)(first + i));
         gfns[i] = first + i;
     }
     void *address = guest_map_frames(gfns, count, writable);

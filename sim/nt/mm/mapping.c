@@ -38,10 +38,13 @@ static void *map_frames(const PFN_NUMBER *frames, uint32_t count, bool writable,
 static void check_mappable(const MDL *mdl)
 {
     if ((mdl->MdlFlags & MDL_MAPPED_TO_SYSTEM_VA) != 0)
-        nt_violation("mdl-map", "the MDL %p is mapped already, at %p", (const void *)mdl, mdl->MappedSystemVa);
+        nt_violation_sub("mdl-map", (uintptr_t)mdl, (USHORT)mdl->MdlFlags, MDL_MAPPED_TO_SYSTEM_VA,
+                         "the MDL %p is mapped already, at %p", (const void *)mdl, mdl->MappedSystemVa);
     if ((mdl->MdlFlags & (MDL_PAGES_LOCKED | MDL_PARTIAL)) == 0)
-        nt_violation("mdl-map", "the MDL %p has no locked pages to map (flags %#x)", (const void *)mdl,
-                     (unsigned)(USHORT)mdl->MdlFlags);
+        nt_violation_code(DRIVER_VERIFIER_DETECTED_VIOLATION,
+                          (uint64_t[4]){0xB3, (uintptr_t)mdl, (USHORT)mdl->MdlFlags, MDL_PAGES_LOCKED | MDL_PARTIAL},
+                          "mdl-map", "the MDL %p has no locked pages to map (flags %#x)", (const void *)mdl,
+                          (unsigned)(USHORT)mdl->MdlFlags);
     if (mdl->ByteOffset >= PAGE_SIZE || mdl_pages(mdl) == 0)
         nt_violation("mdl-map", "the MDL %p describes no memory (offset %u, %u bytes)", (const void *)mdl,
                      mdl->ByteOffset, mdl->ByteCount);
@@ -116,9 +119,10 @@ VOID NTAPI MmUnmapLockedPages(PVOID BaseAddress, PMDL MemoryDescriptorList)
     NT_CALL(DISPATCH_LEVEL);
     struct mm_record *record = mm_record_find(RECORD_MDL_MAPPING, mdl);
     if (record == NULL)
-        nt_violation("mdl-unmap", "MmUnmapLockedPages(%p): the MDL %p is not mapped by MmMapLockedPagesSpecifyCache%s",
-                     BaseAddress, (void *)mdl,
-                     (mdl->MdlFlags & MDL_SOURCE_IS_NONPAGED_POOL) != 0 ? " (it describes nonpaged pool)" : "");
+        nt_violation_sub("mdl-unmap", (uintptr_t)mdl, (USHORT)mdl->MdlFlags, MDL_MAPPED_TO_SYSTEM_VA,
+                         "MmUnmapLockedPages(%p): the MDL %p is not mapped by MmMapLockedPagesSpecifyCache%s",
+                         BaseAddress, (void *)mdl,
+                         (mdl->MdlFlags & MDL_SOURCE_IS_NONPAGED_POOL) != 0 ? " (it describes nonpaged pool)" : "");
     if (PAGE_ALIGN(BaseAddress) != record->address)
         nt_violation("mdl-unmap", "MmUnmapLockedPages(%p): the MDL %p is mapped at %p", BaseAddress, (void *)mdl,
                      record->address);

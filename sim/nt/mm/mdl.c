@@ -40,7 +40,8 @@ VOID NTAPI MmBuildMdlForNonPagedPool(PMDL MemoryDescriptorList)
         nt_violation("mdl-build", "MmBuildMdlForNonPagedPool on the MDL %p that is in use already (flags %#x)",
                      (void *)mdl, (unsigned)(USHORT)mdl->MdlFlags);
     if (pool_is_paged(address))
-        nt_violation("mdl-build", "MmBuildMdlForNonPagedPool on %p, which is paged pool", address);
+        nt_violation_sub("mdl-build", ke_irql(), (uintptr_t)mdl, (USHORT)mdl->MdlFlags,
+                         "MmBuildMdlForNonPagedPool on %p, which is paged pool", address);
     if (!mm_range_has_frames(address, mdl->ByteCount))
         nt_violation("mdl-build",
                      "MmBuildMdlForNonPagedPool on %p, %u bytes: not nonpaged pool (stacks and images have no guest "
@@ -59,8 +60,11 @@ VOID NTAPI MmProbeAndLockPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE Access
 
     NT_CALL(DISPATCH_LEVEL);
     if ((mdl->MdlFlags & (MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL | MDL_PARTIAL)) != 0)
-        nt_violation("mdl-lock", "MmProbeAndLockPages on the MDL %p that is in use already (flags %#x)", (void *)mdl,
-                     (unsigned)(USHORT)mdl->MdlFlags);
+        nt_violation_sub("mdl-lock", (uintptr_t)mdl, (USHORT)mdl->MdlFlags,
+                         (USHORT)mdl->MdlFlags &
+                             (MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL | MDL_PARTIAL),
+                         "MmProbeAndLockPages on the MDL %p that is in use already (flags %#x)", (void *)mdl,
+                         (unsigned)(USHORT)mdl->MdlFlags);
     if (pool_is_paged(address) && ke_irql() > APC_LEVEL)
         nt_violation("mdl-lock", "MmProbeAndLockPages on paged pool %p at IRQL %u, above APC_LEVEL", address,
                      ke_irql());
@@ -81,6 +85,7 @@ VOID NTAPI MmProbeAndLockPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE Access
         mdl->MdlFlags &= ~MDL_WRITE_OPERATION;
     struct mm_record *record = mm_record_add(RECORD_MDL_LOCK, mdl, __builtin_return_address(0));
     record->pages = mdl_pages(mdl);
+    mm_paged_lock(address, mdl->ByteCount, true);
 }
 
 VOID NTAPI MmUnlockPages(PMDL MemoryDescriptorList)
@@ -90,12 +95,14 @@ VOID NTAPI MmUnlockPages(PMDL MemoryDescriptorList)
     NT_CALL(DISPATCH_LEVEL);
     struct mm_record *lock = mm_record_find(RECORD_MDL_LOCK, mdl);
     if (lock == NULL || (mdl->MdlFlags & MDL_PAGES_LOCKED) == 0)
-        nt_violation("mdl-unlock", "MmUnlockPages on the MDL %p that MmProbeAndLockPages has not locked (flags %#x)",
-                     (void *)mdl, (unsigned)(USHORT)mdl->MdlFlags);
+        nt_violation_sub("mdl-unlock", (uintptr_t)mdl, (USHORT)mdl->MdlFlags, 0,
+                         "MmUnlockPages on the MDL %p that MmProbeAndLockPages has not locked (flags %#x)", (void *)mdl,
+                         (unsigned)(USHORT)mdl->MdlFlags);
     struct mm_record *mapping = mm_record_find(RECORD_MDL_MAPPING, mdl);
     if (mapping != NULL)
         mm_unmap_mdl(mdl, mapping); /* as documented: a system mapping goes with the lock */
     mdl->MdlFlags &= ~(MDL_PAGES_LOCKED | MDL_WRITE_OPERATION);
+    mm_paged_lock(MmGetMdlVirtualAddress(mdl), mdl->ByteCount, false);
     mm_record_remove(lock);
 }
 
@@ -105,8 +112,9 @@ void mm_check_mdl_freed(PMDL mdl, const char *routine)
     const struct mm_record *lock = mm_record_find(RECORD_MDL_LOCK, mdl);
 
     if (mapping != NULL)
-        nt_violation("mdl-freed-mapped", "%s frees the MDL %p, which is still mapped at %p (%zu pages)", routine,
-                     (void *)mdl, mapping->address, mapping->pages);
+        nt_violation_sub("mdl-freed-mapped", (uintptr_t)mdl, (USHORT)mdl->MdlFlags, 0,
+                         "%s frees the MDL %p, which is still mapped at %p (%zu pages)", routine, (void *)mdl,
+                         mapping->address, mapping->pages);
     if (lock != NULL)
         nt_violation("mdl-freed-locked", "%s frees the MDL %p, which still holds %zu pages locked", routine,
                      (void *)mdl, lock->pages);

@@ -113,12 +113,34 @@ struct mm_state {
     uint32_t free_pages;
     LIST_ENTRY records;
     struct mm_record *bucket[MM_RECORD_BUCKETS];
+    struct mm_paged *paged;
 };
 
 static inline struct mm_page *page_info(uint32_t page)
 {
     return &machine->mm->pages[page];
 }
+
+/*
+ * ---- strict paging (paged.c): none of it does anything without --paged strict ----
+ */
+
+void mm_paged_init(void);
+/* The running vCPU is at DISPATCH_LEVEL or above now: what is pageable is out of reach. */
+void mm_paged_hide(void);
+/* All is in reach, until the next mm_paged_hide(). */
+void mm_paged_show(void);
+/* These pages hold paged pool, or no more. */
+void mm_paged_pool(uint32_t first, uint32_t count, bool is_paged);
+/* MmProbeAndLockPages and back; addresses outside of paged pool are none of its business. */
+void mm_paged_lock(const void *start, size_t bytes, bool locked);
+/* Whole pages of pageable sections of an image; `module` is its name and stays where it is. */
+void mm_paged_section_add(const void *base, const char *module, uintptr_t start, size_t bytes, int protection);
+void mm_paged_sections_remove(const void *base);
+/* Where the pageable section begins that the address lies in; NULL if it lies in none. */
+const void *mm_paged_section_of(const void *address);
+/* What the access was to that could not be served; NULL if that is not why it faulted. */
+const char *mm_paged_fault(void);
 
 /* ---- MDLs (mdl.c) ---- */
 

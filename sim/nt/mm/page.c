@@ -208,6 +208,7 @@ void page_free(uint32_t first, const char *routine)
 {
     uint32_t count = page_info(first)->run;
 
+    mm_paged_pool(first, count, false);
     for (uint32_t i = 0; i < count; i++) {
         struct mm_page *page = page_info(first + i);
         uint64_t gfn = guest_ram_gfn(first + i);
@@ -260,4 +261,5 @@ void mm_init(void)
     InitializeListHead(&state->records);
     run_insert(0, guest_ram_contiguous_first());
     run_insert(guest_ram_contiguous_first(), guest_ram_pages() - guest_ram_contiguous_first());
+    mm_paged_init();
 }

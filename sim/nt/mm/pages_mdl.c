@@ -191,8 +191,8 @@ VOID NTAPI MmFreePagesFromMdl(PMDL MemoryDescriptorList)
     NT_CALL(DISPATCH_LEVEL);
     const struct mm_record *mapping = mm_record_find(RECORD_MDL_MAPPING, mdl);
     if (mapping != NULL)
-        nt_violation("mdl-freed-mapped", "MmFreePagesFromMdl: the MDL %p is still mapped at %p", (void *)mdl,
-                     mapping->address);
+        nt_violation_sub("mdl-freed-mapped", (uintptr_t)mdl, (USHORT)mdl->MdlFlags, 0,
+                         "MmFreePagesFromMdl: the MDL %p is still mapped at %p", (void *)mdl, mapping->address);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t page = guest_ram_virtual_page(MmGetMdlPfnArray(mdl)[i]);
         if (page == UINT32_MAX || page_info(page)->use != PAGE_MDL)

@@ -1,12 +1,11 @@
 /*
- * Locking of pageable sections of a driver's image. Nothing pages here, so that a lock only has to be balanced: each is
- * counted and shows in the census until it is undone.
+ * Locking of pageable sections of a driver's image. Each lock is counted and shows in the census until it is undone;
+ * with strict paging a locked section stays in reach at DISPATCH_LEVEL.
  */
 #include <dlfcn.h>
 
 #include "nt/mm/mm.h"
 
-/* The handle of a section is the base of the image that it is part of. */
 static void *image_base(const char *routine, const void *address)
 {
     Dl_info module;
@@ -16,11 +15,15 @@ static void *image_base(const char *routine, const void *address)
     return module.dli_fbase;
 }
 
+/* The handle of a section is where it begins, or the base of the image when the address lies in none that pages. */
 PVOID NTAPI MmLockPagableDataSection(PVOID AddressWithinSection)
 {
     NT_CALL(APC_LEVEL);
-    void *handle = image_base(__func__, AddressWithinSection);
+    void *handle = (void *)mm_paged_section_of(AddressWithinSection);
+    if (handle == NULL)
+        handle = image_base(__func__, AddressWithinSection);
     struct mm_record *record = mm_record_find(RECORD_SECTION, handle);
+    mm_paged_show();
     if (record == NULL)
         record = mm_record_add(RECORD_SECTION, handle, __builtin_return_address(0));
     record->count++;
@@ -34,6 +37,7 @@ VOID NTAPI MmUnlockPagableImageSection(PVOID ImageSectionHandle)
     if (record == NULL)
         nt_violation("section-unlock", "MmUnlockPagableImageSection(%p): no section is locked by that handle",
                      ImageSectionHandle);
+    mm_paged_show();
     if (--record->count == 0)
         mm_record_remove(record);
 }

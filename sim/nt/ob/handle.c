@@ -60,7 +60,8 @@ NTSTATUS NTAPI ZwClose(HANDLE Handle)
     NT_CALL(PASSIVE_LEVEL);
     slot = slot_of(Handle);
     if (slot == NULL || *slot == NULL)
-        nt_violation("handle-invalid", "ZwClose: %p is no open handle", Handle);
+        nt_violation_code(INVALID_KERNEL_HANDLE, (uint64_t[4]){(uintptr_t)Handle, 1}, "handle-invalid",
+                          "ZwClose: %p is no open handle", Handle);
     body = *slot;
     *slot = NULL;
     ob_header_of(body)->handles--;

@@ -68,8 +68,9 @@ void pnp_send_must_succeed(struct devnode *node, UCHAR minor)
     NTSTATUS status = pnp_send_minor(node, minor);
 
     if (!NT_SUCCESS(status))
-        nt_violation("pnp-must-succeed", "%s: its drivers failed IRP_MN_%s with 0x%08x, which no driver may fail",
-                     name_of(node), minor_name(minor), (unsigned)status);
+        nt_violation_sub("pnp-must-succeed", 0, 0, (uintptr_t)node->pdo,
+                         "%s: its drivers failed IRP_MN_%s with 0x%08x, which no driver may fail", name_of(node),
+                         minor_name(minor), (unsigned)status);
 }
 
 NTSTATUS pnp_query_id(struct devnode *node, BUS_QUERY_ID_TYPE type, WCHAR **id)

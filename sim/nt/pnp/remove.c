@@ -117,13 +117,14 @@ static void remove_stack(struct removal *removal, struct devnode *node)
     pnp_send_must_succeed(node, IRP_MN_REMOVE_DEVICE);
     left = io_stack_above(node->pdo);
     if (left != NULL)
-        nt_violation("pnp-not-detached", "%s: driver %s did not detach its device object in IRP_MN_REMOVE_DEVICE",
-                     pnp_instance_path(node), io_driver_name(left->DriverObject));
+        nt_violation_sub("pnp-not-detached", 0, 0, (uintptr_t)left,
+                         "%s: driver %s did not detach its device object in IRP_MN_REMOVE_DEVICE",
+                         pnp_instance_path(node), io_driver_name(left->DriverObject));
     if (node->missing && !io_device(node->pdo)->delete_pending)
-        nt_violation("pnp-pdo-left",
-                     "%s: driver %s does not report the device any more and yet did not delete it in "
-                     "IRP_MN_REMOVE_DEVICE",
-                     pnp_instance_path(node), io_driver_name(node->pdo->DriverObject));
+        nt_violation_sub("pnp-pdo-left", 0, 0, (uintptr_t)node->pdo,
+                         "%s: driver %s does not report the device any more and yet did not delete it in "
+                         "IRP_MN_REMOVE_DEVICE",
+                         pnp_instance_path(node), io_driver_name(node->pdo->DriverObject));
     io_interfaces_forget(node->pdo);
     arbiter_release(node);
     devnode_forget_service(node);
@@ -167,9 +168,9 @@ static void finish(struct removal *removal)
 static void destroy_child(struct devnode *node)
 {
     if (!io_device(node->pdo)->delete_pending)
-        nt_violation("pnp-pdo-left",
-                     "%s: driver %s was removed from its parent device and yet did not delete the child",
-                     pnp_instance_path(node), io_driver_name(node->pdo->DriverObject));
+        nt_violation_sub("pnp-pdo-left", 0, 0, (uintptr_t)node->pdo,
+                         "%s: driver %s was removed from its parent device and yet did not delete the child",
+                         pnp_instance_path(node), io_driver_name(node->pdo->DriverObject));
     devnode_destroy(node);
 }
 

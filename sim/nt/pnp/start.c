@@ -49,10 +49,10 @@ static void check_added(const struct devnode *node, PDRIVER_OBJECT driver)
 {
     for (PDEVICE_OBJECT device = io_stack_above(node->pdo); device != NULL; device = io_stack_above(device)) {
         if (device->DriverObject == driver && (device->Flags & DO_DEVICE_INITIALIZING))
-            nt_violation("device-initializing",
-                         "AddDevice of driver %s left DO_DEVICE_INITIALIZING set in its device "
-                         "object",
-                         io_driver_name(driver));
+            nt_violation_sub("device-initializing", 0, 0, (uintptr_t)device,
+                             "AddDevice of driver %s left DO_DEVICE_INITIALIZING set in its device "
+                             "object",
+                             io_driver_name(driver));
     }
 }
 

@@ -57,9 +57,9 @@ static void pad(struct printer *out, int count, char character)
 static void unicode_allowed(const struct printer *out, const struct specification *spec)
 {
     if (!out->is_wide && ke_vcpu() != NULL && ke_irql() > PASSIVE_LEVEL)
-        nt_violation("format-irql",
-                     "a Unicode conversion (%%%c) is formatted at IRQL %u, allowed at PASSIVE_LEVEL only",
-                     (char)spec->conversion, ke_irql());
+        nt_violation_sub("format-irql", ke_irql(), 0, 0,
+                         "a Unicode conversion (%%%c) is formatted at IRQL %u, allowed at PASSIVE_LEVEL only",
+                         (char)spec->conversion, ke_irql());
 }
 
 static void print_narrow(struct printer *out, const struct specification *spec, const char *string, size_t length)

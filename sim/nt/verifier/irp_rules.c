@@ -44,10 +44,11 @@ void irp_rule_mdl(PIRP irp, struct irp_record *record, UCHAR major, PDRIVER_OBJE
         return;
     signature = mm_mdl_signature(irp->MdlAddress);
     if (record->mdl == irp->MdlAddress && record->mdl_signature != signature)
-        nt_violation("mdl-invariant",
-                     "the buffer of write request %p (MDL %p) changed while driver %s had it: from IoCallDriver to "
-                     "IoCompleteRequest nobody may write to it, its creator included",
-                     (void *)irp, (void *)irp->MdlAddress, io_driver_name(driver));
+        nt_violation_sub("mdl-invariant", (uintptr_t)(record->passes != NULL ? record->passes->device : NULL),
+                         (uintptr_t)irp, (uintptr_t)irp->MdlAddress->MappedSystemVa,
+                         "the buffer of write request %p (MDL %p) changed while driver %s had it: from IoCallDriver to "
+                         "IoCompleteRequest nobody may write to it, its creator included",
+                         (void *)irp, (void *)irp->MdlAddress, io_driver_name(driver));
     record->mdl = irp->MdlAddress;
     record->mdl_signature = signature;
 }
@@ -131,9 +132,10 @@ void irp_rule_unchanged(PIRP irp, const struct irp_record *record, PDRIVER_OBJEC
     if (!record->unknown_minor)
         return;
     if (irp->IoStatus.Status != STATUS_NOT_SUPPORTED || irp->IoStatus.Information != UNKNOWN_INFORMATION)
-        nt_violation("irp-unknown-minor",
-                     "driver %s does not know minor function 0x%02x and changed the request's status to 0x%08x, "
-                     "information 0x%llx: it must complete it as it came, or pass it on",
-                     io_driver_name(driver), UNKNOWN_MINOR, (unsigned)irp->IoStatus.Status,
-                     (unsigned long long)irp->IoStatus.Information);
+        nt_violation_sub("irp-unknown-minor", 0, (uintptr_t)irp,
+                         (uintptr_t)(record->passes != NULL ? record->passes->device : NULL),
+                         "driver %s does not know minor function 0x%02x and changed the request's status to 0x%08x, "
+                         "information 0x%llx: it must complete it as it came, or pass it on",
+                         io_driver_name(driver), UNKNOWN_MINOR, (unsigned)irp->IoStatus.Status,
+                         (unsigned long long)irp->IoStatus.Information);
 }
