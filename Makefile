@@ -43,8 +43,9 @@ GCC_SECTION_CFLAGS := -fno-inline-functions -fno-inline-small-functions -fno-inl
 	-fno-partial-inlining -fno-ipa-icf
 SECTION_CFLAGS := $(if $(findstring clang,$(CC)),-finline-hint-functions,$(GCC_SECTION_CFLAGS))
 BACKEND_CFLAGS := $(COMMON_CFLAGS) -D_GNU_SOURCE -Ibackend-stub -fPIE
-DRIVER_CFLAGS := $(COMMON_CFLAGS) $(SECTION_CFLAGS) -DDBG=1 -fshort-wchar -fPIC -fvisibility=hidden -Isim/include -Idrivers/include \
-	-Idrivers/common -I$(BUILD)/include
+# A call at the end of a routine stays a call: its return address tells which driver made it.
+DRIVER_CFLAGS := $(COMMON_CFLAGS) $(SECTION_CFLAGS) -fno-optimize-sibling-calls -DDBG=1 -fshort-wchar -fPIC \
+	-fvisibility=hidden -Isim/include -Idrivers/include -Idrivers/common -I$(BUILD)/include
 SIM_LIBS := -lpcap -ljansson -ldw -lelf -lnettle -ldl -pthread
 CHECK_LIBS = $(shell pkg-config --libs check)
 # Each test program holds the whole machine: a fast linker is half of the build.

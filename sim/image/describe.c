@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "image/loader_internal.h"
+#include "machine/backtrace.h"
 
 /* Reports are made in contexts that cannot leave their stack: nothing here changes fibers or takes much of it. */
 const char *loader_name(const void *address, char *buffer, size_t size)
@@ -27,6 +28,17 @@ const char *loader_name(const void *address, char *buffer, size_t size)
         snprintf(buffer, size, "%p", address);
     }
     return buffer;
+}
+
+const void *loader_calling_driver(void)
+{
+    void *frames[48];
+    int count = backtrace_collect(frames, (int)(sizeof(frames) / sizeof(frames[0])));
+
+    for (int index = 0; index < count; index++)
+        if (machine->loader != NULL && loader_find(frames[index]) != NULL)
+            return frames[index];
+    return NULL;
 }
 
 void loader_describe(char *buffer, size_t size, const void *address)

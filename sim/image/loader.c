@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "image/loader_internal.h"
+#include "machine/census.h"
 #include "machine/guest_ram.h"
 #include "nt/ex/ex.h"
 #include "nt/ex/pool.h"
@@ -352,6 +353,44 @@ static NTSTATUS load(const char *name, unsigned depth, bool as_import, struct lo
     return STATUS_SUCCESS;
 }
 
+struct left {
+    const struct loader_module *module;
+    char text[1024];
+    size_t length;
+};
+
+static void see_left(void *context, const char *kind, const char *name, uint64_t count, const void *caller)
+{
+    struct left *left = context;
+    char who[LOADER_DESCRIPTION_MAX];
+
+    if (left->length < sizeof(left->text))
+        left->length += (size_t)snprintf(left->text + left->length, sizeof(left->text) - left->length,
+                                         "%s%llu %s (%s) by %s", left->length == 0 ? "" : ", ",
+                                         (unsigned long long)count, kind, name, loader_name(caller, who, sizeof(who)));
+}
+
+static void find_left(void *argument)
+{
+    struct left *left = argument;
+    struct census *census = census_take_of((const void *)left->module->base, left->module->size);
+
+    census_list(census, see_left, left);
+    census_free(census);
+}
+
+/* Nothing that the image's code has taken may outlive it, pool aside, which has a rule of its own. */
+static void check_left(const struct loader_module *module)
+{
+    struct left *left = image_alloc(sizeof(*left));
+
+    left->module = module;
+    loader_host_call(find_left, left);
+    if (left->length != 0)
+        nt_violation("left-at-unload", "driver %s is unloaded and leaves: %s", module->name, left->text);
+    image_free(left);
+}
+
 static void drop(struct loader_module *module, bool as_import)
 {
     struct open_request *request;
@@ -368,8 +407,9 @@ static void drop(struct loader_module *module, bool as_import)
         if (unload != NULL)
             (void)DRIVER_CALLOUT("DllUnload", unload); /* Windows ignores what it returns */
     }
-    pool_check_unloaded(module->name, loader_module_base(module), loader_module_size(module));
     ex_memory_goes(loader_module_base(module), loader_module_size(module));
+    check_left(module); /* before the pool: an MDL that stays is told by what it holds */
+    pool_check_unloaded(module->name, loader_module_base(module), loader_module_size(module));
     unlink_module(module);
     request = image_alloc(sizeof(*request));
     request->module = module;

@@ -48,6 +48,9 @@ const struct loader_module *loader_next(const struct loader_module *module);
 /* The image that the address lies in, or NULL. */
 const struct loader_module *loader_find(const void *address);
 
+/* The innermost frame of the caller's stack that lies in a driver, NULL if none does. Any context. */
+const void *loader_calling_driver(void);
+
 /*
  * "xenbus.so!FdoStart+0x20" for an address in a driver, "KeSetEvent+0x10" for one in the kernel, the bare number for
  * anything else. Returns `buffer`. Any context. (loader_describe() of nt.h does the same.)

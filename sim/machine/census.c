@@ -20,6 +20,8 @@ struct census {
     struct item *items;
     size_t count;
     size_t capacity;
+    uintptr_t start; /* of the code whose things are wanted */
+    size_t size;     /* 0: everybody's */
 };
 
 void pool_census(struct census *census);
@@ -32,6 +34,8 @@ void grant_census(struct census *census);
 void evtchn_census(struct census *census);
 void xen_census(struct census *census);
 void store_census(struct census *census);
+
+#define WITH_CALLERS 6u /* of the walkers: the kernel's */
 
 static void (*const walkers[])(struct census *) = {
     pool_census, mm_census,    ex_census,     ke_census,  ob_census,
@@ -49,16 +53,42 @@ static struct item *find(const struct census *census, const char *kind, const ch
     return NULL;
 }
 
-struct census *census_take(void)
+static struct census *take(uintptr_t start, size_t size)
 {
     struct census *census = calloc(1, sizeof(*census));
 
     if (census == NULL)
         abort();
     image_holds_host_block(census); /* a fiber's stack may be all that refers to it when a run fails */
-    for (size_t index = 0; index < sizeof(walkers) / sizeof(walkers[0]); index++)
+    census->start = start;
+    census->size = size;
+    for (size_t index = 0; index < (size != 0 ? WITH_CALLERS : sizeof(walkers) / sizeof(walkers[0])); index++)
         walkers[index](census);
     return census;
+}
+
+struct census *census_take(void)
+{
+    return take(0, 0);
+}
+
+struct census *census_take_of(const void *start, size_t size)
+{
+    return take((uintptr_t)start, size);
+}
+
+bool census_is_by_caller(const struct census *census)
+{
+    return census->size != 0;
+}
+
+void census_list(const struct census *census,
+                 void (*see)(void *context, const char *kind, const char *name, uint64_t count, const void *caller),
+                 void *context)
+{
+    for (size_t index = 0; index < census->count; index++)
+        see(context, census->items[index].kind, census->items[index].name, census->items[index].count,
+            census->items[index].caller);
 }
 
 void census_free(struct census *census)
@@ -76,6 +106,8 @@ void census_item(struct census *census, const char *kind, uint64_t count, const 
     va_list arguments;
 
     if (count == 0)
+        return;
+    if (census->size != 0 && ((uintptr_t)caller - census->start >= census->size || strcmp(kind, "pool") == 0))
         return;
     va_start(arguments, name);
     vsnprintf(text, sizeof(text), name, arguments);

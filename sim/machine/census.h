@@ -14,6 +14,7 @@
 #ifndef MACHINE_CENSUS_H
 #define MACHINE_CENSUS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,17 @@ struct census;
 
 struct census *census_take(void); /* host memory; free with census_free() */
 void census_free(struct census *census);
+
+/*
+ * What code of `size` bytes from `start` on has taken and not given back, with the callers, kind "pool" left out; for
+ * an image that leaves memory. Free with census_free().
+ */
+struct census *census_take_of(const void *start, size_t size);
+/* Whether it is one of those: kinds that only make sense by caller. */
+bool census_is_by_caller(const struct census *census);
+void census_list(const struct census *census,
+                 void (*see)(void *context, const char *kind, const char *name, uint64_t count, const void *caller),
+                 void *context);
 
 /* For walkers. Same kind and name twice adds up. `caller`: code that took it, or NULL (printed, not compared). */
 void census_item(struct census *census, const char *kind, uint64_t count, const void *caller, const char *name, ...)

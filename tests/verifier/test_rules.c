@@ -143,6 +143,33 @@ START_TEST(the_table_has_no_rule_that_nothing_raises)
 }
 END_TEST
 
+static void see_test(const char *path, const char *text, void *context)
+{
+    bool *tested = context;
+    char quoted[80];
+
+    (void)path;
+    for (size_t index = 0; index < verifier_rule_count; index++) {
+        snprintf(quoted, sizeof(quoted), "\"%s\"", verifier_rules[index].name);
+        if (strstr(text, quoted) != NULL)
+            tested[index] = true;
+    }
+}
+
+START_TEST(every_rule_is_broken_by_a_test)
+{
+    bool *tested = calloc(verifier_rule_count, sizeof(bool));
+    char missing[4096] = "";
+
+    scan_files("tests", see_test, tested);
+    for (size_t index = 0; index < verifier_rule_count; index++)
+        if (!tested[index])
+            snprintf(missing + strlen(missing), sizeof(missing) - strlen(missing), " %s", verifier_rules[index].name);
+    ck_assert_msg(missing[0] == '\0', "no test names%s", missing);
+    free(tested);
+}
+END_TEST
+
 START_TEST(the_table_is_well_formed)
 {
     for (size_t index = 0; index < verifier_rule_count; index++) {
@@ -286,6 +313,7 @@ int main(void)
 
     tcase_add_test(table, sources_raise_rules_of_the_table);
     tcase_add_test(table, the_table_has_no_rule_that_nothing_raises);
+    tcase_add_test(table, every_rule_is_broken_by_a_test);
     tcase_add_test(table, the_table_is_well_formed);
     tcase_add_test(table, a_rule_that_is_not_in_the_table_is_an_internal_error);
     tcase_add_test(table, a_code_that_the_rule_does_not_have_is_an_internal_error);

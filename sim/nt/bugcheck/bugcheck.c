@@ -72,18 +72,6 @@ _Noreturn void ke_bugcheck(uint32_t code, const uint64_t parameter[4], const cha
     end(code, parameter, rule, text, NULL);
 }
 
-/* The innermost frame of the caller's stack that lies in a driver, NULL if none does. */
-static const void *driver_frame(void)
-{
-    void *frames[48];
-    int count = backtrace_collect(frames, ARRAYSIZE(frames));
-
-    for (int index = 0; index < count; index++)
-        if (loader_find(frames[index]) != NULL)
-            return frames[index];
-    return NULL;
-}
-
 #define IO_ERRORS 0x200u /* Bug Check 0xC9: from here on parameter 2 is the driver's code */
 
 static _Noreturn void broken(const char *name, const uint64_t rest[3], const char *text)
@@ -97,11 +85,11 @@ static _Noreturn void broken(const char *name, const uint64_t rest[3], const cha
     if (rest != NULL) {
         memcpy(&parameter[1], rest, 3 * sizeof(*rest));
         if (rule->code == DRIVER_VERIFIER_IOMANAGER_VIOLATION && rule->first >= IO_ERRORS)
-            parameter[1] = (uintptr_t)driver_frame();
+            parameter[1] = (uintptr_t)loader_calling_driver();
     } else {
         parameter[0] = VERIFIER_OWN;
         parameter[1] = (uintptr_t)rule->name;
-        parameter[2] = (uintptr_t)driver_frame();
+        parameter[2] = (uintptr_t)loader_calling_driver();
     }
     end(rule->code, parameter, name, text, NULL);
 }

@@ -11,6 +11,7 @@
 #include "nt/po/po.h"
 #include "nt/pnp/pnp.h"
 #include "nt/verifier/irp_rules.h"
+#include "nt/verifier/power_rules.h"
 #include "nt/wmi/wmi.h"
 
 struct io_device *io_device(PDEVICE_OBJECT device)
@@ -168,6 +169,7 @@ VOID NTAPI IoDeleteDevice(PDEVICE_OBJECT DeviceObject)
                          "driver %s: IoDetachDevice comes first",
                          io_driver_name(DeviceObject->DriverObject),
                          io_driver_name(private->extension.AttachedTo->DriverObject));
+    power_rule_device_gone(DeviceObject);
     irp_rule_device_gone(DeviceObject);
     private->delete_pending = true;
     po_device_deleted(DeviceObject);

@@ -1,8 +1,9 @@
 /* Handles. There is one table: the system process's. */
+#include "image/loader.h"
 #include "nt/ke/ke.h"
 #include "nt/ob/ob_internal.h"
 
-static void **slot_of(HANDLE handle)
+static struct ob_handle *slot_of(HANDLE handle)
 {
     struct ob_state *ob = machine->ob;
     uintptr_t value = (uintptr_t)handle;
@@ -17,7 +18,7 @@ NTSTATUS ob_handle_create(void *body, PHANDLE handle)
     struct ob_state *ob = machine->ob;
     unsigned index = 0;
 
-    while (index < ob->handle_count && ob->handles[index] != NULL)
+    while (index < ob->handle_count && ob->handles[index].body != NULL)
         index++;
     if (index == OB_HANDLES_MAX)
         return STATUS_INSUFFICIENT_RESOURCES;
@@ -30,19 +31,19 @@ NTSTATUS ob_handle_create(void *body, PHANDLE handle)
     }
     ob_reference(body);
     ob_header_of(body)->handles++;
-    ob->handles[index] = body;
+    ob->handles[index] = (struct ob_handle){body, loader_calling_driver()};
     *handle = (HANDLE)(uintptr_t)((index + 1) * 4);
     return STATUS_SUCCESS;
 }
 
 NTSTATUS ob_handle_lookup(HANDLE handle, void **body)
 {
-    void **slot = slot_of(handle);
+    const struct ob_handle *slot = slot_of(handle);
 
-    if (slot == NULL || *slot == NULL)
+    if (slot == NULL || slot->body == NULL)
         return STATUS_INVALID_HANDLE;
-    ob_reference(*slot);
-    *body = *slot;
+    ob_reference(slot->body);
+    *body = slot->body;
     return STATUS_SUCCESS;
 }
 
@@ -53,17 +54,17 @@ void ob_handle_on_close(enum ob_type type, void (*closed)(void *body))
 
 NTSTATUS NTAPI ZwClose(HANDLE Handle)
 {
-    void **slot;
+    struct ob_handle *slot;
     void *body;
     enum ob_type type;
 
     NT_CALL(PASSIVE_LEVEL);
     slot = slot_of(Handle);
-    if (slot == NULL || *slot == NULL)
+    if (slot == NULL || slot->body == NULL)
         nt_violation_code(INVALID_KERNEL_HANDLE, (uint64_t[4]){(uintptr_t)Handle, 1}, "handle-invalid",
                           "ZwClose: %p is no open handle", Handle);
-    body = *slot;
-    *slot = NULL;
+    body = slot->body;
+    slot->body = NULL;
     ob_header_of(body)->handles--;
     type = ob_type_of(body);
     if (machine->ob->on_close[type] != NULL)
@@ -94,6 +95,19 @@ NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK DesiredAcces
         HandleInformation->HandleAttributes = 0;
         HandleInformation->GrantedAccess = GENERIC_ALL;
     }
+    ob_note_holder(body, 1, __builtin_return_address(0));
     *Object = body;
     return STATUS_SUCCESS;
+}
+
+void ob_handle_census(struct census *census)
+{
+    const struct ob_state *ob = machine->ob;
+
+    for (unsigned index = 0; index < ob->handle_count; index++) {
+        const struct ob_handle *slot = &ob->handles[index];
+
+        if (slot->body != NULL)
+            census_item(census, "handle", 1, slot->caller, "%s", ob_described(slot->body));
+    }
 }

@@ -7,6 +7,19 @@
 #define OB_MAGIC 0x6a0bec70u
 #define OB_HANDLES_MAX 65536u
 
+/* What the code of one driver has taken of an object, less what it has given back. */
+struct ob_holder {
+    struct ob_holder *next;
+    const void *base; /* of the driver's image */
+    LONG references;
+    const void *caller; /* who took the last */
+};
+
+struct ob_handle {
+    void *body; /* NULL where free */
+    const void *caller;
+};
+
 struct ob_header {
     LIST_ENTRY entry; /* in ob_state.objects, in order of creation */
     void (*destroy)(void *body);
@@ -16,14 +29,14 @@ struct ob_header {
     enum ob_type type;
     uint32_t magic;
     bool permanent; /* has a reference of its own, and keeps its name, until ZwMakeTemporaryObject */
-    uint64_t padding;
+    struct ob_holder *holders;
 };
 
 _Static_assert(sizeof(struct ob_header) % 16 == 0, "the body behind it is aligned to 16 bytes");
 
 struct ob_state {
     LIST_ENTRY objects;
-    void **handles; /* body, or NULL where free; the handle is 4 * (index + 1) */
+    struct ob_handle *handles; /* the handle is 4 * (index + 1) */
     unsigned handle_count;
     unsigned handle_capacity;
     void (*on_close[OB_TYPE_COUNT])(void *body);
@@ -36,6 +49,12 @@ static inline struct ob_header *ob_header_of(const void *body)
 {
     return (struct ob_header *)(uintptr_t)body - 1;
 }
+
+/* A public routine has given a reference to its caller, or taken one back. */
+void ob_note_holder(void *body, LONG change, const void *caller);
+/* "key" or "key NAME"; until the next call. */
+const char *ob_described(const void *body);
+void ob_handle_census(struct census *census);
 
 void ob_event_init(void);
 

@@ -1,4 +1,7 @@
 /* Objects and their references. */
+#include <stdio.h>
+
+#include "image/loader.h"
 #include "nt/ke/ke.h"
 #include "nt/ob/ob_internal.h"
 
@@ -66,6 +69,38 @@ void ob_reference(void *body)
     live(body, "ObReferenceObject")->references++;
 }
 
+static void forget_holders(struct ob_header *header)
+{
+    while (header->holders != NULL) {
+        struct ob_holder *holder = header->holders;
+
+        header->holders = holder->next;
+        image_free(holder);
+    }
+}
+
+void ob_note_holder(void *body, LONG change, const void *caller)
+{
+    const struct loader_module *module = loader_find(caller);
+    struct ob_header *header = ob_header_of(body);
+    struct ob_holder *holder = header->holders;
+    const void *base;
+
+    if (module == NULL)
+        return;
+    base = loader_module_base(module);
+    while (holder != NULL && holder->base != base)
+        holder = holder->next;
+    if (holder == NULL) {
+        holder = image_alloc(sizeof(*holder));
+        *holder = (struct ob_holder){.next = header->holders, .base = base};
+        header->holders = holder;
+    }
+    holder->references += change;
+    if (change > 0)
+        holder->caller = caller;
+}
+
 void ob_dereference(void *body)
 {
     struct ob_header *header = live(body, "ObDereferenceObject");
@@ -76,6 +111,7 @@ void ob_dereference(void *body)
         header->destroy(body);
     ob_name_remove(body);
     RemoveEntryList(&header->entry);
+    forget_holders(header);
     header->magic = 0;
     if (types[header->type].tag != 0)
         ExFreePoolWithTag(header, types[header->type].tag);
@@ -106,17 +142,42 @@ bool ob_is(const void *body, enum ob_type type)
     return false;
 }
 
+const char *ob_described(const void *body)
+{
+    const struct ob_header *header = ob_header_of(body);
+    static _Thread_local char text[120];
+
+    snprintf(text, sizeof(text), "%s%s%s", types[header->type].name, header->name != NULL ? " " : "",
+             header->name != NULL ? header->name : "");
+    return text;
+}
+
+/* References that a driver took for itself: none that others gave back for it. */
+static void holders_census(struct census *census, const struct ob_header *header)
+{
+    LONG all = 0;
+
+    for (const struct ob_holder *holder = header->holders; holder != NULL; holder = holder->next)
+        all += holder->references;
+    for (const struct ob_holder *holder = header->holders; holder != NULL && all > 0; holder = holder->next)
+        if (holder->references > 0)
+            census_item(census, "object reference", (uint64_t)(holder->references < all ? holder->references : all),
+                        holder->caller, "%s", ob_described(header + 1));
+}
+
 void ob_census(struct census *census)
 {
     struct ob_state *ob = machine->ob;
 
+    ob_handle_census(census);
+
     for (PLIST_ENTRY entry = ob->objects.Flink; entry != &ob->objects; entry = entry->Flink) {
         const struct ob_header *header = CONTAINING_RECORD(entry, struct ob_header, entry);
 
-        census_item(census, "object reference", (uint64_t)header->references, NULL, "%s%s%s", types[header->type].name,
-                    header->name != NULL ? " " : "", header->name != NULL ? header->name : "");
-        census_item(census, "handle", (uint64_t)header->handles, NULL, "%s%s%s", types[header->type].name,
-                    header->name != NULL ? " " : "", header->name != NULL ? header->name : "");
+        if (census_is_by_caller(census))
+            holders_census(census, header);
+        else
+            census_item(census, "object reference", (uint64_t)header->references, NULL, "%s", ob_described(header + 1));
     }
 }
 
@@ -126,6 +187,7 @@ LONG_PTR NTAPI ObfReferenceObject(PVOID Object)
 {
     NT_CALL(DISPATCH_LEVEL);
     ob_reference(Object);
+    ob_note_holder(Object, 1, __builtin_return_address(0));
     return ob_header_of(Object)->references;
 }
 
@@ -135,20 +197,30 @@ LONG_PTR NTAPI ObfDereferenceObject(PVOID Object)
 
     NT_CALL(DISPATCH_LEVEL);
     left = live(Object, "ObDereferenceObject")->references - 1;
+    ob_note_holder(Object, -1, __builtin_return_address(0));
     ob_dereference(Object);
     return left;
 }
 
 LONG_PTR NTAPI ObReferenceObjectWithTag(PVOID Object, ULONG Tag)
 {
+    NT_CALL(DISPATCH_LEVEL);
     UNREFERENCED_PARAMETER(Tag); /* tags serve a debugger's reference trace */
-    return ObfReferenceObject(Object);
+    ob_reference(Object);
+    ob_note_holder(Object, 1, __builtin_return_address(0));
+    return ob_header_of(Object)->references;
 }
 
 LONG_PTR NTAPI ObDereferenceObjectWithTag(PVOID Object, ULONG Tag)
 {
+    LONG left;
+
+    NT_CALL(DISPATCH_LEVEL);
     UNREFERENCED_PARAMETER(Tag);
-    return ObfDereferenceObject(Object);
+    left = live(Object, "ObDereferenceObjectWithTag")->references - 1;
+    ob_note_holder(Object, -1, __builtin_return_address(0));
+    ob_dereference(Object);
+    return left;
 }
 
 NTSTATUS NTAPI ObReferenceObjectByPointer(PVOID Object, ACCESS_MASK DesiredAccess, POBJECT_TYPE ObjectType,
@@ -160,5 +232,6 @@ NTSTATUS NTAPI ObReferenceObjectByPointer(PVOID Object, ACCESS_MASK DesiredAcces
     if (ObjectType != NULL && ob_type_of(Object) != ob_type_from_public(ObjectType))
         return STATUS_OBJECT_TYPE_MISMATCH;
     ob_reference(Object);
+    ob_note_holder(Object, 1, __builtin_return_address(0));
     return STATUS_SUCCESS;
 }

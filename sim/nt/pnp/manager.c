@@ -352,7 +352,7 @@ static void end_worker(void)
 void pnp_boot(void)
 {
     if (machine->pnp->running)
-        nt_violation("pnp-boot", "the machine has booted already");
+        fail("pnp-boot", "the machine has booted already");
     start_worker();
     (void)pnp_request(ACTION_BOOT, NULL, true);
     pnp_wait_quiet();

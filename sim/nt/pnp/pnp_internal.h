@@ -70,6 +70,8 @@ struct devnode {
     bool was_started;   /* since its drivers were added */
     bool query_pending; /* has had a query-remove that is not decided yet */
     PNP_DEVICE_STATE device_state;
+    DEVICE_POWER_STATE power; /* of the last request that was completed; PowerDeviceUnspecified: none was */
+    bool power_queried;       /* a device state was asked about with success, and not set since */
 };
 
 enum pnp_action_kind {

@@ -80,7 +80,7 @@ static bool add_driver(struct devnode *node, const char *service)
     if (!NT_SUCCESS(status))
         return load_failed(node, service, status);
     if (node->driver_count == DEVNODE_MAX_DRIVERS)
-        nt_violation("pnp-stack", "%s has more than %u drivers", node->instance_path, DEVNODE_MAX_DRIVERS);
+        fail("pnp-stack", "%s has more than %u drivers", node->instance_path, DEVNODE_MAX_DRIVERS);
     node->drivers[node->driver_count++] = driver; /* with the reference of pnp_load_driver() */
     if (driver->DriverExtension->AddDevice == NULL) {
         log_line(LOG_ERROR, "pnp", "%s: driver %s has no AddDevice", node->instance_path, service);

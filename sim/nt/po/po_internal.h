@@ -20,6 +20,9 @@ struct po_state {
     KDPC idle_dpc;
 };
 
+/* The requests of PoRequestPowerIrp for device states that are under way, by number; NULL ends. */
+PIRP po_device_request(unsigned index, PDEVICE_OBJECT *device);
+
 void po_idle_init(void);
 void po_idle_census(struct census *census);
 

@@ -5,6 +5,7 @@
 #include <initguid.h>
 
 #include "nt/po/po_internal.h"
+#include "nt/verifier/power_rules.h"
 
 /* Settings that the machine has: it runs on mains, its display is on. */
 DEFINE_GUID(setting_power_source, 0x5d3e9a59, 0xe9d5, 0x4b00, 0xa6, 0xbd, 0xff, 0x34, 0xff, 0x51, 0x65, 0x48);
@@ -30,6 +31,7 @@ struct power_request {
     PREQUEST_POWER_COMPLETE function;
     PVOID context;
     const void *caller;
+    struct deadline blocked; /* not of IRP_MN_WAIT_WAKE, which waits as long as it must */
 };
 
 struct power_setting {
@@ -53,12 +55,27 @@ void po_init(void)
 
 /* ---- requests ---- */
 
+PIRP po_device_request(unsigned index, PDEVICE_OBJECT *device)
+{
+    for (PLIST_ENTRY entry = machine->po->requests.Flink; entry != &machine->po->requests; entry = entry->Flink) {
+        struct power_request *request = CONTAINING_RECORD(entry, struct power_request, entry);
+
+        if (request->minor != IRP_MN_SET_POWER || index-- != 0)
+            continue;
+        *device = request->device;
+        return request->irp;
+    }
+    return NULL;
+}
+
 static NTSTATUS NTAPI request_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
 {
     struct power_request *request = context;
     IO_STATUS_BLOCK result = irp->IoStatus;
 
     (void)device;
+    deadline_cancel(&request->blocked);
+    power_rule_done(request->device, irp, request->minor, request->state, result.Status);
     if (request->function != NULL)
         DRIVER_CALLOUT("power completion routine", request->function, request->device, request->minor, request->state,
                        request->context, &result);
@@ -68,6 +85,20 @@ static NTSTATUS NTAPI request_done(PDEVICE_OBJECT device, PIRP irp, PVOID contex
     ob_dereference(request->device);
     image_free(request);
     return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+#define BLOCKED_NS UINT64_C(600000000000) /* Windows' limit */
+#define BLOCKED 3u                        /* Bug Check 0x9F: a device object has been blocking an IRP for too long */
+
+static void request_blocked(void *argument)
+{
+    const struct power_request *request = argument;
+    const uint64_t parameter[4] = {BLOCKED, (uintptr_t)request->device, (uintptr_t)request->top,
+                                   (uintptr_t)request->irp};
+
+    nt_violation_code(DRIVER_POWER_STATE_FAILURE, parameter, "power-irp-blocked",
+                      "the drivers of a device have had power IRP %p for ten minutes; its stack's top is of driver %s",
+                      (void *)request->irp, io_driver_name(request->top->DriverObject));
 }
 
 static VOID NTAPI send_request(PVOID parameter)
@@ -118,6 +149,9 @@ NTSTATUS NTAPI PoRequestPowerIrp(PDEVICE_OBJECT DeviceObject, UCHAR MinorFunctio
     }
     IoSetCompletionRoutine(request->irp, request_done, request, TRUE, TRUE, TRUE);
     InsertTailList(&machine->po->requests, &request->entry);
+    power_rule_requested(DeviceObject, MinorFunction);
+    if (MinorFunction != IRP_MN_WAIT_WAKE)
+        deadline_set(&request->blocked, clock_now() + BLOCKED_NS, request_blocked, request);
     if (Irp != NULL)
         *Irp = request->irp;
     /* Drivers of pageable devices get power requests at PASSIVE_LEVEL. */

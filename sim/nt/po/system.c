@@ -6,6 +6,7 @@
  */
 #include "nt/pnp/pnp.h"
 #include "nt/po/po_internal.h"
+#include "nt/verifier/power_rules.h"
 
 struct stacks {
     PDEVICE_OBJECT *pdos; /* each referenced; children before parents */
@@ -60,6 +61,7 @@ static NTSTATUS send(PDEVICE_OBJECT pdo, UCHAR minor, SYSTEM_POWER_STATE state)
     stack.Parameters.Power.State.SystemState = state;
     stack.Parameters.Power.ShutdownType = machine->po->action;
     status = io_send_synchronous(pdo, &stack, STATUS_NOT_SUPPORTED, NULL);
+    power_rule_system_done(pdo, minor, state);
     /* Nobody in the stack has an opinion. */
     return status == STATUS_NOT_SUPPORTED ? STATUS_SUCCESS : status;
 }

@@ -21,8 +21,22 @@ typedef struct _TOY_ENTRY {
 #define TOY_QUERY_POWER 0xe0
 #define TOY_SET_POWER 0xe1 /* and the SYSTEM_POWER_STATE on top */
 
+/* Rules that the drivers break once. */
+typedef enum _TOY_SIN {
+    TOY_SINLESS,
+    TOY_REPORTS_TWICE,        /* the bus reports one child twice */
+    TOY_MANY_RESOURCES,       /* a child's PDO claims more descriptors than there are */
+    TOY_KEEPS_IRP,            /* a child's function returns success for IRP_MN_QUERY_PNP_DEVICE_STATE and keeps it */
+    TOY_FAILS_REMOVAL,        /* a child's function fails IRP_MN_REMOVE_DEVICE */
+    TOY_STAYS_ATTACHED,       /* a child's function does not detach in IRP_MN_REMOVE_DEVICE */
+    TOY_WAITS_FOR_ITS_CHANGE, /* a child's function calls IoReportTargetDeviceChange in IRP_MN_START_DEVICE */
+    TOY_KEEPS_POWER_IRP,      /* a child\'s PDO keeps IRP_MN_SET_POWER for a device state */
+    TOY_SLEEPS_EARLY /* and a child\'s function asks for D3 when the system goes to sleep, and waits for nothing */
+} TOY_SIN;
+
 typedef struct _TOY {
     /* what the drivers do */
+    TOY_SIN Sin;
     NTSTATUS EntryStatus;
     NTSTATUS AddStatus; /* of a child's function driver; so the next four */
     NTSTATUS StartStatus;

@@ -101,6 +101,10 @@ static NTSTATUS ReportChildren(PTOY_DEVICE Bus, PIRP Irp)
         ObReferenceObject(Toy->ChildPdo[Index]);
         Relations->Objects[Relations->Count++] = Toy->ChildPdo[Index];
     }
+    if (Toy->Sin == TOY_REPORTS_TWICE && Relations->Count != 0) {
+        ObReferenceObject(Relations->Objects[0]);
+        Relations->Objects[Relations->Count++] = Relations->Objects[0];
+    }
     Irp->IoStatus.Information = (ULONG_PTR)Relations;
     Irp->IoStatus.Status = STATUS_SUCCESS;
     return Pass(Bus, Irp);
@@ -346,6 +350,22 @@ static NTSTATUS QueryRelations(PTOY_DEVICE Child, PIRP Irp)
     return Complete(Irp, STATUS_SUCCESS);
 }
 
+static NTSTATUS ClaimResources(PIRP Irp)
+{
+    PCM_RESOURCE_LIST List;
+
+    if (Toy->Sin != TOY_MANY_RESOURCES)
+        return Ignore(Irp);
+    List = ExAllocatePoolWithTag(PagedPool, sizeof(*List), TOY_TAG);
+    if (List == NULL)
+        return Complete(Irp, STATUS_INSUFFICIENT_RESOURCES);
+    RtlZeroMemory(List, sizeof(*List));
+    List->Count = 1;
+    List->List[0].PartialResourceList.Count = 1000000;
+    Irp->IoStatus.Information = (ULONG_PTR)List;
+    return Complete(Irp, STATUS_SUCCESS);
+}
+
 static NTSTATUS PdoPnp(PTOY_DEVICE Child, PIRP Irp)
 {
     PIO_STACK_LOCATION Location = IoGetCurrentIrpStackLocation(Irp);
@@ -358,6 +378,8 @@ static NTSTATUS PdoPnp(PTOY_DEVICE Child, PIRP Irp)
         return QueryRelations(Child, Irp);
     case IRP_MN_QUERY_ID:
         return QueryId(Child, Irp, Location->Parameters.QueryId.IdType);
+    case IRP_MN_QUERY_RESOURCES:
+        return ClaimResources(Irp);
     case IRP_MN_QUERY_CAPABILITIES:
         Location->Parameters.DeviceCapabilities.Capabilities->UniqueID = 1;
         Location->Parameters.DeviceCapabilities.Capabilities->EjectSupported = 1;
@@ -409,6 +431,11 @@ static NTSTATUS StartFunction(PTOY_DEVICE Function, PIRP Irp)
     if (!IoForwardIrpSynchronously(Function->Lower, Irp))
         return Complete(Irp, STATUS_UNSUCCESSFUL);
     Status = Irp->IoStatus.Status;
+    if (Toy->Sin == TOY_WAITS_FOR_ITS_CHANGE) {
+        TARGET_DEVICE_CUSTOM_NOTIFICATION Change = {.Version = 1, .Size = sizeof(Change)};
+
+        (VOID) IoReportTargetDeviceChange(Function->Pdo, &Change);
+    }
     if (NT_SUCCESS(Status))
         Status = Toy->StartStatus;
     if (NT_SUCCESS(Status) && Function->Link.Buffer == NULL) {
@@ -437,6 +464,8 @@ static NTSTATUS FunctionPnp(PTOY_DEVICE Function, PIRP Irp)
             return Complete(Irp, Toy->QueryStopStatus);
         break;
     case IRP_MN_QUERY_PNP_DEVICE_STATE:
+        if (Toy->Sin == TOY_KEEPS_IRP)
+            return STATUS_SUCCESS;
         Irp->IoStatus.Information |= Toy->DeviceState;
         Irp->IoStatus.Status = STATUS_SUCCESS;
         break;
@@ -449,8 +478,12 @@ static NTSTATUS FunctionPnp(PTOY_DEVICE Function, PIRP Irp)
         break;
     case IRP_MN_REMOVE_DEVICE:
         DisableInterface(Function);
+        if (Toy->Sin == TOY_FAILS_REMOVAL)
+            return Complete(Irp, STATUS_UNSUCCESSFUL);
         Irp->IoStatus.Status = STATUS_SUCCESS;
         Status = Pass(Function, Irp);
+        if (Toy->Sin == TOY_STAYS_ATTACHED)
+            return Status;
         IoDetachDevice(Function->Lower);
         IoDeleteDevice(Function->Self);
         return Status;
@@ -493,8 +526,19 @@ static NTSTATUS NTAPI DispatchPower(PDEVICE_OBJECT DeviceObject, PIRP Irp)
                 return Complete(Irp, Toy->QueryPowerStatus);
         }
     }
+    if (Device->Role == ToyFunction && Toy->Sin == TOY_SLEEPS_EARLY && Location->MinorFunction == IRP_MN_SET_POWER &&
+        Location->Parameters.Power.Type == SystemPowerState) {
+        POWER_STATE Sleep = {.DeviceState = PowerDeviceD3};
+
+        (VOID) PoRequestPowerIrp(Device->Pdo, IRP_MN_SET_POWER, Sleep, NULL, NULL, NULL);
+    }
     if (Device->Role != ToyPdo)
         return Pass(Device, Irp);
+    if (Toy->Sin >= TOY_KEEPS_POWER_IRP && Location->MinorFunction == IRP_MN_SET_POWER &&
+        Location->Parameters.Power.Type == DevicePowerState) {
+        IoMarkIrpPending(Irp);
+        return STATUS_PENDING;
+    }
     switch (IoGetCurrentIrpStackLocation(Irp)->MinorFunction) {
     case IRP_MN_SET_POWER:
     case IRP_MN_QUERY_POWER:

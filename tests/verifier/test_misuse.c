@@ -1,0 +1,994 @@
+/*
+ * Rules of single calls: each broken once by what a driver can do through public routines, and seen with its Windows
+ * bugcheck and parameters. test_rules.c holds that no rule of the table is without such a test.
+ */
+#include "lock_rules.h"
+
+#include <ntstrsafe.h>
+
+#include "machine/guest_ram.h"
+#include "nt/io/io.h"
+#include "nt/ob/ob.h"
+
+#define IOM DRIVER_VERIFIER_IOMANAGER_VIOLATION
+#define DMA DRIVER_VERIFIER_DMA_VIOLATION
+#define OWN                                                                                                            \
+    {                                                                                                                  \
+        0x5056, ANY, ANY, 0                                                                                            \
+    }
+#define INVALID_ARGUMENT 5 /* of __fastfail(), FAST_FAIL_INVALID_ARG */
+#define NOTHING ((void *)0x1234)
+
+/* An object that is neither device nor driver nor callback. */
+static void *some_object(void)
+{
+    return KeGetCurrentThread();
+}
+
+static void *zeroed(size_t bytes)
+{
+    void *memory = ExAllocatePool2(POOL_FLAG_NON_PAGED, bytes, TEST_TAG);
+
+    ck_assert_ptr_nonnull(memory);
+    return memory;
+}
+
+/* ---- executive: callbacks, lookaside lists, timers, work items ---- */
+
+static VOID NTAPI callback(PVOID Context, PVOID Argument1, PVOID Argument2)
+{
+    UNREFERENCED_PARAMETER(Context);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+}
+
+static void callback_dereferenced_too_often(void)
+{
+    OBJECT_ATTRIBUTES attributes;
+    PCALLBACK_OBJECT object;
+
+    InitializeObjectAttributes(&attributes, NULL, 0, NULL, NULL);
+    ck_assert_int_eq(ExCreateCallback(&object, &attributes, TRUE, TRUE), STATUS_SUCCESS);
+    ck_assert_ptr_nonnull(ExRegisterCallback(object, callback, NULL));
+    ObDereferenceObject(object);
+    ObDereferenceObject(object);
+}
+
+static void callback_registered_with_a_thread(void)
+{
+    ExRegisterCallback(some_object(), callback, NULL);
+}
+
+static void callback_unregistered_by_no_handle(void)
+{
+    ExUnregisterCallback(NOTHING);
+}
+
+static struct {
+    ULONGLONG shift; /* puts a list that follows it out of line */
+    NPAGED_LOOKASIDE_LIST list;
+    NPAGED_LOOKASIDE_LIST other;
+} __attribute__((aligned(16))) aside;
+
+static void initialise_list(void *list, ULONG flags, SIZE_T size, ULONG tag, USHORT depth)
+{
+    ExInitializeNPagedLookasideList(list, NULL, NULL, flags, size, tag, depth);
+}
+
+static void list_out_of_line(void)
+{
+    initialise_list((char *)&aside + 8, 0, 32, TEST_TAG, 0);
+}
+
+static void list_with_a_depth(void)
+{
+    initialise_list(&aside.list, 0, 32, TEST_TAG, 4);
+}
+
+static void list_without_a_size(void)
+{
+    initialise_list(&aside.list, 0, 0, TEST_TAG, 0);
+}
+
+static void list_with_strange_flags(void)
+{
+    initialise_list(&aside.list, 0x40000000, 32, TEST_TAG, 0);
+}
+
+static void list_initialised_twice(void)
+{
+    initialise_list(&aside.list, 0, 32, TEST_TAG, 0);
+    initialise_list(&aside.list, 0, 32, TEST_TAG, 0);
+}
+
+static void list_not_initialised(void)
+{
+    ExDeleteNPagedLookasideList(&aside.other);
+}
+
+static void entry_out_of_line(void)
+{
+    char *entry;
+
+    initialise_list(&aside.list, 0, 32, TEST_TAG, 0);
+    entry = ExAllocateFromNPagedLookasideList(&aside.list);
+    ExFreeToNPagedLookasideList(&aside.list, entry + 8);
+}
+
+static void tags_made_up(void)
+{
+    for (ULONG number = 0; number < 4000; number++)
+        ck_assert_ptr_nonnull(
+            ExAllocatePool2(POOL_FLAG_NON_PAGED, 16, 0x41414141u + (number / 26) * 256 + number % 26));
+}
+
+static void unknown_pool_type(void)
+{
+    ExAllocatePoolWithTag((POOL_TYPE)0x10000, 16, TEST_TAG);
+}
+
+static void unknown_run_time_flags(void)
+{
+    ExInitializeDriverRuntime(0x80000000);
+}
+
+static void timer_with_a_negative_period(void)
+{
+    PEX_TIMER timer = ExAllocateTimer(NULL, NULL, 0);
+
+    ck_assert_ptr_nonnull(timer);
+    ExSetTimer(timer, -10000, -1, NULL);
+}
+
+static IO_WORKITEM_ROUTINE work;
+
+static VOID NTAPI work(PDEVICE_OBJECT DeviceObject, PVOID Context)
+{
+    UNREFERENCED_PARAMETER(DeviceObject);
+    UNREFERENCED_PARAMETER(Context);
+}
+
+/* ---- a driver with devices ---- */
+
+static struct {
+    PDRIVER_OBJECT driver;
+    PDEVICE_OBJECT device;
+    PIRP irp;
+    IO_STATUS_BLOCK result;
+    KEVENT done;
+    ULONG_PTR information;
+    PKINTERRUPT interrupt;
+    bool leaves_device; /* DriverUnload makes one */
+    bool entry_fails;   /* with a device made */
+} io;
+
+static PDEVICE_OBJECT make_device(void)
+{
+    PDEVICE_OBJECT device;
+
+    ck_assert_int_eq(IoCreateDevice(io.driver, 0, NULL, FILE_DEVICE_UNKNOWN, 0, FALSE, &device), STATUS_SUCCESS);
+    device->Flags &= ~DO_DEVICE_INITIALIZING;
+    return device;
+}
+
+static NTSTATUS NTAPI complete(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    UNREFERENCED_PARAMETER(DeviceObject);
+    Irp->IoStatus.Status = STATUS_SUCCESS;
+    Irp->IoStatus.Information = io.information;
+    IoCompleteRequest(Irp, IO_NO_INCREMENT);
+    return STATUS_SUCCESS;
+}
+
+static VOID NTAPI unload(PDRIVER_OBJECT DriverObject)
+{
+    io.driver = DriverObject;
+    if (io.leaves_device)
+        make_device();
+}
+
+static NTSTATUS NTAPI entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
+{
+    UNREFERENCED_PARAMETER(RegistryPath);
+    DriverObject->DriverUnload = unload;
+    DriverObject->MajorFunction[IRP_MJ_DEVICE_CONTROL] = complete;
+    DriverObject->MajorFunction[IRP_MJ_FLUSH_BUFFERS] = complete;
+    io.driver = DriverObject;
+    if (!io.entry_fails)
+        return STATUS_SUCCESS;
+    make_device();
+    return STATUS_UNSUCCESSFUL;
+}
+
+static void load_driver(void)
+{
+    KeInitializeEvent(&io.done, NotificationEvent, FALSE);
+    ck_assert_int_eq(io_create_builtin_driver("misuser", entry, &io.driver), STATUS_SUCCESS);
+    io.device = make_device();
+}
+
+static PIRP new_irp(void)
+{
+    PIRP irp = IoAllocateIrp(2, FALSE);
+
+    ck_assert_ptr_nonnull(irp);
+    return irp;
+}
+
+static PIRP control(ULONG output, PIO_STATUS_BLOCK result)
+{
+    static UCHAR buffer[64];
+    PIRP irp = IoBuildDeviceIoControlRequest(CTL_CODE(FILE_DEVICE_UNKNOWN, 0x800, METHOD_BUFFERED, FILE_ANY_ACCESS),
+                                             io.device, buffer, 4, buffer, output, FALSE, &io.done, result);
+
+    ck_assert_ptr_nonnull(irp);
+    return irp;
+}
+
+static VOID NTAPI cancel(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    UNREFERENCED_PARAMETER(DeviceObject);
+    UNREFERENCED_PARAMETER(Irp); /* and the cancel spin lock is kept */
+}
+
+static void item_of_a_thread(void)
+{
+    IoAllocateWorkItem(some_object());
+}
+
+static void initialised_item_freed(void)
+{
+    PIO_WORKITEM item;
+
+    load_driver();
+    item = zeroed(IoSizeofWorkItem());
+    IoInitializeWorkItem(io.device, item);
+    IoFreeWorkItem(item);
+}
+
+static void item_initialised_twice(void)
+{
+    PIO_WORKITEM item;
+
+    load_driver();
+    item = zeroed(IoSizeofWorkItem());
+    IoInitializeWorkItem(io.device, item);
+    IoInitializeWorkItem(io.device, item);
+}
+
+static void item_not_initialised(void)
+{
+    IoQueueWorkItem(zeroed(IoSizeofWorkItem()), work, DelayedWorkQueue, NULL);
+}
+
+static void item_of_an_unknown_queue(void)
+{
+    load_driver();
+    IoQueueWorkItem(IoAllocateWorkItem(io.device), work, (WORK_QUEUE_TYPE)31, NULL);
+}
+
+static void queued_item_freed(void)
+{
+    PIO_WORKITEM item;
+    KIRQL irql;
+
+    load_driver();
+    item = IoAllocateWorkItem(io.device);
+    KeSetPriorityThread(KeGetCurrentThread(), HIGH_PRIORITY);
+    KeRaiseIrql(DISPATCH_LEVEL, &irql);
+    IoQueueWorkItem(item, work, DelayedWorkQueue, NULL);
+    IoFreeWorkItem(item);
+}
+
+/* ---- IRPs ---- */
+
+static void built_of_an_unknown_kind(void)
+{
+    load_driver();
+    IoBuildAsynchronousFsdRequest(IRP_MJ_CREATE, io.device, NULL, 0, NULL, NULL);
+}
+
+static void completed_one_sent_again(void)
+{
+    KIRQL irql;
+    PIRP irp;
+
+    load_driver();
+    irp = control(16, &io.result);
+    KeRaiseIrql(APC_LEVEL, &irql); /* the APC that frees it has to wait */
+    IoCallDriver(io.device, irp);
+    IoCallDriver(io.device, irp);
+}
+
+static void unknown_major(void)
+{
+    PIRP irp = new_irp();
+
+    load_driver();
+    IoGetNextIrpStackLocation(irp)->MajorFunction = 0x7F;
+    IoCallDriver(io.device, irp);
+}
+
+static void sent_to_a_thread(void)
+{
+    IoCallDriver(zeroed(sizeof(DEVICE_OBJECT)), new_irp());
+}
+
+static void no_irp_sent(void)
+{
+    load_driver();
+    IoCallDriver(io.device, zeroed(sizeof(IRP)));
+}
+
+static void cancelable_one_sent(void)
+{
+    PIRP irp = new_irp();
+
+    load_driver();
+    IoSetCancelRoutine(irp, cancel);
+    IoCallDriver(io.device, irp);
+}
+
+static void cancelable_one_completed(void)
+{
+    PIRP irp = new_irp();
+
+    IoSetNextIrpStackLocation(irp);
+    IoSetCancelRoutine(irp, cancel);
+    IoCompleteRequest(irp, IO_NO_INCREMENT);
+}
+
+static void no_irp_cancelled(void)
+{
+    IoCancelIrp(zeroed(sizeof(IRP)));
+}
+
+static void cancel_lock_kept(void)
+{
+    PIRP irp = new_irp();
+
+    IoSetNextIrpStackLocation(irp);
+    IoSetCancelRoutine(irp, cancel);
+    IoCancelIrp(irp);
+}
+
+static IO_CSQ queue;
+static LIST_ENTRY queued;
+
+static VOID NTAPI csq_insert(PIO_CSQ Csq, PIRP Irp)
+{
+    UNREFERENCED_PARAMETER(Csq);
+    InsertTailList(&queued, &Irp->Tail.Overlay.ListEntry);
+}
+
+static VOID NTAPI csq_remove(PIO_CSQ Csq, PIRP Irp)
+{
+    UNREFERENCED_PARAMETER(Csq);
+    RemoveEntryList(&Irp->Tail.Overlay.ListEntry);
+}
+
+static PIRP NTAPI csq_peek(PIO_CSQ Csq, PIRP Irp, PVOID Context)
+{
+    UNREFERENCED_PARAMETER(Csq);
+    UNREFERENCED_PARAMETER(Irp);
+    UNREFERENCED_PARAMETER(Context);
+    return NULL;
+}
+
+static VOID NTAPI csq_acquire(PIO_CSQ Csq, PKIRQL Irql)
+{
+    UNREFERENCED_PARAMETER(Csq);
+    KeAcquireSpinLock(&it.spin[0], Irql);
+}
+
+static VOID NTAPI csq_release(PIO_CSQ Csq, KIRQL Irql)
+{
+    UNREFERENCED_PARAMETER(Csq);
+    KeReleaseSpinLock(&it.spin[0], Irql);
+}
+
+static VOID NTAPI csq_cancelled(PIO_CSQ Csq, PIRP Irp)
+{
+    UNREFERENCED_PARAMETER(Csq);
+    UNREFERENCED_PARAMETER(Irp);
+}
+
+static void cancelable_one_queued(void)
+{
+    PIRP irp = new_irp();
+
+    InitializeListHead(&queued);
+    IoCsqInitialize(&queue, csq_insert, csq_remove, csq_peek, csq_acquire, csq_release, csq_cancelled);
+    IoSetNextIrpStackLocation(irp);
+    IoSetCancelRoutine(irp, cancel);
+    IoCsqInsertIrp(&queue, irp, NULL);
+}
+
+static void without_a_status_block(void)
+{
+    load_driver();
+    IoCallDriver(io.device, control(16, NULL));
+}
+
+static void more_than_fits(void)
+{
+    load_driver();
+    io.information = 32;
+    IoCallDriver(io.device, control(16, &io.result));
+}
+
+static void without_stack_locations(void)
+{
+    IoAllocateIrp(0, FALSE);
+}
+
+static void cancelable_one_freed(void)
+{
+    PIRP irp = new_irp();
+
+    IoSetCancelRoutine(irp, cancel);
+    IoFreeIrp(irp);
+}
+
+static void overwritten_one_freed(void)
+{
+    PIRP irp = new_irp();
+
+    irp->Type = 0;
+    IoFreeIrp(irp);
+}
+
+static void freed_twice(void)
+{
+    PIRP irp = new_irp();
+
+    IoFreeIrp(irp);
+    IoFreeIrp(irp);
+}
+
+static void in_too_little_memory(void)
+{
+    IoInitializeIrp(zeroed(sizeof(IRP)), sizeof(IRP), 2);
+}
+
+static void allocated_one_initialised(void)
+{
+    IoInitializeIrp(new_irp(), IoSizeOfIrp(2), 2);
+}
+
+static void built_one_reused(void)
+{
+    load_driver();
+    IoReuseIrp(control(16, &io.result), STATUS_SUCCESS);
+}
+
+static NTSTATUS NTAPI completed_raised(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
+{
+    KIRQL irql;
+
+    UNREFERENCED_PARAMETER(DeviceObject);
+    UNREFERENCED_PARAMETER(Irp);
+    UNREFERENCED_PARAMETER(Context);
+    KeRaiseIrql(DISPATCH_LEVEL, &irql);
+    return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+static void completion_routine_raises(void)
+{
+    PIRP irp = new_irp();
+
+    load_driver();
+    IoGetNextIrpStackLocation(irp)->MajorFunction = IRP_MJ_FLUSH_BUFFERS;
+    IoSetCompletionRoutine(irp, completed_raised, NULL, TRUE, TRUE, TRUE);
+    IoCallDriver(io.device, irp);
+}
+
+static void no_power_irp(void)
+{
+    PoStartNextPowerIrp(zeroed(sizeof(IRP)));
+}
+
+/* ---- devices and drivers ---- */
+
+static void device_of_a_thread(void)
+{
+    PDEVICE_OBJECT device;
+
+    IoCreateDevice(some_object(), 0, NULL, FILE_DEVICE_UNKNOWN, 0, FALSE, &device);
+}
+
+static void no_device_deleted(void)
+{
+    IoDeleteDevice(some_object());
+}
+
+static void device_deleted_twice(void)
+{
+    load_driver();
+    ObReferenceObject(io.device);
+    IoDeleteDevice(io.device);
+    IoDeleteDevice(io.device);
+}
+
+static void device_dereferenced_too_often(void)
+{
+    load_driver();
+    ObDereferenceObject(io.device);
+}
+
+static void no_device_attached_to(void)
+{
+    load_driver();
+    IoAttachDeviceToDeviceStack(io.device, zeroed(sizeof(DEVICE_OBJECT)));
+}
+
+static void device_attached_twice(void)
+{
+    PDEVICE_OBJECT upper;
+    PDEVICE_OBJECT other;
+
+    load_driver();
+    upper = make_device();
+    other = make_device();
+    IoAttachDeviceToDeviceStack(upper, io.device);
+    IoAttachDeviceToDeviceStack(upper, other);
+}
+
+static void nothing_detached(void)
+{
+    load_driver();
+    IoDetachDevice(io.device);
+}
+
+static void driver_dereferenced_too_often(void)
+{
+    load_driver();
+    for (;;)
+        ObDereferenceObject(io.driver);
+}
+
+static void driver_goes_at_dispatch_level(void)
+{
+    load_driver();
+    IoDeleteDevice(io.device);
+    ck_assert_int_eq(io_unload_driver(io.driver), STATUS_SUCCESS);
+    KeRaiseIrqlToDpcLevel();
+    ObDereferenceObject(io.driver);
+}
+
+static void driver_entry_leaves_a_device(void)
+{
+    io.entry_fails = true;
+    io_create_builtin_driver("misuser", entry, &io.driver);
+}
+
+static void unload_leaves_a_device(void)
+{
+    load_driver();
+    IoDeleteDevice(io.device);
+    io.leaves_device = true;
+    io_unload_driver(io.driver);
+}
+
+static void no_pdo(void)
+{
+    load_driver();
+    IoInvalidateDeviceRelations(io.device, BusRelations);
+}
+
+static void shutdown_of_no_device(void)
+{
+    IoRegisterShutdownNotification(zeroed(sizeof(DEVICE_OBJECT)));
+}
+
+/* ---- interrupts, DPCs, the processor ---- */
+
+static BOOLEAN NTAPI service(PKINTERRUPT Interrupt, PVOID Context)
+{
+    KIRQL irql;
+
+    UNREFERENCED_PARAMETER(Interrupt);
+    if (Context != NULL)
+        KeRaiseIrql(HIGH_LEVEL, &irql);
+    return TRUE;
+}
+
+static void connect(PVOID context)
+{
+    ck_assert_int_eq(IoConnectInterrupt(&io.interrupt, service, context, NULL, 0x53, 5, 5, Latched, FALSE, 1, FALSE),
+                     STATUS_SUCCESS);
+}
+
+static void no_interrupt_disconnected(void)
+{
+    IoDisconnectInterrupt(zeroed(512));
+}
+
+static void interrupt_lock_released_below(void)
+{
+    KIRQL irql;
+
+    connect(NULL);
+    irql = KeAcquireInterruptSpinLock(io.interrupt);
+    KeLowerIrql(DISPATCH_LEVEL);
+    KeReleaseInterruptSpinLock(io.interrupt, irql);
+}
+
+static BOOLEAN NTAPI raises(PVOID Context)
+{
+    KIRQL irql;
+
+    UNREFERENCED_PARAMETER(Context);
+    KeRaiseIrql(HIGH_LEVEL, &irql);
+    return TRUE;
+}
+
+static void synchronized_routine_raises(void)
+{
+    connect(NULL);
+    KeSynchronizeExecution(io.interrupt, raises, NULL);
+}
+
+static void service_routine_raises(void)
+{
+    connect(&io);
+    vcpu_raise_vector(0, 0x53);
+    KeStallExecutionProcessor(10);
+}
+
+static VOID NTAPI dpc_routine(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
+{
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Context);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+}
+
+static void queued_dpc_sent_elsewhere(void)
+{
+    KeInitializeDpc(&it.dpc, dpc_routine, NULL);
+    KeRaiseIrqlToDpcLevel();
+    KeInsertQueueDpc(&it.dpc, NULL, NULL);
+    KeSetTargetProcessorDpc(&it.dpc, 1);
+}
+
+static void halts_with_interrupts_off(void)
+{
+    _disable();
+    __halt();
+}
+
+static void fails_fast(void)
+{
+    __fastfail(INVALID_ARGUMENT);
+}
+
+static void breaks(void)
+{
+    DbgBreakPoint();
+}
+
+static void asserts(void)
+{
+    RtlAssert((PVOID) "1 == 2", (PVOID) "here.c", 7, NULL);
+}
+
+static void unknown_conversion(void)
+{
+    char text[16];
+
+    (void)RtlStringCbPrintfA(text, sizeof(text), "%y", 1);
+}
+
+static void wide_conversion_raised(void)
+{
+    char text[16];
+
+    KeRaiseIrqlToDpcLevel();
+    (void)RtlStringCbPrintfA(text, sizeof(text), "%S", L"wide");
+}
+
+static void writes_a_strange_cr8(void)
+{
+    __writecr8(16);
+}
+
+/* ---- memory ---- */
+
+static const PHYSICAL_ADDRESS lowest = {.QuadPart = 0};
+static const PHYSICAL_ADDRESS highest = {.QuadPart = MAXLONGLONG};
+
+static void no_contiguous_bytes(void)
+{
+    MmAllocateContiguousMemory(0, highest);
+}
+
+static void strange_boundary(void)
+{
+    MmAllocateContiguousMemorySpecifyCache(PAGE_SIZE, lowest, highest, (PHYSICAL_ADDRESS){.QuadPart = 12345}, MmCached);
+}
+
+static void strange_cache_type(void)
+{
+    MmAllocateContiguousMemorySpecifyCache(PAGE_SIZE, lowest, highest, lowest, (MEMORY_CACHING_TYPE)77);
+}
+
+static void no_io_space(void)
+{
+    MmMapIoSpace((PHYSICAL_ADDRESS){.QuadPart = 0xF2000000}, 0, MmNonCached);
+}
+
+static void free_memory_mapped(void)
+{
+    PHYSICAL_ADDRESS free;
+    char *page = MmAllocateContiguousMemory(PAGE_SIZE, highest);
+
+    free = MmGetPhysicalAddress(page);
+    MmFreeContiguousMemory(page);
+    MmMapIoSpace(free, PAGE_SIZE, MmCached);
+}
+
+static PMDL new_mdl(POOL_TYPE type)
+{
+    PMDL mdl = IoAllocateMdl(ExAllocatePoolWithTag(type, 64, TEST_TAG), 64, FALSE, FALSE, NULL);
+
+    ck_assert_ptr_nonnull(mdl);
+    return mdl;
+}
+
+static void second_mdl_without_an_irp(void)
+{
+    IoAllocateMdl(zeroed(16), 16, TRUE, FALSE, NULL);
+}
+
+static void locked_twice(void)
+{
+    PMDL mdl = new_mdl(PagedPool);
+
+    MmProbeAndLockPages(mdl, KernelMode, IoReadAccess);
+    MmProbeAndLockPages(mdl, KernelMode, IoReadAccess);
+}
+
+static void pages_of_a_strange_cache_type(void)
+{
+    MmAllocatePagesForMdlEx(lowest, highest, lowest, PAGE_SIZE, (MEMORY_CACHING_TYPE)77, 0);
+}
+
+static void pages_with_a_strange_skip(void)
+{
+    MmAllocatePagesForMdlEx(lowest, highest, (PHYSICAL_ADDRESS){.QuadPart = 1}, PAGE_SIZE, MmCached, 0);
+}
+
+/* What XENMEM_decrease_reservation does to a page. */
+static void page_without_ram_freed(void)
+{
+    char *page = MmAllocateContiguousMemory(PAGE_SIZE, highest);
+
+    p2m_set((uint64_t)MmGetPhysicalAddress(page).QuadPart >> PAGE_SHIFT, BACKING_NONE);
+    MmFreeContiguousMemory(page);
+}
+
+static void physical_address_of_nothing(void)
+{
+    MmGetPhysicalAddress(NOTHING);
+}
+
+static void section_of_nothing(void)
+{
+    MmLockPagableDataSection(NOTHING);
+}
+
+/* ---- DMA ---- */
+
+static PDMA_ADAPTER dma_adapter(void)
+{
+    DEVICE_DESCRIPTION description = {.Version = DEVICE_DESCRIPTION_VERSION,
+                                      .Master = TRUE,
+                                      .ScatterGather = TRUE,
+                                      .Dma64BitAddresses = TRUE,
+                                      .InterfaceType = PCIBus,
+                                      .MaximumLength = 16 * PAGE_SIZE};
+    ULONG registers;
+    PDMA_ADAPTER adapter;
+
+    load_driver();
+    adapter = IoGetDmaAdapter(NULL, &description, &registers);
+    ck_assert_ptr_nonnull(adapter);
+    return adapter;
+}
+
+static IO_ALLOCATION_ACTION NTAPI keeps_the_object(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Base, PVOID Context)
+{
+    UNREFERENCED_PARAMETER(DeviceObject);
+    UNREFERENCED_PARAMETER(Irp);
+    UNREFERENCED_PARAMETER(Base);
+    UNREFERENCED_PARAMETER(Context);
+    return KeepObject;
+}
+
+static void control_routine_keeps_the_object(void)
+{
+    PDMA_ADAPTER adapter = dma_adapter();
+
+    KeRaiseIrqlToDpcLevel();
+    adapter->DmaOperations->AllocateAdapterChannel(adapter, io.device, 1, keeps_the_object, NULL);
+}
+
+static void adapter_put_with_a_buffer(void)
+{
+    PDMA_ADAPTER adapter = dma_adapter();
+    PHYSICAL_ADDRESS logical;
+
+    adapter->DmaOperations->AllocateCommonBuffer(adapter, PAGE_SIZE, &logical, TRUE);
+    adapter->DmaOperations->PutDmaAdapter(adapter);
+}
+
+static VOID NTAPI list_made(PDEVICE_OBJECT DeviceObject, PIRP Irp, PSCATTER_GATHER_LIST List, PVOID Context)
+{
+    UNREFERENCED_PARAMETER(DeviceObject);
+    UNREFERENCED_PARAMETER(Irp);
+    *(PSCATTER_GATHER_LIST *)Context = List;
+}
+
+static PSCATTER_GATHER_LIST make_list(PDMA_ADAPTER adapter, ULONG bytes)
+{
+    PSCATTER_GATHER_LIST list = NULL;
+    PMDL mdl = new_mdl(NonPagedPoolNx);
+    KIRQL irql;
+
+    MmBuildMdlForNonPagedPool(mdl);
+    KeRaiseIrql(DISPATCH_LEVEL, &irql);
+    adapter->DmaOperations->GetScatterGatherList(adapter, io.device, mdl, MmGetMdlVirtualAddress(mdl), bytes, list_made,
+                                                 &list, TRUE);
+    KeLowerIrql(irql);
+    return list;
+}
+
+static void adapter_put_with_a_list(void)
+{
+    PDMA_ADAPTER adapter = dma_adapter();
+
+    make_list(adapter, 64);
+    adapter->DmaOperations->PutDmaAdapter(adapter);
+}
+
+static void buffer_freed_twice(void)
+{
+    PDMA_ADAPTER adapter = dma_adapter();
+
+    adapter->DmaOperations->FreeCommonBuffer(adapter, PAGE_SIZE, lowest, zeroed(16), TRUE);
+}
+
+static void list_put_twice(void)
+{
+    PDMA_ADAPTER adapter = dma_adapter();
+    PSCATTER_GATHER_LIST list = make_list(adapter, 64);
+
+    KeRaiseIrqlToDpcLevel();
+    adapter->DmaOperations->PutScatterGatherList(adapter, list, TRUE);
+    adapter->DmaOperations->PutScatterGatherList(adapter, list, TRUE);
+}
+
+static void strange_registers_freed(void)
+{
+    PDMA_ADAPTER adapter = dma_adapter();
+
+    KeRaiseIrqlToDpcLevel();
+    adapter->DmaOperations->FreeMapRegisters(adapter, NOTHING, 3);
+}
+
+static void transfer_beyond_its_mdl(void)
+{
+    make_list(dma_adapter(), 2 * PAGE_SIZE);
+}
+
+/* ---- the table ---- */
+
+static const struct broken_rule broken[] = {
+    {callback_dereferenced_too_often, "callback-destroyed", DV, OWN},
+    {callback_registered_with_a_thread, "callback-object", DV, OWN},
+    {callback_unregistered_by_no_handle, "callback-unregister", DV, OWN},
+    {list_out_of_line, "lookaside-alignment", DV, OWN},
+    {list_with_a_depth, "lookaside-depth", DV, OWN},
+    {list_without_a_size, "lookaside-size", DV, {0xCD, (uintptr_t)&aside.list, 0, 1}},
+    {list_with_strange_flags, "lookaside-flags", DV, OWN},
+    {list_initialised_twice, "lookaside-initialised-twice", DV, {0xCA, (uintptr_t)&aside.list}},
+    {list_not_initialised, "lookaside-not-initialised", DV, {0xCB, (uintptr_t)&aside.other}},
+    {entry_out_of_line, "lookaside-bad-free", DV, OWN},
+    {tags_made_up, "pool-tags", DV, OWN},
+    {unknown_pool_type, "not-implemented", DV, OWN},
+    {unknown_run_time_flags, "driver-runtime", DV, OWN},
+    {timer_with_a_negative_period, "ex-timer", DV, OWN},
+    {item_of_a_thread, "work-item-object", DV, OWN},
+    {initialised_item_freed, "work-item-free", DV, OWN},
+    {item_initialised_twice, "work-item-initialised-twice", DV, OWN},
+    {item_not_initialised, "work-item-not-initialised", DV, OWN},
+    {item_of_an_unknown_queue, "work-item-queue", DV, OWN},
+    {queued_item_freed, "work-item-freed-queued", WORKER_INVALID, {0, ANY, ANY, ANY}},
+
+    {built_of_an_unknown_kind, "irp-build", DV, OWN},
+    {completed_one_sent_again, "irp-forward-completed", DV, OWN},
+    {unknown_major, "irp-major", DV, OWN},
+    {sent_to_a_thread, "irp-device", IOM, {0x04, ANY}},
+    {no_irp_sent, "irp-type", IOM, {0x03, ANY}},
+    {cancelable_one_sent, "irp-forward-cancelable", IOM, {0x203, ANY, ANY, ANY}},
+    {cancelable_one_completed, "irp-complete-cancelable", IOM, {0x07, (uintptr_t)cancel, ANY}},
+    {no_irp_cancelled, "irp-cancel", DV, OWN},
+    {cancel_lock_kept, "irp-cancel-lock", DV, OWN},
+    {cancelable_one_queued, "irp-csq", DV, OWN},
+    {without_a_status_block, "irp-status-block", DV, OWN},
+    {more_than_fits, "irp-information", DV, OWN},
+    {without_stack_locations, "irp-stack-size", DV, OWN},
+    {cancelable_one_freed, "irp-free-cancel", DV, OWN},
+    {overwritten_one_freed, "irp-free", IOM, {0x01, ANY}},
+    {freed_twice, "irp-free", MULTIPLE_IRP_COMPLETE_REQUESTS, {ANY}},
+    {in_too_little_memory, "irp-size", DV, OWN},
+    {allocated_one_initialised, "irp-initialize", IOM, {0x20D, ANY, ANY, 0}},
+    {built_one_reused, "irp-reuse", DV, OWN},
+    {completion_routine_raises, "completion-irql-changed", DV, {0xFA, (uintptr_t)completed_raised, 0, DISPATCH_LEVEL}},
+    {no_power_irp, "power-irp", DV, OWN},
+
+    {device_of_a_thread, "device-create", DV, OWN},
+    {no_device_deleted, "device-delete", DV, OWN},
+    {device_deleted_twice, "device-deleted-twice", IOM, {0x240, ANY, 0, ANY}},
+    {device_dereferenced_too_often, "device-reference", REFERENCE_BY_POINTER, {0, ANY}},
+    {no_device_attached_to, "device-object", DV, OWN},
+    {device_attached_twice, "device-attach", DV, OWN},
+    {nothing_detached, "device-detach", IOM, {0x202, ANY, 0, ANY}},
+    {driver_dereferenced_too_often, "driver-reference", REFERENCE_BY_POINTER, {0, ANY}},
+    {driver_goes_at_dispatch_level, "driver-reference", DV, OWN},
+    {driver_entry_leaves_a_device, "driver-entry", DV, OWN},
+    {unload_leaves_a_device, "driver-unload", DV, OWN},
+    {no_pdo, "pnp-not-a-pdo", PNP_DETECTED_FATAL_ERROR, {2, ANY}},
+    {shutdown_of_no_device, "shutdown-register", DV, OWN},
+
+    {no_interrupt_disconnected, "interrupt-object", DV, OWN},
+    {interrupt_lock_released_below, "interrupt-lock", DV, OWN},
+    {synchronized_routine_raises, "interrupt-lock", DV, OWN},
+    {service_routine_raises, "isr-irql-changed", DV, {0x111, (uintptr_t)service, 5, HIGH_LEVEL}},
+    {queued_dpc_sent_elsewhere, "dpc-target-queued", DV, OWN},
+    {halts_with_interrupts_off, "halt", DV, OWN},
+    {fails_fast, "fast-fail", KERNEL_SECURITY_CHECK_FAILURE, {INVALID_ARGUMENT}},
+    {breaks, "breakpoint", KMODE_EXCEPTION_NOT_HANDLED, {0x80000003, ANY}},
+    {asserts, "assertion", KMODE_EXCEPTION_NOT_HANDLED, {0xC0000420, ANY}},
+    {unknown_conversion, "format", DV, OWN},
+    {wide_conversion_raised, "format-irql", DV, {0xE5, DISPATCH_LEVEL}},
+    {writes_a_strange_cr8, "irql-raise", DV, {0x30, 0, 16}},
+
+    {no_contiguous_bytes, "contiguous-zero-size", DV, OWN},
+    {strange_boundary, "contiguous-boundary", DV, OWN},
+    {strange_cache_type, "contiguous-cache-type", DV, OWN},
+    {no_io_space, "iospace-zero-size", DV, OWN},
+    {free_memory_mapped, "iospace-unlocked", DV, {0x83, ANY, PAGE_SIZE, ANY}},
+    {second_mdl_without_an_irp, "mdl-allocate", DV, OWN},
+    {locked_twice, "mdl-lock", DV, {0xB0, ANY, ANY, MDL_PAGES_LOCKED}},
+    {pages_of_a_strange_cache_type, "mdl-pages-cache-type", DV, OWN},
+    {pages_with_a_strange_skip, "mdl-pages-skip", DV, OWN},
+    {page_without_ram_freed, "page-freed-without-ram", DV, OWN},
+    {physical_address_of_nothing, "physical-address", DV, OWN},
+    {section_of_nothing, "section-lock", DV, OWN},
+
+    {control_routine_keeps_the_object, "dma-adapter-control", DV, OWN},
+    {adapter_put_with_a_buffer, "dma-adapter-buffers", DMA, {0x07, ANY, 1}},
+    {adapter_put_with_a_list, "dma-adapter-lists", DMA, {0x0A, ANY, 1}},
+    {buffer_freed_twice, "dma-common-buffer", DMA, {0x03, 1}},
+    {list_put_twice, "dma-list", DMA, {0x06, 0, 1}},
+    {strange_registers_freed, "dma-map-registers", DMA, {0x05, 3}},
+    {transfer_beyond_its_mdl, "dma-range", DMA, {0x1F, ANY, ANY, ANY}},
+};
+
+START_TEST(a_broken_rule_is_reported)
+{
+    breaks_rule(&broken[_i]);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("misuse");
+    TCase *cases = tcase_create("misuse");
+
+    tcase_add_loop_test(cases, a_broken_rule_is_reported, 0, sizeof(broken) / sizeof(broken[0]));
+    suite_add_tcase(suite, cases);
+    return guest_suite_run(suite);
+}
