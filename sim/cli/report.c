@@ -148,6 +148,8 @@ static void print_failure(const struct report *report)
         printf("core: %s; to look into it: make gdb CORE=%s\n", report->core, report->core);
     if (report->bundle[0] != '\0')
         print_bundle(report);
+    else if (!report_passed(report) && report->argc != 0)
+        command_print_again(report->argc, report->argv, "");
 }
 
 static double megabits(uint64_t bytes, uint64_t nanoseconds)

@@ -64,6 +64,8 @@ struct report {
     char complaint[512];           /* what else was wrong, "" if nothing */
     char core[4096];               /* path of the core file left, "" if none */
     char bundle[4096];             /* path of the bundle left, "" if none */
+    int argc;                      /* of the command that runs it again, 0: none does */
+    char **argv;
 };
 
 uint64_t report_lost(const struct report *report);

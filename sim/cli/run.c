@@ -607,6 +607,10 @@ static int end_run(struct run *run, enum machine_result result, struct run_outco
     status = report_passed(report) ? EXIT_PASSED : EXIT_FAILED;
     if (status == EXIT_FAILED && !run->options.no_bundle)
         bundle_write(report, run->argc, run->argv);
+    if (run->options.machine.engine != ENGINE_PARALLEL) {
+        report->argc = run->argc;
+        report->argv = run->argv;
+    }
     bundle_identify(report, outcome);
     if (report->failure != NULL && run->options.core)
         (void)core_leave(run->options.bundle_dir, run->options.machine.seed, outcome->event, report->core,

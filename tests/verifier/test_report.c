@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/guest.h"
+#include "common/process.h"
 #include "nt/ke/ke.h"
 
 static const char *find(const char *text, const char *what)
@@ -77,6 +78,54 @@ START_TEST(every_vcpu_is_described)
     find(failure->state, who);
     find(failure->state, "on top of thread test (");
     find(failure->state, "pending vectors none, 0 DPCs queued");
+}
+END_TEST
+
+static KSPIN_LOCK held_lock;
+static FAST_MUTEX held_mutex;
+
+static void violate_with_locks(void *argument)
+{
+    KIRQL irql;
+
+    (void)argument;
+    ExInitializeFastMutex(&held_mutex);
+    KeInitializeSpinLock(&held_lock);
+    ExAcquireFastMutex(&held_mutex);
+    KeAcquireSpinLock(&held_lock, &irql);
+    KeLowerIrql(HIGH_LEVEL);
+}
+
+START_TEST(what_a_vcpu_holds_is_listed)
+{
+    struct machine_config config = guest_config(1);
+    const struct failure *failure = guest_must_fail(&config, violate_with_locks, NULL, "irql-lower");
+    char what[64];
+
+    snprintf(what, sizeof(what), "holds spin lock %p", (void *)&held_lock);
+    find(find(failure->state, what), "acquired at ");
+    snprintf(what, sizeof(what), "holds fast mutex %p", (void *)&held_mutex);
+    find(find(failure->state, what), "violate_with_locks");
+}
+END_TEST
+
+/* ---- the command that shows it again ---- */
+
+START_TEST(without_a_bundle_the_command_is_printed)
+{
+    struct process_result first = pvsim("run --no-bundle --dpc-limit 1us --seed 7 --policy random");
+    struct process_result second;
+    char command[512];
+    const char *again = find(first.output, "again: pvsim ");
+
+    ck_assert_int_eq(first.status, 1);
+    ck_assert_int_eq(sscanf(again, "again: pvsim %511[^\n]", command), 1);
+    find(command, "--seed 7");
+    second = pvsim("%s", command);
+    ck_assert_int_eq(second.status, 1);
+    ck_assert_uint_eq(report_hash(second.output), report_hash(first.output));
+    process_free(&first);
+    process_free(&second);
 }
 END_TEST
 
@@ -276,6 +325,8 @@ int main(void)
 
     tcase_add_test(violation, a_text_is_not_cut);
     tcase_add_test(violation, every_vcpu_is_described);
+    tcase_add_test(violation, what_a_vcpu_holds_is_listed);
+    tcase_add_test(violation, without_a_bundle_the_command_is_printed);
     tcase_add_test(violation, the_backtrace_has_source_lines);
 #ifndef PVSIM_SANITIZE
     tcase_add_test(violation, a_page_fault_below_dispatch_level);

@@ -67,6 +67,20 @@ static void describe_work(FILE *out, const struct vcpu *vcpu)
         fprintf(out, " (%u)", vcpu->current->id);
 }
 
+static void describe_held(FILE *out, const struct lock_list *list)
+{
+    char what[320];
+
+    for (unsigned index = 0; index < list->count; index++) {
+        const struct lock_held *held = &list->held[index];
+
+        lock_describe(what, sizeof(what), held->lock, held->kind);
+        fprintf(out, "  holds %s, acquired at ", what);
+        describe_code(out, held->caller);
+        fputc('\n', out);
+    }
+}
+
 void ke_describe_vcpu(FILE *out, const struct runner *runner)
 {
     const struct vcpu *vcpu = CONTAINING_RECORD(runner, struct vcpu, runner);
@@ -87,6 +101,8 @@ void ke_describe_vcpu(FILE *out, const struct runner *runner)
         fprintf(out, ", waits: %s", runner->why);
     }
     fputc('\n', out);
+    describe_held(out, &vcpu->locks);
+    describe_held(out, &vcpu->current->locks);
 }
 
 /* ---- threads ---- */
@@ -185,6 +201,7 @@ void ke_describe_threads(FILE *out)
         if (thread->state == THREAD_WAITING)
             describe_wait(out, thread);
         fputc('\n', out);
+        describe_held(out, &thread->locks);
         describe_stack(out, thread);
     }
 }
