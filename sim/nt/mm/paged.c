@@ -1,6 +1,6 @@
 /*
- * Strict paging (--paged strict): paged pool and the pageable code of drivers are out of reach while the running vCPU is
- * at DISPATCH_LEVEL or above, as if they had been paged out the moment the IRQL rose. Going up takes the pages away;
+ * Strict paging (--paged strict): paged pool and the pageable code of drivers are out of reach while the running vCPU
+ * is at DISPATCH_LEVEL or above, as if they had been paged out the moment the IRQL rose. Going up takes the pages away;
  * going down does not give them back: the first access from below DISPATCH_LEVEL does, through its fault, so that pairs
  * of raise and lower with no paged access in between cost nothing. Locked pages (MmProbeAndLockPages,
  * MmLockPagableCodeSection) stay.
@@ -166,11 +166,8 @@ void mm_paged_section_add(const void *base, const char *module, uintptr_t start,
         return;
     mm_paged_show();
     section = image_alloc(sizeof(*section));
-    *section = (struct paged_section){.next = paged()->sections,
-                                      .range = {start, bytes},
-                                      .base = base,
-                                      .protection = protection,
-                                      .name = module};
+    *section = (struct paged_section){
+        .next = paged()->sections, .range = {start, bytes}, .base = base, .protection = protection, .name = module};
     paged()->sections = section;
 }
 
