@@ -117,7 +117,7 @@ START_TEST(a_core_file_shows_threads_requests_and_pool)
         /* irps */
         "IRP 0x",
         " in flight, status 0xc00000bb, made at ",
-        " PlantedScene + ",
+        " SendRequest + ",
         "  [1] major 0xf minor 0x0, device 0x",
         " SceneControl (scene.c:",
         ") returned 0x00000103\n",

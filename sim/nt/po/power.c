@@ -31,6 +31,7 @@ struct power_request {
     PREQUEST_POWER_COMPLETE function;
     PVOID context;
     const void *caller;
+    bool completed;
     struct deadline blocked; /* not of IRP_MN_WAIT_WAKE, which waits as long as it must */
 };
 
@@ -60,7 +61,7 @@ PIRP po_device_request(unsigned index, PDEVICE_OBJECT *device)
     for (PLIST_ENTRY entry = machine->po->requests.Flink; entry != &machine->po->requests; entry = entry->Flink) {
         struct power_request *request = CONTAINING_RECORD(entry, struct power_request, entry);
 
-        if (request->minor != IRP_MN_SET_POWER || index-- != 0)
+        if (request->minor != IRP_MN_SET_POWER || request->completed || index-- != 0)
             continue;
         *device = request->device;
         return request->irp;
@@ -74,6 +75,7 @@ static NTSTATUS NTAPI request_done(PDEVICE_OBJECT device, PIRP irp, PVOID contex
     IO_STATUS_BLOCK result = irp->IoStatus;
 
     (void)device;
+    request->completed = true;
     deadline_cancel(&request->blocked);
     power_rule_done(request->device, irp, request->minor, request->state, result.Status);
     if (request->function != NULL)

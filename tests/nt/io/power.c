@@ -102,6 +102,9 @@ static VOID PowerQueried(VOID)
     EXPECT_EQUAL(Answer.Minor, IRP_MN_QUERY_POWER);
     EXPECT_STEPS({FUNCTION, POWER(IRP_MN_QUERY_POWER), 0}, {BUS, POWER(IRP_MN_QUERY_POWER), 0});
     EXPECT_FALSE(TestBusSeen(BUS, POWER(IRP_MN_SET_POWER), 0));
+    EXPECT_STATUS(Ask(&Answer, IRP_MN_SET_POWER, PowerDeviceD0), STATUS_PENDING); /* nothing comes of it: say so */
+    Await(&Answer);
+    EXPECT_STATUS(Answer.Status, STATUS_SUCCESS);
     CHILD->PowerStatus = STATUS_DEVICE_BUSY;
     EXPECT_STATUS(Ask(&Answer, IRP_MN_QUERY_POWER, PowerDeviceD3), STATUS_PENDING);
     Await(&Answer);
