@@ -314,7 +314,7 @@ TEST_TABLE(io_device){
     TEST(DeviceStack, 0),
     TEST(DeviceAttachRefused, 0),
     TEST(DeviceDeletedUnderAnother, 0),
-    TEST_VIOLATION(DeviceDeletedAttached, "device-delete", 0),
+    TEST_VIOLATION(DeviceDeletedAttached, "device-deleted-attached", 0xC9),
     TEST_VIOLATION(DeviceDetachedTwice, "device-detach", 0),
     TEST(DriverObjectExtension, 0),
     TEST(ShutdownRegistered, 0),
