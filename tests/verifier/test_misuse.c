@@ -5,6 +5,7 @@
 #include "lock_rules.h"
 
 #include <ntstrsafe.h>
+#include <wmistr.h>
 
 #include "machine/guest_ram.h"
 #include "nt/io/io.h"
@@ -180,6 +181,21 @@ static NTSTATUS NTAPI complete(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     return STATUS_SUCCESS;
 }
 
+static NTSTATUS NTAPI claim_blocks(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    PIO_STACK_LOCATION stack = IoGetCurrentIrpStackLocation(Irp);
+    WMIREGINFOW *info = stack->Parameters.WMI.Buffer;
+
+    UNREFERENCED_PARAMETER(DeviceObject);
+    RtlZeroMemory(info, sizeof(*info));
+    info->BufferSize = sizeof(*info);
+    info->GuidCount = 1000;
+    Irp->IoStatus.Status = STATUS_SUCCESS;
+    Irp->IoStatus.Information = sizeof(*info);
+    IoCompleteRequest(Irp, IO_NO_INCREMENT);
+    return STATUS_SUCCESS;
+}
+
 static VOID NTAPI unload(PDRIVER_OBJECT DriverObject)
 {
     io.driver = DriverObject;
@@ -193,6 +209,7 @@ static NTSTATUS NTAPI entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registr
     DriverObject->DriverUnload = unload;
     DriverObject->MajorFunction[IRP_MJ_DEVICE_CONTROL] = complete;
     DriverObject->MajorFunction[IRP_MJ_FLUSH_BUFFERS] = complete;
+    DriverObject->MajorFunction[IRP_MJ_SYSTEM_CONTROL] = claim_blocks;
     io.driver = DriverObject;
     if (!io.entry_fails)
         return STATUS_SUCCESS;
@@ -576,6 +593,12 @@ static void no_pdo(void)
     IoInvalidateDeviceRelations(io.device, BusRelations);
 }
 
+static void blocks_that_are_not_there(void)
+{
+    load_driver();
+    IoWMIRegistrationControl(io.device, WMIREG_ACTION_REGISTER);
+}
+
 static void shutdown_of_no_device(void)
 {
     IoRegisterShutdownNotification(zeroed(sizeof(DEVICE_OBJECT)));
@@ -940,6 +963,7 @@ static const struct broken_rule broken[] = {
     {driver_entry_leaves_a_device, "driver-entry", DV, OWN},
     {unload_leaves_a_device, "driver-unload", DV, OWN},
     {no_pdo, "pnp-not-a-pdo", PNP_DETECTED_FATAL_ERROR, {2, ANY}},
+    {blocks_that_are_not_there, "wmi-reginfo", DV, OWN},
     {shutdown_of_no_device, "shutdown-register", DV, OWN},
 
     {no_interrupt_disconnected, "interrupt-object", DV, OWN},

@@ -180,8 +180,8 @@ NTSTATUS NTAPI dma_map_transfer_ex(PDMA_ADAPTER DmaAdapter, PMDL Mdl, PVOID MapR
     UNREFERENCED_PARAMETER(WriteToDevice);
     UNREFERENCED_PARAMETER(CompletionContext);
     if (MapRegisterBase != DmaAdapter)
-        nt_violation("dma-map-registers", "MapTransferEx with %p, which AllocateAdapterChannelEx did not give",
-                     MapRegisterBase);
+        nt_violation_sub("dma-map-registers", 1, 0, 0,
+                         "MapTransferEx with %p, which AllocateAdapterChannelEx did not give", MapRegisterBase);
     Mdl = seek(Mdl, Offset, length, &current);
     if (Mdl == NULL || DeviceOffset != 0 || DmaCompletionRoutine != NULL) /* both are for system DMA */
         return STATUS_INVALID_PARAMETER;
@@ -289,8 +289,8 @@ NTSTATUS NTAPI dma_flush_ex(PDMA_ADAPTER DmaAdapter, PMDL Mdl, PVOID MapRegister
     NT_CALL(DISPATCH_LEVEL);
     UNREFERENCED_PARAMETER(WriteToDevice); /* nothing was copied, and there are no caches to flush */
     if (MapRegisterBase != DmaAdapter)
-        nt_violation("dma-map-registers", "FlushAdapterBuffersEx with %p, which AllocateAdapterChannelEx did not give",
-                     MapRegisterBase);
+        nt_violation_sub("dma-map-registers", 1, 0, 0,
+                         "FlushAdapterBuffersEx with %p, which AllocateAdapterChannelEx did not give", MapRegisterBase);
     return seek(Mdl, Offset, Length, &current) != NULL ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
 }
 
