@@ -45,10 +45,11 @@ static VOID NTAPI callback(PVOID Context, PVOID Argument1, PVOID Argument2)
 
 static void callback_dereferenced_too_often(void)
 {
+    UNICODE_STRING name = RTL_CONSTANT_STRING(L"\\Callback\\Misused");
     OBJECT_ATTRIBUTES attributes;
     PCALLBACK_OBJECT object;
 
-    InitializeObjectAttributes(&attributes, NULL, 0, NULL, NULL);
+    InitializeObjectAttributes(&attributes, &name, OBJ_CASE_INSENSITIVE, NULL, NULL);
     ck_assert_int_eq(ExCreateCallback(&object, &attributes, TRUE, TRUE), STATUS_SUCCESS);
     ck_assert_ptr_nonnull(ExRegisterCallback(object, callback, NULL));
     ObDereferenceObject(object);
