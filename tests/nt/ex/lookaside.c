@@ -1,6 +1,10 @@
 /* Lookaside lists: "Using Lookaside Lists", ExInitializeNPagedLookasideList, ExInitializeLookasideListEx, ... */
 #include "nttest.h"
 
+#ifndef POOL_NX_ALLOCATION
+#define POOL_NX_ALLOCATION 512
+#endif
+
 #define ENTRY_BYTES 100
 #define ENTRIES 600 /* more than any list keeps */
 
