@@ -163,7 +163,7 @@ static inline void lock_callout_end(const struct lock_callout *callout)
 /* KERNEL_CALLOUT (machine/kernel_lock.h) of a routine that must return with the locks held that it was called with. */
 #define DRIVER_CALLOUT(what, routine, ...)                                                                             \
     __extension__({                                                                                                    \
-        __attribute__((cleanup(lock_callout_end))) const struct lock_callout lock_callout_now =                        \
+        __attribute__((cleanup(lock_callout_end), unused)) const struct lock_callout lock_callout_now =                \
             lock_callout_begin((what), (const void *)(uintptr_t)(routine));                                            \
         KERNEL_CALLOUT(routine, ##__VA_ARGS__);                                                                        \
     })
