@@ -66,7 +66,7 @@ static void assert_order(const char *text, const char *const *parts, size_t coun
 
 START_TEST(requests)
 {
-    ASSERT_VIEW("irp", ": in flight, status 0xc00000bb", "made at planted.so!PlantedScene",
+    ASSERT_VIEW("irp", ": in flight, status 0xc00000bb", "made at planted.so!SendRequest",
                 "(scene.c:", ">[1] IRP_MJ_INTERNAL_DEVICE_CONTROL(0xf), minor 0x00, planted, device ",
                 ", marked pending", "dispatch routine returned 0x00000103",
                 "completion routine planted.so!SceneCompleted");
@@ -108,7 +108,7 @@ END_TEST
 /* A device of a driver that is no device's: the tree is in before_an_event. */
 START_TEST(device_stacks)
 {
-    ASSERT_VIEW("devstack", "in no stack of the tree, created at planted.so!PlantedScene", "(scene.c:", "planted ",
+    ASSERT_VIEW("devstack", "in no stack of the tree, created at planted.so!SendRequest", "(scene.c:", "planted ",
                 "\\Device\\PlantedScene, flags 0x");
 }
 END_TEST
