@@ -233,7 +233,7 @@ static NTSTATUS send_change(PVOID object, PUNICODE_STRING name, const struct cha
     bool method = change->minor == IRP_MN_EXECUTE_METHOD;
     ULONG offset = single ? FIELD_OFFSET(WNODE_SINGLE_INSTANCE, VariableData)
                           : (FIELD_OFFSET(WNODE_METHOD_ITEM, VariableData) + 7u) & ~7u;
-    ULONG room = method && *out_size > change->size ? *out_size : change->size;
+    ULONG room = out_size != NULL && *out_size > change->size ? *out_size : change->size;
     ULONG index, used_size;
     struct wmi_provider *provider;
     PWNODE_METHOD_ITEM node;

@@ -221,7 +221,7 @@ NTSTATUS NTAPI WmiSystemControl(PWMILIB_CONTEXT WmiLibInfo, PDEVICE_OBJECT Devic
 static ULONG place_instances(PWNODE_ALL_DATA all)
 {
     ULONG at = all->DataBlockOffset;
-    const ULONG *lengths = &all->OffsetInstanceDataAndLength[0].OffsetInstanceData;
+    const ULONG *lengths = (const ULONG *)all->OffsetInstanceDataAndLength;
 
     /* The lengths are an array that the pairs lie over: from the last to the first nothing is overwritten early. */
     for (ULONG i = all->InstanceCount; i-- > 0;)
