@@ -21,36 +21,7 @@ static NTSTATUS attach_mdl(PIRP irp, PVOID buffer, ULONG length, LOCK_OPERATION 
     return STATUS_SUCCESS;
 }
 
-NTSTATUS irp_attach_transfer(PIRP irp, struct irp_record *record, PDEVICE_OBJECT device, bool read, PVOID buffer,
-                             ULONG length)
-{
-    NTSTATUS status;
-
-    irp->Flags |= read ? IRP_READ_OPERATION : IRP_WRITE_OPERATION;
-    if (device->Flags & DO_BUFFERED_IO) {
-        irp->UserBuffer = buffer;
-        if (length == 0)
-            return STATUS_SUCCESS;
-        status = attach_system_buffer(irp, length);
-        if (!NT_SUCCESS(status))
-            return status;
-        if (read) {
-            /* What the driver does not fill in must not show another request's bytes. */
-            RtlZeroMemory(irp->AssociatedIrp.SystemBuffer, length);
-            irp->Flags |= IRP_INPUT_OPERATION;
-            record->answer_room = length;
-        } else {
-            RtlCopyMemory(irp->AssociatedIrp.SystemBuffer, buffer, length);
-        }
-        return STATUS_SUCCESS;
-    }
-    if (device->Flags & DO_DIRECT_IO)
-        return length == 0 ? STATUS_SUCCESS : attach_mdl(irp, buffer, length, read ? IoWriteAccess : IoReadAccess);
-    irp->UserBuffer = buffer;
-    return STATUS_SUCCESS;
-}
-
-NTSTATUS irp_attach_information(PIRP irp, struct irp_record *record, bool query, PVOID buffer, ULONG length)
+NTSTATUS irp_attach_buffered(PIRP irp, struct irp_record *record, bool from_driver, PVOID buffer, ULONG length)
 {
     NTSTATUS status;
 
@@ -60,13 +31,26 @@ NTSTATUS irp_attach_information(PIRP irp, struct irp_record *record, bool query,
     status = attach_system_buffer(irp, length);
     if (!NT_SUCCESS(status))
         return status;
-    if (query) {
+    if (from_driver) {
+        /* What the driver does not fill in must not show another request's bytes. */
         RtlZeroMemory(irp->AssociatedIrp.SystemBuffer, length);
         irp->Flags |= IRP_INPUT_OPERATION;
         record->answer_room = length;
     } else {
         RtlCopyMemory(irp->AssociatedIrp.SystemBuffer, buffer, length);
     }
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS irp_attach_transfer(PIRP irp, struct irp_record *record, PDEVICE_OBJECT device, bool read, PVOID buffer,
+                             ULONG length)
+{
+    irp->Flags |= read ? IRP_READ_OPERATION : IRP_WRITE_OPERATION;
+    if (device->Flags & DO_BUFFERED_IO)
+        return irp_attach_buffered(irp, record, read, buffer, length);
+    if (device->Flags & DO_DIRECT_IO)
+        return length == 0 ? STATUS_SUCCESS : attach_mdl(irp, buffer, length, read ? IoWriteAccess : IoReadAccess);
+    irp->UserBuffer = buffer;
     return STATUS_SUCCESS;
 }
 

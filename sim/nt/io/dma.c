@@ -20,23 +20,30 @@ static VOID NTAPI put_adapter(PDMA_ADAPTER DmaAdapter)
     ExFreePoolWithTag(adapter, IO_TAG_GENERAL);
 }
 
+PVOID dma_common_buffer(struct adapter *adapter, PHYSICAL_ADDRESS highest, ULONG length, PPHYSICAL_ADDRESS logical,
+                        const void *caller)
+{
+    PVOID buffer;
+
+    if (fault_inject(FAULT_POOL, "AllocateCommonBuffer", caller))
+        return NULL;
+    buffer = MmAllocateContiguousMemory(length, highest);
+    if (buffer == NULL)
+        return NULL;
+    *logical = MmGetPhysicalAddress(buffer);
+    adapter->common_buffers++;
+    return buffer;
+}
+
 static PVOID NTAPI allocate_common(PDMA_ADAPTER DmaAdapter, ULONG Length, PPHYSICAL_ADDRESS LogicalAddress,
                                    BOOLEAN CacheEnabled)
 {
     struct adapter *adapter = adapter_of(DmaAdapter);
     PHYSICAL_ADDRESS highest = {.QuadPart = (LONGLONG)adapter->highest};
-    PVOID buffer;
 
     NT_CALL(PASSIVE_LEVEL);
     (void)CacheEnabled; /* DMA is coherent with the caches on x86 */
-    if (fault_inject(FAULT_POOL, "AllocateCommonBuffer", __builtin_return_address(0)))
-        return NULL;
-    buffer = MmAllocateContiguousMemory(Length, highest);
-    if (buffer == NULL)
-        return NULL;
-    *LogicalAddress = MmGetPhysicalAddress(buffer);
-    adapter->common_buffers++;
-    return buffer;
+    return dma_common_buffer(adapter, highest, Length, LogicalAddress, __builtin_return_address(0));
 }
 
 static VOID NTAPI free_common(PDMA_ADAPTER DmaAdapter, ULONG Length, PHYSICAL_ADDRESS LogicalAddress,

@@ -25,6 +25,10 @@ ULONG dma_fill(const struct adapter *adapter, PMDL mdl, PVOID current, ULONG len
 /* Bytes of a list of so many elements. */
 ULONG dma_list_size(ULONG elements);
 
+/* A common buffer below the highest address, for the driver at `caller`. NULL when there is none. */
+PVOID dma_common_buffer(struct adapter *adapter, PHYSICAL_ADDRESS highest, ULONG length, PPHYSICAL_ADDRESS logical,
+                        const void *caller);
+
 /* ---- version 3 (dma_extended.c): types as in DMA_OPERATIONS ---- */
 NTSTATUS NTAPI dma_get_adapter_info(PDMA_ADAPTER DmaAdapter, PDMA_ADAPTER_INFO AdapterInfo);
 NTSTATUS NTAPI dma_get_transfer_info(PDMA_ADAPTER DmaAdapter, PMDL Mdl, ULONGLONG Offset, ULONG Length,

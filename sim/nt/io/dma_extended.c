@@ -95,21 +95,13 @@ PVOID NTAPI dma_allocate_common_ex(PDMA_ADAPTER DmaAdapter, PPHYSICAL_ADDRESS Ma
 {
     struct adapter *adapter = adapter_of(DmaAdapter);
     PHYSICAL_ADDRESS highest = {.QuadPart = (LONGLONG)adapter->highest};
-    PVOID buffer;
 
     NT_CALL(PASSIVE_LEVEL);
     UNREFERENCED_PARAMETER(CacheEnabled); /* DMA is coherent with the caches on x86 */
     UNREFERENCED_PARAMETER(PreferredNode);
     if (MaximumAddress != NULL && MaximumAddress->QuadPart < highest.QuadPart)
         highest = *MaximumAddress;
-    if (fault_inject(FAULT_POOL, "AllocateCommonBuffer", __builtin_return_address(0)))
-        return NULL;
-    buffer = MmAllocateContiguousMemory(Length, highest);
-    if (buffer == NULL)
-        return NULL;
-    *LogicalAddress = MmGetPhysicalAddress(buffer);
-    adapter->common_buffers++;
-    return buffer;
+    return dma_common_buffer(adapter, highest, Length, LogicalAddress, __builtin_return_address(0));
 }
 
 /* Execution routines run at DISPATCH_LEVEL. */

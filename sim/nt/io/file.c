@@ -435,7 +435,7 @@ static NTSTATUS information(HANDLE handle, PIO_STATUS_BLOCK result, bool query, 
         return status;
     request.stack->Parameters.QueryFile.Length = length;
     request.stack->Parameters.QueryFile.FileInformationClass = class;
-    status = irp_attach_information(request.irp, request.record, query, buffer, length);
+    status = irp_attach_buffered(request.irp, request.record, query, buffer, length);
     if (!NT_SUCCESS(status)) {
         abandon_request(&request);
         return status;

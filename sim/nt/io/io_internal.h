@@ -113,7 +113,7 @@ void io_check_special_apcs(const char *routine);
 NTSTATUS irp_attach_transfer(PIRP irp, struct irp_record *record, PDEVICE_OBJECT device, bool read, PVOID buffer,
                              ULONG length);
 /* The buffer of a request for information on a file, or one that sets it; always through a system buffer. */
-NTSTATUS irp_attach_information(PIRP irp, struct irp_record *record, bool query, PVOID buffer, ULONG length);
+NTSTATUS irp_attach_buffered(PIRP irp, struct irp_record *record, bool from_driver, PVOID buffer, ULONG length);
 NTSTATUS irp_attach_control(PIRP irp, struct irp_record *record, PIO_STACK_LOCATION stack, ULONG code, PVOID input,
                             ULONG input_length, PVOID output, ULONG output_length);
 /* An IRP that was never sent: give back what it holds and free it. */
