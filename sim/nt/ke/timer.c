@@ -110,11 +110,10 @@ void ke_timers_expire(struct vcpu *vcpu)
     arm();
 }
 
-VOID NTAPI KeInitializeTimerEx(PKTIMER Timer, TIMER_TYPE Type)
+static void initialise(PKTIMER Timer, TIMER_TYPE Type)
 {
     struct ke_state *ke = machine->ke;
 
-    NT_CALL_ANY();
     for (PLIST_ENTRY entry = ke->timers.Flink; entry != &ke->timers; entry = entry->Flink)
         if (entry == &Timer->TimerListEntry)
             nt_violation("timer-in-use", "KeInitializeTimer: the timer at %p is set", (const void *)Timer);
@@ -124,9 +123,16 @@ VOID NTAPI KeInitializeTimerEx(PKTIMER Timer, TIMER_TYPE Type)
     InitializeListHead(&Timer->Header.WaitListHead);
 }
 
+VOID NTAPI KeInitializeTimerEx(PKTIMER Timer, TIMER_TYPE Type)
+{
+    NT_CALL(DISPATCH_LEVEL);
+    initialise(Timer, Type);
+}
+
 VOID NTAPI KeInitializeTimer(PKTIMER Timer)
 {
-    KeInitializeTimerEx(Timer, NotificationTimer);
+    NT_CALL(DISPATCH_LEVEL);
+    initialise(Timer, NotificationTimer);
 }
 
 BOOLEAN NTAPI KeSetTimerEx(PKTIMER Timer, LARGE_INTEGER DueTime, LONG Period, PKDPC Dpc)

@@ -37,7 +37,7 @@ BOOLEAN NTAPI RtlIsNtDdiVersionAvailable(ULONG Version)
 /* FALSE: a free build. There is no service pack, so CSDVersion becomes empty. */
 BOOLEAN NTAPI PsGetVersion(PULONG MajorVersion, PULONG MinorVersion, PULONG BuildNumber, PUNICODE_STRING CSDVersion)
 {
-    NT_CALL_ANY();
+    NT_CALL(PASSIVE_LEVEL);
     if (MajorVersion != NULL)
         *MajorVersion = VERSION_MAJOR;
     if (MinorVersion != NULL)

@@ -21,6 +21,10 @@ static struct {
     PDEVICE_OBJECT Device;
     ULONG Values[INSTANCES];
     ULONG RegInfos, Enables, Events, EventData;
+    ULONG Seen[IRP_MN_REGINFO_EX + 1]; /* requests, by minor code */
+    ULONG Wrong;                       /* requests that are not as their pages say */
+    ULONG_PTR Registration;            /* the last one's DataPath: WMIREGISTER or WMIUPDATE */
+    ULONG Controls[2][2];              /* calls, by WMIENABLEDISABLECONTROL and whether to turn on */
     KEVENT Event;
 } Test;
 
@@ -102,11 +106,27 @@ static NTSTATUS NTAPI Control(PDEVICE_OBJECT DeviceObject, PIRP Irp, ULONG GuidI
     UNREFERENCED_PARAMETER(GuidIndex);
     if (Function == WmiEventControl && Enable)
         Test.Enables++;
+    Test.Controls[Function == WmiDataBlockControl][Enable != FALSE]++;
     return WmiCompleteRequest(DeviceObject, Irp, STATUS_SUCCESS, 0, IO_NO_INCREMENT);
 }
 
 static WMIGUIDREGINFO Guids[] = {{&BlockGuid, INSTANCES, 0}};
 static WMILIB_CONTEXT Library = {1, Guids, QueryRegInfo, QueryBlock, SetBlock, SetItem, Method, Control};
+
+/* What all the pages say: at PASSIVE_LEVEL, with the device that registered, and the block's GUID. */
+static VOID See(const IO_STACK_LOCATION *Stack)
+{
+    BOOLEAN Registration = Stack->MinorFunction == IRP_MN_REGINFO || Stack->MinorFunction == IRP_MN_REGINFO_EX;
+
+    if (Stack->MinorFunction <= IRP_MN_REGINFO_EX)
+        Test.Seen[Stack->MinorFunction]++;
+    if (Registration)
+        Test.Registration = (ULONG_PTR)Stack->Parameters.WMI.DataPath;
+    if (KeGetCurrentIrql() != PASSIVE_LEVEL || Stack->Parameters.WMI.ProviderId != (ULONG_PTR)Test.Device)
+        Test.Wrong++;
+    else if (!Registration && !IsEqualGUID((const GUID *)Stack->Parameters.WMI.DataPath, &BlockGuid))
+        Test.Wrong++;
+}
 
 static NTSTATUS NTAPI DispatchSystemControl(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
@@ -115,6 +135,7 @@ static NTSTATUS NTAPI DispatchSystemControl(PDEVICE_OBJECT DeviceObject, PIRP Ir
 
     if (DeviceObject != Test.Device)
         return Test.Old(DeviceObject, Irp);
+    See(IoGetCurrentIrpStackLocation(Irp));
     Status = WmiSystemControl(&Library, DeviceObject, Irp, &Disposition);
     if (Disposition == IrpProcessed)
         return Status;
@@ -342,6 +363,232 @@ static VOID WmiDispositions(VOID)
     IoFreeIrp(Irp);
 }
 
+/* ---- the requests ---- */
+
+static union {
+    WNODE_HEADER Header;
+    WNODE_ALL_DATA All;
+    WNODE_SINGLE_INSTANCE Instance;
+    WNODE_SINGLE_ITEM Item;
+    WNODE_METHOD_ITEM Method;
+    WNODE_TOO_SMALL TooSmall;
+    WMIREGINFOW Registration;
+    ULONG Needed;
+    UCHAR Bytes[512];
+} Node;
+
+/* The request as WMI sends it, but for what the case does otherwise. */
+static NTSTATUS Request(UCHAR Minor, const VOID *DataPath, ULONG Size, ULONG_PTR *Information)
+{
+    IO_STACK_LOCATION Stack = {.MajorFunction = IRP_MJ_SYSTEM_CONTROL, .MinorFunction = Minor};
+
+    *Information = 0;
+    Stack.Parameters.WMI.ProviderId = (ULONG_PTR)Test.Device;
+    Stack.Parameters.WMI.DataPath = (PVOID)(ULONG_PTR)DataPath;
+    Stack.Parameters.WMI.BufferSize = Size;
+    Stack.Parameters.WMI.Buffer = &Node;
+    return TestSend(Test.Device, &Stack, Information);
+}
+
+/* A node about one instance, with a value at offset 80. */
+static VOID Fill(ULONG Flags, ULONG Size, ULONG Index, ULONG Item, ULONG Value)
+{
+    RtlZeroMemory(&Node, sizeof(Node));
+    Node.Header.BufferSize = Size;
+    Node.Header.Guid = BlockGuid;
+    Node.Header.Flags = Flags | WNODE_FLAG_STATIC_INSTANCE_NAMES;
+    if (Flags == WNODE_FLAG_SINGLE_INSTANCE) {
+        Node.Instance.InstanceIndex = Index;
+        Node.Instance.DataBlockOffset = 80;
+        Node.Instance.SizeDataBlock = sizeof(Value);
+    } else if (Flags != WNODE_FLAG_ALL_DATA) {
+        Node.Method.InstanceIndex = Index;
+        Node.Method.MethodId = Item; /* WNODE_SINGLE_ITEM has the item's number in the same place */
+        Node.Method.DataBlockOffset = 80;
+        Node.Method.SizeDataBlock = sizeof(Value);
+    }
+    if (Flags != WNODE_FLAG_ALL_DATA)
+        RtlCopyMemory(Node.Bytes + 80, &Value, sizeof(Value));
+}
+
+static ULONG ValueAt(ULONG Offset)
+{
+    ULONG Value;
+
+    RtlCopyMemory(&Value, Node.Bytes + Offset, sizeof(Value));
+    return Value;
+}
+
+static VOID WmiRequestsForRegistration(VOID)
+{
+    static const UCHAR Minors[] = {IRP_MN_REGINFO, IRP_MN_REGINFO_EX};
+    ULONG_PTR Information;
+
+    REQUIRE(Begin());
+    EXPECT_TRUE(Test.Seen[IRP_MN_REGINFO_EX] >= 1); /* Windows XP and later send this one */
+    EXPECT_EQUAL(Test.Registration, WMIREGISTER);
+    EXPECT_EQUAL(Test.Wrong, 0);
+    for (ULONG Index = 0; Index < 2; Index++) {
+        ULONG Needed;
+
+        RtlZeroMemory(&Node, sizeof(Node));
+        EXPECT_STATUS(Request(Minors[Index], (PVOID)WMIREGISTER, sizeof(ULONG), &Information), STATUS_BUFFER_TOO_SMALL);
+        Needed = Node.Needed;
+        EXPECT_TRUE(Needed >= sizeof(WMIREGINFOW) + sizeof(WMIREGGUIDW) && Needed <= sizeof(Node));
+        RtlZeroMemory(&Node, sizeof(Node));
+        EXPECT_STATUS(Request(Minors[Index], (PVOID)WMIREGISTER, sizeof(Node), &Information), STATUS_SUCCESS);
+        EXPECT_TRUE(Information == Node.Registration.BufferSize);
+        EXPECT_EQUAL(Node.Registration.GuidCount, 1);
+        EXPECT_TRUE(IsEqualGUID(&Node.Registration.WmiRegGuid[0].Guid, &BlockGuid));
+        EXPECT_EQUAL(Node.Registration.WmiRegGuid[0].InstanceCount, INSTANCES);
+    }
+    Test.Registration = 77;
+    EXPECT_STATUS(IoWMIRegistrationControl(Test.Device, WMIREG_ACTION_UPDATE_GUIDS), STATUS_SUCCESS);
+    for (ULONG Try = 0; Try < 100 && Test.Registration == 77; Try++)
+        SleepMilliseconds(20);
+    EXPECT_EQUAL(Test.Registration, WMIUPDATE);
+    End();
+}
+
+static VOID WmiRequestForAll(VOID)
+{
+    ULONG_PTR Information;
+    ULONG Size = 0;
+    PVOID Block;
+
+    REQUIRE(Begin());
+    CHECK(OpenBlock(&BlockGuid, &Block) == STATUS_SUCCESS);
+    (VOID) IoWMIQueryAllData(Block, &Size, NULL);
+    EXPECT_TRUE(Test.Seen[IRP_MN_QUERY_ALL_DATA] >= 1);
+    EXPECT_EQUAL(Test.Wrong, 0);
+    ObDereferenceObject(Block);
+
+    Fill(WNODE_FLAG_ALL_DATA, sizeof(Node), 0, 0, 0);
+    EXPECT_STATUS(Request(IRP_MN_QUERY_ALL_DATA, &BlockGuid, sizeof(Node), &Information), STATUS_SUCCESS);
+    EXPECT_TRUE(Information == Node.Header.BufferSize);
+    EXPECT_EQUAL(Node.All.InstanceCount, INSTANCES);
+    EXPECT_EQUAL(ValueAt(Node.All.OffsetInstanceDataAndLength[1].OffsetInstanceData), 22);
+    /* Room for a WNODE_TOO_SMALL alone: that says how much there must be. */
+    Fill(WNODE_FLAG_ALL_DATA, sizeof(WNODE_TOO_SMALL), 0, 0, 0);
+    EXPECT_STATUS(Request(IRP_MN_QUERY_ALL_DATA, &BlockGuid, sizeof(WNODE_TOO_SMALL), &Information), STATUS_SUCCESS);
+    EXPECT_EQUAL(Information, sizeof(WNODE_TOO_SMALL));
+    EXPECT_TRUE((Node.Header.Flags & WNODE_FLAG_TOO_SMALL) != 0);
+    EXPECT_TRUE(Node.TooSmall.SizeNeeded > sizeof(WNODE_TOO_SMALL));
+    Fill(WNODE_FLAG_ALL_DATA, sizeof(Node), 0, 0, 0);
+    EXPECT_STATUS(Request(IRP_MN_QUERY_ALL_DATA, &OtherGuid, sizeof(Node), &Information), STATUS_WMI_GUID_NOT_FOUND);
+    End();
+}
+
+static VOID WmiRequestsForAnInstance(VOID)
+{
+    static const struct {
+        UCHAR Minor;
+        ULONG Flags, Item;
+    } Requests[] = {{IRP_MN_QUERY_SINGLE_INSTANCE, WNODE_FLAG_SINGLE_INSTANCE, 0},
+                    {IRP_MN_CHANGE_SINGLE_INSTANCE, WNODE_FLAG_SINGLE_INSTANCE, 0},
+                    {IRP_MN_CHANGE_SINGLE_ITEM, WNODE_FLAG_SINGLE_ITEM, 1},
+                    {IRP_MN_EXECUTE_METHOD, WNODE_FLAG_METHOD_ITEM, 5}};
+    ULONG Value = 33, Size = sizeof(Value), NodeSize = sizeof(Node);
+    UNICODE_STRING Second;
+    ULONG_PTR Information;
+    PVOID Block;
+
+    RtlInitUnicodeString(&Second, L"NtTest_1");
+    REQUIRE(Begin());
+    CHECK(OpenBlock(&BlockGuid, &Block) == STATUS_SUCCESS);
+    CHECK(IoWMIQuerySingleInstance(Block, &Second, &NodeSize, &Node) == STATUS_SUCCESS);
+    CHECK(IoWMISetSingleInstance(Block, &Second, 1, sizeof(Value), &Value) == STATUS_SUCCESS);
+    CHECK(IoWMISetSingleItem(Block, &Second, 1, 1, sizeof(Value), &Value) == STATUS_SUCCESS);
+    CHECK(IoWMIExecuteMethod(Block, &Second, 5, sizeof(Value), &Size, (PUCHAR)&Value) == STATUS_SUCCESS);
+    ObDereferenceObject(Block);
+    for (ULONG Index = 0; Index < RTL_NUMBER_OF(Requests); Index++)
+        EXPECT_TRUE(Test.Seen[Requests[Index].Minor] >= 1);
+    EXPECT_EQUAL(Test.Wrong, 0);
+
+    for (ULONG Index = 0; Index < RTL_NUMBER_OF(Requests); Index++) {
+        Fill(Requests[Index].Flags, sizeof(Node), 1, Requests[Index].Item, 40 + Index);
+        EXPECT_STATUS(Request(Requests[Index].Minor, &BlockGuid, sizeof(Node), &Information), STATUS_SUCCESS);
+        switch (Requests[Index].Minor) {
+        case IRP_MN_QUERY_SINGLE_INSTANCE:
+            EXPECT_TRUE(Information == Node.Header.BufferSize);
+            EXPECT_EQUAL(ValueAt(Node.Instance.DataBlockOffset), 33);
+            break;
+        case IRP_MN_EXECUTE_METHOD:
+            EXPECT_TRUE(Information == Node.Header.BufferSize);
+            EXPECT_EQUAL(ValueAt(Node.Method.DataBlockOffset), 44);
+            break;
+        default:
+            EXPECT_EQUAL(Information, 0);
+            EXPECT_EQUAL(Test.Values[1], 40 + Index);
+        }
+        Fill(Requests[Index].Flags, sizeof(Node), INSTANCES, Requests[Index].Item, 50);
+        EXPECT_STATUS(Request(Requests[Index].Minor, &BlockGuid, sizeof(Node), &Information),
+                      STATUS_WMI_INSTANCE_NOT_FOUND);
+        Fill(Requests[Index].Flags, sizeof(Node), 1, Requests[Index].Item, 50);
+        EXPECT_STATUS(Request(Requests[Index].Minor, &OtherGuid, sizeof(Node), &Information),
+                      STATUS_WMI_GUID_NOT_FOUND);
+        EXPECT_TRUE(Test.Values[1] < 50);
+    }
+    Fill(WNODE_FLAG_SINGLE_ITEM, sizeof(Node), 1, 2, 50);
+    EXPECT_STATUS(Request(IRP_MN_CHANGE_SINGLE_ITEM, &BlockGuid, sizeof(Node), &Information),
+                  STATUS_WMI_ITEMID_NOT_FOUND);
+    /* Where the driver has no routine for methods. */
+    Library.ExecuteWmiMethod = NULL;
+    Fill(WNODE_FLAG_METHOD_ITEM, sizeof(Node), 1, 5, 50);
+    EXPECT_STATUS(Request(IRP_MN_EXECUTE_METHOD, &BlockGuid, sizeof(Node), &Information),
+                  STATUS_INVALID_DEVICE_REQUEST);
+    Library.ExecuteWmiMethod = Method;
+    End();
+}
+
+/* Events and collection on and off: the library asks the driver's routine, and without one says yes. */
+static VOID WmiRequestsForControl(VOID)
+{
+    static const struct {
+        UCHAR Minor;
+        BOOLEAN Collection, Enable;
+    } Requests[] = {{IRP_MN_ENABLE_EVENTS, FALSE, TRUE},
+                    {IRP_MN_DISABLE_EVENTS, FALSE, FALSE},
+                    {IRP_MN_ENABLE_COLLECTION, TRUE, TRUE},
+                    {IRP_MN_DISABLE_COLLECTION, TRUE, FALSE}};
+    ULONG_PTR Information;
+
+    REQUIRE(Begin());
+    for (ULONG Index = 0; Index < RTL_NUMBER_OF(Requests); Index++) {
+        const ULONG *Calls = &Test.Controls[Requests[Index].Collection][Requests[Index].Enable];
+
+        Fill(0, sizeof(WNODE_HEADER), 0, 0, 0);
+        EXPECT_STATUS(Request(Requests[Index].Minor, &BlockGuid, sizeof(WNODE_HEADER), &Information), STATUS_SUCCESS);
+        EXPECT_EQUAL(Information, 0);
+        EXPECT_EQUAL(*Calls, 1);
+        EXPECT_STATUS(Request(Requests[Index].Minor, &OtherGuid, sizeof(WNODE_HEADER), &Information),
+                      STATUS_WMI_GUID_NOT_FOUND);
+        Library.WmiFunctionControl = NULL;
+        EXPECT_STATUS(Request(Requests[Index].Minor, &BlockGuid, sizeof(WNODE_HEADER), &Information), STATUS_SUCCESS);
+        Library.WmiFunctionControl = Control;
+        EXPECT_EQUAL(*Calls, 1);
+    }
+    End();
+}
+
+/* The first listener turns the events on, another one does not. */
+static VOID WmiRequestForTheFirstListener(VOID)
+{
+    PVOID First, Second;
+
+    REQUIRE(Begin());
+    CHECK(OpenBlock(&BlockGuid, &First) == STATUS_SUCCESS);
+    CHECK(OpenBlock(&BlockGuid, &Second) == STATUS_SUCCESS);
+    EXPECT_STATUS(IoWMISetNotificationCallback(First, OnEvent, &Test), STATUS_SUCCESS);
+    EXPECT_EQUAL(Test.Seen[IRP_MN_ENABLE_EVENTS], 1);
+    EXPECT_STATUS(IoWMISetNotificationCallback(Second, OnEvent, &Test), STATUS_SUCCESS);
+    EXPECT_EQUAL(Test.Seen[IRP_MN_ENABLE_EVENTS], 1);
+    EXPECT_EQUAL(Test.Wrong, 0);
+    ObDereferenceObject(Second);
+    ObDereferenceObject(First);
+    End();
+}
+
 static VOID WmiQueryOfNoBlock(VOID)
 {
     ULONG Size = 0;
@@ -356,6 +603,11 @@ TEST_TABLE(io_wmi){TEST(WmiRegistration, TEST_DEVICE),
                    TEST(WmiEvents, TEST_DEVICE),
                    TEST(WmiOwnEvent, TEST_DEVICE),
                    TEST(WmiDispositions, TEST_DEVICE),
+                   TEST(WmiRequestsForRegistration, TEST_DEVICE),
+                   TEST(WmiRequestForAll, TEST_DEVICE),
+                   TEST(WmiRequestsForAnInstance, TEST_DEVICE),
+                   TEST(WmiRequestsForControl, TEST_DEVICE),
+                   TEST(WmiRequestForTheFirstListener, TEST_DEVICE),
                    TEST_VIOLATION(WmiQueryOfNoBlock, "wmi-object", 0),
                    TEST_END};
 #endif
