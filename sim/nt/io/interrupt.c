@@ -431,15 +431,19 @@ NTSTATUS NTAPI IoConnectInterruptEx(PIO_CONNECT_INTERRUPT_PARAMETERS Parameters)
         return STATUS_INSUFFICIENT_RESOURCES;
     switch (Parameters->Version) {
     case CONNECT_FULLY_SPECIFIED:
+        if (Parameters->FullySpecified.ProcessorEnableMask == 0)
+            return STATUS_INVALID_PARAMETER_10;
         return connect_specified(&Parameters->FullySpecified, 0, caller);
     case CONNECT_FULLY_SPECIFIED_GROUP:
+        if (Parameters->FullySpecified.ProcessorEnableMask == 0)
+            return STATUS_INVALID_PARAMETER_10;
         return connect_specified(&Parameters->FullySpecified, Parameters->FullySpecified.Group, caller);
     case CONNECT_LINE_BASED:
-        if (Parameters->LineBased.FloatingSave)
+        if (Parameters->LineBased.PhysicalDeviceObject == NULL || Parameters->LineBased.FloatingSave)
             return STATUS_INVALID_PARAMETER;
         return connect_line(&Parameters->LineBased, caller);
     case CONNECT_MESSAGE_BASED:
-        if (Parameters->MessageBased.FloatingSave)
+        if (Parameters->MessageBased.PhysicalDeviceObject == NULL || Parameters->MessageBased.FloatingSave)
             return STATUS_INVALID_PARAMETER;
         return connect_messages(Parameters, caller);
     case CONNECT_MESSAGE_BASED_PASSIVE:

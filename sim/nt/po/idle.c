@@ -132,7 +132,7 @@ static struct idle_device *of_pointer(PULONG pointer, const char *routine)
 
 VOID NTAPI PoSetDeviceBusyEx(PULONG IdlePointer)
 {
-    NT_CALL(DISPATCH_LEVEL);
+    NT_CALL_ANY();
     of_pointer(IdlePointer, __func__)->counter = 0;
 }
 
@@ -140,7 +140,7 @@ VOID NTAPI PoStartDeviceBusy(PULONG IdlePointer)
 {
     struct idle_device *idle;
 
-    NT_CALL(DISPATCH_LEVEL);
+    NT_CALL_ANY();
     idle = of_pointer(IdlePointer, __func__);
     idle->busy++;
     idle->counter = 0;
@@ -150,7 +150,7 @@ VOID NTAPI PoEndDeviceBusy(PULONG IdlePointer)
 {
     struct idle_device *idle;
 
-    NT_CALL(DISPATCH_LEVEL);
+    NT_CALL_ANY();
     idle = of_pointer(IdlePointer, __func__);
     if (idle->busy == 0)
         nt_violation("idle-pointer", "PoEndDeviceBusy without PoStartDeviceBusy");

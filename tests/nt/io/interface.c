@@ -1,5 +1,6 @@
 /*
  * Device interfaces and notification: IoRegisterDeviceInterface, IoSetDeviceInterfaceState, IoGetDeviceInterfaces,
+ * IoGetDeviceInterfaceAlias,
  * IoRegisterPlugPlayNotification, IoUnregisterPlugPlayNotification(Ex), IoReportTargetDeviceChange(Asynchronous).
  */
 #include "bus.h"
@@ -14,6 +15,8 @@
 
 static const GUID Class = {0x2e8f1b30, 0x77c5, 0x4f0e, {0xa3, 0x41, 0x9d, 0x60, 0x1c, 0x52, 0x88, 0x17}};
 static const GUID OtherClass = {0x2e8f1b31, 0x77c5, 0x4f0e, {0xa3, 0x41, 0x9d, 0x60, 0x1c, 0x52, 0x88, 0x17}};
+static const GUID AliasClass = {0x2e8f1b33, 0x77c5, 0x4f0e, {0xa3, 0x41, 0x9d, 0x60, 0x1c, 0x52, 0x88, 0x17}};
+static const GUID AliasOtherClass = {0x2e8f1b34, 0x77c5, 0x4f0e, {0xa3, 0x41, 0x9d, 0x60, 0x1c, 0x52, 0x88, 0x17}};
 static const GUID CustomEvent = {0x2e8f1b32, 0x77c5, 0x4f0e, {0xa3, 0x41, 0x9d, 0x60, 0x1c, 0x52, 0x88, 0x17}};
 
 /* ---- registration ---- */
@@ -105,6 +108,35 @@ static VOID InterfaceReferenceString(VOID)
     RtlFreeUnicodeString(&Link[1]);
     RtlInitUnicodeString(&Reference, L"a\\b");
     EXPECT_FALSE(NT_SUCCESS(IoRegisterDeviceInterface(CHILD->Pdo, &OtherClass, &Reference, &Link[0])));
+    TestBusUnplug(0);
+}
+
+/* The alias is the same device's interface of another class with the same reference string. */
+static VOID InterfaceAlias(VOID)
+{
+    UNICODE_STRING Reference;
+    UNICODE_STRING Link[3];
+    UNICODE_STRING Alias;
+    ULONG Index;
+
+    TestBusReset();
+    REQUIRE(TestBusPlugAndStart(0));
+    RtlInitUnicodeString(&Reference, L"alias");
+    EXPECT_STATUS(IoRegisterDeviceInterface(CHILD->Pdo, &AliasClass, NULL, &Link[0]), STATUS_SUCCESS);
+    /* No other class yet; "possibly indicates" two statuses. */
+    RtlInitUnicodeString(&Alias, NULL);
+    EXPECT_FALSE(NT_SUCCESS(IoGetDeviceInterfaceAlias(&Link[0], &AliasOtherClass, &Alias)));
+    EXPECT_STATUS(IoRegisterDeviceInterface(CHILD->Pdo, &AliasOtherClass, &Reference, &Link[1]), STATUS_SUCCESS);
+    EXPECT_FALSE(NT_SUCCESS(IoGetDeviceInterfaceAlias(&Link[0], &AliasOtherClass, &Alias))); /* another reference */
+    EXPECT_STATUS(IoRegisterDeviceInterface(CHILD->Pdo, &AliasOtherClass, NULL, &Link[2]), STATUS_SUCCESS);
+    EXPECT_STATUS(IoGetDeviceInterfaceAlias(&Link[0], &AliasOtherClass, &Alias), STATUS_SUCCESS);
+    EXPECT_TRUE(RtlEqualUnicodeString(&Alias, &Link[2], TRUE));
+    RtlFreeUnicodeString(&Alias);
+    EXPECT_STATUS(IoGetDeviceInterfaceAlias(&Link[2], &AliasClass, &Alias), STATUS_SUCCESS); /* and back */
+    EXPECT_TRUE(RtlEqualUnicodeString(&Alias, &Link[0], TRUE));
+    RtlFreeUnicodeString(&Alias);
+    for (Index = 0; Index < ARRAYSIZE(Link); Index++)
+        RtlFreeUnicodeString(&Link[Index]);
     TestBusUnplug(0);
 }
 
@@ -363,6 +395,7 @@ static VOID NotificationOfOwnEvents(VOID)
 TEST_TABLE(io_interface){
     TEST(InterfaceRegisteredAndEnabled, TEST_DEVICE),
     TEST(InterfaceReferenceString, TEST_DEVICE),
+    TEST(InterfaceAlias, TEST_DEVICE),
     TEST(InterfaceOfNoPdo, TEST_DEVICE),
     TEST(NotificationOfInterfaces, TEST_DEVICE),
     TEST(NotificationOfRemoval, TEST_DEVICE),

@@ -20,10 +20,14 @@ typedef struct _PORT {
     PVOID DpcContext;
     KIRQL DpcIrql;
     ULONG Dpcs;
+    ULONG Depth; /* of StartIo in StartIo */
+    ULONG Deepest;
 } PORT;
 
 static DRIVER_DISPATCH Queue;
 static DRIVER_STARTIO StartIo;
+static DRIVER_STARTIO StartTheNext;
+static DRIVER_DISPATCH QueueUncancellable;
 static DRIVER_CANCEL CancelQueued;
 static IO_COMPLETION_ROUTINE TakeBack;
 static IO_TIMER_ROUTINE Tick;
@@ -171,6 +175,73 @@ static VOID PacketsStartedByKey(VOID)
     IoDeleteDevice(DeviceObject);
 }
 
+static VOID NTAPI StartTheNext(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    PORT *Port = TestExtension(DeviceObject);
+
+    if (++Port->Depth > Port->Deepest)
+        Port->Deepest = Port->Depth;
+    if (Port->Starts < REQUESTS)
+        Port->Started[Port->Starts] = Irp;
+    if (++Port->Starts > 1 && Port->Starts < REQUESTS)
+        IoStartNextPacket(DeviceObject, FALSE);
+    Port->Depth--;
+}
+
+static NTSTATUS NTAPI QueueUncancellable(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    IoMarkIrpPending(Irp);
+    IoStartPacket(DeviceObject, Irp, NULL, NULL);
+    return STATUS_PENDING;
+}
+
+/* IoStartNextPacket in StartIo calls StartIo there and then, or, where it is deferred, once StartIo has returned. */
+static VOID StartIoInStartIo(BOOLEAN Deferred, ULONG Deepest)
+{
+    PDEVICE_OBJECT DeviceObject = TestCreateDevice(NULL, sizeof(PORT), QueueUncancellable);
+    ULONG Back = 0;
+    PIRP Irp[REQUESTS];
+    ULONG Index;
+    KIRQL Irql;
+    PORT *Port;
+
+    REQUIRE(DeviceObject != NULL);
+    Port = TestExtension(DeviceObject);
+    IoSetStartIoAttributes(DeviceObject, Deferred, FALSE);
+    TestDriver()->DriverStartIo = StartTheNext;
+    for (Index = 0; Index < REQUESTS; Index++) {
+        Irp[Index] = Request(0, &Back);
+        EXPECT_STATUS(IoCallDriver(DeviceObject, Irp[Index]), STATUS_PENDING);
+    }
+    EXPECT_EQUAL(Port->Starts, 1);
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    IoStartNextPacket(DeviceObject, FALSE); /* the second, whose StartIo starts the third */
+    KeLowerIrql(Irql);
+    EXPECT_EQUAL(Port->Starts, REQUESTS);
+    EXPECT_TRUE(Port->Started[1] == Irp[1] && Port->Started[2] == Irp[2]);
+    EXPECT_EQUAL(Port->Deepest, Deepest);
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    IoStartNextPacket(DeviceObject, FALSE); /* none is left */
+    KeLowerIrql(Irql);
+    TestDriver()->DriverStartIo = NULL;
+    for (Index = 0; Index < REQUESTS; Index++) {
+        (VOID) TestComplete(Irp[Index], STATUS_SUCCESS, 0);
+        IoFreeIrp(Irp[Index]);
+    }
+    EXPECT_EQUAL(Back, REQUESTS);
+    IoDeleteDevice(DeviceObject);
+}
+
+static VOID PacketsStartedInStartIo(VOID)
+{
+    StartIoInStartIo(FALSE, 2);
+}
+
+static VOID PacketsDeferredInStartIo(VOID)
+{
+    StartIoInStartIo(TRUE, 1);
+}
+
 /* ---- DPC ---- */
 
 static VOID NTAPI DpcForIsr(PKDPC Dpc, PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
@@ -275,6 +346,12 @@ static VOID ErrorLogEntry(VOID)
 }
 
 TEST_TABLE(io_packet){
-    TEST(PacketsStartedInTurn, 0), TEST(PacketsStartedByKey, 0), TEST(DpcOfADevice, 0),
-    TEST(TimerOfADevice, 0),       TEST(ErrorLogEntry, 0),       TEST_END,
+    TEST(PacketsStartedInTurn, 0),
+    TEST(PacketsStartedByKey, 0),
+    TEST(PacketsStartedInStartIo, 0),
+    TEST(PacketsDeferredInStartIo, 0),
+    TEST(DpcOfADevice, 0),
+    TEST(TimerOfADevice, 0),
+    TEST(ErrorLogEntry, 0),
+    TEST_END,
 };

@@ -1,6 +1,7 @@
 /*
  * Power requests of devices: PoRequestPowerIrp, PoSetPowerState, PoStartNextPowerIrp, IRP_MN_QUERY_POWER,
- * IRP_MN_SET_POWER, IRP_MN_WAIT_WAKE. On the child of the driver's bus.
+ * IRP_MN_SET_POWER, IRP_MN_WAIT_WAKE, PoSetSystemWake, PoGetSystemWake, idle detection. On the child of the driver's
+ * bus. And callbacks for power settings.
  */
 #include "bus.h"
 
@@ -182,6 +183,185 @@ static VOID PowerWaitWake(VOID)
     TestBusUnplug(0);
 }
 
+/* A wait/wake IRP is one of a device, until the bus driver says that the device woke the system. */
+static VOID PowerSystemWake(VOID)
+{
+    PIRP Irp = NULL;
+    ANSWER Answer;
+    BOOLEAN Before;
+    BOOLEAN After;
+    PIRP Wake;
+    KIRQL Irql;
+
+    TestBusReset();
+    REQUIRE(TestBusPlugAndStart(0));
+    EXPECT_STATUS(Arm(&Answer, &Irp), STATUS_PENDING);
+    Wake = CHILD->Wake;
+    REQUIRE(Wake != NULL);
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    Before = PoGetSystemWake(Wake);
+    PoSetSystemWake(Wake);
+    After = PoGetSystemWake(Wake);
+    KeLowerIrql(Irql);
+    EXPECT_FALSE(Before);
+    EXPECT_TRUE(After);
+    (VOID) IoSetCancelRoutine(Wake, NULL);
+    (VOID) TestComplete(Wake, STATUS_SUCCESS, 0);
+    Await(&Answer);
+    EXPECT_STATUS(Answer.Status, STATUS_SUCCESS);
+    TestBusUnplug(0);
+}
+
+/* ---- idle detection ---- */
+
+/* Whether the power manager has sent the child into D3. */
+static BOOLEAN WentIdle(VOID)
+{
+    return TestBusSeen(BUS, POWER(IRP_MN_SET_POWER), 0);
+}
+
+/* The time-outs of both policies are the same: which one is in force depends on the machine. */
+static PULONG DetectIdle(ULONG Seconds)
+{
+    ANSWER Answer;
+
+    EXPECT_STATUS(Ask(&Answer, IRP_MN_SET_POWER, PowerDeviceD0), STATUS_PENDING);
+    Await(&Answer);
+    TestBusForget();
+    return PoRegisterDeviceForIdleDetection(CHILD->Pdo, Seconds, Seconds, PowerDeviceD3);
+}
+
+/* After the time-out IRP_MN_SET_POWER goes down the stack. */
+static VOID IdleDeviceSentToSleep(VOID)
+{
+    TestBusReset();
+    REQUIRE(TestBusPlugAndStart(0));
+    EXPECT_TRUE(DetectIdle(3) != NULL);
+    EXPECT_FALSE(WentIdle());
+    EXPECT_TRUE(TestBusWait(BUS, POWER(IRP_MN_SET_POWER), 0));
+    EXPECT_STEPS({FUNCTION, POWER(IRP_MN_SET_POWER), 0}, {BUS, POWER(IRP_MN_SET_POWER), 0});
+    EXPECT_TRUE(PoRegisterDeviceForIdleDetection(CHILD->Pdo, 0, 0, PowerDeviceD3) == NULL);
+    TestBusUnplug(0);
+}
+
+/* No time-outs: none is detected any more. Those of the device's class there are for disks alone. */
+static VOID IdleDetectionCancelled(VOID)
+{
+    KIRQL Irql;
+
+    TestBusReset();
+    REQUIRE(TestBusPlugAndStart(0));
+    EXPECT_TRUE(PoRegisterDeviceForIdleDetection(CHILD->Pdo, (ULONG)-1, (ULONG)-1, PowerDeviceD3) == NULL);
+    EXPECT_TRUE(DetectIdle(3) != NULL);
+    KeRaiseIrql(APC_LEVEL, &Irql);
+    CHECK(PoRegisterDeviceForIdleDetection(CHILD->Pdo, 0, 0, PowerDeviceD3) == NULL);
+    KeLowerIrql(Irql);
+    SleepMilliseconds(8000);
+    EXPECT_FALSE(WentIdle());
+    TestBusUnplug(0);
+}
+
+/* Each use starts the countdown anew. */
+static VOID IdleDeviceUsed(VOID)
+{
+    PULONG Counter;
+    ULONG Index;
+    KIRQL Irql;
+
+    TestBusReset();
+    REQUIRE(TestBusPlugAndStart(0));
+    Counter = DetectIdle(5);
+    REQUIRE(Counter != NULL);
+    for (Index = 0; Index < 6; Index++) {
+        SleepMilliseconds(2000);
+        KeRaiseIrql(HIGH_LEVEL, &Irql);
+        if (Index % 2 == 0)
+            PoSetDeviceBusy(Counter);
+        else
+            PoSetDeviceBusyEx(Counter);
+        KeLowerIrql(Irql);
+    }
+    EXPECT_FALSE(WentIdle());
+    EXPECT_TRUE(TestBusWait(BUS, POWER(IRP_MN_SET_POWER), 0));
+    TestBusForget();
+    PoSetDeviceBusyEx(Counter); /* which does not wake the device */
+    SleepMilliseconds(2000);
+    EXPECT_FALSE(WentIdle());
+    EXPECT_TRUE(PoRegisterDeviceForIdleDetection(CHILD->Pdo, 0, 0, PowerDeviceD3) == NULL);
+    TestBusUnplug(0);
+}
+
+/* The counter stands still until there are as many ends as starts. */
+static VOID IdleDeviceBusyForLong(VOID)
+{
+    PULONG Counter;
+    KIRQL Irql;
+
+    TestBusReset();
+    REQUIRE(TestBusPlugAndStart(0));
+    Counter = DetectIdle(3);
+    REQUIRE(Counter != NULL);
+    KeRaiseIrql(HIGH_LEVEL, &Irql);
+    PoStartDeviceBusy(Counter);
+    PoStartDeviceBusy(Counter);
+    KeLowerIrql(Irql);
+    SleepMilliseconds(6000);
+    KeRaiseIrql(HIGH_LEVEL, &Irql);
+    PoEndDeviceBusy(Counter);
+    KeLowerIrql(Irql);
+    SleepMilliseconds(6000);
+    EXPECT_FALSE(WentIdle());
+    PoEndDeviceBusy(Counter);
+    EXPECT_TRUE(TestBusWait(BUS, POWER(IRP_MN_SET_POWER), 0));
+    EXPECT_TRUE(PoRegisterDeviceForIdleDetection(CHILD->Pdo, 0, 0, PowerDeviceD3) == NULL);
+    TestBusUnplug(0);
+}
+
+/* ---- settings ---- */
+
+typedef struct _SETTING {
+    GUID Guid;
+    ULONG Length;
+    BOOLEAN Wrong;
+    KEVENT Called;
+} SETTING;
+
+/* GUID_ACDC_POWER_SOURCE */
+static const GUID PowerSource = {0x5d3e9a59, 0xe9d5, 0x4b00, {0xa6, 0xbd, 0xff, 0x34, 0xff, 0x51, 0x65, 0x48}};
+
+static NTSTATUS NTAPI SettingChanged(LPCGUID SettingGuid, PVOID Value, ULONG ValueLength, PVOID Context)
+{
+    SETTING *Setting = Context;
+
+    if (Value == NULL || KeGetCurrentIrql() != PASSIVE_LEVEL)
+        Setting->Wrong = TRUE;
+    Setting->Guid = *SettingGuid;
+    Setting->Length = ValueLength;
+    (VOID) KeSetEvent(&Setting->Called, IO_NO_INCREMENT, FALSE);
+    return STATUS_SUCCESS;
+}
+
+/* The present value comes at once, perhaps before the call returns, whether or not anything changed. */
+static VOID PowerSettingCallback(VOID)
+{
+    LARGE_INTEGER Timeout = InMilliseconds(10000);
+    PVOID Handle = NULL;
+    SETTING Setting;
+
+    RtlZeroMemory(&Setting, sizeof(Setting));
+    KeInitializeEvent(&Setting.Called, NotificationEvent, FALSE);
+    EXPECT_STATUS(PoRegisterPowerSettingCallback(NULL, &PowerSource, SettingChanged, &Setting, &Handle),
+                  STATUS_SUCCESS);
+    EXPECT_TRUE(Handle != NULL);
+    EXPECT_STATUS(KeWaitForSingleObject(&Setting.Called, Executive, KernelMode, FALSE, &Timeout), STATUS_SUCCESS);
+    EXPECT_TRUE(RtlEqualMemory(&Setting.Guid, &PowerSource, sizeof(GUID)));
+    EXPECT_EQUAL(Setting.Length, sizeof(ULONG));
+    EXPECT_FALSE(Setting.Wrong);
+    EXPECT_STATUS(PoUnregisterPowerSettingCallback(Handle), STATUS_SUCCESS);
+}
+
+/* ---- states ---- */
+
 /* Of device and system, apart; the value before is returned. */
 static VOID PowerStatesKept(VOID)
 {
@@ -240,6 +420,12 @@ TEST_TABLE(io_power){
     TEST(PowerOfAnotherKind, TEST_DEVICE),
     TEST(PowerSequenceUnhandled, TEST_DEVICE),
     TEST(PowerWaitWake, TEST_DEVICE),
+    TEST(PowerSystemWake, TEST_DEVICE),
+    TEST(IdleDeviceSentToSleep, TEST_DEVICE),
+    TEST(IdleDetectionCancelled, TEST_DEVICE),
+    TEST(IdleDeviceUsed, TEST_DEVICE),
+    TEST(IdleDeviceBusyForLong, TEST_DEVICE),
+    TEST(PowerSettingCallback, 0),
     TEST(PowerStatesKept, TEST_DEVICE),
     TEST(PowerStartNext, 0),
     TEST_END,
