@@ -145,7 +145,7 @@ VOID NTAPI IoSetStartIoAttributes(PDEVICE_OBJECT DeviceObject, BOOLEAN DeferredS
 {
     PDEVOBJ_EXTENSION extension;
 
-    NT_CALL(DISPATCH_LEVEL);
+    NT_CALL_ANY();
     extension = DeviceObject->DeviceObjectExtension;
     extension->StartIoFlags &= ~(ULONG)(STARTIO_DEFERRED | STARTIO_NON_CANCELABLE);
     extension->StartIoFlags |= (DeferredStartIo ? STARTIO_DEFERRED : 0) | (NonCancelable ? STARTIO_NON_CANCELABLE : 0);

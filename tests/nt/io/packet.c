@@ -156,7 +156,7 @@ static VOID PacketsStartedByKey(VOID)
     REQUIRE(DeviceObject != NULL);
     Port = TestExtension(DeviceObject);
     TestDriver()->DriverStartIo = StartIo;
-    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    KeRaiseIrql(HIGH_LEVEL, &Irql);
     IoSetStartIoAttributes(DeviceObject, FALSE, FALSE); /* what is the case without the call */
     KeLowerIrql(Irql);
     for (Index = 0; Index < REQUESTS; Index++) {
