@@ -36,6 +36,8 @@ void *ob_create(enum ob_type type, size_t size, void (*destroy)(void *body));
 
 void ob_reference(void *body);
 void ob_dereference(void *body);
+/* A driver, by an address in it, has got a reference of its own (1), or given it away (-1). */
+void ob_note_holder(void *body, LONG change, const void *caller);
 LONG ob_references(const void *body);
 enum ob_type ob_type_of(const void *body);
 /* Is this the body of a live object of the type? Any address may be asked about. */

@@ -50,8 +50,6 @@ static inline struct ob_header *ob_header_of(const void *body)
     return (struct ob_header *)(uintptr_t)body - 1;
 }
 
-/* A public routine has given a reference to its caller, or taken one back. */
-void ob_note_holder(void *body, LONG change, const void *caller);
 /* "key" or "key NAME"; until the next call. */
 const char *ob_described(const void *body);
 void ob_handle_census(struct census *census);

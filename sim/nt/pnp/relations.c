@@ -1,6 +1,12 @@
 /* Bus relations: asking a bus for its children, and bringing the tree in line (IRP_MN_QUERY_DEVICE_RELATIONS). */
 #include "nt/pnp/pnp_internal.h"
 
+void pnp_release_relation(PDEVICE_OBJECT pdo)
+{
+    ob_note_holder(pdo, -1, pdo->DriverObject->DriverStart);
+    ob_dereference(pdo);
+}
+
 static void check_relation(const struct devnode *bus, const DEVICE_RELATIONS *relations, ULONG index)
 {
     PDEVICE_OBJECT pdo = relations->Objects[index];
@@ -72,7 +78,7 @@ void devnode_enumerate(struct devnode *node)
                 child->problem = PROBLEM_NONE;
             }
         }
-        ob_dereference(relations->Objects[i]); /* the reference that the bus driver took for us */
+        pnp_release_relation(relations->Objects[i]);
     }
     if (relations != NULL)
         ExFreePool(relations);

@@ -81,7 +81,7 @@ static void append_relations(struct removal *removal, struct devnode *node, DEVI
 
         if (other != NULL && other->parent != NULL)
             append_tree(removal, other);
-        ob_dereference(relations->Objects[i]);
+        pnp_release_relation(relations->Objects[i]);
     }
     ExFreePool(relations);
 }
