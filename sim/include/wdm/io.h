@@ -163,7 +163,7 @@ NTKERNELAPI VOID NTAPI IoStartNextPacket(_In_ PDEVICE_OBJECT DeviceObject, _In_ 
 _IRQL_requires_(DISPATCH_LEVEL)
 NTKERNELAPI VOID NTAPI IoStartNextPacketByKey(_Inout_ PDEVICE_OBJECT DeviceObject, _In_ BOOLEAN Cancelable,
                                               _In_ ULONG Key);
-_IRQL_requires_max_(DISPATCH_LEVEL)
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI VOID NTAPI IoSetStartIoAttributes(_Inout_ PDEVICE_OBJECT DeviceObject, _In_ BOOLEAN DeferredStartIo,
                                               _In_ BOOLEAN NonCancelable);
 _IRQL_requires_max_(HIGH_LEVEL)
