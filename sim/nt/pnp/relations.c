@@ -7,14 +7,25 @@ void pnp_release_relation(PDEVICE_OBJECT pdo)
     ob_dereference(pdo);
 }
 
+static void refuse(const struct devnode *node, PDEVICE_OBJECT pdo, const char *what)
+{
+    nt_violation_code(PNP_DETECTED_FATAL_ERROR, (uint64_t[4]){4, (uintptr_t)pdo}, "pnp-relations",
+                      "%s reports %s among its device relations", pnp_instance_path(node), what);
+}
+
+void pnp_require_device(const struct devnode *node, PDEVICE_OBJECT pdo)
+{
+    if (pdo == NULL || !ob_is(pdo, OB_DEVICE))
+        refuse(node, pdo, "something that is no device object");
+}
+
 static void check_relation(const struct devnode *bus, const DEVICE_RELATIONS *relations, ULONG index)
 {
     PDEVICE_OBJECT pdo = relations->Objects[index];
     const char *what = NULL;
 
-    if (pdo == NULL || !ob_is(pdo, OB_DEVICE))
-        what = "something that is no device object";
-    else if (io_device(pdo)->delete_pending)
+    pnp_require_device(bus, pdo);
+    if (io_device(pdo)->delete_pending)
         what = "a device object that it has deleted";
     for (ULONG i = 0; what == NULL && i < index; i++) {
         if (relations->Objects[i] == pdo)
@@ -23,8 +34,7 @@ static void check_relation(const struct devnode *bus, const DEVICE_RELATIONS *re
     if (what == NULL && pnp_node_of(pdo) != NULL && pnp_node_of(pdo)->parent != bus)
         what = "another bus's device";
     if (what != NULL)
-        nt_violation_code(PNP_DETECTED_FATAL_ERROR, (uint64_t[4]){4, (uintptr_t)pdo}, "pnp-relations",
-                          "%s reports %s among its bus relations", pnp_instance_path(bus), what);
+        refuse(bus, pdo, what);
 }
 
 static void remove_missing(struct devnode *bus)

@@ -77,8 +77,10 @@ static void append_relations(struct removal *removal, struct devnode *node, DEVI
     if (relations == NULL)
         return;
     for (ULONG i = 0; i < relations->Count; i++) {
-        struct devnode *other = pnp_node_of(relations->Objects[i]);
+        struct devnode *other;
 
+        pnp_require_device(node, relations->Objects[i]);
+        other = pnp_node_of(relations->Objects[i]);
         if (other != NULL && other->parent != NULL)
             append_tree(removal, other);
         pnp_release_relation(relations->Objects[i]);
