@@ -315,9 +315,9 @@ static void order_by_trying(void)
 /* What was known of a lock ends with its initialisation, and with the memory that it lies in. */
 static void order_forgotten(void)
 {
-    PVOID taken[256];
-    unsigned count = 0;
     PKSPIN_LOCK lock;
+    PVOID other;
+    unsigned turns;
 
     take_two(&it.spin[0], &it.spin[1]);
     KeInitializeSpinLock(&it.spin[1]);
@@ -327,14 +327,14 @@ static void order_forgotten(void)
     KeInitializeSpinLock(lock);
     take_two(&it.spin[2], lock);
     ExFreePoolWithTag(lock, TEST_TAG);
-    do { /* at once, or when its turn comes: under AddressSanitizer the pool gives the longest free first */
-        ck_assert_uint_lt(count, RTL_NUMBER_OF(taken));
-        taken[count] = ExAllocatePoolWithTag(NonPagedPoolNx, 64, TEST_TAG);
-    } while (taken[count++] != lock);
+    /* at once, or when its turn comes: under AddressSanitizer the pool gives the longest free first */
+    for (turns = 0; (other = ExAllocatePoolWithTag(NonPagedPoolNx, 64, TEST_TAG)) != lock; turns++) {
+        ck_assert_uint_lt(turns, 4096);
+        ExFreePoolWithTag(other, TEST_TAG);
+    }
     *lock = 0;
     take_two(lock, &it.spin[2]);
-    while (count > 0)
-        ExFreePoolWithTag(taken[--count], TEST_TAG);
+    ExFreePoolWithTag(lock, TEST_TAG);
 }
 
 static void fast_then_spin(void)

@@ -303,16 +303,18 @@ static void worker_main(void *argument)
             continue;
         }
         action = next_action();
-        if (action != NULL && action->kind == ACTION_CUSTOM)
-            action->custom(action);
-        else if (action != NULL)
+        if (action != NULL && action->kind == ACTION_CUSTOM) {
+            action->custom(action); /* its owner's to free: it may be gone */
+            action = NULL;
+        } else if (action != NULL) {
             result = perform(action);
+        }
         settle();
         while (devnode_finish_removals() || io_deliver_notifications())
             settle();
         if (action != NULL && action->kind == ACTION_SHUTDOWN && NT_SUCCESS(result))
             pnp->running = false;
-        if (action != NULL && action->kind != ACTION_CUSTOM)
+        if (action != NULL)
             finish_action(action, result);
         if (rest() && pnp->running)
             KeWaitForSingleObject(&pnp->wake, Executive, KernelMode, FALSE, NULL);
