@@ -21,6 +21,9 @@ struct function {
     const char *sink; /* the routine that calls of it are counted for; NULL: they are not */
     bool wraps;       /* likewise, and its own calls of the routine are not */
     unsigned calls;   /* of it, in its module */
+    const char *name;
+    bool exported;
+    bool live; /* something leads to it */
 };
 
 /* A call or a jump out of a function that goes to a fallible routine or to a function of the module. */
@@ -30,6 +33,12 @@ struct transfer {
     struct function *from; /* NULL: code that no symbol covers */
     struct function *to;   /* NULL: to a routine */
     const char *routine;   /* likewise */
+};
+
+/* The address of a function is taken, or a jump leads into it. */
+struct reference {
+    struct function *from; /* NULL: code that no symbol covers */
+    struct function *to;
 };
 
 struct slot {
@@ -47,9 +56,11 @@ struct slot {
 
 struct module {
     char name[FAULT_MODULE_MAX];
+    int file;
     Elf *elf;
     LIST(struct function) functions;
     LIST(struct transfer) transfers;
+    LIST(struct reference) references;
     LIST(struct slot) slots;
     LIST(struct slot) stubs;
 };
@@ -57,6 +68,7 @@ struct module {
 struct call_sites {
     LIST(struct call_site) sites;
     LIST(struct fault_frame) inner; /* return addresses inside what is looked through */
+    LIST(char *) imports;           /* names that the modules have from elsewhere */
 };
 
 static void *grown(void *items, size_t *room, size_t count, size_t size)
@@ -118,7 +130,10 @@ static void read_functions(struct module *module, Elf_Scn *section, const GElf_S
         if (gelf_getsym(data, (int)index, &symbol) != NULL && GELF_ST_TYPE(symbol.st_info) == STT_FUNC &&
             symbol.st_size != 0)
             *ADD(module->functions) =
-                (struct function){.start = symbol.st_value, .end = symbol.st_value + symbol.st_size};
+                (struct function){.start = symbol.st_value,
+                                  .end = symbol.st_value + symbol.st_size,
+                                  .name = elf_strptr(module->elf, header->sh_link, symbol.st_name),
+                                  .exported = GELF_ST_BIND(symbol.st_info) != STB_LOCAL};
     }
 }
 
@@ -181,6 +196,24 @@ static void read_stubs(struct module *module, const uint8_t *code, size_t size, 
         if (routine != NULL)
             *ADD(module->stubs) = (struct slot){address + at - at % entry, routine};
     }
+}
+
+/*
+ * "lea address(%rip)" of a function, and a jump into the middle of the part that the compiler has moved away from a
+ * function: transfers know only their starts.
+ */
+static void read_reference(struct module *module, const uint8_t *code, size_t left, uint64_t address)
+{
+    bool lea = left >= 7 && (code[0] & 0xFB) == 0x48 && code[1] == 0x8D && (code[2] & 0xC7) == 0x05;
+    bool conditional = left >= 6 && code[0] == 0x0F && (code[1] & 0xF0) == 0x80;
+    size_t length = lea ? 7 : conditional ? 6 : 5;
+    struct reference reference = {.from = function_at(module, address, false)};
+
+    if (!lea && !conditional && (left < 5 || code[0] != 0xE9))
+        return;
+    reference.to = function_at(module, address + length + (uint64_t)(int64_t)displacement(code + length - 4), lea);
+    if (reference.to != NULL && reference.to != reference.from && (lea || strstr(reference.to->name, ".cold") != NULL))
+        *ADD(module->references) = reference;
 }
 
 /* An instruction that goes to a place known to us is one: that other bytes look like it is out of all likelihood. */
@@ -262,8 +295,81 @@ static void visit_code(struct module *module, Elf_Scn *section, const GElf_Shdr 
 
     if (data == NULL || data->d_buf == NULL || is_stubs(module, header))
         return;
-    for (size_t at = 0; at < data->d_size; at++)
+    for (size_t at = 0; at < data->d_size; at++) {
         read_instruction(module, (const uint8_t *)data->d_buf + at, data->d_size - at, header->sh_addr + at);
+        read_reference(module, (const uint8_t *)data->d_buf + at, data->d_size - at, header->sh_addr + at);
+    }
+}
+
+/* ---- what is used ---- */
+
+/* Functions whose addresses the module's data holds, or that its linkage table leads to. */
+static void visit_addresses(struct module *module, Elf_Scn *section, const GElf_Shdr *header)
+{
+    Elf_Data *data = header->sh_type == SHT_RELA ? elf_getdata(section, NULL) : NULL;
+    Elf_Scn *symbols = elf_getscn(module->elf, header->sh_link);
+    Elf_Data *table = symbols != NULL ? elf_getdata(symbols, NULL) : NULL;
+
+    for (size_t index = 0; data != NULL && index < header->sh_size / header->sh_entsize; index++) {
+        GElf_Rela relocation;
+        GElf_Sym symbol = {.st_value = 0};
+        struct function *function;
+
+        if (gelf_getrela(data, (int)index, &relocation) == NULL)
+            continue;
+        if (GELF_R_SYM(relocation.r_info) != 0 && table != NULL)
+            (void)gelf_getsym(table, (int)GELF_R_SYM(relocation.r_info), &symbol);
+        function = function_at(module, symbol.st_value + (uint64_t)relocation.r_addend, true);
+        if (function != NULL)
+            function->live = true;
+    }
+}
+
+static bool is_entry(const struct call_sites *sites, const struct function *function)
+{
+    static const char *const entries[] = {"DriverEntry", "DllInitialize", "DllUnload"};
+
+    if (!function->exported)
+        return false;
+    for (size_t index = 0; index < sizeof(entries) / sizeof(entries[0]); index++)
+        if (strcmp(function->name, entries[index]) == 0)
+            return true;
+    for (size_t index = 0; index < sites->imports.count; index++)
+        if (strcmp(function->name, sites->imports.item[index]) == 0)
+            return true;
+    return false;
+}
+
+static bool lead(const struct function *from, struct function *to)
+{
+    bool news = to != NULL && !to->live && (from == NULL || from->live);
+
+    if (news)
+        to->live = true;
+    return news;
+}
+
+static void find_live(const struct call_sites *sites, struct module *module)
+{
+    bool changed = true;
+
+    each_section(module, visit_addresses);
+    for (size_t index = 0; index < module->functions.count; index++)
+        module->functions.item[index].live |= is_entry(sites, &module->functions.item[index]);
+    while (changed) {
+        changed = false;
+        for (size_t index = 0; index < module->transfers.count; index++)
+            changed = lead(module->transfers.item[index].from, module->transfers.item[index].to) || changed;
+        for (size_t index = 0; index < module->references.count; index++)
+            changed = lead(module->references.item[index].from, module->references.item[index].to) || changed;
+    }
+}
+
+static enum call_site_use use_of(const struct function *function)
+{
+    if (function == NULL || function->live)
+        return CALL_SITE_USED;
+    return function->exported ? CALL_SITE_NOT_IMPORTED : CALL_SITE_NOT_CALLED;
 }
 
 /* ---- sites ---- */
@@ -332,41 +438,83 @@ static void collect(struct call_sites *sites, const struct module *module)
         if (transfer->from != NULL && transfer->from->wraps)
             *ADD(sites->inner) = frame_of(module, transfer->next);
         else
-            *ADD(sites->sites) = (struct call_site){frame_of(module, transfer->next), routine};
+            *ADD(sites->sites) = (struct call_site){frame_of(module, transfer->next), routine, use_of(transfer->from)};
     }
 }
 
-static bool read_module(struct call_sites *sites, const struct machine_config *config, const char *name)
+/* Names in the dynamic symbol table that the module does not define. */
+static void read_imports(struct call_sites *sites, Elf *elf)
 {
-    struct module module = {.elf = NULL};
-    char path[PATH_MAX];
-    int file;
+    Elf_Scn *section = NULL;
 
-    snprintf(module.name, sizeof(module.name), "%s", name);
+    while ((section = elf_nextscn(elf, section)) != NULL) {
+        GElf_Shdr header;
+        Elf_Data *data = elf_getdata(section, NULL);
+
+        if (data == NULL || gelf_getshdr(section, &header) == NULL || header.sh_type != SHT_DYNSYM)
+            continue;
+        for (size_t index = 1; index < header.sh_size / header.sh_entsize; index++) {
+            GElf_Sym symbol;
+            const char *name = NULL;
+
+            if (gelf_getsym(data, (int)index, &symbol) != NULL && symbol.st_shndx == SHN_UNDEF)
+                name = elf_strptr(elf, header.sh_link, symbol.st_name);
+            if (name != NULL && (*ADD(sites->imports) = strdup(name)) == NULL)
+                abort();
+        }
+    }
+}
+
+static void read_code(struct call_sites *sites, struct module *module)
+{
+    each_section(module, visit_tables);
+    qsort(module->functions.item, module->functions.count, sizeof(*module->functions.item), by_start);
+    each_section(module, visit_stubs);
+    each_section(module, visit_code);
+    find_wrappers(module);
+    find_live(sites, module);
+    collect(sites, module);
+    free(module->functions.item);
+    free(module->transfers.item);
+    free(module->references.item);
+    free(module->slots.item);
+    free(module->stubs.item);
+}
+
+static bool open_module(struct module *module, const struct machine_config *config, const char *name)
+{
+    char path[PATH_MAX];
+
+    *module = (struct module){.elf = NULL};
+    snprintf(module->name, sizeof(module->name), "%s", name);
     driver_lines_path(path, sizeof(path), config, name);
-    file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0) {
+    module->file = open(path, O_RDONLY | O_CLOEXEC);
+    if (module->file < 0) {
         complain("%s cannot be read: %s", path, strerror(errno));
         return false;
     }
-    module.elf = elf_begin(file, ELF_C_READ, NULL);
-    if (module.elf != NULL) {
-        each_section(&module, visit_tables);
-        qsort(module.functions.item, module.functions.count, sizeof(*module.functions.item), by_start);
-        each_section(&module, visit_stubs);
-        each_section(&module, visit_code);
-        find_wrappers(&module);
-        collect(sites, &module);
-        elf_end(module.elf);
-    }
-    close(file);
-    free(module.functions.item);
-    free(module.transfers.item);
-    free(module.slots.item);
-    free(module.stubs.item);
-    if (module.functions.count == 0)
-        complain("%s: no functions are named in it; its call sites cannot be found (was it stripped?)", path);
-    return module.functions.count != 0;
+    module->elf = elf_begin(module->file, ELF_C_READ, NULL);
+    return true;
+}
+
+/* Imports first: they say which of the others' exports are used. */
+static bool read_module(struct call_sites *sites, const struct machine_config *config, const char *name, bool imports)
+{
+    struct module module;
+    bool good;
+
+    if (!open_module(&module, config, name))
+        return false;
+    if (module.elf != NULL && imports)
+        read_imports(sites, module.elf);
+    else if (module.elf != NULL)
+        read_code(sites, &module);
+    good = imports || module.functions.count != 0;
+    elf_end(module.elf);
+    close(module.file);
+    if (!good)
+        complain("%s.so: no functions are named in it; its call sites cannot be found (was it stripped?)", name);
+    return good;
 }
 
 struct call_sites *call_sites_read(const struct machine_config *config, const char *const *names, unsigned count)
@@ -376,8 +524,8 @@ struct call_sites *call_sites_read(const struct machine_config *config, const ch
     if (sites == NULL)
         abort();
     elf_version(EV_CURRENT);
-    for (unsigned index = 0; index < count; index++)
-        if (!read_module(sites, config, names[index])) {
+    for (unsigned index = 0; index < 2 * count; index++)
+        if (!read_module(sites, config, names[index % count], index < count)) {
             call_sites_free(sites);
             return NULL;
         }
@@ -390,6 +538,9 @@ void call_sites_free(struct call_sites *sites)
         return;
     free(sites->sites.item);
     free(sites->inner.item);
+    for (size_t index = 0; index < sites->imports.count; index++)
+        free(sites->imports.item[index]);
+    free(sites->imports.item);
     free(sites);
 }
 

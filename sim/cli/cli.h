@@ -16,13 +16,6 @@ enum format { FORMAT_TEXT, FORMAT_JSON };
 
 #define VIFS_MAX 128
 
-/* --tx-frames, --rx-frames: from 1, both ends included; none of them: 0. */
-struct frame_option {
-    bool given;
-    uint32_t first;
-    uint32_t last;
-};
-
 struct run_options {
     struct machine_config machine;
     bool virtual_clock; /* asked for by name */
@@ -33,8 +26,8 @@ struct run_options {
     unsigned vifs;
     const char *tx; /* captures to send and to receive; NULL: nothing that way */
     const char *rx;
-    struct frame_option tx_frames; /* of the captures only these */
-    struct frame_option rx_frames;
+    const char *tx_frames; /* of the captures only these (cli/frames.h); NULL: all */
+    const char *rx_frames;
     const char *out_tx;
     const char *out_rx;
     enum format format;

@@ -269,29 +269,55 @@ static void print_counts(const char *what, const uint64_t *counts, unsigned coun
     putchar('\n');
 }
 
+static void print_site(const struct fault_sweep *sweep, const struct call_site *site, const char *why)
+{
+    char where[256];
+
+    driver_lines_call(where, sizeof(where), &sweep->options.machine, &site->frame);
+    printf("  %s: %s%s\n", where, site->routine, why);
+}
+
+/* Those that no run can reach in this machine. */
+static void print_unused(const struct fault_sweep *sweep, unsigned unused)
+{
+    static const char *const why[] = {
+        [CALL_SITE_NOT_CALLED] = "; nothing in the driver leads to the function",
+        [CALL_SITE_NOT_IMPORTED] = "; no driver of this machine imports the function",
+    };
+
+    if (unused != 0)
+        printf("%u cannot be reached in this machine:\n", unused);
+    for (unsigned index = 0; index < call_sites_count(sweep->sites); index++) {
+        const struct call_site *site = call_sites_get(sweep->sites, index);
+
+        if (sweep->shared->sites[index] == 0 && site->use != CALL_SITE_USED)
+            print_site(sweep, site, why[site->use]);
+    }
+}
+
 static unsigned print_sites(const struct fault_sweep *sweep)
 {
     unsigned count = call_sites_count(sweep->sites);
     unsigned reached = 0;
     unsigned never = 0;
+    unsigned unused = 0;
     unsigned left = 0;
 
     for (unsigned index = 0; index < count; index++) {
+        bool used = call_sites_get(sweep->sites, index)->use == CALL_SITE_USED;
+
         reached += (sweep->shared->sites[index] & SITE_REACHED) != 0;
         never += sweep->shared->sites[index] == SITE_NEVER_FAILS;
-        left += sweep->shared->sites[index] == 0;
+        unused += sweep->shared->sites[index] == 0 && !used;
+        left += sweep->shared->sites[index] == 0 && used;
     }
-    printf("call sites: %u, of them %u reached, %u only with calls that never fail, %u not reached%s\n", count, reached,
-           never, left, left != 0 ? ":" : "");
-    for (unsigned index = 0; index < count; index++) {
-        const struct call_site *site = call_sites_get(sweep->sites, index);
-        char where[256];
-
-        if (sweep->shared->sites[index] != 0)
-            continue;
-        driver_lines_call(where, sizeof(where), &sweep->options.machine, &site->frame);
-        printf("  %s: %s\n", where, site->routine);
-    }
+    printf("call sites: %u, of them %u reached, %u only with calls that never fail, %u out of reach, %u not "
+           "reached%s\n",
+           count, reached, never, unused, left, left != 0 ? ":" : "");
+    for (unsigned index = 0; index < count; index++)
+        if (sweep->shared->sites[index] == 0 && call_sites_get(sweep->sites, index)->use == CALL_SITE_USED)
+            print_site(sweep, call_sites_get(sweep->sites, index), "");
+    print_unused(sweep, unused);
     if (sweep->shared->strangers != 0) {
         char where[1024];
 

@@ -62,7 +62,7 @@ static const char run[] =
     "Traffic:\n"
     "  --tx FILE.pcap         frames that the client sends\n"
     "  --rx FILE.pcap         frames that the client is to receive\n"
-    "  --tx-frames A-B        only these frames of --tx, or none; --rx-frames likewise (all)\n"
+    "  --tx-frames A-B,C      only these frames of --tx, in rising order, or none; --rx-frames likewise (all)\n"
     "  --out-tx FILE.pcap     write the frames that left through netback; with several VIFs one file each "
     "(FILE-N.pcap)\n"
     "  --out-rx FILE.pcap     write the frames that the client was handed; likewise\n"

@@ -1,7 +1,7 @@
 /*
  * pvsim minimize: make a failing run small. Its schedule becomes a list of decisions (machine/schedule.h); then
- * whatever can go without the failure going is left out: decisions by delta debugging, frames of the captures by
- * bisection, faults one by one; delays shrink. Each trial is a run in a process of its own.
+ * whatever can go without the failure going is left out: decisions and frames of the captures by delta debugging,
+ * faults one by one; delays shrink. Each trial is a run in a process of its own.
  */
 #include "cli/minimize.h"
 
@@ -20,16 +20,21 @@
 #define TIMEOUT_DEFAULT_NS UINT64_C(600000000000)
 #define RUNS_DEFAULT 20000
 #define BATCH_MAX 64u
+#define FRAMES_SHOWN 20u
 
 void candidate_copy(struct candidate *to, const struct candidate *from)
 {
     *to = *from;
     schedule_copy(&to->schedule, &from->schedule);
+    frames_copy(&to->tx, &from->tx);
+    frames_copy(&to->rx, &from->rx);
 }
 
 void candidate_free(struct candidate *candidate)
 {
     schedule_free(&candidate->schedule);
+    frames_free(&candidate->tx);
+    frames_free(&candidate->rx);
 }
 
 /* ---- trials ---- */
@@ -66,7 +71,7 @@ static int run_candidate(struct minimizer *minimizer, const struct candidate *ca
     schedule_copy(&sorted, &candidate->schedule);
     if (sorted.count != 0)
         schedule_sort(&sorted);
-    run_set_frames(minimizer->run, candidate->tx, candidate->rx);
+    run_set_frames(minimizer->run, &candidate->tx, &candidate->rx);
     run_set_faults(minimizer->run, &faults);
     run_set_schedule(minimizer->run, &sorted, NULL, minimizer->evidence->probes, probes);
     return run_finish(minimizer->run, outcome);
@@ -148,86 +153,66 @@ static void keep(struct minimizer *minimizer, const struct candidate *candidate)
     candidate_free(&old);
 }
 
-static void without(struct candidate *to, const struct candidate *from, size_t first, size_t count)
+/* What is shrunk by delta debugging: a list of which any members can be left out. */
+enum list { LIST_TX, LIST_RX, LIST_SCHEDULE };
+
+static size_t list_count(const struct candidate *candidate, enum list list)
+{
+    return list == LIST_TX ? candidate->tx.count : list == LIST_RX ? candidate->rx.count : candidate->schedule.count;
+}
+
+/* `from` without `count` members of a list from the one at `first`. */
+static void without(struct candidate *to, const struct candidate *from, enum list list, size_t first, size_t count)
 {
     candidate_copy(to, from);
-    memmove(to->schedule.list + first, to->schedule.list + first + count,
-            (to->schedule.count - first - count) * sizeof(*to->schedule.list));
-    to->schedule.count -= count;
+    if (list == LIST_SCHEDULE)
+        schedule_drop(&to->schedule, first, count);
+    else
+        frames_drop(list == LIST_TX ? &to->tx : &to->rx, first, count);
 }
 
-/* Leave out one of `pieces` pieces of the schedule; false if each is needed. */
-static bool drop_piece(struct minimizer *minimizer, size_t pieces)
+/*
+ * Try to leave out each piece of `size` members below `end`, several at once, the last ones first: what comes after
+ * the decisive moment is not needed. Returns where the pieces that are still to be tried end.
+ */
+static size_t drop_pieces(struct minimizer *minimizer, enum list list, size_t size, size_t end)
 {
-    size_t total = minimizer->best.schedule.count;
+    struct candidate candidates[BATCH_MAX];
+    size_t firsts[BATCH_MAX];
+    unsigned count = 0;
+    int found;
 
-    for (size_t done = 0; done < pieces && !minimize_over(minimizer);) {
-        struct candidate candidates[BATCH_MAX];
-        unsigned count = 0;
-        int found;
+    for (size_t first = end; first > 0 && count < minimizer->jobs && count < BATCH_MAX; count++) {
+        size_t last = first;
 
-        /* The last ones first: what comes after the decisive moment is not needed. */
-        for (; done < pieces && count < minimizer->jobs && count < BATCH_MAX; done++) {
-            size_t piece = pieces - 1 - done;
-            size_t first = total * piece / pieces;
-
-            without(&candidates[count++], &minimizer->best, first, total * (piece + 1) / pieces - first);
-        }
-        found = minimize_try(minimizer, candidates, count);
-        if (found >= 0)
-            keep(minimizer, &candidates[found]);
-        for (unsigned index = 0; index < count; index++)
-            candidate_free(&candidates[index]);
-        if (found >= 0)
-            return true;
+        first = last > size ? last - size : 0;
+        firsts[count] = first;
+        without(&candidates[count], &minimizer->best, list, first, last - first);
     }
-    return false;
+    found = minimize_try(minimizer, candidates, count);
+    if (found >= 0)
+        keep(minimizer, &candidates[found]);
+    for (unsigned index = 0; index < count; index++)
+        candidate_free(&candidates[index]);
+    return firsts[found >= 0 ? (unsigned)found : count - 1];
 }
 
-static void shrink_schedule(struct minimizer *minimizer)
+/* Pieces of half the list, of a quarter, ... of one, and those again until each is needed. */
+static void shrink_list(struct minimizer *minimizer, enum list list)
 {
-    size_t pieces = 1;
+    size_t size = list_count(&minimizer->best, list);
 
-    while (minimizer->best.schedule.count > 0 && !minimize_over(minimizer)) {
-        size_t total = minimizer->best.schedule.count;
+    while (size > 0 && !minimize_over(minimizer)) {
+        size_t before = list_count(&minimizer->best, list);
 
-        if (pieces > total)
-            pieces = total;
-        if (drop_piece(minimizer, pieces)) {
-            if (pieces > 2)
-                pieces--;
-        } else if (pieces == total) {
+        for (size_t end = before; end > 0 && !minimize_over(minimizer);)
+            end = drop_pieces(minimizer, list, size, end);
+        if (size > 1)
+            size = (size + 1) / 2;
+        else if (list_count(&minimizer->best, list) == before)
             return;
-        } else {
-            pieces *= 2;
-        }
-    }
-}
-
-/* The fewest frames from the start, then the fewest of those from the end. `range` is a part of the best candidate. */
-static void shrink_frames(struct minimizer *minimizer, bool tx)
-{
-    for (int front = 0; front < 2; front++) {
-        struct frame_range whole = tx ? minimizer->best.tx : minimizer->best.rx;
-        uint32_t low = 0; /* so many can go */
-        uint32_t high = whole.count;
-
-        if (high == 0)
-            return;
-        for (uint32_t less = high; low < high && !minimize_over(minimizer); less = low + (high - low + 1) / 2) {
-            struct candidate candidate;
-            struct frame_range range = {whole.first + (front != 0 ? less : 0), whole.count - less};
-
-            candidate_copy(&candidate, &minimizer->best);
-            *(tx ? &candidate.tx : &candidate.rx) = range;
-            if (minimize_fails(minimizer, &candidate)) {
-                low = less;
-                keep(minimizer, &candidate);
-            } else {
-                high = less - 1;
-            }
-            candidate_free(&candidate);
-        }
+        if (size > list_count(&minimizer->best, list))
+            size = list_count(&minimizer->best, list);
     }
 }
 
@@ -273,10 +258,10 @@ static void shrink(struct minimizer *minimizer)
 
     do {
         before = minimizer->best; /* its figures alone: the list may be gone */
-        shrink_frames(minimizer, true);
-        shrink_frames(minimizer, false);
+        shrink_list(minimizer, LIST_TX);
+        shrink_list(minimizer, LIST_RX);
         shrink_faults(minimizer);
-        shrink_schedule(minimizer);
+        shrink_list(minimizer, LIST_SCHEDULE);
         smaller = minimizer->best.schedule.count != before.schedule.count || minimizer->best.faults != before.faults ||
                   minimizer->best.tx.count != before.tx.count || minimizer->best.rx.count != before.rx.count;
     } while (smaller && !minimize_over(minimizer));
@@ -426,18 +411,6 @@ static void number_faults(struct minimizer *minimizer)
 
 /* ---- the result ---- */
 
-static char *range_text(const struct frame_option *option, struct frame_range range)
-{
-    uint32_t base = option->given && option->last != 0 ? option->first : 1;
-    char *text = NULL;
-
-    if (range.count == 0)
-        return strdup("none");
-    if (asprintf(&text, "%u-%u", base + range.first, base + range.first + range.count - 1) < 0)
-        abort();
-    return text;
-}
-
 /* What --fail takes for a rule that is for one call. */
 static char *fault_text(const struct fault_rule *rule)
 {
@@ -482,11 +455,11 @@ static char **final_arguments(struct minimizer *minimizer, int *argc)
         }
     if (minimizer->options.tx != NULL) {
         argv[(*argc)++] = strdup("--tx-frames");
-        argv[(*argc)++] = range_text(&minimizer->options.tx_frames, minimizer->best.tx);
+        argv[(*argc)++] = frames_text(&minimizer->best.tx);
     }
     if (minimizer->options.rx != NULL) {
         argv[(*argc)++] = strdup("--rx-frames");
-        argv[(*argc)++] = range_text(&minimizer->options.rx_frames, minimizer->best.rx);
+        argv[(*argc)++] = frames_text(&minimizer->best.rx);
     }
     return argv;
 }
@@ -549,6 +522,18 @@ static bool write_bundle(struct minimizer *minimizer, const char *path)
     return written;
 }
 
+/* What is left of a capture, if that is little. */
+static void report_frames(const char *option, const struct frame_set *left, const struct frame_set *before, FILE *file)
+{
+    char *text;
+
+    if (left->count == 0 || left->count == before->count || left->count > FRAMES_SHOWN)
+        return;
+    text = frames_text(left);
+    fprintf(file, "  --%s %s\n", option, text);
+    free(text);
+}
+
 static void report_faults(const struct minimizer *minimizer, FILE *file)
 {
     unsigned kept = 0;
@@ -577,6 +562,8 @@ static void report(struct minimizer *minimizer, const struct candidate *before, 
     }
     fprintf(file, "frames: tx %u of %u, rx %u of %u\n", best->tx.count, before->tx.count, best->rx.count,
             before->rx.count);
+    report_frames("tx-frames", &best->tx, &before->tx, file);
+    report_frames("rx-frames", &best->rx, &before->rx, file);
     report_faults(minimizer, file);
     minimize_explain(minimizer, file);
     fprintf(file, "%" PRIu64 " runs%s\n", minimizer->runs,

@@ -10,8 +10,8 @@
 /* Something smaller than the failing run that may fail in the same way. */
 struct candidate {
     struct schedule schedule; /* in the order in which the decisions were made */
-    struct frame_range tx;
-    struct frame_range rx;
+    struct frame_set tx;
+    struct frame_set rx;
     uint32_t faults; /* a bit for each rule of the plan that is kept */
 };
 

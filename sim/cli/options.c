@@ -10,6 +10,7 @@
 
 #include "cli/cli.h"
 #include "cli/fault_option.h"
+#include "cli/frames.h"
 #include "machine/delay.h"
 #include "machine/log.h"
 #include "machine/policy.h"
@@ -238,20 +239,6 @@ static void print_delays(void)
                delay_rules[kind].page);
 }
 
-static bool parse_frames(const char *option, const char *text, struct frame_option *frames)
-{
-    int length = 0;
-
-    *frames = (struct frame_option){.given = true};
-    if (strcmp(text, "none") == 0)
-        return true;
-    if (strspn(text, "0123456789") > 0 && sscanf(text, "%9u-%9u%n", &frames->first, &frames->last, &length) == 2 &&
-        text[length] == '\0' && frames->first >= 1 && frames->first <= frames->last)
-        return true;
-    complain("--%s takes a range such as 1-100 (both ends included) or none, not '%s'", option, text);
-    return false;
-}
-
 static bool run_option(int option, const char *value, struct run_options *options)
 {
     static const char *const engines[] = {"det", "par", NULL};
@@ -308,9 +295,11 @@ static bool run_option(int option, const char *value, struct run_options *option
         options->rx = value;
         return true;
     case OPTION_TX_FRAMES:
-        return parse_frames("tx-frames", value, &options->tx_frames);
+        options->tx_frames = value;
+        return frames_check("tx-frames", value);
     case OPTION_RX_FRAMES:
-        return parse_frames("rx-frames", value, &options->rx_frames);
+        options->rx_frames = value;
+        return frames_check("rx-frames", value);
     case OPTION_OUT_TX:
         options->out_tx = value;
         return true;

@@ -437,36 +437,41 @@ static void prepare_frames(struct run *run)
         run->rx_frames[index] = (struct traffic_frame){run->rx->frame[index].data, run->rx->frame[index].length};
 }
 
-static void keep_frames(struct capture **capture, struct frame_range range)
+/* `kept` is a part of `set`, which the capture has now. */
+static void keep_frames(struct capture **capture, struct frame_set *set, const struct frame_set *kept)
 {
     struct capture *whole = *capture;
 
     if (whole == NULL)
         return;
-    if (range.count == 0) {
+    for (uint32_t index = 0, from = 0; index < kept->count; index++, from++) {
+        while (set->number[from] != kept->number[index])
+            from++;
+        whole->frame[index] = whole->frame[from];
+    }
+    whole->count = kept->count;
+    whole->bytes = 0;
+    for (uint32_t index = 0; index < kept->count; index++)
+        whole->bytes += whole->frame[index].length;
+    frames_free(set);
+    frames_copy(set, kept);
+    if (kept->count == 0) {
         capture_free(whole);
         *capture = NULL;
-        return;
     }
-    memmove(whole->frame, whole->frame + range.first, range.count * sizeof(*whole->frame));
-    whole->count = range.count;
-    whole->bytes = 0;
-    for (uint32_t index = 0; index < range.count; index++)
-        whole->bytes += whole->frame[index].length;
 }
 
 /* The part that --tx-frames or --rx-frames asks for. */
-static int select_frames(const char *option, struct capture **capture, const struct frame_option *frames)
+static int select_frames(const char *option, const char *text, struct capture **capture, struct frame_set *set)
 {
-    if (!frames->given)
-        return 0;
-    if (frames->last > frames_of(*capture)) {
-        complain("--%s: the capture has %u frames", option, frames_of(*capture));
-        return EXIT_USAGE;
-    }
-    keep_frames(capture, (struct frame_range){frames->first - (frames->last != 0),
-                                              frames->last == 0 ? 0 : frames->last - frames->first + 1});
-    return 0;
+    struct frame_set kept;
+    bool good = frames_select(option, text, frames_of(*capture), &kept);
+
+    (void)frames_select(option, NULL, frames_of(*capture), set);
+    if (good)
+        keep_frames(capture, set, &kept);
+    frames_free(&kept);
+    return good ? 0 : EXIT_USAGE;
 }
 
 struct run *run_open(int argc, char **argv, const struct run_options *options, int *status)
@@ -484,9 +489,9 @@ struct run *run_open(int argc, char **argv, const struct run_options *options, i
     if (*status == 0)
         *status = load(options->rx, &run->rx);
     if (*status == 0)
-        *status = select_frames("tx-frames", &run->tx, &options->tx_frames);
+        *status = select_frames("tx-frames", options->tx_frames, &run->tx, &run->tx_set);
     if (*status == 0)
-        *status = select_frames("rx-frames", &run->rx, &options->rx_frames);
+        *status = select_frames("rx-frames", options->rx_frames, &run->rx, &run->rx_set);
     if (*status == 0)
         *status = create_outputs(run, options->out_tx, run->out_tx);
     if (*status == 0)
@@ -507,6 +512,8 @@ void run_close(struct run *run)
     finish_outputs(run, run->out_rx);
     capture_free(run->tx);
     capture_free(run->rx);
+    frames_free(&run->tx_set);
+    frames_free(&run->rx_set);
     census_free(run->before);
     free(run);
 }
@@ -522,16 +529,16 @@ void run_set_arguments(struct run *run, int argc, char **argv)
     run->argv = argv;
 }
 
-void run_set_frames(struct run *run, struct frame_range tx, struct frame_range rx)
+void run_set_frames(struct run *run, const struct frame_set *tx, const struct frame_set *rx)
 {
-    keep_frames(&run->tx, tx);
-    keep_frames(&run->rx, rx);
+    keep_frames(&run->tx, &run->tx_set, tx);
+    keep_frames(&run->rx, &run->rx_set, rx);
 }
 
-void run_get_frames(const struct run *run, struct frame_range *tx, struct frame_range *rx)
+void run_get_frames(const struct run *run, struct frame_set *tx, struct frame_set *rx)
 {
-    *tx = (struct frame_range){0, frames_of(run->tx)};
-    *rx = (struct frame_range){0, frames_of(run->rx)};
+    frames_copy(tx, &run->tx_set);
+    frames_copy(rx, &run->rx_set);
 }
 
 void run_set_schedule(struct run *run, const struct schedule *schedule, struct schedule *record, struct probe *probes,

@@ -3,6 +3,7 @@
 #define CLI_RUN_H
 
 #include "cli/cli.h"
+#include "cli/frames.h"
 #include "machine/schedule.h"
 
 /* How a run ended, for comparing with a bundle and for a line in a sweep. Plain bytes: it goes through shared memory.
@@ -31,13 +32,10 @@ void run_close(struct run *run);
 void run_set_seed(struct run *run, uint64_t seed);
 void run_set_arguments(struct run *run, int argc, char **argv);
 
-/* A part of the captures' frames, from 0; an empty part: nothing that way. Likewise. */
-struct frame_range {
-    uint32_t first;
-    uint32_t count;
-};
-void run_set_frames(struct run *run, struct frame_range tx, struct frame_range rx);
-void run_get_frames(const struct run *run, struct frame_range *tx, struct frame_range *rx);
+/* Some of the frames that the run has; none: nothing that way. Likewise. */
+void run_set_frames(struct run *run, const struct frame_set *tx, const struct frame_set *rx);
+/* Those it has, for the caller to free. */
+void run_get_frames(const struct run *run, struct frame_set *tx, struct frame_set *rx);
 /* The schedule to follow (sorted; NULL: the policy's), where to write it down, and what to look at. Likewise. */
 void run_set_schedule(struct run *run, const struct schedule *schedule, struct schedule *record, struct probe *probes,
                       unsigned probe_count);

@@ -21,6 +21,8 @@ struct run {
     void *seen_context;
     struct capture *tx;
     struct capture *rx;
+    struct frame_set tx_set; /* the frames of the file that the capture above still has */
+    struct frame_set rx_set;
     struct capture_writer *out_tx[VIFS_MAX];
     struct capture_writer *out_rx[VIFS_MAX];
     struct report report;

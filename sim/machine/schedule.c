@@ -42,6 +42,13 @@ void schedule_copy(struct schedule *to, const struct schedule *from)
         schedule_add(to, &from->list[index]);
 }
 
+void schedule_drop(struct schedule *schedule, size_t first, size_t count)
+{
+    memmove(schedule->list + first, schedule->list + first + count,
+            (schedule->count - first - count) * sizeof(*schedule->list));
+    schedule->count -= count;
+}
+
 void schedule_free(struct schedule *schedule)
 {
     free(schedule->list);

@@ -40,6 +40,8 @@ struct schedule {
 void schedule_add(struct schedule *schedule, const struct decision *decision);
 void schedule_sort(struct schedule *schedule); /* schedule_find() wants it */
 void schedule_copy(struct schedule *to, const struct schedule *from);
+/* Leave out `count` decisions from the one at `first`. */
+void schedule_drop(struct schedule *schedule, size_t first, size_t count);
 void schedule_free(struct schedule *schedule);
 const struct decision *schedule_find(const struct schedule *schedule, enum decision_type type, uint32_t who,
                                      uint64_t count);

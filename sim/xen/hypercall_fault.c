@@ -1,6 +1,7 @@
 /*
  * Hypercalls that fail by the plan of faults: those that take memory or a slot of something in Xen, with what Xen
- * answers when there is none (xen/common/event_channel.c, grant_table.c, memory.c, domain.c).
+ * answers when there is none (xen/common/event_channel.c, event_fifo.c, grant_table.c,
+ * memory.c, domain.c, sched/core.c).
  */
 #include "machine/fault.h"
 #include "xen/hypervisor.h"
@@ -8,6 +9,10 @@
 static const char *event_channel_point(uint64_t cmd)
 {
     switch ((uint32_t)cmd) {
+    case EVTCHNOP_init_control:
+        return "EVTCHNOP_init_control";
+    case EVTCHNOP_expand_array:
+        return "EVTCHNOP_expand_array";
     case EVTCHNOP_alloc_unbound:
         return "EVTCHNOP_alloc_unbound";
     case EVTCHNOP_bind_interdomain:
@@ -51,6 +56,16 @@ static const char *grant_table_point(uint64_t cmd)
     }
 }
 
+/* One that starts a watchdog takes a slot; the others have theirs. */
+static const char *sched_op_point(uint64_t cmd, uint64_t arg)
+{
+    struct sched_watchdog operation;
+
+    if ((uint32_t)cmd != SCHEDOP_watchdog || !xen_copy_in(&operation, arg, sizeof(operation)))
+        return NULL;
+    return operation.id == 0 && operation.timeout != 0 ? "SCHEDOP_watchdog" : NULL;
+}
+
 static const char *point_of(unsigned op, const uint64_t arg[5])
 {
     switch (op) {
@@ -62,6 +77,8 @@ static const char *point_of(unsigned op, const uint64_t arg[5])
         return grant_table_point(arg[0]);
     case __HYPERVISOR_vcpu_op:
         return (uint32_t)arg[0] == VCPUOP_register_vcpu_info ? "VCPUOP_register_vcpu_info" : NULL;
+    case __HYPERVISOR_sched_op:
+        return sched_op_point(arg[0], arg[1]);
     default:
         return NULL;
     }
@@ -102,6 +119,8 @@ static int64_t refusal(unsigned op, const uint64_t arg[5])
         return refuse_maps(arg[1], (uint32_t)arg[2]);
     if (op == __HYPERVISOR_grant_table_op && (uint32_t)arg[0] == GNTTABOP_setup_table)
         return refuse_setup(arg[1]);
+    if (op == __HYPERVISOR_sched_op)
+        return -XEN_ENOSPC;
     return -XEN_ENOMEM;
 }
 

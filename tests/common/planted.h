@@ -18,7 +18,8 @@ enum planted_bug {
     PLANTED_MEMORY_FAILS,
     PLANTED_SCRAMBLE,
     PLANTED_WAIT,
-    PLANTED_FALLIBLE
+    PLANTED_FALLIBLE,
+    PLANTED_PAIR
 };
 
 /* A new folder in scratch(); `memory`: modules for --preempt=memory. The path is valid until the next call. */

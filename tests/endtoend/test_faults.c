@@ -1,6 +1,7 @@
 /* --fail: which calls fail, how that shows in the report, and that the devices come back (README, pvsim(1)). */
 #include <ctype.h>
 #include <dirent.h>
+#include <glob.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -212,11 +213,19 @@ END_TEST
 
 /* Routines that the drivers do without, in the order of the bits of tests/clients/planted/fallible.c. */
 static const char *const others[] = {
-    "IoCreateNotificationEvent", "IoCreateSynchronizationEvent",     "ZwCreateEvent",
-    "IoAllocateErrorLogEntry",   "MmGetPhysicalMemoryRanges",        "IoCreateDeviceSecure",
-    "IoSetCompletionRoutineEx",  "PoRegisterDeviceForIdleDetection",
+    "IoCreateNotificationEvent",
+    "IoCreateSynchronizationEvent",
+    "ZwCreateEvent",
+    "IoAllocateErrorLogEntry",
+    "MmGetPhysicalMemoryRanges",
+    "IoCreateDeviceSecure",
+    "IoSetCompletionRoutineEx",
+    "PoRegisterDeviceForIdleDetection",
+    "PoRegisterPowerSettingCallback",
+    "ZwCreateFile",
+    "ZwOpenFile",
 };
-static const unsigned other_bits[] = {0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x80, 0x40};
+static const unsigned other_bits[] = {0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x80, 0x40, 0x100, 0x200, 0x400};
 
 START_TEST(others_fail_as_the_table_says)
 {
@@ -344,6 +353,42 @@ START_TEST(table_and_sources_agree)
 }
 END_TEST
 
+/* Each hypercall that the drivers issue can be failed, or the list says why not. */
+START_TEST(every_hypercall_of_the_drivers)
+{
+    static const char *const groups[] = {"EVTCHNOP_", "GNTTABOP_", "XENMEM_", "HVMOP_",
+                                         "SCHEDOP_",  "VCPUOP_",   "XENVER_"};
+    unsigned found = 0;
+    glob_t files;
+
+    ck_assert_int_eq(glob("drivers/*/*.c", 0, NULL, &files), 0);
+    for (size_t index = 0; index < files.gl_pathc; index++) {
+        FILE *file = fopen(files.gl_pathv[index], "r");
+        char line[1024];
+
+        ck_assert_ptr_nonnull(file);
+        while (fgets(line, sizeof(line), file) != NULL)
+            for (size_t group = 0; group < sizeof(groups) / sizeof(groups[0]); group++) {
+                const char *at = strstr(line, groups[group]);
+                char name[64];
+
+                /* not within a word, nor in a comment as "sched_op (SCHEDOP_*)" */
+                if (at == NULL || (at > line && (isalnum((unsigned char)at[-1]) || at[-1] == '_')) ||
+                    !islower((unsigned char)at[strlen(groups[group])]))
+                    continue;
+                snprintf(name, sizeof(name), "%.*s",
+                         (int)strspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"), at);
+                ck_assert_msg(fault_point_find(name) != NULL || fault_never_find(name) != NULL,
+                              "%s issues %s, which points.def does not know", files.gl_pathv[index], name);
+                found++;
+            }
+        fclose(file);
+    }
+    globfree(&files);
+    ck_assert_uint_ge(found, 20);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("faults");
@@ -364,6 +409,7 @@ int main(void)
     tcase_add_test(tcase, teardown_then_start);
     tcase_add_test(tcase, bundle_replays_the_plan);
     tcase_add_test(tcase, table_and_sources_agree);
+    tcase_add_test(tcase, every_hypercall_of_the_drivers);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

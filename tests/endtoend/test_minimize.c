@@ -185,6 +185,28 @@ START_TEST(delays)
 }
 END_TEST
 
+/* Two frames that lie far apart are what is left, by name; of a part of the captures too. */
+START_TEST(two_frames_far_apart)
+{
+    static const char *const parts[] = {"", "--rx-frames 2-50,60,70-1120"};
+    struct process_result result =
+        pvsim("run --bundle-dir %s --rx tests/captures/lan-wire.pcap --tx tests/captures/few-wire.pcap %s --drivers %s",
+              scratch(), parts[_i], planted_folder(PLANTED_PAIR, false));
+    char bundle[512] = "";
+    const char *at = strstr(result.output, "pvsim replay ");
+
+    ck_assert_msg(at != NULL && sscanf(at, "pvsim replay %511s", bundle) == 1, "%s%s", result.output, result.error);
+    process_free(&result);
+    result = pvsim("minimize --timeout 5m %s", bundle);
+    ck_assert_msg(result.status == 0, "%s%s", result.output, result.error);
+    ck_assert_uint_eq(number_behind(result.output, "frames: tx "), 0);
+    ck_assert_uint_eq(number_behind(result.output, " of 6, rx "), 2);
+    ck_assert_msg(strstr(result.output, "  --rx-frames 40,1117\n") != NULL, "%s", result.output);
+    process_free(&result);
+    check_replay(bundle);
+}
+END_TEST
+
 /* Frames: a run that fails for want of time needs some of them. */
 START_TEST(frames)
 {
@@ -212,6 +234,9 @@ static const char *const wrong[] = {"minimize",
                                     "minimize --runs 0 x",
                                     "run --tx tests/captures/few-wire.pcap --tx-frames 0-3",
                                     "run --tx tests/captures/few-wire.pcap --tx-frames 3-2",
+                                    "run --tx tests/captures/few-wire.pcap --tx-frames 3,2",
+                                    "run --tx tests/captures/few-wire.pcap --tx-frames 1,",
+                                    "run --tx tests/captures/few-wire.pcap --tx-frames 2-3,7",
                                     "run --tx tests/captures/few-wire.pcap --tx-frames 1-100000"};
 
 START_TEST(usage_errors)
@@ -236,6 +261,7 @@ int main(void)
     tcase_add_loop_test(tcase, faults, 0, (int)(sizeof(fault_cases) / sizeof(fault_cases[0])));
     tcase_add_test(tcase, goes_on_from_its_own_result);
     tcase_add_test(tcase, delays);
+    tcase_add_loop_test(tcase, two_frames_far_apart, 0, 2);
     tcase_add_test(tcase, frames);
     tcase_add_loop_test(tcase, usage_errors, 0, (int)(sizeof(wrong) / sizeof(wrong[0])));
     suite_add_tcase(suite, tcase);

@@ -1,13 +1,16 @@
 /*
  * pvsim sweep: a forked run is the run that its seed makes alone; ranges, shards and failures are what they are said to
- * be; GNU parallel can hand the shards out.
+ * be; GNU parallel can hand the shards out; progress is shown.
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/progress.h"
 #include "common/guest.h"
 #include "common/process.h"
 
@@ -116,6 +119,94 @@ START_TEST(shards)
 }
 END_TEST
 
+/* What a command writes to standard error when that is a terminal. */
+static void on_terminal(char *const argv[], char *text, size_t size)
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    size_t length = 0;
+    ssize_t count;
+    pid_t child;
+    int status;
+
+    ck_assert_int_ge(master, 0);
+    ck_assert_int_eq(grantpt(master) | unlockpt(master), 0);
+    child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        if (dup2(open(ptsname(master), O_RDWR | O_NOCTTY), STDERR_FILENO) < 0 ||
+            dup2(open("/dev/null", O_WRONLY), STDOUT_FILENO) < 0)
+            _exit(126);
+        execv(argv[0], argv);
+        _exit(127);
+    }
+    /* The end of the last process with the terminal open is an error here. */
+    while (length < size - 1 && (count = read(master, text + length, size - 1 - length)) > 0)
+        length += (size_t)count;
+    text[length] = '\0';
+    close(master);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d: %s", status, text);
+}
+
+/* One line in place that counts up, with what it is of and how fast, and that is gone at the end. */
+static void check_progress(const char *text, const char *format)
+{
+    unsigned long before = 0;
+    unsigned lines = 0;
+
+    for (const char *at = strstr(text, "\rpvsim: "); at != NULL; at = strstr(at + 1, "\rpvsim: ")) {
+        unsigned long done;
+        int length = 0;
+
+        ck_assert_msg(sscanf(at, format, &done, &length) == 1 && length != 0 &&
+                          strncmp(at + length, " a second \033[K", 13) == 0,
+                      "%s", at);
+        ck_assert_uint_ge(done, before);
+        before = done;
+        lines++;
+    }
+    ck_assert_msg(lines >= 2 && before > 0, "%s", text);
+    ck_assert_ptr_null(strchr(text, '\n'));
+    ck_assert_str_eq(text + strlen(text) - 4, "\r\033[K");
+}
+
+START_TEST(progress_on_a_terminal)
+{
+    char *const seeds[] = {PVSIM_BUILD "/pvsim", "sweep", "--seeds", "1-40", "--", "run", "--rx", LAN, NULL};
+    char *const faults[] = {PVSIM_BUILD "/pvsim", "sweep", "--fail-all", "--range", "1-60", "--", "run", NULL};
+    char text[16384];
+
+    on_terminal(seeds, text, sizeof(text));
+    check_progress(text, "\rpvsim: %lu of 40 seeds, 0 failed, %*u%n");
+    on_terminal(faults, text, sizeof(text));
+    check_progress(text, "\rpvsim: %lu faults, now in boot, 0 failed, %*u%n");
+}
+END_TEST
+
+/* To a file: a line of its own every ten seconds. */
+START_TEST(progress_in_a_file)
+{
+    struct progress progress;
+    FILE *file = tmpfile();
+    int terminal = dup(STDERR_FILENO);
+    char text[64] = "";
+
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_ge(dup2(fileno(file), STDERR_FILENO), 0);
+    progress_start(&progress);
+    progress_show(&progress, "%u of it", 1u);
+    progress.shown -= UINT64_C(10000000000);
+    progress_show(&progress, "%u of it", 2u);
+    progress_show(&progress, "%u of it", 3u);
+    progress_clear();
+    ck_assert_int_ge(dup2(terminal, STDERR_FILENO), 0);
+    close(terminal);
+    ck_assert_int_ge(pread(fileno(file), text, sizeof(text) - 1, 0), 0);
+    ck_assert_str_eq(text, "pvsim: 2 of it\n");
+    fclose(file);
+}
+END_TEST
+
 static const char *const wrong[] = {
     "sweep -- run",
     "sweep --seeds 5 -- run",
@@ -185,6 +276,8 @@ int main(void)
     tcase_add_test(tcase, failures_come_with_commands);
     tcase_add_test(tcase, shards);
     tcase_add_test(tcase, gnu_parallel);
+    tcase_add_test(tcase, progress_on_a_terminal);
+    tcase_add_test(tcase, progress_in_a_file);
     suite_add_tcase(suite, tcase);
     tcase_add_loop_test(usage, usage_errors, 0, (int)(sizeof(wrong) / sizeof(wrong[0])));
     suite_add_tcase(suite, usage);

@@ -169,45 +169,67 @@ static NTSTATUS open_device(PDEVICE_OBJECT device, PCUNICODE_STRING rest, ACCESS
     return status;
 }
 
-NTSTATUS NTAPI ZwCreateFile(PHANDLE FileHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes,
-                            PIO_STATUS_BLOCK IoStatusBlock, PLARGE_INTEGER AllocationSize, ULONG FileAttributes,
-                            ULONG ShareAccess, ULONG CreateDisposition, ULONG CreateOptions, PVOID EaBuffer,
-                            ULONG EaLength)
+struct file_wanted {
+    ACCESS_MASK access;
+    ULONG attributes;
+    ULONG share;
+    ULONG disposition;
+    ULONG options;
+};
+
+static NTSTATUS create_file(PHANDLE handle, const OBJECT_ATTRIBUTES *attributes, const struct file_wanted *wanted,
+                            PIO_STATUS_BLOCK result)
 {
     UNICODE_STRING rest;
     NTSTATUS status;
     void *body;
 
-    NT_CALL(PASSIVE_LEVEL);
-    if (ObjectAttributes->RootDirectory != NULL)
+    if (attributes->RootDirectory != NULL)
         NT_UNIMPLEMENTED("a name relative to a handle");
-    if (EaBuffer != NULL || EaLength != 0)
-        NT_UNIMPLEMENTED("extended attributes");
-    if ((CreateOptions & (FILE_SYNCHRONOUS_IO_ALERT | FILE_SYNCHRONOUS_IO_NONALERT)) != 0 &&
-        !(DesiredAccess & (SYNCHRONIZE | GENERIC_READ | GENERIC_WRITE | GENERIC_EXECUTE | GENERIC_ALL)))
+    if ((wanted->options & (FILE_SYNCHRONOUS_IO_ALERT | FILE_SYNCHRONOUS_IO_NONALERT)) != 0 &&
+        !(wanted->access & (SYNCHRONIZE | GENERIC_READ | GENERIC_WRITE | GENERIC_EXECUTE | GENERIC_ALL)))
         return STATUS_INVALID_PARAMETER;
-    if (CreateDisposition > FILE_OVERWRITE_IF)
+    if (wanted->disposition > FILE_OVERWRITE_IF)
         return STATUS_INVALID_PARAMETER;
-    fs_mount_for(ObjectAttributes->ObjectName);
-    (void)AllocationSize; /* concerns a file system that makes or overwrites a file */
-    status = ob_lookup(ObjectAttributes->ObjectName, &body, &rest);
+    fs_mount_for(attributes->ObjectName);
+    status = ob_lookup(attributes->ObjectName, &body, &rest);
     if (!NT_SUCCESS(status))
         return status;
     if (ob_type_of(body) != OB_DEVICE) {
         ob_dereference(body);
         return STATUS_OBJECT_TYPE_MISMATCH;
     }
-    status = open_device(body, &rest, DesiredAccess, FileAttributes, ShareAccess, CreateDisposition, CreateOptions,
-                         IoStatusBlock, FileHandle);
+    status = open_device(body, &rest, wanted->access, wanted->attributes, wanted->share, wanted->disposition,
+                         wanted->options, result, handle);
     ob_dereference(body);
     return status;
+}
+
+NTSTATUS NTAPI ZwCreateFile(PHANDLE FileHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes,
+                            PIO_STATUS_BLOCK IoStatusBlock, PLARGE_INTEGER AllocationSize, ULONG FileAttributes,
+                            ULONG ShareAccess, ULONG CreateDisposition, ULONG CreateOptions, PVOID EaBuffer,
+                            ULONG EaLength)
+{
+    const struct file_wanted wanted = {DesiredAccess, FileAttributes, ShareAccess, CreateDisposition, CreateOptions};
+
+    NT_CALL(PASSIVE_LEVEL);
+    if (EaBuffer != NULL || EaLength != 0)
+        NT_UNIMPLEMENTED("extended attributes");
+    (void)AllocationSize; /* concerns a file system that makes or overwrites a file */
+    if (FAULT(POOL))
+        return STATUS_INSUFFICIENT_RESOURCES;
+    return create_file(FileHandle, ObjectAttributes, &wanted, IoStatusBlock);
 }
 
 NTSTATUS NTAPI ZwOpenFile(PHANDLE FileHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes,
                           PIO_STATUS_BLOCK IoStatusBlock, ULONG ShareAccess, ULONG OpenOptions)
 {
-    return ZwCreateFile(FileHandle, DesiredAccess, ObjectAttributes, IoStatusBlock, NULL, 0, ShareAccess, FILE_OPEN,
-                        OpenOptions, NULL, 0);
+    const struct file_wanted wanted = {DesiredAccess, 0, ShareAccess, FILE_OPEN, OpenOptions};
+
+    NT_CALL(PASSIVE_LEVEL);
+    if (FAULT(POOL))
+        return STATUS_INSUFFICIENT_RESOURCES;
+    return create_file(FileHandle, ObjectAttributes, &wanted, IoStatusBlock);
 }
 
 /* ---- requests ---- */

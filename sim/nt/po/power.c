@@ -233,6 +233,8 @@ NTSTATUS NTAPI PoRegisterPowerSettingCallback(PDEVICE_OBJECT DeviceObject, LPCGU
     (void)DeviceObject; /* only says who asks */
     if (Callback == NULL || Handle == NULL)
         return STATUS_INVALID_PARAMETER;
+    if (FAULT(POOL))
+        return STATUS_INSUFFICIENT_RESOURCES;
     setting = image_alloc(sizeof(*setting));
     setting->setting = *SettingGuid;
     setting->callback = Callback;

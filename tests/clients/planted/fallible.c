@@ -29,6 +29,43 @@ static ULONG TryEvents(VOID)
     return Failed;
 }
 
+static NTSTATUS NTAPI FallibleSetting(LPCGUID SettingGuid, PVOID Value, ULONG ValueLength, PVOID Context)
+{
+    UNREFERENCED_PARAMETER(SettingGuid);
+    UNREFERENCED_PARAMETER(Value);
+    UNREFERENCED_PARAMETER(ValueLength);
+    UNREFERENCED_PARAMETER(Context);
+    return STATUS_SUCCESS;
+}
+
+static ULONG TrySetting(VOID)
+{
+    static const GUID Setting = {0x6E616C50, 0x7474, 0x4553, {1, 2, 3, 4, 5, 6, 7, 8}};
+    PVOID Handle;
+
+    return PoRegisterPowerSettingCallback(NULL, &Setting, FallibleSetting, NULL, &Handle) ==
+                   STATUS_INSUFFICIENT_RESOURCES
+               ? 0x100
+               : 0;
+}
+
+static ULONG TryFiles(VOID)
+{
+    UNICODE_STRING Name = RTL_CONSTANT_STRING(L"\\Device\\PlantedNoSuchDevice");
+    OBJECT_ATTRIBUTES Attributes;
+    IO_STATUS_BLOCK Result;
+    HANDLE Handle;
+    ULONG Failed = 0;
+
+    InitializeObjectAttributes(&Attributes, &Name, OBJ_KERNEL_HANDLE, NULL, NULL);
+    if (ZwCreateFile(&Handle, GENERIC_READ, &Attributes, &Result, NULL, 0, 0, FILE_OPEN, 0, NULL, 0) ==
+        STATUS_INSUFFICIENT_RESOURCES)
+        Failed |= 0x200;
+    if (ZwOpenFile(&Handle, GENERIC_READ, &Attributes, &Result, 0, 0) == STATUS_INSUFFICIENT_RESOURCES)
+        Failed |= 0x400;
+    return Failed;
+}
+
 static ULONG TryDevice(PDRIVER_OBJECT DriverObject)
 {
     UNICODE_STRING Descriptor = RTL_CONSTANT_STRING(L"D:P(A;;GA;;;SY)");
@@ -50,7 +87,7 @@ static ULONG TryDevice(PDRIVER_OBJECT DriverObject)
 
 VOID PlantedFallible(PDRIVER_OBJECT DriverObject)
 {
-    ULONG Failed = TryEvents() | TryDevice(DriverObject);
+    ULONG Failed = TryEvents() | TryDevice(DriverObject) | TrySetting() | TryFiles();
 
     if (IoAllocateErrorLogEntry(DriverObject, sizeof(IO_ERROR_LOG_PACKET)) == NULL)
         Failed |= 0x08;

@@ -192,6 +192,9 @@ DECLSPEC_EXPORT NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE
     case BugScramble:
         PlantedScramble(DriverObject);
         break;
+    case BugPair:
+        PlantedPair(DriverObject);
+        break;
     case BugFallible:
         PlantedFallible(DriverObject);
         break;

@@ -20,7 +20,8 @@ enum {
     BugMemoryFails, /* the machine must have contiguous memory */
     BugScramble,    /* a filter above the client that changes a frame */
     BugWait,        /* a wait for what never comes */
-    BugFallible     /* calls that can fail, and which of them did */
+    BugFallible,    /* calls that can fail, and which of them did */
+    BugPair         /* a filter above the client that does not survive two frames */
 };
 
 #define PLANTED_THREADS_MAX 2
@@ -30,6 +31,7 @@ VOID PlantedRunThreads(PKSTART_ROUTINE const *Routines, ULONG Count);
 
 VOID PlantedPinned(VOID);
 VOID PlantedScramble(PDRIVER_OBJECT DriverObject);
+VOID PlantedPair(PDRIVER_OBJECT DriverObject);
 /* These do not return. */
 VOID PlantedFallible(PDRIVER_OBJECT DriverObject);
 VOID PlantedScene(PDRIVER_OBJECT DriverObject);

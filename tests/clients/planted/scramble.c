@@ -1,21 +1,27 @@
 /*
- * A filter above the client of the first VIF, attached when the machine has booted, that changes one byte of the third
- * frame read.
+ * A filter above the client of the first VIF, attached when the machine has booted. It changes one byte of the third
+ * frame read, or it crashes once it has seen a frame of each of two lengths: in lan-wire.pcap those of the frames 40
+ * and 1117, and of no others.
  */
 #include "planted.h"
 
 #define SCRAMBLED_FRAME 3
+#define PAIR_FIRST 256
+#define PAIR_SECOND 546
 
 typedef struct _SCRAMBLER {
     PDEVICE_OBJECT Lower;
     LONG Frames;
+    LONG PairSeen; /* a bit for each of the two */
 } SCRAMBLER, *PSCRAMBLER;
 
 static DRIVER_DISPATCH ScramblerPass;
 static DRIVER_DISPATCH ScramblerPower;
 static DRIVER_DISPATCH ScramblerPnp;
 static DRIVER_DISPATCH ScramblerRead;
+static DRIVER_DISPATCH PairRead;
 static IO_COMPLETION_ROUTINE ScramblerReadDone;
+static IO_COMPLETION_ROUTINE PairReadDone;
 static DRIVER_REINITIALIZE ScramblerAttach;
 
 static NTSTATUS NTAPI ScramblerPass(PDEVICE_OBJECT DeviceObject, PIRP Irp)
@@ -68,6 +74,30 @@ static NTSTATUS NTAPI ScramblerRead(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     return IoCallDriver(Scrambler->Lower, Irp);
 }
 
+static NTSTATUS NTAPI PairReadDone(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
+{
+    PSCRAMBLER Scrambler = Context;
+    LONG Seen = 0;
+
+    UNREFERENCED_PARAMETER(DeviceObject);
+    if (Irp->PendingReturned)
+        IoMarkIrpPending(Irp);
+    if (NT_SUCCESS(Irp->IoStatus.Status))
+        Seen = Irp->IoStatus.Information == PAIR_FIRST ? 1 : Irp->IoStatus.Information == PAIR_SECOND ? 2 : 0;
+    if ((InterlockedOr(&Scrambler->PairSeen, Seen) | Seen) == 3)
+        KeBugCheckEx(PLANTED_BUG, BugPair, 0, 0, 0);
+    return STATUS_CONTINUE_COMPLETION;
+}
+
+static NTSTATUS NTAPI PairRead(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    PSCRAMBLER Scrambler = DeviceObject->DeviceExtension;
+
+    IoCopyCurrentIrpStackLocationToNext(Irp);
+    IoSetCompletionRoutine(Irp, PairReadDone, Scrambler, TRUE, TRUE, TRUE);
+    return IoCallDriver(Scrambler->Lower, Irp);
+}
+
 static VOID NTAPI ScramblerAttach(PDRIVER_OBJECT DriverObject, PVOID Context, ULONG Count)
 {
     UNICODE_STRING Name = RTL_CONSTANT_STRING(L"\\Device\\NetClient0");
@@ -94,14 +124,24 @@ static VOID NTAPI ScramblerAttach(PDRIVER_OBJECT DriverObject, PVOID Context, UL
     ObDereferenceObject(FileObject);
 }
 
-VOID PlantedScramble(PDRIVER_OBJECT DriverObject)
+static VOID PlantedFilter(PDRIVER_OBJECT DriverObject, PDRIVER_DISPATCH Read)
 {
     ULONG Index;
 
     for (Index = 0; Index <= IRP_MJ_MAXIMUM_FUNCTION; Index++)
         DriverObject->MajorFunction[Index] = ScramblerPass;
-    DriverObject->MajorFunction[IRP_MJ_READ] = ScramblerRead;
+    DriverObject->MajorFunction[IRP_MJ_READ] = Read;
     DriverObject->MajorFunction[IRP_MJ_PNP] = ScramblerPnp;
     DriverObject->MajorFunction[IRP_MJ_POWER] = ScramblerPower;
     IoRegisterDriverReinitialization(DriverObject, ScramblerAttach, NULL);
+}
+
+VOID PlantedScramble(PDRIVER_OBJECT DriverObject)
+{
+    PlantedFilter(DriverObject, ScramblerRead);
+}
+
+VOID PlantedPair(PDRIVER_OBJECT DriverObject)
+{
+    PlantedFilter(DriverObject, PairRead);
 }
