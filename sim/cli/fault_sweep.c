@@ -292,6 +292,8 @@ static void print_unused(const struct fault_sweep *sweep, unsigned unused)
 
         if (sweep->shared->sites[index] == 0 && site->use != CALL_SITE_USED)
             print_site(sweep, site, why[site->use]);
+        else if (site->use != CALL_SITE_USED)
+            print_site(sweep, site, " was reached, though the drivers' code seems not to lead there");
     }
 }
 

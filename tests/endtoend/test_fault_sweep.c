@@ -14,6 +14,16 @@ static void assert_contains(const struct process_result *result, const char *tex
                   text, result->output, result->error);
 }
 
+/* Behind `heading` is a line with both. */
+static bool behind(const char *output, const char *heading, const char *name, const char *why)
+{
+    const char *at = strstr(output, heading);
+    const char *line = at != NULL ? strstr(at, name) : NULL;
+    const char *reason = line != NULL ? strstr(line, why) : NULL;
+
+    return reason != NULL && reason < line + strcspn(line, "\n");
+}
+
 static const char *const bad_commands[][2] = {
     {"sweep --fail-all", "behind --"},
     {"sweep --fail-all --range 5-2 " RUN, "--range takes"},
@@ -48,6 +58,12 @@ START_TEST(a_sample_of_all)
     ck_assert_int_eq(result.status, 0);
     /* Each call that was made is a call site by the drivers' code: the list of those not reached can be believed. */
     ck_assert_ptr_null(strstr(result.output, "places that are no call sites"));
+    ck_assert_ptr_null(strstr(result.output, "seems not to lead there"));
+    /* Of an export that is there for clients to come, and of one that xenbus has. */
+    ck_assert_msg(behind(result.output, "cannot be reached in this machine:", "xen.so!XenEventReset ",
+                         "no driver of this machine imports"),
+                  "%s", result.output);
+    ck_assert(!behind(result.output, "cannot be reached in this machine:", "xen.so!XenEventSend", ""));
     process_free(&result);
 }
 END_TEST
@@ -102,6 +118,8 @@ START_TEST(sites_are_found_in_the_code)
 
     sites = call_sites_read(&config, names, 1);
     ck_assert_ptr_nonnull(sites);
+    for (unsigned index = 0; index < call_sites_count(sites); index++)
+        ck_assert_int_eq(call_sites_get(sites, index)->use, CALL_SITE_USED);
     for (unsigned index = 0; index < call_sites_count(sites); index++)
         pools += strcmp(call_sites_get(sites, index)->routine, "ExAllocatePoolWithTag") == 0;
     ck_assert_uint_eq(pools, 1);

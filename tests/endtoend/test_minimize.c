@@ -211,7 +211,7 @@ END_TEST
 START_TEST(frames)
 {
     struct process_result result =
-        pvsim("run --bundle-dir %s --timeout 1ms --tx tests/captures/lan-wire.pcap", scratch());
+        pvsim("run --bundle-dir %s --timeout 450us --tx tests/captures/lan-wire.pcap", scratch());
     char bundle[512] = "";
     const char *at = strstr(result.output, "pvsim replay ");
 
