@@ -5,7 +5,7 @@
     conformance.py limits tests/nt             the table of IRQL limits, from the matrix (C)
     conformance.py check tests/nt CASES        the matrix against the headers and the driver's list of cases
     conformance.py add tests/nt                an open row for every routine that has none
-    conformance.py open tests/nt [WORD]        the cells that no case holds yet
+    conformance.py open tests/nt [WORD]        the cells that no case holds yet, which check refuses
     conformance.py compare OURS THEIRS         two transcripts
 
 Exit status: 0 as it should be, 1 not, 2 usage.
@@ -221,7 +221,10 @@ def command_limits(folder):
 
 def check_cell(row, cell, cases, errors, held):
     value = cell.value
-    if value == "open" or is_reason(value):
+    if value == "open":
+        errors.append(f"{cell.where}: the {cell.key} cell of {row.name} is open: name a case or a reason")
+        return
+    if is_reason(value):
         return
     if cell.key == "irql":
         if limits(cell.detail) is None:
