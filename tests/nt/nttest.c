@@ -218,6 +218,7 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
     DriverObject->DriverUnload = DriverUnload;
     TestStackInitialize(DriverObject);
     TestDeviceInitialize(DriverObject);
+    TestReinitializeInitialize(DriverObject);
     Status = OpenParameters(RegistryPath);
     if (!NT_SUCCESS(Status))
         return Status;
@@ -227,8 +228,10 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
     if (!NT_SUCCESS(Status))
         goto Close;
     Status = StartRunner();
-    if (NT_SUCCESS(Status))
+    if (NT_SUCCESS(Status)) {
+        TestReinitializeRegister();
         return STATUS_SUCCESS;
+    }
     TestRecordTeardown();
 Close:
     (VOID) ZwClose(Context.Parameters);

@@ -163,6 +163,10 @@ typedef struct _TEST_EXTENSION {
 
 /* Sets the driver's dispatch routines to one that calls the device's own (stack.c). */
 VOID TestStackInitialize(PDRIVER_OBJECT DriverObject);
+/* A routine to be called after DriverEntry, which registers it last of all (io/reinitialize.c). */
+VOID TestReinitializeInitialize(PDRIVER_OBJECT DriverObject);
+VOID TestReinitializeRegister(VOID);
+
 /* AddDevice; whether the device is there, or comes soon (device.c). */
 VOID TestDeviceInitialize(PDRIVER_OBJECT DriverObject);
 BOOLEAN TestDeviceWait(VOID);

@@ -160,8 +160,9 @@ static struct {
     KEVENT done;
     ULONG_PTR information;
     PKINTERRUPT interrupt;
-    bool leaves_device; /* DriverUnload makes one */
-    bool entry_fails;   /* with a device made */
+    bool leaves_device;   /* DriverUnload makes one */
+    bool entry_fails;     /* with a device made */
+    bool entry_registers; /* a reinitialization routine, and fails */
 } io;
 
 static PDEVICE_OBJECT make_device(void)
@@ -204,6 +205,13 @@ static VOID NTAPI unload(PDRIVER_OBJECT DriverObject)
         make_device();
 }
 
+static VOID NTAPI reinitialize(PDRIVER_OBJECT DriverObject, PVOID Context, ULONG Count)
+{
+    UNREFERENCED_PARAMETER(DriverObject);
+    UNREFERENCED_PARAMETER(Context);
+    UNREFERENCED_PARAMETER(Count);
+}
+
 static NTSTATUS NTAPI entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
 {
     UNREFERENCED_PARAMETER(RegistryPath);
@@ -212,10 +220,11 @@ static NTSTATUS NTAPI entry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registr
     DriverObject->MajorFunction[IRP_MJ_FLUSH_BUFFERS] = complete;
     DriverObject->MajorFunction[IRP_MJ_SYSTEM_CONTROL] = claim_blocks;
     io.driver = DriverObject;
-    if (!io.entry_fails)
-        return STATUS_SUCCESS;
-    make_device();
-    return STATUS_UNSUCCESSFUL;
+    if (io.entry_fails)
+        make_device();
+    if (io.entry_registers)
+        IoRegisterDriverReinitialization(DriverObject, reinitialize, NULL);
+    return io.entry_fails || io.entry_registers ? STATUS_UNSUCCESSFUL : STATUS_SUCCESS;
 }
 
 static void load_driver(void)
@@ -577,6 +586,12 @@ static void driver_goes_at_dispatch_level(void)
 static void driver_entry_leaves_a_device(void)
 {
     io.entry_fails = true;
+    io_create_builtin_driver("misuser", entry, &io.driver);
+}
+
+static void driver_entry_leaves_a_routine(void)
+{
+    io.entry_registers = true;
     io_create_builtin_driver("misuser", entry, &io.driver);
 }
 
@@ -962,6 +977,7 @@ static const struct broken_rule broken[] = {
     {driver_dereferenced_too_often, "driver-reference", REFERENCE_BY_POINTER, {0, ANY}},
     {driver_goes_at_dispatch_level, "driver-reference", DV, OWN},
     {driver_entry_leaves_a_device, "driver-entry", DV, OWN},
+    {driver_entry_leaves_a_routine, "driver-entry", DV, OWN},
     {unload_leaves_a_device, "driver-unload", DV, OWN},
     {no_pdo, "pnp-not-a-pdo", PNP_DETECTED_FATAL_ERROR, {2, ANY}},
     {blocks_that_are_not_there, "wmi-reginfo", DV, OWN},

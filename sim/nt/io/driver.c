@@ -29,6 +29,11 @@ struct io_driver {
     bool unloaded;
 };
 
+enum reinitialization_list {
+    REINITIALIZE_BOOT, /* IoRegisterBootDriverReinitialization: once, at the boot's end */
+    REINITIALIZE_ALL,
+};
+
 struct reinitialization {
     LIST_ENTRY entry;
     PDRIVER_OBJECT driver;
@@ -133,6 +138,125 @@ static NTSTATUS create_driver_object(const char *service, PDRIVER_OBJECT *result
     return STATUS_SUCCESS;
 }
 
+/* ---- reinitialization ---- */
+
+#define SERVICE_BOOT_START 0u
+
+static void register_reinitialization(enum reinitialization_list list, PDRIVER_OBJECT driver,
+                                      PDRIVER_REINITIALIZE routine, PVOID context)
+{
+    struct reinitialization *request = image_alloc(sizeof(*request));
+
+    request->driver = driver;
+    request->routine = routine;
+    request->context = context;
+    InsertTailList(&machine->io->reinitialize[list], &request->entry);
+}
+
+VOID NTAPI IoRegisterBootDriverReinitialization(PDRIVER_OBJECT DriverObject,
+                                                PDRIVER_REINITIALIZE DriverReinitializationRoutine, PVOID Context)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    register_reinitialization(REINITIALIZE_BOOT, DriverObject, DriverReinitializationRoutine, Context);
+}
+
+VOID NTAPI IoRegisterDriverReinitialization(PDRIVER_OBJECT DriverObject,
+                                            PDRIVER_REINITIALIZE DriverReinitializationRoutine, PVOID Context)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    register_reinitialization(REINITIALIZE_ALL, DriverObject, DriverReinitializationRoutine, Context);
+}
+
+static bool has_reinitialization(PDRIVER_OBJECT driver)
+{
+    for (unsigned i = 0; i < RTL_NUMBER_OF(machine->io->reinitialize); i++) {
+        PLIST_ENTRY list = &machine->io->reinitialize[i];
+
+        for (PLIST_ENTRY entry = list->Flink; entry != list; entry = entry->Flink) {
+            if (CONTAINING_RECORD(entry, struct reinitialization, entry)->driver == driver)
+                return true;
+        }
+    }
+    return false;
+}
+
+static void forget_reinitialization(PDRIVER_OBJECT driver)
+{
+    for (unsigned i = 0; i < RTL_NUMBER_OF(machine->io->reinitialize); i++) {
+        PLIST_ENTRY entry = machine->io->reinitialize[i].Flink;
+
+        while (entry != &machine->io->reinitialize[i]) {
+            struct reinitialization *request = CONTAINING_RECORD(entry, struct reinitialization, entry);
+
+            entry = entry->Flink;
+            if (request->driver == driver) {
+                RemoveEntryList(&request->entry);
+                image_free(request);
+            }
+        }
+    }
+}
+
+static bool is_boot_driver(PDRIVER_OBJECT driver)
+{
+    char *path = image_printf("%s\\%s", CM_SERVICES, io_driver_name(driver));
+    struct cm_key *key = cm_key_open(path);
+    ULONG start;
+
+    image_free(path);
+    return key != NULL && cm_value_get_dword(key, "Start", &start) && start == SERVICE_BOOT_START;
+}
+
+static void call_reinitialization(struct reinitialization *request)
+{
+    PDRIVER_OBJECT driver = request->driver;
+    ULONG count = ++driver->DriverExtension->Count;
+    KIRQL irql = ke_irql();
+
+    ob_reference(driver);
+    DRIVER_CALLOUT("reinitialization routine", request->routine, driver, request->context, count);
+    image_free(request);
+    if (ke_irql() != irql)
+        nt_violation("irql-changed",
+                     "the reinitialization routine of driver %s was called at IRQL %u and returned at %u",
+                     io_driver_name(driver), irql, ke_irql());
+    ob_dereference(driver);
+}
+
+/* A routine may register again: it comes after those of the other drivers then. */
+static void reinitialize_drivers(enum reinitialization_list which)
+{
+    PLIST_ENTRY list = &machine->io->reinitialize[which];
+
+    while (!IsListEmpty(list)) {
+        struct reinitialization *request = CONTAINING_RECORD(RemoveHeadList(list), struct reinitialization, entry);
+
+        if (which == REINITIALIZE_BOOT && !is_boot_driver(request->driver)) {
+            log_line(LOG_WARNING, "io",
+                     "driver %s is none that the boot loads: its routine of IoRegisterBootDriverReinitialization "
+                     "is not called",
+                     io_driver_name(request->driver));
+            image_free(request);
+            continue;
+        }
+        call_reinitialization(request);
+    }
+}
+
+void io_begin_boot(void)
+{
+    machine->io->booting = true;
+}
+
+void io_end_boot(void)
+{
+    machine->io->booting = false;
+    reinitialize_drivers(REINITIALIZE_BOOT);
+    reinitialize_drivers(REINITIALIZE_ALL);
+}
+
+/* ---- loading and unloading ---- */
+
 static NTSTATUS initialize_driver(PDRIVER_OBJECT driver, PDRIVER_INITIALIZE entry)
 {
     struct io_driver *private = private_of(driver);
@@ -155,6 +279,10 @@ static NTSTATUS initialize_driver(PDRIVER_OBJECT driver, PDRIVER_INITIALIZE entr
         if (driver->DeviceObject != NULL)
             nt_violation("driver-entry", "DriverEntry of driver %s failed with 0x%08x and left a device object behind",
                          private->service, (unsigned)status);
+        if (has_reinitialization(driver))
+            nt_violation("driver-entry",
+                         "DriverEntry of driver %s failed with 0x%08x after registering a reinitialization routine",
+                         private->service, (unsigned)status);
         log_line(LOG_ERROR, "io", "driver %s: DriverEntry failed with status 0x%08x", private->service,
                  (unsigned)status);
         return STATUS_FAILED_DRIVER_ENTRY;
@@ -166,6 +294,23 @@ static NTSTATUS initialize_driver(PDRIVER_OBJECT driver, PDRIVER_INITIALIZE entr
     /* The I/O manager does this for what DriverEntry made; AddDevice must do it itself. */
     for (PDEVICE_OBJECT device = driver->DeviceObject; device != NULL; device = device->NextDevice)
         device->Flags &= ~DO_DEVICE_INITIALIZING;
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS start_driver(PDRIVER_OBJECT driver, PDRIVER_INITIALIZE entry, PDRIVER_OBJECT *result)
+{
+    NTSTATUS status = initialize_driver(driver, entry);
+
+    if (!NT_SUCCESS(status)) {
+        private_of(driver)->unloaded = true;
+        ob_dereference(driver);
+        return status;
+    }
+    ob_reference(driver);
+    /* Those of a driver that the boot loads wait for its end. */
+    if (!machine->io->booting)
+        reinitialize_drivers(REINITIALIZE_ALL);
+    *result = driver;
     return STATUS_SUCCESS;
 }
 
@@ -257,15 +402,7 @@ NTSTATUS io_load_driver(const char *service, PDRIVER_OBJECT *result)
     driver->DriverStart = loader_module_base(module);
     driver->DriverSize = (ULONG)loader_module_size(module);
     driver->DriverSection = module;
-    status = initialize_driver(driver, entry);
-    if (!NT_SUCCESS(status)) {
-        private_of(driver)->unloaded = true;
-        ob_dereference(driver);
-        return status;
-    }
-    ob_reference(driver);
-    *result = driver;
-    return STATUS_SUCCESS;
+    return start_driver(driver, entry, result);
 }
 
 NTSTATUS io_create_builtin_driver(const char *service, PDRIVER_INITIALIZE entry, PDRIVER_OBJECT *result)
@@ -276,32 +413,7 @@ NTSTATUS io_create_builtin_driver(const char *service, PDRIVER_INITIALIZE entry,
     if (!NT_SUCCESS(status))
         return status;
     driver->Flags |= DRVO_BUILTIN_DRIVER;
-    status = initialize_driver(driver, entry);
-    if (!NT_SUCCESS(status)) {
-        private_of(driver)->unloaded = true;
-        ob_dereference(driver);
-        return status;
-    }
-    ob_reference(driver);
-    *result = driver;
-    return STATUS_SUCCESS;
-}
-
-static void forget_reinitialization(PDRIVER_OBJECT driver)
-{
-    for (unsigned i = 0; i < 2; i++) {
-        PLIST_ENTRY entry = machine->io->reinitialize[i].Flink;
-
-        while (entry != &machine->io->reinitialize[i]) {
-            struct reinitialization *request = CONTAINING_RECORD(entry, struct reinitialization, entry);
-
-            entry = entry->Flink;
-            if (request->driver == driver) {
-                RemoveEntryList(&request->entry);
-                image_free(request);
-            }
-        }
-    }
+    return start_driver(driver, entry, result);
 }
 
 static void check_unloaded(PDRIVER_OBJECT driver)
@@ -397,46 +509,6 @@ PVOID NTAPI IoGetDriverObjectExtension(PDRIVER_OBJECT DriverObject, PVOID Client
     NT_CALL(DISPATCH_LEVEL);
     client = find_client(DriverObject, ClientIdentificationAddress);
     return client != NULL ? client->memory : NULL;
-}
-
-/* ---- reinitialization ---- */
-
-static void register_reinitialization(unsigned list, PDRIVER_OBJECT driver, PDRIVER_REINITIALIZE routine, PVOID context)
-{
-    struct reinitialization *request = image_alloc(sizeof(*request));
-
-    request->driver = driver;
-    request->routine = routine;
-    request->context = context;
-    InsertTailList(&machine->io->reinitialize[list], &request->entry);
-}
-
-VOID NTAPI IoRegisterBootDriverReinitialization(PDRIVER_OBJECT DriverObject,
-                                                PDRIVER_REINITIALIZE DriverReinitializationRoutine, PVOID Context)
-{
-    NT_CALL(PASSIVE_LEVEL);
-    register_reinitialization(0, DriverObject, DriverReinitializationRoutine, Context);
-}
-
-VOID NTAPI IoRegisterDriverReinitialization(PDRIVER_OBJECT DriverObject,
-                                            PDRIVER_REINITIALIZE DriverReinitializationRoutine, PVOID Context)
-{
-    NT_CALL(PASSIVE_LEVEL);
-    register_reinitialization(1, DriverObject, DriverReinitializationRoutine, Context);
-}
-
-void io_reinitialize_drivers(bool boot)
-{
-    PLIST_ENTRY list = &machine->io->reinitialize[boot ? 0 : 1];
-
-    /* A routine may register again; it is called again then. */
-    while (!IsListEmpty(list)) {
-        struct reinitialization *request = CONTAINING_RECORD(RemoveHeadList(list), struct reinitialization, entry);
-        ULONG count = ++request->driver->DriverExtension->Count;
-
-        DRIVER_CALLOUT("reinitialization routine", request->routine, request->driver, request->context, count);
-        image_free(request);
-    }
 }
 
 void driver_census(struct census *census)

@@ -449,9 +449,7 @@ NTSTATUS NTAPI IoConnectInterruptEx(PIO_CONNECT_INTERRUPT_PARAMETERS Parameters)
     case CONNECT_MESSAGE_BASED_PASSIVE:
         NT_UNIMPLEMENTED("CONNECT_MESSAGE_BASED_PASSIVE");
     default:
-        /* The caller learns which version there is. */
-        Parameters->Version = CONNECT_FULLY_SPECIFIED_GROUP;
-        return STATUS_NOT_SUPPORTED;
+        return STATUS_INVALID_PARAMETER_1;
     }
 }
 

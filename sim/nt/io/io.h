@@ -34,8 +34,12 @@ PDRIVER_OBJECT io_find_driver(const char *service);
 PDRIVER_OBJECT io_next_driver(PDRIVER_OBJECT driver);
 /* Service name; valid as long as the driver object. */
 const char *io_driver_name(PDRIVER_OBJECT driver);
-/* Call the reinitialization routines that are registered: those for boot drivers, or those for all. */
-void io_reinitialize_drivers(bool boot);
+/*
+ * Reinitialization routines of drivers that are loaded between these two are called by the second, those for boot
+ * drivers first; those of drivers that are loaded later, after their DriverEntry.
+ */
+void io_begin_boot(void);
+void io_end_boot(void);
 
 /* ---- devices (device.c, stack.c) ---- */
 

@@ -355,11 +355,11 @@ void pnp_boot(void)
 {
     if (machine->pnp->running)
         fail("pnp-boot", "the machine has booted already");
+    io_begin_boot();
     start_worker();
     (void)pnp_request(ACTION_BOOT, NULL, true);
     pnp_wait_quiet();
-    io_reinitialize_drivers(true);
-    io_reinitialize_drivers(false);
+    io_end_boot();
     pnp_wait_quiet();
 }
 

@@ -53,8 +53,19 @@ static VOID InterruptOfADeviceWithout(VOID)
     TestBusUnplug(0);
 }
 
+static VOID InterruptOfNoVersion(VOID)
+{
+    IO_CONNECT_INTERRUPT_PARAMETERS Parameters;
+
+    RtlZeroMemory(&Parameters, sizeof(Parameters));
+    EXPECT_STATUS(IoConnectInterruptEx(&Parameters), STATUS_INVALID_PARAMETER_1);
+    Parameters.Version = MAXULONG;
+    EXPECT_STATUS(IoConnectInterruptEx(&Parameters), STATUS_INVALID_PARAMETER_1);
+}
+
 TEST_TABLE(io_interrupt){
     TEST(InterruptOnNoProcessor, TEST_DEVICE),
     TEST(InterruptOfADeviceWithout, TEST_DEVICE),
+    TEST(InterruptOfNoVersion, 0),
     TEST_END,
 };
