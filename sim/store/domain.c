@@ -138,12 +138,22 @@ static void domain_disconnect(struct store_domain *domain)
     log_line(LOG_DEBUG, "store", "domain %u released", domain->domid);
 }
 
+/* The introduced domain that a request of domain 0 is about; never domain 0 itself, where the daemon runs. */
+static int find_introduced(unsigned domid, struct store_domain **domain)
+{
+    if (domid == XEN_DOM0)
+        return EINVAL;
+    *domain = store_domain_find(domid);
+    return *domain && (*domain)->introduced ? 0 : ENOENT;
+}
+
 int store_domain_release(unsigned domid)
 {
-    struct store_domain *domain = store_domain_find(domid);
+    struct store_domain *domain;
+    int error = find_introduced(domid, &domain);
 
-    if (!domain || !domain->introduced)
-        return ENOENT;
+    if (error)
+        return error;
     domain_disconnect(domain);
     store_watches_fire("@releaseDomain", false, NULL, 0);
     return 0;
@@ -151,10 +161,11 @@ int store_domain_release(unsigned domid)
 
 int store_domain_resume(unsigned domid)
 {
-    struct store_domain *domain = store_domain_find(domid);
+    struct store_domain *domain;
+    int error = find_introduced(domid, &domain);
 
-    if (!domain || !domain->introduced)
-        return ENOENT;
+    if (error)
+        return error;
     domain->shutdown = false;
     return 0;
 }

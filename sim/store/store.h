@@ -29,7 +29,7 @@ struct store_message {
 void store_init(void);
 
 /*
- * Connect a client of domain `domid`; 0 is privileged, others are treated as that domain and may use relative paths.
+ * Connect a client of domain `domid`; 0 is privileged, others are treated as that domain.
  * `wakeup` is called (it must not block) whenever a message for the client has come.
  */
 struct store_connection *store_connect(unsigned domid, void (*wakeup)(void *argument), void *argument);

@@ -62,7 +62,10 @@ char *store_path_parent(const char *path);
 const char *store_path_leaf(const char *path);
 /* `path` is `ancestor` or below it. */
 bool store_path_is_below(const char *path, const char *ancestor);
-/* The path as an absolute one in machine heap, or NULL when it is not a valid node name. */
+/*
+ * The path as an absolute one in machine heap, or NULL when it is not a valid node name. A relative one begins at the
+ * connection's /local/domain/<domid>, for domain 0 too.
+ */
 char *store_path_resolve(const struct store_connection *connection, const char *path);
 static inline bool store_path_is_special(const char *path)
 {

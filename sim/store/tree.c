@@ -238,7 +238,7 @@ char *store_path_resolve(const struct store_connection *connection, const char *
 {
     char *full;
 
-    if (path[0] == '/' || store_path_is_special(path) || connection->domid == 0)
+    if (path[0] == '/' || store_path_is_special(path))
         full = image_strdup(path);
     else
         full = image_printf("/local/domain/%u/%s", connection->domid, path);

@@ -154,7 +154,7 @@ END_TEST
 
 START_TEST(names_are_checked)
 {
-    static const char *const bad[] = {"", "relative", "//", "/a/", "/a//b", "/a b", "/a\x80", "/a.b", "@special"};
+    static const char *const bad[] = {"", "//", "/a/", "/a//b", "/a b", "/a\x80", "/a.b", "@special"};
     char *path = malloc(4000);
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -171,6 +171,16 @@ START_TEST(names_are_checked)
     ck_assert(!xs_write(xs, XBT_NULL, path, "", 0));
     ck_assert_int_eq(errno, EINVAL);
     free(path);
+}
+END_TEST
+
+START_TEST(relative_paths_of_domain_0_begin_at_its_home)
+{
+    write_string("tools/pid", "7");
+    assert_value(XBT_NULL, "/local/domain/0/tools/pid", "7");
+    assert_value(XBT_NULL, "tools/pid", "7");
+    ck_assert(!xs_write(xs, XBT_NULL, "tools//pid", "", 0));
+    ck_assert_int_eq(errno, EINVAL);
 }
 END_TEST
 
@@ -480,6 +490,18 @@ START_TEST(unwatch_and_duplicates)
 }
 END_TEST
 
+START_TEST(watches_of_domain_0_may_be_relative)
+{
+    ck_assert(xs_watch(xs, "backend", "t"));
+    assert_event("backend", "t");
+    write_string("/local/domain/0/backend/vif", "1");
+    assert_event("backend/vif", "t");
+    ck_assert(xs_unwatch(xs, "/local/domain/0/backend", "t"));
+    write_string("backend/vif", "2");
+    assert_event(NULL, NULL);
+}
+END_TEST
+
 START_TEST(guest_watches_are_relative_and_permitted)
 {
     struct guest_ring ring = guest_ring_create();
@@ -637,6 +659,18 @@ END_TEST
 
 /* ---- domains ---- */
 
+START_TEST(domain_0_is_neither_released_nor_resumed)
+{
+    ck_assert(!xs_release_domain(xs, 0));
+    ck_assert_int_eq(errno, EINVAL);
+    ck_assert(!xs_resume_domain(xs, 0));
+    ck_assert_int_eq(errno, EINVAL);
+    ck_assert(!xs_resume_domain(xs, 7)); /* nobody has introduced it */
+    ck_assert_int_eq(errno, ENOENT);
+    ck_assert(xs_is_domain_introduced(xs, 0));
+}
+END_TEST
+
 START_TEST(a_dead_domain_leaves_nothing)
 {
     struct guest_ring ring = guest_ring_create();
@@ -691,6 +725,7 @@ static Suite *suite(void)
         rm_takes_what_is_below,
         rm_of_what_is_not_there,
         names_are_checked,
+        relative_paths_of_domain_0_begin_at_its_home,
         directories_longer_than_a_message,
         guest_paths_are_relative_to_its_home,
         guest_sees_what_it_may,
@@ -708,6 +743,7 @@ static Suite *suite(void)
         removal_above_a_watch_shows_the_watched_path,
         transactions_fire_when_committed,
         unwatch_and_duplicates,
+        watches_of_domain_0_may_be_relative,
         guest_watches_are_relative_and_permitted,
         equal_events_that_wait_are_one,
         special_watches,
@@ -716,6 +752,7 @@ static Suite *suite(void)
         quota_of_watches,
         quota_of_transactions,
         quotas_can_be_set,
+        domain_0_is_neither_released_nor_resumed,
         a_dead_domain_leaves_nothing,
         census_names_what_a_guest_holds,
     };
