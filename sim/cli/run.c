@@ -166,7 +166,8 @@ static uint64_t hvm_param(unsigned domid, uint32_t index)
 
 static unsigned create_domain(struct run *run, struct toolstack *toolstack)
 {
-    int domid = xen_domain_create(run->options.machine.vcpus);
+    struct xen_domain_config config = xen_domain_default_config(run->options.machine.vcpus);
+    int domid = xen_domain_create(&config);
     struct toolstack_domain domain = {
         .domid = (unsigned)domid,
         .name = "guest",

@@ -76,12 +76,14 @@ struct xen_vcpu *domain_vcpu(struct domain *domain, uint32_t index)
 
 /* ---- creation ---- */
 
-static struct domain *domain_new(uint16_t domid, unsigned vcpus)
+static struct domain *domain_new(uint16_t domid, const struct xen_domain_config *config)
 {
+    unsigned vcpus = config->vcpus;
     struct domain *domain = image_alloc(sizeof(*domain));
     struct domain **link = &xen_state()->domains;
 
     domain->domid = domid;
+    domain->config = *config;
     domain->vcpus = vcpus;
     domain->vcpu = image_alloc(vcpus * sizeof(*domain->vcpu));
     domain->shutdown_code = XEN_SHUTDOWN_NONE;
@@ -100,17 +102,45 @@ static struct domain *domain_new(uint16_t domid, unsigned vcpus)
     return domain;
 }
 
+struct xen_domain_config xen_domain_default_config(unsigned vcpus)
+{
+    return (struct xen_domain_config){
+        .vcpus = vcpus,
+        .max_grant_frames = 64,
+        .max_maptrack_frames = 1024,
+        .event_channels = 1023,
+    };
+}
+
+/* A domain whose code is the host's; its kernel would use the FIFO ABI. */
+static struct domain *host_domain_new(uint16_t domid)
+{
+    struct xen_domain_config config = xen_domain_default_config(1);
+    struct domain *domain;
+
+    config.event_channels = XEN_EVENT_CHANNELS_LIMIT;
+    domain = domain_new(domid, &config);
+    evtchn_init(domain);
+    grant_init(domain);
+    return domain;
+}
+
+int xen_domain_create_host(unsigned domid)
+{
+    if (domid >= DOMID_FIRST_RESERVED)
+        return -XEN_EINVAL;
+    if (domain_find(domid) != NULL)
+        return -XEN_EEXIST;
+    (void)host_domain_new((uint16_t)domid);
+    return 0;
+}
+
 void xen_init(void)
 {
-    struct domain *dom0;
-
     machine->xen = image_alloc(sizeof(*machine->xen));
     machine->xen->next_domid = FIRST_GUEST_DOMID;
     xen_pages_init();
-    dom0 = domain_new(XEN_DOM0, 1);
-    dom0->privileged = true;
-    evtchn_init(dom0);
-    grant_init(dom0);
+    host_domain_new(XEN_DOM0)->privileged = true;
     xen_platform_init();
 }
 
@@ -138,15 +168,30 @@ static void make_handle(uint8_t handle[16])
     handle[8] = (uint8_t)((handle[8] & 0x3F) | 0x80);
 }
 
-int xen_domain_create(unsigned vcpus)
+static bool config_is_valid(const struct xen_domain_config *config)
+{
+    return config->vcpus != 0 && config->vcpus <= machine->config.vcpus && config->max_grant_frames != 0 &&
+           config->max_grant_frames <= XEN_GRANT_FRAMES_LIMIT && config->event_channels != 0 &&
+           config->event_channels <= XEN_EVENT_CHANNELS_LIMIT;
+}
+
+/* The next one that no driver domain has. */
+static uint16_t take_domid(void)
+{
+    while (domain_find(xen_state()->next_domid) != NULL)
+        xen_state()->next_domid++;
+    return xen_state()->next_domid++;
+}
+
+int xen_domain_create(const struct xen_domain_config *config)
 {
     struct domain *domain;
 
     if (xen_state()->guest != NULL)
         return -XEN_EEXIST;
-    if (vcpus == 0 || vcpus > machine->config.vcpus)
+    if (!config_is_valid(config))
         return -XEN_EINVAL;
-    domain = domain_new(xen_state()->next_domid++, vcpus);
+    domain = domain_new(take_domid(), config);
     domain->guest = true;
     xen_state()->guest = domain;
     make_handle(domain->handle);
@@ -176,6 +221,19 @@ static void tell_dom0(void)
     evtchn_raise_virq(&dom0->vcpu[0], VIRQ_DOM_EXC);
 }
 
+static void destroy_guest(struct domain *domain)
+{
+    if (domain->shared_gfn != GFN_INVALID)
+        physmap_forget(domain, domain->shared_gfn);
+    for (unsigned i = 0; i < domain->vcpus; i++)
+        if (domain->vcpu[i].info_backing != BACKING_NONE)
+            xen_page_drop(domain->vcpu[i].info_backing);
+    xen_page_give_up_xen(domain->shared_backing);
+    (void)physmap_remove(domain, STORE_GFN, true); /* the guest may have taken them away */
+    (void)physmap_remove(domain, CONSOLE_GFN, true);
+    xen_state()->guest = NULL;
+}
+
 void xen_domain_destroy(unsigned domid)
 {
     struct domain *domain = domain_find(domid);
@@ -187,22 +245,16 @@ void xen_domain_destroy(unsigned domid)
     for (unsigned i = 0; i < domain->vcpus; i++)
         xen_vcpu_stop_timers(&domain->vcpu[i]);
     xen_watchdogs_stop(domain);
-    evtchn_set_callback(domain, 0);
+    if (domain->guest)
+        evtchn_set_callback(domain, 0);
     evtchn_destroy(domain);
     grant_destroy(domain);
-    if (domain->shared_gfn != GFN_INVALID)
-        physmap_forget(domain, domain->shared_gfn);
-    for (unsigned i = 0; i < domain->vcpus; i++)
-        if (domain->vcpu[i].info_backing != BACKING_NONE)
-            xen_page_drop(domain->vcpu[i].info_backing);
-    xen_page_give_up_xen(domain->shared_backing);
-    (void)physmap_remove(domain, STORE_GFN, true); /* the guest may have taken them away */
-    (void)physmap_remove(domain, CONSOLE_GFN, true);
+    if (domain->guest)
+        destroy_guest(domain);
 
     while (*link != domain)
         link = &(*link)->next;
     *link = domain->next;
-    xen_state()->guest = NULL;
     image_free(domain->frame);
     image_free(domain->vcpu);
     image_free(domain);

@@ -6,8 +6,6 @@
 #include "xen/hypervisor.h"
 
 #define BUCKET_CHANNELS 128u
-#define GUEST_PORTS 1024u    /* libxl's event_channels=1023 and the reserved port 0 */
-#define HOST_PORTS 131072u   /* domains whose kernel would use the FIFO ABI */
 #define EVTCHN_RESERVED 0xFF /* state of port 0 */
 
 /* ---- the table ---- */
@@ -30,7 +28,7 @@ static void add_bucket(struct domain *domain)
 
 void evtchn_init(struct domain *domain)
 {
-    domain->evtchn_limit = domain->guest ? GUEST_PORTS : HOST_PORTS;
+    domain->evtchn_limit = domain->config.event_channels + 1;
     add_bucket(domain);
     domain->bucket[0][0].state = EVTCHN_RESERVED;
 }
@@ -369,7 +367,7 @@ static int64_t op_unmask(struct domain *domain, uint64_t arg)
     if (channel == NULL)
         return -XEN_EINVAL;
     if (channel->state != EVTCHNSTAT_closed && channel->state != EVTCHN_RESERVED)
-        evtchn_unmask_guest(domain, op.port);
+        evtchn_unmask(domain, op.port);
     return 0;
 }
 

@@ -149,7 +149,7 @@ static void set_pending_guest(struct domain *domain, const struct evtchn *channe
         xen_poll_wake(&domain->vcpu[i], port);
 }
 
-void evtchn_unmask_guest(struct domain *domain, uint32_t port)
+static void unmask_guest(struct domain *domain, uint32_t port)
 {
     struct shared_info *shared = domain->shared;
     struct xen_vcpu *vcpu = &domain->vcpu[evtchn_find(domain, port)->vcpu];
@@ -198,18 +198,29 @@ void evtchn_clear_pending(struct domain *domain, uint32_t port)
         evtchn_find(domain, port)->pending = false;
 }
 
+void evtchn_unmask(struct domain *domain, uint32_t port)
+{
+    struct evtchn *channel = evtchn_find(domain, port);
+
+    if (domain->guest) {
+        unmask_guest(domain, port);
+        return;
+    }
+    channel->masked = false;
+    if (channel->pending)
+        fire(channel, port);
+}
+
 int xen_evtchn_unmask(unsigned domid, uint32_t port)
 {
-    struct domain *domain = domain_find(domid);
-    struct evtchn *channel;
+    struct domain *domain = domain_find_host(domid);
+    const struct evtchn *channel;
 
-    if (domain == NULL || domain->guest)
+    if (domain == NULL)
         return -XEN_ESRCH;
     channel = evtchn_find(domain, port);
     if (channel == NULL || channel->state == EVTCHNSTAT_closed)
         return -XEN_EINVAL;
-    channel->masked = false;
-    if (channel->pending)
-        fire(channel, port);
+    evtchn_unmask(domain, port);
     return 0;
 }

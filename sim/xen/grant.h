@@ -9,10 +9,9 @@
 
 #include "xen/hypervisor.h"
 
-#define GRANT_FRAMES_MAX 64u /* gnttab_max_frames */
 #define GRANT_ENTRIES_PER_FRAME (GUEST_PAGE_SIZE / sizeof(grant_entry_v1_t))
-#define GRANT_PINS_MAX 127u    /* of one kind on one entry; one more could overflow Xen's counters */
-#define GRANT_MAPS_MAX 262144u /* gnttab_max_maptrack_frames (1,024) of 256 handles */
+#define GRANT_PINS_MAX 127u /* of one kind on one entry; one more could overflow Xen's counters */
+#define GRANT_MAPS_PER_FRAME 256u
 
 enum grant_change { GRANT_CHANGE_MAPPED = 1, GRANT_CHANGE_UNMAPPED, GRANT_CHANGE_COPIED };
 
@@ -44,7 +43,7 @@ struct grant_map {
 };
 
 struct grant_table {
-    struct grant_frame frame[GRANT_FRAMES_MAX];
+    struct grant_frame *frame; /* as many as its domain may have */
     uint32_t frames;
     struct grant_map *map; /* what this domain maps of others; handle: index */
     uint32_t maps;

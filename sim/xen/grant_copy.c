@@ -12,13 +12,15 @@ struct copy_side {
 };
 
 /*
- * A page of the caller's own. A domain whose code is the host's names its memory by host address: the frame is the
- * address without its low 12 bits.
+ * A page of the caller's own. A domain whose code is the host's names its memory by address: the frame is the address
+ * without its low 12 bits. The address is one of this process unless it comes with a hypercall.
  */
 static uint8_t *own_page(const struct domain *domain, uint64_t frame)
 {
     uint32_t backing;
 
+    if (xen_host_calls())
+        return xen_caller_range(frame << GUEST_PAGE_SHIFT, GUEST_PAGE_SIZE);
     if (!domain->guest)
         return (uint8_t *)(uintptr_t)(frame << GUEST_PAGE_SHIFT);
     backing = physmap_own_page(domain, frame);

@@ -123,12 +123,16 @@ void grant_unpin(struct domain *granter, grant_ref_t reference, bool readonly)
 
 /* ---- handles ---- */
 
-static bool grow_maps(struct grant_table *table)
+static bool grow_maps(struct domain *domain)
 {
+    struct grant_table *table = domain->grants;
+    uint32_t limit = domain->config.max_maptrack_frames * GRANT_MAPS_PER_FRAME;
     uint32_t grown = table->maps == 0 ? 64 : table->maps * 2;
 
-    if (table->maps == GRANT_MAPS_MAX)
+    if (table->maps == limit)
         return false;
+    if (grown > limit)
+        grown = limit;
     table->map = image_realloc(table->map, grown * sizeof(*table->map));
     for (uint32_t handle = grown; handle-- > table->maps;) {
         table->map[handle].next_free = table->free_map;
@@ -143,7 +147,7 @@ static int64_t alloc_handle(struct domain *domain)
     struct grant_table *table = domain->grants;
     uint32_t handle;
 
-    if (table->free_map == 0 && !grow_maps(table))
+    if (table->free_map == 0 && !grow_maps(domain))
         return -1;
     handle = table->free_map - 1;
     table->free_map = table->map[handle].next_free;

@@ -21,7 +21,7 @@ static void add_frame(struct domain *domain)
 
 bool grant_grow(struct domain *domain, uint32_t frames)
 {
-    if (frames > GRANT_FRAMES_MAX)
+    if (frames > domain->config.max_grant_frames)
         return false;
     while (domain->grants->frames < frames)
         add_frame(domain);
@@ -31,6 +31,7 @@ bool grant_grow(struct domain *domain, uint32_t frames)
 void grant_init(struct domain *domain)
 {
     domain->grants = image_alloc(sizeof(struct grant_table));
+    domain->grants->frame = image_alloc(domain->config.max_grant_frames * sizeof(*domain->grants->frame));
     add_frame(domain); /* a new domain has one frame, in which the toolstack seeds the reserved entries */
 }
 
@@ -47,7 +48,7 @@ static void free_frames(struct domain *domain)
         image_free(table->frame[i].active);
         xen_page_give_up_xen(table->frame[i].backing);
     }
-    memset(table->frame, 0, sizeof(table->frame));
+    memset(table->frame, 0, table->frames * sizeof(*table->frame));
     table->frames = 0;
 }
 
@@ -56,6 +57,7 @@ void grant_destroy(struct domain *domain)
     grant_unmap_all(domain);
     grant_abandon_maps(domain);
     free_frames(domain);
+    image_free(domain->grants->frame);
     image_free(domain->grants->map);
     image_free(domain->grants);
     domain->grants = NULL;
@@ -80,7 +82,7 @@ void grant_seed(struct domain *domain, grant_ref_t reference, domid_t grantee, u
 
 uint32_t grant_frame(struct domain *domain, uint64_t index)
 {
-    if (index >= GRANT_FRAMES_MAX || !grant_grow(domain, (uint32_t)index + 1))
+    if (index >= domain->config.max_grant_frames || !grant_grow(domain, (uint32_t)index + 1))
         return BACKING_NONE;
     return domain->grants->frame[index].backing;
 }
@@ -106,13 +108,13 @@ static int64_t op_setup_table(struct domain *caller, uint64_t arg, uint32_t coun
         return -XEN_EINVAL;
     if (!xen_copy_in(&op, arg, sizeof(op)))
         return -XEN_EFAULT;
-    if (op.nr_frames > GRANT_FRAMES_MAX)
-        return -XEN_EINVAL;
     domain = domain_find_any(caller, op.dom);
     if (domain == NULL) {
         op.status = GNTST_bad_domain;
     } else if (!domain_may_control(caller, domain)) {
         op.status = GNTST_permission_denied;
+    } else if (op.nr_frames > domain->config.max_grant_frames) {
+        return -XEN_EINVAL;
     } else if (!grant_grow(domain, op.nr_frames)) {
         op.status = GNTST_general_error;
     } else {
@@ -147,7 +149,7 @@ static int64_t op_query_size(struct domain *caller, uint64_t arg, uint32_t count
         op.status = GNTST_permission_denied;
     } else {
         op.nr_frames = domain->grants->frames;
-        op.max_nr_frames = GRANT_FRAMES_MAX;
+        op.max_nr_frames = domain->config.max_grant_frames;
         op.status = GNTST_okay;
     }
     return xen_copy_out(arg, &op, sizeof(op)) ? 0 : -XEN_EFAULT;
@@ -230,6 +232,9 @@ int64_t grant_table_op(struct domain *domain, uint64_t cmd, uint64_t arg, uint64
 {
     if ((int32_t)count < 0)
         return -XEN_EINVAL;
+    if (!domain->guest && ((uint32_t)cmd == GNTTABOP_map_grant_ref || (uint32_t)cmd == GNTTABOP_unmap_grant_ref))
+        return hypercall_missing(__HYPERVISOR_grant_table_op, cmd,
+                                 "mapping by hypercall, for a domain whose code is the host's (xen_grant_map()),");
     switch ((uint32_t)cmd) {
     case GNTTABOP_map_grant_ref:
         return grant_op_map(domain, arg, (uint32_t)count);

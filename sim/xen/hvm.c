@@ -136,7 +136,7 @@ static int64_t op_get_param(struct domain *caller, uint64_t arg)
 
     if (result != 0)
         return result;
-    if (!guest_may_get(op.index))
+    if (!caller->privileged && !guest_may_get(op.index))
         return -XEN_EPERM;
     op.value = domain->param[op.index];
     return xen_copy_out(arg, &op, sizeof(op)) ? 0 : -XEN_EFAULT;
@@ -150,7 +150,7 @@ static int64_t op_set_param(struct domain *caller, uint64_t arg)
 
     if (result != 0)
         return result;
-    if (!guest_may_set(op.index))
+    if (!caller->privileged && !guest_may_set(op.index))
         return -XEN_EPERM;
     return set_param(domain, op.index, op.value);
 }
@@ -162,6 +162,8 @@ static int64_t op_set_upcall_vector(struct domain *domain, uint64_t arg)
     struct xen_hvm_evtchn_upcall_vector op;
     struct xen_vcpu *vcpu;
 
+    if (!domain->guest) /* not an HVM domain */
+        return -XEN_EINVAL;
     if (!xen_copy_in(&op, arg, sizeof(op)))
         return -XEN_EFAULT;
     vcpu = domain_vcpu(domain, op.vcpu);

@@ -85,8 +85,9 @@ static int64_t call_multicall(struct xen_vcpu *vcpu, const uint64_t arg[5]);
 struct hypercall {
     const char *name;
     int64_t (*call)(struct xen_vcpu *vcpu, const uint64_t arg[5]);
-    int refusal;     /* without a call: what Xen answers an unprivileged HVM guest; 0: missing here */
-    bool has_sub_op; /* in the first argument */
+    int refusal;      /* without a call: what Xen answers an unprivileged HVM guest; 0: missing here */
+    bool has_sub_op;  /* in the first argument */
+    bool kernel_only; /* what a domain's kernel does with its own vCPUs: missing here for domains of the host's */
 };
 
 #define REFUSED(op, error) [__HYPERVISOR_##op] = {.name = #op, .refusal = -(error)}
@@ -107,17 +108,17 @@ static const struct hypercall table[HYPERCALL_OPS] = {
     [__HYPERVISOR_memory_op] = {.name = "memory_op", .call = call_memory_op, .has_sub_op = true},
     [__HYPERVISOR_multicall] = {.name = "multicall", .call = call_multicall},
     PV_ONLY(update_va_mapping),
-    [__HYPERVISOR_set_timer_op] = {.name = "set_timer_op", .call = call_set_timer_op},
+    [__HYPERVISOR_set_timer_op] = {.name = "set_timer_op", .call = call_set_timer_op, .kernel_only = true},
     PV_ONLY(event_channel_op_compat),
     [__HYPERVISOR_xen_version] = {.name = "xen_version", .call = call_xen_version, .has_sub_op = true},
     /* The console is for privileged domains; others may write to it under a hypervisor built for debugging only. */
     REFUSED(console_io, XEN_EPERM),
     PV_ONLY(physdev_op_compat),
     [__HYPERVISOR_grant_table_op] = {.name = "grant_table_op", .call = call_grant_table_op, .has_sub_op = true},
-    [__HYPERVISOR_vm_assist] = {.name = "vm_assist", .call = call_vm_assist, .has_sub_op = true},
+    [__HYPERVISOR_vm_assist] = {.name = "vm_assist", .call = call_vm_assist, .has_sub_op = true, .kernel_only = true},
     PV_ONLY(update_va_mapping_otherdomain),
     PV_ONLY(iret),
-    [__HYPERVISOR_vcpu_op] = {.name = "vcpu_op", .call = call_vcpu_op, .has_sub_op = true},
+    [__HYPERVISOR_vcpu_op] = {.name = "vcpu_op", .call = call_vcpu_op, .has_sub_op = true, .kernel_only = true},
     PV_ONLY(set_segment_base),
     [__HYPERVISOR_mmuext_op] = {.name = "mmuext_op"},
     REFUSED(xsm_op, XEN_ENOSYS), /* no security module is loaded */
@@ -149,14 +150,14 @@ int64_t hypercall_missing(unsigned op, uint64_t sub, const char *what)
     enum log_level level = (*warned & bit) != 0 ? LOG_DEBUG : LOG_WARNING;
 
     *warned |= bit;
-    log_line(level, "xen", "hypercall %u (%s), sub-operation %llu: %s is not implemented; the guest gets -ENOSYS", op,
+    log_line(level, "xen", "hypercall %u (%s), sub-operation %llu: %s is not implemented; the caller gets -ENOSYS", op,
              op < HYPERCALL_OPS && table[op].name != NULL ? table[op].name : "no name", (unsigned long long)sub, what);
     return -XEN_ENOSYS;
 }
 
 void hypercall_preempt(uint64_t done)
 {
-    if (done != 0 && done % PREEMPT_EVERY == 0)
+    if (!xen_host_calls() && done != 0 && done % PREEMPT_EVERY == 0)
         sched_point(POINT_HYPERCALL);
 }
 
@@ -168,28 +169,37 @@ static int64_t loggable(unsigned op, uint64_t sub, int64_t result)
     return frame && result > 0 ? 0 : result;
 }
 
-static int64_t dispatch(struct xen_vcpu *vcpu, unsigned op, const uint64_t arg[5])
+static int64_t call(struct xen_vcpu *vcpu, unsigned op, uint64_t sub, const uint64_t arg[5])
 {
-    const struct hypercall *entry;
-    uint64_t sub;
+    const struct hypercall *entry = &table[op];
+    bool guest = vcpu->domain->guest;
+    int64_t result;
+
+    if (guest)
+        xen_state()->hypercalls[op]++;
+    if (guest && hypercall_fault(op, arg, &result))
+        return result; /* as the plan of faults has it */
+    if (!guest && entry->kernel_only)
+        return hypercall_missing(op, sub, "this operation, for a domain whose code is the host's,");
+    if (entry->call != NULL)
+        return entry->call(vcpu, arg);
+    /* What only privilege gives is missing for who has that. */
+    if (entry->refusal == 0 || (entry->refusal == -XEN_EPERM && vcpu->domain->privileged))
+        return hypercall_missing(op, sub, "this operation");
+    return entry->refusal;
+}
+
+int64_t hypercall_dispatch(struct xen_vcpu *vcpu, unsigned op, const uint64_t arg[5])
+{
+    uint64_t sub = 0;
     int64_t result;
 
     if (op >= HYPERCALL_OPS || table[op].name == NULL) {
         result = hypercall_missing(op, 0, "no such operation");
-        eventlog_add(EVENT_HYPERCALL, op, 0, (uint64_t)result);
-        return result;
+    } else {
+        sub = table[op].has_sub_op ? (uint32_t)arg[0] : 0;
+        result = call(vcpu, op, sub, arg);
     }
-    entry = &table[op];
-    sub = entry->has_sub_op ? (uint32_t)arg[0] : 0;
-    xen_state()->hypercalls[op]++;
-    if (hypercall_fault(op, arg, &result))
-        ; /* as the plan of faults has it */
-    else if (entry->call != NULL)
-        result = entry->call(vcpu, arg);
-    else if (entry->refusal != 0)
-        result = entry->refusal;
-    else
-        result = hypercall_missing(op, sub, "this operation");
     eventlog_add(EVENT_HYPERCALL, op, sub, (uint64_t)loggable(op, sub, result));
     return result;
 }
@@ -203,8 +213,10 @@ static int64_t call_multicall(struct xen_vcpu *vcpu, const uint64_t arg[5])
         struct multicall_entry entry;
         uint64_t args[5];
 
-        if (i != 0)
+        if (i != 0 && !xen_host_calls()) {
             sched_point(POINT_HYPERCALL);
+            vcpu = domain_current_vcpu(vcpu->domain); /* the thread may have moved */
+        }
         if (!xen_copy_in(&entry, at, sizeof(entry)))
             return -XEN_EFAULT;
         for (unsigned j = 0; j < 5; j++)
@@ -212,7 +224,7 @@ static int64_t call_multicall(struct xen_vcpu *vcpu, const uint64_t arg[5])
         if ((uint32_t)entry.op == __HYPERVISOR_multicall)
             entry.result = (xen_ulong_t)-XEN_EINVAL; /* no multicall in a multicall */
         else
-            entry.result = (xen_ulong_t)dispatch(domain_current_vcpu(vcpu->domain), (uint32_t)entry.op, args);
+            entry.result = (xen_ulong_t)hypercall_dispatch(vcpu, (uint32_t)entry.op, args);
         if (!xen_copy_out(at + offsetof(struct multicall_entry, result), &entry.result, sizeof(entry.result)))
             return -XEN_EFAULT;
     }
@@ -230,7 +242,7 @@ int64_t xen_hypercall(uint64_t operation, uint64_t a1, uint64_t a2, uint64_t a3,
     domain_wait_while_shut_down(domain_current());
     vcpu = domain_current_vcpu(domain_current()); /* now: the thread may have moved */
     xen_time_update(vcpu, false);
-    return dispatch(vcpu, (uint32_t)operation, arg);
+    return hypercall_dispatch(vcpu, (uint32_t)operation, arg);
 }
 
 uint64_t xen_hypercall_count(unsigned op)

@@ -122,6 +122,7 @@ struct grant_table;
 struct domain {
     struct domain *next; /* by ascending domid */
     uint16_t domid;
+    struct xen_domain_config config;
     bool privileged;
     bool guest; /* runs on the machine's vCPUs and RAM; the code of others is the host's */
     bool dying;
@@ -168,6 +169,11 @@ struct platform_state;
 struct xen_state {
     struct domain *domains; /* by ascending domid */
     struct domain *guest;   /* the one on the machine's vCPUs, NULL before xen_domain_create() */
+    /*
+     * Of the hypercall of a host's domain that is under way; NULL otherwise: the guest calls. There is no switch point
+     * inside the former.
+     */
+    const struct xen_memory *memory;
     uint16_t next_domid;
     uint64_t hypercalls[HYPERCALL_OPS];
     uint64_t warned[HYPERCALL_OPS]; /* per operation, a bit per sub-operation below 64: reported as missing */
@@ -198,15 +204,18 @@ void domain_shutdown(struct domain *domain, uint8_t reason);
 /* The running vCPU stays here while its domain is shut down. */
 void domain_wait_while_shut_down(struct domain *domain);
 
-/* hypercall.c: guest memory by virtual address; an empty list may be anywhere */
-static inline bool xen_copy_in(void *to, uint64_t guest, size_t bytes)
+/* host_call.c: memory of the hypercall's caller by virtual address; an empty list may be anywhere. */
+bool xen_copy_in(void *to, uint64_t from, size_t bytes);
+bool xen_copy_out(uint64_t to, const void *from, size_t bytes);
+/* Where a range of the caller's is, when the caller is a host's domain; NULL: it does not have that. */
+void *xen_caller_range(uint64_t address, uint64_t bytes);
+/* Is it a host's domain that calls? */
+static inline bool xen_host_calls(void)
 {
-    return bytes == 0 || guest_copy_in(to, (const void *)(uintptr_t)guest, bytes);
+    return xen_state()->memory != NULL;
 }
-static inline bool xen_copy_out(uint64_t guest, const void *from, size_t bytes)
-{
-    return bytes == 0 || guest_copy_out((void *)(uintptr_t)guest, from, bytes);
-}
+/* hypercall.c: the table's routine with counts and checks; for xen_hypercall() and xen_host_hypercall(). */
+int64_t hypercall_dispatch(struct xen_vcpu *vcpu, unsigned op, const uint64_t arg[5]);
 /* Long lists are worked off with a switch point now and then, as Xen preempts itself. `done`: items so far. */
 void hypercall_preempt(uint64_t done);
 /* -XEN_ENOSYS, saying (once at level warning) that this simulator lacks what Xen has. */
@@ -236,7 +245,7 @@ void evtchn_raise_virq(struct xen_vcpu *vcpu, uint32_t virq);
 /* evtchn_deliver.c */
 void evtchn_set_pending(struct domain *domain, uint32_t port);
 void evtchn_clear_pending(struct domain *domain, uint32_t port);
-void evtchn_unmask_guest(struct domain *domain, uint32_t port);
+void evtchn_unmask(struct domain *domain, uint32_t port); /* a bound one */
 /* Every selector bit and the upcall set, and the vCPU told: after vcpu_info moved. */
 void evtchn_mark_all_pending(struct xen_vcpu *vcpu);
 bool evtchn_is_pending(const struct domain *domain, uint32_t port);

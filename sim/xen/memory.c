@@ -292,7 +292,7 @@ static int64_t domain_query(struct domain *caller, unsigned cmd, uint64_t arg)
     }
 }
 
-static int64_t memory_map(uint64_t arg)
+static int64_t memory_map(const struct domain *domain, uint64_t arg)
 {
     struct xen_memory_map op;
     struct e820_entry entry[2];
@@ -300,6 +300,8 @@ static int64_t memory_map(uint64_t arg)
     uint64_t low = GUEST_LOW_RAM_END_GFN - GUEST_RAM_FIRST_GFN;
     uint64_t pages = guest_ram_pages();
 
+    if (!domain->guest)
+        return -XEN_ENOSYS; /* nobody has made it a map */
     if (!xen_copy_in(&op, arg, sizeof(op)))
         return -XEN_EFAULT;
     entry[0] = (struct e820_entry){.address = GUEST_RAM_FIRST_GFN << GUEST_PAGE_SHIFT,
@@ -342,7 +344,7 @@ int64_t memory_op(struct domain *domain, uint64_t cmd_word, uint64_t arg)
     case XENMEM_remove_from_physmap:
         return start != 0 ? -XEN_EINVAL : remove_from_physmap(domain, arg);
     case XENMEM_memory_map:
-        return memory_map(arg);
+        return memory_map(domain, arg);
     case XENMEM_machine_memory_map:
     case XENMEM_machphys_mapping:
         return -XEN_ENOSYS; /* not for HVM guests */
@@ -350,8 +352,9 @@ int64_t memory_op(struct domain *domain, uint64_t cmd_word, uint64_t arg)
     case XENMEM_set_pod_target:
     case XENMEM_get_pod_target:
     case XENMEM_set_memory_map:
-    case XENMEM_acquire_resource:
-        return -XEN_EPERM; /* a toolstack's */
+    case XENMEM_acquire_resource: /* a toolstack's */
+        return domain->privileged ? hypercall_missing(__HYPERVISOR_memory_op, cmd, "this memory operation")
+                                  : -XEN_EPERM;
     case XENMEM_get_vnumainfo:
         return -XEN_EOPNOTSUPP; /* the domain has no virtual NUMA */
     default:

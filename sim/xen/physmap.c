@@ -230,7 +230,7 @@ uint32_t physmap_own_page(const struct domain *domain, uint64_t gfn)
 {
     const struct frame_record *record;
 
-    if (gfn >= GUEST_GFN_LIMIT)
+    if (!domain->guest || gfn >= GUEST_GFN_LIMIT)
         return BACKING_NONE;
     record = physmap_find(domain, gfn);
     if (record != NULL && record->kind == FRAME_GRANT_MAP)

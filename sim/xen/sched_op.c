@@ -114,14 +114,21 @@ static int64_t shutdown_code(struct domain *domain, uint64_t arg)
 static int64_t remote_shutdown(struct domain *caller, uint64_t arg)
 {
     struct sched_remote_shutdown op;
+    struct domain *domain;
 
     if (!xen_copy_in(&op, arg, sizeof(op)))
         return -XEN_EFAULT;
-    if (domain_find(op.domain_id) == NULL)
+    domain = domain_find(op.domain_id);
+    if (domain == NULL)
         return -XEN_ESRCH;
-    /* For a device model's domain only, and a guest is nobody's. */
-    log_line(LOG_INFO, "xen", "domain %u may not shut down domain %u", caller->domid, op.domain_id);
-    return -XEN_EPERM;
+    if (!caller->privileged || domain == caller) { /* nor for a device model's domain: a guest is nobody's */
+        log_line(LOG_INFO, "xen", "domain %u may not shut down domain %u", caller->domid, op.domain_id);
+        return -XEN_EPERM;
+    }
+    if (!domain->guest)
+        return hypercall_missing(__HYPERVISOR_sched_op, SCHEDOP_remote_shutdown, "shutting down a driver domain");
+    domain_shutdown(domain, (uint8_t)op.reason);
+    return 0;
 }
 
 /* ---- watchdogs ---- */
@@ -189,16 +196,23 @@ int64_t xen_sched_op(struct xen_vcpu *vcpu, uint64_t cmd, uint64_t arg)
 
     switch ((int)cmd) {
     case SCHEDOP_yield:
-        sched_point(POINT_PAUSE);
+        if (domain->guest)
+            sched_point(POINT_PAUSE);
         return 0;
+    case SCHEDOP_remote_shutdown:
+        return remote_shutdown(domain, arg);
+    default:
+        break;
+    }
+    if (!domain->guest)
+        return hypercall_missing(__HYPERVISOR_sched_op, cmd, "this operation, for a domain whose code is the host's,");
+    switch ((int)cmd) {
     case SCHEDOP_block:
         return block(vcpu);
     case SCHEDOP_shutdown:
         return shutdown(domain, arg);
     case SCHEDOP_poll:
         return poll(vcpu, arg);
-    case SCHEDOP_remote_shutdown:
-        return remote_shutdown(domain, arg);
     case SCHEDOP_shutdown_code:
         return shutdown_code(domain, arg);
     case SCHEDOP_watchdog:

@@ -55,22 +55,23 @@ static void time_write(struct vcpu_time_info *time, uint64_t now)
 /* The second copy is reached by a guest virtual address; one that has gone bad is passed over, as Xen does. */
 static void time_write_area(struct xen_vcpu *vcpu)
 {
+    struct vcpu_time_info *area = (struct vcpu_time_info *)(uintptr_t)vcpu->time_area;
     struct vcpu_time_info time;
     uint32_t version;
 
-    if (vcpu->time_area == 0 || !xen_copy_in(&version, vcpu->time_area, sizeof(version)))
+    if (vcpu->time_area == 0 || !guest_copy_in(&version, area, sizeof(version)))
         return;
     memset(&time, 0, sizeof(time));
     time.version = (version + 1) | 1;
-    if (!xen_copy_out(vcpu->time_area, &time.version, sizeof(time.version)))
+    if (!guest_copy_out(&area->version, &time.version, sizeof(time.version)))
         return;
     time.tsc_timestamp = vcpu->time_updated;
     time.system_time = vcpu->time_updated;
     time.tsc_to_system_mul = TSC_TO_SYSTEM_MUL;
     time.tsc_shift = TSC_SHIFT;
-    if (xen_copy_out(vcpu->time_area, &time, sizeof(time))) {
+    if (guest_copy_out(area, &time, sizeof(time))) {
         time.version++;
-        (void)xen_copy_out(vcpu->time_area, &time.version, sizeof(time.version));
+        (void)guest_copy_out(&area->version, &time.version, sizeof(time.version));
     }
 }
 

@@ -11,23 +11,23 @@
 static void write_runstate(struct xen_vcpu *vcpu)
 {
     struct vcpu_runstate_info area = vcpu->runstate;
-    uint64_t at = vcpu->runstate_area + offsetof(struct vcpu_runstate_info, state_entry_time);
+    struct vcpu_runstate_info *at = (struct vcpu_runstate_info *)(uintptr_t)vcpu->runstate_area;
 
     if (vcpu->runstate_area == 0)
         return;
     if ((vcpu->domain->vm_assist & 1u << VMASST_TYPE_runstate_update_flag) != 0) {
         uint64_t updating = area.state_entry_time | XEN_RUNSTATE_UPDATE;
 
-        if (!xen_copy_out(at, &updating, sizeof(updating)))
+        if (!guest_copy_out(&at->state_entry_time, &updating, sizeof(updating)))
             return;
         area.state_entry_time = updating;
-        __asm__ volatile("" : : : "memory");                          /* stores of this processor are seen in order */
-        (void)xen_copy_out(vcpu->runstate_area, &area, sizeof(area)); /* as Xen: an area gone bad is passed over */
-        __asm__ volatile("" : : : "memory");                          /* stores of this processor are seen in order */
-        (void)xen_copy_out(at, &vcpu->runstate.state_entry_time, sizeof(uint64_t));
+        __asm__ volatile("" : : : "memory");           /* stores of this processor are seen in order */
+        (void)guest_copy_out(at, &area, sizeof(area)); /* as Xen: an area gone bad is passed over */
+        __asm__ volatile("" : : : "memory");           /* stores of this processor are seen in order */
+        (void)guest_copy_out(&at->state_entry_time, &vcpu->runstate.state_entry_time, sizeof(uint64_t));
         return;
     }
-    (void)xen_copy_out(vcpu->runstate_area, &area, sizeof(area));
+    (void)guest_copy_out(at, &area, sizeof(area));
 }
 
 void xen_runstate_set(struct xen_vcpu *vcpu, int state)

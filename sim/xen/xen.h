@@ -19,15 +19,31 @@ void xen_init(void); /* component initialisation: domain 0 exists afterwards */
 
 /* ---- domains (what domctl does for a toolstack) ---- */
 
+/* What a toolstack decides about a domain; the limits are those of xl.cfg's keys of these names. */
+struct xen_domain_config {
+    unsigned vcpus;
+    unsigned max_grant_frames;    /* up to XEN_GRANT_FRAMES_LIMIT */
+    unsigned max_maptrack_frames; /* of 256 mappings of others' grants each */
+    unsigned event_channels;      /* the highest port */
+};
+
+#define XEN_GRANT_FRAMES_LIMIT 1024u
+#define XEN_EVENT_CHANNELS_LIMIT 131071u /* as many as the FIFO ABI can name */
+
+/* As libxl has them. */
+struct xen_domain_config xen_domain_default_config(unsigned vcpus);
 /*
  * Create the guest domain on the machine's RAM and vCPUs with its special pages (store, console); returns its domid.
  * Its store and console ports exist, unbound for domain 0 (HVM_PARAM_STORE_EVTCHN, HVM_PARAM_CONSOLE_EVTCHN), and
- * grants 0 (console) and 1 (store) give domain 0 the pages. One guest at a time: -EEXIST.
+ * grants 0 (console) and 1 (store) give domain 0 the pages. One guest at a time: -EEXIST. A number beyond its limit, or
+ * more vCPUs than the machine has: -EINVAL.
  */
-int xen_domain_create(unsigned vcpus);
+int xen_domain_create(const struct xen_domain_config *config);
+/* A driver domain: its code is the host's, as domain 0's is, but it has no privilege. -EINVAL, -EEXIST. */
+int xen_domain_create_host(unsigned domid);
 /*
- * Domain ended or is being replaced: close its ports, drop its grants' maps. Its vCPUs must not run any more. Pages of
- * it that others map stay until they are unmapped. Tells dom0 by VIRQ_DOM_EXC.
+ * Domain ended or is being replaced (any but domain 0): close its ports, drop its grants' maps. Its vCPUs must not run
+ * any more. Pages of it that others map stay until they are unmapped. Tells dom0 by VIRQ_DOM_EXC.
  */
 void xen_domain_destroy(unsigned domid);
 bool xen_domain_exists(unsigned domid);
@@ -54,6 +70,23 @@ int xen_domain_restore(unsigned domid);
 int xen_domain_unpause(unsigned domid);
 
 int xen_hvm_param_get(unsigned domid, uint32_t index, uint64_t *value); /* toolstack's view, no permission check */
+
+/* ---- hypercalls of domains whose code is the host's ---- */
+
+/* The memory of such a caller: what its pointers may lead to. */
+struct xen_memory {
+    uint64_t base; /* the caller's address of its first byte */
+    uint64_t bytes;
+    void *host; /* where that is in this process */
+};
+
+/*
+ * A hypercall of domain 0 or of a driver domain, with the privilege that it has; every pointer in its arguments and
+ * their structures is an address of the caller's and is checked against `memory` (NULL: it has none, every pointer is
+ * bad). -ESRCH: no such domain. What acts on a vCPU or an address space of the caller's own (vcpu_op, mapping a grant,
+ * blocking) is not here: a kernel's business, which no program of the domain asks for.
+ */
+int64_t xen_host_hypercall(unsigned domid, uint64_t operation, const uint64_t arg[5], const struct xen_memory *memory);
 
 /* ---- event channels, on behalf of a domain other than the guest (domain 0, driver domains) ---- */
 

@@ -20,7 +20,8 @@ struct guest_ring guest_ring_create(void)
     struct guest_ring ring;
     struct xs_handle *xs = xs_open(0);
     uint64_t pfn, port;
-    int domid = xen_domain_create(1);
+    struct xen_domain_config config = xen_domain_default_config(1);
+    int domid = xen_domain_create(&config);
 
     ck_assert_int_gt(domid, 0);
     ring.domid = (unsigned)domid;

@@ -39,7 +39,8 @@ static int64_t event_op(unsigned op, void *argument)
 unsigned netfront_domain(void)
 {
     uint64_t gfn[GRANT_FRAMES];
-    int domid = xen_domain_create(machine->config.vcpus);
+    struct xen_domain_config config = xen_domain_default_config(machine->config.vcpus);
+    int domid = xen_domain_create(&config);
 
     ck_assert_int_gt(domid, 0);
     for (unsigned i = 0; i < GRANT_FRAMES; i++) {

@@ -96,7 +96,8 @@ void stack_read_ports(void)
 
 static void create_domain(void)
 {
-    int domid = xen_domain_create(machine->config.vcpus);
+    struct xen_domain_config config = xen_domain_default_config(machine->config.vcpus);
+    int domid = xen_domain_create(&config);
 
     ck_assert_int_gt(domid, 0);
     stack.domain = (struct toolstack_domain){

@@ -328,10 +328,11 @@ static void plant(void *argument)
     const struct kind *kind = argument;
     struct seen seen = {.kind = kind};
     struct thing *thing;
+    struct xen_domain_config config = xen_domain_default_config(2);
     struct census *before;
     struct census *after;
 
-    ck_assert_int_eq(xen_domain_create(2), 1);
+    ck_assert_int_eq(xen_domain_create(&config), 1);
     pnp_boot();
     thing = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*thing), TAG);
     kind->take(thing); /* once before, so that what is made on first use is there */

@@ -117,7 +117,7 @@ XEN_TEST(vcpu_and_domain)
 static void write_other_msr(void *argument)
 {
     (void)argument;
-    ck_assert_int_eq(xen_domain_create(2), 1);
+    ck_assert_int_eq(domain_make(2), 1);
     __writemsr(0x40000001, 0);
 }
 
@@ -126,7 +126,7 @@ static void write_second_page(void *argument)
     uint8_t *page;
 
     (void)argument;
-    ck_assert_int_eq(xen_domain_create(2), 1);
+    ck_assert_int_eq(domain_make(2), 1);
     page = pages_take(1, 0);
     __writemsr(0x40000000, frame_of(page) << GUEST_PAGE_SHIFT | 1); /* the low bits choose the page, of one */
 }
@@ -134,7 +134,7 @@ static void write_second_page(void *argument)
 static void write_hole(void *argument)
 {
     (void)argument;
-    ck_assert_int_eq(xen_domain_create(2), 1);
+    ck_assert_int_eq(domain_make(2), 1);
     __writemsr(0x40000000, HOLE << GUEST_PAGE_SHIFT);
 }
 

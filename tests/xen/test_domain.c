@@ -236,7 +236,7 @@ XEN_TEST(shutdown_errors)
     ck_assert_int_eq(xen_domain_resume(NO_DOMAIN, true), -XEN_ESRCH);
     ck_assert_int_eq(xen_domain_restore(1), -XEN_EINVAL);
     ck_assert_int_eq(xen_domain_unpause(1), -XEN_EINVAL);
-    ck_assert_int_eq(xen_domain_create(1), -XEN_EEXIST);
+    ck_assert_int_eq(domain_make(1), -XEN_EEXIST);
     ck_assert(xen_domain_exists(0) && xen_domain_exists(1) && !xen_domain_exists(NO_DOMAIN));
 }
 

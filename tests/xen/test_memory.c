@@ -90,7 +90,7 @@ static void touch_moved(void *argument)
     volatile struct shared_info *first;
 
     (void)argument;
-    ck_assert_int_eq(xen_domain_create(2), 1);
+    ck_assert_int_eq(domain_make(2), 1);
     first = map_shared_info();
     first->evtchn_mask[0] = 1;
     ck_assert_int_eq(physmap_add(XENMAPSPACE_shared_info, 0, HOLE + 1), 0);

@@ -39,11 +39,19 @@ struct domain_test {
     void (*function)(void);
 };
 
+/* A domain with libxl's limits: its number or an error. */
+static inline int domain_make(unsigned vcpus)
+{
+    struct xen_domain_config config = xen_domain_default_config(vcpus);
+
+    return xen_domain_create(&config);
+}
+
 static inline void domain_enter(void *argument)
 {
     const struct domain_test *test = argument;
 
-    ck_assert_int_eq(xen_domain_create(test->vcpus), 1);
+    ck_assert_int_eq(domain_make(test->vcpus), 1);
     test->function();
 }
 
