@@ -166,6 +166,7 @@ static int transcript(void)
     for (unsigned i = 0; i < case_count; i++)
         if (cases[i].rule[0] != '\0')
             printf("bugcheck %s: 0x%08x (%s)\n", cases[i].name, cases[i].code, cases[i].rule);
+    free(result.output);
     return result.end == MACHINE_DONE && result.failed == 0 ? 0 : 1;
 }
 
@@ -191,6 +192,7 @@ static int one(int argc, char **argv)
     result = conform_run(&config, found->name, found->device, NULL);
     fputs(result.output, stdout);
     fputs(result.failure, stdout);
+    free(result.output);
     if (found->rule[0] != '\0')
         return result.end == MACHINE_FAILED && strcmp(result.rule, found->rule) == 0 ? 0 : 1;
     return result.end == MACHINE_DONE && result.passed == 1 ? 0 : 1;

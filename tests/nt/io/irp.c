@@ -557,7 +557,7 @@ static VOID CompletionFlags(BOOLEAN Extended)
         REQUIRE(Irp != NULL);
         Flagged.Row = Row;
         Tower.Status = CompletionTable[Row].Status;
-        Tower.Ups = 0;
+        Tower.Ups = Tower.Downs = 0;
         IoGetNextIrpStackLocation(Irp)->MajorFunction = IRP_MJ_INTERNAL_DEVICE_CONTROL;
         IoSetCompletionRoutine(Irp, SenderCompleted, &Tower, TRUE, TRUE, TRUE);
         if (CompletionTable[Row].Cancelled)

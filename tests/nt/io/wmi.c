@@ -452,6 +452,7 @@ static VOID WmiRequestsForRegistration(VOID)
 
 static VOID WmiRequestForAll(VOID)
 {
+    const OFFSETINSTANCEDATAANDLENGTH *Second;
     ULONG_PTR Information;
     ULONG Size = 0;
     PVOID Block;
@@ -467,7 +468,8 @@ static VOID WmiRequestForAll(VOID)
     EXPECT_STATUS(Request(IRP_MN_QUERY_ALL_DATA, &BlockGuid, sizeof(Node), &Information), STATUS_SUCCESS);
     EXPECT_TRUE(Information == Node.Header.BufferSize);
     EXPECT_EQUAL(Node.All.InstanceCount, INSTANCES);
-    EXPECT_EQUAL(ValueAt(Node.All.OffsetInstanceDataAndLength[1].OffsetInstanceData), 22);
+    Second = &Node.All.OffsetInstanceDataAndLength[0] + 1; /* declared as one, as many as InstanceCount says */
+    EXPECT_EQUAL(ValueAt(Second->OffsetInstanceData), 22);
     /* Room for a WNODE_TOO_SMALL alone: that says how much there must be. */
     Fill(WNODE_FLAG_ALL_DATA, sizeof(WNODE_TOO_SMALL), 0, 0, 0);
     EXPECT_STATUS(Request(IRP_MN_QUERY_ALL_DATA, &BlockGuid, sizeof(WNODE_TOO_SMALL), &Information), STATUS_SUCCESS);
