@@ -14,9 +14,9 @@
 #include "machine/fail.h"
 #include "machine/sched.h"
 #include "nt/ex/pool.h"
+#include "nt/io/io.h"
 #include "nt/nt_init.h"
 #include "nt/pnp/pnp.h"
-#include "nt/po/po.h"
 #include "nt/po/po.h"
 
 /* The driver of this name that was brought along, or NULL. */
@@ -271,6 +271,52 @@ bool guest_restart_clients(void)
 bool guest_restart_bus(void)
 {
     return call_in_guest("restart", restart_bus);
+}
+
+/* ---- what the system asks of every device ---- */
+
+static bool ask_target(PDEVICE_OBJECT pdo)
+{
+    IO_STACK_LOCATION stack = {.MajorFunction = IRP_MJ_PNP,
+                               .MinorFunction = IRP_MN_QUERY_DEVICE_RELATIONS,
+                               .Parameters.QueryDeviceRelations.Type = TargetDeviceRelation};
+    ULONG_PTR information = 0;
+    NTSTATUS status = io_send_synchronous(pdo, &stack, STATUS_NOT_SUPPORTED, &information);
+    PDEVICE_RELATIONS relations = (PDEVICE_RELATIONS)information;
+    bool good = NT_SUCCESS(status) && relations != NULL && relations->Count == 1 && relations->Objects[0] == pdo;
+
+    if (NT_SUCCESS(status) && relations != NULL) {
+        for (ULONG index = 0; index < relations->Count; index++)
+            ObDereferenceObject(relations->Objects[index]);
+        ExFreePool(relations);
+    }
+    return good;
+}
+
+/* A bus may not take such files, and leaves the request as it was. */
+static bool tell_usage(PDEVICE_OBJECT pdo, BOOLEAN in_path)
+{
+    IO_STACK_LOCATION stack = {.MajorFunction = IRP_MJ_PNP,
+                               .MinorFunction = IRP_MN_DEVICE_USAGE_NOTIFICATION,
+                               .Parameters.UsageNotification = {.InPath = in_path, .Type = DeviceUsageTypeDumpFile}};
+    NTSTATUS status = io_send_synchronous(pdo, &stack, STATUS_NOT_SUPPORTED, NULL);
+
+    return NT_SUCCESS(status) || status == STATUS_NOT_SUPPORTED;
+}
+
+static void describe_devices(struct call *call)
+{
+    for (struct devnode *node = first_of_service("xenbus"); node != NULL; node = pnp_next(node)) {
+        if (pnp_state(node) != DEVNODE_STARTED)
+            continue;
+        call->good = ask_target(pnp_pdo(node)) && call->good;
+        call->good = tell_usage(pnp_pdo(node), TRUE) && call->good && tell_usage(pnp_pdo(node), FALSE);
+    }
+}
+
+bool guest_describe_devices(void)
+{
+    return call_in_guest("describer", describe_devices);
 }
 
 /* ---- what somebody at the power button does ---- */

@@ -34,6 +34,12 @@ void guest_wait_quiet(void);
 bool guest_restart_clients(void);
 bool guest_restart_bus(void);
 
+/*
+ * Ask each device that is started for its physical device object, and tell it that a dump file lies on it and then that
+ * none does, as a dump driver's installation would. False: one refused or had no answer.
+ */
+bool guest_describe_devices(void);
+
 /* Put the guest to sleep (S3) and wake it up. False: a device refused to sleep. */
 bool guest_sleep_and_wake(void);
 

@@ -26,8 +26,11 @@
 
 #include <xen/hvm/params.h>
 #include <xen/io/xenbus.h>
+#include <xen/sched.h>
 
 #define CONNECT_TIMEOUT_MS 20000
+#define RESUME_NS UINT64_C(50000000)
+#define SUSPEND_POLL_NS UINT64_C(100000)
 #define PROGRESS_AFTER_NS UINT64_C(1000000000)
 #define PROGRESS_EVERY_NS UINT64_C(200000000)
 
@@ -164,27 +167,59 @@ static uint64_t hvm_param(unsigned domid, uint32_t index)
     return value;
 }
 
+/* The store's and the console's ports change with a migration. */
+static void read_ports(struct toolstack_domain *domain)
+{
+    domain->store_frame = hvm_param(domain->domid, HVM_PARAM_STORE_PFN);
+    domain->store_port = (uint32_t)hvm_param(domain->domid, HVM_PARAM_STORE_EVTCHN);
+    domain->console_frame = hvm_param(domain->domid, HVM_PARAM_CONSOLE_PFN);
+    domain->console_port = (uint32_t)hvm_param(domain->domid, HVM_PARAM_CONSOLE_EVTCHN);
+}
+
 static unsigned create_domain(struct run *run, struct toolstack *toolstack)
 {
     struct xen_domain_config config = xen_domain_default_config(run->options.machine.vcpus);
     int domid = xen_domain_create(&config);
-    struct toolstack_domain domain = {
+
+    if (domid < 0)
+        give_up("the domain was not created: %s", strerror(-domid));
+    run->domain = (struct toolstack_domain){
         .domid = (unsigned)domid,
         .name = "guest",
         .uuid = "6b1f2c7e-5d0a-4b53-9a3c-0d1e5f7a9b11",
         .memory_kib = (uint32_t)(machine->config.ram_bytes / 1024),
         .vcpus = run->options.machine.vcpus,
     };
-
-    if (domid < 0)
-        give_up("the domain was not created: %s", strerror(-domid));
-    domain.store_frame = hvm_param(domain.domid, HVM_PARAM_STORE_PFN);
-    domain.store_port = (uint32_t)hvm_param(domain.domid, HVM_PARAM_STORE_EVTCHN);
-    domain.console_frame = hvm_param(domain.domid, HVM_PARAM_CONSOLE_PFN);
-    domain.console_port = (uint32_t)hvm_param(domain.domid, HVM_PARAM_CONSOLE_EVTCHN);
-    if (!toolstack_domain_create(toolstack, &domain))
+    read_ports(&run->domain);
+    if (!toolstack_domain_create(toolstack, &run->domain))
         give_up("%s", toolstack_error(toolstack));
-    return domain.domid;
+    return run->domain.domid;
+}
+
+bool run_migrate(struct run *run, struct toolstack *toolstack, unsigned timeout_ms)
+{
+    uint64_t deadline = clock_now() + timeout_ms * UINT64_C(1000000);
+    unsigned domid = run->domain.domid;
+
+    if (!toolstack_domain_shutdown(toolstack, domid, "suspend"))
+        give_up("%s", toolstack_error(toolstack));
+    while (xen_domain_shutdown_reason(domid) != SHUTDOWN_suspend && clock_now() < deadline)
+        (void)task_park(clock_now() + SUSPEND_POLL_NS, "the guest's suspension");
+    if (xen_domain_shutdown_reason(domid) != SHUTDOWN_suspend && !toolstack_domain_shutdown(toolstack, domid, ""))
+        give_up("%s", toolstack_error(toolstack));
+    if (xen_domain_shutdown_reason(domid) != SHUTDOWN_suspend) {
+        snprintf(run->unconnected, sizeof(run->unconnected), "the guest did not suspend within %u ms", timeout_ms);
+        return false;
+    }
+    if (xen_domain_restore(domid) != 0)
+        give_up("the domain was not restored");
+    read_ports(&run->domain);
+    if (!toolstack_domain_resumed(toolstack, &run->domain))
+        give_up("%s", toolstack_error(toolstack));
+    (void)xen_domain_unpause(domid);
+    /* In the store everything is as it was before; the guest's drivers have to come to it. */
+    (void)task_park(clock_now() + RESUME_NS, "the guest's resumption");
+    return true;
 }
 
 void run_attach_vifs(struct run *run, struct toolstack *toolstack, unsigned domid)

@@ -45,6 +45,15 @@ static void go_to_sleep(struct run *run, struct toolstack *toolstack, unsigned d
         give_up("after sleep: %s", run->unconnected);
 }
 
+/* To another host: the guest suspends, and its devices come back connected, but for what a fault does. */
+static void migrate(struct run *run, struct toolstack *toolstack, unsigned domid)
+{
+    bool good = run_migrate(run, toolstack, CONNECT_MS) && run_connected(run, toolstack, domid, CONNECT_MS);
+
+    if (!good && fault_injected() == 0)
+        give_up("in a migration: %s", run->unconnected);
+}
+
 /* Boot, connect and traffic. */
 static void come_up(struct run *run, struct toolstack *toolstack, unsigned domid)
 {
@@ -57,7 +66,10 @@ static void come_up(struct run *run, struct toolstack *toolstack, unsigned domid
         run_note_connected(run, power_on);
         guest_wait_quiet();
         run_leave_boot(run);
+        if (!guest_describe_devices() && fault_injected() == 0)
+            give_up("a device did not say of itself what its bus can say");
         go_to_sleep(run, toolstack, domid);
+        migrate(run, toolstack, domid);
         fault_enter(FAULT_TRAFFIC);
         (void)run_carry_traffic(run, PATIENCE_NS);
     } else if (fault_injected() == 0) {

@@ -23,6 +23,7 @@ struct run {
     struct capture *rx;
     struct frame_set tx_set; /* the frames of the file that the capture above still has */
     struct frame_set rx_set;
+    struct toolstack_domain domain;
     struct capture_writer *out_tx[VIFS_MAX];
     struct capture_writer *out_rx[VIFS_MAX];
     struct report report;
@@ -58,6 +59,12 @@ void run_leave_boot(const struct run *run);
 bool run_carry_traffic(struct run *run, uint64_t patience);
 /* All of it, from devices that must be there. */
 void run_carry_all(struct run *run);
+
+/*
+ * Migrate the guest: ask it to suspend, and resume it under what amounts to a new Xen. False: it did not suspend within
+ * the time; run->unconnected says so, and the request is withdrawn.
+ */
+bool run_migrate(struct run *run, struct toolstack *toolstack, unsigned timeout_ms);
 
 /* Detach the VIFs and shut the guest down. False: not in order; run->not_down says why. */
 bool run_go_down(struct run *run, struct toolstack *toolstack, unsigned domid);
