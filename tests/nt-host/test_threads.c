@@ -1,9 +1,8 @@
 /*
- * System threads, processors and inter-processor calls, after PsCreateSystemThread, PsTerminateSystemThread,
- * KeSetSystemAffinityThreadEx, KeSetPriorityThread and KeIpiGenericCall.
+ * System threads that come and go, and inter-processor calls, for the parallel engine and its sanitizer; that the
+ * kernel keeps nothing of a thread. What the pages say is held by the cases of tests/nt (ob/thread.c, ke/thread.c,
+ * ke/processor.c).
  */
-#include <stdio.h>
-
 #include "guest_threads.h"
 
 #define VCPUS 4
@@ -77,153 +76,6 @@ START_TEST(test_references)
 }
 END_TEST
 
-/* ---- processors ---- */
-
-static void affinity(void *argument)
-{
-    GROUP_AFFINITY group = {.Mask = 1 << 2};
-    GROUP_AFFINITY old;
-    KAFFINITY previous;
-
-    (void)argument;
-    for (ULONG vcpu = 0; vcpu < VCPUS; vcpu++) {
-        previous = KeSetSystemAffinityThreadEx((KAFFINITY)1 << vcpu);
-        ck_assert_uint_eq(KeGetCurrentProcessorNumberEx(NULL), vcpu);            /* at once, not at the next wait */
-        ck_assert_uint_eq(previous, vcpu == 0 ? 0 : (KAFFINITY)1 << (vcpu - 1)); /* 0: none was set before */
-        for (unsigned i = 0; i < 5; i++) {
-            sleep_ms(1);
-            ck_assert_uint_eq(KeGetCurrentProcessorNumberEx(NULL), vcpu);
-        }
-    }
-    KeRevertToUserAffinityThreadEx((KAFFINITY)1 << 1);
-    ck_assert_uint_eq(KeGetCurrentProcessorNumberEx(NULL), 1);
-    KeSetSystemGroupAffinityThread(&group, &old);
-    ck_assert_uint_eq(KeGetCurrentProcessorNumberEx(NULL), 2);
-    KeRevertToUserGroupAffinityThread(&old);
-    KeRevertToUserAffinityThreadEx(0);
-}
-
-START_TEST(test_affinity)
-{
-    over_schedules(VCPUS, 10, affinity, NULL);
-}
-END_TEST
-
-static void processor_numbers(void *argument)
-{
-    PROCESSOR_NUMBER number;
-
-    (void)argument;
-    ck_assert_uint_eq(KeQueryActiveProcessorCount(NULL), VCPUS);
-    ck_assert_uint_eq(KeQueryActiveProcessorCountEx(ALL_PROCESSOR_GROUPS), VCPUS);
-    ck_assert_uint_ge(KeQueryMaximumProcessorCountEx(ALL_PROCESSOR_GROUPS), VCPUS);
-    ck_assert_uint_eq(KeQueryActiveGroupCount(), 1);
-    for (ULONG i = 0; i < VCPUS; i++) {
-        ck_assert_int_eq(KeGetProcessorNumberFromIndex(i, &number), STATUS_SUCCESS);
-        ck_assert_uint_eq(number.Group, 0);
-        ck_assert_uint_eq(number.Number, i);
-        ck_assert_uint_eq(KeGetProcessorIndexFromNumber(&number), i);
-    }
-    ck_assert_int_eq(KeGetProcessorNumberFromIndex(1000, &number), STATUS_INVALID_PARAMETER);
-    number = (PROCESSOR_NUMBER){.Group = 7};
-    ck_assert_uint_eq(KeGetProcessorIndexFromNumber(&number), INVALID_PROCESSOR_INDEX);
-}
-
-START_TEST(test_processor_numbers)
-{
-    struct machine_config config = guest_config(VCPUS);
-
-    guest_run_with(&config, processor_numbers, NULL);
-}
-END_TEST
-
-/* ---- priorities ---- */
-
-static volatile LONG order[2];
-static volatile LONG next;
-
-static VOID NTAPI note_order(PVOID context)
-{
-    (void)KeWaitForSingleObject(context, Executive, KernelMode, FALSE, NULL);
-    order[next++] = KeQueryPriorityThread(KeGetCurrentThread());
-    (void)PsTerminateSystemThread(STATUS_SUCCESS);
-}
-
-/* On one processor the thread of the higher priority runs first, and takes the processor from one of a lower. */
-static void priorities(void *argument)
-{
-    KPRIORITY own = KeQueryPriorityThread(KeGetCurrentThread());
-    PKTHREAD low;
-    PKTHREAD high;
-    KEVENT event;
-    KIRQL irql;
-
-    (void)argument;
-    next = 0;
-    KeInitializeEvent(&event, NotificationEvent, FALSE);
-    ck_assert_int_eq(KeSetPriorityThread(KeGetCurrentThread(), LOW_REALTIME_PRIORITY + 1), own); /* the old one */
-    ck_assert_int_eq(KeQueryPriorityThread(KeGetCurrentThread()), LOW_REALTIME_PRIORITY + 1);
-    low = thread_start(note_order, &event);
-    high = thread_start(note_order, &event);
-    (void)KeSetPriorityThread(low, LOW_REALTIME_PRIORITY + 2);
-    (void)KeSetPriorityThread(high, LOW_REALTIME_PRIORITY + 5);
-    sleep_ms(1);
-    irql = KeRaiseIrqlToDpcLevel();
-    (void)KeSetEvent(&event, IO_NO_INCREMENT, FALSE); /* both are ready now */
-    ck_assert_int_eq(next, 0);
-    KeLowerIrql(irql);
-    ck_assert_int_eq(next, 2); /* both have run: this thread has the least priority */
-    ck_assert_int_eq(order[0], LOW_REALTIME_PRIORITY + 5);
-    ck_assert_int_eq(order[1], LOW_REALTIME_PRIORITY + 2);
-    thread_join(low);
-    thread_join(high);
-}
-
-START_TEST(test_priorities)
-{
-    over_schedules(1, 5, priorities, NULL);
-}
-END_TEST
-
-/* Two that never wait share a processor: each gets on. */
-static volatile bool stop;
-
-static VOID NTAPI count_up(PVOID context)
-{
-    volatile LONG *count = context;
-
-    stay_on(0);
-    while (!stop) {
-        (*count)++;
-        KeStallExecutionProcessor(10);
-    }
-    (void)PsTerminateSystemThread(STATUS_SUCCESS);
-}
-
-static void quantum(void *argument)
-{
-    volatile LONG count[2] = {0, 0};
-    PKTHREAD thread[2];
-
-    (void)argument;
-    stop = false;
-    (void)KeSetPriorityThread(KeGetCurrentThread(), LOW_REALTIME_PRIORITY);
-    for (unsigned i = 0; i < 2; i++)
-        thread[i] = thread_start(count_up, (PVOID)&count[i]);
-    sleep_ms(1000);
-    stop = true;
-    for (unsigned i = 0; i < 2; i++) {
-        ck_assert_int_gt(count[i], 0);
-        thread_join(thread[i]);
-    }
-}
-
-START_TEST(test_quantum)
-{
-    guest_run(quantum, NULL);
-}
-END_TEST
-
 /* ---- calls on every processor ---- */
 
 static struct {
@@ -242,6 +94,8 @@ static ULONG_PTR NTAPI meet(ULONG_PTR argument)
     (void)InterlockedIncrement(&call.together);
     return argument + KeGetCurrentProcessorNumberEx(NULL);
 }
+
+static volatile bool stop;
 
 static VOID NTAPI keep_busy(PVOID context)
 {
@@ -283,75 +137,6 @@ START_TEST(test_ipi)
 }
 END_TEST
 
-/* ---- broken rules ---- */
-
-static void no_such_processor(void *argument)
-{
-    (void)argument;
-    (void)KeSetSystemAffinityThreadEx((KAFFINITY)1 << 40);
-}
-
-static void no_such_priority(void *argument)
-{
-    (void)argument;
-    (void)KeSetPriorityThread(KeGetCurrentThread(), MAXIMUM_PRIORITY);
-}
-
-static void leave_without_enter(void *argument)
-{
-    (void)argument;
-    KeLeaveCriticalRegion();
-}
-
-static VOID NTAPI return_raised(PVOID context)
-{
-    KIRQL irql;
-
-    (void)context;
-    KeRaiseIrql(DISPATCH_LEVEL, &irql);
-}
-
-static void returns_raised(void *argument)
-{
-    (void)argument;
-    thread_join(thread_start(return_raised, NULL));
-}
-
-static void dereferenced_too_often(void *argument)
-{
-    PKTHREAD thread = thread_start(end_with, NULL);
-
-    (void)argument;
-    thread_join(thread);
-    sleep_ms(1);
-    ObDereferenceObject(thread);
-}
-
-static void closed_twice(void *argument)
-{
-    HANDLE handle;
-
-    (void)argument;
-    (void)PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, end_with, NULL);
-    (void)ZwClose(handle);
-    (void)ZwClose(handle);
-}
-
-static const struct {
-    void (*function)(void *);
-    const char *rule;
-} broken[] = {
-    {no_such_processor, "affinity"},          {no_such_priority, "thread-priority"},
-    {leave_without_enter, "critical-region"}, {returns_raised, "irql-changed"},
-    {closed_twice, "handle-invalid"},         {dereferenced_too_often, "object-reference"},
-};
-
-START_TEST(test_broken_rule)
-{
-    must_break(2, broken[_i].function, broken[_i].rule);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("nt-host/threads");
@@ -359,15 +144,7 @@ int main(void)
 
     tcase_add_test(tcase, test_life);
     tcase_add_test(tcase, test_references);
-    tcase_add_test(tcase, test_affinity);
-    tcase_add_test(tcase, test_processor_numbers);
-    tcase_add_test(tcase, test_priorities);
-    tcase_add_test(tcase, test_quantum);
     tcase_add_test(tcase, test_ipi);
-    if (IS_SANITIZED)
-        printf(
-            "nt/threads: one reference too few is left out: the sanitizer reports the look at a freed object itself\n");
-    tcase_add_loop_test(tcase, test_broken_rule, 0, (int)RTL_NUMBER_OF(broken) - IS_SANITIZED);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

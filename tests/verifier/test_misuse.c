@@ -921,6 +921,12 @@ static void transfer_beyond_its_mdl(void)
     make_list(dma_adapter(), 2 * PAGE_SIZE);
 }
 
+static void paged_code_raised(void)
+{
+    KeRaiseIrqlToDpcLevel();
+    PAGED_CODE();
+}
+
 /* ---- the table ---- */
 
 static const struct broken_rule broken[] = {
@@ -994,6 +1000,7 @@ static const struct broken_rule broken[] = {
     {asserts, "assertion", KMODE_EXCEPTION_NOT_HANDLED, {0xC0000420, ANY}},
     {unknown_conversion, "format", DV, OWN},
     {wide_conversion_raised, "format-irql", DV, {0xE5, DISPATCH_LEVEL}},
+    {paged_code_raised, "paged-code", IRQL_NOT_LESS_OR_EQUAL, {0, DISPATCH_LEVEL, 0, 0}},
     {writes_a_strange_cr8, "irql-raise", DV, {0x30, 0, 16}},
 
     {no_contiguous_bytes, "contiguous-zero-size", DV, OWN},

@@ -84,6 +84,47 @@ static VOID IrqlHoldsDpcsOff(VOID)
     MoveFreely();
 }
 
+typedef struct _RAISED {
+    BOOLEAN volatile Up;
+    LONG volatile Runs;
+} RAISED;
+
+static VOID NTAPI WantProcessor(PVOID Context)
+{
+    RAISED *Raised = Context;
+
+    StayOn(0);
+    CHECK(!Raised->Up);
+    (VOID) InterlockedIncrement(&Raised->Runs);
+    MoveFreely();
+    (VOID) PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+/* At DISPATCH_LEVEL no other thread gets the processor, however important it is and however long that lasts. */
+static VOID IrqlHoldsThreadsOff(VOID)
+{
+    RAISED Raised = {.Runs = 0};
+    PVOID Thread;
+    ULONG Round;
+    KIRQL Irql;
+
+    StayOn(0);
+    Thread = TestStart(WantProcessor, &Raised);
+    REQUIRE(Thread != NULL);
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    Raised.Up = TRUE;
+    (VOID) KeSetPriorityThread(Thread, HIGH_PRIORITY);
+    for (Round = 0; Round < 50; Round++) {
+        KeStallExecutionProcessor(1000); /* longer than any time slice, all in all */
+        CHECK(KeGetCurrentProcessorNumberEx(NULL) == 0);
+    }
+    Raised.Up = FALSE;
+    KeLowerIrql(Irql);
+    TestJoin(Thread);
+    EXPECT_EQUAL(Raised.Runs, 1);
+    MoveFreely();
+}
+
 /* ---- broken rules ---- */
 
 static VOID IrqlRaisedDownwards(VOID)
@@ -105,6 +146,7 @@ TEST_TABLE(ke_irql){
     TEST(IrqlToDpcLevel, 0),
     TEST(IrqlUpToHighLevel, 0),
     TEST(IrqlHoldsDpcsOff, TEST_SCHEDULES),
+    TEST(IrqlHoldsThreadsOff, TEST_SCHEDULES),
     TEST_VIOLATION(IrqlRaisedDownwards, "irql-raise", IRQL_NOT_GREATER_OR_EQUAL),
     TEST_VIOLATION(IrqlLoweredUpwards, "irql-lower", IRQL_NOT_LESS_OR_EQUAL),
     TEST_END,

@@ -227,6 +227,38 @@ static VOID IpiOnEveryProcessor(VOID)
     EXPECT_EQUAL(KeGetCurrentIrql(), PASSIVE_LEVEL);
 }
 
+static LONG volatile RaisersStop;
+
+static VOID NTAPI RaiseNowAndThen(PVOID Context)
+{
+    KIRQL Irql;
+
+    StayOn((ULONG)(ULONG_PTR)Context);
+    while (RaisersStop == 0) { /* above the level at which the interrupt of another processor could come */
+        KeRaiseIrql(HIGH_LEVEL, &Irql);
+        KeStallExecutionProcessor(3);
+        KeLowerIrql(Irql);
+    }
+    MoveFreely();
+    (VOID) PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+/* A processor that is above IPI_LEVEL comes when it is not any more. */
+static VOID IpiWhileOthersAreRaised(VOID)
+{
+    PVOID Thread[2];
+    ULONG Round;
+
+    RaisersStop = 0;
+    Thread[0] = TestStart(RaiseNowAndThen, (PVOID)(ULONG_PTR)0);
+    Thread[1] = TestStart(RaiseNowAndThen, (PVOID)(ULONG_PTR)1);
+    for (Round = 0; Round < 5; Round++)
+        CallEverywhere();
+    RaisersStop = 1;
+    TestJoin(Thread[0]);
+    TestJoin(Thread[1]);
+}
+
 /* Below IPI_LEVEL; a device's interrupt would do. */
 static VOID IpiAtClockLevel(VOID)
 {
@@ -342,6 +374,7 @@ TEST_TABLE(ke_processor){
     TEST(AffinityOfAGroup, TEST_SCHEDULES | TEST_CPUS(4)),
     TEST(AffinityAtApcLevel, TEST_SCHEDULES | TEST_CPUS(4)),
     TEST(IpiOnEveryProcessor, TEST_SCHEDULES | TEST_CPUS(4)),
+    TEST(IpiWhileOthersAreRaised, TEST_SCHEDULES | TEST_CPUS(4)),
     TEST(IpiAtClockLevel, TEST_SCHEDULES | TEST_CPUS(4)),
     TEST(ProcessorChangeOfExisting, 0),
     TEST(ProcessorChangeOfNewOnes, 0),

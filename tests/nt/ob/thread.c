@@ -131,10 +131,62 @@ static VOID StackRoom(VOID)
     KeLowerIrql(Irql);
 }
 
+/* ---- processor time ---- */
+
+typedef struct _SHARE {
+    BOOLEAN volatile *Stop;
+    LONG volatile Count;
+} SHARE;
+
+static VOID NTAPI CountUp(PVOID Context)
+{
+    SHARE *Share = Context;
+
+    StayOn(0);
+    while (!*Share->Stop) {
+        Share->Count++;
+        KeStallExecutionProcessor(10);
+    }
+    MoveFreely();
+    (VOID) PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+/* Two threads of equal priority that never wait share a processor by time slices: each gets on. */
+static VOID ThreadsShareAProcessor(VOID)
+{
+    BOOLEAN volatile Stop = FALSE;
+    SHARE Share[2] = {{&Stop, 0}, {&Stop, 0}};
+    PVOID Thread[2];
+
+    Thread[0] = TestStart(CountUp, &Share[0]);
+    Thread[1] = TestStart(CountUp, &Share[1]);
+    SleepMilliseconds(500);
+    EXPECT_TRUE(Share[0].Count > 0);
+    EXPECT_TRUE(Share[1].Count > 0);
+    Stop = TRUE;
+    TestJoin(Thread[0]);
+    TestJoin(Thread[1]);
+}
+
+static VOID NTAPI ReturnRaised(PVOID Context)
+{
+    KIRQL Irql;
+
+    UNREFERENCED_PARAMETER(Context);
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+}
+
+static VOID ThreadReturnsRaised(VOID)
+{
+    TestJoin(TestStart(ReturnRaised, NULL));
+}
+
 TEST_TABLE(ob_thread){
     TEST(ThreadRuns, TEST_SCHEDULES),
     TEST(ThreadIsCurrent, 0),
     TEST(ThreadPseudoHandles, 0),
     TEST(StackRoom, 0),
+    TEST(ThreadsShareAProcessor, 0),
+    TEST_VIOLATION(ThreadReturnsRaised, "irql-changed", 0),
     TEST_END,
 };
