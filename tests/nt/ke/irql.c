@@ -85,6 +85,7 @@ static VOID IrqlHoldsDpcsOff(VOID)
 }
 
 typedef struct _RAISED {
+    KEVENT Go;
     BOOLEAN volatile Up;
     LONG volatile Runs;
 } RAISED;
@@ -94,6 +95,7 @@ static VOID NTAPI WantProcessor(PVOID Context)
     RAISED *Raised = Context;
 
     StayOn(0);
+    (VOID) KeWaitForSingleObject(&Raised->Go, Executive, KernelMode, FALSE, NULL);
     CHECK(!Raised->Up);
     (VOID) InterlockedIncrement(&Raised->Runs);
     MoveFreely();
@@ -109,11 +111,14 @@ static VOID IrqlHoldsThreadsOff(VOID)
     KIRQL Irql;
 
     StayOn(0);
+    KeInitializeEvent(&Raised.Go, NotificationEvent, FALSE);
     Thread = TestStart(WantProcessor, &Raised);
     REQUIRE(Thread != NULL);
+    (VOID) KeSetPriorityThread(Thread, HIGH_PRIORITY);
+    SleepMilliseconds(20);
     KeRaiseIrql(DISPATCH_LEVEL, &Irql);
     Raised.Up = TRUE;
-    (VOID) KeSetPriorityThread(Thread, HIGH_PRIORITY);
+    (VOID) KeSetEvent(&Raised.Go, IO_NO_INCREMENT, FALSE); /* it is ready now */
     for (Round = 0; Round < 50; Round++) {
         KeStallExecutionProcessor(1000); /* longer than any time slice, all in all */
         CHECK(KeGetCurrentProcessorNumberEx(NULL) == 0);
