@@ -12,6 +12,7 @@
 #include "image/memory_hooks.h"
 #include "machine/clock.h"
 #include "machine/fail.h"
+#include "machine/fault.h"
 #include "machine/sched.h"
 #include "nt/ex/pool.h"
 #include "nt/io/io.h"
@@ -304,13 +305,30 @@ static bool tell_usage(PDEVICE_OBJECT pdo, BOOLEAN in_path)
     return NT_SUCCESS(status) || status == STATUS_NOT_SUPPORTED;
 }
 
+/* A dump file comes and goes. What was told is taken back, without faults if they are in the way. */
+static bool use_for_dump(PDEVICE_OBJECT pdo)
+{
+    bool good;
+
+    if (!tell_usage(pdo, TRUE))
+        return false;
+    if (tell_usage(pdo, FALSE))
+        return true;
+    fault_suspend();
+    good = tell_usage(pdo, FALSE);
+    fault_resume();
+    if (!good)
+        fail("scenario", "a device could not be told that no dump file lies on it any more");
+    return false;
+}
+
 static void describe_devices(struct call *call)
 {
     for (struct devnode *node = first_of_service("xenbus"); node != NULL; node = pnp_next(node)) {
         if (pnp_state(node) != DEVNODE_STARTED)
             continue;
         call->good = ask_target(pnp_pdo(node)) && call->good;
-        call->good = tell_usage(pnp_pdo(node), TRUE) && call->good && tell_usage(pnp_pdo(node), FALSE);
+        call->good = use_for_dump(pnp_pdo(node)) && call->good;
     }
 }
 

@@ -76,13 +76,6 @@ void machine_create(const struct machine_config *config)
         exit(125);
     }
 #endif
-#ifdef PVSIM_SANITIZE
-    if (config->paged_strict) {
-        fprintf(stderr, "pvsim: strict paging cannot be tried in a build with sanitizers, which keep the faults for "
-                        "themselves\n");
-        exit(125);
-    }
-#endif
     image_open();
     machine = image_alloc(sizeof(*machine));
     machine->config = *config;

@@ -226,15 +226,21 @@ NTSTATUS NTAPI IoRegisterDeviceInterface(PDEVICE_OBJECT PhysicalDeviceObject, co
     return STATUS_SUCCESS;
 }
 
+static struct interface *find_named(const UNICODE_STRING *name)
+{
+    char *link = narrow(name);
+    struct interface *interface = find(link);
+
+    image_free(link);
+    return interface;
+}
+
 NTSTATUS NTAPI IoSetDeviceInterfaceState(PUNICODE_STRING SymbolicLinkName, BOOLEAN Enable)
 {
     struct interface *interface;
-    char *link;
 
     NT_CALL(PASSIVE_LEVEL);
-    link = narrow(SymbolicLinkName);
-    interface = find(link);
-    image_free(link);
+    interface = find_named(SymbolicLinkName);
     if (interface == NULL)
         return STATUS_OBJECT_NAME_NOT_FOUND;
     if (Enable) {
@@ -255,15 +261,12 @@ NTSTATUS NTAPI IoOpenDeviceInterfaceRegistryKey(PUNICODE_STRING SymbolicLinkName
                                                 PHANDLE DeviceInterfaceRegKey)
 {
     const struct interface *interface;
-    char *link;
 
     NT_CALL(PASSIVE_LEVEL);
     if (FAULT(REGISTRY))
         return STATUS_INSUFFICIENT_RESOURCES;
     (void)DesiredAccess; /* kernel callers are granted what they ask for */
-    link = narrow(SymbolicLinkName);
-    interface = find(link);
-    image_free(link);
+    interface = find_named(SymbolicLinkName);
     if (interface == NULL)
         return STATUS_OBJECT_PATH_NOT_FOUND;
     return cm_key_handle(cm_key_create_at(interface_key(interface->link), "Device Parameters"), DeviceInterfaceRegKey);
@@ -281,12 +284,9 @@ NTSTATUS NTAPI IoGetDeviceInterfaceAlias(PUNICODE_STRING SymbolicLinkName, const
                                          PUNICODE_STRING AliasSymbolicLinkName)
 {
     const struct interface *interface;
-    char *link;
 
     NT_CALL(PASSIVE_LEVEL);
-    link = narrow(SymbolicLinkName);
-    interface = find(link);
-    image_free(link);
+    interface = find_named(SymbolicLinkName);
     if (interface == NULL)
         return STATUS_INVALID_HANDLE;
     for (PLIST_ENTRY entry = machine->io->interfaces.Flink; entry != &machine->io->interfaces; entry = entry->Flink) {

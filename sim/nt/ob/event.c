@@ -98,43 +98,37 @@ static NTSTATUS event_of(HANDLE handle, PKEVENT *event)
     return ObReferenceObjectByHandle(handle, EVENT_MODIFY_STATE, *ExEventObjectType, KernelMode, (PVOID *)event, NULL);
 }
 
-NTSTATUS NTAPI ZwSetEvent(HANDLE EventHandle, PLONG PreviousState)
+static NTSTATUS change_event(HANDLE handle, bool set, PLONG before)
 {
     PKEVENT event;
-    NTSTATUS status;
-    LONG before;
+    NTSTATUS status = event_of(handle, &event);
+    LONG state;
 
-    NT_CALL(PASSIVE_LEVEL);
-    status = event_of(EventHandle, &event);
     if (!NT_SUCCESS(status))
         return status;
-    before = KeSetEvent(event, EVENT_INCREMENT, FALSE);
-    if (PreviousState != NULL)
-        *PreviousState = before;
+    state = set ? KeSetEvent(event, EVENT_INCREMENT, FALSE) : KeResetEvent(event);
+    if (before != NULL)
+        *before = state;
     ob_dereference(event);
     return STATUS_SUCCESS;
+}
+
+NTSTATUS NTAPI ZwSetEvent(HANDLE EventHandle, PLONG PreviousState)
+{
+    NT_CALL(PASSIVE_LEVEL);
+    return change_event(EventHandle, true, PreviousState);
 }
 
 NTSTATUS NTAPI ZwResetEvent(HANDLE EventHandle, PLONG PreviousState)
 {
-    PKEVENT event;
-    NTSTATUS status;
-    LONG before;
-
     NT_CALL(PASSIVE_LEVEL);
-    status = event_of(EventHandle, &event);
-    if (!NT_SUCCESS(status))
-        return status;
-    before = KeResetEvent(event);
-    if (PreviousState != NULL)
-        *PreviousState = before;
-    ob_dereference(event);
-    return STATUS_SUCCESS;
+    return change_event(EventHandle, false, PreviousState);
 }
 
 NTSTATUS NTAPI ZwClearEvent(HANDLE EventHandle)
 {
-    return ZwResetEvent(EventHandle, NULL);
+    NT_CALL(PASSIVE_LEVEL);
+    return change_event(EventHandle, false, NULL);
 }
 
 /* What a wait for the object waits for, NULL for a type that nobody can wait for. */
