@@ -1,5 +1,5 @@
 /*
- * Event channels: ports, their bindings, and EVENT_CHANNEL_OP of the 2-level ABI (public/event_channel.h).
+ * Event channels: ports, their bindings, and EVENT_CHANNEL_OP (public/event_channel.h).
  */
 #include <string.h>
 
@@ -28,33 +28,55 @@ static void add_bucket(struct domain *domain)
 
 void evtchn_init(struct domain *domain)
 {
-    domain->evtchn_limit = domain->config.event_channels + 1;
     add_bucket(domain);
     domain->bucket[0][0].state = EVTCHN_RESERVED;
+}
+
+static bool is_bound(const struct evtchn *channel)
+{
+    return channel->state != EVTCHNSTAT_closed && channel->state != EVTCHN_RESERVED;
+}
+
+bool evtchn_is_pending(struct domain *domain, uint32_t port)
+{
+    return is_bound(slot(domain, port)) && evtchn_abi(domain)->is_pending(domain, port);
 }
 
 /* The lowest free port, or an error. */
 static int evtchn_alloc_port(struct domain *domain)
 {
+    const struct evtchn_abi *abi = evtchn_abi(domain);
+    uint32_t limit = domain->config.event_channels + 1;
     uint32_t port;
 
     if (domain->dying)
         return -XEN_EINVAL;
-    for (port = 1; port < domain->buckets * BUCKET_CHANNELS && port < domain->evtchn_limit; port++)
-        if (slot(domain, port)->state == EVTCHNSTAT_closed)
+    if (limit > abi->ports)
+        limit = abi->ports;
+    for (port = 1; port < domain->buckets * BUCKET_CHANNELS && port < limit; port++)
+        if (slot(domain, port)->state == EVTCHNSTAT_closed && (abi->is_busy == NULL || !abi->is_busy(domain, port)))
             return (int)port;
-    if (port >= domain->evtchn_limit)
+    if (port >= limit)
         return -XEN_ENOSPC;
     add_bucket(domain);
     return (int)port;
 }
 
+/* Everything but the queue that the port was on. */
+static void channel_clear(struct evtchn *channel)
+{
+    *channel = (struct evtchn){.last_vcpu = channel->last_vcpu, .last_priority = channel->last_priority};
+}
+
 static struct evtchn *claim_port(struct domain *domain, uint32_t port, uint8_t state)
 {
+    const struct evtchn_abi *abi = evtchn_abi(domain);
     struct evtchn *channel = slot(domain, port);
 
-    memset(channel, 0, sizeof(*channel));
+    channel_clear(channel);
     channel->state = state;
+    if (abi->bind != NULL)
+        abi->bind(domain, port, channel);
     eventlog_add(EVENT_EVTCHN, domain->domid, port, EVTCHN_CHANGE_BOUND);
     return channel;
 }
@@ -181,16 +203,19 @@ static int close_port(struct domain *domain, uint32_t port)
     default: /* closed, reserved */
         return -XEN_EINVAL;
     }
-    evtchn_clear_pending(domain, port);
-    memset(channel, 0, sizeof(*channel));
+    evtchn_abi(domain)->clear_pending(domain, port, channel);
+    channel_clear(channel);
     eventlog_add(EVENT_EVTCHN, domain->domid, port, EVTCHN_CHANGE_CLOSED);
     return 0;
 }
 
 void evtchn_close_all(struct domain *domain)
 {
-    for (uint32_t port = 1; port < domain->buckets * BUCKET_CHANNELS; port++)
+    for (uint32_t port = 1; port < domain->buckets * BUCKET_CHANNELS; port++) {
         (void)close_port(domain, port); /* refuses what is closed */
+        memset(slot(domain, port), 0, sizeof(struct evtchn));
+    }
+    evtchn_fifo_destroy(domain);
 }
 
 void evtchn_destroy(struct domain *domain)
@@ -366,7 +391,7 @@ static int64_t op_unmask(struct domain *domain, uint64_t arg)
     channel = evtchn_find(domain, op.port);
     if (channel == NULL)
         return -XEN_EINVAL;
-    if (channel->state != EVTCHNSTAT_closed && channel->state != EVTCHN_RESERVED)
+    if (is_bound(channel))
         evtchn_unmask(domain, op.port);
     return 0;
 }
@@ -382,8 +407,39 @@ static int64_t op_reset(struct domain *caller, uint64_t arg)
     error = domain_find_controlled(caller, op.dom, &domain);
     if (error != 0)
         return error;
+    if (domain != caller && !domain->paused) /* only its own vCPUs may be under way meanwhile */
+        return -XEN_EINVAL;
     evtchn_close_all(domain);
     return 0;
+}
+
+static int64_t op_init_control(struct domain *domain, uint64_t arg)
+{
+    struct evtchn_init_control op;
+    int error;
+
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    error = evtchn_fifo_init_control(domain, &op);
+    if (error != 0)
+        return error;
+    return xen_copy_out(arg, &op, sizeof(op)) ? 0 : -XEN_EFAULT;
+}
+
+static int64_t op_set_priority(struct domain *domain, uint64_t arg)
+{
+    const struct evtchn_abi *abi = evtchn_abi(domain);
+    struct evtchn_set_priority op;
+    struct evtchn *channel;
+
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    channel = evtchn_find(domain, op.port);
+    if (channel == NULL)
+        return -XEN_EINVAL;
+    if (abi->set_priority == NULL)
+        return -XEN_ENOSYS;
+    return is_bound(channel) ? abi->set_priority(domain, channel, op.priority) : -XEN_EACCES;
 }
 
 int64_t evtchn_op(struct domain *domain, uint64_t cmd, uint64_t arg)
@@ -391,6 +447,7 @@ int64_t evtchn_op(struct domain *domain, uint64_t cmd, uint64_t arg)
     union {
         struct evtchn_close close;
         struct evtchn_send send;
+        struct evtchn_expand_array expand;
     } op;
 
     switch ((int)cmd) {
@@ -417,11 +474,12 @@ int64_t evtchn_op(struct domain *domain, uint64_t cmd, uint64_t arg)
     case EVTCHNOP_bind_pirq:
         return hypercall_missing(__HYPERVISOR_event_channel_op, cmd, "EVTCHNOP_bind_pirq");
     case EVTCHNOP_init_control:
-        return hypercall_missing(__HYPERVISOR_event_channel_op, cmd, "EVTCHNOP_init_control (FIFO event channels)");
+        return op_init_control(domain, arg);
     case EVTCHNOP_expand_array:
-        return hypercall_missing(__HYPERVISOR_event_channel_op, cmd, "EVTCHNOP_expand_array (FIFO event channels)");
+        return xen_copy_in(&op.expand, arg, sizeof(op.expand)) ? evtchn_fifo_expand(domain, op.expand.array_gfn)
+                                                               : -XEN_EFAULT;
     case EVTCHNOP_set_priority:
-        return hypercall_missing(__HYPERVISOR_event_channel_op, cmd, "EVTCHNOP_set_priority (FIFO event channels)");
+        return op_set_priority(domain, arg);
     default:
         return -XEN_ENOSYS;
     }

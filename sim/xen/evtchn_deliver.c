@@ -1,17 +1,10 @@
 /*
- * Delivery of events: the 2-level ABI's bits of a guest (public/xen.h, struct shared_info), and how its vCPUs are told
- * (public/hvm/params.h, HVM_PARAM_CALLBACK_IRQ; public/hvm/hvm_op.h, HVMOP_set_evtchn_upcall_vector); the callbacks of
- * domains whose code is the host's.
+ * Delivery of events: how a guest's vCPUs are told (public/hvm/params.h, HVM_PARAM_CALLBACK_IRQ; public/hvm/hvm_op.h,
+ * HVMOP_set_evtchn_upcall_vector), by which ABI its ports are shown to it, and the callbacks of domains whose code is
+ * the host's.
  */
 #include "xen/hypervisor.h"
 #include "xen/platform.h"
-
-#define WORD_BITS (8 * sizeof(xen_ulong_t))
-
-static xen_ulong_t bit_of(uint32_t number)
-{
-    return (xen_ulong_t)1 << (number % WORD_BITS);
-}
 
 /* ---- telling a vCPU ---- */
 
@@ -111,9 +104,7 @@ void evtchn_set_callback(struct domain *domain, uint64_t value)
             evtchn_inject(&domain->vcpu[i]);
 }
 
-/* ---- a guest's bits ---- */
-
-static void mark_upcall(struct xen_vcpu *vcpu)
+void evtchn_mark_upcall(struct xen_vcpu *vcpu)
 {
     if ((__atomic_fetch_or(&vcpu->info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST) & 1) == 0)
         evtchn_inject(vcpu);
@@ -126,46 +117,7 @@ void evtchn_mark_all_pending(struct xen_vcpu *vcpu)
     evtchn_inject(vcpu);
 }
 
-/* Set the selector bit of an unmasked port, and the upcall if that was news. */
-static void select_port(struct xen_vcpu *vcpu, uint32_t port)
-{
-    xen_ulong_t bit = bit_of(port / WORD_BITS);
-
-    if ((__atomic_fetch_or(&vcpu->info->evtchn_pending_sel, bit, __ATOMIC_SEQ_CST) & bit) == 0)
-        mark_upcall(vcpu);
-}
-
-static void set_pending_guest(struct domain *domain, const struct evtchn *channel, uint32_t port)
-{
-    struct shared_info *shared = domain->shared;
-    struct xen_vcpu *vcpu = &domain->vcpu[channel->vcpu];
-    uint32_t word = port / WORD_BITS;
-
-    if ((__atomic_fetch_or(&shared->evtchn_pending[word], bit_of(port), __ATOMIC_SEQ_CST) & bit_of(port)) != 0)
-        return; /* the guest has yet to look at it */
-    if ((__atomic_load_n(&shared->evtchn_mask[word], __ATOMIC_SEQ_CST) & bit_of(port)) == 0)
-        select_port(vcpu, port);
-    for (unsigned i = 0; i < domain->vcpus; i++)
-        xen_poll_wake(&domain->vcpu[i], port);
-}
-
-static void unmask_guest(struct domain *domain, uint32_t port)
-{
-    struct shared_info *shared = domain->shared;
-    struct xen_vcpu *vcpu = &domain->vcpu[evtchn_find(domain, port)->vcpu];
-    uint32_t word = port / WORD_BITS;
-
-    if ((__atomic_fetch_and(&shared->evtchn_mask[word], ~bit_of(port), __ATOMIC_SEQ_CST) & bit_of(port)) != 0 &&
-        (__atomic_load_n(&shared->evtchn_pending[word], __ATOMIC_SEQ_CST) & bit_of(port)) != 0)
-        select_port(vcpu, port);
-}
-
-bool evtchn_is_pending(const struct domain *domain, uint32_t port)
-{
-    return (__atomic_load_n(&domain->shared->evtchn_pending[port / WORD_BITS], __ATOMIC_SEQ_CST) & bit_of(port)) != 0;
-}
-
-/* ---- any domain ---- */
+/* ---- domains whose code is the host's ---- */
 
 /* The event device masks a port when it has told of it, until the owner is ready for more. */
 static void fire(struct evtchn *channel, uint32_t port)
@@ -176,39 +128,67 @@ static void fire(struct evtchn *channel, uint32_t port)
         channel->notify(channel->argument, port);
 }
 
-void evtchn_set_pending(struct domain *domain, uint32_t port)
+static bool device_set_pending(struct domain *domain, uint32_t port, struct evtchn *channel)
 {
-    struct evtchn *channel = evtchn_find(domain, port);
-
-    eventlog_add(EVENT_EVTCHN, domain->domid, port, EVTCHN_CHANGE_PENDING);
-    if (domain->guest) {
-        set_pending_guest(domain, channel, port);
-    } else if (channel->masked) {
+    (void)domain;
+    if (channel->masked)
         channel->pending = true;
-    } else {
+    else
         fire(channel, port);
-    }
+    return false; /* no vCPU of theirs polls */
 }
 
-void evtchn_clear_pending(struct domain *domain, uint32_t port)
+static void device_clear_pending(struct domain *domain, uint32_t port, struct evtchn *channel)
 {
-    if (domain->guest)
-        __atomic_fetch_and(&domain->shared->evtchn_pending[port / WORD_BITS], ~bit_of(port), __ATOMIC_SEQ_CST);
-    else
-        evtchn_find(domain, port)->pending = false;
+    (void)domain;
+    (void)port;
+    channel->pending = false;
+}
+
+static void device_unmask(struct domain *domain, uint32_t port, struct evtchn *channel)
+{
+    (void)domain;
+    channel->masked = false;
+    if (channel->pending)
+        fire(channel, port);
+}
+
+static bool device_is_pending(const struct domain *domain, uint32_t port)
+{
+    (void)domain;
+    (void)port;
+    return false;
+}
+
+static const struct evtchn_abi evtchn_device = {
+    .ports = EVTCHN_FIFO_NR_CHANNELS,
+    .set_pending = device_set_pending,
+    .clear_pending = device_clear_pending,
+    .unmask = device_unmask,
+    .is_pending = device_is_pending,
+};
+
+/* ---- any domain ---- */
+
+const struct evtchn_abi *evtchn_abi(const struct domain *domain)
+{
+    if (!domain->guest)
+        return &evtchn_device;
+    return domain->fifo != NULL ? &evtchn_fifo : &evtchn_two_level;
+}
+
+void evtchn_set_pending(struct domain *domain, uint32_t port)
+{
+    eventlog_add(EVENT_EVTCHN, domain->domid, port, EVTCHN_CHANGE_PENDING);
+    if (!evtchn_abi(domain)->set_pending(domain, port, evtchn_find(domain, port)))
+        return;
+    for (unsigned i = 0; i < domain->vcpus; i++)
+        xen_poll_wake(&domain->vcpu[i], port);
 }
 
 void evtchn_unmask(struct domain *domain, uint32_t port)
 {
-    struct evtchn *channel = evtchn_find(domain, port);
-
-    if (domain->guest) {
-        unmask_guest(domain, port);
-        return;
-    }
-    channel->masked = false;
-    if (channel->pending)
-        fire(channel, port);
+    evtchn_abi(domain)->unmask(domain, port, evtchn_find(domain, port));
 }
 
 int xen_evtchn_unmask(unsigned domid, uint32_t port)

@@ -40,18 +40,35 @@
 
 /* ---- event channels ---- */
 
+struct domain;
+
 enum evtchn_change { EVTCHN_CHANGE_BOUND = 1, EVTCHN_CHANGE_CLOSED, EVTCHN_CHANGE_PENDING };
 
 struct evtchn {
     uint8_t state;         /* EVTCHNSTAT_* */
-    bool pending;          /* non-guest domains: fired while masked; a guest's bits are in its shared info */
+    bool pending;          /* non-guest domains: fired while masked; FIFO ABI: while its word was not there */
     bool masked;           /* non-guest domains */
+    uint8_t priority;      /* FIFO ABI */
+    uint8_t last_priority; /* the queue that it was on last; known beyond the port's closing */
+    uint16_t last_vcpu;
     uint16_t remote_domid; /* unbound, interdomain */
     uint16_t vcpu;         /* to be notified */
     uint32_t remote_port;  /* interdomain */
     uint32_t virq;
     xen_notify_t notify; /* non-guest domains */
     void *argument;
+};
+
+/* How a domain sees its ports. `channel` is that of `port`, and bound. */
+struct evtchn_abi {
+    uint32_t ports;                                                                    /* that it can name */
+    void (*bind)(struct domain *domain, uint32_t port, struct evtchn *channel);        /* NULL: nothing to do */
+    bool (*set_pending)(struct domain *domain, uint32_t port, struct evtchn *channel); /* news for who polls it? */
+    void (*clear_pending)(struct domain *domain, uint32_t port, struct evtchn *channel);
+    void (*unmask)(struct domain *domain, uint32_t port, struct evtchn *channel);
+    bool (*is_pending)(const struct domain *domain, uint32_t port);
+    bool (*is_busy)(const struct domain *domain, uint32_t port); /* closed, but not free; NULL: no such thing */
+    int (*set_priority)(struct domain *domain, struct evtchn *channel, uint32_t priority); /* NULL: it has none */
 };
 
 /* How vCPU 0 of an HVM guest without upcall vectors learns of events: HVM_PARAM_CALLBACK_IRQ decoded. */
@@ -63,8 +80,6 @@ struct callback_via {
 };
 
 /* ---- vCPUs ---- */
-
-struct domain;
 
 struct xen_vcpu {
     struct domain *domain;
@@ -118,6 +133,7 @@ struct watchdog {
 };
 
 struct grant_table;
+struct evtchn_fifo;
 
 struct domain {
     struct domain *next; /* by ascending domid */
@@ -138,7 +154,7 @@ struct domain {
 
     struct evtchn **bucket; /* EVTCHN_BUCKET channels each */
     uint32_t buckets;
-    uint32_t evtchn_limit; /* ports below may exist */
+    struct evtchn_fifo *fifo; /* of a guest that has gone over to the FIFO ABI */
 
     struct grant_table *grants;
 
@@ -240,18 +256,30 @@ void evtchn_init(struct domain *domain);
 void evtchn_close_all(struct domain *domain);
 void evtchn_destroy(struct domain *domain);
 struct evtchn *evtchn_find(struct domain *domain, uint32_t port); /* NULL: no valid port */
+/* Of a valid port; false of one that is not bound. */
+bool evtchn_is_pending(struct domain *domain, uint32_t port);
 void evtchn_raise_virq(struct xen_vcpu *vcpu, uint32_t virq);
 
 /* evtchn_deliver.c */
+const struct evtchn_abi *evtchn_abi(const struct domain *domain);
 void evtchn_set_pending(struct domain *domain, uint32_t port);
-void evtchn_clear_pending(struct domain *domain, uint32_t port);
 void evtchn_unmask(struct domain *domain, uint32_t port); /* a bound one */
+/* Set the vCPU's upcall flag and tell it, if the flag is news. */
+void evtchn_mark_upcall(struct xen_vcpu *vcpu);
 /* Every selector bit and the upcall set, and the vCPU told: after vcpu_info moved. */
 void evtchn_mark_all_pending(struct xen_vcpu *vcpu);
-bool evtchn_is_pending(const struct domain *domain, uint32_t port);
 /* Tell the vCPU by whatever it has set up (upcall vector, callback). */
 void evtchn_inject(struct xen_vcpu *vcpu);
 void evtchn_set_callback(struct domain *domain, uint64_t via);
+
+/* evtchn_two_level.c */
+extern const struct evtchn_abi evtchn_two_level;
+
+/* evtchn_fifo.c; results as the hypercalls have them */
+extern const struct evtchn_abi evtchn_fifo;
+int evtchn_fifo_init_control(struct domain *domain, struct evtchn_init_control *op);
+int evtchn_fifo_expand(struct domain *domain, uint64_t gfn);
+void evtchn_fifo_destroy(struct domain *domain); /* back to the 2-level ABI; every port is closed */
 
 /* grant_table.c */
 int64_t grant_table_op(struct domain *domain, uint64_t cmd, uint64_t arg, uint64_t count);
