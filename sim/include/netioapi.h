@@ -135,20 +135,20 @@ typedef VOID(NTAPI *PUNICAST_IPADDRESS_CHANGE_CALLBACK)(_In_ PVOID CallerContext
                                                         _In_opt_ PMIB_UNICASTIPADDRESS_ROW Row,
                                                         _In_ MIB_NOTIFICATION_TYPE NotificationType);
 
-_IRQL_requires_max_(PASSIVE_LEVEL)
+_IRQL_requires_max_(APC_LEVEL)
 NTKERNELAPI NETIO_STATUS NTAPI GetUnicastIpAddressTable(_In_ ADDRESS_FAMILY Family,
                                                         _Outptr_ PMIB_UNICASTIPADDRESS_TABLE *Table);
-_IRQL_requires_max_(PASSIVE_LEVEL)
+_IRQL_requires_max_(APC_LEVEL)
 NTKERNELAPI NETIO_STATUS NTAPI GetUnicastIpAddressEntry(_Inout_ PMIB_UNICASTIPADDRESS_ROW Row);
-_IRQL_requires_max_(PASSIVE_LEVEL)
+_IRQL_requires_max_(APC_LEVEL)
 NTKERNELAPI VOID NTAPI InitializeUnicastIpAddressEntry(_Out_ PMIB_UNICASTIPADDRESS_ROW Row);
-_IRQL_requires_max_(PASSIVE_LEVEL)
+_IRQL_requires_max_(APC_LEVEL)
 NTKERNELAPI NETIO_STATUS NTAPI CreateUnicastIpAddressEntry(_In_ const MIB_UNICASTIPADDRESS_ROW *Row);
-_IRQL_requires_max_(PASSIVE_LEVEL)
+_IRQL_requires_max_(APC_LEVEL)
 NTKERNELAPI NETIO_STATUS NTAPI SetUnicastIpAddressEntry(_In_ const MIB_UNICASTIPADDRESS_ROW *Row);
-_IRQL_requires_max_(PASSIVE_LEVEL)
+_IRQL_requires_max_(APC_LEVEL)
 NTKERNELAPI NETIO_STATUS NTAPI DeleteUnicastIpAddressEntry(_In_ const MIB_UNICASTIPADDRESS_ROW *Row);
-_IRQL_requires_max_(PASSIVE_LEVEL)
+_IRQL_requires_max_(APC_LEVEL)
 NTKERNELAPI NETIO_STATUS NTAPI NotifyUnicastIpAddressChange(_In_ ADDRESS_FAMILY Family,
                                                             _In_ PUNICAST_IPADDRESS_CHANGE_CALLBACK Callback,
                                                             _In_opt_ PVOID CallerContext,
@@ -156,7 +156,7 @@ NTKERNELAPI NETIO_STATUS NTAPI NotifyUnicastIpAddressChange(_In_ ADDRESS_FAMILY 
                                                             _Inout_ HANDLE *NotificationHandle);
 _IRQL_requires_max_(PASSIVE_LEVEL)
 NTKERNELAPI NETIO_STATUS NTAPI CancelMibChangeNotify2(_In_ HANDLE NotificationHandle);
-_IRQL_requires_max_(PASSIVE_LEVEL)
+_IRQL_requires_max_(APC_LEVEL)
 NTKERNELAPI VOID NTAPI FreeMibTable(_In_ PVOID Memory);
 
 #endif

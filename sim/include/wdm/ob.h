@@ -131,9 +131,9 @@ NTKERNELAPI NTSTATUS NTAPI PsCreateSystemThread(_Out_ PHANDLE ThreadHandle, _In_
                                                 _In_opt_ PVOID StartContext);
 _IRQL_requires_max_(PASSIVE_LEVEL)
 NTKERNELAPI NTSTATUS NTAPI PsTerminateSystemThread(_In_ NTSTATUS ExitStatus);
-_IRQL_requires_max_(DISPATCH_LEVEL)
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI HANDLE NTAPI PsGetCurrentThreadId(VOID);
-_IRQL_requires_max_(DISPATCH_LEVEL)
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI HANDLE NTAPI PsGetCurrentProcessId(VOID);
 _IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI PEPROCESS NTAPI PsGetCurrentProcess(VOID);

@@ -19,6 +19,8 @@
 #define CM_SERVICES "\\Registry\\Machine\\System\\CurrentControlSet\\Services"
 #define CM_ENUM "\\Registry\\Machine\\System\\CurrentControlSet\\Enum"
 #define CM_CLASS "\\Registry\\Machine\\System\\CurrentControlSet\\Control\\Class"
+#define CM_CURRENT_PROFILE                                                                                             \
+    "\\Registry\\Machine\\System\\CurrentControlSet\\Hardware Profiles\\Current\\System\\CurrentControlSet"
 #define CM_CONTROL "\\Registry\\Machine\\System\\CurrentControlSet\\Control"
 
 struct cm_key;

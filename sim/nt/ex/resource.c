@@ -108,7 +108,7 @@ NTSTATUS NTAPI ExInitializeResourceLite(PERESOURCE Resource)
 
 NTSTATUS NTAPI ExDeleteResourceLite(PERESOURCE Resource)
 {
-    NT_CALL(DISPATCH_LEVEL);
+    NT_CALL(APC_LEVEL);
     if (ex_object_find(resource_kind, Resource) == NULL) {
         const uint64_t parameter[4] = {0xD1, (uintptr_t)Resource, 0, 0};
         nt_violation_code(DRIVER_VERIFIER_DETECTED_VIOLATION, parameter, "resource-not-initialised",
@@ -350,7 +350,7 @@ PVOID NTAPI ExEnterCriticalRegionAndAcquireResourceShared(PERESOURCE Resource)
 
 VOID NTAPI ExReleaseResourceAndLeaveCriticalRegion(PERESOURCE Resource)
 {
-    NT_CALL_AT(DISPATCH_LEVEL, POINT_LOCK);
+    NT_CALL_AT(APC_LEVEL, POINT_LOCK);
     release(Resource, __func__);
     ke_leave_critical_region(__func__);
 }

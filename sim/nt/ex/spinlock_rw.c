@@ -148,7 +148,7 @@ VOID NTAPI ExReleaseSpinLockSharedFromDpcLevel(PEX_SPIN_LOCK SpinLock)
 
 LOGICAL NTAPI ExTryConvertSharedSpinLockExclusive(PEX_SPIN_LOCK SpinLock)
 {
-    NT_CALL_RANGE_AT(DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
+    NT_CALL_RANGE_AT(DISPATCH_LEVEL, DISPATCH_LEVEL, POINT_LOCK);
     struct lock_held *held = lock_find(&ke_vcpu()->locks, (const void *)SpinLock, LOCK_RW_SHARED, LOCK_RW_SHARED_DPC);
     if (held == NULL || (*SpinLock & WRITER) != 0 || (*SpinLock & COUNT_MASK) == 0) {
         const uint64_t parameter[4] = {(uintptr_t)SpinLock, 0, 0, 0};

@@ -4,7 +4,7 @@
 
 NTSTATUS NTAPI ExUuidCreate(GUID *Uuid)
 {
-    NT_CALL(APC_LEVEL);
+    NT_CALL(PASSIVE_LEVEL);
     uint64_t high = rng_next(RNG_GUEST);
     uint64_t low = rng_next(RNG_GUEST);
 

@@ -33,6 +33,8 @@ void fs_tree_init(void);
 struct fs_node *fs_child(const struct fs_node *node, const char *name, size_t length);
 struct fs_node *fs_create(struct fs_node *parent, const char *name, bool directory);
 void fs_remove(struct fs_node *node);
+/* Under another name, in another folder or the same one. */
+void fs_move(struct fs_node *node, struct fs_node *parent, const char *name);
 /* False: the volume is full. */
 bool fs_resize(struct fs_node *node, size_t size);
 void fs_written(struct fs_node *node);

@@ -58,6 +58,19 @@ void fs_remove(struct fs_node *node)
     image_free(node);
 }
 
+void fs_move(struct fs_node *node, struct fs_node *parent, const char *name)
+{
+    char *copy = image_strdup(name); /* it may be the node's own */
+
+    fs_written(node->parent);
+    RemoveEntryList(&node->entry);
+    InsertTailList(&parent->children, &node->entry);
+    node->parent = parent;
+    image_free(node->name);
+    node->name = copy;
+    fs_written(parent);
+}
+
 bool fs_resize(struct fs_node *node, size_t size)
 {
     uint8_t *data;

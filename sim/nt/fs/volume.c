@@ -66,6 +66,8 @@ static NTSTATUS open_existing(struct fs_node *node, ULONG disposition, ULONG opt
         return STATUS_FILE_IS_A_DIRECTORY;
     if (!node->directory && (options & FILE_DIRECTORY_FILE))
         return STATUS_NOT_A_DIRECTORY;
+    if (want->delete_on_close && (node->attributes & FILE_ATTRIBUTE_READONLY))
+        return STATUS_CANNOT_DELETE;
     if (!may_share(node, want))
         return STATUS_SHARING_VIOLATION;
     *information = FILE_OPENED;
@@ -129,11 +131,15 @@ static NTSTATUS NTAPI dispatch_create(PDEVICE_OBJECT device, PIRP irp)
     PIO_STACK_LOCATION stack = IoGetCurrentIrpStackLocation(irp);
     const UNICODE_STRING *name = &stack->FileObject->FileName;
     char *rest = cm_utf8_from_utf16(name->Buffer, name->Length / sizeof(WCHAR));
-    char *path = image_printf("%s%s", *(const char *const *)device->DeviceExtension, rest);
+    const struct fs_node *root =
+        stack->FileObject->RelatedFileObject != NULL ? stack->FileObject->RelatedFileObject->FsContext : NULL;
+    char *base = root != NULL ? fs_path(root) : image_strdup(*(const char *const *)device->DeviceExtension);
+    char *path = image_printf("%s%s%s", base, root != NULL ? "\\" : "", rest);
     ULONG_PTR information = 0;
-    NTSTATUS status = create(stack, path, &information);
+    NTSTATUS status = root != NULL && rest[0] == '\\' ? STATUS_OBJECT_NAME_INVALID : create(stack, path, &information);
 
     image_free(path);
+    image_free(base);
     image_free(rest);
     return complete(irp, status, information);
 }
@@ -293,6 +299,98 @@ static NTSTATUS NTAPI dispatch_query(PDEVICE_OBJECT device, PIRP irp)
     }
 }
 
+/* ---- renaming ---- */
+
+static const struct {
+    const char *prefix;
+    const char *folder;
+} prefixes[] = {{"\\??\\C:", ""},
+                {"\\DosDevices\\C:", ""},
+                {"\\GLOBAL??\\C:", ""},
+                {"\\SystemRoot", "\\Windows"},
+                {"\\Device\\HarddiskVolume1", ""}};
+
+/* The path on the volume that a new name means: a bare name stays in the folder; NULL: it is on no volume of ours. */
+static char *path_of_name(const struct fs_node *node, const char *name)
+{
+    char *folder, *path;
+
+    if (strchr(name, '\\') == NULL) {
+        folder = fs_path(node->parent);
+        path = image_printf("%s\\%s", folder, name);
+        image_free(folder);
+        return path;
+    }
+    for (size_t i = 0; i < ARRAYSIZE(prefixes); i++)
+        if (strncasecmp(name, prefixes[i].prefix, strlen(prefixes[i].prefix)) == 0)
+            return image_printf("%s%s", prefixes[i].folder, name + strlen(prefixes[i].prefix));
+    return NULL;
+}
+
+static bool is_open_below(const struct fs_node *node)
+{
+    for (PLIST_ENTRY entry = node->children.Flink; entry != &node->children; entry = entry->Flink) {
+        const struct fs_node *child = CONTAINING_RECORD(entry, struct fs_node, entry);
+
+        if (child->opens != 0 || is_open_below(child))
+            return true;
+    }
+    return false;
+}
+
+static NTSTATUS move_to(struct fs_node *node, const char *path, bool replace)
+{
+    struct fs_node *parent, *target;
+    const char *last;
+
+    if (!good_name(path))
+        return STATUS_OBJECT_NAME_INVALID;
+    target = fs_walk(path, &parent, &last);
+    if (target == NULL && parent == NULL)
+        return STATUS_OBJECT_PATH_NOT_FOUND;
+    if (node->parent == NULL || is_open_below(node))
+        return STATUS_ACCESS_DENIED;
+    if (target != NULL) {
+        parent = target->parent;
+        last = strrchr(path, '\\') + 1;
+        if (target != node && !replace)
+            return STATUS_OBJECT_NAME_COLLISION;
+        if (parent == NULL || (target != node && (target->directory || target->opens != 0)))
+            return STATUS_ACCESS_DENIED;
+    }
+    for (const struct fs_node *above = parent; above != NULL; above = above->parent)
+        if (above == node)
+            return STATUS_INVALID_PARAMETER; /* into itself */
+    if (target != NULL && target != node)
+        fs_remove(target);
+    fs_move(node, parent, last);
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS rename_file(const FILE_OBJECT *file, struct fs_node *node, const FILE_RENAME_INFORMATION *value,
+                            ULONG length)
+{
+    NTSTATUS status = STATUS_NOT_SAME_DEVICE;
+    char *name, *path;
+
+    if (length < sizeof(*value))
+        return STATUS_INFO_LENGTH_MISMATCH;
+    if (value->FileNameLength == 0 || value->FileNameLength % sizeof(WCHAR) != 0 ||
+        value->FileNameLength > length - FIELD_OFFSET(FILE_RENAME_INFORMATION, FileName))
+        return STATUS_INVALID_PARAMETER;
+    if (!file->DeleteAccess)
+        return STATUS_ACCESS_DENIED;
+    if (value->RootDirectory != NULL)
+        NT_UNIMPLEMENTED("a new name relative to a handle");
+    name = cm_utf8_from_utf16(value->FileName, value->FileNameLength / sizeof(WCHAR));
+    path = path_of_name(node, name);
+    if (path != NULL)
+        status = move_to(node, path, value->ReplaceIfExists);
+    image_free(path);
+    image_free(name);
+    return status;
+}
+
 static NTSTATUS set(PFILE_OBJECT file, struct fs_node *node, ULONG class, const void *value, ULONG length)
 {
     switch (class) {
@@ -330,6 +428,8 @@ static NTSTATUS set(PFILE_OBJECT file, struct fs_node *node, ULONG class, const 
         fs_written(node);
         return STATUS_SUCCESS;
     }
+    case FileRenameInformation:
+        return rename_file(file, node, value, length);
     case FileDispositionInformation:
         if (length < sizeof(FILE_DISPOSITION_INFORMATION))
             return STATUS_INFO_LENGTH_MISMATCH;
@@ -411,12 +511,10 @@ static bool begins_with(PCUNICODE_STRING name, const char *prefix)
 
 void fs_mount_for(PCUNICODE_STRING name)
 {
-    static const char *const prefixes[] = {"\\??\\C:", "\\DosDevices\\C:", "\\GLOBAL??\\C:", "\\SystemRoot",
-                                           "\\Device\\HarddiskVolume1"};
     NTSTATUS status;
 
     for (size_t i = 0; fs_driver() == NULL && i < ARRAYSIZE(prefixes); i++) {
-        if (!begins_with(name, prefixes[i]))
+        if (!begins_with(name, prefixes[i].prefix))
             continue;
         if (machine->fs == NULL)
             fs_tree_init();

@@ -146,7 +146,7 @@ PIRP NTAPI IoBuildAsynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT Dev
 {
     PIRP irp;
 
-    NT_CALL(DISPATCH_LEVEL);
+    NT_CALL(APC_LEVEL);
     if (FAULT(POOL))
         return NULL;
     irp = build_transfer(MajorFunction, DeviceObject, Buffer, Length, StartingOffset, __builtin_return_address(0));

@@ -9,7 +9,7 @@ static VOID NTAPI put_adapter(PDMA_ADAPTER DmaAdapter)
 {
     struct adapter *adapter = adapter_of(DmaAdapter);
 
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(DISPATCH_LEVEL);
     if (adapter->common_buffers != 0)
         nt_violation_sub("dma-adapter-buffers", (uintptr_t)DmaAdapter, adapter->common_buffers, 0,
                          "PutDmaAdapter with %u common buffers still out", adapter->common_buffers);

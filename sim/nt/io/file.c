@@ -15,11 +15,6 @@
 /* Bits of DEVOBJ_EXTENSION.ExtensionFlags with which a device refuses to be opened (set by the PnP manager). */
 #define DEVICE_REFUSES_OPEN (IO_DEVICE_REMOVE_PENDING | IO_DEVICE_REMOVE_PROCESSED | IO_DEVICE_START_PENDING)
 
-struct deferred_release {
-    WORK_QUEUE_ITEM item;
-    PFILE_OBJECT file;
-};
-
 static void tell_driver(PFILE_OBJECT file, UCHAR major)
 {
     IO_STACK_LOCATION stack = {.MajorFunction = major, .FileObject = file};
@@ -43,36 +38,11 @@ static void file_destroyed(void *body)
 
     if (file->DeviceObject == NULL)
         return;
-    if (file->Flags & FO_FILE_OPEN) {
-        if (ke_irql() != PASSIVE_LEVEL)
-            NT_UNIMPLEMENTED("letting the last reference to a file object go at raised IRQL");
+    if (file->Flags & FO_FILE_OPEN)
         tell_driver(file, IRP_MJ_CLOSE);
-    }
     if (file->FileName.Buffer != NULL)
         ExFreePoolWithTag(file->FileName.Buffer, IO_TAG_GENERAL);
     io_device_closed(file->DeviceObject);
-}
-
-static VOID NTAPI release_later(PVOID parameter)
-{
-    struct deferred_release *release = parameter;
-
-    ob_dereference(release->file);
-    image_free(release);
-}
-
-void io_file_release(PFILE_OBJECT file)
-{
-    struct deferred_release *release;
-
-    if (ke_irql() == PASSIVE_LEVEL || ob_references(file) > 1) {
-        ob_dereference(file);
-        return;
-    }
-    release = image_alloc(sizeof(*release));
-    release->file = file;
-    ExInitializeWorkItem(&release->item, release_later, release);
-    ExQueueWorkItem(&release->item, DelayedWorkQueue);
 }
 
 void io_file_init(void)
@@ -109,8 +79,28 @@ static NTSTATUS set_file_name(PFILE_OBJECT file, PCUNICODE_STRING rest)
     return STATUS_SUCCESS;
 }
 
-static NTSTATUS open_device(PDEVICE_OBJECT device, PCUNICODE_STRING rest, ACCESS_MASK access, ULONG attributes,
-                            ULONG share, ULONG disposition, ULONG options, PIO_STATUS_BLOCK result, PHANDLE handle)
+/* The whole name of a file that was opened below another one; its driver has seen the two parts. */
+static NTSTATUS complete_file_name(PFILE_OBJECT file, const FILE_OBJECT *root)
+{
+    UNICODE_STRING rest = file->FileName;
+    UNICODE_STRING whole = {.MaximumLength = (USHORT)(root->FileName.Length + sizeof(WCHAR) + rest.Length)};
+
+    whole.Buffer = ExAllocatePoolWithTag(PagedPool, whole.MaximumLength, IO_TAG_GENERAL);
+    if (whole.Buffer == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    RtlCopyUnicodeString(&whole, &root->FileName);
+    if (rest.Length != 0)
+        (void)RtlAppendUnicodeToString(&whole, L"\\");
+    (void)RtlAppendUnicodeStringToString(&whole, &rest);
+    if (rest.Buffer != NULL)
+        ExFreePoolWithTag(rest.Buffer, IO_TAG_GENERAL);
+    file->FileName = whole;
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS open_device(PDEVICE_OBJECT device, PFILE_OBJECT root, PCUNICODE_STRING rest, ACCESS_MASK access,
+                            ULONG attributes, ULONG share, ULONG disposition, ULONG options, PIO_STATUS_BLOCK result,
+                            PHANDLE handle)
 {
     IO_STACK_LOCATION stack = {.MajorFunction = IRP_MJ_CREATE};
     ULONG_PTR information = 0;
@@ -141,6 +131,7 @@ static NTSTATUS open_device(PDEVICE_OBJECT device, PCUNICODE_STRING rest, ACCESS
     KeInitializeEvent(&file->Event, NotificationEvent, FALSE);
     InitializeListHead(&file->IrpList);
     io_device_opened(device);
+    file->RelatedFileObject = root;
     status = set_file_name(file, rest);
     if (!NT_SUCCESS(status)) {
         ob_dereference(file);
@@ -157,7 +148,10 @@ static NTSTATUS open_device(PDEVICE_OBJECT device, PCUNICODE_STRING rest, ACCESS
         return status;
     }
     file->Flags |= FO_FILE_OPEN;
-    status = ob_handle_create(file, handle);
+    file->RelatedFileObject = NULL; /* for the time of IRP_MJ_CREATE */
+    status = root != NULL ? complete_file_name(file, root) : STATUS_SUCCESS;
+    if (NT_SUCCESS(status))
+        status = ob_handle_create(file, handle);
     if (NT_SUCCESS(status)) {
         file->Flags |= FO_HANDLE_CREATED;
         result->Status = STATUS_SUCCESS;
@@ -177,31 +171,57 @@ struct file_wanted {
     ULONG options;
 };
 
-static NTSTATUS create_file(PHANDLE handle, const OBJECT_ATTRIBUTES *attributes, const struct file_wanted *wanted,
-                            PIO_STATUS_BLOCK result)
+/* The device that a name leads to and the rest of the name, or the root's device and the whole name. */
+static NTSTATUS find_device(const OBJECT_ATTRIBUTES *attributes, PFILE_OBJECT *root, PDEVICE_OBJECT *device,
+                            PUNICODE_STRING rest)
 {
-    UNICODE_STRING rest;
     NTSTATUS status;
     void *body;
 
-    if (attributes->RootDirectory != NULL)
-        NT_UNIMPLEMENTED("a name relative to a handle");
-    if ((wanted->options & (FILE_SYNCHRONOUS_IO_ALERT | FILE_SYNCHRONOUS_IO_NONALERT)) != 0 &&
-        !(wanted->access & (SYNCHRONIZE | GENERIC_READ | GENERIC_WRITE | GENERIC_EXECUTE | GENERIC_ALL)))
-        return STATUS_INVALID_PARAMETER;
-    if (wanted->disposition > FILE_OVERWRITE_IF)
-        return STATUS_INVALID_PARAMETER;
+    *root = NULL;
+    if (attributes->RootDirectory != NULL) {
+        status =
+            ObReferenceObjectByHandle(attributes->RootDirectory, 0, *IoFileObjectType, KernelMode, (PVOID *)root, NULL);
+        if (!NT_SUCCESS(status))
+            return status;
+        *rest = *attributes->ObjectName;
+        *device = (*root)->DeviceObject;
+        ob_reference(*device);
+        return STATUS_SUCCESS;
+    }
     fs_mount_for(attributes->ObjectName);
-    status = ob_lookup(attributes->ObjectName, &body, &rest);
+    status = ob_lookup(attributes->ObjectName, &body, rest);
     if (!NT_SUCCESS(status))
         return status;
     if (ob_type_of(body) != OB_DEVICE) {
         ob_dereference(body);
         return STATUS_OBJECT_TYPE_MISMATCH;
     }
-    status = open_device(body, &rest, wanted->access, wanted->attributes, wanted->share, wanted->disposition,
+    *device = body;
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS create_file(PHANDLE handle, const OBJECT_ATTRIBUTES *attributes, const struct file_wanted *wanted,
+                            PIO_STATUS_BLOCK result)
+{
+    PDEVICE_OBJECT device;
+    UNICODE_STRING rest;
+    PFILE_OBJECT root;
+    NTSTATUS status;
+
+    if ((wanted->options & (FILE_SYNCHRONOUS_IO_ALERT | FILE_SYNCHRONOUS_IO_NONALERT)) != 0 &&
+        !(wanted->access & (SYNCHRONIZE | GENERIC_READ | GENERIC_WRITE | GENERIC_EXECUTE | GENERIC_ALL)))
+        return STATUS_INVALID_PARAMETER;
+    if (wanted->disposition > FILE_OVERWRITE_IF)
+        return STATUS_INVALID_PARAMETER;
+    status = find_device(attributes, &root, &device, &rest);
+    if (!NT_SUCCESS(status))
+        return status;
+    status = open_device(device, root, &rest, wanted->access, wanted->attributes, wanted->share, wanted->disposition,
                          wanted->options, result, handle);
-    ob_dereference(body);
+    ob_dereference(device);
+    if (root != NULL)
+        ob_dereference(root);
     return status;
 }
 
@@ -230,6 +250,22 @@ NTSTATUS NTAPI ZwOpenFile(PHANDLE FileHandle, ACCESS_MASK DesiredAccess, POBJECT
     if (FAULT(POOL))
         return STATUS_INSUFFICIENT_RESOURCES;
     return create_file(FileHandle, ObjectAttributes, &wanted, IoStatusBlock);
+}
+
+NTSTATUS NTAPI ZwDeleteFile(POBJECT_ATTRIBUTES ObjectAttributes)
+{
+    const struct file_wanted wanted = {DELETE, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, FILE_OPEN,
+                                       FILE_DELETE_ON_CLOSE};
+    IO_STATUS_BLOCK result;
+    NTSTATUS status;
+    HANDLE handle;
+
+    NT_CALL(PASSIVE_LEVEL);
+    io_check_special_apcs(__func__);
+    if (ObjectAttributes == NULL)
+        return STATUS_INVALID_PARAMETER;
+    status = create_file(&handle, ObjectAttributes, &wanted, &result);
+    return NT_SUCCESS(status) ? ZwClose(handle) : status;
 }
 
 /* ---- requests ---- */
@@ -348,7 +384,7 @@ static NTSTATUS send_request(struct file_request *request)
         KeSetEvent(&request->file->Lock, IO_NO_INCREMENT, FALSE);
     }
     ob_dereference(request->top);
-    io_file_release(request->file);
+    ob_dereference(request->file);
     return status;
 }
 

@@ -50,7 +50,7 @@ static void drop(PIRP irp)
     if (referenced != NULL)
         ob_dereference(referenced);
     if (file != NULL)
-        io_file_release(file);
+        ob_dereference(file);
 }
 
 static VOID NTAPI dropped(PKAPC apc)
@@ -126,7 +126,7 @@ static VOID NTAPI finish_in_thread(PKAPC apc, PKNORMAL_ROUTINE *normal, PVOID *c
     if (referenced != NULL)
         ob_dereference(referenced);
     if (file != NULL)
-        io_file_release(file);
+        ob_dereference(file);
 }
 
 void irp_finish(PIRP irp, struct irp_record *record, KPRIORITY increment)

@@ -131,9 +131,6 @@ void notify_interface(const GUID *event, const GUID *class, const char *link);
 /* Call `visit` for each active interface of a class (interface.c). */
 void interface_for_each(const GUID *class, void (*visit)(void *context, const char *link), void *context);
 
-/* Drop a reference to a file object; the last one is left to a worker where IRP_MJ_CLOSE cannot be sent. */
-void io_file_release(PFILE_OBJECT file);
-
 /* Device opened or closed (file objects on it); the last close finishes a pending deletion. */
 void io_device_opened(PDEVICE_OBJECT device);
 void io_device_closed(PDEVICE_OBJECT device);

@@ -57,9 +57,7 @@ PIRP NTAPI IoAllocateIrp(CCHAR StackSize, BOOLEAN ChargeQuota)
     NT_CALL(DISPATCH_LEVEL);
     if (FAULT(POOL))
         return NULL;
-    /* Quota is charged to a process; drivers run in none of their own, and Windows' own advice is FALSE. */
-    if (ChargeQuota)
-        NT_UNIMPLEMENTED("ChargeQuota TRUE");
+    (void)ChargeQuota; /* to the process, which is the system's and has no limit */
     return irp_allocate(StackSize, __builtin_return_address(0));
 }
 
@@ -120,8 +118,7 @@ PIRP NTAPI IoAllocateIrpEx(PDEVICE_OBJECT DeviceObject, CCHAR StackSize, BOOLEAN
     NT_CALL(DISPATCH_LEVEL);
     if (FAULT(POOL))
         return NULL;
-    if (ChargeQuota)
-        NT_UNIMPLEMENTED("ChargeQuota TRUE");
+    (void)ChargeQuota;  /* to the process, which is the system's and has no limit */
     (void)DeviceObject; /* Windows sizes the IRP's extension by it; there is none here */
     return irp_allocate(StackSize, __builtin_return_address(0));
 }

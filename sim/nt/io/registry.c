@@ -43,9 +43,31 @@ static struct cm_key *software_key(struct cm_key *device)
     return key;
 }
 
+/* The same key below the current hardware profile, made when it is first opened there. */
+static struct cm_key *profile_key(const struct devnode *node, struct cm_key *device, ULONG type)
+{
+    char *driver = NULL;
+    struct cm_key *key;
+    char *path;
+
+    if (type == PLUGPLAY_REGKEY_DRIVER) {
+        driver = cm_value_get_string(device, "Driver");
+        if (driver == NULL)
+            return NULL;
+        path = image_printf("%s\\Control\\Class\\%s", CM_CURRENT_PROFILE, driver);
+    } else {
+        path = image_printf("%s\\Enum\\%s\\Device Parameters", CM_CURRENT_PROFILE, pnp_instance_path(node));
+    }
+    key = cm_key_create(path);
+    image_free(path);
+    image_free(driver);
+    return key;
+}
+
 NTSTATUS NTAPI IoOpenDeviceRegistryKey(PDEVICE_OBJECT DeviceObject, ULONG DevInstKeyType, ACCESS_MASK DesiredAccess,
                                        PHANDLE DeviceRegKey)
 {
+    ULONG type = DevInstKeyType & ~(ULONG)PLUGPLAY_REGKEY_CURRENT_HWPROFILE;
     const struct devnode *node;
     struct cm_key *key;
 
@@ -54,21 +76,15 @@ NTSTATUS NTAPI IoOpenDeviceRegistryKey(PDEVICE_OBJECT DeviceObject, ULONG DevIns
         return STATUS_INSUFFICIENT_RESOURCES;
     (void)DesiredAccess; /* kernel callers are granted what they ask for */
     node = node_of(DeviceObject, __func__);
-    if (DevInstKeyType & PLUGPLAY_REGKEY_CURRENT_HWPROFILE)
-        NT_UNIMPLEMENTED("PLUGPLAY_REGKEY_CURRENT_HWPROFILE");
+    if (type != PLUGPLAY_REGKEY_DEVICE && type != PLUGPLAY_REGKEY_DRIVER)
+        return STATUS_INVALID_PARAMETER;
     key = enum_key(node);
     if (key == NULL)
         return STATUS_OBJECT_NAME_NOT_FOUND;
-    switch (DevInstKeyType) {
-    case PLUGPLAY_REGKEY_DEVICE:
-        key = cm_key_create_at(key, "Device Parameters");
-        break;
-    case PLUGPLAY_REGKEY_DRIVER:
-        key = software_key(key);
-        break;
-    default:
-        return STATUS_INVALID_PARAMETER;
-    }
+    if (DevInstKeyType & PLUGPLAY_REGKEY_CURRENT_HWPROFILE)
+        key = profile_key(node, key, type);
+    else
+        key = type == PLUGPLAY_REGKEY_DEVICE ? cm_key_create_at(key, "Device Parameters") : software_key(key);
     if (key == NULL)
         return STATUS_OBJECT_NAME_NOT_FOUND;
     return cm_key_handle(key, DeviceRegKey);

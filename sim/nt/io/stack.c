@@ -87,7 +87,7 @@ VOID NTAPI IoDetachDevice(PDEVICE_OBJECT TargetDevice)
     PDEVICE_OBJECT upper;
     KIRQL irql;
 
-    NT_CALL(DISPATCH_LEVEL);
+    NT_CALL(PASSIVE_LEVEL);
     check_device(TargetDevice, __func__);
     irql = io_lock();
     upper = TargetDevice->AttachedDevice;

@@ -6,7 +6,7 @@
 
 VOID NTAPI KeInitializeDeviceQueue(PKDEVICE_QUEUE DeviceQueue)
 {
-    NT_CALL_ANY();
+    NT_CALL(DISPATCH_LEVEL);
     RtlZeroMemory(DeviceQueue, sizeof(*DeviceQueue));
     DeviceQueue->Type = DeviceQueueObject;
     DeviceQueue->Size = sizeof(*DeviceQueue);

@@ -135,25 +135,25 @@ static KAFFINITY set_in_group_0(KAFFINITY affinity)
 
 VOID NTAPI KeSetSystemAffinityThread(KAFFINITY Affinity)
 {
-    NT_CALL(APC_LEVEL);
+    NT_CALL(DISPATCH_LEVEL);
     (void)set_in_group_0(Affinity);
 }
 
 KAFFINITY NTAPI KeSetSystemAffinityThreadEx(KAFFINITY Affinity)
 {
-    NT_CALL(APC_LEVEL);
+    NT_CALL(DISPATCH_LEVEL);
     return set_in_group_0(Affinity);
 }
 
 VOID NTAPI KeRevertToUserAffinityThread(VOID)
 {
-    NT_CALL(APC_LEVEL);
+    NT_CALL(DISPATCH_LEVEL);
     set_all();
 }
 
 VOID NTAPI KeRevertToUserAffinityThreadEx(KAFFINITY Affinity)
 {
-    NT_CALL(APC_LEVEL);
+    NT_CALL(DISPATCH_LEVEL);
     if (Affinity == 0)
         set_all();
     else
@@ -164,7 +164,7 @@ VOID NTAPI KeSetSystemGroupAffinityThread(PGROUP_AFFINITY Affinity, PGROUP_AFFIN
 {
     struct _KTHREAD *thread;
 
-    NT_CALL(APC_LEVEL);
+    NT_CALL(DISPATCH_LEVEL);
     thread = ke_thread();
     if (PreviousAffinity != NULL) {
         RtlZeroMemory(PreviousAffinity, sizeof(*PreviousAffinity));
@@ -182,7 +182,7 @@ VOID NTAPI KeSetSystemGroupAffinityThread(PGROUP_AFFINITY Affinity, PGROUP_AFFIN
 
 VOID NTAPI KeRevertToUserGroupAffinityThread(PGROUP_AFFINITY PreviousAffinity)
 {
-    NT_CALL(APC_LEVEL);
+    NT_CALL(DISPATCH_LEVEL);
     if (PreviousAffinity->Mask == 0)
         set_all();
     else
@@ -231,7 +231,7 @@ PVOID NTAPI KeRegisterProcessorChangeCallback(PPROCESSOR_CALLBACK_FUNCTION Callb
 {
     struct processor_callback *callback;
 
-    NT_CALL(APC_LEVEL);
+    NT_CALL(PASSIVE_LEVEL);
     if (FAULT(POOL))
         return NULL;
     if ((Flags & ~(ULONG)KE_PROCESSOR_CHANGE_ADD_EXISTING) != 0)
@@ -266,7 +266,7 @@ VOID NTAPI KeDeregisterProcessorChangeCallback(PVOID CallbackHandle)
 {
     struct processor_callback *callback = CallbackHandle;
 
-    NT_CALL(APC_LEVEL);
+    NT_CALL(PASSIVE_LEVEL);
     RemoveEntryList(&callback->entry);
     image_free(callback);
 }

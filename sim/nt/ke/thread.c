@@ -194,8 +194,8 @@ void ke_preempt(void)
         dequeue(next);
     if (current != vcpu->idle) {
         enqueue(current, !turn_over);
-        swap_to(vcpu, next);
-        return;
+        if (!ke_affinity_allows(current, vcpu->index))
+            call_vcpu_for(current);
     }
     swap_to(vcpu, next);
 }
@@ -207,6 +207,11 @@ void ke_yield_to_affinity(void)
 
     if (!affinity_lost(vcpu))
         return;
+    if (ke_irql() >= DISPATCH_LEVEL) {
+        vcpu->preempt = true; /* it goes as soon as the IRQL allows that */
+        ke_vcpu_attend(vcpu);
+        return;
+    }
     enqueue(current, true);
     call_vcpu_for(current);
     swap_to(vcpu, take_next(vcpu));

@@ -14,6 +14,7 @@
 
 #define TAG_TABLE POOL_TAG('N', 't', 'I', 'p')
 #define FOREVER 0xFFFFFFFFu
+#define UNSAID 255 /* of OnLinkPrefixLength */
 
 #define IF_TYPE_ETHERNET 6u
 #define IF_TYPE_LOOPBACK 24u
@@ -80,7 +81,7 @@ static void initialize_row(PMIB_UNICASTIPADDRESS_ROW row)
     row->SuffixOrigin = IpSuffixOriginUnchanged;
     row->ValidLifetime = FOREVER;
     row->PreferredLifetime = FOREVER;
-    row->OnLinkPrefixLength = 255;
+    row->OnLinkPrefixLength = UNSAID;
 }
 
 /* The loopback interface has its addresses from the start. */
@@ -221,8 +222,11 @@ NETIO_STATUS NTAPI NotifyUnicastIpAddressChange(ADDRESS_FAMILY Family, PUNICAST_
 {
     struct registration *registration;
 
-    NT_CALL(PASSIVE_LEVEL);
-    if (!known_family(Family) || Callback == NULL || NotificationHandle == NULL)
+    NT_CALL(APC_LEVEL);
+    if (NotificationHandle == NULL)
+        return STATUS_INVALID_PARAMETER;
+    *NotificationHandle = NULL;
+    if (!known_family(Family) || Callback == NULL)
         return STATUS_INVALID_PARAMETER;
     if (FAULT(POOL))
         return STATUS_NO_MEMORY;
@@ -279,7 +283,7 @@ NETIO_STATUS NTAPI GetUnicastIpAddressTable(ADDRESS_FAMILY Family, PMIB_UNICASTI
     PLIST_ENTRY head, entry;
     ULONG count = 0;
 
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(APC_LEVEL);
     if (!known_family(Family) || Table == NULL)
         return STATUS_INVALID_PARAMETER;
     if (FAULT(POOL))
@@ -308,7 +312,7 @@ NETIO_STATUS NTAPI GetUnicastIpAddressTable(ADDRESS_FAMILY Family, PMIB_UNICASTI
 
 VOID NTAPI FreeMibTable(PVOID Memory)
 {
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(APC_LEVEL);
     if (Memory != NULL)
         ExFreePoolWithTag(Memory, TAG_TABLE);
 }
@@ -319,7 +323,7 @@ NETIO_STATUS NTAPI GetUnicastIpAddressEntry(PMIB_UNICASTIPADDRESS_ROW Row)
     unsigned interface;
     NTSTATUS status;
 
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(APC_LEVEL);
     status = find_row(Row, &interface, &address);
     if (!NT_SUCCESS(status))
         return status;
@@ -331,19 +335,28 @@ NETIO_STATUS NTAPI GetUnicastIpAddressEntry(PMIB_UNICASTIPADDRESS_ROW Row)
 
 VOID NTAPI InitializeUnicastIpAddressEntry(PMIB_UNICASTIPADDRESS_ROW Row)
 {
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(APC_LEVEL);
     initialize_row(Row);
+}
+
+static UINT8 address_bits(const MIB_UNICASTIPADDRESS_ROW *row)
+{
+    return row->Address.si_family == AF_INET ? 32 : 128;
+}
+
+static UINT8 prefix_of(const MIB_UNICASTIPADDRESS_ROW *row)
+{
+    return row->OnLinkPrefixLength != UNSAID ? row->OnLinkPrefixLength : address_bits(row);
 }
 
 static bool row_is_sound(const MIB_UNICASTIPADDRESS_ROW *row)
 {
-    ULONG bits = row->Address.si_family == AF_INET ? 32 : 128;
 
     return row->PreferredLifetime <= row->ValidLifetime &&
            (row->PrefixOrigin == IpPrefixOriginUnchanged) == (row->SuffixOrigin == IpSuffixOriginUnchanged) &&
            (row->PrefixOrigin == IpPrefixOriginUnchanged || row->PrefixOrigin <= IpPrefixOriginRouterAdvertisement) &&
            (row->SuffixOrigin == IpSuffixOriginUnchanged || row->SuffixOrigin <= IpSuffixOriginRandom) &&
-           (row->OnLinkPrefixLength <= bits || row->OnLinkPrefixLength == 255);
+           (row->OnLinkPrefixLength <= address_bits(row) || row->OnLinkPrefixLength == UNSAID);
 }
 
 NETIO_STATUS NTAPI CreateUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *Row)
@@ -353,7 +366,7 @@ NETIO_STATUS NTAPI CreateUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *R
     unsigned interface;
     NTSTATUS status;
 
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(APC_LEVEL);
     status = find_row(Row, &interface, &address);
     if (!NT_SUCCESS(status))
         return status;
@@ -370,8 +383,7 @@ NETIO_STATUS NTAPI CreateUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *R
         row.PrefixOrigin = IpPrefixOriginManual;
     if (row.SuffixOrigin == IpSuffixOriginUnchanged)
         row.SuffixOrigin = IpSuffixOriginManual;
-    if (row.OnLinkPrefixLength == 255)
-        row.OnLinkPrefixLength = row.Address.si_family == AF_INET ? 32 : 128;
+    row.OnLinkPrefixLength = prefix_of(&row);
     notify_all(&add_address(&row)->row, MibAddInstance);
     return STATUS_SUCCESS;
 }
@@ -382,7 +394,7 @@ NETIO_STATUS NTAPI SetUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *Row)
     unsigned interface;
     NTSTATUS status;
 
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(APC_LEVEL);
     status = find_row(Row, &interface, &address);
     if (!NT_SUCCESS(status))
         return status;
@@ -397,8 +409,7 @@ NETIO_STATUS NTAPI SetUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *Row)
         address->row.SuffixOrigin = Row->SuffixOrigin;
     address->row.ValidLifetime = Row->ValidLifetime;
     address->row.PreferredLifetime = Row->PreferredLifetime;
-    if (Row->OnLinkPrefixLength != 255)
-        address->row.OnLinkPrefixLength = Row->OnLinkPrefixLength;
+    address->row.OnLinkPrefixLength = prefix_of(Row);
     address->row.SkipAsSource = Row->SkipAsSource;
     notify_all(&address->row, MibParameterNotification);
     return STATUS_SUCCESS;
@@ -410,7 +421,7 @@ NETIO_STATUS NTAPI DeleteUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *R
     unsigned interface;
     NTSTATUS status;
 
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(APC_LEVEL);
     status = find_row(Row, &interface, &address);
     if (!NT_SUCCESS(status))
         return status;

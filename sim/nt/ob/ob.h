@@ -36,6 +36,8 @@ void *ob_create(enum ob_type type, size_t size, void (*destroy)(void *body));
 
 void ob_reference(void *body);
 void ob_dereference(void *body);
+/* The same later, in a worker's thread; DISPATCH_LEVEL at most. */
+void ob_dereference_by_worker(void *body);
 /* A driver, by an address in it, has got a reference of its own (1), or given it away (-1). */
 void ob_note_holder(void *body, LONG change, const void *caller);
 LONG ob_references(const void *body);

@@ -111,6 +111,11 @@ void ob_dereference(void *body)
 {
     struct ob_header *header = live(body, "ObDereferenceObject");
 
+    /* The end of a file object is told to its driver, at PASSIVE_LEVEL. */
+    if (header->references == 1 && header->type == OB_FILE && ke_irql() > PASSIVE_LEVEL) {
+        ob_dereference_by_worker(body);
+        return;
+    }
     if (--header->references > 0)
         return;
     if (header->destroy != NULL)

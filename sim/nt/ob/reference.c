@@ -119,18 +119,21 @@ static VOID NTAPI delete_later(PVOID parameter)
     image_free(deferred);
 }
 
+void ob_dereference_by_worker(void *body)
+{
+    struct deferred_delete *deferred = image_alloc(sizeof(*deferred));
+
+    deferred->object = body;
+    ExInitializeWorkItem(&deferred->item, delete_later, deferred);
+    ExQueueWorkItem(&deferred->item, DelayedWorkQueue);
+}
+
 /* For callers that hold what the deletion would want: the last reference goes in a worker's thread. */
 VOID NTAPI ObDereferenceObjectDeferDelete(PVOID Object)
 {
-    struct deferred_delete *deferred;
-
     NT_CALL(DISPATCH_LEVEL);
-    if (ob_references(Object) > 1) {
+    if (ob_references(Object) > 1)
         ob_dereference(Object);
-        return;
-    }
-    deferred = image_alloc(sizeof(*deferred));
-    deferred->object = Object;
-    ExInitializeWorkItem(&deferred->item, delete_later, deferred);
-    ExQueueWorkItem(&deferred->item, DelayedWorkQueue);
+    else
+        ob_dereference_by_worker(Object);
 }

@@ -39,13 +39,13 @@ NTSTATUS NTAPI PsTerminateSystemThread(NTSTATUS ExitStatus)
 
 HANDLE NTAPI PsGetCurrentThreadId(VOID)
 {
-    NT_CALL(DISPATCH_LEVEL);
+    NT_CALL_ANY();
     return (HANDLE)(ULONG_PTR)(ke_thread()->id * 4);
 }
 
 HANDLE NTAPI PsGetCurrentProcessId(VOID)
 {
-    NT_CALL(DISPATCH_LEVEL);
+    NT_CALL_ANY();
     return (HANDLE)(ULONG_PTR)4; /* System */
 }
 

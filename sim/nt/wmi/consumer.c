@@ -15,6 +15,8 @@ static void consumer_closed(void *body)
     struct wmi_consumer *consumer = body;
 
     RemoveEntryList(&consumer->entry);
+    if (consumer->callback != NULL || consumer->asked)
+        wmi_settle_later();
 }
 
 /* The next provider of the GUID behind `previous` (NULL: the first one), held; `previous` is let go. */
@@ -49,7 +51,7 @@ NTSTATUS NTAPI IoWMIOpenBlock(const GUID *Guid, ULONG DesiredAccess, PVOID *Data
 {
     struct wmi_consumer *consumer;
 
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(APC_LEVEL);
     /* Somebody may want to hear of events of a block that comes later. */
     if (!has_provider(Guid) && (DesiredAccess & WMIGUID_NOTIFICATION) == 0)
         return STATUS_WMI_GUID_NOT_FOUND;
@@ -70,10 +72,20 @@ static struct wmi_consumer *consumer_of(PVOID object, const char *routine)
     return object;
 }
 
+/* The first question has the providers gather what is expensive to gather; it ends with the last consumer that asked.
+ */
+static void begin_asking(struct wmi_consumer *consumer)
+{
+    if (consumer->asked)
+        return;
+    consumer->asked = true;
+    wmi_settle();
+}
+
 /* ---- all instances ---- */
 
-static void fill_header(PWNODE_HEADER header, const struct wmi_provider *provider, const GUID *guid, ULONG size,
-                        ULONG flags)
+void wmi_fill_header(PWNODE_HEADER header, const struct wmi_provider *provider, const GUID *guid, ULONG size,
+                     ULONG flags)
 {
     header->BufferSize = size;
     header->ProviderId = (ULONG)(ULONG_PTR)provider->device;
@@ -100,8 +112,8 @@ static NTSTATUS query_provider(const struct wmi_provider *provider, UCHAR minor,
         if (header == NULL)
             return STATUS_INSUFFICIENT_RESOURCES;
         memset(header, 0, size);
-        fill_header(header, provider, guid, size,
-                    minor == IRP_MN_QUERY_ALL_DATA ? WNODE_FLAG_ALL_DATA : WNODE_FLAG_SINGLE_INSTANCE);
+        wmi_fill_header(header, provider, guid, size,
+                        minor == IRP_MN_QUERY_ALL_DATA ? WNODE_FLAG_ALL_DATA : WNODE_FLAG_SINGLE_INSTANCE);
         if (minor == IRP_MN_QUERY_SINGLE_INSTANCE) {
             ((PWNODE_SINGLE_INSTANCE)header)->InstanceIndex = index;
             ((PWNODE_SINGLE_INSTANCE)header)->DataBlockOffset = FIELD_OFFSET(WNODE_SINGLE_INSTANCE, VariableData);
@@ -134,15 +146,16 @@ static NTSTATUS give(PWNODE_HEADER answer, ULONG *size, PVOID out)
 NTSTATUS NTAPI IoWMIQueryAllData(PVOID DataBlockObject, ULONG *InOutBufferSize, PVOID OutBuffer)
 {
     struct wmi_provider *provider = NULL;
-    const struct wmi_consumer *consumer;
+    struct wmi_consumer *consumer;
     PWNODE_HEADER last = NULL;
     ULONG used = 0;
     NTSTATUS status = STATUS_WMI_GUID_NOT_FOUND;
 
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(APC_LEVEL);
     consumer = consumer_of(DataBlockObject, __func__);
     if ((consumer->access & WMIGUID_QUERY) == 0)
         return STATUS_ACCESS_DENIED;
+    begin_asking(consumer);
     while ((provider = next_provider(&consumer->guid, provider)) != NULL) {
         PWNODE_HEADER answer;
         ULONG at = (used + 7) & ~7u;
@@ -194,16 +207,17 @@ static struct wmi_provider *find_instance(const GUID *guid, PCUNICODE_STRING nam
 NTSTATUS NTAPI IoWMIQuerySingleInstance(PVOID DataBlockObject, PUNICODE_STRING InstanceName, ULONG *InOutBufferSize,
                                         PVOID OutBuffer)
 {
-    const struct wmi_consumer *consumer;
+    struct wmi_consumer *consumer;
     struct wmi_provider *provider;
     PWNODE_HEADER answer;
     NTSTATUS status;
     ULONG index;
 
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(APC_LEVEL);
     consumer = consumer_of(DataBlockObject, __func__);
     if ((consumer->access & WMIGUID_QUERY) == 0)
         return STATUS_ACCESS_DENIED;
+    begin_asking(consumer);
     provider = find_instance(&consumer->guid, InstanceName, &index);
     if (provider == NULL)
         return STATUS_WMI_INSTANCE_NOT_FOUND;
@@ -251,10 +265,10 @@ static NTSTATUS send_change(PVOID object, PUNICODE_STRING name, const struct cha
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     memset(node, 0, offset + room);
-    fill_header(&node->WnodeHeader, provider, &consumer->guid, offset + room,
-                single   ? WNODE_FLAG_SINGLE_INSTANCE
-                : method ? WNODE_FLAG_METHOD_ITEM
-                         : WNODE_FLAG_SINGLE_ITEM);
+    wmi_fill_header(&node->WnodeHeader, provider, &consumer->guid, offset + room,
+                    single   ? WNODE_FLAG_SINGLE_INSTANCE
+                    : method ? WNODE_FLAG_METHOD_ITEM
+                             : WNODE_FLAG_SINGLE_ITEM);
     node->InstanceIndex = index;
     if (single) {
         ((PWNODE_SINGLE_INSTANCE)node)->DataBlockOffset = offset;
@@ -288,7 +302,7 @@ NTSTATUS NTAPI IoWMISetSingleInstance(PVOID DataBlockObject, PUNICODE_STRING Ins
     const struct change change = {
         .minor = IRP_MN_CHANGE_SINGLE_INSTANCE, .access = WMIGUID_SET, .size = ValueBufferSize, .value = ValueBuffer};
 
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(APC_LEVEL);
     UNREFERENCED_PARAMETER(Version); /* of the class; there is one */
     return send_change(DataBlockObject, InstanceName, &change, NULL, NULL, __func__);
 }
@@ -302,7 +316,7 @@ NTSTATUS NTAPI IoWMISetSingleItem(PVOID DataBlockObject, PUNICODE_STRING Instanc
                                   .size = ValueBufferSize,
                                   .value = ValueBuffer};
 
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(APC_LEVEL);
     UNREFERENCED_PARAMETER(Version);
     return send_change(DataBlockObject, InstanceName, &change, NULL, NULL, __func__);
 }
@@ -316,44 +330,24 @@ NTSTATUS NTAPI IoWMIExecuteMethod(PVOID DataBlockObject, PUNICODE_STRING Instanc
                                   .size = InBufferSize,
                                   .value = InOutBuffer};
 
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(APC_LEVEL);
     return send_change(DataBlockObject, InstanceName, &change, OutBufferSize, InOutBuffer, __func__);
 }
 
 /* ---- events ---- */
 
-static bool somebody_listens(const GUID *guid)
-{
-    for (PLIST_ENTRY entry = machine->wmi->consumers.Flink; entry != &machine->wmi->consumers; entry = entry->Flink) {
-        const struct wmi_consumer *consumer = CONTAINING_RECORD(entry, struct wmi_consumer, entry);
-
-        if (consumer->callback != NULL && wmi_same_guid(&consumer->guid, guid))
-            return true;
-    }
-    return false;
-}
-
-/* The first listener has the providers turn their events on. They stay on: a block is told once. */
+/* The first listener has the providers turn their events on, and the last one's end turns them off again. */
 NTSTATUS NTAPI IoWMISetNotificationCallback(PVOID Object, WMI_NOTIFICATION_CALLBACK Callback, PVOID Context)
 {
-    struct wmi_provider *provider = NULL;
     struct wmi_consumer *consumer;
-    bool first;
 
-    NT_CALL(PASSIVE_LEVEL);
+    NT_CALL(APC_LEVEL);
     consumer = consumer_of(Object, __func__);
     if ((consumer->access & WMIGUID_NOTIFICATION) == 0)
         return STATUS_ACCESS_DENIED;
-    first = !somebody_listens(&consumer->guid);
     consumer->callback = Callback;
     consumer->context = Context;
-    while (first && (provider = next_provider(&consumer->guid, provider)) != NULL) {
-        WNODE_HEADER header = {.BufferSize = sizeof(header)};
-        ULONG_PTR used;
-
-        fill_header(&header, provider, &consumer->guid, sizeof(header), 0);
-        (void)wmi_send(provider, IRP_MN_ENABLE_EVENTS, &header.Guid, &header, sizeof(header), &used);
-    }
+    wmi_settle();
     return STATUS_SUCCESS;
 }
 
@@ -385,17 +379,25 @@ static VOID NTAPI deliver(PVOID parameter)
     image_free(event);
 }
 
-/* On success the item, which is pool of the driver's, is ours to free. */
-NTSTATUS NTAPI IoWMIWriteEvent(PVOID WnodeEventItem)
+NTSTATUS wmi_write_event(PWNODE_HEADER node)
 {
-    struct event *event;
+    struct event *event = image_alloc(sizeof(*event));
 
-    NT_CALL(DISPATCH_LEVEL);
-    if (FAULT(POOL))
-        return STATUS_INSUFFICIENT_RESOURCES;
-    event = image_alloc(sizeof(*event));
-    event->node = WnodeEventItem;
+    event->node = node;
     ExInitializeWorkItem(&event->item, deliver, event);
     ExQueueWorkItem(&event->item, DelayedWorkQueue);
     return STATUS_SUCCESS;
+}
+
+/* On success the item, which is pool of the driver's, is ours to free. Items for a trace may come at any IRQL. */
+NTSTATUS NTAPI IoWMIWriteEvent(PVOID WnodeEventItem)
+{
+    bool traced = (((PWNODE_HEADER)WnodeEventItem)->Flags & WNODE_FLAG_TRACED_GUID) != 0;
+
+    NT_CALL(traced ? HIGH_LEVEL : APC_LEVEL);
+    if (traced)
+        NT_UNIMPLEMENTED("WNODE_FLAG_TRACED_GUID, an event for a trace session,");
+    if (FAULT(POOL))
+        return STATUS_INSUFFICIENT_RESOURCES;
+    return wmi_write_event(WnodeEventItem);
 }

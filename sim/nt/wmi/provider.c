@@ -23,6 +23,7 @@ void wmi_init(void)
     machine->wmi = image_alloc(sizeof(*machine->wmi));
     InitializeListHead(&machine->wmi->providers);
     InitializeListHead(&machine->wmi->consumers);
+    KeInitializeEvent(&machine->wmi->control, SynchronizationEvent, TRUE);
 }
 
 static struct wmi_provider *find_provider(const DEVICE_OBJECT *device)
@@ -49,8 +50,8 @@ const struct wmi_block *wmi_find_block(const struct wmi_provider *provider, cons
     return NULL;
 }
 
-NTSTATUS wmi_send(const struct wmi_provider *provider, UCHAR minor, PVOID data, PVOID buffer, ULONG size,
-                  ULONG_PTR *information)
+static NTSTATUS send_here(const struct wmi_provider *provider, UCHAR minor, PVOID data, PVOID buffer, ULONG size,
+                          ULONG_PTR *information)
 {
     IO_STACK_LOCATION stack = {.MajorFunction = IRP_MJ_SYSTEM_CONTROL, .MinorFunction = minor};
 
@@ -60,6 +61,48 @@ NTSTATUS wmi_send(const struct wmi_provider *provider, UCHAR minor, PVOID data, 
     stack.Parameters.WMI.Buffer = buffer;
     *information = 0;
     return io_send_synchronous(provider->device, &stack, STATUS_NOT_SUPPORTED, information);
+}
+
+/* A request that a worker sends. */
+struct errand {
+    WORK_QUEUE_ITEM item;
+    const struct wmi_provider *provider;
+    UCHAR minor;
+    PVOID data, buffer;
+    ULONG size;
+    ULONG_PTR *information;
+    NTSTATUS status;
+    KEVENT done;
+};
+
+static VOID NTAPI run_errand(PVOID parameter)
+{
+    struct errand *errand = parameter;
+
+    KERNEL_SCOPE();
+    errand->status =
+        send_here(errand->provider, errand->minor, errand->data, errand->buffer, errand->size, errand->information);
+    KeSetEvent(&errand->done, IO_NO_INCREMENT, FALSE);
+}
+
+NTSTATUS wmi_send(const struct wmi_provider *provider, UCHAR minor, PVOID data, PVOID buffer, ULONG size,
+                  ULONG_PTR *information)
+{
+    struct errand *errand;
+    NTSTATUS status;
+
+    if (ke_irql() == PASSIVE_LEVEL)
+        return send_here(provider, minor, data, buffer, size, information);
+    errand = image_alloc(sizeof(*errand));
+    *errand = (struct errand){
+        .provider = provider, .minor = minor, .data = data, .buffer = buffer, .size = size, .information = information};
+    KeInitializeEvent(&errand->done, NotificationEvent, FALSE);
+    ExInitializeWorkItem(&errand->item, run_errand, errand);
+    ExQueueWorkItem(&errand->item, CriticalWorkQueue); /* not behind one that waits for this one's end */
+    KeWaitForSingleObject(&errand->done, Executive, KernelMode, FALSE, NULL);
+    status = errand->status;
+    image_free(errand);
+    return status;
 }
 
 /* ---- what a device has ---- */
@@ -76,11 +119,16 @@ void wmi_release(struct wmi_provider *provider)
         KeSetEvent(&provider->idle, IO_NO_INCREMENT, FALSE);
 }
 
+static void free_blocks(struct wmi_block *blocks, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        image_free(blocks[i].base_name);
+    image_free(blocks);
+}
+
 static void forget_blocks(struct wmi_provider *provider)
 {
-    for (unsigned i = 0; i < provider->block_count; i++)
-        image_free(provider->blocks[i].base_name);
-    image_free(provider->blocks);
+    free_blocks(provider->blocks, provider->block_count);
     provider->blocks = NULL;
     provider->block_count = 0;
 }
@@ -114,19 +162,23 @@ static void take_blocks(struct wmi_provider *provider, const uint8_t *answer, si
 {
     const WMIREGINFOW *info = (const void *)answer;
     unsigned count = size >= sizeof(*info) ? info->GuidCount : 0;
+    struct wmi_block *taken;
+    unsigned taken_count = 0;
 
     if (count > (size - sizeof(*info)) / sizeof(info->WmiRegGuid[0]))
         nt_violation("wmi-reginfo", "the answer to IRP_MN_REGINFO_EX says %u blocks, and has %zu bytes", count, size);
-    forget_blocks(provider);
-    provider->blocks = image_alloc((count + 1) * sizeof(*provider->blocks));
+    taken = image_alloc((count + 1) * sizeof(*taken));
     for (unsigned i = 0; i < count; i++) {
         const WMIREGGUIDW *guid = &info->WmiRegGuid[i];
+        const struct wmi_block *before = wmi_find_block(provider, &guid->Guid);
         struct wmi_block *block;
 
         if ((guid->Flags & WMIREG_FLAG_REMOVE_GUID) != 0)
             continue;
-        block = &provider->blocks[provider->block_count++];
+        block = &taken[taken_count++];
         block->guid = guid->Guid;
+        block->events = before != NULL && before->events;
+        block->collecting = before != NULL && before->collecting;
         block->flags = guid->Flags;
         block->instances = guid->InstanceCount;
         if ((guid->Flags & WMIREG_FLAG_INSTANCE_PDO) != 0) {
@@ -136,6 +188,9 @@ static void take_blocks(struct wmi_provider *provider, const uint8_t *answer, si
             block->base_name = counted_string(answer, size, guid->BaseNameOffset);
         }
     }
+    forget_blocks(provider);
+    provider->blocks = taken;
+    provider->block_count = taken_count;
 }
 
 static void ask(struct wmi_provider *provider, ULONG_PTR kind)
@@ -172,6 +227,7 @@ static VOID NTAPI answer_question(PVOID parameter)
         ask(provider, question->kind);
     image_free(question);
     wmi_release(provider);
+    wmi_settle(); /* somebody may have waited for the block */
 }
 
 static void ask_later(struct wmi_provider *provider, ULONG_PTR kind)

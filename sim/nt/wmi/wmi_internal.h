@@ -19,6 +19,8 @@ struct wmi_block {
     ULONG flags;
     ULONG instances;
     char *base_name; /* instances are called so, with _0, _1, ... */
+    bool events;     /* its provider has been told to send them */
+    bool collecting; /* and to gather data that is expensive to gather */
 };
 
 /* A registered device. */
@@ -39,11 +41,14 @@ struct wmi_consumer {
     ULONG access;
     WMI_NOTIFICATION_CALLBACK callback;
     PVOID context;
+    bool asked; /* for data */
 };
 
 struct wmi_state {
     LIST_ENTRY providers;
     LIST_ENTRY consumers;
+    KEVENT control; /* one turns events and collection on or off at a time: */
+    const struct _KTHREAD *controller;
 };
 
 static inline bool wmi_same_guid(const GUID *a, const GUID *b)
@@ -58,9 +63,22 @@ void wmi_release(struct wmi_provider *provider);
 /* The device's block of the GUID, NULL if it has none. */
 const struct wmi_block *wmi_find_block(const struct wmi_provider *provider, const GUID *guid);
 
+void wmi_fill_header(PWNODE_HEADER header, const struct wmi_provider *provider, const GUID *guid, ULONG size,
+                     ULONG flags);
+
 /*
- * Send a request about a block to a provider. `data` is the request's DataPath (the GUID, or a flag); on return
- * *information is what the driver said it used.
+ * Have events and collection of each block on exactly where a consumer wants them: now, at APC_LEVEL at most, or by a
+ * worker (control.c).
+ */
+void wmi_settle(void);
+void wmi_settle_later(void);
+
+/* IoWMIWriteEvent without its limit. */
+NTSTATUS wmi_write_event(PWNODE_HEADER node);
+
+/*
+ * Send a request about a block to a provider, at PASSIVE_LEVEL: for a caller at APC_LEVEL a worker does it. `data` is
+ * the request's DataPath (the GUID, or a flag); on return *information is what the driver said it used.
  */
 NTSTATUS wmi_send(const struct wmi_provider *provider, UCHAR minor, PVOID data, PVOID buffer, ULONG size,
                   ULONG_PTR *information);

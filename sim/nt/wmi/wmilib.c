@@ -305,7 +305,7 @@ NTSTATUS NTAPI WmiFireEvent(PDEVICE_OBJECT DeviceObject, LPCGUID Guid, ULONG Ins
         node->SizeDataBlock = EventDataSize;
         if (EventDataSize != 0)
             memcpy((char *)node + offset, EventData, EventDataSize);
-        status = IoWMIWriteEvent(node);
+        status = wmi_write_event(&node->WnodeHeader);
         if (!NT_SUCCESS(status))
             ExFreePoolWithTag(node, WMI_TAG);
     }

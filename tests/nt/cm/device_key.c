@@ -41,7 +41,9 @@ static VOID ReadBack(HANDLE Key, ULONG Value)
 
 static VOID DeviceKeys(VOID)
 {
-    static const ULONG Types[] = {PLUGPLAY_REGKEY_DEVICE, PLUGPLAY_REGKEY_DRIVER};
+    static const ULONG Types[] = {PLUGPLAY_REGKEY_DEVICE, PLUGPLAY_REGKEY_DRIVER,
+                                  PLUGPLAY_REGKEY_DEVICE | PLUGPLAY_REGKEY_CURRENT_HWPROFILE,
+                                  PLUGPLAY_REGKEY_DRIVER | PLUGPLAY_REGKEY_CURRENT_HWPROFILE};
     HANDLE Key;
     ULONG Index;
 

@@ -303,12 +303,13 @@ static VOID ResourceAtDispatchLevel(VOID)
     EXPECT_EQUAL(ExIsResourceAcquiredSharedLite(&Shared->Resource), 1);
     ExReleaseResourceLite(&Shared->Resource);
     EXPECT_STATUS(ExInitializeResourceLite(Another), STATUS_SUCCESS);
-    EXPECT_STATUS(ExDeleteResourceLite(Another), STATUS_SUCCESS);
     EXPECT_EQUAL(KeGetCurrentIrql(), DISPATCH_LEVEL);
+    KeLowerIrql(APC_LEVEL);
+    EXPECT_STATUS(ExDeleteResourceLite(Another), STATUS_SUCCESS);
     KeLowerIrql(Irql);
     KeLeaveCriticalRegion();
     (VOID) ExEnterCriticalRegionAndAcquireResourceShared(&Shared->Resource);
-    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    KeRaiseIrql(APC_LEVEL, &Irql);
     ExReleaseResourceAndLeaveCriticalRegion(&Shared->Resource);
     KeLowerIrql(Irql);
     EXPECT_FALSE(KeAreApcsDisabled());

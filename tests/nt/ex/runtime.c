@@ -80,7 +80,6 @@ static VOID ExUuids(VOID)
     GUID Uuid[20];
     ULONG Index;
     ULONG Other;
-    KIRQL Irql;
 
     for (Index = 0; Index < RTL_NUMBER_OF(Uuid); Index++) {
         CHECK(NT_SUCCESS(ExUuidCreate(&Uuid[Index])));
@@ -88,9 +87,7 @@ static VOID ExUuids(VOID)
         for (Other = 0; Other < Index; Other++)
             CHECK(RtlCompareMemory(&Uuid[Index], &Uuid[Other], sizeof(GUID)) != sizeof(GUID));
     }
-    KeRaiseIrql(APC_LEVEL, &Irql);
     EXPECT_TRUE(NT_SUCCESS(ExUuidCreate(&Uuid[0])));
-    KeLowerIrql(Irql);
 }
 
 /* With the opt-in, what a driver allocates as NonPagedPool cannot be executed. That is nothing it could see; memory it

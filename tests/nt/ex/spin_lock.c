@@ -223,7 +223,6 @@ static VOID RwSpinLockAtHighLevel(VOID)
 {
     TRY_ACQUIRE *TryExclusive = TryRoutine(L"ExTryAcquireSpinLockExclusiveAtDpcLevel");
     TRY_ACQUIRE *TryShared = TryRoutine(L"ExTryAcquireSpinLockSharedAtDpcLevel");
-    LOGICAL Converted;
     LOGICAL Exclusive;
     LOGICAL Shared;
     EX_SPIN_LOCK Lock;
@@ -239,12 +238,6 @@ static VOID RwSpinLockAtHighLevel(VOID)
     ExAcquireSpinLockSharedAtDpcLevel(&Lock);
     Inside[1] = KeGetCurrentIrql();
     ExReleaseSpinLockSharedFromDpcLevel(&Lock);
-    ExAcquireSpinLockSharedAtDpcLevel(&Lock);
-    Converted = ExTryConvertSharedSpinLockExclusive(&Lock);
-    if (Converted)
-        ExReleaseSpinLockExclusiveFromDpcLevel(&Lock);
-    else
-        ExReleaseSpinLockSharedFromDpcLevel(&Lock);
     Exclusive = TryExclusive(&Lock);
     if (Exclusive)
         ExReleaseSpinLockExclusiveFromDpcLevel(&Lock);
@@ -254,7 +247,6 @@ static VOID RwSpinLockAtHighLevel(VOID)
     KeLowerIrql(Old);
     EXPECT_EQUAL(Inside[0], HIGH_LEVEL);
     EXPECT_EQUAL(Inside[1], HIGH_LEVEL);
-    EXPECT_TRUE(Converted);
     EXPECT_TRUE(Exclusive);
     EXPECT_TRUE(Shared);
 }

@@ -324,7 +324,7 @@ static VOID AsynchronousRequest(VOID)
     EXPECT_STATUS(Answer, STATUS_SUCCESS);
     EXPECT_EQUAL(Seen->Offset, 0x4321);
     EXPECT_EQUAL(Buffer[BYTES - 1], 0x5A);
-    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    KeRaiseIrql(APC_LEVEL, &Irql);
     Irp = IoBuildAsynchronousFsdRequest(IRP_MJ_FLUSH_BUFFERS, DeviceObject, NULL, 0, NULL, NULL);
     Status = STATUS_INSUFFICIENT_RESOURCES;
     if (Irp != NULL) {

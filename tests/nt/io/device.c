@@ -188,10 +188,10 @@ static VOID DeviceStack(VOID)
     EXPECT_TRUE(Found == Device[1]);
     ObDereferenceObject(Found);
     EXPECT_TRUE(IoGetLowerDeviceObject(Device[0]) == NULL);
+    KeLowerIrql(Irql);
     IoDetachDevice(Device[1]);
     EXPECT_TRUE(IoGetAttachedDevice(Device[0]) == Device[1]);
     IoDetachDevice(Device[0]);
-    KeLowerIrql(Irql);
     EXPECT_TRUE(IoGetAttachedDevice(Device[0]) == Device[0]);
     for (Index = ARRAYSIZE(Device); Index-- > 0;)
         IoDeleteDevice(Device[Index]);

@@ -3,6 +3,7 @@
 
 #define FOLDER L"\\??\\C:\\Windows\\Temp\\nttest"
 #define NAME FOLDER L"\\data.txt"
+#define OTHER FOLDER L"\\other.txt"
 #define FOLDER_OPTIONS (FILE_DIRECTORY_FILE | FILE_SYNCHRONOUS_IO_NONALERT)
 #define FILE_OPTIONS (FILE_NON_DIRECTORY_FILE | FILE_SYNCHRONOUS_IO_NONALERT)
 
@@ -202,5 +203,130 @@ static VOID FileDisposed(VOID)
     RemoveAll(NULL);
 }
 
-TEST_TABLE(io_file_data){TEST(FileReadWrite, 0),   TEST(FileDispositions, 0), TEST(FileSharing, 0),
-                         TEST(FileInformation, 0), TEST(FileDisposed, 0),     TEST_END};
+/* A buffer for a new name, as FILE_RENAME_INFORMATION wants it. */
+static NTSTATUS Rename(HANDLE File, PCWSTR Path, BOOLEAN Replace)
+{
+    static union {
+        FILE_RENAME_INFORMATION Rename;
+        UCHAR Space[256];
+    } Buffer;
+    UNICODE_STRING Name;
+
+    RtlInitUnicodeString(&Name, Path);
+    RtlZeroMemory(&Buffer, sizeof(Buffer));
+    Buffer.Rename.ReplaceIfExists = Replace;
+    Buffer.Rename.FileNameLength = Name.Length;
+    RtlCopyMemory(Buffer.Rename.FileName, Name.Buffer, Name.Length);
+    return ZwSetInformationFile(File, &Result, &Buffer,
+                                FIELD_OFFSET(FILE_RENAME_INFORMATION, FileName) + Name.Length + sizeof(WCHAR),
+                                FileRenameInformation);
+}
+
+static VOID FileRenamed(VOID)
+{
+    FILE_STANDARD_INFORMATION Standard;
+    HANDLE File = MakeFile(), Other = NULL;
+
+    CHECK(Write(File, "one", -1) == STATUS_SUCCESS);
+    EXPECT_STATUS(Rename(File, L"other.txt", FALSE), STATUS_SUCCESS); /* in the folder where it is */
+    EXPECT_STATUS(Create(&Other, NAME, GENERIC_READ, 0, FILE_OPEN, FILE_OPTIONS), STATUS_OBJECT_NAME_NOT_FOUND);
+    EXPECT_STATUS(Rename(File, L"\\??\\C:\\Windows\\Temp\\nowhere\\x.txt", FALSE), STATUS_OBJECT_PATH_NOT_FOUND);
+    CHECK(ZwClose(File) == STATUS_SUCCESS);
+    File = MakeFile();
+    CHECK(Write(File, "second", -1) == STATUS_SUCCESS);
+    EXPECT_STATUS(Rename(File, OTHER, FALSE), STATUS_OBJECT_NAME_COLLISION);
+    EXPECT_STATUS(Rename(File, OTHER, TRUE), STATUS_SUCCESS);
+    CHECK(ZwClose(File) == STATUS_SUCCESS);
+    CHECK(Create(&Other, OTHER, GENERIC_READ, 0, FILE_OPEN, FILE_OPTIONS) == STATUS_SUCCESS);
+    CHECK(ZwQueryInformationFile(Other, &Result, &Standard, sizeof(Standard), FileStandardInformation) ==
+          STATUS_SUCCESS);
+    EXPECT_EQUAL(Standard.EndOfFile.QuadPart, 6);
+    EXPECT_STATUS(Rename(Other, L"third.txt", FALSE), STATUS_ACCESS_DENIED); /* it was not opened for DELETE */
+    CHECK(ZwClose(Other) == STATUS_SUCCESS);
+    Delete(OTHER, FILE_OPTIONS);
+    RemoveAll(NULL);
+}
+
+static NTSTATUS DeleteByName(PCWSTR Path, HANDLE Root)
+{
+    OBJECT_ATTRIBUTES Attributes;
+    UNICODE_STRING Name;
+
+    RtlInitUnicodeString(&Name, Path);
+    InitializeObjectAttributes(&Attributes, &Name, OBJ_KERNEL_HANDLE | OBJ_CASE_INSENSITIVE, Root, NULL);
+    return ZwDeleteFile(&Attributes);
+}
+
+static VOID FileDeletedByName(VOID)
+{
+    HANDLE File = MakeFile(), Folder = NULL;
+
+    CHECK(ZwClose(File) == STATUS_SUCCESS);
+    EXPECT_STATUS(DeleteByName(NAME, NULL), STATUS_SUCCESS);
+    EXPECT_STATUS(DeleteByName(NAME, NULL), STATUS_OBJECT_NAME_NOT_FOUND);
+    EXPECT_STATUS(DeleteByName(FOLDER L"\\nowhere\\x.txt", NULL), STATUS_OBJECT_PATH_NOT_FOUND);
+    File = MakeFile();
+    CHECK(ZwClose(File) == STATUS_SUCCESS);
+    CHECK(Create(&Folder, FOLDER, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, FILE_OPEN,
+                 FOLDER_OPTIONS) == STATUS_SUCCESS);
+    EXPECT_STATUS(DeleteByName(L"data.txt", Folder), STATUS_SUCCESS);
+    EXPECT_STATUS(DeleteByName(L"data.txt", Folder), STATUS_OBJECT_NAME_NOT_FOUND);
+    CHECK(ZwClose(Folder) == STATUS_SUCCESS);
+    RemoveAll(NULL);
+}
+
+static VOID FileBelowAHandle(VOID)
+{
+    OBJECT_ATTRIBUTES Attributes;
+    UNICODE_STRING Name = RTL_CONSTANT_STRING(L"data.txt");
+    union {
+        FILE_NAME_INFORMATION Name;
+        UCHAR Space[256];
+    } Full;
+    HANDLE Folder = NULL, File = NULL;
+
+    MakeFolder();
+    CHECK(Create(&Folder, FOLDER, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_WRITE, FILE_OPEN, FOLDER_OPTIONS) ==
+          STATUS_SUCCESS);
+    InitializeObjectAttributes(&Attributes, &Name, OBJ_KERNEL_HANDLE | OBJ_CASE_INSENSITIVE, Folder, NULL);
+    EXPECT_STATUS(ZwCreateFile(&File, GENERIC_WRITE | SYNCHRONIZE, &Attributes, &Result, NULL, FILE_ATTRIBUTE_NORMAL, 0,
+                               FILE_CREATE, FILE_OPTIONS, NULL, 0),
+                  STATUS_SUCCESS);
+    RtlZeroMemory(&Full, sizeof(Full));
+    EXPECT_STATUS(ZwQueryInformationFile(File, &Result, &Full, sizeof(Full), FileNameInformation), STATUS_SUCCESS);
+    EXPECT_WIDE(Full.Name.FileName, L"\\Windows\\Temp\\nttest\\data.txt");
+    CHECK(ZwClose(File) == STATUS_SUCCESS);
+    EXPECT_STATUS(Create(&File, NAME, GENERIC_READ, FILE_SHARE_READ, FILE_OPEN, FILE_OPTIONS), STATUS_SUCCESS);
+    CHECK(ZwClose(File) == STATUS_SUCCESS);
+    CHECK(ZwClose(Folder) == STATUS_SUCCESS);
+    RemoveAll(NULL);
+}
+
+/* The last reference may go at DISPATCH_LEVEL: the file is closed later then. */
+static VOID FileReleasedAtDispatchLevel(VOID)
+{
+    HANDLE File = MakeFile(), Again = NULL;
+    PFILE_OBJECT Object = NULL;
+    KIRQL Irql;
+
+    CHECK(ObReferenceObjectByHandle(File, 0, *IoFileObjectType, KernelMode, (PVOID *)&Object, NULL) == STATUS_SUCCESS);
+    REQUIRE(Object != NULL);
+    CHECK(ZwClose(File) == STATUS_SUCCESS);
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    ObDereferenceObject(Object);
+    EXPECT_EQUAL(KeGetCurrentIrql(), DISPATCH_LEVEL);
+    KeLowerIrql(Irql);
+    EXPECT_STATUS(Create(&Again, NAME, GENERIC_READ | DELETE, 0, FILE_OPEN, FILE_OPTIONS), STATUS_SUCCESS);
+    RemoveAll(Again);
+}
+
+TEST_TABLE(io_file_data){TEST(FileReadWrite, 0),
+                         TEST(FileDispositions, 0),
+                         TEST(FileSharing, 0),
+                         TEST(FileInformation, 0),
+                         TEST(FileDisposed, 0),
+                         TEST(FileRenamed, 0),
+                         TEST(FileDeletedByName, 0),
+                         TEST(FileBelowAHandle, 0),
+                         TEST(FileReleasedAtDispatchLevel, 0),
+                         TEST_END};

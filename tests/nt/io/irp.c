@@ -199,6 +199,10 @@ static VOID IrpAllocated(VOID)
     EXPECT_EQUAL(IoSizeOfIrp(DEPTH) - IoSizeOfIrp(DEPTH - 1), sizeof(IO_STACK_LOCATION));
     EXPECT_EQUAL(IoSizeOfIrp(0), sizeof(IRP));
     IoFreeIrp(Irp);
+    Irp = IoAllocateIrp(DEPTH, TRUE);
+    REQUIRE(Irp != NULL);
+    EXPECT_EQUAL(Irp->StackCount, DEPTH);
+    IoFreeIrp(Irp);
 }
 
 typedef PIRP(NTAPI *ALLOCATE_IRP_EX)(PDEVICE_OBJECT, CCHAR, BOOLEAN);
@@ -231,6 +235,10 @@ static VOID IrpAllocatedForADevice(VOID)
 
     KeRaiseIrql(DISPATCH_LEVEL, &Irql);
     Irp = Allocate(NULL, 1, FALSE); /* the device is optional */
+    EXPECT_TRUE(Irp != NULL);
+    if (Irp != NULL)
+        IoFreeIrp(Irp);
+    Irp = Allocate(NULL, 1, TRUE); /* charged to the process, which is the system's */
     EXPECT_TRUE(Irp != NULL);
     if (Irp != NULL)
         IoFreeIrp(Irp);

@@ -328,7 +328,7 @@ static VOID WmiOwnEvent(VOID)
     Node->DataBlockOffset = Offset;
     Node->SizeDataBlock = 4;
     *(PULONG)((PUCHAR)Node + Offset) = 55;
-    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    KeRaiseIrql(APC_LEVEL, &Irql);
     Status = IoWMIWriteEvent(Node);
     KeLowerIrql(Irql);
     EXPECT_STATUS(Status, STATUS_SUCCESS);
@@ -591,6 +591,100 @@ static VOID WmiRequestForTheFirstListener(VOID)
     End();
 }
 
+/* Whether a request with this minor code has come `Count` times, after a while. */
+static BOOLEAN HasCome(UCHAR Minor, ULONG Count)
+{
+    for (ULONG Try = 0; Try < 100 && Test.Seen[Minor] < Count; Try++)
+        SleepMilliseconds(20);
+    return Test.Seen[Minor] == Count;
+}
+
+static VOID WmiRequestForTheLastListener(VOID)
+{
+    PVOID First, Second;
+
+    REQUIRE(Begin());
+    CHECK(OpenBlock(&BlockGuid, &First) == STATUS_SUCCESS);
+    CHECK(OpenBlock(&BlockGuid, &Second) == STATUS_SUCCESS);
+    CHECK(IoWMISetNotificationCallback(First, OnEvent, &Test) == STATUS_SUCCESS);
+    CHECK(IoWMISetNotificationCallback(Second, OnEvent, &Test) == STATUS_SUCCESS);
+    ObDereferenceObject(First);
+    SleepMilliseconds(100);
+    EXPECT_EQUAL(Test.Seen[IRP_MN_DISABLE_EVENTS], 0);
+    ObDereferenceObject(Second);
+    EXPECT_TRUE(HasCome(IRP_MN_DISABLE_EVENTS, 1));
+    EXPECT_EQUAL(Test.Controls[0][FALSE], 1);
+    EXPECT_EQUAL(Test.Wrong, 0);
+    End();
+}
+
+/* Who listens before there is a provider has its events turned on when it comes. */
+static VOID WmiListenerBeforeTheBlock(VOID)
+{
+    PVOID Block;
+
+    EXPECT_STATUS(IoWMIOpenBlock(&BlockGuid, WMIGUID_NOTIFICATION, &Block), STATUS_SUCCESS);
+    EXPECT_STATUS(IoWMISetNotificationCallback(Block, OnEvent, &Test), STATUS_SUCCESS);
+    REQUIRE(Begin());
+    EXPECT_TRUE(HasCome(IRP_MN_ENABLE_EVENTS, 1));
+    ObDereferenceObject(Block);
+    EXPECT_TRUE(HasCome(IRP_MN_DISABLE_EVENTS, 1));
+    End();
+}
+
+/* Of a block that is expensive: from the first question to the end of the last who asked. */
+static VOID WmiRequestsForCollection(VOID)
+{
+    ULONG Size = 0;
+    PVOID First, Second;
+
+    Guids[0].Flags = WMIREG_FLAG_EXPENSIVE;
+    REQUIRE(Begin());
+    CHECK(OpenBlock(&BlockGuid, &First) == STATUS_SUCCESS);
+    CHECK(OpenBlock(&BlockGuid, &Second) == STATUS_SUCCESS);
+    EXPECT_EQUAL(Test.Seen[IRP_MN_ENABLE_COLLECTION], 0);
+    (VOID) IoWMIQueryAllData(First, &Size, NULL);
+    (VOID) IoWMIQueryAllData(Second, &Size, NULL);
+    EXPECT_EQUAL(Test.Seen[IRP_MN_ENABLE_COLLECTION], 1);
+    EXPECT_EQUAL(Test.Controls[1][TRUE], 1);
+    ObDereferenceObject(Second);
+    SleepMilliseconds(100);
+    EXPECT_EQUAL(Test.Seen[IRP_MN_DISABLE_COLLECTION], 0);
+    ObDereferenceObject(First);
+    EXPECT_TRUE(HasCome(IRP_MN_DISABLE_COLLECTION, 1));
+    EXPECT_EQUAL(Test.Wrong, 0);
+    End();
+    Guids[0].Flags = 0;
+}
+
+/* The provider has its requests at PASSIVE_LEVEL all the same: WMI sends them in an arbitrary thread. */
+static VOID WmiAtApcLevel(VOID)
+{
+    ULONG Value = 33, Size = sizeof(Value), NodeSize = sizeof(Node);
+    UNICODE_STRING Second;
+    PVOID Block;
+    KIRQL Irql;
+
+    RtlInitUnicodeString(&Second, L"NtTest_1");
+    REQUIRE(Begin());
+    KeRaiseIrql(APC_LEVEL, &Irql);
+    EXPECT_STATUS(OpenBlock(&BlockGuid, &Block), STATUS_SUCCESS);
+    EXPECT_STATUS(IoWMIQueryAllData(Block, &NodeSize, &Node), STATUS_SUCCESS);
+    NodeSize = sizeof(Node);
+    EXPECT_STATUS(IoWMIQuerySingleInstance(Block, &Second, &NodeSize, &Node), STATUS_SUCCESS);
+    EXPECT_STATUS(IoWMISetSingleInstance(Block, &Second, 1, sizeof(Value), &Value), STATUS_SUCCESS);
+    EXPECT_EQUAL(Test.Values[1], 33);
+    EXPECT_STATUS(IoWMISetSingleItem(Block, &Second, 1, 1, sizeof(Value), &Value), STATUS_SUCCESS);
+    EXPECT_STATUS(IoWMIExecuteMethod(Block, &Second, 5, sizeof(Value), &Size, (PUCHAR)&Value), STATUS_SUCCESS);
+    EXPECT_EQUAL(Value, 34);
+    EXPECT_STATUS(IoWMISetNotificationCallback(Block, OnEvent, &Test), STATUS_SUCCESS);
+    EXPECT_EQUAL(Test.Seen[IRP_MN_ENABLE_EVENTS], 1);
+    KeLowerIrql(Irql);
+    EXPECT_EQUAL(Test.Wrong, 0);
+    ObDereferenceObject(Block);
+    End();
+}
+
 static VOID WmiQueryOfNoBlock(VOID)
 {
     ULONG Size = 0;
@@ -610,6 +704,10 @@ TEST_TABLE(io_wmi){TEST(WmiRegistration, TEST_DEVICE),
                    TEST(WmiRequestsForAnInstance, TEST_DEVICE),
                    TEST(WmiRequestsForControl, TEST_DEVICE),
                    TEST(WmiRequestForTheFirstListener, TEST_DEVICE),
+                   TEST(WmiRequestForTheLastListener, TEST_DEVICE),
+                   TEST(WmiListenerBeforeTheBlock, TEST_DEVICE),
+                   TEST(WmiRequestsForCollection, TEST_DEVICE),
+                   TEST(WmiAtApcLevel, TEST_DEVICE),
                    TEST_VIOLATION(WmiQueryOfNoBlock, "wmi-object", 0),
                    TEST_END};
 #endif

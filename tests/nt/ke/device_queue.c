@@ -111,15 +111,14 @@ static VOID DeviceQueueEntryRemoved(VOID)
     KeLowerIrql(Irql);
 }
 
-static VOID DeviceQueueInitializedAtHighLevel(VOID)
+static VOID DeviceQueueInitializedAtDispatchLevel(VOID)
 {
     QUEUE Queue;
     KIRQL Irql;
 
     RtlZeroMemory(&Queue, sizeof(Queue));
-    KeRaiseIrql(HIGH_LEVEL, &Irql);
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
     KeInitializeDeviceQueue(&Queue.Queue);
-    KeLowerIrql(DISPATCH_LEVEL);
     EXPECT_FALSE(KeInsertDeviceQueue(&Queue.Queue, &Queue.Entry[0])); /* not busy to begin with */
     KeLowerIrql(Irql);
 }
@@ -130,6 +129,6 @@ TEST_TABLE(ke_device_queue){
     TEST(DeviceQueueRemovedByKey, 0),
     TEST(DeviceQueueRemovedIfBusy, 0),
     TEST(DeviceQueueEntryRemoved, 0),
-    TEST(DeviceQueueInitializedAtHighLevel, 0),
+    TEST(DeviceQueueInitializedAtDispatchLevel, 0),
     TEST_END,
 };

@@ -165,24 +165,60 @@ static VOID AffinityOfAGroup(VOID)
     KeRevertToUserAffinityThreadEx(0);
 }
 
+/* At once up to APC_LEVEL; from DISPATCH_LEVEL when the IRQL is lowered below it. */
 static VOID AffinityAtApcLevel(VOID)
 {
-    GROUP_AFFINITY Group = {.Mask = (KAFFINITY)1 << 1, .Group = 0};
-    GROUP_AFFINITY Old;
     KIRQL Irql;
 
     KeRaiseIrql(APC_LEVEL, &Irql);
-    KeSetSystemAffinityThread((KAFFINITY)1 << 3);
-    EXPECT_EQUAL(KeGetCurrentProcessorNumberEx(NULL), 3);
-    KeRevertToUserAffinityThread();
     EXPECT_EQUAL(KeSetSystemAffinityThreadEx((KAFFINITY)1 << 2), 0);
     EXPECT_EQUAL(KeGetCurrentProcessorNumberEx(NULL), 2);
     KeRevertToUserAffinityThreadEx(0);
-    KeSetSystemGroupAffinityThread(&Group, &Old);
-    EXPECT_EQUAL(KeGetCurrentProcessorNumberEx(NULL), 1);
-    KeRevertToUserGroupAffinityThread(&Old);
     EXPECT_EQUAL(KeGetCurrentIrql(), APC_LEVEL);
     KeLowerIrql(Irql);
+}
+
+/* The processor before and after the IRQL is lowered. */
+static VOID LowerAndExpect(KIRQL Irql, ULONG Before, ULONG After)
+{
+    EXPECT_EQUAL(KeGetCurrentProcessorNumberEx(NULL), Before);
+    EXPECT_EQUAL(KeGetCurrentIrql(), DISPATCH_LEVEL);
+    KeLowerIrql(Irql);
+    EXPECT_EQUAL(KeGetCurrentProcessorNumberEx(NULL), After);
+}
+
+static VOID AffinityAtDispatchLevel(VOID)
+{
+    GROUP_AFFINITY Group = {.Mask = (KAFFINITY)1 << 2, .Group = 0};
+    GROUP_AFFINITY Old;
+    KIRQL Irql;
+
+    KeSetSystemAffinityThread((KAFFINITY)1 << 0);
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    KeSetSystemAffinityThread((KAFFINITY)1 << 3);
+    LowerAndExpect(Irql, 0, 3);
+
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    EXPECT_TRUE(KeSetSystemAffinityThreadEx((KAFFINITY)1 << 1) == (KAFFINITY)1 << 3);
+    LowerAndExpect(Irql, 3, 1);
+
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    KeSetSystemGroupAffinityThread(&Group, &Old);
+    LowerAndExpect(Irql, 1, 2);
+
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    KeRevertToUserGroupAffinityThread(&Old);
+    LowerAndExpect(Irql, 2, 1);
+
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    KeRevertToUserAffinityThreadEx((KAFFINITY)1 << 3);
+    LowerAndExpect(Irql, 1, 3);
+
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    KeRevertToUserAffinityThread();
+    KeLowerIrql(Irql);
+    EXPECT_EQUAL(KeSetSystemAffinityThreadEx((KAFFINITY)1 << 2), 0); /* it had none again */
+    KeRevertToUserAffinityThreadEx(0);
 }
 
 /* ---- calls on every processor ---- */
@@ -335,21 +371,6 @@ static VOID ProcessorChangeRefused(VOID)
     EXPECT_EQUAL(Change.Completes, 0);
 }
 
-static VOID ProcessorChangeAtApcLevel(VOID)
-{
-    KIRQL Irql;
-    PVOID Handle;
-
-    RtlZeroMemory(&Change, sizeof(Change));
-    KeRaiseIrql(APC_LEVEL, &Irql);
-    Handle = KeRegisterProcessorChangeCallback(Changed, &Change, 0);
-    CHECK(Handle != NULL);
-    if (Handle != NULL)
-        KeDeregisterProcessorChangeCallback(Handle);
-    KeLowerIrql(Irql);
-    EXPECT_EQUAL(Change.Starts, 0);
-}
-
 /* ---- broken rules ---- */
 
 static VOID AffinityToNoProcessor(VOID)
@@ -373,13 +394,13 @@ TEST_TABLE(ke_processor){
     TEST(AffinityWithoutResult, TEST_SCHEDULES | TEST_CPUS(4)),
     TEST(AffinityOfAGroup, TEST_SCHEDULES | TEST_CPUS(4)),
     TEST(AffinityAtApcLevel, TEST_SCHEDULES | TEST_CPUS(4)),
+    TEST(AffinityAtDispatchLevel, TEST_SCHEDULES | TEST_CPUS(4)),
     TEST(IpiOnEveryProcessor, TEST_SCHEDULES | TEST_CPUS(4)),
     TEST(IpiWhileOthersAreRaised, TEST_SCHEDULES | TEST_CPUS(4)),
     TEST(IpiAtClockLevel, TEST_SCHEDULES | TEST_CPUS(4)),
     TEST(ProcessorChangeOfExisting, 0),
     TEST(ProcessorChangeOfNewOnes, 0),
     TEST(ProcessorChangeRefused, 0),
-    TEST(ProcessorChangeAtApcLevel, 0),
     TEST_VIOLATION(AffinityToNoProcessor, "affinity", 0),
     TEST_VIOLATION(AffinityToNoProcessorOfAGroup, "affinity", 0),
     TEST_END,

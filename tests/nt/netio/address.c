@@ -84,6 +84,26 @@ static VOID AddressCreatedSetDeleted(VOID)
     EXPECT_EQUAL(Count(AF_INET, ADDRESS), 0);
 }
 
+/* 255, which InitializeUnicastIpAddressEntry leaves there, stands for the whole address. */
+static VOID AddressPrefixUnsaid(VOID)
+{
+    MIB_UNICASTIPADDRESS_ROW Entry, Found;
+
+    Row(&Entry);
+    CHECK(CreateUnicastIpAddressEntry(&Entry) == STATUS_SUCCESS);
+    Entry.OnLinkPrefixLength = 255;
+    EXPECT_STATUS(SetUnicastIpAddressEntry(&Entry), STATUS_SUCCESS);
+    Row(&Found);
+    CHECK(GetUnicastIpAddressEntry(&Found) == STATUS_SUCCESS);
+    EXPECT_EQUAL(Found.OnLinkPrefixLength, 32);
+    CHECK(DeleteUnicastIpAddressEntry(&Entry) == STATUS_SUCCESS);
+    CHECK(CreateUnicastIpAddressEntry(&Entry) == STATUS_SUCCESS);
+    Row(&Found);
+    CHECK(GetUnicastIpAddressEntry(&Found) == STATUS_SUCCESS);
+    EXPECT_EQUAL(Found.OnLinkPrefixLength, 32);
+    CHECK(DeleteUnicastIpAddressEntry(&Entry) == STATUS_SUCCESS);
+}
+
 static VOID AddressBadRows(VOID)
 {
     MIB_UNICASTIPADDRESS_ROW Entry;
@@ -180,6 +200,7 @@ static VOID AddressChangesOfOthers(VOID)
     EXPECT_EQUAL(Seen.Count, 0);
     CHECK(CancelMibChangeNotify2(Seen.Handle) == STATUS_SUCCESS);
     EXPECT_STATUS(NotifyUnicastIpAddressChange(77, OnChange, &Seen, FALSE, &Cancelled), STATUS_INVALID_PARAMETER);
+    EXPECT_TRUE(Cancelled == NULL);
     EXPECT_STATUS(NotifyUnicastIpAddressChange(AF_INET, OnChange, &Seen, FALSE, NULL), STATUS_INVALID_PARAMETER);
     EXPECT_STATUS(CancelMibChangeNotify2(NULL), STATUS_INVALID_PARAMETER);
 }
@@ -198,9 +219,35 @@ static VOID AddressCancelInTheCallback(VOID)
     SleepMilliseconds(100);
 }
 
+static VOID AddressAtApcLevel(VOID)
+{
+    MIB_UNICASTIPADDRESS_ROW Entry, Found;
+    PMIB_UNICASTIPADDRESS_TABLE Table = NULL;
+    HANDLE Handle;
+    KIRQL Irql;
+
+    RtlZeroMemory(&Seen, sizeof(Seen));
+    KeInitializeEvent(&Seen.Event, SynchronizationEvent, FALSE);
+    KeRaiseIrql(APC_LEVEL, &Irql);
+    InitializeUnicastIpAddressEntry(&Found);
+    Row(&Entry);
+    EXPECT_STATUS(NotifyUnicastIpAddressChange(AF_INET6, OnChange, &Seen, FALSE, &Handle), STATUS_SUCCESS);
+    EXPECT_STATUS(CreateUnicastIpAddressEntry(&Entry), STATUS_SUCCESS);
+    EXPECT_STATUS(SetUnicastIpAddressEntry(&Entry), STATUS_SUCCESS);
+    Row(&Found);
+    EXPECT_STATUS(GetUnicastIpAddressEntry(&Found), STATUS_SUCCESS);
+    EXPECT_STATUS(GetUnicastIpAddressTable(AF_INET, &Table), STATUS_SUCCESS);
+    FreeMibTable(Table);
+    EXPECT_STATUS(DeleteUnicastIpAddressEntry(&Entry), STATUS_SUCCESS);
+    KeLowerIrql(Irql);
+    EXPECT_STATUS(CancelMibChangeNotify2(Handle), STATUS_SUCCESS);
+}
+
 TEST_TABLE(netio_address){TEST(AddressTable, 0),
                           TEST(AddressInitialized, 0),
                           TEST(AddressCreatedSetDeleted, 0),
+                          TEST(AddressAtApcLevel, 0),
+                          TEST(AddressPrefixUnsaid, 0),
                           TEST(AddressBadRows, 0),
                           TEST(AddressChanges, 0),
                           TEST(AddressChangesOfOthers, 0),

@@ -96,6 +96,8 @@ static VOID ThreadIsCurrent(VOID)
     EXPECT_TRUE(PsGetCurrentProcess() == Process);
     EXPECT_TRUE(IoGetCurrentProcess() == Process);
     EXPECT_TRUE(PsGetCurrentThread() == Thread);
+    EXPECT_TRUE(PsGetCurrentThreadId() == ThreadId);
+    EXPECT_TRUE(PsGetCurrentProcessId() == Seen.ProcessId);
     KeLowerIrql(Irql);
 }
 
