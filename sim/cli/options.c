@@ -243,7 +243,7 @@ static bool run_option(int option, const char *value, struct run_options *option
 {
     static const char *const engines[] = {"det", "par", NULL};
     static const char *const preempts[] = {"call", "memory", NULL};
-    static const char *const clocks[] = {"virtual", "wall", NULL};
+    static const char *const clocks[] = {"virtual", "paced", "wall", NULL};
     static const char *const formats[] = {"text", "json", NULL};
     static const char *const bugcheck_actions[] = {"report", "core", NULL};
     static const char *const paged_modes[] = {"plain", "strict", NULL};
@@ -286,7 +286,7 @@ static bool run_option(int option, const char *value, struct run_options *option
         if (!parse_choice("clock", value, clocks, &choice))
             return false;
         options->machine.clock = (enum machine_clock)choice;
-        options->virtual_clock = choice == CLOCK_VIRTUAL;
+        options->virtual_clock = choice != CLOCK_WALL;
         return true;
     case OPTION_TX:
         options->tx = value;
@@ -391,7 +391,8 @@ static int check_run(struct run_options *options)
     if (options->virtual_clock && options->machine.engine == ENGINE_DEFAULT)
         options->machine.engine = ENGINE_DETERMINISTIC;
     if (options->virtual_clock && options->machine.engine == ENGINE_PARALLEL) {
-        complain("--clock virtual with --engine par: the parallel engine runs in real time, its clock is the wall's");
+        complain("--clock virtual or paced with --engine par: the parallel engine runs in real time, its clock is the "
+                 "wall's");
         return EXIT_USAGE;
     }
     refused = machine_config_refused(&options->machine);

@@ -47,7 +47,7 @@ uint64_t clock_now(void)
 
 void clock_charge(uint64_t nanoseconds)
 {
-    if (machine->config.clock == CLOCK_VIRTUAL)
+    if (machine->config.clock != CLOCK_WALL)
         machine->clock->point.now += nanoseconds;
 }
 
@@ -171,21 +171,26 @@ bool clock_only_deadline(const struct deadline *deadline)
     return clock->count == 0 || (clock->count == 1 && clock->heap[0] == deadline);
 }
 
+/* On the host, for as long as the machine's clock has to go. */
+static void sleep_until_next(const struct clock_state *clock)
+{
+    uint64_t now = clock_now();
+    uint64_t left = clock->next > now ? clock->next - now : 0;
+    struct timespec time = {(time_t)(left / 1000000000u), (long)(left % 1000000000u)};
+
+    nanosleep(&time, NULL);
+}
+
 bool clock_advance(void)
 {
     struct clock_state *clock = machine->clock;
 
     if (clock->next == CLOCK_NEVER)
         return false;
-    if (machine->config.clock == CLOCK_VIRTUAL) {
-        if (clock->point.now < clock->next)
-            clock->point.now = clock->next;
-    } else {
-        uint64_t until = clock->host_start + clock->next;
-        struct timespec time = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
-
-        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL);
-    }
+    if (machine->config.clock != CLOCK_VIRTUAL)
+        sleep_until_next(clock);
+    if (machine->config.clock != CLOCK_WALL && clock->point.now < clock->next)
+        clock->point.now = clock->next;
     clock_fire_due();
     return true;
 }

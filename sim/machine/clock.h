@@ -1,6 +1,8 @@
 /*
  * The machine's clock, in nanoseconds since power-on, and deadlines on it. Under CLOCK_VIRTUAL time moves by what
- * switch points cost and jumps to the next deadline when nothing can run; under CLOCK_WALL it is the host's.
+ * switch points cost and jumps to the next deadline when nothing can run; under CLOCK_PACED it moves by the same costs,
+ * and when nothing can run it goes to the next deadline as fast as the host's clock does; under CLOCK_WALL it is the
+ * host's.
  */
 #ifndef MACHINE_CLOCK_H
 #define MACHINE_CLOCK_H
@@ -11,7 +13,7 @@
 #define CLOCK_NEVER UINT64_MAX
 
 uint64_t clock_now(void);
-void clock_charge(uint64_t nanoseconds); /* virtual clock only; no effect on the wall clock */
+void clock_charge(uint64_t nanoseconds); /* no effect on the wall clock */
 
 /* System time (UTC) at power-on in 100 ns units since 1601, fixed so that runs are equal. */
 #define CLOCK_BOOT_SYSTEM_TIME UINT64_C(133801632000000000) /* 2025-01-01 00:00:00 UTC */

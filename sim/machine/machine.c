@@ -10,6 +10,7 @@
 #include "machine/guest_ram.h"
 #include "machine/image.h"
 #include "machine/kernel_lock.h"
+#include "machine/peer_internal.h"
 #include "machine/runner.h"
 #include "machine/vcpu.h"
 #include "nt/nt_init.h"
@@ -101,6 +102,7 @@ void machine_destroy(void)
     struct failure *failure = machine->failure;
     void *log = machine->log;
 
+    peers_close();
     nt_close();
     guest_ram_close();
     machine = NULL;

@@ -23,7 +23,7 @@
 #endif
 
 enum machine_policy { POLICY_FIFO, POLICY_RANDOM, POLICY_PCT, POLICY_TRACE };
-enum machine_clock { CLOCK_VIRTUAL, CLOCK_WALL };
+enum machine_clock { CLOCK_VIRTUAL, CLOCK_PACED, CLOCK_WALL };
 /*
  * ENGINE_DEFAULT: the deterministic one; in a build with ThreadSanitizer the parallel one, unless something else in the
  * configuration needs the other: with one host thread there is nothing for it to see.
@@ -62,12 +62,14 @@ struct machine_config {
     unsigned pct_depth; /* pct: the schedule decides among bugs that take so many ordered operations; 0: the default */
     enum machine_clock clock;
     enum machine_engine engine;
-    bool paged_strict;      /* what is pageable is out of reach at DISPATCH_LEVEL and above */
-    bool preempt_memory;    /* loads and stores of driver code are switch points (modules built for it) */
-    uint64_t ram_bytes;     /* guest RAM, a multiple of 4 KiB; 0: 128 MiB */
-    uint64_t timeout_ns;    /* bound on the run's time by the machine's clock; 0: none */
-    uint64_t stop_at_event; /* replay: stop before this event; 0: never */
-    int log_level;          /* enum log_level */
+    bool paged_strict;        /* what is pageable is out of reach at DISPATCH_LEVEL and above */
+    bool preempt_memory;      /* loads and stores of driver code are switch points (modules built for it) */
+    uint64_t ram_bytes;       /* guest RAM, a multiple of 4 KiB; 0: 128 MiB */
+    uint64_t timeout_ns;      /* bound on the run's time by the machine's clock; 0: none */
+    bool stay_up;             /* a machine in which nothing can run waits for peers (peer.h) that may yet connect */
+    uint64_t peer_timeout_ns; /* of the host's time, for what a peer owes (peer.h); 0: 60 s */
+    uint64_t stop_at_event;   /* replay: stop before this event; 0: never */
+    int log_level;            /* enum log_level */
     struct fault_plan faults;
     uint32_t delay_ppm;              /* of what is done later, so many in a million are done later still; 0: none */
     const struct schedule *schedule; /* POLICY_TRACE: the decisions to follow, sorted */
@@ -87,6 +89,7 @@ struct kernel_lock;
 struct parallel_state;
 struct clock_state;
 struct eventlog_state;
+struct peer_state;
 struct stacks_state;
 struct vcpu;
 struct failure_stacks;
@@ -100,6 +103,7 @@ struct machine {
     struct parallel_state *parallel;
     struct delay_state *delay;
     struct clock_state *clock;
+    struct peer_state *peer; /* NULL: no peers */
     struct eventlog_state *eventlog;
     struct stacks_state *stacks;
     struct rng_state *rng;
@@ -128,6 +132,7 @@ struct machine {
     struct xen_state *xen;
     struct store_state *store;
     struct dom0_state *dom0;
+    struct gate_state *gate; /* NULL: closed */
 
     struct failure *failure;      /* host memory: a report survives the image */
     struct failure_stacks *noted; /* more stacks for the failure that is about to be raised */

@@ -19,6 +19,7 @@
 #include "machine/image.h"
 #include "machine/kernel_lock.h"
 #include "machine/machine.h"
+#include "machine/peer_internal.h"
 
 #define TASK_SLICE_NS 1000000u     /* a task that others wait for gives way after so long */
 #define STOP_GRACE_NS 1000000000u  /* for a vCPU to come to a switch point by itself; then it is interrupted */
@@ -104,7 +105,9 @@ static void futex_wake(uint32_t *word)
 static void notify(struct runner *runner)
 {
     __atomic_fetch_add(&runner->signal, 1, __ATOMIC_RELEASE);
-    if (runner->sleeps)
+    if (runner->sleeps && runner == &state()->watch && machine->peer != NULL)
+        peers_wake();
+    else if (runner->sleeps)
         futex_wake(&runner->signal);
 }
 
@@ -121,6 +124,18 @@ static void doze(struct runner *runner, uint64_t until)
     futex_wait(&runner->signal, signal, until == CLOCK_NEVER ? NULL : &timeout);
     kernel_lock_acquire();
     runner->sleeps = false;
+}
+
+/* The same of the watch, which peers may wake too. */
+static void doze_in_watch(struct runner *watch, uint64_t until)
+{
+    if (machine->peer == NULL) {
+        doze(watch, until);
+        return;
+    }
+    watch->sleeps = true;
+    peers_doze(until);
+    watch->sleeps = false;
 }
 
 static void notify_watch(void)
@@ -192,6 +207,8 @@ static void watch_main(void *argument)
 
         if (clock_due())
             clock_fire_due();
+        if (peers_look_at() <= clock_now())
+            peers_look();
         task = next_task(parallel);
         if (task != NULL) {
             run_task(parallel, task);
@@ -199,11 +216,11 @@ static void watch_main(void *argument)
             continue;
         }
         /* Whatever else may be pending, the run's own time-out changes nothing for anybody. */
-        if (!vcpu_can_run() && clock_only_deadline(&machine->timeout))
+        if (!vcpu_can_run() && clock_only_deadline(&machine->timeout) && (machine->peer == NULL || !peers_may_speak()))
             sched_no_progress();
         parallel->watch_until = clock_next();
         parallel->watch_sleeps = true;
-        doze(&parallel->watch, parallel->watch_until);
+        doze_in_watch(&parallel->watch, parallel->watch_until);
         parallel->watch_sleeps = false;
     }
 }

@@ -14,6 +14,7 @@
 #include "machine/kernel_lock.h"
 #include "machine/machine.h"
 #include "machine/parallel.h"
+#include "machine/peer_internal.h"
 #include "machine/point.h"
 #include "machine/policy.h"
 #include "machine/runner.h"
@@ -207,7 +208,7 @@ static struct runner *next_runner(struct sched_state *sched)
     struct runner *next;
 
     while ((next = choose(sched)) == NULL)
-        if (!clock_advance())
+        if (!(machine->peer != NULL ? peers_wait() : clock_advance()))
             sched_no_progress();
     return next;
 }
@@ -283,13 +284,15 @@ static void set_limit(const struct sched_state *sched)
     struct runner *current = sched->current;
     uint64_t quiet;
 
-    if (!current->is_vcpu || sched->frozen || machine->config.clock != CLOCK_VIRTUAL || !policy_is_quiet()) {
+    if (!current->is_vcpu || sched->frozen || machine->config.clock == CLOCK_WALL || !policy_is_quiet()) {
         point->limit = 0;
         return;
     }
     quiet = ke_quiet_until(current);
     if (quiet > current->slice_end)
         quiet = current->slice_end;
+    if (quiet > peers_look_at())
+        quiet = peers_look_at();
     point->current = current;
     point->limit = quiet < clock_next() ? quiet : clock_next();
 }
@@ -312,6 +315,8 @@ void sched_point(enum sched_point kind)
     clock_charge(point_cost[kind]);
     if (clock_due())
         clock_fire_due();
+    if (peers_look_at() <= clock_now() && !sched->frozen)
+        peers_look();
     if (kind == POINT_PAUSE)
         pause_runner(current);
     else

@@ -17,7 +17,7 @@ static uint64_t limit(uint64_t configured, uint64_t by_default)
 {
     if (configured != LIMIT_DEFAULT)
         return configured;
-    return machine->config.clock == CLOCK_VIRTUAL && machine->config.engine == ENGINE_DETERMINISTIC ? by_default : 0;
+    return machine->config.clock != CLOCK_WALL && machine->config.engine == ENGINE_DETERMINISTIC ? by_default : 0;
 }
 
 static uint64_t ticks(uint64_t nanoseconds)

@@ -1,0 +1,69 @@
+/* Foreign pages of programs: as /dev/xen/privcmd maps them. */
+#include "dom0/gate_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "machine/image.h"
+#include "machine/log.h"
+#include "xen/xen.h"
+
+static bool map_foreign(struct gate_handle *handle, const struct gate_map_foreign *request, size_t bytes)
+{
+    struct gate_mapping *mapping;
+    struct gate_foreign *answer;
+
+    if (bytes < sizeof(*request) || request->count == 0 || request->count > GATE_PAGES_MAX ||
+        bytes != sizeof(*request) + request->count * sizeof(request->frame[0]))
+        return false;
+    if (!gate_may(handle, request->domid) || !xen_domain_exists(request->domid)) {
+        gate_reply(handle, gate_may(handle, request->domid) ? ESRCH : EPERM, 0, NULL, 0);
+        return true;
+    }
+    mapping = gate_mapping_new(handle, GATE_OF_FRAMES, request->count);
+    answer = image_alloc(request->count * sizeof(*answer));
+    for (uint32_t index = 0; index < request->count; index++) {
+        struct gate_item *item = &mapping->item[index];
+        void *page;
+        int64_t held = xen_foreign_map(request->domid, request->frame[index], &page);
+
+        item->handle = held;
+        if (held < 0) {
+            answer[index].error = (int32_t)-held;
+        } else {
+            item->page = page;
+            answer[index].page = gate_page_number(page);
+        }
+    }
+    gate_reply(handle, 0, mapping->number, answer, request->count * sizeof(*answer));
+    image_free(answer);
+    return true;
+}
+
+static bool resource(struct gate_handle *handle, const void *packet, size_t bytes)
+{
+    struct gate_resource request;
+
+    if (bytes != sizeof(request))
+        return false;
+    memcpy(&request, packet, sizeof(request));
+    log_line(LOG_WARNING, "gate", "%s asks for resource %u of domain %u: acquiring resources is not implemented",
+             peer_name(handle->peer), request.resource, request.domid);
+    gate_reply(handle, EOPNOTSUPP, 0, NULL, 0);
+    return true;
+}
+
+bool gate_foreign_request(struct gate_handle *handle, uint32_t type, const void *packet, size_t bytes)
+{
+    switch (type) {
+    case GATE_MAP_FOREIGN:
+        return map_foreign(handle, packet, bytes);
+    case GATE_UNMAP_FOREIGN:
+        return gate_unmap(handle, GATE_OF_FRAMES, packet, bytes);
+    case GATE_MAP_RESOURCE:
+    case GATE_RESOURCE_SIZE:
+        return resource(handle, packet, bytes);
+    default:
+        return false;
+    }
+}

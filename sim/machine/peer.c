@@ -1,0 +1,742 @@
+/*
+ * Connections to programs on the host: what comes in at a look is put into buffers of the machine's and given to the
+ * services from a task.
+ */
+#include "machine/peer_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "machine/clock_internal.h"
+#include "machine/fail.h"
+#include "machine/image.h"
+#include "machine/kernel_lock.h"
+#include "machine/point.h"
+
+#define EVENTS_MAX 64
+#define WAKE_ID 0u
+#define BUFFER_MIN 256u
+#define TIMER_SLACK_NS 1000ul
+
+/* ---- buffers ---- */
+
+static size_t buffer_used(const struct peer_buffer *buffer)
+{
+    return buffer->end - buffer->start;
+}
+
+/* Room for `count` more bytes behind the end. */
+static void *buffer_room(struct peer_buffer *buffer, size_t count)
+{
+    if (buffer->start == buffer->end)
+        buffer->start = buffer->end = 0;
+    if (buffer->capacity - buffer->end < count && buffer->start != 0) {
+        memmove(buffer->bytes, buffer->bytes + buffer->start, buffer_used(buffer));
+        buffer->end -= buffer->start;
+        buffer->start = 0;
+    }
+    if (buffer->capacity - buffer->end < count) {
+        size_t capacity = buffer->capacity == 0 ? BUFFER_MIN : buffer->capacity;
+
+        while (capacity - buffer->end < count)
+            capacity *= 2;
+        buffer->bytes = image_realloc(buffer->bytes, capacity);
+        buffer->capacity = capacity;
+    }
+    return buffer->bytes + buffer->end;
+}
+
+static void buffer_add(struct peer_buffer *buffer, const void *bytes, size_t count)
+{
+    memcpy(buffer_room(buffer, count), bytes, count);
+    buffer->end += count;
+}
+
+static void buffer_add_packet(struct peer_buffer *buffer, const void *bytes, size_t count, int fd)
+{
+    struct peer_packet packet = {(uint32_t)count, fd};
+
+    buffer_add(buffer, &packet, sizeof(packet));
+    buffer_add(buffer, bytes, count);
+}
+
+static struct peer_packet first_packet(const struct peer_buffer *buffer)
+{
+    struct peer_packet packet;
+
+    memcpy(&packet, buffer->bytes + buffer->start, sizeof(packet));
+    return packet;
+}
+
+static void buffer_free(struct peer_buffer *buffer, bool packets)
+{
+    while (packets && buffer_used(buffer) != 0) {
+        struct peer_packet packet = first_packet(buffer);
+
+        if (packet.fd >= 0)
+            close(packet.fd);
+        buffer->start += sizeof(packet) + packet.length;
+    }
+    image_free(buffer->bytes);
+    *buffer = (struct peer_buffer){0};
+}
+
+/* ---- the set ---- */
+
+static struct peer_state *open_state(void)
+{
+    struct peer_state *state;
+
+    if (machine->peer != NULL)
+        return machine->peer;
+    state = image_alloc(sizeof(*state));
+    state->epoll = epoll_create1(EPOLL_CLOEXEC);
+    state->wake = engine_is_parallel() ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
+    if (state->epoll < 0 || (engine_is_parallel() && state->wake < 0)) {
+        fprintf(stderr, "pvsim: no descriptor for the connections of other programs: %s\n", strerror(errno));
+        exit(125);
+    }
+    state->scratch = image_alloc(PEER_PACKET_MAX);
+    machine->peer = state;
+    if (state->wake >= 0) {
+        struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKE_ID};
+
+        epoll_ctl(state->epoll, EPOLL_CTL_ADD, state->wake, &event);
+    }
+    if (machine->config.clock == CLOCK_VIRTUAL)
+        machine->config.clock = CLOCK_PACED;
+    prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0); /* short sleeps end when they should */
+    state->next_id = WAKE_ID + 1;
+    state->look_at = clock_now() + PEER_LOOK_NS;
+    point_look();
+    return state;
+}
+
+static uint32_t interest(const struct peer *peer)
+{
+    return (peer->paused || peer->ended ? 0u : (uint32_t)EPOLLIN) | (peer->blocked ? (uint32_t)EPOLLOUT : 0u);
+}
+
+/* Have the host tell of what the peer can use now. A hang-up is told of always: nothing more is asked after one. */
+static void watch(struct peer *peer)
+{
+    struct epoll_event event = {.events = interest(peer), .data.u64 = peer->id};
+
+    if (peer->ended)
+        epoll_ctl(peer_state()->epoll, EPOLL_CTL_DEL, peer->fd, NULL);
+    else
+        epoll_ctl(peer_state()->epoll, EPOLL_CTL_MOD, peer->fd, &event);
+}
+
+/* 0 or the reason why the host cannot poll the descriptor. */
+static int watch_new(int fd, uint32_t id)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = id};
+
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return epoll_ctl(peer_state()->epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : errno;
+}
+
+static int socket_type(int fd)
+{
+    int type = -1;
+    socklen_t size = sizeof(type);
+
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 ? type : -1;
+}
+
+static struct peer *peer_new(int fd, int type, pid_t pid, const struct peer_service *service)
+{
+    struct peer_state *state = peer_state();
+    struct peer *peer = image_alloc(sizeof(*peer));
+    struct peer **link = &state->peers;
+
+    peer->id = state->next_id++;
+    peer->fd = fd;
+    peer->is_socket = type >= 0;
+    peer->packets = type == SOCK_SEQPACKET;
+    peer->service = service;
+    peer->pid = pid;
+    peer_process_name(pid, peer->name);
+    while (*link != NULL)
+        link = &(*link)->next;
+    *link = peer;
+    peer_process_add(peer_process_of(pid, service->turns && !engine_is_parallel()), peer);
+    return peer;
+}
+
+static struct peer *open_for(pid_t pid, int fd, const struct peer_service *service, void *data)
+{
+    int error = watch_new(fd, open_state()->next_id);
+    struct peer *peer;
+
+    if (error != 0) {
+        errno = error;
+        return NULL;
+    }
+    peer = peer_new(fd, socket_type(fd), pid, service);
+    peer->announced = true;
+    peer->data = data;
+    return peer;
+}
+
+struct peer *peer_open_beside(struct peer *other, int fd, const struct peer_service *service, void *data)
+{
+    return open_for(other->pid, fd, service, data);
+}
+
+struct peer *peer_open(int fd, const struct peer_service *service, void *data)
+{
+    struct ucred credentials = {0};
+    socklen_t size = sizeof(credentials);
+
+    /* The far end of a socket pair of our own is whoever it was given to. */
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0 || credentials.pid == getpid())
+        credentials.pid = 0;
+    return open_for(credentials.pid, fd, service, data);
+}
+
+struct peer_listener *peer_listen(int fd, const struct peer_service *service, void *argument)
+{
+    struct peer_state *state = open_state();
+    struct peer_listener *listener;
+    int error = watch_new(fd, state->next_id);
+
+    if (error != 0) {
+        errno = error;
+        return NULL;
+    }
+    listener = image_alloc(sizeof(*listener));
+    listener->id = state->next_id++;
+    listener->fd = fd;
+    listener->packets = socket_type(fd) == SOCK_SEQPACKET;
+    listener->service = service;
+    listener->argument = argument;
+    listener->next = state->listeners;
+    state->listeners = listener;
+    return listener;
+}
+
+void peer_unlisten(struct peer_listener *listener)
+{
+    struct peer_listener **link = &peer_state()->listeners;
+
+    while (*link != listener)
+        link = &(*link)->next;
+    *link = listener->next;
+    close(listener->fd);
+    image_free(listener);
+}
+
+int peer_socket(const char *path, int type)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd;
+    int error;
+
+    if (strlen(path) >= sizeof(address.sun_path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    strcpy(address.sun_path, path);
+    fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    if (fchmod(fd, 0600) == 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+        listen(fd, SOMAXCONN) == 0)
+        return fd;
+    error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+bool peers_exist(void)
+{
+    return machine->peer != NULL && (machine->peer->listeners != NULL || machine->peer->peers != NULL);
+}
+
+bool peers_may_speak(void)
+{
+    return machine->config.stay_up || peer_state()->peers != NULL;
+}
+
+/* ---- news ---- */
+
+void peer_make_ready(struct peer *peer)
+{
+    struct peer_process *process = peer->process;
+
+    if (!peer->is_ready) {
+        peer->is_ready = true;
+        peer->next_ready = NULL;
+        *process->ready_tail = peer;
+        process->ready_tail = &peer->next_ready;
+    }
+    task_unpark(process->task);
+}
+
+/* What a look has found. The peer's program is at work, or was. */
+static void has_news(struct peer *peer)
+{
+    peer_state()->inputs++;
+    peer->process->running = true;
+    peer->process->busy_since = 0;
+    peer_make_ready(peer);
+}
+
+static void came_in(struct peer *peer)
+{
+    peer->news = true;
+    if (buffer_used(&peer->input) >= PEER_INPUT_MAX) {
+        peer->paused = true;
+        watch(peer);
+    }
+    has_news(peer);
+}
+
+static void has_ended(struct peer *peer)
+{
+    peer->ended = true;
+    watch(peer);
+    has_news(peer);
+}
+
+static void accept_one(struct peer_listener *listener, int fd)
+{
+    struct ucred credentials = {0};
+    socklen_t size = sizeof(credentials);
+    struct peer *peer;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
+        credentials.pid = 0;
+    if (watch_new(fd, peer_state()->next_id) != 0) {
+        close(fd);
+        return;
+    }
+    peer = peer_new(fd, listener->packets ? SOCK_SEQPACKET : SOCK_STREAM, credentials.pid, listener->service);
+    peer->argument = listener->argument;
+    has_news(peer);
+}
+
+static void accept_all(struct peer_listener *listener)
+{
+    int fd;
+
+    while ((fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+        accept_one(listener, fd);
+}
+
+/* The descriptor that came with a message, -1: none; more than one are not asked for and go. */
+static int received_fd(struct msghdr *message)
+{
+    int fd = -1;
+
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL; part = CMSG_NXTHDR(message, part)) {
+        size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t index = 0; index < count; index++) {
+            int one;
+
+            memcpy(&one, CMSG_DATA(part) + index * sizeof(int), sizeof(one));
+            if (fd < 0)
+                fd = one;
+            else
+                close(one);
+        }
+    }
+    return fd;
+}
+
+static void read_packets(struct peer *peer)
+{
+    uint8_t *scratch = peer_state()->scratch;
+
+    while (!peer->paused && !peer->ended) {
+        _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+        struct iovec part = {scratch, PEER_PACKET_MAX};
+        struct msghdr message = {
+            .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+        ssize_t count = recvmsg(peer->fd, &message, MSG_CMSG_CLOEXEC);
+        int fd;
+
+        if (count < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        fd = count >= 0 ? received_fd(&message) : -1;
+        if (count <= 0 || (message.msg_flags & MSG_TRUNC) != 0) {
+            if (fd >= 0)
+                close(fd);
+            has_ended(peer);
+            return;
+        }
+        buffer_add_packet(&peer->input, scratch, (size_t)count, fd);
+        came_in(peer);
+    }
+}
+
+static void read_stream(struct peer *peer)
+{
+    uint8_t *scratch = peer_state()->scratch;
+
+    while (!peer->paused && !peer->ended) {
+        ssize_t count = read(peer->fd, scratch, PEER_PACKET_MAX);
+
+        if (count < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (count <= 0) {
+            has_ended(peer);
+            return;
+        }
+        buffer_add(&peer->input, scratch, (size_t)count);
+        came_in(peer);
+        if ((size_t)count < PEER_PACKET_MAX)
+            return;
+    }
+}
+
+static void look_at_peer(struct peer *peer, uint32_t events)
+{
+    if ((events & EPOLLOUT) != 0 && peer->blocked) {
+        peer->blocked = false;
+        watch(peer);
+        if (!peer->process->turns)
+            (void)peer_flush(peer);
+        peer_make_ready(peer);
+    }
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0 || peer->ended)
+        return;
+    if (peer->paused && (events & (EPOLLHUP | EPOLLERR)) != 0) {
+        has_ended(peer); /* what it still had to say nobody has asked for */
+        return;
+    }
+    if (peer->packets)
+        read_packets(peer);
+    else
+        read_stream(peer);
+}
+
+static void look_at(uint32_t id, uint32_t events)
+{
+    struct peer_state *state = peer_state();
+    uint64_t count;
+
+    if (id == WAKE_ID) {
+        while (read(state->wake, &count, sizeof(count)) > 0)
+            ;
+        return;
+    }
+    for (struct peer *peer = state->peers; peer != NULL; peer = peer->next)
+        if (peer->id == id) {
+            look_at_peer(peer, events);
+            return;
+        }
+    for (struct peer_listener *listener = state->listeners; listener != NULL; listener = listener->next)
+        if (listener->id == id) {
+            accept_all(listener);
+            return;
+        }
+}
+
+void peers_look(void)
+{
+    struct peer_state *state = peer_state();
+    struct epoll_event events[EVENTS_MAX];
+    int count = epoll_wait(state->epoll, events, EVENTS_MAX, 0);
+
+    state->looks++;
+    state->look_at = clock_now() + PEER_LOOK_NS;
+    for (int index = 0; index < count; index++)
+        look_at((uint32_t)events[index].data.u64, events[index].events);
+}
+
+void peers_sleep(uint64_t nanoseconds)
+{
+    struct pollfd poll = {.fd = peer_state()->epoll, .events = POLLIN};
+    struct timespec time = {(time_t)(nanoseconds / 1000000000u), (long)(nanoseconds % 1000000000u)};
+
+    (void)ppoll(&poll, 1, nanoseconds == UINT64_MAX ? NULL : &time, NULL);
+}
+
+bool peers_wait(void)
+{
+    uint64_t next = clock_next();
+    bool stands = peers_owe();
+    uint64_t now = clock_now();
+    uint64_t left = next == CLOCK_NEVER ? UINT64_MAX : next > now ? next - now : 0;
+    uint64_t start = clock_host();
+
+    if (next == CLOCK_NEVER && !stands && !peers_may_speak())
+        return false;
+    if (left != 0) {
+        uint64_t passed;
+
+        peers_sleep(stands ? peers_patience() : left);
+        passed = clock_host() - start;
+        if (!stands)
+            clock_charge(passed < left ? passed : left);
+    }
+    peers_look();
+    if (clock_due())
+        clock_fire_due();
+    return true;
+}
+
+void peers_doze(uint64_t until)
+{
+    uint64_t now = clock_now();
+
+    kernel_lock_release();
+    peers_sleep(until == CLOCK_NEVER ? UINT64_MAX : until > now ? until - now : 0);
+    kernel_lock_acquire();
+    peers_look();
+}
+
+void peers_wake(void)
+{
+    const uint64_t one = 1;
+
+    if (write(peer_state()->wake, &one, sizeof(one)) != sizeof(one))
+        return; /* its counter is full: it is awake */
+}
+
+/* ---- the service's side ---- */
+
+static void discard(struct peer *peer)
+{
+    struct peer **link = &peer_state()->peers;
+
+    while (*link != peer)
+        link = &(*link)->next;
+    *link = peer->next;
+    close(peer->fd);
+    peer_process_remove(peer);
+    buffer_free(&peer->input, peer->packets);
+    buffer_free(&peer->output, peer->packets);
+    image_free(peer);
+}
+
+void peer_dispatch(struct peer *peer)
+{
+    peer->in_call = true;
+    if (!peer->announced) {
+        peer->announced = true;
+        if (peer->service->opened != NULL)
+            peer->service->opened(peer, peer->argument);
+    }
+    if (peer->news && !peer->closing) {
+        peer->news = false;
+        peer->service->input(peer);
+    }
+    if (peer->ended && !peer->news && !peer->closing) {
+        peer->closing = true;
+        if (peer->service->closed != NULL)
+            peer->service->closed(peer);
+    }
+    peer->in_call = false;
+    if (peer->closing) {
+        (void)peer_flush(peer);
+        if (peer->ended || buffer_used(&peer->output) == 0)
+            discard(peer);
+        return;
+    }
+    if (peer->news || peer->ended || peer->is_ready)
+        peer_make_ready(peer); /* its task may have become another one */
+}
+
+void peer_close(struct peer *peer)
+{
+    peer->closing = true;
+    peer_make_ready(peer);
+}
+
+void peer_set_data(struct peer *peer, void *data)
+{
+    peer->data = data;
+}
+
+void *peer_data(const struct peer *peer)
+{
+    return peer->data;
+}
+
+pid_t peer_pid(const struct peer *peer)
+{
+    return peer->pid;
+}
+
+const char *peer_name(const struct peer *peer)
+{
+    return peer->name;
+}
+
+const void *peer_input(const struct peer *peer, size_t *bytes)
+{
+    *bytes = buffer_used(&peer->input);
+    if (*bytes == 0)
+        return NULL;
+    if (!peer->packets)
+        return peer->input.bytes + peer->input.start;
+    *bytes = first_packet(&peer->input).length;
+    return peer->input.bytes + peer->input.start + sizeof(struct peer_packet);
+}
+
+int peer_take_fd(struct peer *peer)
+{
+    struct peer_packet packet;
+    int fd;
+
+    if (!peer->packets || buffer_used(&peer->input) == 0)
+        return -1;
+    packet = first_packet(&peer->input);
+    fd = packet.fd;
+    packet.fd = -1;
+    memcpy(peer->input.bytes + peer->input.start, &packet, sizeof(packet));
+    return fd;
+}
+
+void peer_consume(struct peer *peer, size_t bytes)
+{
+    if (peer->packets) {
+        int fd = peer_take_fd(peer);
+
+        if (fd >= 0)
+            close(fd);
+        bytes = sizeof(struct peer_packet) + first_packet(&peer->input).length;
+    }
+    peer->input.start += bytes;
+    if (peer->paused && buffer_used(&peer->input) < PEER_INPUT_MAX) {
+        peer->paused = false;
+        if (!peer->ended)
+            watch(peer);
+    }
+}
+
+void peer_again(struct peer *peer)
+{
+    peer->news = true;
+    peer_make_ready(peer);
+}
+
+/* Bytes that the host took of these; 0: none now. A peer that is gone takes all. */
+static size_t send_some(struct peer *peer, const void *bytes, size_t count, int fd)
+{
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+    struct iovec part = {(void *)(uintptr_t)bytes, count};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    ssize_t done;
+
+    if (fd >= 0) {
+        struct cmsghdr *rights;
+
+        memset(control, 0, sizeof(control));
+        message.msg_control = control;
+        message.msg_controllen = sizeof(control);
+        rights = CMSG_FIRSTHDR(&message);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(sizeof(fd));
+        memcpy(CMSG_DATA(rights), &fd, sizeof(fd));
+    }
+    do
+        done = peer->is_socket ? sendmsg(peer->fd, &message, MSG_NOSIGNAL) : write(peer->fd, bytes, count);
+    while (done < 0 && errno == EINTR);
+    if (done < 0 && (errno == EAGAIN || errno == ENOBUFS))
+        return 0;
+    return done < 0 ? count : (size_t)done;
+}
+
+/* Send from the buffer; false when the socket is full. */
+static bool flush_some(struct peer *peer)
+{
+    struct peer_buffer *output = &peer->output;
+    const uint8_t *from = output->bytes + output->start;
+    size_t done;
+
+    if (peer->packets) {
+        struct peer_packet packet = first_packet(output);
+
+        if (send_some(peer, from + sizeof(packet), packet.length, packet.fd) == 0)
+            return false;
+        if (packet.fd >= 0)
+            close(packet.fd);
+        output->start += sizeof(packet) + packet.length;
+        return true;
+    }
+    done = send_some(peer, from, buffer_used(output), -1);
+    output->start += done;
+    return done != 0;
+}
+
+bool peer_flush(struct peer *peer)
+{
+    bool some = false;
+
+    while (buffer_used(&peer->output) != 0 && !peer->blocked) {
+        if (flush_some(peer)) {
+            some = true;
+        } else {
+            peer->blocked = true;
+            watch(peer);
+        }
+    }
+    return some;
+}
+
+void peer_write_fd(struct peer *peer, const void *bytes, size_t count, int fd)
+{
+    if (peer->ended)
+        return;
+    if (peer->packets)
+        buffer_add_packet(&peer->output, bytes, count, fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1);
+    else
+        buffer_add(&peer->output, bytes, count);
+    if (peer->process->turns)
+        task_unpark(peer->process->task);
+    else
+        (void)peer_flush(peer);
+}
+
+void peer_write(struct peer *peer, const void *bytes, size_t count)
+{
+    peer_write_fd(peer, bytes, count, -1);
+}
+
+size_t peer_unsent(const struct peer *peer)
+{
+    return buffer_used(&peer->output);
+}
+
+void peers_close(void)
+{
+    struct peer_state *state = peer_state();
+
+    if (state == NULL)
+        return;
+    for (struct peer *peer = state->peers; peer != NULL; peer = peer->next) {
+        buffer_free(&peer->input, peer->packets);
+        buffer_free(&peer->output, peer->packets);
+        close(peer->fd);
+    }
+    for (struct peer_listener *listener = state->listeners; listener != NULL; listener = listener->next)
+        close(listener->fd);
+    for (struct peer_process *process = state->processes; process != NULL; process = process->next)
+        peer_process_close(process);
+    if (state->wake >= 0)
+        close(state->wake);
+    close(state->epoll);
+    machine->peer = NULL;
+}

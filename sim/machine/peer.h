@@ -1,0 +1,100 @@
+/*
+ * Peers: everything that comes into the machine from outside of its process. A peer is a connection (a Unix socket, a
+ * pseudo-terminal, a signalfd: any descriptor that can be polled) to a program on the host, with a service of the
+ * machine at this end: the store's socket, the gate of dom0's libraries, the control socket.
+ *
+ * The deterministic engine looks at them at places that are counted: every PEER_LOOK_NS of the machine's clock while
+ * something runs, and when nothing can run; then it sleeps until a peer speaks or the next deadline has come by the
+ * host's clock (the clock is paced, clock.h). Only there does anything enter the machine, so that what was found at
+ * each look is all that a replay needs. A service's callbacks run in a dom0 task, one after the other: they may use
+ * everything that tasks may, but must not wait for what another peer's input brings about (start a task for that).
+ *
+ * Turns. A program that acts as a part of the host (a backend, a store: a service with `turns`) runs while the guest
+ * stands still and the other way round: what it is to be told is kept until the scheduler picks it; then it gets that,
+ * and the machine waits until each of its threads sleeps again and it has said nothing more. The machine's clock stands
+ * meanwhile, so that no bounded wait of the guest ends while a peer works on the answer. It stands still as well while
+ * nothing can run and the peer owes something (peer_owe()). A program that does not come to rest or answer for
+ * config.peer_timeout_ns of the host's time fails the machine by its name.
+ *
+ * Under the parallel engine peers run free: there are no turns.
+ */
+#ifndef MACHINE_PEER_H
+#define MACHINE_PEER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define PEER_LOOK_NS 50000u        /* of the machine's clock, between two looks while something runs */
+#define PEER_INPUT_MAX (1u << 20)  /* unread bytes of one peer; what is more waits on the host */
+#define PEER_PACKET_MAX (1u << 16) /* of a SOCK_SEQPACKET socket; a longer one ends the connection */
+
+struct peer;
+struct peer_listener;
+
+/* One end of the machine's. Any callback but `input` may be NULL. */
+struct peer_service {
+    const char *name; /* "store", "gate", "control": for reports */
+    bool turns;       /* the programs that connect, with all their connections, take turns with the guest */
+    /* A peer has connected to the listener that was made with this argument; peer_set_data() is for here. */
+    void (*opened)(struct peer *peer, void *argument);
+    /* Something new can be read. Called again only when more comes, or after peer_again(). */
+    void (*input)(struct peer *peer);
+    /* The peer has closed its end or died; what it sent before has been offered to `input`. The last callback. */
+    void (*closed)(struct peer *peer);
+};
+
+/*
+ * Take connections of a listening socket, or take over a descriptor that is open already; it is the peers' from now on
+ * and non-blocking. The first of these makes a virtual clock a paced one. From a task, or the host's stack before the
+ * machine runs.
+ */
+struct peer_listener *peer_listen(int fd, const struct peer_service *service, void *argument);
+void peer_unlisten(struct peer_listener *listener);
+struct peer *peer_open(int fd, const struct peer_service *service, void *data);
+/* The same for a descriptor whose far end the program of `other` has, or gets. */
+struct peer *peer_open_beside(struct peer *other, int fd, const struct peer_service *service, void *data);
+
+/* A listening Unix socket at this path for peer_listen(), mode 0600; -1 with errno. type: SOCK_STREAM, _SEQPACKET. */
+int peer_socket(const char *path, int type);
+
+/*
+ * End the connection from this end: no callback comes any more, the service frees its own data, what was written is
+ * still sent, and the pointer is dead when the callback that runs now, if any, has returned.
+ */
+void peer_close(struct peer *peer);
+
+void peer_set_data(struct peer *peer, void *data);
+void *peer_data(const struct peer *peer);
+pid_t peer_pid(const struct peer *peer);        /* of the program that connected; 0: unknown */
+const char *peer_name(const struct peer *peer); /* "xenstored (process 4711)" */
+
+/*
+ * What can be read: the bytes so far of a stream, the oldest packet of a SOCK_SEQPACKET socket. NULL: nothing. Valid
+ * until the next peer_consume() of this peer or the return from the callback. Of a packet, peer_consume() takes all.
+ */
+const void *peer_input(const struct peer *peer, size_t *bytes);
+void peer_consume(struct peer *peer, size_t bytes);
+/* A descriptor that came with the packet that peer_input() gives; the caller's from now on. -1: none. */
+int peer_take_fd(struct peer *peer);
+/* Have `input` called again though nothing new may have come: the service can go on. */
+void peer_again(struct peer *peer);
+
+/* Never blocks: what the socket does not take waits here. On a SOCK_SEQPACKET socket a call is a packet. */
+void peer_write(struct peer *peer, const void *bytes, size_t count);
+/* The same with a descriptor, which stays the caller's and must stay open until the machine goes on. */
+void peer_write_fd(struct peer *peer, const void *bytes, size_t count, int fd);
+/* Bytes that wait here. */
+size_t peer_unsent(const struct peer *peer);
+
+/*
+ * The peer has been told something (change 1) that it will answer or acknowledge, or has done so (-1). What it owes
+ * ends with the connection.
+ */
+void peer_owe(struct peer *peer, int change);
+
+/* Any listener or connection. */
+bool peers_exist(void);
+
+#endif
