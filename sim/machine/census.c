@@ -34,12 +34,13 @@ void grant_census(struct census *census);
 void evtchn_census(struct census *census);
 void xen_census(struct census *census);
 void store_census(struct census *census);
+void gate_census(struct census *census);
 
 #define WITH_CALLERS 6u /* of the walkers: the kernel's */
 
 static void (*const walkers[])(struct census *) = {
-    pool_census, mm_census,    ex_census,     ke_census,  ob_census,
-    io_census,   grant_census, evtchn_census, xen_census, store_census,
+    pool_census,  mm_census,     ex_census,  ke_census,    ob_census,   io_census,
+    grant_census, evtchn_census, xen_census, store_census, gate_census,
 };
 
 static struct item *find(const struct census *census, const char *kind, const char *name)

@@ -9,7 +9,8 @@
  * callback" ob_census        kind "handle", "object reference" io_census        kind "device object", "irp",
  * "interrupt", "io work item", "dma adapter", ... grant_census     kind "grant"            entries of the guest's grant
  * tables in use, maps held on them evtchn_census    kind "event channel" xen_census       kind "physmap" frames added
- * by the guest and not removed store_census     kind "watch", "store node" (of the guest), "transaction"
+ * by the guest and not removed gate_census      kind "gate" ports and pages of programs on the host store_census kind
+ * "watch", "store node" (of the guest), "transaction"
  */
 #ifndef MACHINE_CENSUS_H
 #define MACHINE_CENSUS_H
