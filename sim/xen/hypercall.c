@@ -80,6 +80,16 @@ static int64_t call_hvm_op(struct xen_vcpu *vcpu, const uint64_t arg[5])
     return hvm_op(vcpu->domain, arg[0], arg[1]);
 }
 
+static int64_t call_domctl(struct xen_vcpu *vcpu, const uint64_t arg[5])
+{
+    return domctl_op(vcpu->domain, arg[0]);
+}
+
+static int64_t call_sysctl(struct xen_vcpu *vcpu, const uint64_t arg[5])
+{
+    return sysctl_op(vcpu->domain, arg[0]);
+}
+
 static int64_t call_multicall(struct xen_vcpu *vcpu, const uint64_t arg[5]);
 
 struct hypercall {
@@ -130,8 +140,8 @@ static const struct hypercall table[HYPERCALL_OPS] = {
     /* Physical interrupts reach only domains with emulated PIRQs or devices of their own; this one has neither. */
     REFUSED(physdev_op, XEN_ENOSYS),
     [__HYPERVISOR_hvm_op] = {.name = "hvm_op", .call = call_hvm_op, .has_sub_op = true},
-    REFUSED(sysctl, XEN_EPERM),
-    REFUSED(domctl, XEN_EPERM),
+    [__HYPERVISOR_sysctl] = {.name = "sysctl", .call = call_sysctl},
+    [__HYPERVISOR_domctl] = {.name = "domctl", .call = call_domctl},
     REFUSED(kexec_op, XEN_ENOSYS),
     REFUSED(tmem_op, XEN_ENOSYS),
     REFUSED(argo_op, XEN_EOPNOTSUPP), /* not enabled on the hypervisor's command line */

@@ -318,6 +318,10 @@ uint32_t physmap_own_page(const struct domain *domain, uint64_t gfn);
 /* memory.c */
 int64_t memory_op(struct domain *domain, uint64_t cmd, uint64_t arg);
 
+/* domctl.c */
+int64_t domctl_op(struct domain *caller, uint64_t arg);
+int64_t sysctl_op(struct domain *caller, uint64_t arg);
+
 /* hvm.c */
 int64_t hvm_op(struct domain *domain, uint64_t op, uint64_t arg);
 
