@@ -10,7 +10,7 @@
 
 static const char *const policy_names[] = {"fifo", "random", "pct", "trace"};
 static const char *const engine_names[] = {"default", "det", "par"};
-static const char *const clock_names[] = {"virtual", "wall"};
+static const char *const clock_names[] = {"virtual", "paced", "wall"};
 
 const char *format_time(char *buffer, size_t size, uint64_t nanoseconds)
 {

@@ -20,18 +20,16 @@ static bool map_foreign(struct gate_handle *handle, const struct gate_map_foreig
         gate_reply(handle, gate_may(handle, request->domid) ? ESRCH : EPERM, 0, NULL, 0);
         return true;
     }
-    mapping = gate_mapping_new(handle, GATE_OF_FRAMES, request->count);
+    mapping = gate_mapping_new(handle, GATE_OF_FRAMES, request->writable != 0, request->count);
     answer = image_alloc(request->count * sizeof(*answer));
     for (uint32_t index = 0; index < request->count; index++) {
-        struct gate_item *item = &mapping->item[index];
         void *page;
         int64_t held = xen_foreign_map(request->domid, request->frame[index], &page);
 
-        item->handle = held;
         if (held < 0) {
             answer[index].error = (int32_t)-held;
         } else {
-            item->page = page;
+            gate_mapping_set(handle, mapping, index, held, page);
             answer[index].page = gate_page_number(page);
         }
     }

@@ -25,11 +25,9 @@ static void reply_pages(struct gate_handle *handle, const struct gate_mapping *m
     image_free(pages);
 }
 
-static int map_all(const struct gate_handle *handle, struct gate_mapping *mapping,
-                   const struct gate_map_grants *request)
+static int map_all(struct gate_handle *handle, struct gate_mapping *mapping, const struct gate_map_grants *request)
 {
     for (uint32_t index = 0; index < mapping->count; index++) {
-        struct gate_item *item = &mapping->item[index];
         const struct gate_reference *grant = &request->grant[index];
         uint32_t map;
         void *page;
@@ -37,8 +35,7 @@ static int map_all(const struct gate_handle *handle, struct gate_mapping *mappin
 
         if (error < 0)
             return -error;
-        item->handle = map;
-        item->page = page;
+        gate_mapping_set(handle, mapping, index, map, page);
     }
     return 0;
 }
@@ -55,7 +52,7 @@ static bool map_grants(struct gate_handle *handle, const struct gate_map_grants 
         gate_reply(handle, EINVAL, 0, NULL, 0);
         return true;
     }
-    mapping = gate_mapping_new(handle, GATE_OF_GRANTS, request->count);
+    mapping = gate_mapping_new(handle, GATE_OF_GRANTS, request->writable != 0, request->count);
     error = map_all(handle, mapping, request);
     if (error == 0)
         error = gate_mapping_notify(handle, mapping, request->notify_offset, request->notify_port);
@@ -113,6 +110,9 @@ static bool copy_grants(struct gate_handle *handle, const struct gate_copy_grant
                set_end(handle, &segments[index].dest, (from->flags & GNTCOPY_dest_gref) != 0, from->dest_domid,
                        from->dest_reference, from->dest_offset, from->length);
     }
+    for (uint32_t index = 0; index < request->count && good; index++)
+        if ((segments[index].flags & GNTCOPY_source_gref) == 0)
+            peers_read_memory(handle->arena + request->segment[index].source_offset, segments[index].len);
     if (good) {
         xen_grant_copy(handle->domid, segments, request->count);
         for (uint32_t index = 0; index < request->count; index++)
@@ -194,17 +194,15 @@ static bool share(struct gate_handle *handle, const void *packet, size_t bytes)
     if (request.count == 0 || request.count > GATE_PAGES_MAX)
         return false;
     gate_revoke_leftovers();
-    mapping = gate_mapping_new(handle, GATE_OF_SHARES, request.count);
+    mapping = gate_mapping_new(handle, GATE_OF_SHARES, true, request.count);
     for (uint32_t index = 0; index < request.count && error == 0; index++) {
         void *page;
         int64_t reference = xen_grant_share(handle->domid, request.domid, request.writable == 0, &page);
 
-        if (reference < 0) {
+        if (reference < 0)
             error = (int)-reference;
-        } else {
-            mapping->item[index].handle = reference;
-            mapping->item[index].page = page;
-        }
+        else
+            gate_mapping_set(handle, mapping, index, reference, page);
     }
     if (error == 0)
         error = gate_mapping_notify(handle, mapping, request.notify_offset, request.notify_port);

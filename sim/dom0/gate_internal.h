@@ -35,6 +35,7 @@ struct gate_mapping {
     uint32_t notify_offset;
     uint32_t notify_port;
     struct gate_bound *port; /* that one, when its handle is gone: the last mapping that names it closes it */
+    bool writable;           /* to the program */
     uint32_t count;
     struct gate_item item[];
 };
@@ -94,7 +95,11 @@ bool gate_port_is_bound(unsigned domid, uint32_t port);
 
 /* ---- gate_mapping.c ---- */
 
-struct gate_mapping *gate_mapping_new(struct gate_handle *handle, enum gate_mapping_kind kind, uint32_t count);
+struct gate_mapping *gate_mapping_new(struct gate_handle *handle, enum gate_mapping_kind kind, bool writable,
+                                      uint32_t count);
+/* The mapping holds this, and the page is the program's to see. */
+void gate_mapping_set(struct gate_handle *handle, struct gate_mapping *mapping, uint32_t index, int64_t held,
+                      void *page);
 /* A mapping that is not complete goes, without notification. */
 void gate_mapping_undo(struct gate_handle *handle, struct gate_mapping *mapping);
 /* What asks for a notification at its end: 0 or errno. */

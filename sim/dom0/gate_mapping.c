@@ -10,11 +10,13 @@
 #include "machine/machine.h"
 #include "xen/xen.h"
 
-struct gate_mapping *gate_mapping_new(struct gate_handle *handle, enum gate_mapping_kind kind, uint32_t count)
+struct gate_mapping *gate_mapping_new(struct gate_handle *handle, enum gate_mapping_kind kind, bool writable,
+                                      uint32_t count)
 {
     struct gate_mapping *mapping = image_alloc(sizeof(*mapping) + count * sizeof(mapping->item[0]));
 
     mapping->kind = kind;
+    mapping->writable = writable;
     mapping->count = count;
     mapping->number = ++handle->last_number;
     mapping->notify_offset = GATE_NONE;
@@ -26,11 +28,22 @@ struct gate_mapping *gate_mapping_new(struct gate_handle *handle, enum gate_mapp
     return mapping;
 }
 
-static void release(const struct gate_handle *handle, enum gate_mapping_kind kind, const struct gate_item *item)
+void gate_mapping_set(struct gate_handle *handle, struct gate_mapping *mapping, uint32_t index, int64_t held,
+                      void *page)
+{
+    mapping->item[index].handle = held;
+    mapping->item[index].page = page;
+    if (mapping->writable)
+        peer_share(handle->peer, gate_page_number(page));
+}
+
+static void release(const struct gate_handle *handle, const struct gate_mapping *mapping, const struct gate_item *item)
 {
     if (item->handle < 0)
         return;
-    switch (kind) {
+    if (mapping->writable)
+        peer_unshare(handle->peer, gate_page_number(item->page));
+    switch (mapping->kind) {
     case GATE_OF_GRANTS:
         (void)xen_grant_unmap(handle->domid, (uint32_t)item->handle);
         break;
@@ -51,7 +64,7 @@ static void remove_mapping(struct gate_handle *handle, struct gate_mapping *mapp
         link = &(*link)->next;
     *link = mapping->next;
     for (uint32_t index = 0; index < mapping->count; index++)
-        release(handle, mapping->kind, &mapping->item[index]);
+        release(handle, mapping, &mapping->item[index]);
     image_free(mapping);
 }
 

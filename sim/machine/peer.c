@@ -94,7 +94,7 @@ static void buffer_free(struct peer_buffer *buffer, bool packets)
 
 /* ---- the set ---- */
 
-static struct peer_state *open_state(void)
+struct peer_state *peer_open_state(void)
 {
     struct peer_state *state;
 
@@ -144,6 +144,8 @@ static int watch_new(int fd, uint32_t id)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = id};
 
+    if (peers_are_replayed())
+        return 0;
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     return epoll_ctl(peer_state()->epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : errno;
@@ -157,7 +159,7 @@ static int socket_type(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 ? type : -1;
 }
 
-static struct peer *peer_new(int fd, int type, pid_t pid, const struct peer_service *service)
+static struct peer *peer_new(int fd, int type, pid_t pid, const char *name, const struct peer_service *service)
 {
     struct peer_state *state = peer_state();
     struct peer *peer = image_alloc(sizeof(*peer));
@@ -169,24 +171,24 @@ static struct peer *peer_new(int fd, int type, pid_t pid, const struct peer_serv
     peer->packets = type == SOCK_SEQPACKET;
     peer->service = service;
     peer->pid = pid;
-    peer_process_name(pid, peer->name);
+    snprintf(peer->name, sizeof(peer->name), "%s", name);
+    peer_process_add(peer_process_of(pid, name, service->turns && !engine_is_parallel()), peer);
     while (*link != NULL)
         link = &(*link)->next;
     *link = peer;
-    peer_process_add(peer_process_of(pid, service->turns && !engine_is_parallel()), peer);
     return peer;
 }
 
-static struct peer *open_for(pid_t pid, int fd, const struct peer_service *service, void *data)
+static struct peer *open_for(pid_t pid, const char *name, int fd, const struct peer_service *service, void *data)
 {
-    int error = watch_new(fd, open_state()->next_id);
+    int error = watch_new(fd, peer_open_state()->next_id);
     struct peer *peer;
 
     if (error != 0) {
         errno = error;
         return NULL;
     }
-    peer = peer_new(fd, socket_type(fd), pid, service);
+    peer = peer_new(fd, socket_type(fd), pid, name, service);
     peer->announced = true;
     peer->data = data;
     return peer;
@@ -194,23 +196,25 @@ static struct peer *open_for(pid_t pid, int fd, const struct peer_service *servi
 
 struct peer *peer_open_beside(struct peer *other, int fd, const struct peer_service *service, void *data)
 {
-    return open_for(other->pid, fd, service, data);
+    return open_for(other->pid, other->name, fd, service, data);
 }
 
 struct peer *peer_open(int fd, const struct peer_service *service, void *data)
 {
     struct ucred credentials = {0};
     socklen_t size = sizeof(credentials);
+    char name[PEER_NAME_MAX];
 
     /* The far end of a socket pair of our own is whoever it was given to. */
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0 || credentials.pid == getpid())
         credentials.pid = 0;
-    return open_for(credentials.pid, fd, service, data);
+    peer_process_name(credentials.pid, name);
+    return open_for(credentials.pid, name, fd, service, data);
 }
 
 struct peer_listener *peer_listen(int fd, const struct peer_service *service, void *argument)
 {
-    struct peer_state *state = open_state();
+    struct peer_state *state = peer_open_state();
     struct peer_listener *listener;
     int error = watch_new(fd, state->next_id);
 
@@ -297,8 +301,12 @@ static void has_news(struct peer *peer)
     peer_make_ready(peer);
 }
 
-static void came_in(struct peer *peer)
+static void came_in(struct peer *peer, const void *bytes, size_t count, int fd)
 {
+    if (peer->packets)
+        buffer_add_packet(&peer->input, bytes, count, fd);
+    else
+        buffer_add(&peer->input, bytes, count);
     peer->news = true;
     if (buffer_used(&peer->input) >= PEER_INPUT_MAX) {
         peer->paused = true;
@@ -314,11 +322,19 @@ static void has_ended(struct peer *peer)
     has_news(peer);
 }
 
+static void has_connected(struct peer_listener *listener, int fd, pid_t pid, const char *name)
+{
+    struct peer *peer = peer_new(fd, listener->packets ? SOCK_SEQPACKET : SOCK_STREAM, pid, name, listener->service);
+
+    peer->argument = listener->argument;
+    has_news(peer);
+}
+
 static void accept_one(struct peer_listener *listener, int fd)
 {
     struct ucred credentials = {0};
     socklen_t size = sizeof(credentials);
-    struct peer *peer;
+    char name[PEER_NAME_MAX];
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
         credentials.pid = 0;
@@ -326,9 +342,9 @@ static void accept_one(struct peer_listener *listener, int fd)
         close(fd);
         return;
     }
-    peer = peer_new(fd, listener->packets ? SOCK_SEQPACKET : SOCK_STREAM, credentials.pid, listener->service);
-    peer->argument = listener->argument;
-    has_news(peer);
+    peer_process_name(credentials.pid, name);
+    peer_note(PEER_ENTRY_ACCEPT, listener->id, (uint64_t)credentials.pid, name, sizeof(name));
+    has_connected(listener, fd, credentials.pid, name);
 }
 
 static void accept_all(struct peer_listener *listener)
@@ -380,11 +396,12 @@ static void read_packets(struct peer *peer)
         if (count <= 0 || (message.msg_flags & MSG_TRUNC) != 0) {
             if (fd >= 0)
                 close(fd);
+            peer_note(PEER_ENTRY_END, peer->id, 0, NULL, 0);
             has_ended(peer);
             return;
         }
-        buffer_add_packet(&peer->input, scratch, (size_t)count, fd);
-        came_in(peer);
+        peer_note(PEER_ENTRY_INPUT, peer->id, peer_fd_size(fd), scratch, (size_t)count);
+        came_in(peer, scratch, (size_t)count, fd);
     }
 }
 
@@ -398,28 +415,34 @@ static void read_stream(struct peer *peer)
         if (count < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (count <= 0) {
+            peer_note(PEER_ENTRY_END, peer->id, 0, NULL, 0);
             has_ended(peer);
             return;
         }
-        buffer_add(&peer->input, scratch, (size_t)count);
-        came_in(peer);
+        peer_note(PEER_ENTRY_INPUT, peer->id, 0, scratch, (size_t)count);
+        came_in(peer, scratch, (size_t)count, -1);
         if ((size_t)count < PEER_PACKET_MAX)
             return;
     }
 }
 
+static void can_be_written(struct peer *peer)
+{
+    peer->blocked = false;
+    watch(peer);
+    peer_make_ready(peer); /* its task sends what waits */
+}
+
 static void look_at_peer(struct peer *peer, uint32_t events)
 {
     if ((events & EPOLLOUT) != 0 && peer->blocked) {
-        peer->blocked = false;
-        watch(peer);
-        if (!peer->process->turns)
-            (void)peer_flush(peer);
-        peer_make_ready(peer);
+        peer_note(PEER_ENTRY_WRITABLE, peer->id, 0, NULL, 0);
+        can_be_written(peer);
     }
     if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0 || peer->ended)
         return;
     if (peer->paused && (events & (EPOLLHUP | EPOLLERR)) != 0) {
+        peer_note(PEER_ENTRY_END, peer->id, 0, NULL, 0);
         has_ended(peer); /* what it still had to say nobody has asked for */
         return;
     }
@@ -429,38 +452,98 @@ static void look_at_peer(struct peer *peer, uint32_t events)
         read_stream(peer);
 }
 
-static void look_at(uint32_t id, uint32_t events)
+static struct peer *find_peer(uint64_t id)
 {
-    struct peer_state *state = peer_state();
+    struct peer *peer = peer_state()->peers;
+
+    while (peer != NULL && peer->id != id)
+        peer = peer->next;
+    return peer;
+}
+
+static struct peer_listener *find_listener(uint64_t id)
+{
+    struct peer_listener *listener = peer_state()->listeners;
+
+    while (listener != NULL && listener->id != id)
+        listener = listener->next;
+    return listener;
+}
+
+static void look_at(uint64_t id, uint32_t events)
+{
+    struct peer *peer = find_peer(id);
+    struct peer_listener *listener = find_listener(id);
     uint64_t count;
 
-    if (id == WAKE_ID) {
-        while (read(state->wake, &count, sizeof(count)) > 0)
+    if (id == WAKE_ID)
+        while (read(peer_state()->wake, &count, sizeof(count)) > 0)
             ;
-        return;
+    else if (peer != NULL)
+        look_at_peer(peer, events);
+    else if (listener != NULL)
+        accept_all(listener);
+}
+
+void peer_collect(void)
+{
+    struct epoll_event events[EVENTS_MAX];
+    int count = epoll_wait(peer_state()->epoll, events, EVENTS_MAX, 0);
+
+    for (int index = 0; index < count; index++)
+        look_at(events[index].data.u64, events[index].events);
+}
+
+static void apply_one(const struct peer_entry *entry, const uint8_t *payload)
+{
+    bool of_peer =
+        entry->type == PEER_ENTRY_INPUT || entry->type == PEER_ENTRY_END || entry->type == PEER_ENTRY_WRITABLE;
+    struct peer *peer = of_peer ? find_peer(entry->a) : NULL;
+    struct peer_listener *listener = entry->type == PEER_ENTRY_ACCEPT ? find_listener(entry->a) : NULL;
+
+    if (listener != NULL && entry->bytes == PEER_NAME_MAX)
+        has_connected(listener, -1, (pid_t)entry->b, (const char *)payload);
+    else if (entry->type == PEER_ENTRY_MEMORY)
+        peer_apply_memory(entry, payload);
+    else if (peer == NULL)
+        peer_replay_ends("somebody speaks who was not there then");
+    else if (entry->type == PEER_ENTRY_INPUT)
+        came_in(peer, payload, entry->bytes, peer_fd_stand_in(entry->b));
+    else if (entry->type == PEER_ENTRY_END)
+        has_ended(peer);
+    else
+        can_be_written(peer);
+}
+
+bool peer_apply(enum peer_entry_type type, uint64_t *a)
+{
+    const struct peer_entry *entry;
+    const uint8_t *payload;
+    bool found = false;
+
+    while ((entry = peer_next(&payload)) != NULL) {
+        if (entry->type == type) {
+            *a = entry->a;
+            found = true;
+        } else {
+            apply_one(entry, payload);
+        }
+        peer_taken();
     }
-    for (struct peer *peer = state->peers; peer != NULL; peer = peer->next)
-        if (peer->id == id) {
-            look_at_peer(peer, events);
-            return;
-        }
-    for (struct peer_listener *listener = state->listeners; listener != NULL; listener = listener->next)
-        if (listener->id == id) {
-            accept_all(listener);
-            return;
-        }
+    return found;
 }
 
 void peers_look(void)
 {
     struct peer_state *state = peer_state();
-    struct epoll_event events[EVENTS_MAX];
-    int count = epoll_wait(state->epoll, events, EVENTS_MAX, 0);
+    uint64_t none;
 
-    state->looks++;
+    state->moment++;
     state->look_at = clock_now() + PEER_LOOK_NS;
-    for (int index = 0; index < count; index++)
-        look_at((uint32_t)events[index].data.u64, events[index].events);
+    if (peers_are_replayed())
+        (void)peer_apply(PEER_ENTRY_NONE, &none);
+    else
+        peer_collect();
 }
 
 void peers_sleep(uint64_t nanoseconds)
@@ -471,25 +554,40 @@ void peers_sleep(uint64_t nanoseconds)
     (void)ppoll(&poll, 1, nanoseconds == UINT64_MAX ? NULL : &time, NULL);
 }
 
+/* Sleep until the deadline that is so far away, or until something comes; how far the clock moves. */
+static uint64_t wait_on_host(uint64_t left, bool stands)
+{
+    uint64_t start = clock_host();
+    uint64_t passed;
+
+    peers_sleep(stands ? peers_patience() : left);
+    passed = clock_host() - start;
+    if (stands)
+        return 0;
+    return passed < left ? passed : left;
+}
+
 bool peers_wait(void)
 {
     uint64_t next = clock_next();
     bool stands = peers_owe();
     uint64_t now = clock_now();
     uint64_t left = next == CLOCK_NEVER ? UINT64_MAX : next > now ? next - now : 0;
-    uint64_t start = clock_host();
+    uint64_t passed = 0;
 
     if (next == CLOCK_NEVER && !stands && !peers_may_speak())
         return false;
-    if (left != 0) {
-        uint64_t passed;
-
-        peers_sleep(stands ? peers_patience() : left);
-        passed = clock_host() - start;
-        if (!stands)
-            clock_charge(passed < left ? passed : left);
+    peer_state()->moment++;
+    peer_state()->look_at = clock_now() + PEER_LOOK_NS;
+    if (peers_are_replayed()) {
+        if (!peer_apply(PEER_ENTRY_CLOCK, &passed))
+            peer_replay_ends("the machine waits where it did not wait then");
+    } else {
+        passed = left != 0 ? wait_on_host(left, stands) : 0;
+        peer_note(PEER_ENTRY_CLOCK, passed, 0, NULL, 0);
+        peer_collect();
     }
-    peers_look();
+    clock_charge(passed);
     if (clock_due())
         clock_fire_due();
     return true;
@@ -532,6 +630,8 @@ static void discard(struct peer *peer)
 void peer_dispatch(struct peer *peer)
 {
     peer->in_call = true;
+    if (!peer->process->turns)
+        (void)peer_flush(peer);
     if (!peer->announced) {
         peer->announced = true;
         if (peer->service->opened != NULL)
@@ -681,19 +781,46 @@ static bool flush_some(struct peer *peer)
     return done != 0;
 }
 
+/* Replay: everything goes, but what a socket did not take then. */
+static bool drop_output(struct peer *peer)
+{
+    const struct peer_entry *entry;
+    const uint8_t *payload;
+    size_t used = buffer_used(&peer->output);
+
+    entry = peer_next(&payload);
+    if (entry == NULL || entry->type != PEER_ENTRY_FULL || entry->a != peer->id) {
+        if (peer->packets)
+            buffer_free(&peer->output, true);
+        else
+            peer->output.start = peer->output.end;
+        return used != 0;
+    }
+    if (entry->b > used)
+        peer_replay_ends("less is written than was then");
+    peer->output.start += entry->b;
+    peer->blocked = true;
+    used = entry->b;
+    peer_taken();
+    return used != 0;
+}
+
 bool peer_flush(struct peer *peer)
 {
-    bool some = false;
+    size_t before = buffer_used(&peer->output);
 
-    while (buffer_used(&peer->output) != 0 && !peer->blocked) {
-        if (flush_some(peer)) {
-            some = true;
-        } else {
+    if (before == 0 || peer->blocked)
+        return false;
+    peer_state()->moment++;
+    if (peers_are_replayed())
+        return drop_output(peer);
+    while (buffer_used(&peer->output) != 0 && !peer->blocked)
+        if (!flush_some(peer)) {
             peer->blocked = true;
+            peer_note(PEER_ENTRY_FULL, peer->id, before - buffer_used(&peer->output), NULL, 0);
             watch(peer);
         }
-    }
-    return some;
+    return before != buffer_used(&peer->output);
 }
 
 void peer_write_fd(struct peer *peer, const void *bytes, size_t count, int fd)
@@ -735,6 +862,7 @@ void peers_close(void)
         close(listener->fd);
     for (struct peer_process *process = state->processes; process != NULL; process = process->next)
         peer_process_close(process);
+    peer_record_close(state);
     if (state->wake >= 0)
         close(state->wake);
     close(state->epoll);

@@ -94,6 +94,23 @@ size_t peer_unsent(const struct peer *peer);
  */
 void peer_owe(struct peer *peer, int change);
 
+/*
+ * The record of a run under the deterministic engine: what comes in goes to a file, too; or the file that a run of the
+ * same configuration has left takes the place of all programs, and nothing is opened. Before the first peer or
+ * listener. Exits with status 2 when the file cannot be used.
+ */
+void peers_record(const char *path);
+void peers_replay(const char *path);
+
+/*
+ * What a program and the machine both see, for the record: a page of guest RAM that the
+ * program may write from now on, or no more; and `bytes` of memory of the program's own that are about to be read,
+ * which a replay brings back in its place.
+ */
+void peer_share(struct peer *peer, uint32_t backing);
+void peer_unshare(struct peer *peer, uint32_t backing);
+void peers_read_memory(void *at, size_t bytes);
+
 /* Any listener or connection. */
 bool peers_exist(void);
 

@@ -71,7 +71,37 @@ struct peer_listener {
     void *argument;
 };
 
+/* ---- the record ---- */
+
+enum peer_entry_type {
+    PEER_ENTRY_NONE,
+    PEER_ENTRY_ACCEPT,   /* a: listener, b: process; payload: name */
+    PEER_ENTRY_INPUT,    /* a: peer, b: size of a descriptor's file + 1, 0: none; payload */
+    PEER_ENTRY_END,      /* a: peer */
+    PEER_ENTRY_WRITABLE, /* a: peer */
+    PEER_ENTRY_FULL,     /* a: peer, b: bytes that its socket took before */
+    PEER_ENTRY_CLOCK,    /* a: ns that passed */
+    PEER_ENTRY_TURN,     /* a: enum peer_turn, how it ended */
+    PEER_ENTRY_MEMORY,   /* a: backing page, b: offset; payload */
+    PEER_ENTRY_READ      /* payload */
+};
+
+/* It sleeps; it does not, but it or somebody else waits for an answer; it is too long. */
+enum peer_turn { PEER_TURN_SLEEPS, PEER_TURN_GOES_ON, PEER_TURN_TIMEOUT };
+
+struct peer_entry {
+    uint64_t moment;
+    uint32_t type;
+    uint32_t bytes; /* of the payload behind it */
+    uint64_t a;
+    uint64_t b;
+};
+
+struct peer_record;
+
 struct peer_state {
+    struct peer_record *record; /* the host's; NULL: the run is neither recorded nor replayed */
+    uint64_t moment;
     int epoll;
     int wake; /* eventfd that ends the parallel engine's waits, -1: none */
     uint32_t next_id;
@@ -80,8 +110,7 @@ struct peer_state {
     struct peer_process *processes;
     struct peer_process *others; /* stands for the programs without turns */
     uint64_t look_at;            /* machine clock: when the next look is due */
-    uint64_t looks;
-    uint64_t inputs; /* what has come in so far */
+    uint64_t inputs;             /* what has come in so far */
     uint8_t *scratch;
 };
 
@@ -124,10 +153,32 @@ bool peer_flush(struct peer *peer); /* true: there was something to send, and th
 /* Sleep on the host for up to so many ns (UINT64_MAX: no end) until a look would find something. */
 void peers_sleep(uint64_t nanoseconds);
 
+/* What has come to the descriptors, without counting as a moment. */
+void peer_collect(void);
+/* Replay: what came at this moment. True: an entry of this type was among it, with its first number. */
+bool peer_apply(enum peer_entry_type type, uint64_t *a);
+
+/* ---- peer_record.c ---- */
+
+struct peer_state *peer_open_state(void); /* in peer.c */
+void peer_record_close(struct peer_state *state);
+bool peers_are_replayed(void);
+void peer_note(enum peer_entry_type type, uint64_t a, uint64_t b, const void *payload, size_t bytes);
+/* The next entry of the present moment, NULL if there is none (left); it stays the next until peer_taken(). */
+const struct peer_entry *peer_next(const uint8_t **payload);
+void peer_taken(void);
+/* The machine asks for something that the record does not have: fails. */
+_Noreturn void peer_replay_ends(const char *what);
+uint64_t peer_fd_size(int fd);
+int peer_fd_stand_in(uint64_t size);
+/* What the program has written since the last time to the pages that it shares with the machine; a moment. */
+void peer_pages_look(const struct peer_process *process);
+void peer_apply_memory(const struct peer_entry *entry, const uint8_t *payload);
+
 /* ---- peer_process.c ---- */
 
 /* The process that a connection of this program belongs to; with turns, its other connections move there. */
-struct peer_process *peer_process_of(pid_t pid, bool turns);
+struct peer_process *peer_process_of(pid_t pid, const char *name, bool turns);
 void peer_process_add(struct peer_process *process, struct peer *peer);
 void peer_process_remove(struct peer *peer);
 void peer_process_close(struct peer_process *process); /* what the host holds */

@@ -17,6 +17,7 @@
 #define LONG_SLEEP_NS 100000u /* while it works on something longer */
 #define SHORT_SLEEPS 20u
 #define SILENCE_NS 2000000u /* of a program that we cannot look at: it sleeps */
+#define BUSY_NS 50000000u   /* how long one that is at work keeps others waiting */
 #define TIMEOUT_NS UINT64_C(60000000000)
 
 /* ---- is it at work? ---- */
@@ -120,17 +121,20 @@ static uint64_t timeout(void)
     return machine->config.peer_timeout_ns != 0 ? machine->config.peer_timeout_ns : TIMEOUT_NS;
 }
 
+static _Noreturn void fails(const struct peer_process *process)
+{
+    fail("peer", "%s has %s for %llu ms while the machine waits for it", process->name,
+         process->running ? "been at work" : "not acknowledged an event", (unsigned long long)(timeout() / 1000000u));
+}
+
 /* It is at work, or owes something, from now on if it was not before; too long is too long. */
-static void keeps_us_waiting(struct peer_process *process)
+static bool is_too_long(struct peer_process *process)
 {
     uint64_t now = clock_host();
 
     if (process->busy_since == 0)
         process->busy_since = now;
-    else if (now - process->busy_since >= timeout())
-        fail("peer", "%s has %s for %llu s while the machine waits for it", process->name,
-             process->running ? "been at work" : "not acknowledged an event",
-             (unsigned long long)(timeout() / 1000000000u));
+    return now - process->busy_since >= timeout();
 }
 
 bool peers_owe(void)
@@ -139,7 +143,8 @@ bool peers_owe(void)
 
     for (struct peer_process *process = peer_state()->processes; process != NULL; process = process->next)
         if (process->owes != 0) {
-            keeps_us_waiting(process);
+            if (!peers_are_replayed() && is_too_long(process))
+                fails(process);
             owe = true;
         }
     return owe;
@@ -172,30 +177,27 @@ void peer_owe(struct peer *peer, int change)
 
 /* ---- its task ---- */
 
-/* Wait on the host until the program has said something or sleeps. */
-static void take_turn(struct peer_process *process)
+/*
+ * On the host until the program sleeps; what it has said is looked at only then, as it may be in the middle of more.
+ * One that never sleeps is not waited for while somebody wants an answer.
+ */
+static enum peer_turn watch_program(struct peer_process *process)
 {
     struct peer_state *state = peer_state();
     uint64_t inputs = state->inputs;
     uint64_t start = clock_host();
 
     for (unsigned sleeps = 0;; sleeps++) {
-        bool asleep = process->stat_fd >= 0 ? peer_process_sleeps(process) : clock_host() - start >= SILENCE_NS;
+        uint64_t waited = clock_host() - start;
+        bool asleep = process->stat_fd >= 0 ? peer_process_sleeps(process) : waited >= SILENCE_NS;
 
-        peers_look(); /* after that: what it said before it slept is here */
-        if (process->ready != NULL)
-            return;
-        if (asleep) {
-            process->running = false;
-            if (process->owes == 0)
-                process->busy_since = 0;
-            return;
-        }
-        if (state->inputs != inputs) { /* another program's: its task's */
-            sched_point(POINT_PAUSE);
-            return;
-        }
-        keeps_us_waiting(process);
+        peer_collect(); /* after that: what it said before it slept is here */
+        if (asleep)
+            return PEER_TURN_SLEEPS;
+        if (state->inputs != inputs && waited >= BUSY_NS)
+            return PEER_TURN_GOES_ON;
+        if (is_too_long(process))
+            return PEER_TURN_TIMEOUT;
         peers_sleep(sleeps < SHORT_SLEEPS ? SHORT_SLEEP_NS : LONG_SLEEP_NS);
     }
 }
@@ -206,6 +208,31 @@ static void deliver(struct peer_process *process)
     for (struct peer *peer = peer_state()->peers; peer != NULL; peer = peer->next)
         if (peer->process == process && peer_flush(peer))
             process->running = true;
+}
+
+/* The program's turn, or what the record says of it. */
+static void take_turn(struct peer_process *process)
+{
+    uint64_t end = PEER_TURN_SLEEPS;
+
+    peer_state()->moment++;
+    if (peers_are_replayed()) {
+        if (!peer_apply(PEER_ENTRY_TURN, &end))
+            peer_replay_ends("a program is waited for that was not waited for then");
+    } else {
+        end = watch_program(process);
+        peer_note(PEER_ENTRY_TURN, end, 0, NULL, 0);
+    }
+    if (end == PEER_TURN_TIMEOUT)
+        fails(process);
+    peer_pages_look(process);
+    if (end == PEER_TURN_GOES_ON) {
+        sched_point(POINT_PAUSE); /* others' turn */
+        return;
+    }
+    process->running = false;
+    if (process->owes == 0)
+        process->busy_since = 0;
 }
 
 static void ready_remove(struct peer *peer)
@@ -256,8 +283,10 @@ static void process_main(void *argument)
             sched_point(POINT_DOM0);
             continue;
         }
-        if (process->turns)
+        if (process->turns) {
+            peer_pages_look(process);
             deliver(process);
+        }
         if (process->turns && process->running)
             take_turn(process);
         else
@@ -288,7 +317,7 @@ void peer_process_name(pid_t pid, char name[PEER_NAME_MAX])
         snprintf(name, PEER_NAME_MAX, "%s (process %d)", comm[0] != '\0' ? comm : "a program", (int)pid);
 }
 
-static struct peer_process *process_new(pid_t pid, bool turns)
+static struct peer_process *process_new(pid_t pid, const char *name, bool turns)
 {
     struct peer_process *process = image_alloc(sizeof(*process));
     struct peer_process **link = &peer_state()->processes;
@@ -298,9 +327,9 @@ static struct peer_process *process_new(pid_t pid, bool turns)
     process->pid = pid;
     process->turns = turns;
     process->ready_tail = &process->ready;
-    peer_process_name(pid, process->name);
+    snprintf(process->name, sizeof(process->name), "%s", name);
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    process->stat_fd = turns && pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    process->stat_fd = turns && pid > 0 && !peers_are_replayed() ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     while (*link != NULL)
         link = &(*link)->next;
     *link = process;
@@ -326,7 +355,7 @@ static void take_over(struct peer_process *process)
     }
 }
 
-struct peer_process *peer_process_of(pid_t pid, bool turns)
+struct peer_process *peer_process_of(pid_t pid, const char *name, bool turns)
 {
     struct peer_process *process;
 
@@ -335,10 +364,10 @@ struct peer_process *peer_process_of(pid_t pid, bool turns)
             return process;
     if (!turns) {
         if (peer_state()->others == NULL)
-            peer_state()->others = process_new(0, false);
+            peer_state()->others = process_new(0, "other programs", false);
         return peer_state()->others;
     }
-    process = process_new(pid, true);
+    process = process_new(pid, name, true);
     take_over(process);
     return process;
 }

@@ -1,6 +1,7 @@
 /* GNTTABOP_copy: copies between pages named by grant references or, for a domain's own pages, by frame. */
 #include <string.h>
 
+#include "machine/peer.h"
 #include "xen/grant.h"
 
 /* One side of a copy, claimed. */
@@ -19,8 +20,13 @@ static uint8_t *own_page(const struct domain *domain, uint64_t frame)
 {
     uint32_t backing;
 
-    if (xen_host_calls())
-        return xen_caller_range(frame << GUEST_PAGE_SHIFT, GUEST_PAGE_SIZE);
+    if (xen_host_calls()) {
+        uint8_t *page = xen_caller_range(frame << GUEST_PAGE_SHIFT, GUEST_PAGE_SIZE);
+
+        if (page != NULL)
+            peers_read_memory(page, GUEST_PAGE_SIZE);
+        return page;
+    }
     if (!domain->guest)
         return (uint8_t *)(uintptr_t)(frame << GUEST_PAGE_SHIFT);
     backing = physmap_own_page(domain, frame);

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "machine/peer.h"
 #include "xen/hypervisor.h"
 
 /* ---- the caller's memory ---- */
@@ -29,6 +30,7 @@ bool xen_copy_in(void *to, uint64_t from, size_t bytes)
     host = xen_caller_range(from, bytes);
     if (host == NULL)
         return false;
+    peers_read_memory((void *)(uintptr_t)host, bytes);
     memcpy(to, host, bytes);
     return true;
 }

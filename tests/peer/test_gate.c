@@ -131,8 +131,9 @@ static void event_program(void)
     CLIENT_CHECK(client_pending(&handle) == port);
     CLIENT_CHECK(client_port(&handle, GATE_UNBIND, 0, port).error == 0);
     CLIENT_CHECK(client_port(&handle, GATE_UNBIND, 0, port).error == ENOTCONN);
-    CLIENT_CHECK(client_port(&handle, GATE_BIND_VIRQ, 0, VIRQ_DOM_EXC).error == 0);
-    CLIENT_CHECK(client_port(&handle, GATE_BIND_VIRQ, 0, VIRQ_DOM_EXC).error == EEXIST);
+    CLIENT_CHECK(client_port(&handle, GATE_BIND_VIRQ, 0, VIRQ_DOM_EXC).error == EEXIST); /* the store has it */
+    CLIENT_CHECK(client_port(&handle, GATE_BIND_VIRQ, 0, VIRQ_DEBUGGER).error == 0);
+    CLIENT_CHECK(client_port(&handle, GATE_BIND_VIRQ, 0, VIRQ_DEBUGGER).error == EEXIST);
     CLIENT_CHECK(client_port(&handle, GATE_BIND_UNBOUND, 1, 0).error == 0);
     CLIENT_CHECK(client_port(&handle, GATE_RESTRICT, 1, 0).error == 0);
     CLIENT_CHECK(client_port(&handle, GATE_BIND_UNBOUND, 0, 0).error == EACCES);
@@ -322,6 +323,7 @@ static void doomed_program(void)
     CLIENT_CHECK(client_map_grant(&grants, 1, STORE_REFERENCE, false, GATE_NONE, GATE_NONE, &page).error == 0);
     CLIENT_CHECK(client_ask(&shares, &share, sizeof(share), NULL, 0).error == 0);
     CLIENT_CHECK(client_pending(&events) == port);
+    client_tell(&events, GATE_UNMASK, port); /* owing that would stop the machine's clock */
     for (;;)
         pause();
 }
