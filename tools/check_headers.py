@@ -6,9 +6,12 @@
 - Each parameter of these and of the inline routines has a SAL annotation; a routine without parameters says at which IRQL
   it may be called.
 - A routine's IRQL annotation is the limit that its implementation in sim/nt checks (NT_CALL).
+- Each exported routine checks the IRQL that it is called at, or passes its arguments to one that does, or stands in the
+  file of those that need no check, with the reason (a shell pattern, a colon, the reason).
 """
 
 import argparse
+import fnmatch
 import pathlib
 import re
 import sys
@@ -103,12 +106,53 @@ def implementations(folder):
     return levels
 
 
+def checkers(folder):
+    """Routines that check their IRQL, and {routine: the one that it does nothing but call}."""
+    checked, forwards = set(), {}
+    definition = re.compile(r"^(?!static)[^\n{};=#]*?\b(\w+)\s*\([^;{}]*\)\s*\{(.*?)^\}", re.S | re.M)
+    for path in sorted(folder.rglob("*.c")):
+        for name, body in definition.findall(strip(path.read_text(encoding="utf-8"))):
+            body = re.sub(r"UNREFERENCED_PARAMETER\(\w+\);|\(void\)\w+;", "", body).strip()
+            if re.search(r"\b(?:NT_CALL\w*|CNG_CALL)\(", body):
+                checked.add(name)
+            elif match := re.fullmatch(r"(?:return )?(?:\(void\))?(\w+)\([^;]*\);", body):
+                forwards[name] = match.group(1)
+    return checked, forwards
+
+
+def unchecked_errors(names, folder, excused):
+    """What is wrong with the routines that look at no IRQL and with the file that excuses them."""
+    checked, forwards = checkers(folder)
+    reasons, used = {}, set()
+    for number, line in enumerate(excused.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        pattern, _, reason = line.partition(":")
+        if not reason.strip():
+            yield f"{excused}:{number}: {pattern} has no reason"
+        reasons[pattern.strip()] = number
+    for name in sorted(names):
+        target = name
+        while target in forwards and target not in checked:
+            target = forwards[target]
+        matches = [pattern for pattern in reasons if fnmatch.fnmatchcase(name, pattern)]
+        if target in checked:
+            used.update(pattern for pattern in matches if pattern != name)  # a pattern may cover more than it must
+        elif matches:
+            used.update(matches)
+        else:
+            yield f"{name} looks at no IRQL (NT_CALL), and {excused} does not say why"
+    for pattern in sorted(set(reasons) - used):
+        yield f"{excused}:{reasons[pattern]}: {pattern} is no exported routine without a check"
+
+
 class Checker:
     """Collects what is wrong and counts what was looked at."""
 
     def __init__(self, levels):
         self.levels = levels
         self.errors = []
+        self.names = set()
         self.routines = self.callbacks = self.inlines = self.limits = 0
 
     def parameters(self, where, name, text, annotated):
@@ -163,6 +207,7 @@ class Checker:
                 return
             self.routines += 1
             head, name, parameters = match.groups()
+            self.names.add(name)
             if not re.search(r"\bNTAPI $", head):
                 self.errors.append(f"{where}: {name} is not NTAPI")
             self.parameters(where, name, parameters, IRQL.search(annotations))
@@ -181,12 +226,15 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("headers", type=pathlib.Path)
     arguments.add_argument("implementation", type=pathlib.Path, nargs="?", help="folder of the implementation (sim/nt)")
+    arguments.add_argument("unchecked", type=pathlib.Path, nargs="?", help="routines that need no check of the IRQL")
     options = arguments.parse_args()
 
     checker = Checker(implementations(options.implementation) if options.implementation else {})
     for path in sorted(options.headers.rglob("*.h")):
         for line, text in statements(strip(path.read_text(encoding="utf-8"))):
             checker.statement(f"{path}:{line}", text)
+    if options.unchecked:
+        checker.errors += unchecked_errors(checker.names, options.implementation, options.unchecked)
     for error in checker.errors:
         print(error, file=sys.stderr)
     if checker.errors:
@@ -196,6 +244,7 @@ def main():
     print(
         f"headers: {checker.routines} routines and {checker.callbacks} callback types NTAPI and annotated, "
         f"{checker.inlines} inline routines annotated, {checker.limits} IRQL limits as implemented"
+        + (", every routine checks its IRQL or need not" if options.unchecked else "")
     )
 
 

@@ -5,28 +5,38 @@
 #include "common/guest.h"
 #include "common/process.h"
 
-static struct process_result check(const char *headers, const char *implementation)
+/* `unchecked`: the file of the routines that need no check of their IRQL, NULL to leave that out. */
+static struct process_result check(const char *headers, const char *implementation, const char *unchecked)
 {
-    const char *argv[] = {"python3", "tools/check_headers.py", headers, implementation, NULL};
+    const char *argv[] = {"python3", "tools/check_headers.py", headers, implementation, unchecked, NULL};
 
     return process_run(argv);
 }
 
 /* A header folder and an implementation folder of the test's own, with one file each. */
-static struct process_result check_text(const char *header, const char *implementation)
+static void write_scratch(const char *name, const char *text)
 {
     char path[512];
     FILE *file;
 
-    snprintf(path, sizeof(path), "%s/header.h", scratch());
+    snprintf(path, sizeof(path), "%s/%s", scratch(), name);
     file = fopen(path, "w");
-    fputs(header, file);
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
     fclose(file);
-    snprintf(path, sizeof(path), "%s/implementation.c", scratch());
-    file = fopen(path, "w");
-    fputs(implementation, file);
-    fclose(file);
-    return check(scratch(), scratch());
+}
+
+static struct process_result check_text(const char *header, const char *implementation, const char *unchecked)
+{
+    char path[512];
+
+    write_scratch("header.h", header);
+    write_scratch("implementation.c", implementation);
+    if (unchecked == NULL)
+        return check(scratch(), scratch(), NULL);
+    write_scratch("unchecked.txt", unchecked);
+    snprintf(path, sizeof(path), "%s/unchecked.txt", scratch());
+    return check(scratch(), scratch(), path);
 }
 
 #define GOOD                                                                                                           \
@@ -35,13 +45,14 @@ static struct process_result check_text(const char *header, const char *implemen
 
 START_TEST(the_headers_keep_them)
 {
-    struct process_result result = check("sim/include", "sim/nt");
+    struct process_result result = check("sim/include", "sim/nt", "tests/abi/unchecked.txt");
 
     ck_assert_msg(result.status == 0, "%s", result.error);
     ck_assert_ptr_nonnull(strstr(result.output, "callback types NTAPI and annotated"));
+    ck_assert_ptr_nonnull(strstr(result.output, "every routine checks its IRQL or need not"));
     process_free(&result);
 
-    result = check_text(GOOD, "LONG NTAPI Good(PVOID Object, LONG Count)\n{\n    NT_CALL(DISPATCH_LEVEL);\n}\n");
+    result = check_text(GOOD, "LONG NTAPI Good(PVOID Object, LONG Count)\n{\n    NT_CALL(DISPATCH_LEVEL);\n}\n", NULL);
     ck_assert_msg(result.status == 0, "%s", result.error);
     ck_assert_ptr_nonnull(strstr(result.output, "1 routines and 1 callback types"));
     ck_assert_ptr_nonnull(strstr(result.output, "1 IRQL limits"));
@@ -74,10 +85,47 @@ START_TEST(a_broken_one_is_named)
     struct process_result result;
 
     snprintf(header, sizeof(header), GOOD "%s", broken[_i].header);
-    result = check_text(header, "VOID NTAPI Limit(LONG Value)\n{\n    NT_CALL(DISPATCH_LEVEL);\n}\n");
+    result = check_text(header, "VOID NTAPI Limit(LONG Value)\n{\n    NT_CALL(DISPATCH_LEVEL);\n}\n", NULL);
     ck_assert_int_eq(result.status, 1);
     ck_assert_msg(strstr(result.error, broken[_i].says) != NULL, "%s", result.error);
     ck_assert_ptr_nonnull(strstr(result.error, "headers: 1 rules broken"));
+    process_free(&result);
+}
+END_TEST
+
+/* ---- routines that look at no IRQL ---- */
+
+#define IMPLEMENTED "LONG NTAPI Good(PVOID Object, LONG Count)\n{\n    NT_CALL(DISPATCH_LEVEL);\n}\n"
+#define OTHER "NTKERNELAPI LONG NTAPI Other(_In_ LONG Count);\n"
+
+static const struct {
+    const char *implementation;
+    const char *unchecked;
+    const char *says; /* NULL: nothing is wrong */
+} looks[] = {
+    {"LONG NTAPI Other(LONG Count)\n{\n    return Good(NULL, Count);\n}\n", "", NULL},
+    {"LONG NTAPI Other(LONG Count)\n{\n    NT_CALL_RANGE(APC_LEVEL, DISPATCH_LEVEL);\n    return Count;\n}\n", "",
+     NULL},
+    {"LONG NTAPI Other(LONG Count)\n{\n    return Count;\n}\n", "# why\nOth*: any IRQL\n", NULL},
+    {"LONG NTAPI Other(LONG Count)\n{\n    return Count;\n}\n", "", "Other looks at no IRQL (NT_CALL)"},
+    {"LONG NTAPI Other(LONG Count)\n{\n    return helper(Count);\n}\n", "", "Other looks at no IRQL (NT_CALL)"},
+    {"LONG NTAPI Other(LONG Count)\n{\n    return Count;\n}\n", "Other:\n", "unchecked.txt:1: Other has no reason"},
+    {"LONG NTAPI Other(LONG Count)\n{\n    return Good(NULL, Count);\n}\n", "Other: any IRQL\n",
+     "unchecked.txt:1: Other is no exported routine without a check"},
+    {"LONG NTAPI Other(LONG Count)\n{\n    return Good(NULL, Count);\n}\n", "Gone: any IRQL\n",
+     "unchecked.txt:1: Gone is no exported routine without a check"},
+};
+
+START_TEST(a_routine_that_looks_at_no_irql_is_named)
+{
+    char implementation[1024];
+    struct process_result result;
+
+    snprintf(implementation, sizeof(implementation), IMPLEMENTED "%s", looks[_i].implementation);
+    result = check_text(GOOD OTHER, implementation, looks[_i].unchecked);
+    ck_assert_msg(result.status == (looks[_i].says != NULL), "%s", result.error);
+    if (looks[_i].says != NULL)
+        ck_assert_msg(strstr(result.error, looks[_i].says) != NULL, "%s", result.error);
     process_free(&result);
 }
 END_TEST
@@ -89,6 +137,7 @@ int main(void)
 
     tcase_add_test(rules, the_headers_keep_them);
     tcase_add_loop_test(rules, a_broken_one_is_named, 0, sizeof(broken) / sizeof(broken[0]));
+    tcase_add_loop_test(rules, a_routine_that_looks_at_no_irql_is_named, 0, sizeof(looks) / sizeof(looks[0]));
     suite_add_tcase(suite, rules);
     return guest_suite_run(suite);
 }
