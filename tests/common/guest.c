@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/rule_report.h"
 #include "machine/log.h"
 
 struct machine_config guest_config(unsigned vcpus)
@@ -44,10 +45,12 @@ const struct failure *guest_must_fail(const struct machine_config *config, void 
                                       const char *rule)
 {
     const struct failure *failure = guest_run_may_fail(config, function, argument);
+    char why[512];
 
     ck_assert_msg(failure != NULL, "expected a failure by rule '%s', and nothing failed", rule);
     ck_assert_msg(strcmp(failure->rule, rule) == 0, "expected a failure by rule '%s', got '%s': %s\n%s", rule,
                   failure->rule, failure->text, failure->backtrace);
+    ck_assert_msg(rule_report_fits(failure, why, sizeof(why)), "%s", why);
     return failure;
 }
 

@@ -8,6 +8,7 @@
 #include "cli/guest.h"
 #include "clients/probe/probe_ioctl.h"
 #include "common/process.h"
+#include "common/rule_report.h"
 #include "common/stack_dom0.h"
 #include "machine/census.h"
 #include "machine/clock.h"
@@ -208,6 +209,7 @@ const struct failure *stack_must_fail(const struct stack_options *options, void 
                                       const char *rule)
 {
     const struct failure *failure;
+    char why[512];
 
     prepare(options, scenario, argument);
     ck_assert_msg(machine_run() == MACHINE_FAILED, "expected a failure by rule '%s', and nothing failed", rule);
@@ -215,6 +217,7 @@ const struct failure *stack_must_fail(const struct stack_options *options, void 
     failure = machine_failure();
     ck_assert_msg(strcmp(failure->rule, rule) == 0, "expected a failure by rule '%s', got '%s': %s\n%s", rule,
                   failure->rule, failure->text, failure->backtrace);
+    ck_assert_msg(rule_report_fits(failure, why, sizeof(why)), "%s", why);
     return failure;
 }
 

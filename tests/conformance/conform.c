@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/guest.h"
+#include "common/rule_report.h"
 #include "machine/log.h"
 #include "nt/cm/cm.h"
 #include "nt/ex/pool.h"
@@ -142,6 +143,7 @@ struct conform_result conform_run(const struct machine_config *config, const cha
 
         snprintf(result.rule, sizeof(result.rule), "%s", failure->rule);
         result.code = failure->code;
+        (void)rule_report_fits(failure, result.misfit, sizeof(result.misfit));
         snprintf(result.failure, sizeof(result.failure), "%s %s: %s\n%s", failure->rule, failure->title, failure->text,
                  failure->backtrace);
         machine_destroy();
@@ -215,6 +217,8 @@ static bool check_once(const struct conform_case *one, const struct machine_conf
             wrong = "the machine ended by another rule";
         else if (one->code != 0 && result.code != one->code)
             wrong = "the machine ended with another bug check";
+        else if (result.misfit[0] != '\0')
+            wrong = result.misfit;
     } else if (result.end != MACHINE_DONE) {
         wrong = "the machine failed";
     } else if (!result.done || result.passed != 1 || result.failed != 0) {

@@ -25,6 +25,7 @@ struct conform_result {
     enum machine_result end;
     char rule[64]; /* of the failure that ended the machine */
     uint32_t code;
+    char misfit[512];   /* what of its bugcheck and parameters is not as the rule table says, "" if nothing */
     char failure[8192]; /* the same for a reader */
     char *output;       /* what the driver printed; free() it */
     char *file;         /* what is in \\Windows\\Temp\\nttest.txt of its machine, NULL: nothing; free() it */

@@ -735,14 +735,59 @@ static VOID NTAPI changes_irql(PKAPC apc, PKNORMAL_ROUTINE *normal, PVOID *conte
     KeRaiseIrql(DISPATCH_LEVEL, &irql);
 }
 
+static VOID NTAPI leaves_raised(PVOID context, PVOID argument1, PVOID argument2)
+{
+    KIRQL irql;
+
+    (void)context;
+    (void)argument1;
+    (void)argument2;
+    KeRaiseIrql(DISPATCH_LEVEL, &irql);
+}
+
+static VOID NTAPI leaves_irql(PKAPC apc, PKNORMAL_ROUTINE *normal, PVOID *context, PVOID *argument1, PVOID *argument2)
+{
+    (void)apc;
+    (void)normal;
+    (void)context;
+    (void)argument1;
+    (void)argument2;
+}
+
+/* Bug Check 0xC8: IRQL, IRQL expected and kind of APC; kernel routine; APC; normal routine. */
+static const struct irql_change {
+    PKKERNEL_ROUTINE kernel;
+    PKNORMAL_ROUTINE normal;
+    uint64_t first;
+} irql_changes[] = {
+    {changes_irql, NULL, DISPATCH_LEVEL << 16 | APC_LEVEL << 8},
+    {changes_irql, leaves_raised, DISPATCH_LEVEL << 16 | APC_LEVEL << 8 | 1},
+    {leaves_irql, leaves_raised, DISPATCH_LEVEL << 16 | PASSIVE_LEVEL << 8 | 1},
+};
+
 static void irql_changed(void *argument)
 {
-    (void)argument;
+    const struct irql_change *change = &irql_changes[*(const int *)argument];
+
     start();
-    KeInitializeApc(&test.apcs[0], KeGetCurrentThread(), OriginalApcEnvironment, changes_irql, NULL, NULL, KernelMode,
-                    NULL);
+    KeInitializeApc(&test.apcs[0], KeGetCurrentThread(), OriginalApcEnvironment, change->kernel, NULL, change->normal,
+                    KernelMode, NULL);
     (void)apc_insert(0);
 }
+
+START_TEST(test_irql_changed)
+{
+    struct machine_config config = guest_config(1);
+    int which = _i;
+    const struct failure *failure = guest_must_fail(&config, irql_changed, &which, "irql-changed");
+
+    ck_assert_uint_eq(failure->code, IRQL_UNEXPECTED_VALUE);
+    ck_assert_uint_eq(failure->parameter[0], irql_changes[_i].first);
+    ck_assert_uint_eq(failure->parameter[1], (uintptr_t)irql_changes[_i].kernel);
+    ck_assert_uint_eq(failure->parameter[2], (uintptr_t)&test.apcs[0]);
+    ck_assert_uint_eq(failure->parameter[3], (uintptr_t)irql_changes[_i].normal);
+}
+END_TEST
 
 static const struct {
     void (*function)(void *);
@@ -752,7 +797,6 @@ static const struct {
     {uninitialised, "apc-not-initialised", DRIVER_VERIFIER_DETECTED_VIOLATION},
     {no_kernel_routine, "apc-kernel-routine", DRIVER_VERIFIER_DETECTED_VIOLATION},
     {insert_too_high, "irql", DRIVER_VERIFIER_DETECTED_VIOLATION},
-    {irql_changed, "irql-changed", DRIVER_VERIFIER_DETECTED_VIOLATION},
     {leave_too_often, "critical-region", DRIVER_VERIFIER_DETECTED_VIOLATION},
     {end_in_region, "critical-region", KERNEL_APC_PENDING_DURING_EXIT},
     {builds_in_guarded_region, "apcs-disabled", DRIVER_VERIFIER_DETECTED_VIOLATION},
@@ -784,6 +828,7 @@ int main(void)
 #endif
     tcase_add_test(cases, test_apc_routine);
     tcase_add_test(cases, test_alert_cancels);
+    tcase_add_loop_test(cases, test_irql_changed, 0, RTL_NUMBER_OF(irql_changes));
     tcase_add_loop_test(cases, test_breaks, 0, RTL_NUMBER_OF(breaks));
     suite_add_tcase(suite, cases);
     return guest_suite_run(suite);

@@ -31,6 +31,7 @@ static struct {
     enum behaviour of_top;
     bool scribbles;      /* the bottom writes into the buffer of a write request */
     UCHAR claims_minors; /* major function whose every minor function the bottom claims to know, 0xFF none */
+    bool informs;        /* the bottom changes the information of requests with minor functions that it does not know */
     PIRP kept;
 } test;
 
@@ -77,6 +78,8 @@ static NTSTATUS NTAPI dispatch_minors(PDEVICE_OBJECT device, PIRP irp)
     }
     if (IoGetCurrentIrpStackLocation(irp)->MajorFunction == test.claims_minors)
         return finish(irp, STATUS_SUCCESS);
+    if (test.informs)
+        irp->IoStatus.Information = 0;
     IoCompleteRequest(irp, IO_NO_INCREMENT);
     return status;
 }
@@ -325,7 +328,9 @@ static const UCHAR majors[] = {IRP_MJ_PNP, IRP_MJ_POWER, IRP_MJ_SYSTEM_CONTROL};
 static void unknown_minors(void *argument)
 {
     set_up(COMPLETES, COMPLETES);
-    if (argument != NULL)
+    if (argument == &test.informs)
+        test.informs = true;
+    else if (argument != NULL)
         test.claims_minors = *(const UCHAR *)argument;
     irp_rule_unknown_minors(test.bottom);
     tear_down();
@@ -347,6 +352,81 @@ START_TEST(test_unknown_minor_claimed)
 }
 END_TEST
 
+START_TEST(test_unknown_minor_informed)
+{
+    struct machine_config config = guest_config(1);
+    const struct failure *failure =
+        guest_must_fail(&config, unknown_minors, &test.informs, "irp-unknown-minor-information");
+
+    ck_assert_uint_eq(failure->code, DRIVER_VERIFIER_IOMANAGER_VIOLATION);
+    ck_assert_uint_eq(failure->parameter[0], 0x214);
+    ck_assert_uint_eq(failure->parameter[3], (uintptr_t)test.bottom);
+}
+END_TEST
+
+/* ---- cancelled requests ---- */
+
+#define LIMIT_MS 360000
+
+static void sleep_ms(unsigned milliseconds)
+{
+    LARGE_INTEGER interval = {.QuadPart = -10000LL * milliseconds};
+
+    (void)KeDelayExecutionThread(KernelMode, FALSE, &interval);
+}
+
+static void never_completed(void *argument)
+{
+    struct request request;
+
+    (void)argument;
+    set_up(PASSES_ON, PENDS);
+    send_write(&request);
+    ck_assert(!IoCancelIrp(test.kept));
+    sleep_ms(LIMIT_MS - 1000);
+    sleep_ms(2000);
+    ck_abort_msg("nothing was seen");
+}
+
+START_TEST(test_cancelled_and_kept)
+{
+    const struct failure *failure = must_break(never_completed, "irp-cancel-time");
+
+    ck_assert_uint_eq(failure->code, DRIVER_VERIFIER_DETECTED_VIOLATION);
+    ck_assert_uint_eq(failure->parameter[0], 0x135);
+    ck_assert_uint_eq(failure->parameter[1], (uintptr_t)test.kept);
+    ck_assert_uint_eq(failure->parameter[2], LIMIT_MS);
+    ck_assert_uint_ge(failure->time, LIMIT_MS * UINT64_C(1000000));
+}
+END_TEST
+
+/* A request that was not cancelled may take as long as it likes, a cancelled one nearly six minutes. */
+static void completed_late(void *argument)
+{
+    struct request request;
+
+    (void)argument;
+    set_up(PASSES_ON, PENDS);
+    send_write(&request);
+    sleep_ms(2 * LIMIT_MS);
+    (void)IoCancelIrp(test.kept);
+    sleep_ms(LIMIT_MS - 1000);
+    (void)IoCancelIrp(test.kept); /* counts from the first time */
+    (void)finish(test.kept, STATUS_SUCCESS);
+    finish_write(&request);
+    sleep_ms(LIMIT_MS);
+    tear_down();
+}
+
+START_TEST(test_cancelled_and_completed)
+{
+    struct machine_config config = guest_config(1);
+
+    config.timeout_ns *= 10;
+    guest_run_with(&config, completed_late, NULL);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("verifier/irp_rules");
@@ -354,6 +434,7 @@ int main(void)
     TCase *mdls = tcase_create("invariant MDLs");
     TCase *devices = tcase_create("devices that go");
     TCase *minors = tcase_create("unknown minor functions");
+    TCase *cancelled = tcase_create("cancelled requests");
 
     tcase_add_test(locations, test_locations_kept);
     tcase_add_test(locations, test_skipped_and_completed);
@@ -365,9 +446,13 @@ int main(void)
     tcase_add_test(devices, test_deleted_after_passing_on);
     tcase_add_test(minors, test_unknown_minors_left_alone);
     tcase_add_loop_test(minors, test_unknown_minor_claimed, 0, RTL_NUMBER_OF(majors));
+    tcase_add_test(minors, test_unknown_minor_informed);
+    tcase_add_test(cancelled, test_cancelled_and_kept);
+    tcase_add_test(cancelled, test_cancelled_and_completed);
     suite_add_tcase(suite, locations);
     suite_add_tcase(suite, mdls);
     suite_add_tcase(suite, devices);
     suite_add_tcase(suite, minors);
+    suite_add_tcase(suite, cancelled);
     return guest_suite_run(suite);
 }

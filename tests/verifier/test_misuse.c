@@ -853,6 +853,43 @@ static void control_routine_keeps_the_object(void)
     adapter->DmaOperations->AllocateAdapterChannel(adapter, io.device, 1, keeps_the_object, NULL);
 }
 
+static IO_ALLOCATION_ACTION NTAPI keeps_the_registers(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Base, PVOID Context)
+{
+    UNREFERENCED_PARAMETER(DeviceObject);
+    UNREFERENCED_PARAMETER(Irp);
+    *(PVOID *)Context = Base;
+    return DeallocateObjectKeepRegisters;
+}
+
+static PVOID take_registers(PDMA_ADAPTER adapter, ULONG count)
+{
+    PVOID base = NULL;
+    KIRQL irql;
+
+    KeRaiseIrql(DISPATCH_LEVEL, &irql);
+    adapter->DmaOperations->AllocateAdapterChannel(adapter, io.device, count, keeps_the_registers, &base);
+    KeLowerIrql(irql);
+    return base;
+}
+
+static void adapter_put_with_registers(void)
+{
+    PDMA_ADAPTER adapter = dma_adapter();
+
+    take_registers(adapter, 5);
+    adapter->DmaOperations->PutDmaAdapter(adapter);
+}
+
+static void registers_freed_twice(void)
+{
+    PDMA_ADAPTER adapter = dma_adapter();
+    PVOID base = take_registers(adapter, 5);
+
+    KeRaiseIrqlToDpcLevel();
+    adapter->DmaOperations->FreeMapRegisters(adapter, base, 5);
+    adapter->DmaOperations->FreeMapRegisters(adapter, base, 5);
+}
+
 static void adapter_put_with_a_buffer(void)
 {
     PDMA_ADAPTER adapter = dma_adapter();
@@ -944,12 +981,12 @@ static const struct broken_rule broken[] = {
     {unknown_pool_type, "not-implemented", DV, OWN},
     {unknown_run_time_flags, "driver-runtime", DV, OWN},
     {timer_with_a_negative_period, "ex-timer", DV, OWN},
-    {item_of_a_thread, "work-item-object", DV, OWN},
+    {item_of_a_thread, "work-item-object", WORKER_INVALID, {3, ANY, ANY}},
     {initialised_item_freed, "work-item-free", DV, OWN},
     {item_initialised_twice, "work-item-initialised-twice", DV, OWN},
     {item_not_initialised, "work-item-not-initialised", DV, OWN},
-    {item_of_an_unknown_queue, "work-item-queue", DV, OWN},
-    {queued_item_freed, "work-item-freed-queued", WORKER_INVALID, {0, ANY, ANY, ANY}},
+    {item_of_an_unknown_queue, "work-item-queue", WORKER_INVALID, {6, ANY, 31}},
+    {queued_item_freed, "work-item-freed-queued", WORKER_INVALID, {2, ANY, (uintptr_t)work, 0}},
 
     {built_of_an_unknown_kind, "irp-build", DV, OWN},
     {completed_one_sent_again, "irp-forward-completed", DV, OWN},
@@ -1019,6 +1056,8 @@ static const struct broken_rule broken[] = {
     {control_routine_keeps_the_object, "dma-adapter-control", DV, OWN},
     {adapter_put_with_a_buffer, "dma-adapter-buffers", DMA, {0x07, ANY, 1}},
     {adapter_put_with_a_list, "dma-adapter-lists", DMA, {0x0A, ANY, 1}},
+    {adapter_put_with_registers, "dma-adapter-registers", DMA, {0x09, ANY, 5}},
+    {registers_freed_twice, "dma-map-registers", DMA, {0x05, 5}},
     {buffer_freed_twice, "dma-common-buffer", DMA, {0x03, 1}},
     {list_put_twice, "dma-list", DMA, {0x06, 0, 1}},
     {strange_registers_freed, "dma-map-registers", DMA, {0x05, 3}},

@@ -22,6 +22,26 @@ static void unknown_relations(void *argument)
     IoInvalidateDeviceRelations(toy.Pdo, (DEVICE_RELATION_TYPE)77);
 }
 
+static NTSTATUS NTAPI target_changed(PVOID NotificationStructure, PVOID Context)
+{
+    UNREFERENCED_PARAMETER(NotificationStructure);
+    UNREFERENCED_PARAMETER(Context);
+    return STATUS_SUCCESS;
+}
+
+static void sin_at_registration(void *argument)
+{
+    PFILE_OBJECT file;
+    PVOID entry;
+
+    boot_with(1);
+    toy.Sin = *(const TOY_SIN *)argument;
+    ck_assert_int_eq(ObReferenceObjectByHandle(open_child(0), 0, *IoFileObjectType, KernelMode, (PVOID *)&file, NULL),
+                     STATUS_SUCCESS);
+    IoRegisterPlugPlayNotification(EventCategoryTargetDeviceChange, 0, file, toy.Pdo->DriverObject, target_changed,
+                                   NULL, &entry);
+}
+
 static const struct {
     void (*function)(void *);
     TOY_SIN sin;
@@ -30,6 +50,9 @@ static const struct {
     uint64_t first;
 } broken[] = {
     {sin_at_start, TOY_REPORTS_TWICE, "pnp-relations", PNP_DETECTED_FATAL_ERROR, 4},
+    {sin_at_removal, TOY_NO_RELATION, "pnp-relations", PNP_DETECTED_FATAL_ERROR, 4},
+    {sin_at_registration, TOY_OTHER_TARGET, "pnp-relations", DRIVER_VERIFIER_DETECTED_VIOLATION, 0x5056},
+    {sin_at_start, TOY_RAISES_WHEN_TOLD, "irql-changed", PNP_DETECTED_FATAL_ERROR, 0xA},
     {unknown_relations, TOY_SINLESS, "pnp-relations", DRIVER_VERIFIER_DETECTED_VIOLATION, 0x5056},
     {sin_at_start, TOY_MANY_RESOURCES, "pnp-resource-list", DRIVER_VERIFIER_DETECTED_VIOLATION, 0x5056},
     {sin_at_start, TOY_KEEPS_IRP, "irp-not-completed", DRIVER_VERIFIER_IOMANAGER_VIOLATION, 0x226},

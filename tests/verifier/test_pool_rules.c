@@ -218,6 +218,27 @@ static void leak_at_unload(void)
     ObDereferenceObject(driver);
 }
 
+/* An entry of a lookaside list lies filled until it is given out again. */
+static void lookaside_write_after_free(void)
+{
+    static NPAGED_LOOKASIDE_LIST list;
+
+    ExInitializeNPagedLookasideList(&list, NULL, NULL, 0, 64, TEST_TAG, 0);
+    it.block = ExAllocateFromNPagedLookasideList(&list);
+    ExFreeToNPagedLookasideList(&list, it.block);
+    it.block[40] = 1;
+    ExAllocateFromNPagedLookasideList(&list);
+}
+
+static void partial_mdl_too_small(void)
+{
+    PMDL source = IoAllocateMdl(allocate(4 * PAGE_SIZE), 4 * PAGE_SIZE, FALSE, FALSE, NULL);
+    PMDL target = IoAllocateMdl(it.block, PAGE_SIZE, FALSE, FALSE, NULL);
+
+    MmBuildMdlForNonPagedPool(source);
+    IoBuildPartialMdl(source, target, it.block, 4 * PAGE_SIZE);
+}
+
 #define ANY UINT64_MAX
 
 static const struct {
@@ -228,7 +249,7 @@ static const struct {
     bool wild;             /* an access that a sanitizer ends the program for */
 } broken[] = {
     {zero_tag, "pool-zero-tag", BAD_POOL_CALLER, {0x9B, NonPagedPoolNx, 16, ANY}, false},
-    {unreadable_tag, "pool-bad-tag", BAD_POOL_CALLER, {0x9D, NonPagedPoolNx, 16, ANY}, false},
+    {unreadable_tag, "pool-bad-tag", BAD_POOL_CALLER, {0x9D, 0x01020304, NonPagedPoolNx, ANY}, false},
     {zero_size, "pool-zero-size", DV, {0x00, PASSIVE_LEVEL, NonPagedPoolNx, 0}, false},
     {tag_mismatch, "pool-tag-mismatch", BAD_POOL_CALLER, {0x0A, ANY, TEST_TAG, OTHER_TAG}, false},
     {double_free, "pool-double-free", BAD_POOL_CALLER, {0x07, ANY, ANY, ANY}, false},
@@ -242,6 +263,8 @@ static const struct {
     {write_after_free_start, "pool-write-after-free", BAD_POOL_HEADER, {0x03, ANY, ANY, ANY}, true},
     {write_after_free_end, "pool-write-after-free", BAD_POOL_HEADER, {0x03, ANY, ANY, ANY}, true},
     {write_after_free_middle, "pool-write-after-free", BAD_POOL_HEADER, {0x03, ANY, ANY, ANY}, true},
+    {lookaside_write_after_free, "pool-write-after-free", DV, {0x5056, ANY, ANY, 0}, true},
+    {partial_mdl_too_small, "mdl-partial", TARGET_MDL_TOO_SMALL, {ANY, 0, 0, 0}, false},
     {with_timer, "freed-in-use", TIMER_OR_DPC_INVALID, {0, ANY, ANY, ANY}, false},
     {with_dpc, "freed-in-use", TIMER_OR_DPC_INVALID, {1, ANY, ANY, ANY}, false},
     {with_waiter, "freed-in-use", DV, {ANY, ANY, ANY, ANY}, false},

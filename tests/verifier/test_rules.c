@@ -8,6 +8,7 @@
 
 #include "common/guest.h"
 #include "common/process.h"
+#include "common/rule_report.h"
 #include "common/source_scan.h"
 #include "nt/nt.h"
 #include "nt/verifier/rules.h"
@@ -170,6 +171,108 @@ START_TEST(every_rule_is_broken_by_a_test)
 }
 END_TEST
 
+/* ---- which bugcheck of a rule with several a test sees ---- */
+
+enum { NEARBY = 80, CODE_ALIASES = 16, ALIAS_NAME = 32 };
+
+struct alias {
+    char name[ALIAS_NAME];
+    char code[64];
+};
+
+struct codes_seen {
+    bool *tested; /* by index in verifier_rules */
+    struct alias alias[CODE_ALIASES];
+    unsigned aliases;
+};
+
+/* `#define DV DRIVER_VERIFIER_DETECTED_VIOLATION` */
+static void see_aliases(const char *path, const char *text, void *context)
+{
+    struct codes_seen *seen = context;
+    char code[64];
+    char name[ALIAS_NAME];
+
+    for (const char *at = strstr(text, "#define "); at != NULL; at = strstr(at + 1, "#define ")) {
+        if (sscanf(at, "#define %31[A-Z] %63[A-Z_]", name, code) != 2)
+            continue;
+        for (size_t index = 0; index < verifier_rule_count; index++) {
+            if (verifier_rules[index].code == VERIFIER_ANY_CODE ||
+                strcmp(verifier_bugcheck_name(verifier_rules[index].code), code) != 0)
+                continue;
+            ck_assert_msg(seen->aliases < CODE_ALIASES, "%s: too many names of bugchecks", path);
+            snprintf(seen->alias[seen->aliases].name, ALIAS_NAME, "%s", name);
+            snprintf(seen->alias[seen->aliases++].code, sizeof(code), "%s", code);
+            break;
+        }
+    }
+}
+
+static bool has_word(const char *text, size_t length, const char *word)
+{
+    static const char in_words[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
+    size_t size = strlen(word);
+
+    for (size_t at = 0; at + size <= length; at++)
+        if (strncmp(text + at, word, size) == 0 && (at == 0 || strchr(in_words, text[at - 1]) == NULL) &&
+            (text[at + size] == '\0' || strchr(in_words, text[at + size]) == NULL))
+            return true;
+    return false;
+}
+
+static bool names_code(const struct codes_seen *seen, const char *text, size_t length, uint32_t code)
+{
+    char number[16];
+
+    snprintf(number, sizeof(number), "0x%X", code);
+    for (unsigned index = 0; index < seen->aliases; index++)
+        if (strcmp(seen->alias[index].code, verifier_bugcheck_name(code)) == 0 &&
+            has_word(text, length, seen->alias[index].name))
+            return true;
+    return has_word(text, length, verifier_bugcheck_name(code)) || has_word(text, length, number);
+}
+
+/* The verifier's own code is in every test: it counts right behind the rule's name only. */
+static void see_codes(const char *path, const char *text, void *context)
+{
+    struct codes_seen *seen = context;
+
+    (void)path;
+    for (size_t index = 0; index < verifier_rule_count; index++) {
+        const struct verifier_rule *rule = &verifier_rules[index];
+        char quoted[80];
+
+        snprintf(quoted, sizeof(quoted), "\"%s\"", rule->name);
+        for (const char *at = strstr(text, quoted); at != NULL; at = strstr(at + 1, quoted)) {
+            if (rule->code == DRIVER_VERIFIER_DETECTED_VIOLATION
+                    ? names_code(seen, at + strlen(quoted), strnlen(at + strlen(quoted), NEARBY), rule->code)
+                    : names_code(seen, text, strlen(text), rule->code))
+                seen->tested[index] = true;
+        }
+    }
+}
+
+START_TEST(every_bugcheck_of_a_rule_is_seen_by_a_test)
+{
+    struct codes_seen seen = {.tested = calloc(verifier_rule_count, sizeof(bool))};
+    char missing[4096] = "";
+
+    scan_files("tests", see_aliases, &seen);
+    scan_files("tests", see_codes, &seen);
+    for (size_t index = 0; index < verifier_rule_count; index++) {
+        const struct verifier_rule *rule = &verifier_rules[index];
+        bool several = verifier_rule(rule->name) != rule ||
+                       (index + 1 < verifier_rule_count && strcmp(verifier_rules[index + 1].name, rule->name) == 0);
+
+        if (several && !seen.tested[index])
+            snprintf(missing + strlen(missing), sizeof(missing) - strlen(missing), " %s with %s", rule->name,
+                     verifier_bugcheck_name(rule->code));
+    }
+    ck_assert_msg(missing[0] == '\0', "no test names%s", missing);
+    free(seen.tested);
+}
+END_TEST
+
 START_TEST(the_table_is_well_formed)
 {
     for (size_t index = 0; index < verifier_rule_count; index++) {
@@ -180,6 +283,7 @@ START_TEST(the_table_is_well_formed)
         ck_assert_msg(rule->check[0] != '\0' && rule->cost[0] != '\0' && rule->page[0] != '\0', "%s", rule->name);
         ck_assert_msg((rule->parameters[0] == '\0') == (rule->first == VERIFIER_OWN), "%s: the parameters' meaning",
                       rule->name);
+        ck_assert_msg(rule_parameters_readable(rule), "%s: not understood: %s", rule->name, rule->parameters);
         ck_assert_msg(rule->code == VERIFIER_ANY_CODE || verifier_bugcheck_name(rule->code)[0] != '(', "%s: code %#x",
                       rule->name, rule->code);
         ck_assert_msg(verifier_rule_with_code(rule->name, rule->code) == rule, "%s is there twice", rule->name);
@@ -314,6 +418,7 @@ int main(void)
     tcase_add_test(table, sources_raise_rules_of_the_table);
     tcase_add_test(table, the_table_has_no_rule_that_nothing_raises);
     tcase_add_test(table, every_rule_is_broken_by_a_test);
+    tcase_add_test(table, every_bugcheck_of_a_rule_is_seen_by_a_test);
     tcase_add_test(table, the_table_is_well_formed);
     tcase_add_test(table, a_rule_that_is_not_in_the_table_is_an_internal_error);
     tcase_add_test(table, a_code_that_the_rule_does_not_have_is_an_internal_error);

@@ -287,7 +287,8 @@ VOID NTAPI ExFreeToPagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside, PVOID Ent
 static void check_irql_ex(const GENERAL_LOOKASIDE_POOL *list, const char *routine)
 {
     if (((unsigned)list->Type & PagedPool) != 0 && ke_irql() > APC_LEVEL)
-        nt_violation("irql", "%s: a list of paged pool at IRQL %u, above APC_LEVEL", routine, ke_irql());
+        nt_violation_sub("irql", ke_irql(), 0, 0, "%s: a list of paged pool at IRQL %u, above APC_LEVEL", routine,
+                         ke_irql());
 }
 
 /*

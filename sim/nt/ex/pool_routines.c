@@ -28,6 +28,8 @@ __attribute__((cold)) static void bad_tag(const char *routine, POOL_TYPE type, S
     if (tag == RESERVED_TAG)
         nt_violation_code(BAD_POOL_CALLER, parameter, "pool-bad-tag", "%s: the tag \"BIG \" is the kernel's", routine);
     parameter[0] = 0x9D;
+    parameter[1] = tag;
+    parameter[2] = (uint64_t)type;
     nt_violation_code(BAD_POOL_CALLER, parameter, "pool-bad-tag", "%s: the tag %#x has no letter and no digit", routine,
                       tag);
 }

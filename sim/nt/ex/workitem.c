@@ -43,7 +43,7 @@ struct ex_workers {
 };
 
 /* "WORK_QUEUE_TYPE enumeration (wdm.h)" gives each type its priority. */
-static struct ex_worker_queue *queue_for(WORK_QUEUE_TYPE type, const char *routine)
+static struct ex_worker_queue *queue_for(PWORK_QUEUE_ITEM item, WORK_QUEUE_TYPE type, const char *routine)
 {
     static const uint8_t priority[MaximumWorkQueue] = {
         [CriticalWorkQueue] = 13,  [DelayedWorkQueue] = 12,  [HyperCriticalWorkQueue] = 15, [NormalWorkQueue] = 8,
@@ -55,7 +55,8 @@ static struct ex_worker_queue *queue_for(WORK_QUEUE_TYPE type, const char *routi
         return &machine->ex->workers->queues[priority[number]];
     if (number >= CustomPriorityWorkQueue && number < CustomPriorityWorkQueue + PRIORITIES)
         return &machine->ex->workers->queues[number - CustomPriorityWorkQueue];
-    nt_violation("work-item-queue", "%s: %u is no WORK_QUEUE_TYPE", routine, number);
+    nt_violation_code(WORKER_INVALID, (uint64_t[4]){0x6, (uintptr_t)item, number}, "work-item-queue",
+                      "%s: %u is no WORK_QUEUE_TYPE", routine, number);
 }
 
 void ex_worker_check_return(const void *routine, const void *item, const void *context)
@@ -138,11 +139,11 @@ static void queue_late(struct ex_worker_queue *queue, PWORK_QUEUE_ITEM item, uin
 
 void ex_worker_queue(PWORK_QUEUE_ITEM item, WORK_QUEUE_TYPE type, const char *routine)
 {
-    struct ex_worker_queue *queue = queue_for(type, routine);
+    struct ex_worker_queue *queue = queue_for(item, type, routine);
     uint64_t delay;
 
     if (item->List.Flink != NULL) {
-        const uint64_t parameter[4] = {0x1, (uintptr_t)item, (uintptr_t)item->WorkerRoutine, 0};
+        const uint64_t parameter[4] = {0x1, (uintptr_t)item, (uint64_t)type, 0};
         nt_violation_code(WORKER_INVALID, parameter, "work-item-queued-twice",
                           "%s: the work item %p is queued already, or was not initialised", routine, (void *)item);
     }

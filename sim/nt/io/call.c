@@ -47,7 +47,7 @@ static void pass_location(struct irp_record *record, PIRP irp, CHAR location, bo
         pass->passed = true;
         pass->marked = marked;
         pass->final_status = irp->IoStatus.Status;
-        irp_rule_unchanged(irp, record, pass->driver);
+        irp_rule_unchanged(irp, record, pass);
         if (pass->returned) {
             judge_pass(pass, irp);
             image_free(pass);
@@ -194,6 +194,8 @@ VOID NTAPI IofCompleteRequest(PIRP Irp, CCHAR PriorityBoost)
     irp_rule_location(Irp, record);
     if (record != NULL && record->passes != NULL)
         irp_rule_mdl(Irp, record, record->passes->major, record->passes->driver);
+    if (record != NULL)
+        deadline_cancel(&record->cancelled);
 
     while (Irp->CurrentLocation <= Irp->StackCount) {
         PIO_STACK_LOCATION stack = Irp->Tail.Overlay.CurrentStackLocation;

@@ -1,5 +1,6 @@
 /* Cancelling IRPs: IoCancelIrp and the cancel spin lock (wdm.h). IoSetCancelRoutine is an inline of the headers. */
 #include "nt/io/io_internal.h"
+#include "nt/verifier/irp_rules.h"
 
 VOID NTAPI IoAcquireCancelSpinLock(PKIRQL Irql)
 {
@@ -15,6 +16,7 @@ VOID NTAPI IoReleaseCancelSpinLock(KIRQL Irql)
 
 BOOLEAN NTAPI IoCancelIrp(PIRP Irp)
 {
+    struct irp_record *record;
     PDRIVER_CANCEL routine;
     struct lock_mark mark;
     KIRQL irql;
@@ -24,6 +26,9 @@ BOOLEAN NTAPI IoCancelIrp(PIRP Irp)
         nt_violation("irp-cancel", "IoCancelIrp of %p, which is no IRP or has been freed", Irp);
     irql = KeAcquireSpinLockRaiseToDpc(&machine->io->cancel_lock);
     Irp->Cancel = TRUE;
+    record = irp_record_find(Irp);
+    if (record != NULL && record->sent && Irp->CurrentLocation <= Irp->StackCount)
+        irp_rule_cancelled(record);
     routine = IoSetCancelRoutine(Irp, NULL);
     if (routine == NULL) {
         KeReleaseSpinLock(&machine->io->cancel_lock, irql);

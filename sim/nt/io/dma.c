@@ -16,6 +16,9 @@ static VOID NTAPI put_adapter(PDMA_ADAPTER DmaAdapter)
     if (adapter->lists != 0)
         nt_violation_sub("dma-adapter-lists", (uintptr_t)DmaAdapter, adapter->lists, 0,
                          "PutDmaAdapter with %u scatter/gather lists still out", adapter->lists);
+    if (adapter->registers != 0)
+        nt_violation_sub("dma-adapter-registers", (uintptr_t)DmaAdapter, adapter->registers, 0,
+                         "PutDmaAdapter with %u map registers still out", adapter->registers);
     RemoveEntryList(&adapter->entry);
     ExFreePoolWithTag(adapter, IO_TAG_GENERAL);
 }
@@ -83,6 +86,7 @@ static NTSTATUS NTAPI allocate_channel(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT D
     if (NumberOfMapRegisters > ALL_MAP_REGISTERS ||
         fault_inject(FAULT_POOL, "AllocateAdapterChannel", __builtin_return_address(0)))
         return STATUS_INSUFFICIENT_RESOURCES;
+    adapter_of(DmaAdapter)->registers += NumberOfMapRegisters;
     if (DRIVER_CALLOUT("DMA execution routine", ExecutionRoutine, DeviceObject, DeviceObject->CurrentIrp, DmaAdapter,
                        Context) != DeallocateObjectKeepRegisters)
         nt_violation("dma-adapter-control", "an AdapterControl routine of a bus master must return "
@@ -142,12 +146,21 @@ static VOID NTAPI free_channel(PDMA_ADAPTER DmaAdapter)
     NT_CALL_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL);
 }
 
+void dma_return_registers(struct adapter *adapter, PVOID base, ULONG count)
+{
+    if (base != &adapter->public)
+        nt_violation_sub("dma-map-registers", count, 0, 0,
+                         "FreeMapRegisters of %p, which AllocateAdapterChannel did not give", base);
+    if (count > adapter->registers)
+        nt_violation_sub("dma-map-registers", count - adapter->registers, 0, 0,
+                         "FreeMapRegisters of %u registers while %u are out", count, adapter->registers);
+    adapter->registers -= count;
+}
+
 static VOID NTAPI free_registers(PDMA_ADAPTER DmaAdapter, PVOID MapRegisterBase, ULONG NumberOfMapRegisters)
 {
     NT_CALL_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL);
-    if (MapRegisterBase != DmaAdapter)
-        nt_violation_sub("dma-map-registers", NumberOfMapRegisters, 0, 0,
-                         "FreeMapRegisters of %p, which AllocateAdapterChannel did not give", MapRegisterBase);
+    dma_return_registers(adapter_of(DmaAdapter), MapRegisterBase, NumberOfMapRegisters);
 }
 
 /* ---- scatter/gather lists ---- */
@@ -356,5 +369,9 @@ void dma_census(struct census *census)
         census_item(census, "dma adapter", 1, adapter->caller, "adapter");
         if (adapter->common_buffers != 0)
             census_item(census, "dma common buffer", adapter->common_buffers, adapter->caller, "common buffer");
+        if (adapter->registers != 0)
+            census_item(census, "dma map register", adapter->registers, adapter->caller, "map register");
+        if (adapter->lists != 0)
+            census_item(census, "dma list", adapter->lists, adapter->caller, "scatter/gather list");
     }
 }

@@ -11,7 +11,9 @@ struct adapter {
     LIST_ENTRY entry; /* io_state.adapters */
     uint64_t highest; /* address that the device reaches */
     unsigned common_buffers;
-    unsigned lists; /* scatter/gather lists out */
+    unsigned lists;         /* scatter/gather lists out */
+    unsigned registers;     /* map registers out */
+    unsigned synchronously; /* those of them that AllocateAdapterChannelEx gave to its caller with the channel */
     const void *caller;
 };
 
@@ -28,6 +30,9 @@ ULONG dma_list_size(ULONG elements);
 /* A common buffer below the highest address, for the driver at `caller`. NULL when there is none. */
 PVOID dma_common_buffer(struct adapter *adapter, PHYSICAL_ADDRESS highest, ULONG length, PPHYSICAL_ADDRESS logical,
                         const void *caller);
+
+/* Map registers come back to the adapter. */
+void dma_return_registers(struct adapter *adapter, PVOID base, ULONG count);
 
 /* ---- version 3 (dma_extended.c): types as in DMA_OPERATIONS ---- */
 NTSTATUS NTAPI dma_get_adapter_info(PDMA_ADAPTER DmaAdapter, PDMA_ADAPTER_INFO AdapterInfo);

@@ -123,19 +123,28 @@ NTSTATUS NTAPI dma_allocate_channel_ex(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT D
                                        PVOID ExecutionContext, PVOID *MapRegisterBase)
 {
     bool synchronous = (Flags & DMA_SYNCHRONOUS_CALLBACK) != 0;
+    struct adapter *adapter = adapter_of(DmaAdapter);
+    IO_ALLOCATION_ACTION action;
 
     NT_CALL(DISPATCH_LEVEL);
-    if (!is_context(adapter_of(DmaAdapter), DmaTransferContext) || (!synchronous && ExecutionRoutine == NULL) ||
+    if (!is_context(adapter, DmaTransferContext) || (!synchronous && ExecutionRoutine == NULL) ||
         (ExecutionRoutine == NULL && MapRegisterBase == NULL))
         return STATUS_INVALID_PARAMETER;
     if (NumberOfMapRegisters > ALL_MAP_REGISTERS)
         return STATUS_INSUFFICIENT_RESOURCES;
     if (MapRegisterBase != NULL)
         *MapRegisterBase = DmaAdapter;
-    if (ExecutionRoutine != NULL &&
-        call_control(ExecutionRoutine, DeviceObject, DmaAdapter, ExecutionContext) == KeepObject)
+    adapter->registers += NumberOfMapRegisters;
+    if (ExecutionRoutine == NULL) {
+        adapter->synchronously += NumberOfMapRegisters;
+        return STATUS_SUCCESS;
+    }
+    action = call_control(ExecutionRoutine, DeviceObject, DmaAdapter, ExecutionContext);
+    if (action == KeepObject)
         nt_violation("dma-adapter-control", "an AdapterControl routine of a bus master must return "
                                             "DeallocateObjectKeepRegisters or DeallocateObject");
+    if (action == DeallocateObject)
+        dma_return_registers(adapter, DmaAdapter, NumberOfMapRegisters);
     return STATUS_SUCCESS;
 }
 
@@ -286,13 +295,17 @@ NTSTATUS NTAPI dma_flush_ex(PDMA_ADAPTER DmaAdapter, PMDL Mdl, PVOID MapRegister
     return seek(Mdl, Offset, Length, &current) != NULL ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
 }
 
-/* Map registers are a count here: whichever way the driver lets go, nothing is left. */
+/* The channel goes back, and with DeallocateObject the map registers that came with it. */
 VOID NTAPI dma_free_adapter_object(PDMA_ADAPTER DmaAdapter, IO_ALLOCATION_ACTION AllocationAction)
 {
+    struct adapter *adapter = adapter_of(DmaAdapter);
+
     NT_CALL(DISPATCH_LEVEL);
-    UNREFERENCED_PARAMETER(DmaAdapter);
     if (AllocationAction == KeepObject)
         nt_violation("dma-adapter-control", "FreeAdapterObject with KeepObject");
+    if (AllocationAction == DeallocateObject)
+        dma_return_registers(adapter, DmaAdapter, adapter->synchronously);
+    adapter->synchronously = 0;
 }
 
 /* Transfers of a bus master are under way in the device, where nobody else can stop them. The page names no status. */

@@ -436,6 +436,10 @@ static void check_unloaded(PDRIVER_OBJECT driver)
                           io_driver_name(driver), loader_name(routine, where, sizeof(where)));
     routine = ps_notify_in_range(loader_module_base(module), loader_module_size(module), &what);
     if (routine == NULL) {
+        what = "notification routine of plug and play";
+        routine = notification_in_range(loader_module_base(module), loader_module_size(module));
+    }
+    if (routine == NULL) {
         what = "address change callback";
         routine = netio_callback_in_range(loader_module_base(module), loader_module_size(module));
     }

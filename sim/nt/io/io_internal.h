@@ -51,12 +51,13 @@ struct irp_record {
     bool unknown_minor; /* sent to see that nobody changes it (verifier/irp_rules.h) */
     PMDL mdl;           /* of a write request: the buffer that nobody may change, and what it held */
     uint64_t mdl_signature;
-    bool system_wake;     /* PoSetSystemWake */
-    bool orphan;          /* its thread has ended without waiting for it any longer */
-    KPRIORITY boost;      /* of who waits for it */
-    uint64_t answer_room; /* bytes that the requestor's buffer takes, of requests with IRP_INPUT_OPERATION */
-    PFILE_OBJECT file;    /* referenced for the time of the request, NULL if none */
-    PKEVENT event;        /* referenced for the time of the request, NULL if none */
+    struct deadline cancelled; /* set from IoCancelIrp until IoCompleteRequest */
+    bool system_wake;          /* PoSetSystemWake */
+    bool orphan;               /* its thread has ended without waiting for it any longer */
+    KPRIORITY boost;           /* of who waits for it */
+    uint64_t answer_room;      /* bytes that the requestor's buffer takes, of requests with IRP_INPUT_OPERATION */
+    PFILE_OBJECT file;         /* referenced for the time of the request, NULL if none */
+    PKEVENT event;             /* referenced for the time of the request, NULL if none */
     const void *caller;
     struct irp_pass *passes;
 };
@@ -146,6 +147,7 @@ void interrupt_census(struct census *census);
 void vectors_census(struct census *census);
 void interface_census(struct census *census);
 void notification_census(struct census *census);
+const void *notification_in_range(const void *start, size_t size); /* a registered callback; NULL if there is none */
 void dma_census(struct census *census);
 void shutdown_census(struct census *census);
 void driver_census(struct census *census);

@@ -93,6 +93,7 @@ VOID NTAPI IoReuseIrp(PIRP Irp, NTSTATUS Status)
     stack_size = Irp->StackCount;
     if (record != NULL) {
         irp_abandon_passes(record);
+        deadline_cancel(&record->cancelled);
         record->sent = false;
         record->completed = false;
         record->mdl = NULL;

@@ -43,6 +43,7 @@ void irp_record_remove(struct irp_record *record)
     *link = record->next_in_bucket;
     RemoveEntryList(&record->entry);
     io_unlock(irql);
+    deadline_cancel(&record->cancelled);
     irp_abandon_passes(record);
     image_free(record);
 }

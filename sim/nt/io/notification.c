@@ -20,6 +20,7 @@ struct notification {
     PDRIVER_OBJECT driver; /* referenced: its image stays for the callback */
     PDRIVER_NOTIFICATION_CALLBACK_ROUTINE callback;
     PVOID context;
+    const void *registered_by;
     bool asked;      /* has been sent a query-remove that is not decided */
     bool dead;       /* unregistered while its callback ran */
     PKTHREAD caller; /* thread inside the callback */
@@ -53,11 +54,14 @@ static NTSTATUS call(struct notification *notification, PVOID structure)
     notification->caller = KeGetCurrentThread();
     status = DRIVER_CALLOUT("notification callback", notification->callback, structure, notification->context);
     if (ke_irql() != irql) {
+        const int64_t disabled = lock_apc_disable_count(ke_thread());
+        const uint64_t parameter[4] = {0xA, (uintptr_t)notification->driver, ke_irql(), (uint64_t)disabled};
         char where[LOADER_DESCRIPTION_MAX];
 
-        nt_violation("irql-changed", "the notification callback %s was called at IRQL %u and returned at %u",
-                     loader_name((const void *)(uintptr_t)notification->callback, where, sizeof(where)), irql,
-                     ke_irql());
+        nt_violation_code(PNP_DETECTED_FATAL_ERROR, parameter, "irql-changed",
+                          "the notification callback %s was called at IRQL %u and returned at %u",
+                          loader_name((const void *)(uintptr_t)notification->callback, where, sizeof(where)), irql,
+                          ke_irql());
     }
     notification->caller = NULL;
     waiter = notification->waiter;
@@ -341,6 +345,7 @@ NTSTATUS NTAPI IoRegisterPlugPlayNotification(IO_NOTIFICATION_EVENT_CATEGORY Eve
     notification->callback = CallbackRoutine;
     notification->context = Context;
     notification->driver = DriverObject;
+    notification->registered_by = __builtin_return_address(0);
     ob_reference(DriverObject);
     notification->seen = machine->io->changes_made;
     if (EventCategory == EventCategoryDeviceInterfaceChange)
@@ -391,6 +396,18 @@ void notification_census(struct census *census)
 {
     for (PLIST_ENTRY entry = machine->io->notifications.Flink; entry != &machine->io->notifications;
          entry = entry->Flink)
-        census_item(census, "pnp notification", 1, NULL, "of driver %s",
-                    io_driver_name(CONTAINING_RECORD(entry, struct notification, entry)->driver));
+        census_item(census, "pnp notification", 1, CONTAINING_RECORD(entry, struct notification, entry)->registered_by,
+                    "of driver %s", io_driver_name(CONTAINING_RECORD(entry, struct notification, entry)->driver));
+}
+
+const void *notification_in_range(const void *start, size_t size)
+{
+    for (PLIST_ENTRY entry = machine->io->notifications.Flink; entry != &machine->io->notifications;
+         entry = entry->Flink) {
+        PDRIVER_NOTIFICATION_CALLBACK_ROUTINE callback = CONTAINING_RECORD(entry, struct notification, entry)->callback;
+
+        if ((uintptr_t)callback - (uintptr_t)start < size)
+            return (const void *)(uintptr_t)callback;
+    }
+    return NULL;
 }

@@ -4,9 +4,10 @@
 struct shutdown_registration {
     LIST_ENTRY entry;      /* io_state.shutdown[], the last registered first */
     PDEVICE_OBJECT device; /* referenced */
+    const void *caller;
 };
 
-static NTSTATUS register_device(unsigned list, PDEVICE_OBJECT device)
+static NTSTATUS register_device(unsigned list, PDEVICE_OBJECT device, const void *caller)
 {
     struct shutdown_registration *registration;
 
@@ -14,6 +15,7 @@ static NTSTATUS register_device(unsigned list, PDEVICE_OBJECT device)
         nt_violation("shutdown-register", "a shutdown notification for %p, which is no device object", device);
     registration = image_alloc(sizeof(*registration));
     registration->device = device;
+    registration->caller = caller;
     ob_reference(device);
     InsertHeadList(&machine->io->shutdown[list], &registration->entry);
     io_device(device)->shutdown_registered++;
@@ -26,7 +28,7 @@ NTSTATUS NTAPI IoRegisterShutdownNotification(PDEVICE_OBJECT DeviceObject)
     NT_CALL(PASSIVE_LEVEL);
     if (FAULT(POOL))
         return STATUS_INSUFFICIENT_RESOURCES;
-    return register_device(0, DeviceObject);
+    return register_device(0, DeviceObject, __builtin_return_address(0));
 }
 
 NTSTATUS NTAPI IoRegisterLastChanceShutdownNotification(PDEVICE_OBJECT DeviceObject)
@@ -34,7 +36,7 @@ NTSTATUS NTAPI IoRegisterLastChanceShutdownNotification(PDEVICE_OBJECT DeviceObj
     NT_CALL(PASSIVE_LEVEL);
     if (FAULT(POOL))
         return STATUS_INSUFFICIENT_RESOURCES;
-    return register_device(1, DeviceObject);
+    return register_device(1, DeviceObject, __builtin_return_address(0));
 }
 
 static void forget(struct shutdown_registration *registration)
@@ -89,7 +91,7 @@ void shutdown_census(struct census *census)
             const struct shutdown_registration *registration =
                 CONTAINING_RECORD(entry, struct shutdown_registration, entry);
 
-            census_item(census, "shutdown notification", 1, NULL, "of driver %s",
+            census_item(census, "shutdown notification", 1, registration->caller, "of driver %s",
                         io_driver_name(registration->device->DriverObject));
         }
     }

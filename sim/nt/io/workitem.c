@@ -26,7 +26,8 @@ struct _IO_WORKITEM {
 static void initialise(PIO_WORKITEM item, PVOID object, bool allocated, const void *caller, const char *routine)
 {
     if (!ob_is(object, OB_DEVICE) && !ob_is(object, OB_DRIVER))
-        nt_violation("work-item-object", "%s: %p is no device and no driver object", routine, object);
+        nt_violation_code(WORKER_INVALID, (uint64_t[4]){0x3, (uintptr_t)item, (uintptr_t)object}, "work-item-object",
+                          "%s: %p is no device and no driver object", routine, object);
     RtlZeroMemory(item, sizeof *item);
     item->magic = ITEM_MAGIC;
     item->object = object;
@@ -43,7 +44,8 @@ static void check(PIO_WORKITEM item, const char *routine)
 static void check_not_queued(PIO_WORKITEM item, const char *routine)
 {
     if (item->item.List.Flink != NULL) {
-        const uint64_t parameter[4] = {0x0, (uintptr_t)&item->item, (uintptr_t)item, sizeof *item};
+        const uint64_t routine_address = item->routine != NULL ? (uintptr_t)item->routine : (uintptr_t)item->routine_ex;
+        const uint64_t parameter[4] = {0x2, (uintptr_t)&item->item, routine_address, 0};
         nt_violation_code(WORKER_INVALID, parameter, "work-item-freed-queued", "%s: the work item %p is queued",
                           routine, (void *)item);
     }

@@ -40,14 +40,29 @@ static PKAPC pop(struct _KTHREAD *thread)
     return apc;
 }
 
-static void check_irql(const void *routine, KIRQL expected)
+/* What a bugcheck tells of an APC, which its kernel routine may free. */
+struct told_apc {
+    const void *apc;
+    const void *kernel;
+    const void *normal;
+};
+
+/* Bug Check 0xC8: its page gives two values for APCs and does not say which is whose. */
+enum { SPECIAL_APC = 0, NORMAL_APC = 1 };
+
+static void check_irql(const struct told_apc *told, const void *routine, KIRQL expected)
 {
-    if (ke_irql() != expected) {
+    const KIRQL irql = ke_irql();
+
+    if (irql != expected) {
+        const uint64_t which = told->normal == NULL ? SPECIAL_APC : NORMAL_APC;
+        const uint64_t parameter[4] = {(uint64_t)irql << 16 | (uint64_t)expected << 8 | which, (uintptr_t)told->kernel,
+                                       (uintptr_t)told->apc, (uintptr_t)told->normal};
         char name[LOADER_DESCRIPTION_MAX];
 
         loader_describe(name, sizeof(name), routine);
-        nt_violation("irql-changed", "the APC routine %s was called at IRQL %u and returned at IRQL %u", name, expected,
-                     ke_irql());
+        nt_violation_code(IRQL_UNEXPECTED_VALUE, parameter, "irql-changed",
+                          "the APC routine %s was called at IRQL %u and returned at IRQL %u", name, expected, irql);
     }
 }
 
@@ -61,16 +76,17 @@ void ke_apc_deliver(void)
     PVOID context = apc->NormalContext;
     PVOID argument1 = apc->SystemArgument1;
     PVOID argument2 = apc->SystemArgument2;
+    const struct told_apc told = {apc, (const void *)(uintptr_t)kernel, (const void *)(uintptr_t)normal};
 
     eventlog_add(EVENT_APC, thread->id, normal != NULL, 0);
     ke_vcpu()->irql = APC_LEVEL;
     DRIVER_CALLOUT("APC routine", kernel, apc, &normal, &context, &argument1, &argument2); /* may free the APC */
-    check_irql((const void *)(uintptr_t)kernel, APC_LEVEL);
+    check_irql(&told, told.kernel, APC_LEVEL);
     if (normal != NULL) {
         thread->normal_apc_active = true;
         ke_set_irql(PASSIVE_LEVEL);
         DRIVER_CALLOUT("APC routine", normal, context, argument1, argument2);
-        check_irql((const void *)(uintptr_t)normal, PASSIVE_LEVEL);
+        check_irql(&told, (const void *)(uintptr_t)normal, PASSIVE_LEVEL);
         ke_vcpu()->irql = APC_LEVEL;
         thread->normal_apc_active = false;
     }

@@ -14,7 +14,7 @@ static void initialise(DISPATCHER_HEADER *header, UCHAR type, UCHAR size, LONG s
 static void check_wait_form(BOOLEAN wait, const char *routine)
 {
     if (wait && ke_irql() > APC_LEVEL)
-        nt_violation("irql", "%s with Wait = TRUE at IRQL %u", routine, ke_irql());
+        nt_violation_sub("irql", ke_irql(), 0, 0, "%s with Wait = TRUE at IRQL %u", routine, ke_irql());
 }
 
 VOID NTAPI KeInitializeEvent(PRKEVENT Event, EVENT_TYPE Type, BOOLEAN State)

@@ -22,7 +22,7 @@ LONG NTAPI KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait)
 
     NT_CALL(DISPATCH_LEVEL);
     if (Wait && ke_irql() > APC_LEVEL)
-        nt_violation("irql", "KeReleaseMutex with Wait = TRUE at IRQL %u", ke_irql());
+        nt_violation_sub("irql", ke_irql(), 0, 0, "KeReleaseMutex with Wait = TRUE at IRQL %u", ke_irql());
     if (Mutex->OwnerThread != ke_thread())
         lock_report_not_owner(Mutex, LOCK_MUTEX, __func__);
     old = Mutex->Header.SignalState;

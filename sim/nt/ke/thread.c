@@ -311,7 +311,8 @@ _Noreturn void ke_thread_exit(NTSTATUS status)
     ke_abandon_mutants(thread);
     lock_check_exit();
     if (thread->critical_region != 0 || thread->guarded_region != 0) {
-        const uint64_t parameter[4] = {(uintptr_t)thread, thread->critical_region, thread->guarded_region, 0};
+        const int64_t disabled = lock_apc_disable_count(thread) - (int64_t)thread->guarded_region;
+        const uint64_t parameter[4] = {0, (uint64_t)disabled, ke_irql(), 0}; /* no APC: none needs to be pending */
 
         nt_violation_code(KERNEL_APC_PENDING_DURING_EXIT, parameter, "critical-region",
                           "thread %s ends in a critical or guarded region", thread->name);

@@ -53,6 +53,27 @@ void irp_rule_mdl(PIRP irp, struct irp_record *record, UCHAR major, PDRIVER_OBJE
     record->mdl_signature = signature;
 }
 
+/* ---- cancelled requests ---- */
+
+/* The page names no limit: a minute more than a thread that ends waits for the requests that it has cancelled. */
+#define CANCEL_MS 360000u
+
+static void not_completed(void *argument)
+{
+    const struct irp_record *record = argument;
+    const struct irp_pass *pass = holder(record);
+
+    nt_violation_sub("irp-cancel-time", (uintptr_t)record->irp, CANCEL_MS, 0,
+                     "IRP %p was cancelled six minutes ago and is not completed; it was last sent to driver %s",
+                     (void *)record->irp, pass != NULL ? io_driver_name(pass->driver) : "that is gone");
+}
+
+void irp_rule_cancelled(struct irp_record *record)
+{
+    if (!deadline_is_set(&record->cancelled))
+        deadline_set(&record->cancelled, clock_now() + CANCEL_MS * UINT64_C(1000000), not_completed, record);
+}
+
 /* ---- devices that go ---- */
 
 /* Whether the device still has the request: it is the last that got it, or its completion routine is to be called. */
@@ -127,15 +148,18 @@ void irp_rule_unknown_minors(PDEVICE_OBJECT device)
     ObDereferenceObject(top);
 }
 
-void irp_rule_unchanged(PIRP irp, const struct irp_record *record, PDRIVER_OBJECT driver)
+void irp_rule_unchanged(PIRP irp, const struct irp_record *record, const struct irp_pass *pass)
 {
     if (!record->unknown_minor)
         return;
-    if (irp->IoStatus.Status != STATUS_NOT_SUPPORTED || irp->IoStatus.Information != UNKNOWN_INFORMATION)
-        nt_violation_sub("irp-unknown-minor", 0, (uintptr_t)irp,
-                         (uintptr_t)(record->passes != NULL ? record->passes->device : NULL),
-                         "driver %s does not know minor function 0x%02x and changed the request's status to 0x%08x, "
-                         "information 0x%llx: it must complete it as it came, or pass it on",
-                         io_driver_name(driver), UNKNOWN_MINOR, (unsigned)irp->IoStatus.Status,
-                         (unsigned long long)irp->IoStatus.Information);
+    if (irp->IoStatus.Status != STATUS_NOT_SUPPORTED)
+        nt_violation_sub("irp-unknown-minor", 0, (uintptr_t)irp, (uintptr_t)pass->device,
+                         "driver %s does not know minor function 0x%02x and changed the request's status to 0x%08x: "
+                         "it must complete it as it came, or pass it on",
+                         io_driver_name(pass->driver), UNKNOWN_MINOR, (unsigned)irp->IoStatus.Status);
+    if (irp->IoStatus.Information != UNKNOWN_INFORMATION)
+        nt_violation_sub("irp-unknown-minor-information", 0, (uintptr_t)irp, (uintptr_t)pass->device,
+                         "driver %s does not know minor function 0x%02x and changed the request's information to "
+                         "0x%llx: it must complete it as it came, or pass it on",
+                         io_driver_name(pass->driver), UNKNOWN_MINOR, (unsigned long long)irp->IoStatus.Information);
 }

@@ -17,6 +17,9 @@ void irp_rule_location(PIRP irp, const struct irp_record *record);
  */
 void irp_rule_mdl(PIRP irp, struct irp_record *record, UCHAR major, PDRIVER_OBJECT driver);
 
+/* IoCancelIrp: whoever has the request must complete it in time. */
+void irp_rule_cancelled(struct irp_record *record);
+
 /* IoDeleteDevice: no request may be with the device. */
 void irp_rule_device_gone(PDEVICE_OBJECT device);
 
@@ -25,7 +28,7 @@ void irp_rule_device_gone(PDEVICE_OBJECT device);
  * Verifier does: it must come back with the status and information that it was sent with.
  */
 void irp_rule_unknown_minors(PDEVICE_OBJECT device);
-/* Completion leaves a location of `driver`: of such a request, nothing may have changed. */
-void irp_rule_unchanged(PIRP irp, const struct irp_record *record, PDRIVER_OBJECT driver);
+/* Completion leaves the location of a dispatch call: of such a request, nothing may have changed. */
+void irp_rule_unchanged(PIRP irp, const struct irp_record *record, const struct irp_pass *pass);
 
 #endif

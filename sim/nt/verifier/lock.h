@@ -134,6 +134,9 @@ void lock_check_release_order(const void *released, unsigned irql, const char *r
 /* The current thread ends. */
 void lock_check_exit(void);
 
+/* A thread's count as Windows counts it: one down for each thing that disables normal kernel APCs. */
+int lock_apc_disable_count(const struct _KTHREAD *thread);
+
 /* What is held when a driver's routine is called; it must be the same when it returns. */
 struct lock_mark {
     unsigned spin;

@@ -404,8 +404,7 @@ void lock_check_release_order(const void *released, unsigned irql, const char *r
                      released, irql, what);
 }
 
-/* KTHREAD's count as Windows counts it: negative for each thing that disables normal kernel APCs. */
-static int apc_disable_count(const struct _KTHREAD *thread)
+int lock_apc_disable_count(const struct _KTHREAD *thread)
 {
     return -(int)thread->critical_region - (int)thread->mutex_regions;
 }
@@ -414,7 +413,7 @@ struct lock_mark lock_mark(void)
 {
     const struct vcpu *vcpu = ke_vcpu();
 
-    return (struct lock_mark){vcpu->locks.count, vcpu->current->locks.count, apc_disable_count(vcpu->current)};
+    return (struct lock_mark){vcpu->locks.count, vcpu->current->locks.count, lock_apc_disable_count(vcpu->current)};
 }
 
 void lock_check_return(struct lock_mark mark, const void *routine, const char *what)
@@ -425,7 +424,8 @@ void lock_check_return(struct lock_mark mark, const void *routine, const char *w
     const struct lock_list *waited = &vcpu->current->locks;
     bool spin = locks->count != mark.spin;
     const uint64_t spin_parameter[4] = {0x00040009, (uintptr_t)rule, 0, 0};
-    const uint64_t thread_parameter[4] = {0xC5, (uintptr_t)routine, (uint64_t)(int64_t)apc_disable_count(vcpu->current),
+    const uint64_t thread_parameter[4] = {0xC5, (uintptr_t)routine,
+                                          (uint64_t)(int64_t)lock_apc_disable_count(vcpu->current),
                                           (uint64_t)(int64_t)mark.apc_disable_count};
     const uint64_t *parameter = spin ? spin_parameter : thread_parameter;
     char where[LOADER_DESCRIPTION_MAX], lock[384];

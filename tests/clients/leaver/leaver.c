@@ -6,6 +6,7 @@ DRIVER_INITIALIZE DriverEntry;
 
 DECLSPEC_EXPORT VOID NTAPI LeaveMdl(PVOID Block);
 DECLSPEC_EXPORT VOID NTAPI LeaveMapping(PVOID Block);
+DECLSPEC_EXPORT VOID NTAPI LeaveMappingOrBugCheck(PVOID Block);
 DECLSPEC_EXPORT VOID NTAPI LeaveIoSpace(PVOID Block);
 DECLSPEC_EXPORT VOID NTAPI LeaveLockedPages(PVOID Block);
 DECLSPEC_EXPORT VOID NTAPI LeaveCommonBuffer(PVOID Block);
@@ -17,6 +18,11 @@ DECLSPEC_EXPORT VOID NTAPI LeaveWorkItem(PVOID Block);
 DECLSPEC_EXPORT VOID NTAPI LeaveContiguous(PVOID Block);
 DECLSPEC_EXPORT VOID NTAPI LeaveSection(PVOID Block);
 DECLSPEC_EXPORT VOID NTAPI LeaveTimer(PVOID Block);
+DECLSPEC_EXPORT VOID NTAPI LeaveShutdown(PVOID Block);
+DECLSPEC_EXPORT VOID NTAPI LeaveInterrupt(PVOID Block);
+DECLSPEC_EXPORT VOID NTAPI LeaveProcessNotify(PVOID Block);
+DECLSPEC_EXPORT VOID NTAPI LeaveNotification(PVOID Block);
+DECLSPEC_EXPORT VOID NTAPI LeaveRegisters(PVOID Block);
 DECLSPEC_EXPORT VOID NTAPI LeaveNothing(PVOID Block);
 
 static KTIMER Timer;
@@ -47,6 +53,14 @@ VOID NTAPI LeaveMapping(PVOID Block)
 
     if (Mdl != NULL)
         (VOID) MmGetSystemAddressForMdlSafe(Mdl, NormalPagePriority);
+}
+
+VOID NTAPI LeaveMappingOrBugCheck(PVOID Block)
+{
+    PMDL Mdl = Lock(Block);
+
+    if (Mdl != NULL)
+        (VOID) MmMapLockedPagesSpecifyCache(Mdl, KernelMode, MmCached, NULL, TRUE, NormalPagePriority);
 }
 
 VOID NTAPI LeaveIoSpace(PVOID Block)
@@ -147,6 +161,79 @@ VOID NTAPI LeaveTimer(PVOID Block)
     (VOID) KeSetTimer(&Timer, Due, &Dpc);
 }
 
+/* Block: a device object. */
+VOID NTAPI LeaveShutdown(PVOID Block)
+{
+    (VOID) IoRegisterShutdownNotification(Block);
+}
+
+static BOOLEAN NTAPI Service(PKINTERRUPT Interrupt, PVOID Context)
+{
+    UNREFERENCED_PARAMETER(Interrupt);
+    UNREFERENCED_PARAMETER(Context);
+    return TRUE;
+}
+
+VOID NTAPI LeaveInterrupt(PVOID Block)
+{
+    PKINTERRUPT Interrupt;
+
+    UNREFERENCED_PARAMETER(Block);
+    (VOID) IoConnectInterrupt(&Interrupt, Service, NULL, NULL, 0x53, 5, 5, Latched, FALSE, 1, FALSE);
+}
+
+static VOID NTAPI ProcessNotify(HANDLE Parent, HANDLE Process, BOOLEAN Create)
+{
+    UNREFERENCED_PARAMETER(Parent);
+    UNREFERENCED_PARAMETER(Process);
+    UNREFERENCED_PARAMETER(Create);
+}
+
+VOID NTAPI LeaveProcessNotify(PVOID Block)
+{
+    UNREFERENCED_PARAMETER(Block);
+    (VOID) PsSetCreateProcessNotifyRoutine(ProcessNotify, FALSE);
+}
+
+static NTSTATUS NTAPI Changed(PVOID Notification, PVOID Context)
+{
+    UNREFERENCED_PARAMETER(Notification);
+    UNREFERENCED_PARAMETER(Context);
+    return STATUS_SUCCESS;
+}
+
+/* Block: a driver object. */
+VOID NTAPI LeaveNotification(PVOID Block)
+{
+    static const GUID AnyClass = {0x5056, 0, 0, {0}};
+    PVOID Entry;
+
+    (VOID) IoRegisterPlugPlayNotification(EventCategoryDeviceInterfaceChange, 0, (PVOID)(ULONG_PTR)&AnyClass, Block,
+                                          Changed, NULL, &Entry);
+}
+
+static IO_ALLOCATION_ACTION NTAPI Control(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID MapRegisterBase, PVOID Context)
+{
+    UNREFERENCED_PARAMETER(DeviceObject);
+    UNREFERENCED_PARAMETER(Irp);
+    UNREFERENCED_PARAMETER(MapRegisterBase);
+    UNREFERENCED_PARAMETER(Context);
+    return DeallocateObjectKeepRegisters;
+}
+
+/* Block: a device object. */
+VOID NTAPI LeaveRegisters(PVOID Block)
+{
+    PDMA_ADAPTER Dma = Adapter();
+    KIRQL Irql;
+
+    if (Dma == NULL)
+        return;
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    (VOID) Dma->DmaOperations->AllocateAdapterChannel(Dma, Block, 3, Control, NULL);
+    KeLowerIrql(Irql);
+}
+
 VOID NTAPI LeaveNothing(PVOID Block)
 {
     PMDL Mdl = Lock(Block);
@@ -159,9 +246,14 @@ VOID NTAPI LeaveNothing(PVOID Block)
     ObDereferenceObject(KeGetCurrentThread());
 }
 
-DECLSPEC_EXPORT NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
+static VOID NTAPI Unload(PDRIVER_OBJECT DriverObject)
 {
     UNREFERENCED_PARAMETER(DriverObject);
+}
+
+DECLSPEC_EXPORT NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
+{
     UNREFERENCED_PARAMETER(RegistryPath);
+    DriverObject->DriverUnload = Unload;
     return STATUS_SUCCESS;
 }

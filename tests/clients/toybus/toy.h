@@ -30,6 +30,9 @@ typedef enum _TOY_SIN {
     TOY_FAILS_REMOVAL,        /* a child's function fails IRP_MN_REMOVE_DEVICE */
     TOY_STAYS_ATTACHED,       /* a child's function does not detach in IRP_MN_REMOVE_DEVICE */
     TOY_WAITS_FOR_ITS_CHANGE, /* a child's function calls IoReportTargetDeviceChange in IRP_MN_START_DEVICE */
+    TOY_NO_RELATION,          /* a child's PDO reports NULL among its removal relations */
+    TOY_OTHER_TARGET,         /* a child's PDO names the top of its stack as the target of a file */
+    TOY_RAISES_WHEN_TOLD,     /* the bus's notification callback returns at DISPATCH_LEVEL */
     TOY_KEEPS_POWER_IRP,      /* a child\'s PDO keeps IRP_MN_SET_POWER for a device state */
     TOY_SLEEPS_EARLY /* and a child\'s function asks for D3 when the system goes to sleep, and waits for nothing */
 } TOY_SIN;

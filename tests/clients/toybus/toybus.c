@@ -222,6 +222,11 @@ static NTSTATUS NTAPI InterfaceChanged(PVOID NotificationStructure, PVOID Contex
     PDEVICE_INTERFACE_CHANGE_NOTIFICATION Change = NotificationStructure;
 
     UNREFERENCED_PARAMETER(Context);
+    if (Toy->Sin == TOY_RAISES_WHEN_TOLD) {
+        KIRQL Irql;
+
+        KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+    }
     if (IsEqualGUID(&Change->Event, &GUID_DEVICE_INTERFACE_ARRIVAL))
         Toy->Arrivals++;
     else if (IsEqualGUID(&Change->Event, &GUID_DEVICE_INTERFACE_REMOVAL))
@@ -338,14 +343,20 @@ static NTSTATUS QueryRelations(PTOY_DEVICE Child, PIRP Irp)
 {
     PDEVICE_RELATIONS Relations;
 
-    if (IoGetCurrentIrpStackLocation(Irp)->Parameters.QueryDeviceRelations.Type != TargetDeviceRelation)
+    DEVICE_RELATION_TYPE Type = IoGetCurrentIrpStackLocation(Irp)->Parameters.QueryDeviceRelations.Type;
+
+    if (Type != TargetDeviceRelation && !(Type == RemovalRelations && Toy->Sin == TOY_NO_RELATION))
         return Ignore(Irp);
     Relations = ExAllocatePoolWithTag(PagedPool, sizeof(*Relations), TOY_TAG);
     if (Relations == NULL)
         return Complete(Irp, STATUS_INSUFFICIENT_RESOURCES);
     Relations->Count = 1;
-    Relations->Objects[0] = Child->Self;
-    ObReferenceObject(Child->Self);
+    if (Type == RemovalRelations) {
+        Relations->Objects[0] = NULL;
+    } else {
+        Relations->Objects[0] = Toy->Sin == TOY_OTHER_TARGET ? IoGetAttachedDevice(Child->Self) : Child->Self;
+        ObReferenceObject(Relations->Objects[0]);
+    }
     Irp->IoStatus.Information = (ULONG_PTR)Relations;
     return Complete(Irp, STATUS_SUCCESS);
 }

@@ -442,6 +442,6 @@ TEST_TABLE(ke_spinlock){
     TEST_VIOLATION(SpinLockReleasedWhileFreeAtDpcLevel, "spinlock-not-owner", 0x10),
     TEST_VIOLATION(SpinLockReleasedByAnother, "spinlock-not-owner", 0x10),
     TEST_VIOLATION(SpinLockNotInitialised, "spinlock-not-initialised", 0xC4),
-    TEST_VIOLATION(SpinLockReleasedUpwards, "irql-lower", 0),
+    TEST_VIOLATION(SpinLockReleasedUpwards, "irql-lower", 0xC4),
     TEST_END,
 };
