@@ -104,8 +104,7 @@ static const struct {
     const char *says; /* NULL: nothing is wrong */
 } looks[] = {
     {"LONG NTAPI Other(LONG Count)\n{\n    return Good(NULL, Count);\n}\n", "", NULL},
-    {"LONG NTAPI Other(LONG Count)\n{\n    NT_CALL_RANGE(APC_LEVEL, DISPATCH_LEVEL);\n    return Count;\n}\n", "",
-     NULL},
+    {"LONG NTAPI Other(LONG Count)\n{\n    NT_CALL_LIGHT(HIGH_LEVEL, POINT_IRQL);\n    return Count;\n}\n", "", NULL},
     {"LONG NTAPI Other(LONG Count)\n{\n    return Count;\n}\n", "# why\nOth*: any IRQL\n", NULL},
     {"LONG NTAPI Other(LONG Count)\n{\n    return Count;\n}\n", "", "Other looks at no IRQL (NT_CALL)"},
     {"LONG NTAPI Other(LONG Count)\n{\n    return helper(Count);\n}\n", "", "Other looks at no IRQL (NT_CALL)"},
