@@ -14,7 +14,6 @@
 #include "nt/pnp/pnp.h"
 
 #define SERVICE CM_SERVICES "\\nttest"
-#define CASES_MAX 8192
 #define POLL_MS 10
 
 static struct {
@@ -154,7 +153,7 @@ struct conform_result conform_run(const struct machine_config *config, const cha
 
 const struct conform_case *conform_cases(unsigned *count)
 {
-    static struct conform_case cases[CASES_MAX];
+    static struct conform_case cases[CONFORM_CASES_MAX];
     static unsigned known;
 
     if (known == 0) {
@@ -167,7 +166,7 @@ const struct conform_case *conform_cases(unsigned *count)
             fprintf(stderr, "the conformance driver does not list its cases: %s\n", result.failure);
             exit(1);
         }
-        while ((line = strsep(&rest, "\n")) != NULL && known < CASES_MAX) {
+        while ((line = strsep(&rest, "\n")) != NULL && known < CONFORM_CASES_MAX) {
             struct conform_case *one = &cases[known];
             unsigned flags;
 

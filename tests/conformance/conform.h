@@ -10,6 +10,8 @@
 
 #include "machine/machine.h"
 
+#define CONFORM_CASES_MAX 8192
+
 struct conform_case {
     char suite[64];
     char name[96];
