@@ -13,6 +13,9 @@ struct machine_config guest_config(unsigned vcpus)
     config.vcpus = vcpus;
     config.log_level = LOG_ERROR;
     config.driver_dir = PVSIM_BUILD "/drivers";
+#ifdef PVSIM_SANITIZE /* which pay for each page there is */
+    config.ram_bytes = UINT64_C(32) << 20;
+#endif
     config.timeout_ns = UINT64_C(600000000000);
     return config;
 }
