@@ -119,11 +119,12 @@ demo: ## Install what is missing, build, and run the main job
 	$(BUILD)/pvsim run --tx tests/captures/lan-wire.pcap --rx tests/captures/lan-wire.pcap
 
 .PHONY: check
-check: ## Install what is missing, build, and pass every test (SUITE=name for one; TAP=dir, JUNIT=file for reports)
+check: ## Install what is missing, build, and pass every test (SUITE=name for one; TAP=dir, JUNIT=file for reports; REQUIRE=xen-utils: no skip)
 	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-test
+	-$(Q)sh tools/xen_tools.sh
 	$(Q)$(MAKE) --no-print-directory all tests
 	$(Q)python3 tests/run.py --build $(BUILD) $(if $(SUITE),--suite $(SUITE)) $(if $(TAP),--tap $(TAP)) \
-		$(if $(JUNIT),--junit $(JUNIT)) $(if $(SKIP_LIST),--skipped $(SKIP_LIST)) $(TESTS)
+		$(if $(JUNIT),--junit $(JUNIT)) $(if $(REQUIRE),--require $(REQUIRE)) $(if $(SKIP_LIST),--skipped $(SKIP_LIST)) $(TESTS)
 
 SEEDS ?= 1-2000
 LAN := tests/captures/lan-wire.pcap
@@ -308,6 +309,7 @@ $(foreach driver,$(DRIVERS),$(eval $(call inf_rule,$(driver))))
 
 -include drivers/windows/mingw.mk
 include tests/nt/nttest.mk
+include tests/store/store.mk
 include tools/quality.mk
 include tools/install.mk
 

@@ -12,6 +12,9 @@ import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 
+SKIPPED = 125
+# The last line that a skipped program writes: what this host lacks, by its name, and how to get it.
+SKIP = re.compile(r"^skipped: (?P<capability>[a-z0-9-]+): (?P<why>.*)$", re.MULTILINE)
 RESULT = re.compile(r"^(ok|not ok) \d+ - (?:(?P<file>[^:]*):)?(?P<suite>[^:]*):(?P<test>[^:]*): ?(?P<text>.*)$")
 
 
@@ -25,6 +28,7 @@ class Program:
         self.output = ""
         self.seconds = 0.0
         self.tap = ""
+        self.skipped = None
 
     def add(self, passed, test, text):
         self.results.append((passed, test, text))
@@ -60,6 +64,10 @@ def run_program(path, build, timeout):
         match = RESULT.match(line)
         if match:
             program.add(match[1] == "ok", match["test"], match["text"])
+    skip = SKIP.search(program.output)
+    if status == SKIPPED and skip and not program.results:
+        program.skipped = skip
+        return program
     if status != 0 and program.failed == 0:
         program.add(False, "(program)", f"exit status {status}")
     elif not program.results:
@@ -86,6 +94,7 @@ def main():
     parser.add_argument("--tap", help="folder to write a TAP file a program to")
     parser.add_argument("--junit", help="file to write JUnit XML to")
     parser.add_argument("--skipped", help="list of suites that were left out, to be told")
+    parser.add_argument("--require", default="", help="capabilities (NAME,NAME...) whose lack is a failure, not a skip")
     parser.add_argument("--timeout", type=int, default=1200, help="seconds for one program")
     parser.add_argument("programs", nargs="*")
     arguments = parser.parse_args()
@@ -103,6 +112,11 @@ def main():
         futures = [pool.submit(run_program, path, arguments.build, arguments.timeout) for path in paths]
         for future in concurrent.futures.as_completed(futures):
             program = future.result()
+            if program.skipped and program.skipped["capability"] in arguments.require.split(","):
+                program.add(False, "(program)", f"this host has no {program.skipped['capability']}, and it is required")
+            elif program.skipped:
+                print(f"  skip {program.name}: {program.skipped['why']}", flush=True)
+                continue
             programs.append(program)
             print(f"  {'ok  ' if program.failed == 0 else 'FAIL'} {program.name}: {program.passed} passed, "
                   f"{program.failed} failed ({program.seconds:.1f} s)", flush=True)

@@ -39,6 +39,12 @@ static struct store_message *message_create(uint32_t type, uint32_t request, uin
     return message;
 }
 
+/* What a message to a client counts as while it waits. */
+static size_t message_memory(const struct store_message *message)
+{
+    return sizeof(message->header) + message->header.len;
+}
+
 void store_connection_send(struct store_connection *connection, uint32_t type, uint32_t request, uint32_t transaction,
                            const void *payload, uint32_t length)
 {
@@ -50,28 +56,24 @@ void store_connection_send(struct store_connection *connection, uint32_t type, u
     *connection->out_tail = message;
     connection->out_tail = &message->next;
     connection->out_count++;
+    store_memory_add(connection->domid, (int)message_memory(message));
     if (connection->wakeup)
         connection->wakeup(connection->argument);
     else
         store_wake(); /* the ring may have room for it */
 }
 
-static void messages_free(struct store_message **head, struct store_message ***tail)
-{
-    while (*head) {
-        struct store_message *message = *head;
-
-        *head = message->next;
-        image_free(message);
-    }
-    *tail = head;
-}
-
 void store_connection_drop_messages(struct store_connection *connection)
 {
-    messages_free(&connection->out, &connection->out_tail);
-    messages_free(&connection->in, &connection->in_tail);
-    connection->out_count = 0;
+    struct store_message *message;
+
+    while ((message = store_receive(connection)))
+        image_free(message);
+    while ((message = connection->in)) {
+        connection->in = message->next;
+        image_free(message);
+    }
+    connection->in_tail = &connection->in;
     image_free(connection->partial);
     connection->partial = NULL;
     connection->partial_done = 0;
@@ -142,6 +144,7 @@ struct store_message *store_receive(struct store_connection *connection)
     if (!connection->out)
         connection->out_tail = &connection->out;
     connection->out_count--;
+    store_memory_add(connection->domid, -(int)message_memory(message));
     message->next = NULL;
     return message;
 }

@@ -1,10 +1,11 @@
-/* XS_CONTROL: the commands of the daemon that make sense here. Others are EINVAL, as for a daemon that lacks them. */
+/* XS_CONTROL: the daemon's commands. */
 #include "store/store_internal.h"
 
 #include "machine/image.h"
 #include "machine/log.h"
 #include "machine/machine.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,20 +16,29 @@ struct store_quota *store_quota(void)
     return &machine->store->quota;
 }
 
-static const struct quota_name {
+struct quota_name {
     const char *name;
     size_t offset;
     const char *meaning;
-} quota_names[] = {
+};
+
+static const struct quota_name hard_names[] = {
     {"nodes", offsetof(struct store_quota, nodes), "Nodes per domain"},
     {"watches", offsetof(struct store_quota, watches), "Watches per domain"},
     {"transactions", offsetof(struct store_quota, transactions), "Transactions per domain"},
     {"outstanding", offsetof(struct store_quota, outstanding), "Outstanding requests per domain"},
     {"transaction-nodes", offsetof(struct store_quota, transaction_nodes),
      "Max. number of accessed nodes per transaction"},
+    {"memory", offsetof(struct store_quota, memory), "Total Xenstore memory per domain (error level)"},
     {"node-size", offsetof(struct store_quota, node_size), "Max. size of a node"},
     {"path-max", offsetof(struct store_quota, path_length), "Max. length of a node path"},
     {"permissions", offsetof(struct store_quota, permissions), "Max. number of permissions per node"},
+    {NULL, 0, NULL},
+};
+
+static const struct quota_name soft_names[] = {
+    {"memory", offsetof(struct store_quota, memory_soft), "Total Xenstore memory per domain (warning level)"},
+    {NULL, 0, NULL},
 };
 
 static unsigned *quota_value(const struct quota_name *entry)
@@ -36,35 +46,80 @@ static unsigned *quota_value(const struct quota_name *entry)
     return (unsigned *)((char *)&machine->store->quota + entry->offset);
 }
 
-/* "quota": list; "quota|set|<name>|<value>": change. */
-static int control_quota(const struct store_request *request, const char *const *argument, unsigned count)
+static int quota_list(const struct store_request *request, const struct quota_name *names)
 {
-    if (count == 0) {
-        char text[1024];
-        size_t length = 0;
+    char text[1024];
+    size_t length = (size_t)snprintf(text, sizeof(text), "Quota settings:\n");
 
-        for (size_t i = 0; i < sizeof(quota_names) / sizeof(quota_names[0]); i++)
-            length += (size_t)snprintf(text + length, sizeof(text) - length, "%-17s: %8u %s\n", quota_names[i].name,
-                                       *quota_value(&quota_names[i]), quota_names[i].meaning);
-        store_wire_reply(request, text, length + 1);
-        return 0;
-    }
-    if (count != 3 || strcmp(argument[0], "set") != 0)
+    for (; names->name; names++)
+        length += (size_t)snprintf(text + length, sizeof(text) - length, "%-17s: %8u %s\n", names->name,
+                                   *quota_value(names), names->meaning);
+    store_wire_reply(request, text, length + 1);
+    return 0;
+}
+
+static int quota_set(const struct store_request *request, const struct quota_name *names, const char *name,
+                     const char *text)
+{
+    char *end;
+    long value = strtol(text, &end, 10);
+
+    if (*end || value <= 0 || value > INT_MAX)
         return EINVAL;
-    for (size_t i = 0; i < sizeof(quota_names) / sizeof(quota_names[0]); i++) {
-        unsigned long value;
-        char *end;
-
-        if (strcmp(argument[1], quota_names[i].name) != 0)
+    for (; names->name; names++) {
+        if (strcmp(name, names->name) != 0)
             continue;
-        errno = 0;
-        value = strtoul(argument[2], &end, 10);
-        if (errno || *end || end == argument[2] || argument[2][0] == '-' || value == 0 || value > INT_MAX)
-            return EINVAL;
-        *quota_value(&quota_names[i]) = (unsigned)value;
+        *quota_value(names) = (unsigned)value;
         store_wire_reply_ok(request);
         return 0;
     }
+    return EINVAL;
+}
+
+/* What a domain has of that which is limited. */
+static int quota_of_domain(const struct store_request *request, unsigned domid)
+{
+    const struct store_domain *domain = store_domain_find(domid);
+    const struct store_connection *connection = domain ? domain->connection : NULL;
+    const struct {
+        const char *name;
+        int64_t value;
+    } figures[] = {
+        {"nodes", domain ? domain->nodes : 0},
+        {"watches", connection ? connection->watch_count : 0},
+        {"transactions", connection ? connection->transaction_count : 0},
+        {"outstanding", connection ? connection->out_count : 0},
+        {"memory", domain ? domain->memory : 0},
+    };
+    char text[256];
+    size_t length;
+
+    if (!domain)
+        return ENOENT;
+    length = (size_t)snprintf(text, sizeof(text), "Domain %u:\n", domid);
+    for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
+        length += (size_t)snprintf(text + length, sizeof(text) - length, "%-16s: %8" PRId64 "\n", figures[i].name,
+                                   figures[i].value);
+    store_wire_reply(request, text, length + 1);
+    return 0;
+}
+
+/* "quota": list; "quota|set|<name>|<value>": change; "quota|<domid>": what it has. */
+static int control_quota(const struct store_request *request, const char *const *argument, unsigned count)
+{
+    if (count == 0)
+        return quota_list(request, hard_names);
+    if (strcmp(argument[0], "set") == 0)
+        return count == 3 ? quota_set(request, hard_names, argument[1], argument[2]) : EINVAL;
+    return count == 1 ? quota_of_domain(request, (unsigned)strtol(argument[0], NULL, 10)) : EINVAL;
+}
+
+static int control_quota_soft(const struct store_request *request, const char *const *argument, unsigned count)
+{
+    if (count == 0)
+        return quota_list(request, soft_names);
+    if (count == 3 && strcmp(argument[0], "set") == 0)
+        return quota_set(request, soft_names, argument[1], argument[2]);
     return EINVAL;
 }
 
@@ -85,6 +140,52 @@ static int control_check(const struct store_request *request, const char *const 
     return 0;
 }
 
+static int control_log(const struct store_request *request, const char *const *argument, unsigned count)
+{
+    if (count != 1 || (strcmp(argument[0], "on") != 0 && strcmp(argument[0], "off") != 0))
+        return EINVAL;
+    machine->store->trace = argument[0][1] == 'n';
+    store_wire_reply_ok(request);
+    return 0;
+}
+
+/* Where the log of requests goes from now on. */
+static int control_logfile(const struct store_request *request, const char *const *argument, unsigned count)
+{
+    if (count != 1)
+        return EINVAL;
+    image_free(machine->store->trace_file);
+    machine->store->trace_file = image_strdup(argument[0]);
+    store_wire_reply_ok(request);
+    return 0;
+}
+
+/* A domain a line, into a file or the log. */
+static int control_memreport(const struct store_request *request, const char *const *argument, unsigned count)
+{
+    const struct store_domain *domain;
+    FILE *file = NULL;
+
+    if (count > 1)
+        return EINVAL;
+    if (count) {
+        file = fopen(argument[0], "a");
+        if (!file)
+            return EBADF;
+    }
+    for (domain = machine->store->domains; domain; domain = domain->next) {
+        if (file)
+            fprintf(file, "domain %u: %u nodes, %" PRId64 " bytes\n", domain->domid, domain->nodes, domain->memory);
+        else
+            log_line(LOG_INFO, "store", "domain %u: %u nodes, %" PRId64 " bytes", domain->domid, domain->nodes,
+                     domain->memory);
+    }
+    if (file)
+        fclose(file);
+    store_wire_reply_ok(request);
+    return 0;
+}
+
 static int control_print(const struct store_request *request, const char *const *argument, unsigned count)
 {
     if (count != 1)
@@ -92,6 +193,19 @@ static int control_print(const struct store_request *request, const char *const 
     log_line(LOG_INFO, "store", "control: %s", argument[0]);
     store_wire_reply_ok(request);
     return 0;
+}
+
+/* A store in this process is not exchanged for another program: there never is an update to abort. */
+static int control_live_update(const struct store_request *request, const char *const *argument, unsigned count)
+{
+    static const char none[] = "No live-update session active.";
+
+    if (count == 1 && strcmp(argument[0], "-a") == 0) {
+        store_wire_reply(request, none, sizeof(none));
+        return 0;
+    }
+    log_line(LOG_WARNING, "store", "live-update: the built-in store can't be updated; run xenstored by \"pvsim dom0\"");
+    return EINVAL;
 }
 
 static int control_help(const struct store_request *request, const char *const *argument, unsigned count);
@@ -102,23 +216,28 @@ static const struct control_command {
     const char *parameters;
 } commands[] = {
     {"check", control_check, ""},
+    {"log", control_log, "on|off"},
+    {"live-update", control_live_update,
+     "[-c <cmdline>] [-F] [-t <timeout>] <file>\n    Default timeout is 60 seconds."},
+    {"logfile", control_logfile, "<file>"},
+    {"memreport", control_memreport, "[<file>]"},
     {"print", control_print, "<string>"},
-    {"quota", control_quota, "[set <name> <value>]"},
+    {"quota", control_quota, "[set <name> <val>|<domid>]"},
+    {"quota-soft", control_quota_soft, "[set <name> <val>]"},
     {"help", control_help, ""},
 };
 
 static int control_help(const struct store_request *request, const char *const *argument, unsigned count)
 {
     char text[512];
-    size_t length;
+    size_t length = 0;
 
     (void)argument;
     if (count)
         return EINVAL;
-    length = (size_t)snprintf(text, sizeof(text), "commands:");
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        length +=
-            (size_t)snprintf(text + length, sizeof(text) - length, "\n%s %s", commands[i].name, commands[i].parameters);
+        length += (size_t)snprintf(text + length, sizeof(text) - length, "%s\t%s\n", commands[i].name,
+                                   commands[i].parameters);
     store_wire_reply(request, text, length + 1);
     return 0;
 }

@@ -37,6 +37,7 @@ struct store_domain *store_domain_get(unsigned domid)
     domain = image_alloc(sizeof(*domain));
     domain->domid = domid;
     domain->existed = xen_domain_exists(domid);
+    domain->serial = ++machine->store->domain_serial;
     domain->next = *link;
     *link = domain;
     return domain;
@@ -123,7 +124,7 @@ int store_domain_introduce(unsigned domid, uint32_t remote_port)
     store_ring_reset(domain);
     xen_evtchn_send(XEN_DOM0, domain->port);
     if (first)
-        store_watches_fire("@introduceDomain", false, NULL, 0);
+        store_watches_fire_special("@introduceDomain");
     return 0;
 }
 
@@ -147,16 +148,25 @@ static int find_introduced(unsigned domid, struct store_domain **domain)
     return *domain && (*domain)->introduced ? 0 : ENOENT;
 }
 
-int store_domain_release(unsigned domid)
+int store_domain_to_release(unsigned domid, struct store_domain **domain)
 {
-    struct store_domain *domain;
-    int error = find_introduced(domid, &domain);
+    return find_introduced(domid, domain);
+}
 
-    if (error)
-        return error;
-    domain_disconnect(domain);
-    store_watches_fire("@releaseDomain", false, NULL, 0);
-    return 0;
+void store_domain_remove(struct store_domain *domain)
+{
+    struct store_domain **link = &machine->store->domains;
+    bool introduced = domain->introduced;
+
+    if (introduced)
+        domain_disconnect(domain);
+    store_operation_forget_domain(domain->domid);
+    while (*link != domain)
+        link = &(*link)->next;
+    *link = domain->next;
+    image_free(domain);
+    if (introduced)
+        store_watches_fire_special("@releaseDomain");
 }
 
 int store_domain_resume(unsigned domid)
@@ -211,19 +221,8 @@ void store_domains_check(void)
     struct store_domain *domain;
     bool fire = false;
 
-    while ((domain = ended_domain())) {
-        struct store_domain **link = &machine->store->domains;
-
-        if (domain->introduced) {
-            domain_disconnect(domain);
-            fire = true;
-        }
-        store_operation_forget_domain(domain->domid);
-        while (*link != domain)
-            link = &(*link)->next;
-        *link = domain->next;
-        image_free(domain);
-    }
+    while ((domain = ended_domain()))
+        store_domain_remove(domain);
     for (domain = machine->store->domains; domain; domain = domain->next) {
         if (domain->introduced && !domain->shutdown && xen_domain_shutdown_reason(domain->domid) >= 0) {
             domain->shutdown = true;
@@ -231,5 +230,5 @@ void store_domains_check(void)
         }
     }
     if (fire)
-        store_watches_fire("@releaseDomain", false, NULL, 0);
+        store_watches_fire_special("@releaseDomain");
 }

@@ -22,7 +22,7 @@ static int absent_error(const struct store_request *request, const char *path, u
         char *parent;
         const struct store_node *node;
 
-        if (store_path_is_special(at) || strcmp(at, "/") == 0)
+        if (strcmp(at, "/") == 0)
             break;
         parent = store_path_parent(at);
         image_free(at);
@@ -51,7 +51,7 @@ static int lookup(const struct store_request *request, const char *name, unsigne
     int error = 0;
 
     *node = NULL;
-    *path = store_path_resolve(request->connection, name);
+    *path = store_path_is_special(name) ? NULL : store_path_resolve(request->connection, name);
     if (!*path)
         return EINVAL;
     *node = store_view_read(request->connection, request->transaction, *path, &error);
@@ -60,17 +60,6 @@ static int lookup(const struct store_request *request, const char *name, unsigne
     if ((store_permissions_of(request->connection, (*node)->permission, (*node)->permission_count) & wanted) != wanted)
         return EACCES;
     return 0;
-}
-
-/* Special names are no nodes, but for their permissions. */
-static int lookup_node(const struct store_request *request, const char *name, unsigned wanted, char **path,
-                       struct store_node **node)
-{
-    if (store_path_is_special(name)) {
-        *path = NULL;
-        return EINVAL;
-    }
-    return lookup(request, name, wanted, path, node);
 }
 
 int store_operation_read(const struct store_request *request)
@@ -82,7 +71,7 @@ int store_operation_read(const struct store_request *request)
 
     if (!name)
         return EINVAL;
-    error = lookup_node(request, name, XS_PERM_READ, &path, &node);
+    error = lookup(request, name, XS_PERM_READ, &path, &node);
     if (!error)
         store_wire_reply(request, node->value, node->value_length);
     image_free(path);
@@ -98,7 +87,7 @@ int store_operation_directory(const struct store_request *request)
 
     if (!name)
         return EINVAL;
-    error = lookup_node(request, name, XS_PERM_READ, &path, &node);
+    error = lookup(request, name, XS_PERM_READ, &path, &node);
     if (!error)
         store_wire_reply(request, node->children, node->children_length);
     image_free(path);
@@ -135,7 +124,7 @@ int store_operation_directory_part(const struct store_request *request)
 
     if (store_wire_strings(request, string, 2) != 2)
         return EINVAL;
-    error = lookup_node(request, string[0], XS_PERM_READ, &path, &node);
+    error = lookup(request, string[0], XS_PERM_READ, &path, &node);
     if (!error)
         reply_directory_part(request, node, (uint32_t)strtoul(string[1], NULL, 10));
     image_free(path);
@@ -143,79 +132,176 @@ int store_operation_directory_part(const struct store_request *request)
 }
 
 /*
- * Create the node, empty but about to get a value of `length` bytes, and the ancestors that are missing. They get the
- * permissions of the closest ancestor that is there; what an unprivileged domain creates it owns.
+ * Whether a limit forbids that the connection creates the `missing` last nodes of `path`, the deepest with a value of
+ * `length` bytes. The deepest comes first; a limit that is hit after it fails the transaction, as there is no way back.
  */
-static int create_node(const struct store_request *request, const char *path, uint32_t length)
+static int creation_refused(const struct store_request *request, const char *path, uint32_t length, unsigned missing,
+                            const struct store_node *parent)
+{
+    const struct store_quota *quota = &machine->store->quota;
+    const struct store_domain *domain = store_domain_find(request->connection->domid);
+    unsigned owned = domain ? domain->nodes : 0;
+    uint32_t child = 0; /* bytes of the name of the node below */
+
+    if (store_connection_privileged(request->connection))
+        return 0;
+    for (unsigned i = 0; i < missing; i++) {
+        size_t end = strlen(path);
+
+        /* What a transaction has created or removed counts when it is committed. */
+        if (owned + (request->transaction ? 0 : i) >= quota->nodes) {
+            if (i)
+                store_view_fail(request->transaction);
+            return ENOSPC;
+        }
+        if (store_node_record_size(parent->permission_count, i ? 0 : length, child) >= quota->node_size) {
+            store_view_fail(request->transaction);
+            return ENOSPC;
+        }
+        for (unsigned level = 0; level < i; level++) {
+            while (path[end - 1] != '/')
+                end--;
+            end--;
+        }
+        for (child = 1; path[end - child] != '/'; child++)
+            ;
+    }
+    if (store_node_size(parent) + child >= quota->node_size) {
+        store_view_fail(request->transaction);
+        return ENOSPC;
+    }
+    return 0;
+}
+
+/*
+ * Nor may the new nodes take more memory than the connection's domain may have. They are stored one after the other,
+ * the deepest first, and the first that does not fit is refused.
+ */
+static int creation_exceeds_memory(const struct store_request *request, const char *path, uint32_t length,
+                                   unsigned missing, const struct store_node *parent)
+{
+    const struct store_transaction *transaction = request->transaction;
+    size_t end = strlen(path), bytes = 0, child = 0;
+
+    for (unsigned i = 0; i < missing; i++) {
+        size_t start = end;
+
+        while (path[start - 1] != '/')
+            start--;
+        bytes += (transaction ? transaction->changed.account_prefix : 0) + end +
+                 store_node_record_size(parent->permission_count, i ? 0 : length, (uint32_t)child);
+        child = end - start + 1;
+        end = start - 1;
+    }
+    if (!store_memory_refused(request->connection->domid, (int)bytes))
+        return 0;
+    store_view_fail(request->transaction);
+    return EIO;
+}
+
+/* The closest ancestor of `path` that is there; its path to *ancestor, in machine heap. *missing: nodes below it. */
+static struct store_node *closest_ancestor(const struct store_request *request, const char *path, char **ancestor,
+                                           unsigned *missing, int *error)
+{
+    struct store_node *node;
+
+    *ancestor = image_strdup(path);
+    *missing = 0;
+    *error = 0;
+    while (!(node = store_view_read(request->connection, request->transaction, *ancestor, error))) {
+        char *parent;
+
+        if (*error != ENOENT)
+            return NULL;
+        parent = store_path_parent(*ancestor); /* "/" always is there */
+        image_free(*ancestor);
+        *ancestor = parent;
+        ++*missing;
+    }
+    *error = 0;
+    return node;
+}
+
+/*
+ * Create the node with its value, and the ancestors that are missing. They get the permissions of the closest ancestor
+ * that is there; what an unprivileged domain creates it owns.
+ */
+static int create_node(const struct store_request *request, const char *path, const void *value, uint32_t length)
 {
     struct store_connection *connection = request->connection;
     struct store_transaction *transaction = request->transaction;
     struct store_permission *permission = NULL;
-    struct store_node *node;
-    unsigned missing = 0, count = 0;
-    char *at = image_strdup(path);
-    size_t from;
-    int error = 0;
+    unsigned missing, count;
+    char *ancestor, *at = image_strdup(path), *child = NULL;
+    int error;
+    struct store_node *node = closest_ancestor(request, path, &ancestor, &missing, &error);
 
-    while (!(node = store_view_read(connection, transaction, at, &error))) {
-        char *parent;
-
-        if (error != ENOENT)
-            goto out;
-        parent = store_path_parent(at); /* "/" always is there */
-        image_free(at);
-        at = parent;
-        missing++;
-    }
-    error = 0;
+    if (!error)
+        error = creation_refused(request, path, length, missing, node);
+    if (!error)
+        error = creation_exceeds_memory(request, path, length, missing, node);
+    if (error)
+        goto out;
     count = node->permission_count;
     permission = image_alloc(count * sizeof(*permission));
     memcpy(permission, node->permission, count * sizeof(*permission));
-    if (!store_connection_privileged(connection)) {
+    if (!store_connection_privileged(connection))
         permission[0].domid = connection->domid;
-        if (store_view_nodes(transaction, connection->domid) + missing > machine->store->quota.nodes ||
-            store_node_record_size(count, length, 0) >= machine->store->quota.node_size) {
-            error = ENOSPC;
-            goto out;
-        }
-    }
-    from = strlen(at);
-    while (from < strlen(path)) {
-        size_t start = from == 1 ? 1 : from + 1;
-        size_t end = start + strcspn(path + start, "/");
-        char *child = image_alloc(end + 1);
+    for (unsigned i = 0; i < missing; i++) { /* the deepest first */
+        char *parent = store_path_parent(at);
 
-        memcpy(child, path, end);
         node = store_view_change(connection, transaction, at, &error);
         if (node) {
-            store_node_add_child(node, child + start);
-            if (!store_connection_privileged(connection) && store_node_size(node) >= machine->store->quota.node_size) {
-                store_node_remove_child(node, child + start);
-                error = ENOSPC;
-                node = NULL;
-            } else {
-                node = store_view_change(connection, transaction, child, &error);
-            }
+            store_node_set_permissions(node, permission, count);
+            store_view_charge(transaction, permission[0].domid, 1);
+            if (child)
+                store_node_add_child(node, store_path_leaf(child));
+            else
+                store_node_set_value(node, value, length);
         }
-        if (!node) {
-            image_free(child);
+        image_free(child);
+        child = at;
+        at = parent;
+        if (!node)
             goto out;
-        }
-        store_node_set_permissions(node, permission, count);
-        store_view_charge(transaction, permission[0].domid, 1);
-        image_free(at);
-        at = child;
-        from = end;
     }
+    node = store_view_change(connection, transaction, at, &error);
+    if (node)
+        store_node_add_child(node, store_path_leaf(child));
 out:
     image_free(permission);
+    image_free(ancestor);
+    image_free(child);
     image_free(at);
+    return error;
+}
+
+/* A new value for a node that is there. */
+static int change_value(const struct store_request *request, const char *path, const struct store_node *old,
+                        const void *value, uint32_t length)
+{
+    struct store_connection *connection = request->connection;
+    struct store_node *node;
+    int error = 0;
+
+    if (!store_connection_privileged(connection) &&
+        store_node_record_size(old->permission_count, length, old->children_length) >= machine->store->quota.node_size)
+        error = ENOSPC;
+    else if (length > old->value_length &&
+             store_memory_refused(store_node_owner(old), (int)(length - old->value_length)))
+        error = EIO;
+    if (error) {
+        store_view_fail(request->transaction);
+        return error;
+    }
+    node = store_view_change(connection, request->transaction, path, &error);
+    if (node)
+        store_node_set_value(node, value, length);
     return error;
 }
 
 int store_operation_write(const struct store_request *request)
 {
-    struct store_connection *connection = request->connection;
     const uint8_t *end = request->length ? memchr(request->payload, '\0', request->length) : NULL;
     struct store_node *node;
     uint32_t length;
@@ -226,25 +312,15 @@ int store_operation_write(const struct store_request *request)
         return EINVAL;
     end++;
     length = (uint32_t)(request->payload + request->length - end);
-    error = lookup_node(request, (const char *)request->payload, XS_PERM_WRITE, &path, &node);
-    if (error && error != ENOENT)
-        goto out;
-    if (error) {
-        error = create_node(request, path, length);
-    } else if (!store_connection_privileged(connection) &&
-               store_node_record_size(node->permission_count, length, node->children_length) >=
-                   machine->store->quota.node_size) {
-        error = ENOSPC;
+    error = lookup(request, (const char *)request->payload, XS_PERM_WRITE, &path, &node);
+    if (!error)
+        error = change_value(request, path, node, end, length);
+    else if (error == ENOENT)
+        error = create_node(request, path, end, length);
+    if (!error) {
+        store_view_fire(request->connection, request->transaction, path, false, NULL);
+        store_wire_reply_ok(request);
     }
-    if (error)
-        goto out;
-    node = store_view_change(connection, request->transaction, path, &error);
-    if (!node)
-        goto out;
-    store_node_set_value(node, end, length);
-    store_view_fire(connection, request->transaction, path, false, NULL);
-    store_wire_reply_ok(request);
-out:
     image_free(path);
     return error;
 }
@@ -258,9 +334,9 @@ int store_operation_mkdir(const struct store_request *request)
 
     if (!name)
         return EINVAL;
-    error = lookup_node(request, name, XS_PERM_WRITE, &path, &node);
+    error = lookup(request, name, XS_PERM_WRITE, &path, &node);
     if (error == ENOENT) {
-        error = create_node(request, path, 0);
+        error = create_node(request, path, NULL, 0);
         if (!error)
             store_view_fire(request->connection, request->transaction, path, false, NULL);
     }
@@ -270,19 +346,21 @@ int store_operation_mkdir(const struct store_request *request)
     return error;
 }
 
-/* Remove a node with all below it; `top`: the node that was asked for, whose removal watchers above it hear of. */
+/*
+ * Remove a node with all below it, the deepest first. `top`: the node that was asked for, whose removal watchers above
+ * it hear of; of the others hear those who watch just them.
+ */
 static void remove_tree(struct store_connection *connection, struct store_transaction *transaction, const char *path,
                         bool top)
 {
     int error = 0;
     struct store_node *node = store_view_read(connection, transaction, path, &error);
+    struct store_table gone = {0};
     char *children;
     uint32_t length;
 
     if (!node)
         return;
-    if (top)
-        store_view_fire(connection, transaction, path, false, node);
     length = node->children_length;
     children = image_alloc(length + 1);
     if (length)
@@ -291,16 +369,20 @@ static void remove_tree(struct store_connection *connection, struct store_transa
         char *child = image_printf("%s/%s", path, children + at);
 
         remove_tree(connection, transaction, child, false);
+        node = store_view_change(connection, transaction, path, &error);
+        if (node)
+            store_node_remove_child(node, children + at);
         image_free(child);
     }
     image_free(children);
     node = store_view_read(connection, transaction, path, &error);
     if (!node)
         return;
-    if (!top)
-        store_view_fire(connection, transaction, path, true, node);
     store_view_charge(transaction, store_node_owner(node), -1);
+    store_node_assign(store_table_add(&gone, path), node);
     store_view_delete(connection, transaction, path);
+    store_view_fire(connection, transaction, path, !top, store_table_find(&gone, path));
+    store_table_clear(&gone);
 }
 
 int store_operation_rm(const struct store_request *request)
@@ -312,8 +394,8 @@ int store_operation_rm(const struct store_request *request)
 
     if (!name)
         return EINVAL;
-    error = lookup_node(request, name, XS_PERM_WRITE, &path, &node);
-    if (path && strcmp(path, "/") == 0)
+    error = lookup(request, name, XS_PERM_WRITE, &path, &node);
+    if (!error && strcmp(path, "/") == 0)
         error = EINVAL;
     if (error && error != ENOENT)
         goto out;
@@ -326,11 +408,11 @@ int store_operation_rm(const struct store_request *request)
         }
         goto out;
     }
+    remove_tree(request->connection, request->transaction, path, true);
     parent_node = store_view_change(request->connection, request->transaction, parent, &error);
     if (!parent_node)
         goto out;
     store_node_remove_child(parent_node, store_path_leaf(path));
-    remove_tree(request->connection, request->transaction, path, true);
     store_wire_reply_ok(request);
 out:
     image_free(parent);
@@ -376,14 +458,65 @@ static struct store_permission *parse_permissions(const struct store_request *re
     return permission;
 }
 
-int store_operation_set_permissions(const struct store_request *request)
+/* The permissions of an event that is no node; whoever may write them may also give them away. */
+static int set_special_permissions(const struct store_request *request, const char *name,
+                                   struct store_permission **permission, unsigned count)
+{
+    const unsigned wanted = XS_PERM_WRITE | XS_PERM_OWNER;
+    struct store_special *special = store_special_find(name);
+
+    if (!special)
+        return EINVAL;
+    if ((store_permissions_of(request->connection, special->permission, special->permission_count) & wanted) != wanted)
+        return EACCES;
+    image_free(special->permission);
+    special->permission = *permission;
+    special->permission_count = count;
+    *permission = NULL;
+    return 0;
+}
+
+static int set_node_permissions(const struct store_request *request, const char *name,
+                                const struct store_permission *permission, unsigned count)
 {
     struct store_connection *connection = request->connection;
-    struct store_permission *permission = NULL;
-    struct store_node *node, *before = NULL;
+    struct store_node *node, *before;
     struct store_table old = {0};
+    char *path;
+    int error = lookup(request, name, XS_PERM_WRITE | XS_PERM_OWNER, &path, &node);
+
+    if (!error && !store_connection_privileged(connection)) {
+        if (permission[0].domid != store_node_owner(node)) {
+            error = EPERM;
+        } else if (store_node_record_size(count, node->value_length, node->children_length) >=
+                   machine->store->quota.node_size) {
+            store_view_fail(request->transaction);
+            error = ENOSPC;
+        }
+    }
+    if (error)
+        goto out;
+    before = store_table_add(&old, path);
+    store_node_assign(before, node);
+    node = store_view_change(connection, request->transaction, path, &error);
+    if (!node)
+        goto out;
+    store_node_set_permissions(node, permission, count);
+    if (store_node_owner(before) != permission[0].domid) {
+        store_view_charge(request->transaction, store_node_owner(before), -1);
+        store_view_charge(request->transaction, permission[0].domid, 1);
+    }
+    store_view_fire(connection, request->transaction, path, false, before);
+out:
+    store_table_clear(&old);
+    image_free(path);
+    return error;
+}
+
+int store_operation_set_permissions(const struct store_request *request)
+{
+    struct store_permission *permission;
     unsigned count;
-    char *path = NULL;
     const char *name;
     int error;
 
@@ -391,52 +524,31 @@ int store_operation_set_permissions(const struct store_request *request)
     if (count < 2)
         return EINVAL;
     count--;
-    if (!store_connection_privileged(connection) && count > machine->store->quota.permissions)
+    if (!store_connection_privileged(request->connection) && count > machine->store->quota.permissions)
         return ENOSPC;
     permission = parse_permissions(request, count);
     if (!permission)
         return EINVAL;
-    error = lookup(request, name, XS_PERM_WRITE | XS_PERM_OWNER, &path, &node);
-    if (error)
-        goto out;
-    if (!store_connection_privileged(connection)) {
-        size_t size = store_node_record_size(count, node->value_length, node->children_length);
-
-        error = permission[0].domid != store_node_owner(node) ? EPERM
-                : size >= machine->store->quota.node_size     ? ENOSPC
-                                                              : 0;
-        if (error)
-            goto out;
-    }
-    before = store_table_add(&old, path);
-    store_node_assign(before, node);
-    node = store_view_change(connection, request->transaction, path, &error);
-    if (!node)
-        goto out;
-    store_node_set_permissions(node, permission, count);
-    if (store_node_owner(before) != permission[0].domid && !store_path_is_special(path)) {
-        store_view_charge(request->transaction, store_node_owner(before), -1);
-        store_view_charge(request->transaction, permission[0].domid, 1);
-    }
-    store_view_fire(connection, request->transaction, path, false, before);
-    store_wire_reply_ok(request);
-out:
-    store_table_clear(&old);
+    store_permissions_settle(permission, count);
+    if (permission[0].ignored) /* a node has an owner that is there */
+        error = ENOENT;
+    else if (store_path_is_special(name))
+        error = set_special_permissions(request, name, &permission, count);
+    else
+        error = set_node_permissions(request, name, permission, count);
     image_free(permission);
-    image_free(path);
+    if (!error)
+        store_wire_reply_ok(request);
     return error;
 }
 
-/* Drop a dead domain's entries: a domain that gets its number later must not inherit them. */
-static void forget_entries(struct store_node *node, unsigned domid)
+/* A domain goes: one that gets its number later must not inherit its entries. */
+static void ignore_entries(struct store_permission *permission, unsigned count, unsigned domid)
 {
-    unsigned kept = 1;
-
-    for (unsigned i = 1; i < node->permission_count; i++) {
-        if (node->permission[i].domid != domid)
-            node->permission[kept++] = node->permission[i];
+    for (unsigned i = 1; i < count; i++) {
+        if (permission[i].domid == domid)
+            permission[i].ignored = true;
     }
-    node->permission_count = kept;
 }
 
 static void forget_below(struct store_connection *daemon, const char *path, unsigned domid)
@@ -445,7 +557,7 @@ static void forget_below(struct store_connection *daemon, const char *path, unsi
     uint32_t length = node->children_length;
     char *children = image_alloc(length + 1);
 
-    forget_entries(node, domid);
+    ignore_entries(node->permission, node->permission_count, domid);
     if (length)
         memcpy(children, node->children, length);
     for (uint32_t at = 0; at < length; at += (uint32_t)strlen(children + at) + 1) {
@@ -454,10 +566,11 @@ static void forget_below(struct store_connection *daemon, const char *path, unsi
 
         if (below && store_node_owner(below) == domid) {
             int error = 0;
-            struct store_node *parent = store_view_change(daemon, NULL, path, &error);
+            struct store_node *parent;
 
-            store_node_remove_child(parent, children + at);
             remove_tree(daemon, NULL, child, true);
+            parent = store_view_change(daemon, NULL, path, &error);
+            store_node_remove_child(parent, children + at);
         } else if (below) {
             forget_below(daemon, child, domid);
         }
@@ -470,5 +583,10 @@ void store_operation_forget_domain(unsigned domid)
 {
     struct store_connection daemon = {.domid = 0, .target = STORE_NO_DOMAIN};
 
+    for (unsigned i = 0; i < sizeof(machine->store->special) / sizeof(machine->store->special[0]); i++) {
+        struct store_special *special = &machine->store->special[i];
+
+        ignore_entries(special->permission, special->permission_count, domid);
+    }
     forget_below(&daemon, "/", domid);
 }

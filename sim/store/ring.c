@@ -155,7 +155,8 @@ bool store_ring_serve(struct store_connection *connection)
     if (connection->broken)
         return false;
     written = ring_flush(connection);
-    if (written >= 0 && connection->out_count < machine->store->quota.outstanding)
+    if (written >= 0 && connection->out_count < machine->store->quota.outstanding &&
+        !store_memory_exhausted(connection->domid))
         read = ring_assemble(connection, &complete);
     if (written < 0 || read < 0) {
         store_connection_break(connection, XENSTORE_ERROR_RINGIDX);

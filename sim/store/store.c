@@ -24,6 +24,8 @@ static const struct store_quota default_quota = {
     .path_length = XENSTORE_REL_PATH_MAX,
     .outstanding = 20,
     .transaction_nodes = 1024,
+    .memory = 2621440,
+    .memory_soft = 2097152,
 };
 
 void store_wake(void)
@@ -148,8 +150,7 @@ static void add_first_node(const char *path, const char *child)
     store_node_set_permissions(node, &owner, 1);
     if (child)
         store_node_add_child(node, child);
-    if (!store_path_is_special(path))
-        store_view_charge(NULL, 0, 1);
+    store_view_charge(NULL, 0, 1);
 }
 
 void store_init(void)
@@ -158,12 +159,14 @@ void store_init(void)
 
     machine->store = store;
     store->connections_tail = &store->connections;
+    store->tree.accounted = true;
+    store->generation = 1;
     store->quota = default_quota;
+    store_domain_get(0);
     add_first_node("/", "tool");
     add_first_node("/tool", "xenstored");
     add_first_node("/tool/xenstored", NULL);
-    add_first_node("@introduceDomain", NULL);
-    add_first_node("@releaseDomain", NULL);
+    store_specials_init();
     store->virq_port = xen_evtchn_bind_virq(XEN_DOM0, VIRQ_DOM_EXC, on_domain_event, store);
     if (store->virq_port < 0)
         log_line(LOG_ERROR, "store", "VIRQ_DOM_EXC can't be bound (%d): the end of domains goes unnoticed",
@@ -229,7 +232,6 @@ static char *check_below(const char *path, unsigned *nodes, struct store_domain 
 char *store_check(void)
 {
     struct store_state *store = machine->store;
-    const unsigned special = 2;
     struct store_domain *domain, *counts;
     unsigned nodes = 0, count = 0, i = 0;
     char *breach;
@@ -240,8 +242,8 @@ char *store_check(void)
     for (domain = store->domains; domain; domain = domain->next)
         counts[i++] = *domain;
     breach = check_below("/", &nodes, counts, count);
-    if (!breach && nodes + special != store->tree.node_count)
-        breach = image_printf("%u nodes hang in the tree, %u are kept", nodes, store->tree.node_count - special);
+    if (!breach && nodes != store->tree.node_count)
+        breach = image_printf("%u nodes hang in the tree, %u are kept", nodes, store->tree.node_count);
     for (i = 0; i < count && !breach; i++) {
         if (counts[i].nodes)
             breach = image_printf("domain %u owns %d nodes fewer than it is charged for", counts[i].domid,

@@ -63,6 +63,8 @@ struct store_quota {
     unsigned path_length;       /* bytes of a path below the domain's own; then EINVAL */
     unsigned outstanding;       /* unread messages to a domain; its requests wait while there are as many */
     unsigned transaction_nodes; /* touched by one transaction; then ENOSPC */
+    unsigned memory;            /* bytes of nodes, watches, messages; then errors, and requests wait. 0: no limit */
+    unsigned memory_soft;       /* bytes at which there is a warning. 0: none */
 };
 struct store_quota *store_quota(void);
 

@@ -16,6 +16,7 @@
 struct store_permission {
     unsigned domid;
     unsigned access; /* XS_PERM_READ, XS_PERM_WRITE */
+    bool ignored;    /* the domain was not there, or has gone since: one that gets its number later inherits nothing */
 };
 
 struct store_node {
@@ -29,12 +30,20 @@ struct store_node {
     uint8_t *value;
     uint32_t children_length;
     char *children; /* leaf names, each with its NUL, in the order of creation: the payload of XS_DIRECTORY */
+
+    bool accounted;          /* it counts as its owner's memory */
+    unsigned account_prefix; /* bytes that it has beyond its path in xenstored's data base */
+    unsigned account_domid;  /* who has been charged for it, and with what */
+    unsigned account_serial;
+    uint32_t account_bytes;
 };
 
 struct store_table {
     struct store_node **bucket;
     unsigned bucket_count;
     unsigned node_count;
+    bool accounted;
+    unsigned account_prefix;
 };
 
 struct store_node *store_table_find(const struct store_table *table, const char *path);
@@ -62,17 +71,43 @@ char *store_path_parent(const char *path);
 const char *store_path_leaf(const char *path);
 /* `path` is `ancestor` or below it. */
 bool store_path_is_below(const char *path, const char *ancestor);
-/*
- * The path as an absolute one in machine heap, or NULL when it is not a valid node name. A relative one begins at the
- * connection's /local/domain/<domid>, for domain 0 too.
- */
+/* The path as an absolute one in machine heap: a relative one begins at the connection's /local/domain/<domid>. */
+char *store_path_absolute(const struct store_connection *connection, const char *path);
+/* The same, or NULL when it is not a valid node name. */
 char *store_path_resolve(const struct store_connection *connection, const char *path);
 static inline bool store_path_is_special(const char *path)
 {
     return path[0] == '@';
 }
 
+/* ---- memory.c: what a domain's nodes, watches and messages take ---- */
+
+void store_memory_add(unsigned domid, int bytes);
+/* So many more would be more than the domain may have. */
+bool store_memory_refused(unsigned domid, int bytes);
+/* It has more than it may have: nothing is read from its ring. */
+bool store_memory_exhausted(unsigned domid);
+size_t store_memory_of_node(const struct store_node *node);
+/* Charge the node's owner with what it takes now. */
+void store_memory_account(struct store_node *node);
+
 /* ---- permissions.c ---- */
+
+/*
+ * "@introduceDomain", "@releaseDomain": events with permissions, but no nodes.
+ */
+struct store_special {
+    const char *name;
+    struct store_permission *permission;
+    unsigned permission_count;
+};
+
+/* NULL: there is no such event. */
+struct store_special *store_special_find(const char *name);
+/* The permissions of both at the start: domain 0's. */
+void store_specials_init(void);
+/* Note for each entry whether its domain is there. */
+void store_permissions_settle(struct store_permission *permission, unsigned count);
 
 /* What the connection may do with a node of these permissions: XS_PERM_READ, XS_PERM_WRITE, XS_PERM_OWNER. */
 unsigned store_permissions_of(const struct store_connection *connection, const struct store_permission *permission,
@@ -90,6 +125,7 @@ struct store_access;
 struct store_transaction {
     struct store_transaction *next;
     uint32_t id;
+    uint64_t generation;        /* at its start */
     bool failed;                /* a limit was hit inside: it can't be committed */
     struct store_table changed; /* this transaction's copies of nodes */
     struct store_access *access, **access_tail;
@@ -118,12 +154,12 @@ struct store_node *store_view_read(struct store_connection *connection, struct s
 struct store_node *store_view_change(struct store_connection *connection, struct store_transaction *transaction,
                                      const char *path, int *error);
 void store_view_delete(struct store_connection *connection, struct store_transaction *transaction, const char *path);
-/* Node count of an owner as the view has it. */
-unsigned store_view_nodes(struct store_transaction *transaction, unsigned domid);
+/* The transaction can't be committed any more: a limit was hit in the middle of an operation. NULL: none to fail. */
+void store_view_fail(struct store_transaction *transaction);
 void store_view_charge(struct store_transaction *transaction, unsigned domid, int nodes);
 /*
- * A change that watchers are to hear of: now, or when the transaction is committed. `before`: the permissions that the
- * node had (NULL: as now). `exact`: only watches of this very path.
+ * A change that watchers are to hear of: now, or when the transaction is committed. `before`: the node as it was before
+ * a change of permissions or its removal, NULL otherwise. `exact`: only watches of this very path.
  */
 void store_view_fire(struct store_connection *connection, struct store_transaction *transaction, const char *path,
                      bool exact, const struct store_node *before);
@@ -142,8 +178,13 @@ int store_watch_remove(struct store_connection *connection, const char *path, co
 /* The event that a new watch begins with. */
 void store_watch_fire_first(struct store_connection *connection);
 void store_watches_drop(struct store_connection *connection);
-/* `before` may be NULL; the node may be gone. */
-void store_watches_fire(const char *path, bool exact, const struct store_permission *before, unsigned before_count);
+/*
+ * Events of a node's change to all who may hear of it: by the permissions that it had before (may be NULL), those that
+ * it has, or its parent's. `removed`: the node has just been removed; otherwise one that is not there has no events.
+ */
+void store_watches_fire(const char *path, bool exact, const struct store_permission *before, unsigned before_count,
+                        bool removed);
+void store_watches_fire_special(const char *name);
 
 /* ---- domain.c ---- */
 
@@ -156,16 +197,22 @@ struct store_domain {
     struct store_connection *connection; /* NULL before it is introduced */
     struct xenstore_domain_interface *interface;
     uint32_t grant_handle;
-    uint32_t port;  /* local end; 0: none */
-    bool event;     /* the port fired */
-    unsigned nodes; /* owned in the tree */
+    uint32_t port;   /* local end; 0: none */
+    bool event;      /* the port fired */
+    unsigned nodes;  /* owned in the tree */
+    unsigned serial; /* of this record: a later domain of the same number has another */
+    int64_t memory;
+    bool hard_told, soft_told; /* that it exceeds a memory quota */
 };
 
 /* The record of a domain, made if absent. */
 struct store_domain *store_domain_get(unsigned domid);
 struct store_domain *store_domain_find(unsigned domid);
 int store_domain_introduce(unsigned domid, uint32_t remote_port);
-int store_domain_release(unsigned domid);
+/* The domain that RELEASE names, to be released once it is answered. */
+int store_domain_to_release(unsigned domid, struct store_domain **domain);
+/* Nothing of the domain stays: connection, nodes, record. Watchers of @releaseDomain hear of it. */
+void store_domain_remove(struct store_domain *domain);
 int store_domain_resume(unsigned domid);
 int store_domain_set_target(unsigned domid, unsigned target);
 bool store_domain_is_introduced(unsigned domid);
@@ -249,7 +296,7 @@ int store_operation_get_permissions(const struct store_request *request);
 int store_operation_set_permissions(const struct store_request *request);
 int store_operation_control(const struct store_request *request);
 
-/* Remove the nodes that a dead domain owned and forget it in the permissions of others. */
+/* Remove the nodes that a domain owned that is going, and have its entries in the permissions of others ignored. */
 void store_operation_forget_domain(unsigned domid);
 
 /* Tree invariants: every child has its node, every node its parent, every owner its count. Returns a description of the
@@ -265,7 +312,11 @@ struct store_state {
     uint64_t generation;
     struct store_connection *connections, **connections_tail;
     unsigned connection_number;
+    unsigned domain_serial;
+    bool trace;       /* every request goes to the log, or to a file: */
+    char *trace_file; /* NULL: to the log */
     struct store_domain *domains;
+    struct store_special special[2];
     struct store_quota quota;
     struct task *task;
     bool work;         /* something happened since the daemon last looked */

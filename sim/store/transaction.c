@@ -11,7 +11,8 @@
 #include "machine/image.h"
 #include "machine/machine.h"
 
-#include <stdlib.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* A node that a transaction has touched. */
@@ -117,6 +118,7 @@ void store_view_delete(struct store_connection *connection, struct store_transac
         access->modified = true;
         table = &transaction->changed;
     }
+    (void)store_next_generation(machine->store); /* a removal is a change too */
     node = store_table_find(table, path);
     if (node)
         store_table_remove(table, node);
@@ -133,15 +135,10 @@ static struct store_charge *charge_find(struct store_transaction *transaction, u
     return NULL;
 }
 
-unsigned store_view_nodes(struct store_transaction *transaction, unsigned domid)
+void store_view_fail(struct store_transaction *transaction)
 {
-    const struct store_charge *charge = transaction ? charge_find(transaction, domid) : NULL;
-    const struct store_domain *domain = store_domain_find(domid);
-    int nodes = domain ? (int)domain->nodes : 0;
-
-    if (charge)
-        nodes += charge->nodes;
-    return nodes < 0 ? 0 : (unsigned)nodes;
+    if (transaction)
+        transaction->failed = true;
 }
 
 void store_view_charge(struct store_transaction *transaction, unsigned domid, int nodes)
@@ -170,7 +167,8 @@ void store_view_fire(struct store_connection *connection, struct store_transacti
     struct store_access *access;
 
     if (!transaction) {
-        store_watches_fire(path, exact, before ? before->permission : NULL, before ? before->permission_count : 0);
+        store_watches_fire(path, exact, before ? before->permission : NULL, before ? before->permission_count : 0,
+                           before && !store_table_find(&machine->store->tree, path));
         return;
     }
     access = access_note(connection, transaction, path);
@@ -198,6 +196,10 @@ int store_transaction_start(struct store_connection *connection, uint32_t *id)
     } while (store_transaction_find(connection, connection->next_transaction));
     transaction = image_alloc(sizeof(*transaction));
     transaction->id = connection->next_transaction;
+    transaction->generation = store_next_generation(machine->store);
+    transaction->changed.accounted = true;
+    transaction->changed.account_prefix =
+        (unsigned)snprintf(NULL, 0, "%" PRIu64 "/", transaction->generation); /* of a copy's name */
     transaction->access_tail = &transaction->access;
     *connection->transaction_tail = transaction;
     connection->transaction_tail = &transaction->next;
@@ -302,13 +304,16 @@ static void commit(struct store_transaction *transaction)
                 node = store_table_add(&store->tree, access->path);
             store_node_assign(node, copy);
             node->generation = store_next_generation(store);
+            store_permissions_settle(node->permission, node->permission_count);
         } else if (node) {
             store_table_remove(&store->tree, node);
         }
     }
     for (access = transaction->access; access; access = access->next) {
-        if (access->fire)
-            store_watches_fire(access->path, access->exact, access->before, access->before_count);
+        bool came_and_went = access->generation == STORE_NO_GENERATION && !store_table_find(&store->tree, access->path);
+
+        if (access->fire && !came_and_went)
+            store_watches_fire(access->path, access->exact, access->before, access->before_count, false);
     }
 }
 

@@ -69,6 +69,8 @@ struct store_node *store_table_add(struct store_table *table, const char *path)
     node->path = image_strdup(path);
     node->hash = path_hash(path);
     node->generation = STORE_NO_GENERATION;
+    node->accounted = table->accounted;
+    node->account_prefix = table->account_prefix;
     head = &table->bucket[node->hash & (table->bucket_count - 1)];
     node->next = *head;
     *head = node;
@@ -78,6 +80,8 @@ struct store_node *store_table_add(struct store_table *table, const char *path)
 
 static void node_free(struct store_node *node)
 {
+    node->permission_count = 0;
+    store_memory_account(node);
     image_free(node->path);
     image_free(node->permission);
     image_free(node->value);
@@ -121,6 +125,7 @@ void store_node_set_value(struct store_node *node, const void *value, uint32_t l
     image_free(node->value);
     node->value = copy;
     node->value_length = length;
+    store_memory_account(node);
 }
 
 void store_node_set_permissions(struct store_node *node, const struct store_permission *permission, unsigned count)
@@ -131,6 +136,7 @@ void store_node_set_permissions(struct store_node *node, const struct store_perm
     image_free(node->permission);
     node->permission = copy;
     node->permission_count = count;
+    store_memory_account(node);
 }
 
 void store_node_add_child(struct store_node *node, const char *leaf)
@@ -140,6 +146,7 @@ void store_node_add_child(struct store_node *node, const char *leaf)
     node->children = image_realloc(node->children, node->children_length + size);
     memcpy(node->children + node->children_length, leaf, size);
     node->children_length += size;
+    store_memory_account(node);
 }
 
 void store_node_remove_child(struct store_node *node, const char *leaf)
@@ -151,6 +158,7 @@ void store_node_remove_child(struct store_node *node, const char *leaf)
             continue;
         memmove(node->children + at, node->children + at + size, node->children_length - at - size);
         node->children_length -= size;
+        store_memory_account(node);
         return;
     }
 }
@@ -169,6 +177,7 @@ void store_node_assign(struct store_node *node, const struct store_node *from)
     node->children = children;
     node->children_length = from->children_length;
     node->generation = from->generation;
+    store_memory_account(node);
 }
 
 size_t store_node_record_size(unsigned permissions, uint32_t value_length, uint32_t children_length)
@@ -234,14 +243,17 @@ static bool path_valid(const char *path)
     return !strstr(path, "//") && strspn(path, allowed) == length;
 }
 
+char *store_path_absolute(const struct store_connection *connection, const char *path)
+{
+    if (path[0] == '/' || store_path_is_special(path))
+        return image_strdup(path);
+    return image_printf("/local/domain/%u/%s", connection->domid, path);
+}
+
 char *store_path_resolve(const struct store_connection *connection, const char *path)
 {
-    char *full;
+    char *full = store_path_absolute(connection, path);
 
-    if (path[0] == '/' || store_path_is_special(path))
-        full = image_strdup(path);
-    else
-        full = image_printf("/local/domain/%u/%s", connection->domid, path);
     if (store_path_is_special(full) || path_valid(full))
         return full;
     image_free(full);

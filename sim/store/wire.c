@@ -13,24 +13,11 @@
 #define PRIVILEGED 1u     /* domain 0 only: EACCES */
 #define NO_TRANSACTION 2u /* the transaction identifier is not looked at */
 
+/* Bytes of a reply that is sent even to a domain that has used its memory up. */
+#define SMALL_REPLY 20u
+
 /* Strings that a request's handler takes at most. */
 #define MAX_STRINGS 3u
-
-void store_wire_reply(const struct store_request *request, const void *payload, size_t length)
-{
-    const struct xsd_sockmsg *header = request->header;
-
-    if (length > XENSTORE_PAYLOAD_MAX)
-        store_connection_send(request->connection, XS_ERROR, header->req_id, header->tx_id, "E2BIG", sizeof("E2BIG"));
-    else
-        store_connection_send(request->connection, header->type, header->req_id, header->tx_id, payload,
-                              (uint32_t)length);
-}
-
-void store_wire_reply_ok(const struct store_request *request)
-{
-    store_wire_reply(request, "OK", sizeof("OK"));
-}
 
 static void reply_error(const struct store_request *request, int error)
 {
@@ -44,6 +31,24 @@ static void reply_error(const struct store_request *request, int error)
     }
     store_connection_send(request->connection, XS_ERROR, request->header->req_id, request->header->tx_id, name,
                           (uint32_t)strlen(name) + 1);
+}
+
+void store_wire_reply(const struct store_request *request, const void *payload, size_t length)
+{
+    const struct xsd_sockmsg *header = request->header;
+
+    if (length > XENSTORE_PAYLOAD_MAX)
+        reply_error(request, E2BIG);
+    else if (length > SMALL_REPLY && store_memory_refused(request->connection->domid, (int)(sizeof(*header) + length)))
+        reply_error(request, ENOMEM);
+    else
+        store_connection_send(request->connection, header->type, header->req_id, header->tx_id, payload,
+                              (uint32_t)length);
+}
+
+void store_wire_reply_ok(const struct store_request *request)
+{
+    store_wire_reply(request, "OK", sizeof("OK"));
 }
 
 const char *store_wire_one_string(const struct store_request *request)
@@ -173,7 +178,18 @@ static int handle_with_domid(const struct store_request *request, int (*function
 
 static int handle_release(const struct store_request *request)
 {
-    return handle_with_domid(request, store_domain_release);
+    const char *argument = store_wire_one_string(request);
+    struct store_domain *domain;
+    int error;
+
+    if (!argument)
+        return EINVAL;
+    error = store_domain_to_release(domid_of(argument), &domain);
+    if (error)
+        return error;
+    store_wire_reply_ok(request);
+    store_domain_remove(domain);
+    return 0;
 }
 
 static int handle_resume(const struct store_request *request)
@@ -238,7 +254,7 @@ static const struct wire_operation {
     [XS_MKDIR] = {"MKDIR", store_operation_mkdir, 0},
     [XS_RM] = {"RM", store_operation_rm, 0},
     [XS_SET_PERMS] = {"SET_PERMS", store_operation_set_permissions, 0},
-    [XS_IS_DOMAIN_INTRODUCED] = {"IS_DOMAIN_INTRODUCED", handle_is_domain_introduced, 0},
+    [XS_IS_DOMAIN_INTRODUCED] = {"IS_DOMAIN_INTRODUCED", handle_is_domain_introduced, PRIVILEGED},
     [XS_RESUME] = {"RESUME", handle_resume, PRIVILEGED},
     [XS_SET_TARGET] = {"SET_TARGET", handle_set_target, PRIVILEGED},
     [XS_RESET_WATCHES] = {"RESET_WATCHES", handle_reset_watches, 0},
@@ -262,6 +278,27 @@ static int dispatch(struct store_request *request)
     return operation->handle(request);
 }
 
+/* A line for the log, or at the wish of a client (control log, logfile) for a file of his. */
+static void trace(const struct store_request *request, int error)
+{
+    const struct store_state *store = machine->store;
+    const struct store_connection *connection = request->connection;
+    uint32_t type = request->header->type;
+    bool known = type < XS_TYPE_COUNT && operations[type].name;
+    char *line = image_printf("domain %u (%u): %s tx %u %.*s: %s", connection->domid, connection->number,
+                              known ? operations[type].name : "unknown request", request->header->tx_id,
+                              (int)request->length, (const char *)request->payload, error ? strerror(error) : "done");
+    FILE *file = store->trace && store->trace_file ? fopen(store->trace_file, "a") : NULL;
+
+    if (file) {
+        fprintf(file, "%s\n", line);
+        fclose(file);
+    } else {
+        log_line(store->trace ? LOG_INFO : LOG_DEBUG, "store", "%s", line);
+    }
+    image_free(line);
+}
+
 void store_wire_handle(struct store_connection *connection, const struct store_message *message)
 {
     struct store_request request = {
@@ -273,13 +310,8 @@ void store_wire_handle(struct store_connection *connection, const struct store_m
     int error = dispatch(&request);
 
     eventlog_add(EVENT_STORE, connection->number, message->header.type, (uint64_t)error);
-    if (log_enabled(LOG_DEBUG)) {
-        bool known = message->header.type < XS_TYPE_COUNT && operations[message->header.type].name;
-
-        log_line(LOG_DEBUG, "store", "domain %u (%u): %s tx %u %.*s: %s", connection->domid, connection->number,
-                 known ? operations[message->header.type].name : "unknown request", message->header.tx_id,
-                 (int)request.length, request.payload, error ? strerror(error) : "done");
-    }
+    if (machine->store->trace || log_enabled(LOG_DEBUG))
+        trace(&request, error);
     if (error)
         reply_error(&request, error);
 }

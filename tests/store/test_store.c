@@ -677,21 +677,66 @@ START_TEST(a_dead_domain_leaves_nothing)
 
     open_home();
     ck_assert_int_eq(guest_request(&ring, XS_WRITE, 0, "a/b\0x", 5, NULL), 0);
-    write_string("/shared", "");
-    set_permissions("/shared", 0, XS_PERM_NONE, 1, XS_PERM_READ);
     ck_assert(xs_watch(xs, "@releaseDomain", "out"));
     assert_event("@releaseDomain", "out");
     xen_domain_destroy(ring.domid);
     store_pump();
     assert_event("@releaseDomain", "out");
     assert_value(XBT_NULL, "/local/domain/1", NULL);
-    {
-        unsigned count;
-        struct xs_permissions *permissions = xs_get_permissions(xs, XBT_NULL, "/shared", &count);
+}
+END_TEST
 
-        ck_assert_uint_eq(count, 1);
-        free(permissions);
-    }
+static void woken(void *argument)
+{
+    (void)argument;
+}
+
+/* What a client of that domain is answered to a read: 0 or an errno. */
+static int read_as(unsigned domid, const char *path)
+{
+    struct store_connection *connection = store_connect(domid, woken, NULL);
+    struct store_message *reply;
+    int error = 0;
+
+    store_submit(connection, XS_READ, 1, 0, path, (uint32_t)strlen(path) + 1);
+    store_pump();
+    reply = store_receive(connection);
+    ck_assert_ptr_nonnull(reply);
+    if (reply->header.type == XS_ERROR)
+        error = strcmp((char *)reply->payload, "EACCES") == 0 ? EACCES : EINVAL;
+    free(reply);
+    store_disconnect(connection);
+    store_pump();
+    return error;
+}
+
+START_TEST(a_new_domain_inherits_nothing)
+{
+    ck_assert_int_eq(xen_domain_create_host(7), 0);
+    write_string("/shared", "x");
+    set_permissions("/shared", 0, XS_PERM_NONE, 7, XS_PERM_READ);
+    ck_assert_int_eq(read_as(7, "/shared"), 0);
+    xen_domain_destroy(7);
+    store_pump();
+    ck_assert_int_eq(xen_domain_create_host(7), 0);
+    ck_assert_int_eq(read_as(7, "/shared"), EACCES);
+    /* Nor does it get what was given to its number before it was there. */
+    write_string("/early", "x");
+    set_permissions("/early", 0, XS_PERM_NONE, 8, XS_PERM_READ);
+    ck_assert_int_eq(xen_domain_create_host(8), 0);
+    ck_assert_int_eq(read_as(8, "/early"), EACCES);
+    set_permissions("/early", 0, XS_PERM_NONE, 8, XS_PERM_READ);
+    ck_assert_int_eq(read_as(8, "/early"), 0);
+}
+END_TEST
+
+START_TEST(an_owner_is_there)
+{
+    struct xs_permissions permission = {9, XS_PERM_NONE};
+
+    write_string("/node", "");
+    ck_assert(!xs_set_permissions(xs, XBT_NULL, "/node", &permission, 1));
+    ck_assert_int_eq(errno, ENOENT);
 }
 END_TEST
 
@@ -754,6 +799,8 @@ static Suite *suite(void)
         quotas_can_be_set,
         domain_0_is_neither_released_nor_resumed,
         a_dead_domain_leaves_nothing,
+        a_new_domain_inherits_nothing,
+        an_owner_is_there,
         census_names_what_a_guest_holds,
     };
     Suite *suite = suite_create("store");

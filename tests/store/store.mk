@@ -1,0 +1,17 @@
+# Tests of the store against Xen's own programs: the differential test's two sides, and what is preloaded into xenstored.
+# They look for the programs in the system and in build/xen-tools.
+
+.PHONY: xen-tools
+xen-tools: ## Unpack xenstored, test-xenstore and the xenstore-* tools into build/xen-tools, for the tests against them
+	$(Q)sh tools/xen_tools.sh
+
+STORE_SIDES := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/preload.c,$(wildcard tests/store/conformance/*.c)))
+XENSTORED_PRELOAD := $(BUILD)/tests/store/xenstored_preload.so
+
+$(BUILD)/tests/store/test_conformance: $(STORE_SIDES) | $(XENSTORED_PRELOAD)
+
+# Without sanitizers: the daemon that it goes into has none.
+$(XENSTORED_PRELOAD): tests/store/conformance/preload.c tests/store/conformance/world.h | $(SETUP)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(filter-out -fsanitize=% -fno-sanitize-recover=% -DPVSIM_SANITIZE,$(COMMON_CFLAGS)) \
+		-D_GNU_SOURCE $(XEN_CPPFLAGS) -Itests -fPIC -shared $< -o $@ -ldl
