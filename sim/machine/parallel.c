@@ -47,6 +47,7 @@ struct parallel_state {
     unsigned last_task; /* slot in the table of runners */
     uint64_t watch_until;
     bool watch_sleeps;
+    bool watch_polls;        /* it sleeps where peers wake it (peer.h) */
     uint32_t stopping;       /* the machine has ended, or ... */
     struct runner *survivor; /* ... goes on alone until it ends */
 };
@@ -105,7 +106,7 @@ static void futex_wake(uint32_t *word)
 static void notify(struct runner *runner)
 {
     __atomic_fetch_add(&runner->signal, 1, __ATOMIC_RELEASE);
-    if (runner->sleeps && runner == &state()->watch && machine->peer != NULL)
+    if (runner == &state()->watch && state()->watch_polls)
         peers_wake();
     else if (runner->sleeps)
         futex_wake(&runner->signal);
@@ -133,15 +134,20 @@ static void doze_in_watch(struct runner *watch, uint64_t until)
         doze(watch, until);
         return;
     }
-    watch->sleeps = true;
+    state()->watch_polls = true;
     peers_doze(until);
-    watch->sleeps = false;
+    state()->watch_polls = false;
 }
 
 static void notify_watch(void)
 {
     if (state()->watch_sleeps)
         notify(&state()->watch);
+}
+
+void parallel_peers_opened(void)
+{
+    notify_watch();
 }
 
 void parallel_deadline_moved(void)

@@ -38,6 +38,8 @@ void parallel_run(void);
 _Noreturn void parallel_leave(void);
 void parallel_freeze(void);
 
+/* There are peers from now on. */
+void parallel_peers_opened(void);
 /* The earliest deadline has become earlier. */
 void parallel_deadline_moved(void);
 

@@ -178,8 +178,7 @@ void peer_owe(struct peer *peer, int change)
 /* ---- its task ---- */
 
 /*
- * On the host until the program sleeps; what it has said is looked at only then, as it may be in the middle of more.
- * One that never sleeps is not waited for while somebody wants an answer.
+ * On the host until the program sleeps. One that never does is not waited for while it or another wants an answer.
  */
 static enum peer_turn watch_program(struct peer_process *process)
 {
@@ -276,21 +275,21 @@ static void process_main(void *argument)
     struct peer_process *process = argument;
 
     while (process->peers != 0 || !process->turns) {
-        struct peer *peer = take_ready(process);
+        struct peer *peer;
 
-        if (peer != NULL) {
-            peer_dispatch(peer);
-            sched_point(POINT_DOM0);
-            continue;
-        }
         if (process->turns) {
             peer_pages_look(process);
             deliver(process);
+            if (process->running)
+                take_turn(process); /* before what it has said is looked at: it may be in the middle of more */
         }
-        if (process->turns && process->running)
-            take_turn(process);
-        else
+        peer = take_ready(process);
+        if (peer != NULL) {
+            peer_dispatch(peer);
+            sched_point(POINT_DOM0);
+        } else if (!process->running || !process->turns) {
             task_park(CLOCK_NEVER, process->turns ? "its program" : "other programs");
+        }
     }
     process_end(process);
 }

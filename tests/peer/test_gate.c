@@ -3,6 +3,7 @@
  * hypercalls over the socket, and what is left of them when the program dies: nothing.
  */
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/wait.h>
 
 #include "machine/census.h"
@@ -28,6 +29,7 @@ static pid_t child;
 static struct task *task;
 static uint32_t near_port; /* a port of domain 0 of the test's own; the program binds the other end */
 static unsigned fired;
+static void (*before_start)(void);
 
 static void on_event(void *argument, uint32_t port)
 {
@@ -89,6 +91,8 @@ static void run(void (*program)(void), void (*function)(void *))
     ck_assert(gate_open(path));
     task = task_create("test", function, NULL);
     near_port = (uint32_t)xen_evtchn_alloc_unbound(XEN_DOM0, XEN_DOM0, on_event, NULL);
+    if (before_start != NULL)
+        before_start();
     child = fork();
     ck_assert(child >= 0);
     if (child == 0) {
@@ -157,6 +161,75 @@ START_TEST(test_events)
     run(event_program, event_task);
     ck_assert_int_eq(status_of_child(), 0);
     ck_assert_uint_ge(fired, 1);
+    machine_destroy();
+}
+END_TEST
+
+/* ---- many ports, and the descriptor under epoll ---- */
+
+#define MANY 700u /* more than the stream's socket holds */
+
+static uint32_t many_ports[MANY];
+static unsigned many_fired;
+
+static void on_one_of_many(void *argument, uint32_t port)
+{
+    (void)argument;
+    many_fired++;
+    (void)xen_evtchn_unmask(XEN_DOM0, port);
+    task_unpark(task);
+}
+
+static void epoll_program(void)
+{
+    struct client_handle handle = client_open(path, GATE_EVTCHN, 0, 0);
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+    int edge = epoll_create1(0);
+    int level = epoll_create1(0);
+    unsigned seen = 0;
+
+    CLIENT_CHECK(fcntl(handle.other, F_SETFL, O_NONBLOCK) == 0);
+    CLIENT_CHECK(epoll_ctl(edge, EPOLL_CTL_ADD, handle.other, &event) == 0);
+    event.events = EPOLLIN;
+    CLIENT_CHECK(epoll_ctl(level, EPOLL_CTL_ADD, handle.other, &event) == 0);
+    for (unsigned index = 0; index < MANY; index++)
+        CLIENT_CHECK(client_port(&handle, GATE_BIND_INTERDOMAIN, 0, many_ports[index]).error == 0);
+    while (seen < MANY) {
+        uint32_t port;
+
+        CLIENT_CHECK(epoll_wait(edge, &event, 1, 10000) == 1);
+        CLIENT_CHECK(epoll_wait(level, &event, 1, 0) == 1);
+        while (read(handle.other, &port, sizeof(port)) == (ssize_t)sizeof(port)) {
+            seen++;
+            client_tell(&handle, GATE_UNMASK, port);
+            client_tell(&handle, GATE_NOTIFY, port);
+        }
+    }
+    CLIENT_CHECK(epoll_wait(level, &event, 1, 0) == 0); /* drained, and each came once */
+    CLIENT_CHECK(epoll_wait(edge, &event, 1, 0) == 0);
+}
+
+static void many_task(void *argument)
+{
+    (void)argument;
+    while (many_fired < MANY)
+        task_park(CLOCK_NEVER, "the program's events");
+    await_held(0);
+    machine_stop();
+}
+
+static void bind_many(void)
+{
+    for (unsigned index = 0; index < MANY; index++)
+        many_ports[index] = (uint32_t)xen_evtchn_alloc_unbound(XEN_DOM0, XEN_DOM0, on_one_of_many, NULL);
+}
+
+START_TEST(test_many_ports_under_epoll)
+{
+    before_start = bind_many;
+    run(epoll_program, many_task);
+    ck_assert_int_eq(status_of_child(), 0);
+    ck_assert_uint_eq(many_fired, MANY);
     machine_destroy();
 }
 END_TEST
@@ -398,6 +471,7 @@ int main(void)
     TCase *tcase = tcase_create("gate");
 
     tcase_add_test(tcase, test_events);
+    tcase_add_test(tcase, test_many_ports_under_epoll);
     tcase_add_test(tcase, test_grants);
     tcase_add_test(tcase, test_shared_pages);
     tcase_add_test(tcase, test_foreign_pages_and_hypercalls);
