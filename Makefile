@@ -178,7 +178,8 @@ $(BUILD)/obj/standalone/%.o: backend-stub/%.c | $(SETUP)
 	$(call say,CC,"$< (standalone)")
 	$(Q)mkdir -p $(@D) && $(CC) $(BACKEND_CFLAGS) -MMD -MP -c $< -o $@
 
-# It uses __try, see sim/include/wdm/seh.h.
+# They use __try, see sim/include/wdm/seh.h.
+$(BUILD)/obj/tests/nt-host/test_termination.o: SIM_CFLAGS += -O0
 ifneq ($(findstring clang,$(CC)),)
 $(BUILD)/obj/tests/nt-host/test_exceptions.o: SIM_CFLAGS += -O0
 endif

@@ -28,14 +28,15 @@ struct fiber {
     void *sanitizer_stack;     /* fake stack handle of AddressSanitizer while switched out */
     void *sanitizer_fiber;     /* ThreadSanitizer's idea of this flow of control */
     struct _KX_TRY *try_chain; /* the __try bodies that control is in, innermost first (nt/ke/exception.c) */
+    struct ke_filter *filter;  /* those who wait for a filter's answer, the last one first (nt/ke/exception.c) */
     struct fiber_exception {
-        int32_t code;
-        unsigned parameters;
-        void *address;
-        uint64_t parameter[2];
-    } exception;            /* the one that is being dealt with */
-    bool exception_handled; /* a filter, or a __finally, said so: its block comes next */
-    bool in_kernel;         /* parallel engine: executes the simulator, the kernel lock is its own (kernel_lock.h) */
+        int32_t code;           /* what GetExceptionCode() says */
+        bool handled;           /* the handler of an __except comes next */
+        bool abnormal;          /* for the __finally that comes next */
+        struct _KX_TRY *target; /* where the exception goes on after it, or NULL */
+        void *back[8];          /* or where control leaves */
+    } exception;
+    bool in_kernel; /* parallel engine: executes the simulator, the kernel lock is its own (kernel_lock.h) */
 };
 
 /* `name` must live as long as the fiber. The function must not return. */

@@ -1,4 +1,5 @@
-/* Structured exceptions: __try, __except, __finally and what raises, with gcc's optimisation on. */
+/* Structured exceptions: __try, __except and what raises, with gcc's optimisation on; the rest is test_termination.c.
+ */
 #include "common/guest.h"
 
 #include <string.h>
@@ -262,87 +263,6 @@ START_TEST(locals_in_the_handler)
 }
 END_TEST
 
-/* ---- __finally ---- */
-
-static void finally_body(NTSTATUS status, bool leave)
-{
-    __try {
-        step(1);
-        if (leave)
-            __leave;
-        if (status != STATUS_SUCCESS)
-            raise_it(status);
-        step(2);
-    } __finally {
-        step(AbnormalTermination() ? 4 : 3);
-    }
-    step(5);
-}
-
-static void finally_runs(void *argument)
-{
-    (void)argument;
-    finally_body(STATUS_SUCCESS, false);
-    EXPECT(1, 2, 3, 5);
-    finally_body(STATUS_SUCCESS, true);
-    EXPECT(1, 3, 5);
-    __try {
-        finally_body(STATUS_TIMEOUT, false);
-        step(6);
-    } __except (GetExceptionCode() == STATUS_TIMEOUT ? EXCEPTION_EXECUTE_HANDLER : EXCEPTION_CONTINUE_SEARCH) {
-        step(7);
-    }
-    EXPECT(1, 4, 7);
-}
-
-START_TEST(finally)
-{
-    guest_run(finally_runs, NULL);
-}
-END_TEST
-
-static int finally_return(void)
-{
-    __try {
-        return 1;
-    } __finally {
-        step(1);
-    }
-    return 2;
-}
-
-static void finally_left(void *argument)
-{
-    (void)argument;
-    (void)finally_return();
-}
-
-START_TEST(finally_left_by_return)
-{
-    const struct machine_config config = guest_config(1);
-
-    (void)guest_must_fail(&config, finally_left, NULL, "finally-left");
-}
-END_TEST
-
-static void go_on(void *argument)
-{
-    (void)argument;
-    __try {
-        raise_it(STATUS_TIMEOUT);
-    } __except (EXCEPTION_CONTINUE_EXECUTION) {
-        step(1);
-    }
-}
-
-START_TEST(continued)
-{
-    const struct machine_config config = guest_config(1);
-
-    (void)guest_must_fail(&config, go_on, NULL, "exception-continue");
-}
-END_TEST
-
 /* ---- what raises ---- */
 
 static NTSTATUS probe(bool write, volatile VOID *address, SIZE_T length, ULONG alignment)
@@ -513,9 +433,6 @@ int main(void)
     tcase_add_test(tcase, leaves);
     tcase_add_test(tcase, unhandled);
     tcase_add_test(tcase, locals_in_the_handler);
-    tcase_add_test(tcase, finally);
-    tcase_add_test(tcase, finally_left_by_return);
-    tcase_add_test(tcase, continued);
     tcase_add_test(tcase, probing);
     tcase_add_loop_test(tcase, faults_not_handled, 0, 2);
     tcase_add_loop_test(tcase, flows_of_control, 0, 3);

@@ -18,6 +18,9 @@ $(NTTEST)/limits_table.c: tools/conformance.py $(NTTEST_MATRIX)
 NTTEST_OBJECTS := $(NTTEST_SOURCES:tests/nt/%.c=$(BUILD)/obj/module/nttest/%.o) \
 	$(BUILD)/obj/module/nttest/suites.o $(BUILD)/obj/module/nttest/limits_table.o
 
+# It uses __try, see sim/include/wdm/seh.h.
+$(BUILD)/obj/module/nttest/ex/try.o: DRIVER_CFLAGS += -O0
+
 $(BUILD)/obj/module/nttest/%.o: tests/nt/%.c | $(SETUP)
 	$(call say,CC,"$< (module)")
 	$(Q)mkdir -p $(@D) && $(CC) $(DRIVER_CFLAGS) $(NTTEST_CFLAGS) -MMD -MP -c $< -o $@

@@ -4,12 +4,21 @@
  * interrupt service routine borrows a fiber and must not find the frames of what it interrupts, so a frame has the
  * depth of interrupts at which it came.
  */
+#include <string.h>
+
 #include "machine/fiber.h"
 #include "machine/guest_ram.h"
 #include "machine/kernel_lock.h"
 #include "machine/runner.h"
 #include "machine/vcpu.h"
 #include "nt/ke/ke.h"
+
+/* try_cleanup.S has the offset of Back. */
+_Static_assert(offsetof(KX_TRY, Back) == 48, "KxTryCleanup");
+
+void ke_try_left(PKX_TRY try);
+/* KxTryCleanup, which filled this, returns. */
+_Noreturn void ke_try_back(PVOID const back[8]);
 
 static struct fiber *current(void)
 {
@@ -21,16 +30,6 @@ static ULONG interrupt_depth(void)
     const struct vcpu *vcpu = ke_vcpu();
 
     return vcpu != NULL ? vcpu->isr_depth : 0;
-}
-
-static void note(struct fiber *fiber, const EXCEPTION_RECORD *record)
-{
-    fiber->exception = (struct fiber_exception){
-        .code = record->ExceptionCode,
-        .parameters = record->NumberParameters,
-        .address = record->ExceptionAddress,
-        .parameter = {record->ExceptionInformation[0], record->ExceptionInformation[1]},
-    };
 }
 
 /* The innermost frame that an exception raised now would reach, or NULL. */
@@ -50,46 +49,155 @@ static _Noreturn void unhandled(const EXCEPTION_RECORD *record)
                       "exception %#x raised at %s, and nobody handles it", (unsigned)record->ExceptionCode, name);
 }
 
-/* Hand the exception to the innermost frame. Control leaves whatever routines of the kernel lie between. */
-static _Noreturn void dispatch(const EXCEPTION_RECORD *record)
+/* ---- search and unwinding ---- */
+
+/* Who waits for a filter's answer. */
+struct ke_filter {
+    struct ke_filter *outer;
+    const void *stack; /* its own; the structure itself may be elsewhere (AddressSanitizer) */
+    void *buffer[5];
+    PEXCEPTION_POINTERS pointers; /* the frame's before */
+    LONG disposition;
+    UCHAR state;
+    bool inside;
+};
+
+/* Parallel engine: code of drivers runs outside the simulator, and nothing may lie in between that would leave it. */
+static void go_inside(struct fiber *fiber, bool inside)
+{
+    if (!engine_is_parallel() || fiber->in_kernel == inside)
+        return;
+    if (inside)
+        kernel_lock_return(fiber);
+    else
+        kernel_lock_leave(fiber);
+}
+
+/*
+ * To the end of the frame's body, in its function's frame, but on the stack below everything that stands now. What the
+ * function passes on the stack, it puts above its stack pointer, in a part of its frame that must be there again.
+ */
+static _Noreturn void enter_below(const KX_TRY *frame)
+{
+    uintptr_t size = (uintptr_t)frame->Frame - (uintptr_t)frame->Buffer[2];
+
+    __asm__ volatile("subq %0, %%rsp\n\t"
+                     "andq $-64, %%rsp\n\t"
+                     "movq %1, %%rbp\n\t"
+                     "jmp *%2"
+                     :
+                     : "r"(size + 128), "r"(frame->Buffer[0]), "r"(frame->Buffer[1])
+                     : "memory");
+    __builtin_unreachable();
+}
+
+static __attribute__((noinline)) LONG ask(struct fiber *fiber, PKX_TRY frame, PEXCEPTION_POINTERS pointers)
+{
+    struct ke_filter filter = {.outer = fiber->filter,
+                               .stack = __builtin_frame_address(0),
+                               .pointers = frame->Pointers,
+                               .state = frame->State,
+                               .inside = fiber->in_kernel};
+
+    if (__builtin_setjmp(filter.buffer) == 0) {
+        fiber->filter = &filter;
+        fiber->exception.code = pointers->ExceptionRecord->ExceptionCode;
+        frame->Pointers = pointers;
+        frame->State = KX_TRY_FILTER;
+        go_inside(fiber, frame->Inside);
+        enter_below(frame);
+    }
+    return filter.disposition;
+}
+
+static _Noreturn void answer(PKX_TRY frame, LONG disposition)
 {
     struct fiber *fiber = current();
-    PKX_TRY frame = reachable(fiber);
+    struct ke_filter *filter = fiber->filter;
 
-    if (frame == NULL)
-        unhandled(record);
-    frame->Record = *record;
-    frame->Raised = TRUE;
-    frame->Linked = FALSE;
-    frame->StackPointer = (uintptr_t)__builtin_frame_address(0);
-    fiber->try_chain = frame->Previous;
-    if (fiber->in_kernel)
-        kernel_lock_leave(fiber);
+    filter->disposition = disposition;
+    frame->Pointers = filter->pointers;
+    frame->State = filter->state;
+    fiber->filter = filter->outer;
+    go_inside(fiber, filter->inside);
+    __builtin_longjmp(filter->buffer, 1);
+}
+
+/* To the end of the frame's body; what was called from there is gone, and routines of the kernel among it. */
+static _Noreturn void enter(struct fiber *fiber, PKX_TRY frame, UCHAR state)
+{
+    KxTryPop(frame);
+    frame->State = state;
+    while (fiber->filter != NULL && (uintptr_t)fiber->filter->stack < (uintptr_t)frame->Buffer[2])
+        fiber->filter = fiber->filter->outer;
+    go_inside(fiber, frame->Inside);
     __builtin_longjmp(frame->Buffer, 1);
 }
 
-static EXCEPTION_RECORD record_of(const struct fiber_exception *exception)
+/* One step on the way to the handler of `target`: each frame between has a __finally, or passes it on at once. */
+static _Noreturn void unwind(PKX_TRY target)
 {
-    return (EXCEPTION_RECORD){.ExceptionCode = exception->code,
-                              .ExceptionFlags = EXCEPTION_NONCONTINUABLE,
-                              .ExceptionAddress = exception->address,
-                              .NumberParameters = exception->parameters,
-                              .ExceptionInformation = {exception->parameter[0], exception->parameter[1]}};
+    struct fiber *fiber = current();
+    PKX_TRY frame = fiber->try_chain;
+
+    frame->Target = target;
+    enter(fiber, frame, frame == target ? KX_TRY_HANDLE : KX_TRY_UNWIND);
 }
 
-static _Noreturn void raise_exception(struct fiber_exception exception)
-{
-    EXCEPTION_RECORD record = record_of(&exception);
+static _Noreturn void dispatch(PEXCEPTION_RECORD record);
 
-    dispatch(&record);
+/* A filter said EXCEPTION_CONTINUE_EXECUTION. */
+static _Noreturn void refuse_continuation(PEXCEPTION_RECORD record)
+{
+    EXCEPTION_RECORD refusal = {.ExceptionCode = STATUS_NONCONTINUABLE_EXCEPTION,
+                                .ExceptionFlags = EXCEPTION_NONCONTINUABLE,
+                                .ExceptionRecord = record,
+                                .ExceptionAddress = record->ExceptionAddress};
+
+    if ((record->ExceptionFlags & EXCEPTION_NONCONTINUABLE) == 0)
+        nt_violation("exception-continue",
+                     "a filter wants to go on after the fault %#x (EXCEPTION_CONTINUE_EXECUTION), which is not "
+                     "possible here",
+                     (unsigned)record->ExceptionCode);
+    if (record->ExceptionCode == STATUS_NONCONTINUABLE_EXCEPTION)
+        nt_violation("exception-continue",
+                     "a filter wants to go on after STATUS_NONCONTINUABLE_EXCEPTION (EXCEPTION_CONTINUE_EXECUTION)");
+    dispatch(&refusal);
 }
 
-_Noreturn void ke_raise_status(NTSTATUS status, const void *address)
+/* Ask the filters, the innermost first. */
+static _Noreturn void dispatch(PEXCEPTION_RECORD record)
 {
-    raise_exception((struct fiber_exception){.code = status, .address = (void *)(uintptr_t)address});
+    struct fiber *fiber = current();
+    CONTEXT context = {.ContextFlags = CONTEXT_CONTROL,
+                       .Rip = (uintptr_t)record->ExceptionAddress,
+                       .Rsp = (uintptr_t)__builtin_frame_address(0)};
+    EXCEPTION_POINTERS pointers = {record, &context};
+
+    for (PKX_TRY frame = reachable(fiber); frame != NULL && frame->Level == interrupt_depth();
+         frame = frame->Previous) {
+        LONG disposition = ask(fiber, frame, &pointers);
+
+        if (disposition < 0)
+            refuse_continuation(record);
+        if (disposition > 0) {
+            frame->Code = record->ExceptionCode;
+            unwind(frame);
+        }
+    }
+    unhandled(record);
 }
 
 /* ---- raising ---- */
+
+_Noreturn void ke_raise_status(NTSTATUS status, const void *address)
+{
+    EXCEPTION_RECORD record = {.ExceptionCode = status,
+                               .ExceptionFlags = EXCEPTION_NONCONTINUABLE,
+                               .ExceptionAddress = (void *)(uintptr_t)address};
+
+    dispatch(&record);
+}
 
 VOID NTAPI ExRaiseStatus(NTSTATUS Status)
 {
@@ -107,6 +215,17 @@ VOID NTAPI ExRaiseDatatypeMisalignment(VOID)
 {
     NT_CALL(PASSIVE_LEVEL);
     ke_raise_status(STATUS_DATATYPE_MISALIGNMENT, __builtin_return_address(0));
+}
+
+/* What the processor raises. */
+_Noreturn void vcpu_raise_fault(const void *instruction, const void *address, bool write)
+{
+    EXCEPTION_RECORD record = {.ExceptionCode = STATUS_ACCESS_VIOLATION,
+                               .ExceptionAddress = (void *)(uintptr_t)instruction,
+                               .NumberParameters = 2,
+                               .ExceptionInformation = {write, (uintptr_t)address}};
+
+    dispatch(&record);
 }
 
 /*
@@ -147,10 +266,7 @@ VOID NTAPI ProbeForWrite(volatile VOID *Address, SIZE_T Length, ULONG Alignment)
         return;
     probe((const void *)(uintptr_t)Address, Length, Alignment, __builtin_return_address(0));
     /* It touches every page; no page of the user half is there. */
-    raise_exception((struct fiber_exception){.code = STATUS_ACCESS_VIOLATION,
-                                             .address = __builtin_return_address(0),
-                                             .parameters = 2,
-                                             .parameter = {1, (uintptr_t)Address}});
+    vcpu_raise_fault(__builtin_return_address(0), (const void *)(uintptr_t)Address, true);
 }
 
 /* ---- faults ---- */
@@ -163,26 +279,19 @@ bool vcpu_fault_is_exception(const void *address)
            !kernel_address(address);
 }
 
-_Noreturn void vcpu_raise_fault(const void *instruction, const void *address, bool write)
-{
-    raise_exception((struct fiber_exception){.code = STATUS_ACCESS_VIOLATION,
-                                             .address = (void *)(uintptr_t)instruction,
-                                             .parameters = 2,
-                                             .parameter = {write, (uintptr_t)address}});
-}
-
 /* ---- the frames ---- */
 
-VOID NTAPI KxTryEnter(PKX_TRY Try, const VOID *Leave)
+VOID NTAPI KxTryEnter(PKX_TRY Try, PVOID Frame)
 {
     struct fiber *fiber = current();
 
     Try->Previous = fiber->try_chain;
-    Try->Leave = Leave;
+    Try->Frame = Frame;
+    Try->Pointers = NULL;
     Try->Level = interrupt_depth();
     Try->Linked = TRUE;
-    Try->Raised = FALSE;
-    Try->Ended = FALSE;
+    Try->Inside = fiber->in_kernel;
+    Try->State = KX_TRY_BODY;
     fiber->try_chain = Try;
 }
 
@@ -196,39 +305,44 @@ VOID NTAPI KxTryPop(PKX_TRY Try)
     Try->Linked = FALSE;
 }
 
+void ke_try_left(PKX_TRY try)
+{
+    if (try->Linked)
+        enter(current(), try, KX_TRY_LEAVING);
+}
+
 BOOLEAN NTAPI KxTryEnd(PKX_TRY Try)
 {
-    struct fiber *fiber = current();
+    struct fiber_exception *exception = &current()->exception;
 
-    KxTryPop(Try);
-    Try->Ended = TRUE;
-    fiber->exception_handled = false;
-    if (Try->Raised)
-        note(fiber, &Try->Record);
-    return Try->Raised;
+    switch (Try->State) {
+    case KX_TRY_FILTER:
+        return TRUE;
+    case KX_TRY_LEAVING:
+        ke_try_back(Try->Back);
+    case KX_TRY_UNWIND:
+        unwind(Try->Target);
+    case KX_TRY_HANDLE:
+        exception->code = Try->Code;
+        break;
+    default:
+        break;
+    }
+    exception->handled = Try->State == KX_TRY_HANDLE;
+    return FALSE;
 }
 
 VOID NTAPI KxTryDecide(PKX_TRY Try, LONG Disposition)
 {
-    struct fiber *fiber = current();
-
-    if (Disposition < 0)
-        nt_violation("exception-continue",
-                     "a filter wants to go on after exception %#x (EXCEPTION_CONTINUE_EXECUTION), which is not "
-                     "continuable here",
-                     (unsigned)Try->Record.ExceptionCode);
-    if (Disposition == EXCEPTION_CONTINUE_SEARCH)
-        dispatch(&Try->Record);
-    note(fiber, &Try->Record);
-    fiber->exception_handled = true;
+    answer(Try, Disposition);
 }
 
 BOOLEAN NTAPI KxTryHandled(VOID)
 {
     struct fiber *fiber = current();
-    BOOLEAN handled = fiber->exception_handled;
+    BOOLEAN handled = fiber->exception.handled;
 
-    fiber->exception_handled = false;
+    fiber->exception.handled = false;
     return handled;
 }
 
@@ -237,47 +351,32 @@ NTSTATUS NTAPI KxExceptionCode(VOID)
     return current()->exception.code;
 }
 
-PEXCEPTION_POINTERS NTAPI KxExceptionPointers(PKX_TRY Try, PEXCEPTION_POINTERS Pointers, PCONTEXT Context)
-{
-    Context->ContextFlags = CONTEXT_CONTROL;
-    Context->Rip = (uintptr_t)Try->Record.ExceptionAddress;
-    Context->Rsp = Try->StackPointer;
-    Pointers->ExceptionRecord = &Try->Record;
-    Pointers->ContextRecord = Context;
-    return Pointers;
-}
-
 VOID NTAPI KxTryEndFinally(PKX_TRY Try)
 {
-    struct fiber *fiber = current();
+    struct fiber_exception *exception = &current()->exception;
 
-    KxTryPop(Try);
-    Try->Ended = TRUE;
-    fiber->exception_handled = Try->Raised;
-    if (Try->Raised)
-        note(fiber, &Try->Record);
+    if (Try->State == KX_TRY_FILTER)
+        answer(Try, EXCEPTION_CONTINUE_SEARCH);
+    exception->abnormal = Try->State != KX_TRY_BODY;
+    exception->target = Try->State == KX_TRY_UNWIND ? Try->Target : NULL;
+    if (Try->State == KX_TRY_LEAVING)
+        memcpy(exception->back, Try->Back, sizeof(Try->Back));
 }
 
 BOOLEAN NTAPI KxFinallyNext(PKX_FINALLY Finally)
 {
-    struct fiber *fiber = current();
+    const struct fiber_exception *exception = &current()->exception;
 
     if (!Finally->Entered) {
         Finally->Entered = TRUE;
-        Finally->Abnormal = fiber->exception_handled;
-        if (Finally->Abnormal)
-            Finally->Record = record_of(&fiber->exception);
-        fiber->exception_handled = false;
+        Finally->Abnormal = exception->abnormal;
+        Finally->Target = exception->target;
+        memcpy(Finally->Back, exception->back, sizeof(Finally->Back));
         return TRUE;
     }
+    if (Finally->Target != NULL)
+        unwind(Finally->Target);
     if (Finally->Abnormal)
-        dispatch(&Finally->Record);
+        ke_try_back(Finally->Back);
     return FALSE;
-}
-
-VOID NTAPI KxFinallyLeft(VOID)
-{
-    nt_violation("finally-left",
-                 "control left the body of a __try with a __finally by return, goto, break or continue: "
-                 "use __leave");
 }

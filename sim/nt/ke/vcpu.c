@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "machine/fiber.h"
+#include "machine/runner.h"
 #include "nt/ke/ke.h"
 #include "xen/xen.h"
 
@@ -204,6 +206,8 @@ static void deliver_vector(struct vcpu *vcpu, uint8_t vector)
     KIRQL level = vector >> 4;
     unsigned base = vcpu->locks.base;
     uint8_t outer = vcpu->isr_vector;
+    struct fiber *fiber = runner_current()->fiber;
+    struct fiber_exception exception = fiber->exception; /* the service routine may have a __try */
 
     vcpu->locks.base = vcpu->locks.count;
     vcpu->pending[vector / 64] &= ~(UINT64_C(1) << (vector % 64));
@@ -228,6 +232,7 @@ static void deliver_vector(struct vcpu *vcpu, uint8_t vector)
     if (vcpu->irql != level)
         nt_violation("irql-changed", "the service routine of vector %#x returned at IRQL %u, it was called at %u",
                      vector, vcpu->irql, level);
+    fiber->exception = exception;
     vcpu->isr_depth--;
     vcpu->isr_vector = outer;
     vcpu->irql = old;

@@ -171,13 +171,27 @@ static BOOLEAN Finally(VOID)
     return Normal == 1 && Abnormal == 1;
 }
 
+static ULONG LeaveBody(PULONG Runs)
+{
+    ULONG Value = 5;
+
+    __try {
+        return Value;
+    } __finally {
+        if (AbnormalTermination())
+            (*Runs)++;
+        Value = 6;
+    }
+    return Value;
+}
+
 static BOOLEAN Exceptions(VOID)
 {
     ULONG Runs = 0;
 
     return Guarded(0, &Runs) == STATUS_ALERTED && Guarded(1, &Runs) == STATUS_CANCELLED &&
            Guarded(2, &Runs) == STATUS_ACCESS_VIOLATION && Guarded(3, &Runs) == STATUS_SUCCESS &&
-           Guarded(4, &Runs) == STATUS_DATATYPE_MISALIGNMENT && Runs == 0;
+           Guarded(4, &Runs) == STATUS_DATATYPE_MISALIGNMENT && Runs == 0 && LeaveBody(&Runs) == 5 && Runs == 1;
 }
 
 NTSTATUS DriverEntry(_In_ PDRIVER_OBJECT DriverObject, _In_ PUNICODE_STRING RegistryPath)
