@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "machine/guest_ram.h"
 #include "machine/image.h"
-#include "machine/log.h"
 #include "xen/xen.h"
 
 static bool map_foreign(struct gate_handle *handle, const struct gate_map_foreign *request, size_t bytes)
@@ -38,16 +38,60 @@ static bool map_foreign(struct gate_handle *handle, const struct gate_map_foreig
     return true;
 }
 
-static bool resource(struct gate_handle *handle, const void *packet, size_t bytes)
+static int hold_resource(struct gate_handle *handle, const struct gate_resource *request, struct gate_mapping *mapping,
+                         struct gate_foreign *answer)
+{
+    for (uint32_t index = 0; index < request->count; index++) {
+        void *page;
+        int64_t held = xen_resource_map(handle->domid, request->domid, request->resource, request->id,
+                                        request->frame + index, &page);
+
+        if (held < 0)
+            return (int)-held;
+        gate_mapping_set(handle, mapping, index, held, page);
+        answer[index].page = gate_page_number(page);
+    }
+    return 0;
+}
+
+static void map_resource(struct gate_handle *handle, const struct gate_resource *request)
+{
+    struct gate_mapping *mapping = gate_mapping_new(handle, GATE_OF_FRAMES, true, request->count);
+    struct gate_foreign *answer = image_alloc(request->count * sizeof(*answer));
+    int error = hold_resource(handle, request, mapping, answer);
+
+    if (error == 0) {
+        gate_reply(handle, 0, mapping->number, answer, request->count * sizeof(*answer));
+    } else {
+        gate_mapping_undo(handle, mapping);
+        gate_reply(handle, error, 0, NULL, 0);
+    }
+    image_free(answer);
+}
+
+static bool resource(struct gate_handle *handle, uint32_t type, const void *packet, size_t bytes)
 {
     struct gate_resource request;
+    int64_t frames;
 
     if (bytes != sizeof(request))
         return false;
     memcpy(&request, packet, sizeof(request));
-    log_line(LOG_WARNING, "gate", "%s asks for resource %u of domain %u: acquiring resources is not implemented",
-             peer_name(handle->peer), request.resource, request.domid);
-    gate_reply(handle, EOPNOTSUPP, 0, NULL, 0);
+    if (!gate_may(handle, request.domid)) {
+        gate_reply(handle, EPERM, 0, NULL, 0);
+        return true;
+    }
+    if (type == GATE_MAP_RESOURCE) {
+        if (request.count == 0 || request.count > GATE_PAGES_MAX)
+            return false;
+        map_resource(handle, &request);
+        return true;
+    }
+    frames = xen_resource_size(handle->domid, request.domid, request.resource, request.id);
+    if (frames < 0)
+        gate_reply(handle, (int)frames, 0, NULL, 0);
+    else
+        gate_reply(handle, 0, frames * GUEST_PAGE_SIZE, NULL, 0);
     return true;
 }
 
@@ -60,7 +104,7 @@ bool gate_foreign_request(struct gate_handle *handle, uint32_t type, const void 
         return gate_unmap(handle, GATE_OF_FRAMES, packet, bytes);
     case GATE_MAP_RESOURCE:
     case GATE_RESOURCE_SIZE:
-        return resource(handle, packet, bytes);
+        return resource(handle, type, packet, bytes);
     default:
         return false;
     }

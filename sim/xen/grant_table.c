@@ -287,3 +287,47 @@ void grant_census(struct census *census)
             census_item(census, "grant", 1, NULL, "reference %u, to domain %u", reference, entry->domid);
     }
 }
+
+/* ---- as a resource ---- */
+
+static int find_resource(unsigned caller_domid, unsigned domid, uint32_t resource, uint32_t id, struct domain **domain)
+{
+    const struct domain *caller = domain_find_host(caller_domid);
+
+    *domain = domain_find(domid);
+    if (caller == NULL || *domain == NULL)
+        return -XEN_ESRCH;
+    if (*domain == caller || !caller->privileged)
+        return -XEN_EPERM;
+    if (resource != XENMEM_resource_grant_table) {
+        log_line(LOG_WARNING, "xen", "resource %u of domain %u: only grant tables are there", resource, domid);
+        return -XEN_EOPNOTSUPP;
+    }
+    /* Status frames are of version 2. */
+    return id == XENMEM_resource_grant_table_id_shared ? 0 : -XEN_EINVAL;
+}
+
+int64_t xen_resource_size(unsigned caller, unsigned domid, uint32_t resource, uint32_t id)
+{
+    struct domain *domain;
+    int error = find_resource(caller, domid, resource, id, &domain);
+
+    return error != 0 ? error : (int64_t)domain->config.max_grant_frames;
+}
+
+int64_t xen_resource_map(unsigned caller, unsigned domid, uint32_t resource, uint32_t id, uint64_t frame,
+                         void **address)
+{
+    struct domain *domain;
+    int error = find_resource(caller, domid, resource, id, &domain);
+    uint32_t backing;
+
+    if (error != 0)
+        return error;
+    backing = grant_frame(domain, frame);
+    if (backing == BACKING_NONE)
+        return -XEN_EINVAL;
+    xen_page_hold(backing);
+    *address = backing_page(backing);
+    return backing;
+}

@@ -140,6 +140,13 @@ void *xen_foreign_frame(unsigned domid, uint64_t gfn); /* host pointer, NULL if 
 /* The same, but the page stays even if the domain gives it up: a handle for xen_foreign_unmap(), or an error. */
 int64_t xen_foreign_map(unsigned domid, uint64_t gfn, void **address);
 void xen_foreign_unmap(int64_t handle);
+/*
+ * A page of a resource of another domain (XENMEM_acquire_resource; XENMEM_resource_*, of which grant tables are there),
+ * held for xen_foreign_unmap(); how many pages it can have.
+ */
+int64_t xen_resource_map(unsigned caller, unsigned domid, uint32_t resource, uint32_t id, uint64_t frame,
+                         void **address);
+int64_t xen_resource_size(unsigned caller, unsigned domid, uint32_t resource, uint32_t id);
 
 /* ---- the device model, as a toolstack sees it ---- */
 

@@ -379,6 +379,49 @@ START_TEST(test_foreign_pages_and_hypercalls)
 }
 END_TEST
 
+static void resource_program(void)
+{
+    struct client_handle handle = client_open(path, GATE_FOREIGN, 0, 0);
+    struct gate_resource request = {.type = GATE_RESOURCE_SIZE,
+                                    .domid = 1,
+                                    .resource = XENMEM_resource_grant_table,
+                                    .id = XENMEM_resource_grant_table_id_shared,
+                                    .count = 1};
+    struct gate_unmap unmap = {.type = GATE_UNMAP_FOREIGN};
+    struct gate_foreign answer = {0};
+    const grant_entry_v1_t *entry;
+    struct gate_reply reply = client_ask(&handle, &request, sizeof(request), NULL, 0);
+    int64_t bytes = reply.value;
+
+    CLIENT_CHECK(reply.error == 0 && bytes > 0 && bytes % CLIENT_PAGE == 0);
+    request.type = GATE_MAP_RESOURCE;
+    reply = client_ask(&handle, &request, sizeof(request), &answer, sizeof(answer));
+    CLIENT_CHECK(reply.error == 0 && answer.error == 0);
+    entry = (const grant_entry_v1_t *)(const void *)client_show(&handle, answer.page);
+    CLIENT_CHECK(entry[STORE_REFERENCE].flags == GTF_permit_access && entry[STORE_REFERENCE].domid == 0);
+    unmap.number = (uint32_t)reply.value;
+    CLIENT_CHECK(client_ask(&handle, &unmap, sizeof(unmap), NULL, 0).error == 0);
+    request.frame = (uint64_t)bytes / CLIENT_PAGE;
+    CLIENT_CHECK(client_ask(&handle, &request, sizeof(request), NULL, 0).error == EINVAL);
+    request.frame = 0;
+    request.id = XENMEM_resource_grant_table_id_status; /* of version 2 */
+    CLIENT_CHECK(client_ask(&handle, &request, sizeof(request), NULL, 0).error == EINVAL);
+    request.resource = XENMEM_resource_ioreq_server;
+    CLIENT_CHECK(client_ask(&handle, &request, sizeof(request), NULL, 0).error == EOPNOTSUPP);
+    request.domid = 0;
+    CLIENT_CHECK(client_ask(&handle, &request, sizeof(request), NULL, 0).error == EPERM);
+    request.domid = NO_DOMAIN;
+    CLIENT_CHECK(client_ask(&handle, &request, sizeof(request), NULL, 0).error == ESRCH);
+}
+
+START_TEST(test_resources)
+{
+    run(resource_program, stop_when_all_is_back);
+    ck_assert_int_eq(status_of_child(), 0);
+    machine_destroy();
+}
+END_TEST
+
 /* ---- death ---- */
 
 /* Takes something of everything, and is killed. */
@@ -475,6 +518,7 @@ int main(void)
     tcase_add_test(tcase, test_grants);
     tcase_add_test(tcase, test_shared_pages);
     tcase_add_test(tcase, test_foreign_pages_and_hypercalls);
+    tcase_add_test(tcase, test_resources);
     tcase_add_test(tcase, test_death_gives_everything_back);
     tcase_add_test(tcase, test_broken_protocol);
     suite_add_tcase(suite, tcase);
