@@ -28,6 +28,7 @@
 #define EVENTS_MAX 64
 #define WAKE_ID 0u
 #define BUFFER_MIN 256u
+#define PAUSE_NS 100000u
 #define TIMER_SLACK_NS 1000ul
 
 /* ---- buffers ---- */
@@ -594,6 +595,13 @@ bool peers_wait(void)
     if (clock_due())
         clock_fire_due();
     return true;
+}
+
+void peers_pause(void)
+{
+    if (!peers_are_replayed())
+        peers_sleep(PAUSE_NS);
+    peers_look();
 }
 
 void peers_doze(uint64_t until)

@@ -133,6 +133,8 @@ void peers_look(void);
  * there is neither, and nobody is there who could still speak.
  */
 bool peers_wait(void);
+/* Somebody spins: let a program that owes something get on with it. */
+void peers_pause(void);
 /* The parallel engine: sleep without the kernel lock until input, the deadline or peers_wake(). */
 void peers_doze(uint64_t until);
 void peers_wake(void);

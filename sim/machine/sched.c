@@ -270,7 +270,11 @@ static void pause_runner(struct runner *current)
         current->pauses = 0;
     current->since_pause = 0;
     current->pauses++;
-    if (current->pauses > PAUSES_BEFORE_BACKOFF) {
+    if (current->pauses <= PAUSES_BEFORE_BACKOFF)
+        return;
+    if (machine->peer != NULL && peers_owe()) {
+        peers_pause(); /* it spins until a program answers: that takes none of the machine's time */
+    } else {
         unsigned shift = (current->pauses - PAUSES_BEFORE_BACKOFF) / 8;
 
         clock_charge(UINT64_C(50) << (shift < 8 ? shift : 8));

@@ -409,6 +409,23 @@ static void ask(void *argument)
     machine_stop();
 }
 
+/* The same, in a loop that looks at the clock. */
+static void ask_and_spin(void *argument)
+{
+    uint64_t end;
+
+    (void)argument;
+    while (program == NULL)
+        task_park(CLOCK_NEVER, "a program");
+    peer_owe(program, 1);
+    peer_write(program, "?", 1);
+    end = clock_now() + 100 * MS;
+    while (!answered && clock_now() < end)
+        sched_point(POINT_PAUSE);
+    ck_assert(answered);
+    machine_stop();
+}
+
 static void compute_and_answer(int fd)
 {
     char byte;
@@ -475,6 +492,21 @@ START_TEST(test_program_that_owes)
     config.stay_up = true;
     owing = true;
     prepare_turns(&config, sleep_and_answer);
+    run_machine();
+    machine_destroy();
+}
+END_TEST
+
+START_TEST(test_spin_on_program_that_owes)
+{
+    struct machine_config config = peer_config(0);
+
+    config.stay_up = true;
+    owing = true;
+    make_machine(&config);
+    (void)serve(SOCK_STREAM, &turn_service);
+    asker = task_create("asker", ask_and_spin, NULL);
+    (void)start_program(SOCK_STREAM, sleep_and_answer);
     run_machine();
     machine_destroy();
 }
@@ -551,6 +583,7 @@ int main(void)
     tcase_add_loop_test(clock, test_busy_machine_hears, 0, 2);
     tcase_add_test(turns, test_program_at_work);
     tcase_add_test(turns, test_program_that_owes);
+    tcase_add_test(turns, test_spin_on_program_that_owes);
     tcase_add_test(turns, test_program_that_never_answers);
     tcase_add_test(turns, test_stopped_program);
     tcase_add_test(turns, test_killed_program_owes_nothing);
