@@ -108,6 +108,7 @@ struct xen_domain_config xen_domain_default_config(unsigned vcpus)
         .vcpus = vcpus,
         .max_grant_frames = 64,
         .max_maptrack_frames = 1024,
+        .max_grant_version = 2,
         .event_channels = 1023,
     };
 }
@@ -119,6 +120,7 @@ static struct domain *host_domain_new(uint16_t domid)
     struct domain *domain;
 
     config.event_channels = XEN_EVENT_CHANNELS_LIMIT;
+    config.max_grant_version = 1; /* what the code in its place knows (xen_grant_share()) */
     domain = domain_new(domid, &config);
     evtchn_init(domain);
     grant_init(domain);
@@ -171,7 +173,8 @@ static void make_handle(uint8_t handle[16])
 static bool config_is_valid(const struct xen_domain_config *config)
 {
     return config->vcpus != 0 && config->vcpus <= machine->config.vcpus && config->max_grant_frames != 0 &&
-           config->max_grant_frames <= XEN_GRANT_FRAMES_LIMIT && config->event_channels != 0 &&
+           config->max_grant_frames <= XEN_GRANT_FRAMES_LIMIT && config->max_grant_version >= 1 &&
+           config->max_grant_version <= 2 && config->event_channels != 0 &&
            config->event_channels <= XEN_EVENT_CHANNELS_LIMIT;
 }
 

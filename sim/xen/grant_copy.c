@@ -10,6 +10,8 @@ struct copy_side {
     grant_ref_t reference;
     bool readonly;
     uint8_t *page;
+    uint32_t start; /* of what the caller may touch in it */
+    uint32_t end;
 };
 
 /*
@@ -36,10 +38,10 @@ static uint8_t *own_page(const struct domain *domain, uint64_t frame)
 static int16_t claim(struct domain *caller, const struct gnttab_copy_ptr *pointer, bool by_reference, bool readonly,
                      struct copy_side *side)
 {
-    uint32_t backing;
+    const struct grant_active *active;
     int16_t status;
 
-    memset(side, 0, sizeof(*side));
+    *side = (struct copy_side){.end = GUEST_PAGE_SIZE};
     if (!by_reference) {
         if (pointer->domid != DOMID_SELF) {
             log_line(LOG_INFO, "xen", "domain %u copies by frame of domain %u: only its own are allowed", caller->domid,
@@ -54,12 +56,16 @@ static int16_t claim(struct domain *caller, const struct gnttab_copy_ptr *pointe
         return GNTST_bad_domain;
     side->reference = pointer->u.ref;
     side->readonly = readonly;
-    status = grant_pin(side->granter, pointer->u.ref, caller, readonly, false, &backing);
-    if (status != GNTST_okay)
+    status = grant_pin(side->granter, pointer->u.ref, caller, readonly, GRANT_COPY);
+    if (status != GNTST_okay) {
         side->granter = NULL;
-    else
-        side->page = backing_page(backing);
-    return status;
+        return status;
+    }
+    active = grant_active(side->granter, pointer->u.ref);
+    side->page = backing_page(active->backing);
+    side->start = active->start;
+    side->end = active->start + (uint32_t)active->length;
+    return GNTST_okay;
 }
 
 static void release(const struct copy_side *side)
@@ -70,25 +76,42 @@ static void release(const struct copy_side *side)
     eventlog_add(EVENT_GRANT, side->granter->domid, side->reference, GRANT_CHANGE_COPIED);
 }
 
-static int16_t copy_segment(struct domain *caller, const struct gnttab_copy *segment)
+static bool within(const struct copy_side *side, uint32_t offset, uint32_t bytes)
 {
-    struct copy_side source;
-    struct copy_side dest;
-    int16_t status;
+    return offset >= side->start && offset + bytes <= side->end;
+}
 
+static int16_t copy_claimed(const struct domain *caller, const struct gnttab_copy *segment,
+                            const struct copy_side *source, const struct copy_side *dest)
+{
     if (segment->source.offset + (uint32_t)segment->len > GUEST_PAGE_SIZE ||
         segment->dest.offset + (uint32_t)segment->len > GUEST_PAGE_SIZE) {
         log_line(LOG_INFO, "xen", "domain %u copies %u bytes from offset %u to %u: beyond a page", caller->domid,
                  segment->len, segment->source.offset, segment->dest.offset);
         return GNTST_bad_copy_arg;
     }
+    if (!within(source, segment->source.offset, segment->len) || !within(dest, segment->dest.offset, segment->len)) {
+        log_line(LOG_INFO, "xen", "domain %u copies %u bytes from offset %u to %u: beyond the part that is granted",
+                 caller->domid, segment->len, segment->source.offset, segment->dest.offset);
+        return GNTST_general_error;
+    }
+    /* Both may be one page. */
+    memmove(dest->page + segment->dest.offset, source->page + segment->source.offset, segment->len);
+    return GNTST_okay;
+}
+
+static int16_t copy_segment(struct domain *caller, const struct gnttab_copy *segment)
+{
+    struct copy_side source;
+    struct copy_side dest;
+    int16_t status;
+
     status = claim(caller, &segment->source, (segment->flags & GNTCOPY_source_gref) != 0, true, &source);
     if (status != GNTST_okay)
         return status;
     status = claim(caller, &segment->dest, (segment->flags & GNTCOPY_dest_gref) != 0, false, &dest);
     if (status == GNTST_okay) {
-        /* Both may be one page. */
-        memmove(dest.page + segment->dest.offset, source.page + segment->source.offset, segment->len);
+        status = copy_claimed(caller, segment, &source, &dest);
         release(&dest);
     }
     release(&source);

@@ -1,125 +1,10 @@
 /*
- * Mapping granted pages: pinning entries of a version 1 table, map and unmap for guests and for domains whose code is
- * the host's, and pages that the latter grant.
+ * Mapping granted pages: map and unmap for guests and for domains whose code is the host's, and pages that the latter
+ * grant.
  */
 #include <string.h>
 
 #include "xen/grant.h"
-
-#define CMPXCHG_TRIES 5 /* on an entry that its owner keeps changing */
-
-/* ---- pins ---- */
-
-/* Mark the entry as being read or written, if it grants `grantee` that; the frame of the entry as it was then. */
-static int16_t mark_entry(struct domain *granter, grant_ref_t reference, const struct domain *grantee, bool readonly,
-                          bool map, uint32_t *frame)
-{
-    grant_entry_v1_t *entry = grant_entry(granter, reference);
-    grant_word_t *word = (grant_word_t *)(void *)entry; /* flags and domid are judged together */
-    uint16_t mask = GTF_type_mask | (map ? GTF_sub_page : 0);
-    grant_word_t old = __atomic_load_n(word, __ATOMIC_ACQUIRE);
-
-    for (unsigned i = 0; i < CMPXCHG_TRIES; i++) {
-        uint16_t flags = (uint16_t)old;
-        grant_word_t new = old | GTF_reading | (readonly ? 0 : GTF_writing);
-
-        if ((flags & mask) != GTF_permit_access || old >> 16 != grantee->domid) {
-            log_line(LOG_INFO, "xen", "grant %u of domain %u has flags %#x for domain %u: not for domain %u to %s",
-                     reference, granter->domid, flags, old >> 16, grantee->domid, map ? "map" : "copy");
-            return GNTST_general_error;
-        }
-        if (!readonly && (flags & GTF_readonly) != 0) {
-            log_line(LOG_INFO, "xen", "grant %u of domain %u is read-only: domain %u wants to write", reference,
-                     granter->domid, grantee->domid);
-            return GNTST_general_error;
-        }
-        if (__atomic_compare_exchange_n(word, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE)) {
-            *frame = __atomic_load_n(&entry->frame, __ATOMIC_RELAXED);
-            return GNTST_okay;
-        }
-    }
-    log_line(LOG_INFO, "xen", "grant %u of domain %u is unstable", reference, granter->domid);
-    return GNTST_general_error;
-}
-
-static void clear_flags(struct domain *granter, grant_ref_t reference, uint16_t flags)
-{
-    __atomic_fetch_and(&grant_entry(granter, reference)->flags, (uint16_t)~flags, __ATOMIC_SEQ_CST);
-}
-
-/* Flags that the pins left on the entry no longer justify. */
-static void clear_unpinned(struct domain *granter, grant_ref_t reference)
-{
-    const struct grant_active *active = grant_active(granter, reference);
-
-    if (active->writers == 0)
-        clear_flags(granter, reference, active->readers == 0 ? GTF_reading | GTF_writing : GTF_writing);
-}
-
-static uint32_t frame_to_page(const struct domain *granter, uint32_t frame)
-{
-    return granter->guest ? physmap_own_page(granter, frame) : frame;
-}
-
-int16_t grant_pin(struct domain *granter, grant_ref_t reference, const struct domain *grantee, bool readonly, bool map,
-                  uint32_t *backing)
-{
-    struct grant_active *active;
-    uint32_t frame;
-    int16_t status;
-
-    if (reference >= grant_entries(granter)) {
-        log_line(LOG_INFO, "xen", "grant %u of domain %u: its table has %u entries", reference, granter->domid,
-                 grant_entries(granter));
-        return GNTST_bad_gntref;
-    }
-    active = grant_active(granter, reference);
-    bool pinned = active->readers != 0 || active->writers != 0;
-
-    if (pinned &&
-        (active->domid != grantee->domid || active->readers >= GRANT_PINS_MAX || active->writers >= GRANT_PINS_MAX)) {
-        log_line(LOG_INFO, "xen", "grant %u of domain %u is in use by domain %u (%u, %u times)", reference,
-                 granter->domid, active->domid, active->readers, active->writers);
-        return GNTST_general_error;
-    }
-    if (!pinned || (!readonly && active->writers == 0)) {
-        status = mark_entry(granter, reference, grantee, readonly, map, &frame);
-        if (status != GNTST_okay)
-            return status;
-        if (!pinned) {
-            /* The page is the one that the frame named now, whatever becomes of the frame. */
-            active->backing = frame_to_page(granter, frame);
-            if (active->backing == BACKING_NONE) {
-                clear_unpinned(granter, reference);
-                log_line(LOG_INFO, "xen", "grant %u of domain %u: no page of its own at the frame", reference,
-                         granter->domid);
-                return GNTST_bad_page;
-            }
-            active->domid = grantee->domid;
-            active->frame = frame;
-            xen_page_hold(active->backing);
-        }
-    }
-    if (readonly)
-        active->readers++;
-    else
-        active->writers++;
-    *backing = active->backing;
-    return GNTST_okay;
-}
-
-void grant_unpin(struct domain *granter, grant_ref_t reference, bool readonly)
-{
-    struct grant_active *active = grant_active(granter, reference);
-
-    if (readonly)
-        active->readers--;
-    else
-        active->writers--;
-    clear_unpinned(granter, reference);
-    if (active->readers == 0 && active->writers == 0)
-        xen_page_drop(active->backing);
-}
 
 /* ---- handles ---- */
 
@@ -183,11 +68,12 @@ static int16_t map_grant(struct domain *domain, struct domain *granter, grant_re
     if (index < 0)
         return GNTST_no_space;
     map = &domain->grants->map[index];
-    status = grant_pin(granter, reference, domain, readonly, true, &map->backing);
+    status = grant_pin(granter, reference, domain, readonly, GRANT_MAP);
     if (status != GNTST_okay) {
         free_map(domain, map);
         return status;
     }
+    map->backing = grant_active(granter, reference)->backing;
     map->readonly = readonly;
     map->granter = granter->domid;
     map->reference = reference;
@@ -405,12 +291,12 @@ int64_t xen_grant_share(unsigned domid, unsigned grantee, bool readonly, void **
     if (domain == NULL)
         return -XEN_ESRCH;
     for (reference = GNTTAB_NR_RESERVED_ENTRIES; reference < grant_entries(domain); reference++)
-        if (__atomic_load_n(&grant_entry(domain, reference)->flags, __ATOMIC_ACQUIRE) == 0)
+        if (__atomic_load_n(&grant_entry_v1(domain, reference)->flags, __ATOMIC_ACQUIRE) == 0)
             break;
     if (reference == grant_entries(domain) && !grant_grow(domain, domain->grants->frames + 1))
         return -XEN_ENOSPC;
 
-    grant_entry_v1_t *entry = grant_entry(domain, reference);
+    grant_entry_v1_t *entry = grant_entry_v1(domain, reference);
 
     entry->domid = (domid_t)grantee;
     entry->frame = backing_alloc();
@@ -429,7 +315,7 @@ int xen_grant_unshare(unsigned domid, uint32_t reference)
         return -XEN_ESRCH;
     if (reference < GNTTAB_NR_RESERVED_ENTRIES || reference >= grant_entries(domain))
         return -XEN_EINVAL;
-    entry = grant_entry(domain, reference);
+    entry = grant_entry_v1(domain, reference);
     flags = __atomic_load_n(&entry->flags, __ATOMIC_ACQUIRE);
     if (flags == 0)
         return -XEN_EINVAL;

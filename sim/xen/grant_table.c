@@ -1,6 +1,5 @@
 /*
- * Grant tables: the table itself, its size and version, and GRANT_TABLE_OP (public/grant_table.h). The host is one with
- * max_grant_version 1: version 2 is refused as by a Xen from before it existed.
+ * Grant tables: the table itself, its size, and GRANT_TABLE_OP (public/grant_table.h).
  */
 #include <string.h>
 
@@ -8,15 +7,30 @@
 
 /* ---- the table ---- */
 
+struct grant_frame grant_new_frame(void)
+{
+    struct grant_frame frame = {.backing = backing_alloc(), .gfn = GFN_INVALID};
+
+    frame.page = backing_page(frame.backing);
+    return frame;
+}
+
+void grant_free_frame(struct domain *domain, struct grant_frame *frame)
+{
+    if (frame->gfn != GFN_INVALID)
+        physmap_forget(domain, frame->gfn);
+    xen_page_give_up_xen(frame->backing);
+    image_free(frame->active);
+    *frame = (struct grant_frame){0};
+}
+
 static void add_frame(struct domain *domain)
 {
     struct grant_table *table = domain->grants;
     struct grant_frame *frame = &table->frame[table->frames++];
 
-    frame->backing = backing_alloc();
-    frame->entry = backing_page(frame->backing);
-    frame->gfn = GFN_INVALID;
-    frame->active = image_alloc(GRANT_ENTRIES_PER_FRAME * sizeof(struct grant_active));
+    *frame = grant_new_frame();
+    frame->active = image_alloc(GRANT_V1_PER_FRAME * sizeof(struct grant_active));
 }
 
 bool grant_grow(struct domain *domain, uint32_t frames)
@@ -25,13 +39,19 @@ bool grant_grow(struct domain *domain, uint32_t frames)
         return false;
     while (domain->grants->frames < frames)
         add_frame(domain);
+    if (domain->grants->version == 2)
+        grant_grow_status(domain);
     return true;
 }
 
 void grant_init(struct domain *domain)
 {
+    uint32_t frames = domain->config.max_grant_frames;
+
     domain->grants = image_alloc(sizeof(struct grant_table));
-    domain->grants->frame = image_alloc(domain->config.max_grant_frames * sizeof(*domain->grants->frame));
+    domain->grants->version = 1;
+    domain->grants->frame = image_alloc(frames * sizeof(struct grant_frame));
+    domain->grants->status = image_alloc(frames * sizeof(struct grant_frame));
     add_frame(domain); /* a new domain has one frame, in which the toolstack seeds the reserved entries */
 }
 
@@ -39,17 +59,14 @@ static void free_frames(struct domain *domain)
 {
     struct grant_table *table = domain->grants;
 
-    for (uint32_t i = 0; i < table->frames; i++) {
-        if (table->frame[i].gfn != GFN_INVALID)
-            physmap_forget(domain, table->frame[i].gfn);
-        for (uint32_t entry = 0; entry < GRANT_ENTRIES_PER_FRAME; entry++)
-            if (table->frame[i].active[entry].readers != 0 || table->frame[i].active[entry].writers != 0)
-                xen_page_drop(table->frame[i].active[entry].backing);
-        image_free(table->frame[i].active);
-        xen_page_give_up_xen(table->frame[i].backing);
-    }
-    memset(table->frame, 0, table->frames * sizeof(*table->frame));
+    for (grant_ref_t reference = 0; reference < grant_entries(domain); reference++)
+        if (grant_is_pinned(domain, reference))
+            xen_page_drop(grant_active(domain, reference)->backing);
+    for (uint32_t i = 0; i < table->frames; i++)
+        grant_free_frame(domain, &table->frame[i]);
     table->frames = 0;
+    grant_free_status(domain);
+    table->version = 1;
 }
 
 void grant_destroy(struct domain *domain)
@@ -58,6 +75,7 @@ void grant_destroy(struct domain *domain)
     grant_abandon_maps(domain);
     free_frames(domain);
     image_free(domain->grants->frame);
+    image_free(domain->grants->status);
     image_free(domain->grants->map);
     image_free(domain->grants);
     domain->grants = NULL;
@@ -73,31 +91,51 @@ void grant_reset(struct domain *domain)
 
 void grant_seed(struct domain *domain, grant_ref_t reference, domid_t grantee, uint64_t gfn)
 {
-    grant_entry_v1_t *entry = grant_entry(domain, reference);
+    grant_entry_v1_t *entry = grant_entry_v1(domain, reference); /* the toolstack comes before any version 2 */
 
     entry->domid = grantee;
     entry->frame = (uint32_t)gfn;
     __atomic_store_n(&entry->flags, GTF_permit_access, __ATOMIC_RELEASE);
 }
 
+static struct grant_frame *find_frame(const struct domain *domain, uint64_t index)
+{
+    if (domain->grants->version == 2 && (index & XENMAPIDX_grant_table_status) != 0)
+        return &domain->grants->status[index & ~(uint64_t)XENMAPIDX_grant_table_status];
+    return &domain->grants->frame[index];
+}
+
+/* The table is made as large as it takes for that many frames of status words. */
+static uint32_t status_frame(struct domain *domain, uint64_t index)
+{
+    uint64_t limit = domain->config.max_grant_frames / GRANT_FRAMES_PER_STATUS;
+
+    if (index >= domain->grants->status_frames &&
+        (index >= limit || !grant_grow(domain, (uint32_t)(index + 1) * GRANT_FRAMES_PER_STATUS)))
+        return BACKING_NONE;
+    return domain->grants->status[index].backing;
+}
+
 uint32_t grant_frame(struct domain *domain, uint64_t index)
 {
+    if (domain->grants->version == 2 && (index & XENMAPIDX_grant_table_status) != 0)
+        return status_frame(domain, index & ~(uint64_t)XENMAPIDX_grant_table_status);
     if (index >= domain->config.max_grant_frames || !grant_grow(domain, (uint32_t)index + 1))
         return BACKING_NONE;
     return domain->grants->frame[index].backing;
 }
 
-uint64_t grant_frame_gfn(const struct domain *domain, uint32_t index)
+uint64_t grant_frame_gfn(const struct domain *domain, uint64_t index)
 {
-    return domain->grants->frame[index].gfn;
+    return find_frame(domain, index)->gfn;
 }
 
-void grant_frame_set_gfn(struct domain *domain, uint32_t index, uint64_t gfn)
+void grant_frame_set_gfn(struct domain *domain, uint64_t index, uint64_t gfn)
 {
-    domain->grants->frame[index].gfn = gfn;
+    find_frame(domain, index)->gfn = gfn;
 }
 
-/* ---- size and version ---- */
+/* ---- size ---- */
 
 static int64_t op_setup_table(struct domain *caller, uint64_t arg, uint32_t count)
 {
@@ -155,60 +193,30 @@ static int64_t op_query_size(struct domain *caller, uint64_t arg, uint32_t count
     return xen_copy_out(arg, &op, sizeof(op)) ? 0 : -XEN_EFAULT;
 }
 
-static int64_t op_set_version(uint64_t arg)
-{
-    struct gnttab_set_version op;
-    int64_t result;
-
-    if (!xen_copy_in(&op, arg, sizeof(op)))
-        return -XEN_EFAULT;
-    if (op.version == 1)
-        result = 0;
-    else if (op.version == 2)
-        result = -XEN_ENOSYS;
-    else
-        result = -XEN_EINVAL;
-    op.version = 1; /* what is in effect */
-    return xen_copy_out(arg, &op, sizeof(op)) ? result : -XEN_EFAULT;
-}
-
-static int64_t op_get_version(struct domain *caller, uint64_t arg)
-{
-    struct gnttab_get_version op;
-    struct domain *domain;
-    int error;
-
-    if (!xen_copy_in(&op, arg, sizeof(op)))
-        return -XEN_EFAULT;
-    error = domain_find_controlled(caller, op.dom, &domain);
-    if (error != 0)
-        return error;
-    op.version = 1;
-    return xen_copy_out(arg, &op, sizeof(op)) ? 0 : -XEN_EFAULT;
-}
-
 /* ---- swapping entries ---- */
-
-static bool is_pinned(const struct domain *domain, grant_ref_t reference)
-{
-    const struct grant_active *active = grant_active(domain, reference);
-
-    return active->readers != 0 || active->writers != 0;
-}
 
 static int16_t swap_entries(struct domain *domain, grant_ref_t a, grant_ref_t b)
 {
-    grant_entry_v1_t held;
-
     if (a >= grant_entries(domain) || b >= grant_entries(domain))
         return GNTST_bad_gntref;
     if (a == b)
         return GNTST_okay;
-    if (is_pinned(domain, a) || is_pinned(domain, b))
+    if (grant_is_pinned(domain, a) || grant_is_pinned(domain, b))
         return GNTST_eagain;
-    held = *grant_entry(domain, a);
-    *grant_entry(domain, a) = *grant_entry(domain, b);
-    *grant_entry(domain, b) = held;
+    if (domain->grants->version == 1) {
+        grant_entry_v1_t held = *grant_entry_v1(domain, a);
+
+        *grant_entry_v1(domain, a) = *grant_entry_v1(domain, b);
+        *grant_entry_v1(domain, b) = held;
+    } else {
+        grant_entry_v2_t held = *grant_entry_v2(domain, a);
+        uint16_t status = *grant_status(domain, a);
+
+        *grant_entry_v2(domain, a) = *grant_entry_v2(domain, b);
+        *grant_entry_v2(domain, b) = held;
+        *grant_status(domain, a) = *grant_status(domain, b);
+        *grant_status(domain, b) = status;
+    }
     return GNTST_okay;
 }
 
@@ -247,9 +255,9 @@ int64_t grant_table_op(struct domain *domain, uint64_t cmd, uint64_t arg, uint64
     case GNTTABOP_query_size:
         return op_query_size(domain, arg, (uint32_t)count);
     case GNTTABOP_set_version:
-        return op_set_version(arg);
+        return grant_op_set_version(domain, arg);
     case GNTTABOP_get_version:
-        return op_get_version(domain, arg);
+        return grant_op_get_version(domain, arg);
     case GNTTABOP_swap_grant_ref:
         return op_swap(domain, arg, (uint32_t)count);
     default:
@@ -281,10 +289,10 @@ void grant_census(struct census *census)
         return;
     /* 0 and 1 are the toolstack's, for the console and the store. */
     for (grant_ref_t reference = GNTTAB_RESERVED_XENSTORE + 1; reference < grant_entries(guest); reference++) {
-        const grant_entry_v1_t *entry = grant_entry(guest, reference);
+        grant_word_t word = __atomic_load_n(grant_word(guest, reference), __ATOMIC_ACQUIRE);
 
-        if (__atomic_load_n(&entry->flags, __ATOMIC_ACQUIRE) != 0)
-            census_item(census, "grant", 1, NULL, "reference %u, to domain %u", reference, entry->domid);
+        if ((uint16_t)word != 0)
+            census_item(census, "grant", 1, NULL, "reference %u, to domain %u", reference, word >> 16);
     }
 }
 

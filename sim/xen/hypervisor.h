@@ -110,7 +110,7 @@ struct xen_vcpu {
 
 enum frame_kind {
     FRAME_SHARED_INFO = 1,
-    FRAME_GRANT_TABLE, /* index: frame of the table */
+    FRAME_GRANT_TABLE, /* index: frame of the table, as XENMAPSPACE_grant_table has it */
     FRAME_GRANT_MAP,   /* index: handle */
     FRAME_MOVED        /* a page of the guest's own, put here by XENMAPSPACE_gmfn */
 };
@@ -288,10 +288,13 @@ void grant_destroy(struct domain *domain);
 void grant_reset(
     struct domain *domain); /* the domain goes on under a new Xen: fresh table, old maps live on as copies */
 void grant_seed(struct domain *domain, grant_ref_t reference, domid_t grantee, uint64_t gfn);
-/* Backing page of a frame of the table, growing it if need be; BACKING_NONE: beyond the limit. */
+/*
+ * Backing page of a frame of the table or, with XENMAPIDX_grant_table_status and version 2, of status words, growing it
+ * if need be; BACKING_NONE: beyond the limit.
+ */
 uint32_t grant_frame(struct domain *domain, uint64_t index);
-uint64_t grant_frame_gfn(const struct domain *domain, uint32_t index);
-void grant_frame_set_gfn(struct domain *domain, uint32_t index, uint64_t gfn);
+uint64_t grant_frame_gfn(const struct domain *domain, uint64_t index);
+void grant_frame_set_gfn(struct domain *domain, uint64_t index, uint64_t gfn);
 
 /* physmap.c */
 void xen_pages_init(void);

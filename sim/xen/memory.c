@@ -118,10 +118,10 @@ static int64_t find_source(struct domain *domain, unsigned space, uint64_t idx, 
         *old_gfn = domain->shared_gfn;
         break;
     case XENMAPSPACE_grant_table:
-        /* XENMAPIDX_grant_table_status needs a version 2 table: here it is an index out of range. */
+        /* XENMAPIDX_grant_table_status needs a version 2 table: of version 1 it is an index out of range. */
         *backing = grant_frame(domain, idx);
         if (*backing != BACKING_NONE)
-            *old_gfn = grant_frame_gfn(domain, (uint32_t)idx);
+            *old_gfn = grant_frame_gfn(domain, idx);
         break;
     case XENMAPSPACE_gmfn:
         *backing = physmap_own_page(domain, idx);
@@ -143,7 +143,7 @@ static void place_as(struct domain *domain, unsigned space, uint64_t idx, uint64
         break;
     case XENMAPSPACE_grant_table:
         physmap_place(domain, gfn, backing, FRAME_GRANT_TABLE, (uint32_t)idx);
-        grant_frame_set_gfn(domain, (uint32_t)idx, gfn);
+        grant_frame_set_gfn(domain, idx, gfn);
         break;
     default:
         physmap_place(domain, gfn, backing, p2m_original(gfn) == backing ? 0 : FRAME_MOVED, 0);

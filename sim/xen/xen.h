@@ -24,6 +24,7 @@ struct xen_domain_config {
     unsigned vcpus;
     unsigned max_grant_frames;    /* up to XEN_GRANT_FRAMES_LIMIT */
     unsigned max_maptrack_frames; /* of 256 mappings of others' grants each */
+    unsigned max_grant_version;   /* 1 or 2 */
     unsigned event_channels;      /* the highest port */
 };
 

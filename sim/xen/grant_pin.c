@@ -1,0 +1,259 @@
+/*
+ * Taking entries of a grant table into use and out of it again: what they grant, to whom, and the marks that tell their
+ * owner (public/grant_table.h): GTF_reading and GTF_writing, in the entry itself or, version 2, in its status word.
+ */
+#include "xen/grant.h"
+
+#define CMPXCHG_TRIES 5 /* on an entry that its owner keeps changing */
+
+/* What an entry grants, as read once. */
+struct grant_content {
+    uint64_t frame;
+    uint16_t start;
+    uint16_t length;
+    bool sub_page;
+};
+
+/* ---- marks ---- */
+
+/* Flags and grantee are judged together; nothing but GTF_readonly counts for an entry that is in use already. */
+static bool word_permits(const struct domain *granter, grant_ref_t reference, grant_word_t word,
+                         const struct domain *grantee, bool readonly, enum grant_use use)
+{
+    uint16_t flags = (uint16_t)word;
+    uint16_t mask = GTF_type_mask | (use == GRANT_MAP ? GTF_sub_page : 0);
+    bool transitive = granter->grants->version == 2 && use != GRANT_MAP && (flags & mask) == GTF_transitive;
+
+    if (!grant_is_pinned(granter, reference) &&
+        (((flags & mask) != GTF_permit_access && !transitive) || word >> 16 != grantee->domid)) {
+        log_line(LOG_INFO, "xen", "grant %u of domain %u has flags %#x for domain %u: not for domain %u to %s",
+                 reference, granter->domid, flags, word >> 16, grantee->domid, use == GRANT_MAP ? "map" : "copy");
+        return false;
+    }
+    if (!readonly && (flags & GTF_readonly) != 0) {
+        log_line(LOG_INFO, "xen", "grant %u of domain %u is read-only: domain %u wants to write", reference,
+                 granter->domid, grantee->domid);
+        return false;
+    }
+    return true;
+}
+
+/* Version 1: the marks go into the very word that was judged. */
+static bool mark_in_entry(const struct domain *granter, grant_ref_t reference, const struct domain *grantee,
+                          bool readonly, enum grant_use use)
+{
+    grant_word_t *word = grant_word(granter, reference);
+    grant_word_t old = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+
+    for (unsigned i = 0; i < CMPXCHG_TRIES; i++) {
+        grant_word_t new = old | GTF_reading | (readonly ? 0 : GTF_writing);
+
+        if (!word_permits(granter, reference, old, grantee, readonly, use))
+            return false;
+        if (__atomic_compare_exchange_n(word, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
+            return true;
+    }
+    log_line(LOG_INFO, "xen", "grant %u of domain %u is unstable", reference, granter->domid);
+    return false;
+}
+
+static void clear_marks(const struct domain *granter, grant_ref_t reference, uint16_t marks)
+{
+    __atomic_fetch_and(grant_status(granter, reference), (uint16_t)~marks, __ATOMIC_SEQ_CST);
+}
+
+/* Marks that the pins left on the entry do not justify. */
+static void clear_unpinned(const struct domain *granter, grant_ref_t reference)
+{
+    const struct grant_active *active = grant_active(granter, reference);
+
+    if (active->writers == 0)
+        clear_marks(granter, reference, active->readers == 0 ? GTF_reading | GTF_writing : GTF_writing);
+}
+
+/* Version 2: the owner, who looks at the marks after it has taken the flags back, must see either. */
+static bool mark_in_status(const struct domain *granter, grant_ref_t reference, const struct domain *grantee,
+                           bool readonly, enum grant_use use)
+{
+    grant_word_t *word = grant_word(granter, reference);
+
+    if (!word_permits(granter, reference, __atomic_load_n(word, __ATOMIC_ACQUIRE), grantee, readonly, use))
+        return false;
+    __atomic_fetch_or(grant_status(granter, reference), GTF_reading | (readonly ? 0 : GTF_writing), __ATOMIC_SEQ_CST);
+    if (word_permits(granter, reference, __atomic_load_n(word, __ATOMIC_SEQ_CST), grantee, readonly, use))
+        return true;
+    clear_unpinned(granter, reference);
+    return false;
+}
+
+static bool mark(const struct domain *granter, grant_ref_t reference, const struct domain *grantee, bool readonly,
+                 enum grant_use use)
+{
+    return granter->grants->version == 1 ? mark_in_entry(granter, reference, grantee, readonly, use)
+                                         : mark_in_status(granter, reference, grantee, readonly, use);
+}
+
+/* ---- what is granted ---- */
+
+static struct grant_content read_content(const struct domain *granter, grant_ref_t reference)
+{
+    struct grant_content content = {.length = GUEST_PAGE_SIZE};
+    const grant_entry_v2_t *entry;
+
+    if (granter->grants->version == 1) {
+        content.frame = __atomic_load_n(&grant_entry_v1(granter, reference)->frame, __ATOMIC_RELAXED);
+        return content;
+    }
+    entry = grant_entry_v2(granter, reference);
+    content.frame = __atomic_load_n(&entry->full_page.frame, __ATOMIC_RELAXED); /* where sub_page has it too */
+    if ((__atomic_load_n(&entry->hdr.flags, __ATOMIC_RELAXED) & GTF_sub_page) != 0) {
+        content.sub_page = true;
+        content.start = __atomic_load_n(&entry->sub_page.page_off, __ATOMIC_RELAXED);
+        content.length = __atomic_load_n(&entry->sub_page.length, __ATOMIC_RELAXED);
+    }
+    return content;
+}
+
+static uint32_t frame_to_page(const struct domain *granter, uint64_t frame)
+{
+    return granter->guest ? physmap_own_page(granter, frame) : (uint32_t)frame;
+}
+
+/* The first pin: the page is the one that the frame names now, whatever becomes of the frame. */
+static int16_t activate(const struct domain *granter, grant_ref_t reference, const struct domain *grantee)
+{
+    struct grant_active *active = grant_active(granter, reference);
+    struct grant_content content = read_content(granter, reference);
+    uint32_t backing = frame_to_page(granter, content.frame);
+
+    if (backing == BACKING_NONE) {
+        log_line(LOG_INFO, "xen", "grant %u of domain %u: no page of its own at the frame", reference, granter->domid);
+        return GNTST_bad_page;
+    }
+    *active = (struct grant_active){
+        .domid = grantee->domid,
+        .frame = content.frame,
+        .backing = backing,
+        .start = content.start,
+        .length = content.length,
+        .sub_page = content.sub_page,
+    };
+    xen_page_hold(backing);
+    return GNTST_okay;
+}
+
+/* ---- transitive entries ---- */
+
+static bool is_transitive(const struct domain *granter, grant_ref_t reference)
+{
+    return granter->grants->version == 2 &&
+           (__atomic_load_n(grant_word(granter, reference), __ATOMIC_RELAXED) & GTF_type_mask) == GTF_transitive;
+}
+
+static bool same_grant(const struct grant_active *active, const struct grant_active *below, uint16_t domid,
+                       grant_ref_t reference)
+{
+    return active->transitive && active->trans_domid == domid && active->trans_reference == reference &&
+           active->backing == below->backing && active->start == below->start && active->length == below->length;
+}
+
+/*
+ * What the entry grants was granted to its owner by a third domain: pin that entry too, on behalf of the owner.
+ * `pinned`: before this.
+ */
+static int16_t pin_below(struct domain *granter, grant_ref_t reference, const struct domain *grantee, bool readonly,
+                         enum grant_use use, bool pinned)
+{
+    const grant_entry_v2_t *entry = grant_entry_v2(granter, reference);
+    struct grant_active *active = grant_active(granter, reference);
+    uint16_t domid = __atomic_load_n(&entry->transitive.trans_domid, __ATOMIC_RELAXED);
+    grant_ref_t below = __atomic_load_n(&entry->transitive.gref, __ATOMIC_RELAXED);
+    struct domain *third = domain_find(domid);
+    const struct grant_active *there;
+    int16_t status;
+
+    if (use != GRANT_COPY || third == NULL || third == granter) {
+        log_line(LOG_INFO, "xen", "grant %u of domain %u is transitive, of domain %u: %s", reference, granter->domid,
+                 domid, use != GRANT_COPY ? "one such step at most" : "not another one that exists");
+        return GNTST_general_error;
+    }
+    status = grant_pin(third, below, granter, readonly, GRANT_COPY_BELOW);
+    if (status != GNTST_okay)
+        return status;
+    there = grant_active(third, below);
+    if (pinned) {
+        if (same_grant(active, there, domid, below))
+            return GNTST_okay;
+        grant_unpin(third, below, readonly);
+        log_line(LOG_INFO, "xen", "grant %u of domain %u has become another while in use", reference, granter->domid);
+        return GNTST_eagain;
+    }
+    *active = (struct grant_active){
+        .domid = grantee->domid,
+        .frame = GFN_INVALID,
+        .backing = there->backing,
+        .start = there->start,
+        .length = there->length,
+        .sub_page = true,
+        .transitive = true,
+        .trans_domid = domid,
+        .trans_reference = below,
+    };
+    xen_page_hold(active->backing);
+    return GNTST_okay;
+}
+
+/* ---- pins ---- */
+
+int16_t grant_pin(struct domain *granter, grant_ref_t reference, const struct domain *grantee, bool readonly,
+                  enum grant_use use)
+{
+    struct grant_active *active;
+    int16_t status = GNTST_okay;
+    bool pinned;
+
+    if (reference >= grant_entries(granter)) {
+        log_line(LOG_INFO, "xen", "grant %u of domain %u: its table has %u entries", reference, granter->domid,
+                 grant_entries(granter));
+        return GNTST_bad_gntref;
+    }
+    active = grant_active(granter, reference);
+    pinned = grant_is_pinned(granter, reference);
+    if (pinned && (active->domid != grantee->domid || active->readers >= GRANT_PINS_MAX ||
+                   active->writers >= GRANT_PINS_MAX || (use == GRANT_MAP && active->sub_page))) {
+        log_line(LOG_INFO, "xen", "grant %u of domain %u is in use by domain %u (%u, %u times)", reference,
+                 granter->domid, active->domid, active->readers, active->writers);
+        return GNTST_general_error;
+    }
+    if ((!pinned || (!readonly && active->writers == 0)) && !mark(granter, reference, grantee, readonly, use))
+        return GNTST_general_error;
+    if (pinned ? active->transitive : is_transitive(granter, reference))
+        status = pin_below(granter, reference, grantee, readonly, use, pinned);
+    else if (!pinned)
+        status = activate(granter, reference, grantee);
+    if (status != GNTST_okay) {
+        clear_unpinned(granter, reference);
+        return status;
+    }
+    if (readonly)
+        active->readers++;
+    else
+        active->writers++;
+    return GNTST_okay;
+}
+
+void grant_unpin(struct domain *granter, grant_ref_t reference, bool readonly)
+{
+    struct grant_active *active = grant_active(granter, reference);
+    struct domain *third = active->transitive ? domain_find(active->trans_domid) : NULL;
+
+    if (readonly)
+        active->readers--;
+    else
+        active->writers--;
+    clear_unpinned(granter, reference);
+    if (third != NULL) /* no domain ends while a copy is under way */
+        grant_unpin(third, active->trans_reference, readonly);
+    if (active->readers == 0 && active->writers == 0)
+        xen_page_drop(active->backing);
+}
