@@ -33,6 +33,8 @@ static const char run[] =
     "  --vcpus N              vCPUs, 1 to 128 (2)\n"
     "  --vifs N               virtual interfaces, 1 to 128; each carries the whole captures (1)\n"
     "  --memory MIB           guest RAM in MiB, 64 to 4096 (128)\n"
+    "  --host HOST            the hypervisor: xen-4.13, xen-4.17 or xen-4.19, with any of ,grant-v1 ,no-vectors "
+    ",viridian (xen-4.17)\n"
     "  --drivers DIR          folder with the driver modules and INFs (the one that came with pvsim)\n"
     "  --driver NAME.so       add a driver of your own (see pvsim-cc), or put it in the place of the one of that "
     "name;\n"

@@ -14,6 +14,7 @@
 #include "machine/delay.h"
 #include "machine/log.h"
 #include "machine/policy.h"
+#include "xen/profile.h"
 
 enum {
     OPTION_VCPUS = 256,
@@ -47,6 +48,7 @@ enum {
     OPTION_DPC_LIMIT,
     OPTION_DISPATCH_LIMIT,
     OPTION_PAGED,
+    OPTION_HOST,
 };
 
 static const struct option run_long_options[] = {
@@ -81,6 +83,7 @@ static const struct option run_long_options[] = {
     {"dpc-limit", required_argument, NULL, OPTION_DPC_LIMIT},
     {"dispatch-limit", required_argument, NULL, OPTION_DISPATCH_LIMIT},
     {"paged", required_argument, NULL, OPTION_PAGED},
+    {"host", required_argument, NULL, OPTION_HOST},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -191,6 +194,16 @@ static bool add_inf(struct machine_config *config, const char *path)
     }
     driver->inf = path;
     return true;
+}
+
+static bool parse_host(const char *text, struct machine_host *host)
+{
+    if (xen_host_parse(text, host))
+        return true;
+    complain("--host takes xen-4.13, xen-4.17 or xen-4.19, with any of ,grant-v1 ,no-vectors ,viridian behind it, "
+             "not '%s'",
+             text);
+    return false;
 }
 
 static bool parse_policy(const char *text, struct run_options *options)
@@ -352,6 +365,8 @@ static bool run_option(int option, const char *value, struct run_options *option
             return false;
         options->machine.paged_strict = choice == 1;
         return true;
+    case OPTION_HOST:
+        return parse_host(value, &options->machine.host);
     case OPTION_NO_BUNDLE:
         options->no_bundle = true;
         return true;

@@ -55,6 +55,14 @@ struct machine_limits {
     uint64_t dispatch; /* in a row at DISPATCH_LEVEL and above */
 };
 
+/* The host that the guest runs on: a release of Xen, and what deviates from its defaults. See xen/profile.h. */
+struct machine_host {
+    unsigned xen_minor; /* of Xen 4; 0: the default */
+    bool grant_v1;      /* its domains get version 1 of grant tables at most */
+    bool no_vectors;    /* no event upcalls by vectors of the guest's choice */
+    bool viridian;      /* its domains are shown the Viridian interface */
+};
+
 struct machine_config {
     unsigned vcpus; /* 1 to MACHINE_MAX_VCPUS */
     uint64_t seed;  /* everything random in the machine derives from it */
@@ -78,6 +86,7 @@ struct machine_config {
     unsigned probe_count;
     bool stacks; /* keep whole stacks of acquisitions and allocations, not the caller alone */
     struct machine_limits limits;
+    struct machine_host host;
     const char *driver_dir; /* folder with <driver>.so and <driver>.inf; for the image loader and the installer */
     struct machine_driver driver[MACHINE_MAX_DRIVERS]; /* beside those of the folder, or instead of one of its */
     unsigned driver_count;

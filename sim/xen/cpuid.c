@@ -1,9 +1,11 @@
 /*
- * Xen's CPUID leaves and model-specific registers as an HVM guest without Viridian enlightenments sees them
- * (public/arch-x86/cpuid.h).
+ * Xen's CPUID leaves and model-specific registers as an HVM guest sees them (public/arch-x86/cpuid.h). With Viridian
+ * they begin where that interface leaves off.
  */
 #include "xen/hypervisor.h"
 #include "xen/platform.h"
+#include "xen/profile.h"
+#include "xen/viridian.h"
 
 #define LEAF_LAST 0x4FFFFFFFu             /* Xen answers all hypervisor leaves, beyond its own with zeros */
 #define TIME_SCALE_MULTIPLIER 0x80000000u /* 1 GHz: ((ticks << 1) * 2^31) >> 32 is nanoseconds */
@@ -39,33 +41,28 @@ static void hvm_leaf(uint32_t subleaf, uint32_t out[4])
     if (subleaf != 0)
         return;
     /* The processor's APIC virtualisation is not claimed: the simulated APIC has no such registers. */
-    out[EAX] = XEN_HVM_CPUID_IOMMU_MAPPINGS | XEN_HVM_CPUID_VCPU_ID_PRESENT | XEN_HVM_CPUID_DOMID_PRESENT |
-               XEN_HVM_CPUID_UPCALL_VECTOR;
+    out[EAX] = XEN_HVM_CPUID_IOMMU_MAPPINGS | XEN_HVM_CPUID_VCPU_ID_PRESENT | XEN_HVM_CPUID_DOMID_PRESENT;
+    if (xen_profile()->upcall_vector_leaf && !machine->config.host.no_vectors)
+        out[EAX] |= XEN_HVM_CPUID_UPCALL_VECTOR;
     out[EBX] = domain_current_vcpu(domain)->index;
     out[ECX] = domain->domid;
 }
 
-bool xen_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+static void xen_leaf(uint32_t leaf, uint32_t first, uint32_t subleaf, uint32_t out[4])
 {
-    if (leaf < XEN_CPUID_FIRST_LEAF || leaf > LEAF_LAST)
-        return false;
-    if (xen_state()->guest == NULL) /* no toolstack has started Xen's guest: bare processor */
-        return false;
-    for (unsigned i = 0; i < 4; i++)
-        out[i] = 0;
-    switch (leaf - XEN_CPUID_FIRST_LEAF) {
+    switch (leaf - first) {
     case 0:
-        out[EAX] = XEN_CPUID_FIRST_LEAF + XEN_CPUID_MAX_NUM_LEAVES;
+        out[EAX] = first + XEN_CPUID_MAX_NUM_LEAVES;
         out[EBX] = XEN_CPUID_SIGNATURE_EBX;
         out[ECX] = XEN_CPUID_SIGNATURE_ECX;
         out[EDX] = XEN_CPUID_SIGNATURE_EDX;
         break;
     case 1:
-        out[EAX] = XEN_VERSION_MAJOR << 16 | XEN_VERSION_MINOR;
+        out[EAX] = XEN_VERSION_MAJOR << 16 | xen_profile()->minor;
         break;
     case 2:
         out[EAX] = 1; /* hypercall pages */
-        out[EBX] = XEN_HYPERCALL_MSR;
+        out[EBX] = first == XEN_CPUID_FIRST_LEAF ? XEN_HYPERCALL_MSR : VIRIDIAN_XEN_MSR;
         break;
     case 3:
         time_leaf(subleaf, out);
@@ -76,21 +73,49 @@ bool xen_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
     default: /* leaf 5 is for PV guests */
         break;
     }
+}
+
+bool xen_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    const struct domain *domain = xen_state()->guest;
+
+    if (leaf < XEN_CPUID_FIRST_LEAF || leaf > LEAF_LAST)
+        return false;
+    if (domain == NULL) /* no toolstack has started Xen's guest: bare processor */
+        return false;
+    for (unsigned i = 0; i < 4; i++)
+        out[i] = 0;
+    if (!domain->config.viridian)
+        xen_leaf(leaf, XEN_CPUID_FIRST_LEAF, subleaf, out);
+    else if (leaf < VIRIDIAN_XEN_FIRST_LEAF)
+        viridian_cpuid(leaf, out);
+    else
+        xen_leaf(leaf, VIRIDIAN_XEN_FIRST_LEAF, subleaf, out);
     return true;
+}
+
+/* The register that the hypercall page is made by? */
+static bool is_hypercall_msr(uint32_t msr)
+{
+    return msr == (xen_state()->guest->config.viridian ? VIRIDIAN_XEN_MSR : XEN_HYPERCALL_MSR);
 }
 
 bool xen_msr_read(uint32_t msr, uint64_t *value)
 {
-    if (msr != XEN_HYPERCALL_MSR || xen_state()->guest == NULL)
+    if (xen_state()->guest == NULL)
         return false;
+    if (!is_hypercall_msr(msr))
+        return xen_state()->guest->config.viridian && viridian_msr_read(msr, value);
     *value = 0; /* write-only in effect: what was written is not kept */
     return true;
 }
 
 bool xen_msr_write(uint32_t msr, uint64_t value)
 {
-    if (msr != XEN_HYPERCALL_MSR || xen_state()->guest == NULL)
+    if (xen_state()->guest == NULL)
         return false;
+    if (!is_hypercall_msr(msr))
+        return xen_state()->guest->config.viridian && viridian_msr_write(msr, value);
     /* The low bits choose one of the hypercall pages; there is one. */
     if (value % GUEST_PAGE_SIZE != 0) {
         log_line(LOG_INFO, "xen", "wrmsr %#x: hypercall page %llu of 1", msr,

@@ -108,7 +108,8 @@ struct xen_domain_config xen_domain_default_config(unsigned vcpus)
         .vcpus = vcpus,
         .max_grant_frames = 64,
         .max_maptrack_frames = 1024,
-        .max_grant_version = 2,
+        .max_grant_version = machine->config.host.grant_v1 ? 1 : 2,
+        .viridian = machine->config.host.viridian,
         .event_channels = 1023,
     };
 }
@@ -120,6 +121,7 @@ static struct domain *host_domain_new(uint16_t domid)
     struct domain *domain;
 
     config.event_channels = XEN_EVENT_CHANNELS_LIMIT;
+    config.viridian = false;
     config.max_grant_version = 1; /* what the code in its place knows (xen_grant_share()) */
     domain = domain_new(domid, &config);
     evtchn_init(domain);

@@ -62,8 +62,25 @@ static bool is_deprecated(uint32_t index)
     }
 }
 
+/* Once the toolstack has given these a value, they keep it. */
+static bool is_write_once(uint32_t index)
+{
+    switch (index) {
+    case HVM_PARAM_VIRIDIAN:
+    case HVM_PARAM_IOREQ_SERVER_PFN:
+    case HVM_PARAM_NR_IOREQ_SERVER_PAGES:
+    case HVM_PARAM_ALTP2M:
+    case HVM_PARAM_MCA_CAP:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static int set_param(struct domain *domain, uint32_t index, uint64_t value)
 {
+    if (is_write_once(index) && domain->param[index] != 0 && domain->param[index] != value)
+        return -XEN_EEXIST;
     switch (index) {
     case HVM_PARAM_VM86_TSS:
         if (value > UINT32_MAX)
@@ -239,7 +256,7 @@ int64_t hvm_op(struct domain *domain, uint64_t op, uint64_t arg)
     case HVMOP_get_mem_type:
         return op_get_mem_type(domain, arg);
     case HVMOP_set_evtchn_upcall_vector:
-        return op_set_upcall_vector(domain, arg);
+        return machine->config.host.no_vectors ? -XEN_ENOSYS : op_set_upcall_vector(domain, arg);
     case HVMOP_guest_request_vm_event:
         return arg != 0 ? -XEN_EINVAL : 0; /* no monitor listens */
     case HVMOP_altp2m:

@@ -8,6 +8,7 @@
 #include "machine/kernel_lock.h"
 #include "xen/hypervisor.h"
 #include "xen/platform.h"
+#include "xen/profile.h"
 
 #define STUB_BYTES 32u
 #define PREEMPT_EVERY 32u /* items of a list between two switch points */
@@ -90,6 +91,13 @@ static int64_t call_sysctl(struct xen_vcpu *vcpu, const uint64_t arg[5])
     return sysctl_op(vcpu->domain, arg[0]);
 }
 
+static int64_t call_hypfs_op(struct xen_vcpu *vcpu, const uint64_t arg[5])
+{
+    if (!xen_profile()->hypfs)
+        return -XEN_ENOSYS;
+    return vcpu->domain->privileged ? hypercall_missing(__HYPERVISOR_hypfs_op, arg[0], "this operation") : -XEN_EPERM;
+}
+
 static int64_t call_multicall(struct xen_vcpu *vcpu, const uint64_t arg[5]);
 
 struct hypercall {
@@ -147,7 +155,7 @@ static const struct hypercall table[HYPERCALL_OPS] = {
     REFUSED(argo_op, XEN_EOPNOTSUPP), /* not enabled on the hypervisor's command line */
     REFUSED(xenpmu_op, XEN_EOPNOTSUPP),
     REFUSED(dm_op, XEN_EPERM),
-    REFUSED(hypfs_op, XEN_EPERM),
+    [__HYPERVISOR_hypfs_op] = {.name = "hypfs_op", .call = call_hypfs_op, .has_sub_op = true},
     REFUSED(arch_1, XEN_EPERM),
 };
 

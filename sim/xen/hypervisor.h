@@ -26,8 +26,6 @@
 #include "xen/xen.h"
 
 #define XEN_VERSION_MAJOR 4u
-#define XEN_VERSION_MINOR 17u
-#define XEN_EXTRA_VERSION ".5"
 
 #define XEN_GSI_COUNT 48u            /* inputs of the I/O APIC that Xen gives an HVM guest */
 #define XEN_UPCALL_VECTOR_MIN 0x10   /* the local APIC takes no vector below */
@@ -99,6 +97,9 @@ struct xen_vcpu {
     struct deadline periodic;
     struct deadline singleshot;
 
+    uint64_t viridian_assist_page;
+    uint64_t viridian_crash[5];
+
     bool polling;                    /* in SCHEDOP_poll */
     const evtchn_port_t *poll_ports; /* Xen's copy of the list */
     unsigned poll_count;
@@ -166,6 +167,10 @@ struct domain {
     uint64_t param[HVM_NR_PARAMS];
     uint64_t vm_assist;
     uint8_t handle[16];
+    struct {
+        uint64_t guest_os_id;
+        uint64_t hypercall_page;
+    } viridian;
 
     uint64_t tot_pages; /* that it owns now */
     uint64_t max_pages;

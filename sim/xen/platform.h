@@ -15,7 +15,7 @@
  */
 #define XEN_TSC_KHZ 1000000u
 
-#define XEN_HYPERCALL_MSR 0x40000000u
+#define XEN_HYPERCALL_MSR 0x40000000u /* without Viridian; CPUID tells */
 
 /* Leaves 0x40000000 and up as Xen shows them to an HVM guest; false for a leaf that the platform does not answer. */
 bool xen_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "xen/hypervisor.h"
+#include "xen/profile.h"
 
 #define CAPABILITIES "xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 "
 #define DENIED "<denied>" /* what an unprivileged domain reads of what is none of its business */
@@ -26,7 +27,9 @@ static int64_t get_features(uint64_t arg)
         return -XEN_EINVAL;
     info.submap = 1u << XENFEAT_memory_op_vnode_supported | 1u << XENFEAT_writable_page_tables |
                   1u << XENFEAT_auto_translated_physmap | 1u << XENFEAT_hvm_safe_pvclock |
-                  1u << XENFEAT_hvm_callback_vector | 1u << XENFEAT_not_direct_mapped;
+                  1u << XENFEAT_hvm_callback_vector;
+    if (xen_profile()->direct_map_features)
+        info.submap |= 1u << XENFEAT_not_direct_mapped;
     return xen_copy_out(arg, &info, sizeof(info)) ? 0 : -XEN_EFAULT;
 }
 
@@ -47,9 +50,9 @@ int64_t version_op(const struct domain *domain, uint64_t cmd, uint64_t arg)
 
     switch ((int)cmd) {
     case XENVER_version:
-        return XEN_VERSION_MAJOR << 16 | XEN_VERSION_MINOR;
+        return XEN_VERSION_MAJOR << 16 | xen_profile()->minor;
     case XENVER_extraversion:
-        return put_string(arg, XEN_EXTRA_VERSION, XEN_EXTRAVERSION_LEN);
+        return put_string(arg, xen_profile()->extra, XEN_EXTRAVERSION_LEN);
     case XENVER_compile_info:
         return compile_info(arg);
     case XENVER_capabilities:

@@ -25,13 +25,14 @@ struct xen_domain_config {
     unsigned max_grant_frames;    /* up to XEN_GRANT_FRAMES_LIMIT */
     unsigned max_maptrack_frames; /* of 256 mappings of others' grants each */
     unsigned max_grant_version;   /* 1 or 2 */
-    unsigned event_channels;      /* the highest port */
+    bool viridian;
+    unsigned event_channels; /* the highest port */
 };
 
 #define XEN_GRANT_FRAMES_LIMIT 1024u
 #define XEN_EVENT_CHANNELS_LIMIT 131071u /* as many as the FIFO ABI can name */
 
-/* As libxl has them. */
+/* As libxl has them on this host. */
 struct xen_domain_config xen_domain_default_config(unsigned vcpus);
 /*
  * Create the guest domain on the machine's RAM and vCPUs with its special pages (store, console); returns its domid.
