@@ -109,7 +109,8 @@ static void shared_line(void *argument)
     memset(&isr, 0, sizeof(isr));
     ck_assert_uint_ne(vector, 0);
     ck_assert_uint_eq(io_line_acquire(28), vector); /* one line, one vector */
-    ck_assert_int_eq(io_line_of_vector(vector), 28);
+    ck_assert_int_eq(io_line_of_vector(0, vector), 28);
+    ck_assert_int_eq(io_line_of_vector(1, vector), -1); /* another vector of the same number */
     ck_assert_int_eq(connect(vector, 0, 0, LevelSensitive, true), STATUS_SUCCESS);
     ck_assert_int_eq(connect(vector, 1, 0, LevelSensitive, true), STATUS_SUCCESS);
     isr.answer[1] = TRUE; /* the second device's interrupt */
@@ -128,7 +129,7 @@ static void shared_line(void *argument)
     disconnect(1);
     io_line_release(28);
     io_line_release(28);
-    ck_assert_int_eq(io_line_of_vector(vector), -1);
+    ck_assert_int_eq(io_line_of_vector(0, vector), -1);
 }
 
 START_TEST(test_shared_line)

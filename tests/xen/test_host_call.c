@@ -190,67 +190,58 @@ XEN_TEST(multicall_and_copy)
     ck_assert_int_eq(segment->status, GNTST_bad_page);
 }
 
-static struct xen_domain_config asked;
+struct limits {
+    unsigned vcpus;
+    unsigned max_grant_frames;
+    unsigned event_channels;
+    unsigned max_grant_version;
+    int result;
+};
 
 static void create_as_asked(void *argument)
 {
-    int *result = argument;
-
-    *result = xen_domain_create(&asked);
-    if (*result != 1)
-        return;
+    const struct limits *limits = argument;
+    struct xen_domain_config config = xen_domain_default_config(GUEST_VCPUS);
     struct gnttab_query_size query = {.dom = DOMID_SELF};
     struct evtchn_alloc_unbound alloc = {.dom = DOMID_SELF, .remote_dom = 0};
+    int64_t result;
 
+    config.vcpus = limits->vcpus;
+    config.max_grant_frames = limits->max_grant_frames;
+    config.event_channels = limits->event_channels;
+    config.max_grant_version = limits->max_grant_version;
+    ck_assert_int_eq(xen_domain_create(&config), limits->result);
+    if (limits->result < 0)
+        return;
     ck_assert_int_eq(call_grant(GNTTABOP_query_size, &query, 1), 0);
-    ck_assert_uint_eq(query.max_nr_frames, asked.max_grant_frames);
-    ck_assert_int_eq(physmap_add(XENMAPSPACE_grant_table, asked.max_grant_frames - 1, HOLE), 0);
-    ck_assert_xen_error(physmap_add(XENMAPSPACE_grant_table, asked.max_grant_frames, HOLE), XEN_EINVAL);
+    ck_assert_uint_eq(query.max_nr_frames, limits->max_grant_frames);
+    ck_assert_int_eq(physmap_add(XENMAPSPACE_grant_table, limits->max_grant_frames - 1, HOLE), 0);
+    ck_assert_xen_error(physmap_add(XENMAPSPACE_grant_table, limits->max_grant_frames, HOLE), XEN_EINVAL);
     do
-        *result = (int)call_evtchn(EVTCHNOP_alloc_unbound, &alloc);
-    while (*result == 0);
-    ck_assert_xen_error(*result, XEN_ENOSPC);
-    ck_assert_uint_eq(alloc.port, asked.event_channels);
-    *result = 1;
-}
-
-static int create(struct xen_domain_config config)
-{
-    struct machine_config machine_config = guest_config(GUEST_VCPUS);
-    int result = 0;
-
-    asked = config;
-    guest_run_with(&machine_config, create_as_asked, &result);
-    return result;
+        result = call_evtchn(EVTCHNOP_alloc_unbound, &alloc);
+    while (result == 0);
+    ck_assert_xen_error(result, XEN_ENOSPC);
+    ck_assert_uint_eq(alloc.port, limits->event_channels);
 }
 
 START_TEST(limits_of_a_domain)
 {
-    struct xen_domain_config config = xen_domain_default_config(GUEST_VCPUS);
+    static const struct limits rows[] = {
+        {GUEST_VCPUS, 3, 20, 2, 1},
+        {GUEST_VCPUS, 200, 1023, 1, 1},
+        {GUEST_VCPUS, XEN_GRANT_FRAMES_LIMIT, 1023, 2, 1},
+        {GUEST_VCPUS, XEN_GRANT_FRAMES_LIMIT + 1, 1023, 2, -XEN_EINVAL},
+        {GUEST_VCPUS, 0, 1023, 2, -XEN_EINVAL},
+        {GUEST_VCPUS, 64, XEN_EVENT_CHANNELS_LIMIT + 1, 2, -XEN_EINVAL},
+        {GUEST_VCPUS, 64, 1023, 3, -XEN_EINVAL},
+        {GUEST_VCPUS, 64, 1023, 0, -XEN_EINVAL},
+        {GUEST_VCPUS + 1, 64, 1023, 2, -XEN_EINVAL},
+        {0, 64, 1023, 2, -XEN_EINVAL},
+    };
+    struct machine_config config = guest_config(GUEST_VCPUS);
+    struct limits limits = rows[_i];
 
-    switch (_i) {
-    case 0:
-        config.max_grant_frames = 3;
-        config.event_channels = 20;
-        ck_assert_int_eq(create(config), 1);
-        break;
-    case 1:
-        config.max_grant_frames = 200;
-        ck_assert_int_eq(create(config), 1);
-        break;
-    case 2:
-        config.max_grant_frames = XEN_GRANT_FRAMES_LIMIT + 1;
-        ck_assert_xen_error(create(config), XEN_EINVAL);
-        break;
-    case 3:
-        config.event_channels = XEN_EVENT_CHANNELS_LIMIT + 1;
-        ck_assert_xen_error(create(config), XEN_EINVAL);
-        break;
-    default:
-        config.vcpus = GUEST_VCPUS + 1;
-        ck_assert_xen_error(create(config), XEN_EINVAL);
-        break;
-    }
+    guest_run_with(&config, create_as_asked, &limits);
 }
 END_TEST
 
@@ -264,7 +255,7 @@ int main(void)
     tcase_add_test(tcase, privilege);
     tcase_add_test(tcase, no_business_of_a_program);
     tcase_add_test(tcase, multicall_and_copy);
-    tcase_add_loop_test(tcase, limits_of_a_domain, 0, 5);
+    tcase_add_loop_test(tcase, limits_of_a_domain, 0, 10);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

@@ -123,7 +123,7 @@ bool hal_interrupt(unsigned vcpu, uint8_t vector)
         }
     } while (again && interrupts->chain[slot] != NULL);
     interrupts->running[slot]--;
-    if (io_line_of_vector(vector) >= 0)
+    if (io_line_of_vector(vcpu, vector) >= 0)
         ke_line_end_of_interrupt(vector);
     return true;
 }
@@ -169,10 +169,16 @@ static bool chain_admits(const PKINTERRUPT interrupt)
     return true;
 }
 
+/* -1: it is a message, or on processors that lines do not reach. */
+static int line_of(const struct _KINTERRUPT *interrupt)
+{
+    return io_processor_set_has(&interrupt->processors, 0) ? io_line_of_vector(0, interrupt->vector) : -1;
+}
+
 static void chain_add(PKINTERRUPT interrupt)
 {
     struct io_interrupts *interrupts = machine->io->interrupts;
-    int line = io_line_of_vector(interrupt->vector);
+    int line = line_of(interrupt);
 
     for (unsigned i = 0; i < machine->config.vcpus; i++) {
         struct vector_link **last = &interrupts->chain[i * 256 + interrupt->vector];
@@ -192,7 +198,7 @@ static void chain_add(PKINTERRUPT interrupt)
 static void chain_remove(PKINTERRUPT interrupt)
 {
     struct io_interrupts *interrupts = machine->io->interrupts;
-    int line = io_line_of_vector(interrupt->vector);
+    int line = line_of(interrupt);
     struct vector_link *unlinked = NULL;
     bool last = true;
 

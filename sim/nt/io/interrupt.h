@@ -25,7 +25,7 @@ void io_vector_free(const struct io_processor_set *processors, uint8_t vector);
 uint8_t io_line_acquire(unsigned irq);
 void io_line_release(unsigned irq);
 /* The line that has the vector, or -1. */
-int io_line_of_vector(uint8_t vector);
+int io_line_of_vector(unsigned processor, uint8_t vector);
 
 /* Is a service routine inside the range connected? Its name for reports, or NULL. */
 const void *io_interrupt_in_range(const void *start, size_t bytes);

@@ -96,8 +96,10 @@ void io_line_release(unsigned irq)
     vectors->line[irq].vector = 0;
 }
 
-int io_line_of_vector(uint8_t vector)
+int io_line_of_vector(unsigned processor, uint8_t vector)
 {
+    if (processor != 0) /* the same number is another vector there */
+        return -1;
     for (unsigned i = 0; i < LINE_COUNT; i++) {
         if (machine->io->vectors->line[i].users != 0 && machine->io->vectors->line[i].vector == vector)
             return (int)i;
