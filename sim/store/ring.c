@@ -169,7 +169,7 @@ bool store_ring_serve(struct store_connection *connection)
 
         connection->partial = NULL;
         connection->partial_done = 0;
-        store_wire_handle(connection, request);
+        store_wire_handle(connection, &request->header, request->payload);
         image_free(request);
         if (connection->out_count > before && !connection->broken) {
             int more = ring_flush(connection);

@@ -76,9 +76,22 @@ static bool local_serve(struct store_connection *connection)
     connection->in = request->next;
     if (!connection->in)
         connection->in_tail = &connection->in;
-    store_wire_handle(connection, request);
+    store_wire_handle(connection, &request->header, request->payload);
     image_free(request);
     return true;
+}
+
+void store_serve(struct store_connection *connection, const struct xsd_sockmsg *header, const uint8_t *payload)
+{
+    struct store_state *store = machine->store;
+
+    if (store->pumping || connection->in) {
+        store_submit(connection, header->type, header->req_id, header->tx_id, payload, header->len);
+        return;
+    }
+    store->pumping = true;
+    store_wire_handle(connection, header, payload);
+    store->pumping = false;
 }
 
 /* One turn: what domains do, then at most one request of each connection. */

@@ -20,13 +20,19 @@ struct store_connection;
 /* A message to or from a client. One block of machine heap. */
 struct store_message {
     struct store_message *next;
+    uint32_t done; /* bytes of header and payload already on the ring */
     struct xsd_sockmsg header;
-    uint32_t done;     /* bytes of header and payload already on the ring */
-    uint8_t payload[]; /* header.len bytes */
+    uint8_t payload[]; /* header.len bytes, right behind the header */
 };
 
 /* Component initialisation, after xen_init(): the tree with its first nodes, and the daemon's task. */
 void store_init(void);
+
+/*
+ * Serve clients of domain 0 on a Unix socket at this path (XENSTORED_PATH of libxenstore): false with errno. From a
+ * task, or the host's stack before the machine runs.
+ */
+bool store_listen(const char *path);
 
 /*
  * Connect a client of domain `domid`; 0 is privileged, others are treated as that domain.

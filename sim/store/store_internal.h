@@ -264,6 +264,13 @@ void store_connection_drop_messages(struct store_connection *connection);
 void store_connection_break(struct store_connection *connection, uint32_t ring_error);
 /* Make the daemon look for work. Callable from anywhere, no switch point. */
 void store_wake(void);
+/*
+ * Bytes that a socket's client has sent: the whole requests among them are handled. Returns how many bytes they were;
+ * -1: one is longer than the protocol allows.
+ */
+int64_t store_stream(struct store_connection *connection, const uint8_t *bytes, size_t count);
+/* A client's request: handled at once, or queued when the daemon is in the middle of one or older ones wait. */
+void store_serve(struct store_connection *connection, const struct xsd_sockmsg *header, const uint8_t *payload);
 
 /* ---- wire.c, operations.c, control.c: one request ---- */
 
@@ -276,7 +283,7 @@ struct store_request {
 };
 
 /* Handle a complete request and queue its reply. */
-void store_wire_handle(struct store_connection *connection, const struct store_message *message);
+void store_wire_handle(struct store_connection *connection, const struct xsd_sockmsg *header, const uint8_t *payload);
 void store_wire_reply(const struct store_request *request, const void *payload,
                       size_t length); /* E2BIG when too long */
 void store_wire_reply_ok(const struct store_request *request);

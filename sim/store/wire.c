@@ -299,17 +299,17 @@ static void trace(const struct store_request *request, int error)
     image_free(line);
 }
 
-void store_wire_handle(struct store_connection *connection, const struct store_message *message)
+void store_wire_handle(struct store_connection *connection, const struct xsd_sockmsg *header, const uint8_t *payload)
 {
     struct store_request request = {
         .connection = connection,
-        .header = &message->header,
-        .payload = message->payload,
-        .length = message->header.len,
+        .header = header,
+        .payload = payload,
+        .length = header->len,
     };
     int error = dispatch(&request);
 
-    eventlog_add(EVENT_STORE, connection->number, message->header.type, (uint64_t)error);
+    eventlog_add(EVENT_STORE, connection->number, header->type, (uint64_t)error);
     if (machine->store->trace || log_enabled(LOG_DEBUG))
         trace(&request, error);
     if (error)

@@ -1,0 +1,75 @@
+/*
+ * The daemon's Unix socket: what libxenstore and the xenstore-* tools connect to. A connection is a client of domain 0;
+ * its requests are handled where they come in, its replies and events go out at once, header and payload together.
+ */
+#include "store/store_internal.h"
+
+#include "machine/image.h"
+#include "machine/machine.h"
+#include "machine/peer.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+static void send_messages(void *argument)
+{
+    struct peer *peer = argument;
+    struct store_connection *connection = peer_data(peer);
+    struct store_message *message;
+
+    while ((message = store_receive(connection))) {
+        peer_write(peer, &message->header, sizeof(message->header) + message->header.len);
+        image_free(message);
+    }
+}
+
+static void opened(struct peer *peer, void *argument)
+{
+    (void)argument;
+    peer_set_data(peer, store_connect(0, send_messages, peer));
+}
+
+static void closed(struct peer *peer)
+{
+    store_disconnect(peer_data(peer));
+}
+
+int64_t store_stream(struct store_connection *connection, const uint8_t *bytes, size_t count)
+{
+    struct xsd_sockmsg header;
+    size_t taken = 0;
+
+    while (count - taken >= sizeof(header)) {
+        memcpy(&header, bytes + taken, sizeof(header));
+        if (header.len > XENSTORE_PAYLOAD_MAX)
+            return -1;
+        if (count - taken < sizeof(header) + header.len)
+            break;
+        store_serve(connection, &header, bytes + taken + sizeof(header));
+        taken += sizeof(header) + header.len;
+    }
+    return (int64_t)taken;
+}
+
+static void input(struct peer *peer)
+{
+    struct store_connection *connection = peer_data(peer);
+    size_t count;
+    const uint8_t *bytes = peer_input(peer, &count);
+    int64_t taken = bytes ? store_stream(connection, bytes, count) : 0;
+
+    if (taken >= 0) {
+        peer_consume(peer, (size_t)taken);
+        return;
+    }
+    store_disconnect(connection);
+    peer_close(peer);
+}
+
+bool store_listen(const char *path)
+{
+    static const struct peer_service service = {.name = "store", .opened = opened, .input = input, .closed = closed};
+    int fd = peer_socket(path, SOCK_STREAM);
+
+    return fd >= 0 && peer_listen(fd, &service, NULL) != NULL;
+}
