@@ -12,8 +12,6 @@ static struct {
     BOOLEAN Right[CALLS]; /* driver object, context, IRQL, and after DriverEntry */
 } Seen;
 
-static DRIVER_REINITIALIZE Reinitialize;
-
 static VOID NTAPI Reinitialize(PDRIVER_OBJECT DriverObject, PVOID Context, ULONG Count)
 {
     ULONG Call = Seen.Calls;
