@@ -207,6 +207,12 @@ START_TEST(two_frames_far_apart)
 }
 END_TEST
 
+#ifdef PVSIM_SANITIZE /* each run takes ten times as long */
+#define RUNS "30"
+#else
+#define RUNS "200"
+#endif
+
 /* A run that fails for want of time needs some of its frames; the bound on runs leaves what was found by then. */
 START_TEST(frames)
 {
@@ -218,7 +224,7 @@ START_TEST(frames)
     ck_assert_ptr_nonnull(at);
     ck_assert_int_eq(sscanf(at, "pvsim replay %511s", bundle), 1);
     process_free(&result);
-    result = pvsim("minimize --runs 200 %s", bundle);
+    result = pvsim("minimize --runs " RUNS " %s", bundle);
     ck_assert_msg(result.status == 0, "%s%s", result.output, result.error);
     ck_assert_ptr_nonnull(strstr(result.output, "schedule: 0 decisions, were 0"));
     ck_assert_ptr_nonnull(strstr(result.output, "no order decides"));
