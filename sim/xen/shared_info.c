@@ -3,6 +3,7 @@
  * (public/xen.h, public/vcpu.h).
  */
 #include <stdalign.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "xen/hypervisor.h"
@@ -55,15 +56,16 @@ static void time_write(struct vcpu_time_info *time, uint64_t now)
 /* The second copy is reached by a guest virtual address; one that has gone bad is passed over, as Xen does. */
 static void time_write_area(struct xen_vcpu *vcpu)
 {
-    struct vcpu_time_info *area = (struct vcpu_time_info *)(uintptr_t)vcpu->time_area;
+    uint8_t *area = (uint8_t *)(uintptr_t)vcpu->time_area; /* wherever the guest said */
+    uint8_t *area_version = area + offsetof(struct vcpu_time_info, version);
     struct vcpu_time_info time;
     uint32_t version;
 
-    if (vcpu->time_area == 0 || !guest_copy_in(&version, area, sizeof(version)))
+    if (vcpu->time_area == 0 || !guest_copy_in(&version, area_version, sizeof(version)))
         return;
     memset(&time, 0, sizeof(time));
     time.version = (version + 1) | 1;
-    if (!guest_copy_out(&area->version, &time.version, sizeof(time.version)))
+    if (!guest_copy_out(area_version, &time.version, sizeof(time.version)))
         return;
     time.tsc_timestamp = vcpu->time_updated;
     time.system_time = vcpu->time_updated;
@@ -71,7 +73,7 @@ static void time_write_area(struct xen_vcpu *vcpu)
     time.tsc_shift = TSC_SHIFT;
     if (guest_copy_out(area, &time, sizeof(time))) {
         time.version++;
-        (void)guest_copy_out(&area->version, &time.version, sizeof(time.version));
+        (void)guest_copy_out(area_version, &time.version, sizeof(time.version));
     }
 }
 

@@ -42,7 +42,7 @@ static void read_cases(const char *path)
         exit(1);
     }
     while ((length = getline(&line, &size, file)) >= 0) {
-        struct script_case *last = &cases[case_count - 1];
+        struct script_case *last;
 
         while (length && (line[length - 1] == '\n' || line[length - 1] == ' '))
             line[--length] = '\0';
@@ -60,6 +60,7 @@ static void read_cases(const char *path)
             fprintf(stderr, "%s: a line before the first case: %s\n", path, line);
             exit(1);
         }
+        last = &cases[case_count - 1];
         last->line = realloc(last->line, (last->lines + 1) * sizeof(*last->line));
         last->line[last->lines++] = strdup(line);
     }

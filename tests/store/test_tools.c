@@ -211,16 +211,21 @@ static Suite *suite(void)
 static bool find_programs(void)
 {
     char *tools = xen_program("bin", "xenstore-ls"), *tester = xen_program("lib/xen-4.17/bin", "test-xenstore");
+    bool found = tools != NULL && tester != NULL;
     char *text;
 
-    if (!tools || !tester)
-        return false;
-    *strrchr(tools, '/') = '\0';
-    *strrchr(tester, '/') = '\0';
-    if (asprintf(&text, "%s:%s:%s", tools, tester, getenv("PATH")) < 0)
-        return false;
-    setenv("PATH", text, 1);
-    return true;
+    if (found) {
+        *strrchr(tools, '/') = '\0';
+        *strrchr(tester, '/') = '\0';
+        found = asprintf(&text, "%s:%s:%s", tools, tester, getenv("PATH")) >= 0;
+    }
+    if (found) {
+        setenv("PATH", text, 1);
+        free(text);
+    }
+    free(tools);
+    free(tester);
+    return found;
 }
 
 int main(void)
