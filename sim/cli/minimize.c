@@ -178,11 +178,12 @@ static void without(struct candidate *to, const struct candidate *from, enum lis
 static size_t drop_pieces(struct minimizer *minimizer, enum list list, size_t size, size_t end)
 {
     struct candidate candidates[BATCH_MAX];
-    size_t firsts[BATCH_MAX];
+    size_t firsts[BATCH_MAX] = {0};
+    size_t first = end;
     unsigned count = 0;
     int found;
 
-    for (size_t first = end; first > 0 && count < minimizer->jobs && count < BATCH_MAX; count++) {
+    for (; first > 0 && count < minimizer->jobs && count < BATCH_MAX; count++) {
         size_t last = first;
 
         first = last > size ? last - size : 0;
@@ -194,7 +195,7 @@ static size_t drop_pieces(struct minimizer *minimizer, enum list list, size_t si
         keep(minimizer, &candidates[found]);
     for (unsigned index = 0; index < count; index++)
         candidate_free(&candidates[index]);
-    return firsts[found >= 0 ? (unsigned)found : count - 1];
+    return found >= 0 ? firsts[found] : first;
 }
 
 /* Pieces of half the list, of a quarter, ... of one, and those again until each is needed. */

@@ -58,10 +58,12 @@ static void open_record(const char *path, bool replays)
     record->file = fopen(path, replays ? "rbe" : "wbe");
     if (record->file == NULL)
         cannot(path);
-    if (replays && (fread(&magic, sizeof(magic), 1, record->file) != 1 || magic != MAGIC))
+    if (replays) {
+        if (fread(&magic, sizeof(magic), 1, record->file) != 1 || magic != MAGIC)
+            cannot(path);
+    } else if (fwrite(&magic, sizeof(magic), 1, record->file) != 1) {
         cannot(path);
-    if (!replays && fwrite(&magic, sizeof(magic), 1, record->file) != 1)
-        cannot(path);
+    }
     image_holds_host_block(record);
     peer_open_state()->record = record;
 }

@@ -100,6 +100,7 @@ static __attribute__((noinline)) LONG ask(struct fiber *fiber, PKX_TRY frame, PE
                                .inside = fiber->in_kernel};
 
     if (__builtin_setjmp(filter.buffer) == 0) {
+        /* cppcheck-suppress autoVariables ; answer() takes it out before this returns */
         fiber->filter = &filter;
         fiber->exception.code = pointers->ExceptionRecord->ExceptionCode;
         frame->Pointers = pointers;
