@@ -80,7 +80,7 @@ static bool convert_entry(const struct domain *domain, grant_ref_t reference, gr
 
 static int to_version_1(struct domain *domain)
 {
-    grant_entry_v1_t kept[GNTTAB_NR_RESERVED_ENTRIES];
+    grant_entry_v1_t kept[GNTTAB_NR_RESERVED_ENTRIES] = {{0}};
 
     for (grant_ref_t reference = 0; reference < GNTTAB_NR_RESERVED_ENTRIES; reference++)
         if (!convert_entry(domain, reference, &kept[reference]))

@@ -57,7 +57,7 @@ static void time_write(struct vcpu_time_info *time, uint64_t now)
 static void time_write_area(struct xen_vcpu *vcpu)
 {
     uint8_t *area = (uint8_t *)(uintptr_t)vcpu->time_area; /* wherever the guest said */
-    uint8_t *area_version = area + offsetof(struct vcpu_time_info, version);
+    uint8_t *area_version = (uint8_t *)(uintptr_t)(vcpu->time_area + offsetof(struct vcpu_time_info, version));
     struct vcpu_time_info time;
     uint32_t version;
 
