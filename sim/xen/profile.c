@@ -35,7 +35,7 @@ const struct xen_profile *xen_profile(void)
     unsigned minor = machine->config.host.xen_minor != 0 ? machine->config.host.xen_minor : DEFAULT_MINOR;
     unsigned index = 0;
 
-    while (profiles[index].minor != minor && index < PROFILES - 1)
+    while (index < PROFILES - 1 && profiles[index].minor != minor)
         index++;
     return &profiles[index];
 }
