@@ -17,9 +17,10 @@ static void time_leaf(uint32_t subleaf, uint32_t out[4])
 {
     switch (subleaf) {
     case 0:
-        /* The TSC is the machine's clock: not emulated by trapping, reliable; mode "default"; never migrated. */
+        /* The TSC is the machine's clock: not emulated by trapping, reliable; mode "default". */
         out[EAX] = 1u << 1 | 1u << 2;
         out[ECX] = XEN_TSC_KHZ;
+        out[EDX] = xen_state()->guest->incarnation;
         break;
     case 1:
         /* Offset 0: guest and host TSC are one. */

@@ -198,6 +198,7 @@ int xen_domain_create(const struct xen_domain_config *config)
         return -XEN_EINVAL;
     domain = domain_new(take_domid(), config);
     domain->guest = true;
+    domain->incarnation = 1;
     xen_state()->guest = domain;
     make_handle(domain->handle);
     domain->tot_pages = guest_ram_pages();
@@ -284,18 +285,25 @@ void domain_shutdown(struct domain *domain, uint8_t reason)
     tell_dom0();
 }
 
-void domain_wait_while_shut_down(struct domain *domain)
+static bool must_stop(const struct xen_vcpu *vcpu)
+{
+    return vcpu->domain->shutting_down || vcpu->domain->paused || vcpu->down;
+}
+
+void domain_wait_while_stopped(struct domain *domain)
 {
     struct xen_vcpu *vcpu;
 
-    if ((!domain->shutting_down && !domain->paused) || vcpu_current_index() < 0)
+    if (vcpu_current_index() < 0)
         return;
     vcpu = domain_current_vcpu(domain);
+    if (!must_stop(vcpu))
+        return;
     xen_runstate_set(vcpu, RUNSTATE_offline);
-    vcpu->shut_down = true;
-    while (domain->shutting_down || domain->paused)
+    vcpu->stopped = true;
+    while (must_stop(vcpu))
         vcpu_suspend_current();
-    vcpu->shut_down = false;
+    vcpu->stopped = false;
     xen_runstate_set(vcpu, RUNSTATE_running);
 }
 
@@ -317,6 +325,7 @@ static void replace_hypervisor(struct domain *domain)
         xen_vcpu_reset(&domain->vcpu[i]);
     xen_watchdogs_stop(domain);
     domain->vm_assist = 0;
+    domain->incarnation++;
     shared_info_reset(domain);
     xen_platform_new_model();
     connect_toolstack(domain);
@@ -337,7 +346,7 @@ static void go_on(struct domain *domain)
 {
     domain->paused = false;
     for (unsigned i = 0; i < domain->vcpus; i++)
-        if (domain->vcpu[i].shut_down)
+        if (domain->vcpu[i].stopped)
             vcpu_resume(i);
 }
 

@@ -6,6 +6,7 @@
 #include "xen/hypervisor.h"
 
 #define BUCKET_CHANNELS 128u
+#define RESET_CONTINUED 14   /* EVTCHNOP_reset as Xen has it done in pieces; anybody may say so */
 #define EVTCHN_RESERVED 0xFF /* state of port 0 */
 
 /* ---- the table ---- */
@@ -173,6 +174,28 @@ static int bind_ipi(struct domain *domain, uint32_t vcpu_index)
     return port;
 }
 
+/*
+ * A physical interrupt that an emulated device's could be routed to, so that no one need have one to bind it: the port
+ * is there, and as no such routing is (the domain has no PIRQs emulated), it never fires.
+ */
+static int bind_pirq(struct domain *domain, uint32_t pirq)
+{
+    int port;
+
+    if (pirq >= XEN_PIRQS)
+        return -XEN_EINVAL;
+    if (!domain->guest) /* no interrupt of the host's is passed through */
+        return -XEN_EPERM;
+    if (domain->pirq_port[pirq] != 0)
+        return -XEN_EEXIST;
+    port = evtchn_alloc_port(domain);
+    if (port < 0)
+        return port;
+    claim_port(domain, (uint32_t)port, EVTCHNSTAT_pirq)->pirq = pirq;
+    domain->pirq_port[pirq] = (uint32_t)port;
+    return port;
+}
+
 /* ---- closing ---- */
 
 static int close_port(struct domain *domain, uint32_t port)
@@ -191,6 +214,9 @@ static int close_port(struct domain *domain, uint32_t port)
         for (unsigned i = 0; i < domain->vcpus; i++)
             if (domain->vcpu[i].virq_port[channel->virq] == port)
                 domain->vcpu[i].virq_port[channel->virq] = 0;
+        break;
+    case EVTCHNSTAT_pirq:
+        domain->pirq_port[channel->pirq] = 0;
         break;
     case EVTCHNSTAT_interdomain:
         /* The other end waits for a new connection from here. */
@@ -319,6 +345,20 @@ static int64_t op_bind_ipi(struct domain *domain, uint64_t arg)
     return xen_copy_out(arg, &op, sizeof(op)) ? 0 : -XEN_EFAULT;
 }
 
+static int64_t op_bind_pirq(struct domain *domain, uint64_t arg)
+{
+    struct evtchn_bind_pirq op;
+    int port;
+
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    port = bind_pirq(domain, op.pirq);
+    if (port < 0)
+        return port;
+    op.port = (uint32_t)port;
+    return xen_copy_out(arg, &op, sizeof(op)) ? 0 : -XEN_EFAULT;
+}
+
 static int64_t op_status(struct domain *caller, uint64_t arg)
 {
     struct evtchn_status op;
@@ -348,6 +388,9 @@ static int64_t op_status(struct domain *caller, uint64_t arg)
     case EVTCHNSTAT_virq:
         op.u.virq = channel->virq;
         break;
+    case EVTCHNSTAT_pirq:
+        op.u.pirq = channel->pirq;
+        break;
     default:
         break;
     }
@@ -373,6 +416,7 @@ static int64_t op_bind_vcpu(struct domain *domain, uint64_t arg)
         break;
     case EVTCHNSTAT_unbound:
     case EVTCHNSTAT_interdomain:
+    case EVTCHNSTAT_pirq:
         break;
     default:
         return -XEN_EINVAL;
@@ -470,9 +514,10 @@ int64_t evtchn_op(struct domain *domain, uint64_t cmd, uint64_t arg)
     case EVTCHNOP_unmask:
         return op_unmask(domain, arg);
     case EVTCHNOP_reset:
+    case RESET_CONTINUED:
         return op_reset(domain, arg);
     case EVTCHNOP_bind_pirq:
-        return hypercall_missing(__HYPERVISOR_event_channel_op, cmd, "EVTCHNOP_bind_pirq");
+        return op_bind_pirq(domain, arg);
     case EVTCHNOP_init_control:
         return op_init_control(domain, arg);
     case EVTCHNOP_expand_array:
@@ -545,6 +590,9 @@ static void census_port(struct census *census, const struct domain *domain, uint
         break;
     case EVTCHNSTAT_virq:
         census_item(census, "event channel", 1, NULL, "domain %u port %u, VIRQ %u", domain->domid, port, channel->virq);
+        break;
+    case EVTCHNSTAT_pirq:
+        census_item(census, "event channel", 1, NULL, "domain %u port %u, PIRQ %u", domain->domid, port, channel->pirq);
         break;
     case EVTCHNSTAT_ipi:
         census_item(census, "event channel", 1, NULL, "domain %u port %u, IPI of vCPU %u", domain->domid, port,

@@ -91,6 +91,21 @@ static int64_t call_sysctl(struct xen_vcpu *vcpu, const uint64_t arg[5])
     return sysctl_op(vcpu->domain, arg[0]);
 }
 
+/* Page tables of PV domains: their own, and there are none. */
+static int64_t call_mmuext_op(struct xen_vcpu *vcpu, const uint64_t arg[5])
+{
+    const struct domain *domain;
+
+    if ((domid_t)arg[3] == DOMID_SELF)
+        return -XEN_EINVAL;
+    if ((domid_t)arg[3] == DOMID_IO || (domid_t)arg[3] == DOMID_XEN)
+        return -XEN_EPERM;
+    domain = domain_find((domid_t)arg[3]);
+    if (domain == NULL || domain == vcpu->domain) /* one does not name oneself so */
+        return -XEN_ESRCH;
+    return domain_may_control(vcpu->domain, domain) ? -XEN_EINVAL : -XEN_EPERM;
+}
+
 static int64_t call_hypfs_op(struct xen_vcpu *vcpu, const uint64_t arg[5])
 {
     if (!xen_profile()->hypfs)
@@ -103,7 +118,7 @@ static int64_t call_multicall(struct xen_vcpu *vcpu, const uint64_t arg[5]);
 struct hypercall {
     const char *name;
     int64_t (*call)(struct xen_vcpu *vcpu, const uint64_t arg[5]);
-    int refusal;      /* without a call: what Xen answers an unprivileged HVM guest; 0: missing here */
+    int refusal;      /* without a call: what Xen answers an unprivileged HVM guest */
     bool has_sub_op;  /* in the first argument */
     bool kernel_only; /* what a domain's kernel does with its own vCPUs: missing here for domains of the host's */
 };
@@ -138,7 +153,7 @@ static const struct hypercall table[HYPERCALL_OPS] = {
     PV_ONLY(iret),
     [__HYPERVISOR_vcpu_op] = {.name = "vcpu_op", .call = call_vcpu_op, .has_sub_op = true, .kernel_only = true},
     PV_ONLY(set_segment_base),
-    [__HYPERVISOR_mmuext_op] = {.name = "mmuext_op"},
+    [__HYPERVISOR_mmuext_op] = {.name = "mmuext_op", .call = call_mmuext_op},
     REFUSED(xsm_op, XEN_ENOSYS), /* no security module is loaded */
     PV_ONLY(nmi_op),
     [__HYPERVISOR_sched_op] = {.name = "sched_op", .call = call_sched_op, .has_sub_op = true},
@@ -202,7 +217,7 @@ static int64_t call(struct xen_vcpu *vcpu, unsigned op, uint64_t sub, const uint
     if (entry->call != NULL)
         return entry->call(vcpu, arg);
     /* What only privilege gives is missing for who has that. */
-    if (entry->refusal == 0 || (entry->refusal == -XEN_EPERM && vcpu->domain->privileged))
+    if (entry->refusal == -XEN_EPERM && vcpu->domain->privileged)
         return hypercall_missing(op, sub, "this operation");
     return entry->refusal;
 }
@@ -213,7 +228,7 @@ int64_t hypercall_dispatch(struct xen_vcpu *vcpu, unsigned op, const uint64_t ar
     int64_t result;
 
     if (op >= HYPERCALL_OPS || table[op].name == NULL) {
-        result = hypercall_missing(op, 0, "no such operation");
+        result = -XEN_ENOSYS; /* Xen has none of this number either */
     } else {
         sub = table[op].has_sub_op ? (uint32_t)arg[0] : 0;
         result = call(vcpu, op, sub, arg);
@@ -257,7 +272,7 @@ int64_t xen_hypercall(uint64_t operation, uint64_t a1, uint64_t a2, uint64_t a3,
     KERNEL_SCOPE();
 
     sched_point(POINT_HYPERCALL);
-    domain_wait_while_shut_down(domain_current());
+    domain_wait_while_stopped(domain_current());
     vcpu = domain_current_vcpu(domain_current()); /* now: the thread may have moved */
     xen_time_update(vcpu, false);
     return hypercall_dispatch(vcpu, (uint32_t)operation, arg);

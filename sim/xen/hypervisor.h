@@ -28,6 +28,7 @@
 #define XEN_VERSION_MAJOR 4u
 
 #define XEN_GSI_COUNT 48u            /* inputs of the I/O APIC that Xen gives an HVM guest */
+#define XEN_PIRQS 56u                /* nr_pirqs of a domain on a host with an I/O APIC of 24 inputs */
 #define XEN_UPCALL_VECTOR_MIN 0x10   /* the local APIC takes no vector below */
 #define XEN_FIRST_DEVICE_VECTOR 0x30 /* what vcpu_raise_vector() takes */
 #define XEN_SHUTDOWN_NONE (-1)
@@ -53,6 +54,7 @@ struct evtchn {
     uint16_t vcpu;         /* to be notified */
     uint32_t remote_port;  /* interdomain */
     uint32_t virq;
+    uint32_t pirq;
     xen_notify_t notify; /* non-guest domains */
     void *argument;
 };
@@ -104,7 +106,8 @@ struct xen_vcpu {
     const evtchn_port_t *poll_ports; /* Xen's copy of the list */
     unsigned poll_count;
     struct deadline poll_end;
-    bool shut_down; /* stopped inside Xen because its domain is shut down */
+    bool down;    /* VCPUOP_down */
+    bool stopped; /* inside Xen: it is down, or its domain shut down or paused */
 };
 
 /* ---- physical map ---- */
@@ -155,7 +158,8 @@ struct domain {
 
     struct evtchn **bucket; /* EVTCHN_BUCKET channels each */
     uint32_t buckets;
-    struct evtchn_fifo *fifo; /* of a guest that has gone over to the FIFO ABI */
+    uint32_t pirq_port[XEN_PIRQS]; /* 0: not bound */
+    struct evtchn_fifo *fifo;      /* of a guest that has gone over to the FIFO ABI */
 
     struct grant_table *grants;
 
@@ -167,6 +171,7 @@ struct domain {
     uint64_t param[HVM_NR_PARAMS];
     uint64_t vm_assist;
     uint8_t handle[16];
+    uint32_t incarnation; /* Xens that it has lived under */
     struct {
         uint64_t guest_os_id;
         uint64_t hypercall_page;
@@ -222,8 +227,8 @@ struct xen_vcpu *domain_current_vcpu(struct domain *domain);
 struct xen_vcpu *domain_vcpu(struct domain *domain, uint32_t index); /* NULL if there is none */
 /* Halt the domain: `reason` unless one is latched; tells dom0. No switch point. */
 void domain_shutdown(struct domain *domain, uint8_t reason);
-/* The running vCPU stays here while its domain is shut down. */
-void domain_wait_while_shut_down(struct domain *domain);
+/* The running vCPU stays here while its domain is shut down or paused, or it is down itself. */
+void domain_wait_while_stopped(struct domain *domain);
 
 /* host_call.c: memory of the hypercall's caller by virtual address; an empty list may be anywhere. */
 bool xen_copy_in(void *to, uint64_t from, size_t bytes);

@@ -103,6 +103,61 @@ static int64_t reservation_op(struct domain *caller, unsigned cmd, uint64_t star
     return (int64_t)done;
 }
 
+/* ---- exchange ---- */
+
+static bool exchange_is_sane(const struct xen_memory_exchange *op)
+{
+    return op->nr_exchanged <= op->in.nr_extents && op->in.domid == op->out.domid && op->in.extent_order < 64 &&
+           op->out.extent_order < 64 && UINT64_MAX >> op->in.extent_order >= op->in.nr_extents &&
+           UINT64_MAX >> op->out.extent_order >= op->out.nr_extents &&
+           op->in.nr_extents << op->in.extent_order == op->out.nr_extents << op->out.extent_order;
+}
+
+/*
+ * No page of an HVM domain is ever taken from it for another, since its device model may have it mapped: the call gets
+ * as far as the first page that exists.
+ */
+static int64_t exchange_pages(const struct domain *domain, struct xen_memory_exchange *op)
+{
+    uint64_t pages = UINT64_C(1) << op->in.extent_order;
+    xen_pfn_t gfn;
+
+    if (op->nr_exchanged >= op->in.nr_extents) {
+        op->nr_exchanged = op->in.nr_extents;
+        return 0;
+    }
+    if (!xen_copy_in(&gfn, (uint64_t)(uintptr_t)op->in.extent_start.p + op->nr_exchanged * sizeof(gfn), sizeof(gfn)))
+        return -XEN_EFAULT;
+    if (gfn > UINT64_MAX - pages || physmap_own_page(domain, gfn) == BACKING_NONE)
+        return -XEN_EINVAL;
+    return -XEN_EOPNOTSUPP;
+}
+
+static int64_t exchange(struct domain *caller, uint64_t arg)
+{
+    struct xen_memory_exchange op;
+    struct domain *domain;
+    int64_t result;
+
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    if (!exchange_is_sane(&op))
+        return -XEN_EINVAL;
+    if (op.in.extent_order > EXTENT_ORDER_MAX || op.out.extent_order > EXTENT_ORDER_MAX)
+        return -XEN_EPERM;
+    result = domain_find_controlled(caller, op.in.domid, &domain);
+    if (result != 0)
+        return result;
+    if (!domain->guest)
+        return hypercall_missing(__HYPERVISOR_memory_op, XENMEM_exchange,
+                                 "exchange by a domain whose code is the host's");
+    result = exchange_pages(domain, &op);
+    if (!xen_copy_out(arg + offsetof(struct xen_memory_exchange, nr_exchanged), &op.nr_exchanged,
+                      sizeof(op.nr_exchanged)))
+        return -XEN_EFAULT;
+    return result;
+}
+
 /* ---- physical map ---- */
 
 /* The page that (space, idx) names and the frame where it lies now. 0 or an error. */
@@ -329,7 +384,7 @@ int64_t memory_op(struct domain *domain, uint64_t cmd_word, uint64_t arg)
     case XENMEM_populate_physmap:
         return reservation_op(domain, cmd, start, arg);
     case XENMEM_exchange:
-        return hypercall_missing(__HYPERVISOR_memory_op, cmd, "XENMEM_exchange");
+        return start != 0 ? -XEN_EINVAL : exchange(domain, arg);
     case XENMEM_maximum_ram_page:
         return (int64_t)(IMAGE_DIRECTMAP_SIZE / GUEST_PAGE_SIZE) -
                1; /* the host's RAM is what the direct map can show */
@@ -358,6 +413,8 @@ int64_t memory_op(struct domain *domain, uint64_t cmd_word, uint64_t arg)
     case XENMEM_get_vnumainfo:
         return -XEN_EOPNOTSUPP; /* the domain has no virtual NUMA */
     default:
+        if (cmd == 8 || cmd > XENMEM_acquire_resource) /* one that was retired; none yet */
+            return -XEN_ENOSYS;
         return hypercall_missing(__HYPERVISOR_memory_op, cmd, "this memory operation");
     }
 }

@@ -88,7 +88,7 @@ static int64_t shutdown(struct domain *domain, uint64_t arg)
     if (!xen_copy_in(&op, arg, sizeof(op)))
         return -XEN_EFAULT;
     domain_shutdown(domain, (uint8_t)op.reason);
-    domain_wait_while_shut_down(domain);
+    domain_wait_while_stopped(domain);
     return domain->resume_result;
 }
 
@@ -97,7 +97,7 @@ void xen_guest_ends(bool reboot)
     struct domain *domain = domain_current();
 
     domain_shutdown(domain, reboot ? SHUTDOWN_reboot : SHUTDOWN_poweroff);
-    domain_wait_while_shut_down(domain);
+    domain_wait_while_stopped(domain);
 }
 
 static int64_t shutdown_code(struct domain *domain, uint64_t arg)

@@ -129,7 +129,7 @@ int shared_info_place(struct xen_vcpu *vcpu, uint64_t gfn, uint32_t offset)
         return -XEN_EINVAL;
     if (vcpu->info_backing != BACKING_NONE) /* once in a domain's life */
         return -XEN_EINVAL;
-    if (vcpu != domain_current_vcpu(vcpu->domain)) /* others only while they are down, and none is */
+    if (vcpu != domain_current_vcpu(vcpu->domain) && !vcpu->down)
         return -XEN_EINVAL;
     backing = physmap_own_page(vcpu->domain, gfn);
     if (backing == BACKING_NONE)

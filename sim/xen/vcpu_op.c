@@ -162,6 +162,40 @@ void xen_vcpu_reset(struct xen_vcpu *vcpu)
     xen_runstate_set(vcpu, vcpu->runstate.state);
 }
 
+/* ---- up and down ---- */
+
+static bool others_are_down(const struct xen_vcpu *vcpu)
+{
+    for (unsigned i = 0; i < vcpu->domain->vcpus; i++)
+        if (i != vcpu->index && !vcpu->domain->vcpu[i].down)
+            return false;
+    return true;
+}
+
+/* A domain whose last vCPU goes down has turned itself off. */
+static int64_t down(struct xen_vcpu *vcpu, const struct xen_vcpu *current)
+{
+    if (vcpu->down)
+        return 0;
+    if (others_are_down(vcpu)) {
+        domain_shutdown(vcpu->domain, SHUTDOWN_poweroff);
+    } else {
+        if (vcpu != current || vcpu_current_index() < 0)
+            return hypercall_missing(__HYPERVISOR_vcpu_op, VCPUOP_down, "taking down a vCPU but the caller's own");
+        vcpu->down = true;
+    }
+    domain_wait_while_stopped(vcpu->domain);
+    return 0;
+}
+
+static int64_t up(struct xen_vcpu *vcpu)
+{
+    vcpu->down = false;
+    if (vcpu->stopped)
+        vcpu_resume(vcpu->index);
+    return 0;
+}
+
 int64_t xen_vcpu_op(struct xen_vcpu *current, uint64_t cmd, uint32_t index, uint64_t arg)
 {
     struct xen_vcpu *vcpu = domain_vcpu(current->domain, index);
@@ -172,11 +206,11 @@ int64_t xen_vcpu_op(struct xen_vcpu *current, uint64_t cmd, uint32_t index, uint
     case VCPUOP_initialise:
         return -XEN_EEXIST; /* the board's start-up has done that for all of them */
     case VCPUOP_up:
-        return 0; /* none is ever down */
+        return up(vcpu);
     case VCPUOP_is_up:
-        return 1;
+        return !vcpu->down;
     case VCPUOP_down:
-        return hypercall_missing(__HYPERVISOR_vcpu_op, cmd, "VCPUOP_down");
+        return down(vcpu, current);
     case VCPUOP_get_runstate_info:
         return get_runstate(vcpu, arg);
     case VCPUOP_register_runstate_memory_area:

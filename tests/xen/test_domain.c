@@ -451,6 +451,71 @@ XEN_TEST(multicall)
     ck_assert_xen_error(xen_hypercall(__HYPERVISOR_multicall, BAD_POINTER, 1, 0, 0, 0), XEN_EFAULT);
 }
 
+/* ---- vCPUs up and down ---- */
+
+static volatile bool came_up;
+
+static void goes_down(PVOID context)
+{
+    (void)context;
+    stay_on(1);
+    ck_assert_int_eq(call_vcpu(VCPUOP_down, 1, NULL), 0); /* returns when somebody has it up again */
+    came_up = true;
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+XEN_TEST(vcpu_down_and_up)
+{
+    PKTHREAD thread;
+
+    stay_on(0);
+    ck_assert_int_eq(call_vcpu(VCPUOP_is_up, 1, NULL), 1);
+    ck_assert_int_eq(call_vcpu(VCPUOP_up, 1, NULL), 0); /* it is */
+    ck_assert_xen_error(call_vcpu(VCPUOP_initialise, 1, NULL), XEN_EEXIST);
+    came_up = false;
+    thread = thread_start(goes_down, NULL);
+    while (call_vcpu(VCPUOP_is_up, 1, NULL) != 0)
+        sleep_us(100);
+    sleep_us(20000);
+    ck_assert(!came_up);
+    ck_assert_int_eq(call_vcpu(VCPUOP_up, 1, NULL), 0);
+    thread_join(thread);
+    ck_assert(came_up);
+    ck_assert_int_eq(call_vcpu(VCPUOP_is_up, 1, NULL), 1);
+    ck_assert_xen_error(call_vcpu(VCPUOP_down, GUEST_VCPUS, NULL), XEN_ENOENT);
+    ck_assert_xen_error(call_vcpu(VCPUOP_up, GUEST_VCPUS, NULL), XEN_ENOENT);
+}
+
+static void power_off_seen(void *argument)
+{
+    int *reason = argument;
+
+    while (xen_domain_shutdown_reason(1) < 0)
+        (void)task_park(clock_now() + 1000000, "the end");
+    *reason = xen_domain_shutdown_reason(1);
+    ck_assert_int_eq(*reason, SHUTDOWN_poweroff);
+    machine_stop();
+}
+
+/* The last one turns the domain off. */
+static void last_goes_down(void *argument)
+{
+    ck_assert_int_eq(domain_make(1), 1);
+    (void)task_create("toolstack", power_off_seen, argument);
+    (void)call_vcpu(VCPUOP_down, 0, NULL);
+    ck_abort_msg("a vCPU that is down goes on");
+}
+
+START_TEST(last_vcpu_down)
+{
+    struct machine_config config = guest_config(1);
+    int reason = -1;
+
+    guest_run_with(&config, last_goes_down, &reason);
+    ck_assert_int_eq(reason, SHUTDOWN_poweroff);
+}
+END_TEST
+
 XEN_TEST(privileged_calls)
 {
     static const unsigned denied[] = {__HYPERVISOR_domctl, __HYPERVISOR_sysctl, __HYPERVISOR_platform_op};
@@ -485,6 +550,8 @@ int main(void)
     tcase_add_test(tcase, vcpu_info_rules);
     tcase_add_test(tcase, vcpus_beyond_32);
     tcase_add_test(tcase, runstate);
+    tcase_add_test(tcase, vcpu_down_and_up);
+    tcase_add_test(tcase, last_vcpu_down);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("calls");
     tcase_add_test(tcase, versions);

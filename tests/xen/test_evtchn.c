@@ -179,9 +179,30 @@ XEN_TEST(status_errors)
     ck_assert_xen_error(port_close(1u << 20), XEN_EINVAL);
     ck_assert_xen_error(port_send(UINT32_MAX), XEN_EINVAL);
     ck_assert_xen_error(port_unmask(UINT32_MAX), XEN_EINVAL);
-    for (unsigned operation = EVTCHNOP_bind_interdomain; operation <= EVTCHNOP_reset; operation++)
-        if (operation != EVTCHNOP_bind_pirq)
-            ck_assert_xen_error(call_evtchn(operation, (void *)(uintptr_t)BAD_POINTER), XEN_EFAULT);
+    for (unsigned operation = EVTCHNOP_bind_interdomain; operation <= EVTCHNOP_set_priority; operation++)
+        ck_assert_xen_error(call_evtchn(operation, (void *)(uintptr_t)BAD_POINTER), XEN_EFAULT);
+}
+
+/* A port for a physical interrupt, of which this domain has none: it can be bound, and never fires. */
+XEN_TEST(pirq)
+{
+    struct evtchn_bind_pirq bind = {.pirq = 10};
+    struct evtchn_bind_vcpu vcpu = {.vcpu = 1};
+
+    ck_assert_int_eq(call_evtchn(EVTCHNOP_bind_pirq, &bind), 0);
+    ck_assert_uint_eq(port_status(bind.port).status, EVTCHNSTAT_pirq);
+    ck_assert_uint_eq(port_status(bind.port).u.pirq, 10);
+    vcpu.port = bind.port;
+    ck_assert_int_eq(call_evtchn(EVTCHNOP_bind_vcpu, &vcpu), 0);
+    ck_assert_uint_eq(port_status(bind.port).vcpu, 1);
+    ck_assert_xen_error(port_send(bind.port), XEN_EINVAL);
+    ck_assert_xen_error(call_evtchn(EVTCHNOP_bind_pirq, &bind), XEN_EEXIST);
+    ck_assert_int_eq(port_close(bind.port), 0);
+    ck_assert_int_eq(call_evtchn(EVTCHNOP_bind_pirq, &bind), 0);
+    bind.pirq = 56;
+    ck_assert_xen_error(call_evtchn(EVTCHNOP_bind_pirq, &bind), XEN_EINVAL);
+    bind.pirq = UINT32_MAX;
+    ck_assert_xen_error(call_evtchn(EVTCHNOP_bind_pirq, &bind), XEN_EINVAL);
 }
 
 /* ---- bits ---- */
@@ -632,6 +653,7 @@ int main(void)
     tcase_add_test(tcase, alloc_errors);
     tcase_add_test(tcase, port_limit);
     tcase_add_test(tcase, status_errors);
+    tcase_add_test(tcase, pirq);
     tcase_add_test(tcase, reset);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("bits");

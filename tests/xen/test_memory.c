@@ -378,6 +378,53 @@ XEN_TEST(not_for_guests)
     ck_assert_xen_error(call_memory(XENMEM_machphys_mapping, argument), XEN_ENOSYS);
 }
 
+/* Pages of an HVM domain are not exchanged: its device model may have them mapped. */
+XEN_TEST(exchange)
+{
+    uint64_t own = frame_of(pages_take(1, 0));
+    xen_pfn_t in[2] = {own, HOLE + 9};
+    xen_pfn_t out[2] = {own, own};
+    struct xen_memory_exchange op = {.in = {.domid = DOMID_SELF, .nr_extents = 1},
+                                     .out = {.domid = DOMID_SELF, .nr_extents = 1}};
+    struct xen_memory_exchange again;
+
+    set_xen_guest_handle_raw(op.in.extent_start, in);
+    set_xen_guest_handle_raw(op.out.extent_start, out);
+    again = op;
+    ck_assert_xen_error(call_memory(XENMEM_exchange, &again), XEN_EOPNOTSUPP);
+    ck_assert_uint_eq(again.nr_exchanged, 0);
+    set_xen_guest_handle_raw(again.in.extent_start, in + 1); /* nothing there */
+    ck_assert_xen_error(call_memory(XENMEM_exchange, &again), XEN_EINVAL);
+    set_xen_guest_handle_raw(again.in.extent_start, (xen_pfn_t *)(uintptr_t)BAD_POINTER);
+    ck_assert_xen_error(call_memory(XENMEM_exchange, &again), XEN_EFAULT);
+    again = op;
+    again.in.nr_extents = again.out.nr_extents = 0;
+    ck_assert_int_eq(call_memory(XENMEM_exchange, &again), 0);
+    again = op;
+    again.nr_exchanged = 2;
+    ck_assert_xen_error(call_memory(XENMEM_exchange, &again), XEN_EINVAL);
+    again.nr_exchanged = 1; /* all done before */
+    ck_assert_int_eq(call_memory(XENMEM_exchange, &again), 0);
+    again = op;
+    again.out.nr_extents = 2; /* not as many out as in */
+    ck_assert_xen_error(call_memory(XENMEM_exchange, &again), XEN_EINVAL);
+    again = op;
+    again.in.extent_order = 64;
+    ck_assert_xen_error(call_memory(XENMEM_exchange, &again), XEN_EINVAL);
+    again = op;
+    again.in.extent_order = again.out.extent_order = 10;
+    ck_assert_xen_error(call_memory(XENMEM_exchange, &again), XEN_EPERM);
+    again = op;
+    again.in.domid = again.out.domid = NO_DOMAIN;
+    ck_assert_xen_error(call_memory(XENMEM_exchange, &again), XEN_ESRCH);
+    again.in.domid = 0; /* two domains */
+    ck_assert_xen_error(call_memory(XENMEM_exchange, &again), XEN_EINVAL);
+    again.out.domid = 0;
+    ck_assert_xen_error(call_memory(XENMEM_exchange, &again), XEN_EPERM);
+    ck_assert_xen_error(call_memory(XENMEM_exchange, NULL), XEN_EFAULT);
+    ck_assert_xen_error(call_memory(XENMEM_exchange | 1 << 6, &op), XEN_EINVAL);
+}
+
 struct e820 {
     uint64_t address;
     uint64_t size;
@@ -440,6 +487,7 @@ int main(void)
     tcase = tcase_create("refusals");
     tcase_add_test(tcase, bad_arguments);
     tcase_add_test(tcase, not_for_guests);
+    tcase_add_test(tcase, exchange);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }
