@@ -58,7 +58,7 @@ static const struct refusal refusals[] = {
     SUB(arch_1, 0, EPERM),
     SUB(arch_2, 0, ENOSYS),
     SUB(arch_7, 0, ENOSYS),
-    {42, 0, XEN_ENOSYS},
+    {43, 0, XEN_ENOSYS},
     {47, 0, XEN_ENOSYS},
     {64, 0, XEN_ENOSYS},
     {UINT32_MAX, 0, XEN_ENOSYS},
