@@ -229,12 +229,7 @@ static void tell_dom0(void)
 
 static void destroy_guest(struct domain *domain)
 {
-    if (domain->shared_gfn != GFN_INVALID)
-        physmap_forget(domain, domain->shared_gfn);
-    for (unsigned i = 0; i < domain->vcpus; i++)
-        if (domain->vcpu[i].info_backing != BACKING_NONE)
-            xen_page_drop(domain->vcpu[i].info_backing);
-    xen_page_give_up_xen(domain->shared_backing);
+    shared_info_destroy(domain);
     (void)physmap_remove(domain, STORE_GFN, true); /* the guest may have taken them away */
     (void)physmap_remove(domain, CONSOLE_GFN, true);
     xen_state()->guest = NULL;
@@ -326,7 +321,8 @@ static void replace_hypervisor(struct domain *domain)
     xen_watchdogs_stop(domain);
     domain->vm_assist = 0;
     domain->incarnation++;
-    shared_info_reset(domain);
+    shared_info_destroy(domain);
+    shared_info_create(domain);
     xen_platform_new_model();
     connect_toolstack(domain);
 }

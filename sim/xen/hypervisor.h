@@ -253,8 +253,8 @@ bool hypercall_fault(unsigned op, const uint64_t arg[5], int64_t *result);
 bool hypercall_page_install(uint64_t gfn);
 
 /* shared_info.c */
-void shared_info_create(struct domain *domain);
-void shared_info_reset(struct domain *domain); /* a fresh page, vcpu_info back in it, unmapped from the guest */
+void shared_info_create(struct domain *domain);  /* a fresh page, all vcpu_info in it, not mapped by the guest */
+void shared_info_destroy(struct domain *domain); /* and whatever the guest has placed elsewhere is its own again */
 /* VCPUOP_register_vcpu_info: 0 or an error. */
 int shared_info_place(struct xen_vcpu *vcpu, uint64_t gfn, uint32_t offset);
 /* Bring the vCPU's time page up to now; `force`: even if it is less than a second old. */

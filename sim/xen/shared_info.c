@@ -109,7 +109,7 @@ void shared_info_create(struct domain *domain)
     point_at_shared_info(domain);
 }
 
-void shared_info_reset(struct domain *domain)
+void shared_info_destroy(struct domain *domain)
 {
     if (domain->shared_gfn != GFN_INVALID)
         physmap_forget(domain, domain->shared_gfn);
@@ -117,7 +117,6 @@ void shared_info_reset(struct domain *domain)
         if (domain->vcpu[i].info_backing != BACKING_NONE)
             xen_page_drop(domain->vcpu[i].info_backing);
     xen_page_give_up_xen(domain->shared_backing);
-    shared_info_create(domain);
 }
 
 int shared_info_place(struct xen_vcpu *vcpu, uint64_t gfn, uint32_t offset)
