@@ -312,6 +312,7 @@ $(foreach driver,$(DRIVERS),$(eval $(call inf_rule,$(driver))))
 -include drivers/windows/mingw.mk
 include tests/nt/nttest.mk
 include tests/store/store.mk
+include tests/fuzz/fuzz.mk
 include tools/quality.mk
 include tools/install.mk
 
