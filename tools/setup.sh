@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the Debian or Ubuntu packages that a group of targets needs: setup.sh build|test|windows|lint
+# Install the Debian or Ubuntu packages that a group of targets needs: setup.sh build|test|windows|lint|bench|fuzz
 # Does nothing when they are there. Without root and sudo it says what to install and stops.
 set -eu
 
@@ -9,8 +9,9 @@ test) packages="gdb check python3 patch parallel clang-19" ;;
 windows) packages="gcc-mingw-w64-x86-64 binutils-mingw-w64-x86-64 mingw-w64-common python3" ;;
 lint) packages="clang clang-format cppcheck python3" ;;
 bench) packages="valgrind python3" ;;
+fuzz) packages="clang check pkg-config" ;;
 *)
-    echo "usage: setup.sh build|test|windows|lint|bench" >&2
+    echo "usage: setup.sh build|test|windows|lint|bench|fuzz" >&2
     exit 2
     ;;
 esac
