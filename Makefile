@@ -61,6 +61,10 @@ SIM_ASM := $(wildcard sim/machine/*.S sim/nt/*/*.S sim/image/*.S sim/xen/*.S)
 CLI_SOURCES := $(wildcard sim/cli/*.c)
 CLI_MAIN := sim/cli/main.c
 BACKEND_STANDALONE := backend-stub/main.c backend-stub/wait_poll.c
+# The libraries that take the place of the distribution's in programs of dom0; those of them that map guest pages.
+DROPINS := xencall xenevtchn xengnttab xenforeignmemory xendevicemodel
+DROPINS_WITH_PAGES := xengnttab xenforeignmemory
+DROPIN_LIBRARIES := $(DROPINS:%=$(BUILD)/lib/pvsim-dom0/lib%.so.1) $(BUILD)/lib/pvsim-dom0/libpvsim-dom0.so
 BACKEND_SOURCES := $(filter-out $(BACKEND_STANDALONE),$(wildcard backend-stub/*.c))
 
 SIM_OBJECTS := $(SIM_SOURCES:%.c=$(BUILD)/obj/%.o) $(SIM_ASM:%.S=$(BUILD)/obj/%.o)
@@ -97,7 +101,7 @@ TEST_COMMON_OBJECTS := $(TEST_COMMON:%.c=$(BUILD)/obj/%.o)
 # ---- targets ----
 
 .PHONY: all
-all: $(BUILD)/pvsim $(BUILD)/pvsim-netback modules ## Build the machine and the driver modules
+all: $(BUILD)/pvsim $(BUILD)/pvsim-netback $(DROPIN_LIBRARIES) modules ## Build the machine and the driver modules
 
 .PHONY: modules
 modules: $(MODULES) $(INFS) $(MEMORY_MODULES) $(MEMORY_INFS)
@@ -152,7 +156,7 @@ gdb: $(BUILD)/pvsim ## Look into a core file of --on-bugcheck core: guest thread
 	gdb -q -x tools/pvsim-gdb.py $(BUILD)/pvsim $(CORE)
 
 .PHONY: tests
-tests: $(TESTS) $(TEST_MODULES) nttest all ## Build the test programs
+tests: $(TESTS) $(TEST_MODULES) $(BUILD)/dom0-program nttest all ## Build the test programs
 
 .PHONY: clean
 clean: ## Remove everything that was built
@@ -203,6 +207,32 @@ $(BUILD)/pvsim: $(MACHINE_OBJECTS) $(CLI_MAIN:%.c=$(BUILD)/obj/%.o) $(BUILD)/nto
 $(BUILD)/pvsim-netback: $(patsubst backend-stub/%.c,$(BUILD)/obj/standalone/%.o,$(BACKEND_SOURCES) $(BACKEND_STANDALONE))
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LD_FAST) $(SAN_LDFLAGS) -pie $^ -o $@ -lxenstore -lxenevtchn -lxengnttab -lpcap
+
+# They are loaded into programs that were not built here: no sanitizers.
+DROPIN_CFLAGS = $(filter-out -fsanitize=% -fno-sanitize-recover=% -DPVSIM_SANITIZE,$(COMMON_CFLAGS)) -D_GNU_SOURCE \
+	-iquote sim -fPIC $(XEN_CPPFLAGS)
+
+$(BUILD)/obj/dropin/%.o: sim/dom0/lib/%.c | $(SETUP)
+	$(call say,CC,"$< (library)")
+	$(Q)mkdir -p $(@D) && $(CC) $(DROPIN_CFLAGS) -MMD -MP -c $< -o $@
+
+define dropin_rule
+$(BUILD)/lib/pvsim-dom0/lib$(1).so.1: $(BUILD)/obj/dropin/$(1).o $(BUILD)/obj/dropin/dropin.o \
+		$(if $(filter $(1),$(DROPINS_WITH_PAGES)),$(BUILD)/obj/dropin/dropin_pages.o) sim/dom0/lib/$(1).map
+	$$(call say,LINK,$$@)
+	$(Q)mkdir -p $$(@D) && $(CC) -shared -Wl,--build-id -Wl,-z,defs -Wl,-soname,lib$(1).so.1 \
+		-Wl,--version-script=sim/dom0/lib/$(1).map $$(filter %.o,$$^) -o $$@ -lxentoolcore -lxentoollog -pthread
+endef
+$(foreach library,$(DROPINS),$(eval $(call dropin_rule,$(library))))
+
+$(BUILD)/lib/pvsim-dom0/libpvsim-dom0.so: $(BUILD)/obj/dropin/preload.o
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) -shared -Wl,--build-id -Wl,-z,defs -Wl,-soname,$(@F) $^ -o $@ -ldl
+
+# A program of dom0 for the tests, built for the distribution's libraries.
+$(BUILD)/dom0-program: tests/dom0/program.c | $(SETUP)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(DROPIN_CFLAGS) $< -o $@ $(DROPINS:%=-l%) -lxenctrl -lxentoolcore
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(MACHINE_OBJECTS) $(TEST_COMMON_OBJECTS) $(BUILD)/ntoskrnl.list
 	$(call say,LINK,$@)

@@ -14,8 +14,9 @@ $(BUILD)/libpvsim-driver.a: $(BUILD)/obj/module/gate.o
 
 .PHONY: install
 install: all $(BUILD)/libpvsim-driver.a ## Install pvsim, pvsim-cc, headers and drivers under PREFIX (DESTDIR for packages)
-	$(Q)rm -rf '$(INSTALL_ROOT)/include/pvsim' '$(INSTALL_ROOT)/lib/pvsim'
+	$(Q)rm -rf '$(INSTALL_ROOT)/include/pvsim' '$(INSTALL_ROOT)/lib/pvsim' '$(INSTALL_ROOT)/lib/pvsim-dom0'
 	$(Q)$(INSTALL) -d '$(INSTALL_ROOT)/bin' '$(INSTALL_ROOT)/lib/pvsim/drivers' '$(INSTALL_ROOT)/lib/pkgconfig' \
+		'$(INSTALL_ROOT)/lib/pvsim-dom0' \
 		'$(INSTALL_ROOT)/include/pvsim/kernel/wdm' '$(INSTALL_ROOT)/include/pvsim/interface' \
 		'$(INSTALL_ROOT)/share/man/man1'
 	$(Q)$(INSTALL) -m 755 $(BUILD)/pvsim $(BUILD)/pvsim-netback tools/pvsim-cc '$(INSTALL_ROOT)/bin'
@@ -24,6 +25,7 @@ install: all $(BUILD)/libpvsim-driver.a ## Install pvsim, pvsim-cc, headers and 
 	$(Q)$(INSTALL) -m 644 drivers/include/*.h '$(INSTALL_ROOT)/include/pvsim/interface'
 	$(Q)cp -R $(BUILD)/include/xen '$(INSTALL_ROOT)/include/pvsim/interface'
 	$(Q)$(INSTALL) -m 644 $(MODULES) $(INFS) '$(INSTALL_ROOT)/lib/pvsim/drivers'
+	$(Q)$(INSTALL) -m 644 $(DROPIN_LIBRARIES) '$(INSTALL_ROOT)/lib/pvsim-dom0'
 	$(if $(MEMORY_MODULES),$(Q)$(INSTALL) -d '$(INSTALL_ROOT)/lib/pvsim/drivers-memory' && \
 		$(INSTALL) -m 644 $(MEMORY_MODULES) $(MEMORY_INFS) '$(INSTALL_ROOT)/lib/pvsim/drivers-memory')
 	$(Q)$(INSTALL) -m 644 $(BUILD)/libpvsim-driver.a $(BUILD)/ntoskrnl.list tools/check_imports.py sim/image/driver.ld \
@@ -35,7 +37,7 @@ install: all $(BUILD)/libpvsim-driver.a ## Install pvsim, pvsim-cc, headers and 
 
 .PHONY: uninstall
 uninstall: ## Remove what make install with the same PREFIX and DESTDIR put there
-	$(Q)rm -rf '$(INSTALL_ROOT)/include/pvsim' '$(INSTALL_ROOT)/lib/pvsim'
+	$(Q)rm -rf '$(INSTALL_ROOT)/include/pvsim' '$(INSTALL_ROOT)/lib/pvsim' '$(INSTALL_ROOT)/lib/pvsim-dom0'
 	$(Q)rm -f '$(INSTALL_ROOT)/bin/pvsim' '$(INSTALL_ROOT)/bin/pvsim-cc' '$(INSTALL_ROOT)/bin/pvsim-netback' \
 		'$(INSTALL_ROOT)/lib/pkgconfig/pvsim-driver.pc' '$(INSTALL_ROOT)/share/man/man1/pvsim.1' \
 		'$(INSTALL_ROOT)/share/man/man1/pvsim-cc.1'
