@@ -1,5 +1,6 @@
 #include "common/stack.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,7 +139,10 @@ static void harness(void *unused)
     stack.toolstack = toolstack_open(&stack_logger);
     ck_assert_ptr_nonnull(stack.toolstack);
     create_domain();
-    stack_netback_start();
+    if (stack.options->program != NULL)
+        stack_program_start(stack.options->program);
+    else
+        stack_netback_start();
     for (unsigned vif = 0; vif < stack.options->vifs; vif++)
         stack_attach_now(vif);
     if (stack.options->before_boot != NULL)
@@ -159,7 +163,10 @@ static void harness(void *unused)
     after = census_take();
     (void)census_compare(run.before, after, note_leak, NULL);
     census_free(after);
-    stack_netback_stop();
+    if (stack.options->program == NULL)
+        stack_netback_stop();
+    else
+        ck_assert_msg(stack_program_end(SIGTERM) == 0, "netback: %s", stack_program_messages());
     ck_assert_msg(toolstack_domain_destroy(stack.toolstack, stack.domain.domid), "%s",
                   toolstack_error(stack.toolstack));
     toolstack_close(stack.toolstack);
@@ -174,6 +181,7 @@ static void prepare(const struct stack_options *options, void (*scenario)(void *
     config.engine = options->engine;
     config.seed = options->seed != 0 ? options->seed : 1;
     config.driver_dir = compose(options->drivers);
+    config.stay_up = options->program != NULL;
     if (options->quiet)
         config.log_level = LOG_NONE;
     if (getenv("STACK_LOG") != NULL)

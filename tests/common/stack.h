@@ -34,6 +34,7 @@ struct stack_options {
     unsigned drivers;            /* STACK_* */
     bool quiet;                  /* log nothing: failures that are logged as errors belong to the test */
     bool wait;                   /* until every VIF is connected, before the scenario begins */
+    const char *const *program;  /* netback is a program of its own with these arguments; NULL: a dom0 task */
     void (*before_boot)(void *); /* in the harness's dom0 task, with NULL, when everything but the guest is up */
     void (*prepare)(void);       /* after installation, before the machine runs: the registry can be changed */
 };
@@ -119,6 +120,14 @@ void stack_resume_when_suspended(struct stack_resumer *resumer);
 void stack_await_resumer(struct stack_resumer *resumer);
 /* Write control/shutdown as the toolstack does. */
 void stack_ask_shutdown(const char *reason);
+
+/*
+ * netback as a program of its own (options.program), from dom0 tasks: end it by this signal (its exit status, or 1000 +
+ * the signal), and start another in its place. What all of them have printed.
+ */
+void stack_program_start(const char *const *arguments);
+int stack_program_end(int signal);
+const char *stack_program_messages(void);
 
 /* ---- the probe ---- */
 

@@ -15,6 +15,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define XC_WANT_COMPAT_MAP_FOREIGN_API /* which many programs still use */
+
 #include <xencall.h>
 #include <xenctrl.h>
 #include <xendevicemodel.h>

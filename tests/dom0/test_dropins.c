@@ -2,8 +2,10 @@
  * The drop-in libraries: they have the distribution's sonames, symbols and symbol versions, and a program that was
  * built for the distribution's works with them against a running machine (tests/dom0/program.c).
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 
 #include "machine/census.h"

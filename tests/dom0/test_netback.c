@@ -1,0 +1,118 @@
+/*
+ * netback as a program of its own on the drop-in libraries, against a guest with the drivers: frames both ways, its
+ * orderly end, and another that takes its place after a kill -9.
+ */
+#include <signal.h>
+
+#include "common/stack.h"
+
+#include "machine/clock.h"
+#include "machine/image.h"
+#include "machine/sched.h"
+
+static const struct capture *lan;
+
+/* The guest's application on VIF 0, with frames one way. */
+static struct traffic_vif *start_traffic(bool sends)
+{
+    struct traffic_vif *traffic = image_alloc(sizeof(*traffic));
+    struct traffic_frame *frames = image_alloc(lan->count * sizeof(*frames));
+
+    for (unsigned index = 0; index < lan->count; index++)
+        frames[index] = (struct traffic_frame){lan->frame[index].data, lan->frame[index].length};
+    traffic->tx = frames;
+    traffic->rx = frames;
+    traffic->tx_count = sends ? lan->count : 0;
+    traffic->rx_count = sends ? 0 : lan->count;
+    traffic->waiter = task_current();
+    traffic_start(traffic);
+    while (!traffic->ready)
+        (void)task_park(CLOCK_NEVER, "the guest's readers");
+    return traffic;
+}
+
+static void end_traffic(struct traffic_vif *traffic)
+{
+    while (traffic->running > 0)
+        (void)task_park(CLOCK_NEVER, "the guest's traffic");
+    ck_assert_int_eq(traffic->open_status, STATUS_SUCCESS);
+    ck_assert_uint_eq(traffic->sent.frames, traffic->tx_count);
+    ck_assert_uint_eq(traffic->got.frames, traffic->rx_count);
+    ck_assert_uint_eq(traffic->sent.failed + traffic->got.failed + traffic->got.corrupt, 0);
+    image_free((void *)(uintptr_t)traffic->tx);
+    image_free(traffic);
+}
+
+/* ---- frames from the guest; the program compares them and says so by its exit status ---- */
+
+static const char *const expecting[] = {"--expect", STACK_LAN, NULL};
+
+static void send_main(void *argument)
+{
+    (void)argument;
+    end_traffic(start_traffic(true));
+}
+
+static void sends(void *argument)
+{
+    (void)argument;
+    stack_in_dom0(send_main, NULL);
+}
+
+START_TEST(frames_reach_the_program)
+{
+    static const struct stack_options options = {
+        .vifs = 1, .drivers = STACK_XENVIF | STACK_NETCLIENT, .wait = true, .program = expecting};
+    char good[128];
+
+    stack_run(&options, sends, NULL);
+    snprintf(good, sizeof(good), "expected frames: %u good, 0 lost, 0 corrupt, 0 reordered, 0 extra", lan->count);
+    ck_assert_msg(strstr(stack_program_messages(), good) != NULL, "%s", stack_program_messages());
+}
+END_TEST
+
+/* ---- killed, and another one in its place ---- */
+
+static const char *const plain[] = {"--verbose", NULL};
+static const char *const both[] = {"--rx", STACK_LAN, "--expect", STACK_LAN, NULL};
+
+static void replace_main(void *argument)
+{
+    struct traffic_vif *readers = start_traffic(false);
+
+    (void)argument;
+    ck_assert_int_eq(stack_program_end(SIGKILL), 1000 + SIGKILL);
+    stack_program_start(both);
+    end_traffic(readers); /* all that the second sends has come, so it is connected */
+    end_traffic(start_traffic(true));
+}
+
+static void replaced(void *argument)
+{
+    (void)argument;
+    stack_in_dom0(replace_main, NULL);
+}
+
+START_TEST(killed_and_replaced)
+{
+    static const struct stack_options options = {
+        .vifs = 1, .drivers = STACK_XENVIF | STACK_NETCLIENT, .wait = true, .quiet = true, .program = plain};
+    char good[128];
+
+    stack_run(&options, replaced, NULL);
+    snprintf(good, sizeof(good), "expected frames: %u good, 0 lost, 0 corrupt, 0 reordered, 0 extra", lan->count);
+    ck_assert_msg(strstr(stack_program_messages(), good) != NULL, "%s", stack_program_messages());
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("dom0/netback");
+    TCase *tcase = tcase_create("program");
+
+    lan = stack_capture(STACK_LAN);
+    tcase_add_test(tcase, frames_reach_the_program);
+    tcase_add_test(tcase, killed_and_replaced);
+    suite_add_tcase(suite, tcase);
+    return guest_suite_run(suite);
+}
