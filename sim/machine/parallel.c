@@ -236,6 +236,15 @@ static void back_to_watch(struct runner *task)
     fiber_switch(task->fiber, &state()->watch_fiber);
 }
 
+/* In the kernel: the current vCPU goes no further while it is held. */
+static void stand_while_held(struct runner *runner)
+{
+    runner->stands = runner->held;
+    while (runner->held)
+        doze(runner, CLOCK_NEVER);
+    runner->stands = false;
+}
+
 void parallel_block(const char *why)
 {
     struct runner *runner = parallel_current();
@@ -250,6 +259,12 @@ void parallel_block(const char *why)
     notify_watch(); /* it may have been the last that could run */
     while (!runner->runnable)
         doze(runner, CLOCK_NEVER);
+    stand_while_held(runner);
+}
+
+void parallel_let_go(struct runner *runner)
+{
+    notify(runner);
 }
 
 _Noreturn void parallel_exit(void)
@@ -284,6 +299,7 @@ static void light_point(struct runner *runner, enum sched_point kind)
     if (ke_wants_attention(runner)) {
         KERNEL_SCOPE();
 
+        stand_while_held(runner);
         ke_attention_now();
     }
 }
@@ -317,10 +333,12 @@ void parallel_point(enum sched_point kind)
         pause_in_kernel(runner);
     else
         kernel_lock_yield();
-    if (runner->is_vcpu)
+    if (runner->is_vcpu) {
+        stand_while_held(runner);
         ke_attention();
-    else if (parallel_is_task(runner) && (kind == POINT_PAUSE || clock_now() >= runner->slice_end))
+    } else if (parallel_is_task(runner) && (kind == POINT_PAUSE || clock_now() >= runner->slice_end)) {
         back_to_watch(runner);
+    }
 }
 
 /* ---- the end ---- */

@@ -24,6 +24,8 @@ bool parallel_is_task(const struct runner *runner);
 void parallel_point(enum sched_point kind);
 void parallel_wake(struct runner *runner);
 void parallel_block(const char *why);
+/* The vCPU is not held any more. */
+void parallel_let_go(struct runner *runner);
 /* The current task is over. */
 _Noreturn void parallel_exit(void);
 void parallel_switch_fiber(struct fiber *from, struct fiber *to);

@@ -20,6 +20,8 @@ struct runner {
     unsigned id; /* index in the scheduler's table: position in every ordering */
     bool is_vcpu;
     bool runnable;
+    bool held;         /* stands still whatever wakes it */
+    bool woken;        /* while it is held: it can run afterwards */
     uint64_t place;    /* fifo: the lowest has waited longest */
     uint64_t priority; /* pct: higher runs */
     unsigned pauses;   /* consecutive spins without other work */
@@ -29,6 +31,7 @@ struct runner {
     const void *where;  /* address that a spinning vCPU waits on, NULL if none */
     uint32_t signal;    /* parallel engine: counts what its sleeping host thread has to wake up for */
     bool sleeps;        /* parallel engine: its host thread may be asleep */
+    bool stands;        /* parallel engine: held, and at a switch point */
 };
 
 /* All runners. Slots in use or passed over (NULL), in order of creation. */
@@ -43,6 +46,14 @@ void runner_add(struct runner *runner, bool is_vcpu, const char *name);
 struct runner *runner_current(void);
 /* No switch happens here. */
 void runner_wake(struct runner *runner);
+
+/*
+ * Have a vCPU stand still where it is, whatever it executes, until it is let go. Not the current one. Under the
+ * parallel engine it stands when runner_stands() says so: from its next switch point on.
+ */
+void runner_hold(struct runner *runner);
+void runner_let_go(struct runner *runner);
+bool runner_stands(const struct runner *runner);
 
 /* The current runner cannot go on: run others until it is woken. */
 void runner_block(const char *why);

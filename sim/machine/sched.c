@@ -126,11 +126,43 @@ void runner_wake(struct runner *runner)
         parallel_wake(runner);
         return;
     }
+    if (runner->held) {
+        runner->woken = true;
+        return;
+    }
     if (runner->runnable)
         return;
     runner->runnable = true;
     runner->pauses = 0;
     policy_wake(runner);
+}
+
+void runner_hold(struct runner *runner)
+{
+    runner->held = true;
+    if (engine_is_parallel()) {
+        ke_interrupt_for_stop(runner);
+        return;
+    }
+    if (runner == machine->sched->current)
+        fail("internal", "%s is to stand still, and runs", runner->name);
+    runner->woken = runner->runnable;
+    runner->runnable = false;
+}
+
+void runner_let_go(struct runner *runner)
+{
+    runner->held = false;
+    if (engine_is_parallel())
+        parallel_let_go(runner);
+    else if (runner->woken)
+        runner_wake(runner);
+    runner->woken = false;
+}
+
+bool runner_stands(const struct runner *runner)
+{
+    return runner->held && (!engine_is_parallel() || runner->stands || !runner->runnable);
 }
 
 /* ---- choosing ---- */

@@ -34,6 +34,14 @@ void vcpu_suspend_current(void);
 void vcpu_resume(unsigned vcpu);
 
 /*
+ * Have another vCPU stand still where it is, whatever it executes, and go on. No interrupt is delivered meanwhile.
+ * Under the parallel engine it stands from its next switch point on.
+ */
+void vcpu_hold(unsigned vcpu);
+void vcpu_let_go(unsigned vcpu);
+bool vcpu_stands(unsigned vcpu);
+
+/*
  * Stop the current vCPU until an interrupt is pending that its IRQL admits, or until the clock passes `deadline`
  * (SCHEDOP_poll, SCHEDOP_block). False on deadline.
  */

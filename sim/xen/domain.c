@@ -267,6 +267,62 @@ bool xen_domain_exists(unsigned domid)
     return domain_find(domid) != NULL;
 }
 
+/* ---- pausing ---- */
+
+static void pause_domain(struct domain *domain)
+{
+    if (domain->pauses++ != 0)
+        return;
+    for (unsigned i = 0; i < domain->vcpus; i++)
+        vcpu_hold(i);
+}
+
+/* The guest of this number, whose vCPUs the machine runs, or why there is none. */
+static int find_pausable(unsigned domid, struct domain **domain)
+{
+    *domain = domain_find(domid);
+    if (*domain == NULL)
+        return -XEN_ESRCH;
+    return (*domain)->guest ? 0 : -XEN_EINVAL;
+}
+
+int xen_domain_pause(unsigned domid)
+{
+    struct domain *domain;
+    int error = find_pausable(domid, &domain);
+
+    if (error == 0)
+        pause_domain(domain);
+    return error;
+}
+
+int xen_domain_unpause(unsigned domid)
+{
+    struct domain *domain;
+    int error = find_pausable(domid, &domain);
+
+    if (error != 0)
+        return error;
+    if (domain->pauses == 0)
+        return -XEN_EINVAL;
+    if (--domain->pauses == 0)
+        for (unsigned i = 0; i < domain->vcpus; i++)
+            vcpu_let_go(i);
+    return 0;
+}
+
+bool xen_domain_stands(unsigned domid)
+{
+    const struct domain *domain = domain_find(domid);
+
+    if (domain == NULL || !domain->guest)
+        return false;
+    for (unsigned i = 0; i < domain->vcpus; i++)
+        if (!vcpu_stands(i))
+            return false;
+    return true;
+}
+
 /* ---- shutdown and resume ---- */
 
 void domain_shutdown(struct domain *domain, uint8_t reason)
@@ -282,7 +338,7 @@ void domain_shutdown(struct domain *domain, uint8_t reason)
 
 static bool must_stop(const struct xen_vcpu *vcpu)
 {
-    return vcpu->domain->shutting_down || vcpu->domain->paused || vcpu->down;
+    return vcpu->domain->shutting_down || vcpu->down;
 }
 
 void domain_wait_while_stopped(struct domain *domain)
@@ -340,10 +396,19 @@ static int find_suspended(unsigned domid, struct domain **domain)
 
 static void go_on(struct domain *domain)
 {
-    domain->paused = false;
     for (unsigned i = 0; i < domain->vcpus; i++)
         if (domain->vcpu[i].stopped)
             vcpu_resume(i);
+}
+
+/* The suspended guest is to go on under a new hypervisor. */
+static void begin_again(struct domain *domain)
+{
+    replace_hypervisor(domain);
+    domain->resume_result = 0;
+    domain->shutdown_code = XEN_SHUTDOWN_NONE;
+    domain->shutting_down = false;
+    go_on(domain);
 }
 
 int xen_domain_restore(unsigned domid)
@@ -353,38 +418,22 @@ int xen_domain_restore(unsigned domid)
 
     if (error != 0)
         return error;
-    replace_hypervisor(domain);
-    domain->resume_result = 0;
-    domain->paused = true;
-    domain->shutdown_code = XEN_SHUTDOWN_NONE;
-    domain->shutting_down = false;
-    return 0;
-}
-
-int xen_domain_unpause(unsigned domid)
-{
-    struct domain *domain = domain_find(domid);
-
-    if (domain == NULL)
-        return -XEN_ESRCH;
-    if (!domain->paused)
-        return -XEN_EINVAL;
-    go_on(domain);
+    pause_domain(domain);
+    begin_again(domain);
     return 0;
 }
 
 int xen_domain_resume(unsigned domid, bool cancelled)
 {
     struct domain *domain;
-    int error;
+    int error = find_suspended(domid, &domain);
 
-    if (!cancelled) {
-        error = xen_domain_restore(domid);
-        return error != 0 ? error : xen_domain_unpause(domid);
-    }
-    error = find_suspended(domid, &domain);
     if (error != 0)
         return error;
+    if (!cancelled) {
+        begin_again(domain);
+        return 0;
+    }
     domain->resume_result = 1;
     domain->shutdown_code = XEN_SHUTDOWN_NONE;
     domain->shutting_down = false;

@@ -29,12 +29,13 @@ static const struct runner *vcpu_runner(unsigned index)
     return NULL;
 }
 
-/* Waits for an interrupt or stands still. A vCPU of a domain whose code is the host's runs: somebody is calling. */
+/* Waits for an interrupt, or would if it were not paused. A vCPU of a domain whose code is the host's runs: somebody is
+ * calling. */
 static bool vcpu_is_blocked(const struct xen_vcpu *vcpu)
 {
     const struct runner *runner = vcpu->domain->guest ? vcpu_runner(vcpu->index) : NULL;
 
-    return vcpu->domain->guest && (runner == NULL || !runner->runnable);
+    return vcpu->domain->guest && (runner == NULL || !(runner->runnable || runner->woken));
 }
 
 static uint64_t vcpu_time(const struct xen_vcpu *vcpu)
@@ -64,10 +65,13 @@ static uint32_t domain_flags(const struct domain *domain)
 
     for (unsigned index = 0; index < domain->vcpus; index++)
         blocked = blocked && vcpu_is_blocked(&domain->vcpu[index]);
-    flags |= blocked ? XEN_DOMINF_blocked : XEN_DOMINF_running;
+    if (blocked)
+        flags |= XEN_DOMINF_blocked;
+    else if (domain->pauses == 0)
+        flags |= XEN_DOMINF_running;
     if (domain->dying)
         flags |= XEN_DOMINF_dying;
-    if (domain->paused)
+    if (domain->pauses != 0)
         flags |= XEN_DOMINF_paused;
     if (domain->shutting_down)
         flags |= XEN_DOMINF_shutdown | (uint32_t)domain->shutdown_code << XEN_DOMINF_shutdownshift;
@@ -126,7 +130,7 @@ static int64_t get_vcpu_info(const struct domain *domain, struct xen_domctl_getv
     vcpu = &domain->vcpu[info->vcpu];
     info->online = 1;
     info->blocked = vcpu_is_blocked(vcpu);
-    info->running = !info->blocked;
+    info->running = !info->blocked && domain->pauses == 0;
     info->cpu_time = vcpu_time(vcpu);
     info->cpu = info->vcpu; /* each has a processor of its own */
     return 0;

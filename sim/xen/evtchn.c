@@ -451,7 +451,7 @@ static int64_t op_reset(struct domain *caller, uint64_t arg)
     error = domain_find_controlled(caller, op.dom, &domain);
     if (error != 0)
         return error;
-    if (domain != caller && !domain->paused) /* only its own vCPUs may be under way meanwhile */
+    if (domain != caller && domain->pauses == 0) /* only its own vCPUs may be under way meanwhile */
         return -XEN_EINVAL;
     evtchn_close_all(domain);
     return 0;

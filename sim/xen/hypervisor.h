@@ -107,7 +107,7 @@ struct xen_vcpu {
     unsigned poll_count;
     struct deadline poll_end;
     bool down;    /* VCPUOP_down */
-    bool stopped; /* inside Xen: it is down, or its domain shut down or paused */
+    bool stopped; /* inside Xen: it is down, or its domain shut down */
 };
 
 /* ---- physical map ---- */
@@ -151,7 +151,7 @@ struct domain {
     struct xen_vcpu *vcpu;
 
     bool shutting_down;
-    bool paused;           /* restored, and its toolstack is not done yet */
+    unsigned pauses;       /* by the toolstack; its vCPUs stand still while there are any */
     int shutdown_code;     /* latched; XEN_SHUTDOWN_NONE */
     int64_t resume_result; /* what SCHEDOP_shutdown returns */
     struct watchdog watchdog[WATCHDOG_TIMERS];
@@ -227,7 +227,7 @@ struct xen_vcpu *domain_current_vcpu(struct domain *domain);
 struct xen_vcpu *domain_vcpu(struct domain *domain, uint32_t index); /* NULL if there is none */
 /* Halt the domain: `reason` unless one is latched; tells dom0. No switch point. */
 void domain_shutdown(struct domain *domain, uint8_t reason);
-/* The running vCPU stays here while its domain is shut down or paused, or it is down itself. */
+/* The running vCPU stays here while its domain is shut down, or it is down itself. */
 void domain_wait_while_stopped(struct domain *domain);
 
 /* host_call.c: memory of the hypercall's caller by virtual address; an empty list may be anywhere. */

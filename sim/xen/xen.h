@@ -65,11 +65,18 @@ void xen_guest_ends(bool reboot);
  */
 int xen_domain_resume(unsigned domid, bool cancelled);
 /*
- * The same as a resume that is not cancelled, in two steps, as a toolstack takes them that restores a domain: between
- * the two the guest's vCPUs stand still, and the domain can be introduced to the store on its new port.
+ * The same as a resume that is not cancelled, in two steps, as a toolstack takes them that restores a domain: it is
+ * paused then, and can be introduced to the store on its new port.
  */
 int xen_domain_restore(unsigned domid);
+/*
+ * The guest's vCPUs stand still, wherever they are, until it is unpaused as often as it was paused; from a task.
+ * -EINVAL: it is none whose vCPUs the machine runs, or is not paused. Under the parallel engine they stand from their
+ * next switch points on: then xen_domain_stands().
+ */
+int xen_domain_pause(unsigned domid);
 int xen_domain_unpause(unsigned domid);
+bool xen_domain_stands(unsigned domid);
 
 int xen_hvm_param_get(unsigned domid, uint32_t index, uint64_t *value); /* toolstack's view, no permission check */
 

@@ -6,6 +6,7 @@
 
 #include "machine/clock.h"
 #include "machine/sched.h"
+#include "nt/nt_init.h"
 
 /* ---- suspension ---- */
 
@@ -220,6 +221,70 @@ XEN_TEST(suspend_stops_every_vcpu)
     thread_join(thread);
     ck_assert_uint_eq(calls, 3000);
     ck_assert_uint_lt(at_suspension, 3000);
+}
+
+/* ---- pausing ---- */
+
+static struct {
+    volatile uint64_t steps[GUEST_VCPUS];
+    volatile bool stop;
+    volatile unsigned ended;
+} busy;
+
+static void keep_busy(void *argument)
+{
+    volatile uint64_t *steps = argument;
+
+    while (!busy.stop) {
+        (*steps)++;
+        YieldProcessor();
+    }
+    busy.ended++;
+}
+
+static bool steps_are_taken(void)
+{
+    uint64_t before = busy.steps[0] + busy.steps[1];
+
+    (void)task_park(clock_now() + 5000000, "a while");
+    return busy.steps[0] + busy.steps[1] != before;
+}
+
+static void pause_guest(void)
+{
+    ck_assert_int_eq(xen_domain_pause(1), 0);
+    while (!xen_domain_stands(1))
+        (void)task_park(clock_now() + 100000, "the vCPUs");
+}
+
+/* In a task of domain 0. */
+static void pause_and_unpause(void *argument)
+{
+    (void)argument;
+    ck_assert_int_eq(xen_domain_unpause(1), -XEN_EINVAL);
+    ck_assert_int_eq(xen_domain_pause(0), -XEN_EINVAL); /* its code is the host's */
+    ck_assert_int_eq(xen_domain_pause(NO_DOMAIN), -XEN_ESRCH);
+    ck_assert_int_eq(xen_domain_unpause(NO_DOMAIN), -XEN_ESRCH);
+    ck_assert(!xen_domain_stands(1));
+    ck_assert(steps_are_taken());
+    pause_guest();
+    ck_assert(!steps_are_taken());
+    pause_guest(); /* they count */
+    ck_assert_int_eq(xen_domain_unpause(1), 0);
+    ck_assert(!steps_are_taken());
+    ck_assert_int_eq(xen_domain_unpause(1), 0);
+    ck_assert(steps_are_taken());
+    busy.stop = true;
+}
+
+/* Wherever they are: these never call the hypervisor. */
+XEN_TEST(pause_stops_every_vcpu)
+{
+    (void)task_create("toolstack", pause_and_unpause, NULL);
+    nt_thread_start("busy", keep_busy, (void *)(uintptr_t)&busy.steps[0]);
+    keep_busy((void *)(uintptr_t)&busy.steps[1]);
+    while (busy.ended != 2)
+        sleep_us(100);
 }
 
 XEN_TEST(shutdown_errors)
@@ -543,6 +608,7 @@ int main(void)
     tcase_add_test(tcase, suspend_resumed);
     tcase_add_test(tcase, suspend_restored_in_steps);
     tcase_add_test(tcase, suspend_stops_every_vcpu);
+    tcase_add_test(tcase, pause_stops_every_vcpu);
     tcase_add_test(tcase, shutdown_errors);
     tcase_add_test(tcase, watchdog);
     suite_add_tcase(suite, tcase);

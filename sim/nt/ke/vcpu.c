@@ -78,7 +78,7 @@ static bool deliverable(const struct vcpu *vcpu)
 
 static void note_work(struct vcpu *vcpu)
 {
-    uint32_t work = has_dispatch_work(vcpu) ? 1u << DISPATCH_LEVEL : 0;
+    uint32_t work = (has_dispatch_work(vcpu) ? 1u << DISPATCH_LEVEL : 0) | (vcpu->runner.held ? WORK_STOP : 0);
 
     if (has_pending_vector(vcpu))
         work |= 1u << (highest_vector(vcpu) >> 4);
@@ -517,6 +517,22 @@ void vcpu_resume(unsigned index)
     vcpu->suspended = false;
     ke_limits_restart();
     runner_wake(&vcpu->runner);
+}
+
+void vcpu_hold(unsigned index)
+{
+    runner_hold(&machine->vcpu[index]->runner);
+}
+
+void vcpu_let_go(unsigned index)
+{
+    ke_limits_restart();
+    runner_let_go(&machine->vcpu[index]->runner);
+}
+
+bool vcpu_stands(unsigned index)
+{
+    return runner_stands(&machine->vcpu[index]->runner);
 }
 
 void vcpu_running(void)
