@@ -88,14 +88,16 @@ bool toolstack_remove(struct toolstack *toolstack, xs_transaction_t transaction,
     return true;
 }
 
-bool toolstack_wait_number(struct toolstack *toolstack, const char *path, uint32_t wanted, int timeout_ms)
+/* Wait until `reached` says so of the node, whose changes it is called at. False: not within the time. */
+static bool wait_for_node(struct toolstack *toolstack, const char *path,
+                          bool (*reached)(struct toolstack *toolstack, const char *path, void *argument),
+                          void *argument, int timeout_ms)
 {
     struct xs_handle *xs = toolstack->xs;
     unsigned long long deadline = backend_clock() + (unsigned long long)timeout_ms * 1000000u;
     struct pollfd fd = {.fd = xs_fileno(xs), .events = POLLIN};
     unsigned long long now;
-    bool known, reached;
-    uint32_t value = 0;
+    bool good;
 
     if (!xs_watch(xs, path, WAIT_TOKEN))
         return toolstack_fail(toolstack, "%s can't be watched: %s", path, strerror(errno));
@@ -104,22 +106,49 @@ bool toolstack_wait_number(struct toolstack *toolstack, const char *path, uint32
 
         while ((event = xs_check_watch(xs)))
             free(event);
-        known = key_read_number(xs, XBT_NULL, UINT32_MAX, &value, "%s", path);
-        reached = known && value == wanted;
+        good = reached(toolstack, path, argument);
         now = backend_clock();
-    } while (!reached && now < deadline && backend_wait(&fd, 1, (int)((deadline - now + 999999u) / 1000000u)) >= 0);
+    } while (!good && now < deadline && backend_wait(&fd, 1, (int)((deadline - now + 999999u) / 1000000u)) >= 0);
     xs_unwatch(xs, path, WAIT_TOKEN);
-    if (!reached && known)
-        snprintf(toolstack->error, sizeof(toolstack->error), "%s is %u after %d ms, not %u", path, value, timeout_ms,
-                 wanted);
-    else if (!reached)
+    return good;
+}
+
+struct wanted_number {
+    uint32_t wanted;
+    bool known;
+    uint32_t value;
+};
+
+static bool is_number(struct toolstack *toolstack, const char *path, void *argument)
+{
+    struct wanted_number *number = argument;
+
+    number->known = key_read_number(toolstack->xs, XBT_NULL, UINT32_MAX, &number->value, "%s", path);
+    return number->known && number->value == number->wanted;
+}
+
+bool toolstack_wait_number(struct toolstack *toolstack, const char *path, uint32_t wanted, int timeout_ms)
+{
+    struct wanted_number number = {.wanted = wanted};
+
+    toolstack->error[0] = '\0';
+    if (wait_for_node(toolstack, path, is_number, &number, timeout_ms))
+        return true;
+    if (number.known)
+        snprintf(toolstack->error, sizeof(toolstack->error), "%s is %u after %d ms, not %u", path, number.value,
+                 timeout_ms, wanted);
+    else if (toolstack->error[0] == '\0')
         snprintf(toolstack->error, sizeof(toolstack->error), "%s is not there after %d ms", path, timeout_ms);
-    return reached;
+    return false;
 }
 
 static bool make_domain_0(struct toolstack *toolstack, xs_transaction_t transaction, const void *unused)
 {
+    uint32_t domid;
+
     (void)unused;
+    if (key_read_number(toolstack->xs, transaction, UINT32_MAX, &domid, "/local/domain/0/domid"))
+        return true; /* an earlier toolstack has seen to it */
     return key_write(toolstack->xs, transaction, "0", "/local/domain/0/domid") &&
            key_write(toolstack->xs, transaction, "Domain-0", "/local/domain/0/name");
 }
@@ -269,6 +298,76 @@ bool toolstack_domain_shutdown(struct toolstack *toolstack, unsigned domid, cons
     if (!key_write(toolstack->xs, XBT_NULL, reason, "/local/domain/%u/control/shutdown", domid))
         return toolstack_fail(toolstack, "domain %u can't be asked to %s: %s", domid, reason, strerror(errno));
     return true;
+}
+
+/* A request that the guest has taken is an empty node; one that went with its node is taken, too. */
+static bool is_taken(struct toolstack *toolstack, const char *path, void *unused)
+{
+    char *value = key_read(toolstack->xs, XBT_NULL, "%s", path);
+    bool taken = !value || !*value;
+
+    (void)unused;
+    free(value);
+    return taken;
+}
+
+struct request {
+    const char *path;
+    const char *reason;
+};
+
+/* Fails with EALREADY when the guest was quicker. */
+static bool take_back(struct toolstack *toolstack, xs_transaction_t transaction, const void *argument)
+{
+    const struct request *request = argument;
+    char *value = key_read(toolstack->xs, transaction, "%s", request->path);
+    bool there = value && strcmp(value, request->reason) == 0;
+
+    free(value);
+    if (!there)
+        errno = EALREADY;
+    return there && key_write(toolstack->xs, transaction, "", "%s", request->path);
+}
+
+bool toolstack_domain_request(struct toolstack *toolstack, unsigned domid, const char *reason, int timeout_ms)
+{
+    char path[TOOLSTACK_PATH_MAX];
+    const struct request request = {path, reason};
+
+    snprintf(path, sizeof(path), "/local/domain/%u/control/shutdown", domid);
+    if (!toolstack_domain_shutdown(toolstack, domid, reason))
+        return false;
+    if (wait_for_node(toolstack, path, is_taken, NULL, timeout_ms))
+        return true;
+    if (!toolstack_transaction(toolstack, take_back, &request))
+        return errno == EALREADY || toolstack_fail(toolstack, "%s can't be taken back: %s", path, strerror(errno));
+    return toolstack_fail(toolstack, "domain %u did not take the request to %s within %d ms", domid, reason,
+                          timeout_ms);
+}
+
+/* ---- names ---- */
+
+char *toolstack_domain_name(struct toolstack *toolstack, unsigned domid)
+{
+    return key_read(toolstack->xs, XBT_NULL, "/local/domain/%u/name", domid);
+}
+
+bool toolstack_domain_find(struct toolstack *toolstack, const char *name, unsigned *domid)
+{
+    unsigned count = 0;
+    char **domain = xs_directory(toolstack->xs, XBT_NULL, "/local/domain", &count);
+    bool found = false;
+
+    for (unsigned i = 0; domain && i < count && !found; i++) {
+        char *its;
+
+        *domid = (unsigned)strtoul(domain[i], NULL, 10);
+        its = toolstack_domain_name(toolstack, *domid);
+        found = its && strcmp(its, name) == 0;
+        free(its);
+    }
+    free(domain);
+    return found;
 }
 
 /* ---- destruction ---- */

@@ -18,6 +18,7 @@ struct toolstack;
 /* libxl's time limits, in milliseconds. */
 #define TOOLSTACK_ATTACH_TIMEOUT_MS 10000
 #define TOOLSTACK_DETACH_TIMEOUT_MS 10000
+#define TOOLSTACK_CONTROL_TIMEOUT_MS 60000
 
 struct toolstack_domain {
     unsigned domid;
@@ -39,6 +40,8 @@ struct toolstack_vif {
     unsigned mtu;       /* 0: not written */
     const char *bridge; /* NULL: xenbr0 */
     const char *script; /* NULL: /etc/xen/scripts/vif-bridge */
+    const char *ip;     /* NULL: not written; likewise */
+    const char *ifname;
 };
 
 /* Connects to the store and sees to it that domain 0 has its nodes. */
@@ -55,6 +58,8 @@ bool toolstack_domain_resumed(struct toolstack *toolstack, const struct toolstac
 bool toolstack_domain_destroy(struct toolstack *toolstack, unsigned domid);
 /* Ask the guest by control/shutdown: "poweroff", "reboot", "suspend". */
 bool toolstack_domain_shutdown(struct toolstack *toolstack, unsigned domid, const char *reason);
+/* The same, and wait until the guest has taken the request; if it does not, the request is taken back. */
+bool toolstack_domain_request(struct toolstack *toolstack, unsigned domid, const char *reason, int timeout_ms);
 
 /*
  * Write the VIF's nodes, wait until the backend is at InitWait, and do what the hotplug script does. A VIF that exists
@@ -67,6 +72,17 @@ bool toolstack_network_attach(struct toolstack *toolstack, const struct toolstac
  */
 bool toolstack_network_detach(struct toolstack *toolstack, unsigned domid, unsigned backend_domid, unsigned handle,
                               int timeout_ms);
+
+/* The domain of this name; false: there is none. */
+bool toolstack_domain_find(struct toolstack *toolstack, const char *name, unsigned *domid);
+/* Its name, to be freed; NULL: it has none. */
+char *toolstack_domain_name(struct toolstack *toolstack, unsigned domid);
+
+/* The number that libxl would give to the domain's next VIF. */
+unsigned toolstack_network_next(struct toolstack *toolstack, unsigned domid);
+/* The domain's VIF with this number, or with this address when `mac` is given; false: there is none. */
+bool toolstack_network_find(struct toolstack *toolstack, unsigned domid, const uint8_t *mac, unsigned *handle,
+                            unsigned *backend_domid);
 
 /* Wait until the number at the path is `wanted`. Not reaching it is for the caller to judge: no line in the log. */
 bool toolstack_wait_number(struct toolstack *toolstack, const char *path, uint32_t wanted, int timeout_ms);

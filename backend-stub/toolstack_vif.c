@@ -61,7 +61,9 @@ static bool write_backend(struct toolstack *toolstack, xs_transaction_t transact
            key_write(xs, transaction, "1", "%s/online", back) &&
            key_write_number(xs, transaction, XenbusStateInitialising, "%s/state", back) &&
            key_write(xs, transaction, vif->script ? vif->script : "/etc/xen/scripts/vif-bridge", "%s/script", back) &&
+           (!vif->ifname || key_write(xs, transaction, vif->ifname, "%s/vifname", back)) &&
            key_write(xs, transaction, mac, "%s/mac", back) &&
+           (!vif->ip || key_write(xs, transaction, vif->ip, "%s/ip", back)) &&
            key_write(xs, transaction, vif->bridge ? vif->bridge : "xenbr0", "%s/bridge", back) &&
            key_write_number(xs, transaction, vif->handle, "%s/handle", back) &&
            key_write(xs, transaction, "vif", "%s/type", back);
@@ -150,4 +152,60 @@ bool toolstack_network_detach(struct toolstack *toolstack, unsigned domid, unsig
                               domid, timeout_ms);
     backend_log(toolstack->logger, BACKEND_LOG_INFO, "VIF %u of domain %u detached", handle, domid);
     return true;
+}
+
+/* ---- what there is ---- */
+
+/* Is the VIF's address this one? */
+static bool has_mac(struct toolstack *toolstack, const char *backend, const uint8_t *mac)
+{
+    char *text = key_read(toolstack->xs, XBT_NULL, "%s/mac", backend);
+    uint8_t its[6];
+    bool same = text &&
+                sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &its[0], &its[1], &its[2], &its[3], &its[4],
+                       &its[5]) == 6 &&
+                memcmp(its, mac, sizeof(its)) == 0;
+
+    free(text);
+    return same;
+}
+
+bool toolstack_network_find(struct toolstack *toolstack, unsigned domid, const uint8_t *mac, unsigned *handle,
+                            unsigned *backend_domid)
+{
+    char path[TOOLSTACK_PATH_MAX], **device;
+    unsigned count = 0;
+    bool found = false;
+
+    snprintf(path, sizeof(path), "/libxl/%u/device/vif", domid);
+    device = xs_directory(toolstack->xs, XBT_NULL, path, &count);
+    for (unsigned i = 0; device && i < count && !found; i++) {
+        unsigned number = (unsigned)strtoul(device[i], NULL, 10);
+        char *backend = key_read(toolstack->xs, XBT_NULL, "%s/%s/backend", path, device[i]);
+
+        found = backend && sscanf(backend, "/local/domain/%u/", backend_domid) == 1 &&
+                (mac ? has_mac(toolstack, backend, mac) : number == *handle);
+        if (found)
+            *handle = number;
+        free(backend);
+    }
+    free(device);
+    return found;
+}
+
+unsigned toolstack_network_next(struct toolstack *toolstack, unsigned domid)
+{
+    char path[TOOLSTACK_PATH_MAX], **device;
+    unsigned count = 0, next = 0;
+
+    snprintf(path, sizeof(path), "/libxl/%u/device/vif", domid);
+    device = xs_directory(toolstack->xs, XBT_NULL, path, &count);
+    for (unsigned i = 0; device && i < count; i++) {
+        unsigned number = (unsigned)strtoul(device[i], NULL, 10);
+
+        if (number >= next)
+            next = number + 1;
+    }
+    free(device);
+    return next;
 }
