@@ -44,6 +44,18 @@ struct run_options {
  */
 int options_parse_run(int argc, char **argv, struct run_options *options);
 
+#define DOMAIN_NAME_MAX 40 /* as wide as the column of 'list' */
+
+/* Of a machine that stays up; of `run` what is the machine's. */
+struct create_options {
+    struct run_options run;
+    const char *run_dir; /* NULL: the user's (run_dir.h) */
+    const char *name;    /* the domain's */
+};
+
+/* The same for the arguments behind "create". */
+int options_parse_create(int argc, char **argv, struct create_options *options);
+
 /* Values as every command reads them; false after one line on stderr. */
 bool parse_number(const char *option, const char *text, uint64_t low, uint64_t high, uint64_t *value);
 bool parse_time(const char *option, const char *text, uint64_t *nanoseconds);
@@ -58,6 +70,7 @@ int command_replay(int argc, char **argv);
 int command_verifier(int argc, char **argv);
 int command_sweep(int argc, char **argv);
 int command_minimize(int argc, char **argv);
+int command_create(int argc, char **argv);
 
 /* "12.345 ms" */
 const char *format_time(char *buffer, size_t size, uint64_t nanoseconds);

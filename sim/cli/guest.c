@@ -19,6 +19,7 @@
 #include "nt/nt_init.h"
 #include "nt/pnp/pnp.h"
 #include "nt/po/po.h"
+#include "xen/xen.h"
 
 /* The driver of this name that was brought along, or NULL. */
 static const struct machine_driver *brought_along(const struct machine_config *config, const char *name, size_t length)
@@ -338,6 +339,18 @@ bool guest_describe_devices(void)
 }
 
 /* ---- what somebody at the power button does ---- */
+
+static void power_down(void *argument)
+{
+    (void)argument;
+    po_shutdown(PowerActionShutdownOff);
+    xen_guest_ends(false);
+}
+
+void guest_press_power(void)
+{
+    nt_thread_start("power button", power_down, NULL);
+}
 
 static void sleep_and_wake(struct call *call)
 {

@@ -40,6 +40,9 @@ bool guest_restart_bus(void);
  */
 bool guest_describe_devices(void);
 
+/* Somebody presses the power button, and Windows does what is set for that: it shuts down. Does not wait. */
+void guest_press_power(void);
+
 /* Put the guest to sleep (S3) and wake it up. False: a device refused to sleep. */
 bool guest_sleep_and_wake(void);
 

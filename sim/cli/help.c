@@ -15,6 +15,17 @@ static const char general[] =
     "  minimize  make the failing run of a bundle small, and name the two operations whose order decides\n"
     "  help      show a command's help\n"
     "\n"
+    "A machine that stays up, and xl's verbs for it:\n"
+    "  create    boot a guest and keep it up until 'pvsim destroy'\n"
+    "  list      list the domains\n"
+    "  destroy   end the guest's domain at once, and the machine with it\n"
+    "  shutdown  have the guest shut down\n"
+    "  pause, unpause\n"
+    "            have the guest's vCPUs stand still, and go on\n"
+    "  trigger   press the guest's power button\n"
+    "  network-attach, network-detach\n"
+    "            plug a virtual interface in, and pull one out\n"
+    "\n"
     "'pvsim COMMAND --help' shows a command's options; 'pvsim --version' the version.\n"
     "\n"
     "Exit status: 0 passed, 1 failed, 2 usage error (one line says what), 125 could not be tried on this host.\n";
@@ -185,11 +196,113 @@ static const char minimize[] =
     "Exit status: 0 done, 1 the failure does not come again, 2 usage error or unreadable bundle, 125 another build or "
     "changed inputs.\n";
 
+static const char create[] =
+    "usage: pvsim create [OPTION...]\n"
+    "\n"
+    "Boots a guest as 'pvsim run' does and keeps it up, in a process of its own, until 'pvsim destroy' or until it "
+    "shuts "
+    "down.\n"
+    "Its interfaces are wires with nobody at the other end. Returns when the guest has booted.\n"
+    "\n"
+    "  --run-dir DIR          the folder of this machine: one machine a folder ($XDG_RUNTIME_DIR/pvsim, else\n"
+    "                         /tmp/pvsim-UID). In it are xenstored.sock, the store for XENSTORED_PATH of xenstore-ls "
+    "and "
+    "its\n"
+    "                         like, dom0.sock for the drop-in libraries, control.sock for the verbs, and the log\n"
+    "  --name NAME            the domain's name (guest)\n"
+    "  --help                 this text\n"
+    "\n"
+    "The options of 'pvsim run' on the machine, the schedule, the verifier's limits and --log are taken, too; with "
+    "the\n"
+    "deterministic engine the clock is paced. See 'pvsim run --help'.\n"
+    "\n"
+    "Exit status: 0 it is up, 1 it failed (the log says how) or the folder has a machine, 2 usage error, 125 not to be "
+    "had here.\n";
+
+/* The end of each verb's help. */
+#define OF_A_VERB                                                                                                      \
+    "  --run-dir DIR          the folder of the machine (as for 'pvsim create')\n"                                     \
+    "  --help                 this text\n"                                                                             \
+    "\n"                                                                                                               \
+    "Exit status: 0 done, 1 it could not be done (one line says why), 2 usage error.\n"
+
+static const char list[] = "usage: pvsim list [OPTION...] [DOMAIN]\n"
+                           "\n"
+                           "Lists the machine's domains as xl does, or the one named by its name or number.\n"
+                           "\n" OF_A_VERB;
+
+static const char destroy[] = "usage: pvsim destroy [OPTION...] DOMAIN\n"
+                              "\n"
+                              "Ends a domain at once, as if its power went, and the machine with it.\n"
+                              "\n" OF_A_VERB;
+
+static const char shut_down[] =
+    "usage: pvsim shutdown [OPTION...] DOMAIN\n"
+    "\n"
+    "Asks the guest by control/shutdown to power off, and waits up to a minute until it has taken the request. When it "
+    "has\n"
+    "shut down its domain is destroyed, and the machine ends.\n"
+    "\n"
+    "  -F                     press the power button if the guest has no PV drivers that could be asked\n"
+    "  -w                     wait until it has shut down\n" OF_A_VERB;
+
+static const char pause_text[] = "usage: pvsim pause [OPTION...] DOMAIN\n"
+                                 "\n"
+                                 "Has the guest's vCPUs stand still wherever they are. Backends and the store go on. "
+                                 "It goes on when it is unpaused as "
+                                 "often\n"
+                                 "as it was paused.\n"
+                                 "\n" OF_A_VERB;
+
+static const char unpause_text[] = "usage: pvsim unpause [OPTION...] DOMAIN\n"
+                                   "\n"
+                                   "Takes one pause back.\n"
+                                   "\n" OF_A_VERB;
+
+static const char trigger[] = "usage: pvsim trigger [OPTION...] DOMAIN power\n"
+                              "\n"
+                              "Presses the guest's power button: Windows shuts down. Does not wait for that.\n"
+                              "\n" OF_A_VERB;
+
+static const char network_attach[] = "usage: pvsim network-attach [OPTION...] DOMAIN [KEY=VALUE...]\n"
+                                     "\n"
+                                     "Plugs a virtual interface into the guest and waits until its backend is ready.\n"
+                                     "\n"
+                                     "  mac=ADDRESS            its address (one made of its number)\n"
+                                     "  devid=N                its number (the next one)\n"
+                                     "  mtu=N                  68 to 65535 (1500)\n"
+                                     "  backend=DOMAIN         the domain of its backend (0)\n"
+                                     "  bridge=NAME, script=PATH, ip=ADDRESS, vifname=NAME\n"
+                                     "                         written to the backend's nodes as xl does\n" OF_A_VERB;
+
+static const char network_detach[] =
+    "usage: pvsim network-detach [OPTION...] DOMAIN DEVID|MAC\n"
+    "\n"
+    "Pulls a virtual interface out: asks both sides to close and waits for the backend. After 10 s it is removed all "
+    "the "
+    "same,\n"
+    "and that is a failure.\n"
+    "\n" OF_A_VERB;
+
 static const struct {
     const char *command;
     const char *text;
 } texts[] = {
-    {"", general}, {"run", run}, {"replay", replay}, {"minimize", minimize}, {"sweep", sweep}, {"verifier", verifier},
+    {"", general},
+    {"run", run},
+    {"replay", replay},
+    {"minimize", minimize},
+    {"sweep", sweep},
+    {"verifier", verifier},
+    {"create", create},
+    {"list", list},
+    {"destroy", destroy},
+    {"shutdown", shut_down},
+    {"pause", pause_text},
+    {"unpause", unpause_text},
+    {"trigger", trigger},
+    {"network-attach", network_attach},
+    {"network-detach", network_detach},
 };
 
 bool help_has(const char *command)

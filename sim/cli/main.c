@@ -6,13 +6,14 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/verb.h"
 
 static const struct {
     const char *name;
     int (*function)(int argc, char **argv);
 } commands[] = {
     {"run", command_run},           {"replay", command_replay},     {"sweep", command_sweep},
-    {"minimize", command_minimize}, {"verifier", command_verifier},
+    {"minimize", command_minimize}, {"verifier", command_verifier}, {"create", command_create},
 };
 
 /*
@@ -48,6 +49,8 @@ static int command_help(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    const struct verb *verb;
+
     if (argc < 2) {
         help_print(stderr, "");
         return EXIT_USAGE;
@@ -63,6 +66,9 @@ int main(int argc, char **argv)
             fix_addresses(argv);
             return commands[index].function(argc - 1, argv + 1);
         }
+    verb = verb_find(argv[1]);
+    if (verb != NULL)
+        return verb_command(verb, argc - 1, argv + 1);
     complain("there is no command '%s'; see 'pvsim --help'", argv[1]);
     return EXIT_USAGE;
 }

@@ -17,38 +17,43 @@
 #include "xen/profile.h"
 
 enum {
+    /* Of the machine: every command that makes one takes them. */
     OPTION_VCPUS = 256,
     OPTION_VIFS,
     OPTION_SEED,
-    OPTION_BOOT_SEED,
     OPTION_POLICY,
     OPTION_PREEMPT,
     OPTION_DELAY,
     OPTION_ENGINE,
     OPTION_CLOCK,
+    OPTION_LOG,
+    OPTION_DRIVERS,
+    OPTION_DRIVER,
+    OPTION_INF,
+    OPTION_MEMORY,
+    OPTION_STACKS,
+    OPTION_ISR_LIMIT,
+    OPTION_DPC_LIMIT,
+    OPTION_DISPATCH_LIMIT,
+    OPTION_PAGED,
+    OPTION_HOST,
+    OPTIONS_OF_RUN, /* from here on */
+    OPTION_BOOT_SEED = OPTIONS_OF_RUN,
     OPTION_TX,
     OPTION_RX,
     OPTION_TX_FRAMES,
     OPTION_RX_FRAMES,
     OPTION_OUT_TX,
     OPTION_OUT_RX,
-    OPTION_LOG,
     OPTION_TIMEOUT,
     OPTION_FORMAT,
-    OPTION_DRIVERS,
-    OPTION_DRIVER,
-    OPTION_INF,
-    OPTION_MEMORY,
     OPTION_BUNDLE_DIR,
     OPTION_NO_BUNDLE,
     OPTION_FAIL,
-    OPTION_STACKS,
     OPTION_ON_BUGCHECK,
-    OPTION_ISR_LIMIT,
-    OPTION_DPC_LIMIT,
-    OPTION_DISPATCH_LIMIT,
-    OPTION_PAGED,
-    OPTION_HOST,
+    OPTIONS_OF_CREATE, /* likewise */
+    OPTION_RUN_DIR = OPTIONS_OF_CREATE,
+    OPTION_NAME,
 };
 
 static const struct option run_long_options[] = {
@@ -429,37 +434,35 @@ static int check_run(struct run_options *options)
     return 0;
 }
 
-int options_parse_run(int argc, char **argv, struct run_options *options)
+/* What getopt_long() gave, or the line for what it could not take. 0: go on, -1: help was asked for. */
+static int take_option(int option, const char *word, const char *command)
 {
-    int option;
+    if (option == 'h') {
+        help_print(stdout, command);
+        return -1;
+    }
+    if (option != ':' && option != '?')
+        return 0;
+    complain(option == ':' ? "%s takes a value; see 'pvsim %s --help'" : "unknown option %s; see 'pvsim %s --help'",
+             word, command);
+    return EXIT_USAGE;
+}
 
+static void set_defaults(struct run_options *options)
+{
     memset(options, 0, sizeof(*options));
     options->machine = machine_default_config();
-    options->machine.timeout_ns = UINT64_C(60000000000);
     options->vifs = 1;
     options->bundle_dir = ".";
     optind = 0; /* start afresh: a replay parses a second command line */
     opterr = 0;
-    while ((option = getopt_long(argc, argv, ":h", run_long_options, NULL)) != -1) {
-        if (option == 'h') {
-            help_print(stdout, "run");
-            return -1;
-        }
-        if (option == OPTION_FAIL && strcmp(optarg, "list") == 0) {
-            fault_option_list(stdout);
-            return -1;
-        }
-        if (option == ':' || option == '?') {
-            complain(option == ':' ? "%s takes a value; see 'pvsim run --help'"
-                                   : "unknown option %s; see 'pvsim run --help'",
-                     argv[optind - 1]);
-            return EXIT_USAGE;
-        }
-        if (!run_option(option, optarg, options))
-            return EXIT_USAGE;
-    }
+}
+
+/* All options are read: what is left of the line, and what does not go together. */
+static int end_options(int argc, char **argv, const char *command, struct run_options *options)
+{
     if (optind < argc) {
-        complain("unexpected argument '%s'; see 'pvsim run --help'", argv[optind]);
+        complain("unexpected argument '%s'; see 'pvsim %s --help'", argv[optind], command);
         return EXIT_USAGE;
     }
     if (options->delay_list) {
@@ -469,4 +472,80 @@ int options_parse_run(int argc, char **argv, struct run_options *options)
     if (options->machine.driver_dir == NULL)
         options->machine.driver_dir = default_driver_dir(options->machine.preempt_memory);
     return check_run(options);
+}
+
+int options_parse_run(int argc, char **argv, struct run_options *options)
+{
+    int option;
+
+    set_defaults(options);
+    options->machine.timeout_ns = UINT64_C(60000000000);
+    while ((option = getopt_long(argc, argv, ":h", run_long_options, NULL)) != -1) {
+        int status = take_option(option, argv[optind - 1], "run");
+
+        if (status != 0)
+            return status;
+        if (option == OPTION_FAIL && strcmp(optarg, "list") == 0) {
+            fault_option_list(stdout);
+            return -1;
+        }
+        if (!run_option(option, optarg, options))
+            return EXIT_USAGE;
+    }
+    return end_options(argc, argv, "run", options);
+}
+
+static bool take_name(const char *text, struct create_options *options)
+{
+    if (*text != '\0' && strlen(text) <= DOMAIN_NAME_MAX && strchr(text, '/') == NULL &&
+        strspn(text, "0123456789") != strlen(text)) {
+        options->name = text;
+        return true;
+    }
+    complain("--name takes 1 to %d characters, no '/' and not digits alone, which would be a domain's number, not '%s'",
+             DOMAIN_NAME_MAX, text);
+    return false;
+}
+
+static bool create_option(int option, const char *value, struct create_options *options)
+{
+    if (option == OPTION_RUN_DIR) {
+        options->run_dir = value;
+        return true;
+    }
+    if (option == OPTION_NAME)
+        return take_name(value, options);
+    return run_option(option, value, &options->run);
+}
+
+int options_parse_create(int argc, char **argv, struct create_options *options)
+{
+    static const struct option own[] = {
+        {"run-dir", required_argument, NULL, OPTION_RUN_DIR},
+        {"name", required_argument, NULL, OPTION_NAME},
+        {"help", no_argument, NULL, 'h'},
+    };
+    struct option table[sizeof(run_long_options) / sizeof(run_long_options[0]) + sizeof(own) / sizeof(own[0])];
+    size_t count = 0;
+    int option;
+
+    for (const struct option *row = run_long_options; row->name != NULL; row++)
+        if (row->val >= OPTION_VCPUS && row->val < OPTIONS_OF_RUN)
+            table[count++] = *row;
+    for (size_t index = 0; index < sizeof(own) / sizeof(own[0]); index++)
+        table[count++] = own[index];
+    table[count] = (struct option){NULL, 0, NULL, 0};
+
+    set_defaults(&options->run);
+    options->run_dir = NULL;
+    options->name = "guest";
+    while ((option = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
+        int status = take_option(option, argv[optind - 1], "create");
+
+        if (status != 0)
+            return status;
+        if (!create_option(option, optarg, options))
+            return EXIT_USAGE;
+    }
+    return end_options(argc, argv, "create", &options->run);
 }

@@ -117,7 +117,7 @@ static void print_bundle(const struct report *report)
         printf("bundle: %s; to see it again: pvsim replay %s\n", report->bundle, report->bundle);
 }
 
-static void print_failure(const struct report *report)
+void report_print_failure(const struct report *report)
 {
     const struct failure *failure = report->failure;
 
@@ -199,7 +199,7 @@ static void print_text(const struct report *report)
     else
         printf("events: %" PRIu64 ", hash %016" PRIx64 "\n", report->events, report->hash);
     print_faults(report);
-    print_failure(report);
+    report_print_failure(report);
 }
 
 /* ---- JSON ---- */

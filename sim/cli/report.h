@@ -76,5 +76,7 @@ void report_verdict(const struct report *report, char *buffer, size_t size);
 /* In the format asked for: text on standard output with the verdict as its last line, or JSON there and the verdict on
  * standard error. */
 void report_print(const struct report *report);
+/* Of a text report the part on what failed, if anything did. */
+void report_print_failure(const struct report *report);
 
 #endif

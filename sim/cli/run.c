@@ -12,6 +12,7 @@
 #include "cli/core.h"
 #include "cli/bundle.h"
 #include "cli/guest.h"
+#include "cli/guest_domain.h"
 #include "cli/run_internal.h"
 #include "machine/backtrace.h"
 #include "machine/clock_internal.h"
@@ -24,7 +25,6 @@
 #include "nt/pnp/pnp.h"
 #include "xen/xen.h"
 
-#include <xen/hvm/params.h>
 #include <xen/io/xenbus.h>
 #include <xen/sched.h>
 
@@ -148,54 +148,6 @@ void give_up(const char *format, ...)
     fail("scenario", "%s", text);
 }
 
-static struct toolstack_vif vif_of(unsigned domid, unsigned index)
-{
-    return (struct toolstack_vif){
-        .domid = domid,
-        .handle = index,
-        .mac = {0x00, 0x16, 0x3e, 0x5a, (uint8_t)(index >> 8), (uint8_t)index},
-        .mtu = 1500,
-    };
-}
-
-static uint64_t hvm_param(unsigned domid, uint32_t index)
-{
-    uint64_t value = 0;
-
-    if (xen_hvm_param_get(domid, index, &value) != 0)
-        give_up("domain %u has no HVM parameter %u", domid, index);
-    return value;
-}
-
-/* The store's and the console's ports change with a migration. */
-static void read_ports(struct toolstack_domain *domain)
-{
-    domain->store_frame = hvm_param(domain->domid, HVM_PARAM_STORE_PFN);
-    domain->store_port = (uint32_t)hvm_param(domain->domid, HVM_PARAM_STORE_EVTCHN);
-    domain->console_frame = hvm_param(domain->domid, HVM_PARAM_CONSOLE_PFN);
-    domain->console_port = (uint32_t)hvm_param(domain->domid, HVM_PARAM_CONSOLE_EVTCHN);
-}
-
-static unsigned create_domain(struct run *run, struct toolstack *toolstack)
-{
-    struct xen_domain_config config = xen_domain_default_config(run->options.machine.vcpus);
-    int domid = xen_domain_create(&config);
-
-    if (domid < 0)
-        give_up("the domain was not created: %s", strerror(-domid));
-    run->domain = (struct toolstack_domain){
-        .domid = (unsigned)domid,
-        .name = "guest",
-        .uuid = "6b1f2c7e-5d0a-4b53-9a3c-0d1e5f7a9b11",
-        .memory_kib = (uint32_t)(machine->config.ram_bytes / 1024),
-        .vcpus = run->options.machine.vcpus,
-    };
-    read_ports(&run->domain);
-    if (!toolstack_domain_create(toolstack, &run->domain))
-        give_up("%s", toolstack_error(toolstack));
-    return run->domain.domid;
-}
-
 bool run_migrate(struct run *run, struct toolstack *toolstack, unsigned timeout_ms)
 {
     uint64_t deadline = clock_now() + timeout_ms * UINT64_C(1000000);
@@ -213,7 +165,7 @@ bool run_migrate(struct run *run, struct toolstack *toolstack, unsigned timeout_
     }
     if (xen_domain_restore(domid) != 0)
         give_up("the domain was not restored");
-    read_ports(&run->domain);
+    guest_domain_read_ports(&run->domain);
     if (!toolstack_domain_resumed(toolstack, &run->domain))
         give_up("%s", toolstack_error(toolstack));
     (void)xen_domain_unpause(domid);
@@ -225,7 +177,7 @@ bool run_migrate(struct run *run, struct toolstack *toolstack, unsigned timeout_
 void run_attach_vifs(struct run *run, struct toolstack *toolstack, unsigned domid)
 {
     for (unsigned index = 0; index < run->options.vifs; index++) {
-        struct toolstack_vif vif = vif_of(domid, index);
+        struct toolstack_vif vif = guest_domain_vif(domid, index);
 
         netback_task_expect(run->netback, domid, index, run->rx, run->tx, run->out_tx[index]);
         if (!toolstack_network_attach(toolstack, &vif, TOOLSTACK_ATTACH_TIMEOUT_MS))
@@ -393,7 +345,9 @@ static void harness(void *argument)
 
     if (toolstack == NULL)
         give_up("the toolstack could not connect to the store");
-    domid = create_domain(run, toolstack);
+    if (!guest_domain_create(toolstack, &run->domain, "guest"))
+        give_up("%s", toolstack_error(toolstack));
+    domid = run->domain.domid;
     run->netback = netback_task_start();
     run_attach_vifs(run, toolstack, domid);
 

@@ -1,0 +1,240 @@
+/* The control socket: requests come in, each runs as a task of its own. */
+#include "cli/control.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "cli/cli.h"
+#include "cli/operator.h"
+#include "cli/verb.h"
+#include "machine/clock.h"
+#include "machine/image.h"
+#include "machine/log.h"
+#include "machine/peer.h"
+#include "machine/sched.h"
+#include "xen/xen.h"
+
+#define WAIT_POLL_NS UINT64_C(1000000)
+
+struct control {
+    unsigned calls; /* under way */
+};
+
+struct verb_call {
+    struct control *control;
+    struct peer *peer; /* NULL: whoever asked is gone; so is its line */
+    struct line *line;
+    const struct verb *verb;
+    struct toolstack *toolstack;
+    char *request; /* the packet, ended by a NUL */
+    const char *flags;
+    unsigned count;
+    const char *word[VERB_WORDS_MAX];
+};
+
+/* ---- what a verb sees ---- */
+
+bool verb_flag(const struct verb_call *call, char letter)
+{
+    return strchr(call->flags, letter) != NULL;
+}
+
+unsigned verb_count(const struct verb_call *call)
+{
+    return call->count;
+}
+
+const char *verb_word(const struct verb_call *call, unsigned index)
+{
+    return index < call->count ? call->word[index] : NULL;
+}
+
+static void answer(struct verb_call *call, enum control_answer kind, const char *format, va_list arguments)
+{
+    char packet[1024] = {(char)kind};
+    int length = vsnprintf(packet + 1, sizeof(packet) - 1, format, arguments);
+
+    if (length >= (int)sizeof(packet) - 1)
+        length = (int)sizeof(packet) - 2;
+    if (call->peer != NULL)
+        peer_write(call->peer, packet, (size_t)length + 1);
+}
+
+void verb_print(struct verb_call *call, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    answer(call, CONTROL_OUTPUT, format, arguments);
+    va_end(arguments);
+}
+
+void verb_complain(struct verb_call *call, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    answer(call, CONTROL_ERROR, format, arguments);
+    va_end(arguments);
+}
+
+struct toolstack *verb_toolstack(struct verb_call *call)
+{
+    return call->toolstack;
+}
+
+bool verb_domain(struct verb_call *call, const char *word, unsigned *domid)
+{
+    char *end;
+    unsigned long number = strtoul(word, &end, 10);
+
+    if (*word != '\0' && *end == '\0' && strchr(word, '-') == NULL && number <= UINT16_MAX &&
+        xen_domain_exists((unsigned)number)) {
+        *domid = (unsigned)number;
+        return true;
+    }
+    if (toolstack_domain_find(call->toolstack, word, domid))
+        return true;
+    verb_complain(call, "%s is an invalid domain identifier; 'pvsim list' shows the domains", word);
+    return false;
+}
+
+/* ---- a request ---- */
+
+/* The words of the packet into the call; false: it is none that verb_command() sends. */
+static bool read_request(struct verb_call *call, size_t bytes)
+{
+    const char *at = call->request;
+    const char *end = at + bytes;
+
+    if (bytes == 0 || end[-1] != '\0')
+        return false;
+    call->verb = verb_find(at);
+    at += strlen(at) + 1;
+    if (call->verb == NULL || at == end)
+        return false;
+    call->flags = at;
+    for (at += strlen(at) + 1; at < end; at += strlen(at) + 1) {
+        if (call->count == VERB_WORDS_MAX)
+            return false;
+        call->word[call->count++] = at;
+    }
+    return strspn(call->flags, call->verb->flags) == strlen(call->flags) && call->count >= call->verb->minimum &&
+           call->count <= call->verb->maximum;
+}
+
+static void serve(void *argument)
+{
+    struct verb_call *call = argument;
+    struct control *control = call->control;
+    const struct verb *verb = call->verb;
+    char status[2] = {CONTROL_STATUS, EXIT_FAILED};
+
+    call->toolstack = toolstack_open(&operator_logger);
+    if (call->toolstack == NULL) {
+        verb_complain(call, "the toolstack cannot reach the store");
+    } else {
+        status[1] = (char)verb->run(call);
+        toolstack_close(call->toolstack);
+    }
+    if (call->peer != NULL) {
+        peer_write(call->peer, status, sizeof(status));
+        peer_close(call->peer);
+        image_free(call->line);
+    }
+    image_free(call->request);
+    image_free(call);
+    control->calls--;
+    if (verb->ends && status[1] == EXIT_PASSED)
+        operator_stop(EXIT_PASSED);
+}
+
+/* The call that the packet asks for, NULL: it breaks the protocol. */
+static struct verb_call *make_call(struct control *control, struct peer *peer, const char *packet, size_t bytes)
+{
+    struct verb_call *call = image_alloc(sizeof(*call));
+
+    call->control = control;
+    call->peer = peer;
+    call->request = image_alloc(bytes + 1);
+    memcpy(call->request, packet, bytes);
+    if (bytes <= CONTROL_PACKET_MAX && read_request(call, bytes))
+        return call;
+    image_free(call->request);
+    image_free(call);
+    return NULL;
+}
+
+/* What a connection is: waiting for its request, or busy with it. */
+struct line {
+    struct control *control;
+    struct verb_call *call; /* NULL: none came yet */
+};
+
+static void opened(struct peer *peer, void *argument)
+{
+    struct line *line = image_alloc(sizeof(*line));
+
+    line->control = argument;
+    peer_set_data(peer, line);
+}
+
+/* One request a connection; a second one breaks the protocol, and the first goes on with nobody to hear of it. */
+static void input(struct peer *peer)
+{
+    struct line *line = peer_data(peer);
+    size_t bytes;
+    const char *packet = peer_input(peer, &bytes);
+
+    if (packet == NULL)
+        return;
+    if (line->call != NULL) {
+        line->call->peer = NULL;
+        line->call->line = NULL;
+    } else {
+        line->call = make_call(line->control, peer, packet, bytes);
+        if (line->call != NULL) {
+            line->call->line = line;
+            line->control->calls++;
+            peer_consume(peer, bytes);
+            (void)task_create(line->call->verb->name, serve, line->call);
+            return;
+        }
+    }
+    log_line(LOG_WARNING, "control", "%s: a request that breaks the protocol", peer_name(peer));
+    image_free(line);
+    peer_close(peer);
+}
+
+static void closed(struct peer *peer)
+{
+    struct line *line = peer_data(peer);
+
+    if (line->call != NULL) {
+        line->call->peer = NULL;
+        line->call->line = NULL;
+    }
+    image_free(line);
+}
+
+static const struct peer_service service = {.name = "control", .opened = opened, .input = input, .closed = closed};
+
+struct control *control_open(const char *path)
+{
+    int fd = peer_socket(path, SOCK_SEQPACKET);
+    struct control *control;
+
+    if (fd < 0)
+        return NULL;
+    control = image_alloc(sizeof(*control));
+    return peer_listen(fd, &service, control) != NULL ? control : NULL;
+}
+
+void control_wait(const struct control *control)
+{
+    while (control->calls != 0)
+        (void)task_park(clock_now() + WAIT_POLL_NS, "verbs under way");
+}

@@ -1,0 +1,24 @@
+/*
+ * The control socket of a machine that stays up: RUN_DIR_CONTROL, SOCK_SEQPACKET. A request is one packet, the verb,
+ * the letters of its flags and its words, each ended by a NUL. Answers are packets that begin with one of these
+ * letters; the status is the last.
+ */
+#ifndef CLI_CONTROL_H
+#define CLI_CONTROL_H
+
+enum control_answer {
+    CONTROL_OUTPUT = 'o', /* text for the standard output */
+    CONTROL_ERROR = 'e',  /* text for the standard error */
+    CONTROL_STATUS = 's'  /* a byte: the exit status */
+};
+
+#define CONTROL_PACKET_MAX 8192
+
+struct control;
+
+/* Open it at this path; NULL with errno. From a task, or the host's stack before the machine runs. */
+struct control *control_open(const char *path);
+/* From a task: wait until every request so far has been answered. */
+void control_wait(const struct control *control);
+
+#endif

@@ -1,0 +1,54 @@
+#include "cli/guest_domain.h"
+
+#include <string.h>
+
+#include "machine/fail.h"
+#include "machine/machine.h"
+#include "xen/xen.h"
+
+#include <xen/hvm/params.h>
+
+static uint64_t hvm_param(unsigned domid, uint32_t index)
+{
+    uint64_t value = 0;
+
+    if (xen_hvm_param_get(domid, index, &value) != 0)
+        fail("scenario", "domain %u has no HVM parameter %u", domid, index);
+    return value;
+}
+
+void guest_domain_read_ports(struct toolstack_domain *domain)
+{
+    domain->store_frame = hvm_param(domain->domid, HVM_PARAM_STORE_PFN);
+    domain->store_port = (uint32_t)hvm_param(domain->domid, HVM_PARAM_STORE_EVTCHN);
+    domain->console_frame = hvm_param(domain->domid, HVM_PARAM_CONSOLE_PFN);
+    domain->console_port = (uint32_t)hvm_param(domain->domid, HVM_PARAM_CONSOLE_EVTCHN);
+}
+
+bool guest_domain_create(struct toolstack *toolstack, struct toolstack_domain *domain, const char *name)
+{
+    struct xen_domain_config config = xen_domain_default_config(machine->config.vcpus);
+    int domid = xen_domain_create(&config);
+
+    if (domid < 0)
+        fail("scenario", "the domain was not created: %s", strerror(-domid));
+    *domain = (struct toolstack_domain){
+        .domid = (unsigned)domid,
+        .name = name,
+        .uuid = "6b1f2c7e-5d0a-4b53-9a3c-0d1e5f7a9b11",
+        .memory_kib = (uint32_t)(machine->config.ram_bytes / 1024),
+        .vcpus = machine->config.vcpus,
+    };
+    guest_domain_read_ports(domain);
+    return toolstack_domain_create(toolstack, domain);
+}
+
+struct toolstack_vif guest_domain_vif(unsigned domid, unsigned handle)
+{
+    return (struct toolstack_vif){
+        .domid = domid,
+        .handle = handle,
+        .mac = {0x00, 0x16, 0x3e, 0x5a, (uint8_t)(handle >> 8), (uint8_t)handle},
+        .mtu = 1500,
+    };
+}

@@ -1,0 +1,171 @@
+#include "cli/operator.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <xen/sched.h>
+#include <xenstore.h>
+
+#include "cli/control.h"
+#include "cli/guest.h"
+#include "cli/guest_domain.h"
+#include "dom0/heap.h"
+#include "machine/clock.h"
+#include "machine/fail.h"
+#include "machine/log.h"
+#include "machine/sched.h"
+#include "netback.h"
+#include "port_capture.h"
+#include "toolstack.h"
+#include "wait.h"
+#include "xen/xen.h"
+
+#define STAND_POLL_NS UINT64_C(100000)
+
+/* Of the host: it outlives the machine. */
+static int end_status;
+
+struct operator_state {
+    const struct create_options *options;
+    const struct control *control;
+    void (*up)(void *context);
+    void *context;
+    struct toolstack *toolstack;
+    struct toolstack_domain domain;
+    struct netback *netback;
+};
+
+static void log_toolstack(void *context, enum backend_log_level level, const char *line)
+{
+    (void)context;
+    log_line(level == BACKEND_LOG_ERROR ? LOG_ERROR : LOG_INFO, "toolstack", "%s", line);
+}
+
+static void log_netback(void *context, enum backend_log_level level, const char *line)
+{
+    (void)context;
+    log_line(level == BACKEND_LOG_ERROR ? LOG_ERROR : LOG_INFO, "netback", "%s", line);
+}
+
+const struct backend_logger operator_logger = {.write = log_toolstack};
+static const struct backend_logger netback_logger = {.write = log_netback};
+
+/* ---- netback ---- */
+
+/* A wire with nobody at its other end. */
+static struct port *open_port(void *context, unsigned domid, unsigned handle)
+{
+    (void)context;
+    (void)domid;
+    (void)handle;
+    return port_capture_create(NULL, NULL);
+}
+
+static void netback_main(void *argument)
+{
+    struct operator_state *state = argument;
+
+    (void)netback_run(state->netback);
+    fail("netback", "netback gave up: its store or event channels failed");
+}
+
+static void start_netback(struct operator_state *state)
+{
+    const struct netback_options options = {.open_port = open_port, .logger = &netback_logger};
+
+    state->netback = netback_create(&options);
+    if (state->netback == NULL)
+        fail("netback", "netback could not open its libraries");
+    (void)task_create("netback", netback_main, state);
+}
+
+/* ---- the domain ---- */
+
+static void make_domain(struct operator_state *state)
+{
+    bool good = guest_domain_create(state->toolstack, &state->domain, state->options->name);
+
+    start_netback(state);
+    for (unsigned index = 0; good && index < state->options->run.vifs; index++) {
+        struct toolstack_vif vif = guest_domain_vif(state->domain.domid, index);
+
+        good = toolstack_network_attach(state->toolstack, &vif, TOOLSTACK_ATTACH_TIMEOUT_MS);
+    }
+    if (!good)
+        fail("scenario", "%s", toolstack_error(state->toolstack));
+}
+
+/* What xl's default actions make of an end: destroyed; whether that was as it should be is for the machine's status. */
+static void domain_ended(struct operator_state *state, int reason)
+{
+    unsigned domid = state->domain.domid;
+
+    log_line(LOG_WARNING, "operator", "domain %u has shut down, reason code %d: destroyed", domid, reason);
+    if (reason == SHUTDOWN_reboot)
+        log_line(LOG_ERROR, "operator", "domain %u is not started again: machines that stay up cannot reboot yet",
+                 domid);
+    (void)xen_domain_pause(domid); /* those of its vCPUs that did not ask for the end, too */
+    while (!xen_domain_stands(domid))
+        (void)task_park(clock_now() + STAND_POLL_NS, "the guest's vCPUs");
+    if (!toolstack_domain_destroy(state->toolstack, domid))
+        log_line(LOG_ERROR, "operator", "%s", toolstack_error(state->toolstack));
+    xen_domain_destroy(domid);
+    control_wait(state->control);
+    operator_stop(reason == SHUTDOWN_poweroff ? EXIT_PASSED : EXIT_FAILED);
+}
+
+static void watch_domain(struct operator_state *state, struct xs_handle *xs)
+{
+    struct pollfd fd = {.fd = xs_fileno(xs), .events = POLLIN};
+
+    for (;;) {
+        int reason = xen_domain_shutdown_reason(state->domain.domid);
+        char **event;
+
+        if (reason >= 0 && reason != SHUTDOWN_suspend)
+            domain_ended(state, reason);
+        if (backend_wait(&fd, 1, -1) < 0)
+            fail("scenario", "the operator cannot wait for the store");
+        while ((event = xs_check_watch(xs)) != NULL)
+            free(event);
+    }
+}
+
+static void operator_main(void *argument)
+{
+    struct operator_state *state = argument;
+    struct xs_handle *xs = xs_open(0);
+
+    state->toolstack = toolstack_open(&operator_logger);
+    if (xs == NULL || state->toolstack == NULL || !xs_watch(xs, "@releaseDomain", "operator"))
+        fail("scenario", "the operator could not connect to the store");
+    make_domain(state);
+    guest_boot();
+    guest_wait_quiet();
+    state->up(state->context);
+    watch_domain(state, xs);
+}
+
+void operator_start(const struct create_options *options, const struct control *control, void (*up)(void *context),
+                    void *context)
+{
+    struct operator_state *state = calloc(1, sizeof(*state)); /* of the machine's heap (dom0/heap.h) */
+
+    state->options = options;
+    state->control = control;
+    state->up = up;
+    state->context = context;
+    end_status = EXIT_FAILED;
+    (void)task_create("operator", operator_main, state);
+}
+
+_Noreturn void operator_stop(int status)
+{
+    end_status = status;
+    machine_stop();
+}
+
+int operator_status(void)
+{
+    return end_status;
+}

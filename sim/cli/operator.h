@@ -1,0 +1,27 @@
+/*
+ * The operator of a machine that stays up: what stands in dom0 for as long as it does (netback, and the watch for the
+ * domain's end), and the domain with its devices as 'pvsim create' asks for it.
+ */
+#ifndef CLI_OPERATOR_H
+#define CLI_OPERATOR_H
+
+#include "cli/cli.h"
+#include "log.h"
+
+/* Of the toolstack's lines. */
+extern const struct backend_logger operator_logger;
+
+struct control;
+
+/*
+ * To be called before the machine runs; `up` is called when the guest has booted. The options' strings stay the
+ * caller's. A machine that ends by itself first lets the verbs that came by `control` end.
+ */
+void operator_start(const struct create_options *options, const struct control *control, void (*up)(void *context),
+                    void *context);
+/* End the machine; the status is that of operator_status(). Does not return. */
+_Noreturn void operator_stop(int status);
+/* Of a machine that has ended and did not fail. */
+int operator_status(void);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * The verbs: what a user asks of a machine that stays up (pvsim create), with xl's names, arguments and output.
+ *
+ * A verb's command line is read by the command that the user starts, which takes it to the machine's control socket;
+ * there it runs as a dom0 task on the toolstack. The words go over as they are: what follows an option or an argument
+ * that could not be read is never sent.
+ */
+#ifndef CLI_VERB_H
+#define CLI_VERB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "toolstack.h"
+
+#define VERB_WORDS_MAX 32
+
+struct verb_call;
+
+struct verb {
+    const char *name;
+    const char *flags; /* letters of options without a value */
+    const char *words; /* the arguments, for a line on their number */
+    unsigned minimum;  /* so many of them */
+    unsigned maximum;
+    bool ends; /* the machine ends with it */
+    int (*run)(struct verb_call *call);
+};
+
+/* The verb of this name, NULL: there is none. */
+const struct verb *verb_find(const char *name);
+/* The command that the user starts; an exit status. */
+int verb_command(const struct verb *verb, int argc, char **argv);
+
+/* ---- a verb at work, in the machine ---- */
+
+bool verb_flag(const struct verb_call *call, char letter);
+unsigned verb_count(const struct verb_call *call);
+const char *verb_word(const struct verb_call *call, unsigned index); /* NULL behind the last one */
+
+/* To the standard output and, as a line of an error, to the standard error of the command. */
+void verb_print(struct verb_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void verb_complain(struct verb_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The toolstack of this call. */
+struct toolstack *verb_toolstack(struct verb_call *call);
+/* The domain that a word names by its number or its name. False after a line. */
+bool verb_domain(struct verb_call *call, const char *word, unsigned *domid);
+
+/* verb_domain.c, verb_network.c */
+int verb_list(struct verb_call *call);
+int verb_destroy(struct verb_call *call);
+int verb_pause(struct verb_call *call);
+int verb_unpause(struct verb_call *call);
+int verb_shutdown(struct verb_call *call);
+int verb_trigger(struct verb_call *call);
+int verb_network_attach(struct verb_call *call);
+int verb_network_detach(struct verb_call *call);
+
+#endif

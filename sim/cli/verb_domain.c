@@ -1,0 +1,212 @@
+/* Verbs on domains. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include <string.h>
+
+#include "xen/abi.h"
+
+#include <xen/domctl.h>
+#include <xen/sysctl.h>
+
+#include "cli/cli.h"
+#include "cli/guest.h"
+#include "cli/verb.h"
+#include "dom0/heap.h"
+#include "machine/clock.h"
+#include "machine/fail.h"
+#include "machine/log.h"
+#include "machine/sched.h"
+#include "xen/xen.h"
+
+#define DOMAINS_MAX 64
+#define STAND_POLL_NS UINT64_C(100000)
+#define END_POLL_NS UINT64_C(10000000)
+
+/* ---- list ---- */
+
+/* The hypercall and its buffer, in memory that is a caller's. */
+struct list {
+    struct xen_sysctl op;
+    struct xen_domctl_getdomaininfo info[DOMAINS_MAX];
+};
+
+static unsigned ask_hypervisor(struct list *list)
+{
+    const struct xen_memory memory = {.base = (uintptr_t)list, .bytes = sizeof(*list), .host = list};
+    const uint64_t arg[5] = {(uintptr_t)&list->op};
+    int64_t result;
+
+    list->op.cmd = XEN_SYSCTL_getdomaininfolist;
+    list->op.interface_version = XEN_SYSCTL_INTERFACE_VERSION;
+    list->op.u.getdomaininfolist.max_domains = DOMAINS_MAX;
+    list->op.u.getdomaininfolist.buffer.p = list->info;
+    result = xen_host_hypercall(XEN_DOM0, __HYPERVISOR_sysctl, arg, &memory);
+    if (result < 0)
+        fail("internal", "the hypervisor does not list its domains: %" PRId64, result);
+    return list->op.u.getdomaininfolist.num_domains;
+}
+
+static void print_domain(struct verb_call *call, const struct xen_domctl_getdomaininfo *info)
+{
+    static const char reasons[] = "-rscwS";
+    unsigned flags = info->flags;
+    unsigned reason = flags & XEN_DOMINF_shutdown ? (flags >> XEN_DOMINF_shutdownshift) & XEN_DOMINF_shutdownmask : 0;
+    char *name = toolstack_domain_name(verb_toolstack(call), info->domain);
+
+    verb_print(call, "%-40s %5d %5lu %5d     %c%c%c%c%c%c  %8.1f\n", name != NULL ? name : "(null)", info->domain,
+               (unsigned long)(info->tot_pages / 256), (int)info->nr_online_vcpus,
+               flags & XEN_DOMINF_running ? 'r' : '-', flags & XEN_DOMINF_blocked ? 'b' : '-',
+               flags & XEN_DOMINF_paused ? 'p' : '-', flags & XEN_DOMINF_shutdown ? 's' : '-',
+               reason < sizeof(reasons) - 1 ? reasons[reason] : '?', flags & XEN_DOMINF_dying ? 'd' : '-',
+               (double)info->cpu_time / 1e9);
+    free(name);
+}
+
+int verb_list(struct verb_call *call)
+{
+    const char *word = verb_word(call, 0);
+    struct list *list;
+    unsigned count;
+    unsigned domid = 0;
+
+    if (word != NULL && !verb_domain(call, word, &domid))
+        return EXIT_FAILED;
+    list = calloc(1, sizeof(*list));
+    count = ask_hypervisor(list);
+    verb_print(call, "Name                                        ID   Mem VCPUs\tState\tTime(s)\n");
+    for (unsigned index = 0; index < count; index++)
+        if (word == NULL || list->info[index].domain == domid)
+            print_domain(call, &list->info[index]);
+    free(list);
+    return EXIT_PASSED;
+}
+
+/* ---- pause, unpause, destroy ---- */
+
+static bool pause_and_wait(struct verb_call *call, unsigned domid)
+{
+    int error = xen_domain_pause(domid);
+
+    if (error != 0) {
+        verb_complain(call, "Failed to pause domain %u: %s", domid, strerror(-error));
+        return false;
+    }
+    while (!xen_domain_stands(domid))
+        (void)task_park(clock_now() + STAND_POLL_NS, "the guest's vCPUs");
+    return true;
+}
+
+int verb_pause(struct verb_call *call)
+{
+    unsigned domid;
+
+    return verb_domain(call, verb_word(call, 0), &domid) && pause_and_wait(call, domid) ? EXIT_PASSED : EXIT_FAILED;
+}
+
+int verb_unpause(struct verb_call *call)
+{
+    unsigned domid;
+    int error;
+
+    if (!verb_domain(call, verb_word(call, 0), &domid))
+        return EXIT_FAILED;
+    error = xen_domain_unpause(domid);
+    if (error == 0)
+        return EXIT_PASSED;
+    verb_complain(call, "Failed to unpause domain %u: %s", domid, strerror(-error));
+    return EXIT_FAILED;
+}
+
+/* As libxl: it stands still, its devices and nodes go, then the domain does. */
+int verb_destroy(struct verb_call *call)
+{
+    unsigned domid;
+
+    if (!verb_domain(call, verb_word(call, 0), &domid))
+        return EXIT_FAILED;
+    if (domid == XEN_DOM0) {
+        verb_complain(call, "Cannot destroy privileged domain 0.");
+        return EXIT_FAILED;
+    }
+    if (!pause_and_wait(call, domid))
+        return EXIT_FAILED;
+    if (!toolstack_domain_destroy(verb_toolstack(call), domid)) {
+        verb_complain(call, "%s", toolstack_error(verb_toolstack(call)));
+        return EXIT_FAILED;
+    }
+    xen_domain_destroy(domid);
+    return EXIT_PASSED;
+}
+
+/* ---- shutdown, trigger ---- */
+
+static void press_power(struct verb_call *call, unsigned domid)
+{
+    guest_press_power();
+    log_line(LOG_INFO, "operator", "the power button of domain %u is pressed (%s)", domid,
+             verb_flag(call, 'F') ? "shutdown -F" : "trigger");
+}
+
+/* Does the guest listen to control/shutdown? As libxl finds out: its drivers have registered an upcall. */
+static bool has_pv_control(unsigned domid)
+{
+    uint64_t value = 0;
+
+    return xen_hvm_param_get(domid, HVM_PARAM_CALLBACK_IRQ, &value) == 0 && value != 0;
+}
+
+static void wait_for_end(unsigned domid)
+{
+    while (xen_domain_exists(domid) && xen_domain_shutdown_reason(domid) < 0)
+        (void)task_park(clock_now() + END_POLL_NS, "the guest's shutdown");
+}
+
+int verb_shutdown(struct verb_call *call)
+{
+    struct toolstack *toolstack = verb_toolstack(call);
+    unsigned domid;
+
+    if (!verb_domain(call, verb_word(call, 0), &domid))
+        return EXIT_FAILED;
+    if (domid == XEN_DOM0) {
+        verb_complain(call, "domain 0 is the host: 'pvsim destroy' of the guest ends the machine");
+        return EXIT_FAILED;
+    }
+    verb_print(call, "Shutting down domain %u\n", domid);
+    if (has_pv_control(domid)) {
+        if (!toolstack_domain_request(toolstack, domid, "poweroff", TOOLSTACK_CONTROL_TIMEOUT_MS)) {
+            verb_complain(call, "%s", toolstack_error(toolstack));
+            return EXIT_FAILED;
+        }
+    } else if (verb_flag(call, 'F')) {
+        verb_print(call, "PV control interface not available: sending ACPI power button event.\n");
+        press_power(call, domid);
+    } else {
+        verb_complain(call, "PV control interface not available: external graceful shutdown not possible; use "
+                            "'pvsim shutdown -F' or 'pvsim destroy'");
+        return EXIT_FAILED;
+    }
+    if (verb_flag(call, 'w'))
+        wait_for_end(domid);
+    return EXIT_PASSED;
+}
+
+int verb_trigger(struct verb_call *call)
+{
+    const char *name = verb_word(call, 1);
+    unsigned domid;
+
+    if (!verb_domain(call, verb_word(call, 0), &domid))
+        return EXIT_FAILED;
+    if (strcmp(name, "power") != 0) {
+        verb_complain(call, "trigger takes power here, not '%s'", name);
+        return EXIT_FAILED;
+    }
+    if (domid == XEN_DOM0) {
+        verb_complain(call, "domain 0 is the host: it has no power button");
+        return EXIT_FAILED;
+    }
+    press_power(call, domid);
+    return EXIT_PASSED;
+}

@@ -1,0 +1,201 @@
+/* The verbs as the user starts them. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/control.h"
+#include "cli/run_dir.h"
+#include "cli/verb.h"
+
+static const struct verb verbs[] = {
+    {.name = "list", .flags = "", .words = "[DOMAIN]", .maximum = 1, .run = verb_list},
+    {.name = "destroy", .flags = "", .words = "DOMAIN", .minimum = 1, .maximum = 1, .ends = true, .run = verb_destroy},
+    {.name = "pause", .flags = "", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_pause},
+    {.name = "unpause", .flags = "", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_unpause},
+    {.name = "shutdown", .flags = "Fw", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_shutdown},
+    {.name = "trigger", .flags = "", .words = "DOMAIN power", .minimum = 2, .maximum = 2, .run = verb_trigger},
+    {.name = "network-attach",
+     .flags = "",
+     .words = "DOMAIN [KEY=VALUE...]",
+     .minimum = 1,
+     .maximum = VERB_WORDS_MAX,
+     .run = verb_network_attach},
+    {.name = "network-detach",
+     .flags = "",
+     .words = "DOMAIN DEVID|MAC",
+     .minimum = 2,
+     .maximum = 2,
+     .run = verb_network_detach},
+};
+
+const struct verb *verb_find(const char *name)
+{
+    for (size_t index = 0; index < sizeof(verbs) / sizeof(verbs[0]); index++)
+        if (strcmp(verbs[index].name, name) == 0)
+            return &verbs[index];
+    return NULL;
+}
+
+/* ---- the command line ---- */
+
+struct line {
+    const char *run_dir; /* NULL: the user's */
+    char flags[16];
+    unsigned count;
+    const char *word[VERB_WORDS_MAX];
+};
+
+static bool take_flags(const struct verb *verb, const char *letters, struct line *line)
+{
+    for (; *letters != '\0'; letters++) {
+        size_t length = strlen(line->flags);
+
+        if (strchr(verb->flags, *letters) == NULL) {
+            complain("unknown option -%c; see 'pvsim %s --help'", *letters, verb->name);
+            return false;
+        }
+        if (strchr(line->flags, *letters) == NULL)
+            line->flags[length] = *letters;
+    }
+    return true;
+}
+
+/* As getopt() of a verb of xl: options may stand anywhere, "--" ends them. 0: go on; -1: help was asked for. */
+static int read_line(const struct verb *verb, int argc, char **argv, struct line *line)
+{
+    bool options = true;
+
+    for (int index = 1; index < argc; index++) {
+        const char *word = argv[index];
+
+        if (options && strcmp(word, "--") == 0) {
+            options = false;
+        } else if (options && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)) {
+            help_print(stdout, verb->name);
+            return -1;
+        } else if (options && strncmp(word, "--run-dir=", 10) == 0) {
+            line->run_dir = word + 10;
+        } else if (options && strcmp(word, "--run-dir") == 0) {
+            if (++index == argc) {
+                complain("--run-dir takes a value; see 'pvsim %s --help'", verb->name);
+                return EXIT_USAGE;
+            }
+            line->run_dir = argv[index];
+        } else if (options && word[0] == '-' && word[1] == '-') {
+            complain("unknown option %s; see 'pvsim %s --help'", word, verb->name);
+            return EXIT_USAGE;
+        } else if (options && word[0] == '-' && word[1] != '\0') {
+            if (!take_flags(verb, word + 1, line))
+                return EXIT_USAGE;
+        } else if (line->count == verb->maximum) {
+            complain("unexpected argument '%s'; 'pvsim %s' takes %s", word, verb->name, verb->words);
+            return EXIT_USAGE;
+        } else {
+            line->word[line->count++] = word;
+        }
+    }
+    if (line->count >= verb->minimum)
+        return 0;
+    complain("'pvsim %s' takes %s; see 'pvsim %s --help'", verb->name, verb->words, verb->name);
+    return EXIT_USAGE;
+}
+
+/* ---- the machine ---- */
+
+static int connect_machine(const struct run_dir *dir)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char path[RUN_DIR_PATH_MAX];
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    strcpy(address.sun_path, run_dir_path(dir, RUN_DIR_CONTROL, path));
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+        return fd;
+    if (fd < 0 || (errno != ENOENT && errno != ECONNREFUSED))
+        complain("%s cannot be reached: %s", path, strerror(errno));
+    else
+        complain("no machine runs in %s; start one with 'pvsim create', or name its folder with --run-dir", dir->path);
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static bool add_word(char *packet, size_t *length, const char *word)
+{
+    size_t bytes = strlen(word) + 1;
+
+    if (*length + bytes > CONTROL_PACKET_MAX)
+        return false;
+    memcpy(packet + *length, word, bytes);
+    *length += bytes;
+    return true;
+}
+
+static bool send_request(int fd, const struct verb *verb, const struct line *line)
+{
+    char packet[CONTROL_PACKET_MAX];
+    size_t length = 0;
+    bool good = add_word(packet, &length, verb->name) && add_word(packet, &length, line->flags);
+
+    for (unsigned index = 0; good && index < line->count; index++)
+        good = add_word(packet, &length, line->word[index]);
+    if (!good)
+        complain("the arguments are longer than %d bytes in all", CONTROL_PACKET_MAX);
+    else
+        (void)send(fd, packet, length, MSG_NOSIGNAL); /* what became of the machine shows when it is to answer */
+    return good;
+}
+
+/* What the machine says to it; -1: it ended before it had said all. */
+static int read_answers(int fd)
+{
+    char packet[CONTROL_PACKET_MAX];
+    int status = -1;
+    ssize_t count;
+
+    while ((count = recv(fd, packet, sizeof(packet), 0)) > 0 || (count < 0 && errno == EINTR)) {
+        if (count < 1)
+            continue;
+        if (packet[0] == CONTROL_OUTPUT)
+            fwrite(packet + 1, 1, (size_t)count - 1, stdout);
+        else if (packet[0] == CONTROL_ERROR)
+            complain("%.*s", (int)count - 1, packet + 1);
+        else if (count == 2)
+            status = packet[1];
+    }
+    fflush(stdout);
+    return status;
+}
+
+int verb_command(const struct verb *verb, int argc, char **argv)
+{
+    struct line line = {.flags = ""};
+    struct run_dir dir;
+    int status = read_line(verb, argc, argv, &line);
+    int fd;
+
+    if (status != 0)
+        return status == -1 ? EXIT_PASSED : status;
+    if (!run_dir_find(&dir, line.run_dir))
+        return EXIT_USAGE;
+    fd = connect_machine(&dir);
+    if (fd < 0)
+        return EXIT_FAILED;
+    if (!send_request(fd, verb, &line)) {
+        close(fd);
+        return EXIT_USAGE;
+    }
+    status = read_answers(fd);
+    close(fd);
+    if (status == -1) {
+        complain("the machine ended while '%s' was at work; see %s/%s", verb->name, dir.path, RUN_DIR_LOG);
+        return EXIT_FAILED;
+    }
+    if (verb->ends && status == EXIT_PASSED)
+        run_dir_wait(&dir);
+    return status;
+}
