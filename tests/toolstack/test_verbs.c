@@ -239,7 +239,7 @@ END_TEST
 /* The bugcheck of a guest that boots is the command's failure, and the log has the whole of it. */
 START_TEST(boot_that_fails)
 {
-    struct process_result result = pvsim("create --run-dir %s --dispatch-limit 1us", dir);
+    struct process_result result = pvsim("create --run-dir %s --dispatch-limit 1us --policy random", dir);
 
     ck_assert_msg(result.status == 1 && strstr(result.error, "the machine failed: ") != NULL, "status %d: %s",
                   result.status, result.error);
