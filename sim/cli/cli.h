@@ -71,6 +71,7 @@ int command_verifier(int argc, char **argv);
 int command_sweep(int argc, char **argv);
 int command_minimize(int argc, char **argv);
 int command_create(int argc, char **argv);
+int command_dom0(int argc, char **argv);
 
 /* "12.345 ms" */
 const char *format_time(char *buffer, size_t size, uint64_t nanoseconds);

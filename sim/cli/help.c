@@ -25,6 +25,7 @@ static const char general[] =
     "  trigger   press the guest's power button\n"
     "  network-attach, network-detach\n"
     "            plug a virtual interface in, and pull one out\n"
+    "  dom0      run a program of dom0, or of a driver domain\n"
     "\n"
     "'pvsim COMMAND --help' shows a command's options; 'pvsim --version' the version.\n"
     "\n"
@@ -284,6 +285,23 @@ static const char network_detach[] =
     "and that is a failure.\n"
     "\n" OF_A_VERB;
 
+static const char dom0[] =
+    "usage: pvsim dom0 [--run-dir DIR] [--domid N] [--] COMMAND [ARGUMENT...]\n"
+    "\n"
+    "Runs a program as one of domain 0, or of driver domain N, of the machine that stays up in DIR. The program finds "
+    "the\n"
+    "machine's store (XENSTORED_PATH) and, in the place of the distribution's libxencall, libxenevtchn, libxengnttab,\n"
+    "libxenforeignmemory and libxendevicemodel, those of pvsim, which speak to the machine; libxenctrl, libxenstore "
+    "and\n"
+    "what stands on them are the distribution's. What runs so, unchanged: everything on the libxen* libraries. What "
+    "does\n"
+    "not: kernel backends, and programs that open Xen's device files or make hypercalls themselves.\n"
+    "\n"
+    "  --run-dir DIR          folder of the machine ($XDG_RUNTIME_DIR/pvsim, else /tmp/pvsim-UID)\n"
+    "  --domid N              the domain that the program runs in (0)\n"
+    "\n"
+    "The exit status is the program's; 1 if no machine runs there, 2 if the program cannot be started.\n";
+
 static const struct {
     const char *command;
     const char *text;
@@ -303,6 +321,7 @@ static const struct {
     {"trigger", trigger},
     {"network-attach", network_attach},
     {"network-detach", network_detach},
+    {"dom0", dom0},
 };
 
 bool help_has(const char *command)
