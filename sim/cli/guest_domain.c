@@ -48,7 +48,7 @@ struct toolstack_vif guest_domain_vif(unsigned domid, unsigned handle)
     return (struct toolstack_vif){
         .domid = domid,
         .handle = handle,
-        .mac = {0x00, 0x16, 0x3e, 0x5a, (uint8_t)(handle >> 8), (uint8_t)handle},
+        .mac = MACHINE_VIF_MAC(handle),
         .mtu = 1500,
     };
 }

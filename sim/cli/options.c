@@ -14,6 +14,7 @@
 #include "machine/delay.h"
 #include "machine/log.h"
 #include "machine/policy.h"
+#include "xen/board.h"
 #include "xen/profile.h"
 
 enum {
@@ -37,6 +38,8 @@ enum {
     OPTION_DISPATCH_LIMIT,
     OPTION_PAGED,
     OPTION_HOST,
+    OPTION_BOARD,
+    OPTION_UNPLUG,
     OPTIONS_OF_RUN, /* from here on */
     OPTION_BOOT_SEED = OPTIONS_OF_RUN,
     OPTION_TX,
@@ -89,6 +92,8 @@ static const struct option run_long_options[] = {
     {"dispatch-limit", required_argument, NULL, OPTION_DISPATCH_LIMIT},
     {"paged", required_argument, NULL, OPTION_PAGED},
     {"host", required_argument, NULL, OPTION_HOST},
+    {"board", required_argument, NULL, OPTION_BOARD},
+    {"unplug", required_argument, NULL, OPTION_UNPLUG},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -208,6 +213,24 @@ static bool parse_host(const char *text, struct machine_host *host)
     complain("--host takes xen-4.13, xen-4.17 or xen-4.19, with any of ,grant-v1 ,no-vectors ,viridian behind it, "
              "not '%s'",
              text);
+    return false;
+}
+
+static bool parse_board(const char *text, struct machine_board *board)
+{
+    if (xen_board_parse(text, board))
+        return true;
+    complain("--board takes any of 0002, c000, rtl8139, e1000 (four cards at most, each with =MAC behind it), hda to "
+             "hdd and cdrom (in the place of hdc), with commas between them, not '%s'",
+             text);
+    return false;
+}
+
+static bool parse_unplug(const char *text, struct machine_board *board)
+{
+    if (xen_unplug_parse(text, board))
+        return true;
+    complain("--unplug takes refuse, absent or blacklist=PRODUCT[:BUILD], not '%s'", text);
     return false;
 }
 
@@ -372,6 +395,10 @@ static bool run_option(int option, const char *value, struct run_options *option
         return true;
     case OPTION_HOST:
         return parse_host(value, &options->machine.host);
+    case OPTION_BOARD:
+        return parse_board(value, &options->machine.board);
+    case OPTION_UNPLUG:
+        return parse_unplug(value, &options->machine.board);
     case OPTION_NO_BUNDLE:
         options->no_bundle = true;
         return true;

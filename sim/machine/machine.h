@@ -63,6 +63,43 @@ struct machine_host {
     bool viridian;      /* its domains are shown the Viridian interface */
 };
 
+#define MACHINE_MAX_NICS 4
+
+/* What VIF n has where nobody says otherwise, in Xen's range; an emulated card has its VIF's. */
+#define MACHINE_VIF_MAC(n)                                                                                             \
+    {                                                                                                                  \
+        0x00, 0x16, 0x3E, 0x5A, (uint8_t)((n) >> 8), (uint8_t)(n)                                                      \
+    }
+
+enum machine_nic_model { MACHINE_NIC_RTL8139, MACHINE_NIC_E1000 };
+
+/* An emulated network card. */
+struct machine_nic {
+    enum machine_nic_model model;
+    uint8_t mac[6];
+};
+
+/* What the emulator says when the guest's drivers want emulated devices unplugged. */
+enum machine_unplug {
+    MACHINE_UNPLUG_ALLOWED,
+    MACHINE_UNPLUG_ABSENT,     /* there is no such protocol */
+    MACHINE_UNPLUG_REFUSED,    /* all drivers are blacklisted, and nothing goes */
+    MACHINE_UNPLUG_BLACKLISTED /* some drivers are */
+};
+
+/* The board's devices beside its chipset and the platform device 5853:0001. See xen/board.h. */
+struct machine_board {
+    bool xenserver_platform; /* the platform device is 5853:0002 */
+    bool vendor_device;      /* 5853:C000 is there, too */
+    struct machine_nic nic[MACHINE_MAX_NICS];
+    unsigned nics;
+    uint8_t disks;  /* bit i: a hard disk at IDE unit i: primary master and slave, secondary master and slave */
+    uint8_t cdroms; /* likewise a CD drive; with neither there is no IDE controller */
+    enum machine_unplug unplug;
+    uint32_t blacklist_product; /* MACHINE_UNPLUG_BLACKLISTED: this product number ... */
+    uint32_t blacklist_build;   /* ... up to this build */
+};
+
 struct machine_config {
     unsigned vcpus; /* 1 to MACHINE_MAX_VCPUS */
     uint64_t seed;  /* everything random in the machine derives from it */
@@ -87,6 +124,7 @@ struct machine_config {
     bool stacks; /* keep whole stacks of acquisitions and allocations, not the caller alone */
     struct machine_limits limits;
     struct machine_host host;
+    struct machine_board board;
     const char *driver_dir; /* folder with <driver>.so and <driver>.inf; for the image loader and the installer */
     struct machine_driver driver[MACHINE_MAX_DRIVERS]; /* beside those of the folder, or instead of one of its */
     unsigned driver_count;

@@ -38,7 +38,8 @@ static bool read_one(uint16_t port, unsigned size, uint32_t *value)
     if (claim != NULL)
         return claim->read != NULL && claim->read(claim->device, (uint16_t)(port - claim->first), size, value);
     function = pci_find_io(port, &bar, &offset);
-    return function != NULL && function->model->io_read != NULL && function->model->io_read(bar, offset, size, value);
+    return function != NULL && function->model->io_read != NULL &&
+           function->model->io_read(function, bar, offset, size, value);
 }
 
 static bool write_one(uint16_t port, unsigned size, uint32_t value)
@@ -51,7 +52,8 @@ static bool write_one(uint16_t port, unsigned size, uint32_t value)
     if (claim != NULL)
         return claim->write != NULL && claim->write(claim->device, (uint16_t)(port - claim->first), size, value);
     function = pci_find_io(port, &bar, &offset);
-    return function != NULL && function->model->io_write != NULL && function->model->io_write(bar, offset, size, value);
+    return function != NULL && function->model->io_write != NULL &&
+           function->model->io_write(function, bar, offset, size, value);
 }
 
 static uint32_t ones(unsigned size)

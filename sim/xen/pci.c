@@ -1,5 +1,5 @@
 /*
- * PCI bus 0 of the board that Xen's device model shows: an i440FX host bridge, its ISA bridge, the Xen platform device.
+ * PCI bus 0 of the board that Xen's device model shows: an i440FX host bridge, its ISA bridge, what others add.
  * Configuration space by mechanism #1 (PCI Local Bus Specification 3.0, 3.2.2.3.2 and chapter 6).
  */
 #include <string.h>
@@ -24,9 +24,9 @@
 #define COMMAND_WRITABLE 0x0547u /* I/O, memory, master, parity, SERR, INTx off */
 
 #define PCI_LINKS 4u
+#define FIRST_PORT 0xC100u /* where the firmware puts BARs, behind the platform device's */
 
 static const struct pci_model host_bridge = {
-    .device = 0,
     .vendor_id = 0x8086,
     .device_id = 0x1237,
     .revision = 2,
@@ -36,7 +36,6 @@ static const struct pci_model host_bridge = {
 };
 
 static const struct pci_model isa_bridge = {
-    .device = 1,
     .vendor_id = 0x8086,
     .device_id = 0x7000,
     .class_code = 0x060100,
@@ -44,8 +43,6 @@ static const struct pci_model isa_bridge = {
     .subsystem_vendor = 0x1AF4,
     .subsystem = 0x1100,
 };
-
-static const struct pci_model *const models[] = {&host_bridge, &isa_bridge, &xen_platform_model};
 
 /* How the firmware routes the four links to ISA IRQs. */
 static const uint8_t link_irq[PCI_LINKS] = {5, 10, 11, 5};
@@ -72,6 +69,16 @@ static uint32_t get(const uint8_t *at, unsigned bytes)
     return value;
 }
 
+/* As the firmware does: one after the other, each at a multiple of its size. */
+static uint32_t place_bar(const struct pci_bar *bar)
+{
+    uint32_t *next = bar->kind == PCI_BAR_IO ? &platform_state()->next_port : &platform_state()->next_memory;
+    uint32_t address = (*next + bar->size - 1) & ~(bar->size - 1);
+
+    *next = address + bar->size;
+    return address;
+}
+
 static void add_bar(struct pci_function *function, unsigned index)
 {
     static const uint8_t kind_bits[] = {[PCI_BAR_IO] = 1, [PCI_BAR_MEMORY] = 0, [PCI_BAR_MEMORY_PREFETCHABLE] = 8};
@@ -80,17 +87,22 @@ static void add_bar(struct pci_function *function, unsigned index)
 
     if (bar->kind == PCI_BAR_NONE)
         return;
-    put(&function->config[offset], bar->address | kind_bits[bar->kind], 4);
+    put(&function->config[offset], (bar->address != 0 ? bar->address : place_bar(bar)) | kind_bits[bar->kind], 4);
     put(&function->writable[offset], ~(bar->size - 1), 4); /* the rest reads as zero: that is how its size is found */
 }
 
-static void add_function(const struct pci_model *model)
+struct pci_function *pci_add(const struct pci_model *model, unsigned device, unsigned number, void *state)
 {
     struct platform_state *platform = platform_state();
-    struct pci_function *function = &platform->function[platform->functions++];
+    struct pci_function *function = &platform->function[platform->functions];
     uint16_t command = 0;
 
+    if (platform->functions++ == PCI_FUNCTIONS_MAX)
+        fail("pci", "the board has room for %u functions", PCI_FUNCTIONS_MAX);
     function->model = model;
+    function->device = (uint8_t)device;
+    function->function = (uint8_t)number;
+    function->state = state;
     put(&function->config[0], model->vendor_id, 2);
     put(&function->config[2], model->device_id, 2);
     put(&function->config[8], model->class_code << 8 | model->revision, 4);
@@ -107,13 +119,19 @@ static void add_function(const struct pci_model *model)
     function->writable[OFFSET_LATENCY] = 0xFF;
     function->writable[OFFSET_INTERRUPT_LINE] = 0xFF;
     if (model->interrupt_pin != 0) {
-        function->config[OFFSET_INTERRUPT_LINE] = link_irq[(model->device + model->interrupt_pin - 1) % PCI_LINKS];
+        function->config[OFFSET_INTERRUPT_LINE] = link_irq[(device + model->interrupt_pin - 1) % PCI_LINKS];
         function->config[OFFSET_INTERRUPT_LINE + 1] = model->interrupt_pin;
     }
     if (model == &isa_bridge) {
         memcpy(&function->config[OFFSET_PIRQ_ROUTE], link_irq, sizeof(link_irq));
         memset(&function->writable[OFFSET_PIRQ_ROUTE], 0x8F, sizeof(link_irq)); /* off, and the IRQ */
     }
+    return function;
+}
+
+unsigned pci_class(const struct pci_function *function)
+{
+    return function->model->class_code >> 8;
 }
 
 static struct pci_function *find_function(unsigned bus, unsigned device, unsigned function)
@@ -123,8 +141,8 @@ static struct pci_function *find_function(unsigned bus, unsigned device, unsigne
     if (bus != 0)
         return NULL;
     for (unsigned i = 0; i < platform->functions; i++)
-        if (platform->function[i].model->device == device && platform->function[i].model->function == function)
-            return &platform->function[i];
+        if (platform->function[i].device == device && platform->function[i].function == function)
+            return platform->function[i].gone ? NULL : &platform->function[i];
     return NULL;
 }
 
@@ -135,7 +153,7 @@ struct pci_function *pci_find_io(uint16_t port, unsigned *bar, uint16_t *offset)
     for (unsigned i = 0; i < platform->functions; i++) {
         struct pci_function *function = &platform->function[i];
 
-        if ((get(&function->config[OFFSET_COMMAND], 2) & COMMAND_IO) == 0)
+        if (function->gone || (get(&function->config[OFFSET_COMMAND], 2) & COMMAND_IO) == 0)
             continue;
         for (unsigned index = 0; index < PCI_BARS; index++) {
             uint32_t base = get(&function->config[OFFSET_BAR + 4 * index], 4) & ~3u;
@@ -236,7 +254,9 @@ static bool config_port_write(void *device, uint16_t offset, unsigned size, uint
 
 void pci_init(void)
 {
-    for (unsigned i = 0; i < sizeof(models) / sizeof(models[0]); i++)
-        add_function(models[i]);
+    platform_state()->next_port = FIRST_PORT;
+    platform_state()->next_memory = (uint32_t)((GUEST_HOLE_FIRST_GFN + GUEST_HOLE_PAGES) << GUEST_PAGE_SHIFT);
+    (void)pci_add(&host_bridge, 0, 0, NULL);
+    (void)pci_add(&isa_bridge, 1, 0, NULL);
     ioport_claim(CONFIG_ADDRESS_PORT, CONFIG_PORTS, config_port_read, config_port_write, NULL);
 }

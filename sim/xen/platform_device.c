@@ -1,10 +1,18 @@
 /*
- * The Xen platform device (PCI 5853:0001): its ports, the fixed ports of the unplug protocol and of the emulator's log,
- * and Xen's debug console port. The protocol is described in Xen's docs/misc/hvm-emulated-unplug.pandoc.
+ * The Xen platform device (PCI 5853:0001, XenServer's 0002) and the vendor device beside it (C000): its ports, the
+ * fixed ports of the unplug protocol and of the emulator's log, and Xen's debug console port. The protocol is described
+ * in Xen's docs/misc/hvm-emulated-unplug.pandoc.
  */
 #include <ctype.h>
 
 #include "xen/platform_device.h"
+
+#define XEN_VENDOR 0x5853
+#define PLATFORM_SLOT 2u
+#define VENDOR_SLOT 3u
+#define PCI_CLASS_ETHERNET 0x0200u
+#define PRIMARY_MASTER 1u
+#define ALL_UNITS ((1u << IDE_UNITS) - 1)
 
 #define FIXED_PORT 0x10
 #define FIXED_PORTS 16
@@ -64,39 +72,57 @@ static void unplug(unsigned what)
 {
     struct platform_state *platform = platform_state();
 
+    if (machine->config.board.unplug == MACHINE_UNPLUG_REFUSED) {
+        log_line(LOG_INFO, "qemu", "unplug: refused");
+        return;
+    }
     log_line(LOG_INFO, "qemu", "unplug:%s%s%s%s", (what & XEN_UNPLUG_IDE_DISKS) != 0 ? " all disks" : "",
              (what & XEN_UNPLUG_NICS) != 0 ? " all network cards" : "",
              (what & XEN_UNPLUG_AUX_IDE_DISKS) != 0 ? " all IDE disks but the primary master" : "",
              (what & XEN_UNPLUG_NVME_DISKS) != 0 ? " all NVMe disks" : "");
     platform->unplugged |= what & XEN_UNPLUG_MASK;
+    for (unsigned i = 0; i < platform->functions; i++)
+        if ((what & XEN_UNPLUG_NICS) != 0 && pci_class(&platform->function[i]) == PCI_CLASS_ETHERNET)
+            platform->function[i].gone = true;
+    if ((what & XEN_UNPLUG_IDE_DISKS) != 0)
+        ide_unplug(ALL_UNITS);
+    else if ((what & XEN_UNPLUG_AUX_IDE_DISKS) != 0)
+        ide_unplug(ALL_UNITS & ~PRIMARY_MASTER);
+}
+
+static bool is_blacklisted(uint16_t product, uint32_t build)
+{
+    const struct machine_board *board = &machine->config.board;
+
+    return board->unplug == MACHINE_UNPLUG_REFUSED ||
+           (board->unplug == MACHINE_UNPLUG_BLACKLISTED && product == board->blacklist_product &&
+            build <= board->blacklist_build);
 }
 
 static void announce(uint32_t build)
 {
     struct platform_state *platform = platform_state();
 
-    platform->blacklisted =
-        platform->blacklist != NULL && platform->blacklist(platform->blacklist_argument, platform->product, build);
+    platform->blacklisted = is_blacklisted(platform->product, build);
     log_line(LOG_INFO, "qemu", "drivers of product %#x, build %u%s", platform->product, build,
              platform->blacklisted ? ": blacklisted" : "");
 }
 
 void xen_platform_new_model(void)
 {
-    platform_state()->unplugged = 0;
-    platform_state()->blacklisted = false;
-    platform_state()->flags = 0;
+    struct platform_state *platform = platform_state();
+
+    platform->unplugged = 0;
+    platform->blacklisted = false;
+    platform->flags = 0;
+    for (unsigned i = 0; i < platform->functions; i++)
+        platform->function[i].gone = false;
+    ide_plug_all();
 }
 
 unsigned xen_platform_unplugged(void)
 {
     return platform_state()->unplugged;
-}
-
-void xen_platform_set_blacklist(xen_blacklist_t blacklist, void *argument)
-{
-    platform_state()->blacklist = blacklist;
-    platform_state()->blacklist_argument = argument;
 }
 
 /* ---- fixed ports ---- */
@@ -139,15 +165,17 @@ static bool fixed_write(void *device, uint16_t offset, unsigned size, uint32_t v
 
 /* ---- BAR 0 ---- */
 
-static bool bar_read(unsigned bar, uint16_t offset, unsigned size, uint32_t *value)
+static bool bar_read(struct pci_function *function, unsigned bar, uint16_t offset, unsigned size, uint32_t *value)
 {
-    (void)bar; /* the only one of ports */
+    (void)function; /* the board's only one, */
+    (void)bar;      /* with one of ports */
     *value = offset == BAR_FLAGS && size == 1 ? platform_state()->flags : UINT32_MAX;
     return true;
 }
 
-static bool bar_write(unsigned bar, uint16_t offset, unsigned size, uint32_t value)
+static bool bar_write(struct pci_function *function, unsigned bar, uint16_t offset, unsigned size, uint32_t value)
 {
+    (void)function;
     (void)bar;
     if (offset == BAR_FLAGS && size == 1) {
         platform_state()->flags = value & FLAG_ROM_LOCK;
@@ -164,36 +192,43 @@ static bool bar_write(unsigned bar, uint16_t offset, unsigned size, uint32_t val
     return true;
 }
 
-const struct pci_model xen_platform_model = {
-    .device = 2,
-    .vendor_id = 0x5853,
-    .device_id = 0x0001,
+#define PLATFORM_MODEL(number)                                                                                         \
+    {                                                                                                                  \
+        .vendor_id = XEN_VENDOR, .device_id = (number), .revision = 1, .class_code = 0xFF8000,                         \
+        .subsystem_vendor = XEN_VENDOR, .subsystem = (number), .interrupt_pin = 1,                                     \
+        .bar = {{.kind = PCI_BAR_IO, .size = 0x100, .address = 0xC000},                                                \
+                {.kind = PCI_BAR_MEMORY_PREFETCHABLE,                                                                  \
+                 .size = GUEST_HOLE_PAGES << GUEST_PAGE_SHIFT,                                                         \
+                 .address = (uint32_t)(GUEST_HOLE_FIRST_GFN << GUEST_PAGE_SHIFT)}},                                    \
+        .io_read = bar_read, .io_write = bar_write,                                                                    \
+    }
+
+static const struct pci_model platform_model = PLATFORM_MODEL(0x0001);
+static const struct pci_model xenserver_platform_model = PLATFORM_MODEL(0x0002);
+
+/* Xen's docs/man/xen-pci-device-reservations: a device for a vendor's drivers to bind to; it has no function at all. */
+static const struct pci_model vendor_model = {
+    .vendor_id = XEN_VENDOR,
+    .device_id = 0xC000,
     .revision = 1,
-    .class_code = 0xFF8000,
-    .subsystem_vendor = 0x5853,
-    .subsystem = 0x0001,
+    .class_code = 0x088000,
+    .subsystem_vendor = XEN_VENDOR,
+    .subsystem = 0xC000,
     .interrupt_pin = 1,
-    .bar = {{.kind = PCI_BAR_IO, .size = 0x100, .address = 0xC000},
-            {.kind = PCI_BAR_MEMORY_PREFETCHABLE,
-             .size = GUEST_HOLE_PAGES << GUEST_PAGE_SHIFT,
-             .address = (uint32_t)(GUEST_HOLE_FIRST_GFN << GUEST_PAGE_SHIFT)}},
-    .io_read = bar_read,
-    .io_write = bar_write,
+    .bar = {[1] = {.kind = PCI_BAR_MEMORY_PREFETCHABLE, .size = 4u << 20}},
 };
 
-static void platform_device_init(void)
+void platform_device_init(void)
 {
     struct platform_state *platform = platform_state();
+    const struct machine_board *board = &machine->config.board;
 
     platform->emulator_log.component = "qemu";
     platform->xen_log.component = "xen-guest";
-    ioport_claim(FIXED_PORT, FIXED_PORTS, fixed_read, fixed_write, NULL);
+    (void)pci_add(board->xenserver_platform ? &xenserver_platform_model : &platform_model, PLATFORM_SLOT, 0, NULL);
+    if (board->vendor_device)
+        (void)pci_add(&vendor_model, VENDOR_SLOT, 0, NULL);
+    if (board->unplug != MACHINE_UNPLUG_ABSENT)
+        ioport_claim(FIXED_PORT, FIXED_PORTS, fixed_read, fixed_write, NULL);
     ioport_claim(DEBUG_CONSOLE_PORT, 1, NULL, debug_console_write, NULL);
-}
-
-void xen_platform_init(void)
-{
-    xen_state()->platform = image_alloc(sizeof(struct platform_state));
-    pci_init();
-    platform_device_init();
 }

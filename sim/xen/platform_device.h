@@ -1,4 +1,4 @@
-/* The board inside: shared between ioport.c, pci.c and platform_device.c. */
+/* The board inside: shared between ioport.c, pci.c, board.c and the devices. */
 #ifndef XEN_PLATFORM_DEVICE_H
 #define XEN_PLATFORM_DEVICE_H
 
@@ -13,13 +13,13 @@ enum pci_bar_kind { PCI_BAR_NONE, PCI_BAR_IO, PCI_BAR_MEMORY, PCI_BAR_MEMORY_PRE
 struct pci_bar {
     enum pci_bar_kind kind;
     uint32_t size;    /* a power of two, in bytes */
-    uint32_t address; /* where the firmware puts it */
+    uint32_t address; /* where the firmware puts it; 0: the next room there is */
 };
 
-/* A function of bus 0, as it is at power-on after the firmware has configured it. */
+struct pci_function;
+
+/* A kind of device, as it is at power-on after the firmware has configured it. */
 struct pci_model {
-    uint8_t device;
-    uint8_t function;
     uint16_t vendor_id;
     uint16_t device_id;
     uint8_t revision;
@@ -29,15 +29,20 @@ struct pci_model {
     uint16_t subsystem;
     uint8_t interrupt_pin; /* 1: INTA; 0: none */
     struct pci_bar bar[PCI_BARS];
-    /* I/O BARs: accesses while decoding is on; `offset` is from the BAR's start. NULL: reads as ones. */
-    bool (*io_read)(unsigned bar, uint16_t offset, unsigned size, uint32_t *value);
-    bool (*io_write)(unsigned bar, uint16_t offset, unsigned size, uint32_t value);
+    /*
+     * I/O BARs: accesses while decoding is on; `offset` is from the BAR's start. NULL: reads as ones. Memory BARs are
+     * addresses without anything behind them: an access faults.
+     */
+    bool (*io_read)(struct pci_function *function, unsigned bar, uint16_t offset, unsigned size, uint32_t *value);
+    bool (*io_write)(struct pci_function *function, unsigned bar, uint16_t offset, unsigned size, uint32_t value);
 };
-
-extern const struct pci_model xen_platform_model;
 
 struct pci_function {
     const struct pci_model *model;
+    uint8_t device; /* on bus 0 */
+    uint8_t function;
+    bool gone;   /* unplugged: nothing answers there */
+    void *state; /* of the device, NULL: it has none */
     uint8_t config[PCI_CONFIG_BYTES];
     uint8_t writable[PCI_CONFIG_BYTES]; /* bits that software can change */
 };
@@ -59,6 +64,8 @@ struct log_port {
     char text[256];
 };
 
+struct ide;
+
 struct platform_state {
     struct ioport_claim *claim;
     unsigned claims;
@@ -66,14 +73,14 @@ struct platform_state {
     uint32_t config_address; /* port 0xCF8 */
     struct pci_function function[PCI_FUNCTIONS_MAX];
     unsigned functions;
+    uint32_t next_port, next_memory; /* where the firmware puts BARs */
 
     struct log_port emulator_log;
     struct log_port xen_log;
     uint8_t flags;
     uint16_t product;
     bool blacklisted;
-    xen_blacklist_t blacklist;
-    void *blacklist_argument;
+    struct ide *ide;    /* NULL: there is no controller */
     unsigned unplugged; /* XEN_UNPLUG_* written so far */
 };
 
@@ -82,8 +89,25 @@ static inline struct platform_state *platform_state(void)
     return xen_state()->platform;
 }
 
+/* pci.c */
 void pci_init(void);
+struct pci_function *pci_add(const struct pci_model *model, unsigned device, unsigned function, void *state);
+/* The class of a function: class and subclass. */
+unsigned pci_class(const struct pci_function *function);
 /* The I/O BAR that claims the port now; NULL if none does. */
 struct pci_function *pci_find_io(uint16_t port, unsigned *bar, uint16_t *offset);
+
+/* platform_device.c */
+void platform_device_init(void);
+
+/* nic_rtl8139.c, nic_e1000.c: emulated network cards without a cable, and power-on of such a card. */
+void rtl8139_add(unsigned slot, const uint8_t mac[6]);
+void e1000_add(unsigned slot, const uint8_t mac[6]);
+
+/* ide.c: units as bits from the primary master on. */
+#define IDE_UNITS 4u
+void ide_init(unsigned disks, unsigned cdroms);
+void ide_unplug(unsigned units); /* hard disks among them go */
+void ide_plug_all(void);
 
 #endif

@@ -167,9 +167,6 @@ int64_t xen_resource_size(unsigned caller, unsigned domid, uint32_t resource, ui
 
 /* What the guest has unplugged in this life. */
 unsigned xen_platform_unplugged(void);
-/* Are drivers of this product number and build blacklisted? Asked when they announce themselves. NULL: none are. */
-typedef bool (*xen_blacklist_t)(void *argument, uint16_t product, uint32_t build);
-void xen_platform_set_blacklist(xen_blacklist_t blacklist, void *argument);
 
 /* ---- statistics ---- */
 

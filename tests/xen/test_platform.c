@@ -38,40 +38,6 @@ XEN_TEST(unplug_protocol)
     ck_assert_uint_eq(xen_platform_unplugged(), XEN_UNPLUG_NICS | XEN_UNPLUG_IDE_DISKS | XEN_UNPLUG_NVME_DISKS);
 }
 
-struct announced {
-    unsigned times;
-    uint16_t product;
-    uint32_t build;
-};
-
-static bool blacklist(void *argument, uint16_t product, uint32_t build)
-{
-    struct announced *announced = argument;
-
-    announced->times++;
-    announced->product = product;
-    announced->build = build;
-    return build < 100;
-}
-
-XEN_TEST(blacklisted_drivers)
-{
-    struct announced announced = {0};
-
-    xen_platform_set_blacklist(blacklist, &announced);
-    ck_assert_uint_eq(__inword(0x10), 0x49D2);
-    __outword(0x12, 0xFFFF);
-    ck_assert_uint_eq(announced.times, 0);
-    __outdword(0x10, 99);
-    ck_assert_uint_eq(announced.times, 1);
-    ck_assert_uint_eq(announced.product, 0xFFFF);
-    ck_assert_uint_eq(announced.build, 99);
-    ck_assert_uint_ne(__inword(0x10), 0x49D2);
-    __outdword(0x10, 0x10064);
-    ck_assert_uint_eq(announced.build, 0x10064);
-    ck_assert_uint_eq(__inword(0x10), 0x49D2);
-}
-
 /* ---- logs ---- */
 
 /* What a run with `function` in the guest writes to standard error. */
@@ -320,7 +286,6 @@ int main(void)
     TCase *tcase = tcase_create("fixed ports");
 
     tcase_add_test(tcase, unplug_protocol);
-    tcase_add_test(tcase, blacklisted_drivers);
     tcase_add_test(tcase, log_ports);
     tcase_add_test(tcase, nobody_there);
     tcase_add_test(tcase, claimed_ports);
