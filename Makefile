@@ -232,7 +232,7 @@ $(BUILD)/lib/pvsim-dom0/libpvsim-dom0.so: $(BUILD)/obj/dropin/preload.o
 # A program of dom0 for the tests, built for the distribution's libraries.
 $(BUILD)/dom0-program: tests/dom0/program.c | $(SETUP)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(DROPIN_CFLAGS) $< -o $@ $(DROPINS:%=-l%) -lxenctrl -lxentoolcore
+	$(Q)$(CC) $(DROPIN_CFLAGS) $< -o $@ $(DROPINS:%=-l%) -lxenctrl -lxenstore -lxentoolcore
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(MACHINE_OBJECTS) $(TEST_COMMON_OBJECTS) $(BUILD)/ntoskrnl.list
 	$(call say,LINK,$@)

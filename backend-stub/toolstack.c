@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,7 +95,8 @@ static bool wait_for_node(struct toolstack *toolstack, const char *path,
                           void *argument, int timeout_ms)
 {
     struct xs_handle *xs = toolstack->xs;
-    unsigned long long deadline = backend_clock() + (unsigned long long)timeout_ms * 1000000u;
+    unsigned long long deadline =
+        timeout_ms < 0 ? ULLONG_MAX : backend_clock() + (unsigned long long)timeout_ms * 1000000u;
     struct pollfd fd = {.fd = xs_fileno(xs), .events = POLLIN};
     unsigned long long now;
     bool good;
@@ -108,7 +110,8 @@ static bool wait_for_node(struct toolstack *toolstack, const char *path,
             free(event);
         good = reached(toolstack, path, argument);
         now = backend_clock();
-    } while (!good && now < deadline && backend_wait(&fd, 1, (int)((deadline - now + 999999u) / 1000000u)) >= 0);
+    } while (!good && now < deadline &&
+             backend_wait(&fd, 1, timeout_ms < 0 ? -1 : (int)((deadline - now + 999999u) / 1000000u)) >= 0);
     xs_unwatch(xs, path, WAIT_TOKEN);
     return good;
 }
@@ -280,6 +283,30 @@ bool toolstack_domain_create(struct toolstack *toolstack, const struct toolstack
                               strerror(errno));
     backend_log(toolstack->logger, BACKEND_LOG_INFO, "domain %u created as %s", domain->domid, domain->name);
     return true;
+}
+
+struct driver_domain {
+    unsigned domid;
+    const char *name;
+};
+
+static bool make_driver_domain(struct toolstack *toolstack, xs_transaction_t transaction, const void *argument)
+{
+    const struct driver_domain *domain = argument;
+    char home[TOOLSTACK_PATH_MAX];
+
+    snprintf(home, sizeof(home), "/local/domain/%u", domain->domid);
+    return toolstack_make_node(toolstack, transaction, home, 0, domain->domid, XS_PERM_READ) &&
+           key_write(toolstack->xs, transaction, domain->name, "%s/name", home) &&
+           key_write_number(toolstack->xs, transaction, domain->domid, "%s/domid", home);
+}
+
+bool toolstack_driver_domain_create(struct toolstack *toolstack, unsigned domid, const char *name)
+{
+    const struct driver_domain domain = {domid, name};
+
+    return toolstack_transaction(toolstack, make_driver_domain, &domain) ||
+           toolstack_fail(toolstack, "driver domain %u can't be written to the store: %s", domid, strerror(errno));
 }
 
 bool toolstack_domain_resumed(struct toolstack *toolstack, const struct toolstack_domain *domain)

@@ -19,6 +19,7 @@ struct toolstack;
 #define TOOLSTACK_ATTACH_TIMEOUT_MS 10000
 #define TOOLSTACK_DETACH_TIMEOUT_MS 10000
 #define TOOLSTACK_CONTROL_TIMEOUT_MS 60000
+#define TOOLSTACK_NO_TIMEOUT (-1) /* for any of them */
 
 struct toolstack_domain {
     unsigned domid;
@@ -52,6 +53,8 @@ const char *toolstack_error(const struct toolstack *toolstack);
 
 /* The domain's nodes, then its introduction to the store. */
 bool toolstack_domain_create(struct toolstack *toolstack, const struct toolstack_domain *domain);
+/* The nodes of a driver domain, whose backends may be given devices from then on. */
+bool toolstack_driver_domain_create(struct toolstack *toolstack, unsigned domid, const char *name);
 /* After a suspension that was not cancelled: its ring has a new event channel. */
 bool toolstack_domain_resumed(struct toolstack *toolstack, const struct toolstack_domain *domain);
 /* Everything of the domain, its devices too, whatever their state; then its release by the store. */

@@ -16,8 +16,18 @@ enum format { FORMAT_TEXT, FORMAT_JSON };
 
 #define VIFS_MAX 128
 
+enum backend_kind { BACKEND_STUB, BACKEND_NONE, BACKEND_EXEC };
+
+/* Who serves the guest's interfaces, and in which domain. */
+struct backend_choice {
+    enum backend_kind kind;
+    const char *command; /* BACKEND_EXEC */
+    unsigned domid;
+};
+
 struct run_options {
     struct machine_config machine;
+    struct backend_choice backend;
     bool virtual_clock; /* asked for by name */
     bool seed_given;
     bool delay_list;      /* show the table and be done */

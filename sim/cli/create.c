@@ -65,7 +65,7 @@ static bool open_sockets(const struct host *host, struct control **control)
 
     *control = control_open(run_dir_path(&host->dir, RUN_DIR_CONTROL, path));
     if (*control != NULL && gate_open(run_dir_path(&host->dir, RUN_DIR_GATE, path)) &&
-        store_listen(run_dir_path(&host->dir, RUN_DIR_STORE, path)))
+        store_listen(run_dir_path(&host->dir, RUN_DIR_STORE, path), 0))
         return true;
     complain("%s cannot be opened: %s", path, strerror(errno));
     return false;
@@ -113,7 +113,7 @@ static int host_main(struct host *host)
         return status;
     if (!open_sockets(host, &control) || !move_to_log(host))
         return EXIT_USAGE;
-    operator_start(&host->options, control, is_up, host);
+    operator_start(&host->options, &host->dir, control, is_up, host);
     result = machine_run();
     status = result == MACHINE_DONE ? operator_status() : EXIT_FAILED;
     if (result == MACHINE_FAILED)

@@ -5,90 +5,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "cli/run_dir.h"
-#include "dom0/gate_protocol.h"
-
-#define LIBRARIES "lib/pvsim-dom0" /* beside the program (a build), or in the prefix that it was installed in */
-#define PRELOAD "libpvsim-dom0.so"
-#define DOMID_MAX 0x7fef
+#include "cli/dom0_environment.h"
 
 enum { OPTION_RUN_DIR = 'r', OPTION_DOMID = 'd', OPTION_HELP = 'h' };
 
-/* The folder of the drop-in libraries, NULL after one line on stderr. */
-static const char *find_libraries(void)
-{
-    static char path[PATH_MAX];
-    static char real[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - sizeof("/../" LIBRARIES));
-    char *slash;
-
-    if (length > 0) {
-        path[length] = '\0';
-        slash = strrchr(path, '/');
-        strcpy(slash, "/" LIBRARIES);
-        if (access(path, F_OK) != 0)
-            strcpy(slash, "/../" LIBRARIES);
-        if (realpath(path, real) != NULL)
-            return real;
-    }
-    complain("the libraries of dom0 (" LIBRARIES ") are not beside pvsim; build them with 'make'");
-    return NULL;
-}
-
-/* Put this in front of what the variable names already. */
-static void put_in_front(const char *variable, const char *value)
-{
-    const char *old = getenv(variable);
-    char *both;
-
-    if (old == NULL || *old == '\0') {
-        setenv(variable, value, 1);
-        return;
-    }
-    if (asprintf(&both, "%s:%s", value, old) < 0)
-        abort();
-    setenv(variable, both, 1);
-    free(both);
-}
-
-static void set_path(const char *variable, const struct run_dir *dir, const char *name)
+static int start(const char *run_dir, unsigned domid, char **command)
 {
     char path[RUN_DIR_PATH_MAX];
-
-    setenv(variable, run_dir_path(dir, name, path), 1);
-}
-
-/* Everything that the libraries, libxenstore, the preload and a store look at. */
-static int set_environment(const struct run_dir *dir, const char *libraries, uint64_t domid)
-{
-    char preload[PATH_MAX + sizeof("/" PRELOAD)];
-    char path[RUN_DIR_PATH_MAX];
-    char number[24];
-
-    if (mkdir(run_dir_path(dir, RUN_DIR_STORE_FOLDER, path), 0700) != 0 && errno != EEXIST) {
-        complain("%s cannot be made: %s", path, strerror(errno));
-        return EXIT_FAILED;
-    }
-    snprintf(number, sizeof(number), "%llu", (unsigned long long)domid);
-    snprintf(preload, sizeof(preload), "%s/" PRELOAD, libraries);
-    setenv("PVSIM_RUN_DIR", dir->path, 1);
-    set_path(GATE_SOCKET_VARIABLE, dir, RUN_DIR_GATE);
-    setenv(GATE_DOMID_VARIABLE, number, 1);
-    set_path("XENSTORED_PATH", dir, RUN_DIR_STORE);
-    set_path("XENSTORED_RUNDIR", dir, RUN_DIR_STORE_FOLDER);
-    put_in_front("LD_LIBRARY_PATH", libraries);
-    put_in_front("LD_PRELOAD", preload);
-    return EXIT_PASSED;
-}
-
-static int start(const char *run_dir, uint64_t domid, char **command)
-{
-    char path[RUN_DIR_PATH_MAX];
-    const char *libraries;
+    char store[DOM0_STORE_NAME_MAX];
     struct run_dir dir;
     char real[PATH_MAX];
     int status;
@@ -99,12 +26,14 @@ static int start(const char *run_dir, uint64_t domid, char **command)
         complain("no machine runs in %s; start one with 'pvsim create', or name its folder with --run-dir", dir.path);
         return EXIT_FAILED;
     }
+    if (domid != 0 && access(run_dir_path(&dir, dom0_store_name(domid, store), path), F_OK) != 0) {
+        complain("the machine in %s has no driver domain %u; it gets one by 'pvsim create --backend-domid %u'",
+                 dir.path, domid, domid);
+        return EXIT_FAILED;
+    }
     if (realpath(dir.path, real) != NULL && strlen(real) < sizeof(dir.path)) /* the program may go elsewhere */
         strcpy(dir.path, real);
-    libraries = find_libraries();
-    if (libraries == NULL)
-        return EXIT_USAGE;
-    status = set_environment(&dir, libraries, domid);
+    status = dom0_environment(&dir, domid);
     if (status != EXIT_PASSED)
         return status;
     execvp(command[0], command);
@@ -131,7 +60,7 @@ int command_dom0(int argc, char **argv)
             run_dir = optarg;
             break;
         case OPTION_DOMID:
-            if (!parse_number("domid", optarg, 0, DOMID_MAX, &domid))
+            if (!parse_number("domid", optarg, 0, DOM0_DOMID_MAX, &domid))
                 return EXIT_USAGE;
             break;
         case OPTION_HELP:
@@ -148,5 +77,5 @@ int command_dom0(int argc, char **argv)
         complain("which program? pvsim dom0 [--run-dir DIR] [--domid N] -- COMMAND [ARGUMENT...]");
         return EXIT_USAGE;
     }
-    return start(run_dir, domid, argv + optind);
+    return start(run_dir, (unsigned)domid, argv + optind);
 }

@@ -1,5 +1,6 @@
 #include "cli/guest_domain.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "machine/fail.h"
@@ -41,6 +42,18 @@ bool guest_domain_create(struct toolstack *toolstack, struct toolstack_domain *d
     };
     guest_domain_read_ports(domain);
     return toolstack_domain_create(toolstack, domain);
+}
+
+bool guest_domain_create_driver(struct toolstack *toolstack, unsigned domid)
+{
+    char name[24];
+
+    if (domid == XEN_DOM0)
+        return true;
+    if (xen_domain_create_host(domid) != 0)
+        fail("scenario", "driver domain %u was not created", domid);
+    snprintf(name, sizeof(name), "driver-%u", domid);
+    return toolstack_driver_domain_create(toolstack, domid, name);
 }
 
 struct toolstack_vif guest_domain_vif(unsigned domid, unsigned handle)

@@ -8,6 +8,8 @@
 bool guest_domain_create(struct toolstack *toolstack, struct toolstack_domain *domain, const char *name);
 /* The store's and the console's frames and ports; the ports change with a migration. */
 void guest_domain_read_ports(struct toolstack_domain *domain);
+/* A driver domain, unless it is 0: its nodes, too. Likewise. */
+bool guest_domain_create_driver(struct toolstack *toolstack, unsigned domid);
 /* VIF number `handle` with nothing particular about it. */
 struct toolstack_vif guest_domain_vif(unsigned domid, unsigned handle);
 

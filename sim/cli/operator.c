@@ -1,14 +1,18 @@
 #include "cli/operator.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <xen/sched.h>
 #include <xenstore.h>
 
+#include "cli/beside.h"
 #include "cli/control.h"
+#include "cli/dom0_environment.h"
 #include "cli/guest.h"
 #include "cli/guest_domain.h"
+#include "dom0/dom0.h"
 #include "dom0/heap.h"
 #include "machine/clock.h"
 #include "machine/fail.h"
@@ -16,6 +20,7 @@
 #include "machine/sched.h"
 #include "netback.h"
 #include "port_capture.h"
+#include "store/store.h"
 #include "toolstack.h"
 #include "wait.h"
 #include "xen/xen.h"
@@ -27,12 +32,13 @@ static int end_status;
 
 struct operator_state {
     const struct create_options *options;
+    const struct run_dir *dir;
     const struct control *control;
     void (*up)(void *context);
     void *context;
     struct toolstack *toolstack;
     struct toolstack_domain domain;
-    struct netback *netback;
+    bool is_up;
 };
 
 static void log_toolstack(void *context, enum backend_log_level level, const char *line)
@@ -64,33 +70,92 @@ static struct port *open_port(void *context, unsigned domid, unsigned handle)
 static void netback_main(void *argument)
 {
     struct operator_state *state = argument;
+    unsigned domid = state->options->run.backend.domid;
+    const struct netback_options options = {.domid = domid, .open_port = open_port, .logger = &netback_logger};
+    struct netback *netback;
 
-    (void)netback_run(state->netback);
+    if (domid != XEN_DOM0)
+        dom0_enter_domain(domid);
+    netback = netback_create(&options);
+    if (netback == NULL)
+        fail("netback", "netback could not open its libraries");
+    (void)netback_run(netback);
     fail("netback", "netback gave up: its store or event channels failed");
 }
 
-static void start_netback(struct operator_state *state)
+/* A machine that is up goes on: another one may take its place. */
+static void program_ended(void *context, int status)
 {
-    const struct netback_options options = {.open_port = open_port, .logger = &netback_logger};
+    const struct operator_state *state = context;
+    const char *command = state->options->run.backend.command;
+    char text[32];
 
-    state->netback = netback_create(&options);
-    if (state->netback == NULL)
-        fail("netback", "netback could not open its libraries");
-    (void)task_create("netback", netback_main, state);
+    if (!state->is_up)
+        fail("scenario", "the backend '%s' has ended before the guest was up: %s", command,
+             beside_status(status, text));
+    log_line(LOG_ERROR, "operator", "the backend '%s' has ended: %s", command, beside_status(status, text));
+}
+
+/* The store's socket for programs of the driver domain. */
+static void open_store(const struct operator_state *state)
+{
+    unsigned domid = state->options->run.backend.domid;
+    char name[DOM0_STORE_NAME_MAX];
+    char path[RUN_DIR_PATH_MAX];
+
+    if (domid != XEN_DOM0 && !store_listen(run_dir_path(state->dir, dom0_store_name(domid, name), path), domid))
+        fail("scenario", "%s cannot be opened: %s", path, strerror(errno));
+}
+
+static void start_backend(struct operator_state *state)
+{
+    const struct backend_choice *backend = &state->options->run.backend;
+
+    open_store(state);
+    if (backend->kind == BACKEND_STUB)
+        (void)task_create("netback", netback_main, state);
+    else if (backend->kind == BACKEND_EXEC)
+        (void)beside_start(state->dir, backend->domid, backend->command, program_ended, state);
 }
 
 /* ---- the domain ---- */
 
+/* Without a backend so far: whenever one comes. */
+static void attach_main(void *argument)
+{
+    struct toolstack_vif *vif = argument;
+    struct toolstack *toolstack = toolstack_open(&operator_logger);
+
+    if (toolstack == NULL || !toolstack_network_attach(toolstack, vif, TOOLSTACK_NO_TIMEOUT))
+        fail("scenario", "VIF %u was not attached", vif->handle);
+    toolstack_close(toolstack);
+    free(vif);
+}
+
+static bool attach(struct operator_state *state, unsigned index)
+{
+    const struct backend_choice *backend = &state->options->run.backend;
+    struct toolstack_vif vif = guest_domain_vif(state->domain.domid, index);
+    struct toolstack_vif *waiting;
+
+    vif.backend_domid = backend->domid;
+    if (backend->kind != BACKEND_NONE)
+        return toolstack_network_attach(state->toolstack, &vif, TOOLSTACK_ATTACH_TIMEOUT_MS);
+    waiting = malloc(sizeof(*waiting));
+    *waiting = vif;
+    (void)task_create("attach", attach_main, waiting);
+    return true;
+}
+
 static void make_domain(struct operator_state *state)
 {
-    bool good = guest_domain_create(state->toolstack, &state->domain, state->options->name);
+    bool good = guest_domain_create_driver(state->toolstack, state->options->run.backend.domid) &&
+                guest_domain_create(state->toolstack, &state->domain, state->options->name);
 
-    start_netback(state);
-    for (unsigned index = 0; good && index < state->options->run.vifs; index++) {
-        struct toolstack_vif vif = guest_domain_vif(state->domain.domid, index);
-
-        good = toolstack_network_attach(state->toolstack, &vif, TOOLSTACK_ATTACH_TIMEOUT_MS);
-    }
+    if (good)
+        start_backend(state);
+    for (unsigned index = 0; good && index < state->options->run.vifs; index++)
+        good = attach(state, index);
     if (!good)
         fail("scenario", "%s", toolstack_error(state->toolstack));
 }
@@ -142,16 +207,18 @@ static void operator_main(void *argument)
     make_domain(state);
     guest_boot();
     guest_wait_quiet();
+    state->is_up = true;
     state->up(state->context);
     watch_domain(state, xs);
 }
 
-void operator_start(const struct create_options *options, const struct control *control, void (*up)(void *context),
-                    void *context)
+void operator_start(const struct create_options *options, const struct run_dir *dir, const struct control *control,
+                    void (*up)(void *context), void *context)
 {
     struct operator_state *state = calloc(1, sizeof(*state)); /* of the machine's heap (dom0/heap.h) */
 
     state->options = options;
+    state->dir = dir;
     state->control = control;
     state->up = up;
     state->context = context;

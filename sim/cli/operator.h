@@ -12,13 +12,14 @@
 extern const struct backend_logger operator_logger;
 
 struct control;
+struct run_dir;
 
 /*
- * To be called before the machine runs; `up` is called when the guest has booted. The options' strings stay the
+ * To be called before the machine runs; `up` is called when the guest has booted. Options and folder stay the
  * caller's. A machine that ends by itself first lets the verbs that came by `control` end.
  */
-void operator_start(const struct create_options *options, const struct control *control, void (*up)(void *context),
-                    void *context);
+void operator_start(const struct create_options *options, const struct run_dir *dir, const struct control *control,
+                    void (*up)(void *context), void *context);
 /* End the machine; the status is that of operator_status(). Does not return. */
 _Noreturn void operator_stop(int status);
 /* Of a machine that has ended and did not fail. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/dom0_environment.h"
 #include "cli/fault_option.h"
 #include "cli/frames.h"
 #include "machine/delay.h"
@@ -57,6 +58,8 @@ enum {
     OPTIONS_OF_CREATE, /* likewise */
     OPTION_RUN_DIR = OPTIONS_OF_CREATE,
     OPTION_NAME,
+    OPTION_BACKEND,
+    OPTION_BACKEND_DOMID,
 };
 
 static const struct option run_long_options[] = {
@@ -232,6 +235,19 @@ static bool parse_unplug(const char *text, struct machine_board *board)
         return true;
     complain("--unplug takes refuse, absent or blacklist=PRODUCT[:BUILD], not '%s'", text);
     return false;
+}
+
+static bool parse_backend(const char *text, struct backend_choice *backend)
+{
+    static const char *const kinds[] = {"stub", "none", "exec:COMMAND", NULL};
+    int choice = BACKEND_EXEC;
+
+    if (strncmp(text, "exec:", 5) == 0 && text[5] != '\0')
+        backend->command = text + 5;
+    else if (!parse_choice("backend", text, kinds, &choice))
+        return false;
+    backend->kind = (enum backend_kind)choice;
+    return true;
 }
 
 static bool parse_policy(const char *text, struct run_options *options)
@@ -536,13 +552,24 @@ static bool take_name(const char *text, struct create_options *options)
 
 static bool create_option(int option, const char *value, struct create_options *options)
 {
-    if (option == OPTION_RUN_DIR) {
+    uint64_t number;
+
+    switch (option) {
+    case OPTION_RUN_DIR:
         options->run_dir = value;
         return true;
-    }
-    if (option == OPTION_NAME)
+    case OPTION_NAME:
         return take_name(value, options);
-    return run_option(option, value, &options->run);
+    case OPTION_BACKEND:
+        return parse_backend(value, &options->run.backend);
+    case OPTION_BACKEND_DOMID:
+        if (!parse_number("backend-domid", value, 0, DOM0_DOMID_MAX, &number))
+            return false;
+        options->run.backend.domid = (unsigned)number;
+        return true;
+    default:
+        return run_option(option, value, &options->run);
+    }
 }
 
 int options_parse_create(int argc, char **argv, struct create_options *options)
@@ -550,6 +577,8 @@ int options_parse_create(int argc, char **argv, struct create_options *options)
     static const struct option own[] = {
         {"run-dir", required_argument, NULL, OPTION_RUN_DIR},
         {"name", required_argument, NULL, OPTION_NAME},
+        {"backend", required_argument, NULL, OPTION_BACKEND},
+        {"backend-domid", required_argument, NULL, OPTION_BACKEND_DOMID},
         {"help", no_argument, NULL, 'h'},
     };
     struct option table[sizeof(run_long_options) / sizeof(run_long_options[0]) + sizeof(own) / sizeof(own[0])];

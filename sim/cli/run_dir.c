@@ -1,7 +1,9 @@
 #include "cli/run_dir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,9 +67,16 @@ static int make_folder(const struct run_dir *dir)
 static void remove_sockets(const struct run_dir *dir)
 {
     char path[RUN_DIR_PATH_MAX];
+    DIR *folder = opendir(dir->path);
+    const struct dirent *entry;
 
     for (size_t index = 0; index < sizeof(sockets) / sizeof(sockets[0]); index++)
         (void)unlink(run_dir_path(dir, sockets[index], path));
+    while (folder != NULL && (entry = readdir(folder)) != NULL)
+        if (fnmatch(RUN_DIR_DOMAIN_STORES, entry->d_name, 0) == 0)
+            (void)unlinkat(dirfd(folder), entry->d_name, 0);
+    if (folder != NULL)
+        closedir(folder);
 }
 
 int run_dir_take(struct run_dir *dir)

@@ -15,10 +15,11 @@ struct run_dir {
 };
 
 /* Names in the folder. */
-#define RUN_DIR_CONTROL "control.sock"   /* the verbs (control.h) */
-#define RUN_DIR_GATE "dom0.sock"         /* dom0's libraries (dom0/gate.h) */
-#define RUN_DIR_STORE "xenstored.sock"   /* clients of the store (XENSTORED_PATH of libxenstore) */
-#define RUN_DIR_STORE_FOLDER "xenstored" /* what a store elsewhere keeps in /var/run/xenstored */
+#define RUN_DIR_CONTROL "control.sock"       /* the verbs (control.h) */
+#define RUN_DIR_GATE "dom0.sock"             /* dom0's libraries (dom0/gate.h) */
+#define RUN_DIR_STORE "xenstored.sock"       /* clients of the store (XENSTORED_PATH of libxenstore) */
+#define RUN_DIR_DOMAIN_STORES "store-*.sock" /* the same for clients in driver domains */
+#define RUN_DIR_STORE_FOLDER "xenstored"     /* what a store elsewhere keeps in /var/run/xenstored */
 #define RUN_DIR_LOG "log"
 
 /* The folder that --run-dir names, or (NULL) the user's own. False after one line on stderr. */

@@ -116,9 +116,38 @@ void dom0_set_domid(unsigned domid)
     dom0_state()->domid = domid;
 }
 
+static struct dom0_program **program_place(void)
+{
+    struct dom0_program **link = &dom0_state()->programs;
+    const struct task *task = task_current();
+
+    while (*link && (*link)->task != task)
+        link = &(*link)->next;
+    return link;
+}
+
+void dom0_enter_domain(unsigned domid)
+{
+    struct dom0_program **link = program_place();
+
+    *link = image_alloc(sizeof(**link));
+    (*link)->task = task_current();
+    (*link)->domid = domid;
+}
+
+void dom0_leave_domain(void)
+{
+    struct dom0_program **link = program_place(), *program = *link;
+
+    *link = program->next;
+    image_free(program);
+}
+
 unsigned dom0_domid(void)
 {
-    return dom0_state()->domid;
+    const struct dom0_program *program = *program_place();
+
+    return program ? program->domid : dom0_state()->domid;
 }
 
 int dom0_result(int result)

@@ -43,8 +43,11 @@ void dom0_fd_close(struct dom0_fd *fd);
 struct dom0_fd *dom0_fd_find(int number);
 void dom0_fd_set_readable(struct dom0_fd *fd, bool readable);
 
-/* The domain that handles opened from now on act for: domain 0, or a driver domain. */
+/* The domain that handles opened from now on act for: domain 0, or another one. */
 void dom0_set_domid(unsigned domid);
+/* The same for those that the current task opens: it is a program of a driver domain until its end, which it tells. */
+void dom0_enter_domain(unsigned domid);
+void dom0_leave_domain(void);
 unsigned dom0_domid(void);
 
 /* errno from a result of xen.h; returns -1 when it is an error, else the result. */

@@ -7,11 +7,20 @@
 
 struct dom0_fd;
 struct dom0_waiter;
+struct task;
 
 #define DOM0_WINDOW_PAGES ((size_t)65536)
 
+/* A task that is a program of a driver domain. */
+struct dom0_program {
+    struct dom0_program *next;
+    struct task *task;
+    unsigned domid;
+};
+
 struct dom0_state {
     unsigned domid;
+    struct dom0_program *programs;
     int next_fd;
     struct dom0_fd *fds;
     unsigned interrupts;               /* calls of backend_interrupt() */

@@ -101,6 +101,8 @@ void peer_owe(struct peer *peer, int change);
  */
 void peers_record(const char *path);
 void peers_replay(const char *path);
+/* The latter: no descriptor that is given to peer_open() is looked at, and nobody is to be started. */
+bool peers_are_replayed(void);
 
 /*
  * What a program and the machine both see, for the record: a page of guest RAM that the

@@ -164,7 +164,6 @@ bool peer_apply(enum peer_entry_type type, uint64_t *a);
 
 struct peer_state *peer_open_state(void); /* in peer.c */
 void peer_record_close(struct peer_state *state);
-bool peers_are_replayed(void);
 void peer_note(enum peer_entry_type type, uint64_t a, uint64_t b, const void *payload, size_t bytes);
 /* The next entry of the present moment, NULL if there is none (left); it stays the next until peer_taken(). */
 const struct peer_entry *peer_next(const uint8_t **payload);

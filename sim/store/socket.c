@@ -1,6 +1,7 @@
 /*
- * The daemon's Unix socket: what libxenstore and the xenstore-* tools connect to. A connection is a client of domain 0;
- * its requests are handled where they come in, its replies and events go out at once, header and payload together.
+ * The daemon's Unix socket: what libxenstore and the xenstore-* tools connect to. A connection is a client of the
+ * domain that the socket is for; its requests are handled where they come in, its replies and events go out at once,
+ * header and payload together.
  */
 #include "store/store_internal.h"
 
@@ -25,8 +26,7 @@ static void send_messages(void *argument)
 
 static void opened(struct peer *peer, void *argument)
 {
-    (void)argument;
-    peer_set_data(peer, store_connect(0, send_messages, peer));
+    peer_set_data(peer, store_connect((unsigned)(uintptr_t)argument, send_messages, peer));
 }
 
 static void closed(struct peer *peer)
@@ -66,10 +66,10 @@ static void input(struct peer *peer)
     peer_close(peer);
 }
 
-bool store_listen(const char *path)
+bool store_listen(const char *path, unsigned domid)
 {
     static const struct peer_service service = {.name = "store", .opened = opened, .input = input, .closed = closed};
     int fd = peer_socket(path, SOCK_STREAM);
 
-    return fd >= 0 && peer_listen(fd, &service, NULL) != NULL;
+    return fd >= 0 && peer_listen(fd, &service, (void *)(uintptr_t)domid) != NULL;
 }

@@ -29,10 +29,10 @@ struct store_message {
 void store_init(void);
 
 /*
- * Serve clients of domain 0 on a Unix socket at this path (XENSTORED_PATH of libxenstore): false with errno. From a
- * task, or the host's stack before the machine runs.
+ * Serve clients of a domain, 0 or a driver domain, on a Unix socket at this path (XENSTORED_PATH of libxenstore): false
+ * with errno. From a task, or the host's stack before the machine runs.
  */
-bool store_listen(const char *path);
+bool store_listen(const char *path, unsigned domid);
 
 /*
  * Connect a client of domain `domid`; 0 is privileged, others are treated as that domain.

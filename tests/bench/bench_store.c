@@ -186,7 +186,7 @@ int main(void)
     config.log_level = LOG_NONE;
     snprintf(path, sizeof(path), "%s/pvsim.sock", daemon->directory);
     machine_create(&config);
-    if (!store_listen(path))
+    if (!store_listen(path, 0))
         die(strerror(errno));
     child = fork();
     if (child == 0)

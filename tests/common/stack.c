@@ -138,6 +138,10 @@ static void harness(void *unused)
     run.harness = task_current();
     stack.toolstack = toolstack_open(&stack_logger);
     ck_assert_ptr_nonnull(stack.toolstack);
+    if (stack.options->program_domid != 0) {
+        ck_assert_int_eq(xen_domain_create_host(stack.options->program_domid), 0);
+        ck_assert(toolstack_driver_domain_create(stack.toolstack, stack.options->program_domid, "driver"));
+    }
     create_domain();
     if (stack.options->program != NULL)
         stack_program_start(stack.options->program);

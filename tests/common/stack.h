@@ -35,6 +35,7 @@ struct stack_options {
     bool quiet;                  /* log nothing: failures that are logged as errors belong to the test */
     bool wait;                   /* until every VIF is connected, before the scenario begins */
     const char *const *program;  /* netback is a program of its own with these arguments; NULL: a dom0 task */
+    unsigned program_domid;      /* the driver domain that it runs in; 0: domain 0 */
     void (*before_boot)(void *); /* in the harness's dom0 task, with NULL, when everything but the guest is up */
     void (*prepare)(void);       /* after installation, before the machine runs: the registry can be changed */
 };

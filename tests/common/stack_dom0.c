@@ -167,6 +167,7 @@ void stack_attach_now(unsigned vif)
 {
     struct toolstack_vif description = {
         .domid = stack.domain.domid,
+        .backend_domid = stack.options->program_domid,
         .handle = vif,
         .mac = {0x00, 0x16, 0x3e, 0x5a, 0x00, (uint8_t)vif},
         .mtu = 1500,
@@ -179,7 +180,8 @@ void stack_attach_now(unsigned vif)
 
 void stack_detach_now(unsigned vif)
 {
-    ck_assert_msg(toolstack_network_detach(stack.toolstack, stack.domain.domid, 0, vif, TOOLSTACK_DETACH_TIMEOUT_MS),
+    ck_assert_msg(toolstack_network_detach(stack.toolstack, stack.domain.domid, stack.options->program_domid, vif,
+                                           TOOLSTACK_DETACH_TIMEOUT_MS),
                   "%s", toolstack_error(stack.toolstack));
     stack.attached[vif] = false;
 }
@@ -303,7 +305,8 @@ const char *stack_backend_path(unsigned vif, const char *node)
     static unsigned turn;
     char *path = paths[turn++ % 8];
 
-    snprintf(path, sizeof(paths[0]), "/local/domain/0/backend/vif/%u/%u/%s", stack.domain.domid, vif, node);
+    snprintf(path, sizeof(paths[0]), "/local/domain/%u/backend/vif/%u/%u/%s", stack.options->program_domid,
+             stack.domain.domid, vif, node);
     return path;
 }
 

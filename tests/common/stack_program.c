@@ -19,6 +19,7 @@
 #define MS UINT64_C(1000000)
 #define LIBRARIES PVSIM_BUILD "/lib/pvsim-dom0"
 
+static char domid[16];
 static char gate[256];
 static char store[256];
 static char messages[256];
@@ -29,12 +30,15 @@ static void become_program(const char *const *arguments)
     const char *argv[16] = {PVSIM_BUILD "/pvsim-netback"};
     int file = open(messages, O_WRONLY | O_CREAT | O_APPEND, 0600);
 
-    for (unsigned count = 1; *arguments != NULL && count < 15; count++)
+    argv[1] = "--domid";
+    argv[2] = domid;
+    for (unsigned count = 3; *arguments != NULL && count < 15; count++)
         argv[count] = *arguments++;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     dup2(file, STDOUT_FILENO);
     dup2(file, STDERR_FILENO);
     setenv(GATE_SOCKET_VARIABLE, gate, 1);
+    setenv(GATE_DOMID_VARIABLE, domid, 1);
     setenv("XENSTORED_PATH", store, 1);
     setenv("LD_LIBRARY_PATH", LIBRARIES, 1);
     execv(argv[0], (char *const *)(uintptr_t)argv);
@@ -47,8 +51,9 @@ void stack_program_start(const char *const *arguments)
         snprintf(gate, sizeof(gate), "%s/dom0.sock", scratch());
         snprintf(store, sizeof(store), "%s/xenstored.sock", scratch());
         snprintf(messages, sizeof(messages), "%s/netback", scratch());
+        snprintf(domid, sizeof(domid), "%u", stack.options->program_domid);
         ck_assert(gate_open(gate));
-        ck_assert(store_listen(store));
+        ck_assert(store_listen(store, stack.options->program_domid));
     }
     program = fork();
     ck_assert_int_ge(program, 0);

@@ -23,6 +23,7 @@
 #include <xenevtchn.h>
 #include <xenforeignmemory.h>
 #include <xengnttab.h>
+#include <xenstore.h>
 #include <xentoolcore.h>
 
 #include <xen/memory.h>
@@ -418,6 +419,28 @@ static void try_restriction(void)
     CHECK(xencall_close(calls) == 0);
 }
 
+/* Wait until the store has this value at this path. */
+static void try_await(void)
+{
+    struct xs_handle *xs = xs_open(0);
+    struct pollfd event = {.events = POLLIN};
+    unsigned length;
+    char *value;
+
+    CHECK(xs != NULL && xs_watch(xs, arguments[0], "await"));
+    event.fd = xs_fileno(xs);
+    while ((value = xs_read(xs, XBT_NULL, arguments[0], &length)) == NULL || strcmp(value, arguments[1]) != 0) {
+        free(value);
+        if (poll(&event, 1, 20000) != 1) {
+            fprintf(stderr, "program: %s is not %s\n", arguments[0], arguments[1]);
+            _exit(1);
+        }
+        free(xs_read_watch(xs, &length));
+    }
+    free(value);
+    xs_close(xs);
+}
+
 /* Without a machine no handle can be had, and the reason is told. */
 static void try_nothing(void)
 {
@@ -444,6 +467,7 @@ int main(int argc, char **argv)
         {"devicemodel", try_devicemodel, 0},
         {"restriction", try_restriction, 0},
         {"nothing", try_nothing, 1},
+        {"await", try_await, 2},
     };
 
     for (size_t index = 0; index < sizeof(cases) / sizeof(cases[0]) && argc > 1; index++) {

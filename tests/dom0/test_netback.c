@@ -1,6 +1,7 @@
 /*
- * netback as a program of its own on the drop-in libraries, against a guest with the drivers: frames both ways, its
- * orderly end, and another that takes its place after a kill -9.
+ * netback as a program of its own on the drop-in libraries, in domain 0 and in a driver domain, against a guest with
+ * the drivers: frames both ways, its interface closed and opened again, its orderly end, and another that takes its
+ * place after a kill -9.
  */
 #include <signal.h>
 
@@ -10,6 +11,10 @@
 #include "machine/image.h"
 #include "machine/sched.h"
 
+#define DOMIDS 2
+#define ROUNDS 2u
+
+static const unsigned domids[DOMIDS] = {0, 3}; /* that the program runs in */
 static const struct capture *lan;
 
 /* The guest's application on VIF 0, with frames one way. */
@@ -59,15 +64,52 @@ static void sends(void *argument)
     stack_in_dom0(send_main, NULL);
 }
 
-START_TEST(frames_reach_the_program)
+static void see_good_frames(unsigned times)
 {
-    static const struct stack_options options = {
-        .vifs = 1, .drivers = STACK_XENVIF | STACK_NETCLIENT, .wait = true, .program = expecting};
     char good[128];
 
-    stack_run(&options, sends, NULL);
-    snprintf(good, sizeof(good), "expected frames: %u good, 0 lost, 0 corrupt, 0 reordered, 0 extra", lan->count);
+    snprintf(good, sizeof(good), "expected frames: %u good, 0 lost, 0 corrupt, 0 reordered, 0 extra",
+             times * lan->count);
     ck_assert_msg(strstr(stack_program_messages(), good) != NULL, "%s", stack_program_messages());
+}
+
+START_TEST(frames_reach_the_program)
+{
+    const struct stack_options options = {.vifs = 1,
+                                          .drivers = STACK_XENVIF | STACK_NETCLIENT,
+                                          .wait = true,
+                                          .program = expecting,
+                                          .program_domid = domids[_i]};
+
+    stack_run(&options, sends, NULL);
+    see_good_frames(1);
+}
+END_TEST
+
+/* ---- closed, opened again ---- */
+
+static void reopen(void *argument)
+{
+    (void)argument;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        stack_in_dom0(send_main, NULL);
+        stack_detach(0);
+        stack_attach(0);
+        stack_wait_connected(0);
+    }
+    stack_in_dom0(send_main, NULL);
+}
+
+START_TEST(closed_and_opened_again)
+{
+    const struct stack_options options = {.vifs = 1,
+                                          .drivers = STACK_XENVIF | STACK_NETCLIENT,
+                                          .wait = true,
+                                          .program = expecting,
+                                          .program_domid = domids[_i]};
+
+    stack_run(&options, reopen, NULL);
+    see_good_frames(ROUNDS + 1);
 }
 END_TEST
 
@@ -95,13 +137,15 @@ static void replaced(void *argument)
 
 START_TEST(killed_and_replaced)
 {
-    static const struct stack_options options = {
-        .vifs = 1, .drivers = STACK_XENVIF | STACK_NETCLIENT, .wait = true, .quiet = true, .program = plain};
-    char good[128];
+    const struct stack_options options = {.vifs = 1,
+                                          .drivers = STACK_XENVIF | STACK_NETCLIENT,
+                                          .wait = true,
+                                          .quiet = true,
+                                          .program = plain,
+                                          .program_domid = domids[_i]};
 
     stack_run(&options, replaced, NULL);
-    snprintf(good, sizeof(good), "expected frames: %u good, 0 lost, 0 corrupt, 0 reordered, 0 extra", lan->count);
-    ck_assert_msg(strstr(stack_program_messages(), good) != NULL, "%s", stack_program_messages());
+    see_good_frames(1);
 }
 END_TEST
 
@@ -111,8 +155,10 @@ int main(void)
     TCase *tcase = tcase_create("program");
 
     lan = stack_capture(STACK_LAN);
-    tcase_add_test(tcase, frames_reach_the_program);
-    tcase_add_test(tcase, killed_and_replaced);
+    tcase_set_timeout(tcase, 60);
+    tcase_add_loop_test(tcase, frames_reach_the_program, 0, DOMIDS);
+    tcase_add_loop_test(tcase, closed_and_opened_again, 0, DOMIDS);
+    tcase_add_loop_test(tcase, killed_and_replaced, 0, DOMIDS);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

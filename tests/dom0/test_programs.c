@@ -66,7 +66,7 @@ static void run_script(const char *script)
     machine_create(&config);
     ck_assert_int_eq(domain_make(1), 1);
     snprintf(path, sizeof(path), "%s/xenstored.sock", scratch());
-    ck_assert(store_listen(path));
+    ck_assert(store_listen(path, 0));
     snprintf(path, sizeof(path), "%s/dom0.sock", scratch());
     ck_assert(gate_open(path));
     ck_assert_int_gt(xen_evtchn_alloc_unbound(XEN_DOM0, 1, NULL, NULL), 0);

@@ -51,19 +51,20 @@ static void write_file(const char *name, const char *text)
 START_TEST(environment)
 {
     static const char *const options[] = {"--domid", "3", NULL};
-    struct process_result result = sh(options, "echo $XENSTORED_PATH $XENSTORED_RUNDIR $PVSIM_GATE $PVSIM_DOMID");
+    struct process_result result;
     char real[PATH_MAX];
     char expected[1024];
 
+    write_file("store-3.sock", "");
+    result = sh(options, "echo $XENSTORED_PATH $XENSTORED_RUNDIR $PVSIM_GATE $PVSIM_DOMID");
     ck_assert_ptr_nonnull(realpath(scratch(), real));
-    snprintf(expected, sizeof(expected), "%.200s/xenstored.sock %.200s/xenstored %.200s/dom0.sock 3\n", real, real,
-             real);
+    snprintf(expected, sizeof(expected), "%.200s/store-3.sock %.200s/xenstored %.200s/dom0.sock 3\n", real, real, real);
     ck_assert_msg(result.status == 0, "%s", result.error);
     ck_assert_str_eq(result.output, expected);
     process_free(&result);
 
-    result = sh(NULL, "echo $PVSIM_DOMID");
-    ck_assert_str_eq(result.output, "0\n");
+    result = sh(NULL, "echo ${XENSTORED_PATH##*/} $PVSIM_DOMID");
+    ck_assert_str_eq(result.output, "xenstored.sock 0\n");
     process_free(&result);
 }
 END_TEST

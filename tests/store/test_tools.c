@@ -63,7 +63,7 @@ static void start_machine(void)
     snprintf(output_path, sizeof(output_path), "%s/output", scratch());
     unlink(path);
     machine_create(&config);
-    ck_assert_msg(store_listen(path), "%s: %s", path, strerror(errno));
+    ck_assert_msg(store_listen(path, 0), "%s: %s", path, strerror(errno));
 }
 
 /* A script of programs that talk to the running machine, in processes of their own: to child_status and output. */
