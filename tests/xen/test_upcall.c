@@ -13,11 +13,11 @@ static volatile struct shared_info *shared;
 /* A connected service routine, which takes the upcall as a driver does. */
 struct handler {
     PKINTERRUPT object;
-    unsigned calls;
-    unsigned with_event; /* calls that found the upcall flag set */
-    unsigned vcpu;       /* of the last call */
-    bool leave;          /* do not clear the flag: pretend not to be the device */
-    unsigned stop_after; /* with `leave`: clear it after so many calls */
+    _Atomic unsigned calls;
+    _Atomic unsigned with_event; /* calls that found the upcall flag set */
+    _Atomic unsigned vcpu;       /* of the last call */
+    bool leave;                  /* do not clear the flag: pretend not to be the device */
+    unsigned stop_after;         /* with `leave`: clear it after so many calls */
 };
 
 static BOOLEAN NTAPI service(PKINTERRUPT interrupt, PVOID context)
@@ -28,13 +28,13 @@ static BOOLEAN NTAPI service(PKINTERRUPT interrupt, PVOID context)
     bool event = info->evtchn_upcall_pending != 0;
 
     ck_assert_ptr_eq(interrupt, handler->object);
-    handler->calls++;
-    handler->with_event += event;
-    handler->vcpu = vcpu;
-    if (event && (!handler->leave || handler->calls >= handler->stop_after)) {
+    if (event && (!handler->leave || handler->calls + 1 >= handler->stop_after)) {
         info->evtchn_upcall_pending = 0;
         info->evtchn_pending_sel = 0;
     }
+    handler->vcpu = vcpu;
+    handler->calls++; /* the counts last: who waits for them finds the rest done */
+    handler->with_event += event;
     return event;
 }
 
@@ -77,7 +77,23 @@ static evtchn_port_t ipi_for(unsigned vcpu)
     return bind.port;
 }
 
-static void send_and_take(evtchn_port_t port)
+/* An interrupt of another vCPU comes when that vCPU gets to it: on the parallel engine after any time. */
+static void wait_for(const _Atomic unsigned *count, unsigned value)
+{
+    for (unsigned ms = 0; ms < 2000 && *count < value; ms++)
+        sleep_us(1000);
+    ck_assert_uint_eq(*count, value);
+}
+
+static void send_and_wait(evtchn_port_t port, const _Atomic unsigned *count, unsigned value)
+{
+    ck_assert_int_eq(port_send(port), 0);
+    wait_for(count, value);
+    shared->evtchn_pending[0] = 0;
+}
+
+/* For an event that nothing shall hear of. */
+static void send_in_vain(evtchn_port_t port)
 {
     ck_assert_int_eq(port_send(port), 0);
     sleep_us(1000);
@@ -102,17 +118,15 @@ XEN_TEST(vector_per_vcpu)
         ck_assert_int_eq(set_vector(vcpu, 0x53 + vcpu), 0);
         port[vcpu] = ipi_for(vcpu);
     }
-    sleep_us(1000);
     for (unsigned vcpu = 0; vcpu < GUEST_VCPUS; vcpu++) {
         /* Xen raises it once when it is set, whether or not there is an event. */
-        ck_assert_uint_eq(handler[vcpu].calls, 1);
+        wait_for(&handler[vcpu].calls, 1);
         ck_assert_uint_eq(handler[vcpu].with_event, 0);
         ck_assert_uint_eq(handler[vcpu].vcpu, vcpu);
     }
     for (unsigned vcpu = 0; vcpu < GUEST_VCPUS; vcpu++) {
-        send_and_take(port[vcpu]);
+        send_and_wait(port[vcpu], &handler[vcpu].with_event, 1);
         ck_assert_uint_eq(handler[vcpu].calls, 2);
-        ck_assert_uint_eq(handler[vcpu].with_event, 1);
         ck_assert_uint_eq(handler[vcpu].vcpu, vcpu);
         ck_assert_uint_eq(handler[1 - vcpu].calls, vcpu == 0 ? 1 : 2);
     }
@@ -132,19 +146,16 @@ XEN_TEST(vector_is_an_edge)
     ck_assert_int_eq(set_vector(1, 0x53), 0);
     first = ipi_for(1);
     second = ipi_for(1);
-    sleep_us(1000);
-    handler.calls = 0;
-    send_and_take(first);
-    ck_assert_uint_eq(handler.calls, 1);
+    wait_for(&handler.calls, 1); /* of setting it */
+    send_and_wait(first, &handler.calls, 2);
     shared->vcpu_info[1].evtchn_pending_sel = 0; /* but the flag is still set */
-    send_and_take(second);
+    send_in_vain(second);
     sleep_us(20000);
     ck_assert_uint_eq(shared->vcpu_info[1].evtchn_pending_sel, 1);
-    ck_assert_uint_eq(handler.calls, 1);
+    ck_assert_uint_eq(handler.calls, 2);
     shared->vcpu_info[1].evtchn_pending_sel = 0;
     shared->vcpu_info[1].evtchn_upcall_pending = 0;
-    send_and_take(first);
-    ck_assert_uint_eq(handler.calls, 2);
+    send_and_wait(first, &handler.calls, 3);
     disconnect(&handler);
 }
 
@@ -160,12 +171,10 @@ XEN_TEST(vector_before_line)
     connect(&line, io_line_acquire(gsi), 0, LevelSensitive);
     ck_assert_int_eq(param_set(HVM_PARAM_CALLBACK_IRQ, callback_intx(PLATFORM_DEVICE, 0)), 0);
     port = ipi_for(0);
-    send_and_take(port);
-    ck_assert_uint_eq(line.with_event, 1);
+    send_and_wait(port, &line.with_event, 1);
     connect(&vectored, 0x63, 0, Latched);
     ck_assert_int_eq(set_vector(0, 0x63), 0);
-    send_and_take(port);
-    ck_assert_uint_eq(vectored.with_event, 1);
+    send_and_wait(port, &vectored.with_event, 1);
     ck_assert_uint_eq(line.with_event, 1);
     disconnect(&vectored);
     disconnect(&line);
@@ -181,15 +190,13 @@ XEN_TEST(masked_port_is_silent)
     connect(&handler, 0x53, 0, Latched);
     ck_assert_int_eq(set_vector(0, 0x53), 0);
     port = ipi_for(0);
-    sleep_us(1000);
-    handler.calls = 0;
+    wait_for(&handler.calls, 1); /* of setting it */
     shared->evtchn_mask[0] |= UINT64_C(1) << port;
     ck_assert_int_eq(port_send(port), 0);
     sleep_us(1000);
-    ck_assert_uint_eq(handler.calls, 0);
+    ck_assert_uint_eq(handler.calls, 1);
     ck_assert_int_eq(port_unmask(port), 0);
-    sleep_us(1000);
-    ck_assert_uint_eq(handler.with_event, 1);
+    wait_for(&handler.with_event, 1);
     disconnect(&handler);
 }
 
@@ -205,17 +212,15 @@ static void over_line(uint64_t callback, unsigned gsi)
     connect(&handler, io_line_acquire(gsi), 0, LevelSensitive);
     port = ipi_for(0);
     other = ipi_for(1);
-    send_and_take(port);
+    send_in_vain(port);
     ck_assert_uint_eq(handler.calls, 0); /* no way to tell yet */
     ck_assert_int_eq(param_set(HVM_PARAM_CALLBACK_IRQ, callback), 0);
     ck_assert_uint_eq(param(HVM_PARAM_CALLBACK_IRQ), callback);
-    sleep_us(1000);
-    ck_assert_uint_eq(handler.with_event, 1); /* the event from before */
-    send_and_take(port);
-    ck_assert_uint_eq(handler.with_event, 2);
+    wait_for(&handler.with_event, 1); /* the event from before */
+    send_and_wait(port, &handler.with_event, 2);
     ck_assert_uint_eq(handler.vcpu, 0);
     handler.calls = 0;
-    send_and_take(other); /* vCPU 1 has no line */
+    send_in_vain(other); /* vCPU 1 has no line */
     ck_assert_uint_eq(handler.calls, 0);
     ck_assert_uint_eq(shared->vcpu_info[1].evtchn_upcall_pending, 1);
 
@@ -223,12 +228,11 @@ static void over_line(uint64_t callback, unsigned gsi)
     handler.calls = 0;
     handler.leave = true;
     handler.stop_after = 4;
-    send_and_take(port);
-    ck_assert_uint_eq(handler.calls, 4);
+    send_and_wait(port, &handler.calls, 4);
     ck_assert_uint_eq(shared->vcpu_info[0].evtchn_upcall_pending, 0);
 
     ck_assert_int_eq(param_set(HVM_PARAM_CALLBACK_IRQ, 0), 0); /* 0: not delivered */
-    send_and_take(port);
+    send_in_vain(port);
     ck_assert_uint_eq(handler.calls, 4);
     ck_assert_uint_eq(shared->vcpu_info[0].evtchn_upcall_pending, 1);
     disconnect(&handler);
@@ -257,8 +261,7 @@ XEN_TEST(callback_vector)
     }
     ck_assert_int_eq(param_set(HVM_PARAM_CALLBACK_IRQ, (uint64_t)HVM_PARAM_CALLBACK_TYPE_VECTOR << 56 | 0x53), 0);
     for (unsigned vcpu = 0; vcpu < GUEST_VCPUS; vcpu++) { /* the one vector is for every vCPU */
-        send_and_take(port[vcpu]);
-        ck_assert_uint_eq(handler[vcpu].with_event, 1);
+        send_and_wait(port[vcpu], &handler[vcpu].with_event, 1);
         ck_assert_uint_eq(handler[vcpu].vcpu, vcpu);
     }
     disconnect(&handler[0]);
@@ -287,11 +290,10 @@ XEN_TEST(from_dom0)
     ck_assert_int_gt(far, 0);
     bind.port = port;
     ck_assert_int_eq(call_evtchn(EVTCHNOP_bind_vcpu, &bind), 0);
-    sleep_us(1000);
+    wait_for(&handler.calls, 1); /* of setting it */
     ck_assert_uint_eq(handler.with_event, 0);
     ck_assert_int_eq(xen_evtchn_send(XEN_DOM0, (uint32_t)far), 0);
-    sleep_us(1000);
-    ck_assert_uint_eq(handler.with_event, 1);
+    wait_for(&handler.with_event, 1);
     ck_assert_uint_eq(handler.vcpu, 1);
     disconnect(&handler);
 }
