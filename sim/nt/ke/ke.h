@@ -127,7 +127,8 @@ struct ke_state {
     LIST_ENTRY timers;     /* KTIMER.TimerListEntry by due time */
     struct deadline timer_deadline;
     uint64_t timer_expiries;
-    unsigned spinning; /* vCPUs that wait for a spin lock */
+    unsigned spinning;             /* vCPUs that wait for a spin lock */
+    struct spin_waiter *spin_line; /* who waits for a queued spin lock, in the order of coming */
     uint8_t line_vector[48];
     bool line_level[48];
     struct ke_ipi *ipi;               /* the generic call in progress */

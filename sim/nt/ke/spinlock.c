@@ -63,6 +63,72 @@ void ke_spin_acquire(PKSPIN_LOCK lock)
     *lock = mine;
 }
 
+static bool try_acquire(PKSPIN_LOCK lock)
+{
+    if (engine_is_parallel())
+        return ke_parallel_spin_try(lock);
+    ke_spin_check(lock, *lock);
+    if (*lock != 0)
+        return false;
+    *lock = ke_vcpu()->index + 1;
+    return true;
+}
+
+/* ---- waiting in line, as for a queued lock ---- */
+
+struct spin_waiter {
+    struct spin_waiter *next;
+    PKSPIN_LOCK lock;
+};
+
+static bool has_turn(const struct spin_waiter *waiter)
+{
+    const struct spin_waiter *before = machine->ke->spin_line;
+
+    while (before->lock != waiter->lock)
+        before = before->next;
+    return before == waiter && __atomic_load_n(waiter->lock, __ATOMIC_SEQ_CST) == 0;
+}
+
+static void wait_in_line(const struct spin_waiter *waiter)
+{
+    struct vcpu *vcpu = ke_vcpu();
+
+    vcpu->runner.where = waiter->lock;
+    __atomic_fetch_add(&machine->ke->spinning, 1, __ATOMIC_SEQ_CST);
+    if (!has_turn(waiter))
+        runner_block("spin lock");
+    __atomic_fetch_sub(&machine->ke->spinning, 1, __ATOMIC_SEQ_CST);
+    vcpu->runner.where = NULL;
+    ke_attention(); /* interrupts above the caller's IRQL are taken while it spins */
+}
+
+/*
+ * First come, first served. The line is one for all locks, in the order of coming: it is short, and empty mostly. An
+ * interrupt routine that runs while its vCPU waits may wait for another lock.
+ */
+static void acquire_in_line(PKSPIN_LOCK lock)
+{
+    struct spin_waiter waiter = {.lock = lock};
+    struct spin_waiter **place = &machine->ke->spin_line;
+
+    if (__atomic_load_n(place, __ATOMIC_RELAXED) == NULL && try_acquire(lock))
+        return;
+    KERNEL_SCOPE();
+
+    while (*place != NULL)
+        place = &(*place)->next;
+    __atomic_store_n(place, &waiter, __ATOMIC_RELAXED);
+    while (!has_turn(&waiter) || !try_acquire(lock)) {
+        if (__atomic_load_n(lock, __ATOMIC_RELAXED) == ke_vcpu()->index + 1)
+            ke_spin_recursive(lock);
+        wait_in_line(&waiter);
+    }
+    for (place = &machine->ke->spin_line; *place != &waiter;)
+        place = &(*place)->next;
+    __atomic_store_n(place, waiter.next, __ATOMIC_RELAXED);
+}
+
 void ke_spin_release(PKSPIN_LOCK lock)
 {
     if (engine_is_parallel()) {
@@ -90,7 +156,10 @@ static void acquire(PKSPIN_LOCK lock, enum lock_kind kind, const void *handle, c
 
     lock_check_flavour(lock, queued, routine);
     lock_order(lock, kind, caller);
-    ke_spin_acquire(lock);
+    if (queued)
+        acquire_in_line(lock);
+    else
+        ke_spin_acquire(lock);
     lock_add(&ke_vcpu()->locks, lock, kind, handle, caller);
 }
 
@@ -181,17 +250,6 @@ VOID NTAPI KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock)
     release(SpinLock, LOCK_SPIN_DPC, NULL, __func__);
 }
 
-static bool try_acquire(PKSPIN_LOCK lock)
-{
-    if (engine_is_parallel())
-        return ke_parallel_spin_try(lock);
-    ke_spin_check(lock, *lock);
-    if (*lock != 0)
-        return false;
-    *lock = ke_vcpu()->index + 1;
-    return true;
-}
-
 BOOLEAN NTAPI KeTryToAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)
 {
     NT_CALL_LIGHT_RANGE(DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
@@ -208,10 +266,7 @@ BOOLEAN NTAPI KeTestSpinLock(PKSPIN_LOCK SpinLock)
     return __atomic_load_n(SpinLock, __ATOMIC_RELAXED) == 0;
 }
 
-/*
- * In-stack queued spin locks. Drivers see an acquire and a release with a handle; which waiter comes next is the
- * scheduler's choice here as for plain locks.
- */
+/* ---- in-stack queued spin locks: who has waited longest is next; for a plain lock the scheduler chooses ---- */
 
 static void acquire_queued(PKSPIN_LOCK lock, enum lock_kind kind, PKLOCK_QUEUE_HANDLE handle, KIRQL irql,
                            const char *routine, const void *caller)

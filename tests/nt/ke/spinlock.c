@@ -320,7 +320,7 @@ static VOID SpinLockQueuedInOrder(VOID)
         (VOID) KeInsertQueueDpc(&Dpc[Index], (PVOID)(LONG_PTR)(Index + 1), NULL);
         while (Line.Arrived != Index + 1)
             YieldProcessor();
-        KeStallExecutionProcessor(1000); /* nothing tells when it stands in line: soon */
+        KeStallExecutionProcessor(5000); /* nothing tells when it stands in line: soon */
     }
     KeReleaseInStackQueuedSpinLock(&Handle);
     KeFlushQueuedDpcs();
