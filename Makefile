@@ -89,9 +89,14 @@ MEMORY_INFS := $(INFS:$(BUILD)/drivers/%=$(BUILD)/drivers-memory/%)
 endif
 
 TEST_SOURCES := $(wildcard tests/*/test_*.c)
-# Under ThreadSanitizer the suites run on the parallel engine; those of which that makes no sense are left out.
+# Under ThreadSanitizer the suites run on the parallel engine; those of which that makes no sense are left out. Under
+# AddressSanitizer those that run nothing new are (SKIP_LIST= for every suite).
 ifneq ($(findstring thread,$(SAN)),)
 SKIP_LIST := tests/thread.skip
+else ifneq ($(findstring address,$(SAN)),)
+SKIP_LIST := tests/address.skip
+endif
+ifneq ($(SKIP_LIST),)
 TEST_SOURCES := $(filter-out $(foreach p,$(shell sed -n 's/^\([a-z][^ ]*\) .*/\1/p' $(SKIP_LIST)),$(wildcard tests/$(p).c)),$(TEST_SOURCES))
 endif
 TESTS := $(TEST_SOURCES:tests/%.c=$(BUILD)/tests/%)

@@ -15,30 +15,22 @@
 #include "common/process.h"
 #include "conformance/conform.h"
 
-/* Seeds of pct and of random each; sanitizers cost more than they find in more of them. Under ThreadSanitizer, on the
- * parallel engine, which has none, a machine of their own have only the cases that end it: the others share one. */
-#if defined(MACHINE_THREAD_SANITIZER)
+/* Seeds of pct and of random each: the plain build draws them. Under a sanitizer, whose parallel engine has none, a
+ * machine of their own have only the cases that end it: the others share one. */
+#ifdef PVSIM_SANITIZE
 #define SEEDS 0
 #define SHARE true
-#elif defined(PVSIM_SANITIZE)
-#define SEEDS 1
+#define SANITIZED true
 #else
 #define SEEDS 5
-#endif
-#ifndef SHARE
 #define SHARE false
+#define SANITIZED false
 #endif
 
 static const struct conform_case *cases;
 static unsigned case_count;
 static const struct conform_case *alone[CONFORM_CASES_MAX]; /* each on a machine of its own */
 static unsigned alone_count;
-
-#ifdef PVSIM_SANITIZE
-#define SANITIZED true
-#else
-#define SANITIZED false
-#endif
 
 /* A wild access: a sanitizer ends the program with a report of its own. */
 static void must_be_the_sanitizers(const struct conform_case *one)

@@ -672,7 +672,8 @@ static void service_routine_raises(void)
 {
     connect(&io);
     vcpu_raise_vector(0, 0x53);
-    KeStallExecutionProcessor(10);
+    for (unsigned ms = 0; ms < 2000; ms++) /* vCPU 0 may be another's */
+        sleep_ms(1);
 }
 
 static VOID NTAPI dpc_routine(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)

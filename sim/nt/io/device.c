@@ -194,11 +194,13 @@ void io_device_opened(PDEVICE_OBJECT device)
 
 void io_device_closed(PDEVICE_OBJECT device)
 {
-    if (InterlockedDecrement(&device->ReferenceCount) != 0)
-        return;
-    if (io_device(io_stack_bottom(device))->extension.ExtensionFlags & IO_DEVICE_REMOVE_PENDING)
-        pnp_kick(); /* its removal may have waited for this */
-    io_device_delete_if_unused(device);
+    ob_reference(device); /* with the count at 0 its removal may go on, on another vCPU, to the end */
+    if (InterlockedDecrement(&device->ReferenceCount) == 0) {
+        if (io_device(io_stack_bottom(device))->extension.ExtensionFlags & IO_DEVICE_REMOVE_PENDING)
+            pnp_kick(); /* its removal may have waited for this */
+        io_device_delete_if_unused(device);
+    }
+    ob_dereference(device);
 }
 
 NTSTATUS NTAPI IoCreateSymbolicLink(PUNICODE_STRING SymbolicLinkName, PUNICODE_STRING DeviceName)
