@@ -318,9 +318,9 @@ static VOID SpinLockQueuedInOrder(VOID)
         KeSetTargetProcessorDpc(&Dpc[Index], (CCHAR)(Index + 1));
         KeSetImportanceDpc(&Dpc[Index], HighImportance);
         (VOID) KeInsertQueueDpc(&Dpc[Index], (PVOID)(LONG_PTR)(Index + 1), NULL);
-        while (Line.Arrived != Index + 1)
+        while (ReadAcquire(&Line.Arrived) != Index + 1)
             YieldProcessor();
-        KeStallExecutionProcessor(5000); /* nothing tells when it stands in line: soon */
+        KeStallExecutionProcessor(20000); /* nothing tells when it stands in line: soon */
     }
     KeReleaseInStackQueuedSpinLock(&Handle);
     KeFlushQueuedDpcs();
