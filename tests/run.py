@@ -46,8 +46,6 @@ def run_program(path, build, timeout):
     program = Program(path, build)
     with tempfile.NamedTemporaryFile("r", suffix=".tap", encoding="utf-8", errors="replace") as tap:
         environment = dict(os.environ, CK_TAP_LOG_FILE_NAME=tap.name, CK_DEFAULT_TIMEOUT="120")
-        # A test program may have run a machine, and ended its threads, before it forks for its tests.
-        environment.setdefault("TSAN_OPTIONS", "die_after_fork=0")
         start = time.monotonic()
         try:
             done = subprocess.run([path], env=environment, capture_output=True, text=True, timeout=timeout, check=False,

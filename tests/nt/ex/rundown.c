@@ -43,7 +43,7 @@ static VOID RundownWaitsForAll(VOID)
     REQUIRE(Object != NULL);
     for (Index = 0; Index < THREADS; Index++)
         Thread[Index] = TestStart(UseIt, Object);
-    while (Object->Uses == 0)
+    while (ReadAcquire(&Object->Uses) == 0)
         SleepMilliseconds(1);
     ExWaitForRundownProtectionRelease(&Object->Reference);
     Object->Gone = TRUE;

@@ -133,7 +133,7 @@ static VOID NTAPI MeetInside(PVOID Context)
         Irql = ExAcquireSpinLockShared(&Shared->Lock);
     }
     (VOID) InterlockedIncrement(&Shared->Met);
-    while (Shared->Met != 2)
+    while (ReadAcquire(&Shared->Met) != 2)
         YieldProcessor();
     if (Shared->AtDpcLevel) {
         ExReleaseSpinLockSharedFromDpcLevel(&Shared->Lock);
@@ -158,7 +158,7 @@ static VOID ShareIt(BOOLEAN AtDpcLevel)
     StayOn(0);
     Irql = ExAcquireSpinLockShared(&Shared->Lock);
     (VOID) InterlockedIncrement(&Shared->Met);
-    while (Shared->Met != 2)
+    while (ReadAcquire(&Shared->Met) != 2)
         YieldProcessor();
     ExReleaseSpinLockShared(&Shared->Lock, Irql);
     MoveFreely();

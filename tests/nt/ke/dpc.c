@@ -257,9 +257,9 @@ static VOID NTAPI Watch(PVOID Context)
 
     StayOn(Processor);
     (VOID) KeSetPriorityThread(KeGetCurrentThread(), HIGH_PRIORITY);
-    while (Solo.Runs < 4 * CPUS) {
+    while (ReadAcquire(&Solo.Runs) < 4 * CPUS) {
         CHECK(KeGetCurrentProcessorNumberEx(NULL) == Processor);
-        CHECK(Solo.Inside[Processor] == 0);
+        CHECK(ReadAcquire(&Solo.Inside[Processor]) == 0);
         SleepMilliseconds(1);
     }
     (VOID) PsTerminateSystemThread(STATUS_SUCCESS);

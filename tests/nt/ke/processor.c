@@ -238,7 +238,7 @@ static ULONG_PTR NTAPI ComeTogether(ULONG_PTR Context)
     CHECK(Processor < CPUS);
     (VOID) InterlockedIncrement(&Everywhere.Calls[Processor]);
     (VOID) InterlockedIncrement(&Everywhere.Inside);
-    while (Everywhere.Inside < CPUS) /* it runs on all of them at the same time */
+    while (ReadAcquire(&Everywhere.Inside) < CPUS) /* it runs on all of them at the same time */
         YieldProcessor();
     return Context + Processor;
 }
@@ -270,7 +270,8 @@ static VOID NTAPI RaiseNowAndThen(PVOID Context)
     KIRQL Irql;
 
     StayOn((ULONG)(ULONG_PTR)Context);
-    while (RaisersStop == 0) { /* above the level at which the interrupt of another processor could come */
+    while (ReadAcquire(&RaisersStop) ==
+           0) { /* above the level at which the interrupt of another processor could come */
         KeRaiseIrql(HIGH_LEVEL, &Irql);
         KeStallExecutionProcessor(3);
         KeLowerIrql(Irql);
@@ -285,12 +286,12 @@ static VOID IpiWhileOthersAreRaised(VOID)
     PVOID Thread[2];
     ULONG Round;
 
-    RaisersStop = 0;
+    WriteRelease(&RaisersStop, 0);
     Thread[0] = TestStart(RaiseNowAndThen, (PVOID)(ULONG_PTR)0);
     Thread[1] = TestStart(RaiseNowAndThen, (PVOID)(ULONG_PTR)1);
     for (Round = 0; Round < 5; Round++)
         CallEverywhere();
-    RaisersStop = 1;
+    WriteRelease(&RaisersStop, 1);
     TestJoin(Thread[0]);
     TestJoin(Thread[1]);
 }

@@ -241,7 +241,7 @@ static VOID SpinLockTryAnothers(VOID)
     KeSetImportanceDpc(&Dpc, HighImportance);
     KeAcquireSpinLock(&Shared.Lock, &Irql);
     EXPECT_TRUE(KeInsertQueueDpc(&Dpc, NULL, NULL));
-    while (Shared.Done == 0)
+    while (ReadAcquire(&Shared.Done) == 0)
         YieldProcessor();
     KeReleaseSpinLock(&Shared.Lock, Irql);
     KeFlushQueuedDpcs();

@@ -198,7 +198,7 @@ static VOID NTAPI ReadMessage(PVOID Context)
 {
     MESSAGE *Message = Context;
 
-    while (Message->Ready == 0)
+    while (ReadNoFence(&Message->Ready) == 0)
         YieldProcessor();
     KeMemoryBarrier();
     Message->Seen = Message->Text;
@@ -213,7 +213,7 @@ static VOID MemoryBarrierOrders(VOID)
 
     Message.Text = 17;
     KeMemoryBarrier();
-    Message.Ready = 1;
+    WriteNoFence(&Message.Ready, 1);
     TestJoin(Thread);
     EXPECT_EQUAL(Message.Seen, 17);
 }

@@ -322,16 +322,16 @@ static VOID CountOnce(COUNTERS *All, LONG Mine, LONG Turn)
     (VOID) InterlockedExchangeAdd(&All->ExchangeAdded, 3);
     (VOID) InterlockedExchangeAdd64(&All->ExchangeAdded64, 3);
     do {
-        Old = All->Compared;
+        Old = ReadAcquire(&All->Compared);
     } while (InterlockedCompareExchange(&All->Compared, Old + 1, Old) != Old);
     do {
-        Old16 = All->Compared16;
+        Old16 = Read16Acquire(&All->Compared16);
     } while (InterlockedCompareExchange16(&All->Compared16, (SHORT)(Old16 + 1), Old16) != Old16);
     do {
-        Old64 = All->Compared64;
+        Old64 = Read64Acquire(&All->Compared64);
     } while (InterlockedCompareExchange64(&All->Compared64, Old64 + 1, Old64) != Old64);
     do {
-        OldPointer = All->ComparedPointer;
+        OldPointer = ReadPointerAcquire(&All->ComparedPointer);
     } while (InterlockedCompareExchangePointer(&All->ComparedPointer, (PUCHAR)OldPointer + 1, OldPointer) !=
              OldPointer);
     Comparand[0] = Comparand[1] = 0;
