@@ -1,6 +1,6 @@
 /*
- * Xen's own programs, unmodified, by pvsim dom0 against a running machine: lsevtchn, xl list. Skipped (exit status 125)
- * where they are not: make xen-tools unpacks them.
+ * Xen's own programs, unmodified, by pvsim dom0 against a running machine: lsevtchn, xl list, xenconsoled with
+ * xenconsole. Skipped (exit status 125) where they are not: make xen-tools unpacks them.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,6 +15,8 @@
 #include "machine/sched.h"
 #include "xen/xen_guest.h"
 
+#include <xen/io/console.h>
+
 #include "common/process.h"
 #include "dom0/gate.h"
 #include "store/conformance/daemon.h"
@@ -24,16 +26,68 @@
 
 static char *lsevtchn;
 static char *xl;
+static char *xenconsole;
+static char *xenconsoled;
 static pid_t child;
 static int child_status;
 static char output_path[256];
 static char output[8192];
 
+/* ---- the guest's console: it says who it is once somebody connects, and gives back what it is told ---- */
+
+static struct xencons_interface *console;
+static uint32_t console_port;
+static bool greeted;
+
+static void say(const char *text, size_t length)
+{
+    for (size_t index = 0; index < length; index++)
+        console->out[MASK_XENCONS_IDX(console->out_prod + index, console->out)] = text[index];
+    __atomic_store_n(&console->out_prod, console->out_prod + (XENCONS_RING_IDX)length, __ATOMIC_RELEASE);
+}
+
+/* The parameter, which the script finds in its environment, too. */
+static uint64_t tell(uint32_t index, const char *variable)
+{
+    uint64_t value = 0;
+    char text[24];
+
+    ck_assert_int_eq(xen_hvm_param_get(1, index, &value), 0);
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+    setenv(variable, text, 1);
+    return value;
+}
+
+static void find_console(void)
+{
+    console = xen_foreign_frame(1, tell(HVM_PARAM_CONSOLE_PFN, "CONSOLE_FRAME"));
+    console_port = (uint32_t)tell(HVM_PARAM_CONSOLE_EVTCHN, "CONSOLE_PORT");
+    greeted = false;
+}
+
+static void serve_console(void)
+{
+    XENCONS_RING_IDX told = __atomic_load_n(&console->in_prod, __ATOMIC_ACQUIRE);
+
+    if (greeted && told == console->in_cons)
+        return;
+    if (!greeted)
+        say("guest here\n", 11);
+    greeted = true;
+    for (; console->in_cons != told; console->in_cons++)
+        say(&console->in[MASK_XENCONS_IDX(console->in_cons, console->in)], 1);
+    ck_assert_int_eq(port_send(console_port), 0);
+}
+
+/* ---- the program ---- */
+
 static void until_it_ends(void *argument)
 {
     (void)argument;
-    while (waitpid(child, &child_status, WNOHANG) == 0)
+    while (waitpid(child, &child_status, WNOHANG) == 0) {
         task_park(clock_now() + 2 * MS, "the program beside");
+        serve_console();
+    }
     machine_stop();
 }
 
@@ -61,10 +115,11 @@ static void run_script(const char *script)
 
     config.stay_up = true;
     config.log_level = LOG_NONE;
-    config.timeout_ns = UINT64_C(120000000000);
+    config.timeout_ns = UINT64_C(60000000000);
     snprintf(output_path, sizeof(output_path), "%s/output", scratch());
     machine_create(&config);
     ck_assert_int_eq(domain_make(1), 1);
+    find_console();
     snprintf(path, sizeof(path), "%s/xenstored.sock", scratch());
     ck_assert(store_listen(path, 0));
     snprintf(path, sizeof(path), "%s/dom0.sock", scratch());
@@ -111,6 +166,31 @@ START_TEST(list)
 }
 END_TEST
 
+/* xenconsoled takes the guest's ring to a pseudo-terminal, and xenconsole is at its other end. */
+START_TEST(console_both_ways)
+{
+    char script[2048];
+    char *end;
+
+    snprintf(script, sizeof(script),
+             "log=%s/console/guest-guest.log\n"
+             "xenstore-write /local/domain/1/name guest /local/domain/1/console/ring-ref $CONSOLE_FRAME "
+             "/local/domain/1/console/port $CONSOLE_PORT || exit 1\n"
+             "mkdir ${log%%/*} && '%.400s' -i --log=guest --log-dir=${log%%/*} & daemon=$!\n"
+             "until xenstore-read /local/domain/1/console/tty; do sleep 0.05; done >/dev/null 2>&1\n"
+             "(printf 'hear this\\n'; until grep -q 'hear this' $log; do sleep 0.05; done; sleep 0.2) |\n"
+             "    '%.400s' --interactive 1\n"
+             "kill $daemon; wait $daemon; echo; echo end; cat $log\n",
+             scratch(), xenconsoled, xenconsole);
+    run_script(script);
+    end = strstr(output, "\nend\n");
+    ck_assert_msg(end != NULL, "%s", output);
+    ck_assert_msg(strstr(end, "guest here\nhear this\n") != NULL, "%s", output); /* xenconsoled's log */
+    *end = '\0';
+    ck_assert_msg(strstr(output, "hear this") != NULL, "%s", output); /* xenconsole's screen */
+}
+END_TEST
+
 /* The programs are here, and the folder of the xenstore-* tools is in PATH. */
 static bool find_programs(void)
 {
@@ -119,7 +199,9 @@ static bool find_programs(void)
 
     lsevtchn = xen_program("lib/xen-4.17/bin", "lsevtchn");
     xl = xen_program("lib/xen-4.17/bin", "xl");
-    if (store == NULL || lsevtchn == NULL || xl == NULL)
+    xenconsole = xen_program("lib/xen-4.17/bin", "xenconsole");
+    xenconsoled = xen_program("lib/xen-4.17/bin", "xenconsoled");
+    if (store == NULL || lsevtchn == NULL || xl == NULL || xenconsole == NULL || xenconsoled == NULL)
         return false;
     *strrchr(store, '/') = '\0';
     if (asprintf(&path, "%s:%s", store, getenv("PATH")) < 0)
@@ -136,12 +218,15 @@ int main(void)
     TCase *tcase = tcase_create("programs");
 
     if (!find_programs()) {
-        fprintf(stderr, "skipped: xen-utils: no lsevtchn, xl or xenstore-write of the packages xenstore-utils and "
-                        "xen-utils-4.17 here; \"make xen-tools\" unpacks them\n");
+        fprintf(stderr,
+                "skipped: xen-utils: no lsevtchn, xl, xenconsole or xenstore-write of the packages xenstore-utils and "
+                "xen-utils-4.17 here; \"make xen-tools\" unpacks them\n");
         return 125;
     }
+    tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, event_channels);
     tcase_add_test(tcase, list);
+    tcase_add_test(tcase, console_both_ways);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }
