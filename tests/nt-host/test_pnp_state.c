@@ -6,20 +6,6 @@
 
 /* ---- children come and go ---- */
 
-static void same_ids(void *argument)
-{
-    (void)argument;
-    boot();
-    toy.SameIds = TRUE;
-    report(3);
-}
-
-START_TEST(test_same_ids)
-{
-    must_fail(same_ids, "pnp-identity");
-}
-END_TEST
-
 static void pdo_left(void *argument)
 {
     (void)argument;
@@ -299,7 +285,6 @@ int main(void)
     tcase_add_test(failures, test_no_driver);
     tcase_add_test(failures, test_device_fails);
     tcase_add_test(failures, test_initializing_left);
-    tcase_add_test(failures, test_same_ids);
     tcase_add_test(failures, test_pdo_left);
     suite_add_tcase(suite, changes);
     suite_add_tcase(suite, failures);

@@ -1,37 +1,22 @@
 /*
- * Rules of single calls: each broken once by what a driver can do through public routines, and seen with its Windows
- * bugcheck and parameters. test_rules.c holds that no rule of the table is without such a test.
+ * Rules of single calls (those of memory: test_memory_misuse.c): each broken once by what a driver can do through
+ * public routines, and seen with its Windows bugcheck and parameters. test_rules.c holds that no rule of the table is
+ * without such a test.
  */
-#include "lock_rules.h"
+#include "misuse.h"
 
 #include <ntstrsafe.h>
 #include <wmistr.h>
 
-#include "machine/guest_ram.h"
 #include "nt/io/io.h"
 #include "nt/ob/ob.h"
 
-#define IOM DRIVER_VERIFIER_IOMANAGER_VIOLATION
-#define DMA DRIVER_VERIFIER_DMA_VIOLATION
-#define OWN                                                                                                            \
-    {                                                                                                                  \
-        0x5056, ANY, ANY, 0                                                                                            \
-    }
 #define INVALID_ARGUMENT 5 /* of __fastfail(), FAST_FAIL_INVALID_ARG */
-#define NOTHING ((void *)0x1234)
 
 /* An object that is neither device nor driver nor callback. */
 static void *some_object(void)
 {
     return KeGetCurrentThread();
-}
-
-static void *zeroed(size_t bytes)
-{
-    void *memory = ExAllocatePool2(POOL_FLAG_NON_PAGED, bytes, TEST_TAG);
-
-    ck_assert_ptr_nonnull(memory);
-    return memory;
 }
 
 /* ---- executive: callbacks, lookaside lists, timers, work items ---- */
@@ -643,6 +628,13 @@ static void no_interrupt_disconnected(void)
     IoDisconnectInterrupt(zeroed(512));
 }
 
+static void disconnected_as_of_no_version(void)
+{
+    IO_DISCONNECT_INTERRUPT_PARAMETERS parameters = {.Version = 77};
+
+    IoDisconnectInterruptEx(&parameters);
+}
+
 static void interrupt_lock_released_below(void)
 {
     KIRQL irql;
@@ -733,232 +725,6 @@ static void writes_a_strange_cr8(void)
     __writecr8(16);
 }
 
-/* ---- memory ---- */
-
-static const PHYSICAL_ADDRESS lowest = {.QuadPart = 0};
-static const PHYSICAL_ADDRESS highest = {.QuadPart = MAXLONGLONG};
-
-static void no_contiguous_bytes(void)
-{
-    MmAllocateContiguousMemory(0, highest);
-}
-
-static void strange_boundary(void)
-{
-    MmAllocateContiguousMemorySpecifyCache(PAGE_SIZE, lowest, highest, (PHYSICAL_ADDRESS){.QuadPart = 12345}, MmCached);
-}
-
-static void strange_cache_type(void)
-{
-    MmAllocateContiguousMemorySpecifyCache(PAGE_SIZE, lowest, highest, lowest, (MEMORY_CACHING_TYPE)77);
-}
-
-static void no_io_space(void)
-{
-    MmMapIoSpace((PHYSICAL_ADDRESS){.QuadPart = 0xF2000000}, 0, MmNonCached);
-}
-
-static void free_memory_mapped(void)
-{
-    PHYSICAL_ADDRESS free;
-    char *page = MmAllocateContiguousMemory(PAGE_SIZE, highest);
-
-    free = MmGetPhysicalAddress(page);
-    MmFreeContiguousMemory(page);
-    MmMapIoSpace(free, PAGE_SIZE, MmCached);
-}
-
-static PMDL new_mdl(POOL_TYPE type)
-{
-    PMDL mdl = IoAllocateMdl(ExAllocatePoolWithTag(type, 64, TEST_TAG), 64, FALSE, FALSE, NULL);
-
-    ck_assert_ptr_nonnull(mdl);
-    return mdl;
-}
-
-static void second_mdl_without_an_irp(void)
-{
-    IoAllocateMdl(zeroed(16), 16, TRUE, FALSE, NULL);
-}
-
-static void locked_twice(void)
-{
-    PMDL mdl = new_mdl(PagedPool);
-
-    MmProbeAndLockPages(mdl, KernelMode, IoReadAccess);
-    MmProbeAndLockPages(mdl, KernelMode, IoReadAccess);
-}
-
-static void pages_of_a_strange_cache_type(void)
-{
-    MmAllocatePagesForMdlEx(lowest, highest, lowest, PAGE_SIZE, (MEMORY_CACHING_TYPE)77, 0);
-}
-
-static void pages_with_a_strange_skip(void)
-{
-    MmAllocatePagesForMdlEx(lowest, highest, (PHYSICAL_ADDRESS){.QuadPart = 1}, PAGE_SIZE, MmCached, 0);
-}
-
-/* What XENMEM_decrease_reservation does to a page. */
-static void page_without_ram_freed(void)
-{
-    char *page = MmAllocateContiguousMemory(PAGE_SIZE, highest);
-
-    p2m_set((uint64_t)MmGetPhysicalAddress(page).QuadPart >> PAGE_SHIFT, BACKING_NONE);
-    MmFreeContiguousMemory(page);
-}
-
-static void physical_address_of_nothing(void)
-{
-    MmGetPhysicalAddress(NOTHING);
-}
-
-static void section_of_nothing(void)
-{
-    MmLockPagableDataSection(NOTHING);
-}
-
-/* ---- DMA ---- */
-
-static PDMA_ADAPTER dma_adapter(void)
-{
-    DEVICE_DESCRIPTION description = {.Version = DEVICE_DESCRIPTION_VERSION,
-                                      .Master = TRUE,
-                                      .ScatterGather = TRUE,
-                                      .Dma64BitAddresses = TRUE,
-                                      .InterfaceType = PCIBus,
-                                      .MaximumLength = 16 * PAGE_SIZE};
-    ULONG registers;
-    PDMA_ADAPTER adapter;
-
-    load_driver();
-    adapter = IoGetDmaAdapter(NULL, &description, &registers);
-    ck_assert_ptr_nonnull(adapter);
-    return adapter;
-}
-
-static IO_ALLOCATION_ACTION NTAPI keeps_the_object(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Base, PVOID Context)
-{
-    UNREFERENCED_PARAMETER(DeviceObject);
-    UNREFERENCED_PARAMETER(Irp);
-    UNREFERENCED_PARAMETER(Base);
-    UNREFERENCED_PARAMETER(Context);
-    return KeepObject;
-}
-
-static void control_routine_keeps_the_object(void)
-{
-    PDMA_ADAPTER adapter = dma_adapter();
-
-    KeRaiseIrqlToDpcLevel();
-    adapter->DmaOperations->AllocateAdapterChannel(adapter, io.device, 1, keeps_the_object, NULL);
-}
-
-static IO_ALLOCATION_ACTION NTAPI keeps_the_registers(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Base, PVOID Context)
-{
-    UNREFERENCED_PARAMETER(DeviceObject);
-    UNREFERENCED_PARAMETER(Irp);
-    *(PVOID *)Context = Base;
-    return DeallocateObjectKeepRegisters;
-}
-
-static PVOID take_registers(PDMA_ADAPTER adapter, ULONG count)
-{
-    PVOID base = NULL;
-    KIRQL irql;
-
-    KeRaiseIrql(DISPATCH_LEVEL, &irql);
-    adapter->DmaOperations->AllocateAdapterChannel(adapter, io.device, count, keeps_the_registers, &base);
-    KeLowerIrql(irql);
-    return base;
-}
-
-static void adapter_put_with_registers(void)
-{
-    PDMA_ADAPTER adapter = dma_adapter();
-
-    take_registers(adapter, 5);
-    adapter->DmaOperations->PutDmaAdapter(adapter);
-}
-
-static void registers_freed_twice(void)
-{
-    PDMA_ADAPTER adapter = dma_adapter();
-    PVOID base = take_registers(adapter, 5);
-
-    KeRaiseIrqlToDpcLevel();
-    adapter->DmaOperations->FreeMapRegisters(adapter, base, 5);
-    adapter->DmaOperations->FreeMapRegisters(adapter, base, 5);
-}
-
-static void adapter_put_with_a_buffer(void)
-{
-    PDMA_ADAPTER adapter = dma_adapter();
-    PHYSICAL_ADDRESS logical;
-
-    adapter->DmaOperations->AllocateCommonBuffer(adapter, PAGE_SIZE, &logical, TRUE);
-    adapter->DmaOperations->PutDmaAdapter(adapter);
-}
-
-static VOID NTAPI list_made(PDEVICE_OBJECT DeviceObject, PIRP Irp, PSCATTER_GATHER_LIST List, PVOID Context)
-{
-    UNREFERENCED_PARAMETER(DeviceObject);
-    UNREFERENCED_PARAMETER(Irp);
-    *(PSCATTER_GATHER_LIST *)Context = List;
-}
-
-static PSCATTER_GATHER_LIST make_list(PDMA_ADAPTER adapter, ULONG bytes)
-{
-    PSCATTER_GATHER_LIST list = NULL;
-    PMDL mdl = new_mdl(NonPagedPoolNx);
-    KIRQL irql;
-
-    MmBuildMdlForNonPagedPool(mdl);
-    KeRaiseIrql(DISPATCH_LEVEL, &irql);
-    adapter->DmaOperations->GetScatterGatherList(adapter, io.device, mdl, MmGetMdlVirtualAddress(mdl), bytes, list_made,
-                                                 &list, TRUE);
-    KeLowerIrql(irql);
-    return list;
-}
-
-static void adapter_put_with_a_list(void)
-{
-    PDMA_ADAPTER adapter = dma_adapter();
-
-    make_list(adapter, 64);
-    adapter->DmaOperations->PutDmaAdapter(adapter);
-}
-
-static void buffer_freed_twice(void)
-{
-    PDMA_ADAPTER adapter = dma_adapter();
-
-    adapter->DmaOperations->FreeCommonBuffer(adapter, PAGE_SIZE, lowest, zeroed(16), TRUE);
-}
-
-static void list_put_twice(void)
-{
-    PDMA_ADAPTER adapter = dma_adapter();
-    PSCATTER_GATHER_LIST list = make_list(adapter, 64);
-
-    KeRaiseIrqlToDpcLevel();
-    adapter->DmaOperations->PutScatterGatherList(adapter, list, TRUE);
-    adapter->DmaOperations->PutScatterGatherList(adapter, list, TRUE);
-}
-
-static void strange_registers_freed(void)
-{
-    PDMA_ADAPTER adapter = dma_adapter();
-
-    KeRaiseIrqlToDpcLevel();
-    adapter->DmaOperations->FreeMapRegisters(adapter, NOTHING, 3);
-}
-
-static void transfer_beyond_its_mdl(void)
-{
-    make_list(dma_adapter(), 2 * PAGE_SIZE);
-}
-
 static void paged_code_raised(void)
 {
     KeRaiseIrqlToDpcLevel();
@@ -1023,11 +789,12 @@ static const struct broken_rule broken[] = {
     {driver_entry_leaves_a_device, "driver-entry", DV, OWN},
     {driver_entry_leaves_a_routine, "driver-entry", DV, OWN},
     {unload_leaves_a_device, "driver-unload", DV, OWN},
-    {no_pdo, "pnp-not-a-pdo", PNP_DETECTED_FATAL_ERROR, {2, ANY}},
+    {no_pdo, "pnp-not-a-pdo", PNP_DETECTED_FATAL_ERROR, {2, ANY, ANY}},
     {blocks_that_are_not_there, "wmi-reginfo", DV, OWN},
     {shutdown_of_no_device, "shutdown-register", DV, OWN},
 
     {no_interrupt_disconnected, "interrupt-object", DV, OWN},
+    {disconnected_as_of_no_version, "interrupt-object", PNP_DETECTED_FATAL_ERROR, {9, 77}},
     {interrupt_lock_released_below, "interrupt-lock", DV, OWN},
     {synchronized_routine_raises, "interrupt-lock", DV, OWN},
     {service_routine_raises, "isr-irql-changed", DV, {0x111, (uintptr_t)service, 5, HIGH_LEVEL}},
@@ -1040,43 +807,9 @@ static const struct broken_rule broken[] = {
     {wide_conversion_raised, "format-irql", DV, {0xE5, DISPATCH_LEVEL}},
     {paged_code_raised, "paged-code", IRQL_NOT_LESS_OR_EQUAL, {0, DISPATCH_LEVEL, 0, 0}},
     {writes_a_strange_cr8, "irql-raise", DV, {0x30, 0, 16}},
-
-    {no_contiguous_bytes, "contiguous-zero-size", DV, OWN},
-    {strange_boundary, "contiguous-boundary", DV, OWN},
-    {strange_cache_type, "contiguous-cache-type", DV, OWN},
-    {no_io_space, "iospace-zero-size", DV, OWN},
-    {free_memory_mapped, "iospace-unlocked", DV, {0x83, ANY, PAGE_SIZE, ANY}},
-    {second_mdl_without_an_irp, "mdl-allocate", DV, OWN},
-    {locked_twice, "mdl-lock", DV, {0xB0, ANY, ANY, MDL_PAGES_LOCKED}},
-    {pages_of_a_strange_cache_type, "mdl-pages-cache-type", DV, OWN},
-    {pages_with_a_strange_skip, "mdl-pages-skip", DV, OWN},
-    {page_without_ram_freed, "page-freed-without-ram", DV, OWN},
-    {physical_address_of_nothing, "physical-address", DV, OWN},
-    {section_of_nothing, "section-lock", DV, OWN},
-
-    {control_routine_keeps_the_object, "dma-adapter-control", DV, OWN},
-    {adapter_put_with_a_buffer, "dma-adapter-buffers", DMA, {0x07, ANY, 1}},
-    {adapter_put_with_a_list, "dma-adapter-lists", DMA, {0x0A, ANY, 1}},
-    {adapter_put_with_registers, "dma-adapter-registers", DMA, {0x09, ANY, 5}},
-    {registers_freed_twice, "dma-map-registers", DMA, {0x05, 5}},
-    {buffer_freed_twice, "dma-common-buffer", DMA, {0x03, 1}},
-    {list_put_twice, "dma-list", DMA, {0x06, 0, 1}},
-    {strange_registers_freed, "dma-map-registers", DMA, {0x05, 3}},
-    {transfer_beyond_its_mdl, "dma-range", DMA, {0x1F, ANY, ANY, ANY}},
 };
-
-START_TEST(a_broken_rule_is_reported)
-{
-    breaks_rule(&broken[_i]);
-}
-END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("misuse");
-    TCase *cases = tcase_create("misuse");
-
-    tcase_add_loop_test(cases, a_broken_rule_is_reported, 0, sizeof(broken) / sizeof(broken[0]));
-    suite_add_tcase(suite, cases);
-    return guest_suite_run(suite);
+    return misuse_run("misuse", broken, sizeof(broken) / sizeof(broken[0]));
 }

@@ -22,6 +22,14 @@ static void unknown_relations(void *argument)
     IoInvalidateDeviceRelations(toy.Pdo, (DEVICE_RELATION_TYPE)77);
 }
 
+static void same_ids(void *argument)
+{
+    (void)argument;
+    boot();
+    toy.SameIds = TRUE;
+    report(3);
+}
+
 static NTSTATUS NTAPI target_changed(PVOID NotificationStructure, PVOID Context)
 {
     UNREFERENCED_PARAMETER(NotificationStructure);
@@ -42,23 +50,50 @@ static void sin_at_registration(void *argument)
                                    NULL, &entry);
 }
 
+static void sin_throughout(void *argument)
+{
+    boot();
+    toy.Sin = *(const TOY_SIN *)argument;
+    report(1);
+    report(0);
+}
+
+#define ANY UINT64_MAX
+#define CA PNP_DETECTED_FATAL_ERROR
+#define IOM DRIVER_VERIFIER_IOMANAGER_VIOLATION
+#define DV DRIVER_VERIFIER_DETECTED_VIOLATION
+#define OWN                                                                                                            \
+    {                                                                                                                  \
+        0x5056, ANY, ANY, 0                                                                                            \
+    }
+
 static const struct {
     void (*function)(void *);
     TOY_SIN sin;
     const char *rule;
     uint32_t code;
-    uint64_t first;
+    uint64_t parameter[4];
 } broken[] = {
-    {sin_at_start, TOY_REPORTS_TWICE, "pnp-relations", PNP_DETECTED_FATAL_ERROR, 4},
-    {sin_at_removal, TOY_NO_RELATION, "pnp-relations", PNP_DETECTED_FATAL_ERROR, 4},
-    {sin_at_registration, TOY_OTHER_TARGET, "pnp-relations", DRIVER_VERIFIER_DETECTED_VIOLATION, 0x5056},
-    {sin_at_start, TOY_RAISES_WHEN_TOLD, "irql-changed", PNP_DETECTED_FATAL_ERROR, 0xA},
-    {unknown_relations, TOY_SINLESS, "pnp-relations", DRIVER_VERIFIER_DETECTED_VIOLATION, 0x5056},
-    {sin_at_start, TOY_MANY_RESOURCES, "pnp-resource-list", DRIVER_VERIFIER_DETECTED_VIOLATION, 0x5056},
-    {sin_at_start, TOY_KEEPS_IRP, "irp-not-completed", DRIVER_VERIFIER_IOMANAGER_VIOLATION, 0x226},
-    {sin_at_start, TOY_WAITS_FOR_ITS_CHANGE, "pnp-deadlock", DRIVER_VERIFIER_DETECTED_VIOLATION, 0x5056},
-    {sin_at_removal, TOY_FAILS_REMOVAL, "pnp-must-succeed", DRIVER_VERIFIER_IOMANAGER_VIOLATION, 0x247},
-    {sin_at_removal, TOY_STAYS_ATTACHED, "pnp-not-detached", DRIVER_VERIFIER_IOMANAGER_VIOLATION, 0x21D},
+    {sin_at_start, TOY_REPORTS_TWICE, "pnp-relations", CA, {1, ANY, ANY, 0}},
+    {sin_at_start, TOY_REPORTS_DRIVER, "pnp-relations", CA, {2, ANY, 0, 0}},
+    {sin_at_start, TOY_REPORTS_DELETED, "pnp-relations", CA, {4, ANY, 0, 0}},
+    {sin_throughout, TOY_TAKES_NO_REFERENCE, "pnp-relations", CA, {5, ANY, 0, 0}},
+    {sin_at_start, TOY_REPORTS_NULL, "pnp-relations", CA, {8, ANY, 2, 1}},
+    {sin_at_start, TOY_REPORTS_ITSELF, "pnp-relations", DV, OWN},
+    {sin_at_removal, TOY_NO_RELATION, "pnp-relations", CA, {2, 0, 0, 0}},
+    {sin_at_removal, TOY_DELETED_RELATION, "pnp-relations", CA, {0xB, ANY, ANY, 0}},
+    {sin_at_registration, TOY_OTHER_TARGET, "pnp-relations", DV, OWN},
+    {unknown_relations, TOY_SINLESS, "pnp-relations", DV, OWN},
+    {sin_at_start, TOY_FLAT_ID, "pnp-identity", CA, {3, ANY, ANY, 1}},
+    {sin_at_start, TOY_SLASH, "pnp-identity", CA, {3, ANY, ANY, 2}},
+    {sin_at_start, TOY_COMMA, "pnp-identity", CA, {3, ANY, ANY, 3}},
+    {same_ids, TOY_SINLESS, "pnp-identity", CA, {1, ANY, ANY, 0}},
+    {sin_at_start, TOY_RAISES_WHEN_TOLD, "irql-changed", CA, {0xA, ANY, DISPATCH_LEVEL, 0}},
+    {sin_at_start, TOY_MANY_RESOURCES, "pnp-resource-list", DV, OWN},
+    {sin_at_start, TOY_KEEPS_IRP, "irp-not-completed", IOM, {0x226, ANY, ANY, ANY}},
+    {sin_at_start, TOY_WAITS_FOR_ITS_CHANGE, "pnp-deadlock", DV, OWN},
+    {sin_at_removal, TOY_FAILS_REMOVAL, "pnp-must-succeed", IOM, {0x247, ANY, ANY, ANY}},
+    {sin_at_removal, TOY_STAYS_ATTACHED, "pnp-not-detached", IOM, {0x21D, ANY, ANY, ANY}},
 };
 
 START_TEST(a_broken_rule_is_reported)
@@ -69,7 +104,12 @@ START_TEST(a_broken_rule_is_reported)
     config.driver_dir = TEST_DRIVERS;
     failure = guest_must_fail(&config, broken[_i].function, (void *)(uintptr_t)&broken[_i].sin, broken[_i].rule);
     ck_assert_uint_eq(failure->code, broken[_i].code);
-    ck_assert_uint_eq(failure->parameter[0], broken[_i].first);
+    for (unsigned i = 0; i < 4; i++) {
+        if (broken[_i].parameter[i] != ANY)
+            ck_assert_uint_eq(failure->parameter[i], broken[_i].parameter[i]);
+        else
+            ck_assert_uint_ne(failure->parameter[i], 0);
+    }
 }
 END_TEST
 

@@ -29,6 +29,11 @@ static void device_destroyed(void *body)
     if (device->DeviceObjectExtension == NULL)
         return; /* never became a device: its name was taken */
     private = io_device(device);
+    if (private->devnode != NULL)
+        nt_violation_code(PNP_DETECTED_FATAL_ERROR, (uint64_t[4]){5, (uintptr_t)body}, "pnp-relations",
+                          "a physical device object of driver %s lost its last reference while its device is in the "
+                          "tree: was it reported without a reference of its own (ObReferenceObject)?",
+                          io_driver_name(driver));
     if (!private->delete_pending)
         nt_violation_code(REFERENCE_BY_POINTER, (uint64_t[4]){0, (uintptr_t)body}, "device-reference",
                           "a device object of driver %s lost its last reference without IoDeleteDevice: it was "

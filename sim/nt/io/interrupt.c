@@ -477,10 +477,10 @@ VOID NTAPI IoDisconnectInterruptEx(PIO_DISCONNECT_INTERRUPT_PARAMETERS Parameter
         ExFreePoolWithTag(table, IO_TAG_GENERAL);
         return;
     default:
-        nt_violation("interrupt-object",
-                     "IoDisconnectInterruptEx with version %u: the one that IoConnectInterruptEx left "
-                     "in its parameters is wanted",
-                     Parameters->Version);
+        nt_violation_code(PNP_DETECTED_FATAL_ERROR, (uint64_t[4]){9, Parameters->Version}, "interrupt-object",
+                          "IoDisconnectInterruptEx with version %u: the one that IoConnectInterruptEx left "
+                          "in its parameters is wanted",
+                          Parameters->Version);
     }
 }
 

@@ -8,16 +8,6 @@
 #include "nt/io/io_internal.h"
 #include "nt/pnp/pnp.h"
 
-static struct devnode *node_of(PDEVICE_OBJECT device, const char *routine)
-{
-    struct devnode *node = pnp_node_of(device);
-
-    if (node == NULL)
-        nt_violation_code(PNP_DETECTED_FATAL_ERROR, (uint64_t[4]){2, (uintptr_t)device}, "pnp-not-a-pdo",
-                          "%s with %p, which is no physical device object that its bus has reported", routine, device);
-    return node;
-}
-
 static struct cm_key *enum_key(const struct devnode *node)
 {
     char *path = image_printf("%s\\%s", CM_ENUM, pnp_instance_path(node));
@@ -75,7 +65,7 @@ NTSTATUS NTAPI IoOpenDeviceRegistryKey(PDEVICE_OBJECT DeviceObject, ULONG DevIns
     if (FAULT(REGISTRY))
         return STATUS_INSUFFICIENT_RESOURCES;
     (void)DesiredAccess; /* kernel callers are granted what they ask for */
-    node = node_of(DeviceObject, __func__);
+    node = pnp_require_pdo(DeviceObject, __func__);
     if (type != PLUGPLAY_REGKEY_DEVICE && type != PLUGPLAY_REGKEY_DRIVER)
         return STATUS_INVALID_PARAMETER;
     key = enum_key(node);
@@ -209,7 +199,7 @@ NTSTATUS NTAPI IoGetDeviceProperty(PDEVICE_OBJECT DeviceObject, DEVICE_REGISTRY_
     char *driver;
 
     NT_CALL(PASSIVE_LEVEL);
-    node = node_of(DeviceObject, __func__);
+    node = pnp_require_pdo(DeviceObject, __func__);
     key = enum_key(node);
     *ResultLength = 0;
     if (key == NULL)

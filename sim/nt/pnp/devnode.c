@@ -131,6 +131,18 @@ struct devnode *pnp_node_of(PDEVICE_OBJECT pdo)
     return io_device(pdo)->devnode;
 }
 
+struct devnode *pnp_require_pdo(PDEVICE_OBJECT device, const char *routine)
+{
+    struct devnode *node = pnp_node_of(device);
+    const void *driver = device != NULL && device->Type == IO_TYPE_DEVICE ? device->DriverObject : NULL;
+
+    if (node == NULL)
+        nt_violation_code(PNP_DETECTED_FATAL_ERROR, (uint64_t[4]){2, (uintptr_t)device, (uintptr_t)driver},
+                          "pnp-not-a-pdo", "%s with %p, which is no physical device object that its bus has reported",
+                          routine, device);
+    return node;
+}
+
 bool pnp_is_started(PDEVICE_OBJECT pdo)
 {
     const struct devnode *node = pnp_node_of(pdo);

@@ -20,25 +20,49 @@
 #define DEVCAP_HARDWAREDISABLED 0x100u
 #define DEVCAP_NONDYNAMIC 0x200u
 
-static _Noreturn void fatal(const struct devnode *node, uint64_t what, const char *text)
+static _Noreturn void fatal(const struct devnode *node, const uint64_t parameter[4], const char *text)
 {
-    nt_violation_code(PNP_DETECTED_FATAL_ERROR, (uint64_t[4]){what, (uintptr_t)node->pdo}, "pnp-identity",
-                      "driver %s: %s", io_driver_name(node->pdo->DriverObject), text);
+    nt_violation_code(PNP_DETECTED_FATAL_ERROR, parameter, "pnp-identity", "driver %s: %s",
+                      io_driver_name(node->pdo->DriverObject), text);
+}
+
+/* Which of a device's IDs, as parameter 4 of bug check 0xCA says it; its page has no number for the others. */
+static uint64_t id_number(BUS_QUERY_ID_TYPE type)
+{
+    switch (type) {
+    case BusQueryDeviceID:
+        return 1;
+    case BusQueryInstanceID:
+        return 2;
+    case BusQueryHardwareIDs:
+        return 3;
+    case BusQueryCompatibleIDs:
+        return 4;
+    default:
+        return 0;
+    }
+}
+
+static _Noreturn void bad_id(const struct devnode *node, BUS_QUERY_ID_TYPE type, const WCHAR *buffer, const char *text)
+{
+    fatal(node, (uint64_t[4]){3, (uintptr_t)node->pdo, (uintptr_t)buffer, id_number(type)}, text);
 }
 
 /*
- * An identification string as the PnP manager takes it: printable ASCII without commas, spaces turned into underscores,
- * at most 200 characters. Anything else is a fault of the bus driver.
+ * An identification string as the PnP manager takes it: characters 0x20 to 0x7F without commas, spaces turned into
+ * underscores, at most 200 characters. Anything else is a fault of the bus driver.
  */
-static char *checked_id(const struct devnode *node, const WCHAR *id, size_t length, bool separators)
+static char *checked_id(const struct devnode *node, BUS_QUERY_ID_TYPE type, const WCHAR *buffer, const WCHAR *id,
+                        size_t length)
 {
+    bool separators = type != BusQueryInstanceID && type != BusQueryContainerID;
     char *text;
 
     if (length == 0 || length >= MAX_DEVICE_ID_LEN)
-        fatal(node, 2, "an identification string is empty or longer than 200 characters");
+        bad_id(node, type, buffer, "an identification string is empty or longer than 200 characters");
     for (size_t i = 0; i < length; i++) {
-        if (id[i] < 0x20 || id[i] > 0x7e || id[i] == L',' || (id[i] == L'\\' && !separators))
-            fatal(node, 2, "an identification string has a character that is not allowed in it");
+        if (id[i] < 0x20 || id[i] > 0x7f || id[i] == L',' || (id[i] == L'\\' && !separators))
+            bad_id(node, type, buffer, "an identification string has a character that is not allowed in it");
     }
     text = cm_utf8_from_utf16(id, length);
     for (char *c = text; *c != 0; c++) {
@@ -75,7 +99,9 @@ static NTSTATUS query_single(struct devnode *node, BUS_QUERY_ID_TYPE type, char 
 
     *id = NULL;
     if (wide != NULL) {
-        *id = checked_id(node, wide, wide_length(wide), type == BusQueryDeviceID);
+        *id = checked_id(node, type, wide, wide, wide_length(wide));
+        if (type == BusQueryDeviceID && (strchr(*id, '\\') == NULL || strchr(*id, '\\') != strrchr(*id, '\\')))
+            bad_id(node, type, wide, "the device ID is not of the form enumerator\\device");
         ExFreePool(wide);
     }
     return status;
@@ -96,10 +122,10 @@ static NTSTATUS query_multi(struct devnode *node, BUS_QUERY_ID_TYPE type, char *
         size_t length = wide_length(ids + offset);
 
         list = image_realloc(list, (count + 2) * sizeof(*list));
-        list[count++] = checked_id(node, ids + offset, length, true);
+        list[count++] = checked_id(node, type, ids, ids + offset, length);
         offset += length + 1;
         if (offset >= MULTI_SZ_MAX_CHARACTERS)
-            fatal(node, 2, "a list of identification strings has no end");
+            bad_id(node, type, ids, "a list of identification strings has no end");
     }
     ExFreePool(ids);
     *answer = list;
@@ -150,7 +176,8 @@ static bool same_path_elsewhere(const struct devnode *node)
         if (other == node || other->instance_path == NULL || _stricmp(other->instance_path, node->instance_path) != 0)
             continue;
         if (other->parent == node->parent && !other->missing)
-            fatal(node, 1, "two devices of one bus have the same device and instance ID");
+            fatal(node, (uint64_t[4]){1, (uintptr_t)node->pdo, (uintptr_t)other->pdo},
+                  "two devices of one bus have the same device and instance ID");
         return true;
     }
     return false;
@@ -160,7 +187,7 @@ static void make_instance(struct devnode *node, char *instance)
 {
     if (node->capabilities.UniqueID) {
         if (instance == NULL)
-            fatal(node, 2, "a device with UniqueID has no instance ID");
+            bad_id(node, BusQueryInstanceID, NULL, "a device with UniqueID has no instance ID");
         node->instance_id = instance;
     } else {
         char *prefix = parent_prefix(node->parent);
@@ -181,8 +208,6 @@ static NTSTATUS query_identity(struct devnode *node)
 
     if (node->device_id == NULL)
         return unknown(status) ? status : STATUS_OBJECT_NAME_INVALID;
-    if (strchr(node->device_id, '\\') == NULL || strchr(node->device_id, '\\') != strrchr(node->device_id, '\\'))
-        fatal(node, 2, "the device ID is not of the form enumerator\\device");
     status = pnp_query_capabilities(node, &node->capabilities);
     if (unknown(status))
         return status;

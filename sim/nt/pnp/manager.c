@@ -437,17 +437,10 @@ NTSTATUS pnp_retry_device(struct devnode *node)
 
 /* ---- what drivers ask for (wdm.h) ---- */
 
-static void check_pdo(PDEVICE_OBJECT device, const char *routine)
-{
-    if (device == NULL || device->Type != IO_TYPE_DEVICE || io_device(device)->devnode == NULL)
-        nt_violation_code(PNP_DETECTED_FATAL_ERROR, (uint64_t[4]){2, (uintptr_t)device}, "pnp-not-a-pdo",
-                          "%s with %p, which is no physical device object that its bus has reported", routine, device);
-}
-
 VOID NTAPI IoInvalidateDeviceRelations(PDEVICE_OBJECT DeviceObject, DEVICE_RELATION_TYPE Type)
 {
     NT_CALL(DISPATCH_LEVEL);
-    check_pdo(DeviceObject, __func__);
+    (void)pnp_require_pdo(DeviceObject, __func__);
     switch (Type) {
     case BusRelations:
     case SingleBusRelations:
@@ -468,13 +461,13 @@ VOID NTAPI IoInvalidateDeviceRelations(PDEVICE_OBJECT DeviceObject, DEVICE_RELAT
 VOID NTAPI IoInvalidateDeviceState(PDEVICE_OBJECT PhysicalDeviceObject)
 {
     NT_CALL(DISPATCH_LEVEL);
-    check_pdo(PhysicalDeviceObject, __func__);
+    (void)pnp_require_pdo(PhysicalDeviceObject, __func__);
     (void)pnp_request(ACTION_STATE, PhysicalDeviceObject, false);
 }
 
 VOID NTAPI IoRequestDeviceEject(PDEVICE_OBJECT PhysicalDeviceObject)
 {
     NT_CALL(DISPATCH_LEVEL);
-    check_pdo(PhysicalDeviceObject, __func__);
+    (void)pnp_require_pdo(PhysicalDeviceObject, __func__);
     (void)pnp_request(ACTION_EJECT, PhysicalDeviceObject, false);
 }

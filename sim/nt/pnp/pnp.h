@@ -123,6 +123,8 @@ PDEVICE_OBJECT pnp_pdo(const struct devnode *node);
 const CM_RESOURCE_LIST *pnp_translated_resources(PDEVICE_OBJECT pdo);
 /* The node of a PDO, NULL if it has none. */
 struct devnode *pnp_node_of(PDEVICE_OBJECT pdo);
+/* The same for a routine that takes nothing but a PDO which its bus has reported: anything else is a violation. */
+struct devnode *pnp_require_pdo(PDEVICE_OBJECT device, const char *routine);
 /* What the bus said of the device; the bus information may be NULL. */
 const PNP_BUS_INFORMATION *pnp_bus_information(const struct devnode *node);
 const DEVICE_CAPABILITIES *pnp_capabilities(const struct devnode *node);

@@ -125,8 +125,8 @@ void pnp_send_must_succeed(struct devnode *node, UCHAR minor);
 NTSTATUS pnp_query_id(struct devnode *node, BUS_QUERY_ID_TYPE type, WCHAR **id);
 WCHAR *pnp_query_text(struct devnode *node, DEVICE_TEXT_TYPE type);
 NTSTATUS pnp_query_relations(struct devnode *node, DEVICE_RELATION_TYPE type, PDEVICE_RELATIONS *relations);
-/* A device's relations hold device objects; anything else is a violation. */
-void pnp_require_device(const struct devnode *node, PDEVICE_OBJECT pdo);
+/* The node of one of a device's removal or ejection relations, NULL if it has none yet; no live device: a violation. */
+struct devnode *pnp_removal_relation(const struct devnode *node, const DEVICE_RELATIONS *relations, ULONG index);
 /* Gives back a reference that a driver took for us when it answered with device relations. */
 void pnp_release_relation(PDEVICE_OBJECT pdo);
 NTSTATUS pnp_query_capabilities(struct devnode *node, PDEVICE_CAPABILITIES capabilities);

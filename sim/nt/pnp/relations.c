@@ -7,34 +7,43 @@ void pnp_release_relation(PDEVICE_OBJECT pdo)
     ob_dereference(pdo);
 }
 
-static void refuse(const struct devnode *node, PDEVICE_OBJECT pdo, const char *what)
+/* The kinds of bug check 0xCA are those of its page: parameter 1 and what it gives the others. */
+static _Noreturn void refuse(const struct devnode *node, uint64_t kind, const void *pdo, uint64_t third,
+                             uint64_t fourth, const char *what)
 {
-    nt_violation_code(PNP_DETECTED_FATAL_ERROR, (uint64_t[4]){4, (uintptr_t)pdo}, "pnp-relations",
+    nt_violation_code(PNP_DETECTED_FATAL_ERROR, (uint64_t[4]){kind, (uintptr_t)pdo, third, fourth}, "pnp-relations",
                       "%s reports %s among its device relations", pnp_instance_path(node), what);
 }
 
-void pnp_require_device(const struct devnode *node, PDEVICE_OBJECT pdo)
+struct devnode *pnp_removal_relation(const struct devnode *node, const DEVICE_RELATIONS *relations, ULONG index)
 {
+    PDEVICE_OBJECT pdo = relations->Objects[index];
+
     if (pdo == NULL || !ob_is(pdo, OB_DEVICE))
-        refuse(node, pdo, "something that is no device object");
+        refuse(node, 2, pdo, 0, 0, "something that is no device object");
+    if (io_device(pdo)->delete_pending)
+        refuse(node, 0xB, pdo, (uintptr_t)relations, 0, "a device object that has been deleted");
+    return pnp_node_of(pdo);
 }
 
 static void check_relation(const struct devnode *bus, const DEVICE_RELATIONS *relations, ULONG index)
 {
     PDEVICE_OBJECT pdo = relations->Objects[index];
-    const char *what = NULL;
 
-    pnp_require_device(bus, pdo);
+    if (pdo == NULL)
+        refuse(bus, 8, bus->pdo, relations->Count, index, "a device object that is NULL");
+    if (!ob_is(pdo, OB_DEVICE))
+        refuse(bus, 2, pdo, 0, 0, "something that is no device object");
     if (io_device(pdo)->delete_pending)
-        what = "a device object that it has deleted";
-    for (ULONG i = 0; what == NULL && i < index; i++) {
+        refuse(bus, 4, pdo, 0, 0, "a device object that it has deleted");
+    for (ULONG i = 0; i < index; i++) {
         if (relations->Objects[i] == pdo)
-            what = "the same device twice";
+            refuse(bus, 1, pdo, (uintptr_t)pdo, 0, "the same device twice");
     }
-    if (what == NULL && pnp_node_of(pdo) != NULL && pnp_node_of(pdo)->parent != bus)
-        what = "another bus's device";
-    if (what != NULL)
-        refuse(bus, pdo, what);
+    /* The page has no kind for this. */
+    if (pnp_node_of(pdo) != NULL && pnp_node_of(pdo)->parent != bus)
+        nt_violation("pnp-relations", "%s reports another bus's device among its device relations",
+                     pnp_instance_path(bus));
 }
 
 static void remove_missing(struct devnode *bus)

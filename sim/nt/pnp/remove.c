@@ -77,10 +77,8 @@ static void append_relations(struct removal *removal, struct devnode *node, DEVI
     if (relations == NULL)
         return;
     for (ULONG i = 0; i < relations->Count; i++) {
-        struct devnode *other;
+        struct devnode *other = pnp_removal_relation(node, relations, i);
 
-        pnp_require_device(node, relations->Objects[i]);
-        other = pnp_node_of(relations->Objects[i]);
         if (other != NULL && other->parent != NULL)
             append_tree(removal, other);
         pnp_release_relation(relations->Objects[i]);

@@ -25,12 +25,21 @@ typedef struct _TOY_ENTRY {
 typedef enum _TOY_SIN {
     TOY_SINLESS,
     TOY_REPORTS_TWICE,        /* the bus reports one child twice */
+    TOY_REPORTS_NULL,         /* the bus reports a child and NULL behind it */
+    TOY_REPORTS_DRIVER,       /* the bus reports a driver object */
+    TOY_REPORTS_DELETED,      /* the bus reports a child that it has deleted */
+    TOY_REPORTS_ITSELF,       /* the bus reports its own PDO, which is a child of another */
+    TOY_TAKES_NO_REFERENCE,   /* the bus reports a child without a reference, and deletes it later */
+    TOY_COMMA,                /* a child's hardware IDs have a comma */
+    TOY_SLASH,                /* a child's instance ID has a backslash */
+    TOY_FLAT_ID,              /* a child's device ID names no enumerator */
     TOY_MANY_RESOURCES,       /* a child's PDO claims more descriptors than there are */
     TOY_KEEPS_IRP,            /* a child's function returns success for IRP_MN_QUERY_PNP_DEVICE_STATE and keeps it */
     TOY_FAILS_REMOVAL,        /* a child's function fails IRP_MN_REMOVE_DEVICE */
     TOY_STAYS_ATTACHED,       /* a child's function does not detach in IRP_MN_REMOVE_DEVICE */
     TOY_WAITS_FOR_ITS_CHANGE, /* a child's function calls IoReportTargetDeviceChange in IRP_MN_START_DEVICE */
     TOY_NO_RELATION,          /* a child's PDO reports NULL among its removal relations */
+    TOY_DELETED_RELATION,     /* a child's PDO reports a deleted device among its removal relations */
     TOY_OTHER_TARGET,         /* a child's PDO names the top of its stack as the target of a file */
     TOY_RAISES_WHEN_TOLD,     /* the bus's notification callback returns at DISPATCH_LEVEL */
     TOY_KEEPS_POWER_IRP,      /* a child\'s PDO keeps IRP_MN_SET_POWER for a device state */

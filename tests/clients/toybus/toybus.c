@@ -77,6 +77,33 @@ static NTSTATUS CreateChild(PTOY_DEVICE Bus, ULONG Index)
     return STATUS_SUCCESS;
 }
 
+static VOID AddWrongRelation(PTOY_DEVICE Bus, PDEVICE_RELATIONS Relations)
+{
+    PVOID Object;
+
+    switch (Toy->Sin) {
+    case TOY_REPORTS_TWICE:
+        Object = Relations->Objects[0];
+        break;
+    case TOY_REPORTS_NULL:
+        Relations->Objects[Relations->Count++] = NULL;
+        return;
+    case TOY_REPORTS_DRIVER:
+        Object = Bus->Self->DriverObject;
+        break;
+    case TOY_REPORTS_DELETED:
+        IoDeleteDevice(Relations->Objects[0]);
+        return;
+    case TOY_REPORTS_ITSELF:
+        Object = Bus->Pdo;
+        break;
+    default:
+        return;
+    }
+    ObReferenceObject(Object);
+    Relations->Objects[Relations->Count++] = Object;
+}
+
 static NTSTATUS ReportChildren(PTOY_DEVICE Bus, PIRP Irp)
 {
     PDEVICE_RELATIONS Relations;
@@ -98,13 +125,12 @@ static NTSTATUS ReportChildren(PTOY_DEVICE Bus, PIRP Irp)
     for (Index = 0; Index < TOY_CHILDREN; Index++) {
         if ((Toy->Children & (1u << Index)) == 0)
             continue;
-        ObReferenceObject(Toy->ChildPdo[Index]);
+        if (Toy->Sin != TOY_TAKES_NO_REFERENCE)
+            ObReferenceObject(Toy->ChildPdo[Index]);
         Relations->Objects[Relations->Count++] = Toy->ChildPdo[Index];
     }
-    if (Toy->Sin == TOY_REPORTS_TWICE && Relations->Count != 0) {
-        ObReferenceObject(Relations->Objects[0]);
-        Relations->Objects[Relations->Count++] = Relations->Objects[0];
-    }
+    if (Relations->Count != 0)
+        AddWrongRelation(Bus, Relations);
     Irp->IoStatus.Information = (ULONG_PTR)Relations;
     Irp->IoStatus.Status = STATUS_SUCCESS;
     return Pass(Bus, Irp);
@@ -325,12 +351,20 @@ static NTSTATUS ReturnString(PIRP Irp, const WCHAR *String, ULONG Bytes)
 static NTSTATUS QueryId(PTOY_DEVICE Child, PIRP Irp, BUS_QUERY_ID_TYPE Type)
 {
     static const WCHAR Hardware[] = L"TOY\\CHILD&REV_1\0TOY\\CHILD\0";
-    WCHAR Instance[2] = {(WCHAR)(L'0' + (Toy->SameIds ? 0 : Child->Child)), 0};
+    static const WCHAR Comma[] = L"TOY\\CHILD&REV_1\0TOY\\CHILD,1\0";
+    WCHAR Instance[3] = {(WCHAR)(L'0' + (Toy->SameIds ? 0 : Child->Child)), 0, 0};
+
+    if (Toy->Sin == TOY_SLASH)
+        Instance[1] = L'\\';
 
     switch (Type) {
     case BusQueryDeviceID:
+        if (Toy->Sin == TOY_FLAT_ID)
+            return ReturnString(Irp, L"CHILD", sizeof(L"CHILD"));
         return ReturnString(Irp, Hardware, sizeof(L"TOY\\CHILD&REV_1"));
     case BusQueryHardwareIDs:
+        if (Toy->Sin == TOY_COMMA)
+            return ReturnString(Irp, Comma, sizeof(Comma));
         return ReturnString(Irp, Hardware, sizeof(Hardware));
     case BusQueryInstanceID:
         return ReturnString(Irp, Instance, sizeof(Instance));
@@ -341,17 +375,26 @@ static NTSTATUS QueryId(PTOY_DEVICE Child, PIRP Irp, BUS_QUERY_ID_TYPE Type)
 
 static NTSTATUS QueryRelations(PTOY_DEVICE Child, PIRP Irp)
 {
-    PDEVICE_RELATIONS Relations;
-
     DEVICE_RELATION_TYPE Type = IoGetCurrentIrpStackLocation(Irp)->Parameters.QueryDeviceRelations.Type;
+    PDEVICE_RELATIONS Relations;
+    PDEVICE_OBJECT Deleted;
 
-    if (Type != TargetDeviceRelation && !(Type == RemovalRelations && Toy->Sin == TOY_NO_RELATION))
+    if (Type != TargetDeviceRelation &&
+        !(Type == RemovalRelations && (Toy->Sin == TOY_NO_RELATION || Toy->Sin == TOY_DELETED_RELATION)))
         return Ignore(Irp);
     Relations = ExAllocatePoolWithTag(PagedPool, sizeof(*Relations), TOY_TAG);
     if (Relations == NULL)
         return Complete(Irp, STATUS_INSUFFICIENT_RESOURCES);
     Relations->Count = 1;
-    if (Type == RemovalRelations) {
+    if (Toy->Sin == TOY_DELETED_RELATION && Type == RemovalRelations) {
+        if (!NT_SUCCESS(IoCreateDevice(Child->Self->DriverObject, 0, NULL, FILE_DEVICE_UNKNOWN, 0, FALSE, &Deleted))) {
+            ExFreePoolWithTag(Relations, TOY_TAG);
+            return Complete(Irp, STATUS_INSUFFICIENT_RESOURCES);
+        }
+        ObReferenceObject(Deleted);
+        IoDeleteDevice(Deleted);
+        Relations->Objects[0] = Deleted;
+    } else if (Type == RemovalRelations) {
         Relations->Objects[0] = NULL;
     } else {
         Relations->Objects[0] = Toy->Sin == TOY_OTHER_TARGET ? IoGetAttachedDevice(Child->Self) : Child->Self;
