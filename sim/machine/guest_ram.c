@@ -49,8 +49,9 @@
 
 /* A page of the system PTE window. Chains link the pages that map equal or colliding frames; index + 1, 0 ends. */
 struct window_page {
-    uint64_t gfn_plus_1 : 62; /* 0: not mapped */
+    uint64_t gfn_plus_1 : 61; /* 0: not mapped */
     uint64_t writable : 1;
+    uint64_t executable : 1;
     uint64_t hidden : 1; /* not readable either */
     uint32_t next;
     uint32_t previous;
@@ -310,7 +311,9 @@ static bool remap_page(uintptr_t address, uint32_t backing, bool writable)
 
 static int window_protection(const struct window_page *page)
 {
-    return page->hidden ? PROT_NONE : PROT_READ | (page->writable ? PROT_WRITE : 0);
+    if (page->hidden)
+        return PROT_NONE;
+    return PROT_READ | (page->writable ? PROT_WRITE : 0) | (page->executable ? PROT_EXEC : 0);
 }
 
 static uint32_t *bucket_of(uint64_t gfn)
@@ -347,15 +350,24 @@ void p2m_set(uint64_t gfn, uint32_t backing)
              (unsigned long long)gfn, strerror(errno));
 }
 
+void guest_ram_protect(uint32_t page, enum guest_access access)
+{
+    void *address = (void *)(IMAGE_RAM_BASE + (uint64_t)page * GUEST_PAGE_SIZE);
+    int protection = access == GUEST_ACCESS_NONE ? PROT_NONE
+                                                 : PROT_READ | ((access & GUEST_ACCESS_WRITE) != 0 ? PROT_WRITE : 0) |
+                                                       ((access & GUEST_ACCESS_EXECUTE) != 0 ? PROT_EXEC : 0);
+
+    if (mprotect(address, GUEST_PAGE_SIZE, protection) != 0)
+        fail("host-maps", "guest_ram_protect(%u): %s", page, strerror(errno));
+}
+
 void guest_ram_make_executable(uint64_t gfn)
 {
     uint32_t page = guest_ram_virtual_page(gfn);
 
     if (page == UINT32_MAX || p2m_lookup(gfn) == BACKING_NONE)
         fail("p2m", "guest_ram_make_executable(%#llx): no RAM frame", (unsigned long long)gfn);
-    if (mprotect((void *)(IMAGE_RAM_BASE + (uint64_t)page * GUEST_PAGE_SIZE), GUEST_PAGE_SIZE,
-                 PROT_READ | PROT_WRITE | PROT_EXEC) != 0)
-        fail("host-maps", "guest_ram_make_executable(%#llx): %s", (unsigned long long)gfn, strerror(errno));
+    guest_ram_protect(page, GUEST_ACCESS_READ | GUEST_ACCESS_WRITE | GUEST_ACCESS_EXECUTE);
 }
 
 /* ---- system PTE window ---- */
@@ -446,7 +458,7 @@ void guest_unmap_frames(void *address, size_t count)
         fail("host-maps", "guest_unmap_frames(%p, %zu): %s", address, count, strerror(errno));
 }
 
-void guest_protect_frames(void *address, size_t count, bool readable, bool writable)
+void guest_protect_frames(void *address, size_t count, enum guest_access access)
 {
     uint64_t first = ((uintptr_t)address - IMAGE_SYSPTE_BASE) / GUEST_PAGE_SIZE;
 
@@ -454,8 +466,9 @@ void guest_protect_frames(void *address, size_t count, bool readable, bool writa
         struct window_page *page = &state()->window[first + i];
         void *at = (char *)address + i * GUEST_PAGE_SIZE;
 
-        page->hidden = !readable;
-        page->writable = readable && writable;
+        page->hidden = access == GUEST_ACCESS_NONE;
+        page->writable = (access & GUEST_ACCESS_WRITE) != 0;
+        page->executable = (access & GUEST_ACCESS_EXECUTE) != 0;
         /* What nothing backs stays without access. */
         if (p2m_lookup(page->gfn_plus_1 - 1) != BACKING_NONE &&
             mprotect(at, GUEST_PAGE_SIZE, window_protection(page)) != 0)

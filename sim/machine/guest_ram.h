@@ -80,6 +80,16 @@ void *backing_page(uint32_t backing);
 /* The hypervisor's view of a guest frame, or NULL when nothing backs it. */
 void *guest_frame(uint64_t gfn);
 
+/* What the guest may do with a page: what it may write or execute it may read, as on x86. */
+enum guest_access {
+    GUEST_ACCESS_NONE = 0,
+    GUEST_ACCESS_READ = 1,
+    GUEST_ACCESS_WRITE = 2,
+    GUEST_ACCESS_EXECUTE = 4,
+};
+
+/* The guest's access to a page of the RAM window (by its number); stays until its backing changes. */
+void guest_ram_protect(uint32_t page, enum guest_access access);
 /* Let the guest execute a RAM frame through the RAM window (the hypercall page); stays until its backing changes. */
 void guest_ram_make_executable(uint64_t gfn);
 
@@ -98,9 +108,8 @@ bool guest_copy_out(void *guest_to, const void *from, size_t bytes);
  */
 void *guest_map_frames(const uint64_t *gfns, size_t count, bool writable);
 void guest_unmap_frames(void *address, size_t count);
-/* Another protection for such a window; `readable` false: no access at all. It stays when what backs a frame changes.
- */
-void guest_protect_frames(void *address, size_t count, bool readable, bool writable);
+/* Another protection for such a window. It stays when what backs a frame changes. */
+void guest_protect_frames(void *address, size_t count, enum guest_access access);
 /* The GFN behind a guest virtual address (RAM window or mapped window), GFN_INVALID if none. */
 uint64_t guest_virtual_to_gfn(const void *address);
 /* Whether `bytes` from `start` are guest-mapped: the rule that guest_copy_in() and guest_copy_out() go by. */

@@ -246,6 +246,24 @@ static NTSTATUS QueryRequirements(TEST_CHILD *Child, PIRP Irp)
     return Return(Irp, Copy(&List, sizeof(List)));
 }
 
+static NTSTATUS QueryResources(TEST_CHILD *Child, PIRP Irp)
+{
+    CM_RESOURCE_LIST List;
+
+    if (Child->BootPrivate == 0)
+        return Irp->IoStatus.Status;
+    RtlZeroMemory(&List, sizeof(List));
+    List.Count = 1;
+    List.List[0].InterfaceType = Internal;
+    List.List[0].PartialResourceList.Version = 1;
+    List.List[0].PartialResourceList.Revision = 1;
+    List.List[0].PartialResourceList.Count = 1;
+    List.List[0].PartialResourceList.PartialDescriptors[0].Type = CmResourceTypeDevicePrivate;
+    List.List[0].PartialResourceList.PartialDescriptors[0].ShareDisposition = CmResourceShareDeviceExclusive;
+    List.List[0].PartialResourceList.PartialDescriptors[0].u.DevicePrivate.Data[0] = Child->BootPrivate;
+    return Return(Irp, Copy(&List, sizeof(List)));
+}
+
 static NTSTATUS PdoRelations(TEST_CHILD *Child, PIRP Irp)
 {
     PIO_STACK_LOCATION Stack = IoGetCurrentIrpStackLocation(Irp);
@@ -318,6 +336,8 @@ static NTSTATUS PdoAnswer(TEST_CHILD *Child, PIRP Irp)
                           FALSE);
     case IRP_MN_QUERY_CAPABILITIES:
         return QueryCapabilities(Child, Stack->Parameters.DeviceCapabilities.Capabilities);
+    case IRP_MN_QUERY_RESOURCES:
+        return QueryResources(Child, Irp);
     case IRP_MN_QUERY_RESOURCE_REQUIREMENTS:
         return QueryRequirements(Child, Irp);
     case IRP_MN_QUERY_DEVICE_RELATIONS:

@@ -49,6 +49,7 @@ typedef struct _TEST_CHILD {
     BOOLEAN StaysAfterEject;  /* the bus reports it still */
     BOOLEAN RemovalRelation;  /* the function driver names the other child */
     BOOLEAN EjectionRelation; /* the bus does */
+    ULONG BootPrivate;        /* not zero: its boot configuration has such a resource, with this value */
     ULONG Private;            /* not zero: it requires a resource of its bus's own, with this value */
     /* what was seen */
     PDEVICE_OBJECT Pdo; /* NULL: none */

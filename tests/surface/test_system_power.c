@@ -74,6 +74,55 @@ START_TEST(test_tree)
 }
 END_TEST
 
+/* A device's power relations are on before it is, and off only after. */
+static void related(void *argument)
+{
+    (void)argument;
+    boot_with(7);
+    toy.PowerRelations[1] = 1u << 0 | 1u << 2;
+    IoInvalidateDeviceRelations(toy.ChildPdo[1], PowerRelations);
+    toy.PowerRelations[2] = 1u << 0;
+    IoInvalidateDeviceRelations(toy.ChildPdo[2], PowerRelations);
+    pnp_wait_quiet();
+    forget();
+    ck_assert_int_eq(po_set_system_state(PowerSystemSleeping3), STATUS_SUCCESS);
+    expect(SET(PowerSystemSleeping3), 'C', 1, 'C', 2);
+    expect(SET(PowerSystemSleeping3), 'C', 2, 'C', 0);
+    expect(SET(PowerSystemSleeping3), 'C', 0, 'F', -1);
+    ck_assert_int_eq(po_set_system_state(PowerSystemWorking), STATUS_SUCCESS);
+    expect(SET(PowerSystemWorking), 'F', -1, 'C', 0);
+    expect(SET(PowerSystemWorking), 'C', 0, 'C', 2);
+    expect(SET(PowerSystemWorking), 'C', 2, 'C', 1);
+
+    /* What is gone is needed by nobody; what a driver does not say again is not so any more. */
+    report(3);
+    toy.PowerRelations[1] = 0;
+    toy.PowerRelations[0] = 1u << 1;
+    IoInvalidateDeviceRelations(toy.ChildPdo[1], PowerRelations);
+    IoInvalidateDeviceRelations(toy.ChildPdo[0], PowerRelations);
+    pnp_wait_quiet();
+    forget();
+    ck_assert_int_eq(po_set_system_state(PowerSystemHibernate), STATUS_SUCCESS);
+    expect(SET(PowerSystemHibernate), 'C', 0, 'C', 1);
+    ck_assert_int_eq(po_set_system_state(PowerSystemWorking), STATUS_SUCCESS);
+
+    /* Two that need each other go all the same. */
+    toy.PowerRelations[1] = 1u << 0;
+    IoInvalidateDeviceRelations(toy.ChildPdo[1], PowerRelations);
+    pnp_wait_quiet();
+    forget();
+    ck_assert_int_eq(po_set_system_state(PowerSystemSleeping3), STATUS_SUCCESS);
+    ck_assert(seen('C', SET(PowerSystemSleeping3), 0) && seen('C', SET(PowerSystemSleeping3), 1));
+    ck_assert_int_eq(po_set_system_state(PowerSystemWorking), STATUS_SUCCESS);
+    finish();
+}
+
+START_TEST(test_related)
+{
+    run_in(2, related);
+}
+END_TEST
+
 /* No device comes or goes while the system changes its state: what is asked for waits until the tree is let go. */
 static void held(void *argument)
 {
@@ -334,6 +383,7 @@ int main(void)
 
     tcase_set_timeout(cases, 60);
     tcase_add_test(cases, test_tree);
+    tcase_add_test(cases, test_related);
     tcase_add_test(cases, test_held);
     tcase_add_test(cases, test_notification);
     tcase_add_test(cases, test_wait_wake);

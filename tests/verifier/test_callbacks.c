@@ -27,7 +27,7 @@ static void assert_noted(const struct failure *failure, const void *routine, con
 
 static KBUGCHECK_CALLBACK_RECORD first;
 static KBUGCHECK_CALLBACK_RECORD second;
-static KBUGCHECK_REASON_CALLBACK_RECORD reasons[4];
+static KBUGCHECK_REASON_CALLBACK_RECORD reasons[6];
 static char buffer[16];
 
 static VOID NTAPI on_first(PVOID Buffer, ULONG Length)
@@ -45,8 +45,9 @@ static VOID NTAPI on_second(PVOID Buffer, ULONG Length)
     called('2');
 }
 
-/* Two calls: a page by its virtual address, then one by its physical address. */
+/* Three calls: a page by its virtual address, the same by its physical address, one that another routine removes. */
 static char *page_to_add;
+static char *page_to_remove;
 
 static VOID NTAPI on_add_pages(KBUGCHECK_CALLBACK_REASON Reason, PKBUGCHECK_REASON_CALLBACK_RECORD Record, PVOID Data,
                                ULONG Length)
@@ -64,9 +65,13 @@ static VOID NTAPI on_add_pages(KBUGCHECK_CALLBACK_REASON Reason, PKBUGCHECK_REAS
         pages->Context = buffer;
         pages->Flags = KB_ADD_PAGES_FLAG_VIRTUAL_ADDRESS | KB_ADD_PAGES_FLAG_ADDITIONAL_RANGES_EXIST;
         pages->Address = (ULONG_PTR)page_to_add;
-    } else {
-        pages->Flags = KB_ADD_PAGES_FLAG_PHYSICAL_ADDRESS;
+    } else if (pages->Context == buffer) {
+        pages->Context = buffer + 1;
+        pages->Flags = KB_ADD_PAGES_FLAG_PHYSICAL_ADDRESS | KB_ADD_PAGES_FLAG_ADDITIONAL_RANGES_EXIST;
         pages->Address = (ULONG_PTR)MmGetPhysicalAddress(page_to_add).QuadPart;
+    } else { /* it is removed by its other address */
+        pages->Flags = KB_ADD_PAGES_FLAG_PHYSICAL_ADDRESS;
+        pages->Address = (ULONG_PTR)MmGetPhysicalAddress(page_to_remove).QuadPart;
     }
 }
 
@@ -88,6 +93,53 @@ static VOID NTAPI on_secondary(KBUGCHECK_CALLBACK_REASON Reason, PKBUGCHECK_REAS
     data->Guid = guid;
     data->OutBuffer = data->InBuffer;
     data->OutBufferLength = 9;
+}
+
+/* Three calls: the system's buffer, memory of ours, no more data. */
+static VOID NTAPI on_parts(KBUGCHECK_CALLBACK_REASON Reason, PKBUGCHECK_REASON_CALLBACK_RECORD Record, PVOID Data,
+                           ULONG Length)
+{
+    static const GUID guid = {0xaabbccdd, 1, 2, {3}};
+    static char rest[16];
+    static ULONG allowed;
+    PKBUGCHECK_SECONDARY_DUMP_DATA_EX data = Data;
+    ULONG_PTR part = (ULONG_PTR)data->Context;
+
+    called('p');
+    ck_assert_int_eq(Reason, KbCallbackSecondaryMultiPartDumpData);
+    ck_assert_ptr_eq(Record, &reasons[4]);
+    ck_assert_uint_eq(Length, sizeof(*data));
+    ck_assert_uint_eq(data->BugCheckCode, MANUALLY_INITIATED_CRASH);
+    ck_assert_uint_eq(data->BugCheckParameter2, 12);
+    ck_assert_uint_eq(data->Flags, 0);
+    ck_assert_ptr_null(data->OutBuffer);
+    if (part != 0)
+        ck_assert_uint_eq(data->MaximumAllowed, allowed - 9);
+    allowed = data->MaximumAllowed;
+    data->Context = (PVOID)(part + 1);
+    data->Guid = guid;
+    if (part == 2)
+        return;
+    data->OutBuffer = part == 0 ? data->InBuffer : rest;
+    memcpy(data->OutBuffer, "secondary", 9);
+    data->OutBufferLength = 9;
+    data->Flags = KB_SECONDARY_DATA_FLAG_ADDITIONAL_DATA;
+}
+
+static VOID NTAPI on_remove_pages(KBUGCHECK_CALLBACK_REASON Reason, PKBUGCHECK_REASON_CALLBACK_RECORD Record,
+                                  PVOID Data, ULONG Length)
+{
+    PKBUGCHECK_REMOVE_PAGES pages = Data;
+
+    called('r');
+    ck_assert_int_eq(Reason, KbCallbackRemovePages);
+    ck_assert_ptr_eq(Record, &reasons[5]);
+    ck_assert_uint_eq(Length, sizeof(*pages));
+    ck_assert_uint_eq(pages->BugCheckCode, MANUALLY_INITIATED_CRASH);
+    ck_assert_ptr_null(pages->Context);
+    pages->Flags = KB_REMOVE_PAGES_FLAG_VIRTUAL_ADDRESS;
+    pages->Address = (ULONG_PTR)page_to_remove;
+    pages->Count = 1;
 }
 
 static PKTRIAGE_DUMP_DATA_ARRAY triage_array;
@@ -171,6 +223,8 @@ static void crash_with_all(void *argument)
     (void)argument;
     page_to_add = ExAllocatePoolWithTag(NonPagedPoolNx, PAGE_SIZE, 0x74736554);
     strcpy(page_to_add, "the page");
+    page_to_remove = ExAllocatePoolWithTag(NonPagedPoolNx, PAGE_SIZE, 0x74736554);
+    strcpy(page_to_remove, "secret");
     triage_array = ExAllocatePoolWithTag(NonPagedPoolNx, PAGE_SIZE, 0x74736554);
     ck_assert_int_eq(KeInitializeTriageDumpDataArray(triage_array, PAGE_SIZE), STATUS_SUCCESS);
     ck_assert_int_eq(KeInitializeTriageDumpDataArray(triage_array, 16), STATUS_INVALID_PARAMETER);
@@ -178,7 +232,9 @@ static void crash_with_all(void *argument)
     register_reason(3, on_dump_io, KbCallbackDumpIo);
     register_reason(2, on_secondary, KbCallbackSecondaryDumpData);
     register_reason(0, on_triage, KbCallbackTriageDumpData);
+    register_reason(4, on_parts, KbCallbackSecondaryMultiPartDumpData);
     register_reason(1, on_add_pages, KbCallbackAddPages);
+    register_reason(5, on_remove_pages, KbCallbackRemovePages);
     register_plain(&first, on_first);
     register_plain(&second, on_second);
     KeBugCheckEx(MANUALLY_INITIATED_CRASH, 11, 12, 13, 14);
@@ -189,11 +245,14 @@ START_TEST(callbacks_run_in_order_and_exchange_their_data)
     struct machine_config config = guest_config(2);
     const struct failure *failure = guest_must_fail(&config, crash_with_all, NULL, "bugcheck");
 
-    ck_assert_str_eq(order, "12HaBaBtTsSDC");
+    ck_assert_str_eq(order, "12HraBaBatTsSDpDpDpC");
     ck_assert_str_eq(failure->title, "MANUALLY_INITIATED_CRASH");
     ck_assert_uint_eq(failure->parameter[2], 13);
     assert_noted(failure, (void *)(uintptr_t)on_secondary,
                  "secondary data {11223344-5566-7788-99aa-bbccddeeff00}, 9 bytes");
+    assert_noted(failure, (void *)(uintptr_t)on_parts,
+                 "secondary data {aabbccdd-0001-0002-0300-000000000000}, 9 bytes");
+    assert_noted(failure, (void *)(uintptr_t)on_remove_pages, "pages removed, 4096 bytes");
     assert_noted(failure, (void *)(uintptr_t)on_triage, "triage data added, 16 bytes");
     assert_noted(failure, (void *)(uintptr_t)on_add_pages, "pages added, 4096 bytes");
     ck_assert_uint_eq(first.State, BufferFinished);

@@ -644,6 +644,40 @@ typedef struct _KBUGCHECK_SECONDARY_DUMP_DATA {
     ULONG OutBufferLength;
 } KBUGCHECK_SECONDARY_DUMP_DATA, *PKBUGCHECK_SECONDARY_DUMP_DATA;
 
+/* Secondary data in several parts: the routine is called until Flags asks for no further call. */
+typedef struct _KBUGCHECK_SECONDARY_DUMP_DATA_EX {
+    PVOID InBuffer;
+    ULONG InBufferLength;
+    ULONG MaximumAllowed;
+    GUID Guid;
+    PVOID OutBuffer;
+    ULONG OutBufferLength;
+    PVOID Context;
+    ULONG Flags;
+    ULONG DumpType;
+    ULONG BugCheckCode;
+    ULONG_PTR BugCheckParameter1;
+    ULONG_PTR BugCheckParameter2;
+    ULONG_PTR BugCheckParameter3;
+    ULONG_PTR BugCheckParameter4;
+} KBUGCHECK_SECONDARY_DUMP_DATA_EX, *PKBUGCHECK_SECONDARY_DUMP_DATA_EX;
+
+#define KB_SECONDARY_DATA_FLAG_ADDITIONAL_DATA 0x00000001UL
+#define KB_SECONDARY_DATA_FLAG_NO_DEVICE_ACCESS 0x00000002UL
+
+/* Pages that shall not be in the crash dump. */
+typedef struct _KBUGCHECK_REMOVE_PAGES {
+    PVOID Context;
+    ULONG Flags;
+    ULONG BugCheckCode;
+    ULONG_PTR Address;
+    ULONG_PTR Count;
+} KBUGCHECK_REMOVE_PAGES, *PKBUGCHECK_REMOVE_PAGES;
+
+#define KB_REMOVE_PAGES_FLAG_VIRTUAL_ADDRESS 0x00000001UL
+#define KB_REMOVE_PAGES_FLAG_PHYSICAL_ADDRESS 0x00000002UL
+#define KB_REMOVE_PAGES_FLAG_ADDITIONAL_RANGES_EXIST 0x80000000UL
+
 /* Pages for the body of the crash dump. */
 typedef struct _KBUGCHECK_ADD_PAGES {
     PVOID Context;

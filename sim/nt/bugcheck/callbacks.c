@@ -1,10 +1,11 @@
 /*
  * Bugcheck callbacks, in the order of Windows (Windows Internals, "Crash dump generation", and "Writing a Bug Check
  * Reason Callback Routine"): first those of KeRegisterBugCheckCallback, so that devices are quiet; then the dump: its
- * pages are asked for (KbCallbackAddPages, KbCallbackTriageDumpData), header and body are written, then the secondary
- * data (KbCallbackSecondaryDumpData, once for the size, once for the data), each shown to KbCallbackDumpIo as it is
- * written, in sequence; last the dump is complete. Callbacks of a kind run in the order of their registration, on which
- * the documentation is silent. A record's State tells how far it came.
+ * pages are asked for (KbCallbackRemovePages says which it shall be without, then KbCallbackAddPages and
+ * KbCallbackTriageDumpData), header and body are written, then the secondary data (KbCallbackSecondaryDumpData, once
+ * for the size, once for the data; KbCallbackSecondaryMultiPartDumpData, a call a part), each shown to KbCallbackDumpIo
+ * as it is written, in sequence; last the dump is complete. Callbacks of a kind run in the order of their registration,
+ * on which the documentation is silent. A record's State tells how far it came.
  *
  * There is no disk here: the dump goes to the DumpIo callbacks, and the failure's notes say what is in it.
  */
@@ -19,6 +20,12 @@
 #define SECONDARY_MAX (1024u * 1024)
 #define TRIAGE_MAX (1024u * 1024)
 #define ADD_PAGES_CALLS_MAX 1024u
+#define DUMP_TYPE_AUTOMATIC 7 /* Windows' default */
+
+struct removed_pages {
+    KBUGCHECK_REMOVE_PAGES *range;
+    unsigned count;
+};
 
 static void call_plain(PKBUGCHECK_CALLBACK_RECORD record)
 {
@@ -89,24 +96,85 @@ static void write_header(uint32_t code, const uint64_t parameter[4])
     write_dump(KbDumpIoHeader, header, DUMP_HEADER_SIZE);
 }
 
+/* The page at an address of either kind, NULL if it is not there. */
+static void *page_at(ULONG_PTR start, ULONG_PTR index, ULONG flags)
+{
+    uint64_t address = (start & ~(uint64_t)(PAGE_SIZE - 1)) + index * PAGE_SIZE;
+    void *page = (void *)(uintptr_t)address;
+
+    if ((flags & KB_ADD_PAGES_FLAG_PHYSICAL_ADDRESS) != 0) {
+        uint32_t number = guest_ram_virtual_page(address >> PAGE_SHIFT);
+
+        page = number == UINT32_MAX ? NULL : (void *)(IMAGE_RAM_BASE + (uint64_t)number * PAGE_SIZE);
+    }
+    return page != NULL && guest_range_valid(page, PAGE_SIZE) ? page : NULL;
+}
+
+/* By their frames: a page may be added by one address and removed by another. */
+static bool is_removed(const struct removed_pages *removed, const void *page)
+{
+    for (unsigned range = 0; range < removed->count; range++) {
+        const KBUGCHECK_REMOVE_PAGES *pages = &removed->range[range];
+
+        for (ULONG_PTR index = 0; index < pages->Count; index++) {
+            const void *other = page_at(pages->Address, index, pages->Flags);
+
+            if (other != NULL && guest_virtual_to_gfn(other) == guest_virtual_to_gfn(page))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* `count` pages from an address of either kind; those that are not there are left out of the dump, as on Windows. */
-static void write_pages(const KBUGCHECK_ADD_PAGES *pages)
+static void write_pages(const KBUGCHECK_ADD_PAGES *pages, const struct removed_pages *removed)
 {
     for (ULONG_PTR index = 0; index < pages->Count; index++) {
-        uint64_t address = (pages->Address & ~(uint64_t)(PAGE_SIZE - 1)) + index * PAGE_SIZE;
-        void *page = (void *)(uintptr_t)address;
+        void *page = page_at(pages->Address, index, pages->Flags);
 
-        if ((pages->Flags & KB_ADD_PAGES_FLAG_PHYSICAL_ADDRESS) != 0) {
-            uint32_t number = guest_ram_virtual_page(address >> PAGE_SHIFT);
-
-            page = number == UINT32_MAX ? NULL : (void *)(IMAGE_RAM_BASE + (uint64_t)number * PAGE_SIZE);
-        }
-        if (page != NULL && guest_range_valid(page, PAGE_SIZE))
+        if (page != NULL && !is_removed(removed, page))
             write_dump(KbDumpIoBody, page, PAGE_SIZE);
     }
 }
 
-static void add_pages(uint32_t code)
+/* Whether a request for `count` pages says what kind of address it has: one of the two. */
+static bool good_kind(ULONG flags)
+{
+    const ULONG kinds = KB_ADD_PAGES_FLAG_VIRTUAL_ADDRESS | KB_ADD_PAGES_FLAG_PHYSICAL_ADDRESS;
+
+    return (flags & kinds) != 0 && (flags & kinds) != kinds;
+}
+
+static void remove_pages(uint32_t code, struct removed_pages *removed)
+{
+    PKBUGCHECK_REASON_CALLBACK_RECORD record = NULL;
+
+    while ((record = next_with_reason(record, KbCallbackRemovePages)) != NULL) {
+        const void *routine = (const void *)(uintptr_t)record->CallbackRoutine;
+        KBUGCHECK_REMOVE_PAGES pages = {.BugCheckCode = code};
+
+        for (unsigned calls = 0; calls < ADD_PAGES_CALLS_MAX; calls++) {
+            pages.Flags = 0;
+            pages.Address = 0;
+            pages.Count = 0;
+            call_reason(record, &pages, sizeof(pages));
+            if (pages.Count != 0 && !good_kind(pages.Flags)) {
+                note_callback(routine, "removal refused, Flags has not one of virtual and physical", pages.Address,
+                              pages.Count * PAGE_SIZE);
+                break;
+            }
+            if (pages.Count != 0) {
+                note_callback(routine, "pages removed", pages.Address, pages.Count * PAGE_SIZE);
+                removed->range = image_realloc(removed->range, (removed->count + 1) * sizeof(*removed->range));
+                removed->range[removed->count++] = pages;
+            }
+            if ((pages.Flags & KB_REMOVE_PAGES_FLAG_ADDITIONAL_RANGES_EXIST) == 0)
+                break;
+        }
+    }
+}
+
+static void add_pages(uint32_t code, const struct removed_pages *removed)
 {
     PKBUGCHECK_REASON_CALLBACK_RECORD record = NULL;
 
@@ -115,20 +183,18 @@ static void add_pages(uint32_t code)
         KBUGCHECK_ADD_PAGES pages = {.BugCheckCode = code};
 
         for (unsigned calls = 0; calls < ADD_PAGES_CALLS_MAX; calls++) {
-            const ULONG kinds = KB_ADD_PAGES_FLAG_VIRTUAL_ADDRESS | KB_ADD_PAGES_FLAG_PHYSICAL_ADDRESS;
-
             pages.Flags = 0;
             pages.Address = 0;
             pages.Count = 0;
             call_reason(record, &pages, sizeof(pages));
-            if (pages.Count != 0 && ((pages.Flags & kinds) == 0 || (pages.Flags & kinds) == kinds)) {
+            if (pages.Count != 0 && !good_kind(pages.Flags)) {
                 note_callback(routine, "pages refused, Flags has not one of virtual and physical", pages.Address,
                               pages.Count * PAGE_SIZE);
                 break;
             }
             if (pages.Count != 0) {
                 note_callback(routine, "pages added", pages.Address, pages.Count * PAGE_SIZE);
-                write_pages(&pages);
+                write_pages(&pages, removed);
             }
             if ((pages.Flags & KB_ADD_PAGES_FLAG_ADDITIONAL_RANGES_EXIST) == 0)
                 break;
@@ -167,6 +233,53 @@ static void add_triage_data(uint32_t code, const uint64_t parameter[4])
     }
 }
 
+static void write_secondary(const void *routine, const GUID *guid, void *data, ULONG length)
+{
+    char what[96];
+
+    snprintf(what, sizeof(what), "secondary data {%08x-%04x-%04x-%02x%02x-%02x%02x%02x%02x%02x%02x}", guid->Data1,
+             guid->Data2, guid->Data3, guid->Data4[0], guid->Data4[1], guid->Data4[2], guid->Data4[3], guid->Data4[4],
+             guid->Data4[5], guid->Data4[6], guid->Data4[7]);
+    note_callback(routine, what, (uintptr_t)data, length);
+    write_dump(KbDumpIoSecondaryData, data, length);
+}
+
+/* Part after part, as long as the routine asks for another call; what it keeps in Context it finds there again. */
+static void add_secondary_parts(uint32_t code, const uint64_t parameter[4])
+{
+    PKBUGCHECK_REASON_CALLBACK_RECORD record = NULL;
+    void *buffer = image_alloc(IN_BUFFER_SIZE);
+
+    while ((record = next_with_reason(record, KbCallbackSecondaryMultiPartDumpData)) != NULL) {
+        const void *routine = (const void *)(uintptr_t)record->CallbackRoutine;
+        KBUGCHECK_SECONDARY_DUMP_DATA_EX data = {.MaximumAllowed = SECONDARY_MAX};
+
+        do {
+            data.InBuffer = buffer;
+            data.InBufferLength = IN_BUFFER_SIZE;
+            data.OutBuffer = NULL;
+            data.OutBufferLength = 0;
+            data.Flags = 0;
+            data.DumpType = DUMP_TYPE_AUTOMATIC;
+            data.BugCheckCode = code;
+            data.BugCheckParameter1 = parameter[0];
+            data.BugCheckParameter2 = parameter[1];
+            data.BugCheckParameter3 = parameter[2];
+            data.BugCheckParameter4 = parameter[3];
+            call_reason(record, &data, sizeof(data));
+            if (data.OutBuffer == NULL || data.OutBufferLength == 0)
+                break;
+            if (data.OutBufferLength > data.MaximumAllowed) {
+                note_callback(routine, "secondary data refused, more than MaximumAllowed", (uintptr_t)data.OutBuffer,
+                              data.OutBufferLength);
+                break;
+            }
+            write_secondary(routine, &data.Guid, data.OutBuffer, data.OutBufferLength);
+            data.MaximumAllowed -= data.OutBufferLength;
+        } while ((data.Flags & KB_SECONDARY_DATA_FLAG_ADDITIONAL_DATA) != 0);
+    }
+}
+
 static void add_secondary_data(void)
 {
     PKBUGCHECK_REASON_CALLBACK_RECORD record = NULL;
@@ -176,7 +289,6 @@ static void add_secondary_data(void)
         const void *routine = (const void *)(uintptr_t)record->CallbackRoutine;
         KBUGCHECK_SECONDARY_DUMP_DATA data = {
             .InBuffer = buffer, .InBufferLength = IN_BUFFER_SIZE, .MaximumAllowed = SECONDARY_MAX};
-        char what[96];
 
         call_reason(record, &data, sizeof(data)); /* OutBuffer is NULL: how much will it be? */
         if (data.OutBufferLength == 0)
@@ -191,27 +303,25 @@ static void add_secondary_data(void)
         call_reason(record, &data, sizeof(data));
         if (data.OutBuffer == NULL || data.OutBufferLength == 0 || data.OutBufferLength > SECONDARY_MAX)
             continue;
-        snprintf(what, sizeof(what), "secondary data {%08x-%04x-%04x-%02x%02x-%02x%02x%02x%02x%02x%02x}",
-                 data.Guid.Data1, data.Guid.Data2, data.Guid.Data3, data.Guid.Data4[0], data.Guid.Data4[1],
-                 data.Guid.Data4[2], data.Guid.Data4[3], data.Guid.Data4[4], data.Guid.Data4[5], data.Guid.Data4[6],
-                 data.Guid.Data4[7]);
-        note_callback(routine, what, (uintptr_t)data.OutBuffer, data.OutBufferLength);
-        write_dump(KbDumpIoSecondaryData, data.OutBuffer, data.OutBufferLength);
+        write_secondary(routine, &data.Guid, data.OutBuffer, data.OutBufferLength);
     }
 }
 
 void bugcheck_run_callbacks(uint32_t code, const uint64_t parameter[4])
 {
     PLIST_ENTRY list = &machine->ke->bugcheck_callbacks;
+    struct removed_pages removed = {NULL, 0};
 
     for (PLIST_ENTRY entry = list->Flink; entry != list; entry = entry->Flink)
         call_plain(CONTAINING_RECORD(entry, KBUGCHECK_CALLBACK_RECORD, Entry));
     if (IsListEmpty(&machine->ke->bugcheck_reason_callbacks))
         return;
     write_header(code, parameter);
-    add_pages(code);
+    remove_pages(code, &removed);
+    add_pages(code, &removed);
     add_triage_data(code, parameter);
     add_secondary_data();
+    add_secondary_parts(code, parameter);
     write_dump(KbDumpIoComplete, NULL, 0);
 }
 
@@ -285,8 +395,6 @@ BOOLEAN NTAPI KeRegisterBugCheckReasonCallback(PKBUGCHECK_REASON_CALLBACK_RECORD
                                                KBUGCHECK_CALLBACK_REASON Reason, PUCHAR Component)
 {
     NT_CALL_ANY();
-    if (Reason == KbCallbackSecondaryMultiPartDumpData || Reason == KbCallbackRemovePages)
-        NT_UNIMPLEMENTED("a callback for this reason");
     if (CallbackRecord->State != BufferEmpty || Reason < KbCallbackSecondaryDumpData ||
         Reason > KbCallbackTriageDumpData)
         return FALSE;

@@ -79,6 +79,18 @@ static NTSTATUS open_named(PCALLBACK_OBJECT *object, PCUNICODE_STRING name)
     return STATUS_SUCCESS;
 }
 
+/* A root must be an object directory; there is no routine here that gives a handle to one, so it is something else. */
+static NTSTATUS refuse_root(HANDLE root)
+{
+    void *body;
+    NTSTATUS status = ob_handle_lookup(root, &body);
+
+    if (!NT_SUCCESS(status))
+        return status;
+    ob_dereference(body);
+    return STATUS_OBJECT_TYPE_MISMATCH;
+}
+
 NTSTATUS NTAPI ExCreateCallback(PCALLBACK_OBJECT *CallbackObject, POBJECT_ATTRIBUTES ObjectAttributes, BOOLEAN Create,
                                 BOOLEAN AllowMultipleCallbacks)
 {
@@ -92,7 +104,7 @@ NTSTATUS NTAPI ExCreateCallback(PCALLBACK_OBJECT *CallbackObject, POBJECT_ATTRIB
     if (name == NULL)
         return STATUS_UNSUCCESSFUL; /* "unnamed callback objects are not permitted" */
     if (ObjectAttributes->RootDirectory != NULL)
-        NT_UNIMPLEMENTED("a name below a directory handle");
+        return refuse_root(ObjectAttributes->RootDirectory);
     status = open_named(CallbackObject, name);
     if (status != STATUS_OBJECT_NAME_NOT_FOUND || !Create)
         return status;

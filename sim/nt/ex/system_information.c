@@ -141,6 +141,27 @@ static NTSTATUS module_information(PVOID buffer, ULONG length, PULONG returned)
     return STATUS_SUCCESS;
 }
 
+/* What looks into the machine (gdb, a replay) does so from outside: no kernel debugger is attached. */
+static NTSTATUS debugger_information(PVOID buffer, ULONG length, PULONG returned)
+{
+    const SYSTEM_KERNEL_DEBUGGER_INFORMATION debugger = {.KernelDebuggerNotPresent = TRUE};
+
+    return answer(buffer, length, &debugger, sizeof(debugger), returned);
+}
+
+/* Drivers need no signature here: as on a machine with test signing. */
+static NTSTATUS code_integrity_information(PVOID buffer, ULONG length, PULONG returned)
+{
+    SYSTEM_CODEINTEGRITY_INFORMATION integrity = {.Length = sizeof(integrity),
+                                                  .CodeIntegrityOptions =
+                                                      CODEINTEGRITY_OPTION_ENABLED | CODEINTEGRITY_OPTION_TESTSIGN};
+
+    /* "Length: the size of this structure", which the caller states. */
+    if (length >= sizeof(integrity) && ((PSYSTEM_CODEINTEGRITY_INFORMATION)buffer)->Length != sizeof(integrity))
+        return STATUS_INFO_LENGTH_MISMATCH;
+    return answer(buffer, length, &integrity, sizeof(integrity), returned);
+}
+
 NTSTATUS NTAPI ZwQuerySystemInformation(SYSTEM_INFORMATION_CLASS SystemInformationClass, PVOID SystemInformation,
                                         ULONG SystemInformationLength, PULONG ReturnLength)
 {
@@ -156,6 +177,10 @@ NTSTATUS NTAPI ZwQuerySystemInformation(SYSTEM_INFORMATION_CLASS SystemInformati
         return time_information(SystemInformation, SystemInformationLength, ReturnLength);
     case SystemModuleInformation:
         return module_information(SystemInformation, SystemInformationLength, ReturnLength);
+    case SystemKernelDebuggerInformation:
+        return debugger_information(SystemInformation, SystemInformationLength, ReturnLength);
+    case SystemCodeIntegrityInformation:
+        return code_integrity_information(SystemInformation, SystemInformationLength, ReturnLength);
     default:
         NT_UNIMPLEMENTED("this class");
     }

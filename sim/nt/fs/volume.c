@@ -327,6 +327,31 @@ static char *path_of_name(const struct fs_node *node, const char *name)
     return NULL;
 }
 
+/* The path of a new name below an open directory. */
+static NTSTATUS path_below(HANDLE root, const FILE_OBJECT *file, const char *name, char **path)
+{
+    const struct fs_node *folder;
+    PFILE_OBJECT object;
+    NTSTATUS status;
+    char *above;
+
+    status = ObReferenceObjectByHandle(root, 0, *IoFileObjectType, KernelMode, (PVOID *)&object, NULL);
+    if (!NT_SUCCESS(status))
+        return status;
+    if (object->DeviceObject != file->DeviceObject) {
+        ob_dereference(object);
+        return STATUS_NOT_SAME_DEVICE;
+    }
+    folder = object->FsContext;
+    if (folder != NULL && folder->directory) {
+        above = fs_path(folder);
+        *path = image_printf("%s\\%s", above, name);
+        image_free(above);
+    }
+    ob_dereference(object); /* the handle keeps it */
+    return folder != NULL && folder->directory ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
+}
+
 static bool is_open_below(const struct fs_node *node)
 {
     for (PLIST_ENTRY entry = node->children.Flink; entry != &node->children; entry = entry->Flink) {
@@ -371,7 +396,7 @@ static NTSTATUS rename_file(const FILE_OBJECT *file, struct fs_node *node, const
                             ULONG length)
 {
     NTSTATUS status = STATUS_NOT_SAME_DEVICE;
-    char *name, *path;
+    char *name, *path = NULL;
 
     if (length < sizeof(*value))
         return STATUS_INFO_LENGTH_MISMATCH;
@@ -380,10 +405,11 @@ static NTSTATUS rename_file(const FILE_OBJECT *file, struct fs_node *node, const
         return STATUS_INVALID_PARAMETER;
     if (!file->DeleteAccess)
         return STATUS_ACCESS_DENIED;
-    if (value->RootDirectory != NULL)
-        NT_UNIMPLEMENTED("a new name relative to a handle");
     name = cm_utf8_from_utf16(value->FileName, value->FileNameLength / sizeof(WCHAR));
-    path = path_of_name(node, name);
+    if (value->RootDirectory != NULL)
+        status = path_below(value->RootDirectory, file, name, &path);
+    else
+        path = path_of_name(node, name);
     if (path != NULL)
         status = move_to(node, path, value->ReplaceIfExists);
     image_free(path);

@@ -80,9 +80,13 @@ NTSTATUS NTAPI IoOpenDeviceRegistryKey(PDEVICE_OBJECT DeviceObject, ULONG DevIns
     return cm_key_handle(key, DeviceRegKey);
 }
 
-NTSTATUS NTAPI IoOpenDriverRegistryKey(PDRIVER_OBJECT DriverObject, ULONG RegKeyType, ACCESS_MASK DesiredAccess,
-                                       ULONG Flags, PHANDLE DriverRegKey)
+NTSTATUS NTAPI IoOpenDriverRegistryKey(PDRIVER_OBJECT DriverObject, DRIVER_REGKEY_TYPE RegKeyType,
+                                       ACCESS_MASK DesiredAccess, ULONG Flags, PHANDLE DriverRegKey)
 {
+    /* Where the two for state are, the documentation does not say; that they are there for every driver, it does. */
+    static const char *const names[] = {[DriverRegKeyParameters] = "Parameters",
+                                        [DriverRegKeyPersistentState] = "PersistentState",
+                                        [DriverRegKeySharedPersistentState] = "SharedPersistentState"};
     struct cm_key *key;
     char *path;
 
@@ -92,9 +96,9 @@ NTSTATUS NTAPI IoOpenDriverRegistryKey(PDRIVER_OBJECT DriverObject, ULONG RegKey
     (void)DesiredAccess;
     if (Flags != 0)
         return STATUS_INVALID_PARAMETER;
-    if (RegKeyType != 0) /* DriverRegKeyParameters */
-        NT_UNIMPLEMENTED("a key type other than DriverRegKeyParameters");
-    path = image_printf("%s\\%s\\Parameters", CM_SERVICES, io_driver_name(DriverObject));
+    if ((ULONG)RegKeyType >= ARRAYSIZE(names))
+        return STATUS_INVALID_PARAMETER;
+    path = image_printf("%s\\%s\\%s", CM_SERVICES, io_driver_name(DriverObject), names[RegKeyType]);
     key = cm_key_create(path);
     image_free(path);
     return cm_key_handle(key, DriverRegKey);
@@ -187,6 +191,20 @@ static NTSTATUS give_enumerator(const struct devnode *node, ULONG length, PVOID 
     return status;
 }
 
+static NTSTATUS give_boot_translated(const struct devnode *node, ULONG length, PVOID buffer, PULONG result)
+{
+    size_t size;
+    PCM_RESOURCE_LIST list = pnp_translate_boot_resources(node, &size);
+    NTSTATUS status;
+
+    *result = 0;
+    if (list == NULL)
+        return STATUS_OBJECT_NAME_NOT_FOUND;
+    status = give(list, size, length, buffer, result);
+    image_free(list);
+    return status;
+}
+
 NTSTATUS NTAPI IoGetDeviceProperty(PDEVICE_OBJECT DeviceObject, DEVICE_REGISTRY_PROPERTY DeviceProperty,
                                    ULONG BufferLength, PVOID PropertyBuffer, PULONG ResultLength)
 {
@@ -265,7 +283,7 @@ NTSTATUS NTAPI IoGetDeviceProperty(PDEVICE_OBJECT DeviceObject, DEVICE_REGISTRY_
     case DevicePropertyContainerID:
         return give_value(key, "ContainerID", BufferLength, PropertyBuffer, ResultLength);
     case DevicePropertyBootConfigurationTranslated:
-        NT_UNIMPLEMENTED("DevicePropertyBootConfigurationTranslated");
+        return give_boot_translated(node, BufferLength, PropertyBuffer, ResultLength);
     }
     return STATUS_INVALID_PARAMETER_2;
 }

@@ -75,6 +75,7 @@ PVOID NTAPI MmAllocateContiguousNodeMemory(SIZE_T NumberOfBytes, PHYSICAL_ADDRES
     MEMORY_CACHING_TYPE cache_type = (Protect & PAGE_NOCACHE) != 0        ? MmNonCached
                                      : (Protect & PAGE_WRITECOMBINE) != 0 ? MmWriteCombined
                                                                           : MmCached;
+    PVOID memory;
 
     NT_CALL(DISPATCH_LEVEL);
     if (FAULT(POOL))
@@ -83,13 +84,14 @@ PVOID NTAPI MmAllocateContiguousNodeMemory(SIZE_T NumberOfBytes, PHYSICAL_ADDRES
         return NULL;
     if (access != PAGE_READWRITE && access != PAGE_EXECUTE_READWRITE)
         return NULL;
-    if (access == PAGE_EXECUTE_READWRITE)
-        NT_UNIMPLEMENTED("PAGE_EXECUTE_READWRITE");
     if (!node_exists(PreferredNode))
         return NULL;
-    return allocate(__func__, __builtin_return_address(0), NumberOfBytes, (uint64_t)LowestAcceptableAddress.QuadPart,
-                    (uint64_t)HighestAcceptableAddress.QuadPart, (uint64_t)BoundaryAddressMultiple.QuadPart,
-                    cache_type);
+    memory =
+        allocate(__func__, __builtin_return_address(0), NumberOfBytes, (uint64_t)LowestAcceptableAddress.QuadPart,
+                 (uint64_t)HighestAcceptableAddress.QuadPart, (uint64_t)BoundaryAddressMultiple.QuadPart, cache_type);
+    if (memory != NULL && access == PAGE_EXECUTE_READWRITE)
+        page_set_access(page_of(memory), GUEST_ACCESS_READ | GUEST_ACCESS_WRITE | GUEST_ACCESS_EXECUTE);
+    return memory;
 }
 
 /* The first page of the allocation at `base`; anything else is BAD_POOL_CALLER 0x60, as on Windows. */

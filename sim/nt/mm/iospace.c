@@ -2,14 +2,15 @@
 #include "nt/mm/mm.h"
 
 /* What MmMapIoSpaceEx's Protect asks for; false if it is no combination that it takes. */
-static bool decode_protect(ULONG protect, bool *writable)
+static bool decode_protect(ULONG protect, bool *writable, bool *executable)
 {
     ULONG access = protect & ~(ULONG)(PAGE_NOCACHE | PAGE_WRITECOMBINE);
 
     if ((protect & PAGE_NOCACHE) != 0 && (protect & PAGE_WRITECOMBINE) != 0)
         return false;
     *writable = access == PAGE_READWRITE || access == PAGE_EXECUTE_READWRITE;
-    return *writable || access == PAGE_READONLY || access == PAGE_EXECUTE || access == PAGE_EXECUTE_READ;
+    *executable = access == PAGE_EXECUTE || access == PAGE_EXECUTE_READ || access == PAGE_EXECUTE_READWRITE;
+    return *writable || *executable || access == PAGE_READONLY;
 }
 
 static void *map(const char *routine, const void *caller, PHYSICAL_ADDRESS physical, SIZE_T bytes, bool writable)
@@ -56,16 +57,19 @@ PVOID NTAPI MmMapIoSpace(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes,
 
 PVOID NTAPI MmMapIoSpaceEx(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes, ULONG Protect)
 {
-    bool writable;
+    bool writable, executable;
+    PVOID address;
 
     NT_CALL(DISPATCH_LEVEL);
     if (FAULT(MAPPING))
         return NULL;
-    if (!decode_protect(Protect, &writable))
+    if (!decode_protect(Protect, &writable, &executable))
         return NULL;
-    if ((Protect & (PAGE_EXECUTE | PAGE_EXECUTE_READ | PAGE_EXECUTE_READWRITE)) != 0)
-        NT_UNIMPLEMENTED("an executable mapping");
-    return map(__func__, __builtin_return_address(0), PhysicalAddress, NumberOfBytes, writable);
+    address = map(__func__, __builtin_return_address(0), PhysicalAddress, NumberOfBytes, writable);
+    if (address != NULL && executable)
+        guest_protect_frames(PAGE_ALIGN(address), ADDRESS_AND_SIZE_TO_SPAN_PAGES(address, NumberOfBytes),
+                             GUEST_ACCESS_READ | GUEST_ACCESS_EXECUTE | (writable ? GUEST_ACCESS_WRITE : 0));
+    return address;
 }
 
 VOID NTAPI MmUnmapIoSpace(PVOID BaseAddress, SIZE_T NumberOfBytes)

@@ -107,6 +107,8 @@ void mm_unmap_mdl(PMDL mdl, struct mm_record *record)
 {
     if (!record->direct)
         guest_unmap_frames(record->address, record->pages);
+    else if (page_info(page_of(record->address))->protected)
+        page_set_access(page_of(record->address), GUEST_ACCESS_READ | GUEST_ACCESS_WRITE);
     mm_record_remove(record);
     mdl->MdlFlags &= ~(MDL_MAPPED_TO_SYSTEM_VA | MDL_PARTIAL_HAS_BEEN_MAPPED);
     mdl->MappedSystemVa = NULL;
@@ -129,19 +131,44 @@ VOID NTAPI MmUnmapLockedPages(PVOID BaseAddress, PMDL MemoryDescriptorList)
     mm_unmap_mdl(mdl, record);
 }
 
-/* An x64 page that can be executed can be read: the EXECUTE protections are the others, with execution allowed. */
+/*
+ * Some mapping of one page of RAM is the page's own address. Where nobody else knows it (MmAllocatePagesForMdl's pages
+ * have no address but that of their mapping) the page itself is protected.
+ */
+static void protect(const struct mm_record *record, enum guest_access access)
+{
+    if (!record->direct) {
+        guest_protect_frames(record->address, record->pages, access);
+        return;
+    }
+    if (page_info(page_of(record->address))->use != PAGE_MDL)
+        NT_UNIMPLEMENTED(
+            "protecting the mapping of one page of pool, which is the pool's own address here (map it with "
+            "MdlMappingNoWrite, or describe two pages),");
+    page_set_access(page_of(record->address), access);
+}
+
 NTSTATUS NTAPI MmProtectMdlSystemAddress(PMDL MemoryDescriptorList, ULONG NewProtect)
 {
+    enum guest_access access = GUEST_ACCESS_READ;
     const struct mm_record *record;
 
     NT_CALL(DISPATCH_LEVEL);
     switch (NewProtect) {
     case PAGE_NOACCESS:
+        access = GUEST_ACCESS_NONE;
+        break;
     case PAGE_READONLY:
+        break;
     case PAGE_READWRITE:
-    case PAGE_EXECUTE:
+        access |= GUEST_ACCESS_WRITE;
+        break;
+    case PAGE_EXECUTE: /* what an x64 processor can execute it can read */
     case PAGE_EXECUTE_READ:
+        access |= GUEST_ACCESS_EXECUTE;
+        break;
     case PAGE_EXECUTE_READWRITE:
+        access |= GUEST_ACCESS_WRITE | GUEST_ACCESS_EXECUTE;
         break;
     default:
         return STATUS_INVALID_PAGE_PROTECTION;
@@ -149,9 +176,6 @@ NTSTATUS NTAPI MmProtectMdlSystemAddress(PMDL MemoryDescriptorList, ULONG NewPro
     record = mm_record_find(RECORD_MDL_MAPPING, MemoryDescriptorList);
     if (record == NULL)
         return STATUS_NOT_MAPPED_VIEW;
-    if (record->direct)
-        NT_UNIMPLEMENTED("protecting a mapping of one page of RAM, which is the page's own address here,");
-    guest_protect_frames(record->address, record->pages, NewProtect != PAGE_NOACCESS,
-                         NewProtect == PAGE_READWRITE || NewProtect == PAGE_EXECUTE_READWRITE);
+    protect(record, access);
     return STATUS_SUCCESS;
 }

@@ -35,6 +35,7 @@ struct mm_page {
     uint8_t use;      /* enum page_use; kept for every page of a run */
     uint8_t last_use; /* before it was freed */
     uint8_t attribute;
+    uint8_t protected; /* has another access than reading and writing */
     union {
         struct {
             uint32_t next, previous; /* free run in the list of its bin; page + 1, 0 ends */
@@ -62,6 +63,8 @@ void page_split(uint32_t first);
  * "page-freed-without-ram": the next user would fault. `routine` is who frees, for the report.
  */
 void page_free(uint32_t first, const char *routine);
+/* What may be done with the pages of a run in use, until it is freed. */
+void page_set_access(uint32_t first, enum guest_access access);
 
 /* The first page of the run in use that a page is part of. */
 uint32_t page_run_first(uint32_t page);

@@ -204,11 +204,21 @@ void page_split(uint32_t first)
     }
 }
 
+void page_set_access(uint32_t first, enum guest_access access)
+{
+    for (uint32_t i = first; i < first + page_info(first)->run; i++) {
+        guest_ram_protect(i, access);
+        page_info(i)->protected = access != (GUEST_ACCESS_READ | GUEST_ACCESS_WRITE);
+    }
+}
+
 void page_free(uint32_t first, const char *routine)
 {
     uint32_t count = page_info(first)->run;
 
     mm_paged_pool(first, count, false);
+    if (page_info(first)->protected)
+        page_set_access(first, GUEST_ACCESS_READ | GUEST_ACCESS_WRITE);
     for (uint32_t i = 0; i < count; i++) {
         struct mm_page *page = page_info(first + i);
         uint64_t gfn = guest_ram_gfn(first + i);

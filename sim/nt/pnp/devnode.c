@@ -54,6 +54,7 @@ void devnode_destroy(struct devnode *node)
     while (*link != node)
         link = &(*link)->next;
     *link = node->next;
+    devnode_drop_from_power_relations(node);
     arbiter_release(node);
     io_device(node->pdo)->devnode = NULL;
     io_device(node->pdo)->extension.DeviceNode = NULL;

@@ -116,6 +116,8 @@ NTSTATUS pnp_problem_status(const struct devnode *node);
 const char *pnp_problem_name(enum devnode_problem problem);
 const char *pnp_state_name(enum devnode_state state);
 PDEVICE_OBJECT pnp_pdo(const struct devnode *node);
+/* Whether `other` must be on before `node` is, and off only after it: its parent, or one of its power relations. */
+bool pnp_needs_power_of(const struct devnode *node, const struct devnode *other);
 
 /* ---- for nt/io ---- */
 
@@ -127,6 +129,8 @@ struct devnode *pnp_node_of(PDEVICE_OBJECT pdo);
 struct devnode *pnp_require_pdo(PDEVICE_OBJECT device, const char *routine);
 /* What the bus said of the device; the bus information may be NULL. */
 const PNP_BUS_INFORMATION *pnp_bus_information(const struct devnode *node);
+/* The device's boot configuration as its processor sees it; machine heap, NULL if there is none (yet). */
+PCM_RESOURCE_LIST pnp_translate_boot_resources(const struct devnode *node, size_t *size);
 const DEVICE_CAPABILITIES *pnp_capabilities(const struct devnode *node);
 /* Is the device started? */
 bool pnp_is_started(PDEVICE_OBJECT pdo);

@@ -60,6 +60,9 @@ struct devnode {
     struct assignment *assigned;
     unsigned assigned_count;
 
+    struct devnode **power_relations; /* must be on before this is, and off only after; without gaps */
+    unsigned power_relation_count;
+
     char *service;
     PDRIVER_OBJECT drivers[DEVNODE_MAX_DRIVERS]; /* whose AddDevice was called; each referenced */
     unsigned driver_count;
@@ -166,6 +169,10 @@ NTSTATUS pnp_load_driver(const char *service, PDRIVER_OBJECT *driver);
 /* ---- relations.c ---- */
 void devnode_enumerate(struct devnode *node);
 void devnode_query_power_relations(struct devnode *node);
+/* Its drivers go, and what they have said of it. */
+void devnode_forget_power_relations(struct devnode *node);
+/* It goes itself: no other device needs it any more. */
+void devnode_drop_from_power_relations(struct devnode *node);
 
 /* ---- remove.c ---- */
 NTSTATUS devnode_remove_orderly(struct devnode *node, bool eject);

@@ -1,4 +1,7 @@
-/* Bus relations: asking a bus for its children, and bringing the tree in line (IRP_MN_QUERY_DEVICE_RELATIONS). */
+/*
+ * Relations of devices (IRP_MN_QUERY_DEVICE_RELATIONS): asking a bus for its children and bringing the tree in line,
+ * and which devices need others' power.
+ */
 #include "nt/pnp/pnp_internal.h"
 
 void pnp_release_relation(PDEVICE_OBJECT pdo)
@@ -104,18 +107,56 @@ void devnode_enumerate(struct devnode *node)
     remove_missing(node);
 }
 
-/*
- * The order in which devices are powered up and down when the system sleeps follows the tree alone: a relation outside
- * of it cannot be kept, and a driver that names one must not believe that it is.
- */
+/* ---- power relations ---- */
+
+void devnode_forget_power_relations(struct devnode *node)
+{
+    image_free(node->power_relations);
+    node->power_relations = NULL;
+    node->power_relation_count = 0;
+}
+
+void devnode_drop_from_power_relations(struct devnode *node)
+{
+    devnode_forget_power_relations(node);
+    for (struct devnode *other = pnp_root(); other != NULL; other = pnp_next(other)) {
+        unsigned left = 0;
+
+        for (unsigned i = 0; i < other->power_relation_count; i++) {
+            if (other->power_relations[i] != node)
+                other->power_relations[left++] = other->power_relations[i];
+        }
+        other->power_relation_count = left;
+    }
+}
+
+/* Devices outside of the tree's order: "must be turned on before the target device is turned on". */
 void devnode_query_power_relations(struct devnode *node)
 {
     PDEVICE_RELATIONS relations;
 
+    devnode_forget_power_relations(node);
     (void)pnp_query_relations(node, PowerRelations, &relations);
     if (relations == NULL)
         return;
-    if (relations->Count != 0)
-        NT_UNIMPLEMENTED("power relations");
+    node->power_relations = image_alloc((relations->Count + 1) * sizeof(*node->power_relations));
+    for (ULONG i = 0; i < relations->Count; i++) {
+        PDEVICE_OBJECT pdo = relations->Objects[i];
+
+        if (pdo == NULL || !ob_is(pdo, OB_DEVICE) || pnp_node_of(pdo) == NULL)
+            refuse(node, 2, pdo, pdo != NULL && ob_is(pdo, OB_DEVICE) ? (uintptr_t)pdo->DriverObject : 0, 0,
+                   "something that is no physical device object which its bus has reported");
+        node->power_relations[node->power_relation_count++] = pnp_node_of(pdo);
+        pnp_release_relation(pdo);
+    }
     ExFreePool(relations);
+}
+
+bool pnp_needs_power_of(const struct devnode *node, const struct devnode *other)
+{
+    for (unsigned i = 0; i < node->power_relation_count; i++) {
+        if (node->power_relations[i] == other)
+            return true;
+    }
+    return node->parent == other;
 }

@@ -133,6 +133,7 @@ static void remove_stack(struct removal *removal, struct devnode *node)
     node->state = DEVNODE_REMOVED;
     node->was_started = false;
     node->enumerate = false;
+    devnode_forget_power_relations(node);
     take_drivers(removal, node);
     log_line(LOG_INFO, "pnp", "%s removed", pnp_instance_path(node));
 }

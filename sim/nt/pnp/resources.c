@@ -194,3 +194,36 @@ void resources_build_lists(struct devnode *node)
     node->raw = build_list(node, false);
     node->translated = build_list(node, true);
 }
+
+/*
+ * Ports, memory and what nobody translates are the same for the processor as for the bus. The vector of a line is known
+ * from the start of its device on.
+ */
+PCM_RESOURCE_LIST pnp_translate_boot_resources(const struct devnode *node, size_t *size)
+{
+    PCM_PARTIAL_RESOURCE_LIST partial;
+    PCM_RESOURCE_LIST list;
+
+    if (node->boot == NULL)
+        return NULL;
+    *size = resources_size(node->boot);
+    list = resources_copy(node->boot);
+    partial = &list->List->PartialResourceList;
+    for (ULONG i = 0; i < partial->Count; i++) {
+        PCM_PARTIAL_RESOURCE_DESCRIPTOR descriptor = &partial->PartialDescriptors[i];
+        const struct assignment *assigned = node->assigned;
+        const struct assignment *end = node->assigned + node->assigned_count;
+
+        if (descriptor->Type != CmResourceTypeInterrupt || (descriptor->Flags & CM_RESOURCE_INTERRUPT_MESSAGE) != 0)
+            continue;
+        while (assigned != end &&
+               (assigned->type != CmResourceTypeInterrupt || assigned->interrupt.irq != descriptor->u.Interrupt.Vector))
+            assigned++;
+        if (assigned == end) {
+            image_free(list);
+            return NULL;
+        }
+        describe_interrupt(assigned, descriptor, true);
+    }
+    return list;
+}

@@ -4,12 +4,14 @@
  * those of one level of the tree together, and says nothing of their order. No device comes or goes while the system
  * changes its state: the PnP manager is held.
  */
+#include <string.h>
+
 #include "nt/pnp/pnp.h"
 #include "nt/po/po_internal.h"
 #include "nt/verifier/power_rules.h"
 
 struct stacks {
-    PDEVICE_OBJECT *pdos; /* each referenced; children before parents */
+    PDEVICE_OBJECT *pdos; /* each referenced; nothing before what needs its power */
     unsigned count;
 };
 
@@ -22,11 +24,13 @@ static unsigned level_of(struct devnode *node)
     return level;
 }
 
-static struct stacks collect(void)
+/* Every started device, children before parents. */
+static struct devnode **by_level(unsigned *count)
 {
-    struct stacks stacks = {NULL, 0};
+    struct devnode **nodes = NULL;
     unsigned deepest = 0;
 
+    *count = 0;
     for (struct devnode *node = pnp_root(); node != NULL; node = pnp_next(node))
         if (level_of(node) > deepest)
             deepest = level_of(node);
@@ -34,11 +38,45 @@ static struct stacks collect(void)
         for (struct devnode *node = pnp_root(); node != NULL; node = pnp_next(node)) {
             if (level_of(node) != level || pnp_state(node) != DEVNODE_STARTED)
                 continue;
-            stacks.pdos = image_realloc(stacks.pdos, (stacks.count + 1) * sizeof(*stacks.pdos));
-            stacks.pdos[stacks.count++] = pnp_pdo(node);
-            ob_reference(pnp_pdo(node));
+            nodes = image_realloc(nodes, (*count + 1) * sizeof(*nodes));
+            nodes[(*count)++] = node;
         }
     }
+    return nodes;
+}
+
+static bool is_needed(const struct devnode *node, struct devnode *const *others, unsigned count)
+{
+    for (unsigned index = 0; index < count; index++)
+        if (others[index] != node && pnp_needs_power_of(others[index], node))
+            return true;
+    return false;
+}
+
+/*
+ * In the order in which they are turned off: nothing before what needs its power. Of devices that need each other, on
+ * which the documentation is silent, the one deepest in the tree goes first.
+ */
+static struct stacks collect(void)
+{
+    struct stacks stacks = {NULL, 0};
+    unsigned left;
+    struct devnode **nodes = by_level(&left);
+
+    stacks.pdos = image_alloc((left + 1) * sizeof(*stacks.pdos));
+    while (left != 0) {
+        unsigned next = 0;
+
+        while (next < left && is_needed(nodes[next], nodes, left))
+            next++;
+        if (next == left)
+            next = 0;
+        stacks.pdos[stacks.count++] = pnp_pdo(nodes[next]);
+        ob_reference(pnp_pdo(nodes[next]));
+        left--;
+        memmove(&nodes[next], &nodes[next + 1], (left - next) * sizeof(*nodes));
+    }
+    image_free(nodes);
     return stacks;
 }
 

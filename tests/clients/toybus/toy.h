@@ -40,6 +40,7 @@ typedef enum _TOY_SIN {
     TOY_WAITS_FOR_ITS_CHANGE, /* a child's function calls IoReportTargetDeviceChange in IRP_MN_START_DEVICE */
     TOY_NO_RELATION,          /* a child's PDO reports NULL among its removal relations */
     TOY_DELETED_RELATION,     /* a child's PDO reports a deleted device among its removal relations */
+    TOY_NEEDS_A_FUNCTION,     /* a child's function names its own device object among its power relations */
     TOY_OTHER_TARGET,         /* a child's PDO names the top of its stack as the target of a file */
     TOY_RAISES_WHEN_TOLD,     /* the bus's notification callback returns at DISPATCH_LEVEL */
     TOY_KEEPS_POWER_IRP,      /* a child\'s PDO keeps IRP_MN_SET_POWER for a device state */
@@ -54,13 +55,14 @@ typedef struct _TOY {
     NTSTATUS StartStatus;
     NTSTATUS QueryRemoveStatus;
     NTSTATUS QueryStopStatus;
-    NTSTATUS QueryPowerStatus; /* for the system; of the bus */
-    ULONG DeviceState;         /* of a child: answer to IRP_MN_QUERY_PNP_DEVICE_STATE */
-    ULONG Children;            /* bit mask of the children that the bus reports */
-    BOOLEAN LeaveInitializing; /* AddDevice leaves DO_DEVICE_INITIALIZING set */
-    BOOLEAN KeepPdos;          /* the bus forgets to delete its children */
-    BOOLEAN SameIds;           /* all children have the ID of the first */
-    BOOLEAN ConnectMessages;   /* the bus asks for a message interrupt a processor and connects them */
+    NTSTATUS QueryPowerStatus;          /* for the system; of the bus */
+    ULONG DeviceState;                  /* of a child: answer to IRP_MN_QUERY_PNP_DEVICE_STATE */
+    ULONG Children;                     /* bit mask of the children that the bus reports */
+    BOOLEAN LeaveInitializing;          /* AddDevice leaves DO_DEVICE_INITIALIZING set */
+    BOOLEAN KeepPdos;                   /* the bus forgets to delete its children */
+    BOOLEAN SameIds;                    /* all children have the ID of the first */
+    ULONG PowerRelations[TOY_CHILDREN]; /* bit masks: the children whose power a child's function needs */
+    BOOLEAN ConnectMessages;            /* the bus asks for a message interrupt a processor and connects them */
 
     /* what happened */
     ULONG Count;

@@ -500,6 +500,29 @@ static NTSTATUS StartFunction(PTOY_DEVICE Function, PIRP Irp)
     return Complete(Irp, Status);
 }
 
+/* NULL if nobody's power is needed. */
+static PDEVICE_RELATIONS PowerRelationsOf(PTOY_DEVICE Function)
+{
+    PDEVICE_RELATIONS Relations;
+    ULONG Index;
+
+    if (Toy->PowerRelations[Function->Child] == 0)
+        return NULL;
+    Relations =
+        ExAllocatePoolWithTag(PagedPool, sizeof(DEVICE_RELATIONS) + TOY_CHILDREN * sizeof(PDEVICE_OBJECT), TOY_TAG);
+    if (Relations == NULL)
+        return NULL;
+    Relations->Count = 0;
+    for (Index = 0; Index < TOY_CHILDREN; Index++) {
+        if ((Toy->PowerRelations[Function->Child] & (1u << Index)) == 0)
+            continue;
+        Relations->Objects[Relations->Count] = Toy->Sin == TOY_NEEDS_A_FUNCTION ? Function->Self : Toy->ChildPdo[Index];
+        ObReferenceObject(Relations->Objects[Relations->Count]);
+        Relations->Count++;
+    }
+    return Relations;
+}
+
 static NTSTATUS FunctionPnp(PTOY_DEVICE Function, PIRP Irp)
 {
     PIO_STACK_LOCATION Location = IoGetCurrentIrpStackLocation(Irp);
@@ -509,6 +532,16 @@ static NTSTATUS FunctionPnp(PTOY_DEVICE Function, PIRP Irp)
     switch (Location->MinorFunction) {
     case IRP_MN_START_DEVICE:
         return StartFunction(Function, Irp);
+    case IRP_MN_QUERY_DEVICE_RELATIONS:
+        if (Location->Parameters.QueryDeviceRelations.Type == PowerRelations) {
+            PDEVICE_RELATIONS Relations = PowerRelationsOf(Function);
+
+            if (Relations != NULL) {
+                Irp->IoStatus.Information = (ULONG_PTR)Relations;
+                Irp->IoStatus.Status = STATUS_SUCCESS;
+            }
+        }
+        break;
     case IRP_MN_QUERY_REMOVE_DEVICE:
         if (!NT_SUCCESS(Toy->QueryRemoveStatus))
             return Complete(Irp, Toy->QueryRemoveStatus);

@@ -5,7 +5,7 @@
 
 DEFINE_GUID(InterfaceOfTheCases, 0x5d6b2c1e, 0x7d0a, 0x4a6c, 0x9e, 0x0f, 0x2b, 0x63, 0x51, 0xc4, 0x88, 0x17);
 
-/* Since Windows 10, version 1803; in no import library of mingw-w64. The key type is DriverRegKeyParameters. */
+/* Since Windows 10, version 1803; in no import library of mingw-w64. */
 typedef NTSTATUS(NTAPI *OPEN_DRIVER_KEY)(PDRIVER_OBJECT DriverObject, ULONG RegKeyType, ACCESS_MASK DesiredAccess,
                                          ULONG Flags, PHANDLE DriverRegKey);
 
@@ -116,6 +116,15 @@ static VOID DriverKey(VOID)
     Write(Key, 13);
     EXPECT_STATUS(Open(Driver, 0, KEY_ALL_ACCESS, 0, &Key), STATUS_SUCCESS);
     ReadBack(Key, 13);
+    for (ULONG Type = 1; Type <= 2; Type++) { /* DriverRegKeyPersistentState, DriverRegKeySharedPersistentState */
+        EXPECT_STATUS(Open(Driver, Type, KEY_ALL_ACCESS, 0, &Key), STATUS_SUCCESS);
+        Write(Key, 20 + Type);
+    }
+    for (ULONG Type = 1; Type <= 2; Type++) { /* each a key of its own */
+        EXPECT_STATUS(Open(Driver, Type, KEY_ALL_ACCESS, 0, &Key), STATUS_SUCCESS);
+        ReadBack(Key, 20 + Type);
+    }
+    OBSERVE("a type that there is not", Open(Driver, 77, KEY_READ, 0, &Key));
     OBSERVE("flags, which must be zero", Open(Driver, 0, KEY_READ, 1, &Key));
 }
 

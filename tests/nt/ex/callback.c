@@ -59,6 +59,21 @@ static VOID CallbackCreatedAndOpened(VOID)
     ObDereferenceObject(System);
 }
 
+/* The root of a name is an object directory. */
+static VOID CallbackBelowAHandle(VOID)
+{
+    UNICODE_STRING Name = RTL_CONSTANT_STRING(L"NtTestBelow");
+    OBJECT_ATTRIBUTES Attributes;
+    PCALLBACK_OBJECT Object = NULL;
+    HANDLE Event;
+
+    InitializeObjectAttributes(&Attributes, NULL, OBJ_KERNEL_HANDLE, NULL, NULL);
+    REQUIRE(NT_SUCCESS(ZwCreateEvent(&Event, EVENT_ALL_ACCESS, &Attributes, NotificationEvent, FALSE)));
+    InitializeObjectAttributes(&Attributes, &Name, OBJ_CASE_INSENSITIVE, Event, NULL);
+    EXPECT_STATUS(ExCreateCallback(&Object, &Attributes, TRUE, TRUE), STATUS_OBJECT_TYPE_MISMATCH);
+    EXPECT_TRUE(NT_SUCCESS(ZwClose(Event)));
+}
+
 /* An object without a name is not permitted. */
 static VOID CallbackUnnamed(VOID)
 {
@@ -223,6 +238,7 @@ static VOID CallbackUnregisteredTwice(VOID)
 TEST_TABLE(ex_callback){
     TEST(CallbackCreatedAndOpened, 0),
     TEST(CallbackUnnamed, 0),
+    TEST(CallbackBelowAHandle, 0),
     TEST(CallbackNotifies, 0),
     TEST(CallbackOneOnly, 0),
     TEST(CallbackAtDispatchLevel, 0),

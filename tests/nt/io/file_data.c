@@ -204,7 +204,7 @@ static VOID FileDisposed(VOID)
 }
 
 /* A buffer for a new name, as FILE_RENAME_INFORMATION wants it. */
-static NTSTATUS Rename(HANDLE File, PCWSTR Path, BOOLEAN Replace)
+static NTSTATUS RenameBelow(HANDLE File, HANDLE Root, PCWSTR Path, BOOLEAN Replace)
 {
     static union {
         FILE_RENAME_INFORMATION Rename;
@@ -215,11 +215,44 @@ static NTSTATUS Rename(HANDLE File, PCWSTR Path, BOOLEAN Replace)
     RtlInitUnicodeString(&Name, Path);
     RtlZeroMemory(&Buffer, sizeof(Buffer));
     Buffer.Rename.ReplaceIfExists = Replace;
+    Buffer.Rename.RootDirectory = Root;
     Buffer.Rename.FileNameLength = Name.Length;
     RtlCopyMemory(Buffer.Rename.FileName, Name.Buffer, Name.Length);
     return ZwSetInformationFile(File, &Result, &Buffer,
                                 FIELD_OFFSET(FILE_RENAME_INFORMATION, FileName) + Name.Length + sizeof(WCHAR),
                                 FileRenameInformation);
+}
+
+static NTSTATUS Rename(HANDLE File, PCWSTR Path, BOOLEAN Replace)
+{
+    return RenameBelow(File, NULL, Path, Replace);
+}
+
+/* "If the file is to be moved to another directory, and RootDirectory is a handle to it, FileName is relative to it."
+ */
+static VOID FileRenamedBelowAHandle(VOID)
+{
+    HANDLE File = MakeFile(), Folder = NULL, Other = NULL;
+    HANDLE Event;
+    OBJECT_ATTRIBUTES Attributes;
+
+    CHECK(Create(&Folder, L"\\??\\C:\\Windows\\Temp\\nttest2", GENERIC_READ | DELETE,
+                 FILE_SHARE_READ | FILE_SHARE_WRITE, FILE_OPEN_IF, FOLDER_OPTIONS) == STATUS_SUCCESS);
+    EXPECT_STATUS(RenameBelow(File, Folder, L"moved.txt", FALSE), STATUS_SUCCESS);
+    EXPECT_STATUS(Create(&Other, NAME, GENERIC_READ, 0, FILE_OPEN, FILE_OPTIONS), STATUS_OBJECT_NAME_NOT_FOUND);
+    EXPECT_STATUS(RenameBelow(File, Folder, L"nowhere\\x.txt", FALSE), STATUS_OBJECT_PATH_NOT_FOUND);
+    CHECK(ZwClose(File) == STATUS_SUCCESS);
+    CHECK(Create(&File, L"\\??\\C:\\Windows\\Temp\\nttest2\\moved.txt", GENERIC_READ | DELETE, 0, FILE_OPEN,
+                 FILE_OPTIONS) == STATUS_SUCCESS);
+    InitializeObjectAttributes(&Attributes, NULL, OBJ_KERNEL_HANDLE, NULL, NULL);
+    CHECK(ZwCreateEvent(&Event, EVENT_ALL_ACCESS, &Attributes, NotificationEvent, FALSE) == STATUS_SUCCESS);
+    EXPECT_STATUS(RenameBelow(File, Event, L"x.txt", FALSE), STATUS_OBJECT_TYPE_MISMATCH);
+    CHECK(ZwClose(Event) == STATUS_SUCCESS);
+    CHECK(ZwClose(File) == STATUS_SUCCESS);
+    CHECK(ZwClose(Folder) == STATUS_SUCCESS);
+    Delete(L"\\??\\C:\\Windows\\Temp\\nttest2\\moved.txt", FILE_OPTIONS);
+    Delete(L"\\??\\C:\\Windows\\Temp\\nttest2", FOLDER_OPTIONS);
+    RemoveAll(NULL);
 }
 
 static VOID FileRenamed(VOID)
@@ -326,6 +359,7 @@ TEST_TABLE(io_file_data){TEST(FileReadWrite, 0),
                          TEST(FileInformation, 0),
                          TEST(FileDisposed, 0),
                          TEST(FileRenamed, 0),
+                         TEST(FileRenamedBelowAHandle, 0),
                          TEST(FileDeletedByName, 0),
                          TEST(FileBelowAHandle, 0),
                          TEST(FileReleasedAtDispatchLevel, 0),

@@ -9,13 +9,18 @@ TEST_TABLE(mm_hotplug){TEST_END};
 
 #define PAGES 2
 
-static PMDL MakePages(VOID)
+static PMDL MakeSomePages(ULONG Count)
 {
     PHYSICAL_ADDRESS Low = {.QuadPart = 0}, High = {.QuadPart = -1}, Skip = {.QuadPart = 0};
-    PMDL Mdl = MmAllocatePagesForMdlEx(Low, High, Skip, PAGES * PAGE_SIZE, MmCached, MM_ALLOCATE_FULLY_REQUIRED);
+    PMDL Mdl = MmAllocatePagesForMdlEx(Low, High, Skip, Count * PAGE_SIZE, MmCached, MM_ALLOCATE_FULLY_REQUIRED);
 
     CHECK(Mdl != NULL);
     return Mdl;
+}
+
+static PMDL MakePages(VOID)
+{
+    return MakeSomePages(PAGES);
 }
 
 static VOID FreePages(PMDL Mdl)
@@ -47,6 +52,35 @@ static VOID ProtectionOfAMapping(VOID)
     MmUnmapLockedPages((PVOID)(ULONG_PTR)View, Mdl);
     EXPECT_STATUS(MmProtectMdlSystemAddress(Mdl, PAGE_READONLY), STATUS_NOT_MAPPED_VIEW);
     FreePages(Mdl);
+}
+
+static VOID ProtectionOfOnePage(VOID)
+{
+    PMDL Mdl = MakeSomePages(1);
+    volatile UCHAR *View;
+
+    REQUIRE(Mdl != NULL);
+    View = MmMapLockedPagesSpecifyCache(Mdl, KernelMode, MmCached, NULL, FALSE, NormalPagePriority);
+    REQUIRE(View != NULL);
+    View[5] = 9;
+    EXPECT_STATUS(MmProtectMdlSystemAddress(Mdl, PAGE_READONLY), STATUS_SUCCESS);
+    EXPECT_EQUAL(View[5], 9);
+    MmUnmapLockedPages((PVOID)(ULONG_PTR)View, Mdl);
+    View = MmMapLockedPagesSpecifyCache(Mdl, KernelMode, MmCached, NULL, FALSE, NormalPagePriority);
+    REQUIRE(View != NULL);
+    View[5] = 10; /* the protection went with the mapping */
+    EXPECT_EQUAL(View[5], 10);
+    MmUnmapLockedPages((PVOID)(ULONG_PTR)View, Mdl);
+    FreePages(Mdl);
+}
+
+static VOID WriteToAReadOnlyPage(VOID)
+{
+    PMDL Mdl = MakeSomePages(1);
+    volatile UCHAR *View = MmMapLockedPagesSpecifyCache(Mdl, KernelMode, MmCached, NULL, FALSE, NormalPagePriority);
+
+    (VOID) MmProtectMdlSystemAddress(Mdl, PAGE_READONLY);
+    View[0] = 1;
 }
 
 static VOID ProtectionAtDispatchLevel(VOID)
@@ -173,7 +207,9 @@ static VOID MemoryAtApcLevel(VOID)
 
 TEST_TABLE(mm_hotplug){TEST(ProtectionOfAMapping, 0),
                        TEST(ProtectionAtDispatchLevel, 0),
+                       TEST(ProtectionOfOnePage, 0),
                        TEST_VIOLATION(WriteToAReadOnlyMapping, "fault", 0x50),
+                       TEST_VIOLATION(WriteToAReadOnlyPage, "fault", 0x50),
                        TEST_VIOLATION(ReadOfAHiddenMapping, "fault", 0x50),
                        TEST(MemoryTakenAwayAndBroughtBack, 0),
                        TEST(MemoryOfBadRanges, 0),

@@ -150,6 +150,10 @@ static VOID ContiguousMemoryAtDispatchLevel(VOID)
     EXPECT_TRUE(Second != NULL);
 }
 
+/* mov eax, 42; ret. (With memory integrity Windows executes no memory of this kind.) */
+static const UCHAR Code[] = {0xB8, 42, 0, 0, 0, 0xC3};
+typedef ULONG NTAPI CODE(VOID);
+
 typedef PVOID NTAPI CACHE_NODE(SIZE_T, PHYSICAL_ADDRESS, PHYSICAL_ADDRESS, PHYSICAL_ADDRESS, MEMORY_CACHING_TYPE,
                                ULONG);
 typedef PVOID NTAPI CONTIGUOUS_NODE(SIZE_T, PHYSICAL_ADDRESS, PHYSICAL_ADDRESS, PHYSICAL_ADDRESS, ULONG, ULONG);
@@ -180,6 +184,20 @@ static VOID ContiguousMemoryOfANode(VOID)
     MmFreeContiguousMemory(Second);
     EXPECT_TRUE(OfCache((SIZE_T)1 << 50, Zero, Highest, Zero, MmCached, AnyNode) == NULL);
     EXPECT_TRUE(OfNode((SIZE_T)1 << 50, Zero, Highest, Zero, PAGE_READWRITE, 0) == NULL);
+}
+
+static VOID ContiguousMemoryExecuted(VOID)
+{
+    UNICODE_STRING Name = RTL_CONSTANT_STRING(L"MmAllocateContiguousNodeMemory");
+    CONTIGUOUS_NODE *OfNode = (CONTIGUOUS_NODE *)(ULONG_PTR)MmGetSystemRoutineAddress(&Name);
+    PUCHAR Memory;
+
+    REQUIRE(OfNode != NULL);
+    Memory = OfNode(2 * PAGE_SIZE, Zero, Highest, Zero, PAGE_EXECUTE_READWRITE, 0);
+    REQUIRE(Memory != NULL);
+    RtlCopyMemory(Memory + PAGE_SIZE, Code, sizeof(Code));
+    EXPECT_EQUAL(((CODE *)(ULONG_PTR)(Memory + PAGE_SIZE))(), 42);
+    MmFreeContiguousMemory(Memory);
 }
 
 static VOID ContiguousFreedInside(VOID)
@@ -281,6 +299,34 @@ static VOID IoSpaceMappedByProtection(VOID)
     MmFreeContiguousMemory(Block);
 }
 
+/* Device memory is data: the executable protections are there for it all the same. */
+static VOID IoSpaceExecuted(VOID)
+{
+    UNICODE_STRING Name = RTL_CONSTANT_STRING(L"MmMapIoSpaceEx");
+    MAP_IO_SPACE_EX *Map = (MAP_IO_SPACE_EX *)(ULONG_PTR)MmGetSystemRoutineAddress(&Name);
+    PUCHAR Block = MmAllocateContiguousMemory(PAGE_SIZE, Highest);
+    PHYSICAL_ADDRESS Physical;
+    PUCHAR View;
+
+    REQUIRE(Map != NULL && Block != NULL);
+    RtlCopyMemory(Block + 0x20, Code, sizeof(Code));
+    Physical.QuadPart = PhysicalOf(Block) + 0x20;
+    View = Map(Physical, sizeof(Code), PAGE_EXECUTE_READ);
+    EXPECT_TRUE(View != NULL);
+    if (View != NULL) {
+        EXPECT_EQUAL(((CODE *)(ULONG_PTR)View)(), 42);
+        MmUnmapIoSpace(View, sizeof(Code));
+    }
+    View = Map(Physical, sizeof(Code), PAGE_EXECUTE_READWRITE);
+    EXPECT_TRUE(View != NULL);
+    if (View != NULL) {
+        View[1] = 43;
+        EXPECT_EQUAL(((CODE *)(ULONG_PTR)View)(), 43);
+        MmUnmapIoSpace(View, sizeof(Code));
+    }
+    MmFreeContiguousMemory(Block);
+}
+
 static VOID IoSpaceUnmappedTwice(VOID)
 {
     PHYSICAL_ADDRESS Physical = MmGetPhysicalAddress(MmAllocateContiguousMemory(PAGE_SIZE, Highest));
@@ -368,6 +414,8 @@ TEST_TABLE(mm_memory){TEST(PhysicalAddressOfPool, TEST_SCHEDULES),
                       TEST(ContiguousMemoryInItsBoundary, 0),
                       TEST(ContiguousMemoryAtDispatchLevel, 0),
                       TEST(ContiguousMemoryOfANode, 0),
+                      TEST(ContiguousMemoryExecuted, 0),
+                      TEST(IoSpaceExecuted, 0),
                       TEST_VIOLATION(ContiguousFreedInside, "contiguous-bad-free", 0xC2),
                       TEST_VIOLATION(ContiguousFreedPool, "contiguous-bad-free", 0xC2),
                       TEST_VIOLATION(ContiguousFreedAsAnotherSize, "contiguous-bad-free", 0xC4),

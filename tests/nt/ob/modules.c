@@ -129,11 +129,34 @@ static VOID SystemBasics(VOID)
                   STATUS_INVALID_INFO_CLASS);
 }
 
+static VOID SystemDebuggerAndIntegrity(VOID)
+{
+    SYSTEM_KERNEL_DEBUGGER_INFORMATION Debugger = {.KernelDebuggerEnabled = 7};
+    SYSTEM_CODEINTEGRITY_INFORMATION Integrity = {.Length = sizeof(Integrity)};
+    ULONG Size = 0;
+
+    EXPECT_STATUS(ZwQuerySystemInformation(SystemKernelDebuggerInformation, &Debugger, sizeof(Debugger), &Size),
+                  STATUS_SUCCESS);
+    EXPECT_EQUAL(Size, 2);
+    EXPECT_TRUE(Debugger.KernelDebuggerEnabled <= TRUE);
+    OBSERVE("debugger not there", Debugger.KernelDebuggerNotPresent);
+    EXPECT_STATUS(ZwQuerySystemInformation(SystemKernelDebuggerInformation, &Debugger, 1, NULL),
+                  STATUS_INFO_LENGTH_MISMATCH);
+    EXPECT_STATUS(ZwQuerySystemInformation(SystemCodeIntegrityInformation, &Integrity, sizeof(Integrity), &Size),
+                  STATUS_SUCCESS);
+    EXPECT_EQUAL(Size, sizeof(Integrity));
+    EXPECT_TRUE((Integrity.CodeIntegrityOptions & CODEINTEGRITY_OPTION_ENABLED) != 0);
+    EXPECT_TRUE((Integrity.CodeIntegrityOptions & CODEINTEGRITY_OPTION_TESTSIGN) != 0); /* this driver was loaded */
+    EXPECT_STATUS(ZwQuerySystemInformation(SystemCodeIntegrityInformation, &Integrity, sizeof(ULONG), NULL),
+                  STATUS_INFO_LENGTH_MISMATCH);
+}
+
 TEST_TABLE(ob_modules){TEST(ModulesExtended, 0),
                        TEST(ModulesBasic, 0),
                        TEST(ModulesFailures, 0),
                        TEST_VIOLATION(ModulesWithoutInitialize, "aux-klib", 0xC4),
                        TEST(SystemModules, 0),
                        TEST(SystemBasics, 0),
+                       TEST(SystemDebuggerAndIntegrity, 0),
                        TEST_END};
 #endif

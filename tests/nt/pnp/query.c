@@ -255,6 +255,33 @@ static VOID DevicePropertyStatuses(VOID)
     TestBusUnplug(0);
 }
 
+/* What the bus says to IRP_MN_QUERY_RESOURCES. */
+static VOID DevicePropertyBootResources(VOID)
+{
+    CM_RESOURCE_LIST Raw, Translated;
+    ULONG Length = 0;
+
+    TestBusReset();
+    CHILD->BootPrivate = 0x1234;
+    REQUIRE(TestBusPlugAndStart(0));
+    EXPECT_STATUS(Property(DevicePropertyBootConfiguration, &Raw, sizeof(Raw), &Length), STATUS_SUCCESS);
+    EXPECT_EQUAL(Length, sizeof(Raw));
+    EXPECT_EQUAL(Raw.List[0].PartialResourceList.PartialDescriptors[0].u.DevicePrivate.Data[0], 0x1234);
+    EXPECT_STATUS(Property(DevicePropertyBootConfigurationTranslated, &Translated, sizeof(Translated), &Length),
+                  STATUS_SUCCESS);
+    EXPECT_EQUAL(Length, sizeof(Translated));
+    EXPECT_TRUE(RtlEqualMemory(&Raw, &Translated, sizeof(Raw))); /* nobody translates a bus's own resource */
+    EXPECT_STATUS(Property(DevicePropertyBootConfigurationTranslated, &Translated, sizeof(Translated) - 1, &Length),
+                  STATUS_BUFFER_TOO_SMALL);
+    TestBusUnplug(0);
+
+    TestBusReset();
+    REQUIRE(TestBusPlugAndStart(0));
+    EXPECT_FALSE(
+        NT_SUCCESS(Property(DevicePropertyBootConfigurationTranslated, &Translated, sizeof(Translated), &Length)));
+    TestBusUnplug(0);
+}
+
 /* ---- requests that drivers send ---- */
 
 static VOID PnpTargetRelation(VOID)
@@ -422,6 +449,7 @@ TEST_TABLE(pnp_query){
     TEST(PnpText, TEST_DEVICE),
     TEST(PnpBusInformation, TEST_DEVICE),
     TEST(DevicePropertyStatuses, TEST_DEVICE),
+    TEST(DevicePropertyBootResources, TEST_DEVICE),
     TEST(PnpTargetRelation, TEST_DEVICE),
     TEST(PnpBusRelationsFail, TEST_DEVICE),
     TEST(PnpConfigurationSpace, TEST_DEVICE),
