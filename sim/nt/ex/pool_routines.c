@@ -175,7 +175,7 @@ PVOID NTAPI ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag)
         return NULL;
     }
     if ((Flags & POOL_FLAG_SESSION) != 0)
-        NT_UNIMPLEMENTED("session pool");
+        NT_UNIMPLEMENTED("session pool (there are no sessions: take paged or nonpaged pool)");
     void *block = allocate(__func__, type, NumberOfBytes, Tag, __builtin_return_address(0));
     if (block == NULL && raises)
         ke_raise_status(STATUS_INSUFFICIENT_RESOURCES, __builtin_return_address(0));
@@ -202,6 +202,6 @@ VOID NTAPI ExFreePool2(PVOID P, ULONG Tag, PVOID ExtendedParameters, ULONG Exten
 {
     NT_CALL(DISPATCH_LEVEL);
     if (ExtendedParameters != NULL || ExtendedParametersCount != 0)
-        NT_UNIMPLEMENTED("an extended parameter");
+        NT_UNIMPLEMENTED("an extended parameter (pass NULL and 0)");
     pool_free(P, Tag, __func__, __builtin_return_address(0));
 }

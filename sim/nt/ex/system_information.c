@@ -182,7 +182,10 @@ NTSTATUS NTAPI ZwQuerySystemInformation(SYSTEM_INFORMATION_CLASS SystemInformati
     case SystemCodeIntegrityInformation:
         return code_integrity_information(SystemInformation, SystemInformationLength, ReturnLength);
     default:
-        NT_UNIMPLEMENTED("this class");
+        nt_violation("not-implemented",
+                     "ZwQuerySystemInformation: class %u is not implemented (those of SYSTEM_INFORMATION_CLASS in "
+                     "wdm.h are)",
+                     (unsigned)SystemInformationClass);
     }
 }
 

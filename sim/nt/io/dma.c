@@ -74,7 +74,7 @@ static ULONG NTAPI get_alignment(PDMA_ADAPTER DmaAdapter)
 static ULONG NTAPI read_counter(PDMA_ADAPTER DmaAdapter)
 {
     (void)DmaAdapter;
-    NT_UNIMPLEMENTED("ReadDmaCounter, which is for system DMA");
+    NT_UNIMPLEMENTED("ReadDmaCounter, which is for system DMA (a bus master knows itself how far it is),");
 }
 
 /* ---- one transfer after another ---- */
@@ -114,7 +114,8 @@ static PHYSICAL_ADDRESS locate(const struct adapter *adapter, PMDL mdl, PVOID cu
         in_row += PAGE_SIZE;
     *run = in_row < length ? in_row : length;
     if ((uint64_t)address.QuadPart + *run - 1 > adapter->highest)
-        NT_UNIMPLEMENTED("memory that lies too high for the device (bounce buffers)");
+        NT_UNIMPLEMENTED("a transfer of memory that lies too high for the device, through bounce buffers (allocate it "
+                         "with MmAllocateContiguousMemorySpecifyCache, or as a common buffer),");
     return address;
 }
 
@@ -342,7 +343,7 @@ PDMA_ADAPTER NTAPI IoGetDmaAdapter(PDEVICE_OBJECT PhysicalDeviceObject, PDEVICE_
     if (DeviceDescription->Version > DEVICE_DESCRIPTION_VERSION3)
         return NULL;
     if (!DeviceDescription->Master)
-        NT_UNIMPLEMENTED("system DMA (Master FALSE)");
+        NT_UNIMPLEMENTED("system DMA (there is no DMA controller: Master is TRUE)");
     pages = BYTES_TO_PAGES(DeviceDescription->MaximumLength) + 1;
     adapter = ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(*adapter), IO_TAG_GENERAL);
     if (adapter == NULL)

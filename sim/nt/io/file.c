@@ -234,7 +234,7 @@ NTSTATUS NTAPI ZwCreateFile(PHANDLE FileHandle, ACCESS_MASK DesiredAccess, POBJE
 
     NT_CALL(PASSIVE_LEVEL);
     if (EaBuffer != NULL || EaLength != 0)
-        NT_UNIMPLEMENTED("extended attributes");
+        NT_UNIMPLEMENTED("a file with extended attributes (pass no EaBuffer)");
     (void)AllocationSize; /* concerns a file system that makes or overwrites a file */
     if (FAULT(POOL))
         return STATUS_INSUFFICIENT_RESOURCES;

@@ -453,7 +453,7 @@ NTSTATUS NTAPI IoConnectInterruptEx(PIO_CONNECT_INTERRUPT_PARAMETERS Parameters)
             return STATUS_INVALID_PARAMETER;
         return connect_messages(Parameters, caller);
     case CONNECT_MESSAGE_BASED_PASSIVE:
-        NT_UNIMPLEMENTED("CONNECT_MESSAGE_BASED_PASSIVE");
+        NT_UNIMPLEMENTED("CONNECT_MESSAGE_BASED_PASSIVE (connect with CONNECT_MESSAGE_BASED and queue a work item)");
     default:
         return STATUS_INVALID_PARAMETER_1;
     }

@@ -338,7 +338,7 @@ NTSTATUS NTAPI IoRegisterPlugPlayNotification(IO_NOTIFICATION_EVENT_CATEGORY Eve
     case EventCategoryHardwareProfileChange:
         break; /* never happens: there is no dock */
     default:
-        NT_UNIMPLEMENTED("this event category");
+        NT_UNIMPLEMENTED("this event category (there are hardware profile, interface and target device changes)");
     }
     notification = image_alloc(sizeof(*notification));
     notification->category = EventCategory;

@@ -59,7 +59,7 @@ PVOID NTAPI MmMapLockedPagesSpecifyCache(PMDL MemoryDescriptorList, KPROCESSOR_M
 
     NT_CALL(DISPATCH_LEVEL);
     if (AccessMode != KernelMode)
-        NT_UNIMPLEMENTED("a mapping into user mode");
+        NT_UNIMPLEMENTED("a mapping into user mode (there are no user processes: AccessMode is KernelMode)");
     if (RequestedAddress != NULL)
         nt_violation("mdl-map", "MmMapLockedPagesSpecifyCache: RequestedAddress is %p, not NULL, for KernelMode",
                      RequestedAddress);

@@ -74,7 +74,7 @@ VOID NTAPI MmProbeAndLockPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE Access
         (writes && !guest_range_writable(address, mdl->ByteCount)))
         ke_raise_status(STATUS_ACCESS_VIOLATION, __builtin_return_address(0)); /* no user addresses exist here */
     if (!mm_range_has_frames(address, mdl->ByteCount))
-        NT_UNIMPLEMENTED("locking a stack or an image, which have no guest frames,");
+        NT_UNIMPLEMENTED("locking a stack or an image, which have no guest frames (describe pool memory),");
 
     fill_frames(mdl);
     mdl->Process = NULL;

@@ -13,7 +13,7 @@ PHYSICAL_ADDRESS NTAPI MmGetPhysicalAddress(PVOID BaseAddress)
     NT_CALL_ANY();
     uint64_t gfn = guest_virtual_to_gfn(BaseAddress);
     if (gfn == GFN_INVALID && guest_range_valid(BaseAddress, 1))
-        NT_UNIMPLEMENTED("the physical address of a stack or an image, which have no guest frames,");
+        NT_UNIMPLEMENTED("the physical address of a stack or an image, which have no guest frames (take pool memory),");
     if (gfn == GFN_INVALID)
         nt_violation("physical-address", "MmGetPhysicalAddress(%p): nothing is mapped there", BaseAddress);
     physical.QuadPart = (LONGLONG)(gfn << PAGE_SHIFT | BYTE_OFFSET(BaseAddress));

@@ -39,6 +39,6 @@ POBJECT_TYPE *NTAPI KxObjectType(ULONG Which)
     case KX_OBJECT_TYPE_KEY:
         return (POBJECT_TYPE *)&public_pointers[OB_KEY];
     default:
-        NT_UNIMPLEMENTED("this object type");
+        NT_UNIMPLEMENTED("this object type (those of events, threads, files, devices, drivers and keys are),");
     }
 }

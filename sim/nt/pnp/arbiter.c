@@ -152,7 +152,7 @@ static bool choose_message(const IO_RESOURCE_DESCRIPTOR *wanted, struct assignme
     KAFFINITY mask;
 
     if (wanted->u.Interrupt.MinimumVector != wanted->u.Interrupt.MaximumVector)
-        NT_UNIMPLEMENTED("several messages in one interrupt requirement");
+        NT_UNIMPLEMENTED("several messages in one interrupt requirement (state one for each message)");
     if (wanted->Flags & CM_RESOURCE_INTERRUPT_POLICY_INCLUDED) {
         policy = (IRQ_DEVICE_POLICY)wanted->u.Interrupt.AffinityPolicy;
         priority = wanted->u.Interrupt.PriorityPolicy;
@@ -217,7 +217,8 @@ static bool choose(const struct devnode *node, const IO_RESOURCE_DESCRIPTOR *wan
         return choose_line(wanted, result);
     case CmResourceTypeDma:
     case CmResourceTypeMemoryLarge:
-        NT_UNIMPLEMENTED("DMA channels and memory of 4 GiB and more");
+        NT_UNIMPLEMENTED("a requirement of DMA channels or of CmResourceTypeMemoryLarge (the machine has no such "
+                         "resource: ask for memory below 4 GiB)");
     default:
         result->flags = wanted->Flags;
         memcpy(result->data, wanted->u.DevicePrivate.Data, sizeof(result->data));

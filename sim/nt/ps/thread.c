@@ -19,7 +19,7 @@ NTSTATUS NTAPI PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess, P
     UNREFERENCED_PARAMETER(DesiredAccess); /* kernel callers are not checked for access */
     UNREFERENCED_PARAMETER(ObjectAttributes);
     if (ProcessHandle != NULL)
-        NT_UNIMPLEMENTED("a thread in another process than System");
+        NT_UNIMPLEMENTED("a thread in another process than System (leave ProcessHandle NULL)");
     loader_describe(name, sizeof(name), (const void *)(uintptr_t)StartRoutine);
     thread = ke_thread_create(name, StartRoutine, NULL, StartContext, 8);
     if (ClientId != NULL) {

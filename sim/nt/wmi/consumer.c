@@ -396,7 +396,7 @@ NTSTATUS NTAPI IoWMIWriteEvent(PVOID WnodeEventItem)
 
     NT_CALL(traced ? HIGH_LEVEL : APC_LEVEL);
     if (traced)
-        NT_UNIMPLEMENTED("WNODE_FLAG_TRACED_GUID, an event for a trace session,");
+        NT_UNIMPLEMENTED("WNODE_FLAG_TRACED_GUID, an event for a trace session (consumers of WMI get the others),");
     if (FAULT(POOL))
         return STATUS_INSUFFICIENT_RESOURCES;
     return wmi_write_event(WnodeEventItem);
