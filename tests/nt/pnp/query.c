@@ -255,7 +255,6 @@ static VOID DevicePropertyStatuses(VOID)
     TestBusUnplug(0);
 }
 
-/* What the bus says to IRP_MN_QUERY_RESOURCES. */
 static VOID DevicePropertyBootResources(VOID)
 {
     CM_RESOURCE_LIST Raw, Translated;
@@ -264,6 +263,7 @@ static VOID DevicePropertyBootResources(VOID)
     TestBusReset();
     CHILD->BootPrivate = 0x1234;
     REQUIRE(TestBusPlugAndStart(0));
+    EXPECT_TRUE(TestBusSeen(BUS, IRP_MN_QUERY_RESOURCES, 0));
     EXPECT_STATUS(Property(DevicePropertyBootConfiguration, &Raw, sizeof(Raw), &Length), STATUS_SUCCESS);
     EXPECT_EQUAL(Length, sizeof(Raw));
     EXPECT_EQUAL(Raw.List[0].PartialResourceList.PartialDescriptors[0].u.DevicePrivate.Data[0], 0x1234);
