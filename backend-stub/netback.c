@@ -57,11 +57,32 @@ static struct vif **vif_place(struct netback *netback, unsigned domid, unsigned 
     return link;
 }
 
+static void evaluate(struct netback *netback)
+{
+    struct vif **link = &netback->vifs;
+
+    while (*link) {
+        struct vif *vif = *link;
+
+        if (vif->changed)
+            vif_evaluate(vif);
+        if (!vif->gone) {
+            link = &vif->next;
+            continue;
+        }
+        *link = vif->next;
+        vif_log(vif, BACKEND_LOG_INFO, "gone");
+        vif_destroy(vif);
+    }
+}
+
 static void look_at(struct netback *netback, unsigned domid, unsigned handle)
 {
     struct vif **link = vif_place(netback, domid, handle), *vif = *link;
 
     if (!vif || vif->domid != domid || vif->handle != handle) {
+        evaluate(netback); /* one that is gone may still have the end that this one is to get */
+        link = vif_place(netback, domid, handle);
         vif = vif_create(netback, domid, handle);
         if (!vif)
             return;
@@ -135,25 +156,6 @@ static void store_events(struct netback *netback)
                 vif->changed = true;
         }
         free(event);
-    }
-}
-
-static void evaluate(struct netback *netback)
-{
-    struct vif **link = &netback->vifs;
-
-    while (*link) {
-        struct vif *vif = *link;
-
-        if (vif->changed)
-            vif_evaluate(vif);
-        if (!vif->gone) {
-            link = &vif->next;
-            continue;
-        }
-        *link = vif->next;
-        vif_log(vif, BACKEND_LOG_INFO, "gone");
-        vif_destroy(vif);
     }
 }
 

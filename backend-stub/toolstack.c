@@ -309,14 +309,10 @@ bool toolstack_driver_domain_create(struct toolstack *toolstack, unsigned domid,
            toolstack_fail(toolstack, "driver domain %u can't be written to the store: %s", domid, strerror(errno));
 }
 
-bool toolstack_domain_resumed(struct toolstack *toolstack, const struct toolstack_domain *domain)
+bool toolstack_domain_resumed(struct toolstack *toolstack, unsigned domid)
 {
-    if (!key_write_number(toolstack->xs, XBT_NULL, domain->store_port, "/local/domain/%u/store/port", domain->domid) ||
-        !key_write_number(toolstack->xs, XBT_NULL, domain->console_port, "/local/domain/%u/console/port",
-                          domain->domid) ||
-        !xs_introduce_domain(toolstack->xs, domain->domid, domain->store_frame, domain->store_port) ||
-        !xs_resume_domain(toolstack->xs, domain->domid))
-        return toolstack_fail(toolstack, "domain %u can't be resumed in the store: %s", domain->domid, strerror(errno));
+    if (!xs_resume_domain(toolstack->xs, domid))
+        return toolstack_fail(toolstack, "domain %u can't be resumed in the store: %s", domid, strerror(errno));
     return true;
 }
 

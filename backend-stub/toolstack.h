@@ -55,8 +55,14 @@ const char *toolstack_error(const struct toolstack *toolstack);
 bool toolstack_domain_create(struct toolstack *toolstack, const struct toolstack_domain *domain);
 /* The nodes of a driver domain, whose backends may be given devices from then on. */
 bool toolstack_driver_domain_create(struct toolstack *toolstack, unsigned domid, const char *name);
-/* After a suspension that was not cancelled: its ring has a new event channel. */
-bool toolstack_domain_resumed(struct toolstack *toolstack, const struct toolstack_domain *domain);
+/* After a suspension whose guest goes on where it was. */
+bool toolstack_domain_resumed(struct toolstack *toolstack, unsigned domid);
+/*
+ * The guest of domain `old` goes on as another one: everything of the old domain is removed, the new one is created,
+ * and gets the same interfaces.
+ */
+bool toolstack_domain_restore(struct toolstack *toolstack, unsigned old, const struct toolstack_domain *domain,
+                              int timeout_ms);
 /* Everything of the domain, its devices too, whatever their state; then its release by the store. */
 bool toolstack_domain_destroy(struct toolstack *toolstack, unsigned domid);
 /* Ask the guest by control/shutdown: "poweroff", "reboot", "suspend". */

@@ -61,6 +61,7 @@ struct create_options {
     struct run_options run;
     const char *run_dir; /* NULL: the user's (run_dir.h) */
     const char *name;    /* the domain's */
+    unsigned timeout_ms; /* of the toolstack's waits for guest and backend; 0: libxl's */
 };
 
 /* The same for the arguments behind "create". */

@@ -20,7 +20,7 @@
 #include "machine/fail.h"
 #include "store/store.h"
 
-/* The machine's process; one byte goes to the command that waits: its exit status. */
+/* The machine's process; a byte goes to the command that waits when it is up. */
 struct host {
     struct create_options options;
     struct run_dir dir;
@@ -28,9 +28,9 @@ struct host {
     int terminal; /* its standard error, until then */
 };
 
-static void tell_command(struct host *host, int status)
+static void tell_command(struct host *host)
 {
-    const char byte = (char)status;
+    const char byte = EXIT_PASSED;
 
     if (host->command < 0)
         return;
@@ -82,7 +82,7 @@ static void write_pid(const struct host *host)
 
 static void is_up(void *context)
 {
-    tell_command(context, EXIT_PASSED);
+    tell_command(context);
 }
 
 /* The whole of it to the log; to the command that still waits, one line. */
@@ -129,8 +129,7 @@ static int be_host(struct host *host)
     host->terminal = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
     status = host_main(host);
     run_dir_leave(&host->dir);
-    tell_command(host, status);
-    return status;
+    return status; /* to a command that still waits, too, by the process's end */
 }
 
 /* What became of the machine's process, which has not said that it is up. */

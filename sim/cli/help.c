@@ -221,6 +221,7 @@ static const char create[] =
     "                         until somebody's program comes by 'pvsim dom0'; or exec:COMMAND, a program of dom0 that\n"
     "                         the machine starts by a shell, as 'pvsim dom0' would (stub)\n"
     "  --backend-domid N      the domain that the backend runs in, a driver domain if it is not 0 (0)\n"
+    "  --toolstack-timeout T  how long the verbs wait for guest and backend (libxl's 10s and 60s)\n"
     "  --help                 this text\n"
     "\n"
     "The options of 'pvsim run' on the machine, the schedule, the verifier's limits and --log are taken, too; with "
@@ -269,6 +270,34 @@ static const char unpause_text[] = "usage: pvsim unpause [OPTION...] DOMAIN\n"
                                    "\n"
                                    "Takes one pause back.\n"
                                    "\n" OF_A_VERB;
+
+static const char suspend[] =
+    "usage: pvsim suspend [OPTION...] DOMAIN\n"
+    "\n"
+    "Asks the guest by control/shutdown to suspend, and waits until it has; a guest without PV drivers is stopped "
+    "where "
+    "it\n"
+    "is. Its domain stays, for 'pvsim resume'.\n"
+    "\n"
+    "  -f                     stop it where it is all the same: its drivers notice nothing\n" OF_A_VERB;
+
+static const char resume[] =
+    "usage: pvsim resume [OPTION...] DOMAIN\n"
+    "\n"
+    "Has a suspended guest go on in its domain. What it called to suspend says that the suspend was cancelled: nothing "
+    "has\n"
+    "changed for it.\n"
+    "\n"
+    "  -s                     slow: it says that the suspend is over, and the guest connects to everything "
+    "anew\n" OF_A_VERB;
+
+static const char migrate[] =
+    "usage: pvsim migrate [OPTION...] DOMAIN localhost\n"
+    "\n"
+    "Asks the guest to suspend, and has it go on as a new domain of this host with new event channels, grants and "
+    "backends,\n"
+    "as 'xl migrate DOMAIN localhost' does. When the guest does not suspend it goes on where it is.\n"
+    "\n" OF_A_VERB;
 
 static const char trigger[] = "usage: pvsim trigger [OPTION...] DOMAIN power\n"
                               "\n"
@@ -329,6 +358,9 @@ static const struct {
     {"shutdown", shut_down},
     {"pause", pause_text},
     {"unpause", unpause_text},
+    {"suspend", suspend},
+    {"resume", resume},
+    {"migrate", migrate},
     {"trigger", trigger},
     {"network-attach", network_attach},
     {"network-detach", network_detach},

@@ -190,6 +190,11 @@ void netback_task_expect(struct netback_task *task, unsigned domid, unsigned han
     end->out_tx = out_tx;
 }
 
+void netback_task_follow(struct netback_task *task, unsigned domid)
+{
+    task->domid = domid;
+}
+
 void netback_task_go(struct netback_task *task)
 {
     task->going = true;

@@ -14,6 +14,8 @@ struct netback_task *netback_task_start(void);
  */
 void netback_task_expect(struct netback_task *task, unsigned domid, unsigned handle, const struct capture *rx,
                          const struct capture *tx, struct capture_writer *out_tx);
+/* The guest goes on as another domain; before its VIFs are created. */
+void netback_task_follow(struct netback_task *task, unsigned domid);
 /* The guest is ready: let the captures flow. */
 void netback_task_go(struct netback_task *task);
 /* From the first frame again, once netback_task_go() is called again; what came so far is forgotten. */

@@ -27,8 +27,9 @@
 
 #define STAND_POLL_NS UINT64_C(100000)
 
-/* Of the host: it outlives the machine. */
+/* Of the host. The status outlives the machine. */
 static int end_status;
+static struct operator_state *the_operator;
 
 struct operator_state {
     const struct create_options *options;
@@ -118,6 +119,36 @@ static void start_backend(struct operator_state *state)
         (void)beside_start(state->dir, backend->domid, backend->command, program_ended, state);
 }
 
+/* ---- for the verbs ---- */
+
+int operator_timeout(int libxl_ms)
+{
+    return the_operator->options->timeout_ms != 0 ? (int)the_operator->options->timeout_ms : libxl_ms;
+}
+
+void operator_wait_standing(unsigned domid)
+{
+    while (!xen_domain_stands(domid))
+        (void)task_park(clock_now() + STAND_POLL_NS, "the guest's vCPUs");
+}
+
+int operator_restore(struct toolstack *toolstack)
+{
+    struct toolstack_domain *domain = &the_operator->domain;
+    unsigned old = domain->domid;
+    int domid = xen_domain_restore(old);
+
+    if (domid < 0)
+        return domid;
+    domain->domid = (unsigned)domid;
+    guest_domain_read_ports(domain);
+    if (!toolstack_domain_restore(toolstack, old, domain, operator_timeout(TOOLSTACK_ATTACH_TIMEOUT_MS)))
+        return -EIO;
+    xen_domain_destroy(old);
+    (void)xen_domain_unpause(domain->domid);
+    return domid;
+}
+
 /* ---- the domain ---- */
 
 /* Without a backend so far: whenever one comes. */
@@ -140,7 +171,7 @@ static bool attach(struct operator_state *state, unsigned index)
 
     vif.backend_domid = backend->domid;
     if (backend->kind != BACKEND_NONE)
-        return toolstack_network_attach(state->toolstack, &vif, TOOLSTACK_ATTACH_TIMEOUT_MS);
+        return toolstack_network_attach(state->toolstack, &vif, operator_timeout(TOOLSTACK_ATTACH_TIMEOUT_MS));
     waiting = malloc(sizeof(*waiting));
     *waiting = vif;
     (void)task_create("attach", attach_main, waiting);
@@ -170,8 +201,7 @@ static void domain_ended(struct operator_state *state, int reason)
         log_line(LOG_ERROR, "operator", "domain %u is not started again: machines that stay up cannot reboot yet",
                  domid);
     (void)xen_domain_pause(domid); /* those of its vCPUs that did not ask for the end, too */
-    while (!xen_domain_stands(domid))
-        (void)task_park(clock_now() + STAND_POLL_NS, "the guest's vCPUs");
+    operator_wait_standing(domid);
     if (!toolstack_domain_destroy(state->toolstack, domid))
         log_line(LOG_ERROR, "operator", "%s", toolstack_error(state->toolstack));
     xen_domain_destroy(domid);
@@ -217,6 +247,7 @@ void operator_start(const struct create_options *options, const struct run_dir *
 {
     struct operator_state *state = calloc(1, sizeof(*state)); /* of the machine's heap (dom0/heap.h) */
 
+    the_operator = state;
     state->options = options;
     state->dir = dir;
     state->control = control;

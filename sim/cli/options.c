@@ -60,6 +60,7 @@ enum {
     OPTION_NAME,
     OPTION_BACKEND,
     OPTION_BACKEND_DOMID,
+    OPTION_TOOLSTACK_TIMEOUT,
 };
 
 static const struct option run_long_options[] = {
@@ -550,6 +551,20 @@ static bool take_name(const char *text, struct create_options *options)
     return false;
 }
 
+static bool take_toolstack_timeout(const char *text, struct create_options *options)
+{
+    uint64_t nanoseconds;
+
+    if (!parse_time("toolstack-timeout", text, &nanoseconds))
+        return false;
+    if (nanoseconds < 1000000 || nanoseconds > UINT64_C(86400000000000)) {
+        complain("--toolstack-timeout takes a time from 1ms to 24 hours, not '%s'", text);
+        return false;
+    }
+    options->timeout_ms = (unsigned)(nanoseconds / 1000000);
+    return true;
+}
+
 static bool create_option(int option, const char *value, struct create_options *options)
 {
     uint64_t number;
@@ -567,6 +582,8 @@ static bool create_option(int option, const char *value, struct create_options *
             return false;
         options->run.backend.domid = (unsigned)number;
         return true;
+    case OPTION_TOOLSTACK_TIMEOUT:
+        return take_toolstack_timeout(value, options);
     default:
         return run_option(option, value, &options->run);
     }
@@ -579,6 +596,7 @@ int options_parse_create(int argc, char **argv, struct create_options *options)
         {"name", required_argument, NULL, OPTION_NAME},
         {"backend", required_argument, NULL, OPTION_BACKEND},
         {"backend-domid", required_argument, NULL, OPTION_BACKEND_DOMID},
+        {"toolstack-timeout", required_argument, NULL, OPTION_TOOLSTACK_TIMEOUT},
         {"help", no_argument, NULL, 'h'},
     };
     struct option table[sizeof(run_long_options) / sizeof(run_long_options[0]) + sizeof(own) / sizeof(own[0])];
@@ -595,6 +613,7 @@ int options_parse_create(int argc, char **argv, struct create_options *options)
     set_defaults(&options->run);
     options->run_dir = NULL;
     options->name = "guest";
+    options->timeout_ms = 0;
     while ((option = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
         int status = take_option(option, argv[optind - 1], "create");
 

@@ -152,6 +152,7 @@ bool run_migrate(struct run *run, struct toolstack *toolstack, unsigned timeout_
 {
     uint64_t deadline = clock_now() + timeout_ms * UINT64_C(1000000);
     unsigned domid = run->domain.domid;
+    int restored;
 
     if (!toolstack_domain_shutdown(toolstack, domid, "suspend"))
         give_up("%s", toolstack_error(toolstack));
@@ -163,36 +164,39 @@ bool run_migrate(struct run *run, struct toolstack *toolstack, unsigned timeout_
         snprintf(run->unconnected, sizeof(run->unconnected), "the guest did not suspend within %u ms", timeout_ms);
         return false;
     }
-    if (xen_domain_restore(domid) != 0)
+    restored = xen_domain_restore(domid);
+    if (restored < 0)
         give_up("the domain was not restored");
+    run->domain.domid = (unsigned)restored;
     guest_domain_read_ports(&run->domain);
-    if (!toolstack_domain_resumed(toolstack, &run->domain))
+    netback_task_follow(run->netback, run->domain.domid);
+    if (!toolstack_domain_restore(toolstack, domid, &run->domain, TOOLSTACK_ATTACH_TIMEOUT_MS))
         give_up("%s", toolstack_error(toolstack));
-    (void)xen_domain_unpause(domid);
-    /* In the store everything is as it was before; the guest's drivers have to come to it. */
+    xen_domain_destroy(domid);
+    (void)xen_domain_unpause(run->domain.domid);
     (void)task_park(clock_now() + RESUME_NS, "the guest's resumption");
     return true;
 }
 
-void run_attach_vifs(struct run *run, struct toolstack *toolstack, unsigned domid)
+void run_attach_vifs(struct run *run, struct toolstack *toolstack)
 {
     for (unsigned index = 0; index < run->options.vifs; index++) {
-        struct toolstack_vif vif = guest_domain_vif(domid, index);
+        struct toolstack_vif vif = guest_domain_vif(run->domain.domid, index);
 
-        netback_task_expect(run->netback, domid, index, run->rx, run->tx, run->out_tx[index]);
+        netback_task_expect(run->netback, run->domain.domid, index, run->rx, run->tx, run->out_tx[index]);
         if (!toolstack_network_attach(toolstack, &vif, TOOLSTACK_ATTACH_TIMEOUT_MS))
             give_up("%s", toolstack_error(toolstack));
     }
 }
 
-bool run_connected(struct run *run, struct toolstack *toolstack, unsigned domid, int timeout_ms)
+bool run_connected(struct run *run, struct toolstack *toolstack, int timeout_ms)
 {
     for (unsigned index = 0; index < run->options.vifs; index++) {
         char backend[128];
         char frontend[128];
 
-        snprintf(backend, sizeof(backend), "/local/domain/0/backend/vif/%u/%u/state", domid, index);
-        snprintf(frontend, sizeof(frontend), "/local/domain/%u/device/vif/%u/state", domid, index);
+        snprintf(backend, sizeof(backend), "/local/domain/0/backend/vif/%u/%u/state", run->domain.domid, index);
+        snprintf(frontend, sizeof(frontend), "/local/domain/%u/device/vif/%u/state", run->domain.domid, index);
         if (!toolstack_wait_number(toolstack, backend, XenbusStateConnected, timeout_ms) ||
             !toolstack_wait_number(toolstack, frontend, XenbusStateConnected, timeout_ms)) {
             snprintf(run->unconnected, sizeof(run->unconnected), "VIF %u did not connect within %d ms: %s", index,
@@ -203,9 +207,9 @@ bool run_connected(struct run *run, struct toolstack *toolstack, unsigned domid,
     return true;
 }
 
-void run_wait_connected(struct run *run, struct toolstack *toolstack, unsigned domid, uint64_t power_on)
+void run_wait_connected(struct run *run, struct toolstack *toolstack, uint64_t power_on)
 {
-    if (!run_connected(run, toolstack, domid, CONNECT_TIMEOUT_MS))
+    if (!run_connected(run, toolstack, CONNECT_TIMEOUT_MS))
         give_up("%s", run->unconnected);
     run_note_connected(run, power_on);
 }
@@ -276,12 +280,12 @@ void run_carry_all(struct run *run)
                     (unsigned)run->traffic[index].open_status);
 }
 
-bool run_go_down(struct run *run, struct toolstack *toolstack, unsigned domid)
+bool run_go_down(struct run *run, struct toolstack *toolstack)
 {
     bool detached = true;
 
     for (unsigned index = 0; index < run->options.vifs; index++)
-        if (!toolstack_network_detach(toolstack, domid, 0, index, TOOLSTACK_DETACH_TIMEOUT_MS)) {
+        if (!toolstack_network_detach(toolstack, run->domain.domid, 0, index, TOOLSTACK_DETACH_TIMEOUT_MS)) {
             detached = false;
             snprintf(run->not_down, sizeof(run->not_down), "%s", toolstack_error(toolstack));
         }
@@ -322,16 +326,16 @@ void run_leave_boot(const struct run *run)
     rng_seed(run->options.machine.seed);
 }
 
-void run_scenario(struct run *run, struct toolstack *toolstack, unsigned domid)
+void run_scenario(struct run *run, struct toolstack *toolstack)
 {
     uint64_t power_on = clock_now();
 
     guest_boot();
-    run_wait_connected(run, toolstack, domid, power_on);
+    run_wait_connected(run, toolstack, power_on);
     guest_wait_quiet();
     run_leave_boot(run);
     run_carry_all(run);
-    if (!run_go_down(run, toolstack, domid))
+    if (!run_go_down(run, toolstack))
         fail("shutdown", "%s", run->not_down);
 }
 
@@ -341,27 +345,25 @@ static void harness(void *argument)
     struct run *run = argument;
     struct toolstack *toolstack = toolstack_open(&logger);
     struct census *after;
-    unsigned domid;
 
     if (toolstack == NULL)
         give_up("the toolstack could not connect to the store");
     if (!guest_domain_create(toolstack, &run->domain, "guest"))
         give_up("%s", toolstack_error(toolstack));
-    domid = run->domain.domid;
     run->netback = netback_task_start();
-    run_attach_vifs(run, toolstack, domid);
+    run_attach_vifs(run, toolstack);
 
     run->before = census_take();
     fault_observe(run->seen, run->seen_context);
     if (run->options.machine.faults.count != 0)
-        run_with_faults(run, toolstack, domid);
+        run_with_faults(run, toolstack);
     else
-        run_scenario(run, toolstack, domid);
+        run_scenario(run, toolstack);
     after = census_take();
     census_compare(run->before, after, note_leak, &run->report);
     census_free(after);
     netback_task_stop(run->netback);
-    if (!toolstack_domain_destroy(toolstack, domid))
+    if (!toolstack_domain_destroy(toolstack, run->domain.domid))
         give_up("%s", toolstack_error(toolstack));
     toolstack_close(toolstack);
     machine_stop();

@@ -15,16 +15,16 @@
 #define PATIENCE_NS UINT64_C(2000000000) /* for a frame under faults */
 
 /* Faults are off and the machine is up: the devices must come back. First themselves, then with the whole bus. */
-static void restart(struct run *run, struct toolstack *toolstack, unsigned domid)
+static void restart(struct run *run, struct toolstack *toolstack)
 {
     netback_task_again(run->netback);
     if (!guest_restart_clients())
         give_up("after the fault a device could not be disabled: %s", pnp_refusal());
-    if (!run_connected(run, toolstack, domid, CONNECT_MS)) {
+    if (!run_connected(run, toolstack, CONNECT_MS)) {
         run->report.bus_restarted = true;
         if (!guest_restart_bus())
             give_up("after the fault the bus could not be disabled: %s", pnp_refusal());
-        if (!run_connected(run, toolstack, domid, CONNECT_MS))
+        if (!run_connected(run, toolstack, CONNECT_MS))
             give_up("after the fault, with faults off and the bus restarted: %s", run->unconnected);
     }
     guest_wait_quiet();
@@ -32,10 +32,10 @@ static void restart(struct run *run, struct toolstack *toolstack, unsigned domid
 }
 
 /* Through S3: the devices go and come back connected, but for what a fault does to them. */
-static void go_to_sleep(struct run *run, struct toolstack *toolstack, unsigned domid)
+static void go_to_sleep(struct run *run, struct toolstack *toolstack)
 {
     bool slept = guest_sleep_and_wake();
-    bool connected = run_connected(run, toolstack, domid, CONNECT_MS);
+    bool connected = run_connected(run, toolstack, CONNECT_MS);
 
     if (fault_injected() != 0)
         return;
@@ -46,30 +46,30 @@ static void go_to_sleep(struct run *run, struct toolstack *toolstack, unsigned d
 }
 
 /* To another host: the guest suspends, and its devices come back connected, but for what a fault does. */
-static void migrate(struct run *run, struct toolstack *toolstack, unsigned domid)
+static void migrate(struct run *run, struct toolstack *toolstack)
 {
-    bool good = run_migrate(run, toolstack, CONNECT_MS) && run_connected(run, toolstack, domid, CONNECT_MS);
+    bool good = run_migrate(run, toolstack, CONNECT_MS) && run_connected(run, toolstack, CONNECT_MS);
 
     if (!good && fault_injected() == 0)
         give_up("in a migration: %s", run->unconnected);
 }
 
 /* Boot, connect and traffic. */
-static void come_up(struct run *run, struct toolstack *toolstack, unsigned domid)
+static void come_up(struct run *run, struct toolstack *toolstack)
 {
     uint64_t power_on = clock_now();
 
     fault_enter(FAULT_BOOT);
     guest_boot();
     fault_enter(FAULT_CONNECT);
-    if (run_connected(run, toolstack, domid, CONNECT_MS)) {
+    if (run_connected(run, toolstack, CONNECT_MS)) {
         run_note_connected(run, power_on);
         guest_wait_quiet();
         run_leave_boot(run);
         if (!guest_describe_devices() && fault_injected() == 0)
             give_up("a device did not say of itself what its bus can say");
-        go_to_sleep(run, toolstack, domid);
-        migrate(run, toolstack, domid);
+        go_to_sleep(run, toolstack);
+        migrate(run, toolstack);
         fault_enter(FAULT_TRAFFIC);
         (void)run_carry_traffic(run, PATIENCE_NS);
     } else if (fault_injected() == 0) {
@@ -78,19 +78,19 @@ static void come_up(struct run *run, struct toolstack *toolstack, unsigned domid
     if (fault_injected() == 0)
         return;
     fault_suspend();
-    restart(run, toolstack, domid);
+    restart(run, toolstack);
     fault_resume();
 }
 
-void run_with_faults(struct run *run, struct toolstack *toolstack, unsigned domid)
+void run_with_faults(struct run *run, struct toolstack *toolstack)
 {
     uint64_t injected;
     bool down;
 
-    come_up(run, toolstack, domid);
+    come_up(run, toolstack);
     injected = fault_injected();
     fault_enter(FAULT_TEARDOWN);
-    down = run_go_down(run, toolstack, domid);
+    down = run_go_down(run, toolstack);
     fault_suspend();
     if (fault_injected() == injected) {
         if (!down)
@@ -101,6 +101,6 @@ void run_with_faults(struct run *run, struct toolstack *toolstack, unsigned domi
     if (guest_is_up() && !guest_shutdown())
         give_up("after the fault the device tree could not be taken down: %s", pnp_refusal());
     netback_task_again(run->netback);
-    run_attach_vifs(run, toolstack, domid);
-    run_scenario(run, toolstack, domid);
+    run_attach_vifs(run, toolstack);
+    run_scenario(run, toolstack);
 }

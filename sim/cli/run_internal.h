@@ -45,13 +45,13 @@ struct run {
 /* The scenario went wrong in a way that is nobody's broken rule: the run ends as FAIL with this as the reason. */
 __attribute__((format(printf, 1, 2))) void give_up(const char *format, ...);
 
-void run_attach_vifs(struct run *run, struct toolstack *toolstack, unsigned domid);
+void run_attach_vifs(struct run *run, struct toolstack *toolstack);
 /* Is every VIF Connected on both sides, or within the time? If not run->unconnected says which is not. */
-bool run_connected(struct run *run, struct toolstack *toolstack, unsigned domid, int timeout_ms);
+bool run_connected(struct run *run, struct toolstack *toolstack, int timeout_ms);
 /* For the report: every VIF is. */
 void run_note_connected(struct run *run, uint64_t power_on);
 /* Every VIF must connect, since power_on. */
-void run_wait_connected(struct run *run, struct toolstack *toolstack, unsigned domid, uint64_t power_on);
+void run_wait_connected(struct run *run, struct toolstack *toolstack, uint64_t power_on);
 /* From here the run is that of its own seed, whatever the boot's was; this is where a sweep may fork. */
 void run_leave_boot(const struct run *run);
 /* Carry the captures both ways; what takes longer than `patience` (ns; 0: any time) is given up. False: a device was
@@ -67,11 +67,11 @@ void run_carry_all(struct run *run);
 bool run_migrate(struct run *run, struct toolstack *toolstack, unsigned timeout_ms);
 
 /* Detach the VIFs and shut the guest down. False: not in order; run->not_down says why. */
-bool run_go_down(struct run *run, struct toolstack *toolstack, unsigned domid);
+bool run_go_down(struct run *run, struct toolstack *toolstack);
 
 /* Boot, connect, traffic, teardown. */
-void run_scenario(struct run *run, struct toolstack *toolstack, unsigned domid);
+void run_scenario(struct run *run, struct toolstack *toolstack);
 /* The same under the plan of faults, with the proofs that the devices come back. run_faults.c */
-void run_with_faults(struct run *run, struct toolstack *toolstack, unsigned domid);
+void run_with_faults(struct run *run, struct toolstack *toolstack);
 
 #endif

@@ -48,13 +48,19 @@ struct toolstack *verb_toolstack(struct verb_call *call);
 /* The domain that a word names by its number or its name. False after a line. */
 bool verb_domain(struct verb_call *call, const char *word, unsigned *domid);
 
-/* verb_domain.c, verb_network.c */
+/* Does the guest listen to control/shutdown? As libxl finds out: its drivers have registered an upcall. */
+bool verb_has_pv_control(unsigned domid);
+
+/* verb_domain.c, verb_suspend.c, verb_network.c */
 int verb_list(struct verb_call *call);
 int verb_destroy(struct verb_call *call);
 int verb_pause(struct verb_call *call);
 int verb_unpause(struct verb_call *call);
 int verb_shutdown(struct verb_call *call);
 int verb_trigger(struct verb_call *call);
+int verb_suspend(struct verb_call *call);
+int verb_resume(struct verb_call *call);
+int verb_migrate(struct verb_call *call);
 int verb_network_attach(struct verb_call *call);
 int verb_network_detach(struct verb_call *call);
 

@@ -11,6 +11,7 @@
 
 #include "cli/cli.h"
 #include "cli/guest.h"
+#include "cli/operator.h"
 #include "cli/verb.h"
 #include "dom0/heap.h"
 #include "machine/clock.h"
@@ -20,7 +21,6 @@
 #include "xen/xen.h"
 
 #define DOMAINS_MAX 64
-#define STAND_POLL_NS UINT64_C(100000)
 #define END_POLL_NS UINT64_C(10000000)
 
 /* ---- list ---- */
@@ -92,8 +92,7 @@ static bool pause_and_wait(struct verb_call *call, unsigned domid)
         verb_complain(call, "Failed to pause domain %u: %s", domid, strerror(-error));
         return false;
     }
-    while (!xen_domain_stands(domid))
-        (void)task_park(clock_now() + STAND_POLL_NS, "the guest's vCPUs");
+    operator_wait_standing(domid);
     return true;
 }
 
@@ -148,8 +147,7 @@ static void press_power(struct verb_call *call, unsigned domid)
              verb_flag(call, 'F') ? "shutdown -F" : "trigger");
 }
 
-/* Does the guest listen to control/shutdown? As libxl finds out: its drivers have registered an upcall. */
-static bool has_pv_control(unsigned domid)
+bool verb_has_pv_control(unsigned domid)
 {
     uint64_t value = 0;
 
@@ -174,8 +172,8 @@ int verb_shutdown(struct verb_call *call)
         return EXIT_FAILED;
     }
     verb_print(call, "Shutting down domain %u\n", domid);
-    if (has_pv_control(domid)) {
-        if (!toolstack_domain_request(toolstack, domid, "poweroff", TOOLSTACK_CONTROL_TIMEOUT_MS)) {
+    if (verb_has_pv_control(domid)) {
+        if (!toolstack_domain_request(toolstack, domid, "poweroff", operator_timeout(TOOLSTACK_CONTROL_TIMEOUT_MS))) {
             verb_complain(call, "%s", toolstack_error(toolstack));
             return EXIT_FAILED;
         }

@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "machine/image.h"
+#include "xen/xen.h"
 
 #define NAME_MAX_BYTES 120
 
 struct item {
     const char *kind;
     char name[NAME_MAX_BYTES];
+    char key[NAME_MAX_BYTES]; /* the name without the guest's number */
     uint64_t count;
     const void *caller;
 };
@@ -43,12 +45,35 @@ static void (*const walkers[])(struct census *) = {
     grant_census, evtchn_census, xen_census, store_census, gate_census,
 };
 
-static struct item *find(const struct census *census, const char *kind, const char *name)
+/* A guest that was restored in between has another number, and what it has is the same. */
+static void make_key(char *key, const char *name)
+{
+    static const char domain[] = "domain";
+    int number = xen_guest_domid();
+    char *out = key;
+
+    while (*name != '\0') {
+        size_t length = sizeof(domain) - 1;
+
+        if (number < 0 || strncmp(name, domain, length) != 0 || (name[length] != ' ' && name[length] != '/') ||
+            strtol(name + length + 1, NULL, 10) != number) {
+            *out++ = *name++;
+            continue;
+        }
+        memcpy(out, name, length + 1);
+        out += length + 1;
+        name += length + 1;
+        name += strspn(name, "0123456789");
+    }
+    *out = '\0';
+}
+
+static struct item *find(const struct census *census, const char *kind, const char *key)
 {
     for (size_t index = 0; index < census->count; index++) {
         struct item *item = &census->items[index];
 
-        if (strcmp(item->kind, kind) == 0 && strcmp(item->name, name) == 0)
+        if (strcmp(item->kind, kind) == 0 && strcmp(item->key, key) == 0)
             return item;
     }
     return NULL;
@@ -103,6 +128,7 @@ void census_free(struct census *census)
 void census_item(struct census *census, const char *kind, uint64_t count, const void *caller, const char *name, ...)
 {
     char text[NAME_MAX_BYTES];
+    char key[NAME_MAX_BYTES];
     struct item *item;
     va_list arguments;
 
@@ -114,7 +140,8 @@ void census_item(struct census *census, const char *kind, uint64_t count, const 
     vsnprintf(text, sizeof(text), name, arguments);
     va_end(arguments);
 
-    item = find(census, kind, text);
+    make_key(key, text);
+    item = find(census, kind, key);
     if (item != NULL) {
         item->count += count;
         return;
@@ -130,6 +157,7 @@ void census_item(struct census *census, const char *kind, uint64_t count, const 
     item->count = count;
     item->caller = caller;
     memcpy(item->name, text, sizeof(text));
+    memcpy(item->key, key, sizeof(key));
 }
 
 unsigned census_compare(const struct census *before, const struct census *after,
@@ -141,7 +169,7 @@ unsigned census_compare(const struct census *before, const struct census *after,
 
     for (size_t index = 0; index < after->count; index++) {
         const struct item *now = &after->items[index];
-        const struct item *then = find(before, now->kind, now->name);
+        const struct item *then = find(before, now->kind, now->key);
         uint64_t had = then != NULL ? then->count : 0;
 
         if (now->count <= had)

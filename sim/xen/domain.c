@@ -1,7 +1,5 @@
-/*
- * Domains: domain 0 (its code is the host's tasks) and the guest on the machine's vCPUs and RAM; what a toolstack does
- * to them through domctl.
- */
+/* Domains: domain 0 (its code is the host's tasks) and the guest on the machine's vCPUs and RAM; their creation and
+ * end. */
 #include <string.h>
 
 #include "machine/fail.h"
@@ -30,7 +28,7 @@ struct domain *domain_find_host(unsigned domid)
 {
     struct domain *domain = domain_find(domid);
 
-    return domain != NULL && !domain->guest ? domain : NULL;
+    return domain != NULL && !domain->guest && !domain->left ? domain : NULL;
 }
 
 struct domain *domain_find_any(struct domain *caller, domid_t domid)
@@ -76,11 +74,29 @@ struct xen_vcpu *domain_vcpu(struct domain *domain, uint32_t index)
 
 /* ---- creation ---- */
 
+static void enlist(struct domain *domain)
+{
+    struct domain **link = &xen_state()->domains;
+
+    while (*link != NULL && (*link)->domid < domain->domid)
+        link = &(*link)->next;
+    domain->next = *link;
+    *link = domain;
+}
+
+static void strike_off(struct domain *domain)
+{
+    struct domain **link = &xen_state()->domains;
+
+    while (*link != domain)
+        link = &(*link)->next;
+    *link = domain->next;
+}
+
 static struct domain *domain_new(uint16_t domid, const struct xen_domain_config *config)
 {
     unsigned vcpus = config->vcpus;
     struct domain *domain = image_alloc(sizeof(*domain));
-    struct domain **link = &xen_state()->domains;
 
     domain->domid = domid;
     domain->config = *config;
@@ -95,10 +111,7 @@ static struct domain *domain_new(uint16_t domid, const struct xen_domain_config 
         domain->vcpu[i].info_backing = BACKING_NONE;
         domain->vcpu[i].runstate.state_entry_time = clock_now();
     }
-    while (*link != NULL && (*link)->domid < domid)
-        link = &(*link)->next;
-    domain->next = *link;
-    *link = domain;
+    enlist(domain);
     return domain;
 }
 
@@ -218,9 +231,32 @@ int xen_domain_create(const struct xen_domain_config *config)
     return domain->domid;
 }
 
+/*
+ * What the guest leaves under its old number is a domain that has shut down: its name, its vCPUs' count, and the memory
+ * that others still map.
+ */
+void domain_take_new_number(struct domain *guest)
+{
+    struct domain *left;
+
+    strike_off(guest);
+    left = domain_new(guest->domid, &guest->config);
+    left->left = true;
+    left->shutting_down = true;
+    left->shutdown_code = guest->shutdown_code;
+    memcpy(left->handle, guest->handle, sizeof(left->handle));
+    evtchn_init(left);
+    grant_init(left);
+    left->tot_pages = xen_pages_given_up_by(guest);
+    guest->tot_pages -= left->tot_pages;
+    guest->domid = take_domid();
+    enlist(guest);
+    connect_toolstack(guest);
+}
+
 /* ---- end ---- */
 
-static void tell_dom0(void)
+void domain_tell_dom0(void)
 {
     struct domain *dom0 = domain_find(XEN_DOM0);
 
@@ -238,7 +274,6 @@ static void destroy_guest(struct domain *domain)
 void xen_domain_destroy(unsigned domid)
 {
     struct domain *domain = domain_find(domid);
-    struct domain **link = &xen_state()->domains;
 
     if (domain == NULL || domid == XEN_DOM0)
         return;
@@ -253,13 +288,11 @@ void xen_domain_destroy(unsigned domid)
     if (domain->guest)
         destroy_guest(domain);
 
-    while (*link != domain)
-        link = &(*link)->next;
-    *link = domain->next;
+    strike_off(domain);
     image_free(domain->frame);
     image_free(domain->vcpu);
     image_free(domain);
-    tell_dom0();
+    domain_tell_dom0();
 }
 
 bool xen_domain_exists(unsigned domid)
@@ -267,176 +300,7 @@ bool xen_domain_exists(unsigned domid)
     return domain_find(domid) != NULL;
 }
 
-/* ---- pausing ---- */
-
-static void pause_domain(struct domain *domain)
+int xen_guest_domid(void)
 {
-    if (domain->pauses++ != 0)
-        return;
-    for (unsigned i = 0; i < domain->vcpus; i++)
-        vcpu_hold(i);
-}
-
-/* The guest of this number, whose vCPUs the machine runs, or why there is none. */
-static int find_pausable(unsigned domid, struct domain **domain)
-{
-    *domain = domain_find(domid);
-    if (*domain == NULL)
-        return -XEN_ESRCH;
-    return (*domain)->guest ? 0 : -XEN_EINVAL;
-}
-
-int xen_domain_pause(unsigned domid)
-{
-    struct domain *domain;
-    int error = find_pausable(domid, &domain);
-
-    if (error == 0)
-        pause_domain(domain);
-    return error;
-}
-
-int xen_domain_unpause(unsigned domid)
-{
-    struct domain *domain;
-    int error = find_pausable(domid, &domain);
-
-    if (error != 0)
-        return error;
-    if (domain->pauses == 0)
-        return -XEN_EINVAL;
-    if (--domain->pauses == 0)
-        for (unsigned i = 0; i < domain->vcpus; i++)
-            vcpu_let_go(i);
-    return 0;
-}
-
-bool xen_domain_stands(unsigned domid)
-{
-    const struct domain *domain = domain_find(domid);
-
-    if (domain == NULL || !domain->guest)
-        return false;
-    for (unsigned i = 0; i < domain->vcpus; i++)
-        if (!vcpu_stands(i))
-            return false;
-    return true;
-}
-
-/* ---- shutdown and resume ---- */
-
-void domain_shutdown(struct domain *domain, uint8_t reason)
-{
-    if (domain->shutdown_code == XEN_SHUTDOWN_NONE)
-        domain->shutdown_code = reason;
-    if (domain->shutting_down)
-        return;
-    domain->shutting_down = true;
-    log_line(LOG_INFO, "xen", "domain %u shuts down with reason %d", domain->domid, domain->shutdown_code);
-    tell_dom0();
-}
-
-static bool must_stop(const struct xen_vcpu *vcpu)
-{
-    return vcpu->domain->shutting_down || vcpu->down;
-}
-
-void domain_wait_while_stopped(struct domain *domain)
-{
-    struct xen_vcpu *vcpu;
-
-    if (vcpu_current_index() < 0)
-        return;
-    vcpu = domain_current_vcpu(domain);
-    if (!must_stop(vcpu))
-        return;
-    xen_runstate_set(vcpu, RUNSTATE_offline);
-    vcpu->stopped = true;
-    while (must_stop(vcpu))
-        vcpu_suspend_current();
-    vcpu->stopped = false;
-    xen_runstate_set(vcpu, RUNSTATE_running);
-}
-
-int xen_domain_shutdown_reason(unsigned domid)
-{
-    const struct domain *domain = domain_find(domid);
-
-    return domain != NULL && domain->shutting_down ? domain->shutdown_code : XEN_SHUTDOWN_NONE;
-}
-
-/* The guest's memory goes on; everything that Xen kept for it is new. */
-static void replace_hypervisor(struct domain *domain)
-{
-    evtchn_set_callback(domain, 0);
-    domain->param[HVM_PARAM_CALLBACK_IRQ] = 0;
-    evtchn_close_all(domain);
-    grant_reset(domain);
-    for (unsigned i = 0; i < domain->vcpus; i++)
-        xen_vcpu_reset(&domain->vcpu[i]);
-    xen_watchdogs_stop(domain);
-    domain->vm_assist = 0;
-    domain->incarnation++;
-    shared_info_destroy(domain);
-    shared_info_create(domain);
-    xen_platform_new_model();
-    connect_toolstack(domain);
-}
-
-/* The suspended guest of this number, or why there is none. */
-static int find_suspended(unsigned domid, struct domain **domain)
-{
-    *domain = domain_find(domid);
-    if (*domain == NULL)
-        return -XEN_ESRCH;
-    if (!(*domain)->guest || !(*domain)->shutting_down || (*domain)->shutdown_code != SHUTDOWN_suspend)
-        return -XEN_EINVAL;
-    return 0;
-}
-
-static void go_on(struct domain *domain)
-{
-    for (unsigned i = 0; i < domain->vcpus; i++)
-        if (domain->vcpu[i].stopped)
-            vcpu_resume(i);
-}
-
-/* The suspended guest is to go on under a new hypervisor. */
-static void begin_again(struct domain *domain)
-{
-    replace_hypervisor(domain);
-    domain->resume_result = 0;
-    domain->shutdown_code = XEN_SHUTDOWN_NONE;
-    domain->shutting_down = false;
-    go_on(domain);
-}
-
-int xen_domain_restore(unsigned domid)
-{
-    struct domain *domain;
-    int error = find_suspended(domid, &domain);
-
-    if (error != 0)
-        return error;
-    pause_domain(domain);
-    begin_again(domain);
-    return 0;
-}
-
-int xen_domain_resume(unsigned domid, bool cancelled)
-{
-    struct domain *domain;
-    int error = find_suspended(domid, &domain);
-
-    if (error != 0)
-        return error;
-    if (!cancelled) {
-        begin_again(domain);
-        return 0;
-    }
-    domain->resume_result = 1;
-    domain->shutdown_code = XEN_SHUTDOWN_NONE;
-    domain->shutting_down = false;
-    go_on(domain);
-    return 0;
+    return xen_state()->guest != NULL ? xen_state()->guest->domid : -1;
 }

@@ -29,13 +29,13 @@ static const struct runner *vcpu_runner(unsigned index)
     return NULL;
 }
 
-/* Waits for an interrupt, or would if it were not paused. A vCPU of a domain whose code is the host's runs: somebody is
- * calling. */
+/* Waits for an interrupt, or would if it were not held; not what is kept inside Xen. A vCPU of a domain whose code is
+ * the host's runs: somebody is calling. */
 static bool vcpu_is_blocked(const struct xen_vcpu *vcpu)
 {
     const struct runner *runner = vcpu->domain->guest ? vcpu_runner(vcpu->index) : NULL;
 
-    return vcpu->domain->guest && (runner == NULL || !(runner->runnable || runner->woken));
+    return vcpu->domain->guest && !vcpu->stopped && (runner == NULL || !(runner->runnable || runner->woken));
 }
 
 static uint64_t vcpu_time(const struct xen_vcpu *vcpu)
@@ -60,14 +60,14 @@ static uint8_t address_bits(void)
 
 static uint32_t domain_flags(const struct domain *domain)
 {
-    uint32_t flags = domain->guest ? XEN_DOMINF_hvm_guest | XEN_DOMINF_hap : 0;
-    bool blocked = true;
+    uint32_t flags = domain->guest || domain->left ? XEN_DOMINF_hvm_guest | XEN_DOMINF_hap : 0;
+    bool blocked = !domain->left;
 
     for (unsigned index = 0; index < domain->vcpus; index++)
         blocked = blocked && vcpu_is_blocked(&domain->vcpu[index]);
     if (blocked)
         flags |= XEN_DOMINF_blocked;
-    else if (domain->pauses == 0)
+    else if (domain->pauses == 0 && !domain->shutting_down)
         flags |= XEN_DOMINF_running;
     if (domain->dying)
         flags |= XEN_DOMINF_dying;
@@ -130,7 +130,7 @@ static int64_t get_vcpu_info(const struct domain *domain, struct xen_domctl_getv
     vcpu = &domain->vcpu[info->vcpu];
     info->online = 1;
     info->blocked = vcpu_is_blocked(vcpu);
-    info->running = !info->blocked && domain->pauses == 0;
+    info->running = !info->blocked && domain->pauses == 0 && !domain->shutting_down;
     info->cpu_time = vcpu_time(vcpu);
     info->cpu = info->vcpu; /* each has a processor of its own */
     return 0;

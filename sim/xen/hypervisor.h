@@ -107,6 +107,7 @@ struct xen_vcpu {
     unsigned poll_count;
     struct deadline poll_end;
     bool down;    /* VCPUOP_down */
+    bool held;    /* by hold_or_let_go() */
     bool stopped; /* inside Xen: it is down, or its domain shut down */
 };
 
@@ -145,13 +146,14 @@ struct domain {
     struct xen_domain_config config;
     bool privileged;
     bool guest; /* runs on the machine's vCPUs and RAM; the code of others is the host's */
+    bool left;  /* its guest has been restored as another domain */
     bool dying;
 
     unsigned vcpus;
     struct xen_vcpu *vcpu;
 
     bool shutting_down;
-    unsigned pauses;       /* by the toolstack; its vCPUs stand still while there are any */
+    unsigned pauses;       /* by the toolstack */
     int shutdown_code;     /* latched; XEN_SHUTDOWN_NONE */
     int64_t resume_result; /* what SCHEDOP_shutdown returns */
     struct watchdog watchdog[WATCHDOG_TIMERS];
@@ -225,7 +227,14 @@ int domain_find_controlled(struct domain *caller, domid_t domid, struct domain *
 struct domain *domain_current(void);
 struct xen_vcpu *domain_current_vcpu(struct domain *domain);
 struct xen_vcpu *domain_vcpu(struct domain *domain, uint32_t index); /* NULL if there is none */
-/* Halt the domain: `reason` unless one is latched; tells dom0. No switch point. */
+/* VIRQ_DOM_EXC. */
+void domain_tell_dom0(void);
+/* The guest goes on under the next number, with ports and grants as at its creation; its vCPUs stand still. */
+void domain_take_new_number(struct domain *guest);
+/*
+ * domain_life.c. Halt the domain: `reason` unless one is latched; its vCPUs but the current one stand still wherever
+ * they are (xen_domain_stands()); tells dom0. No switch point.
+ */
 void domain_shutdown(struct domain *domain, uint8_t reason);
 /* The running vCPU stays here while its domain is shut down, or it is down itself. */
 void domain_wait_while_stopped(struct domain *domain);
@@ -315,6 +324,8 @@ void xen_page_drop(uint32_t backing);
 uint32_t xen_page_allocate(struct domain *domain, uint64_t gfn);
 /* The domain gives the page up: it is freed now, or when the last hold goes. */
 void xen_page_give_up(struct domain *domain, uint32_t backing);
+/* So many pages that it gave up still count as its memory, because others map them. */
+uint64_t xen_pages_given_up_by(const struct domain *domain);
 /* The same for a page of backing_alloc() that no domain counts as its memory. */
 void xen_page_give_up_xen(uint32_t backing);
 /* Whose record lies at a frame, NULL: plain memory or nothing. */

@@ -103,6 +103,20 @@ static void give_up(uint32_t backing, struct domain *owner)
         free_now(backing, page);
 }
 
+uint64_t xen_pages_given_up_by(const struct domain *domain)
+{
+    const struct page_table *table = xen_state()->pages;
+    uint64_t count = 0;
+
+    for (uint32_t chunk = 0; chunk < table->chunks; chunk++)
+        for (uint32_t i = 0; table->chunk[chunk] != NULL && i < CHUNK_PAGES; i++) {
+            const struct page_state *page = &table->chunk[chunk][i];
+
+            count += page->use == PAGE_GIVEN_UP && page->counted && page->owner == domain->domid;
+        }
+    return count;
+}
+
 void xen_page_give_up(struct domain *domain, uint32_t backing)
 {
     give_up(backing, domain);

@@ -49,6 +49,7 @@ int xen_domain_create_host(unsigned domid);
  */
 void xen_domain_destroy(unsigned domid);
 bool xen_domain_exists(unsigned domid);
+int xen_guest_domid(void); /* of the guest on the machine's vCPUs, -1: there is none */
 /* SHUTDOWN_* code of a domain that is shut down, or -1 while it runs. dom0 is told by VIRQ_DOM_EXC when it shuts down.
  */
 int xen_domain_shutdown_reason(unsigned domid);
@@ -58,17 +59,21 @@ int xen_domain_shutdown_reason(unsigned domid);
  */
 void xen_guest_ends(bool reboot);
 /*
- * After SHUTDOWN_suspend: let the guest's vCPU return from the hypercall. cancelled: result 1, nothing changed.
- * Otherwise result 0 under what amounts to a new Xen: event channels, grants (but the reserved ones), shared info,
- * upcall vectors and callback parameter are gone, store and console ports are new, and devices that were unplugged are
- * back. Pages that others still map stay with them; the guest goes on with copies.
+ * After SHUTDOWN_suspend: the guest goes on where it was, with everything that it had of Xen. cancelled: what it called
+ * to suspend gives 1; otherwise 0, and it takes itself for restored ("slow" resume in place). -ESRCH, -EINVAL: it is
+ * not suspended.
  */
 int xen_domain_resume(unsigned domid, bool cancelled);
 /*
- * The same as a resume that is not cancelled, in two steps, as a toolstack takes them that restores a domain: it is
- * paused then, and can be introduced to the store on its new port.
+ * The same, but the guest goes on as a new domain, whose number this gives, under what amounts to a new Xen: event
+ * channels, grants (but the reserved ones), shared info, upcall vectors and callback parameter are gone, store and
+ * console ports are new, and devices that were unplugged are back. Pages that others still map stay with them; the
+ * guest goes on with copies. It is paused, for its toolstack to introduce it. Under the old number there is a domain
+ * that has shut down, until it is destroyed.
  */
 int xen_domain_restore(unsigned domid);
+/* SCHEDOP_remote_shutdown by domain 0, from a task. -ESRCH, -EINVAL: no guest. */
+int xen_domain_shutdown(unsigned domid, uint8_t reason);
 /*
  * The guest's vCPUs stand still, wherever they are, until it is unpaused as often as it was paused; from a task.
  * -EINVAL: it is none whose vCPUs the machine runs, or is not paused. Under the parallel engine they stand from their

@@ -93,6 +93,8 @@ void stack_attach(unsigned vif);
 void stack_detach(unsigned vif);
 void stack_wait_connected(unsigned vif);
 const struct netback_statistics *stack_netback_statistics(unsigned vif);
+/* How often its VIFs of this number have connected, under every number of the guest's domain. */
+unsigned stack_netback_connections(unsigned vif);
 
 /*
  * The network end of a VIF. Expect: what the guest is to send from now on, compared frame by frame. Send: give the

@@ -161,6 +161,17 @@ const struct netback_statistics *stack_netback_statistics(unsigned vif)
     return last;
 }
 
+unsigned stack_netback_connections(unsigned vif)
+{
+    const struct netback_statistics *statistics;
+    unsigned connections = 0;
+
+    for (unsigned i = 0; (statistics = netback_statistics(stack.netback, i)) != NULL; i++)
+        if (statistics->handle == vif)
+            connections += statistics->connections;
+    return connections;
+}
+
 /* ---- the toolstack ---- */
 
 void stack_attach_now(unsigned vif)
@@ -226,11 +237,24 @@ void stack_wait_connected(unsigned vif)
     stack_in_dom0(connected_main, (void *)(uintptr_t)vif);
 }
 
+static void restore(struct toolstack *toolstack)
+{
+    unsigned old = stack.domain.domid;
+    int domid = xen_domain_restore(old);
+
+    ck_assert_int_gt(domid, (int)old);
+    stack.domain.domid = (unsigned)domid;
+    stack_read_ports();
+    ck_assert_msg(toolstack_domain_restore(toolstack, old, &stack.domain, TOOLSTACK_ATTACH_TIMEOUT_MS), "%s",
+                  toolstack_error(toolstack));
+    xen_domain_destroy(old);
+    ck_assert_int_eq(xen_domain_unpause(stack.domain.domid), 0);
+}
+
 static void resumer_main(void *argument)
 {
     struct stack_resumer *resumer = argument;
     struct toolstack *toolstack = toolstack_open(&stack_logger);
-    struct xs_handle *xs = xs_open(0);
 
     ck_assert_ptr_nonnull(toolstack);
     while (resumer->times < resumer->rounds) {
@@ -240,16 +264,12 @@ static void resumer_main(void *argument)
             resumer->meanwhile(resumer->argument);
         if (resumer->cancelled) {
             ck_assert_int_eq(xen_domain_resume(stack.domain.domid, true), 0);
-            ck_assert(xs_resume_domain(xs, stack.domain.domid));
+            ck_assert_msg(toolstack_domain_resumed(toolstack, stack.domain.domid), "%s", toolstack_error(toolstack));
         } else {
-            ck_assert_int_eq(xen_domain_restore(stack.domain.domid), 0);
-            stack_read_ports();
-            ck_assert_msg(toolstack_domain_resumed(toolstack, &stack.domain), "%s", toolstack_error(toolstack));
-            ck_assert_int_eq(xen_domain_unpause(stack.domain.domid), 0);
+            restore(toolstack);
         }
         resumer->times++;
     }
-    xs_close(xs);
     toolstack_close(toolstack);
     resumer->ended = true;
 }

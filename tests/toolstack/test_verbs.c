@@ -115,6 +115,15 @@ static void create(void)
     ck_assert(machine_is_there());
 }
 
+/* What does not answer is not waited for as long as libxl does. */
+#define TIMEOUT "2s"
+#define TIMEOUT_MS "2000"
+
+static void create_impatient(void)
+{
+    expect(pvsim("create --run-dir %s --toolstack-timeout " TIMEOUT, dir), 0, "", "");
+}
+
 /* The verb with its arguments, on the machine of the test. */
 #define VERB(verb, ...) pvsim(verb " --run-dir %s " __VA_ARGS__)
 
@@ -231,6 +240,7 @@ START_TEST(refused)
     expect_error(VERB("pause", "", dir), 2, "takes DOMAIN");
     expect_error(VERB("pause", "a b", dir), 2, "unexpected argument 'b'");
     expect_error(VERB("pause", "-x a", dir), 2, "unknown option -x");
+    expect_error(pvsim("create --run-dir %s --toolstack-timeout 1us", dir), 2, "--toolstack-timeout takes");
     expect_error(pvsim("list --run-dir"), 2, "--run-dir takes a value");
     ck_assert(!machine_is_there());
 }
@@ -250,25 +260,33 @@ END_TEST
 
 /* ---- pause, unpause ---- */
 
+/* The six letters of the guest's state. */
+static const char *state_letters(void)
+{
+    static char letters[7];
+    struct process_result result = VERB("list", "guest", dir);
+
+    ck_assert_int_eq(result.status, 0);
+    memcpy(letters, result.output + strlen(HEADER) + 40 + 6 + 6 + 6 + 5, 6);
+    process_free(&result);
+    return letters;
+}
+
 static char paused_letter(void)
 {
-    struct process_result result = VERB("list", "guest", dir);
-    char letter = result.output[strlen(HEADER) + 40 + 6 + 6 + 6 + 5 + 2];
-
-    process_free(&result);
-    return letter;
+    return state_letters()[2];
 }
 
 START_TEST(paused_and_unpaused)
 {
-    create();
+    create_impatient();
     wait_for_node("/local/domain/1/device/vif/0/state", "4");
     ck_assert_int_eq(paused_letter(), '-');
     expect(VERB("pause", "guest", dir), 0, "", "");
     ck_assert_int_eq(paused_letter(), 'p');
 
     /* Its frontend answers nothing. */
-    expect_error(VERB("network-detach", "guest 0", dir), 1, "did not close within 10000 ms");
+    expect_error(VERB("network-detach", "guest 0", dir), 1, "did not close within " TIMEOUT_MS " ms");
 
     expect(VERB("pause", "guest", dir), 0, "", ""); /* pauses count */
     expect(VERB("unpause", "guest", dir), 0, "", "");
@@ -282,6 +300,92 @@ START_TEST(paused_and_unpaused)
     expect(VERB("network-attach", "guest", dir), 0, "", "");
     wait_for_node("/local/domain/1/device/vif/0/state", "4");
     expect(VERB("destroy", "guest", dir), 0, "", "");
+}
+END_TEST
+
+/* ---- suspend, resume, migrate ---- */
+
+START_TEST(suspended_and_resumed)
+{
+    create();
+    wait_for_node("/local/domain/1/device/vif/0/state", "4");
+    expect_error(VERB("resume", "guest", dir), 1, "it is not suspended");
+    expect_error(VERB("suspend", "0", dir), 1, "domain 0 is the host");
+    expect(VERB("suspend", "guest", dir), 0, "", "");
+    ck_assert_str_eq(state_letters(), "---ss-");
+    expect_error(VERB("suspend", "guest", dir), 1, "is suspended already");
+    expect(VERB("resume", "guest", dir), 0, "", "");
+    ck_assert_int_eq(state_letters()[3], '-');
+    expect(VERB("network-attach", "guest", dir), 0, "", "");
+    wait_for_node("/local/domain/1/device/vif/1/state", "4");
+
+    /* Slow: everything is connected anew. */
+    expect(VERB("suspend", "guest", dir), 0, "", "");
+    expect(VERB("resume", "-s guest", dir), 0, "", "");
+    expect(VERB("network-attach", "guest", dir), 0, "", "");
+    for (unsigned vif = 0; vif < 3; vif++) {
+        char path[64];
+
+        snprintf(path, sizeof(path), "/local/domain/1/device/vif/%u/state", vif);
+        wait_for_node(path, "4");
+    }
+
+    /* Without its drivers: they notice nothing, either way. */
+    expect(VERB("suspend", "-f guest", dir), 0, "", "");
+    ck_assert_str_eq(state_letters() + 3, "ss-");
+    expect(VERB("resume", "guest", dir), 0, "", "");
+    expect(VERB("suspend", "-f guest", dir), 0, "", "");
+    expect(VERB("resume", "-s guest", dir), 0, "", "");
+    expect(VERB("network-detach", "guest 1", dir), 0, "", "");
+    expect(VERB("destroy", "guest", dir), 0, "", "");
+}
+END_TEST
+
+START_TEST(suspend_is_not_taken)
+{
+    create_impatient();
+    wait_for_node("/local/domain/1/device/vif/0/state", "4");
+    expect(VERB("pause", "guest", dir), 0, "", "");
+    expect_error(VERB("suspend", "guest", dir), 1, "did not take the request to suspend within " TIMEOUT_MS " ms");
+    expect_error(VERB("migrate", "guest localhost", dir), 1, "did not take the request to suspend");
+    ck_assert_str_eq(store_read("/local/domain/1/control/shutdown"), "");
+    expect(VERB("unpause", "guest", dir), 0, "", "");
+    expect(VERB("suspend", "guest", dir), 0, "", "");
+    expect(VERB("destroy", "guest", dir), 0, "", "");
+}
+END_TEST
+
+START_TEST(migrated)
+{
+    create();
+    wait_for_node("/local/domain/1/device/vif/0/state", "4");
+    expect(
+        VERB("network-attach", "guest mac=00:16:3e:01:02:03 bridge=br7 mtu=9000 ip=10.1.1.1 vifname=tap7 devid=4", dir),
+        0, "", "");
+    wait_for_node("/local/domain/1/device/vif/4/state", "4");
+    expect_error(VERB("migrate", "guest elsewhere", dir), 1, "there is no host 'elsewhere'");
+    expect_error(VERB("migrate", "0 localhost", dir), 1, "domain 0 is the host");
+    expect(VERB("migrate", "guest localhost", dir), 0, "Migration successful.\n", "");
+    ck_assert_str_eq(store_read("/local/domain/1/name"), "");
+    ck_assert_str_eq(store_read("/local/domain/0/backend/vif/1/0/mac"), "");
+    ck_assert_str_eq(store_read("/local/domain/2/name"), "guest");
+    ck_assert_str_eq(store_read("/local/domain/0/backend/vif/2/4/mac"), "00:16:3e:01:02:03");
+    ck_assert_str_eq(store_read("/local/domain/0/backend/vif/2/4/bridge"), "br7");
+    ck_assert_str_eq(store_read("/local/domain/0/backend/vif/2/4/ip"), "10.1.1.1");
+    ck_assert_str_eq(store_read("/local/domain/0/backend/vif/2/4/vifname"), "tap7");
+    ck_assert_str_eq(store_read("/local/domain/2/device/vif/4/mtu"), "9000");
+    wait_for_node("/local/domain/2/device/vif/0/state", "4");
+    wait_for_node("/local/domain/2/device/vif/4/state", "4");
+    expect_error(VERB("list", "1", dir), 1, "1 is an invalid domain identifier");
+
+    /* One that has been suspended before; and the interfaces are as good as new. */
+    expect(VERB("suspend", "guest", dir), 0, "", "");
+    expect(VERB("resume", "guest", dir), 0, "", "");
+    expect(VERB("migrate", "2 localhost", dir), 0, "Migration successful.\n", "");
+    wait_for_node("/local/domain/3/device/vif/0/state", "4");
+    expect(VERB("network-detach", "3 0", dir), 0, "", "");
+    expect(VERB("destroy", "guest", dir), 0, "", "");
+    ck_assert(!machine_is_there());
 }
 END_TEST
 
@@ -354,11 +458,11 @@ END_TEST
 /* The request is there for the guest's agent, which these drivers leave to another one, and is taken back. */
 START_TEST(shutdown_is_asked_for)
 {
-    create();
+    create_impatient();
     wait_for_node("/local/domain/1/device/vif/0/state", "4");
     expect_error(VERB("shutdown", "0", dir), 1, "domain 0");
     expect(VERB("shutdown", "guest", dir), 1, "Shutting down domain 1\n",
-           "pvsim: domain 1 did not take the request to poweroff within 60000 ms\n");
+           "pvsim: domain 1 did not take the request to poweroff within " TIMEOUT_MS " ms\n");
     ck_assert_str_eq(store_read("/local/domain/1/control/shutdown"), "");
 }
 END_TEST
@@ -374,6 +478,7 @@ int main(void)
 {
     Suite *suite = suite_create("verbs");
     TCase *life = tcase_create("life");
+    TCase *suspend = tcase_create("suspend");
     TCase *network = tcase_create("network");
     int status;
 
@@ -390,6 +495,10 @@ int main(void)
     tcase_add_test(life, power_button);
     tcase_add_test(life, shutdown_is_asked_for);
     add(suite, life);
+    tcase_add_test(suspend, suspended_and_resumed);
+    tcase_add_test(suspend, suspend_is_not_taken);
+    tcase_add_test(suspend, migrated);
+    add(suite, suspend);
     tcase_add_test(network, attached_and_detached);
     tcase_add_test(network, interfaces_refused);
     add(suite, network);

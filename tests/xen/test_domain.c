@@ -15,7 +15,7 @@ struct resumer {
     bool cancelled;
     int reason; /* seen */
     volatile bool ended;
-    bool in_steps;
+    bool restored;
     int early; /* what a resumption of a domain that runs gave */
 };
 
@@ -28,11 +28,17 @@ static void resume_when_suspended(void *argument)
         (void)task_park(clock_now() + 100000, "a suspension");
     resumer->reason = xen_domain_shutdown_reason(1);
     (void)task_park(clock_now() + 5000000, "a while");
-    if (resumer->in_steps) {
-        ck_assert_int_eq(xen_domain_restore(1), 0);
-        ck_assert_int_eq(xen_domain_shutdown_reason(1), -1);
+    if (resumer->restored) {
+        ck_assert_int_eq(xen_domain_restore(1), 2);
+        ck_assert_int_eq(xen_domain_shutdown_reason(2), -1);
+        ck_assert_int_eq(xen_domain_shutdown_reason(1), SHUTDOWN_suspend); /* what was left under its number */
+        ck_assert_int_eq(xen_domain_restore(1), -XEN_EINVAL);
+        ck_assert_int_eq(xen_domain_resume(1, true), -XEN_EINVAL);
+        ck_assert_int_eq(xen_domain_create_host(1), -XEN_EEXIST);
         (void)task_park(clock_now() + 5000000, "a while");
-        ck_assert_int_eq(xen_domain_unpause(1), 0);
+        ck_assert_int_eq(xen_domain_unpause(2), 0);
+        xen_domain_destroy(1);
+        ck_assert(!xen_domain_exists(1));
     } else {
         ck_assert_int_eq(xen_domain_resume(1, resumer->cancelled), 0);
     }
@@ -126,10 +132,11 @@ XEN_TEST(suspend_cancelled)
     ck_assert_int_eq(suspend(&(struct resumer){.cancelled = true}), 1); /* and again */
 }
 
-static void resumed(bool in_steps)
+/* As another domain. */
+XEN_TEST(suspend_restored)
 {
     struct before before;
-    struct resumer resumer = {.cancelled = false, .in_steps = in_steps};
+    struct resumer resumer = {.restored = true};
     uint8_t *seen;
     uint32_t handle;
 
@@ -137,7 +144,7 @@ static void resumed(bool in_steps)
     before.shared->evtchn_mask[3] = 0x77;
     before.info->evtchn_pending_sel = 0x55;
     ck_assert_int_eq(suspend(&resumer), 0);
-    ck_assert_int_eq(xen_domain_shutdown_reason(1), -1);
+    ck_assert_int_eq(xen_domain_shutdown_reason(2), -1);
 
     /* A new Xen: nothing of Xen's lies at any frame, ports and callback are gone, devices are back. */
     ck_assert_xen_error(call_evtchn(EVTCHNOP_close, (void *)(uintptr_t)before.shared), XEN_EFAULT);
@@ -163,19 +170,29 @@ static void resumed(bool in_steps)
     ck_assert_uint_eq(before.table[40].flags, 0);
     ck_assert_uint_eq(before.table[GNTTAB_RESERVED_XENSTORE].flags, GTF_permit_access);
     ck_assert_uint_eq(before.table[GNTTAB_RESERVED_XENSTORE].frame, param(HVM_PARAM_STORE_PFN));
-    ck_assert_int_eq(xen_grant_map(XEN_DOM0, 1, GNTTAB_RESERVED_XENSTORE, false, (void **)&seen, &handle), 0);
+    ck_assert_int_eq(xen_grant_map(XEN_DOM0, 2, GNTTAB_RESERVED_XENSTORE, false, (void **)&seen, &handle), 0);
     ck_assert_int_eq(xen_grant_unmap(XEN_DOM0, handle), 0);
     ck_assert_int_eq(place_vcpu_info(0, frame_of(before.info), 0), 0);
 }
 
+/* Slow resume in place: the guest takes itself for restored, and has everything that it had of Xen. */
 XEN_TEST(suspend_resumed)
 {
-    resumed(false);
-}
+    struct before before;
+    struct resumer resumer = {.cancelled = false};
 
-XEN_TEST(suspend_restored_in_steps)
-{
-    resumed(true);
+    set_up(&before);
+    before.shared->evtchn_mask[3] = 0x77;
+    ck_assert_int_eq(suspend(&resumer), 0);
+    ck_assert_int_eq(xen_domain_shutdown_reason(1), -1);
+    ck_assert_uint_eq(before.shared->evtchn_mask[3], 0x77);
+    ck_assert_uint_eq(port_status(before.port).status, EVTCHNSTAT_interdomain);
+    ck_assert_uint_eq(param(HVM_PARAM_STORE_EVTCHN), before.store);
+    ck_assert_uint_eq(param(HVM_PARAM_CALLBACK_IRQ), 29);
+    ck_assert_xen_error(place_vcpu_info(0, frame_of(before.info), 0), XEN_EINVAL);
+    before.page[9] = 0x43;
+    ck_assert_uint_eq(before.seen[9], 0x43);
+    ck_assert_int_eq(xen_grant_unmap(XEN_DOM0, before.handle), 0);
 }
 
 static void NTAPI count_calls(PVOID context)
@@ -287,6 +304,39 @@ XEN_TEST(pause_stops_every_vcpu)
         sleep_us(100);
 }
 
+/* In a task of domain 0. */
+static void force_suspend(void *argument)
+{
+    (void)argument;
+    ck_assert_int_eq(xen_domain_shutdown(NO_DOMAIN, SHUTDOWN_suspend), -XEN_ESRCH);
+    ck_assert_int_eq(xen_domain_shutdown(XEN_DOM0, SHUTDOWN_suspend), -XEN_EINVAL);
+    for (unsigned round = 0; round < 3; round++) {
+        ck_assert(steps_are_taken());
+        ck_assert_int_eq(xen_domain_shutdown(1, SHUTDOWN_suspend), 0);
+        while (!xen_domain_stands(1))
+            (void)task_park(clock_now() + 100000, "the vCPUs");
+        ck_assert_int_eq(xen_domain_shutdown_reason(1), SHUTDOWN_suspend);
+        ck_assert(!steps_are_taken());
+        pause_guest(); /* of its own */
+        ck_assert_int_eq(xen_domain_resume(1, round == 0), 0);
+        ck_assert(!steps_are_taken());
+        ck_assert_int_eq(xen_domain_unpause(1), 0);
+    }
+    ck_assert(steps_are_taken());
+    busy.stop = true;
+}
+
+/* By the toolstack: wherever the vCPUs are, and they go on there. */
+XEN_TEST(forced_suspend)
+{
+    (void)task_create("toolstack", force_suspend, NULL);
+    nt_thread_start("busy", keep_busy, (void *)(uintptr_t)&busy.steps[0]);
+    keep_busy((void *)(uintptr_t)&busy.steps[1]);
+    while (busy.ended != 2)
+        sleep_us(100);
+    ck_assert_uint_eq(call_version(XENVER_version, NULL), 4 << 16 | 17);
+}
+
 XEN_TEST(shutdown_errors)
 {
     struct sched_remote_shutdown remote = {.domain_id = 0, .reason = SHUTDOWN_crash};
@@ -307,19 +357,24 @@ XEN_TEST(shutdown_errors)
 
 /* ---- watchdogs ---- */
 
+/* In a task of domain 0. The guest's vCPUs go no further. */
 static void end_machine(void *argument)
 {
-    int *reason = argument;
+    const volatile bool *went_on = argument;
 
     while (xen_domain_shutdown_reason(1) < 0)
         (void)task_park(clock_now() + 10000000, "the watchdog");
-    *reason = xen_domain_shutdown_reason(1);
+    ck_assert_int_eq(xen_domain_shutdown_reason(1), SHUTDOWN_watchdog);
+    (void)task_park(clock_now() + UINT64_C(2000000000), "a while");
+    ck_assert(!*went_on);
+    ck_assert_int_eq(xen_domain_resume(1, true), -XEN_EINVAL); /* it is no suspend */
+    machine_stop();
 }
 
 XEN_TEST(watchdog)
 {
     struct sched_watchdog op = {.id = 0, .timeout = 0};
-    int reason = -1;
+    volatile bool went_on = false;
 
     ck_assert_xen_error(call_sched(SCHEDOP_watchdog, &op), XEN_EINVAL); /* a new one needs a timeout */
     op.timeout = 2;
@@ -339,9 +394,11 @@ XEN_TEST(watchdog)
         ck_assert_int_eq(xen_domain_shutdown_reason(1), -1);
         ck_assert_int_eq(call_sched(SCHEDOP_watchdog, &op), 0);
     }
-    (void)task_create("end", end_machine, &reason);
-    sleep_us(3000000); /* the vCPU stops at its next hypercall only */
-    ck_assert_int_eq(reason, SHUTDOWN_watchdog);
+    (void)task_create("end", end_machine, (void *)(uintptr_t)&went_on);
+    sleep_us(3000000);
+    went_on = true;
+    for (;;)
+        sleep_us(1000000);
 }
 
 /* ---- vCPUs ---- */
@@ -606,9 +663,10 @@ int main(void)
 
     tcase_add_test(tcase, suspend_cancelled);
     tcase_add_test(tcase, suspend_resumed);
-    tcase_add_test(tcase, suspend_restored_in_steps);
+    tcase_add_test(tcase, suspend_restored);
     tcase_add_test(tcase, suspend_stops_every_vcpu);
     tcase_add_test(tcase, pause_stops_every_vcpu);
+    tcase_add_test(tcase, forced_suspend);
     tcase_add_test(tcase, shutdown_errors);
     tcase_add_test(tcase, watchdog);
     suite_add_tcase(suite, tcase);

@@ -449,7 +449,8 @@ static void end_suspend(void *argument)
     (void)argument;
     while (xen_domain_shutdown_reason(1) < 0)
         (void)task_park(clock_now() + 10000000, "the suspend");
-    ck_assert_int_eq(xen_domain_resume(1, false), 0);
+    ck_assert_int_eq(xen_domain_restore(1), 2);
+    ck_assert_int_eq(xen_domain_unpause(2), 0);
 }
 
 XEN_TEST(version_1_again_after_a_resume)
@@ -460,7 +461,7 @@ XEN_TEST(version_1_again_after_a_resume)
     (void)task_create("toolstack", end_suspend, NULL);
     ck_assert_int_eq(call_sched(SCHEDOP_shutdown, &shutdown), 0);
     ck_assert_uint_eq(version_now(), 1);
-    ck_assert_ptr_null(xen_foreign_frame(1, HOLE + 2));
+    ck_assert_ptr_null(xen_foreign_frame(2, HOLE + 2));
     ck_assert_xen_error(physmap_add(XENMAPSPACE_grant_table, STATUS(0), HOLE + 2), XEN_EINVAL);
 }
 

@@ -6,6 +6,7 @@
 #include "xen/xen_guest.h"
 
 #include "machine/image.h"
+#include "machine/sched.h"
 
 #define BASE UINT64_C(0x7F0000100000) /* where the caller believes its memory to be */
 #define DRIVER_DOMAIN 3u
@@ -98,7 +99,6 @@ XEN_TEST(privilege)
 {
     struct evtchn_status status = {.dom = 1, .port = 1};
     struct xen_hvm_param *param = (struct xen_hvm_param *)arena;
-    struct sched_remote_shutdown *shutdown = (struct sched_remote_shutdown *)arena;
     const domid_t guest = 1;
 
     ck_assert_int_eq(xen_domain_create_host(DRIVER_DOMAIN), 0);
@@ -116,13 +116,32 @@ XEN_TEST(privilege)
     memcpy(arena, &guest, sizeof(guest));
     ck_assert_int_gt(call_as(XEN_DOM0, __HYPERVISOR_memory_op, XENMEM_current_reservation, BASE, 0), 0);
     ck_assert_xen_error(call_as(DRIVER_DOMAIN, __HYPERVISOR_memory_op, XENMEM_current_reservation, BASE, 0), XEN_EPERM);
+}
 
+static volatile bool was_shut_down;
+
+/* In a task of domain 0: the guest's vCPUs stand still at once. */
+static void shut_down_guest(void *argument)
+{
+    struct sched_remote_shutdown *shutdown = (struct sched_remote_shutdown *)arena;
+
+    (void)argument;
     *shutdown = (struct sched_remote_shutdown){.domain_id = 1, .reason = SHUTDOWN_suspend};
     ck_assert_xen_error(call_as(DRIVER_DOMAIN, __HYPERVISOR_sched_op, SCHEDOP_remote_shutdown, BASE, 0), XEN_EPERM);
     ck_assert_int_eq(xen_domain_shutdown_reason(1), -1);
     ck_assert_int_eq(call_as(XEN_DOM0, __HYPERVISOR_sched_op, SCHEDOP_remote_shutdown, BASE, 0), 0);
     ck_assert_int_eq(xen_domain_shutdown_reason(1), SHUTDOWN_suspend);
     ck_assert_int_eq(xen_domain_resume(1, true), 0);
+    was_shut_down = true;
+}
+
+XEN_TEST(shutdown_by_domain_0)
+{
+    was_shut_down = false;
+    ck_assert_int_eq(xen_domain_create_host(DRIVER_DOMAIN), 0);
+    (void)task_create("toolstack", shut_down_guest, NULL);
+    while (!was_shut_down)
+        sleep_us(100);
 }
 
 /* Its vCPUs, its address space: what only a kernel of such a domain would ask for. */
@@ -253,6 +272,7 @@ int main(void)
     tcase_add_test(tcase, pointers_lead_into_the_memory_named);
     tcase_add_test(tcase, event_channels_of_domain_0);
     tcase_add_test(tcase, privilege);
+    tcase_add_test(tcase, shutdown_by_domain_0);
     tcase_add_test(tcase, no_business_of_a_program);
     tcase_add_test(tcase, multicall_and_copy);
     tcase_add_loop_test(tcase, limits_of_a_domain, 0, 10);

@@ -1,0 +1,96 @@
+/* A suspended domain goes on as another one, with the same interfaces. */
+#include "toolstack_internal.h"
+
+#include "keys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What an interface is made from; the strings are owned. */
+struct saved_vif {
+    struct toolstack_vif vif;
+    char *bridge;
+    char *script;
+    char *ip;
+    char *ifname;
+};
+
+struct saved_vifs {
+    unsigned count;
+    struct saved_vif *vif;
+};
+
+static void free_saved(struct saved_vifs *saved)
+{
+    for (unsigned i = 0; i < saved->count; i++) {
+        free(saved->vif[i].bridge);
+        free(saved->vif[i].script);
+        free(saved->vif[i].ip);
+        free(saved->vif[i].ifname);
+    }
+    free(saved->vif);
+}
+
+/* From the backend's nodes, which no guest can write; of the frontend's only the MTU, which it cannot write either. */
+static bool read_vif(struct toolstack *toolstack, unsigned domid, struct saved_vif *saved)
+{
+    struct xs_handle *xs = toolstack->xs;
+    struct toolstack_vif *vif = &saved->vif;
+    char at[TOOLSTACK_PATH_MAX], *mac;
+    uint32_t mtu;
+    bool good;
+
+    snprintf(at, sizeof(at), "/local/domain/%u/backend/vif/%u/%u", vif->backend_domid, domid, vif->handle);
+    mac = key_read(xs, XBT_NULL, "%s/mac", at);
+    good = mac && sscanf(mac, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &vif->mac[0], &vif->mac[1], &vif->mac[2],
+                         &vif->mac[3], &vif->mac[4], &vif->mac[5]) == 6;
+    free(mac);
+    if (!good)
+        return false;
+    vif->bridge = saved->bridge = key_read(xs, XBT_NULL, "%s/bridge", at);
+    vif->script = saved->script = key_read(xs, XBT_NULL, "%s/script", at);
+    vif->ip = saved->ip = key_read(xs, XBT_NULL, "%s/ip", at);
+    vif->ifname = saved->ifname = key_read(xs, XBT_NULL, "%s/vifname", at);
+    if (key_read_number(xs, XBT_NULL, UINT32_MAX, &mtu, "/local/domain/%u/device/vif/%u/mtu", domid, vif->handle))
+        vif->mtu = mtu;
+    return true;
+}
+
+static bool read_vifs(struct toolstack *toolstack, unsigned domid, struct saved_vifs *saved)
+{
+    char path[TOOLSTACK_PATH_MAX], **device;
+    unsigned count = 0;
+    bool good = true;
+
+    snprintf(path, sizeof(path), "/libxl/%u/device/vif", domid);
+    device = xs_directory(toolstack->xs, XBT_NULL, path, &count);
+    saved->vif = calloc(count + 1, sizeof(*saved->vif));
+    for (unsigned i = 0; device && i < count && good; i++) {
+        struct saved_vif *vif = &saved->vif[saved->count++];
+
+        vif->vif.handle = (unsigned)strtoul(device[i], NULL, 10);
+        good = toolstack_network_find(toolstack, domid, NULL, &vif->vif.handle, &vif->vif.backend_domid) &&
+               read_vif(toolstack, domid, vif);
+        if (!good)
+            toolstack_fail(toolstack, "VIF %s of domain %u can't be read from the store", device[i], domid);
+    }
+    free(device);
+    return good;
+}
+
+bool toolstack_domain_restore(struct toolstack *toolstack, unsigned old, const struct toolstack_domain *domain,
+                              int timeout_ms)
+{
+    struct saved_vifs saved = {0, NULL};
+    bool good = read_vifs(toolstack, old, &saved) && toolstack_domain_destroy(toolstack, old) &&
+                toolstack_domain_create(toolstack, domain);
+
+    for (unsigned i = 0; good && i < saved.count; i++) {
+        saved.vif[i].vif.domid = domain->domid;
+        good = toolstack_network_attach(toolstack, &saved.vif[i].vif, timeout_ms);
+    }
+    free_saved(&saved);
+    return good;
+}
