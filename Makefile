@@ -93,6 +93,7 @@ TEST_SOURCES := $(wildcard tests/*/test_*.c)
 # AddressSanitizer those that run nothing new are (SKIP_LIST= for every suite).
 ifneq ($(findstring thread,$(SAN)),)
 SKIP_LIST := tests/thread.skip
+JOBS := $(shell expr 2 \* $$(nproc)) # machines of the parallel engine wait in real time
 else ifneq ($(findstring address,$(SAN)),)
 SKIP_LIST := tests/address.skip
 endif
@@ -133,7 +134,8 @@ check: ## Install what is missing, build, and pass every test (SUITE=name for on
 	-$(Q)sh tools/xen_tools.sh
 	$(Q)$(MAKE) --no-print-directory all tests
 	$(Q)python3 tests/run.py --build $(BUILD) $(if $(SUITE),--suite $(SUITE)) $(if $(TAP),--tap $(TAP)) \
-		$(if $(JUNIT),--junit $(JUNIT)) $(if $(REQUIRE),--require $(REQUIRE)) $(if $(SKIP_LIST),--skipped $(SKIP_LIST)) $(TESTS)
+		$(if $(JUNIT),--junit $(JUNIT)) $(if $(REQUIRE),--require $(REQUIRE)) $(if $(SKIP_LIST),--skipped $(SKIP_LIST)) \
+		$(if $(JOBS),--jobs $(JOBS)) $(TESTS)
 
 SEEDS ?= 1-2000
 LAN := tests/captures/lan-wire.pcap

@@ -93,7 +93,8 @@ def main():
     parser.add_argument("--junit", help="file to write JUnit XML to")
     parser.add_argument("--skipped", help="list of suites that were left out, to be told")
     parser.add_argument("--require", default="", help="capabilities (NAME,NAME...) whose lack is a failure, not a skip")
-    parser.add_argument("--timeout", type=int, default=1200, help="seconds for one program")
+    parser.add_argument("--timeout", type=int, default=3600, help="seconds for one program")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="programs at once")
     parser.add_argument("programs", nargs="*")
     arguments = parser.parse_args()
     paths = [path for path in arguments.programs if not arguments.suite or arguments.suite in path]
@@ -106,7 +107,7 @@ def main():
                 pattern, reason = line.split(None, 1)
                 print(f"  skip {pattern}: {reason}")
     programs = []
-    with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+    with concurrent.futures.ThreadPoolExecutor(max_workers=arguments.jobs) as pool:
         futures = [pool.submit(run_program, path, arguments.build, arguments.timeout) for path in paths]
         for future in concurrent.futures.as_completed(futures):
             program = future.result()
