@@ -187,26 +187,45 @@ static PAGED_FUNCTION BOOLEAN FdoIsWanted(_In_ PXENVIF_FDO Fdo, _In_z_ PCSTR Nam
     return Wanted;
 }
 
-/* With the mutex. */
-static PAGED_FUNCTION PXENVIF_PDO FdoFindChild(_In_ PXENVIF_FDO Fdo, _In_ ULONG Number)
+/* With the mutex: looks behind After (a child, or the head) first, as the store mostly lists children in our order. */
+static PAGED_FUNCTION PXENVIF_PDO FdoFindChild(_In_ PXENVIF_FDO Fdo, _In_ PLIST_ENTRY After, _In_z_ PCSTR Name)
 {
-    PLIST_ENTRY ListEntry;
+    PLIST_ENTRY ListEntry = After;
 
     PAGED_CODE();
 
-    for (ListEntry = Fdo->Children.Flink; ListEntry != &Fdo->Children; ListEntry = ListEntry->Flink) {
-        PXENVIF_PDO Pdo = PdoFromListEntry(ListEntry);
+    do {
+        ListEntry = ListEntry->Flink;
 
-        if (PdoGetNumber(Pdo) == Number)
-            return Pdo;
-    }
+        if (ListEntry != &Fdo->Children && TextEqual(PdoGetName(PdoFromListEntry(ListEntry)), Name, FALSE))
+            return PdoFromListEntry(ListEntry);
+    } while (ListEntry != After);
 
     return NULL;
 }
 
-/* With the mutex: marks children that are not in Names. A child that PnP never heard of goes at once. TRUE: some were.
- */
-static PAGED_FUNCTION BOOLEAN FdoDropChildren(_Inout_ PXENVIF_FDO Fdo, _In_opt_ PCSTR Names)
+/* With the mutex: marks each of Names that is a child as one that this scan has seen. */
+static PAGED_FUNCTION VOID FdoSeeChildren(_Inout_ PXENVIF_FDO Fdo, _In_ PCSTR Names)
+{
+    PLIST_ENTRY After = &Fdo->Children;
+    PCSTR Name;
+
+    PAGED_CODE();
+
+    for (Name = TextListFirst(Names); Name != NULL; Name = TextListNext(Name)) {
+        PXENVIF_PDO Pdo = FdoFindChild(Fdo, After, Name);
+
+        if (Pdo == NULL)
+            continue;
+
+        PdoSetSeen(Pdo, Fdo->Scans);
+        After = PdoGetListEntry(Pdo);
+    }
+}
+
+/* With the mutex: marks children that this scan has not seen. A child that PnP never heard of goes at once. TRUE: some
+ * were. */
+static PAGED_FUNCTION BOOLEAN FdoDropChildren(_Inout_ PXENVIF_FDO Fdo)
 {
     PLIST_ENTRY ListEntry = Fdo->Children.Flink;
     BOOLEAN Changed = FALSE;
@@ -218,7 +237,7 @@ static PAGED_FUNCTION BOOLEAN FdoDropChildren(_Inout_ PXENVIF_FDO Fdo, _In_opt_ 
 
         ListEntry = ListEntry->Flink;
 
-        if (PdoIsMissing(Pdo) || (Names != NULL && TextListHas(Names, PdoGetName(Pdo), FALSE)))
+        if (PdoIsMissing(Pdo) || PdoGetSeen(Pdo) == Fdo->Scans)
             continue;
 
         Info("vif %s has gone", PdoGetName(Pdo));
@@ -238,20 +257,23 @@ static PAGED_FUNCTION BOOLEAN FdoDropChildren(_Inout_ PXENVIF_FDO Fdo, _In_opt_ 
 /* With the mutex: makes a child of each of Names that has none. TRUE: some were made. */
 static PAGED_FUNCTION BOOLEAN FdoMakeChildren(_Inout_ PXENVIF_FDO Fdo, _In_ PCSTR Names)
 {
+    PLIST_ENTRY After = &Fdo->Children;
     BOOLEAN Changed = FALSE;
     PCSTR Name;
 
     PAGED_CODE();
 
     for (Name = TextListFirst(Names); Name != NULL; Name = TextListNext(Name)) {
-        PXENVIF_PDO Pdo;
+        PXENVIF_PDO Pdo = FdoFindChild(Fdo, After, Name);
         ULONG Number;
 
-        /* One of the same number that is on its way out must be gone first: FdoRemoveChild looks again. */
-        if (!FdoParseNumber(Name, &Number) || FdoFindChild(Fdo, Number) != NULL || !FdoIsWanted(Fdo, Name))
+        /* One of the same name that is on its way out must be gone first: FdoRemoveChild looks again. */
+        if (Pdo != NULL) {
+            After = PdoGetListEntry(Pdo);
             continue;
+        }
 
-        if (!NT_SUCCESS(PdoCreate(Fdo, Number, &Pdo)))
+        if (!FdoParseNumber(Name, &Number) || !FdoIsWanted(Fdo, Name) || !NT_SUCCESS(PdoCreate(Fdo, Number, &Pdo)))
             continue;
 
         Info("vif %s has come", Name);
@@ -284,7 +306,10 @@ static PAGED_FUNCTION BOOLEAN FdoScan(_Inout_ PXENVIF_FDO Fdo)
     }
 
     FdoLock(Fdo);
-    Changed = FdoDropChildren(Fdo, Names);
+    Fdo->Scans++;
+    if (Names != NULL)
+        FdoSeeChildren(Fdo, Names);
+    Changed = FdoDropChildren(Fdo);
     if (Names != NULL && FdoMakeChildren(Fdo, Names))
         Changed = TRUE;
     FdoUnlock(Fdo);

@@ -24,6 +24,7 @@ struct _XENVIF_FDO {
 
     KMUTEX Mutex;
     LIST_ENTRY Children;
+    ULONG Scans;            /* of the store, so far */
     LIST_ENTRY Retired;     /* granters */
     PDRIVER_THREAD Scanner; /* Thread, while it may be woken */
 };

@@ -132,9 +132,14 @@ PAGED_FUNCTION NTSTATUS PdoOpenSoftwareKey(_In_ PXENVIF_PDO Pdo, _Out_ PHANDLE K
     return IoOpenDeviceRegistryKey(Pdo->Device.DeviceObject, PLUGPLAY_REGKEY_DRIVER, KEY_READ, Key);
 }
 
-ULONG PdoGetNumber(_In_ PXENVIF_PDO Pdo)
+VOID PdoSetSeen(_Inout_ PXENVIF_PDO Pdo, _In_ ULONG Scan)
 {
-    return Pdo->Number;
+    Pdo->Seen = Scan;
+}
+
+ULONG PdoGetSeen(_In_ PXENVIF_PDO Pdo)
+{
+    return Pdo->Seen;
 }
 
 PCSTR PdoGetName(_In_ PXENVIF_PDO Pdo)

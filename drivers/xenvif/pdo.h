@@ -46,7 +46,9 @@ BOOLEAN PdoReport(_Inout_ PXENVIF_PDO Pdo);
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS PdoOpenSoftwareKey(_In_ PXENVIF_PDO Pdo, _Out_ PHANDLE Key);
 
-ULONG PdoGetNumber(_In_ PXENVIF_PDO Pdo);
+/* For the bus: the number of its scan that saw the device in the store last. */
+VOID PdoSetSeen(_Inout_ PXENVIF_PDO Pdo, _In_ ULONG Scan);
+ULONG PdoGetSeen(_In_ PXENVIF_PDO Pdo);
 PCSTR PdoGetName(_In_ PXENVIF_PDO Pdo); /* the number as the store has it */
 PXENVIF_FDO PdoGetFdo(_In_ PXENVIF_PDO Pdo);
 PDEVICE_OBJECT PdoGetDeviceObject(_In_ PXENVIF_PDO Pdo);

@@ -19,6 +19,7 @@ struct _XENVIF_PDO {
     ULONG Number;
     CHAR Name[12];
     LIST_ENTRY ListEntry;
+    ULONG Seen; /* the last scan of the bus that found it in the store */
     LONG Missing;
     BOOLEAN Reported;
 
