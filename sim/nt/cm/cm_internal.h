@@ -7,6 +7,7 @@
 struct cm_value {
     LIST_ENTRY entry; /* in cm_key.values, in order of creation */
     char *name;
+    uint32_t hash; /* cm_name_hash() */
     ULONG type;
     size_t size;
     uint8_t *data;
@@ -18,6 +19,7 @@ struct cm_key {
     LIST_ENTRY values;
     struct cm_key *parent;
     char *name;
+    uint32_t hash;       /* cm_name_hash() */
     uint64_t written;    /* last write, 100 ns since 1601 */
     unsigned references; /* open handles */
     bool is_volatile;
@@ -33,6 +35,9 @@ struct cm_state {
 struct cm_key_object {
     struct cm_key *key;
 };
+
+/* Of a name without regard to case: unequal ones of most unequal names. */
+uint32_t cm_name_hash(const char *name, size_t length);
 
 struct cm_value *cm_value_find(const struct cm_key *key, const char *name);
 struct cm_value *cm_value_at(const struct cm_key *key, unsigned index);

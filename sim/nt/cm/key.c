@@ -1,4 +1,5 @@
 /* The tree of keys. */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -8,12 +9,22 @@
 #define CURRENT_CONTROL_SET "CurrentControlSet"
 #define CONTROL_SET "ControlSet001"
 
+uint32_t cm_name_hash(const char *name, size_t length)
+{
+    uint32_t hash = 2166136261u;
+
+    for (size_t index = 0; index < length; index++)
+        hash = (hash ^ (uint8_t)tolower((unsigned char)name[index])) * 16777619u;
+    return hash;
+}
+
 static struct cm_key *new_key(struct cm_key *parent, const char *name, size_t length)
 {
     struct cm_key *key = image_alloc(sizeof(*key));
 
     key->name = image_alloc(length + 1);
     memcpy(key->name, name, length);
+    key->hash = cm_name_hash(name, length);
     key->parent = parent;
     InitializeListHead(&key->children);
     InitializeListHead(&key->values);
@@ -42,10 +53,12 @@ void cm_key_written(struct cm_key *key)
 
 struct cm_key *cm_child_find(const struct cm_key *key, const char *name, size_t length)
 {
+    uint32_t hash = cm_name_hash(name, length);
+
     for (PLIST_ENTRY entry = key->children.Flink; entry != &key->children; entry = entry->Flink) {
         struct cm_key *child = CONTAINING_RECORD(entry, struct cm_key, entry);
 
-        if (strlen(child->name) == length && strncasecmp(child->name, name, length) == 0)
+        if (child->hash == hash && strlen(child->name) == length && strncasecmp(child->name, name, length) == 0)
             return child;
     }
     return NULL;

@@ -52,10 +52,12 @@ WCHAR *cm_utf16_from_utf8(const char *string, size_t *length)
 
 struct cm_value *cm_value_find(const struct cm_key *key, const char *name)
 {
+    uint32_t hash = cm_name_hash(name, strlen(name));
+
     for (PLIST_ENTRY entry = key->values.Flink; entry != &key->values; entry = entry->Flink) {
         struct cm_value *value = CONTAINING_RECORD(entry, struct cm_value, entry);
 
-        if (strcasecmp(value->name, name) == 0)
+        if (value->hash == hash && strcasecmp(value->name, name) == 0)
             return value;
     }
     return NULL;
@@ -80,6 +82,7 @@ void cm_value_set(struct cm_key *key, const char *name, ULONG type, const void *
     if (value == NULL) {
         value = image_alloc(sizeof(*value));
         value->name = image_strdup(name);
+        value->hash = cm_name_hash(name, strlen(name));
         InsertTailList(&key->values, &value->entry);
     }
     image_free(value->data);
