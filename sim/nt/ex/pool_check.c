@@ -27,18 +27,22 @@ size_t pool_big_behind(const struct pool_big *big)
 
 /* ---- origins ---- */
 
+/* The number of the stack that was kept, 0: the origin is the caller's address. */
+static uint32_t stack_of(const void *origin)
+{
+    return stacks_wanted() ? (uint32_t)(uintptr_t)origin : 0;
+}
+
 const void *pool_caller(const void *origin)
 {
     void *const *frames;
 
-    if ((uintptr_t)origin > UINT32_MAX || stacks_frames((uint32_t)(uintptr_t)origin, &frames) == 0)
-        return origin;
-    return frames[0];
+    return stacks_frames(stack_of(origin), &frames) == 0 ? origin : frames[0];
 }
 
 static void note_origin(const void *origin, const char *title)
 {
-    lock_note_stack(pool_caller(origin), (uintptr_t)origin > UINT32_MAX ? 0 : (uint32_t)(uintptr_t)origin, title);
+    lock_note_stack(pool_caller(origin), stack_of(origin), title);
 }
 
 /* ---- what an address is ---- */
