@@ -28,6 +28,11 @@ bench: ## Costs against the host's own means, as ratios with targets; power-on t
 	$(Q)status=0; $(BUILD)/tests/bench/bench_cost || status=1; \
 		python3 tools/bench_boot.py --pvsim $(BUILD)/pvsim || status=1; exit $$status
 
+.PHONY: bench-scale
+bench-scale: ## What a VIF costs on a machine of 8 and of 128 of them, in one run
+	$(Q)$(MAKE) --no-print-directory build/.setup-build all
+	$(Q)python3 tools/bench_scale.py --pvsim $(BUILD)/pvsim
+
 .PHONY: abi-check
 abi-check: ## Compare the kernel headers with the mingw-w64 DDK, row by row, and hold them to their rules
 	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-windows

@@ -52,6 +52,8 @@ static const char run[] =
     "                         rtl8139 or e1000[=MAC] (emulated NICs, up to four), hda to hdd, cdrom (none)\n"
     "  --unplug HOW           the emulator's answer to unplug requests: refuse, absent (no such protocol), or\n"
     "                         blacklist=PRODUCT[:BUILD] (it does as it is told)\n"
+    "  --max-grant-frames N   pages of a domain's grant table, 1 to 1024 (64)\n"
+    "  --store-quota NAME=N   a limit on what a domain may hold in the store; repeatable; list: which there are\n"
     "  --drivers DIR          folder with the driver modules and INFs (the one that came with pvsim)\n"
     "  --driver NAME.so       add a driver of your own (see pvsim-cc), or put it in the place of the one of that "
     "name;\n"

@@ -16,7 +16,9 @@
 #include "machine/log.h"
 #include "machine/policy.h"
 #include "xen/board.h"
+#include "store/store.h"
 #include "xen/profile.h"
+#include "xen/xen.h"
 
 enum {
     /* Of the machine: every command that makes one takes them. */
@@ -41,6 +43,8 @@ enum {
     OPTION_HOST,
     OPTION_BOARD,
     OPTION_UNPLUG,
+    OPTION_MAX_GRANT_FRAMES,
+    OPTION_STORE_QUOTA,
     OPTIONS_OF_RUN, /* from here on */
     OPTION_BOOT_SEED = OPTIONS_OF_RUN,
     OPTION_TX,
@@ -98,6 +102,8 @@ static const struct option run_long_options[] = {
     {"host", required_argument, NULL, OPTION_HOST},
     {"board", required_argument, NULL, OPTION_BOARD},
     {"unplug", required_argument, NULL, OPTION_UNPLUG},
+    {"max-grant-frames", required_argument, NULL, OPTION_MAX_GRANT_FRAMES},
+    {"store-quota", required_argument, NULL, OPTION_STORE_QUOTA},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -248,6 +254,28 @@ static bool parse_backend(const char *text, struct backend_choice *backend)
     else if (!parse_choice("backend", text, kinds, &choice))
         return false;
     backend->kind = (enum backend_kind)choice;
+    return true;
+}
+
+/* NAME=N. Of two for one name the later is the one that counts. */
+static bool parse_store_quota(const char *text, struct machine_config *config)
+{
+    const char *equals = strchr(text, '=');
+    const char *name = equals != NULL ? store_limit_name(text, (size_t)(equals - text)) : NULL;
+    unsigned index = 0;
+    uint64_t value;
+
+    if (name == NULL) {
+        complain("--store-quota takes NAME=N with a name that '--store-quota list' shows, not '%s'", text);
+        return false;
+    }
+    if (!parse_number("store-quota NAME=N", equals + 1, 0, INT_MAX, &value))
+        return false;
+    while (index < config->store_limit_count && config->store_limit[index].name != name)
+        index++;
+    if (index == config->store_limit_count)
+        config->store_limit_count++;
+    config->store_limit[index] = (struct machine_store_limit){name, (unsigned)value};
     return true;
 }
 
@@ -416,6 +444,13 @@ static bool run_option(int option, const char *value, struct run_options *option
         return parse_board(value, &options->machine.board);
     case OPTION_UNPLUG:
         return parse_unplug(value, &options->machine.board);
+    case OPTION_MAX_GRANT_FRAMES:
+        if (!parse_number("max-grant-frames", value, 1, XEN_GRANT_FRAMES_LIMIT, &number))
+            return false;
+        options->machine.max_grant_frames = (unsigned)number;
+        return true;
+    case OPTION_STORE_QUOTA:
+        return parse_store_quota(value, &options->machine);
     case OPTION_NO_BUNDLE:
         options->no_bundle = true;
         return true;
@@ -483,6 +518,10 @@ static int take_option(int option, const char *word, const char *command)
 {
     if (option == 'h') {
         help_print(stdout, command);
+        return -1;
+    }
+    if (option == OPTION_STORE_QUOTA && strcmp(optarg, "list") == 0) {
+        store_limits_list(stdout);
         return -1;
     }
     if (option != ':' && option != '?')

@@ -100,6 +100,13 @@ struct machine_board {
     uint32_t blacklist_build;   /* ... up to this build */
 };
 
+/* A limit of the store (store/store.h) that differs from the default. */
+#define MACHINE_MAX_STORE_LIMITS 10 /* of each one */
+struct machine_store_limit {
+    const char *name; /* store_limit_name() */
+    unsigned value;
+};
+
 struct machine_config {
     unsigned vcpus; /* 1 to MACHINE_MAX_VCPUS */
     uint64_t seed;  /* everything random in the machine derives from it */
@@ -125,6 +132,9 @@ struct machine_config {
     struct machine_limits limits;
     struct machine_host host;
     struct machine_board board;
+    unsigned max_grant_frames; /* of each domain, up to XEN_GRANT_FRAMES_LIMIT; 0: Xen's default */
+    struct machine_store_limit store_limit[MACHINE_MAX_STORE_LIMITS];
+    unsigned store_limit_count;
     const char *driver_dir; /* folder with <driver>.so and <driver>.inf; for the image loader and the installer */
     struct machine_driver driver[MACHINE_MAX_DRIVERS]; /* beside those of the folder, or instead of one of its */
     unsigned driver_count;

@@ -11,65 +11,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct store_quota *store_quota(void)
-{
-    return &machine->store->quota;
-}
-
-struct quota_name {
-    const char *name;
-    size_t offset;
-    const char *meaning;
-};
-
-static const struct quota_name hard_names[] = {
-    {"nodes", offsetof(struct store_quota, nodes), "Nodes per domain"},
-    {"watches", offsetof(struct store_quota, watches), "Watches per domain"},
-    {"transactions", offsetof(struct store_quota, transactions), "Transactions per domain"},
-    {"outstanding", offsetof(struct store_quota, outstanding), "Outstanding requests per domain"},
-    {"transaction-nodes", offsetof(struct store_quota, transaction_nodes),
-     "Max. number of accessed nodes per transaction"},
-    {"memory", offsetof(struct store_quota, memory), "Total Xenstore memory per domain (error level)"},
-    {"node-size", offsetof(struct store_quota, node_size), "Max. size of a node"},
-    {"path-max", offsetof(struct store_quota, path_length), "Max. length of a node path"},
-    {"permissions", offsetof(struct store_quota, permissions), "Max. number of permissions per node"},
-    {NULL, 0, NULL},
-};
-
-static const struct quota_name soft_names[] = {
-    {"memory", offsetof(struct store_quota, memory_soft), "Total Xenstore memory per domain (warning level)"},
-    {NULL, 0, NULL},
-};
-
-static unsigned *quota_value(const struct quota_name *entry)
-{
-    return (unsigned *)((char *)&machine->store->quota + entry->offset);
-}
-
-static int quota_list(const struct store_request *request, const struct quota_name *names)
+static int quota_list(const struct store_request *request, bool soft)
 {
     char text[1024];
     size_t length = (size_t)snprintf(text, sizeof(text), "Quota settings:\n");
 
-    for (; names->name; names++)
-        length += (size_t)snprintf(text + length, sizeof(text) - length, "%-17s: %8u %s\n", names->name,
-                                   *quota_value(names), names->meaning);
+    for (const struct store_limit *limit = store_limits; limit->name; limit++) {
+        if (limit->soft == soft)
+            length += (size_t)snprintf(text + length, sizeof(text) - length, "%-17s: %8u %s\n", limit->control,
+                                       *store_limit_value(&machine->store->quota, limit), limit->meaning);
+    }
     store_wire_reply(request, text, length + 1);
     return 0;
 }
 
-static int quota_set(const struct store_request *request, const struct quota_name *names, const char *name,
-                     const char *text)
+static int quota_set(const struct store_request *request, bool soft, const char *name, const char *text)
 {
     char *end;
     long value = strtol(text, &end, 10);
 
     if (*end || value <= 0 || value > INT_MAX)
         return EINVAL;
-    for (; names->name; names++) {
-        if (strcmp(name, names->name) != 0)
+    for (const struct store_limit *limit = store_limits; limit->name; limit++) {
+        if (limit->soft != soft || strcmp(name, limit->control) != 0)
             continue;
-        *quota_value(names) = (unsigned)value;
+        *store_limit_value(&machine->store->quota, limit) = (unsigned)value;
         store_wire_reply_ok(request);
         return 0;
     }
@@ -108,18 +74,18 @@ static int quota_of_domain(const struct store_request *request, unsigned domid)
 static int control_quota(const struct store_request *request, const char *const *argument, unsigned count)
 {
     if (count == 0)
-        return quota_list(request, hard_names);
+        return quota_list(request, false);
     if (strcmp(argument[0], "set") == 0)
-        return count == 3 ? quota_set(request, hard_names, argument[1], argument[2]) : EINVAL;
+        return count == 3 ? quota_set(request, false, argument[1], argument[2]) : EINVAL;
     return count == 1 ? quota_of_domain(request, (unsigned)strtol(argument[0], NULL, 10)) : EINVAL;
 }
 
 static int control_quota_soft(const struct store_request *request, const char *const *argument, unsigned count)
 {
     if (count == 0)
-        return quota_list(request, soft_names);
+        return quota_list(request, true);
     if (count == 3 && strcmp(argument[0], "set") == 0)
-        return quota_set(request, soft_names, argument[1], argument[2]);
+        return quota_set(request, true, argument[1], argument[2]);
     return EINVAL;
 }
 

@@ -14,20 +14,6 @@
 
 #include <xen/event_channel.h> /* VIRQ_DOM_EXC, by way of the public xen.h */
 
-/* C xenstored's limits when it is started without options. */
-static const struct store_quota default_quota = {
-    .nodes = 1000,
-    .watches = 128,
-    .transactions = 10,
-    .node_size = 2048,
-    .permissions = 5,
-    .path_length = XENSTORE_REL_PATH_MAX,
-    .outstanding = 20,
-    .transaction_nodes = 1024,
-    .memory = 2621440,
-    .memory_soft = 2097152,
-};
-
 void store_wake(void)
 {
     struct store_state *store = machine->store;
@@ -174,7 +160,7 @@ void store_init(void)
     store->connections_tail = &store->connections;
     store->tree.accounted = true;
     store->generation = 1;
-    store->quota = default_quota;
+    store_quota_init(&store->quota);
     store_domain_get(0);
     add_first_node("/", "tool");
     add_first_node("/tool", "xenstored");

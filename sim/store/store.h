@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <xen/io/xs_wire.h>
 
@@ -59,7 +60,7 @@ void store_pump(void);
 struct census;
 void store_census(struct census *census);
 
-/* Limits on what an unprivileged domain may hold; the values are those of C xenstored when it is given no options. */
+/* Limits on what an unprivileged domain may hold. They are C xenstored's, or the machine's configuration has others. */
 struct store_quota {
     unsigned nodes;             /* owned by a domain; then ENOSPC */
     unsigned watches;           /* E2BIG when a domain holds more than this */
@@ -73,5 +74,9 @@ struct store_quota {
     unsigned memory_soft;       /* bytes at which there is a warning. 0: none */
 };
 struct store_quota *store_quota(void);
+
+/* The name of a limit for machine_config.store_limit, NULL: there is none of these letters. A table of them. */
+const char *store_limit_name(const char *name, size_t length);
+void store_limits_list(FILE *file);
 
 #endif

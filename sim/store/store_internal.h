@@ -46,6 +46,14 @@ struct store_table {
     unsigned account_prefix;
 };
 
+/* A path's hash; of a longer one that begins with it: the same, put on from there. */
+#define STORE_HASH_START 2166136261u
+static inline uint32_t store_hash_put(uint32_t hash, char next)
+{
+    return (hash ^ (uint8_t)next) * 16777619u;
+}
+uint32_t store_hash(const char *path);
+
 struct store_node *store_table_find(const struct store_table *table, const char *path);
 /* The path must be absent. The new node has no permissions, value or children. */
 struct store_node *store_table_add(struct store_table *table, const char *path);
@@ -69,8 +77,6 @@ static inline unsigned store_node_owner(const struct store_node *node)
 /* The parent's path in machine heap ("/" for "/a"). Not for "/" itself. */
 char *store_path_parent(const char *path);
 const char *store_path_leaf(const char *path);
-/* `path` is `ancestor` or below it. */
-bool store_path_is_below(const char *path, const char *ancestor);
 /* The path as an absolute one in machine heap: a relative one begins at the connection's /local/domain/<domid>. */
 char *store_path_absolute(const struct store_connection *connection, const char *path);
 /* The same, or NULL when it is not a valid node name. */
@@ -130,6 +136,8 @@ struct store_transaction {
     struct store_table changed; /* this transaction's copies of nodes */
     struct store_access *access, **access_tail;
     unsigned access_count;
+    struct store_access **bucket; /* them by path */
+    unsigned bucket_count;
     struct store_charge { /* nodes gained or lost, by owner */
         struct store_charge *next;
         unsigned domid;
@@ -167,15 +175,29 @@ void store_view_fire(struct store_connection *connection, struct store_transacti
 /* ---- watch.c ---- */
 
 struct store_watch {
-    struct store_watch *next;
+    struct store_connection *connection;
+    struct store_watch *next, **link; /* of the connection, in the order of arrival */
+    struct store_watch *below;        /* in the bucket */
+    struct store_watch *match;        /* the next one that hears of what is being fired */
+    uint64_t number;                  /* rises with arrival */
+    uint32_t hash;
     char *path; /* absolute, or special */
     char *token;
     size_t relative_to; /* bytes to cut from an event's path; 0: an absolute watch */
 };
 
+/* All watches of all connections, by path. */
+struct store_watches {
+    struct store_watch **bucket;
+    unsigned bucket_count;
+    unsigned count;
+    uint64_t number; /* of the latest */
+};
+
+/* The new watch is the connection's last. */
 int store_watch_add(struct store_connection *connection, const char *path, const char *token);
 int store_watch_remove(struct store_connection *connection, const char *path, const char *token);
-/* The event that a new watch begins with. */
+/* The event that a new watch begins with: the connection's last. */
 void store_watch_fire_first(struct store_connection *connection);
 void store_watches_drop(struct store_connection *connection);
 /*
@@ -310,12 +332,28 @@ void store_operation_forget_domain(unsigned domid);
  * first breach in machine heap, or NULL. */
 char *store_check(void);
 
+/* ---- quota.c ---- */
+
+struct store_limit {
+    const char *name;
+    const char *control; /* the name in the control command's table, of the hard or the soft ones */
+    bool soft;
+    size_t offset; /* in struct store_quota */
+    const char *meaning;
+};
+
+extern const struct store_limit store_limits[]; /* up to one without name */
+unsigned *store_limit_value(struct store_quota *quota, const struct store_limit *limit);
+/* The defaults, and what the machine's configuration has instead. */
+void store_quota_init(struct store_quota *quota);
+
 /* ---- store.c ---- */
 
 struct task;
 
 struct store_state {
     struct store_table tree;
+    struct store_watches watches;
     uint64_t generation;
     struct store_connection *connections, **connections_tail;
     unsigned connection_number;

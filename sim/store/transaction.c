@@ -15,9 +15,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#define ACCESS_FIRST_BUCKETS 16u
+
 /* A node that a transaction has touched. */
 struct store_access {
     struct store_access *next;
+    struct store_access *below; /* in the bucket */
+    uint32_t hash;
     char *path;
     uint64_t generation; /* in the tree at the first touch; STORE_NO_GENERATION: it was absent */
     bool modified;
@@ -27,15 +31,36 @@ struct store_access {
     unsigned before_count;
 };
 
-static struct store_access *access_find(const struct store_transaction *transaction, const char *path)
+static struct store_access *access_find(const struct store_transaction *transaction, const char *path, uint32_t hash)
 {
     struct store_access *access;
 
-    for (access = transaction->access; access; access = access->next) {
-        if (strcmp(access->path, path) == 0)
+    if (!transaction->bucket_count)
+        return NULL;
+    for (access = transaction->bucket[hash & (transaction->bucket_count - 1)]; access; access = access->below) {
+        if (access->hash == hash && strcmp(access->path, path) == 0)
             return access;
     }
     return NULL;
+}
+
+/* Into its bucket, and with it all others when there are more of them than buckets. */
+static void access_put(struct store_transaction *transaction, struct store_access *access)
+{
+    struct store_access *first = access;
+
+    if (transaction->access_count > transaction->bucket_count) {
+        transaction->bucket_count = transaction->bucket_count ? transaction->bucket_count * 2 : ACCESS_FIRST_BUCKETS;
+        image_free(transaction->bucket);
+        transaction->bucket = image_alloc(transaction->bucket_count * sizeof(*transaction->bucket));
+        first = transaction->access;
+    }
+    for (access = first; access; access = access->next) {
+        struct store_access **head = &transaction->bucket[access->hash & (transaction->bucket_count - 1)];
+
+        access->below = *head;
+        *head = access;
+    }
 }
 
 /* Note the node, and take a copy if it exists. NULL when the transaction may not touch more nodes. */
@@ -43,7 +68,8 @@ static struct store_access *access_note(struct store_connection *connection, str
                                         const char *path)
 {
     struct store_state *store = machine->store;
-    struct store_access *access = access_find(transaction, path);
+    uint32_t hash = store_hash(path);
+    struct store_access *access = access_find(transaction, path, hash);
     const struct store_node *node;
 
     if (access)
@@ -54,6 +80,7 @@ static struct store_access *access_note(struct store_connection *connection, str
     }
     access = image_alloc(sizeof(*access));
     access->path = image_strdup(path);
+    access->hash = hash;
     node = store_table_find(&store->tree, path);
     access->generation = node ? node->generation : STORE_NO_GENERATION;
     if (node)
@@ -61,6 +88,7 @@ static struct store_access *access_note(struct store_connection *connection, str
     *transaction->access_tail = access;
     transaction->access_tail = &access->next;
     transaction->access_count++;
+    access_put(transaction, access);
     return access;
 }
 
@@ -230,6 +258,7 @@ static void transaction_free(struct store_transaction *transaction)
         image_free(access->before);
         image_free(access);
     }
+    image_free(transaction->bucket);
     while ((charge = transaction->charge)) {
         transaction->charge = charge->next;
         image_free(charge);

@@ -17,18 +17,18 @@
 #define RECORD_HEADER_SIZE 24u
 #define RECORD_PERMISSION_SIZE 8u
 
-static uint32_t path_hash(const char *path)
+uint32_t store_hash(const char *path)
 {
-    uint32_t hash = 2166136261u;
+    uint32_t hash = STORE_HASH_START;
 
     for (; *path; path++)
-        hash = (hash ^ (uint8_t)*path) * 16777619u;
+        hash = store_hash_put(hash, *path);
     return hash;
 }
 
 struct store_node *store_table_find(const struct store_table *table, const char *path)
 {
-    uint32_t hash = path_hash(path);
+    uint32_t hash = store_hash(path);
     struct store_node *node;
 
     if (!table->bucket_count)
@@ -67,7 +67,7 @@ struct store_node *store_table_add(struct store_table *table, const char *path)
     if (table->node_count >= table->bucket_count)
         table_grow(table);
     node->path = image_strdup(path);
-    node->hash = path_hash(path);
+    node->hash = store_hash(path);
     node->generation = STORE_NO_GENERATION;
     node->accounted = table->accounted;
     node->account_prefix = table->account_prefix;
@@ -203,15 +203,6 @@ char *store_path_parent(const char *path)
 
     memcpy(parent, path, length);
     return parent;
-}
-
-bool store_path_is_below(const char *path, const char *ancestor)
-{
-    size_t length = strlen(ancestor);
-
-    if (strcmp(ancestor, "/") == 0)
-        return path[0] == '/';
-    return strncmp(path, ancestor, length) == 0 && (path[length] == '\0' || path[length] == '/');
 }
 
 /* Bytes of "/local/domain/<n>/" at the start of the path, 0 if it does not start so. */

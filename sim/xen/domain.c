@@ -117,9 +117,11 @@ static struct domain *domain_new(uint16_t domid, const struct xen_domain_config 
 
 struct xen_domain_config xen_domain_default_config(unsigned vcpus)
 {
+    unsigned grant_frames = machine->config.max_grant_frames;
+
     return (struct xen_domain_config){
         .vcpus = vcpus,
-        .max_grant_frames = 64,
+        .max_grant_frames = grant_frames != 0 ? grant_frames : 64,
         .max_maptrack_frames = 1024,
         .max_grant_version = machine->config.host.grant_v1 ? 1 : 2,
         .viridian = machine->config.host.viridian,
