@@ -1,4 +1,4 @@
-/* The auxiliary kernel library: the list of loaded modules. */
+/* The auxiliary kernel library: the list of loaded modules, the firmware's tables. */
 
 #ifndef PVSIM_AUX_KLIB_H
 #define PVSIM_AUX_KLIB_H
@@ -42,5 +42,14 @@ NTKERNELAPI NTSTATUS NTAPI AuxKlibInitialize(VOID);
 _IRQL_requires_max_(PASSIVE_LEVEL)
 NTKERNELAPI NTSTATUS NTAPI AuxKlibQueryModuleInformation(_Inout_ PULONG BufferSize, _In_ ULONG ElementSize,
                                                          _Out_opt_ PVOID QueryInfo);
+_IRQL_requires_max_(PASSIVE_LEVEL)
+NTKERNELAPI NTSTATUS NTAPI AuxKlibEnumerateSystemFirmwareTables(_In_ ULONG FirmwareTableProviderSignature,
+                                                                _Out_opt_ PVOID FirmwareTableBuffer,
+                                                                _In_ ULONG BufferLength, _Out_opt_ PULONG ReturnLength);
+_IRQL_requires_max_(PASSIVE_LEVEL)
+NTKERNELAPI NTSTATUS NTAPI AuxKlibGetSystemFirmwareTable(_In_ ULONG FirmwareTableProviderSignature,
+                                                         _In_ ULONG FirmwareTableID,
+                                                         _Out_opt_ PVOID FirmwareTableBuffer, _In_ ULONG BufferLength,
+                                                         _Out_opt_ PULONG ReturnLength);
 
 #endif

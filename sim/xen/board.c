@@ -137,6 +137,7 @@ void xen_platform_init(void)
     xen_state()->platform = image_alloc(sizeof(struct platform_state));
     pci_init();
     platform_device_init();
+    acpi_init();
     for (unsigned i = 0; i < board->nics; i++) {
         if (board->nic[i].model == MACHINE_NIC_E1000)
             e1000_add(FIRST_NIC_SLOT + i, board->nic[i].mac);

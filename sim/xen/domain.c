@@ -10,7 +10,6 @@
 #define SPECIAL_FIRST_GFN UINT64_C(0xFEFF8)
 #define STORE_GFN (SPECIAL_FIRST_GFN + 4)
 #define CONSOLE_GFN (SPECIAL_FIRST_GFN + 7)
-#define SPECIAL_PAGES 2u
 #define MAX_PAGES_SLACK 256u /* libxl lets a domain have 1 MiB more than its memory */
 #define FIRST_GUEST_DOMID 1u
 
@@ -216,7 +215,7 @@ int xen_domain_create(const struct xen_domain_config *config)
     domain->incarnation = 1;
     xen_state()->guest = domain;
     make_handle(domain->handle);
-    domain->tot_pages = guest_ram_pages();
+    domain->tot_pages = guest_ram_pages() + XEN_FIRMWARE_PAGES;
     domain->max_pages = domain->tot_pages + MAX_PAGES_SLACK;
     domain->max_gfn = guest_ram_gfn(guest_ram_pages() - 1); /* the last page is in the zone with frames in order */
     evtchn_init(domain);

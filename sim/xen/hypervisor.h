@@ -365,8 +365,9 @@ void xen_vcpu_reset(struct xen_vcpu *vcpu);
 /* version.c */
 int64_t version_op(const struct domain *domain, uint64_t cmd, uint64_t arg);
 
-/* pci.c, platform_device.c, ioport.c */
+/* board.c, platform_device.c, acpi.c */
 void xen_platform_init(void);
+#define XEN_FIRMWARE_PAGES 1u /* of the guest's memory, outside what the machine calls RAM */
 /* The domain goes on with a new device model: nothing is unplugged. */
 void xen_platform_new_model(void);
 

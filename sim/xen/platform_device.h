@@ -110,4 +110,7 @@ void ide_init(unsigned disks, unsigned cdroms);
 void ide_unplug(unsigned units); /* hard disks among them go */
 void ide_plug_all(void);
 
+/* acpi.c: the firmware's tables in guest memory, and the registers that they name. */
+void acpi_init(void);
+
 #endif
