@@ -133,11 +133,12 @@ static void event_program(void)
     CLIENT_CHECK(recv(handle.other, &word, sizeof(word), MSG_DONTWAIT) < 0);
     client_tell(&handle, GATE_UNMASK, port);
     CLIENT_CHECK(client_pending(&handle) == port);
+    CLIENT_CHECK(client_port(&handle, GATE_BIND_VIRQ, 0, VIRQ_DOM_EXC).error == EEXIST); /* the store has it */
+    CLIENT_CHECK(client_port(&handle, GATE_BIND_VIRQ, 0, VIRQ_DEBUGGER).error ==
+                 0); /* held to the end: the task looks */
+    CLIENT_CHECK(client_port(&handle, GATE_BIND_VIRQ, 0, VIRQ_DEBUGGER).error == EEXIST);
     CLIENT_CHECK(client_port(&handle, GATE_UNBIND, 0, port).error == 0);
     CLIENT_CHECK(client_port(&handle, GATE_UNBIND, 0, port).error == ENOTCONN);
-    CLIENT_CHECK(client_port(&handle, GATE_BIND_VIRQ, 0, VIRQ_DOM_EXC).error == EEXIST); /* the store has it */
-    CLIENT_CHECK(client_port(&handle, GATE_BIND_VIRQ, 0, VIRQ_DEBUGGER).error == 0);
-    CLIENT_CHECK(client_port(&handle, GATE_BIND_VIRQ, 0, VIRQ_DEBUGGER).error == EEXIST);
     CLIENT_CHECK(client_port(&handle, GATE_BIND_UNBOUND, 1, 0).error == 0);
     CLIENT_CHECK(client_port(&handle, GATE_RESTRICT, 1, 0).error == 0);
     CLIENT_CHECK(client_port(&handle, GATE_BIND_UNBOUND, 0, 0).error == EACCES);
