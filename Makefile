@@ -139,6 +139,13 @@ check: ## Install what is missing, build, and pass every test (SUITE=name for on
 
 SEEDS ?= 1-2000
 LAN := tests/captures/lan-wire.pcap
+ROUNDS ?= 100
+.PHONY: rounds
+rounds: ## Suspend the guest 100 times in a row under traffic, in each way (ROUNDS=N for another number)
+	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-test
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/toolstack/test_rounds
+	PVSIM_ROUNDS=$(ROUNDS) $(BUILD)/tests/toolstack/test_rounds
+
 .PHONY: sweep
 sweep: ## Build and run the main job under 2,000 pct schedules (SEEDS=A-B for others)
 	$(Q)$(MAKE) --no-print-directory build/.setup-build

@@ -138,6 +138,9 @@ static bool gather(struct vif *vif, struct rx_batch *batch, bool *broken)
     while (batch->frames < VIF_BUDGET) {
         unsigned needed;
 
+        /* A frame that is taken off the end and finds no room is lost with the VIF. */
+        if (!vif->rx.held && vif->rx.notify && !requests_available(vif, 1, broken))
+            return false;
         frame = next_frame(vif);
         if (!frame)
             return false;

@@ -316,6 +316,38 @@ bool toolstack_domain_resumed(struct toolstack *toolstack, unsigned domid)
     return true;
 }
 
+struct target {
+    unsigned domid;
+    uint32_t kib;
+};
+
+/* Fails with ERANGE when the domain cannot have so much. */
+static bool write_target(struct toolstack *toolstack, xs_transaction_t transaction, const void *argument)
+{
+    const struct target *target = argument;
+    uint32_t most;
+
+    if (!key_read_number(toolstack->xs, transaction, UINT32_MAX, &most, "/local/domain/%u/memory/static-max",
+                         target->domid))
+        return false;
+    if (target->kib > most) {
+        errno = ERANGE;
+        return false;
+    }
+    return key_write_number(toolstack->xs, transaction, target->kib, "/local/domain/%u/memory/target", target->domid);
+}
+
+bool toolstack_memory_set(struct toolstack *toolstack, unsigned domid, uint32_t target_kib)
+{
+    const struct target target = {domid, target_kib};
+
+    if (toolstack_transaction(toolstack, write_target, &target))
+        return true;
+    if (errno == ERANGE)
+        return toolstack_fail(toolstack, "memory_dynamic_max must be less than or equal to memory_static_max");
+    return toolstack_fail(toolstack, "the memory of domain %u can't be set: %s", domid, strerror(errno));
+}
+
 bool toolstack_domain_shutdown(struct toolstack *toolstack, unsigned domid, const char *reason)
 {
     if (!key_write(toolstack->xs, XBT_NULL, reason, "/local/domain/%u/control/shutdown", domid))

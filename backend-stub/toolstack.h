@@ -65,6 +65,9 @@ bool toolstack_domain_restore(struct toolstack *toolstack, unsigned old, const s
                               int timeout_ms);
 /* Everything of the domain, its devices too, whatever their state; then its release by the store. */
 bool toolstack_domain_destroy(struct toolstack *toolstack, unsigned domid);
+/* What the guest is to have of its memory; more than its maximum is an error. The hypervisor's limit is the caller's.
+ */
+bool toolstack_memory_set(struct toolstack *toolstack, unsigned domid, uint32_t target_kib);
 /* Ask the guest by control/shutdown: "poweroff", "reboot", "suspend". */
 bool toolstack_domain_shutdown(struct toolstack *toolstack, unsigned domid, const char *reason);
 /* The same, and wait until the guest has taken the request; if it does not, the request is taken back. */

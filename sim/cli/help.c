@@ -301,6 +301,15 @@ static const char migrate[] =
     "as 'xl migrate DOMAIN localhost' does. When the guest does not suspend it goes on where it is.\n"
     "\n" OF_A_VERB;
 
+static const char mem_set[] = "usage: pvsim mem-set [OPTION...] DOMAIN MEMORY\n"
+                              "\n"
+                              "Tells the guest's balloon driver how much memory to have (memory/target), and the "
+                              "hypervisor to let it have no more.\n"
+                              "MEMORY is in MiB, or has one of the letters t, g, m, k, b behind it. A guest without a "
+                              "balloon driver keeps what it "
+                              "has.\n"
+                              "\n" OF_A_VERB;
+
 static const char trigger[] = "usage: pvsim trigger [OPTION...] DOMAIN power\n"
                               "\n"
                               "Presses the guest's power button: Windows shuts down. Does not wait for that.\n"
@@ -363,6 +372,7 @@ static const struct {
     {"suspend", suspend},
     {"resume", resume},
     {"migrate", migrate},
+    {"mem-set", mem_set},
     {"trigger", trigger},
     {"network-attach", network_attach},
     {"network-detach", network_detach},

@@ -208,3 +208,77 @@ int verb_trigger(struct verb_call *call)
     press_power(call, domid);
     return EXIT_PASSED;
 }
+
+/* ---- mem-set ---- */
+
+#define MAX_MEM_SLACK_KIB 1024u /* libxl's, beyond the target */
+#define MEMORY_MAX_KIB UINT64_C(0x40000000)
+
+/* As xl: MiB, or with one of the letters t, g, m, k, b behind it. False: it is none. */
+static bool read_memory(const char *text, uint32_t *kib)
+{
+    static const char letters[] = "kmgt";
+    char *end;
+    unsigned long long value = strtoull(text, &end, 10);
+    const char *letter = *end != '\0' ? strchr(letters, *end | 0x20) : letters + 1;
+
+    if (end == text || *text == '-' || (*end != '\0' && end[1] != '\0') || value > MEMORY_MAX_KIB)
+        return false;
+    if ((*end | 0x20) == 'b') {
+        value /= 1024;
+    } else if (letter == NULL) {
+        return false;
+    } else {
+        for (; letter != letters && value <= MEMORY_MAX_KIB; letter--)
+            value *= 1024;
+    }
+    *kib = (uint32_t)value;
+    return value != 0 && value <= MEMORY_MAX_KIB;
+}
+
+/* The hypervisor lets the guest have no more than this. */
+static int64_t limit_memory(unsigned domid, uint32_t kib)
+{
+    struct xen_domctl *op = calloc(1, sizeof(*op)); /* memory that is a caller's */
+    const struct xen_memory memory = {.base = (uintptr_t)op, .bytes = sizeof(*op), .host = op};
+    const uint64_t arg[5] = {(uintptr_t)op};
+    int64_t result;
+
+    op->cmd = XEN_DOMCTL_max_mem;
+    op->interface_version = XEN_DOMCTL_INTERFACE_VERSION;
+    op->domain = (domid_t)domid;
+    op->u.max_mem.max_memkb = (uint64_t)kib + MAX_MEM_SLACK_KIB;
+    result = xen_host_hypercall(XEN_DOM0, __HYPERVISOR_domctl, arg, &memory);
+    free(op);
+    return result;
+}
+
+/* The target is for the guest's balloon driver to reach. */
+int verb_mem_set(struct verb_call *call)
+{
+    struct toolstack *toolstack = verb_toolstack(call);
+    const char *word = verb_word(call, 1);
+    unsigned domid;
+    uint32_t kib;
+    int64_t error;
+
+    if (!verb_domain(call, verb_word(call, 0), &domid))
+        return EXIT_FAILED;
+    if (domid == XEN_DOM0) {
+        verb_complain(call, "domain 0 is the host: its memory is not set");
+        return EXIT_FAILED;
+    }
+    if (!read_memory(word, &kib)) {
+        verb_complain(call, "invalid memory size: %s", word);
+        return EXIT_USAGE;
+    }
+    if (!toolstack_memory_set(toolstack, domid, kib)) {
+        verb_complain(call, "%s", toolstack_error(toolstack));
+        return EXIT_FAILED;
+    }
+    error = limit_memory(domid, kib);
+    if (error == 0)
+        return EXIT_PASSED;
+    verb_complain(call, "the hypervisor's limit for domain %u was not set: %s", domid, strerror((int)-error));
+    return EXIT_FAILED;
+}

@@ -89,6 +89,13 @@ void stack_store_await(const char *path, const char *value, unsigned timeout_ms)
 const char *stack_path(const char *format, ...) __attribute__((format(printf, 1, 2)));
 const char *stack_backend_path(unsigned vif, const char *node);
 
+/*
+ * A READ or a WRITE of a NetClient's device, as stack_open() gives it. And: read all frames that have come for it,
+ * which have to be frames of the capture, in order and none twice; how many.
+ */
+NTSTATUS stack_transfer(UCHAR major, PFILE_OBJECT file, PDEVICE_OBJECT device, void *buffer, ULONG length, ULONG *done);
+unsigned stack_read_all(unsigned vif, const struct capture *capture);
+
 void stack_attach(unsigned vif);
 void stack_detach(unsigned vif);
 void stack_wait_connected(unsigned vif);
@@ -121,6 +128,8 @@ struct stack_resumer {
 void stack_resume_when_suspended(struct stack_resumer *resumer);
 /* Wait for the task's end; the structure lives until then. */
 void stack_await_resumer(struct stack_resumer *resumer);
+/* In a dom0 task: the suspended guest goes on as a new domain, with the same VIFs. */
+void stack_restore_now(struct toolstack *toolstack);
 /* Write control/shutdown as the toolstack does. */
 void stack_ask_shutdown(const char *reason);
 

@@ -237,7 +237,7 @@ void stack_wait_connected(unsigned vif)
     stack_in_dom0(connected_main, (void *)(uintptr_t)vif);
 }
 
-static void restore(struct toolstack *toolstack)
+void stack_restore_now(struct toolstack *toolstack)
 {
     unsigned old = stack.domain.domid;
     int domid = xen_domain_restore(old);
@@ -266,7 +266,7 @@ static void resumer_main(void *argument)
             ck_assert_int_eq(xen_domain_resume(stack.domain.domid, true), 0);
             ck_assert_msg(toolstack_domain_resumed(toolstack, stack.domain.domid), "%s", toolstack_error(toolstack));
         } else {
-            restore(toolstack);
+            stack_restore_now(toolstack);
         }
         resumer->times++;
     }

@@ -526,27 +526,6 @@ static struct {
     volatile bool ended;
 } writes;
 
-static NTSTATUS transfer(UCHAR major, PFILE_OBJECT file, PDEVICE_OBJECT device, void *buffer, ULONG length, ULONG *done)
-{
-    LARGE_INTEGER offset = {.QuadPart = 0};
-    IO_STATUS_BLOCK block;
-    KEVENT event;
-    NTSTATUS status;
-    PIRP irp;
-
-    KeInitializeEvent(&event, NotificationEvent, FALSE);
-    irp = IoBuildSynchronousFsdRequest(major, device, buffer, length, &offset, &event, &block);
-    ck_assert_ptr_nonnull(irp);
-    IoGetNextIrpStackLocation(irp)->FileObject = file;
-    status = IoCallDriver(device, irp);
-    if (status == STATUS_PENDING) {
-        ck_assert_int_eq(KeWaitForSingleObject(&event, Executive, KernelMode, FALSE, NULL), STATUS_SUCCESS);
-        status = block.Status;
-    }
-    *done = (ULONG)block.Information;
-    return status;
-}
-
 static VOID NTAPI write_thread(PVOID unused)
 {
     uint8_t *buffer = ExAllocatePool2(POOL_FLAG_NON_PAGED, 65536, STACK_TAG);
@@ -560,7 +539,7 @@ static VOID NTAPI write_thread(PVOID unused)
         NTSTATUS status;
 
         memcpy(buffer, lan->frame[i].data, lan->frame[i].length);
-        status = transfer(IRP_MJ_WRITE, file, device, buffer, lan->frame[i].length, &done);
+        status = stack_transfer(IRP_MJ_WRITE, file, device, buffer, lan->frame[i].length, &done);
         if (status == STATUS_DEVICE_NOT_READY) { /* not taken at all */
             writes.retried++;
             stack_sleep_us(100);
@@ -579,32 +558,6 @@ static VOID NTAPI write_thread(PVOID unused)
     ExFreePoolWithTag(buffer, STACK_TAG);
     writes.ended = true;
     (void)PsTerminateSystemThread(STATUS_SUCCESS);
-}
-
-/* Read all that has come: frames of the capture, in order, and none twice. */
-static unsigned read_all(void)
-{
-    uint8_t *buffer = ExAllocatePool2(POOL_FLAG_NON_PAGED, 65536, STACK_TAG);
-    NETCLIENT_STATISTICS statistics = stack_statistics(0);
-    unsigned next = 0, count = 0;
-    PDEVICE_OBJECT device;
-    PFILE_OBJECT file;
-
-    ck_assert_uint_eq(statistics.ReceivedLost, 0);
-    stack_open("NetClient0", &file, &device);
-    for (; count < statistics.Received; count++) {
-        ULONG length;
-
-        ck_assert_int_eq(transfer(IRP_MJ_READ, file, device, buffer, 65536, &length), STATUS_SUCCESS);
-        while (next < lan->count &&
-               (length != lan->frame[next].length || memcmp(buffer, lan->frame[next].data, length) != 0))
-            next++;
-        ck_assert_msg(next < lan->count, "frame %u is none of the capture's, or came out of order", count);
-        next++;
-    }
-    ObDereferenceObject(file);
-    ExFreePoolWithTag(buffer, STACK_TAG);
-    return count;
 }
 
 static bool end_is_through(void *sent)
@@ -647,7 +600,7 @@ EACH_MACHINE(vif_through_completed, 2, VIF_STACK)
     ck_assert_uint_le(writes.dropped, SUSPENSIONS);
     ck_assert_msg(verdict.good >= writes.sent, "%u frames were reported as sent, %llu arrived", writes.sent,
                   (unsigned long long)verdict.good);
-    ck_assert_uint_eq(read_all(), got);
+    ck_assert_uint_eq(stack_read_all(0, lan), got);
     ck_assert_uint_ge(got + SUSPENSIONS * 256, lan->count);
 
     stack_carry(0, lan, lan);

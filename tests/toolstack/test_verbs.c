@@ -303,6 +303,28 @@ START_TEST(paused_and_unpaused)
 }
 END_TEST
 
+/* ---- mem-set ---- */
+
+START_TEST(memory_is_set)
+{
+    expect(pvsim("create --run-dir %s --memory 128", dir), 0, "", "");
+    ck_assert_str_eq(store_read("/local/domain/1/memory/target"), "131072");
+    expect(VERB("mem-set", "guest 96", dir), 0, "", "");
+    ck_assert_str_eq(store_read("/local/domain/1/memory/target"), "98304");
+    expect(VERB("mem-set", "1 100000k", dir), 0, "", "");
+    ck_assert_str_eq(store_read("/local/domain/1/memory/target"), "100000");
+    expect_error(VERB("mem-set", "guest 129", dir), 1, "memory_dynamic_max must be less than or equal to");
+    ck_assert_str_eq(store_read("/local/domain/1/memory/target"), "100000");
+    expect_error(VERB("mem-set", "guest 0", dir), 2, "invalid memory size: 0");
+    expect_error(VERB("mem-set", "guest 96x", dir), 2, "invalid memory size: 96x");
+    expect_error(VERB("mem-set", "guest 96mb", dir), 2, "invalid memory size: 96mb");
+    expect_error(VERB("mem-set", "0 96", dir), 1, "domain 0 is the host");
+    expect_error(VERB("mem-set", "nobody 96", dir), 1, "nobody is an invalid domain identifier");
+    expect(VERB("mem-set", "guest 134217728b", dir), 0, "", "");
+    ck_assert_str_eq(store_read("/local/domain/1/memory/target"), "131072");
+}
+END_TEST
+
 /* ---- suspend, resume, migrate ---- */
 
 START_TEST(suspended_and_resumed)
@@ -492,6 +514,7 @@ int main(void)
     tcase_add_test(life, refused);
     tcase_add_test(life, boot_that_fails);
     tcase_add_test(life, paused_and_unpaused);
+    tcase_add_test(life, memory_is_set);
     tcase_add_test(life, power_button);
     tcase_add_test(life, shutdown_is_asked_for);
     add(suite, life);
