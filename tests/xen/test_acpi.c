@@ -166,12 +166,12 @@ XEN_TEST(two_processors)
 
 static void many(void)
 {
-    interrupts(128);
+    interrupts(34);
 }
 
 START_TEST(many_processors)
 {
-    domain_run(128, many);
+    domain_run(34, many);
 }
 END_TEST
 
