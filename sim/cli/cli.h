@@ -56,8 +56,12 @@ int options_parse_run(int argc, char **argv, struct run_options *options);
 
 #define DOMAIN_NAME_MAX 40 /* as wide as the column of 'list' */
 
+enum store_kind { STORE_BUILTIN, STORE_EXTERNAL, STORE_EXEC };
+
 /* Of a machine that stays up; of `run` what is the machine's. */
 struct create_options {
+    enum store_kind store;
+    const char *store_command; /* STORE_EXEC */
     struct run_options run;
     const char *run_dir; /* NULL: the user's (run_dir.h) */
     const char *name;    /* the domain's */

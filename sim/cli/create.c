@@ -65,7 +65,7 @@ static bool open_sockets(const struct host *host, struct control **control)
 
     *control = control_open(run_dir_path(&host->dir, RUN_DIR_CONTROL, path));
     if (*control != NULL && gate_open(run_dir_path(&host->dir, RUN_DIR_GATE, path)) &&
-        store_listen(run_dir_path(&host->dir, RUN_DIR_STORE, path), 0))
+        (host->options.store != STORE_BUILTIN || store_listen(run_dir_path(&host->dir, RUN_DIR_STORE, path), 0)))
         return true;
     complain("%s cannot be opened: %s", path, strerror(errno));
     return false;

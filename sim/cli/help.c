@@ -224,6 +224,8 @@ static const char create[] =
     "                         the machine starts by a shell, as 'pvsim dom0' would (stub)\n"
     "  --backend-domid N      the domain that the backend runs in, a driver domain if it is not 0 (0)\n"
     "  --toolstack-timeout T  how long the verbs wait for guest and backend (libxl's 10s and 60s)\n"
+    "  --store WHICH          builtin; external, one that comes by 'pvsim dom0' within a minute, such as xenstored or\n"
+    "                         oxenstored; or exec:COMMAND, one that the machine starts likewise (builtin)\n"
     "  --help                 this text\n"
     "\n"
     "The options of 'pvsim run' on the machine, the schedule, the verifier's limits and --log are taken, too; with "

@@ -12,6 +12,7 @@
 #include "cli/dom0_environment.h"
 #include "cli/guest.h"
 #include "cli/guest_domain.h"
+#include "cli/outer_store.h"
 #include "dom0/dom0.h"
 #include "dom0/heap.h"
 #include "machine/clock.h"
@@ -229,8 +230,11 @@ static void watch_domain(struct operator_state *state, struct xs_handle *xs)
 static void operator_main(void *argument)
 {
     struct operator_state *state = argument;
-    struct xs_handle *xs = xs_open(0);
+    struct xs_handle *xs;
 
+    if (state->options->store != STORE_BUILTIN)
+        outer_store_open(state->dir, state->options->store_command);
+    xs = xs_open(0);
     state->toolstack = toolstack_open(&operator_logger);
     if (xs == NULL || state->toolstack == NULL || !xs_watch(xs, "@releaseDomain", "operator"))
         fail("scenario", "the operator could not connect to the store");

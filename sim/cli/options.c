@@ -65,6 +65,7 @@ enum {
     OPTION_BACKEND,
     OPTION_BACKEND_DOMID,
     OPTION_TOOLSTACK_TIMEOUT,
+    OPTION_STORE,
 };
 
 static const struct option run_long_options[] = {
@@ -604,6 +605,19 @@ static bool take_toolstack_timeout(const char *text, struct create_options *opti
     return true;
 }
 
+static bool parse_store(const char *text, struct create_options *options)
+{
+    static const char *const kinds[] = {"builtin", "external", "exec:COMMAND", NULL};
+    int choice = STORE_EXEC;
+
+    if (strncmp(text, "exec:", 5) == 0 && text[5] != '\0')
+        options->store_command = text + 5;
+    else if (!parse_choice("store", text, kinds, &choice))
+        return false;
+    options->store = (enum store_kind)choice;
+    return true;
+}
+
 static bool create_option(int option, const char *value, struct create_options *options)
 {
     uint64_t number;
@@ -623,6 +637,8 @@ static bool create_option(int option, const char *value, struct create_options *
         return true;
     case OPTION_TOOLSTACK_TIMEOUT:
         return take_toolstack_timeout(value, options);
+    case OPTION_STORE:
+        return parse_store(value, options);
     default:
         return run_option(option, value, &options->run);
     }
@@ -636,6 +652,7 @@ int options_parse_create(int argc, char **argv, struct create_options *options)
         {"backend", required_argument, NULL, OPTION_BACKEND},
         {"backend-domid", required_argument, NULL, OPTION_BACKEND_DOMID},
         {"toolstack-timeout", required_argument, NULL, OPTION_TOOLSTACK_TIMEOUT},
+        {"store", required_argument, NULL, OPTION_STORE},
         {"help", no_argument, NULL, 'h'},
     };
     struct option table[sizeof(run_long_options) / sizeof(run_long_options[0]) + sizeof(own) / sizeof(own[0])];
@@ -650,6 +667,8 @@ int options_parse_create(int argc, char **argv, struct create_options *options)
     table[count] = (struct option){NULL, 0, NULL, 0};
 
     set_defaults(&options->run);
+    options->store = STORE_BUILTIN;
+    options->store_command = NULL;
     options->run_dir = NULL;
     options->name = "guest";
     options->timeout_ms = 0;
@@ -660,6 +679,12 @@ int options_parse_create(int argc, char **argv, struct create_options *options)
             return status;
         if (!create_option(option, optarg, options))
             return EXIT_USAGE;
+    }
+    if (options->store != STORE_BUILTIN && options->run.backend.domid != 0) {
+        complain("--backend-domid with --store %s: a driver domain reaches a store beside the machine by a ring of its "
+                 "kernel's, and has none here",
+                 options->store == STORE_EXEC ? "exec" : "external");
+        return EXIT_USAGE;
     }
     return end_options(argc, argv, "create", &options->run);
 }

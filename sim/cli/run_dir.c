@@ -16,7 +16,8 @@
 /* Its lock is the machine's; what it says is for people. */
 #define LOCK "pid"
 
-static const char *const sockets[] = {RUN_DIR_CONTROL, RUN_DIR_GATE, RUN_DIR_STORE};
+static const char *const files[] = {RUN_DIR_CONTROL, RUN_DIR_GATE, RUN_DIR_STORE, RUN_DIR_STORE_RING,
+                                    RUN_DIR_STORE_PORT};
 
 const char *run_dir_path(const struct run_dir *dir, const char *name, char *buffer)
 {
@@ -70,8 +71,8 @@ static void remove_sockets(const struct run_dir *dir)
     DIR *folder = opendir(dir->path);
     const struct dirent *entry;
 
-    for (size_t index = 0; index < sizeof(sockets) / sizeof(sockets[0]); index++)
-        (void)unlink(run_dir_path(dir, sockets[index], path));
+    for (size_t index = 0; index < sizeof(files) / sizeof(files[0]); index++)
+        (void)unlink(run_dir_path(dir, files[index], path));
     while (folder != NULL && (entry = readdir(folder)) != NULL)
         if (fnmatch(RUN_DIR_DOMAIN_STORES, entry->d_name, 0) == 0)
             (void)unlinkat(dirfd(folder), entry->d_name, 0);

@@ -20,6 +20,8 @@ struct run_dir {
 #define RUN_DIR_STORE "xenstored.sock"       /* clients of the store (XENSTORED_PATH of libxenstore) */
 #define RUN_DIR_DOMAIN_STORES "store-*.sock" /* the same for clients in driver domains */
 #define RUN_DIR_STORE_FOLDER "xenstored"     /* what a store elsewhere keeps in /var/run/xenstored */
+#define RUN_DIR_STORE_RING "xsd_kva"         /* where that one finds domain 0's ring */
+#define RUN_DIR_STORE_PORT "xsd_port"        /* and its port */
 #define RUN_DIR_LOG "log"
 
 /* The folder that --run-dir names, or (NULL) the user's own. False after one line on stderr. */

@@ -104,6 +104,8 @@ struct store_connection *store_connect(unsigned domid, void (*wakeup)(void *argu
 
     connection->wakeup = wakeup;
     connection->argument = argument;
+    if (store_is_elsewhere())
+        store_elsewhere_connect(connection);
     return connection;
 }
 
@@ -114,7 +116,12 @@ void store_disconnect(struct store_connection *connection)
     store_connection_drop_messages(connection);
     connection->wakeup = NULL;
     connection->closed = true;
-    store_wake();
+    if (!store_is_elsewhere()) {
+        store_wake();
+        return;
+    }
+    store_elsewhere_disconnect(connection);
+    store_free_closed();
 }
 
 void store_submit(struct store_connection *connection, uint32_t type, uint32_t request, uint32_t transaction,
@@ -126,6 +133,12 @@ void store_submit(struct store_connection *connection, uint32_t type, uint32_t r
         return;
     if (length > XENSTORE_PAYLOAD_MAX) {
         store_connection_break(connection, XENSTORE_ERROR_PROTO);
+        return;
+    }
+    if (store_is_elsewhere()) {
+        const struct xsd_sockmsg header = {.type = type, .req_id = request, .tx_id = transaction, .len = length};
+
+        store_elsewhere_submit(connection, &header, payload);
         return;
     }
     message = message_create(type, request, transaction, payload, length);

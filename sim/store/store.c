@@ -14,6 +14,11 @@
 
 #include <xen/event_channel.h> /* VIRQ_DOM_EXC, by way of the public xen.h */
 
+bool store_is_elsewhere(void)
+{
+    return machine->store->moved_out;
+}
+
 void store_wake(void)
 {
     struct store_state *store = machine->store;
@@ -32,7 +37,7 @@ static void on_domain_event(void *argument, uint32_t port)
     store_wake();
 }
 
-static void free_closed(void)
+void store_free_closed(void)
 {
     struct store_state *store = machine->store;
     struct store_connection **link = &store->connections;
@@ -106,7 +111,7 @@ static bool serve_once(void)
             progress |= local_serve(connection);
         }
     }
-    free_closed();
+    store_free_closed();
     return progress;
 }
 
@@ -129,6 +134,8 @@ void store_pump(void)
 {
     struct store_state *store = machine->store;
 
+    if (store_is_elsewhere())
+        return;
     if (store->pumping) {
         sched_point(POINT_PAUSE); /* the daemon is in the middle of a turn: let it go on */
         return;
@@ -173,6 +180,14 @@ void store_init(void)
     store->task = task_create("xenstored", daemon_task, store);
 }
 
+void store_move_out(void)
+{
+    struct store_state *store = machine->store;
+
+    (void)xen_evtchn_close(XEN_DOM0, (uint32_t)store->virq_port);
+    store->moved_out = true;
+}
+
 static void census_nodes(struct census *census, const char *path)
 {
     const struct store_node *node = store_table_find(&machine->store->tree, path);
@@ -191,6 +206,8 @@ void store_census(struct census *census)
 {
     const struct store_connection *connection;
 
+    if (store_is_elsewhere())
+        return;
     for (connection = machine->store->connections; connection; connection = connection->next) {
         const struct store_watch *watch;
 

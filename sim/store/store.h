@@ -36,6 +36,15 @@ void store_init(void);
 bool store_listen(const char *path, unsigned domid);
 
 /*
+ * Before anybody has connected: nothing of the above is used. The store will be a program beside the machine, and
+ * clients in the machine, which are of domain 0 then, are connected to its socket, which store_find() is to be given.
+ * False with errno: nobody answers there (yet); until somebody has, no client may connect. From a task.
+ */
+void store_move_out(void);
+bool store_find(const char *path);
+bool store_is_elsewhere(void);
+
+/*
  * Connect a client of domain `domid`; 0 is privileged, others are treated as that domain.
  * `wakeup` is called (it must not block) whenever a message for the client has come.
  */

@@ -271,6 +271,7 @@ struct store_connection {
     struct store_message *in, **in_tail; /* requests of an in-process client */
     void (*wakeup)(void *argument);
     void *argument;
+    struct peer *peer; /* with a store elsewhere: the daemon; NULL: lost */
 
     struct store_message *partial; /* request that is coming in over the ring */
     struct xsd_sockmsg partial_header;
@@ -293,6 +294,13 @@ void store_wake(void);
 int64_t store_stream(struct store_connection *connection, const uint8_t *bytes, size_t count);
 /* A client's request: handled at once, or queued when the daemon is in the middle of one or older ones wait. */
 void store_serve(struct store_connection *connection, const struct xsd_sockmsg *header, const uint8_t *payload);
+
+/* ---- elsewhere.c: a client's connection to another store ---- */
+
+void store_elsewhere_connect(struct store_connection *connection);
+void store_elsewhere_submit(struct store_connection *connection, const struct xsd_sockmsg *header, const void *payload);
+void store_elsewhere_disconnect(struct store_connection *connection);
+void store_free_closed(void);
 
 /* ---- wire.c, operations.c, control.c: one request ---- */
 
@@ -368,6 +376,8 @@ struct store_state {
     bool pumping;      /* the daemon is at work (in its task or in store_pump()) */
     bool domain_event; /* VIRQ_DOM_EXC */
     int virq_port;
+    bool moved_out;
+    char *elsewhere; /* the socket of the daemon in the place of this one; NULL: there is none */
 };
 
 static inline uint64_t store_next_generation(struct store_state *store)

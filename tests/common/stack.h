@@ -35,6 +35,8 @@ struct stack_options {
     bool quiet;                  /* log nothing: failures that are logged as errors belong to the test */
     bool wait;                   /* until every VIF is connected, before the scenario begins */
     const char *const *program;  /* netback is a program of its own with these arguments; NULL: a dom0 task */
+    const char *store;           /* a shell's command: that daemon is the store; NULL: the built-in one */
+    bool store_keeps;            /* it keeps ports of domains that are gone: what is left is not looked at */
     unsigned program_domid;      /* the driver domain that it runs in; 0: domain 0 */
     void (*before_boot)(void *); /* in the harness's dom0 task, with NULL, when everything but the guest is up */
     void (*prepare)(void);       /* after installation, before the machine runs: the registry can be changed */

@@ -13,4 +13,7 @@ void stack_attach_now(unsigned vif);
 void stack_detach_now(unsigned vif);
 void stack_wait_connected_now(unsigned vif);
 
+void stack_store_start(const char *command);
+void stack_store_end(void);
+
 #endif

@@ -9,7 +9,7 @@ STORE_SIDES := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/preload.c,$(wildca
 XENSTORED_PRELOAD := $(BUILD)/tests/store/xenstored_preload.so
 
 $(BUILD)/tests/store/test_conformance: $(STORE_SIDES) | $(XENSTORED_PRELOAD)
-$(BUILD)/tests/store/test_tools $(BUILD)/tests/dom0/test_programs: $(BUILD)/obj/tests/store/conformance/daemon.o
+$(BUILD)/tests/store/test_tools $(BUILD)/tests/dom0/test_programs $(BUILD)/tests/real/test_stores: $(BUILD)/obj/tests/store/conformance/daemon.o
 
 # Without sanitizers: the daemon that it goes into has none.
 $(XENSTORED_PRELOAD): tests/store/conformance/preload.c tests/store/conformance/world.h | $(SETUP)
