@@ -101,7 +101,7 @@ struct machine_board {
 };
 
 /* A limit of the store (store/store.h) that differs from the default. */
-#define MACHINE_MAX_STORE_LIMITS 10 /* of each one */
+#define MACHINE_MAX_STORE_LIMITS 11 /* of each one */
 struct machine_store_limit {
     const char *name; /* store_limit_name() */
     unsigned value;

@@ -1,6 +1,7 @@
 /* Connections and the messages that wait on them. */
 #include "store/store_internal.h"
 
+#include "machine/clock.h"
 #include "machine/image.h"
 #include "machine/log.h"
 #include "machine/machine.h"
@@ -53,6 +54,8 @@ void store_connection_send(struct store_connection *connection, uint32_t type, u
     if (connection->broken || connection->closed)
         return;
     message = message_create(type, request, transaction, payload, length);
+    if (type == XS_WATCH_EVENT && connection->domain && machine->store->quota.watch_event)
+        message->deadline = clock_now() + machine->store->quota.watch_event * UINT64_C(1000000000);
     *connection->out_tail = message;
     connection->out_tail = &message->next;
     connection->out_count++;
@@ -61,6 +64,44 @@ void store_connection_send(struct store_connection *connection, uint32_t type, u
         connection->wakeup(connection->argument);
     else
         store_wake(); /* the ring may have room for it */
+}
+
+static void message_leaves(struct store_connection *connection, const struct store_message *message)
+{
+    connection->out_count--;
+    store_memory_add(connection->domid, -(int)message_memory(message));
+}
+
+static void connection_expire(struct store_connection *connection)
+{
+    struct store_message **link = &connection->out;
+
+    while (*link) {
+        struct store_message *message = *link;
+
+        if (!message->deadline || message->done || message->deadline > clock_now()) {
+            link = &message->next;
+            continue;
+        }
+        log_line(LOG_INFO, "store", "domain %u does not read: the event of %s is dropped", connection->domid,
+                 (const char *)message->payload);
+        *link = message->next;
+        if (connection->out_tail == &message->next)
+            connection->out_tail = link;
+        message_leaves(connection, message);
+        image_free(message);
+    }
+}
+
+/* Nobody can tell whether an event goes when its time is over or when the daemon next has something to do. */
+void store_connections_expire(void)
+{
+    struct store_domain *domain;
+
+    for (domain = machine->store->domains; domain; domain = domain->next) {
+        if (domain->connection && domain->connection->out)
+            connection_expire(domain->connection);
+    }
 }
 
 void store_connection_drop_messages(struct store_connection *connection)
@@ -156,8 +197,7 @@ struct store_message *store_receive(struct store_connection *connection)
     connection->out = message->next;
     if (!connection->out)
         connection->out_tail = &connection->out;
-    connection->out_count--;
-    store_memory_add(connection->domid, -(int)message_memory(message));
+    message_leaves(connection, message);
     message->next = NULL;
     return message;
 }

@@ -17,7 +17,7 @@ static int quota_list(const struct store_request *request, bool soft)
     size_t length = (size_t)snprintf(text, sizeof(text), "Quota settings:\n");
 
     for (const struct store_limit *limit = store_limits; limit->name; limit++) {
-        if (limit->soft == soft)
+        if (limit->control && limit->soft == soft)
             length += (size_t)snprintf(text + length, sizeof(text) - length, "%-17s: %8u %s\n", limit->control,
                                        *store_limit_value(&machine->store->quota, limit), limit->meaning);
     }
@@ -33,7 +33,7 @@ static int quota_set(const struct store_request *request, bool soft, const char 
     if (*end || value <= 0 || value > INT_MAX)
         return EINVAL;
     for (const struct store_limit *limit = store_limits; limit->name; limit++) {
-        if (limit->soft != soft || strcmp(name, limit->control) != 0)
+        if (!limit->control || limit->soft != soft || strcmp(name, limit->control) != 0)
             continue;
         *store_limit_value(&machine->store->quota, limit) = (unsigned)value;
         store_wire_reply_ok(request);

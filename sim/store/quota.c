@@ -17,6 +17,7 @@ static const struct store_quota default_quota = {
     .transaction_nodes = 1024,
     .memory = 2621440,
     .memory_soft = 2097152,
+    .watch_event = 20,
 };
 
 #define LIMIT(field) offsetof(struct store_quota, field)
@@ -33,6 +34,7 @@ const struct store_limit store_limits[] = {
     {"node-size", "node-size", false, LIMIT(node_size), "Max. size of a node"},
     {"path-max", "path-max", false, LIMIT(path_length), "Max. length of a node path"},
     {"permissions", "permissions", false, LIMIT(permissions), "Max. number of permissions per node"},
+    {"watch-event", NULL, false, LIMIT(watch_event), "Seconds that a watch event waits for a domain to take it"},
     {0},
 };
 _Static_assert(sizeof(store_limits) / sizeof(store_limits[0]) - 1 == MACHINE_MAX_STORE_LIMITS, "");

@@ -154,6 +154,7 @@ bool store_ring_serve(struct store_connection *connection)
     }
     if (connection->broken)
         return false;
+    store_connections_expire();
     written = ring_flush(connection);
     if (written >= 0 && connection->out_count < machine->store->quota.outstanding &&
         !store_memory_exhausted(connection->domid))

@@ -21,7 +21,8 @@ struct store_connection;
 /* A message to or from a client. One block of machine heap. */
 struct store_message {
     struct store_message *next;
-    uint32_t done; /* bytes of header and payload already on the ring */
+    uint32_t done;     /* bytes of header and payload already on the ring */
+    uint64_t deadline; /* by the machine's clock: an event that no ring has taken by then is dropped; 0: never */
     struct xsd_sockmsg header;
     uint8_t payload[]; /* header.len bytes, right behind the header */
 };
@@ -81,6 +82,7 @@ struct store_quota {
     unsigned transaction_nodes; /* touched by one transaction; then ENOSPC */
     unsigned memory;            /* bytes of nodes, watches, messages; then errors, and requests wait. 0: no limit */
     unsigned memory_soft;       /* bytes at which there is a warning. 0: none */
+    unsigned watch_event;       /* seconds that an event waits for room on a domain's ring. 0: for ever */
 };
 struct store_quota *store_quota(void);
 

@@ -282,6 +282,8 @@ struct store_connection *store_connection_create(unsigned domid);
 /* Queue a message; `payload` is copied. */
 void store_connection_send(struct store_connection *connection, uint32_t type, uint32_t request, uint32_t transaction,
                            const void *payload, uint32_t length);
+/* Drop what has waited too long for domains to take it. */
+void store_connections_expire(void);
 void store_connection_drop_messages(struct store_connection *connection);
 /* The client broke the protocol: nothing of it stays, and nothing more is read. */
 void store_connection_break(struct store_connection *connection, uint32_t ring_error);
@@ -344,7 +346,7 @@ char *store_check(void);
 
 struct store_limit {
     const char *name;
-    const char *control; /* the name in the control command's table, of the hard or the soft ones */
+    const char *control; /* the name in the control command's table, of the hard or the soft ones; NULL: not there */
     bool soft;
     size_t offset; /* in struct store_quota */
     const char *meaning;

@@ -307,7 +307,10 @@ void store_wire_handle(struct store_connection *connection, const struct xsd_soc
         .payload = payload,
         .length = header->len,
     };
-    int error = dispatch(&request);
+    int error;
+
+    store_connections_expire();
+    error = dispatch(&request);
 
     eventlog_add(EVENT_STORE, connection->number, header->type, (uint64_t)error);
     if (machine->store->trace || log_enabled(LOG_DEBUG))

@@ -84,7 +84,7 @@ START_TEST(list_of_quotas)
 
     ck_assert_int_eq(result.status, 0);
     ck_assert_ptr_nonnull(strstr(result.output, "nodes            :     1000 Nodes per domain\n"));
-    ck_assert_ptr_nonnull(strstr(result.output, "memory-soft      :  2097152 "));
+    ck_assert_ptr_nonnull(strstr(result.output, "watch-event      :       20 "));
     process_free(&result);
 }
 END_TEST

@@ -1,9 +1,12 @@
 /* The store's ring page: docs/misc/xenstore-ring.txt. A guest that is slow, wrong or hostile. */
 #include <check.h>
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "common/guest_ring.h"
 #include "dom0/heap.h"
+#include "machine/clock.h"
 #include "machine/machine.h"
 #include "store/store.h"
 #include "xen/xen.h"
@@ -244,6 +247,70 @@ START_TEST(introduced_again_it_begins_anew)
 }
 END_TEST
 
+/* Fill the ring with events that the guest does not read, and leave `waiting` more of them behind. */
+static void let_events_wait(struct guest_ring *ring, unsigned waiting)
+{
+    struct xs_permissions readable = {0, XS_PERM_READ};
+    char path[32];
+    unsigned count = 0;
+
+    ck_assert(xs_write(xs, XBT_NULL, "/seen", "", 0));
+    ck_assert(xs_set_permissions(xs, XBT_NULL, "/seen", &readable, 1));
+    ck_assert_int_eq(guest_request(ring, XS_WATCH, 0, "/seen\0t", 8, NULL), 0);
+    ck_assert_str_eq(guest_event(ring), "/seen t");
+    while (XENSTORE_RING_SIZE - (ring->interface->rsp_prod - ring->interface->rsp_cons) >= 64) {
+        snprintf(path, sizeof(path), "/seen/%u", count++);
+        ck_assert(xs_write(xs, XBT_NULL, path, "", 0));
+    }
+    for (unsigned i = 0; i < waiting + 3; i++) { /* some go into what room is left, one perhaps in part */
+        snprintf(path, sizeof(path), "/seen/last-%u", i);
+        ck_assert(xs_write(xs, XBT_NULL, path, "", 0));
+    }
+}
+
+/* Read all events; how many of them begin with the prefix. */
+static unsigned count_events(struct guest_ring *ring, const char *prefix, bool *late)
+{
+    unsigned count = 0;
+
+    for (const char *event; (event = guest_event(ring)) != NULL;) {
+        count += strncmp(event, prefix, strlen(prefix)) == 0;
+        if (strcmp(event, "/seen/late t") == 0)
+            *late = true;
+    }
+    return count;
+}
+
+START_TEST(events_that_wait_too_long_are_dropped)
+{
+    struct guest_ring ring = guest_ring_create();
+    bool late = false;
+
+    let_events_wait(&ring, 20);
+    clock_charge(UINT64_C(19000000000));
+    ck_assert(xs_write(xs, XBT_NULL, "/seen/late", "", 0)); /* has its own time */
+    clock_charge(UINT64_C(2000000000));
+    ck_assert_uint_le(count_events(&ring, "/seen/last-", &late), 4);
+    ck_assert(late);
+    ck_assert(xs_write(xs, XBT_NULL, "/seen/new", "", 0));
+    ck_assert_str_eq(guest_event(&ring), "/seen/new t");
+    assert_alive(&ring);
+}
+END_TEST
+
+START_TEST(events_wait_their_time)
+{
+    struct guest_ring ring = guest_ring_create();
+    bool late = false;
+
+    if (_i)
+        store_quota()->watch_event = 0; /* for ever */
+    let_events_wait(&ring, 20);
+    clock_charge(_i ? UINT64_C(3600000000000) : UINT64_C(19000000000));
+    ck_assert_uint_eq(count_events(&ring, "/seen/last-", &late), 23);
+}
+END_TEST
+
 START_TEST(random_bytes_do_no_harm)
 {
     struct guest_ring ring = guest_ring_create();
@@ -297,6 +364,8 @@ static Suite *suite(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
         tcase_add_test(tcase, tests[i]);
+    tcase_add_test(tcase, events_that_wait_too_long_are_dropped);
+    tcase_add_loop_test(tcase, events_wait_their_time, 0, 2);
     tcase_add_loop_test(tcase, random_bytes_do_no_harm, 0, 20);
     suite_add_tcase(suite, tcase);
     return suite;
