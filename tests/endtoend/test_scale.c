@@ -94,7 +94,7 @@ int main(void)
     Suite *suite = suite_create("scale");
     TCase *tcase = tcase_create("scale");
 
-    tcase_set_timeout(tcase, 120);
+    tcase_set_timeout(tcase, 300); /* a busy host */
     tcase_add_test(tcase, many_vifs);
     tcase_add_test(tcase, many_vcpus);
     tcase_add_loop_test(tcase, limits_hold, 0, sizeof(low) / sizeof(low[0]));
