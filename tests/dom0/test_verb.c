@@ -88,6 +88,23 @@ START_TEST(libraries)
 }
 END_TEST
 
+/* A program that is built with AddressSanitizer refuses to run with anything preloaded, unless it is told not to. */
+START_TEST(sanitized_program)
+{
+    static const char source[] = "int main(void) { return 0; }\n";
+    struct process_result result;
+    char program[300];
+    char script[1024];
+
+    write_file("sanitized.c", source);
+    snprintf(program, sizeof(program), "%.200s/sanitized", scratch());
+    snprintf(script, sizeof(script), "gcc -fsanitize=address %.280s.c -o %.280s && %.280s", program, program, program);
+    result = sh(NULL, script);
+    ck_assert_msg(result.status == 0, "%s", result.error);
+    process_free(&result);
+}
+END_TEST
+
 /* Files with fixed names are the folder's. */
 START_TEST(fixed_names)
 {
@@ -153,6 +170,7 @@ int main(void)
 
     tcase_add_test(tcase, environment);
     tcase_add_test(tcase, libraries);
+    tcase_add_test(tcase, sanitized_program);
     tcase_add_test(tcase, fixed_names);
     tcase_add_test(tcase, exit_status);
     tcase_add_test(tcase, refusals);
