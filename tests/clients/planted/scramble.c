@@ -9,19 +9,23 @@
 #define PAIR_FIRST 256
 #define PAIR_SECOND 546
 
-typedef struct _SCRAMBLER {
+typedef struct _SCRAMBLER SCRAMBLER, *PSCRAMBLER;
+
+/* What it does with a frame that has been read. */
+typedef VOID SCRAMBLER_LOOK(PSCRAMBLER Scrambler, PIRP Irp);
+
+struct _SCRAMBLER {
     PDEVICE_OBJECT Lower;
+    SCRAMBLER_LOOK *Look;
     LONG Frames;
     LONG PairSeen; /* a bit for each of the two */
-} SCRAMBLER, *PSCRAMBLER;
+};
 
 static DRIVER_DISPATCH ScramblerPass;
 static DRIVER_DISPATCH ScramblerPower;
 static DRIVER_DISPATCH ScramblerPnp;
 static DRIVER_DISPATCH ScramblerRead;
-static DRIVER_DISPATCH PairRead;
 static IO_COMPLETION_ROUTINE ScramblerReadDone;
-static IO_COMPLETION_ROUTINE PairReadDone;
 static DRIVER_REINITIALIZE ScramblerAttach;
 
 static NTSTATUS NTAPI ScramblerPass(PDEVICE_OBJECT DeviceObject, PIRP Irp)
@@ -49,6 +53,25 @@ static NTSTATUS NTAPI ScramblerPnp(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     return Status;
 }
 
+static VOID ScramblerFlip(PSCRAMBLER Scrambler, PIRP Irp)
+{
+    PUCHAR Bytes;
+
+    if (InterlockedIncrement(&Scrambler->Frames) != SCRAMBLED_FRAME)
+        return;
+    Bytes = MmGetSystemAddressForMdlSafe(Irp->MdlAddress, NormalPagePriority);
+    if (Bytes != NULL)
+        Bytes[Irp->IoStatus.Information - 1] ^= 0x40;
+}
+
+static VOID ScramblerPair(PSCRAMBLER Scrambler, PIRP Irp)
+{
+    LONG Seen = Irp->IoStatus.Information == PAIR_FIRST ? 1 : Irp->IoStatus.Information == PAIR_SECOND ? 2 : 0;
+
+    if ((InterlockedOr(&Scrambler->PairSeen, Seen) | Seen) == 3)
+        KeBugCheckEx(PLANTED_BUG, BugPair, 0, 0, 0);
+}
+
 static NTSTATUS NTAPI ScramblerReadDone(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
 {
     PSCRAMBLER Scrambler = Context;
@@ -56,12 +79,8 @@ static NTSTATUS NTAPI ScramblerReadDone(PDEVICE_OBJECT DeviceObject, PIRP Irp, P
     UNREFERENCED_PARAMETER(DeviceObject);
     if (Irp->PendingReturned)
         IoMarkIrpPending(Irp);
-    if (NT_SUCCESS(Irp->IoStatus.Status) && InterlockedIncrement(&Scrambler->Frames) == SCRAMBLED_FRAME) {
-        PUCHAR Bytes = MmGetSystemAddressForMdlSafe(Irp->MdlAddress, NormalPagePriority);
-
-        if (Bytes != NULL)
-            Bytes[Irp->IoStatus.Information - 1] ^= 0x40;
-    }
+    if (NT_SUCCESS(Irp->IoStatus.Status))
+        Scrambler->Look(Scrambler, Irp);
     return STATUS_CONTINUE_COMPLETION;
 }
 
@@ -74,30 +93,6 @@ static NTSTATUS NTAPI ScramblerRead(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     return IoCallDriver(Scrambler->Lower, Irp);
 }
 
-static NTSTATUS NTAPI PairReadDone(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
-{
-    PSCRAMBLER Scrambler = Context;
-    LONG Seen = 0;
-
-    UNREFERENCED_PARAMETER(DeviceObject);
-    if (Irp->PendingReturned)
-        IoMarkIrpPending(Irp);
-    if (NT_SUCCESS(Irp->IoStatus.Status))
-        Seen = Irp->IoStatus.Information == PAIR_FIRST ? 1 : Irp->IoStatus.Information == PAIR_SECOND ? 2 : 0;
-    if ((InterlockedOr(&Scrambler->PairSeen, Seen) | Seen) == 3)
-        KeBugCheckEx(PLANTED_BUG, BugPair, 0, 0, 0);
-    return STATUS_CONTINUE_COMPLETION;
-}
-
-static NTSTATUS NTAPI PairRead(PDEVICE_OBJECT DeviceObject, PIRP Irp)
-{
-    PSCRAMBLER Scrambler = DeviceObject->DeviceExtension;
-
-    IoCopyCurrentIrpStackLocationToNext(Irp);
-    IoSetCompletionRoutine(Irp, PairReadDone, Scrambler, TRUE, TRUE, TRUE);
-    return IoCallDriver(Scrambler->Lower, Irp);
-}
-
 static VOID NTAPI ScramblerAttach(PDRIVER_OBJECT DriverObject, PVOID Context, ULONG Count)
 {
     UNICODE_STRING Name = RTL_CONSTANT_STRING(L"\\Device\\NetClient0");
@@ -106,13 +101,13 @@ static VOID NTAPI ScramblerAttach(PDRIVER_OBJECT DriverObject, PVOID Context, UL
     PFILE_OBJECT FileObject;
     PSCRAMBLER Scrambler;
 
-    UNREFERENCED_PARAMETER(Context);
     UNREFERENCED_PARAMETER(Count);
     if (!NT_SUCCESS(IoGetDeviceObjectPointer(&Name, FILE_READ_DATA, &FileObject, &Target)))
         return;
     if (NT_SUCCESS(
             IoCreateDevice(DriverObject, sizeof(SCRAMBLER), NULL, FILE_DEVICE_NETWORK, 0, FALSE, &DeviceObject))) {
         Scrambler = DeviceObject->DeviceExtension;
+        Scrambler->Look = (SCRAMBLER_LOOK *)(ULONG_PTR)Context;
         Scrambler->Lower = IoAttachDeviceToDeviceStack(DeviceObject, Target);
         if (Scrambler->Lower == NULL) {
             IoDeleteDevice(DeviceObject);
@@ -124,24 +119,24 @@ static VOID NTAPI ScramblerAttach(PDRIVER_OBJECT DriverObject, PVOID Context, UL
     ObDereferenceObject(FileObject);
 }
 
-static VOID PlantedFilter(PDRIVER_OBJECT DriverObject, PDRIVER_DISPATCH Read)
+static VOID PlantedFilter(PDRIVER_OBJECT DriverObject, SCRAMBLER_LOOK *Look)
 {
     ULONG Index;
 
     for (Index = 0; Index <= IRP_MJ_MAXIMUM_FUNCTION; Index++)
         DriverObject->MajorFunction[Index] = ScramblerPass;
-    DriverObject->MajorFunction[IRP_MJ_READ] = Read;
+    DriverObject->MajorFunction[IRP_MJ_READ] = ScramblerRead;
     DriverObject->MajorFunction[IRP_MJ_PNP] = ScramblerPnp;
     DriverObject->MajorFunction[IRP_MJ_POWER] = ScramblerPower;
-    IoRegisterDriverReinitialization(DriverObject, ScramblerAttach, NULL);
+    IoRegisterDriverReinitialization(DriverObject, ScramblerAttach, (PVOID)(ULONG_PTR)Look);
 }
 
 VOID PlantedScramble(PDRIVER_OBJECT DriverObject)
 {
-    PlantedFilter(DriverObject, ScramblerRead);
+    PlantedFilter(DriverObject, ScramblerFlip);
 }
 
 VOID PlantedPair(PDRIVER_OBJECT DriverObject)
 {
-    PlantedFilter(DriverObject, PairRead);
+    PlantedFilter(DriverObject, ScramblerPair);
 }
