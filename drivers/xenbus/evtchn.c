@@ -151,6 +151,18 @@ static NTSTATUS EvtchnPublish(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PXENBUS_
     return Status;
 }
 
+/* Puts New in the place of the spare channel, and yields that, zeroed; NULL: there was none. */
+static PXENBUS_EVTCHN_CHANNEL EvtchnExchangeSpare(_In_ PXENBUS_EVTCHN_CONTEXT Context,
+                                                  _In_opt_ PXENBUS_EVTCHN_CHANNEL New)
+{
+    PXENBUS_EVTCHN_CHANNEL Spare = InterlockedExchangePointer((PVOID volatile *)&Context->Spare, New);
+
+    if (Spare != NULL)
+        RtlZeroMemory(Spare, sizeof(*Spare));
+
+    return Spare;
+}
+
 static NTSTATUS EvtchnOpenChannel(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ const EVTCHN_REQUEST *Request,
                                   _In_ PKSERVICE_ROUTINE Function, _In_opt_ PVOID Argument,
                                   _Outptr_ PXENBUS_EVTCHN_CHANNEL *Channel)
@@ -161,6 +173,8 @@ static NTSTATUS EvtchnOpenChannel(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ cons
     *Channel = NULL;
 
     New = PoolAllocate(sizeof(XENBUS_EVTCHN_CHANNEL), EVTCHN_TAG);
+    if (New == NULL)
+        New = EvtchnExchangeSpare(Context, NULL);
     if (New == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
 
@@ -371,9 +385,12 @@ static VOID NTAPI EvtchnClose(_In_ PINTERFACE Interface, _In_ PXENBUS_EVTCHN_CHA
         InterlockedExchangePointer((PVOID volatile *)&Context->Channel[Channel->Port], NULL);
         EvtchnSynchronize(Context);
         EvtchnClosePort(Channel->Type, Channel->Port);
+    } else {
+        Channel = EvtchnExchangeSpare(Context, Channel);
     }
 
-    PoolFree(Channel, EVTCHN_TAG);
+    if (Channel != NULL)
+        PoolFree(Channel, EVTCHN_TAG);
 }
 
 static NTSTATUS NTAPI EvtchnAcquire(_In_ PINTERFACE Interface)
@@ -493,6 +510,8 @@ ULONG EvtchnCountUsers(_In_ PXENBUS_EVTCHN_CONTEXT Context)
 
 VOID EvtchnDisable(_In_ PXENBUS_EVTCHN_CONTEXT Context)
 {
+    PXENBUS_EVTCHN_CHANNEL Spare;
+
     UsersDisable(&Context->Users);
 
     if (!IsListEmpty(&Context->Channels)) {
@@ -500,6 +519,10 @@ VOID EvtchnDisable(_In_ PXENBUS_EVTCHN_CONTEXT Context)
                  CONTAINING_RECORD(Context->Channels.Flink, XENBUS_EVTCHN_CHANNEL, ListEntry)->Port);
         BUG("a client has released EVTCHN with a channel open");
     }
+
+    Spare = EvtchnExchangeSpare(Context, NULL);
+    if (Spare != NULL)
+        PoolFree(Spare, EVTCHN_TAG);
 
     EvtchnDisconnectInterrupts(Context);
     EvtchnDispatchTeardown(Context);

@@ -61,6 +61,9 @@ struct _XENBUS_EVTCHN_CONTEXT {
     KSPIN_LOCK Lock;
     LIST_ENTRY Channels;
 
+    /* One that a resume made dead, and that its owner has closed: for when there is no memory to open the next with. */
+    PXENBUS_EVTCHN_CHANNEL volatile Spare;
+
     PEVTCHN_PROCESSOR Processor;
     ULONG ProcessorCount;
     ULONG Boot; /* index of the processor that is vCPU 0, where events go unless bound elsewhere */

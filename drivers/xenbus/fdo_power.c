@@ -12,6 +12,13 @@ static DEVICE_POWER_STATE FdoDeviceStateFor(_In_ SYSTEM_POWER_STATE State)
     return State == PowerSystemWorking ? PowerDeviceD0 : PowerDeviceD3;
 }
 
+/* The device has not come back from D3: the PnP manager takes it away, and its children go with it. */
+static VOID FdoNotBack(_In_ PXENBUS_FDO Fdo)
+{
+    Fdo->Failed = TRUE;
+    IoInvalidateDeviceState(Fdo->PhysicalDeviceObject);
+}
+
 /* Ends a power IRP that is this device's again and was marked pending. */
 static VOID FdoEndPowerIrp(_In_ PXENBUS_FDO Fdo, _In_ PIRP Irp)
 {
@@ -46,13 +53,14 @@ static NTSTATUS NTAPI FdoSystemPowerForwarded(_In_ PDEVICE_OBJECT DeviceObject, 
 
     UNREFERENCED_PARAMETER(DeviceObject);
 
-    if (NT_SUCCESS(Status)) {
-        State.DeviceState = FdoDeviceStateFor(IoGetCurrentIrpStackLocation(Irp)->Parameters.Power.State.SystemState);
+    State.DeviceState = FdoDeviceStateFor(IoGetCurrentIrpStackLocation(Irp)->Parameters.Power.State.SystemState);
+    if (NT_SUCCESS(Status))
         Status = PoRequestPowerIrp(Fdo->PhysicalDeviceObject, IRP_MN_SET_POWER, State, FdoDevicePowerDone, Irp, NULL);
-    }
 
     if (!NT_SUCCESS(Status)) {
         Error("system power IRP (%08x)", Status);
+        if (State.DeviceState == PowerDeviceD0)
+            FdoNotBack(Fdo);
         Irp->IoStatus.Status = Status;
         FdoEndPowerIrp(Fdo, Irp);
     }
@@ -82,12 +90,12 @@ static VOID NTAPI FdoPowerUpWork(_In_ PDEVICE_OBJECT DeviceObject, _In_opt_ PVOI
     Fdo->PowerIrp = NULL;
 
     Status = FdoPowerUp(Fdo);
-    Fdo->Failed = !NT_SUCCESS(Status);
     if (NT_SUCCESS(Status)) {
+        Fdo->Failed = FALSE;
         State.DeviceState = PowerDeviceD0;
         (VOID) PoSetPowerState(DeviceObject, DevicePowerState, State);
     } else {
-        IoInvalidateDeviceState(Fdo->PhysicalDeviceObject);
+        FdoNotBack(Fdo);
     }
 
     Irp->IoStatus.Status = Status;

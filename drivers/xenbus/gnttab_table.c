@@ -366,11 +366,6 @@ VOID GnttabTableResume(_In_ PXENBUS_GNTTAB_CONTEXT Context)
     if (!NT_SUCCESS(Status))
         Critical("the grant table is not of version 1 (%08x)", Status);
 
-    for (Index = 0; Index < Context->FrameCount; Index++) {
-        Status = XenMemoryAddToPhysMap(XENMAPSPACE_grant_table, Index, Context->Frame[Index].Area.Frame);
-        if (!NT_SUCCESS(Status)) {
-            Critical("frame %u of the grant table (%08x)", Index, Status);
-            BUG("no grant table after a resume");
-        }
-    }
+    for (Index = 0; Index < Context->FrameCount; Index++)
+        HolePutAgain(&Context->Frame[Index].Area, XENMAPSPACE_grant_table, Index);
 }

@@ -1,10 +1,15 @@
 #include "hole.h"
 
 #include "bug.h"
+#include "log.h"
 #include "pool.h"
 #include "xen.h"
 
 #define HOLE_TAG POOL_TAG('H', 'O', 'L', 'E')
+
+/* Of a page of Xen's that has to be there again after a resume. The pause is in microseconds. */
+#define PUT_AGAIN_ATTEMPTS 100u
+#define PUT_AGAIN_PAUSE 50u
 
 struct _XENBUS_HOLE {
     XENBUS_RANGE_SET_INTERFACE RangeSetInterface;
@@ -133,6 +138,23 @@ VOID HoleFree(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_AREA *Area)
     Status = XENBUS_RANGE_SET_CALL(&Hole->RangeSetInterface, Put, Hole->Frames, (LONGLONG)Area->Frame, Area->Count);
     if (!NT_SUCCESS(Status))
         BUG("frames that were taken from the hole do not fit back");
+}
+
+VOID HolePutAgain(_In_ const XENBUS_HOLE_AREA *Area, _In_ ULONG Space, _In_ ULONG_PTR Index)
+{
+    NTSTATUS Status = STATUS_UNSUCCESSFUL;
+    ULONG Attempt;
+
+    for (Attempt = 0; Attempt < PUT_AGAIN_ATTEMPTS; Attempt++) {
+        Status = XenMemoryAddToPhysMap(Space, Index, Area->Frame);
+        if (NT_SUCCESS(Status))
+            return;
+
+        KeStallExecutionProcessor(PUT_AGAIN_PAUSE);
+    }
+
+    Critical("page %u of space %u cannot be mapped after a resume (%08x)", (ULONG)Index, Space, Status);
+    BUG("a page of Xen's is not there after a resume");
 }
 
 PVOID HoleMap(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_AREA *Area)

@@ -37,6 +37,12 @@ VOID HoleDestroy(_In_ PXENBUS_HOLE Hole);
 _Must_inspect_result_ NTSTATUS HoleAllocate(_In_ PXENBUS_HOLE Hole, _In_ ULONG Count, _Out_ PXENBUS_HOLE_AREA Area);
 VOID HoleFree(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_AREA *Area);
 
+/*
+ * After a resume, at any IRQL: puts a page of Xen's at the area's first frame again, without which the machine cannot
+ * go on. A Xen that has no memory for it may have some a moment later; if not, this ends in a bug check.
+ */
+VOID HolePutAgain(_In_ const XENBUS_HOLE_AREA *Area, _In_ ULONG Space, _In_ ULONG_PTR Index);
+
 /* Maps an area, after pages have been put there. IRQL <= DISPATCH_LEVEL. NULL: no address space. */
 _Must_inspect_result_ PVOID HoleMap(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_AREA *Area);
 VOID HoleUnmap(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_AREA *Area, _In_ PVOID Address);

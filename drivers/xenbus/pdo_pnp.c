@@ -248,6 +248,10 @@ NTSTATUS PdoDispatchPower(_In_ PXENBUS_PDO Pdo, _In_ PIRP Irp)
     switch (Location->MinorFunction) {
     case IRP_MN_SET_POWER:
         if (Location->Parameters.Power.Type == DevicePowerState) {
+            if (Location->Parameters.Power.State.DeviceState == PowerDeviceD0 && Pdo->Fdo->Failed) {
+                Status = STATUS_DEVICE_POWER_FAILURE; /* the bus is off, and stays so */
+                break;
+            }
             Pdo->PowerState = Location->Parameters.Power.State.DeviceState;
             (VOID) PoSetPowerState(Pdo->Device.DeviceObject, DevicePowerState, Location->Parameters.Power.State);
         }

@@ -549,14 +549,7 @@ VOID SharedInfoDisable(_In_ PXENBUS_SHARED_INFO_CONTEXT Context)
 
 VOID SharedInfoResume(_In_ PXENBUS_SHARED_INFO_CONTEXT Context)
 {
-    NTSTATUS Status;
-
-    Status = XenMemoryAddToPhysMap(XENMAPSPACE_shared_info, 0, Context->Area.Frame);
-    if (!NT_SUCCESS(Status)) {
-        Critical("the shared info page cannot be mapped after a resume (%08x)", Status);
-        BUG("no shared info page after a resume");
-    }
-
+    HolePutAgain(&Context->Area, XENMAPSPACE_shared_info, 0);
     SharedInfoMaskAll(Context);
 }
 

@@ -82,6 +82,11 @@ PXENVIF_PARENT FdoGetParent(_In_ PXENVIF_FDO Fdo)
     return &Fdo->Parent;
 }
 
+BOOLEAN FdoHasFailed(_In_ PXENVIF_FDO Fdo)
+{
+    return Fdo->Failed;
+}
+
 PDEVICE_OBJECT FdoGetLowerDevice(_In_ PXENVIF_FDO Fdo)
 {
     return Fdo->LowerDeviceObject;

@@ -26,6 +26,9 @@ NTSTATUS FdoDispatchPower(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp);
 /* Passes an IRP on to the stack below, as it is. */
 NTSTATUS FdoForward(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp);
 
+/* The bus has not come back from D3: its children cannot be in D0. */
+BOOLEAN FdoHasFailed(_In_ PXENVIF_FDO Fdo);
+
 /* Between start and stop. */
 PXENVIF_PARENT FdoGetParent(_In_ PXENVIF_FDO Fdo);
 

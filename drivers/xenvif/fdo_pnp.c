@@ -57,6 +57,7 @@ static PAGED_FUNCTION NTSTATUS FdoPnpStart(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP
         PowerState.DeviceState = PowerDeviceD0;
         (VOID) PoSetPowerState(Fdo->Device.DeviceObject, DevicePowerState, PowerState);
         Fdo->Device.PowerState = PowerDeviceD0;
+        Fdo->Failed = FALSE;
         DeviceSetPnpState(&Fdo->Device, XENVIF_PNP_STARTED);
     }
 
@@ -157,6 +158,12 @@ static PAGED_FUNCTION NTSTATUS FdoPnpOther(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP
 
     case IRP_MN_CANCEL_REMOVE_DEVICE:
         return FdoPnpCancel(Fdo, Irp, XENVIF_PNP_REMOVE_PENDING);
+
+    case IRP_MN_QUERY_PNP_DEVICE_STATE:
+        if (!Fdo->Failed)
+            return FdoForward(Fdo, Irp);
+        Irp->IoStatus.Information |= PNP_DEVICE_FAILED;
+        return FdoForwardSuccess(Fdo, Irp);
 
     default:
         return FdoForward(Fdo, Irp);

@@ -11,6 +11,19 @@ static DEVICE_POWER_STATE FdoDeviceState(_In_ SYSTEM_POWER_STATE SystemState)
     return (SystemState == PowerSystemWorking) ? PowerDeviceD0 : PowerDeviceD3;
 }
 
+/*
+ * A device that was to come back from D3 and has not is off for good: the PnP manager takes it away, and its children
+ * go with it.
+ */
+static VOID FdoNotChanged(_Inout_ PXENVIF_FDO Fdo, _In_ UCHAR MinorFunction, _In_ POWER_STATE PowerState)
+{
+    if (MinorFunction != IRP_MN_SET_POWER || PowerState.DeviceState != PowerDeviceD0)
+        return;
+
+    Fdo->Failed = TRUE;
+    IoInvalidateDeviceState(Fdo->PhysicalDeviceObject);
+}
+
 /* The device has changed, or has answered: so has the system's IRP, which has waited for it. */
 static VOID NTAPI FdoDeviceDone(_In_ PDEVICE_OBJECT DeviceObject, _In_ UCHAR MinorFunction, _In_ POWER_STATE PowerState,
                                 _In_opt_ PVOID Context, _In_ PIO_STATUS_BLOCK IoStatus)
@@ -19,8 +32,9 @@ static VOID NTAPI FdoDeviceDone(_In_ PDEVICE_OBJECT DeviceObject, _In_ UCHAR Min
     PXENVIF_FDO Fdo = IoGetCurrentIrpStackLocation(Irp)->DeviceObject->DeviceExtension;
 
     UNREFERENCED_PARAMETER(DeviceObject);
-    UNREFERENCED_PARAMETER(MinorFunction);
-    UNREFERENCED_PARAMETER(PowerState);
+
+    if (!NT_SUCCESS(IoStatus->Status))
+        FdoNotChanged(Fdo, MinorFunction, PowerState);
 
     (VOID) DriverCompleteIrp(Irp, IoStatus->Status);
     IoReleaseRemoveLock(&Fdo->RemoveLock, Irp);
@@ -36,19 +50,16 @@ static NTSTATUS NTAPI FdoSystemForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ 
 
     UNREFERENCED_PARAMETER(DeviceObject);
 
-    if (!NT_SUCCESS(Status))
-        goto done;
-
     PowerState.DeviceState = FdoDeviceState(StackLocation->Parameters.Power.State.SystemState);
 
-    Status = PoRequestPowerIrp(Fdo->PhysicalDeviceObject, StackLocation->MinorFunction, PowerState, FdoDeviceDone, Irp,
-                               NULL);
+    if (NT_SUCCESS(Status))
+        Status = PoRequestPowerIrp(Fdo->PhysicalDeviceObject, StackLocation->MinorFunction, PowerState, FdoDeviceDone,
+                                   Irp, NULL);
     if (NT_SUCCESS(Status))
         return STATUS_MORE_PROCESSING_REQUIRED;
 
+    FdoNotChanged(Fdo, StackLocation->MinorFunction, PowerState);
     Irp->IoStatus.Status = Status;
-
-done:
     IoReleaseRemoveLock(&Fdo->RemoveLock, Irp);
 
     return STATUS_CONTINUE_COMPLETION;

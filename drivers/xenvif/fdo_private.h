@@ -18,6 +18,7 @@ struct _XENVIF_FDO {
     CHAR Vendor[16];
 
     BOOLEAN Started;
+    BOOLEAN Failed; /* it did not come back from D3 */
     XENVIF_PARENT Parent;
     PDRIVER_THREAD Thread;
     PXENBUS_STORE_WATCH Watch;

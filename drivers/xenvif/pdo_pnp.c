@@ -361,6 +361,9 @@ NTSTATUS PdoDispatchPower(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
 
     switch (StackLocation->MinorFunction) {
     case IRP_MN_SET_POWER:
+        if (StackLocation->Parameters.Power.Type == DevicePowerState &&
+            StackLocation->Parameters.Power.State.DeviceState == PowerDeviceD0 && FdoHasFailed(Pdo->Fdo))
+            return DriverCompleteIrp(Irp, STATUS_DEVICE_POWER_FAILURE);
         if (StackLocation->Parameters.Power.Type == DevicePowerState)
             PdoSetDevicePower(Pdo, StackLocation->Parameters.Power.State);
         return DriverCompleteIrp(Irp, STATUS_SUCCESS);

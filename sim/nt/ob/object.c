@@ -118,11 +118,11 @@ void ob_dereference(void *body)
     }
     if (--header->references > 0)
         return;
+    forget_holders(header); /* before its driver may go with it, and be asked what it holds */
     if (header->destroy != NULL)
         header->destroy(body);
     ob_name_remove(body);
     RemoveEntryList(&header->entry);
-    forget_holders(header);
     header->magic = 0;
     if (types[header->type].tag != 0)
         ExFreePoolWithTag(header, types[header->type].tag);
