@@ -312,6 +312,14 @@ static const char mem_set[] = "usage: pvsim mem-set [OPTION...] DOMAIN MEMORY\n"
                               "has.\n"
                               "\n" OF_A_VERB;
 
+static const char debug_keys[] = "usage: pvsim debug-keys [OPTION...] KEYS\n"
+                                 "\n"
+                                 "Presses keys of Xen's console, whose output goes to the machine's log: e, every "
+                                 "event channel; q, the domains, and "
+                                 "the\n"
+                                 "guest's drivers are told to print what they know (VIRQ_DEBUG).\n"
+                                 "\n" OF_A_VERB;
+
 static const char trigger[] = "usage: pvsim trigger [OPTION...] DOMAIN power\n"
                               "\n"
                               "Presses the guest's power button: Windows shuts down. Does not wait for that.\n"
@@ -375,6 +383,7 @@ static const struct {
     {"resume", resume},
     {"migrate", migrate},
     {"mem-set", mem_set},
+    {"debug-keys", debug_keys},
     {"trigger", trigger},
     {"network-attach", network_attach},
     {"network-detach", network_detach},

@@ -59,6 +59,7 @@ int verb_unpause(struct verb_call *call);
 int verb_shutdown(struct verb_call *call);
 int verb_trigger(struct verb_call *call);
 int verb_mem_set(struct verb_call *call);
+int verb_debug_keys(struct verb_call *call);
 int verb_suspend(struct verb_call *call);
 int verb_resume(struct verb_call *call);
 int verb_migrate(struct verb_call *call);

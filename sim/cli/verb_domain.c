@@ -282,3 +282,17 @@ int verb_mem_set(struct verb_call *call)
     verb_complain(call, "the hypervisor's limit for domain %u was not set: %s", domid, strerror((int)-error));
     return EXIT_FAILED;
 }
+
+/* ---- debug-keys ---- */
+
+int verb_debug_keys(struct verb_call *call)
+{
+    const char *keys = verb_word(call, 0);
+
+    for (; *keys != '\0'; keys++)
+        if (!xen_debug_key(*keys)) {
+            verb_complain(call, "there is no key '%c' here: e prints the event channels, q the domains", *keys);
+            return EXIT_FAILED;
+        }
+    return EXIT_PASSED;
+}

@@ -22,6 +22,7 @@ static const struct verb verbs[] = {
     {.name = "resume", .flags = "s", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_resume},
     {.name = "migrate", .flags = "", .words = "DOMAIN HOST", .minimum = 2, .maximum = 2, .run = verb_migrate},
     {.name = "mem-set", .flags = "", .words = "DOMAIN MEMORY", .minimum = 2, .maximum = 2, .run = verb_mem_set},
+    {.name = "debug-keys", .flags = "", .words = "KEYS", .minimum = 1, .maximum = 1, .run = verb_debug_keys},
     {.name = "network-attach",
      .flags = "",
      .words = "DOMAIN [KEY=VALUE...]",

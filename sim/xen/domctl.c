@@ -231,6 +231,9 @@ int64_t sysctl_op(struct domain *caller, uint64_t arg)
     case XEN_SYSCTL_getdomaininfolist:
         result = list_domains(&op.u.getdomaininfolist);
         break;
+    case XEN_SYSCTL_debug_keys:
+        result = debug_keys_op(&op.u.debug_keys);
+        break;
     default:
         return hypercall_missing(__HYPERVISOR_sysctl, op.cmd, "this operation on the host");
     }

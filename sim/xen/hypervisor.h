@@ -345,6 +345,9 @@ int64_t memory_op(struct domain *domain, uint64_t cmd, uint64_t arg);
 /* domctl.c */
 int64_t domctl_op(struct domain *caller, uint64_t arg);
 int64_t sysctl_op(struct domain *caller, uint64_t arg);
+/* debug_keys.c */
+struct xen_sysctl_debug_keys;
+int64_t debug_keys_op(const struct xen_sysctl_debug_keys *op);
 
 /* hvm.c */
 int64_t hvm_op(struct domain *domain, uint64_t op, uint64_t arg);

@@ -83,6 +83,9 @@ int xen_domain_pause(unsigned domid);
 int xen_domain_unpause(unsigned domid);
 bool xen_domain_stands(unsigned domid);
 
+/* A key of Xen's console, from a task: e, event channels, or q, domains and VIRQ_DEBUG; false for others. */
+bool xen_debug_key(char key);
+
 int xen_hvm_param_get(unsigned domid, uint32_t index, uint64_t *value); /* toolstack's view, no permission check */
 
 /* ---- hypercalls of domains whose code is the host's ---- */

@@ -325,6 +325,37 @@ START_TEST(memory_is_set)
 }
 END_TEST
 
+/* ---- debug-keys ---- */
+
+static bool log_has(const char *part)
+{
+    char path[128], line[1024];
+    FILE *file;
+    bool found = false;
+
+    snprintf(path, sizeof(path), "%s/log", dir);
+    file = fopen(path, "r");
+    ck_assert_ptr_nonnull(file);
+    while (!found && fgets(line, sizeof(line), file) != NULL)
+        found = strstr(line, part) != NULL;
+    fclose(file);
+    return found;
+}
+
+START_TEST(keys_of_the_console)
+{
+    expect(pvsim("create --run-dir %s --log warning", dir), 0, "", "");
+    wait_for_node("/local/domain/1/device/vif/0/state", "4");
+    expect_error(VERB("debug-keys", "qz", dir), 1, "there is no key 'z' here");
+    expect(VERB("debug-keys", "e", dir), 0, "", "");
+    expect(VERB("destroy", "guest", dir), 0, "", "");
+    ck_assert(log_has("'q' pressed"));
+    ck_assert(log_has("notifying guest 1:0 (virq 1, port "));
+    ck_assert(!log_has("notifying guest 1:0 (virq 1, port 0)")); /* the drivers listen */
+    ck_assert(log_has("domain 1 port 1: status "));
+}
+END_TEST
+
 /* ---- suspend, resume, migrate ---- */
 
 START_TEST(suspended_and_resumed)
@@ -515,6 +546,7 @@ int main(void)
     tcase_add_test(life, boot_that_fails);
     tcase_add_test(life, paused_and_unpaused);
     tcase_add_test(life, memory_is_set);
+    tcase_add_test(life, keys_of_the_console);
     tcase_add_test(life, power_button);
     tcase_add_test(life, shutdown_is_asked_for);
     add(suite, life);
