@@ -333,7 +333,7 @@ static bool port_write(void *device, uint16_t offset, unsigned size, uint32_t va
     } else if (offset == PORT_STATUS) {
         if (is_there(unit))
             command(unit, (uint8_t)value);
-    } else if (offset >= PORT_COUNT) {
+    } else if (offset >= PORT_COUNT && offset < PORT_DEVICE) {
         for (unsigned i = 0; i < UNITS_OF_CHANNEL; i++)
             units_of(channel)[i].reg[offset] = (uint8_t)value;
     }

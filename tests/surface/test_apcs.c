@@ -310,14 +310,17 @@ static void timeouts(void *argument)
         PKTHREAD thread = waiter(cases[index].how);
 
         for (unsigned i = 0; i < 10; i++) {
-            ck_assert(apc_insert(i % 2));
+            while (!apc_insert(i % 2)) /* a busy vCPU of the parallel engine has not run the last one yet */
+                sleep_ms(1);
             sleep_ms(2);
         }
-        ck_assert_uint_ge(test.ran, 10);
         thread_join(thread);
+        ck_assert_uint_ge(test.ran, 10);
         ck_assert_int_eq(test.status, cases[index].status);
         ck_assert_uint_ge(KeQueryInterruptTime() - before, 49 * MILLISECOND);
+#ifndef MACHINE_THREAD_SANITIZER /* in real time nothing is on time */
         ck_assert_uint_lt(KeQueryInterruptTime() - before, 80 * MILLISECOND);
+#endif
     }
 }
 

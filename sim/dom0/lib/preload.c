@@ -124,9 +124,10 @@ FILE *fopen64(const char *path, const char *mode)
 
 DIR *opendir(const char *path)
 {
+    DIR *(*next)(const char *) = NEXT(opendir);
     char buffer[ROOM];
 
-    return NEXT(opendir)(place(path, buffer));
+    return next(place(path, buffer));
 }
 
 /* ---- names ---- */
