@@ -88,7 +88,7 @@ def write_junit(path, programs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", required=True, help="build folder")
-    parser.add_argument("--suite", help="only programs with this in their name")
+    parser.add_argument("--suite", help="only programs with this, or one of these words, in their name")
     parser.add_argument("--tap", help="folder to write a TAP file a program to")
     parser.add_argument("--junit", help="file to write JUnit XML to")
     parser.add_argument("--skipped", help="list of suites that were left out, to be told")
@@ -97,7 +97,8 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="programs at once")
     parser.add_argument("programs", nargs="*")
     arguments = parser.parse_args()
-    paths = [path for path in arguments.programs if not arguments.suite or arguments.suite in path]
+    words = (arguments.suite or "").split()
+    paths = [path for path in arguments.programs if not words or any(word in path for word in words)]
     if not paths:
         sys.exit(f"no test program matches '{arguments.suite}'" if arguments.suite else "no test programs")
 

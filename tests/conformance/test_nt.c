@@ -198,6 +198,8 @@ static int one(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    const char *bound = getenv("CONFORM_EVERY"); /* under a sanitizer: each N-th of the cases that end their machine */
+    unsigned every = bound != NULL && atoi(bound) > 0 ? (unsigned)atoi(bound) : 1;
     Suite *suite;
     TCase *tcase;
 
@@ -208,8 +210,8 @@ int main(int argc, char **argv)
         return transcript();
     if (argc > 1)
         return one(argc, argv);
-    for (unsigned i = 0; i < case_count; i++)
-        if (!SHARE || cases[i].rule[0] != '\0')
+    for (unsigned i = 0, endings = 0; i < case_count; i++)
+        if (!SHARE || (cases[i].rule[0] != '\0' && endings++ % every == 0))
             alone[alone_count++] = &cases[i];
     suite = suite_create("conformance/nt");
     tcase = tcase_create("cases");

@@ -99,7 +99,7 @@ static NTSTATUS send(PDEVICE_OBJECT pdo, UCHAR minor, SYSTEM_POWER_STATE state)
     stack.Parameters.Power.State.SystemState = state;
     stack.Parameters.Power.ShutdownType = machine->po->action;
     status = io_send_synchronous(pdo, &stack, STATUS_NOT_SUPPORTED, NULL);
-    power_rule_system_done(pdo, minor, state);
+    power_rule_system_done(pdo, minor, state, status);
     /* Nobody in the stack has an opinion. */
     return status == STATUS_NOT_SUPPORTED ? STATUS_SUCCESS : status;
 }

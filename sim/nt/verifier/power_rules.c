@@ -64,14 +64,17 @@ void power_rule_done(PDEVICE_OBJECT device, PIRP irp, UCHAR minor, POWER_STATE s
     node->power = state.DeviceState;
 }
 
-void power_rule_system_done(PDEVICE_OBJECT pdo, UCHAR minor, SYSTEM_POWER_STATE state)
+void power_rule_system_done(PDEVICE_OBJECT pdo, UCHAR minor, SYSTEM_POWER_STATE state, NTSTATUS status)
 {
-    const struct devnode *node = pnp_node_of(pdo);
+    struct devnode *node = pnp_node_of(pdo);
     PDEVICE_OBJECT device;
     PIRP irp;
 
     if (node == NULL || minor != IRP_MN_SET_POWER || state <= PowerSystemWorking)
         return;
+    /* One whose driver could not follow has no state that its bus can be held to. */
+    if (!NT_SUCCESS(status) && status != STATUS_NOT_SUPPORTED)
+        node->power = PowerDeviceUnspecified;
     for (unsigned index = 0; (irp = po_device_request(index, &device)) != NULL; index++)
         if (node_of(device) == node)
             nt_violation("power-system-first",

@@ -13,7 +13,7 @@ void power_rule_requested(PDEVICE_OBJECT device, UCHAR minor);
 /* It is completed. */
 void power_rule_done(PDEVICE_OBJECT device, PIRP irp, UCHAR minor, POWER_STATE state, NTSTATUS status);
 /* The stack of a PDO has completed a request for a system state. */
-void power_rule_system_done(PDEVICE_OBJECT pdo, UCHAR minor, SYSTEM_POWER_STATE state);
+void power_rule_system_done(PDEVICE_OBJECT pdo, UCHAR minor, SYSTEM_POWER_STATE state, NTSTATUS status);
 /* A driver deletes its device object. */
 void power_rule_device_gone(PDEVICE_OBJECT device);
 
