@@ -25,9 +25,7 @@ MAKEFLAGS += --no-builtin-rules
 # ---- flags ----
 
 WARNINGS := -Wall -Wextra -Werror
-# Under sanitizers half of the time is the compiler's, and little of it is won back by the second level.
-OPTIMIZE := $(if $(SAN),-O1,-O2)
-COMMON_CFLAGS := -std=gnu11 $(OPTIMIZE) -g -fno-strict-aliasing -fno-omit-frame-pointer $(WARNINGS)
+COMMON_CFLAGS := -std=gnu11 -O2 -g -fno-strict-aliasing -fno-omit-frame-pointer $(WARNINGS)
 # Windows' structures end in arrays of one element that stand for many, one inside the other (CM_RESOURCE_LIST): gcc takes
 # such an array's bound for the bound of a loop over it, and ends the loop after one turn.
 ifneq ($(findstring clang,$(CC)),clang)
@@ -35,9 +33,6 @@ COMMON_CFLAGS += -fno-aggressive-loop-optimizations
 endif
 ifneq ($(SAN),)
 COMMON_CFLAGS += -fsanitize=$(SAN) -fno-sanitize-recover=all -DPVSIM_SANITIZE
-ifneq ($(findstring clang,$(CC)),clang)
-COMMON_CFLAGS += -Wno-maybe-uninitialized -Wno-stringop-overread # guesses, more of them wrong where sanitizers' code stands between
-endif
 SAN_LDFLAGS := -fsanitize=$(SAN)
 endif
 XEN_CPPFLAGS := -D__XEN_INTERFACE_VERSION__=__XEN_LATEST_INTERFACE_VERSION__

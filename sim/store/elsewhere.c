@@ -5,16 +5,21 @@
  */
 #include "store/store_internal.h"
 
+#include "machine/clock.h"
 #include "machine/image.h"
 #include "machine/log.h"
 #include "machine/machine.h"
 #include "machine/peer.h"
+#include "machine/sched.h"
 
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#define FULL_QUEUE_NS 1000000u /* between attempts to connect to a daemon whose queue is full */
+
+/* A daemon with a full queue may be waiting for this machine to answer it: nothing waits here but a task. */
 static int connect_to(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -25,10 +30,18 @@ static int connect_to(const char *path)
         return -1;
     }
     strcpy(address.sun_path, path);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
         return fd;
-    error = errno;
+    while (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
+        error = errno;
+        if (error != EAGAIN || task_current() == NULL)
+            goto failed;
+        (void)task_park(clock_now() + FULL_QUEUE_NS, "the store's socket");
+    }
+    return fd;
+
+failed:
     close(fd);
     errno = error;
     return -1;

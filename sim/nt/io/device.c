@@ -186,8 +186,11 @@ VOID NTAPI IoDeleteDevice(PDEVICE_OBJECT DeviceObject)
 void io_device_delete_if_unused(PDEVICE_OBJECT device)
 {
     /* A bus driver deletes its PDO before the drivers above, which pass the removal down first, have detached. */
-    if (!io_device(device)->delete_pending || device->ReferenceCount != 0 || device->AttachedDevice != NULL)
+    struct io_device *private = io_device(device);
+
+    if (!private->delete_pending || private->given_up || device->ReferenceCount != 0 || device->AttachedDevice != NULL)
         return;
+    private->given_up = true;
     ob_name_remove(device);
     ob_dereference(device); /* the driver's reference, kept since IoDeleteDevice */
 }
