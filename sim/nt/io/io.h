@@ -51,7 +51,7 @@ struct io_device {
     LIST_ENTRY entry;             /* io_state.devices, in order of creation */
     struct devnode *devnode;      /* of a PDO that the PnP manager knows */
     bool delete_pending;          /* IoDeleteDevice was called, but handles or references are left */
-    bool given_up; /* the reference that its driver had is gone */
+    bool given_up;                /* the reference that its driver had is gone */
     unsigned number;              /* of this machine, in order of creation */
     unsigned shutdown_registered; /* registrations for shutdown notification */
     const void *caller;           /* who created it */
