@@ -20,6 +20,7 @@
 #define WAIT_POLL_NS UINT64_C(1000000)
 
 struct control {
+    struct operator_state *operator_state;
     unsigned calls; /* under way */
 };
 
@@ -50,6 +51,11 @@ unsigned verb_count(const struct verb_call *call)
 const char *verb_word(const struct verb_call *call, unsigned index)
 {
     return index < call->count ? call->word[index] : NULL;
+}
+
+struct operator_state *verb_operator(const struct verb_call *call)
+{
+    return call->control->operator_state;
 }
 
 static void answer(struct verb_call *call, enum control_answer kind, const char *format, va_list arguments)
@@ -149,7 +155,7 @@ static void serve(void *argument)
     image_free(call);
     control->calls--;
     if (verb->ends && status[1] == EXIT_PASSED)
-        operator_stop(EXIT_PASSED);
+        operator_stop(control->operator_state, EXIT_PASSED);
 }
 
 /* The call that the packet asks for, NULL: it breaks the protocol. */
@@ -231,6 +237,11 @@ struct control *control_open(const char *path)
         return NULL;
     control = image_alloc(sizeof(*control));
     return peer_listen(fd, &service, control) != NULL ? control : NULL;
+}
+
+void control_set_operator(struct control *control, struct operator_state *state)
+{
+    control->operator_state = state;
 }
 
 void control_wait(const struct control *control)

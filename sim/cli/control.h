@@ -15,9 +15,12 @@ enum control_answer {
 #define CONTROL_PACKET_MAX 8192
 
 struct control;
+struct operator_state;
 
 /* Open it at this path; NULL with errno. From a task, or the host's stack before the machine runs. */
 struct control *control_open(const char *path);
+/* Whom the verbs turn to; set before the machine runs. */
+void control_set_operator(struct control *control, struct operator_state *state);
 /* From a task: wait until every request so far has been answered. */
 void control_wait(const struct control *control);
 

@@ -102,6 +102,7 @@ static void report_failure(const struct host *host)
 static int host_main(struct host *host)
 {
     struct control *control;
+    struct operator_state *state;
     enum machine_result result;
     int status;
 
@@ -113,9 +114,9 @@ static int host_main(struct host *host)
         return status;
     if (!open_sockets(host, &control) || !move_to_log(host))
         return EXIT_USAGE;
-    operator_start(&host->options, &host->dir, control, is_up, host);
+    state = operator_start(&host->options, &host->dir, control, is_up, host);
     result = machine_run();
-    status = result == MACHINE_DONE ? operator_status() : EXIT_FAILED;
+    status = result == MACHINE_DONE ? operator_status(state) : EXIT_FAILED;
     if (result == MACHINE_FAILED)
         report_failure(host);
     machine_destroy();

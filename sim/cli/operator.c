@@ -28,10 +28,6 @@
 
 #define STAND_POLL_NS UINT64_C(100000)
 
-/* Of the host. The status outlives the machine. */
-static int end_status;
-static struct operator_state *the_operator;
-
 struct operator_state {
     const struct create_options *options;
     const struct run_dir *dir;
@@ -41,6 +37,7 @@ struct operator_state {
     struct toolstack *toolstack;
     struct toolstack_domain domain;
     bool is_up;
+    int status; /* of the machine's end */
 };
 
 static void log_toolstack(void *context, enum backend_log_level level, const char *line)
@@ -122,9 +119,9 @@ static void start_backend(struct operator_state *state)
 
 /* ---- for the verbs ---- */
 
-int operator_timeout(int libxl_ms)
+int operator_timeout(const struct operator_state *state, int libxl_ms)
 {
-    return the_operator->options->timeout_ms != 0 ? (int)the_operator->options->timeout_ms : libxl_ms;
+    return state->options->timeout_ms != 0 ? (int)state->options->timeout_ms : libxl_ms;
 }
 
 void operator_wait_standing(unsigned domid)
@@ -133,9 +130,9 @@ void operator_wait_standing(unsigned domid)
         (void)task_park(clock_now() + STAND_POLL_NS, "the guest's vCPUs");
 }
 
-int operator_restore(struct toolstack *toolstack)
+int operator_restore(struct operator_state *state, struct toolstack *toolstack)
 {
-    struct toolstack_domain *domain = &the_operator->domain;
+    struct toolstack_domain *domain = &state->domain;
     unsigned old = domain->domid;
     int domid = xen_domain_restore(old);
 
@@ -143,7 +140,7 @@ int operator_restore(struct toolstack *toolstack)
         return domid;
     domain->domid = (unsigned)domid;
     guest_domain_read_ports(domain);
-    if (!toolstack_domain_restore(toolstack, old, domain, operator_timeout(TOOLSTACK_ATTACH_TIMEOUT_MS)))
+    if (!toolstack_domain_restore(toolstack, old, domain, operator_timeout(state, TOOLSTACK_ATTACH_TIMEOUT_MS)))
         return -EIO;
     xen_domain_destroy(old);
     (void)xen_domain_unpause(domain->domid);
@@ -172,7 +169,7 @@ static bool attach(struct operator_state *state, unsigned index)
 
     vif.backend_domid = backend->domid;
     if (backend->kind != BACKEND_NONE)
-        return toolstack_network_attach(state->toolstack, &vif, operator_timeout(TOOLSTACK_ATTACH_TIMEOUT_MS));
+        return toolstack_network_attach(state->toolstack, &vif, operator_timeout(state, TOOLSTACK_ATTACH_TIMEOUT_MS));
     waiting = malloc(sizeof(*waiting));
     *waiting = vif;
     (void)task_create("attach", attach_main, waiting);
@@ -207,7 +204,7 @@ static void domain_ended(struct operator_state *state, int reason)
         log_line(LOG_ERROR, "operator", "%s", toolstack_error(state->toolstack));
     xen_domain_destroy(domid);
     control_wait(state->control);
-    operator_stop(reason == SHUTDOWN_poweroff ? EXIT_PASSED : EXIT_FAILED);
+    operator_stop(state, reason == SHUTDOWN_poweroff ? EXIT_PASSED : EXIT_FAILED);
 }
 
 static void watch_domain(struct operator_state *state, struct xs_handle *xs)
@@ -246,28 +243,29 @@ static void operator_main(void *argument)
     watch_domain(state, xs);
 }
 
-void operator_start(const struct create_options *options, const struct run_dir *dir, const struct control *control,
-                    void (*up)(void *context), void *context)
+struct operator_state *operator_start(const struct create_options *options, const struct run_dir *dir,
+                                      struct control *control, void (*up)(void *context), void *context)
 {
     struct operator_state *state = calloc(1, sizeof(*state)); /* of the machine's heap (dom0/heap.h) */
 
-    the_operator = state;
     state->options = options;
     state->dir = dir;
     state->control = control;
     state->up = up;
     state->context = context;
-    end_status = EXIT_FAILED;
+    state->status = EXIT_FAILED;
+    control_set_operator(control, state);
     (void)task_create("operator", operator_main, state);
+    return state;
 }
 
-_Noreturn void operator_stop(int status)
+_Noreturn void operator_stop(struct operator_state *state, int status)
 {
-    end_status = status;
+    state->status = status;
     machine_stop();
 }
 
-int operator_status(void)
+int operator_status(const struct operator_state *state)
 {
-    return end_status;
+    return state->status;
 }

@@ -45,6 +45,7 @@ void verb_complain(struct verb_call *call, const char *format, ...) __attribute_
 
 /* The toolstack of this call. */
 struct toolstack *verb_toolstack(struct verb_call *call);
+struct operator_state *verb_operator(const struct verb_call *call);
 /* The domain that a word names by its number or its name. False after a line. */
 bool verb_domain(struct verb_call *call, const char *word, unsigned *domid);
 

@@ -173,7 +173,8 @@ int verb_shutdown(struct verb_call *call)
     }
     verb_print(call, "Shutting down domain %u\n", domid);
     if (verb_has_pv_control(domid)) {
-        if (!toolstack_domain_request(toolstack, domid, "poweroff", operator_timeout(TOOLSTACK_CONTROL_TIMEOUT_MS))) {
+        if (!toolstack_domain_request(toolstack, domid, "poweroff",
+                                      operator_timeout(verb_operator(call), TOOLSTACK_CONTROL_TIMEOUT_MS))) {
             verb_complain(call, "%s", toolstack_error(toolstack));
             return EXIT_FAILED;
         }

@@ -141,7 +141,7 @@ int verb_network_attach(struct verb_call *call)
                       VIFS_MAX);
         return EXIT_FAILED;
     }
-    if (toolstack_network_attach(toolstack, &vif, operator_timeout(TOOLSTACK_ATTACH_TIMEOUT_MS)))
+    if (toolstack_network_attach(toolstack, &vif, operator_timeout(verb_operator(call), TOOLSTACK_ATTACH_TIMEOUT_MS)))
         return EXIT_PASSED;
     verb_complain(call, "%s", toolstack_error(toolstack));
     return EXIT_FAILED;
@@ -164,7 +164,8 @@ int verb_network_detach(struct verb_call *call)
         verb_complain(call, "Unknown device %s.", word);
         return EXIT_FAILED;
     }
-    if (toolstack_network_detach(toolstack, domid, backend, handle, operator_timeout(TOOLSTACK_DETACH_TIMEOUT_MS)))
+    if (toolstack_network_detach(toolstack, domid, backend, handle,
+                                 operator_timeout(verb_operator(call), TOOLSTACK_DETACH_TIMEOUT_MS)))
         return EXIT_PASSED;
     verb_complain(call, "%s", toolstack_error(toolstack));
     return EXIT_FAILED;

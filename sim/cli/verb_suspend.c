@@ -39,7 +39,7 @@ static bool force(struct verb_call *call, unsigned domid)
 static bool ask(struct verb_call *call, unsigned domid)
 {
     struct toolstack *toolstack = verb_toolstack(call);
-    int timeout_ms = operator_timeout(TOOLSTACK_CONTROL_TIMEOUT_MS);
+    int timeout_ms = operator_timeout(verb_operator(call), TOOLSTACK_CONTROL_TIMEOUT_MS);
     uint64_t deadline;
 
     if (!toolstack_domain_request(toolstack, domid, "suspend", timeout_ms)) {
@@ -116,7 +116,7 @@ int verb_migrate(struct verb_call *call)
     }
     if (!suspend(call, domid, false))
         return EXIT_FAILED;
-    restored = operator_restore(toolstack);
+    restored = operator_restore(verb_operator(call), toolstack);
     if (restored < 0) {
         verb_complain(call, "%s", restored == -EIO ? toolstack_error(toolstack) : strerror(-restored));
         return EXIT_FAILED;
