@@ -303,3 +303,8 @@ int dropin_retire(struct toolcore_handle *handle, domid_t domid)
     pthread_mutex_unlock(&dropin->lock);
     return result;
 }
+
+int dropin_restrict_active(struct toolcore_handle *handle, domid_t domid)
+{
+    return dropin_restrict((struct dropin *)handle, domid);
+}

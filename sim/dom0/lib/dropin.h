@@ -68,6 +68,8 @@ int dropin_ask(struct dropin *dropin, const void *request, size_t bytes, int64_t
 int dropin_tell(struct dropin *dropin, const void *request, size_t bytes);
 /* GATE_RESTRICT. */
 int dropin_restrict(struct dropin *dropin, domid_t domid);
+/* The same as libxentoolcore calls it. */
+int dropin_restrict_active(struct toolcore_handle *handle, domid_t domid);
 /* As the device files that know no restriction: nothing new can be had, what is held stays until the handle closes. */
 int dropin_retire(struct toolcore_handle *handle, domid_t domid);
 /* Log an error; errno stays. */

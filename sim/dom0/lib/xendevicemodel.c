@@ -21,11 +21,6 @@ struct xendevicemodel_handle {
 
 _Static_assert(sizeof(struct xen_dm_op) <= LIST_OFFSET, "the operation reaches into the list of buffers");
 
-static int restrict_devicemodel(struct toolcore_handle *handle, domid_t domid)
-{
-    return dropin_restrict((struct dropin *)handle, domid);
-}
-
 xendevicemodel_handle *xendevicemodel_open(struct xentoollog_logger *logger, unsigned int open_flags)
 {
     struct xendevicemodel_handle *handle;
@@ -39,7 +34,7 @@ xendevicemodel_handle *xendevicemodel_open(struct xentoollog_logger *logger, uns
         return NULL;
     handle->arena.bytes = ARENA_BYTES;
     pthread_mutex_init(&handle->calling, NULL);
-    if (dropin_open(&handle->dropin, "xendevicemodel", logger, restrict_devicemodel, GATE_CALL, &handle->arena, NULL))
+    if (dropin_open(&handle->dropin, "xendevicemodel", logger, dropin_restrict_active, GATE_CALL, &handle->arena, NULL))
         return handle;
     free(handle);
     return NULL;
@@ -157,36 +152,29 @@ int xendevicemodel_unmap_io_range_from_ioreq_server(xendevicemodel_handle *dmod,
     return CALL(dmod, domid, &op);
 }
 
-static struct xen_dm_op pci_op(uint32_t number, ioservid_t id, uint16_t segment, uint8_t bus, uint8_t device,
-                               uint8_t function)
+static int pci_call(xendevicemodel_handle *dmod, domid_t domid, uint32_t number, ioservid_t id, uint16_t segment,
+                    uint8_t bus, uint8_t device, uint8_t function)
 {
     uint64_t address = XEN_DMOP_PCI_SBDF((uint64_t)segment, bus, device, function);
+    struct xen_dm_op op = range_op(number, id, XEN_DMOP_IO_RANGE_PCI, address, address);
 
-    return range_op(number, id, XEN_DMOP_IO_RANGE_PCI, address, address);
+    if (device > 0x1f || function > 0x7) {
+        errno = EINVAL;
+        return -1;
+    }
+    return CALL(dmod, domid, &op);
 }
 
 int xendevicemodel_map_pcidev_to_ioreq_server(xendevicemodel_handle *dmod, domid_t domid, ioservid_t id,
                                               uint16_t segment, uint8_t bus, uint8_t device, uint8_t function)
 {
-    struct xen_dm_op op = pci_op(XEN_DMOP_map_io_range_to_ioreq_server, id, segment, bus, device, function);
-
-    if (device > 0x1f || function > 0x7) {
-        errno = EINVAL;
-        return -1;
-    }
-    return CALL(dmod, domid, &op);
+    return pci_call(dmod, domid, XEN_DMOP_map_io_range_to_ioreq_server, id, segment, bus, device, function);
 }
 
 int xendevicemodel_unmap_pcidev_from_ioreq_server(xendevicemodel_handle *dmod, domid_t domid, ioservid_t id,
                                                   uint16_t segment, uint8_t bus, uint8_t device, uint8_t function)
 {
-    struct xen_dm_op op = pci_op(XEN_DMOP_unmap_io_range_from_ioreq_server, id, segment, bus, device, function);
-
-    if (device > 0x1f || function > 0x7) {
-        errno = EINVAL;
-        return -1;
-    }
-    return CALL(dmod, domid, &op);
+    return pci_call(dmod, domid, XEN_DMOP_unmap_io_range_from_ioreq_server, id, segment, bus, device, function);
 }
 
 int xendevicemodel_map_mem_type_to_ioreq_server(xendevicemodel_handle *dmod, domid_t domid, ioservid_t id,

@@ -26,11 +26,6 @@ struct xenevtchn_handle {
     size_t ports;
 };
 
-static int restrict_evtchn(struct toolcore_handle *handle, domid_t domid)
-{
-    return dropin_restrict((struct dropin *)handle, domid);
-}
-
 /* ---- the connection's name ---- */
 
 static bool name_of(int events, struct sockaddr_un *address, socklen_t *length)
@@ -93,7 +88,8 @@ xenevtchn_handle *xenevtchn_open(struct xentoollog_logger *logger, unsigned int 
     if (handle == NULL)
         return NULL;
     handle->events = -1;
-    if (!dropin_open(&handle->dropin, "xenevtchn", logger, restrict_evtchn, GATE_EVTCHN, NULL, &handle->events)) {
+    if (!dropin_open(&handle->dropin, "xenevtchn", logger, dropin_restrict_active, GATE_EVTCHN, NULL,
+                     &handle->events)) {
         free(handle);
         return NULL;
     }
@@ -117,7 +113,7 @@ xenevtchn_handle *xenevtchn_fdopen(struct xentoollog_logger *logger, int fd, uns
     handle = connection < 0 ? NULL : calloc(1, sizeof(*handle));
     if (handle == NULL)
         return NULL;
-    dropin_adopt(&handle->dropin, "xenevtchn", logger, restrict_evtchn, connection);
+    dropin_adopt(&handle->dropin, "xenevtchn", logger, dropin_restrict_active, connection);
     handle->events = fd;
     handle->adopted = true;
     return handle;

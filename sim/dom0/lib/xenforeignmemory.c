@@ -18,11 +18,6 @@ struct xenforeignmemory_resource_handle {
     size_t pages;
 };
 
-static int restrict_foreign(struct toolcore_handle *handle, domid_t domid)
-{
-    return dropin_restrict((struct dropin *)handle, domid);
-}
-
 xenforeignmemory_handle *xenforeignmemory_open(struct xentoollog_logger *logger, unsigned open_flags)
 {
     struct xenforeignmemory_handle *handle;
@@ -35,7 +30,8 @@ xenforeignmemory_handle *xenforeignmemory_open(struct xentoollog_logger *logger,
     if (handle == NULL)
         return NULL;
     handle->ram = -1;
-    if (dropin_open(&handle->dropin, "xenforeignmemory", logger, restrict_foreign, GATE_FOREIGN, NULL, &handle->ram))
+    if (dropin_open(&handle->dropin, "xenforeignmemory", logger, dropin_restrict_active, GATE_FOREIGN, NULL,
+                    &handle->ram))
         return handle;
     free(handle);
     return NULL;
