@@ -191,6 +191,11 @@ _Noreturn void ke_spin_not_owner(const KSPIN_LOCK *lock, KSPIN_LOCK value);
  * same address (or an interrupt has come: look at the lock again).
  */
 void ke_spin_wait(const void *lock);
+/*
+ * The same, unless `over` says that the wait is over, which it is asked, in the kernel, after the vCPU is counted as
+ * one that spins: who releases looks at the count after the release, so one of the two sees the other.
+ */
+void ke_spin_wait_unless(const void *lock, bool (*over)(const void *argument), const void *argument);
 void ke_spin_wake(const void *lock);
 
 /* ---- time limits (limits.c) ---- */

@@ -25,16 +25,28 @@ _Noreturn void ke_spin_not_owner(const KSPIN_LOCK *lock, KSPIN_LOCK value)
                       ke_vcpu()->index, (const void *)lock, value == 0 ? "that is free" : "of another vCPU");
 }
 
-void ke_spin_wait(const void *lock)
+void ke_spin_wait_unless(const void *lock, bool (*over)(const void *argument), const void *argument)
 {
     struct vcpu *vcpu = ke_vcpu();
 
     vcpu->runner.where = lock;
     __atomic_fetch_add(&machine->ke->spinning, 1, __ATOMIC_SEQ_CST);
-    runner_block("spin lock");
+    if (!over(argument))
+        runner_block("spin lock");
     __atomic_fetch_sub(&machine->ke->spinning, 1, __ATOMIC_SEQ_CST);
     vcpu->runner.where = NULL;
     ke_attention(); /* interrupts above the caller's IRQL are taken while it spins */
+}
+
+static bool never(const void *argument)
+{
+    (void)argument;
+    return false;
+}
+
+void ke_spin_wait(const void *lock)
+{
+    ke_spin_wait_unless(lock, never, NULL);
 }
 
 void ke_spin_wake(const void *lock)
@@ -81,26 +93,14 @@ struct spin_waiter {
     PKSPIN_LOCK lock;
 };
 
-static bool has_turn(const struct spin_waiter *waiter)
+static bool has_turn(const void *argument)
 {
+    const struct spin_waiter *waiter = argument;
     const struct spin_waiter *before = machine->ke->spin_line;
 
     while (before->lock != waiter->lock)
         before = before->next;
     return before == waiter && __atomic_load_n(waiter->lock, __ATOMIC_SEQ_CST) == 0;
-}
-
-static void wait_in_line(const struct spin_waiter *waiter)
-{
-    struct vcpu *vcpu = ke_vcpu();
-
-    vcpu->runner.where = waiter->lock;
-    __atomic_fetch_add(&machine->ke->spinning, 1, __ATOMIC_SEQ_CST);
-    if (!has_turn(waiter))
-        runner_block("spin lock");
-    __atomic_fetch_sub(&machine->ke->spinning, 1, __ATOMIC_SEQ_CST);
-    vcpu->runner.where = NULL;
-    ke_attention(); /* interrupts above the caller's IRQL are taken while it spins */
 }
 
 /*
@@ -122,7 +122,7 @@ static void acquire_in_line(PKSPIN_LOCK lock)
     while (!has_turn(&waiter) || !try_acquire(lock)) {
         if (__atomic_load_n(lock, __ATOMIC_RELAXED) == ke_vcpu()->index + 1)
             ke_spin_recursive(lock);
-        wait_in_line(&waiter);
+        ke_spin_wait_unless(lock, has_turn, &waiter);
     }
     for (place = &machine->ke->spin_line; *place != &waiter;)
         place = &(*place)->next;

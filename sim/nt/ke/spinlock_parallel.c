@@ -28,22 +28,16 @@ static bool spin(PKSPIN_LOCK lock, KSPIN_LOCK mine)
     return false;
 }
 
-/*
- * Asleep, the vCPU is counted before it looks at the lock for the last time; who releases looks at the count after the
- * release. One of the two sees the other.
- */
+static bool is_free(const void *lock)
+{
+    return __atomic_load_n((const KSPIN_LOCK *)lock, __ATOMIC_SEQ_CST) == 0;
+}
+
 static void sleep_for(PKSPIN_LOCK lock)
 {
-    struct vcpu *vcpu = ke_vcpu();
     KERNEL_SCOPE();
 
-    vcpu->runner.where = lock;
-    __atomic_fetch_add(&machine->ke->spinning, 1, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(lock, __ATOMIC_SEQ_CST) != 0)
-        runner_block("spin lock");
-    __atomic_fetch_sub(&machine->ke->spinning, 1, __ATOMIC_SEQ_CST);
-    vcpu->runner.where = NULL;
-    ke_attention(); /* interrupts above the caller's IRQL are taken while it spins */
+    ke_spin_wait_unless(lock, is_free, lock);
 }
 
 void ke_parallel_spin_acquire(PKSPIN_LOCK lock)
