@@ -110,6 +110,7 @@ static NTSTATUS NTAPI FdoPowerUpForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_
     UNREFERENCED_PARAMETER(DeviceObject);
 
     if (!NT_SUCCESS(Irp->IoStatus.Status)) {
+        FdoNotBack(Fdo);
         FdoEndPowerIrp(Fdo, Irp);
         return STATUS_MORE_PROCESSING_REQUIRED;
     }

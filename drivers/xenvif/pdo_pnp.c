@@ -361,11 +361,11 @@ NTSTATUS PdoDispatchPower(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
 
     switch (StackLocation->MinorFunction) {
     case IRP_MN_SET_POWER:
-        if (StackLocation->Parameters.Power.Type == DevicePowerState &&
-            StackLocation->Parameters.Power.State.DeviceState == PowerDeviceD0 && FdoHasFailed(Pdo->Fdo))
-            return DriverCompleteIrp(Irp, STATUS_DEVICE_POWER_FAILURE);
-        if (StackLocation->Parameters.Power.Type == DevicePowerState)
-            PdoSetDevicePower(Pdo, StackLocation->Parameters.Power.State);
+        if (StackLocation->Parameters.Power.Type != DevicePowerState)
+            return DriverCompleteIrp(Irp, STATUS_SUCCESS);
+        if (StackLocation->Parameters.Power.State.DeviceState == PowerDeviceD0 && FdoHasFailed(Pdo->Fdo))
+            return DriverCompleteIrp(Irp, STATUS_DEVICE_POWER_FAILURE); /* the bus is off, and stays so */
+        PdoSetDevicePower(Pdo, StackLocation->Parameters.Power.State);
         return DriverCompleteIrp(Irp, STATUS_SUCCESS);
 
     case IRP_MN_QUERY_POWER:
