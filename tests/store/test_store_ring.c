@@ -364,7 +364,11 @@ static Suite *suite(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
         tcase_add_test(tcase, tests[i]);
+#ifdef MACHINE_THREAD_SANITIZER
+    (void)events_that_wait_too_long_are_dropped; /* the parallel engine's clock is the host's: nobody moves it on */
+#else
     tcase_add_test(tcase, events_that_wait_too_long_are_dropped);
+#endif
     tcase_add_loop_test(tcase, events_wait_their_time, 0, 2);
     tcase_add_loop_test(tcase, random_bytes_do_no_harm, 0, 20);
     suite_add_tcase(suite, tcase);
