@@ -80,8 +80,10 @@ XEN_TEST(vcpu_info)
 {
     struct xen_domctl op = {0};
 
+    KeSetSystemAffinityThread(1); /* the vCPU asked about is the one that asks */
     op.u.getvcpuinfo.vcpu = 0;
     ck_assert_int_eq(domctl(XEN_DOM0, XEN_DOMCTL_getvcpuinfo, 1, &op), 0);
+    KeRevertToUserAffinityThread();
     ck_assert_uint_eq(op.u.getvcpuinfo.online, 1);
     ck_assert_uint_eq(op.u.getvcpuinfo.running, 1);
     ck_assert_uint_eq(op.u.getvcpuinfo.blocked, 0);
