@@ -441,6 +441,15 @@ static void try_await(void)
     xs_close(xs);
 }
 
+/* Take this node out of the store. */
+static void try_remove(void)
+{
+    struct xs_handle *xs = xs_open(0);
+
+    CHECK(xs != NULL && xs_rm(xs, XBT_NULL, arguments[0]));
+    xs_close(xs);
+}
+
 /* Without a machine no handle can be had, and the reason is told. */
 static void try_nothing(void)
 {
@@ -468,6 +477,7 @@ int main(int argc, char **argv)
         {"restriction", try_restriction, 0},
         {"nothing", try_nothing, 1},
         {"await", try_await, 2},
+        {"remove", try_remove, 1},
     };
 
     for (size_t index = 0; index < sizeof(cases) / sizeof(cases[0]) && argc > 1; index++) {

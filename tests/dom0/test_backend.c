@@ -74,6 +74,27 @@ static void end_netback(pid_t pid, int signal)
     ck_assert_msg(signal == SIGKILL ? WIFSIGNALED(status) : status == 0, "wait status %#x", (unsigned)status);
 }
 
+/* What a backend writes when it takes the interface goes, so that the next one is seen to have come. */
+static void forget_features(unsigned domid)
+{
+    struct process_result result =
+        pvsim("dom0 --run-dir %s -- %s/dom0-program remove /local/domain/%u/backend/vif/1/0/feature-sg", dir,
+              PVSIM_BUILD, domid);
+
+    ck_assert_msg(result.status == 0, "%s", result.error);
+    process_free(&result);
+}
+
+static void await_features(unsigned domid)
+{
+    struct process_result result =
+        pvsim("dom0 --run-dir %s -- %s/dom0-program await /local/domain/%u/backend/vif/1/0/feature-sg 1", dir,
+              PVSIM_BUILD, domid);
+
+    ck_assert_msg(result.status == 0, "%s", result.error);
+    process_free(&result);
+}
+
 /* Nobody's backend, so a program of the test's takes the interface, and another one when that is killed. */
 static void taken_by(unsigned domid)
 {
@@ -85,7 +106,9 @@ static void taken_by(unsigned domid)
     pid = start_netback(number);
     await_state("4", domid);
     end_netback(pid, SIGKILL);
+    forget_features(domid);
     pid = start_netback(number);
+    await_features(domid);
     await_state("4", domid);
     end_netback(pid, SIGTERM);
     destroy();

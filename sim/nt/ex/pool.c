@@ -334,12 +334,14 @@ static bool page_is_unused(uint32_t page)
     return true;
 }
 
-/* Take the blocks of unused pages out of a list; the others keep their order. */
-static bool trim_list(struct pool_list *list)
+/* Pages on their way back, by mm_page.next; page + 1. A page that is not among them has 0 there. */
+#define TRIM_END UINT32_MAX
+
+/* Take the blocks of unused pages out of a list, and note those pages; the others keep their order. */
+static void trim_list(struct pool_list *list, uint32_t *unused)
 {
     struct pool_list kept = {0};
     struct pool_header *last = NULL;
-    bool found = false;
 
     for (uint32_t index = list->first, next; index != 0; index = next) {
         uint8_t *block = pool_block_at(index);
@@ -348,7 +350,12 @@ static bool trim_list(struct pool_list *list)
         ASAN_UNPOISON_MEMORY_REGION(header, sizeof *header);
         next = header->sequence;
         if (page_is_unused(page_of(block))) {
-            found = true;
+            struct mm_page *page = page_info(page_of(block));
+
+            if (page->next == 0) {
+                page->next = *unused;
+                *unused = page_of(block) + 1;
+            }
             continue;
         }
         ASAN_UNPOISON_MEMORY_REGION(header, sizeof *header);
@@ -366,25 +373,23 @@ static bool trim_list(struct pool_list *list)
     if (last != NULL)
         ASAN_POISON_MEMORY_REGION(last, sizeof *last);
     *list = kept;
-    return found;
 }
 
 bool pool_trim(void)
 {
-    bool found = false;
+    uint32_t unused = TRIM_END;
+    bool found;
 
     mm_paged_show();
     for (unsigned attribute = 0; attribute < POOL_SLABS * POOL_CLASSES; attribute++)
-        found = trim_list(&pool()->free[attribute]) || found;
-    if (!found) {
-        vcpu_running();
-        return false;
-    }
-    for (uint32_t page = 0, next; page < guest_ram_pages(); page = next) {
-        next = page + page_info(page)->run;
-        if (page_info(page)->use == PAGE_POOL_SLAB && page_is_unused(page))
-            page_free(page, "pool_trim");
+        trim_list(&pool()->free[attribute], &unused);
+    found = unused != TRIM_END;
+    while (unused != TRIM_END) {
+        uint32_t page = unused - 1;
+
+        unused = page_info(page)->next;
+        page_free(page, "pool_trim");
     }
     vcpu_running();
-    return true;
+    return found;
 }
