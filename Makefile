@@ -46,7 +46,7 @@ BACKEND_CFLAGS := $(COMMON_CFLAGS) -D_GNU_SOURCE -Ibackend-stub -fPIE
 # A call at the end of a routine stays a call: its return address tells which driver made it.
 DRIVER_CFLAGS := $(COMMON_CFLAGS) $(SECTION_CFLAGS) -fno-optimize-sibling-calls -DDBG=1 -fshort-wchar -fPIC \
 	-fvisibility=hidden -Isim/include -Idrivers/include -Idrivers/common -I$(BUILD)/include
-SIM_LIBS := -lpcap -ljansson -ldw -lelf -lnettle -ldl -pthread
+SIM_LIBS := -lpcap -ljansson -ldw -lelf -lnettle -lxlutil -lxenlight -ldl -pthread
 CHECK_LIBS = $(shell pkg-config --libs check)
 # Each test program holds the whole machine: a fast linker is half of the build.
 ifneq ($(shell command -v mold 2>/dev/null),)

@@ -229,6 +229,7 @@ static bool write_properties(struct toolstack *toolstack, xs_transaction_t trans
 {
     struct xs_handle *xs = toolstack->xs;
     unsigned id = domain->domid;
+    uint32_t target = domain->target_kib ? domain->target_kib : domain->memory_kib;
     char frame[24];
 
     if (!key_write(xs, transaction, domain->name, "/local/domain/%u/name", id) ||
@@ -237,7 +238,7 @@ static bool write_properties(struct toolstack *toolstack, xs_transaction_t trans
         !key_write(xs, transaction, "1", "/local/domain/%u/control/platform-feature-multiprocessor-suspend", id) ||
         !key_write(xs, transaction, "1", "/local/domain/%u/control/platform-feature-xs_reset_watches", id) ||
         !key_write_number(xs, transaction, domain->memory_kib, "/local/domain/%u/memory/static-max", id) ||
-        !key_write_number(xs, transaction, domain->memory_kib, "/local/domain/%u/memory/target", id) ||
+        !key_write_number(xs, transaction, target, "/local/domain/%u/memory/target", id) ||
         !key_write_number(xs, transaction, 0, "/local/domain/%u/memory/videoram", id) ||
         !key_write_number(xs, transaction, id, "/local/domain/%u/domid", id) ||
         !key_write_number(xs, transaction, domain->store_port, "/local/domain/%u/store/port", id))
@@ -250,8 +251,9 @@ static bool write_properties(struct toolstack *toolstack, xs_transaction_t trans
         !key_write_number(xs, transaction, domain->console_port, "/local/domain/%u/console/port", id) ||
         !key_write(xs, transaction, "xenconsoled", "/local/domain/%u/console/type", id))
         return false;
-    for (unsigned cpu = 0; cpu < domain->vcpus; cpu++) {
-        if (!key_write(xs, transaction, "online", "/local/domain/%u/cpu/%u/availability", id, cpu))
+    for (unsigned cpu = 0; cpu < domain->vcpus || cpu < domain->max_vcpus; cpu++) {
+        if (!key_write(xs, transaction, cpu < domain->vcpus ? "online" : "offline",
+                       "/local/domain/%u/cpu/%u/availability", id, cpu))
             return false;
     }
     return true;

@@ -26,7 +26,9 @@ struct toolstack_domain {
     const char *name;
     const char *uuid; /* "01234567-89ab-cdef-0123-456789abcdef" */
     uint32_t memory_kib;
+    uint32_t target_kib; /* what the guest is to have of its memory; 0: all of it */
     unsigned vcpus;
+    unsigned max_vcpus;   /* those beyond `vcpus` are offline; 0: there are none */
     uint64_t store_frame; /* the ring's frame and event channel */
     uint32_t store_port;
     uint64_t console_frame;
@@ -41,8 +43,12 @@ struct toolstack_vif {
     unsigned mtu;       /* 0: not written */
     const char *bridge; /* NULL: xenbr0 */
     const char *script; /* NULL: /etc/xen/scripts/vif-bridge */
-    const char *ip;     /* NULL: not written; likewise */
+    const char *ip;     /* NULL: not written; likewise those below */
     const char *ifname;
+    const char *gatewaydev;
+    const char *rate;    /* "BYTES,MICROSECONDS" */
+    const char *trusted; /* "0" or "1" */
+    bool emulated;       /* a card of the device model's stands for it, too */
 };
 
 /* Connects to the store and sees to it that domain 0 has its nodes. */

@@ -15,6 +15,9 @@ struct saved_vif {
     char *script;
     char *ip;
     char *ifname;
+    char *gatewaydev;
+    char *rate;
+    char *trusted;
 };
 
 struct saved_vifs {
@@ -29,16 +32,22 @@ static void free_saved(struct saved_vifs *saved)
         free(saved->vif[i].script);
         free(saved->vif[i].ip);
         free(saved->vif[i].ifname);
+        free(saved->vif[i].gatewaydev);
+        free(saved->vif[i].rate);
+        free(saved->vif[i].trusted);
     }
     free(saved->vif);
 }
 
-/* From the backend's nodes, which no guest can write; of the frontend's only the MTU, which it cannot write either. */
+/*
+ * From the backend's nodes, which no guest can write; of the frontend's only the MTU, which it cannot write either, and
+ * what the guest itself is told of its backend.
+ */
 static bool read_vif(struct toolstack *toolstack, unsigned domid, struct saved_vif *saved)
 {
     struct xs_handle *xs = toolstack->xs;
     struct toolstack_vif *vif = &saved->vif;
-    char at[TOOLSTACK_PATH_MAX], *mac;
+    char at[TOOLSTACK_PATH_MAX], *mac, *type;
     uint32_t mtu;
     bool good;
 
@@ -53,6 +62,13 @@ static bool read_vif(struct toolstack *toolstack, unsigned domid, struct saved_v
     vif->script = saved->script = key_read(xs, XBT_NULL, "%s/script", at);
     vif->ip = saved->ip = key_read(xs, XBT_NULL, "%s/ip", at);
     vif->ifname = saved->ifname = key_read(xs, XBT_NULL, "%s/vifname", at);
+    vif->gatewaydev = saved->gatewaydev = key_read(xs, XBT_NULL, "%s/gatewaydev", at);
+    vif->rate = saved->rate = key_read(xs, XBT_NULL, "%s/rate", at);
+    vif->trusted = saved->trusted =
+        key_read(xs, XBT_NULL, "/local/domain/%u/device/vif/%u/trusted", domid, vif->handle);
+    type = key_read(xs, XBT_NULL, "%s/type", at);
+    vif->emulated = type && strcmp(type, "vif_ioemu") == 0;
+    free(type);
     if (key_read_number(xs, XBT_NULL, UINT32_MAX, &mtu, "/local/domain/%u/device/vif/%u/mtu", domid, vif->handle))
         vif->mtu = mtu;
     return true;

@@ -40,7 +40,8 @@ static bool write_frontend(struct toolstack *toolstack, xs_transaction_t transac
         !key_write_number(xs, transaction, vif->backend_domid, "%s/backend-id", front) ||
         !key_write_number(xs, transaction, XenbusStateInitialising, "%s/state", front) ||
         !key_write_number(xs, transaction, vif->handle, "%s/handle", front) ||
-        !key_write(xs, transaction, mac, "%s/mac", front))
+        !key_write(xs, transaction, mac, "%s/mac", front) ||
+        (vif->trusted && !key_write(xs, transaction, vif->trusted, "%s/trusted", front)))
         return false;
     if (!vif->mtu)
         return true;
@@ -64,9 +65,11 @@ static bool write_backend(struct toolstack *toolstack, xs_transaction_t transact
            (!vif->ifname || key_write(xs, transaction, vif->ifname, "%s/vifname", back)) &&
            key_write(xs, transaction, mac, "%s/mac", back) &&
            (!vif->ip || key_write(xs, transaction, vif->ip, "%s/ip", back)) &&
+           (!vif->gatewaydev || key_write(xs, transaction, vif->gatewaydev, "%s/gatewaydev", back)) &&
+           (!vif->rate || key_write(xs, transaction, vif->rate, "%s/rate", back)) &&
            key_write(xs, transaction, vif->bridge ? vif->bridge : "xenbr0", "%s/bridge", back) &&
            key_write_number(xs, transaction, vif->handle, "%s/handle", back) &&
-           key_write(xs, transaction, "vif", "%s/type", back);
+           key_write(xs, transaction, vif->emulated ? "vif_ioemu" : "vif", "%s/type", back);
 }
 
 static bool make_vif(struct toolstack *toolstack, xs_transaction_t transaction, const void *argument)

@@ -58,18 +58,30 @@ int options_parse_run(int argc, char **argv, struct run_options *options);
 
 enum store_kind { STORE_BUILTIN, STORE_EXTERNAL, STORE_EXEC };
 
+struct xlcfg;
+struct vif_spec;
+
 /* Of a machine that stays up; of `run` what is the machine's. */
 struct create_options {
     enum store_kind store;
     const char *store_command; /* STORE_EXEC */
     struct run_options run;
-    const char *run_dir; /* NULL: the user's (run_dir.h) */
-    const char *name;    /* the domain's */
-    unsigned timeout_ms; /* of the toolstack's waits for guest and backend; 0: libxl's */
+    const char *run_dir;        /* NULL: the user's (run_dir.h) */
+    const char *name;           /* the domain's */
+    const char *uuid;           /* NULL: none of its own */
+    uint32_t target_kib;        /* of its memory what it is to have; 0: all of it */
+    unsigned max_vcpus;         /* with those that are offline; 0: there are none */
+    unsigned preserved;         /* bit SHUTDOWN_x: a domain that ends so stays where it is */
+    const struct vif_spec *vif; /* its interfaces, run.vifs of them; NULL: with nothing particular about them */
+    struct xlcfg *file;         /* that owns what was read from a configuration file; NULL: none was */
+    unsigned timeout_ms;        /* of the toolstack's waits for guest and backend; 0: libxl's */
 };
 
-/* The same for the arguments behind "create". */
+/* The same for the arguments behind "create". What it allocated goes with xlcfg_close(options->file). */
 int options_parse_create(int argc, char **argv, struct create_options *options);
+
+/* What is to be said of a domain's name, NULL: nothing. */
+const char *domain_name_refused(const char *name);
 
 /* Values as every command reads them; false after one line on stderr. */
 bool parse_number(const char *option, const char *text, uint64_t low, uint64_t high, uint64_t *value);

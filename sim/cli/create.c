@@ -16,6 +16,7 @@
 #include "cli/operator.h"
 #include "cli/report.h"
 #include "cli/run_dir.h"
+#include "cli/xlcfg.h"
 #include "dom0/gate.h"
 #include "machine/fail.h"
 #include "store/store.h"
@@ -159,23 +160,20 @@ static int wait_until_up(int fd, pid_t pid, const struct run_dir *dir)
     return count == 1 ? byte : end_of(pid, dir);
 }
 
-int command_create(int argc, char **argv)
+static int start_host(struct host *host)
 {
-    struct host host = {.command = -1};
-    int status = options_parse_create(argc, argv, &host.options);
+    int status;
     int ends[2];
     pid_t pid;
 
-    if (status != 0)
-        return status == -1 ? EXIT_PASSED : status;
-    host.options.run.machine.stay_up = true;
-    if (!run_dir_find(&host.dir, host.options.run_dir))
+    host->options.run.machine.stay_up = true;
+    if (!run_dir_find(&host->dir, host->options.run_dir))
         return EXIT_USAGE;
-    status = guest_check_drivers(&host.options.run.machine);
-    if (status == 0 && host.options.run.machine.preempt_memory)
-        status = guest_check_memory_hooks(&host.options.run.machine);
+    status = guest_check_drivers(&host->options.run.machine);
+    if (status == 0 && host->options.run.machine.preempt_memory)
+        status = guest_check_memory_hooks(&host->options.run.machine);
     if (status == 0)
-        status = run_dir_take(&host.dir);
+        status = run_dir_take(&host->dir);
     if (status != 0)
         return status;
     fflush(NULL);
@@ -185,10 +183,21 @@ int command_create(int argc, char **argv)
     }
     if (pid == 0) {
         close(ends[0]);
-        host.command = ends[1];
-        return be_host(&host);
+        host->command = ends[1];
+        return be_host(host);
     }
     close(ends[1]);
-    close(host.dir.lock); /* the machine's process has it */
-    return wait_until_up(ends[0], pid, &host.dir);
+    close(host->dir.lock); /* the machine's process has it */
+    return wait_until_up(ends[0], pid, &host->dir);
+}
+
+int command_create(int argc, char **argv)
+{
+    struct host host = {.command = -1};
+    int status = options_parse_create(argc, argv, &host.options);
+
+    if (status == 0)
+        status = start_host(&host);
+    xlcfg_close(host.options.file);
+    return status == -1 ? EXIT_PASSED : status;
 }

@@ -1,5 +1,6 @@
 #include "cli/guest_domain.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,19 +27,45 @@ void guest_domain_read_ports(struct toolstack_domain *domain)
     domain->console_port = (uint32_t)hvm_param(domain->domid, HVM_PARAM_CONSOLE_EVTCHN);
 }
 
-bool guest_domain_create(struct toolstack *toolstack, struct toolstack_domain *domain, const char *name)
+bool guest_domain_read_uuid(const char *text, uint8_t uuid[16])
+{
+    static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    unsigned digits = 0;
+
+    if (strlen(text) != sizeof(form) - 1)
+        return false;
+    memset(uuid, 0, 16);
+    for (size_t index = 0; index < sizeof(form) - 1; index++) {
+        int letter = tolower((unsigned char)text[index]);
+
+        if ((form[index] == '-') != (letter == '-') || (letter != '-' && !isxdigit(letter)))
+            return false;
+        if (letter == '-')
+            continue;
+        uuid[digits / 2] = (uint8_t)(uuid[digits / 2] << 4 | (isdigit(letter) ? letter - '0' : letter - 'a' + 10));
+        digits++;
+    }
+    return true;
+}
+
+bool guest_domain_create(struct toolstack *toolstack, struct toolstack_domain *domain,
+                         const struct guest_domain_spec *spec)
 {
     struct xen_domain_config config = xen_domain_default_config(machine->config.vcpus);
-    int domid = xen_domain_create(&config);
+    int domid;
 
+    config.handle_given = spec->uuid != NULL && guest_domain_read_uuid(spec->uuid, config.handle);
+    domid = xen_domain_create(&config);
     if (domid < 0)
         fail("scenario", "the domain was not created: %s", strerror(-domid));
     *domain = (struct toolstack_domain){
         .domid = (unsigned)domid,
-        .name = name,
-        .uuid = "6b1f2c7e-5d0a-4b53-9a3c-0d1e5f7a9b11",
+        .name = spec->name,
+        .uuid = spec->uuid != NULL ? spec->uuid : "6b1f2c7e-5d0a-4b53-9a3c-0d1e5f7a9b11",
         .memory_kib = (uint32_t)(machine->config.ram_bytes / 1024),
+        .target_kib = spec->target_kib,
         .vcpus = machine->config.vcpus,
+        .max_vcpus = spec->max_vcpus,
     };
     guest_domain_read_ports(domain);
     return toolstack_domain_create(toolstack, domain);
@@ -64,4 +91,11 @@ struct toolstack_vif guest_domain_vif(unsigned domid, unsigned handle)
         .mac = MACHINE_VIF_MAC(handle),
         .mtu = 1500,
     };
+}
+
+void guest_domain_vif_mac(struct toolstack_vif *vif)
+{
+    const struct toolstack_vif plain = guest_domain_vif(vif->domid, vif->handle);
+
+    memcpy(vif->mac, plain.mac, sizeof(vif->mac));
 }

@@ -205,7 +205,7 @@ static const char minimize[] =
     "changed inputs.\n";
 
 static const char create[] =
-    "usage: pvsim create [OPTION...]\n"
+    "usage: pvsim create [FILE.cfg] [OPTION...]\n"
     "\n"
     "Boots a guest as 'pvsim run' does and keeps it up, in a process of its own, until 'pvsim destroy' or until it "
     "shuts "
@@ -227,6 +227,10 @@ static const char create[] =
     "  --store WHICH          builtin; external, one that comes by 'pvsim dom0' within a minute, such as xenstored or\n"
     "                         oxenstored; or exec:COMMAND, one that the machine starts likewise (builtin)\n"
     "  --help                 this text\n"
+    "\n"
+    "FILE.cfg is a configuration of the guest as 'xl create' takes it (xl.cfg(5), see also the manual). Options "
+    "override\n"
+    "it; keys that have no meaning here are reported and ignored. Without a vif= in it there is no interface.\n"
     "\n"
     "The options of 'pvsim run' on the machine, the schedule, the verifier's limits and --log are taken, too; with "
     "the\n"
@@ -325,16 +329,18 @@ static const char trigger[] = "usage: pvsim trigger [OPTION...] DOMAIN power\n"
                               "Presses the guest's power button: Windows shuts down. Does not wait for that.\n"
                               "\n" OF_A_VERB;
 
-static const char network_attach[] = "usage: pvsim network-attach [OPTION...] DOMAIN [KEY=VALUE...]\n"
-                                     "\n"
-                                     "Plugs a virtual interface into the guest and waits until its backend is ready.\n"
-                                     "\n"
-                                     "  mac=ADDRESS            its address (one made of its number)\n"
-                                     "  devid=N                its number (the next one)\n"
-                                     "  mtu=N                  68 to 65535 (1500)\n"
-                                     "  backend=DOMAIN         the domain of its backend (0)\n"
-                                     "  bridge=NAME, script=PATH, ip=ADDRESS, vifname=NAME\n"
-                                     "                         written to the backend's nodes as xl does\n" OF_A_VERB;
+static const char network_attach[] =
+    "usage: pvsim network-attach [OPTION...] DOMAIN [KEY=VALUE...]\n"
+    "\n"
+    "Plugs a virtual interface into the guest and waits until its backend is ready.\n"
+    "\n"
+    "  mac=ADDRESS            its address (one made of its number)\n"
+    "  devid=N                its number (the next one)\n"
+    "  mtu=N                  68 to 65535 (1500)\n"
+    "  backend=DOMAIN         the domain of its backend (0)\n"
+    "  bridge=NAME, script=PATH, ip=ADDRESS, vifname=NAME, gatewaydev=NAME, rate=AMOUNT[@INTERVAL]\n"
+    "                         written to the backend's nodes as xl does\n"
+    "  trusted, untrusted     what the guest is told of its backend\n" OF_A_VERB;
 
 static const char network_detach[] =
     "usage: pvsim network-detach [OPTION...] DOMAIN DEVID|MAC\n"

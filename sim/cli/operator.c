@@ -13,6 +13,7 @@
 #include "cli/guest.h"
 #include "cli/guest_domain.h"
 #include "cli/outer_store.h"
+#include "cli/vif_spec.h"
 #include "dom0/dom0.h"
 #include "dom0/heap.h"
 #include "machine/clock.h"
@@ -37,7 +38,8 @@ struct operator_state {
     struct toolstack *toolstack;
     struct toolstack_domain domain;
     bool is_up;
-    int status; /* of the machine's end */
+    int status;     /* of the machine's end */
+    bool preserved; /* the domain has shut down, and stays */
 };
 
 static void log_toolstack(void *context, enum backend_log_level level, const char *line)
@@ -164,9 +166,11 @@ static void attach_main(void *argument)
 static bool attach(struct operator_state *state, unsigned index)
 {
     const struct backend_choice *backend = &state->options->run.backend;
-    struct toolstack_vif vif = guest_domain_vif(state->domain.domid, index);
+    const struct vif_spec *spec = state->options->vif;
+    struct toolstack_vif vif = spec != NULL ? spec[index].vif : guest_domain_vif(0, index);
     struct toolstack_vif *waiting;
 
+    vif.domid = state->domain.domid;
     vif.backend_domid = backend->domid;
     if (backend->kind != BACKEND_NONE)
         return toolstack_network_attach(state->toolstack, &vif, operator_timeout(state, TOOLSTACK_ATTACH_TIMEOUT_MS));
@@ -178,12 +182,17 @@ static bool attach(struct operator_state *state, unsigned index)
 
 static void make_domain(struct operator_state *state)
 {
-    bool good = guest_domain_create_driver(state->toolstack, state->options->run.backend.domid) &&
-                guest_domain_create(state->toolstack, &state->domain, state->options->name);
+    const struct create_options *options = state->options;
+    const struct guest_domain_spec spec = {.name = options->name,
+                                           .uuid = options->uuid,
+                                           .target_kib = options->target_kib,
+                                           .max_vcpus = options->max_vcpus};
+    bool good = guest_domain_create_driver(state->toolstack, options->run.backend.domid) &&
+                guest_domain_create(state->toolstack, &state->domain, &spec);
 
     if (good)
         start_backend(state);
-    for (unsigned index = 0; good && index < state->options->run.vifs; index++)
+    for (unsigned index = 0; good && index < options->run.vifs; index++)
         good = attach(state, index);
     if (!good)
         fail("scenario", "%s", toolstack_error(state->toolstack));
@@ -207,6 +216,14 @@ static void domain_ended(struct operator_state *state, int reason)
     operator_stop(state, reason == SHUTDOWN_poweroff ? EXIT_PASSED : EXIT_FAILED);
 }
 
+/* on_poweroff = "preserve" and its like: it stays for its user to look at, and destroy. */
+static void domain_preserved(struct operator_state *state, int reason)
+{
+    log_line(LOG_WARNING, "operator", "domain %u has shut down, reason code %d: preserved", state->domain.domid,
+             reason);
+    state->preserved = true;
+}
+
 static void watch_domain(struct operator_state *state, struct xs_handle *xs)
 {
     struct pollfd fd = {.fd = xs_fileno(xs), .events = POLLIN};
@@ -215,8 +232,12 @@ static void watch_domain(struct operator_state *state, struct xs_handle *xs)
         int reason = xen_domain_shutdown_reason(state->domain.domid);
         char **event;
 
-        if (reason >= 0 && reason != SHUTDOWN_suspend)
-            domain_ended(state, reason);
+        if (reason >= 0 && reason != SHUTDOWN_suspend && !state->preserved) {
+            if ((state->options->preserved >> reason & 1) != 0)
+                domain_preserved(state, reason);
+            else
+                domain_ended(state, reason);
+        }
         if (backend_wait(&fd, 1, -1) < 0)
             fail("scenario", "the operator cannot wait for the store");
         while ((event = xs_check_watch(xs)) != NULL)

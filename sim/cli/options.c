@@ -12,6 +12,7 @@
 #include "cli/dom0_environment.h"
 #include "cli/fault_option.h"
 #include "cli/frames.h"
+#include "cli/xlcfg.h"
 #include "machine/delay.h"
 #include "machine/log.h"
 #include "machine/policy.h"
@@ -579,16 +580,26 @@ int options_parse_run(int argc, char **argv, struct run_options *options)
     return end_options(argc, argv, "run", options);
 }
 
+const char *domain_name_refused(const char *name)
+{
+    if (*name != '\0' && strlen(name) <= DOMAIN_NAME_MAX && strchr(name, '/') == NULL &&
+        strspn(name, "0123456789") != strlen(name))
+        return NULL;
+    return "1 to 40 characters, no '/' and not digits alone, which would be a domain's number";
+}
+
+_Static_assert(DOMAIN_NAME_MAX == 40, "the line on names");
+
 static bool take_name(const char *text, struct create_options *options)
 {
-    if (*text != '\0' && strlen(text) <= DOMAIN_NAME_MAX && strchr(text, '/') == NULL &&
-        strspn(text, "0123456789") != strlen(text)) {
-        options->name = text;
-        return true;
+    const char *refused = domain_name_refused(text);
+
+    if (refused != NULL) {
+        complain("--name takes %s, not '%s'", refused, text);
+        return false;
     }
-    complain("--name takes 1 to %d characters, no '/' and not digits alone, which would be a domain's number, not '%s'",
-             DOMAIN_NAME_MAX, text);
-    return false;
+    options->name = text;
+    return true;
 }
 
 static bool take_toolstack_timeout(const char *text, struct create_options *options)
@@ -628,6 +639,15 @@ static bool create_option(int option, const char *value, struct create_options *
         return true;
     case OPTION_NAME:
         return take_name(value, options);
+    case OPTION_VIFS: /* in the place of those of the file */
+        options->vif = NULL;
+        return run_option(option, value, &options->run);
+    case OPTION_MEMORY:
+        options->target_kib = 0;
+        return run_option(option, value, &options->run);
+    case OPTION_VCPUS:
+        options->max_vcpus = 0;
+        return run_option(option, value, &options->run);
     case OPTION_BACKEND:
         return parse_backend(value, &options->run.backend);
     case OPTION_BACKEND_DOMID:
@@ -644,6 +664,29 @@ static bool create_option(int option, const char *value, struct create_options *
     }
 }
 
+/*
+ * Look for the configuration file that the line names: options may stand on either side of it. A line that asks for
+ * help, or is wrong, names none. 0, or an exit status after a line.
+ */
+static int find_file(int argc, char **argv, const struct option *table, const char **file)
+{
+    int option;
+
+    do
+        option = getopt_long(argc, argv, ":h", table, NULL);
+    while (option != -1 && option != 'h' && option != '?' && option != ':');
+    *file = NULL;
+    if (option == -1 && argc - optind > 1) {
+        complain("unexpected argument '%s' behind the configuration file '%s'; see 'pvsim create --help'",
+                 argv[optind + 1], argv[optind]);
+        return EXIT_USAGE;
+    }
+    if (option == -1 && optind < argc)
+        *file = argv[optind];
+    optind = 0; /* the options are read afterwards: they override the file */
+    return 0;
+}
+
 int options_parse_create(int argc, char **argv, struct create_options *options)
 {
     static const struct option own[] = {
@@ -656,8 +699,10 @@ int options_parse_create(int argc, char **argv, struct create_options *options)
         {"help", no_argument, NULL, 'h'},
     };
     struct option table[sizeof(run_long_options) / sizeof(run_long_options[0]) + sizeof(own) / sizeof(own[0])];
+    const char *file;
     size_t count = 0;
     int option;
+    int status;
 
     for (const struct option *row = run_long_options; row->name != NULL; row++)
         if (row->val >= OPTION_VCPUS && row->val < OPTIONS_OF_RUN)
@@ -666,15 +711,15 @@ int options_parse_create(int argc, char **argv, struct create_options *options)
         table[count++] = own[index];
     table[count] = (struct option){NULL, 0, NULL, 0};
 
+    *options = (struct create_options){.store = STORE_BUILTIN, .name = "guest"};
     set_defaults(&options->run);
-    options->store = STORE_BUILTIN;
-    options->store_command = NULL;
-    options->run_dir = NULL;
-    options->name = "guest";
-    options->timeout_ms = 0;
+    status = find_file(argc, argv, table, &file);
+    if (status == 0 && file != NULL)
+        status = xlcfg_read(file, options);
+    if (status != 0)
+        return status;
     while ((option = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
-        int status = take_option(option, argv[optind - 1], "create");
-
+        status = take_option(option, argv[optind - 1], "create");
         if (status != 0)
             return status;
         if (!create_option(option, optarg, options))
@@ -686,5 +731,7 @@ int options_parse_create(int argc, char **argv, struct create_options *options)
                  options->store == STORE_EXEC ? "exec" : "external");
         return EXIT_USAGE;
     }
+    if (file != NULL)
+        optind++;
     return end_options(argc, argv, "create", &options->run);
 }

@@ -348,7 +348,7 @@ static void harness(void *argument)
 
     if (toolstack == NULL)
         give_up("the toolstack could not connect to the store");
-    if (!guest_domain_create(toolstack, &run->domain, "guest"))
+    if (!guest_domain_create(toolstack, &run->domain, &(struct guest_domain_spec){.name = "guest"}))
         give_up("%s", toolstack_error(toolstack));
     run->netback = netback_task_start();
     run_attach_vifs(run, toolstack);

@@ -133,6 +133,7 @@ struct machine_config {
     struct machine_host host;
     struct machine_board board;
     unsigned max_grant_frames; /* of each domain, up to XEN_GRANT_FRAMES_LIMIT; 0: Xen's default */
+    unsigned event_channels;   /* of the guest, up to XEN_EVENT_CHANNELS_LIMIT; 0: Xen's default */
     struct machine_store_limit store_limit[MACHINE_MAX_STORE_LIMITS];
     unsigned store_limit_count;
     const char *driver_dir; /* folder with <driver>.so and <driver>.inf; for the image loader and the installer */

@@ -124,7 +124,7 @@ struct xen_domain_config xen_domain_default_config(unsigned vcpus)
         .max_maptrack_frames = 1024,
         .max_grant_version = machine->config.host.grant_v1 ? 1 : 2,
         .viridian = machine->config.host.viridian,
-        .event_channels = 1023,
+        .event_channels = machine->config.event_channels != 0 ? machine->config.event_channels : 1023,
     };
 }
 
@@ -214,7 +214,10 @@ int xen_domain_create(const struct xen_domain_config *config)
     domain->guest = true;
     domain->incarnation = 1;
     xen_state()->guest = domain;
-    make_handle(domain->handle);
+    if (config->handle_given)
+        memcpy(domain->handle, config->handle, sizeof(domain->handle));
+    else
+        make_handle(domain->handle);
     domain->tot_pages = guest_ram_pages() + XEN_FIRMWARE_PAGES;
     domain->max_pages = domain->tot_pages + MAX_PAGES_SLACK;
     domain->max_gfn = guest_ram_gfn(guest_ram_pages() - 1); /* the last page is in the zone with frames in order */

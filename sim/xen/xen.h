@@ -27,6 +27,8 @@ struct xen_domain_config {
     unsigned max_grant_version;   /* 1 or 2 */
     bool viridian;
     unsigned event_channels; /* the highest port */
+    bool handle_given;       /* a UUID; otherwise a random one */
+    uint8_t handle[16];
 };
 
 #define XEN_GRANT_FRAMES_LIMIT 1024u
