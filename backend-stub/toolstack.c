@@ -173,6 +173,35 @@ struct toolstack *toolstack_open(const struct backend_logger *logger)
     return NULL;
 }
 
+/* Everything in a folder but this one. */
+static bool empty_folder(struct toolstack *toolstack, xs_transaction_t transaction, const char *folder, const char *but)
+{
+    unsigned count = 0;
+    char **name = xs_directory(toolstack->xs, transaction, folder, &count);
+    bool good = name != NULL;
+
+    for (unsigned i = 0; i < count && good; i++) {
+        char path[TOOLSTACK_PATH_MAX];
+
+        snprintf(path, sizeof(path), "%s/%s", strcmp(folder, "/") == 0 ? "" : folder, name[i]);
+        good = strcmp(name[i], but) == 0 || xs_rm(toolstack->xs, transaction, path);
+    }
+    free(name);
+    return good;
+}
+
+static bool start_over(struct toolstack *toolstack, xs_transaction_t transaction, const void *unused)
+{
+    return empty_folder(toolstack, transaction, "/", "tool") &&
+           empty_folder(toolstack, transaction, "/tool", "xenstored") && make_domain_0(toolstack, transaction, unused);
+}
+
+bool toolstack_host_started(struct toolstack *toolstack)
+{
+    return toolstack_transaction(toolstack, start_over, NULL) ||
+           toolstack_fail(toolstack, "the store can't be made new: %s", strerror(errno));
+}
+
 void toolstack_close(struct toolstack *toolstack)
 {
     if (!toolstack)
@@ -348,6 +377,14 @@ bool toolstack_memory_set(struct toolstack *toolstack, unsigned domid, uint32_t 
     if (errno == ERANGE)
         return toolstack_fail(toolstack, "memory_dynamic_max must be less than or equal to memory_static_max");
     return toolstack_fail(toolstack, "the memory of domain %u can't be set: %s", domid, strerror(errno));
+}
+
+uint32_t toolstack_memory_target(struct toolstack *toolstack, unsigned domid)
+{
+    uint32_t kib;
+
+    return key_read_number(toolstack->xs, XBT_NULL, UINT32_MAX, &kib, "/local/domain/%u/memory/target", domid) ? kib
+                                                                                                               : 0;
 }
 
 bool toolstack_domain_shutdown(struct toolstack *toolstack, unsigned domid, const char *reason)

@@ -14,6 +14,7 @@
 #include "log.h"
 
 struct toolstack;
+struct toolstack_vifs;
 
 /* libxl's time limits, in milliseconds. */
 #define TOOLSTACK_ATTACH_TIMEOUT_MS 10000
@@ -54,6 +55,8 @@ struct toolstack_vif {
 /* Connects to the store and sees to it that domain 0 has its nodes. */
 struct toolstack *toolstack_open(const struct backend_logger *logger);
 void toolstack_close(struct toolstack *toolstack);
+/* The host has started anew: of what the store has, domain 0's nodes and the store's own are left. */
+bool toolstack_host_started(struct toolstack *toolstack);
 /* What the last call that failed could not do. */
 const char *toolstack_error(const struct toolstack *toolstack);
 
@@ -74,6 +77,8 @@ bool toolstack_domain_destroy(struct toolstack *toolstack, unsigned domid);
 /* What the guest is to have of its memory; more than its maximum is an error. The hypervisor's limit is the caller's.
  */
 bool toolstack_memory_set(struct toolstack *toolstack, unsigned domid, uint32_t target_kib);
+/* The same as it is; 0: the store does not say. */
+uint32_t toolstack_memory_target(struct toolstack *toolstack, unsigned domid);
 /* Ask the guest by control/shutdown: "poweroff", "reboot", "suspend". */
 bool toolstack_domain_shutdown(struct toolstack *toolstack, unsigned domid, const char *reason);
 /* The same, and wait until the guest has taken the request; if it does not, the request is taken back. */
@@ -101,6 +106,14 @@ unsigned toolstack_network_next(struct toolstack *toolstack, unsigned domid);
 /* The domain's VIF with this number, or with this address when `mac` is given; false: there is none. */
 bool toolstack_network_find(struct toolstack *toolstack, unsigned domid, const uint8_t *mac, unsigned *handle,
                             unsigned *backend_domid);
+
+/*
+ * The domain's interfaces as the store describes them, to be attached to the domain that takes its place; NULL:
+ * toolstack_error(). An item, NULL behind the last, is of the old domain; its strings live as long as all of them.
+ */
+struct toolstack_vifs *toolstack_vifs_read(struct toolstack *toolstack, unsigned domid);
+const struct toolstack_vif *toolstack_vifs_item(const struct toolstack_vifs *vifs, unsigned index);
+void toolstack_vifs_free(struct toolstack_vifs *vifs);
 
 /* Wait until the number at the path is `wanted`. Not reaching it is for the caller to judge: no line in the log. */
 bool toolstack_wait_number(struct toolstack *toolstack, const char *path, uint32_t wanted, int timeout_ms);

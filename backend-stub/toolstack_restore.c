@@ -1,4 +1,4 @@
-/* A suspended domain goes on as another one, with the same interfaces. */
+/* Another domain takes the place of one, with the same interfaces. */
 #include "toolstack_internal.h"
 
 #include "keys.h"
@@ -20,12 +20,12 @@ struct saved_vif {
     char *trusted;
 };
 
-struct saved_vifs {
+struct toolstack_vifs {
     unsigned count;
     struct saved_vif *vif;
 };
 
-static void free_saved(struct saved_vifs *saved)
+void toolstack_vifs_free(struct toolstack_vifs *saved)
 {
     for (unsigned i = 0; i < saved->count; i++) {
         free(saved->vif[i].bridge);
@@ -37,6 +37,7 @@ static void free_saved(struct saved_vifs *saved)
         free(saved->vif[i].trusted);
     }
     free(saved->vif);
+    free(saved);
 }
 
 /*
@@ -74,8 +75,9 @@ static bool read_vif(struct toolstack *toolstack, unsigned domid, struct saved_v
     return true;
 }
 
-static bool read_vifs(struct toolstack *toolstack, unsigned domid, struct saved_vifs *saved)
+struct toolstack_vifs *toolstack_vifs_read(struct toolstack *toolstack, unsigned domid)
 {
+    struct toolstack_vifs *saved = calloc(1, sizeof(*saved));
     char path[TOOLSTACK_PATH_MAX], **device;
     unsigned count = 0;
     bool good = true;
@@ -93,20 +95,30 @@ static bool read_vifs(struct toolstack *toolstack, unsigned domid, struct saved_
             toolstack_fail(toolstack, "VIF %s of domain %u can't be read from the store", device[i], domid);
     }
     free(device);
-    return good;
+    if (good)
+        return saved;
+    toolstack_vifs_free(saved);
+    return NULL;
+}
+
+const struct toolstack_vif *toolstack_vifs_item(const struct toolstack_vifs *vifs, unsigned index)
+{
+    return index < vifs->count ? &vifs->vif[index].vif : NULL;
 }
 
 bool toolstack_domain_restore(struct toolstack *toolstack, unsigned old, const struct toolstack_domain *domain,
                               int timeout_ms)
 {
-    struct saved_vifs saved = {0, NULL};
-    bool good = read_vifs(toolstack, old, &saved) && toolstack_domain_destroy(toolstack, old) &&
-                toolstack_domain_create(toolstack, domain);
+    struct toolstack_vifs *vifs = toolstack_vifs_read(toolstack, old);
+    bool good = vifs && toolstack_domain_destroy(toolstack, old) && toolstack_domain_create(toolstack, domain);
 
-    for (unsigned i = 0; good && i < saved.count; i++) {
-        saved.vif[i].vif.domid = domain->domid;
-        good = toolstack_network_attach(toolstack, &saved.vif[i].vif, timeout_ms);
+    for (unsigned i = 0; good && i < vifs->count; i++) {
+        struct toolstack_vif vif = vifs->vif[i].vif;
+
+        vif.domid = domain->domid;
+        good = toolstack_network_attach(toolstack, &vif, timeout_ms);
     }
-    free_saved(&saved);
+    if (vifs)
+        toolstack_vifs_free(vifs);
     return good;
 }

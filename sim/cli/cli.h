@@ -98,6 +98,8 @@ int command_verifier(int argc, char **argv);
 int command_sweep(int argc, char **argv);
 int command_minimize(int argc, char **argv);
 int command_create(int argc, char **argv);
+int command_restore(int argc, char **argv);
+int command_migrate_receive(int argc, char **argv);
 int command_dom0(int argc, char **argv);
 
 /* "12.345 ms" */

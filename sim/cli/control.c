@@ -34,6 +34,7 @@ struct verb_call {
     const char *flags;
     unsigned count;
     const char *word[VERB_WORDS_MAX];
+    bool ends; /* the machine, with it */
 };
 
 /* ---- what a verb sees ---- */
@@ -56,6 +57,11 @@ const char *verb_word(const struct verb_call *call, unsigned index)
 struct operator_state *verb_operator(const struct verb_call *call)
 {
     return call->control->operator_state;
+}
+
+void verb_ends_machine(struct verb_call *call)
+{
+    call->ends = true;
 }
 
 static void answer(struct verb_call *call, enum control_answer kind, const char *format, va_list arguments)
@@ -136,16 +142,18 @@ static void serve(void *argument)
 {
     struct verb_call *call = argument;
     struct control *control = call->control;
-    const struct verb *verb = call->verb;
-    char status[2] = {CONTROL_STATUS, EXIT_FAILED};
+    char status[3] = {CONTROL_STATUS, EXIT_FAILED};
+    bool ends;
 
     call->toolstack = toolstack_open(&operator_logger);
     if (call->toolstack == NULL) {
         verb_complain(call, "the toolstack cannot reach the store");
     } else {
-        status[1] = (char)verb->run(call);
+        status[1] = (char)call->verb->run(call);
         toolstack_close(call->toolstack);
     }
+    ends = call->ends && status[1] == EXIT_PASSED;
+    status[2] = (char)ends;
     if (call->peer != NULL) {
         peer_write(call->peer, status, sizeof(status));
         peer_close(call->peer);
@@ -154,7 +162,7 @@ static void serve(void *argument)
     image_free(call->request);
     image_free(call);
     control->calls--;
-    if (verb->ends && status[1] == EXIT_PASSED)
+    if (ends)
         operator_stop(control->operator_state, EXIT_PASSED);
 }
 
@@ -228,15 +236,26 @@ static void closed(struct peer *peer)
 
 static const struct peer_service service = {.name = "control", .opened = opened, .input = input, .closed = closed};
 
-struct control *control_open(const char *path)
+bool control_open_again(struct control *control, const char *path)
 {
     int fd = peer_socket(path, SOCK_SEQPACKET);
-    struct control *control;
 
-    if (fd < 0)
-        return NULL;
-    control = image_alloc(sizeof(*control));
-    return peer_listen(fd, &service, control) != NULL ? control : NULL;
+    return fd >= 0 && peer_listen(fd, &service, control) != NULL;
+}
+
+struct control *control_open(const char *path)
+{
+    struct control *control = image_alloc(sizeof(*control));
+
+    if (control_open_again(control, path))
+        return control;
+    image_free(control);
+    return NULL;
+}
+
+unsigned control_calls(const struct control *control)
+{
+    return control->calls;
 }
 
 void control_set_operator(struct control *control, struct operator_state *state)

@@ -6,10 +6,12 @@
 #ifndef CLI_CONTROL_H
 #define CLI_CONTROL_H
 
+#include <stdbool.h>
+
 enum control_answer {
     CONTROL_OUTPUT = 'o', /* text for the standard output */
     CONTROL_ERROR = 'e',  /* text for the standard error */
-    CONTROL_STATUS = 's'  /* a byte: the exit status */
+    CONTROL_STATUS = 's'  /* two bytes: the exit status, and whether the machine ends with it */
 };
 
 #define CONTROL_PACKET_MAX 8192
@@ -21,6 +23,10 @@ struct operator_state;
 struct control *control_open(const char *path);
 /* Whom the verbs turn to; set before the machine runs. */
 void control_set_operator(struct control *control, struct operator_state *state);
+/* Open the socket at this path for a machine that goes on in another process; false with errno. Likewise. */
+bool control_open_again(struct control *control, const char *path);
+/* Requests under way. */
+unsigned control_calls(const struct control *control);
 /* From a task: wait until every request so far has been answered. */
 void control_wait(const struct control *control);
 

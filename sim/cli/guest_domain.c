@@ -73,12 +73,17 @@ bool guest_domain_create(struct toolstack *toolstack, struct toolstack_domain *d
 
 bool guest_domain_create_driver(struct toolstack *toolstack, unsigned domid)
 {
+    if (domid != XEN_DOM0 && xen_domain_create_host(domid) != 0)
+        fail("scenario", "driver domain %u was not created", domid);
+    return guest_domain_name_driver(toolstack, domid);
+}
+
+bool guest_domain_name_driver(struct toolstack *toolstack, unsigned domid)
+{
     char name[24];
 
     if (domid == XEN_DOM0)
         return true;
-    if (xen_domain_create_host(domid) != 0)
-        fail("scenario", "driver domain %u was not created", domid);
     snprintf(name, sizeof(name), "driver-%u", domid);
     return toolstack_driver_domain_create(toolstack, domid, name);
 }

@@ -21,6 +21,8 @@ bool guest_domain_read_uuid(const char *text, uint8_t uuid[16]);
 void guest_domain_read_ports(struct toolstack_domain *domain);
 /* A driver domain, unless it is 0: its nodes, too. Likewise. */
 bool guest_domain_create_driver(struct toolstack *toolstack, unsigned domid);
+/* Its nodes alone, in a store that is new. */
+bool guest_domain_name_driver(struct toolstack *toolstack, unsigned domid);
 /* VIF number `handle` with nothing particular about it. */
 struct toolstack_vif guest_domain_vif(unsigned domid, unsigned handle);
 /* The address that it then has. */

@@ -22,6 +22,9 @@ static const char general[] =
     "  shutdown  have the guest shut down\n"
     "  pause, unpause\n"
     "            have the guest's vCPUs stand still, and go on\n"
+    "  save, restore\n"
+    "            write the machine to a file, and go on with it as another host\n"
+    "  migrate   have the guest go on as another domain, here or on a second host\n"
     "  trigger   press the guest's power button\n"
     "  network-attach, network-detach\n"
     "            plug a virtual interface in, and pull one out\n"
@@ -300,12 +303,47 @@ static const char resume[] =
     "anew\n" OF_A_VERB;
 
 static const char migrate[] =
-    "usage: pvsim migrate [OPTION...] DOMAIN localhost\n"
+    "usage: pvsim migrate [OPTION...] DOMAIN HOST\n"
     "\n"
-    "Asks the guest to suspend, and has it go on as a new domain of this host with new event channels, grants and "
-    "backends,\n"
-    "as 'xl migrate DOMAIN localhost' does. When the guest does not suspend it goes on where it is.\n"
+    "Asks the guest to suspend, and has it go on as a new domain with new event channels, grants and backends, as 'xl "
+    "migrate'\n"
+    "does. HOST is localhost, for a domain of this host, or a second simulated host: the run-dir that it is to have, a "
+    "path\n"
+    "with a '/' in it, in which no machine runs. Then this host's machine ends as soon as the guest runs there. When "
+    "the "
+    "guest\n"
+    "does not suspend, or the other host fails, it goes on where it is. What cannot be saved cannot migrate to a "
+    "second "
+    "host.\n"
     "\n" OF_A_VERB;
+
+static const char save[] = "usage: pvsim save [OPTION...] DOMAIN FILE\n"
+                           "\n"
+                           "Asks the guest to suspend, writes the machine to FILE, and ends it: 'pvsim restore' goes "
+                           "on with it. When the guest "
+                           "does\n"
+                           "not suspend, or FILE cannot be written, it goes on. Not to be saved are machines with "
+                           "--engine par or --store other "
+                           "than\n"
+                           "builtin.\n"
+                           "\n"
+                           "  -c                     a checkpoint: the guest goes on where it was\n"
+                           "  -p                     it does, and is paused\n" OF_A_VERB;
+
+static const char restore[] =
+    "usage: pvsim restore [OPTION...] FILE\n"
+    "\n"
+    "Goes on with the machine that 'pvsim save' wrote to FILE, as a host of its own: the guest is a new domain, "
+    "connected "
+    "to\n"
+    "backends of this host, whose store is new; a backend that 'create' started (exec:) is started again. FILE stays "
+    "as "
+    "it is,\n"
+    "and may be restored several times. It takes the build of pvsim and of the drivers that saved it; exit status 125 "
+    "says that\n"
+    "this is another one.\n"
+    "\n"
+    "  -p                     the domain stays paused\n" OF_A_VERB;
 
 static const char mem_set[] = "usage: pvsim mem-set [OPTION...] DOMAIN MEMORY\n"
                               "\n"
@@ -387,6 +425,8 @@ static const struct {
     {"unpause", unpause_text},
     {"suspend", suspend},
     {"resume", resume},
+    {"save", save},
+    {"restore", restore},
     {"migrate", migrate},
     {"mem-set", mem_set},
     {"debug-keys", debug_keys},

@@ -14,7 +14,7 @@ static const struct {
 } commands[] = {
     {"run", command_run},           {"replay", command_replay},     {"sweep", command_sweep},
     {"minimize", command_minimize}, {"verifier", command_verifier}, {"create", command_create},
-    {"dom0", command_dom0},
+    {"dom0", command_dom0},         {"restore", command_restore},   {"migrate-receive", command_migrate_receive},
 };
 
 /*

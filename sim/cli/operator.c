@@ -12,6 +12,7 @@
 #include "cli/dom0_environment.h"
 #include "cli/guest.h"
 #include "cli/guest_domain.h"
+#include "cli/operator_internal.h"
 #include "cli/outer_store.h"
 #include "cli/vif_spec.h"
 #include "dom0/dom0.h"
@@ -28,19 +29,6 @@
 #include "xen/xen.h"
 
 #define STAND_POLL_NS UINT64_C(100000)
-
-struct operator_state {
-    const struct create_options *options;
-    const struct run_dir *dir;
-    const struct control *control;
-    void (*up)(void *context);
-    void *context;
-    struct toolstack *toolstack;
-    struct toolstack_domain domain;
-    bool is_up;
-    int status;     /* of the machine's end */
-    bool preserved; /* the domain has shut down, and stays */
-};
 
 static void log_toolstack(void *context, enum backend_log_level level, const char *line)
 {
@@ -71,24 +59,27 @@ static struct port *open_port(void *context, unsigned domid, unsigned handle)
 static void netback_main(void *argument)
 {
     struct operator_state *state = argument;
-    unsigned domid = state->options->run.backend.domid;
+    unsigned domid = state->options.run.backend.domid;
     const struct netback_options options = {.domid = domid, .open_port = open_port, .logger = &netback_logger};
-    struct netback *netback;
 
     if (domid != XEN_DOM0)
         dom0_enter_domain(domid);
-    netback = netback_create(&options);
-    if (netback == NULL)
+    state->netback = netback_create(&options);
+    if (state->netback == NULL)
         fail("netback", "netback could not open its libraries");
-    (void)netback_run(netback);
-    fail("netback", "netback gave up: its store or event channels failed");
+    if (!netback_run(state->netback) || !state->netback_ends)
+        fail("netback", "netback gave up: its store or event channels failed");
+    netback_destroy(state->netback);
+    if (domid != XEN_DOM0)
+        dom0_leave_domain();
+    state->netback = NULL;
 }
 
 /* A machine that is up goes on: another one may take its place. */
 static void program_ended(void *context, int status)
 {
     const struct operator_state *state = context;
-    const char *command = state->options->run.backend.command;
+    const char *command = state->options.run.backend.command;
     char text[32];
 
     if (!state->is_up)
@@ -100,30 +91,30 @@ static void program_ended(void *context, int status)
 /* The store's socket for programs of the driver domain. */
 static void open_store(const struct operator_state *state)
 {
-    unsigned domid = state->options->run.backend.domid;
+    unsigned domid = state->options.run.backend.domid;
     char name[DOM0_STORE_NAME_MAX];
     char path[RUN_DIR_PATH_MAX];
 
-    if (domid != XEN_DOM0 && !store_listen(run_dir_path(state->dir, dom0_store_name(domid, name), path), domid))
+    if (domid != XEN_DOM0 && !store_listen(run_dir_path(&state->dir, dom0_store_name(domid, name), path), domid))
         fail("scenario", "%s cannot be opened: %s", path, strerror(errno));
 }
 
-static void start_backend(struct operator_state *state)
+void operator_start_backend(struct operator_state *state)
 {
-    const struct backend_choice *backend = &state->options->run.backend;
+    const struct backend_choice *backend = &state->options.run.backend;
 
     open_store(state);
     if (backend->kind == BACKEND_STUB)
         (void)task_create("netback", netback_main, state);
     else if (backend->kind == BACKEND_EXEC)
-        (void)beside_start(state->dir, backend->domid, backend->command, program_ended, state);
+        (void)beside_start(&state->dir, backend->domid, backend->command, program_ended, state);
 }
 
 /* ---- for the verbs ---- */
 
 int operator_timeout(const struct operator_state *state, int libxl_ms)
 {
-    return state->options->timeout_ms != 0 ? (int)state->options->timeout_ms : libxl_ms;
+    return state->options.timeout_ms != 0 ? (int)state->options.timeout_ms : libxl_ms;
 }
 
 void operator_wait_standing(unsigned domid)
@@ -141,6 +132,7 @@ int operator_restore(struct operator_state *state, struct toolstack *toolstack)
     if (domid < 0)
         return domid;
     domain->domid = (unsigned)domid;
+    domain->target_kib = toolstack_memory_target(toolstack, old);
     guest_domain_read_ports(domain);
     if (!toolstack_domain_restore(toolstack, old, domain, operator_timeout(state, TOOLSTACK_ATTACH_TIMEOUT_MS)))
         return -EIO;
@@ -151,38 +143,74 @@ int operator_restore(struct operator_state *state, struct toolstack *toolstack)
 
 /* ---- the domain ---- */
 
+/* An interface that waits for its backend; its strings are its own. */
+struct waiting {
+    struct operator_state *state;
+    struct toolstack_vif vif;
+};
+
+static void for_strings(struct toolstack_vif *vif, void (*function)(const char **string))
+{
+    const char **string[] = {&vif->bridge, &vif->script,     &vif->ip,     &vif->ifname,
+                             &vif->rate,   &vif->gatewaydev, &vif->trusted};
+
+    for (size_t index = 0; index < sizeof(string) / sizeof(string[0]); index++)
+        function(string[index]);
+}
+
+static void keep_string(const char **string)
+{
+    if (*string != NULL)
+        *string = strdup(*string);
+}
+
+static void drop_string(const char **string)
+{
+    free((void *)(uintptr_t)*string);
+}
+
 /* Without a backend so far: whenever one comes. */
 static void attach_main(void *argument)
 {
-    struct toolstack_vif *vif = argument;
+    struct waiting *waiting = argument;
     struct toolstack *toolstack = toolstack_open(&operator_logger);
 
-    if (toolstack == NULL || !toolstack_network_attach(toolstack, vif, TOOLSTACK_NO_TIMEOUT))
-        fail("scenario", "VIF %u was not attached", vif->handle);
+    if (toolstack == NULL || !toolstack_network_attach(toolstack, &waiting->vif, TOOLSTACK_NO_TIMEOUT))
+        fail("scenario", "VIF %u was not attached", waiting->vif.handle);
     toolstack_close(toolstack);
-    free(vif);
+    waiting->state->waiting--;
+    for_strings(&waiting->vif, drop_string);
+    free(waiting);
 }
 
-static bool attach(struct operator_state *state, unsigned index)
+bool operator_attach(struct operator_state *state, struct toolstack *toolstack, const struct toolstack_vif *vif)
 {
-    const struct backend_choice *backend = &state->options->run.backend;
-    const struct vif_spec *spec = state->options->vif;
-    struct toolstack_vif vif = spec != NULL ? spec[index].vif : guest_domain_vif(0, index);
-    struct toolstack_vif *waiting;
+    struct waiting *waiting;
 
-    vif.domid = state->domain.domid;
-    vif.backend_domid = backend->domid;
-    if (backend->kind != BACKEND_NONE)
-        return toolstack_network_attach(state->toolstack, &vif, operator_timeout(state, TOOLSTACK_ATTACH_TIMEOUT_MS));
+    if (state->options.run.backend.kind != BACKEND_NONE)
+        return toolstack_network_attach(toolstack, vif, operator_timeout(state, TOOLSTACK_ATTACH_TIMEOUT_MS));
     waiting = malloc(sizeof(*waiting));
-    *waiting = vif;
+    waiting->state = state;
+    waiting->vif = *vif;
+    for_strings(&waiting->vif, keep_string);
+    state->waiting++;
     (void)task_create("attach", attach_main, waiting);
     return true;
 }
 
+static bool attach(struct operator_state *state, unsigned index)
+{
+    const struct vif_spec *spec = state->options.vif;
+    struct toolstack_vif vif = spec != NULL ? spec[index].vif : guest_domain_vif(0, index);
+
+    vif.domid = state->domain.domid;
+    vif.backend_domid = state->options.run.backend.domid;
+    return operator_attach(state, state->toolstack, &vif);
+}
+
 static void make_domain(struct operator_state *state)
 {
-    const struct create_options *options = state->options;
+    struct create_options *options = &state->options;
     const struct guest_domain_spec spec = {.name = options->name,
                                            .uuid = options->uuid,
                                            .target_kib = options->target_kib,
@@ -191,11 +219,12 @@ static void make_domain(struct operator_state *state)
                 guest_domain_create(state->toolstack, &state->domain, &spec);
 
     if (good)
-        start_backend(state);
+        operator_start_backend(state);
     for (unsigned index = 0; good && index < options->run.vifs; index++)
         good = attach(state, index);
     if (!good)
         fail("scenario", "%s", toolstack_error(state->toolstack));
+    options->vif = NULL;
 }
 
 /* What xl's default actions make of an end: destroyed; whether that was as it should be is for the machine's status. */
@@ -233,7 +262,7 @@ static void watch_domain(struct operator_state *state, struct xs_handle *xs)
         char **event;
 
         if (reason >= 0 && reason != SHUTDOWN_suspend && !state->preserved) {
-            if ((state->options->preserved >> reason & 1) != 0)
+            if ((state->options.preserved >> reason & 1) != 0)
                 domain_preserved(state, reason);
             else
                 domain_ended(state, reason);
@@ -250,8 +279,8 @@ static void operator_main(void *argument)
     struct operator_state *state = argument;
     struct xs_handle *xs;
 
-    if (state->options->store != STORE_BUILTIN)
-        outer_store_open(state->dir, state->options->store_command);
+    if (state->options.store != STORE_BUILTIN)
+        outer_store_open(&state->dir, state->options.store_command);
     xs = xs_open(0);
     state->toolstack = toolstack_open(&operator_logger);
     if (xs == NULL || state->toolstack == NULL || !xs_watch(xs, "@releaseDomain", "operator"))
@@ -264,13 +293,24 @@ static void operator_main(void *argument)
     watch_domain(state, xs);
 }
 
+/* What is needed for as long as the machine is up becomes a part of it. */
+static void keep_options(struct operator_state *state, const struct create_options *options)
+{
+    state->options = *options;
+    keep_string(&state->options.name);
+    keep_string(&state->options.uuid);
+    keep_string(&state->options.store_command);
+    keep_string(&state->options.run.backend.command);
+    state->options.file = NULL;
+}
+
 struct operator_state *operator_start(const struct create_options *options, const struct run_dir *dir,
                                       struct control *control, void (*up)(void *context), void *context)
 {
     struct operator_state *state = calloc(1, sizeof(*state)); /* of the machine's heap (dom0/heap.h) */
 
-    state->options = options;
-    state->dir = dir;
+    keep_options(state, options);
+    state->dir = *dir;
     state->control = control;
     state->up = up;
     state->context = context;

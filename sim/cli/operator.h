@@ -17,8 +17,8 @@ struct run_dir;
 struct toolstack;
 
 /*
- * To be called before the machine runs; `up` is called when the guest has booted. Options and folder stay the
- * caller's. A machine that ends by itself first lets the verbs that came by `control` end.
+ * To be called before the machine runs; `up` is called when the guest has booted. Options stay the caller's until
+ * then. A machine that ends by itself first lets the verbs that came by `control` end.
  */
 struct operator_state *operator_start(const struct create_options *options, const struct run_dir *dir,
                                       struct control *control, void (*up)(void *context), void *context);
@@ -33,6 +33,54 @@ void operator_wait_standing(unsigned domid);
  * or an errno: -EIO is for toolstack_error(), and the new domain stays paused.
  */
 int operator_restore(struct operator_state *state, struct toolstack *toolstack);
+/* Why the machine cannot be saved, a line for the user; NULL: it can. */
+const char *operator_save_refused(const struct operator_state *state);
+
+/*
+ * What the host's stack does for a task, on the paused machine (operator_errand()). SEND starts a second host in the
+ * run-dir `path`, which goes on with the machine when it says GOOD: this one must not.
+ */
+enum operator_errand_kind {
+    OPERATOR_ERRAND_NONE,
+    OPERATOR_ERRAND_SAVE, /* the machine, to the file `path` */
+    OPERATOR_ERRAND_SEND, /* the machine, to another host */
+    OPERATOR_ERRAND_START /* ask the host that sent it whether the guest may go on here */
+};
+
+struct operator_errand {
+    enum operator_errand_kind kind;
+    void *machine; /* what snapshot_write() is to be given: the operator */
+    char path[4096];
+    bool good;
+    char text[600]; /* why not */
+};
+
+enum operator_outcome {
+    OPERATOR_MOVED,  /* to a file, or another host */
+    OPERATOR_STAYED, /* operator_error() has a line */
+    OPERATOR_ARRIVED /* this is the other host, and the guest runs: the call has returned in both */
+};
+
+/*
+ * From a task, with the guest suspended and standing still: OPERATOR_ERRAND_SAVE or _SEND. What the machine's programs
+ * and users were in the middle of does not go with it. On the new host the guest is a new domain with new event
+ * channels, grants and backends, and store and backend have started anew.
+ */
+enum operator_outcome operator_move(struct operator_state *state, struct toolstack *toolstack,
+                                    enum operator_errand_kind kind, const char *path);
+const char *operator_error(const struct operator_state *state);
+
+/* For the host's stack: what is to be done on the machine that has paused. */
+struct operator_errand *operator_errand(struct operator_state *state);
+/*
+ * For the host's stack, on a new host, before the machine goes on. `paused`: the domain stays so; `asks`: with
+ * OPERATOR_ERRAND_START before the guest goes on.
+ */
+void operator_on_new_host(struct operator_state *state, const struct run_dir *dir, bool paused, bool asks,
+                          void (*up)(void *context), void *context);
+struct control *operator_control(const struct operator_state *state);
+const struct create_options *operator_options(const struct operator_state *state);
+
 /* Of a machine that has ended and did not fail, before it is destroyed. */
 int operator_status(const struct operator_state *state);
 

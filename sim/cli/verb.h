@@ -24,7 +24,8 @@ struct verb {
     const char *words; /* the arguments, for a line on their number */
     unsigned minimum;  /* so many of them */
     unsigned maximum;
-    bool ends; /* the machine ends with it */
+    unsigned path;       /* this word, from 1, names something on the host; 0: none does */
+    bool path_has_slash; /* otherwise it does not */
     int (*run)(struct verb_call *call);
 };
 
@@ -49,10 +50,22 @@ struct operator_state *verb_operator(const struct verb_call *call);
 /* The domain that a word names by its number or its name. False after a line. */
 bool verb_domain(struct verb_call *call, const char *word, unsigned *domid);
 
+/* The machine ends with this call, if it returns EXIT_PASSED. */
+void verb_ends_machine(struct verb_call *call);
+
 /* Does the guest listen to control/shutdown? As libxl finds out: its drivers have registered an upcall. */
 bool verb_has_pv_control(unsigned domid);
 
-/* verb_domain.c, verb_suspend.c, verb_network.c */
+/*
+ * Suspend the guest, as libxl does; `forced`: without its drivers. And have one go on where it was, as if it had not
+ * been. False after a line.
+ */
+bool verb_suspend_domain(struct verb_call *call, unsigned domid, bool forced);
+bool verb_cancel_suspend(struct verb_call *call, unsigned domid);
+/* Everything of the domain goes; it stands still. False after a line. */
+bool verb_destroy_domain(struct verb_call *call, unsigned domid);
+
+/* verb_domain.c, verb_suspend.c, verb_save.c, verb_network.c */
 int verb_list(struct verb_call *call);
 int verb_destroy(struct verb_call *call);
 int verb_pause(struct verb_call *call);
@@ -63,6 +76,7 @@ int verb_mem_set(struct verb_call *call);
 int verb_debug_keys(struct verb_call *call);
 int verb_suspend(struct verb_call *call);
 int verb_resume(struct verb_call *call);
+int verb_save(struct verb_call *call);
 int verb_migrate(struct verb_call *call);
 int verb_network_attach(struct verb_call *call);
 int verb_network_detach(struct verb_call *call);

@@ -117,6 +117,16 @@ int verb_unpause(struct verb_call *call)
     return EXIT_FAILED;
 }
 
+bool verb_destroy_domain(struct verb_call *call, unsigned domid)
+{
+    if (!toolstack_domain_destroy(verb_toolstack(call), domid)) {
+        verb_complain(call, "%s", toolstack_error(verb_toolstack(call)));
+        return false;
+    }
+    xen_domain_destroy(domid);
+    return true;
+}
+
 /* As libxl: it stands still, its devices and nodes go, then the domain does. */
 int verb_destroy(struct verb_call *call)
 {
@@ -130,11 +140,9 @@ int verb_destroy(struct verb_call *call)
     }
     if (!pause_and_wait(call, domid))
         return EXIT_FAILED;
-    if (!toolstack_domain_destroy(verb_toolstack(call), domid)) {
-        verb_complain(call, "%s", toolstack_error(verb_toolstack(call)));
+    if (!verb_destroy_domain(call, domid))
         return EXIT_FAILED;
-    }
-    xen_domain_destroy(domid);
+    verb_ends_machine(call);
     return EXIT_PASSED;
 }
 

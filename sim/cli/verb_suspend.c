@@ -56,7 +56,7 @@ static bool ask(struct verb_call *call, unsigned domid)
 }
 
 /* As libxl: a guest without PV drivers is not asked. */
-static bool suspend(struct verb_call *call, unsigned domid, bool forced)
+bool verb_suspend_domain(struct verb_call *call, unsigned domid, bool forced)
 {
     if (domid == XEN_DOM0) {
         verb_complain(call, "domain 0 is the host: it cannot be suspended");
@@ -73,55 +73,35 @@ int verb_suspend(struct verb_call *call)
 {
     unsigned domid;
 
-    return verb_domain(call, verb_word(call, 0), &domid) && suspend(call, domid, verb_flag(call, 'f')) ? EXIT_PASSED
-                                                                                                       : EXIT_FAILED;
+    return verb_domain(call, verb_word(call, 0), &domid) && verb_suspend_domain(call, domid, verb_flag(call, 'f'))
+               ? EXIT_PASSED
+               : EXIT_FAILED;
+}
+
+/* A slow one says that the suspend is over, and the guest connects to everything anew. */
+static bool resume(struct verb_call *call, unsigned domid, bool slowly)
+{
+    struct toolstack *toolstack = verb_toolstack(call);
+
+    if (xen_domain_resume(domid, !slowly) != 0) {
+        verb_complain(call, "Failed to resume domain %u: it is not suspended", domid);
+        return false;
+    }
+    if (toolstack_domain_resumed(toolstack, domid))
+        return true;
+    verb_complain(call, "%s", toolstack_error(toolstack));
+    return false;
+}
+
+bool verb_cancel_suspend(struct verb_call *call, unsigned domid)
+{
+    return resume(call, domid, false);
 }
 
 int verb_resume(struct verb_call *call)
 {
-    struct toolstack *toolstack = verb_toolstack(call);
     unsigned domid;
-    int error;
 
-    if (!verb_domain(call, verb_word(call, 0), &domid))
-        return EXIT_FAILED;
-    error = xen_domain_resume(domid, !verb_flag(call, 's'));
-    if (error != 0) {
-        verb_complain(call, "Failed to resume domain %u: it is not suspended", domid);
-        return EXIT_FAILED;
-    }
-    if (toolstack_domain_resumed(toolstack, domid))
-        return EXIT_PASSED;
-    verb_complain(call, "%s", toolstack_error(toolstack));
-    return EXIT_FAILED;
-}
-
-/* To this host: as 'xl migrate DOMAIN localhost', a new domain with new ports, grants and backends. */
-int verb_migrate(struct verb_call *call)
-{
-    struct toolstack *toolstack = verb_toolstack(call);
-    const char *host = verb_word(call, 1);
-    unsigned domid;
-    int restored;
-
-    if (!verb_domain(call, verb_word(call, 0), &domid))
-        return EXIT_FAILED;
-    if (strcmp(host, "localhost") != 0) {
-        verb_complain(call, "there is no host '%s': a guest can migrate to localhost", host);
-        return EXIT_FAILED;
-    }
-    if (domid != XEN_DOM0 && !is_suspended(domid) && !verb_has_pv_control(domid)) {
-        verb_complain(call, "domain %u has no PV drivers yet that could suspend it", domid);
-        return EXIT_FAILED;
-    }
-    if (!suspend(call, domid, false))
-        return EXIT_FAILED;
-    restored = operator_restore(verb_operator(call), toolstack);
-    if (restored < 0) {
-        verb_complain(call, "%s", restored == -EIO ? toolstack_error(toolstack) : strerror(-restored));
-        return EXIT_FAILED;
-    }
-    verb_print(call, "Migration successful.\n");
-    log_line(LOG_INFO, "operator", "domain %u has migrated and is domain %d", domid, restored);
-    return EXIT_PASSED;
+    return verb_domain(call, verb_word(call, 0), &domid) && resume(call, domid, verb_flag(call, 's')) ? EXIT_PASSED
+                                                                                                      : EXIT_FAILED;
 }

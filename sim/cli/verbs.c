@@ -1,5 +1,6 @@
 /* The verbs as the user starts them. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,14 +14,22 @@
 
 static const struct verb verbs[] = {
     {.name = "list", .flags = "", .words = "[DOMAIN]", .maximum = 1, .run = verb_list},
-    {.name = "destroy", .flags = "", .words = "DOMAIN", .minimum = 1, .maximum = 1, .ends = true, .run = verb_destroy},
+    {.name = "destroy", .flags = "", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_destroy},
     {.name = "pause", .flags = "", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_pause},
     {.name = "unpause", .flags = "", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_unpause},
     {.name = "shutdown", .flags = "Fw", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_shutdown},
     {.name = "trigger", .flags = "", .words = "DOMAIN power", .minimum = 2, .maximum = 2, .run = verb_trigger},
     {.name = "suspend", .flags = "f", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_suspend},
     {.name = "resume", .flags = "s", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_resume},
-    {.name = "migrate", .flags = "", .words = "DOMAIN HOST", .minimum = 2, .maximum = 2, .run = verb_migrate},
+    {.name = "save", .flags = "cp", .words = "DOMAIN FILE", .minimum = 2, .maximum = 2, .path = 2, .run = verb_save},
+    {.name = "migrate",
+     .flags = "",
+     .words = "DOMAIN HOST",
+     .minimum = 2,
+     .maximum = 2,
+     .path = 2,
+     .path_has_slash = true,
+     .run = verb_migrate},
     {.name = "mem-set", .flags = "", .words = "DOMAIN MEMORY", .minimum = 2, .maximum = 2, .run = verb_mem_set},
     {.name = "debug-keys", .flags = "", .words = "KEYS", .minimum = 1, .maximum = 1, .run = verb_debug_keys},
     {.name = "network-attach",
@@ -52,6 +61,7 @@ struct line {
     char flags[16];
     unsigned count;
     const char *word[VERB_WORDS_MAX];
+    char path[PATH_MAX];
 };
 
 static bool take_flags(const struct verb *verb, const char *letters, struct line *line)
@@ -109,6 +119,27 @@ static int read_line(const struct verb *verb, int argc, char **argv, struct line
     return EXIT_USAGE;
 }
 
+/* The machine may have been started in another folder. */
+static bool complete_path(const struct verb *verb, struct line *line)
+{
+    unsigned index = verb->path - 1;
+    char folder[PATH_MAX];
+    int length;
+
+    if (verb->path == 0 || verb->path > line->count || line->word[index][0] == '/' ||
+        (verb->path_has_slash && strchr(line->word[index], '/') == NULL))
+        return true;
+    length = getcwd(folder, sizeof(folder)) != NULL
+                 ? snprintf(line->path, sizeof(line->path), "%s/%s", folder, line->word[index])
+                 : -1;
+    if (length < 0 || length >= (int)sizeof(line->path)) {
+        complain("%s has no path from here; give an absolute one", line->word[index]);
+        return false;
+    }
+    line->word[index] = line->path;
+    return true;
+}
+
 /* ---- the machine ---- */
 
 static int connect_machine(const struct run_dir *dir)
@@ -156,7 +187,7 @@ static bool send_request(int fd, const struct verb *verb, const struct line *lin
 }
 
 /* What the machine says to it; -1: it ended before it had said all. */
-static int read_answers(int fd)
+static int read_answers(int fd, bool *ends)
 {
     char packet[CONTROL_PACKET_MAX];
     int status = -1;
@@ -165,12 +196,14 @@ static int read_answers(int fd)
     while ((count = recv(fd, packet, sizeof(packet), 0)) > 0 || (count < 0 && errno == EINTR)) {
         if (count < 1)
             continue;
-        if (packet[0] == CONTROL_OUTPUT)
+        if (packet[0] == CONTROL_OUTPUT) {
             fwrite(packet + 1, 1, (size_t)count - 1, stdout);
-        else if (packet[0] == CONTROL_ERROR)
+        } else if (packet[0] == CONTROL_ERROR) {
             complain("%.*s", (int)count - 1, packet + 1);
-        else if (count == 2)
+        } else if (count == 3) {
             status = packet[1];
+            *ends = packet[2] != 0;
+        }
     }
     fflush(stdout);
     return status;
@@ -181,11 +214,12 @@ int verb_command(const struct verb *verb, int argc, char **argv)
     struct line line = {.flags = ""};
     struct run_dir dir;
     int status = read_line(verb, argc, argv, &line);
+    bool ends = false;
     int fd;
 
     if (status != 0)
         return status == -1 ? EXIT_PASSED : status;
-    if (!run_dir_find(&dir, line.run_dir))
+    if (!run_dir_find(&dir, line.run_dir) || !complete_path(verb, &line))
         return EXIT_USAGE;
     fd = connect_machine(&dir);
     if (fd < 0)
@@ -194,13 +228,13 @@ int verb_command(const struct verb *verb, int argc, char **argv)
         close(fd);
         return EXIT_USAGE;
     }
-    status = read_answers(fd);
+    status = read_answers(fd, &ends);
     close(fd);
     if (status == -1) {
         complain("the machine ended while '%s' was at work; see %s/%s", verb->name, dir.path, RUN_DIR_LOG);
         return EXIT_FAILED;
     }
-    if (verb->ends && status == EXIT_PASSED)
+    if (ends && status == EXIT_PASSED)
         run_dir_wait(&dir);
     return status;
 }

@@ -243,6 +243,16 @@ bool gate_open(const char *path)
     return peer_listen(fd, &service, NULL) != NULL;
 }
 
+void gate_on_new_host(void)
+{
+    if (machine->gate == NULL)
+        return;
+    for (struct gate_handle *handle = machine->gate->handles; handle != NULL; handle = handle->next) {
+        handle->arena = NULL;
+        handle->arena_bytes = 0;
+    }
+}
+
 void gate_census(struct census *census)
 {
     if (machine->gate == NULL)

@@ -42,6 +42,13 @@ void *loader_module_symbol(const struct loader_module *module, const char *symbo
 /* The machine ends: unmap what is still loaded without calling into it. From the host's stack. */
 void loader_close(void);
 
+/*
+ * On the host's stack of a process that goes on with a machine: have its module back where it lay. `hash`: of
+ * object_hash() (image/objects.h). False: `error` has a line.
+ */
+bool loader_module_reopen(const struct loader_module *module, const char *path, uint64_t hash, char *error,
+                          size_t error_size);
+
 /* The images in order of loading; NULL starts, NULL ends. */
 const struct loader_module *loader_next(const struct loader_module *module);
 

@@ -38,6 +38,11 @@ void clock_init(void)
     machine->clock = clock;
 }
 
+void clock_on_new_host(uint64_t now)
+{
+    machine->clock->host_start = clock_host() - now;
+}
+
 uint64_t clock_now(void)
 {
     const struct clock_state *clock = machine->clock;

@@ -8,6 +8,8 @@
 #include "machine/clock.h"
 
 void clock_init(void);
+/* The machine goes on in another process, at the time at which it was saved. */
+void clock_on_new_host(uint64_t now);
 bool clock_due(void);
 void clock_fire_due(void);
 /* Nothing can run: go to the next deadline and fire it. False: there is none. */

@@ -305,3 +305,12 @@ bool fiber_stack_contains(const void *start, size_t bytes)
     }
     return false;
 }
+
+bool fiber_uses_fake_stacks(void)
+{
+#ifdef FIBER_ASAN
+    return __asan_get_current_fake_stack() != NULL;
+#else
+    return false;
+#endif
+}

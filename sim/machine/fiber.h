@@ -60,4 +60,7 @@ int fiber_backtrace(const struct fiber *fiber, void **frames, int limit);
 const char *fiber_guard_owner(const void *address);
 bool fiber_stack_contains(const void *start, size_t bytes);
 
+/* Does AddressSanitizer keep frames of fibers outside of their stacks? */
+bool fiber_uses_fake_stacks(void);
+
 #endif

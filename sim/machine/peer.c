@@ -96,6 +96,31 @@ static void buffer_free(struct peer_buffer *buffer, bool packets)
 
 /* ---- the set ---- */
 
+int peer_open_epoll(void)
+{
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+    if (epoll < 0) {
+        fprintf(stderr, "pvsim: no descriptor for the connections of other programs: %s\n", strerror(errno));
+        exit(125);
+    }
+    prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0); /* short sleeps end when they should */
+    return epoll;
+}
+
+static int open_wake(int epoll)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKE_ID};
+    int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    if (wake < 0) {
+        fprintf(stderr, "pvsim: no descriptor to wake the machine by: %s\n", strerror(errno));
+        exit(125);
+    }
+    epoll_ctl(epoll, EPOLL_CTL_ADD, wake, &event);
+    return wake;
+}
+
 struct peer_state *peer_open_state(void)
 {
     struct peer_state *state;
@@ -103,22 +128,12 @@ struct peer_state *peer_open_state(void)
     if (machine->peer != NULL)
         return machine->peer;
     state = image_alloc(sizeof(*state));
-    state->epoll = epoll_create1(EPOLL_CLOEXEC);
-    state->wake = engine_is_parallel() ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
-    if (state->epoll < 0 || (engine_is_parallel() && state->wake < 0)) {
-        fprintf(stderr, "pvsim: no descriptor for the connections of other programs: %s\n", strerror(errno));
-        exit(125);
-    }
+    state->epoll = peer_open_epoll();
+    state->wake = engine_is_parallel() ? open_wake(state->epoll) : -1;
     state->scratch = image_alloc(PEER_PACKET_MAX);
     machine->peer = state;
-    if (state->wake >= 0) {
-        struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKE_ID};
-
-        epoll_ctl(state->epoll, EPOLL_CTL_ADD, state->wake, &event);
-    }
     if (machine->config.clock == CLOCK_VIRTUAL)
         machine->config.clock = CLOCK_PACED;
-    prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0); /* short sleeps end when they should */
     state->next_id = WAKE_ID + 1;
     state->look_at = clock_now() + PEER_LOOK_NS;
     point_look();

@@ -115,5 +115,7 @@ void peers_read_memory(void *at, size_t bytes);
 
 /* Any listener or connection. */
 bool peers_exist(void);
+/* No callback is under way, and every connection that has ended has been taken leave of. */
+bool peers_settled(void);
 
 #endif

@@ -139,6 +139,8 @@ void peers_pause(void);
 void peers_doze(uint64_t until);
 void peers_wake(void);
 void peers_close(void); /* machine_destroy() */
+/* The machine goes on in another process: nobody is connected there. To the services every program has died. */
+void peers_on_new_host(void);
 /* Somebody is connected, or the machine is to stay up. */
 bool peers_may_speak(void);
 /* Some program owes something or is at work: time stands still while nothing can run. */
@@ -155,6 +157,7 @@ bool peer_flush(struct peer *peer); /* true: there was something to send, and th
 /* Sleep on the host for up to so many ns (UINT64_MAX: no end) until a look would find something. */
 void peers_sleep(uint64_t nanoseconds);
 
+int peer_open_epoll(void);
 /* What has come to the descriptors, without counting as a moment. */
 void peer_collect(void);
 /* Replay: what came at this moment. True: an entry of this type was among it, with its first number. */

@@ -209,9 +209,12 @@ static void prepare(const struct stack_options *options, void (*scenario)(void *
 void stack_run(const struct stack_options *options, void (*scenario)(void *), void *argument)
 {
     const struct failure *failure;
+    enum machine_result result;
 
     prepare(options, scenario, argument);
-    if (machine_run() == MACHINE_FAILED) {
+    while ((result = machine_run()) == MACHINE_PAUSED)
+        options->paused();
+    if (result == MACHINE_FAILED) {
         failure = machine_failure();
         ck_abort_msg("the machine failed (seed %llu): %s %s: %s\n%s", (unsigned long long)machine->config.seed,
                      failure->rule, failure->title, failure->text, failure->backtrace);

@@ -40,6 +40,7 @@ struct stack_options {
     unsigned program_domid;      /* the driver domain that it runs in; 0: domain 0 */
     void (*before_boot)(void *); /* in the harness's dom0 task, with NULL, when everything but the guest is up */
     void (*prepare)(void);       /* after installation, before the machine runs: the registry can be changed */
+    void (*paused)(void);        /* on the host's stack, when something in the machine has called machine_pause() */
 };
 
 /* What there is while the code of the test runs. */

@@ -122,23 +122,42 @@ static ssize_t write_some(int fd, void *bytes, size_t count)
     return write(fd, bytes, count);
 }
 
-const char *standing_read(const char *path)
+/* A request and its reply, in a buffer that the next call uses again. */
+static const char *ask_store(uint32_t type, const void *request, uint32_t length, bool *good)
 {
-    static char value[XENSTORE_PAYLOAD_MAX + 1];
+    static char reply[XENSTORE_PAYLOAD_MAX + 1];
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct xsd_sockmsg header = {.type = XS_READ, .len = (uint32_t)strlen(path) + 1};
+    struct xsd_sockmsg header = {.type = type, .len = length};
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
     snprintf(address.sun_path, sizeof(address.sun_path), "%s/xenstored.sock", standing_dir);
     ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     transfer(fd, &header, sizeof(header), write_some);
-    transfer(fd, (void *)(uintptr_t)path, header.len, write_some);
+    transfer(fd, (void *)(uintptr_t)request, header.len, write_some);
     transfer(fd, &header, sizeof(header), read);
     ck_assert_uint_le(header.len, XENSTORE_PAYLOAD_MAX);
-    transfer(fd, value, header.len, read);
-    value[header.type == XS_READ ? header.len : 0] = '\0';
+    transfer(fd, reply, header.len, read);
+    *good = header.type == type;
+    reply[*good ? header.len : 0] = '\0';
     close(fd);
-    return value;
+    return reply;
+}
+
+const char *standing_read(const char *path)
+{
+    bool good;
+
+    return ask_store(XS_READ, path, (uint32_t)strlen(path) + 1, &good);
+}
+
+void standing_write(const char *path, const char *value)
+{
+    char request[512];
+    int length = snprintf(request, sizeof(request), "%s%c%s", path, '\0', value);
+    bool good;
+
+    (void)ask_store(XS_WRITE, request, (uint32_t)length, &good);
+    ck_assert_msg(good, "%s cannot be written", path);
 }
 
 void standing_wait_for_node(const char *path, const char *wanted)

@@ -35,6 +35,8 @@ void expect_complaint(struct process_result result, int status, const char *part
 
 /* A node's value, over the store's socket, in a buffer that the next call uses again; "" for an error. */
 const char *standing_read(const char *path);
+/* Give it one; it must be taken. */
+void standing_write(const char *path, const char *value);
 void standing_wait_for_node(const char *path, const char *wanted);
 /* The six letters of the guest's state. */
 const char *standing_state(void);

@@ -6,12 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "common/stack.h"
 #include "common/stack_dom0.h"
 #include "dom0/heap.h"
 #include "machine/clock.h"
 #include "machine/sched.h"
+#include "machine/snapshot.h"
 #include "xen/xen.h"
 
 #include <xen/grant_table.h>
@@ -26,17 +29,22 @@
 #define SUSPENDED_NS UINT64_C(2000000)
 #define RING_SLOTS 256u
 
-enum form { CANCELLED, FORCED, SLOW, RESTORED };
+enum form { CANCELLED, FORCED, SLOW, RESTORED, SAVED };
 
 static const struct {
     const char *name;
     bool loses;
 } forms[] = {
-    [CANCELLED] = {"cancelled", false},
-    [FORCED] = {"forced", false},
-    [SLOW] = {"resumed slowly", true},
-    [RESTORED] = {"restored as a new domain", true},
+    [CANCELLED] = {"cancelled", false},       [FORCED] = {"forced", false},
+    [SLOW] = {"resumed slowly", true},        [RESTORED] = {"restored as a new domain", true},
+    [SAVED] = {"restored from a file", true},
 };
+
+#ifdef MACHINE_THREAD_SANITIZER /* under which no machine can be saved */
+#define FORMS SAVED
+#else
+#define FORMS (SAVED + 1)
+#endif
 
 /* Frames, and slots of the ring. */
 struct direction {
@@ -52,6 +60,7 @@ static struct {
     volatile bool gone_on; /* the guest */
     volatile unsigned next;
     volatile unsigned dropped; /* writes that say so */
+    unsigned saved;
     struct direction tx;
     struct direction rx;
 } test;
@@ -106,6 +115,24 @@ static void suspend(struct toolstack *toolstack)
         (void)task_park(clock_now() + 20000, "the guest's suspension");
 }
 
+/* On the host's stack: the machine becomes a file, ends, and is another one from the file. */
+static void through_a_file(void)
+{
+    int file = memfd_create("saved", MFD_CLOEXEC);
+    struct snapshot_result result = snapshot_write(file, machine);
+    const struct machine *before = machine;
+    void *root;
+
+    ck_assert_msg(result.good, "%s", result.text);
+    machine_destroy();
+    ck_assert_int_eq(lseek(file, 0, SEEK_SET), 0);
+    result = snapshot_read(file, "the file", &root);
+    ck_assert_msg(result.good, "%s", result.text);
+    ck_assert_ptr_eq(root, before);
+    close(file);
+    test.saved++;
+}
+
 static void toolstack_main(void *unused)
 {
     struct toolstack *toolstack = toolstack_open(&stack_logger);
@@ -115,7 +142,9 @@ static void toolstack_main(void *unused)
     suspend(toolstack);
     look_at_rings();
     (void)task_park(clock_now() + SUSPENDED_NS, "a while");
-    if (test.form == RESTORED) {
+    if (test.form == SAVED)
+        machine_pause();
+    if (test.form == RESTORED || test.form == SAVED) {
         stack_restore_now(toolstack);
     } else {
         ck_assert_int_eq(xen_domain_resume(stack.domain.domid, test.form != SLOW), 0);
@@ -223,6 +252,7 @@ static void in_a_row(void *argument)
         (unsigned long long)test.tx.in_flight, (unsigned long long)test.rx.lost, (unsigned long long)rounds() * COMING,
         (unsigned long long)test.rx.in_flight);
     fflush(stdout);
+    ck_assert_uint_eq(test.saved, test.form == SAVED ? rounds() : 0);
     if (forms[test.form].loses) {
         ck_assert_uint_le(test.tx.lost, test.tx.in_flight);
         ck_assert_uint_le(test.rx.lost, test.rx.in_flight);
@@ -239,10 +269,11 @@ START_TEST(suspended_in_a_row)
         .drivers = STACK_PROBE | STACK_XENVIF | STACK_NETCLIENT,
         .vifs = 1,
         .wait = true,
-        .vcpus = vcpus[_i / 4],
-        .policy = _i < 4 ? POLICY_FIFO : POLICY_PCT,
+        .vcpus = vcpus[_i / FORMS],
+        .policy = _i < FORMS ? POLICY_FIFO : POLICY_PCT,
+        .paused = through_a_file,
     };
-    enum form form = (enum form)(_i % 4);
+    enum form form = (enum form)(_i % FORMS);
 
     stack_run(&options, in_a_row, &form);
 }
@@ -257,7 +288,7 @@ int main(void)
     coming = *lan;
     coming.count = COMING;
     tcase_set_timeout(tcase, 600);
-    tcase_add_loop_test(tcase, suspended_in_a_row, 0, 8);
+    tcase_add_loop_test(tcase, suspended_in_a_row, 0, 2 * FORMS);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

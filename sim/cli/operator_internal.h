@@ -1,0 +1,40 @@
+/* Between the files of the operator. */
+#ifndef CLI_OPERATOR_INTERNAL_H
+#define CLI_OPERATOR_INTERNAL_H
+
+#include "cli/cli.h"
+#include "cli/operator.h"
+#include "cli/run_dir.h"
+#include "toolstack.h"
+
+struct control;
+struct netback;
+
+struct operator_state {
+    struct create_options options; /* the strings that outlive the domain's creation are the machine's */
+    struct run_dir dir;
+    struct control *control;
+    void (*up)(void *context);
+    void *context;
+    struct toolstack *toolstack;
+    struct toolstack_domain domain;
+    struct netback *netback; /* NULL: it has ended, or is none of the machine's */
+    bool netback_ends;       /* it is to */
+    unsigned waiting;        /* interfaces that have no backend yet */
+    bool is_up;
+    int status;     /* of the machine's end */
+    bool preserved; /* the domain has shut down, and stays */
+
+    /* ---- operator_move.c ---- */
+    struct operator_errand errand;
+    bool arrived;       /* on another host than that which paused the machine */
+    bool stays_paused;  /* the domain there */
+    bool asks_to_start; /* whether it may go on there */
+};
+
+/* Who serves the guest's interfaces starts, on this host. */
+void operator_start_backend(struct operator_state *state);
+/* Attach an interface, or see to it that it is as soon as there is a backend. False: toolstack_error(). */
+bool operator_attach(struct operator_state *state, struct toolstack *toolstack, const struct toolstack_vif *vif);
+
+#endif

@@ -1,0 +1,174 @@
+/* The operator when the machine is saved, and on the host where it goes on. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/control.h"
+#include "cli/guest_domain.h"
+#include "cli/operator_internal.h"
+#include "dom0/heap.h"
+#include "machine/clock.h"
+#include "machine/fail.h"
+#include "machine/log.h"
+#include "machine/peer.h"
+#include "machine/sched.h"
+#include "machine/snapshot.h"
+#include "netback.h"
+#include "xen/xen.h"
+
+#define SETTLE_POLL_NS UINT64_C(1000000)
+
+const char *operator_save_refused(const struct operator_state *state)
+{
+    const char *refused = snapshot_refused();
+
+    if (refused != NULL)
+        return refused;
+    if (state->options.store != STORE_BUILTIN)
+        return "a machine whose store is a program beside it cannot be saved: what that holds would stay behind";
+    if (state->waiting != 0)
+        return "an interface still waits for its backend; save the machine when one has come";
+    if (control_calls(state->control) > 1)
+        return "another command is at work on this machine; save it when that is done";
+    return NULL;
+}
+
+struct operator_errand *operator_errand(struct operator_state *state)
+{
+    return &state->errand;
+}
+
+const char *operator_error(const struct operator_state *state)
+{
+    return state->errand.text;
+}
+
+static bool run_errand(struct operator_state *state, enum operator_errand_kind kind, const char *path)
+{
+    struct operator_errand *errand = &state->errand;
+
+    errand->kind = kind;
+    errand->machine = state;
+    errand->good = false;
+    errand->text[0] = '\0';
+    snprintf(errand->path, sizeof(errand->path), "%s", path);
+    machine_pause();
+    errand->kind = OPERATOR_ERRAND_NONE;
+    return errand->good;
+}
+
+/* ---- on the new host ---- */
+
+static void wait_until_settled(void)
+{
+    while (!peers_settled())
+        (void)task_park(clock_now() + SETTLE_POLL_NS, "the end of connections");
+}
+
+/* The old host's. */
+static void end_netback(struct operator_state *state)
+{
+    if (state->netback == NULL)
+        return;
+    state->netback_ends = true;
+    netback_stop(state->netback);
+    while (state->netback != NULL)
+        (void)task_park(clock_now() + SETTLE_POLL_NS, "netback to end");
+    state->netback_ends = false;
+}
+
+static bool attach_all(struct operator_state *state, struct toolstack *toolstack, const struct toolstack_vifs *vifs)
+{
+    const struct toolstack_vif *old;
+
+    for (unsigned index = 0; (old = toolstack_vifs_item(vifs, index)) != NULL; index++) {
+        struct toolstack_vif vif = *old;
+
+        vif.domid = state->domain.domid;
+        if (!operator_attach(state, toolstack, &vif))
+            return false;
+    }
+    return true;
+}
+
+/* The store of a host that has just started, with the guest's domain in it. */
+static bool make_domain(struct operator_state *state, struct toolstack *toolstack)
+{
+    unsigned old = state->domain.domid;
+    struct toolstack_vifs *vifs = toolstack_vifs_read(toolstack, old);
+    int domid = xen_domain_restore(old);
+    bool good;
+
+    if (domid < 0)
+        fail("scenario", "the guest was not restored: %s", strerror(-domid));
+    state->domain.domid = (unsigned)domid;
+    state->domain.target_kib = toolstack_memory_target(toolstack, old);
+    guest_domain_read_ports(&state->domain);
+    good = vifs != NULL && toolstack_domain_destroy(toolstack, old) && toolstack_host_started(toolstack) &&
+           guest_domain_name_driver(toolstack, state->options.run.backend.domid);
+    xen_domain_destroy(old);
+    if (good)
+        operator_start_backend(state);
+    good = good && toolstack_domain_create(toolstack, &state->domain) && attach_all(state, toolstack, vifs);
+    if (vifs != NULL)
+        toolstack_vifs_free(vifs);
+    return good;
+}
+
+static void arrive(struct operator_state *state, struct toolstack *toolstack)
+{
+    wait_until_settled();
+    end_netback(state);
+    if (!make_domain(state, toolstack))
+        fail("scenario", "%s", toolstack_error(toolstack));
+    if (state->asks_to_start && !run_errand(state, OPERATOR_ERRAND_START, ""))
+        fail("scenario", "%s", state->errand.text);
+    if (!state->stays_paused)
+        (void)xen_domain_unpause(state->domain.domid);
+    log_line(LOG_INFO, "operator", "the guest goes on as domain %u of this host", state->domain.domid);
+    state->up(state->context);
+}
+
+void operator_on_new_host(struct operator_state *state, const struct run_dir *dir, bool paused, bool asks,
+                          void (*up)(void *context), void *context)
+{
+    state->dir = *dir;
+    state->up = up;
+    state->context = context;
+    state->arrived = true;
+    state->stays_paused = paused;
+    state->asks_to_start = asks;
+}
+
+struct control *operator_control(const struct operator_state *state)
+{
+    return state->control;
+}
+
+const struct create_options *operator_options(const struct operator_state *state)
+{
+    return &state->options;
+}
+
+/* ---- on the old one ---- */
+
+enum operator_outcome operator_move(struct operator_state *state, struct toolstack *toolstack,
+                                    enum operator_errand_kind kind, const char *path)
+{
+    const char *refused;
+    bool good;
+
+    wait_until_settled();
+    refused = operator_save_refused(state);
+    if (refused != NULL) {
+        snprintf(state->errand.text, sizeof(state->errand.text), "%s", refused);
+        return OPERATOR_STAYED;
+    }
+    state->arrived = false;
+    good = run_errand(state, kind, path);
+    if (!state->arrived)
+        return good ? OPERATOR_MOVED : OPERATOR_STAYED;
+    arrive(state, toolstack);
+    return OPERATOR_ARRIVED;
+}

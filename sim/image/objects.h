@@ -1,0 +1,37 @@
+/* What this process is made of: the program, the libraries and the driver modules in it, and what tells them apart. */
+#ifndef IMAGE_OBJECTS_H
+#define IMAGE_OBJECTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct object {
+    const char *path; /* "" for the program */
+    uint64_t address; /* where it was loaded; of a driver module, its base */
+    uint64_t hash;    /* of all that is not written to */
+};
+
+/* Each of them in the dynamic linker's order, less what the kernel put there. From the host's stack. */
+void objects_list(void (*see)(void *context, const struct object *object), void *context);
+
+/* A part of an object that is written to: neither its code nor what is read-only once the linker has done its work. */
+struct object_data {
+    uint64_t address;
+    uint64_t bytes;
+};
+
+#define OBJECT_DATA_MAX 8
+
+/* The parts of the object that is loaded at this address; their number. */
+unsigned object_data(uint64_t address, struct object_data data[OBJECT_DATA_MAX]);
+/* Its hash; 0: there is none. */
+uint64_t object_hash(uint64_t address);
+
+/*
+ * dlopen() with nothing but one place free for the object: `bytes` from `address`. NULL: dlerror() has the reason, or
+ * *taken is set: something lies there. That it has come to lie there is for the caller to see.
+ */
+void *object_open_at(const char *path, uint64_t address, uint64_t bytes, bool *taken);
+
+#endif

@@ -1,0 +1,412 @@
+/* pvsim save, restore, and migrate to a second host, each by process as a user starts them. */
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/guest.h"
+#include "common/process.h"
+#include "common/standing.h"
+#include "machine/snapshot_internal.h"
+
+#define TIMEOUT "500ms"
+#define VIF_CONNECTED(domid, vif) standing_wait_for_node("/local/domain/" #domid "/device/vif/" #vif "/state", "4")
+
+static const char *const hosts[] = {"a", "b", "c"};
+
+static char *base; /* shared with the processes of the tests: one that fails leaves its machines */
+static char saved[128];
+
+/* The verbs and the nodes from here on are those of this host. */
+static void on(const char *host)
+{
+    snprintf(standing_dir, sizeof(standing_dir), "%.70s/%s", base, host);
+}
+
+static void end_all(void)
+{
+    for (size_t index = 0; *base != '\0' && index < sizeof(hosts) / sizeof(hosts[0]); index++) {
+        on(hosts[index]);
+        standing_kill();
+    }
+}
+
+static void begin(void)
+{
+    end_all();
+    snprintf(base, PATH_MAX, "%s", scratch());
+    snprintf(saved, sizeof(saved), "%s/saved", base);
+    on("a");
+}
+
+static void create(const char *options)
+{
+    expect_result(pvsim("create --run-dir %s%s", standing_dir, options), 0, "", "");
+    VIF_CONNECTED(1, 0);
+}
+
+static void save(void)
+{
+    expect_result(VERB("save", "guest %s", standing_dir, saved), 0, "", "");
+}
+
+static void restore(void)
+{
+    expect_result(VERB("restore", "%s", standing_dir, saved), 0, "", "");
+}
+
+/* It answers, and plugs another interface in. */
+static void is_alive(const char *node)
+{
+    expect_result(VERB("network-attach", "guest", standing_dir), 0, "", "");
+    standing_wait_for_node(node, "4");
+}
+
+/* ---- save and restore ---- */
+
+START_TEST(saved_and_restored)
+{
+    char vm[128];
+
+    create("");
+    expect_result(VERB("network-attach", "guest mac=00:16:3e:01:02:03 bridge=br7 mtu=9000 devid=4", standing_dir), 0,
+                  "", "");
+    VIF_CONNECTED(1, 4);
+    expect_result(VERB("mem-set", "guest 96", standing_dir), 0, "", "");
+    standing_write("/tool/of-the-first-host", "1");
+    snprintf(vm, sizeof(vm), "%s", standing_read("/local/domain/1/vm"));
+    save();
+    ck_assert(!standing_is_there());
+
+    on("b");
+    restore();
+    ck_assert_str_eq(standing_read("/local/domain/1/name"), "");
+    ck_assert_str_eq(standing_read("/local/domain/0/backend/vif/1/0/mac"), "");
+    ck_assert_str_eq(standing_read("/tool/of-the-first-host"), "");
+    ck_assert_str_eq(standing_read("/local/domain/0/name"), "Domain-0");
+    ck_assert_str_eq(standing_read("/local/domain/2/name"), "guest");
+    ck_assert_str_eq(standing_read("/local/domain/2/vm"), vm);
+    ck_assert_str_eq(standing_read("/local/domain/2/memory/target"), "98304");
+    ck_assert_str_eq(standing_read("/local/domain/0/backend/vif/2/4/mac"), "00:16:3e:01:02:03");
+    ck_assert_str_eq(standing_read("/local/domain/0/backend/vif/2/4/bridge"), "br7");
+    ck_assert_str_eq(standing_read("/local/domain/2/device/vif/4/mtu"), "9000");
+    VIF_CONNECTED(2, 0);
+    VIF_CONNECTED(2, 4);
+
+    /* It is a machine like any other. */
+    expect_result(VERB("network-detach", "guest 4", standing_dir), 0, "", "");
+    expect_result(VERB("migrate", "guest localhost", standing_dir), 0, "Migration successful.\n", "");
+    VIF_CONNECTED(3, 0);
+    save();
+    on("a");
+    restore();
+    VIF_CONNECTED(4, 0);
+    expect_result(VERB("destroy", "guest", standing_dir), 0, "", "");
+    ck_assert(!standing_is_there());
+}
+END_TEST
+
+START_TEST(two_hosts_from_one_file)
+{
+    create("");
+    save();
+    restore();
+    on("b");
+    restore();
+    VIF_CONNECTED(2, 0);
+    is_alive("/local/domain/2/device/vif/1/state");
+    expect_complaint(VERB("restore", "%s", standing_dir, saved), 1, "a machine runs in");
+    on("a");
+    VIF_CONNECTED(2, 0);
+    ck_assert_str_eq(standing_read("/local/domain/2/device/vif/1/state"), "");
+    is_alive("/local/domain/2/device/vif/1/state");
+}
+END_TEST
+
+START_TEST(goes_on_after_a_checkpoint)
+{
+    create("");
+    expect_result(VERB("save", "-c guest %s", standing_dir, saved), 0, "", "");
+    ck_assert_int_eq(standing_state()[3], '-');
+    ck_assert_str_eq(standing_read("/local/domain/1/device/vif/0/state"), "4"); /* nothing was connected anew */
+    is_alive("/local/domain/1/device/vif/1/state");
+    on("b");
+    restore();
+    VIF_CONNECTED(2, 0);
+    ck_assert_str_eq(standing_read("/local/domain/2/device/vif/1/state"), "");
+}
+END_TEST
+
+START_TEST(stays_paused)
+{
+    create("");
+    expect_result(VERB("save", "-p guest %s", standing_dir, saved), 0, "", "");
+    ck_assert_int_eq(standing_state()[2], 'p');
+    expect_result(VERB("unpause", "guest", standing_dir), 0, "", "");
+    is_alive("/local/domain/1/device/vif/1/state");
+    on("b");
+    expect_result(VERB("restore", "-p %s", standing_dir, saved), 0, "", "");
+    ck_assert_int_eq(standing_state()[2], 'p');
+    expect_result(VERB("unpause", "guest", standing_dir), 0, "", "");
+    VIF_CONNECTED(2, 0);
+}
+END_TEST
+
+/* The host's programs stay behind; those that the machine itself starts are started anew. */
+START_TEST(backends_are_started_anew)
+{
+    create(" --backend exec:" PVSIM_BUILD "/pvsim-netback");
+    save();
+    on("b");
+    restore();
+    VIF_CONNECTED(2, 0);
+    is_alive("/local/domain/2/device/vif/1/state");
+    expect_result(VERB("destroy", "guest", standing_dir), 0, "", "");
+
+    create(" --backend-domid 3");
+    save();
+    restore();
+    VIF_CONNECTED(2, 0);
+    ck_assert_str_eq(standing_read("/local/domain/3/name"), "driver-3");
+    ck_assert_str_ne(standing_read("/local/domain/3/backend/vif/2/0/mac"), "");
+}
+END_TEST
+
+/* ---- migration ---- */
+
+START_TEST(there_and_back)
+{
+    create("");
+    expect_result(VERB("migrate", "guest %s/b", standing_dir, base), 0, "Migration successful.\n", "");
+    ck_assert(!standing_is_there());
+    on("b");
+    VIF_CONNECTED(2, 0);
+    ck_assert_str_eq(standing_read("/local/domain/1/name"), "");
+    expect_result(VERB("migrate", "guest %s/a", standing_dir, base), 0, "Migration successful.\n", "");
+    ck_assert(!standing_is_there());
+    on("a");
+    VIF_CONNECTED(3, 0);
+    is_alive("/local/domain/3/device/vif/1/state");
+}
+END_TEST
+
+START_TEST(goes_on_where_it_was)
+{
+    char command[256];
+
+    create(" --toolstack-timeout " TIMEOUT);
+    on("b");
+    create("");
+    on("a");
+    expect_complaint(VERB("migrate", "guest %s/b", standing_dir, base), 1, "b already");
+    expect_complaint(VERB("migrate", "guest /nowhere/at/all", standing_dir), 1, "cannot be made");
+    expect_complaint(VERB("save", "guest /nowhere/at/all", standing_dir), 1, "cannot be opened");
+    expect_complaint(VERB("save", "0 %s", standing_dir, saved), 1, "domain 0 is the host");
+    expect_complaint(VERB("save", "guest", standing_dir), 2, "takes DOMAIN FILE");
+    ck_assert_str_eq(standing_read("/local/domain/1/device/vif/0/state"), "4");
+    is_alive("/local/domain/1/device/vif/1/state");
+
+    /* It does not answer. */
+    expect_result(VERB("pause", "guest", standing_dir), 0, "", "");
+    expect_complaint(VERB("save", "guest %s", standing_dir, saved), 1, "did not take the request to suspend");
+    expect_complaint(VERB("migrate", "guest %s/c", standing_dir, base), 1, "did not take the request to suspend");
+    ck_assert_str_eq(standing_read("/local/domain/1/control/shutdown"), "");
+    expect_result(VERB("unpause", "guest", standing_dir), 0, "", "");
+    ck_assert_int_ne(access(saved, F_OK), 0);
+
+    /* Somebody else is about it: he asks for a shutdown, which nobody in this guest takes. */
+    snprintf(command, sizeof(command), PVSIM_BUILD "/pvsim shutdown --run-dir %s guest >%s/said 2>&1 &", standing_dir,
+             base);
+    ck_assert_int_eq(system(command), 0);
+    standing_wait_for_node("/local/domain/1/control/shutdown", "poweroff");
+    expect_complaint(VERB("save", "guest %s", standing_dir, saved), 1, "another command is at work");
+    standing_wait_for_node("/local/domain/1/control/shutdown", "");
+    is_alive("/local/domain/1/device/vif/2/state");
+}
+END_TEST
+
+START_TEST(not_on_the_parallel_engine)
+{
+    create(" --engine par");
+    expect_complaint(VERB("save", "guest %s", standing_dir, saved), 1, "the parallel engine cannot be saved");
+    expect_complaint(VERB("migrate", "guest %s/b", standing_dir, base), 1, "the parallel engine cannot be saved");
+    is_alive("/local/domain/1/device/vif/1/state");
+}
+END_TEST
+
+/* ---- files that are none, or not for this pvsim ---- */
+
+#ifdef PVSIM_SANITIZE
+#define FLIPS 8
+#else
+#define FLIPS 40
+#endif
+
+struct bytes {
+    uint8_t *bytes;
+    size_t count;
+};
+
+static struct bytes read_saved(void)
+{
+    struct bytes file = {0};
+    struct stat status;
+    int fd = open(saved, O_RDONLY);
+
+    ck_assert_int_eq(fstat(fd, &status), 0);
+    file.count = (size_t)status.st_size;
+    file.bytes = malloc(file.count);
+    ck_assert_int_eq(read(fd, file.bytes, file.count), status.st_size);
+    close(fd);
+    return file;
+}
+
+/* A restore of these bytes fails so, with one line. */
+static void refuses(const uint8_t *bytes, size_t count, int status, const char *part)
+{
+    char path[160];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s.other", saved);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    ck_assert_int_eq(write(fd, bytes, count), (ssize_t)count);
+    close(fd);
+    expect_complaint(VERB("restore", "%s", standing_dir, path), status, part);
+    ck_assert(!standing_is_there());
+}
+
+/* The records in their order; NULL ends. */
+static struct snapshot_record *next_record(const struct bytes *file, struct snapshot_record *record)
+{
+    uint8_t *at = record == NULL ? file->bytes : (uint8_t *)(record + 1) + record->bytes;
+
+    return at == file->bytes + file->count ? NULL : (struct snapshot_record *)at;
+}
+
+static struct snapshot_record *find(const struct bytes *file, uint32_t type)
+{
+    struct snapshot_record *record = NULL;
+
+    do
+        record = next_record(file, record);
+    while (record->type != type);
+    return record;
+}
+
+/* As one that was written so. */
+static void seal(const struct bytes *file)
+{
+    struct snapshot_record *record = NULL;
+    uint64_t sum = 0;
+
+    while ((record = next_record(file, record)) != NULL) {
+        sum = snapshot_hash(sum, record, offsetof(struct snapshot_record, sum));
+        sum = record->sum = snapshot_hash(sum, record + 1, record->bytes);
+    }
+}
+
+/* Another number in the first record of this type. */
+static void refuses_another(const struct bytes *file, uint32_t type, uint64_t *member, const char *part)
+{
+    *member += 1;
+    seal(file);
+    refuses(file->bytes, file->count, 125, part);
+    *member -= 1;
+    seal(file);
+    ck_assert_uint_eq(find(file, type)->type, type);
+}
+
+static struct bytes make_saved(void)
+{
+    create(" --memory 64");
+    save();
+    return read_saved();
+}
+
+START_TEST(damaged_files)
+{
+    struct bytes file = make_saved();
+    uint8_t *more;
+
+    refuses(file.bytes, 0, 1, "it is not complete");
+    refuses(file.bytes, 20, 1, "it is not complete");
+    refuses(file.bytes, file.count / 3, 1, "it is not complete");
+    refuses(file.bytes, file.count - 1, 1, "it is not complete");
+    refuses((const uint8_t *)"#!/bin/sh\n# this is something else\n", 36, 1, "no machine that 'pvsim save' wrote");
+    more = calloc(1, file.count + 1);
+    memcpy(more, file.bytes, file.count);
+    refuses(more, file.count + 1, 1, "there is more behind its end");
+    for (unsigned flip = 0; flip < FLIPS; flip++) {
+        size_t at = 32 + (file.count - 33) * flip / (FLIPS - 1);
+
+        more[at] ^= (uint8_t)(1u << flip % 8);
+        refuses(more, file.count, 1, "cannot be restored: it is");
+        more[at] ^= (uint8_t)(1u << flip % 8);
+    }
+    free(more);
+    free(file.bytes);
+    restore();
+    VIF_CONNECTED(2, 0);
+}
+END_TEST
+
+START_TEST(files_of_others)
+{
+    struct bytes file = make_saved();
+    struct snapshot_record *head = find(&file, SNAPSHOT_HEAD);
+    struct snapshot_record *module = find(&file, SNAPSHOT_MODULE);
+    char *path = (char *)(module + 1);
+
+    refuses_another(&file, SNAPSHOT_HEAD, &head->b, "from a newer pvsim");
+    refuses_another(&file, SNAPSHOT_OBJECT, &find(&file, SNAPSHOT_OBJECT)->b, "by another build of pvsim");
+    refuses_another(&file, SNAPSHOT_OBJECT, &find(&file, SNAPSHOT_OBJECT)->a, "at another address");
+    refuses_another(&file, SNAPSHOT_MODULE, &module->b, "its driver xen is another build now");
+    *strrchr(path, '/') = '_'; /* it is not there any more */
+    seal(&file);
+    refuses(file.bytes, file.count, 125, "No such file or directory");
+    free(file.bytes);
+    expect_complaint(VERB("restore", "%s/nothing", standing_dir, base), 2, "nothing cannot be opened");
+    expect_complaint(VERB("restore", "", standing_dir), 2, "takes FILE");
+    expect_complaint(VERB("restore", "-x %s", standing_dir, saved), 2, "unknown option -x");
+}
+END_TEST
+
+static void add(Suite *suite, TCase *tcase)
+{
+    tcase_add_checked_fixture(tcase, begin, end_all);
+    tcase_set_timeout(tcase, 240);
+    suite_add_tcase(suite, tcase);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("save");
+    TCase *file = tcase_create("file");
+    TCase *migration = tcase_create("migration");
+    TCase *others = tcase_create("others");
+    int status;
+
+    base = mmap(NULL, PATH_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED)
+        return 125;
+    tcase_add_test(file, saved_and_restored);
+    tcase_add_test(file, two_hosts_from_one_file);
+    tcase_add_test(file, goes_on_after_a_checkpoint);
+    tcase_add_test(file, stays_paused);
+    tcase_add_test(file, backends_are_started_anew);
+    add(suite, file);
+    tcase_add_test(migration, there_and_back);
+    tcase_add_test(migration, goes_on_where_it_was);
+    tcase_add_test(migration, not_on_the_parallel_engine);
+    add(suite, migration);
+    tcase_add_test(others, damaged_files);
+    tcase_add_test(others, files_of_others);
+    add(suite, others);
+    status = guest_suite_run(suite);
+    end_all();
+    return status;
+}
