@@ -199,7 +199,9 @@ static void run_task(struct parallel_state *parallel, struct runner *task)
 {
     task->slice_end = clock_now() + TASK_SLICE_NS;
     set_here(task);
+    runner_begins(task);
     fiber_switch(&parallel->watch_fiber, task->fiber);
+    runner_ends();
     set_here(&parallel->watch);
     sched_reap();
 }

@@ -43,6 +43,9 @@ struct runner_table {
 const struct runner_table *runner_table(void);
 
 void runner_add(struct runner *runner, bool is_vcpu, const char *name);
+/* The runner executes from now on; it does not any more. For sched_task_time(). */
+void runner_begins(const struct runner *runner);
+void runner_ends(void);
 struct runner *runner_current(void);
 /* No switch happens here. */
 void runner_wake(struct runner *runner);

@@ -43,6 +43,9 @@ struct sched_state {
     bool frozen;         /* a bugcheck: the current runner goes on alone */
     bool paused;         /* the host's stack goes on; the current runner stands still in sched_pause() */
     struct task *reaped; /* a task that has ended and whose stack can go once we are off it */
+    bool task_runs;
+    uint64_t task_since; /* it does */
+    uint64_t task_time;  /* of those before */
 };
 
 void sched_init(void)
@@ -118,6 +121,32 @@ void runner_add(struct runner *runner, bool is_vcpu, const char *name)
 static void runner_remove(struct runner *runner)
 {
     machine->sched->table.slot[runner->id] = NULL;
+}
+
+void runner_begins(const struct runner *runner)
+{
+    struct sched_state *sched = machine->sched;
+
+    if (runner->is_vcpu)
+        return;
+    sched->task_runs = true;
+    sched->task_since = clock_now();
+}
+
+void runner_ends(void)
+{
+    struct sched_state *sched = machine->sched;
+
+    if (sched->task_runs)
+        sched->task_time += clock_now() - sched->task_since;
+    sched->task_runs = false;
+}
+
+uint64_t sched_task_time(void)
+{
+    const struct sched_state *sched = machine->sched;
+
+    return sched->task_time + (sched->task_runs ? clock_now() - sched->task_since : 0);
 }
 
 void runner_wake(struct runner *runner)
@@ -214,7 +243,9 @@ static void switch_to(struct sched_state *sched, struct runner *next)
     struct runner *previous = sched->current;
 
     leave_current();
+    runner_ends();
     policy_chosen(next, previous);
+    runner_begins(next);
     if (next == previous)
         return;
     sched->switches++;
@@ -255,6 +286,7 @@ void runner_block(const char *why)
         return;
     }
     leave_current();
+    runner_ends();
     current->runnable = false;
     current->why = why;
     current->pauses = 0;
@@ -270,12 +302,14 @@ _Noreturn void runner_exit(void)
     struct runner *next;
 
     leave_current();
+    runner_ends();
     current->runnable = false;
     policy_blocks(current);
     runner_remove(current);
     if (engine_is_parallel())
         parallel_exit();
     next = next_runner(sched);
+    runner_begins(next);
     sched->switches++;
     sched->current = next;
     eventlog_add(EVENT_RUNNER, next->id, 0, 0);
@@ -467,6 +501,7 @@ static struct runner *first_runner(struct sched_state *sched)
 
     sched->current = first;
     policy_chosen(first, NULL);
+    runner_begins(first);
     return first;
 }
 

@@ -50,6 +50,9 @@ struct task *task_current(void); /* NULL when a vCPU runs or on the host's stack
 bool task_park(uint64_t deadline, const char *why);
 void task_unpark(struct task *task);
 
+/* For how long tasks have executed so far, ns. */
+uint64_t sched_task_time(void);
+
 /* Total switch points and runner switches so far. */
 uint64_t sched_points(void);
 uint64_t sched_switches(void);

@@ -40,6 +40,8 @@ void vcpu_resume(unsigned vcpu);
 void vcpu_hold(unsigned vcpu);
 void vcpu_let_go(unsigned vcpu);
 bool vcpu_stands(unsigned vcpu);
+/* Does it execute, or would it if it were not held? Not one that waits for an interrupt. */
+bool vcpu_has_work(unsigned vcpu);
 
 /*
  * Stop the current vCPU until an interrupt is pending that its IRQL admits, or until the clock passes `deadline`

@@ -231,6 +231,8 @@ int xen_domain_create(const struct xen_domain_config *config)
     domain->param[HVM_PARAM_CONSOLE_PFN] = CONSOLE_GFN;
     domain->param[HVM_PARAM_ACPI_IOPORTS_LOCATION] = 1;
     domain->param[HVM_PARAM_X87_FIP_WIDTH] = 8;
+    for (unsigned i = 0; i < domain->vcpus; i++)
+        domain->vcpu[i].runstate.state = vcpu_has_work(i) ? RUNSTATE_running : RUNSTATE_blocked;
     connect_toolstack(domain);
     return domain->domid;
 }

@@ -8,6 +8,17 @@
 
 /* ---- standing still ---- */
 
+/* One that waits for an interrupt, or stays in Xen, is in the same state held or not. */
+static void count_hold(struct xen_vcpu *vcpu, bool hold)
+{
+    if (vcpu->stopped || vcpu->runstate.state != (hold ? RUNSTATE_running : RUNSTATE_offline))
+        return;
+    if (!hold && vcpu_stands(vcpu->index))
+        xen_runstate_set(vcpu, RUNSTATE_running);
+    else
+        xen_runstate_count(vcpu, hold ? RUNSTATE_offline : RUNSTATE_running);
+}
+
 /*
  * While the domain is paused or shut down each vCPU stands still wherever it is. The one that calls to shut it down is
  * not held, but stays in Xen (domain_wait_while_stopped()).
@@ -21,6 +32,7 @@ static void hold_or_let_go(struct domain *domain)
 
         if (vcpu->held == hold || (hold && vcpu_current_index() == (int)i))
             continue;
+        count_hold(vcpu, hold);
         vcpu->held = hold;
         if (hold)
             vcpu_hold(i);

@@ -11,38 +11,26 @@
 #include <xen/domctl.h>
 #include <xen/sysctl.h>
 
-#include "machine/runner.h"
 #include "xen/platform.h"
 
 #define KIB_PER_PAGE (GUEST_PAGE_SIZE / 1024u)
 
 /* ---- vCPUs ---- */
 
-static const struct runner *vcpu_runner(unsigned index)
-{
-    const struct runner_table *table = runner_table();
-    unsigned seen = 0;
-
-    for (unsigned slot = 0; slot < table->count; slot++)
-        if (table->slot[slot] != NULL && table->slot[slot]->is_vcpu && seen++ == index)
-            return table->slot[slot];
-    return NULL;
-}
-
-/* Waits for an interrupt, or would if it were not held; not what is kept inside Xen. A vCPU of a domain whose code is
- * the host's runs: somebody is calling. */
+/* Waits for an interrupt, or would if it were not held; not what is kept inside Xen. */
 static bool vcpu_is_blocked(const struct xen_vcpu *vcpu)
 {
-    const struct runner *runner = vcpu->domain->guest ? vcpu_runner(vcpu->index) : NULL;
-
-    return vcpu->domain->guest && !vcpu->stopped && (runner == NULL || !(runner->runnable || runner->woken));
+    return vcpu->domain->guest && !vcpu->stopped && !vcpu_has_work(vcpu->index);
 }
 
+/* Domain 0's is the time of its tasks. What programs of a driver domain do takes none of the machine's time. */
 static uint64_t vcpu_time(const struct xen_vcpu *vcpu)
 {
     uint64_t time = vcpu->runstate.time[RUNSTATE_running];
 
-    if (vcpu->runstate.state == RUNSTATE_running)
+    if (vcpu->domain->privileged)
+        return sched_task_time();
+    if (vcpu->domain->guest && vcpu->runstate.state == RUNSTATE_running)
         time += clock_now() - vcpu->runstate.state_entry_time;
     return time;
 }
@@ -64,7 +52,7 @@ static uint32_t domain_flags(const struct domain *domain)
     bool blocked = !domain->left;
 
     for (unsigned index = 0; index < domain->vcpus; index++)
-        blocked = blocked && vcpu_is_blocked(&domain->vcpu[index]);
+        blocked = blocked && (domain->vcpu[index].down || vcpu_is_blocked(&domain->vcpu[index]));
     if (blocked)
         flags |= XEN_DOMINF_blocked;
     else if (domain->pauses == 0 && !domain->shutting_down)
@@ -86,9 +74,10 @@ static void describe_domain(const struct domain *domain, struct xen_domctl_getdo
     info->tot_pages = domain->tot_pages;
     info->max_pages = domain->max_pages;
     info->shared_info_frame = domain->shared_gfn;
-    for (unsigned index = 0; index < domain->vcpus; index++)
+    for (unsigned index = 0; index < domain->vcpus; index++) {
         info->cpu_time += vcpu_time(&domain->vcpu[index]);
-    info->nr_online_vcpus = domain->vcpus;
+        info->nr_online_vcpus += !domain->vcpu[index].down;
+    }
     info->max_vcpu_id = domain->vcpus - 1;
     memcpy(info->handle, domain->handle, sizeof(info->handle));
     info->gpaddr_bits = address_bits();
@@ -128,7 +117,7 @@ static int64_t get_vcpu_info(const struct domain *domain, struct xen_domctl_getv
     if (info->vcpu >= domain->vcpus)
         return -XEN_ESRCH;
     vcpu = &domain->vcpu[info->vcpu];
-    info->online = 1;
+    info->online = !vcpu->down;
     info->blocked = vcpu_is_blocked(vcpu);
     info->running = !info->blocked && domain->pauses == 0 && !domain->shutting_down;
     info->cpu_time = vcpu_time(vcpu);

@@ -360,7 +360,9 @@ void xen_watchdogs_stop(struct domain *domain);
 
 /* vcpu_op.c */
 int64_t xen_vcpu_op(struct xen_vcpu *vcpu, uint64_t cmd, uint32_t index, uint64_t arg);
+/* The vCPU is in another state; count: without a word to the guest, while it may look at its time page. */
 void xen_runstate_set(struct xen_vcpu *vcpu, int state);
+void xen_runstate_count(struct xen_vcpu *vcpu, int state);
 int xen_vcpu_set_singleshot(struct xen_vcpu *vcpu, uint64_t when, uint32_t flags);
 void xen_vcpu_stop_timers(struct xen_vcpu *vcpu);
 void xen_vcpu_reset(struct xen_vcpu *vcpu);

@@ -30,17 +30,30 @@ static void write_runstate(struct xen_vcpu *vcpu)
     (void)guest_copy_out(at, &area, sizeof(area));
 }
 
-void xen_runstate_set(struct xen_vcpu *vcpu, int state)
+void xen_runstate_count(struct xen_vcpu *vcpu, int state)
 {
     uint64_t now = clock_now();
 
     vcpu->runstate.time[vcpu->runstate.state] += now - vcpu->runstate.state_entry_time;
     vcpu->runstate.state = state;
     vcpu->runstate.state_entry_time = now;
+}
+
+void xen_runstate_set(struct xen_vcpu *vcpu, int state)
+{
+    xen_runstate_count(vcpu, state);
     if (state == RUNSTATE_running) { /* the guest looks at its own area only while it runs */
         write_runstate(vcpu);
         xen_time_update(vcpu, true);
     }
+}
+
+void xen_vcpu_halted(unsigned index, bool halted)
+{
+    struct domain *guest = xen_state() != NULL ? xen_state()->guest : NULL;
+
+    if (guest != NULL && index < guest->vcpus)
+        xen_runstate_set(&guest->vcpu[index], halted ? RUNSTATE_blocked : RUNSTATE_running);
 }
 
 static int64_t get_runstate(const struct xen_vcpu *vcpu, uint64_t arg)

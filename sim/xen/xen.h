@@ -85,6 +85,9 @@ int xen_domain_pause(unsigned domid);
 int xen_domain_unpause(unsigned domid);
 bool xen_domain_stands(unsigned domid);
 
+/* The running vCPU halts until its next interrupt; it goes on. For its run states. */
+void xen_vcpu_halted(unsigned vcpu, bool halted);
+
 /* A key of Xen's console, from a task: e, event channels, or q, domains and VIRQ_DEBUG; false for others. */
 bool xen_debug_key(char key);
 

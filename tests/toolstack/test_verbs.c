@@ -70,6 +70,32 @@ START_TEST(list_is_xls)
 }
 END_TEST
 
+static float listed_time(const char *domain)
+{
+    struct process_result result = VERB("list", "%s", standing_dir, domain);
+    float time = 0;
+
+    ck_assert_int_eq(result.status, 0);
+    ck_assert_int_eq(sscanf(result.output + strlen(STANDING_LIST_HEADER) + 40 + 6 + 6 + 6 + 5 + 6, " %f", &time), 1);
+    process_free(&result);
+    return time;
+}
+
+/* An idle guest's time stands still; so does domain 0's. */
+START_TEST(list_counts_what_ran)
+{
+    float guest, host;
+
+    create();
+    standing_wait_for_node("/local/domain/1/device/vif/0/state", "4");
+    guest = listed_time("guest");
+    host = listed_time("0");
+    standing_sleep_ms(1500);
+    ck_assert_float_lt(listed_time("guest") - guest, 1.0f);
+    ck_assert_float_lt(listed_time("0") - host, 1.0f);
+}
+END_TEST
+
 START_TEST(one_machine_a_folder)
 {
     create();
@@ -359,6 +385,7 @@ int main(void)
         return 125;
     tcase_add_test(life, up_and_down);
     tcase_add_test(life, list_is_xls);
+    tcase_add_test(life, list_counts_what_ran);
     tcase_add_test(life, one_machine_a_folder);
     tcase_add_test(life, refused);
     tcase_add_test(life, boot_that_fails);

@@ -92,6 +92,46 @@ XEN_TEST(vcpu_info)
     ck_assert_int_eq(domctl(XEN_DOM0, XEN_DOMCTL_getvcpuinfo, NO_DOMAIN, &op), -XEN_ESRCH);
 }
 
+static uint64_t vcpu_time(unsigned index)
+{
+    struct xen_domctl op = {0};
+
+    op.u.getvcpuinfo.vcpu = index;
+    ck_assert_int_eq(domctl(XEN_DOM0, XEN_DOMCTL_getvcpuinfo, 1, &op), 0);
+    return op.u.getvcpuinfo.cpu_time;
+}
+
+static uint64_t domain_time(unsigned domid)
+{
+    struct xen_domctl op = {0};
+
+    ck_assert_int_eq(domctl(XEN_DOM0, XEN_DOMCTL_getdomaininfo, domid, &op), 0);
+    return op.u.getdomaininfo.cpu_time;
+}
+
+/* Time is what vCPUs ran: not what they waited for an interrupt. */
+XEN_TEST(time_of_vcpus)
+{
+    LARGE_INTEGER due = {.QuadPart = -1000000};
+    uint64_t all, own, dom0;
+
+    stay_on(0);
+    own = vcpu_time(0);
+    all = domain_time(1);
+    dom0 = domain_time(XEN_DOM0);
+    (void)KeDelayExecutionThread(KernelMode, FALSE, &due);
+    ck_assert_uint_lt(vcpu_time(0) - own, 50000000);
+    ck_assert_uint_lt(domain_time(1) - all, 50000000);
+    ck_assert_uint_lt(domain_time(XEN_DOM0) - dom0, 50000000);
+
+    own = vcpu_time(0);
+    all = vcpu_time(1);
+    for (unsigned i = 0; i < 100; i++)
+        KeStallExecutionProcessor(100);
+    ck_assert_uint_ge(vcpu_time(0) - own, 10000000);
+    ck_assert_uint_lt(vcpu_time(1) - all, 10000000);
+}
+
 XEN_TEST(memory_limit)
 {
     struct xen_domctl op = {0};
@@ -154,6 +194,7 @@ int main(void)
     tcase_add_test(tcase, domain_info);
     tcase_add_test(tcase, next_domain_info);
     tcase_add_test(tcase, vcpu_info);
+    tcase_add_test(tcase, time_of_vcpus);
     tcase_add_test(tcase, memory_limit);
     tcase_add_test(tcase, host_and_list);
     tcase_add_test(tcase, refusals);

@@ -370,8 +370,11 @@ void ke_idle_main(void *argument)
 
     ke_reap();
     for (;;) {
-        if (!vcpu->attention)
+        if (!vcpu->attention) {
+            xen_vcpu_halted(vcpu->index, true);
             runner_block("idle");
+            xen_vcpu_halted(vcpu->index, false);
+        }
         ke_attention();
     }
 }
@@ -533,6 +536,13 @@ void vcpu_let_go(unsigned index)
 bool vcpu_stands(unsigned index)
 {
     return runner_stands(&machine->vcpu[index]->runner);
+}
+
+bool vcpu_has_work(unsigned index)
+{
+    const struct vcpu *vcpu = machine->vcpu[index];
+
+    return vcpu->runner.runnable || vcpu->runner.woken;
 }
 
 void vcpu_running(void)
