@@ -146,6 +146,12 @@ rounds: ## Suspend the guest 100 times in a row under traffic, in each way (ROUN
 	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/toolstack/test_rounds
 	PVSIM_ROUNDS=$(ROUNDS) $(BUILD)/tests/toolstack/test_rounds
 
+.PHONY: hosts
+hosts: ## The main job and a guest's life on every host that --host can name, with 1, 2 and 4 vCPUs, under several schedules
+	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-test
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/endtoend/test_host
+	PVSIM_HOSTS=all CK_DEFAULT_TIMEOUT=1200 $(BUILD)/tests/endtoend/test_host
+
 .PHONY: sweep
 sweep: ## Build and run the main job under 2,000 pct schedules (SEEDS=A-B for others)
 	$(Q)$(MAKE) --no-print-directory build/.setup-build

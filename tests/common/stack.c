@@ -17,6 +17,7 @@
 #include "machine/log.h"
 #include "machine/sched.h"
 #include "nt/nt_init.h"
+#include "xen/profile.h"
 #include "xen/xen.h"
 
 #include <xen/hvm/params.h>
@@ -190,6 +191,8 @@ static void prepare(const struct stack_options *options, void (*scenario)(void *
     config.seed = options->seed != 0 ? options->seed : 1;
     config.driver_dir = compose(options->drivers);
     config.stay_up = options->program != NULL || options->store != NULL;
+    if (options->host != NULL)
+        ck_assert(xen_host_parse(options->host, &config.host));
     if (options->quiet)
         config.log_level = LOG_NONE;
     if (getenv("STACK_LOG") != NULL)

@@ -31,6 +31,7 @@ struct stack_options {
     enum machine_policy policy;
     uint64_t seed;               /* 0: 1 */
     enum machine_engine engine;  /* ENGINE_DEFAULT: the build's */
+    const char *host;            /* as for --host; NULL: xen-4.17 */
     unsigned drivers;            /* STACK_* */
     bool quiet;                  /* log nothing: failures that are logged as errors belong to the test */
     bool wait;                   /* until every VIF is connected, before the scenario begins */

@@ -4,6 +4,7 @@
  */
 #include "xen/xen_guest.h"
 
+#include "common/hosts.h"
 #include "machine/clock.h"
 #include "xen/profile.h"
 
@@ -128,6 +129,47 @@ END_TEST
 START_TEST(release_4_19)
 {
     on_host("xen-4.19", is_4_19);
+}
+END_TEST
+
+/* ---- every release with every set of settings ---- */
+
+static unsigned combination;
+
+static void is_as_named(void)
+{
+    bool viridian = host_has(combination, HOST_VIRIDIAN);
+    bool vectors = !host_has(combination, HOST_NO_VECTORS);
+    bool newer = host_minor(combination) >= 17;
+    uint32_t first = viridian ? 0x40000100 : 0x40000000;
+    uint32_t version = 4 << 16 | host_minor(combination);
+    struct evtchn_init_control fifo = {.control_gfn = frame_of(pages_take(1, 0))};
+    uint32_t out[4];
+
+    ck_assert_int_eq(call_version(XENVER_version, NULL), version);
+    ck_assert_uint_eq((features() & 1u << XENFEAT_not_direct_mapped) != 0, newer);
+    ck_assert_uint_ne(features() & 1u << XENFEAT_hvm_callback_vector, 0);
+    cpuid(0x40000000, 0, out);
+    ck_assert_mem_eq(&out[1], viridian ? "Microsoft Hv" : "XenVMMXenVMM", 12);
+    cpuid(first, 0, out);
+    ck_assert_mem_eq(&out[1], "XenVMMXenVMM", 12);
+    ck_assert_uint_eq(eax(first + 1), version);
+    cpuid(first + 2, 0, out);
+    ck_assert_uint_eq(out[1], viridian ? 0x40000200 : 0x40000000);
+    ck_assert_uint_eq((eax(first + 4) & XEN_HVM_CPUID_UPCALL_VECTOR) != 0, newer && vectors);
+    ck_assert_int_eq(set_vector(), vectors ? 0 : -XEN_ENOSYS);
+    ck_assert_uint_eq(max_grant_version(), host_has(combination, HOST_GRANT_V1) ? 1 : 2);
+    ck_assert_int_eq(xen_hypercall(__HYPERVISOR_hypfs_op, 0, 0, 0, 0, 0), newer ? -XEN_EPERM : -XEN_ENOSYS);
+    ck_assert_int_eq(call_evtchn(EVTCHNOP_init_control, &fifo), 0); /* all of them have it */
+    ck_assert_uint_eq(fifo.link_bits, EVTCHN_FIFO_LINK_BITS);
+}
+
+START_TEST(combinations)
+{
+    char name[HOST_NAME_MAX];
+
+    combination = (unsigned)_i;
+    on_host(host_name(combination, name), is_as_named);
 }
 END_TEST
 
@@ -313,6 +355,7 @@ int main(void)
     tcase_add_test(tcase, release_4_13);
     tcase_add_test(tcase, release_4_17);
     tcase_add_test(tcase, release_4_19);
+    tcase_add_loop_test(tcase, combinations, 0, HOSTS);
     tcase_add_test(tcase, default_release);
     tcase_add_test(tcase, grant_v1);
     tcase_add_test(tcase, no_vectors);
