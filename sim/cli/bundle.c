@@ -12,6 +12,7 @@
 #include "machine/eventlog.h"
 #include "machine/fail.h"
 #include "machine/log.h"
+#include "machine/peer.h"
 
 #define FORMAT_VERSION 1
 
@@ -123,6 +124,25 @@ static json_t *json_schedule(const struct schedule *schedule)
     return list;
 }
 
+/* What came from programs is kept beside the bundle at this path; how it is named there. NULL after one line. */
+static json_t *keep_peers(struct report *report, const char *path)
+{
+    size_t length = strlen(path);
+    uint64_t hash = HASH_START;
+    const char *name;
+    char kept[PATH_MAX];
+
+    if (length > strlen(".bundle") && strcmp(path + length - strlen(".bundle"), ".bundle") == 0)
+        length -= strlen(".bundle");
+    snprintf(kept, sizeof(kept), "%.*s.peers", (int)length, path);
+    if (!peers_record_flush() || !hash_file(report->peers, &hash) || rename(report->peers, kept) != 0) {
+        complain("the bundle cannot be replayed: what the backend did is not in %s: %s", kept, strerror(errno));
+        return NULL;
+    }
+    name = strrchr(kept, '/');
+    return json_pack("{s:s, s:o}", "file", name != NULL ? name + 1 : kept, "hash", json_hash(hash));
+}
+
 void bundle_write(struct report *report, int argc, char **argv)
 {
     char path[PATH_MAX];
@@ -156,6 +176,8 @@ void bundle_write(struct report *report, int argc, char **argv)
         json_object_set_new(object, "schedule", json_schedule(report->options->machine.schedule));
     if (report->options->bundle_path != NULL)
         snprintf(path, sizeof(path), "%s", report->options->bundle_path);
+    if (object != NULL && report->peers != NULL)
+        json_object_set_new(object, "peers", keep_peers(report, path));
     if (object == NULL)
         complain("no bundle: the log holds text that JSON cannot carry");
     else if (json_dump_file(object, path, JSON_INDENT(1)) != 0)
@@ -207,6 +229,33 @@ static int check_inputs(const char *path, json_t *inputs)
             complain("%s: the capture %s has changed since", path, name);
             return EXIT_NOT_HERE;
         }
+    }
+    return 0;
+}
+
+/* The record beside the bundle: 0, or an exit status after one line. */
+static int read_peers(const char *path, json_t *peers, const struct run_options *options, struct bundle *bundle)
+{
+    const char *slash = strrchr(path, '/');
+    uint64_t hash = HASH_START;
+    const char *file;
+    const char *expected;
+
+    if (!backend_is_outside(&options->backend) || options->machine.engine == ENGINE_PARALLEL)
+        return 0;
+    if (json_unpack(peers, "{s:s, s:s}", "file", &file, "hash", &expected) != 0 || strchr(file, '/') != NULL) {
+        complain("%s names no record of what its backend did, without which the run cannot be made again", path);
+        return EXIT_USAGE;
+    }
+    if (asprintf(&bundle->peers, "%.*s%s", slash != NULL ? (int)(slash + 1 - path) : 0, path, file) < 0)
+        abort();
+    if (!hash_file(bundle->peers, &hash)) {
+        complain("%s needs the record %s: %s", path, bundle->peers, strerror(errno));
+        return EXIT_NOT_HERE;
+    }
+    if (strtoull(expected, NULL, 16) != hash) {
+        complain("%s: the record %s has changed since", path, bundle->peers);
+        return EXIT_NOT_HERE;
     }
     return 0;
 }
@@ -268,6 +317,8 @@ int bundle_read(const char *path, struct bundle *bundle)
             complain("%s comes from another build of pvsim or of the drivers; build that one to see it again", path);
             status = EXIT_NOT_HERE;
         }
+        if (status == 0)
+            status = read_peers(path, json_object_get(object, "peers"), &options, bundle);
     }
     if (status == 0)
         status = check_inputs(path, inputs);
@@ -280,5 +331,6 @@ void bundle_free(struct bundle *bundle)
     for (int index = 0; index < bundle->argc; index++)
         free(bundle->argv[index]);
     free(bundle->argv);
+    free(bundle->peers);
     schedule_free(&bundle->schedule);
 }

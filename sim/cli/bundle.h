@@ -20,6 +20,7 @@ struct bundle {
     char verdict[256];
     bool has_schedule; /* follow it instead of the policy */
     struct schedule schedule;
+    char *peers; /* the record of a backend's program, NULL: the run had none */
 };
 
 /*

@@ -25,10 +25,17 @@ struct backend_choice {
     unsigned domid;
 };
 
+/* It is no part of the machine. */
+static inline bool backend_is_outside(const struct backend_choice *backend)
+{
+    return backend->kind != BACKEND_STUB;
+}
+
 struct run_options {
     struct machine_config machine;
     struct backend_choice backend;
-    bool virtual_clock; /* asked for by name */
+    const char *run_dir; /* NULL: the user's, or a temporary one (run_dir.h) */
+    bool virtual_clock;  /* asked for by name */
     bool seed_given;
     bool delay_list;      /* show the table and be done */
     bool boot_seed_given; /* another seed until every VIF is connected */
@@ -66,7 +73,6 @@ struct create_options {
     enum store_kind store;
     const char *store_command; /* STORE_EXEC */
     struct run_options run;
-    const char *run_dir;        /* NULL: the user's (run_dir.h) */
     const char *name;           /* the domain's */
     const char *uuid;           /* NULL: none of its own */
     uint32_t target_kib;        /* of its memory what it is to have; 0: all of it */

@@ -12,7 +12,7 @@ static int start(struct host *host)
     int status;
 
     host->options.run.machine.stay_up = true;
-    if (!run_dir_find(&host->dir, host->options.run_dir))
+    if (!run_dir_find(&host->dir, host->options.run.run_dir))
         return EXIT_USAGE;
     status = guest_check_drivers(&host->options.run.machine);
     if (status == 0 && host->options.run.machine.preempt_memory)

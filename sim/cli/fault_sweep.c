@@ -136,6 +136,8 @@ static bool check_run(const struct fault_sweep *sweep)
         what = "--out-tx and --out-rx: every run would write the same file; run the one you want by itself";
     else if (sweep->options.format != FORMAT_TEXT)
         what = "--format: the runs' reports are not shown";
+    else if (backend_is_outside(&sweep->options.backend))
+        what = "--backend none or exec: that the devices come back is shown with pvsim's own backend";
     else if (sweep->options.machine.clock != CLOCK_VIRTUAL)
         what = "--clock wall: what it found could not be seen again";
     if (what != NULL)

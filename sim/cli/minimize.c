@@ -685,6 +685,12 @@ static int open_bundle(struct minimizer *minimizer, const char *path)
         status = options_parse_run(minimizer->bundle.argc, minimizer->bundle.argv, &minimizer->options);
     if (status != 0)
         return status;
+    if (backend_is_outside(&minimizer->options.backend)) {
+        complain("%s is of a run with a program as the backend, which answers to one schedule only; 'pvsim replay' "
+                 "shows it",
+                 path);
+        return EXIT_USAGE;
+    }
     if (minimizer->options.machine.engine == ENGINE_PARALLEL || minimizer->options.machine.clock != CLOCK_VIRTUAL) {
         complain("%s is of a run in real time, which is not repeatable", path);
         return EXIT_USAGE;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "dom0/dom0.h"
 #include "log.h"
 #include "machine/clock.h"
 #include "machine/eventlog.h"
@@ -13,6 +14,7 @@
 #include "port_capture.h"
 #include "port_checker.h"
 #include "wait.h"
+#include "xen/xen.h"
 
 /*
  * The end of one VIF: the checker in front of the capture, seen from outside as one. It outlives netback's VIF, so that
@@ -35,7 +37,8 @@ struct netback_task {
     struct task *task;
     struct task *waiter;
     struct backend_logger logger;
-    unsigned domid;
+    unsigned own_domid; /* that netback runs in */
+    unsigned domid;     /* the guest's */
     bool going;
     struct end ends[VIFS_MAX];
 };
@@ -143,11 +146,15 @@ static void netback_main(void *argument)
 {
     struct netback_task *task = argument;
 
+    if (task->own_domid != XEN_DOM0)
+        dom0_enter_domain(task->own_domid);
     if (!netback_run(task->netback))
         fail("netback", "netback gave up: its store or event channels failed");
     for (unsigned handle = 0; handle < VIFS_MAX; handle++)
         task->ends[handle].statistics = *statistics_of(task, handle);
     netback_destroy(task->netback);
+    if (task->own_domid != XEN_DOM0)
+        dom0_leave_domain();
     task->netback = NULL;
     task_unpark(task->waiter);
 }
@@ -165,13 +172,18 @@ static void forward_log(void *context, enum backend_log_level level, const char 
     log_line(levels[level], "netback", "%s", line);
 }
 
-struct netback_task *netback_task_start(void)
+struct netback_task *netback_task_start(unsigned domid)
 {
     struct netback_task *task = image_alloc(sizeof(*task));
-    struct netback_options options = {.domid = 0, .open_port = open_port, .context = task, .logger = &task->logger};
+    struct netback_options options = {.domid = domid, .open_port = open_port, .context = task, .logger = &task->logger};
 
     task->logger.write = forward_log;
+    task->own_domid = domid;
+    if (domid != XEN_DOM0)
+        dom0_enter_domain(domid);
     task->netback = netback_create(&options);
+    if (domid != XEN_DOM0)
+        dom0_leave_domain();
     if (task->netback == NULL)
         fail("netback", "netback could not open its libraries");
     task->task = task_create("netback", netback_main, task);

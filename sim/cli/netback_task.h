@@ -8,8 +8,8 @@
 
 struct netback_task;
 
-/* From a dom0 task. */
-struct netback_task *netback_task_start(void);
+/* From a dom0 task; in domain 0 or in a driver domain that is there. */
+struct netback_task *netback_task_start(unsigned domid);
 /* What VIF `handle` of the domain is to carry; before it is created. Captures and writer stay the caller's; NULL: none.
  */
 void netback_task_expect(struct netback_task *task, unsigned domid, unsigned handle, const struct capture *rx,

@@ -46,6 +46,9 @@ enum {
     OPTION_UNPLUG,
     OPTION_MAX_GRANT_FRAMES,
     OPTION_STORE_QUOTA,
+    OPTION_BACKEND,
+    OPTION_BACKEND_DOMID,
+    OPTION_RUN_DIR,
     OPTIONS_OF_RUN, /* from here on */
     OPTION_BOOT_SEED = OPTIONS_OF_RUN,
     OPTION_TX,
@@ -61,10 +64,7 @@ enum {
     OPTION_FAIL,
     OPTION_ON_BUGCHECK,
     OPTIONS_OF_CREATE, /* likewise */
-    OPTION_RUN_DIR = OPTIONS_OF_CREATE,
-    OPTION_NAME,
-    OPTION_BACKEND,
-    OPTION_BACKEND_DOMID,
+    OPTION_NAME = OPTIONS_OF_CREATE,
     OPTION_TOOLSTACK_TIMEOUT,
     OPTION_STORE,
 };
@@ -106,6 +106,9 @@ static const struct option run_long_options[] = {
     {"unplug", required_argument, NULL, OPTION_UNPLUG},
     {"max-grant-frames", required_argument, NULL, OPTION_MAX_GRANT_FRAMES},
     {"store-quota", required_argument, NULL, OPTION_STORE_QUOTA},
+    {"backend", required_argument, NULL, OPTION_BACKEND},
+    {"backend-domid", required_argument, NULL, OPTION_BACKEND_DOMID},
+    {"run-dir", required_argument, NULL, OPTION_RUN_DIR},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -453,6 +456,16 @@ static bool run_option(int option, const char *value, struct run_options *option
         return true;
     case OPTION_STORE_QUOTA:
         return parse_store_quota(value, &options->machine);
+    case OPTION_BACKEND:
+        return parse_backend(value, &options->backend);
+    case OPTION_BACKEND_DOMID:
+        if (!parse_number("backend-domid", value, 0, DOM0_DOMID_MAX, &number))
+            return false;
+        options->backend.domid = (unsigned)number;
+        return true;
+    case OPTION_RUN_DIR:
+        options->run_dir = value;
+        return true;
     case OPTION_NO_BUNDLE:
         options->no_bundle = true;
         return true;
@@ -559,15 +572,35 @@ static int end_options(int argc, char **argv, const char *command, struct run_op
     return check_run(options);
 }
 
+/* What a program's interfaces do not go together with; 0 or an exit status after one line. */
+static int check_backend(struct run_options *options)
+{
+    const char *refused = NULL;
+
+    if (!backend_is_outside(&options->backend) && options->run_dir != NULL)
+        refused = "--run-dir without --backend none or exec:COMMAND: no program comes to this machine";
+    if (backend_is_outside(&options->backend) && options->machine.faults.count != 0)
+        refused = "--fail with --backend none or exec: that the devices come back is shown with pvsim's own backend";
+    if (backend_is_outside(&options->backend) && options->out_tx != NULL)
+        refused = "--out-tx with --backend none or exec: what the guest sends arrives at that program";
+    if (refused != NULL) {
+        complain("%s", refused);
+        return EXIT_USAGE;
+    }
+    if (backend_is_outside(&options->backend) && options->machine.clock == CLOCK_VIRTUAL)
+        options->machine.clock = CLOCK_PACED;
+    return 0;
+}
+
 int options_parse_run(int argc, char **argv, struct run_options *options)
 {
+    int status;
     int option;
 
     set_defaults(options);
     options->machine.timeout_ns = UINT64_C(60000000000);
     while ((option = getopt_long(argc, argv, ":h", run_long_options, NULL)) != -1) {
-        int status = take_option(option, argv[optind - 1], "run");
-
+        status = take_option(option, argv[optind - 1], "run");
         if (status != 0)
             return status;
         if (option == OPTION_FAIL && strcmp(optarg, "list") == 0) {
@@ -577,7 +610,8 @@ int options_parse_run(int argc, char **argv, struct run_options *options)
         if (!run_option(option, optarg, options))
             return EXIT_USAGE;
     }
-    return end_options(argc, argv, "run", options);
+    status = end_options(argc, argv, "run", options);
+    return status != 0 ? status : check_backend(options);
 }
 
 const char *domain_name_refused(const char *name)
@@ -631,12 +665,7 @@ static bool parse_store(const char *text, struct create_options *options)
 
 static bool create_option(int option, const char *value, struct create_options *options)
 {
-    uint64_t number;
-
     switch (option) {
-    case OPTION_RUN_DIR:
-        options->run_dir = value;
-        return true;
     case OPTION_NAME:
         return take_name(value, options);
     case OPTION_VIFS: /* in the place of those of the file */
@@ -648,13 +677,6 @@ static bool create_option(int option, const char *value, struct create_options *
     case OPTION_VCPUS:
         options->max_vcpus = 0;
         return run_option(option, value, &options->run);
-    case OPTION_BACKEND:
-        return parse_backend(value, &options->run.backend);
-    case OPTION_BACKEND_DOMID:
-        if (!parse_number("backend-domid", value, 0, DOM0_DOMID_MAX, &number))
-            return false;
-        options->run.backend.domid = (unsigned)number;
-        return true;
     case OPTION_TOOLSTACK_TIMEOUT:
         return take_toolstack_timeout(value, options);
     case OPTION_STORE:
@@ -690,10 +712,7 @@ static int find_file(int argc, char **argv, const struct option *table, const ch
 int options_parse_create(int argc, char **argv, struct create_options *options)
 {
     static const struct option own[] = {
-        {"run-dir", required_argument, NULL, OPTION_RUN_DIR},
         {"name", required_argument, NULL, OPTION_NAME},
-        {"backend", required_argument, NULL, OPTION_BACKEND},
-        {"backend-domid", required_argument, NULL, OPTION_BACKEND_DOMID},
         {"toolstack-timeout", required_argument, NULL, OPTION_TOOLSTACK_TIMEOUT},
         {"store", required_argument, NULL, OPTION_STORE},
         {"help", no_argument, NULL, 'h'},

@@ -168,6 +168,7 @@ int command_replay(int argc, char **argv)
     if (run != NULL) {
         if (bundle.has_schedule)
             run_set_schedule(run, &bundle.schedule, NULL, NULL, 0);
+        run_set_peers(run, bundle.peers);
         status = run_finish(run, &outcome);
         run_close(run);
     }

@@ -79,11 +79,14 @@ void report_verdict(const struct report *report, char *buffer, size_t size)
 
 /* ---- text ---- */
 
-static void print_direction(unsigned vif, const char *name, const struct report_direction *direction)
+/* The ring's figures are netback's own: of a program's nothing is known. */
+static void print_direction(unsigned vif, const char *name, const struct report_direction *direction, bool rings)
 {
     printf("vif %u %s: %" PRIu64 " of %" PRIu64 " frames, %" PRIu64 " bytes, %" PRIu64 " dropped, %" PRIu64
            " corrupt\n",
            vif, name, direction->frames, direction->expected, direction->bytes, direction->dropped, direction->corrupt);
+    if (!rings)
+        return;
     printf("vif %u %s ring: %" PRIu64 " requests, %" PRIu64 " responses, notifications %" PRIu64 " sent, %" PRIu64
            " suppressed\n",
            vif, name, direction->ring.requests, direction->ring.responses, direction->ring.notifications_sent,
@@ -167,6 +170,7 @@ static void print_text(const struct report *report)
     const struct run_options *options = report->options;
     uint64_t bytes = sum(report, get_bytes, true, true);
     bool parallel = options->machine.engine == ENGINE_PARALLEL;
+    bool rings = !backend_is_outside(&options->backend);
     char a[32];
     char b[32];
 
@@ -178,8 +182,8 @@ static void print_text(const struct report *report)
         printf("power-on to Connected: %s by the machine's clock, %s of host time\n",
                format_time(a, sizeof(a), report->connected_virtual), format_time(b, sizeof(b), report->connected_host));
     for (unsigned index = 0; index < options->vifs; index++) {
-        print_direction(index, "tx", &report->vif[index].tx);
-        print_direction(index, "rx", &report->vif[index].rx);
+        print_direction(index, "tx", &report->vif[index].tx, rings);
+        print_direction(index, "rx", &report->vif[index].rx, rings);
     }
     if (report->traffic_virtual != 0)
         printf("throughput: %" PRIu64
@@ -204,15 +208,19 @@ static void print_text(const struct report *report)
 
 /* ---- JSON ---- */
 
-static json_t *json_direction(const struct report_direction *direction)
+static json_t *json_ring(const struct report_ring *ring)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I}}", "expected",
-                     (json_int_t)direction->expected, "frames", (json_int_t)direction->frames, "bytes",
-                     (json_int_t)direction->bytes, "dropped", (json_int_t)direction->dropped, "corrupt",
-                     (json_int_t)direction->corrupt, "lost", (json_int_t)get_lost(direction), "ring", "requests",
-                     (json_int_t)direction->ring.requests, "responses", (json_int_t)direction->ring.responses,
-                     "notifications_sent", (json_int_t)direction->ring.notifications_sent, "notifications_suppressed",
-                     (json_int_t)direction->ring.notifications_suppressed);
+    return json_pack("{s:I, s:I, s:I, s:I}", "requests", (json_int_t)ring->requests, "responses",
+                     (json_int_t)ring->responses, "notifications_sent", (json_int_t)ring->notifications_sent,
+                     "notifications_suppressed", (json_int_t)ring->notifications_suppressed);
+}
+
+static json_t *json_direction(const struct report_direction *direction, bool rings)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "expected", (json_int_t)direction->expected, "frames",
+                     (json_int_t)direction->frames, "bytes", (json_int_t)direction->bytes, "dropped",
+                     (json_int_t)direction->dropped, "corrupt", (json_int_t)direction->corrupt, "lost",
+                     (json_int_t)get_lost(direction), "ring", rings ? json_ring(&direction->ring) : json_null());
 }
 
 static json_t *json_stacks(const struct failure *failure)
@@ -265,11 +273,12 @@ static void print_json(const struct report *report, const char *verdict)
     json_t *object;
     char hash[32];
     bool parallel = options->machine.engine == ENGINE_PARALLEL;
+    bool rings = !backend_is_outside(&options->backend);
 
     for (unsigned index = 0; index < options->vifs; index++)
         json_array_append_new(vifs, json_pack("{s:i, s:o, s:o}", "vif", (int)index, "tx",
-                                              json_direction(&report->vif[index].tx), "rx",
-                                              json_direction(&report->vif[index].rx)));
+                                              json_direction(&report->vif[index].tx, rings), "rx",
+                                              json_direction(&report->vif[index].rx, rings)));
     for (unsigned index = 0; index < report->leak_count && index < REPORT_LEAKS_MAX; index++) {
         const struct report_leak *leak = &report->leaks[index];
 

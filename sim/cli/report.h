@@ -64,6 +64,7 @@ struct report {
     char complaint[512];           /* what else was wrong, "" if nothing */
     char core[4096];               /* path of the core file left, "" if none */
     char bundle[4096];             /* path of the bundle left, "" if none */
+    const char *peers;             /* the file with what came from programs on the host, NULL: no record */
     int argc;                      /* of the command that runs it again, 0: none does */
     char **argv;
 };

@@ -183,6 +183,7 @@ void run_attach_vifs(struct run *run, struct toolstack *toolstack)
     for (unsigned index = 0; index < run->options.vifs; index++) {
         struct toolstack_vif vif = guest_domain_vif(run->domain.domid, index);
 
+        vif.backend_domid = run->options.backend.domid;
         netback_task_expect(run->netback, run->domain.domid, index, run->rx, run->tx, run->out_tx[index]);
         if (!toolstack_network_attach(toolstack, &vif, TOOLSTACK_ATTACH_TIMEOUT_MS))
             give_up("%s", toolstack_error(toolstack));
@@ -195,7 +196,8 @@ bool run_connected(struct run *run, struct toolstack *toolstack, int timeout_ms)
         char backend[128];
         char frontend[128];
 
-        snprintf(backend, sizeof(backend), "/local/domain/0/backend/vif/%u/%u/state", run->domain.domid, index);
+        snprintf(backend, sizeof(backend), "/local/domain/%u/backend/vif/%u/%u/state", run->options.backend.domid,
+                 run->domain.domid, index);
         snprintf(frontend, sizeof(frontend), "/local/domain/%u/device/vif/%u/state", run->domain.domid, index);
         if (!toolstack_wait_number(toolstack, backend, XenbusStateConnected, timeout_ms) ||
             !toolstack_wait_number(toolstack, frontend, XenbusStateConnected, timeout_ms)) {
@@ -209,7 +211,9 @@ bool run_connected(struct run *run, struct toolstack *toolstack, int timeout_ms)
 
 void run_wait_connected(struct run *run, struct toolstack *toolstack, uint64_t power_on)
 {
-    if (!run_connected(run, toolstack, CONNECT_TIMEOUT_MS))
+    bool waits = run->options.backend.kind == BACKEND_NONE; /* for somebody to start one */
+
+    if (!run_connected(run, toolstack, waits ? TOOLSTACK_NO_TIMEOUT : CONNECT_TIMEOUT_MS))
         give_up("%s", run->unconnected);
     run_note_connected(run, power_on);
 }
@@ -246,19 +250,21 @@ static void prepare_vif(struct run *run, unsigned index, uint64_t patience)
     };
 }
 
-bool run_carry_traffic(struct run *run, uint64_t patience)
+/* Start it on each VIF, all of it or the readers alone, and wait until the readers are there. */
+static void start_traffic(struct run *run, uint64_t patience, void (*start)(struct traffic_vif *vif))
 {
-    uint64_t virtual = clock_now();
-    uint64_t host = clock_host();
-
     for (unsigned index = 0; index < run->options.vifs; index++) {
         prepare_vif(run, index, patience);
-        traffic_start(&run->traffic[index]);
+        start(&run->traffic[index]);
     }
     for (unsigned index = 0; index < run->options.vifs; index++)
         while (!run->traffic[index].ready)
             task_park(CLOCK_NEVER, "the guest's readers");
-    netback_task_go(run->netback);
+}
+
+/* False: a device was not there. */
+static bool end_traffic(struct run *run, uint64_t virtual, uint64_t host)
+{
     for (unsigned index = 0; index < run->options.vifs; index++)
         while (run->traffic[index].running > 0)
             task_park(CLOCK_NEVER, "the guest's traffic");
@@ -270,14 +276,46 @@ bool run_carry_traffic(struct run *run, uint64_t patience)
     return true;
 }
 
-void run_carry_all(struct run *run)
+bool run_carry_traffic(struct run *run, uint64_t patience)
 {
-    if (run_carry_traffic(run, 0))
-        return;
+    uint64_t virtual = clock_now();
+    uint64_t host = clock_host();
+
+    start_traffic(run, patience, traffic_start);
+    netback_task_go(run->netback);
+    return end_traffic(run, virtual, host);
+}
+
+static void need_devices(const struct run *run)
+{
     for (unsigned index = 0; index < run->options.vifs; index++)
         if (run->traffic[index].open_status < 0)
             give_up("the client's device of VIF %u could not be opened: status 0x%08X", index,
                     (unsigned)run->traffic[index].open_status);
+}
+
+void run_carry_all(struct run *run)
+{
+    if (!run_carry_traffic(run, 0))
+        need_devices(run);
+}
+
+/* With a program that sends as soon as it is connected. */
+static void carry_with_program(struct run *run, struct toolstack *toolstack, uint64_t power_on)
+{
+    uint64_t virtual;
+    uint64_t host;
+
+    start_traffic(run, 0, traffic_start_reader);
+    need_devices(run);
+    run_backend_admit(run);
+    run_wait_connected(run, toolstack, power_on);
+    virtual = clock_now();
+    host = clock_host();
+    for (unsigned index = 0; index < run->options.vifs; index++)
+        traffic_start_writer(&run->traffic[index]);
+    if (!end_traffic(run, virtual, host))
+        need_devices(run);
 }
 
 bool run_go_down(struct run *run, struct toolstack *toolstack)
@@ -285,7 +323,8 @@ bool run_go_down(struct run *run, struct toolstack *toolstack)
     bool detached = true;
 
     for (unsigned index = 0; index < run->options.vifs; index++)
-        if (!toolstack_network_detach(toolstack, run->domain.domid, 0, index, TOOLSTACK_DETACH_TIMEOUT_MS)) {
+        if (!toolstack_network_detach(toolstack, run->domain.domid, run->options.backend.domid, index,
+                                      TOOLSTACK_DETACH_TIMEOUT_MS)) {
             detached = false;
             snprintf(run->not_down, sizeof(run->not_down), "%s", toolstack_error(toolstack));
         }
@@ -296,11 +335,22 @@ bool run_go_down(struct run *run, struct toolstack *toolstack)
     return false;
 }
 
+/* Somebody's program stays connected, and keeps its watches. Those of domain 0 are not counted. */
+static bool is_of_program(const struct run_options *options, const char *kind, const char *name)
+{
+    unsigned domid;
+
+    return options->backend.kind == BACKEND_NONE && strcmp(kind, "watch") == 0 &&
+           sscanf(name, "domain %u:", &domid) == 1 && domid == options->backend.domid;
+}
+
 static void note_leak(void *context, const char *kind, const char *name, uint64_t count, const void *caller)
 {
     struct report *report = context;
     struct report_leak *leak;
 
+    if (is_of_program(report->options, kind, name))
+        return;
     if (report->leak_count++ >= REPORT_LEAKS_MAX)
         return;
     leak = &report->leaks[report->leak_count - 1];
@@ -331,10 +381,16 @@ void run_scenario(struct run *run, struct toolstack *toolstack)
     uint64_t power_on = clock_now();
 
     guest_boot();
-    run_wait_connected(run, toolstack, power_on);
-    guest_wait_quiet();
-    run_leave_boot(run);
-    run_carry_all(run);
+    if (backend_is_outside(&run->options.backend)) {
+        guest_wait_quiet();
+        run_leave_boot(run);
+        carry_with_program(run, toolstack, power_on);
+    } else {
+        run_wait_connected(run, toolstack, power_on);
+        guest_wait_quiet();
+        run_leave_boot(run);
+        run_carry_all(run);
+    }
     if (!run_go_down(run, toolstack))
         fail("shutdown", "%s", run->not_down);
 }
@@ -348,10 +404,15 @@ static void harness(void *argument)
 
     if (toolstack == NULL)
         give_up("the toolstack could not connect to the store");
-    if (!guest_domain_create(toolstack, &run->domain, &(struct guest_domain_spec){.name = "guest"}))
+    if (!guest_domain_create_driver(toolstack, run->options.backend.domid) ||
+        !guest_domain_create(toolstack, &run->domain, &(struct guest_domain_spec){.name = "guest"}))
         give_up("%s", toolstack_error(toolstack));
-    run->netback = netback_task_start();
-    run_attach_vifs(run, toolstack);
+    if (backend_is_outside(&run->options.backend)) {
+        run_backend_attach(run, toolstack, &logger);
+    } else {
+        run->netback = netback_task_start(run->options.backend.domid);
+        run_attach_vifs(run, toolstack);
+    }
 
     run->before = census_take();
     fault_observe(run->seen, run->seen_context);
@@ -359,10 +420,12 @@ static void harness(void *argument)
         run_with_faults(run, toolstack);
     else
         run_scenario(run, toolstack);
+    run_backend_end(run);
     after = census_take();
     census_compare(run->before, after, note_leak, &run->report);
     census_free(after);
-    netback_task_stop(run->netback);
+    if (run->netback != NULL)
+        netback_task_stop(run->netback);
     if (!toolstack_domain_destroy(toolstack, run->domain.domid))
         give_up("%s", toolstack_error(toolstack));
     toolstack_close(toolstack);
@@ -382,6 +445,10 @@ static void collect_vif(struct run *run, unsigned index)
         netback_task_report(run->netback, index, &vif->tx, &vif->rx);
     if (traffic == NULL)
         return;
+    if (run->netback == NULL) { /* by the guest's account: what came out at the other end is for the program to say */
+        vif->tx.frames = traffic->sent.frames;
+        vif->tx.bytes = traffic->sent.bytes;
+    }
     vif->tx.dropped += traffic->sent.failed;
     vif->rx.frames = traffic->got.frames;
     vif->rx.bytes = traffic->got.bytes;
@@ -507,6 +574,7 @@ void run_close(struct run *run)
     frames_free(&run->tx_set);
     frames_free(&run->rx_set);
     census_free(run->before);
+    run_backend_close(run);
     free(run);
 }
 
@@ -561,6 +629,11 @@ uint64_t run_get_faults(const struct run *run, struct fault_rule *rules, unsigne
     return run->report.faults_injected;
 }
 
+void run_set_peers(struct run *run, const char *path)
+{
+    run->peers = path;
+}
+
 void run_set_bundle(struct run *run, const char *path)
 {
     run->options.no_bundle = path == NULL;
@@ -578,6 +651,8 @@ static int power_on(struct run *run)
     run->start_host = clock_host();
     machine_create(&config);
     status = guest_install(&config);
+    if (status == 0)
+        status = run_backend_open(run);
     if (status != 0)
         return status;
     prepare_frames(run);
@@ -636,6 +711,7 @@ int run_finish(struct run *run, struct run_outcome *outcome)
 
     if (status == 0)
         status = end_run(run, machine->failure != NULL ? MACHINE_FAILED : machine_run(), outcome);
+    run_backend_leave(run);
     machine_destroy();
     return status;
 }

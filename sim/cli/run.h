@@ -40,6 +40,8 @@ void run_get_frames(const struct run *run, struct frame_set *tx, struct frame_se
 void run_set_schedule(struct run *run, const struct schedule *schedule, struct schedule *record, struct probe *probes,
                       unsigned probe_count);
 void run_set_faults(struct run *run, const struct fault_plan *faults);
+/* The record that takes the place of a backend's program; NULL: none does. Likewise. */
+void run_set_peers(struct run *run, const char *path);
 /* After run_finish(): how many calls were made to fail, and of the first `limit` a rule that is for that call alone. */
 uint64_t run_get_faults(const struct run *run, struct fault_rule *rules, unsigned limit);
 /* Leave a bundle at this path if it fails, NULL: none. Likewise. */

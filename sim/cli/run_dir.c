@@ -108,6 +108,33 @@ void run_dir_leave(const struct run_dir *dir)
     remove_sockets(dir);
 }
 
+int run_dir_make(struct run_dir *dir)
+{
+    const char *parent = getenv("TMPDIR");
+    char path[4096];
+
+    snprintf(path, sizeof(path), "%s/pvsim-run-XXXXXX", parent != NULL && *parent == '/' ? parent : "/tmp");
+    if (strlen(path) >= sizeof(dir->path)) /* sockets would not fit */
+        strcpy(path, "/tmp/pvsim-run-XXXXXX");
+    if (mkdtemp(path) == NULL) {
+        complain("%s cannot be made: %s", path, strerror(errno));
+        return EXIT_NOT_HERE;
+    }
+    strcpy(dir->path, path);
+    return run_dir_take(dir);
+}
+
+void run_dir_remove(const struct run_dir *dir)
+{
+    char path[RUN_DIR_PATH_MAX];
+
+    remove_sockets(dir);
+    (void)rmdir(run_dir_path(dir, RUN_DIR_STORE_FOLDER, path));
+    (void)unlink(run_dir_path(dir, LOCK, path));
+    if (rmdir(dir->path) != 0)
+        complain("%s stays behind: %s", dir->path, strerror(errno));
+}
+
 void run_dir_wait(const struct run_dir *dir)
 {
     char path[RUN_DIR_PATH_MAX];

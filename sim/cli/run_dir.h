@@ -30,6 +30,9 @@ bool run_dir_find(struct run_dir *dir, const char *option);
 int run_dir_take(struct run_dir *dir);
 /* The machine ends: its sockets go. */
 void run_dir_leave(const struct run_dir *dir);
+/* A temporary folder for one machine, taken for it; likewise. And its end, with all that is pvsim's in it. */
+int run_dir_make(struct run_dir *dir);
+void run_dir_remove(const struct run_dir *dir);
 /* Wait until no machine is there any more. */
 void run_dir_wait(const struct run_dir *dir);
 

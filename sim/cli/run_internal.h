@@ -6,7 +6,9 @@
 #include "cli/netback_task.h"
 #include "cli/report.h"
 #include "cli/run.h"
+#include "cli/run_dir.h"
 #include "cli/traffic.h"
+#include "log.h"
 #include "machine/census.h"
 #include "toolstack.h"
 
@@ -35,7 +37,14 @@ struct run {
     char unconnected[512]; /* what run_connected() waited for in vain */
     char not_down[512];    /* why run_go_down() failed */
 
+    struct run_dir dir; /* where a program that is the backend comes in */
+    bool dir_is_taken;
+    bool dir_is_made;  /* for this run alone */
+    char *record;      /* of what that program does, NULL: none is written */
+    const char *peers; /* the record that takes its place */
+
     /* machine heap */
+    struct run_program *program; /* the backend that the run has started */
     struct traffic_vif *traffic;
     struct traffic_frame *tx_frames;
     struct traffic_frame *rx_frames;
@@ -65,6 +74,19 @@ void run_carry_all(struct run *run);
  * the time; run->unconnected says so, and the request is withdrawn.
  */
 bool run_migrate(struct run *run, struct toolstack *toolstack, unsigned timeout_ms);
+
+/*
+ * A backend that is no part of the machine, run_backend.c. Host: open before the machine runs (0 or an exit status
+ * after one line; nothing without such a backend), leave when it has run, close when it is gone.
+ */
+int run_backend_open(struct run *run);
+void run_backend_leave(const struct run *run);
+void run_backend_close(struct run *run);
+/* From the harness: give the guest its VIFs, whoever serves them later; let the program in; have it end, with a
+ * complaint in the report if it found something wrong. */
+void run_backend_attach(const struct run *run, struct toolstack *toolstack, const struct backend_logger *logger);
+void run_backend_admit(struct run *run);
+void run_backend_end(struct run *run);
 
 /* Detach the VIFs and shut the guest down. False: not in order; run->not_down says why. */
 bool run_go_down(struct run *run, struct toolstack *toolstack);

@@ -160,6 +160,8 @@ static bool check_run(const struct sweep *sweep)
         what = "--out-tx and --out-rx: every seed would write the same file; run the one you want by itself";
     else if (sweep->options.format != FORMAT_TEXT)
         what = "--format: the runs' reports are not shown";
+    else if (backend_is_outside(&sweep->options.backend))
+        what = "--backend none or exec: its program is of one machine; run the seeds one by one";
     else if (sweep->options.machine.clock != CLOCK_VIRTUAL)
         what = "--clock wall: what it found could not be seen again";
     else if (sweep->options.machine.engine == ENGINE_PARALLEL)

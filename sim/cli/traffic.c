@@ -230,9 +230,20 @@ static void reader(void *argument)
     flow_main(argument, IRP_MJ_READ);
 }
 
+void traffic_start_reader(struct traffic_vif *vif)
+{
+    vif->running++;
+    nt_thread_start("traffic reader", reader, vif);
+}
+
+void traffic_start_writer(struct traffic_vif *vif)
+{
+    vif->running++;
+    nt_thread_start("traffic writer", writer, vif);
+}
+
 void traffic_start(struct traffic_vif *vif)
 {
-    vif->running = 2;
-    nt_thread_start("traffic reader", reader, vif);
-    nt_thread_start("traffic writer", writer, vif);
+    traffic_start_reader(vif);
+    traffic_start_writer(vif);
 }

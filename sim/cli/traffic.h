@@ -45,7 +45,9 @@ struct traffic_vif {
     int32_t open_status;
 };
 
-/* Start the threads (from a guest thread or a dom0 task). `vif` stays until running is 0. */
+/* Start the threads (from a guest thread or a dom0 task), both or one at a time. `vif` stays until running is 0. */
 void traffic_start(struct traffic_vif *vif);
+void traffic_start_reader(struct traffic_vif *vif);
+void traffic_start_writer(struct traffic_vif *vif);
 
 #endif

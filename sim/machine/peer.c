@@ -291,9 +291,14 @@ bool peers_exist(void)
     return machine->peer != NULL && (machine->peer->listeners != NULL || machine->peer->peers != NULL);
 }
 
+bool peers_are_connected(void)
+{
+    return machine->peer != NULL && machine->peer->peers != NULL;
+}
+
 bool peers_may_speak(void)
 {
-    return machine->config.stay_up || peer_state()->peers != NULL;
+    return machine->config.stay_up || peers_are_connected();
 }
 
 /* ---- news ---- */

@@ -101,7 +101,9 @@ void peer_owe(struct peer *peer, int change);
  */
 void peers_record(const char *path);
 void peers_replay(const char *path);
-/* The latter: no descriptor that is given to peer_open() is looked at, and nobody is to be started. */
+/* All that has come so far is in the file. False with errno: it is not. Without a record there is nothing to do. */
+bool peers_record_flush(void);
+/* It is a replay: no descriptor that is given to peer_open() is looked at, and nobody is to be started. */
 bool peers_are_replayed(void);
 
 /*
@@ -113,9 +115,10 @@ void peer_share(struct peer *peer, uint32_t backing);
 void peer_unshare(struct peer *peer, uint32_t backing);
 void peers_read_memory(void *at, size_t bytes);
 
-/* Any listener or connection. */
+/* Any listener or connection; and any connection. */
 bool peers_exist(void);
 /* No callback is under way, and every connection that has ended has been taken leave of. */
 bool peers_settled(void);
+bool peers_are_connected(void);
 
 #endif

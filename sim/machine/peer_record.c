@@ -97,6 +97,11 @@ void peer_record_close(struct peer_state *state)
     state->record = NULL;
 }
 
+bool peers_record_flush(void)
+{
+    return machine->peer == NULL || peer_state()->record == NULL || fflush(peer_state()->record->file) == 0;
+}
+
 bool peers_are_replayed(void)
 {
     return peer_state()->record != NULL && peer_state()->record->replays;
