@@ -45,8 +45,6 @@ static struct process_result run_with(const char *backend, unsigned domid, const
                           NULL};
 
     snprintf(number, sizeof(number), "%u", domid);
-    if (rx == NULL)
-        argv[10] = NULL;
     return process_run(argv);
 }
 
