@@ -149,7 +149,7 @@ static bool print_verdict(const struct end *end)
     printf("vif%u.%u: expected frames: %" PRIu64 " good, %" PRIu64 " lost, %" PRIu64 " corrupt, %" PRIu64
            " reordered, %" PRIu64 " extra\n",
            end->domid, end->handle, verdict->good, verdict->lost, verdict->corrupt, verdict->reordered, verdict->extra);
-    return !verdict->lost && !verdict->corrupt && !verdict->reordered && !verdict->extra;
+    return verdict->lost == 0 && checker_bad(verdict) == 0;
 }
 
 /* False when frames were not as expected, or could not be recorded. After netback is gone. */

@@ -2,19 +2,7 @@
 #ifndef BACKEND_PORT_CHECKER_H
 #define BACKEND_PORT_CHECKER_H
 
-#include "capture.h"
-#include "log.h"
-#include "port.h"
-
-struct checker_verdict {
-    uint64_t frames; /* that came */
-    uint64_t bytes;
-    uint64_t good;      /* equal to the expected one, in its place */
-    uint64_t lost;      /* expected, and not come so far */
-    uint64_t corrupt;   /* came in the place of an expected one, with other bytes or another length */
-    uint64_t reordered; /* equal to an expected one, but later than its place */
-    uint64_t extra;     /* more than were expected */
-};
+#include "checker.h"
 
 /* The checker owns `inner`; the capture and the logger stay the caller's. */
 struct port *port_checker_create(struct port *inner, const struct capture *expected,

@@ -258,7 +258,7 @@ void netback_task_report(const struct netback_task *task, unsigned handle, struc
 
     tx->frames = verdict.good;
     tx->bytes = verdict.bytes;
-    tx->corrupt = verdict.corrupt + verdict.reordered + verdict.extra;
+    tx->corrupt = checker_bad(&verdict);
     tx->ring = ring_of(&statistics->tx.ring);
     rx->ring = ring_of(&statistics->rx.ring);
     tx->dropped = statistics->tx.drops + statistics->tx.errors;

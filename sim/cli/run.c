@@ -237,10 +237,8 @@ static void prepare_vif(struct run *run, unsigned index, uint64_t patience)
 {
     run->traffic[index] = (struct traffic_vif){
         .index = index,
-        .tx = run->tx_frames,
-        .tx_count = frames_of(run->tx),
-        .rx = run->rx_frames,
-        .rx_count = frames_of(run->rx),
+        .tx = run->tx,
+        .rx = run->rx,
         .received = run->out_rx[index] != NULL ? received : NULL,
         .received_context = run->out_rx[index],
         .progress = show_progress,
@@ -485,17 +483,6 @@ static void collect(struct run *run)
     report->total_host = clock_host() - run->start_host;
 }
 
-static void prepare_frames(struct run *run)
-{
-    run->traffic = image_alloc(run->options.vifs * sizeof(*run->traffic));
-    run->tx_frames = image_alloc((frames_of(run->tx) + 1) * sizeof(*run->tx_frames));
-    run->rx_frames = image_alloc((frames_of(run->rx) + 1) * sizeof(*run->rx_frames));
-    for (uint32_t index = 0; index < frames_of(run->tx); index++)
-        run->tx_frames[index] = (struct traffic_frame){run->tx->frame[index].data, run->tx->frame[index].length};
-    for (uint32_t index = 0; index < frames_of(run->rx); index++)
-        run->rx_frames[index] = (struct traffic_frame){run->rx->frame[index].data, run->rx->frame[index].length};
-}
-
 /* `kept` is a part of `set`, which the capture has now. */
 static void keep_frames(struct capture **capture, struct frame_set *set, const struct frame_set *kept)
 {
@@ -655,7 +642,7 @@ static int power_on(struct run *run)
         status = run_backend_open(run);
     if (status != 0)
         return status;
-    prepare_frames(run);
+    run->traffic = image_alloc(run->options.vifs * sizeof(*run->traffic));
     (void)task_create("harness", harness, run);
     return 0;
 }

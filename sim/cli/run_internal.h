@@ -46,8 +46,6 @@ struct run {
     /* machine heap */
     struct run_program *program; /* the backend that the run has started */
     struct traffic_vif *traffic;
-    struct traffic_frame *tx_frames;
-    struct traffic_frame *rx_frames;
     struct netback_task *netback;
 };
 

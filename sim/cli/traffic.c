@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "capture.h"
+#include "checker.h"
+#include "machine/log.h"
 #include "nt/ke/ke.h"
 #include "nt/nt_init.h"
 
@@ -92,6 +95,26 @@ static void await(struct flow *flow, struct slot *slot, uint32_t number)
              (unsigned long long)(flow->vif->patience / 1000000));
 }
 
+static void take(struct flow *flow, uint32_t number, const uint8_t *data, uint32_t length)
+{
+    const struct port_frame frame = {data, length};
+    struct traffic_vif *vif = flow->vif;
+    struct traffic_count *count = flow->count;
+    struct checker_verdict verdict;
+    uint64_t bad;
+
+    if (vif->received != NULL)
+        vif->received(vif->received_context, data, length);
+    checker_take(vif->checker, &frame);
+    verdict = checker_verdict(vif->checker);
+    bad = checker_bad(&verdict);
+    if (bad > count->corrupt)
+        note_bad(count, number, 0);
+    count->frames = verdict.good;
+    count->bytes = verdict.bytes;
+    count->corrupt = bad;
+}
+
 /* Wait for the request of a frame and account for it. */
 static void collect(struct flow *flow, uint32_t number)
 {
@@ -107,21 +130,10 @@ static void collect(struct flow *flow, uint32_t number)
         flow->count->failed++;
         note_bad(flow->count, number, slot->status.Status);
     } else if (flow->major == IRP_MJ_READ) {
-        const struct traffic_frame *expected = &vif->rx[number];
-        uint32_t length = (uint32_t)slot->status.Information;
-
-        if (vif->received != NULL)
-            vif->received(vif->received_context, slot->buffer, length);
-        if (length != expected->length || memcmp(slot->buffer, expected->data, length) != 0) {
-            flow->count->corrupt++;
-            note_bad(flow->count, number, 0);
-        } else {
-            flow->count->frames++;
-            flow->count->bytes += length;
-        }
+        take(flow, number, slot->buffer, (uint32_t)slot->status.Information);
     } else {
         flow->count->frames++;
-        flow->count->bytes += vif->tx[number].length;
+        flow->count->bytes += vif->tx->frame[number].length;
     }
     if (vif->progress != NULL)
         vif->progress(vif->progress_context);
@@ -149,8 +161,8 @@ static void run_flow(struct flow *flow)
             collect(flow, number - WINDOW);
         }
         if (flow->major == IRP_MJ_WRITE) {
-            length = vif->tx[number].length;
-            memcpy(slot->buffer, vif->tx[number].data, length);
+            length = vif->tx->frame[number].length;
+            memcpy(slot->buffer, vif->tx->frame[number].data, length);
         }
         status = submit(flow, slot, length);
         if (!NT_SUCCESS(status)) {
@@ -163,13 +175,13 @@ static void run_flow(struct flow *flow)
         collect(flow, number);
 }
 
-static uint32_t longest(const struct traffic_frame *frames, uint32_t count)
+static uint32_t longest(const struct capture *capture)
 {
     uint32_t length = 2048;
 
-    for (uint32_t index = 0; index < count; index++)
-        if (frames[index].length > length)
-            length = frames[index].length;
+    for (uint32_t index = 0; index < capture->count; index++)
+        if (capture->frame[index].length > length)
+            length = capture->frame[index].length;
     return length;
 }
 
@@ -189,16 +201,29 @@ static NTSTATUS open_device(struct flow *flow)
     return IoGetDeviceObjectPointer(&name, FILE_ALL_ACCESS, &flow->file, &flow->device);
 }
 
+static void log_difference(void *context, enum backend_log_level level, const char *line)
+{
+    (void)level;
+    log_line(LOG_WARNING, "traffic", "VIF %u: %s", ((struct traffic_vif *)context)->index, line);
+}
+
 static void flow_main(struct traffic_vif *vif, UCHAR major)
 {
+    static const struct capture nothing;
+    const struct capture *capture = major == IRP_MJ_WRITE ? vif->tx : vif->rx;
+    const struct backend_logger logger = {.write = log_difference, .context = vif};
     struct flow *flow = image_alloc(sizeof(*flow));
     uint8_t *memory = NULL;
 
+    if (capture == NULL)
+        capture = &nothing;
     flow->vif = vif;
     flow->major = major;
     flow->count = major == IRP_MJ_WRITE ? &vif->sent : &vif->got;
-    flow->total = major == IRP_MJ_WRITE ? vif->tx_count : vif->rx_count;
-    flow->size = major == IRP_MJ_WRITE ? longest(vif->tx, vif->tx_count) : longest(vif->rx, vif->rx_count);
+    flow->total = capture->count;
+    flow->size = longest(capture);
+    if (major == IRP_MJ_READ)
+        vif->checker = checker_create(capture, "to the guest", &logger);
     vif->open_status = open_device(flow);
     if (NT_SUCCESS(vif->open_status)) {
         memory = ExAllocatePool2(POOL_FLAG_NON_PAGED, (SIZE_T)flow->size * WINDOW, TAG);
@@ -215,6 +240,10 @@ static void flow_main(struct traffic_vif *vif, UCHAR major)
         ObDereferenceObject(flow->file);
     }
     tell_ready(flow);
+    if (major == IRP_MJ_READ) {
+        checker_destroy(vif->checker);
+        vif->checker = NULL;
+    }
     image_free(flow);
     vif->running--;
     task_unpark(vif->waiter);

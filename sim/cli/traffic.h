@@ -8,29 +8,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct capture;
+struct checker;
 struct task;
-
-struct traffic_frame {
-    const uint8_t *data;
-    uint32_t length;
-};
 
 /* Totals of one direction of one VIF as the guest sees them. */
 struct traffic_count {
-    uint64_t frames; /* sent and completed with success; received and right */
-    uint64_t bytes;
+    uint64_t frames;      /* sent and completed with success; received and right */
+    uint64_t bytes;       /* of those sent, of all that were received */
     uint64_t failed;      /* writes or reads that ended with an error */
-    uint64_t corrupt;     /* received frames that differ from what was sent */
-    uint32_t first_bad;   /* number of the first frame that failed or differed, from 1 */
+    uint64_t corrupt;     /* received frames that differ from what was sent, or came out of order or too often */
+    uint32_t first_bad;   /* number of the first request that failed, or whose frame was bad, from 1 */
     int32_t first_status; /* its NTSTATUS, or 0 for a difference */
 };
 
 struct traffic_vif {
     unsigned index;
-    const struct traffic_frame *tx;
-    uint32_t tx_count;
-    const struct traffic_frame *rx; /* what has to come */
-    uint32_t rx_count;
+    const struct capture *tx;                                              /* NULL: nothing is to go */
+    const struct capture *rx;                                              /* what has to come; NULL: nothing */
     void (*received)(void *context, const uint8_t *data, uint32_t length); /* each frame read; may be NULL */
     void *received_context;
     void (*progress)(void *context); /* after each frame, either way; may be NULL */
@@ -40,8 +35,9 @@ struct traffic_vif {
 
     struct traffic_count sent;
     struct traffic_count got;
-    unsigned running; /* threads that have not ended */
-    bool ready;       /* the reader has its requests posted (or could not open the device) */
+    unsigned running;        /* threads that have not ended */
+    struct checker *checker; /* the reader's own */
+    bool ready;              /* the reader has its requests posted (or could not open the device) */
     int32_t open_status;
 };
 

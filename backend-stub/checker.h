@@ -1,0 +1,33 @@
+/* Frames that come, held against a capture: which are there, and which are lost, corrupt, out of order or too many. */
+#ifndef BACKEND_CHECKER_H
+#define BACKEND_CHECKER_H
+
+#include "capture.h"
+#include "log.h"
+#include "port.h"
+
+struct checker_verdict {
+    uint64_t frames; /* that came */
+    uint64_t bytes;
+    uint64_t good;      /* equal to the expected one, in its place */
+    uint64_t lost;      /* expected, and not come so far */
+    uint64_t corrupt;   /* came in the place of an expected one, with other bytes or another length */
+    uint64_t reordered; /* equal to an expected one, but later than its place */
+    uint64_t extra;     /* more than were expected */
+};
+
+/* Frames that are not as they should be. */
+static inline uint64_t checker_bad(const struct checker_verdict *verdict)
+{
+    return verdict->corrupt + verdict->reordered + verdict->extra;
+}
+
+struct checker;
+
+/* The capture, the logger and `from`, for lines of the log ("from the guest"), stay the caller's. */
+struct checker *checker_create(const struct capture *expected, const char *from, const struct backend_logger *logger);
+void checker_take(struct checker *checker, const struct port_frame *frame);
+struct checker_verdict checker_verdict(const struct checker *checker);
+void checker_destroy(struct checker *checker);
+
+#endif
