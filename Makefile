@@ -75,7 +75,10 @@ MACHINE_OBJECTS := $(SIM_OBJECTS) $(BACKEND_OBJECTS) $(CLI_OBJECTS)
 DRIVERS := xen xenbus xenvif
 # netclient is part of the main job's machine; the other drivers of the tests stay out of its folder.
 CLIENTS := netclient
-TEST_DRIVERS := $(filter-out $(CLIENTS),$(notdir $(patsubst %/,%,$(wildcard tests/clients/*/))))
+# The guest agent's driver has a folder of its own there: machines that stay up have it (pvsim create --agent).
+AGENT := agent
+AGENT_FILES := $(BUILD)/drivers/$(AGENT)/$(AGENT).so $(BUILD)/drivers/$(AGENT)/$(AGENT).inf
+TEST_DRIVERS := $(filter-out $(CLIENTS) $(AGENT),$(notdir $(patsubst %/,%,$(wildcard tests/clients/*/))))
 MODULES := $(DRIVERS:%=$(BUILD)/drivers/%.so) $(CLIENTS:%=$(BUILD)/drivers/%.so)
 MEMORY_TEST_DRIVERS := $(if $(findstring thread,$(SAN)),,planted)
 TEST_MODULES := $(MEMORY_TEST_DRIVERS:%=$(BUILD)/test-drivers-memory/%.so) $(foreach d,$(TEST_DRIVERS),$(BUILD)/test-drivers/$(d).so $(BUILD)/test-drivers/$(d).inf)
@@ -86,6 +89,7 @@ INFS := $(patsubst drivers/%,$(BUILD)/drivers/%,$(foreach d,$(DRIVERS),$(if $(wi
 ifeq ($(findstring thread,$(SAN)),)
 MEMORY_MODULES := $(MODULES:$(BUILD)/drivers/%=$(BUILD)/drivers-memory/%)
 MEMORY_INFS := $(INFS:$(BUILD)/drivers/%=$(BUILD)/drivers-memory/%)
+MEMORY_AGENT_FILES := $(AGENT_FILES:$(BUILD)/drivers/%=$(BUILD)/drivers-memory/%)
 endif
 
 TEST_SOURCES := $(wildcard tests/*/test_*.c)
@@ -110,7 +114,7 @@ TEST_COMMON_OBJECTS := $(TEST_COMMON:%.c=$(BUILD)/obj/%.o)
 all: $(BUILD)/pvsim $(BUILD)/pvsim-netback $(DROPIN_LIBRARIES) modules ## Build the machine and the driver modules
 
 .PHONY: modules
-modules: $(MODULES) $(INFS) $(MEMORY_MODULES) $(MEMORY_INFS)
+modules: $(MODULES) $(INFS) $(AGENT_FILES) $(MEMORY_MODULES) $(MEMORY_INFS) $(MEMORY_AGENT_FILES)
 
 .PHONY: help
 help: ## List the targets
@@ -335,6 +339,7 @@ $(BUILD)/$(2)/$(1).so: $(patsubst tests/clients/%.c,$(BUILD)/obj/memory/clients/
 endef
 $(foreach client,$(CLIENTS),$(eval $(call memory_client_rule,$(client),drivers-memory)))
 $(foreach driver,$(MEMORY_TEST_DRIVERS),$(eval $(call memory_client_rule,$(driver),test-drivers-memory)))
+$(eval $(call memory_client_rule,$(AGENT),drivers-memory/$(AGENT)))
 
 $(BUILD)/drivers-memory/%.inf: $(BUILD)/drivers/%.inf
 	$(Q)mkdir -p $(@D) && cp $< $@
@@ -350,6 +355,7 @@ $(BUILD)/$(2)/$(1).inf: tests/clients/$(1)/$(1).inf
 endef
 $(foreach client,$(CLIENTS),$(eval $(call client_rule,$(client),drivers)))
 $(foreach driver,$(TEST_DRIVERS),$(eval $(call client_rule,$(driver),test-drivers)))
+$(eval $(call client_rule,$(AGENT),drivers/$(AGENT)))
 
 define inf_rule
 $(BUILD)/drivers/$(1).inf: drivers/$(1)/$(1).inf

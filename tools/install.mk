@@ -25,9 +25,13 @@ install: all $(BUILD)/libpvsim-driver.a ## Install pvsim, pvsim-cc, headers and 
 	$(Q)$(INSTALL) -m 644 drivers/include/*.h '$(INSTALL_ROOT)/include/pvsim/interface'
 	$(Q)cp -R $(BUILD)/include/xen '$(INSTALL_ROOT)/include/pvsim/interface'
 	$(Q)$(INSTALL) -m 644 $(MODULES) $(INFS) '$(INSTALL_ROOT)/lib/pvsim/drivers'
+	$(Q)$(INSTALL) -d '$(INSTALL_ROOT)/lib/pvsim/drivers/$(AGENT)' && \
+		$(INSTALL) -m 644 $(AGENT_FILES) '$(INSTALL_ROOT)/lib/pvsim/drivers/$(AGENT)'
 	$(Q)$(INSTALL) -m 644 $(DROPIN_LIBRARIES) '$(INSTALL_ROOT)/lib/pvsim-dom0'
 	$(if $(MEMORY_MODULES),$(Q)$(INSTALL) -d '$(INSTALL_ROOT)/lib/pvsim/drivers-memory' && \
-		$(INSTALL) -m 644 $(MEMORY_MODULES) $(MEMORY_INFS) '$(INSTALL_ROOT)/lib/pvsim/drivers-memory')
+		$(INSTALL) -m 644 $(MEMORY_MODULES) $(MEMORY_INFS) '$(INSTALL_ROOT)/lib/pvsim/drivers-memory' && \
+		$(INSTALL) -d '$(INSTALL_ROOT)/lib/pvsim/drivers-memory/$(AGENT)' && \
+		$(INSTALL) -m 644 $(MEMORY_AGENT_FILES) '$(INSTALL_ROOT)/lib/pvsim/drivers-memory/$(AGENT)')
 	$(Q)$(INSTALL) -m 644 $(BUILD)/libpvsim-driver.a $(BUILD)/ntoskrnl.list tools/check_imports.py sim/image/driver.ld \
 		'$(INSTALL_ROOT)/lib/pvsim'
 	$(Q)echo $(VERSION) > '$(INSTALL_ROOT)/lib/pvsim/version'

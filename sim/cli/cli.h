@@ -81,6 +81,8 @@ struct create_options {
     const struct vif_spec *vif; /* its interfaces, run.vifs of them; NULL: with nothing particular about them */
     struct xlcfg *file;         /* that owns what was read from a configuration file; NULL: none was */
     unsigned timeout_ms;        /* of the toolstack's waits for guest and backend; 0: libxl's */
+    bool agent;                 /* the guest has one (guest_agent.h) */
+    bool console;               /* its console is kept by the machine (console_task.h), not left to a program */
 };
 
 /* The same for the arguments behind "create". What it allocated goes with xlcfg_close(options->file). */

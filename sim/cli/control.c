@@ -17,6 +17,7 @@
 #include "machine/sched.h"
 #include "xen/xen.h"
 
+#define CONTROL_TYPED_MAX 65536u
 #define WAIT_POLL_NS UINT64_C(1000000)
 
 struct control {
@@ -35,6 +36,9 @@ struct verb_call {
     unsigned count;
     const char *word[VERB_WORDS_MAX];
     bool ends; /* the machine, with it */
+    struct task *task;
+    char *typed;
+    size_t typed_count;
 };
 
 /* ---- what a verb sees ---- */
@@ -84,6 +88,15 @@ void verb_print(struct verb_call *call, const char *format, ...)
     va_end(arguments);
 }
 
+void verb_note(struct verb_call *call, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    answer(call, CONTROL_NOTE, format, arguments);
+    va_end(arguments);
+}
+
 void verb_complain(struct verb_call *call, const char *format, ...)
 {
     va_list arguments;
@@ -91,6 +104,36 @@ void verb_complain(struct verb_call *call, const char *format, ...)
     va_start(arguments, format);
     answer(call, CONTROL_ERROR, format, arguments);
     va_end(arguments);
+}
+
+void verb_write(struct verb_call *call, const char *bytes, size_t count)
+{
+    char packet[1024] = {CONTROL_OUTPUT};
+
+    if (count > sizeof(packet) - 1)
+        count = sizeof(packet) - 1;
+    memcpy(packet + 1, bytes, count);
+    if (call->peer != NULL)
+        peer_write(call->peer, packet, count + 1);
+}
+
+const char *verb_typed(const struct verb_call *call, size_t *count)
+{
+    *count = call->typed_count;
+    return call->typed;
+}
+
+void verb_consume(struct verb_call *call, size_t count)
+{
+    if (count == 0)
+        return;
+    call->typed_count -= count;
+    memmove(call->typed, call->typed + count, call->typed_count);
+}
+
+bool verb_is_heard(const struct verb_call *call)
+{
+    return call->peer != NULL;
 }
 
 struct toolstack *verb_toolstack(struct verb_call *call)
@@ -160,6 +203,7 @@ static void serve(void *argument)
         image_free(call->line);
     }
     image_free(call->request);
+    image_free(call->typed);
     image_free(call);
     control->calls--;
     if (ends)
@@ -188,12 +232,33 @@ struct line {
     struct verb_call *call; /* NULL: none came yet */
 };
 
+/* Whoever asked hears nothing any more; a verb that is typed at ends. */
+static void forget_peer(struct verb_call *call)
+{
+    call->peer = NULL;
+    call->line = NULL;
+    if (call->verb->command != NULL)
+        task_unpark(call->task);
+}
+
 static void opened(struct peer *peer, void *argument)
 {
     struct line *line = image_alloc(sizeof(*line));
 
     line->control = argument;
     peer_set_data(peer, line);
+}
+
+/* More than the verb takes at once waits here, up to a limit; false: it is reached. */
+static bool type(struct verb_call *call, const char *bytes, size_t count)
+{
+    if (call->verb->command == NULL || call->typed_count + count > CONTROL_TYPED_MAX)
+        return false;
+    call->typed = image_realloc(call->typed, call->typed_count + count);
+    memcpy(call->typed + call->typed_count, bytes, count);
+    call->typed_count += count;
+    task_unpark(call->task);
+    return true;
 }
 
 /* One request a connection; a second one breaks the protocol, and the first goes on with nobody to hear of it. */
@@ -205,16 +270,19 @@ static void input(struct peer *peer)
 
     if (packet == NULL)
         return;
+    if (line->call != NULL && type(line->call, packet, bytes)) {
+        peer_consume(peer, bytes);
+        return;
+    }
     if (line->call != NULL) {
-        line->call->peer = NULL;
-        line->call->line = NULL;
+        forget_peer(line->call);
     } else {
         line->call = make_call(line->control, peer, packet, bytes);
         if (line->call != NULL) {
             line->call->line = line;
             line->control->calls++;
             peer_consume(peer, bytes);
-            (void)task_create(line->call->verb->name, serve, line->call);
+            line->call->task = task_create(line->call->verb->name, serve, line->call);
             return;
         }
     }
@@ -227,10 +295,8 @@ static void closed(struct peer *peer)
 {
     struct line *line = peer_data(peer);
 
-    if (line->call != NULL) {
-        line->call->peer = NULL;
-        line->call->line = NULL;
-    }
+    if (line->call != NULL)
+        forget_peer(line->call);
     image_free(line);
 }
 

@@ -1,6 +1,7 @@
 /*
  * The control socket of a machine that stays up: RUN_DIR_CONTROL, SOCK_SEQPACKET. A request is one packet, the verb,
- * the letters of its flags and its words, each ended by a NUL. Answers are packets that begin with one of these
+ * the letters of its flags and its words, each ended by a NUL; to a verb that is typed at, more packets are what is
+ * typed. Answers are packets that begin with one of these
  * letters; the status is the last.
  */
 #ifndef CLI_CONTROL_H
@@ -10,7 +11,8 @@
 
 enum control_answer {
     CONTROL_OUTPUT = 'o', /* text for the standard output */
-    CONTROL_ERROR = 'e',  /* text for the standard error */
+    CONTROL_NOTE = 'n',   /* the same for the standard error */
+    CONTROL_ERROR = 'e',  /* a line of an error, for the standard error */
     CONTROL_STATUS = 's'  /* two bytes: the exit status, and whether the machine ends with it */
 };
 

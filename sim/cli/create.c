@@ -4,6 +4,7 @@
  */
 #include "cli/cli.h"
 #include "cli/guest.h"
+#include "cli/guest_agent.h"
 #include "cli/host.h"
 #include "cli/xlcfg.h"
 
@@ -15,6 +16,8 @@ static int start(struct host *host)
     if (!run_dir_find(&host->dir, host->options.run.run_dir))
         return EXIT_USAGE;
     status = guest_check_drivers(&host->options.run.machine);
+    if (status == 0 && host->options.agent)
+        status = guest_agent_add(&host->options.run.machine);
     if (status == 0 && host->options.run.machine.preempt_memory)
         status = guest_check_memory_hooks(&host->options.run.machine);
     if (status == 0)

@@ -13,6 +13,7 @@
 #include "machine/clock.h"
 #include "machine/fail.h"
 #include "machine/fault.h"
+#include "machine/log.h"
 #include "machine/sched.h"
 #include "nt/ex/pool.h"
 #include "nt/io/io.h"
@@ -338,18 +339,42 @@ bool guest_describe_devices(void)
     return call_in_guest("describer", describe_devices);
 }
 
-/* ---- what somebody at the power button does ---- */
+/* ---- the power manager's, and what somebody at the buttons does ---- */
 
-static void power_down(void *argument)
+static void end_system(bool reset)
 {
-    (void)argument;
-    po_shutdown(PowerActionShutdownOff);
-    xen_guest_ends(false);
+    po_shutdown(reset ? PowerActionShutdownReset : PowerActionShutdownOff);
+    xen_guest_ends(reset);
 }
 
-void guest_press_power(void)
+static void fall_asleep(void)
 {
-    nt_thread_start("power button", power_down, NULL);
+    NTSTATUS status = po_set_system_state(PowerSystemSleeping3);
+
+    if (!NT_SUCCESS(status)) {
+        log_line(LOG_WARNING, "po", "the system does not sleep: a device refuses to (0x%08x)", (unsigned)status);
+        return;
+    }
+    xen_guest_sleeps();
+    (void)po_set_system_state(PowerSystemWorking);
+}
+
+void guest_power(enum guest_power action)
+{
+    if (action == GUEST_SLEEP)
+        fall_asleep();
+    else
+        end_system(action == GUEST_RESET);
+}
+
+static void pressed(void *argument)
+{
+    guest_power((enum guest_power)(uintptr_t)argument);
+}
+
+void guest_press_button(enum guest_power action)
+{
+    nt_thread_start("button", pressed, (void *)(uintptr_t)action);
 }
 
 static void sleep_and_wake(struct call *call)

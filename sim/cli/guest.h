@@ -40,8 +40,14 @@ bool guest_restart_bus(void);
  */
 bool guest_describe_devices(void);
 
-/* Somebody presses the power button, and Windows does what is set for that: it shuts down. Does not wait. */
-void guest_press_power(void);
+/*
+ * What the power manager does for whoever asks: turn the guest off, reset it, or put it to sleep (S3), which it comes
+ * out of when its toolstack wakes it (xen_domain_wake()). In a guest thread, or by a button, whose press is not waited
+ * for.
+ */
+enum guest_power { GUEST_POWER_OFF, GUEST_RESET, GUEST_SLEEP };
+void guest_power(enum guest_power action);
+void guest_press_button(enum guest_power action);
 
 /* Put the guest to sleep (S3) and wake it up. False: a device refused to sleep. */
 bool guest_sleep_and_wake(void);

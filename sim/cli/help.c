@@ -18,14 +18,16 @@ static const char general[] =
     "A machine that stays up, and xl's verbs for it:\n"
     "  create    boot a guest and keep it up until 'pvsim destroy'\n"
     "  list      list the domains\n"
+    "  console   attach to the guest's console\n"
     "  destroy   end the guest's domain at once, and the machine with it\n"
-    "  shutdown  have the guest shut down\n"
+    "  shutdown, reboot\n"
+    "            have the guest shut down, and begin anew\n"
     "  pause, unpause\n"
     "            have the guest's vCPUs stand still, and go on\n"
     "  save, restore\n"
     "            write the machine to a file, and go on with it as another host\n"
     "  migrate   have the guest go on as another domain, here or on a second host\n"
-    "  trigger   press the guest's power button\n"
+    "  trigger   press the guest's power or sleep button, wake it up\n"
     "  network-attach, network-detach\n"
     "            plug a virtual interface in, and pull one out\n"
     "  dom0      run a program of dom0, or of a driver domain\n"
@@ -245,6 +247,11 @@ static const char create[] =
     "  --toolstack-timeout T  how long the verbs wait for guest and backend (libxl's 10s and 60s)\n"
     "  --store WHICH          builtin; external, one that comes by 'pvsim dom0' within a minute, such as xenstored or\n"
     "                         oxenstored; or exec:COMMAND, one that the machine starts likewise (builtin)\n"
+    "  --console WHO          who keeps the guest's PV console: builtin, for 'pvsim console'; or external, a program "
+    "that "
+    "comes\n"
+    "                         by 'pvsim dom0', such as xenconsoled (builtin)\n"
+    "  --agent on|off         has the guest an agent that does what shutdown and reboot ask for? (on)\n"
     "  --help                 this text\n"
     "\n"
     "FILE.cfg is a configuration of the guest as 'xl create' takes it (xl.cfg(5), see also the manual). Options "
@@ -265,6 +272,17 @@ static const char create[] =
     "\n"                                                                                                               \
     "Exit status: 0 done, 1 it could not be done (one line says why), 2 usage error.\n"
 
+static const char console[] =
+    "usage: pvsim console [OPTION...] DOMAIN\n"
+    "\n"
+    "Attaches to the guest's PV console: shows what it has printed, its last 64 KiB, and what it prints, and sends "
+    "what is "
+    "typed.\n"
+    "Ctrl-], the end of the input, or the domain's end ends it.\n"
+    "\n"
+    "  -t pv                  the kind of console; of xl's other kinds, serial and vuart, the board has none\n"
+    "  -n 0                   its number\n" OF_A_VERB;
+
 static const char list[] = "usage: pvsim list [OPTION...] [DOMAIN]\n"
                            "\n"
                            "Lists the machine's domains as xl does, or the one named by its name or number.\n"
@@ -278,11 +296,21 @@ static const char destroy[] = "usage: pvsim destroy [OPTION...] DOMAIN\n"
 static const char shut_down[] =
     "usage: pvsim shutdown [OPTION...] DOMAIN\n"
     "\n"
-    "Asks the guest by control/shutdown to power off, and waits up to a minute until it has taken the request. When it "
-    "has\n"
-    "shut down its domain is destroyed, and the machine ends.\n"
+    "Asks the guest's agent by control/shutdown to power off, and waits up to a minute until it has taken the request. "
+    "When\n"
+    "the guest has shut down its domain is destroyed, and the machine ends.\n"
     "\n"
     "  -F                     press the power button if the guest has no PV drivers that could be asked\n"
+    "  -w                     wait until it has shut down\n" OF_A_VERB;
+
+static const char reboot[] =
+    "usage: pvsim reboot [OPTION...] DOMAIN\n"
+    "\n"
+    "Asks the guest's agent by control/shutdown to restart, and waits up to a minute until it has taken the request.\n"
+    "\n"
+    "  -F                     press the reset button if the guest has no PV drivers that could be asked; this Xen, as "
+    "the\n"
+    "                         real one, has none\n"
     "  -w                     wait until it has shut down\n" OF_A_VERB;
 
 static const char pause_text[] = "usage: pvsim pause [OPTION...] DOMAIN\n"
@@ -378,10 +406,15 @@ static const char debug_keys[] = "usage: pvsim debug-keys [OPTION...] KEYS\n"
                                  "guest's drivers are told to print what they know (VIRQ_DEBUG).\n"
                                  "\n" OF_A_VERB;
 
-static const char trigger[] = "usage: pvsim trigger [OPTION...] DOMAIN power\n"
-                              "\n"
-                              "Presses the guest's power button: Windows shuts down. Does not wait for that.\n"
-                              "\n" OF_A_VERB;
+static const char trigger[] =
+    "usage: pvsim trigger [OPTION...] DOMAIN power|sleep|s3resume|nmi|init|reset [VCPU]\n"
+    "\n"
+    "Presses the guest's power button (it shuts down) or its sleep button (S3, when its devices agree), or wakes it "
+    "from "
+    "that\n"
+    "(s3resume). Does not wait. The others fail: this Xen has none of them for a guest, as the real one lacks init and "
+    "reset.\n"
+    "\n" OF_A_VERB;
 
 static const char network_attach[] =
     "usage: pvsim network-attach [OPTION...] DOMAIN [KEY=VALUE...]\n"
@@ -435,8 +468,10 @@ static const struct {
     {"verifier", verifier},
     {"create", create},
     {"list", list},
+    {"console", console},
     {"destroy", destroy},
     {"shutdown", shut_down},
+    {"reboot", reboot},
     {"pause", pause_text},
     {"unpause", unpause_text},
     {"suspend", suspend},

@@ -8,9 +8,11 @@
 #include <xenstore.h>
 
 #include "cli/beside.h"
+#include "cli/console_task.h"
 #include "cli/control.h"
 #include "cli/dom0_environment.h"
 #include "cli/guest.h"
+#include "cli/guest_agent.h"
 #include "cli/guest_domain.h"
 #include "cli/operator_internal.h"
 #include "cli/outer_store.h"
@@ -115,6 +117,11 @@ void operator_start_backend(struct operator_state *state)
 int operator_timeout(const struct operator_state *state, int libxl_ms)
 {
     return state->options.timeout_ms != 0 ? (int)state->options.timeout_ms : libxl_ms;
+}
+
+struct console_task *operator_consoles(const struct operator_state *state)
+{
+    return state->consoles;
 }
 
 void operator_wait_standing(unsigned domid)
@@ -285,9 +292,13 @@ static void operator_main(void *argument)
     state->toolstack = toolstack_open(&operator_logger);
     if (xs == NULL || state->toolstack == NULL || !xs_watch(xs, "@releaseDomain", "operator"))
         fail("scenario", "the operator could not connect to the store");
+    if (state->options.console)
+        state->consoles = console_task_start(&operator_logger);
     make_domain(state);
     guest_boot();
     guest_wait_quiet();
+    if (state->options.agent)
+        guest_agent_start();
     state->is_up = true;
     state->up(state->context);
     watch_domain(state, xs);

@@ -11,6 +11,7 @@
 /* Of the toolstack's lines. */
 extern const struct backend_logger operator_logger;
 
+struct console_task;
 struct control;
 struct operator_state; /* lies in the machine */
 struct run_dir;
@@ -26,6 +27,8 @@ struct operator_state *operator_start(const struct create_options *options, cons
 _Noreturn void operator_stop(struct operator_state *state, int status);
 /* A time limit of libxl's, or that of --toolstack-timeout. */
 int operator_timeout(const struct operator_state *state, int libxl_ms);
+/* The consoles that the machine keeps; NULL: they are left to a program. */
+struct console_task *operator_consoles(const struct operator_state *state);
 /* From a task: until every vCPU of a domain that was paused, or shut down by a toolstack, stands still. */
 void operator_wait_standing(unsigned domid);
 /*

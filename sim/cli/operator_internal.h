@@ -7,6 +7,7 @@
 #include "cli/run_dir.h"
 #include "toolstack.h"
 
+struct console_task;
 struct control;
 struct netback;
 
@@ -16,6 +17,7 @@ struct operator_state {
     struct control *control;
     void (*up)(void *context);
     void *context;
+    struct console_task *consoles; /* NULL: left to a program */
     struct toolstack *toolstack;
     struct toolstack_domain domain;
     struct netback *netback; /* NULL: it has ended, or is none of the machine's */

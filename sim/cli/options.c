@@ -67,6 +67,8 @@ enum {
     OPTION_NAME = OPTIONS_OF_CREATE,
     OPTION_TOOLSTACK_TIMEOUT,
     OPTION_STORE,
+    OPTION_AGENT,
+    OPTION_CONSOLE,
 };
 
 static const struct option run_long_options[] = {
@@ -663,6 +665,17 @@ static bool parse_store(const char *text, struct create_options *options)
     return true;
 }
 
+static bool parse_either(const char *option, const char *text, const char *no, const char *yes, bool *value)
+{
+    const char *const choices[] = {no, yes, NULL};
+    int choice = 0;
+
+    if (!parse_choice(option, text, choices, &choice))
+        return false;
+    *value = choice != 0;
+    return true;
+}
+
 static bool create_option(int option, const char *value, struct create_options *options)
 {
     switch (option) {
@@ -681,6 +694,10 @@ static bool create_option(int option, const char *value, struct create_options *
         return take_toolstack_timeout(value, options);
     case OPTION_STORE:
         return parse_store(value, options);
+    case OPTION_AGENT:
+        return parse_either("agent", value, "off", "on", &options->agent);
+    case OPTION_CONSOLE:
+        return parse_either("console", value, "external", "builtin", &options->console);
     default:
         return run_option(option, value, &options->run);
     }
@@ -715,6 +732,8 @@ int options_parse_create(int argc, char **argv, struct create_options *options)
         {"name", required_argument, NULL, OPTION_NAME},
         {"toolstack-timeout", required_argument, NULL, OPTION_TOOLSTACK_TIMEOUT},
         {"store", required_argument, NULL, OPTION_STORE},
+        {"agent", required_argument, NULL, OPTION_AGENT},
+        {"console", required_argument, NULL, OPTION_CONSOLE},
         {"help", no_argument, NULL, 'h'},
     };
     struct option table[sizeof(run_long_options) / sizeof(run_long_options[0]) + sizeof(own) / sizeof(own[0])];
@@ -730,7 +749,7 @@ int options_parse_create(int argc, char **argv, struct create_options *options)
         table[count++] = own[index];
     table[count] = (struct option){NULL, 0, NULL, 0};
 
-    *options = (struct create_options){.store = STORE_BUILTIN, .name = "guest"};
+    *options = (struct create_options){.store = STORE_BUILTIN, .name = "guest", .agent = true, .console = true};
     set_defaults(&options->run);
     status = find_file(argc, argv, table, &file);
     if (status == 0 && file != NULL)

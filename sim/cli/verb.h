@@ -27,12 +27,20 @@ struct verb {
     unsigned path;       /* this word, from 1, names something on the host; 0: none does */
     bool path_has_slash; /* otherwise it does not */
     int (*run)(struct verb_call *call);
+    /* The command that the user starts, if it does more than wait for the answer; it is typed at, too. */
+    int (*command)(const struct verb *verb, int argc, char **argv);
 };
 
 /* The verb of this name, NULL: there is none. */
 const struct verb *verb_find(const char *name);
 /* The command that the user starts; an exit status. */
 int verb_command(const struct verb *verb, int argc, char **argv);
+/*
+ * Read the line and send it to the machine: 0 with the connection, which answers as control.h says, or an exit status
+ * after a line, or -1 after the help. The folder goes to *dir unless that is NULL.
+ */
+struct run_dir;
+int verb_send(const struct verb *verb, int argc, char **argv, struct run_dir *dir, int *fd);
 
 /* ---- a verb at work, in the machine ---- */
 
@@ -40,9 +48,16 @@ bool verb_flag(const struct verb_call *call, char letter);
 unsigned verb_count(const struct verb_call *call);
 const char *verb_word(const struct verb_call *call, unsigned index); /* NULL behind the last one */
 
-/* To the standard output and, as a line of an error, to the standard error of the command. */
+/* To the standard output, to the standard error, and to that as a line of an error, of the command. */
 void verb_print(struct verb_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void verb_note(struct verb_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void verb_complain(struct verb_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+void verb_write(struct verb_call *call, const char *bytes, size_t count); /* up to 1,000, to the standard output */
+/* What has been typed at a verb with a command of its own, which unparks the task that runs it. */
+const char *verb_typed(const struct verb_call *call, size_t *count);
+void verb_consume(struct verb_call *call, size_t count);
+bool verb_is_heard(const struct verb_call *call); /* the command is still there */
 
 /* The toolstack of this call. */
 struct toolstack *verb_toolstack(struct verb_call *call);
@@ -65,12 +80,16 @@ bool verb_cancel_suspend(struct verb_call *call, unsigned domid);
 /* Everything of the domain goes; it stands still. False after a line. */
 bool verb_destroy_domain(struct verb_call *call, unsigned domid);
 
-/* verb_domain.c, verb_suspend.c, verb_save.c, verb_network.c */
+int verb_console_command(const struct verb *verb, int argc, char **argv);
+
+/* verb_console.c, verb_domain.c, verb_power.c, verb_suspend.c, verb_save.c, verb_network.c */
+int verb_console(struct verb_call *call);
 int verb_list(struct verb_call *call);
 int verb_destroy(struct verb_call *call);
 int verb_pause(struct verb_call *call);
 int verb_unpause(struct verb_call *call);
 int verb_shutdown(struct verb_call *call);
+int verb_reboot(struct verb_call *call);
 int verb_trigger(struct verb_call *call);
 int verb_mem_set(struct verb_call *call);
 int verb_debug_keys(struct verb_call *call);

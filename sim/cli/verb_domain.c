@@ -1,4 +1,4 @@
-/* Verbs on domains. */
+/* Verbs on domains: what they are, whether they are there, their memory. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -21,7 +21,6 @@
 #include "xen/xen.h"
 
 #define DOMAINS_MAX 64
-#define END_POLL_NS UINT64_C(10000000)
 
 /* ---- list ---- */
 
@@ -143,78 +142,6 @@ int verb_destroy(struct verb_call *call)
     if (!verb_destroy_domain(call, domid))
         return EXIT_FAILED;
     verb_ends_machine(call);
-    return EXIT_PASSED;
-}
-
-/* ---- shutdown, trigger ---- */
-
-static void press_power(struct verb_call *call, unsigned domid)
-{
-    guest_press_power();
-    log_line(LOG_INFO, "operator", "the power button of domain %u is pressed (%s)", domid,
-             verb_flag(call, 'F') ? "shutdown -F" : "trigger");
-}
-
-bool verb_has_pv_control(unsigned domid)
-{
-    uint64_t value = 0;
-
-    return xen_hvm_param_get(domid, HVM_PARAM_CALLBACK_IRQ, &value) == 0 && value != 0;
-}
-
-static void wait_for_end(unsigned domid)
-{
-    while (xen_domain_exists(domid) && xen_domain_shutdown_reason(domid) < 0)
-        (void)task_park(clock_now() + END_POLL_NS, "the guest's shutdown");
-}
-
-int verb_shutdown(struct verb_call *call)
-{
-    struct toolstack *toolstack = verb_toolstack(call);
-    unsigned domid;
-
-    if (!verb_domain(call, verb_word(call, 0), &domid))
-        return EXIT_FAILED;
-    if (domid == XEN_DOM0) {
-        verb_complain(call, "domain 0 is the host: 'pvsim destroy' of the guest ends the machine");
-        return EXIT_FAILED;
-    }
-    verb_print(call, "Shutting down domain %u\n", domid);
-    if (verb_has_pv_control(domid)) {
-        if (!toolstack_domain_request(toolstack, domid, "poweroff",
-                                      operator_timeout(verb_operator(call), TOOLSTACK_CONTROL_TIMEOUT_MS))) {
-            verb_complain(call, "%s", toolstack_error(toolstack));
-            return EXIT_FAILED;
-        }
-    } else if (verb_flag(call, 'F')) {
-        verb_print(call, "PV control interface not available: sending ACPI power button event.\n");
-        press_power(call, domid);
-    } else {
-        verb_complain(call, "PV control interface not available: external graceful shutdown not possible; use "
-                            "'pvsim shutdown -F' or 'pvsim destroy'");
-        return EXIT_FAILED;
-    }
-    if (verb_flag(call, 'w'))
-        wait_for_end(domid);
-    return EXIT_PASSED;
-}
-
-int verb_trigger(struct verb_call *call)
-{
-    const char *name = verb_word(call, 1);
-    unsigned domid;
-
-    if (!verb_domain(call, verb_word(call, 0), &domid))
-        return EXIT_FAILED;
-    if (strcmp(name, "power") != 0) {
-        verb_complain(call, "trigger takes power here, not '%s'", name);
-        return EXIT_FAILED;
-    }
-    if (domid == XEN_DOM0) {
-        verb_complain(call, "domain 0 is the host: it has no power button");
-        return EXIT_FAILED;
-    }
-    press_power(call, domid);
     return EXIT_PASSED;
 }
 

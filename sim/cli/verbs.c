@@ -13,12 +13,20 @@
 #include "cli/verb.h"
 
 static const struct verb verbs[] = {
+    {.name = "console",
+     .flags = "",
+     .words = "DOMAIN",
+     .minimum = 1,
+     .maximum = 1,
+     .run = verb_console,
+     .command = verb_console_command},
     {.name = "list", .flags = "", .words = "[DOMAIN]", .maximum = 1, .run = verb_list},
     {.name = "destroy", .flags = "", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_destroy},
     {.name = "pause", .flags = "", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_pause},
     {.name = "unpause", .flags = "", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_unpause},
     {.name = "shutdown", .flags = "Fw", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_shutdown},
-    {.name = "trigger", .flags = "", .words = "DOMAIN power", .minimum = 2, .maximum = 2, .run = verb_trigger},
+    {.name = "reboot", .flags = "Fw", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_reboot},
+    {.name = "trigger", .flags = "", .words = "DOMAIN NAME [VCPU]", .minimum = 2, .maximum = 3, .run = verb_trigger},
     {.name = "suspend", .flags = "f", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_suspend},
     {.name = "resume", .flags = "s", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_resume},
     {.name = "save", .flags = "cp", .words = "DOMAIN FILE", .minimum = 2, .maximum = 2, .path = 2, .run = verb_save},
@@ -198,6 +206,8 @@ static int read_answers(int fd, bool *ends)
             continue;
         if (packet[0] == CONTROL_OUTPUT) {
             fwrite(packet + 1, 1, (size_t)count - 1, stdout);
+        } else if (packet[0] == CONTROL_NOTE) {
+            fwrite(packet + 1, 1, (size_t)count - 1, stderr);
         } else if (packet[0] == CONTROL_ERROR) {
             complain("%.*s", (int)count - 1, packet + 1);
         } else if (count == 3) {
@@ -209,25 +219,39 @@ static int read_answers(int fd, bool *ends)
     return status;
 }
 
-int verb_command(const struct verb *verb, int argc, char **argv)
+int verb_send(const struct verb *verb, int argc, char **argv, struct run_dir *dir, int *fd)
 {
     struct line line = {.flags = ""};
-    struct run_dir dir;
+    struct run_dir own;
     int status = read_line(verb, argc, argv, &line);
-    bool ends = false;
-    int fd;
 
     if (status != 0)
-        return status == -1 ? EXIT_PASSED : status;
-    if (!run_dir_find(&dir, line.run_dir) || !complete_path(verb, &line))
+        return status;
+    if (dir == NULL)
+        dir = &own;
+    if (!run_dir_find(dir, line.run_dir) || !complete_path(verb, &line))
         return EXIT_USAGE;
-    fd = connect_machine(&dir);
-    if (fd < 0)
+    *fd = connect_machine(dir);
+    if (*fd < 0)
         return EXIT_FAILED;
-    if (!send_request(fd, verb, &line)) {
-        close(fd);
-        return EXIT_USAGE;
-    }
+    if (send_request(*fd, verb, &line))
+        return 0;
+    close(*fd);
+    return EXIT_USAGE;
+}
+
+int verb_command(const struct verb *verb, int argc, char **argv)
+{
+    struct run_dir dir;
+    bool ends = false;
+    int status;
+    int fd;
+
+    if (verb->command != NULL)
+        return verb->command(verb, argc, argv);
+    status = verb_send(verb, argc, argv, &dir, &fd);
+    if (status != 0)
+        return status == -1 ? EXIT_PASSED : status;
     status = read_answers(fd, &ends);
     close(fd);
     if (status == -1) {

@@ -306,6 +306,13 @@ bool xen_domain_exists(unsigned domid)
     return domain_find(domid) != NULL;
 }
 
+unsigned xen_domain_vcpus(unsigned domid)
+{
+    const struct domain *domain = domain_find(domid);
+
+    return domain != NULL ? domain->vcpus : 0;
+}
+
 int xen_guest_domid(void)
 {
     return xen_state()->guest != NULL ? xen_state()->guest->domid : -1;

@@ -25,7 +25,7 @@ static void count_hold(struct xen_vcpu *vcpu, bool hold)
  */
 static void hold_or_let_go(struct domain *domain)
 {
-    bool hold = domain->pauses != 0 || domain->shutting_down;
+    bool hold = domain->pauses != 0 || domain->shutting_down || domain->asleep;
 
     for (unsigned i = 0; domain->guest && i < domain->vcpus; i++) {
         struct xen_vcpu *vcpu = &domain->vcpu[i];
@@ -49,6 +49,8 @@ static void pause_domain(struct domain *domain)
     hold_or_let_go(domain);
 }
 
+#define PAUSES_MAX 255u /* of a toolstack, as Xen has it */
+
 /* The guest of this number, or what it has left behind, or why there is none. */
 static int find_guest(unsigned domid, struct domain **domain)
 {
@@ -63,6 +65,8 @@ int xen_domain_pause(unsigned domid)
     struct domain *domain;
     int error = find_guest(domid, &domain);
 
+    if (error == 0 && domain->pauses == PAUSES_MAX)
+        error = -XEN_EOVERFLOW;
     if (error == 0)
         pause_domain(domain);
     return error;
@@ -120,7 +124,7 @@ int xen_domain_shutdown(unsigned domid, uint8_t reason)
 
 static bool must_stop(const struct xen_vcpu *vcpu)
 {
-    return vcpu->domain->shutting_down || vcpu->down;
+    return vcpu->domain->shutting_down || vcpu->domain->asleep || vcpu->down;
 }
 
 void domain_wait_while_stopped(struct domain *domain)
@@ -158,15 +162,20 @@ static int find_suspended(unsigned domid, struct domain **domain)
     return 0;
 }
 
+static void resume_vcpus(struct domain *domain)
+{
+    for (unsigned i = 0; i < domain->vcpus; i++)
+        if (domain->vcpu[i].stopped)
+            vcpu_resume(i);
+    hold_or_let_go(domain);
+}
+
 static void go_on(struct domain *domain, int64_t result)
 {
     domain->resume_result = result;
     domain->shutdown_code = XEN_SHUTDOWN_NONE;
     domain->shutting_down = false;
-    for (unsigned i = 0; i < domain->vcpus; i++)
-        if (domain->vcpu[i].stopped)
-            vcpu_resume(i);
-    hold_or_let_go(domain);
+    resume_vcpus(domain);
 }
 
 int xen_domain_resume(unsigned domid, bool cancelled)
@@ -178,6 +187,34 @@ int xen_domain_resume(unsigned domid, bool cancelled)
         go_on(domain, cancelled ? 1 : 0);
     return error;
 }
+
+/* ---- sleep ---- */
+
+void xen_guest_sleeps(void)
+{
+    struct domain *domain = domain_current();
+
+    domain->asleep = true;
+    hold_or_let_go(domain);
+    log_line(LOG_INFO, "xen", "domain %u sleeps", domain->domid);
+    domain_wait_while_stopped(domain);
+}
+
+int xen_domain_wake(unsigned domid)
+{
+    struct domain *domain;
+    int error = find_guest(domid, &domain);
+
+    if (error != 0)
+        return error;
+    if (!domain->asleep)
+        return -XEN_EINVAL;
+    domain->asleep = false;
+    resume_vcpus(domain);
+    return 0;
+}
+
+/* ---- restoration ---- */
 
 /* The guest's memory goes on; everything that Xen kept for it is gone. */
 static void leave_hypervisor(struct domain *domain)

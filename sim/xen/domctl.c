@@ -55,7 +55,7 @@ static uint32_t domain_flags(const struct domain *domain)
         blocked = blocked && (domain->vcpu[index].down || vcpu_is_blocked(&domain->vcpu[index]));
     if (blocked)
         flags |= XEN_DOMINF_blocked;
-    else if (domain->pauses == 0 && !domain->shutting_down)
+    else if (domain->pauses == 0 && !domain->shutting_down && !domain->asleep)
         flags |= XEN_DOMINF_running;
     if (domain->dying)
         flags |= XEN_DOMINF_dying;

@@ -154,6 +154,7 @@ struct domain {
 
     bool shutting_down;
     unsigned pauses;       /* by the toolstack */
+    bool asleep;           /* S3 */
     int shutdown_code;     /* latched; XEN_SHUTDOWN_NONE */
     int64_t resume_result; /* what SCHEDOP_shutdown returns */
     struct watchdog watchdog[WATCHDOG_TIMERS];

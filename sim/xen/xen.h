@@ -51,7 +51,8 @@ int xen_domain_create_host(unsigned domid);
  */
 void xen_domain_destroy(unsigned domid);
 bool xen_domain_exists(unsigned domid);
-int xen_guest_domid(void); /* of the guest on the machine's vCPUs, -1: there is none */
+unsigned xen_domain_vcpus(unsigned domid); /* 0: there is no such domain */
+int xen_guest_domid(void);                 /* of the guest on the machine's vCPUs, -1: there is none */
 /* SHUTDOWN_* code of a domain that is shut down, or -1 while it runs. dom0 is told by VIRQ_DOM_EXC when it shuts down.
  */
 int xen_domain_shutdown_reason(unsigned domid);
@@ -60,6 +61,9 @@ int xen_domain_shutdown_reason(unsigned domid);
  * Does not return unless the toolstack has the domain go on.
  */
 void xen_guest_ends(bool reboot);
+/* It puts the guest to sleep (S3): its vCPUs stand still until its toolstack wakes it. -ESRCH, -EINVAL: not asleep. */
+void xen_guest_sleeps(void);
+int xen_domain_wake(unsigned domid);
 /*
  * After SHUTDOWN_suspend: the guest goes on where it was, with everything that it had of Xen. cancelled: what it called
  * to suspend gives 1; otherwise 0, and it takes itself for restored ("slow" resume in place). -ESRCH, -EINVAL: it is
@@ -78,8 +82,8 @@ int xen_domain_restore(unsigned domid);
 int xen_domain_shutdown(unsigned domid, uint8_t reason);
 /*
  * The guest's vCPUs stand still, wherever they are, until it is unpaused as often as it was paused; from a task.
- * -EINVAL: it is none whose vCPUs the machine runs, or is not paused. Under the parallel engine they stand from their
- * next switch points on: then xen_domain_stands().
+ * -EINVAL: it is none whose vCPUs the machine runs, or is not paused; -EOVERFLOW: it is paused 255 times. Under the
+ * parallel engine they stand from their next switch points on: then xen_domain_stands().
  */
 int xen_domain_pause(unsigned domid);
 int xen_domain_unpause(unsigned domid);

@@ -198,7 +198,7 @@ START_TEST(goes_on_where_it_was)
 {
     char command[256];
 
-    create(" --toolstack-timeout " TIMEOUT);
+    create(" --agent off --toolstack-timeout " TIMEOUT);
     on("b");
     create("");
     on("a");

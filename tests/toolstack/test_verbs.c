@@ -347,32 +347,6 @@ START_TEST(interfaces_refused)
 }
 END_TEST
 
-/* ---- shutdown ---- */
-
-/* xl's default for a guest that has shut down: it is destroyed. */
-START_TEST(power_button)
-{
-    create();
-    standing_wait_for_node("/local/domain/1/device/vif/0/state", "4");
-    expect_complaint(VERB("trigger", "guest reset", standing_dir), 1, "trigger takes power here, not 'reset'");
-    expect_complaint(VERB("trigger", "0 power", standing_dir), 1, "domain 0");
-    expect_result(VERB("trigger", "guest power", standing_dir), 0, "", "");
-    standing_wait_for_end();
-}
-END_TEST
-
-/* The request is there for the guest's agent, which these drivers leave to another one, and is taken back. */
-START_TEST(shutdown_is_asked_for)
-{
-    create_impatient();
-    standing_wait_for_node("/local/domain/1/device/vif/0/state", "4");
-    expect_complaint(VERB("shutdown", "0", standing_dir), 1, "domain 0");
-    expect_result(VERB("shutdown", "guest", standing_dir), 1, "Shutting down domain 1\n",
-                  "pvsim: domain 1 did not take the request to poweroff within " TIMEOUT_MS " ms\n");
-    ck_assert_str_eq(standing_read("/local/domain/1/control/shutdown"), "");
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("verbs");
@@ -392,8 +366,6 @@ int main(void)
     tcase_add_test(life, paused_and_unpaused);
     tcase_add_test(life, memory_is_set);
     tcase_add_test(life, keys_of_the_console);
-    tcase_add_test(life, power_button);
-    tcase_add_test(life, shutdown_is_asked_for);
     standing_add(suite, life);
     tcase_add_test(suspend, suspended_and_resumed);
     tcase_add_test(suspend, suspend_is_not_taken);
