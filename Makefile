@@ -192,6 +192,9 @@ $(BUILD)/obj/sim/%.o: sim/%.c | $(SETUP)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(SIM_CFLAGS) $(if $(filter sim/cli/%,$<),-Ibackend-stub -DPVSIM_VERSION='"$(VERSION)"') -MMD -MP -c $< -o $@
 
+# Xen's tools' header names <xen/xen.h> and <xen/platform.h>, of which sim/xen has its own.
+$(BUILD)/obj/sim/dom0/xenctrl.o $(BUILD)/obj/sim/dom0/xenctrl_compat.o $(BUILD)/obj/tests/dom0/library_cases.o: SIM_CFLAGS := $(patsubst -Isim,-iquote sim,$(SIM_CFLAGS))
+
 $(BUILD)/obj/sim/%.o: sim/%.S | $(SETUP)
 	$(call say,AS,$<)
 	$(Q)mkdir -p $(@D) && $(CC) -g -c $< -o $@
@@ -254,9 +257,13 @@ $(BUILD)/lib/pvsim-dom0/libpvsim-dom0.so: $(BUILD)/obj/dropin/preload.o
 	$(Q)mkdir -p $(@D) && $(CC) -shared -Wl,--build-id -Wl,-z,defs -Wl,-soname,$(@F) $^ -o $@ -ldl
 
 # A program of dom0 for the tests, built for the distribution's libraries.
-$(BUILD)/dom0-program: tests/dom0/program.c | $(SETUP)
+$(BUILD)/dom0-program: tests/dom0/program.c tests/dom0/library_cases.c tests/dom0/library_cases.h | $(SETUP)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(DROPIN_CFLAGS) $< -o $@ $(DROPINS:%=-l%) -lxenctrl -lxenstore -lxentoolcore
+	$(Q)$(CC) $(DROPIN_CFLAGS) $(filter %.c,$^) -o $@ $(DROPINS:%=-l%) -lxenctrl -lxenstore -lxentoolcore
+
+# The same on the libraries inside the machine.
+$(BUILD)/obj/tests/dom0/library_cases.o: SIM_CFLAGS += -include sim/dom0/heap.h
+$(BUILD)/tests/dom0/test_libraries: $(BUILD)/obj/tests/dom0/library_cases.o
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(MACHINE_OBJECTS) $(TEST_COMMON_OBJECTS) $(BUILD)/ntoskrnl.list
 	$(call say,LINK,$@)

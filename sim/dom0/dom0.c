@@ -213,3 +213,8 @@ void dom0_window_unmap(void *address, size_t count)
     for (size_t i = 0; i < count; i++)
         state->window_used[first + i] = false;
 }
+
+bool dom0_window_contains(const void *address)
+{
+    return (uintptr_t)address >= WINDOW_BASE && (uintptr_t)address < WINDOW_BASE + WINDOW_PAGES * PAGE_SIZE;
+}

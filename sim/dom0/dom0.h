@@ -60,5 +60,6 @@ int dom0_result(int result);
  */
 void *dom0_window_map(void *const *pages, size_t count, int prot);
 void dom0_window_unmap(void *address, size_t count);
+bool dom0_window_contains(const void *address);
 
 #endif

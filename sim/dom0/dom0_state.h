@@ -6,6 +6,8 @@
 #include <stddef.h>
 
 struct dom0_fd;
+struct dom0_foreign;
+struct dom0_share;
 struct dom0_waiter;
 struct task;
 
@@ -23,6 +25,8 @@ struct dom0_state {
     struct dom0_program *programs;
     int next_fd;
     struct dom0_fd *fds;
+    struct dom0_foreign *foreign;      /* what is mapped of other domains' memory */
+    struct dom0_share *shares;         /* that could not be taken back yet */
     unsigned interrupts;               /* calls of backend_interrupt() */
     struct dom0_waiter *interruptible; /* tasks in backend_wait() */
     size_t window_next;

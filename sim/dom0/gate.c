@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dom0/shares.h"
 #include "machine/census.h"
 #include "machine/guest_ram.h"
 #include "machine/guest_ram_internal.h"
@@ -59,7 +60,7 @@ static void give_back(struct gate_handle *handle)
         link = &(*link)->next;
     *link = handle->next;
     image_free(handle);
-    gate_revoke_leftovers();
+    shares_revoke_left();
 }
 
 static void closed(struct peer *peer)

@@ -7,6 +7,7 @@
 #include <xen/event_channel.h> /* for Xen's own xen.h: <xen/xen.h> is the simulator's in this build */
 #include <xen/grant_table.h>
 
+#include "dom0/shares.h"
 #include "machine/guest_ram.h"
 #include "machine/image.h"
 #include "machine/log.h"
@@ -142,35 +143,6 @@ bool gate_gnttab_request(struct gate_handle *handle, uint32_t type, const void *
 
 /* ---- sharing ---- */
 
-void gate_revoke(unsigned domid, uint32_t reference)
-{
-    struct gate_leftover *leftover;
-
-    if (xen_grant_unshare(domid, reference) == 0)
-        return;
-    leftover = image_alloc(sizeof(*leftover));
-    leftover->domid = domid;
-    leftover->reference = reference;
-    leftover->next = machine->gate->leftovers;
-    machine->gate->leftovers = leftover;
-}
-
-void gate_revoke_leftovers(void)
-{
-    struct gate_leftover **link = &machine->gate->leftovers;
-
-    while (*link != NULL) {
-        struct gate_leftover *leftover = *link;
-
-        if (xen_grant_unshare(leftover->domid, leftover->reference) == 0) {
-            *link = leftover->next;
-            image_free(leftover);
-        } else {
-            link = &leftover->next;
-        }
-    }
-}
-
 static void reply_shared(struct gate_handle *handle, const struct gate_mapping *mapping)
 {
     struct gate_shared *shared = image_alloc(mapping->count * sizeof(*shared));
@@ -193,7 +165,7 @@ static bool share(struct gate_handle *handle, const void *packet, size_t bytes)
     memcpy(&request, packet, sizeof(request));
     if (request.count == 0 || request.count > GATE_PAGES_MAX)
         return false;
-    gate_revoke_leftovers();
+    shares_revoke_left();
     mapping = gate_mapping_new(handle, GATE_OF_SHARES, true, request.count);
     for (uint32_t index = 0; index < request.count && error == 0; index++) {
         void *page;

@@ -56,16 +56,8 @@ struct gate_handle {
     uint64_t arena_bytes;
 };
 
-/* A page that a program has shared and given back while the other domain still had it mapped. */
-struct gate_leftover {
-    struct gate_leftover *next;
-    unsigned domid;
-    uint32_t reference;
-};
-
 struct gate_state {
     struct gate_handle *handles;
-    struct gate_leftover *leftovers;
 };
 
 /* ---- gate.c ---- */
@@ -109,12 +101,5 @@ bool gate_unmap(struct gate_handle *handle, enum gate_mapping_kind kind, const v
 void gate_mappings_close(struct gate_handle *handle);
 /* The port's handle is gone: a mapping that will signal it has it now. False if there is none. */
 bool gate_mapping_takes_port(unsigned domid, struct gate_bound *port);
-
-/* ---- gate_gnttab.c ---- */
-
-/* Take a shared page back, now or when the other domain has unmapped it. */
-void gate_revoke(unsigned domid, uint32_t reference);
-/* Those that could not be taken back before. */
-void gate_revoke_leftovers(void);
 
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "dom0/shares.h"
 #include "machine/guest_ram.h"
 #include "machine/image.h"
 #include "machine/log.h"
@@ -48,7 +49,7 @@ static void release(const struct gate_handle *handle, const struct gate_mapping 
         (void)xen_grant_unmap(handle->domid, (uint32_t)item->handle);
         break;
     case GATE_OF_SHARES:
-        gate_revoke(handle->domid, (uint32_t)item->handle);
+        share_revoke(handle->domid, (uint32_t)item->handle);
         break;
     case GATE_OF_FRAMES:
         xen_foreign_unmap(item->handle);

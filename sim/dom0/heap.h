@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 void *dom0_malloc(size_t size);
 void *dom0_calloc(size_t count, size_t size);
@@ -39,6 +40,12 @@ int dom0_vasprintf(char **string, const char *format, va_list arguments) __attri
 #define strndup dom0_strndup
 #define asprintf dom0_asprintf
 #define vasprintf dom0_vasprintf
+
+/* Programs unmap what libxenctrl's xc_map_foreign_*() have given them by this. */
+int dom0_munmap(void *address, size_t bytes);
+
+#undef munmap
+#define munmap dom0_munmap
 
 void dom0_shared_access(void);
 

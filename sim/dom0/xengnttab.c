@@ -4,7 +4,7 @@
  */
 #include "dom0/heap.h"
 
-#include "dom0/dom0.h"
+#include "dom0/xengnttab_handle.h"
 
 #include "machine/log.h"
 #include "machine/sched.h"
@@ -15,42 +15,12 @@
 #include <sys/mman.h>
 #include <xengnttab.h>
 
-#define GRANT_PAGE_SIZE 4096u
-#define DEFAULT_MAX_GRANTS (1024u * 1024)
 #define COPY_BATCH 64u
-#define NO_NOTIFY UINT32_MAX
-
-struct mapping {
-    struct mapping *next;
-    uint8_t *address;
-    uint32_t count;
-    uint32_t notify_offset; /* byte to clear at unmap, or NO_NOTIFY */
-    uint32_t notify_port;   /* port to signal at unmap, or NO_NOTIFY */
-    uint32_t handle[];
-};
-
-struct xengntdev_handle {
-    unsigned domid;
-    uint32_t max_grants;
-    uint32_t mapped;
-    struct mapping *mappings;
-    struct dom0_fd fd;
-};
 
 xengnttab_handle *xengnttab_open(struct xentoollog_logger *logger, unsigned open_flags)
 {
-    struct xengntdev_handle *handle;
-
     (void)logger;
-    if (open_flags) {
-        errno = EINVAL;
-        return NULL;
-    }
-    handle = calloc(1, sizeof(*handle));
-    handle->domid = dom0_domid();
-    handle->max_grants = DEFAULT_MAX_GRANTS;
-    dom0_fd_open(&handle->fd);
-    return handle;
+    return grant_handle_open(open_flags);
 }
 
 int xengnttab_fd(xengnttab_handle *xgt)
@@ -68,26 +38,27 @@ int xengnttab_set_max_grants(xengnttab_handle *xgt, uint32_t nr_grants)
     return 0;
 }
 
-static void unmap_grants(struct xengntdev_handle *handle, const struct mapping *mapping, uint32_t count)
+static void unmap_grants(struct xengntdev_handle *handle, const struct grant_pages *mapping, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        int result = xen_grant_unmap(handle->domid, mapping->handle[i]);
+        int result = xen_grant_unmap(handle->domid, mapping->item[i]);
 
         if (result < 0)
-            log_line(LOG_ERROR, "xengnttab", "unmapping grant handle %u: error %d", mapping->handle[i], -result);
+            log_line(LOG_ERROR, "xengnttab", "unmapping grant handle %u: error %d", mapping->item[i], -result);
     }
 }
 
 static void *map(xengnttab_handle *xgt, uint32_t count, const uint32_t *domids, unsigned domid_stride,
                  const uint32_t *refs, int prot, uint32_t notify_offset, uint32_t notify_port)
 {
-    struct mapping *mapping;
+    struct grant_pages *mapping;
     void **page;
     uint32_t done;
     int result = 0;
 
     sched_point(POINT_DOM0);
-    if (!count || (notify_offset != NO_NOTIFY && (notify_offset >= GRANT_PAGE_SIZE || !(prot & PROT_WRITE)))) {
+    if (!count || (notify_offset != NO_NOTIFY && !(prot & PROT_WRITE)) ||
+        grant_notify_check(xgt, count, notify_offset, notify_port) != 0) {
         errno = EINVAL;
         return NULL;
     }
@@ -95,11 +66,11 @@ static void *map(xengnttab_handle *xgt, uint32_t count, const uint32_t *domids, 
         errno = ENOMEM;
         return NULL;
     }
-    mapping = calloc(1, sizeof(*mapping) + count * sizeof(mapping->handle[0]));
+    mapping = calloc(1, sizeof(*mapping) + count * sizeof(mapping->item[0]));
     page = calloc(count, sizeof(*page));
     for (done = 0; done < count; done++) {
         result = xen_grant_map(xgt->domid, domids[done * domid_stride], refs[done], !(prot & PROT_WRITE), &page[done],
-                               &mapping->handle[done]);
+                               &mapping->item[done]);
         if (result < 0)
             break;
     }
@@ -122,8 +93,8 @@ static void *map(xengnttab_handle *xgt, uint32_t count, const uint32_t *domids, 
     mapping->count = count;
     mapping->notify_offset = notify_offset;
     mapping->notify_port = notify_port;
-    mapping->next = xgt->mappings;
-    xgt->mappings = mapping;
+    mapping->next = xgt->pages;
+    xgt->pages = mapping;
     xgt->mapped += count;
     return mapping->address;
 }
@@ -149,13 +120,9 @@ void *xengnttab_map_grant_ref_notify(xengnttab_handle *xgt, uint32_t domid, uint
     return map(xgt, 1, &domid, 0, &ref, prot, notify_offset, notify_port);
 }
 
-static void mapping_close(struct xengntdev_handle *handle, struct mapping *mapping)
+static void end_mapping(struct xengntdev_handle *handle, struct grant_pages *mapping)
 {
-    if (mapping->notify_offset != NO_NOTIFY)
-        __atomic_store_n(mapping->address + mapping->notify_offset, (uint8_t)0, __ATOMIC_RELEASE);
-    if (mapping->notify_port != NO_NOTIFY)
-        xen_evtchn_send(handle->domid, mapping->notify_port);
-    dom0_window_unmap(mapping->address, mapping->count);
+    grant_pages_leave(handle, mapping);
     unmap_grants(handle, mapping, mapping->count);
     handle->mapped -= mapping->count;
     free(mapping);
@@ -163,35 +130,19 @@ static void mapping_close(struct xengntdev_handle *handle, struct mapping *mappi
 
 int xengnttab_unmap(xengnttab_handle *xgt, void *start_address, uint32_t count)
 {
-    struct mapping **link;
+    struct grant_pages *mapping;
 
     sched_point(POINT_DOM0);
-    for (link = &xgt->mappings; *link; link = &(*link)->next) {
-        struct mapping *mapping = *link;
-
-        if (mapping->address != start_address || mapping->count != count)
-            continue;
-        *link = mapping->next;
-        mapping_close(xgt, mapping);
-        return 0;
-    }
-    errno = EINVAL;
-    return -1;
+    mapping = grant_pages_take(xgt, start_address, count);
+    if (!mapping)
+        return -1;
+    end_mapping(xgt, mapping);
+    return 0;
 }
 
 int xengnttab_close(xengnttab_handle *xgt)
 {
-    if (!xgt)
-        return 0;
-    while (xgt->mappings) {
-        struct mapping *mapping = xgt->mappings;
-
-        xgt->mappings = mapping->next;
-        mapping_close(xgt, mapping);
-    }
-    dom0_fd_close(&xgt->fd);
-    free(xgt);
-    return 0;
+    return grant_handle_close(xgt, end_mapping);
 }
 
 /* A local end of a copy, `done` bytes behind virt; returns the bytes from there to the end of the page. */
