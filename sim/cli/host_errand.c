@@ -88,6 +88,14 @@ static bool start_receiver(struct receiver *receiver, int end, const char *run_d
     return error == 0;
 }
 
+/* One that stops taking the machine is not waited for either. */
+static void limit_writes(int socket)
+{
+    const struct timeval limit = {.tv_sec = PATIENCE_MS / 1000};
+
+    (void)setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+}
+
 /* The byte that it says next; -1: it has ended, or takes too long. */
 static int next_byte(const struct receiver *receiver)
 {
@@ -148,6 +156,7 @@ static void send_machine(struct operator_errand *errand)
         close(ends[1]);
     receiver.socket = ends[0];
     if (started) {
+        limit_writes(receiver.socket);
         errand->good = hand_over(&receiver, errand);
         if (errand->good)
             close(receiver.socket);

@@ -97,49 +97,68 @@ uint64_t object_hash(uint64_t address)
 }
 
 /* Whole pages of what the linker has closed to writing. */
-static void find_closed(const struct dl_phdr_info *info, uint64_t *start, uint64_t *end)
+static struct object_data closed_part(const struct dl_phdr_info *info)
 {
-    *start = *end = 0;
     for (unsigned index = 0; index < info->dlpi_phnum; index++) {
         const ElfW(Phdr) *header = &info->dlpi_phdr[index];
+        uint64_t start = (info->dlpi_addr + header->p_vaddr) & ~(PAGE - 1);
+        uint64_t end = (info->dlpi_addr + header->p_vaddr + header->p_memsz) & ~(PAGE - 1);
 
-        if (header->p_type != PT_GNU_RELRO)
-            continue;
-        *start = (info->dlpi_addr + header->p_vaddr) & ~(PAGE - 1);
-        *end = (info->dlpi_addr + header->p_vaddr + header->p_memsz) & ~(PAGE - 1);
+        if (header->p_type == PT_GNU_RELRO)
+            return (struct object_data){start, end - start};
     }
+    return (struct object_data){0, 0};
 }
 
-static void add_data(struct search *search, uint64_t start, uint64_t end)
+/* The table that calls to other objects go by: three words of the linker's, and one a routine. */
+static struct object_data call_table(const struct dl_phdr_info *info)
+{
+    struct object_data table = {0, 0};
+    const ElfW(Dyn) *entry = NULL;
+
+    for (unsigned index = 0; index < info->dlpi_phnum; index++)
+        if (info->dlpi_phdr[index].p_type == PT_DYNAMIC)
+            entry = (const ElfW(Dyn) *)(info->dlpi_addr + info->dlpi_phdr[index].p_vaddr);
+    for (; entry != NULL && entry->d_tag != DT_NULL; entry++)
+        if (entry->d_tag == DT_PLTGOT) /* the linker has made an address of it */
+            table.address = entry->d_un.d_ptr;
+        else if (entry->d_tag == DT_PLTRELSZ)
+            table.bytes = (3 + entry->d_un.d_val / sizeof(ElfW(Rela))) * sizeof(uint64_t);
+    return table.address != 0 ? table : (struct object_data){0, 0};
+}
+
+/* The range, less the holes that lie in it. */
+static void add_data(struct search *search, uint64_t start, uint64_t end, const struct object_data *hole,
+                     unsigned holes)
 {
     if (start >= end || search->count == OBJECT_DATA_MAX)
         return;
+    for (; holes != 0; holes--, hole++) {
+        uint64_t behind = hole->address + hole->bytes;
+
+        if (hole->bytes == 0 || behind <= start || hole->address >= end)
+            continue;
+        add_data(search, start, hole->address, hole + 1, holes - 1);
+        add_data(search, behind, end, hole + 1, holes - 1);
+        return;
+    }
     search->data[search->count++] = (struct object_data){start, end - start};
 }
 
 static int find_data(struct dl_phdr_info *info, size_t size, void *argument)
 {
     struct search *search = argument;
-    uint64_t closed;
-    uint64_t opened;
+    const struct object_data hole[] = {closed_part(info), call_table(info)};
 
     (void)size;
     if (info->dlpi_addr != search->address)
         return 0;
-    find_closed(info, &closed, &opened);
     for (unsigned index = 0; index < info->dlpi_phnum; index++) {
         const ElfW(Phdr) *header = &info->dlpi_phdr[index];
         uint64_t start = info->dlpi_addr + header->p_vaddr;
-        uint64_t end = start + header->p_memsz;
 
-        if (header->p_type != PT_LOAD || (header->p_flags & PF_W) == 0)
-            continue;
-        if (opened <= start || closed >= end) {
-            add_data(search, start, end);
-        } else {
-            add_data(search, start, closed);
-            add_data(search, opened, end);
-        }
+        if (header->p_type == PT_LOAD && (header->p_flags & PF_W) != 0)
+            add_data(search, start, start + header->p_memsz, hole, sizeof(hole) / sizeof(hole[0]));
     }
     return 1;
 }

@@ -15,7 +15,10 @@ struct object {
 /* Each of them in the dynamic linker's order, less what the kernel put there. From the host's stack. */
 void objects_list(void (*see)(void *context, const struct object *object), void *context);
 
-/* A part of an object that is written to: neither its code nor what is read-only once the linker has done its work. */
+/*
+ * A part of an object that is written to: neither its code, nor what is the dynamic linker's: what is read-only once
+ * that has done its work, and the addresses that calls to other objects go by, which differ among processors.
+ */
 struct object_data {
     uint64_t address;
     uint64_t bytes;

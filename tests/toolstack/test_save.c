@@ -1,11 +1,14 @@
 /* pvsim save, restore, and migrate to a second host, each by process as a user starts them. */
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/guest.h"
@@ -173,6 +176,46 @@ START_TEST(backends_are_started_anew)
     VIF_CONNECTED(2, 0);
     ck_assert_str_eq(standing_read("/local/domain/3/name"), "driver-3");
     ck_assert_str_ne(standing_read("/local/domain/3/backend/vif/2/0/mac"), "");
+}
+END_TEST
+
+/* A program of the host's that has come by itself, as a backend or with the store's socket. */
+static pid_t start_netback(void)
+{
+    pid_t pid = fork();
+
+    if (pid != 0)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    execl(PVSIM_BUILD "/pvsim", "pvsim", "dom0", "--run-dir", standing_dir, "--", PVSIM_BUILD "/pvsim-netback",
+          (char *)NULL);
+    _exit(127);
+}
+
+static void end_netback(pid_t pid)
+{
+    ck_assert_int_eq(kill(pid, SIGTERM), 0);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+}
+
+START_TEST(programs_stay_behind)
+{
+    pid_t first;
+    pid_t second;
+
+    expect_result(pvsim("create --run-dir %s --backend none --toolstack-timeout 60s", standing_dir), 0, "", "");
+    expect_complaint(VERB("save", "guest %s", standing_dir, saved), 1, "still waits for its backend");
+    first = start_netback();
+    VIF_CONNECTED(1, 0);
+    expect_result(VERB("save", "-c guest %s", standing_dir, saved), 0, "", "");
+    is_alive("/local/domain/1/device/vif/1/state"); /* by the backend that it has */
+    on("b");
+    restore();
+    second = start_netback();
+    VIF_CONNECTED(2, 0);
+    is_alive("/local/domain/2/device/vif/1/state");
+    end_netback(second);
+    end_netback(first);
 }
 END_TEST
 
@@ -398,6 +441,7 @@ int main(void)
     tcase_add_test(file, goes_on_after_a_checkpoint);
     tcase_add_test(file, stays_paused);
     tcase_add_test(file, backends_are_started_anew);
+    tcase_add_test(file, programs_stay_behind);
     add(suite, file);
     tcase_add_test(migration, there_and_back);
     tcase_add_test(migration, goes_on_where_it_was);
