@@ -22,7 +22,8 @@
 
 struct control {
     struct operator_state *operator_state;
-    unsigned calls; /* under way */
+    unsigned calls;    /* under way */
+    unsigned attached; /* of those, to a console */
 };
 
 struct verb_call {
@@ -186,6 +187,7 @@ static void serve(void *argument)
     struct verb_call *call = argument;
     struct control *control = call->control;
     char status[3] = {CONTROL_STATUS, EXIT_FAILED};
+    bool attached = call->verb->command != NULL;
     bool ends;
 
     call->toolstack = toolstack_open(&operator_logger);
@@ -206,6 +208,7 @@ static void serve(void *argument)
     image_free(call->typed);
     image_free(call);
     control->calls--;
+    control->attached -= attached;
     if (ends)
         operator_stop(control->operator_state, EXIT_PASSED);
 }
@@ -281,6 +284,7 @@ static void input(struct peer *peer)
         if (line->call != NULL) {
             line->call->line = line;
             line->control->calls++;
+            line->control->attached += line->call->verb->command != NULL;
             peer_consume(peer, bytes);
             line->call->task = task_create(line->call->verb->name, serve, line->call);
             return;
@@ -321,7 +325,7 @@ struct control *control_open(const char *path)
 
 unsigned control_calls(const struct control *control)
 {
-    return control->calls;
+    return control->calls - control->attached;
 }
 
 void control_set_operator(struct control *control, struct operator_state *state)

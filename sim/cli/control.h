@@ -27,7 +27,7 @@ struct control *control_open(const char *path);
 void control_set_operator(struct control *control, struct operator_state *state);
 /* Open the socket at this path for a machine that goes on in another process; false with errno. Likewise. */
 bool control_open_again(struct control *control, const char *path);
-/* Requests under way. */
+/* Requests under way, less those that attach to a console. */
 unsigned control_calls(const struct control *control);
 /* From a task: wait until every request so far has been answered. */
 void control_wait(const struct control *control);

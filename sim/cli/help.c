@@ -361,7 +361,7 @@ static const char migrate[] =
     "host.\n"
     "\n" OF_A_VERB;
 
-static const char save[] = "usage: pvsim save [OPTION...] DOMAIN FILE\n"
+static const char save[] = "usage: pvsim save [OPTION...] DOMAIN FILE [CONFIG]\n"
                            "\n"
                            "Asks the guest to suspend, writes the machine to FILE, and ends it: 'pvsim restore' goes "
                            "on with it. When the guest "
@@ -370,12 +370,16 @@ static const char save[] = "usage: pvsim save [OPTION...] DOMAIN FILE\n"
                            "--engine par or --store other "
                            "than\n"
                            "builtin.\n"
+                           "CONFIG is a configuration file (see 'pvsim create --help') by which the guest's domain is "
+                           "made when it is restored: "
+                           "its\n"
+                           "name, interfaces, uuid and on_... keys.\n"
                            "\n"
                            "  -c                     a checkpoint: the guest goes on where it was\n"
                            "  -p                     it does, and is paused\n" OF_A_VERB;
 
 static const char restore[] =
-    "usage: pvsim restore [OPTION...] FILE\n"
+    "usage: pvsim restore [OPTION...] [CONFIG] FILE\n"
     "\n"
     "Goes on with the machine that 'pvsim save' wrote to FILE, as a host of its own: the guest is a new domain, "
     "connected "
@@ -386,6 +390,7 @@ static const char restore[] =
     "and may be restored several times. It takes the build of pvsim and of the drivers that saved it; exit status 125 "
     "says that\n"
     "this is another one.\n"
+    "CONFIG is a configuration file in the place of one that was saved with the machine.\n"
     "\n"
     "  -p                     the domain stays paused\n" OF_A_VERB;
 

@@ -12,6 +12,7 @@
 #include "cli/host_errand.h"
 #include "cli/operator.h"
 #include "cli/report.h"
+#include "cli/xlcfg.h"
 #include "dom0/gate.h"
 #include "machine/fail.h"
 #include "machine/snapshot.h"
@@ -140,6 +141,48 @@ struct restored {
     struct operator_state *state;
 };
 
+/* The machine is as it was saved. */
+static bool fits(const char *file, const struct create_options *options, const struct create_options *saved)
+{
+    const struct machine_config *config = &machine->config;
+
+    if (options->run.machine.vcpus == config->vcpus && options->run.machine.ram_bytes == config->ram_bytes &&
+        options->run.backend.domid == saved->run.backend.domid)
+        return true;
+    complain("%s: the machine was saved with vcpus = %u, memory = %llu and backend = %u, and keeps them", file,
+             config->vcpus, (unsigned long long)(config->ram_bytes >> 20), saved->run.backend.domid);
+    return false;
+}
+
+/* A configuration file that came with it, or is given in its place. */
+static bool configure(struct host *host, struct operator_state *state)
+{
+    const struct create_options *saved = operator_options(state);
+    struct create_options options = *saved;
+    const char *name;
+    const char *text;
+    int status;
+
+    host->options = *saved;
+    host->options.run.machine = machine->config;
+    options.run.machine = machine->config;
+    options.file = NULL;
+    options.uuid = NULL;
+    options.preserved = 0;
+    options.target_kib = 0;
+    if (host->config != NULL)
+        status = xlcfg_read(host->config, &options);
+    else if (operator_config(state, &name, &text))
+        status = xlcfg_read_text(name, text, &options);
+    else
+        return true;
+    host->options.file = options.file;
+    if (status != 0 || !fits(host->config != NULL ? host->config : name, &options, saved))
+        return false;
+    operator_use_options(state, &options);
+    return true;
+}
+
 static int restored_main(void *argument)
 {
     const struct restored *restored = argument;
@@ -147,13 +190,12 @@ static int restored_main(void *argument)
     struct control *control = operator_control(restored->state);
     int status = EXIT_USAGE;
 
-    host->options = *operator_options(restored->state);
-    host->options.run.machine = machine->config;
-    if (open_sockets(host, &control) && move_to_log(host)) {
+    if (configure(host, restored->state) && open_sockets(host, &control) && move_to_log(host)) {
         operator_on_new_host(restored->state, &host->dir, host->paused, host->asks, is_up, host);
         status = run_machine(host, restored->state);
     }
     run_dir_leave(&host->dir);
+    xlcfg_close(host->options.file);
     return status;
 }
 

@@ -17,8 +17,9 @@ struct host {
     /* One that goes on. */
     int image; /* the machine, see machine/snapshot.h */
     const char *image_name;
-    bool paused; /* its domain stays so */
-    bool asks;   /* `command` is the host that sent it, and says when the guest may go on */
+    const char *config; /* a configuration file for its domain; NULL: the one that was saved with it, if any */
+    bool paused;        /* its domain stays so */
+    bool asks;          /* `command` is the host that sent it, and says when the guest may go on */
 };
 
 /* Between the host that sends a machine and the one that gets it, in this order; the last is that of `command`. */

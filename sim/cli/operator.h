@@ -73,6 +73,12 @@ enum operator_outcome operator_move(struct operator_state *state, struct toolsta
                                     enum operator_errand_kind kind, const char *path);
 const char *operator_error(const struct operator_state *state);
 
+/*
+ * A configuration file that the guest's domain is to be made by where it goes on (xlcfg.h), NULL: as it is now. False:
+ * operator_error().
+ */
+bool operator_set_config(struct operator_state *state, const char *path);
+
 /* For the host's stack: what is to be done on the machine that has paused. */
 struct operator_errand *operator_errand(struct operator_state *state);
 /*
@@ -81,6 +87,9 @@ struct operator_errand *operator_errand(struct operator_state *state);
  */
 void operator_on_new_host(struct operator_state *state, const struct run_dir *dir, bool paused, bool asks,
                           void (*up)(void *context), void *context);
+/* The same, before that: that file, false if there is none; and what it says, for which options->vif must stay. */
+bool operator_config(const struct operator_state *state, const char **name, const char **text);
+void operator_use_options(struct operator_state *state, const struct create_options *options);
 struct control *operator_control(const struct operator_state *state);
 const struct create_options *operator_options(const struct operator_state *state);
 

@@ -32,6 +32,9 @@ struct operator_state {
     bool arrived;       /* on another host than that which paused the machine */
     bool stays_paused;  /* the domain there */
     bool asks_to_start; /* whether it may go on there */
+    char *config_name;  /* of a configuration file for there, NULL: none */
+    char *config;
+    bool configured; /* by options, not by what the store of the old host says */
 };
 
 /* Who serves the guest's interfaces starts, on this host. */

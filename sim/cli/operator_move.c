@@ -7,6 +7,7 @@
 #include "cli/control.h"
 #include "cli/guest_domain.h"
 #include "cli/operator_internal.h"
+#include "cli/vif_spec.h"
 #include "dom0/heap.h"
 #include "machine/clock.h"
 #include "machine/fail.h"
@@ -18,6 +19,7 @@
 #include "xen/xen.h"
 
 #define SETTLE_POLL_NS UINT64_C(1000000)
+#define CONFIG_MAX (1u << 20)
 
 const char *operator_save_refused(const struct operator_state *state)
 {
@@ -42,6 +44,51 @@ struct operator_errand *operator_errand(struct operator_state *state)
 const char *operator_error(const struct operator_state *state)
 {
     return state->errand.text;
+}
+
+static void drop_config(struct operator_state *state)
+{
+    free(state->config_name);
+    free(state->config);
+    state->config_name = NULL;
+    state->config = NULL;
+}
+
+static char *read_text(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    char *text = malloc(CONFIG_MAX + 1);
+    size_t length = file != NULL ? fread(text, 1, CONFIG_MAX + 1, file) : CONFIG_MAX + 1;
+
+    if (file != NULL)
+        fclose(file);
+    if (length <= CONFIG_MAX) {
+        text[length] = '\0';
+        return text;
+    }
+    free(text);
+    return NULL;
+}
+
+bool operator_set_config(struct operator_state *state, const char *path)
+{
+    drop_config(state);
+    if (path == NULL)
+        return true;
+    state->config = read_text(path);
+    if (state->config == NULL) {
+        snprintf(state->errand.text, sizeof(state->errand.text), "%.500s cannot be read", path);
+        return false;
+    }
+    state->config_name = strdup(path);
+    return true;
+}
+
+bool operator_config(const struct operator_state *state, const char **name, const char **text)
+{
+    *name = state->config_name;
+    *text = state->config;
+    return state->config != NULL;
 }
 
 static bool run_errand(struct operator_state *state, enum operator_errand_kind kind, const char *path)
@@ -92,6 +139,19 @@ static bool attach_all(struct operator_state *state, struct toolstack *toolstack
     return true;
 }
 
+static bool attach_configured(struct operator_state *state, struct toolstack *toolstack)
+{
+    for (unsigned index = 0; index < state->options.run.vifs; index++) {
+        struct toolstack_vif vif = state->options.vif[index].vif;
+
+        vif.domid = state->domain.domid;
+        vif.backend_domid = state->options.run.backend.domid;
+        if (!operator_attach(state, toolstack, &vif))
+            return false;
+    }
+    return true;
+}
+
 /* The store of a host that has just started, with the guest's domain in it. */
 static bool make_domain(struct operator_state *state, struct toolstack *toolstack)
 {
@@ -103,14 +163,16 @@ static bool make_domain(struct operator_state *state, struct toolstack *toolstac
     if (domid < 0)
         fail("scenario", "the guest was not restored: %s", strerror(-domid));
     state->domain.domid = (unsigned)domid;
-    state->domain.target_kib = toolstack_memory_target(toolstack, old);
+    if (!state->configured)
+        state->domain.target_kib = toolstack_memory_target(toolstack, old);
     guest_domain_read_ports(&state->domain);
     good = vifs != NULL && toolstack_domain_destroy(toolstack, old) && toolstack_host_started(toolstack) &&
            guest_domain_name_driver(toolstack, state->options.run.backend.domid);
     xen_domain_destroy(old);
     if (good)
         operator_start_backend(state);
-    good = good && toolstack_domain_create(toolstack, &state->domain) && attach_all(state, toolstack, vifs);
+    good = good && toolstack_domain_create(toolstack, &state->domain) &&
+           (state->configured ? attach_configured(state, toolstack) : attach_all(state, toolstack, vifs));
     if (vifs != NULL)
         toolstack_vifs_free(vifs);
     return good;
@@ -126,6 +188,9 @@ static void arrive(struct operator_state *state, struct toolstack *toolstack)
         fail("scenario", "%s", state->errand.text);
     if (!state->stays_paused)
         (void)xen_domain_unpause(state->domain.domid);
+    state->options.vif = NULL;
+    state->configured = false;
+    drop_config(state);
     log_line(LOG_INFO, "operator", "the guest goes on as domain %u of this host", state->domain.domid);
     state->up(state->context);
 }
@@ -139,6 +204,18 @@ void operator_on_new_host(struct operator_state *state, const struct run_dir *di
     state->arrived = true;
     state->stays_paused = paused;
     state->asks_to_start = asks;
+}
+
+void operator_use_options(struct operator_state *state, const struct create_options *options)
+{
+    state->options.preserved = options->preserved;
+    state->options.run.vifs = options->run.vifs;
+    state->options.vif = options->vif;
+    state->domain.name = strdup(options->name);
+    if (options->uuid != NULL)
+        state->domain.uuid = strdup(options->uuid);
+    state->domain.target_kib = options->target_kib;
+    state->configured = true;
 }
 
 struct control *operator_control(const struct operator_state *state)
@@ -167,8 +244,10 @@ enum operator_outcome operator_move(struct operator_state *state, struct toolsta
     }
     state->arrived = false;
     good = run_errand(state, kind, path);
-    if (!state->arrived)
+    if (!state->arrived) {
+        drop_config(state);
         return good ? OPERATOR_MOVED : OPERATOR_STAYED;
+    }
     arrive(state, toolstack);
     return OPERATOR_ARRIVED;
 }

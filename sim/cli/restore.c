@@ -63,11 +63,12 @@ int command_restore(int argc, char **argv)
 
     if (status != 0)
         return status == -1 ? EXIT_PASSED : status;
-    if (argc - optind != 1) {
-        complain("'pvsim restore' takes FILE; see 'pvsim restore --help'");
+    if (argc - optind != 1 && argc - optind != 2) {
+        complain("'pvsim restore' takes [CONFIG] FILE; see 'pvsim restore --help'");
         return EXIT_USAGE;
     }
-    host.image_name = argv[optind];
+    host.image_name = argv[argc - 1];
+    host.config = argc - optind == 2 ? argv[optind] : NULL;
     host.paused = line.paused;
     host.image = open(host.image_name, O_RDONLY | O_CLOEXEC);
     if (host.image < 0) {

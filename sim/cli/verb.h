@@ -24,8 +24,9 @@ struct verb {
     const char *words; /* the arguments, for a line on their number */
     unsigned minimum;  /* so many of them */
     unsigned maximum;
-    unsigned path;       /* this word, from 1, names something on the host; 0: none does */
+    unsigned path;       /* this word, from 1, and those behind it name something on the host; 0: none does */
     bool path_has_slash; /* otherwise it does not */
+    int (*check)(const char *const *words, unsigned count); /* by the user's command, of his files; may be NULL */
     int (*run)(struct verb_call *call);
     /* The command that the user starts, if it does more than wait for the answer; it is typed at, too. */
     int (*command)(const struct verb *verb, int argc, char **argv);

@@ -62,6 +62,10 @@ int verb_save(struct verb_call *call)
 
     if (!verb_domain(call, verb_word(call, 0), &domid))
         return EXIT_FAILED;
+    if (!operator_set_config(verb_operator(call), verb_word(call, 2))) {
+        verb_complain(call, "%s", operator_error(verb_operator(call)));
+        return EXIT_FAILED;
+    }
     switch (move(call, domid, OPERATOR_ERRAND_SAVE, path)) {
     case OPERATOR_STAYED:
         return EXIT_FAILED;
@@ -81,6 +85,7 @@ int verb_save(struct verb_call *call)
 /* To a machine in another run-dir, of which this one's process is the parent. */
 static int migrate_away(struct verb_call *call, unsigned domid, const char *run_dir)
 {
+    (void)operator_set_config(verb_operator(call), NULL);
     switch (move(call, domid, OPERATOR_ERRAND_SEND, run_dir)) {
     case OPERATOR_STAYED:
         return EXIT_FAILED;

@@ -11,6 +11,17 @@
 #include "cli/control.h"
 #include "cli/run_dir.h"
 #include "cli/verb.h"
+#include "cli/xlcfg.h"
+
+/* What the file says of the machine is for 'pvsim restore' to compare. */
+static int check_save(const char *const *words, unsigned count)
+{
+    struct create_options options = {.run.machine = machine_default_config()};
+    int status = count > 2 ? xlcfg_read(words[2], &options) : 0;
+
+    xlcfg_close(options.file);
+    return status;
+}
 
 static const struct verb verbs[] = {
     {.name = "console",
@@ -29,7 +40,14 @@ static const struct verb verbs[] = {
     {.name = "trigger", .flags = "", .words = "DOMAIN NAME [VCPU]", .minimum = 2, .maximum = 3, .run = verb_trigger},
     {.name = "suspend", .flags = "f", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_suspend},
     {.name = "resume", .flags = "s", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_resume},
-    {.name = "save", .flags = "cp", .words = "DOMAIN FILE", .minimum = 2, .maximum = 2, .path = 2, .run = verb_save},
+    {.name = "save",
+     .flags = "cp",
+     .words = "DOMAIN FILE [CONFIG]",
+     .minimum = 2,
+     .maximum = 3,
+     .path = 2,
+     .check = check_save,
+     .run = verb_save},
     {.name = "migrate",
      .flags = "",
      .words = "DOMAIN HOST",
@@ -69,7 +87,7 @@ struct line {
     char flags[16];
     unsigned count;
     const char *word[VERB_WORDS_MAX];
-    char path[PATH_MAX];
+    char path[2][PATH_MAX];
 };
 
 static bool take_flags(const struct verb *verb, const char *letters, struct line *line)
@@ -128,24 +146,29 @@ static int read_line(const struct verb *verb, int argc, char **argv, struct line
 }
 
 /* The machine may have been started in another folder. */
-static bool complete_path(const struct verb *verb, struct line *line)
+static bool complete_path(const struct verb *verb, struct line *line, unsigned index, char path[PATH_MAX])
 {
-    unsigned index = verb->path - 1;
     char folder[PATH_MAX];
     int length;
 
-    if (verb->path == 0 || verb->path > line->count || line->word[index][0] == '/' ||
-        (verb->path_has_slash && strchr(line->word[index], '/') == NULL))
+    if (line->word[index][0] == '/' || (verb->path_has_slash && strchr(line->word[index], '/') == NULL))
         return true;
-    length = getcwd(folder, sizeof(folder)) != NULL
-                 ? snprintf(line->path, sizeof(line->path), "%s/%s", folder, line->word[index])
-                 : -1;
-    if (length < 0 || length >= (int)sizeof(line->path)) {
+    length = getcwd(folder, sizeof(folder)) != NULL ? snprintf(path, PATH_MAX, "%s/%s", folder, line->word[index]) : -1;
+    if (length < 0 || length >= PATH_MAX) {
         complain("%s has no path from here; give an absolute one", line->word[index]);
         return false;
     }
-    line->word[index] = line->path;
+    line->word[index] = path;
     return true;
+}
+
+static bool complete_paths(const struct verb *verb, struct line *line)
+{
+    bool good = true;
+
+    for (unsigned index = verb->path - 1; verb->path != 0 && index < line->count && good; index++)
+        good = complete_path(verb, line, index, line->path[index - (verb->path - 1)]);
+    return good;
 }
 
 /* ---- the machine ---- */
@@ -229,8 +252,11 @@ int verb_send(const struct verb *verb, int argc, char **argv, struct run_dir *di
         return status;
     if (dir == NULL)
         dir = &own;
-    if (!run_dir_find(dir, line.run_dir) || !complete_path(verb, &line))
+    if (!run_dir_find(dir, line.run_dir) || !complete_paths(verb, &line))
         return EXIT_USAGE;
+    status = verb->check != NULL ? verb->check(line.word, line.count) : 0;
+    if (status != 0)
+        return status;
     *fd = connect_machine(dir);
     if (*fd < 0)
         return EXIT_FAILED;

@@ -458,20 +458,41 @@ static void find_keys(struct xlcfg *file)
     }
 }
 
-int xlcfg_read(const char *path, struct create_options *options)
+static struct xlcfg *open_file(const char *path, struct create_options *options)
 {
     struct xlcfg *file = calloc(1, sizeof(*file));
 
     options->file = file;
     file->path = path;
     file->options = options;
-    if (!read_text(file) || !parse(file))
+    return file;
+}
+
+static int take_text(struct xlcfg *file)
+{
+    if (!parse(file))
         return EXIT_USAGE;
     find_keys(file);
     for (unsigned index = 0; index < file->keys; index++)
         if (!take_key(file, file->key[index].name))
             return EXIT_USAGE;
     return settle(file) ? 0 : EXIT_USAGE;
+}
+
+int xlcfg_read(const char *path, struct create_options *options)
+{
+    struct xlcfg *file = open_file(path, options);
+
+    return read_text(file) ? take_text(file) : EXIT_USAGE;
+}
+
+int xlcfg_read_text(const char *name, const char *text, struct create_options *options)
+{
+    struct xlcfg *file = open_file(name, options);
+
+    file->text = strdup(text);
+    file->length = strlen(text);
+    return take_text(file);
 }
 
 void xlcfg_close(struct xlcfg *file)

@@ -14,6 +14,8 @@ struct xlcfg;
  * here are reported in a line each. 0, or an exit status after a line that tells file and line.
  */
 int xlcfg_read(const char *path, struct create_options *options);
+/* The same for the text of a file of this name. */
+int xlcfg_read_text(const char *name, const char *text, struct create_options *options);
 void xlcfg_close(struct xlcfg *file); /* NULL: nothing to do */
 
 #endif

@@ -159,6 +159,45 @@ START_TEST(stays_paused)
 }
 END_TEST
 
+static void write_config(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+START_TEST(made_by_a_configuration)
+{
+    char config[128];
+    char other[128];
+
+    snprintf(config, sizeof(config), "%s/guest.cfg", base);
+    snprintf(other, sizeof(other), "%s/other.cfg", base);
+    create("");
+    write_config(config, "name = \"renamed\"\nvif = [ 'mac=00:16:3e:01:02:03,bridge=br9', '' ]\n");
+    write_config(other, "name = \"renamed\"\nvcpus = 3\n");
+    expect_complaint(VERB("save", "guest %s %s/none.cfg", standing_dir, saved, base), 2, "none.cfg cannot be read");
+    expect_result(VERB("save", "guest %s %s", standing_dir, saved, config), 0, "", "");
+    ck_assert_int_eq(unlink(config), 0);
+    expect_complaint(VERB("restore", "%s %s", standing_dir, other, saved), 2, "was saved with vcpus = 2");
+    restore();
+    ck_assert_str_eq(standing_read("/local/domain/2/name"), "renamed");
+    ck_assert_str_eq(standing_read("/local/domain/0/backend/vif/2/0/mac"), "00:16:3e:01:02:03");
+    ck_assert_str_eq(standing_read("/local/domain/0/backend/vif/2/0/bridge"), "br9");
+    VIF_CONNECTED(2, 0);
+    VIF_CONNECTED(2, 1);
+
+    on("b");
+    write_config(other, "name = \"another\"\nvif = [ '' ]\n");
+    expect_result(VERB("restore", "%s %s", standing_dir, other, saved), 0, "", "");
+    ck_assert_str_eq(standing_read("/local/domain/2/name"), "another");
+    VIF_CONNECTED(2, 0);
+    ck_assert_str_eq(standing_read("/local/domain/2/device/vif/1/state"), "");
+}
+END_TEST
+
 /* The host's programs stay behind; those that the machine itself starts are started anew. */
 START_TEST(backends_are_started_anew)
 {
@@ -249,7 +288,7 @@ START_TEST(goes_on_where_it_was)
     expect_complaint(VERB("migrate", "guest /nowhere/at/all", standing_dir), 1, "cannot be made");
     expect_complaint(VERB("save", "guest /nowhere/at/all", standing_dir), 1, "cannot be opened");
     expect_complaint(VERB("save", "0 %s", standing_dir, saved), 1, "domain 0 is the host");
-    expect_complaint(VERB("save", "guest", standing_dir), 2, "takes DOMAIN FILE");
+    expect_complaint(VERB("save", "guest", standing_dir), 2, "takes DOMAIN FILE [CONFIG]");
     ck_assert_str_eq(standing_read("/local/domain/1/device/vif/0/state"), "4");
     is_alive("/local/domain/1/device/vif/1/state");
 
@@ -284,9 +323,9 @@ END_TEST
 /* ---- files that are none, or not for this pvsim ---- */
 
 #ifdef PVSIM_SANITIZE
-#define FLIPS 8
+#define FLIPS 6
 #else
-#define FLIPS 40
+#define FLIPS 16
 #endif
 
 struct bytes {
@@ -413,7 +452,7 @@ START_TEST(files_of_others)
     refuses(file.bytes, file.count, 125, "No such file or directory");
     free(file.bytes);
     expect_complaint(VERB("restore", "%s/nothing", standing_dir, base), 2, "nothing cannot be opened");
-    expect_complaint(VERB("restore", "", standing_dir), 2, "takes FILE");
+    expect_complaint(VERB("restore", "", standing_dir), 2, "takes [CONFIG] FILE");
     expect_complaint(VERB("restore", "-x %s", standing_dir, saved), 2, "unknown option -x");
 }
 END_TEST
@@ -440,6 +479,7 @@ int main(void)
     tcase_add_test(file, two_hosts_from_one_file);
     tcase_add_test(file, goes_on_after_a_checkpoint);
     tcase_add_test(file, stays_paused);
+    tcase_add_test(file, made_by_a_configuration);
     tcase_add_test(file, backends_are_started_anew);
     tcase_add_test(file, programs_stay_behind);
     add(suite, file);
