@@ -6,7 +6,6 @@
 #include "pool.h"
 #include "xen.h"
 
-#include <xen/xen.h>
 #include <xen/hvm/params.h>
 
 #define EVTCHN_TAG POOL_TAG('E', 'V', 'T', 'N')
@@ -129,22 +128,29 @@ static VOID EvtchnClosePort(_In_ XENBUS_EVTCHN_TYPE Type, _In_ ULONG Port)
         Error("port %u does not close (%08x)", Port, Status);
 }
 
+/* The store's channel and Xen's own interrupts are few and go before what other domains send. */
+static BOOLEAN EvtchnIsUrgent(_In_ PXENBUS_EVTCHN_CHANNEL Channel)
+{
+    return Channel->Type == XENBUS_EVTCHN_TYPE_FIXED || Channel->Type == XENBUS_EVTCHN_TYPE_VIRQ;
+}
+
 static NTSTATUS EvtchnPublish(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PXENBUS_EVTCHN_CHANNEL Channel)
 {
-    NTSTATUS Status = STATUS_SUCCESS;
+    NTSTATUS Status;
     KIRQL Irql;
 
     if (Channel->Port >= Context->Abi.PortCount)
         return STATUS_INSUFFICIENT_RESOURCES;
 
-    (VOID) Context->Abi.Mask(Context->Abi.Context, Channel->Port);
+    Status = Context->Abi.Prepare(Context->Abi.Context, Channel->Port, EvtchnIsUrgent(Channel));
+    if (!NT_SUCCESS(Status))
+        return Status;
 
     KeAcquireSpinLock(&Context->Lock, &Irql);
 
-    if (InterlockedCompareExchangePointer((PVOID volatile *)&Context->Channel[Channel->Port], Channel, NULL) == NULL)
+    Status = EvtchnAddChannel(Context, Channel);
+    if (NT_SUCCESS(Status))
         InsertTailList(&Context->Channels, &Channel->ListEntry);
-    else
-        Status = STATUS_SHARING_VIOLATION;
 
     KeReleaseSpinLock(&Context->Lock, Irql);
 
@@ -242,13 +248,8 @@ static NTSTATUS EvtchnBindLocked(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PXENB
     Status = XenEventBindVcpu(Channel->Port, Context->Processor[Index].VcpuId);
     InterlockedExchange((LONG volatile *)&Channel->Processor, (LONG)(NT_SUCCESS(Status) ? Index : Old));
 
-    /*
-     * What came meanwhile was left. Xen raises it again by an unmask, if the port was masked; if it is masked already,
-     * whoever unmasks it does that.
-     */
-    if (!Context->Abi.Mask(Context->Abi.Context, Channel->Port))
-        (VOID) XenEventUnmask(Channel->Port);
-
+    /* What came meanwhile was left. */
+    EvtchnRaise(Context, Channel->Port);
     return Status;
 }
 
@@ -342,10 +343,8 @@ static VOID NTAPI EvtchnTrigger(_In_ PINTERFACE Interface, _In_ PXENBUS_EVTCHN_C
     if (!Channel->Active)
         return;
 
-    /* Unmasking is what makes Xen raise a pending port; one that was masked is raised when its client unmasks it. */
     Context->Abi.SetPending(Context->Abi.Context, Channel->Port);
-    if (!Context->Abi.Mask(Context->Abi.Context, Channel->Port))
-        (VOID) XenEventUnmask(Channel->Port);
+    EvtchnRaise(Context, Channel->Port);
 }
 
 static ULONG NTAPI EvtchnGetCount(_In_ PINTERFACE Interface, _In_ PXENBUS_EVTCHN_CHANNEL Channel)
@@ -382,7 +381,7 @@ static VOID NTAPI EvtchnClose(_In_ PINTERFACE Interface, _In_ PXENBUS_EVTCHN_CHA
 
     if (Channel->Active) {
         (VOID) Context->Abi.Mask(Context->Abi.Context, Channel->Port);
-        InterlockedExchangePointer((PVOID volatile *)&Context->Channel[Channel->Port], NULL);
+        EvtchnRemoveChannel(Context, Channel);
         EvtchnSynchronize(Context);
         EvtchnClosePort(Channel->Type, Channel->Port);
     } else {
@@ -471,35 +470,55 @@ static VOID EvtchnForgetProcessors(_In_ PXENBUS_EVTCHN_CONTEXT Context)
     Context->Boot = 0;
 }
 
-NTSTATUS EvtchnEnable(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PDEVICE_OBJECT Pdo,
-                      _In_ const XENBUS_RESOURCES *Resources, _In_ PXENBUS_SHARED_INFO_CONTEXT SharedInfo,
-                      _In_ BOOLEAN UseUpcall)
+static VOID EvtchnChooseAbi(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ BOOLEAN UseFifo)
 {
     NTSTATUS Status;
 
-    EvtchnTwoLevelGetAbi(SharedInfo, &Context->Abi);
+    EvtchnTwoLevelGetAbi(Context->SharedInfo, &Context->Abi);
 
-    Context->Channel = PoolAllocateArray(Context->Abi.PortCount, sizeof(PXENBUS_EVTCHN_CHANNEL), EVTCHN_TAG);
-    if (Context->Channel == NULL)
-        return STATUS_INSUFFICIENT_RESOURCES;
+    if (!UseFifo)
+        return;
+
+    Status = EvtchnFifoCreate(Context->SharedInfo, Context->ProcessorCount, &Context->Fifo);
+    if (NT_SUCCESS(Status))
+        EvtchnFifoGetAbi(Context->Fifo, &Context->Abi);
+    else
+        Warning("no FIFO event channels (%08x)", Status);
+}
+
+static VOID EvtchnForgetAbi(_In_ PXENBUS_EVTCHN_CONTEXT Context)
+{
+    if (Context->Fifo != NULL)
+        EvtchnFifoDestroy(Context->Fifo);
+    Context->Fifo = NULL;
+}
+
+NTSTATUS EvtchnEnable(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PDEVICE_OBJECT Pdo,
+                      _In_ const XENBUS_RESOURCES *Resources, _In_ PXENBUS_SHARED_INFO_CONTEXT SharedInfo,
+                      _In_ const XENBUS_EVTCHN_OPTIONS *Options)
+{
+    NTSTATUS Status;
+
+    Context->SharedInfo = SharedInfo;
 
     Status = EvtchnFindProcessors(Context);
     if (!NT_SUCCESS(Status))
+        return Status;
+
+    EvtchnChooseAbi(Context, Options->UseFifo);
+
+    Status = EvtchnConnectInterrupts(Context, Pdo, Resources, Options->UseUpcall);
+    if (!NT_SUCCESS(Status))
         goto fail1;
 
-    Status = EvtchnConnectInterrupts(Context, Pdo, Resources, UseUpcall);
-    if (!NT_SUCCESS(Status))
-        goto fail2;
+    Info("%s event channels, %u ports", Context->Fifo != NULL ? "FIFO" : "two-level", Context->Abi.PortCount);
 
     UsersEnable(&Context->Users);
     return STATUS_SUCCESS;
 
-fail2:
-    EvtchnForgetProcessors(Context);
-
 fail1:
-    PoolFree((PVOID)Context->Channel, EVTCHN_TAG);
-    Context->Channel = NULL;
+    EvtchnForgetAbi(Context);
+    EvtchnForgetProcessors(Context);
     return Status;
 }
 
@@ -526,10 +545,9 @@ VOID EvtchnDisable(_In_ PXENBUS_EVTCHN_CONTEXT Context)
 
     EvtchnDisconnectInterrupts(Context);
     EvtchnDispatchTeardown(Context);
+    EvtchnForgetAbi(Context);
+    EvtchnFreeTable(Context);
     EvtchnForgetProcessors(Context);
-
-    PoolFree((PVOID)Context->Channel, EVTCHN_TAG);
-    Context->Channel = NULL;
 }
 
 /*
@@ -566,8 +584,15 @@ VOID EvtchnResume(_In_ PXENBUS_EVTCHN_CONTEXT Context)
             continue;
 
         Channel->Active = FALSE;
-        Context->Channel[Channel->Port] = NULL;
+        EvtchnRemoveChannel(Context, Channel);
         EvtchnForgetPort(Channel, StorePort, ConsolePort);
+    }
+
+    if (Context->Fifo != NULL) {
+        if (NT_SUCCESS(EvtchnFifoResume(Context->Fifo)))
+            EvtchnFifoGetAbi(Context->Fifo, &Context->Abi);
+        else
+            EvtchnTwoLevelGetAbi(Context->SharedInfo, &Context->Abi);
     }
 
     EvtchnResumeInterrupts(Context);

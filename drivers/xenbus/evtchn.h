@@ -12,18 +12,25 @@
 
 typedef struct _XENBUS_EVTCHN_CONTEXT XENBUS_EVTCHN_CONTEXT, *PXENBUS_EVTCHN_CONTEXT;
 
+/* What the registry says. */
+typedef struct _XENBUS_EVTCHN_OPTIONS {
+    BOOLEAN UseUpcall; /* FALSE: no interrupt but the line */
+    BOOLEAN UseFifo;   /* FALSE: the two-level ABI, whatever Xen offers */
+} XENBUS_EVTCHN_OPTIONS, *PXENBUS_EVTCHN_OPTIONS;
+
 /* PASSIVE_LEVEL. */
 _Must_inspect_result_ NTSTATUS EvtchnInitialize(_Outptr_ PXENBUS_EVTCHN_CONTEXT *Context);
 VOID EvtchnTeardown(_In_ PXENBUS_EVTCHN_CONTEXT Context);
 
 /*
  * Connects the interrupts among Resources, on behalf of the platform device's Pdo, and tells Xen of them.
- * PASSIVE_LEVEL. UseUpcall FALSE: the line alone is used. SharedInfo must be enabled. Resources must stay until
- * EvtchnDisable. STATUS_DEVICE_CONFIGURATION_ERROR: no interrupt.
+ * PASSIVE_LEVEL. SharedInfo must be enabled. Resources must stay until EvtchnDisable. Where Xen has no FIFO ABI the
+ * two-level one is used. STATUS_DEVICE_CONFIGURATION_ERROR: no interrupt.
  */
 _Must_inspect_result_ NTSTATUS EvtchnEnable(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PDEVICE_OBJECT Pdo,
                                             _In_ const XENBUS_RESOURCES *Resources,
-                                            _In_ PXENBUS_SHARED_INFO_CONTEXT SharedInfo, _In_ BOOLEAN UseUpcall);
+                                            _In_ PXENBUS_SHARED_INFO_CONTEXT SharedInfo,
+                                            _In_ const XENBUS_EVTCHN_OPTIONS *Options);
 VOID EvtchnDisable(_In_ PXENBUS_EVTCHN_CONTEXT Context);
 /* Clients that have it acquired. Any IRQL. */
 ULONG EvtchnCountUsers(_In_ PXENBUS_EVTCHN_CONTEXT Context);

@@ -4,7 +4,8 @@
  * Clients spin at DISPATCH_LEVEL for events, so callbacks run in the interrupt itself, with no DPC in between. Another
  * domain decides how many events there are; two bounds keep it from holding a processor:
  *
- *   - an interrupt looks for events EVTCHN_ROUNDS times at most, then leaves what is left to a DPC;
+ *   - an interrupt looks for events EVTCHN_ROUNDS times and at EVTCHN_BUDGET ports at most, then leaves what is left to
+ *     a DPC;
  *   - a channel that fires more than EVTCHN_HOLD_EVENTS times in EVTCHN_HOLD_WINDOW stays masked for a while. A channel
  *     that is masked for its client fires once for each unmask of the client's, and is not held.
  */
@@ -15,6 +16,7 @@
 #include "xen.h"
 
 #define EVTCHN_ROUNDS 16
+#define EVTCHN_BUDGET 2048
 
 #define EVTCHN_HOLD_EVENTS 5000
 #define EVTCHN_HOLD_WINDOW CLOCK_MILLISECONDS(10)
@@ -31,6 +33,19 @@ VOID EvtchnCount(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PXENBUS_EVTCHN_CHANNE
     /* The increment is a full barrier: either this sees the waiter, or the waiter sees the count. */
     if (ReadAcquire(&Channel->Waiters) != 0)
         KeInsertQueueDpc(&Context->WaitDpc, NULL, NULL);
+}
+
+VOID EvtchnRaise(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ ULONG Port)
+{
+    NTSTATUS Status;
+
+    /* To unmask it is what makes Xen look. */
+    if (Context->Abi.Mask(Context->Abi.Context, Port))
+        return;
+
+    Status = XenEventUnmask(Port);
+    if (!NT_SUCCESS(Status))
+        Error("port %u cannot be unmasked (%08x)", Port, Status);
 }
 
 BOOLEAN EvtchnFiresTooOften(_In_ PXENBUS_EVTCHN_CHANNEL Channel)
@@ -59,7 +74,8 @@ static BOOLEAN NTAPI EvtchnEvent(_In_ PVOID Argument, _In_ ULONG Port)
     PEVTCHN_SOURCE Source = Argument;
     PXENBUS_EVTCHN_CONTEXT Context = Source->Context;
     PEVTCHN_ABI Abi = &Context->Abi;
-    PXENBUS_EVTCHN_CHANNEL Channel = ReadPointerAcquire((PVOID volatile *)&Context->Channel[Port]);
+    PXENBUS_EVTCHN_CHANNEL Channel = EvtchnFindChannel(Context, Port);
+    ULONG Processor;
 
     if (Channel == NULL) {
         (VOID) Abi->Mask(Abi->Context, Port);
@@ -67,9 +83,16 @@ static BOOLEAN NTAPI EvtchnEvent(_In_ PVOID Argument, _In_ ULONG Port)
         return FALSE;
     }
 
-    /* Ports of several processors share a word of bits; each is raised, and handled, where it is bound. */
-    if (ReadULongAcquire(&Channel->Processor) != Source->Index)
+    /*
+     * Ports of several processors share a word of bits, and one that has moved may be on the queue of where it was;
+     * each is raised, and handled, where it is bound. While it moves it is left to whoever moves it.
+     */
+    Processor = ReadULongAcquire(&Channel->Processor);
+    if (Processor != Source->Index) {
+        if (Abi->PollTakes && Processor != INVALID_PROCESSOR_INDEX)
+            EvtchnRaise(Context, Port);
         return FALSE;
+    }
 
     if (Channel->Mask) {
         /* Masked since it was found pending: whoever moves or triggers the channel will unmask it and so raise it. */
@@ -99,12 +122,13 @@ static BOOLEAN EvtchnDispatch(_In_ PEVTCHN_SOURCE Source)
 {
     PEVTCHN_ABI Abi = &Source->Context->Abi;
     BOOLEAN Done = FALSE;
+    ULONG Budget = EVTCHN_BUDGET;
     ULONG Round;
 
     InterlockedIncrement(&Source->Sequence);
 
-    for (Round = 0; EvtchnTakeUpcall(Source); Round++) {
-        if (Round == EVTCHN_ROUNDS) {
+    for (Round = 0; EvtchnTakeUpcall(Source) || Budget == 0; Round++) {
+        if (Round == EVTCHN_ROUNDS || Budget == 0) {
             /* The upcall was taken, so that the line goes down: the rest must be remembered. */
             InterlockedExchange(&Source->More, TRUE);
             KeInsertQueueDpc(&Source->Dpc, NULL, NULL);
@@ -112,7 +136,7 @@ static BOOLEAN EvtchnDispatch(_In_ PEVTCHN_SOURCE Source)
         }
 
         Done = TRUE;
-        (VOID) Abi->Poll(Abi->Context, Source->Index, EvtchnEvent, Source);
+        (VOID) Abi->Poll(Abi->Context, Source->Index, EvtchnEvent, Source, &Budget);
     }
 
     InterlockedIncrement(&Source->Sequence);

@@ -2,7 +2,7 @@
  * The parts of the event-channel provider: evtchn.c has the channels and the methods, evtchn_dispatch.c what happens in
  * and around the interrupt, evtchn_interrupt.c the interrupts themselves.
  *
- * An interrupt routine takes no lock. It finds a channel through Context->Channel, an array by port, and says by its
+ * An interrupt routine takes no lock. It finds a channel by EvtchnFindChannel, in an array by port, and says by its
  * source's Sequence, odd while it runs, that it may hold one. Who takes a channel out of the array waits with
  * EvtchnSynchronize until every interrupt routine that may have seen it is through, and only then closes the port
  * and frees the channel.
@@ -15,6 +15,15 @@
 #include "evtchn.h"
 #include "evtchn_abi.h"
 #include "users.h"
+
+#include <xen/xen.h>
+#include <xen/event_channel.h>
+
+/* Channels by port: buckets, each made when the first port in it is opened. */
+#define EVTCHN_BUCKET_PORTS 1024u
+#define EVTCHN_BUCKETS (EVTCHN_FIFO_NR_CHANNELS / EVTCHN_BUCKET_PORTS)
+
+C_ASSERT(EVTCHN_FIFO_NR_CHANNELS >= SHARED_INFO_PORTS);
 
 struct _XENBUS_EVTCHN_CHANNEL {
     LIST_ENTRY ListEntry; /* in XENBUS_EVTCHN_CONTEXT.Channels */
@@ -54,8 +63,10 @@ typedef struct _EVTCHN_PROCESSOR {
 
 struct _XENBUS_EVTCHN_CONTEXT {
     XENBUS_USERS Users;
+    PXENBUS_SHARED_INFO_CONTEXT SharedInfo;
     EVTCHN_ABI Abi;
-    PXENBUS_EVTCHN_CHANNEL volatile *Channel; /* by port */
+    PEVTCHN_FIFO Fifo; /* NULL: the two-level ABI was chosen at the start */
+    PVOID volatile *volatile Bucket[EVTCHN_BUCKETS];
 
     /* Guards Channels, and makes changes of a channel's processor one at a time. Taken up to DISPATCH_LEVEL. */
     KSPIN_LOCK Lock;
@@ -82,6 +93,23 @@ struct _XENBUS_EVTCHN_CONTEXT {
     KDPC HoldTimerDpc;
 };
 
+/* ---- evtchn_table.c ---- */
+
+/* The channel of a port, or NULL. Any IRQL. */
+PXENBUS_EVTCHN_CHANNEL EvtchnFindChannel(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ ULONG Port);
+
+/*
+ * Puts a channel in the place of its port. IRQL <= DISPATCH_LEVEL. STATUS_SHARING_VIOLATION: there is one;
+ * STATUS_INSUFFICIENT_RESOURCES: no memory for the place.
+ */
+_Must_inspect_result_ NTSTATUS EvtchnAddChannel(_In_ PXENBUS_EVTCHN_CONTEXT Context,
+                                                _In_ PXENBUS_EVTCHN_CHANNEL Channel);
+
+/* Takes it out again. Any IRQL. */
+VOID EvtchnRemoveChannel(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PXENBUS_EVTCHN_CHANNEL Channel);
+
+VOID EvtchnFreeTable(_In_ PXENBUS_EVTCHN_CONTEXT Context);
+
 /* ---- evtchn_dispatch.c ---- */
 
 VOID EvtchnDispatchInitialize(_In_ PXENBUS_EVTCHN_CONTEXT Context);
@@ -94,6 +122,9 @@ KSERVICE_ROUTINE EvtchnInterrupt;
 
 /* Waits until no interrupt routine that began before the call still runs. Below the interrupts' IRQL. */
 VOID EvtchnSynchronize(_In_ PXENBUS_EVTCHN_CONTEXT Context);
+
+/* Has Xen raise a port if it is pending, unless it is masked: whoever unmasks it does that. Any IRQL. */
+VOID EvtchnRaise(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ ULONG Port);
 
 /* An event was taken: steps the count and wakes those who wait for it. Any IRQL up to the interrupts'. */
 VOID EvtchnCount(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PXENBUS_EVTCHN_CHANNEL Channel);

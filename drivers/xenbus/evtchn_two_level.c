@@ -6,15 +6,24 @@ static BOOLEAN EvtchnTwoLevelIsProcessorSupported(_In_ PVOID Context, _In_ ULONG
     return SharedInfoIsUpcallSupported(Context, Index);
 }
 
+/* Every port is masked from the start, and again when it is closed. */
+static NTSTATUS EvtchnTwoLevelPrepare(_In_ PVOID Context, _In_ ULONG Port, _In_ BOOLEAN Urgent)
+{
+    UNREFERENCED_PARAMETER(Urgent);
+
+    (VOID) SharedInfoMask(Context, Port);
+    return STATUS_SUCCESS;
+}
+
 static BOOLEAN EvtchnTwoLevelTakeUpcall(_In_ PVOID Context, _In_ ULONG Index)
 {
     return SharedInfoTakeUpcall(Context, Index);
 }
 
 static BOOLEAN EvtchnTwoLevelPoll(_In_ PVOID Context, _In_ ULONG Index, _In_ EVTCHN_ABI_EVENT Event,
-                                  _In_ PVOID Argument)
+                                  _In_ PVOID Argument, _Inout_ PULONG Budget)
 {
-    return SharedInfoPoll(Context, Index, Event, Argument);
+    return SharedInfoPoll(Context, Index, Event, Argument, Budget);
 }
 
 static VOID EvtchnTwoLevelAck(_In_ PVOID Context, _In_ ULONG Port)
@@ -53,10 +62,12 @@ VOID EvtchnTwoLevelGetAbi(_In_ PXENBUS_SHARED_INFO_CONTEXT SharedInfo, _Out_ PEV
     Abi->Context = SharedInfo;
     Abi->PortCount = SHARED_INFO_PORTS;
     Abi->IsProcessorSupported = EvtchnTwoLevelIsProcessorSupported;
+    Abi->Prepare = EvtchnTwoLevelPrepare;
     Abi->TakeUpcall = EvtchnTwoLevelTakeUpcall;
     Abi->Poll = EvtchnTwoLevelPoll;
     Abi->Ack = EvtchnTwoLevelAck;
     Abi->Mask = EvtchnTwoLevelMask;
     Abi->Unmask = EvtchnTwoLevelUnmask;
     Abi->SetPending = EvtchnTwoLevelSetPending;
+    Abi->PollTakes = FALSE;
 }

@@ -118,7 +118,8 @@ PAGED_FUNCTION static VOID FdoQueryParameters(_In_ PXENBUS_FDO Fdo)
 
     Fdo->SupportedClasses = FdoQueryClasses(L"SupportedClasses");
     Fdo->SyntheticClasses = FdoQueryClasses(L"SyntheticClasses");
-    Fdo->UseUpcall = DriverGetSwitch(L"UseEvtchnUpcall", TRUE);
+    Fdo->EvtchnOptions.UseUpcall = DriverGetSwitch(L"UseEvtchnUpcall", TRUE);
+    Fdo->EvtchnOptions.UseFifo = DriverGetSwitch(L"UseEvtchnFifoAbi", TRUE);
     Fdo->UseHole = DriverGetSwitch(L"UseMemoryHole", TRUE);
 
     if (Fdo->SupportedClasses == NULL)

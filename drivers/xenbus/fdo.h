@@ -51,7 +51,7 @@ struct _XENBUS_FDO {
 
     PSTR SupportedClasses; /* lists, see text.h */
     PSTR SyntheticClasses;
-    BOOLEAN UseUpcall;
+    XENBUS_EVTCHN_OPTIONS EvtchnOptions;
     BOOLEAN UseHole;
 
     XENBUS_PROVIDERS Providers;

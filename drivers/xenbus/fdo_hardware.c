@@ -73,7 +73,7 @@ PAGED_FUNCTION static NTSTATUS FdoEnableProviders(_In_ PXENBUS_FDO Fdo)
         goto fail2;
 
     Status = EvtchnEnable(Providers->Evtchn, Fdo->PhysicalDeviceObject, Fdo->Resources, Providers->SharedInfo,
-                          Fdo->UseUpcall);
+                          &Fdo->EvtchnOptions);
     if (!NT_SUCCESS(Status))
         goto fail3;
 

@@ -137,7 +137,7 @@ PAGED_FUNCTION static NTSTATUS FdoFilterRequirements(_In_ PXENBUS_FDO Fdo, _In_ 
 
     PAGED_CODE();
 
-    if (!Fdo->Active || !Fdo->UseUpcall)
+    if (!Fdo->Active || !Fdo->EvtchnOptions.UseUpcall)
         return FdoPass(Fdo, Irp);
 
     Status = DeviceForwardAndWait(Fdo->LowerDeviceObject, Irp);

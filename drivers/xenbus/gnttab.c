@@ -22,7 +22,7 @@ struct _XENBUS_GNTTAB_CACHE {
 struct _XENBUS_GNTTAB_ENTRY {
     LIST_ENTRY ListEntry; /* in XENBUS_GNTTAB_CACHE.Quarantine */
     ULONG Reference;
-    ULONG Frame;
+    PFN_NUMBER Frame;
     USHORT Domain;
     BOOLEAN Quarantined;
 };
@@ -105,8 +105,8 @@ static VOID GnttabAbandon(_In_ PXENBUS_GNTTAB_CACHE Cache, _In_ PXENBUS_GNTTAB_E
     InterlockedDecrement(&Context->QuarantineCount);
 
     if (!GnttabRevoke(Context, Entry->Reference)) {
-        Error("%s: domain %u still has frame %x mapped, reference %u is kept apart", Cache->Name, Entry->Domain,
-              Entry->Frame, Entry->Reference);
+        Error("%s: domain %u still has frame %llx mapped, reference %u is kept apart", Cache->Name, Entry->Domain,
+              (ULONGLONG)Entry->Frame, Entry->Reference);
         GnttabOrphanReference(Context, Entry->Reference);
         Entry->Reference = GNTTAB_NO_REFERENCE;
     }
@@ -140,17 +140,17 @@ static NTSTATUS NTAPI GnttabPermitForeignAccess(_In_ PINTERFACE Interface, _In_ 
     *Entry = NULL;
 
     /* An entry of version 1 has room for 32 bits. */
-    if (Pfn > MAXULONG)
+    if (Context->Version == 1 && Pfn > MAXULONG)
         return STATUS_INVALID_PARAMETER;
 
     *Entry = XENBUS_CACHE_CALL(&Context->CacheInterface, Get, Cache->Cache, Locked);
     if (*Entry == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
 
-    (*Entry)->Frame = (ULONG)Pfn;
+    (*Entry)->Frame = Pfn;
     (*Entry)->Domain = Domain;
 
-    GnttabGrant(Context, (*Entry)->Reference, Domain, (ULONG)Pfn, ReadOnly);
+    GnttabGrant(Context, (*Entry)->Reference, Domain, Pfn, ReadOnly);
     return STATUS_SUCCESS;
 }
 
@@ -181,8 +181,8 @@ static NTSTATUS NTAPI GnttabRevokeForeignAccess(_In_ PINTERFACE Interface, _In_ 
             LONG Count = InterlockedIncrement(&Context->QuarantineCount);
 
             GnttabSetQuarantined(Cache, Locked, Entry, TRUE);
-            Warning("%s: domain %u still has frame %x mapped (reference %u); %d such grant(s)", Cache->Name,
-                    Entry->Domain, Entry->Frame, Entry->Reference, Count);
+            Warning("%s: domain %u still has frame %llx mapped (reference %u); %d such grant(s)", Cache->Name,
+                    Entry->Domain, (ULONGLONG)Entry->Frame, Entry->Reference, Count);
         }
         return STATUS_UNSUCCESSFUL;
     }

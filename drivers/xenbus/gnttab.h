@@ -1,5 +1,5 @@
 /*
- * Provider of XENBUS_GNTTAB (../include/gnttab_interface.h): version 1 of the grant table.
+ * Provider of XENBUS_GNTTAB (../include/gnttab_interface.h).
  */
 #ifndef XENBUS_GNTTAB_H
 #define XENBUS_GNTTAB_H

@@ -1,6 +1,9 @@
 /*
- * The parts of the grant-table provider: gnttab_table.c has the table and its references, gnttab_map.c mappings of
- * foreign pages, gnttab.c the caches of grants and the methods.
+ * The parts of the grant-table provider: gnttab_table.c has the table and its references, gnttab_entry.c what is
+ * written in an entry, gnttab_map.c mappings of foreign pages, gnttab.c the caches of grants and the methods.
+ *
+ * The table is of version 2 where Xen lets this domain have it: its entries have room for any frame number, and whether
+ * a grant is in use stands in status words of Xen's, in frames of their own. Otherwise it is of version 1.
  */
 #ifndef XENBUS_GNTTAB_PRIVATE_H
 #define XENBUS_GNTTAB_PRIVATE_H
@@ -15,7 +18,10 @@
 
 #define GNTTAB_TAG POOL_TAG('G', 'N', 'T', 'B')
 
-#define GNTTAB_FRAME_ENTRIES ((ULONG)(PAGE_SIZE / sizeof(grant_entry_v1_t)))
+/* Entries in a frame of the table, by its version, and status words in a frame of theirs. */
+#define GNTTAB_FRAME_ENTRIES_V1 ((ULONG)(PAGE_SIZE / sizeof(grant_entry_v1_t)))
+#define GNTTAB_FRAME_ENTRIES_V2 ((ULONG)(PAGE_SIZE / sizeof(grant_entry_v2_t)))
+#define GNTTAB_STATUS_WORDS ((ULONG)(PAGE_SIZE / sizeof(grant_status_t)))
 
 /* Xen reserves eight references; the field's drivers have always left 32. A reference of 0 is therefore none. */
 #define GNTTAB_FIRST_REFERENCE 32
@@ -23,10 +29,16 @@
 
 typedef struct _GNTTAB_FRAME {
     XENBUS_HOLE_AREA Area;
-    grant_entry_v1_t *Entries;
-    ULONG Orphans;                           /* bits set in Orphan */
-    ULONG Orphan[GNTTAB_FRAME_ENTRIES / 32]; /* references that nobody owns and that are still mapped */
+    PVOID Entries;
+    ULONG Orphans;                              /* bits set in Orphan */
+    ULONG Orphan[GNTTAB_FRAME_ENTRIES_V1 / 32]; /* references that nobody owns and that are still mapped */
 } GNTTAB_FRAME, *PGNTTAB_FRAME;
+
+/* A frame of status words. */
+typedef struct _GNTTAB_STATUS {
+    XENBUS_HOLE_AREA Area;
+    grant_status_t *Words;
+} GNTTAB_STATUS, *PGNTTAB_STATUS;
 
 struct _XENBUS_GNTTAB_CONTEXT {
     XENBUS_USERS Users;
@@ -40,9 +52,13 @@ struct _XENBUS_GNTTAB_CONTEXT {
      */
     KSPIN_LOCK Lock;
     PXENBUS_RANGE_SET References;
+    ULONG Version;      /* of the entries; it changes at a resume only, from 2 to 1 */
+    ULONG FrameEntries; /* references that a frame stands for: constant, so a table that was of version 2 keeps to it */
     PGNTTAB_FRAME Frame;
     ULONG volatile FrameCount;
     ULONG MaximumFrames;
+    PGNTTAB_STATUS Status;
+    ULONG StatusCount;
     ULONG OrphanCount;
     LIST_ENTRY Maps;
 
@@ -65,8 +81,10 @@ VOID GnttabFreeReference(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG Referen
  */
 VOID GnttabOrphanReference(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG Reference);
 
-/* Makes a grant. Any IRQL. */
-VOID GnttabGrant(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG Reference, _In_ USHORT Domain, _In_ ULONG Frame,
+/* ---- gnttab_entry.c ---- */
+
+/* Makes a grant; the version has room for the frame number. Any IRQL. */
+VOID GnttabGrant(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG Reference, _In_ USHORT Domain, _In_ PFN_NUMBER Frame,
                  _In_ BOOLEAN ReadOnly);
 
 /* Ends a grant; FALSE if the other side has it mapped, and then it goes on. Any IRQL. */

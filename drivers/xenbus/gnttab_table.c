@@ -5,76 +5,9 @@
 
 #include <xen/memory.h>
 
-/* Xen changes flags of an entry while it is revoked, each time for one use that begins or ends. */
-#define GNTTAB_REVOKE_ATTEMPTS 1000
-
-static grant_entry_v1_t *GnttabEntry(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG Reference)
-{
-    return &Context->Frame[Reference / GNTTAB_FRAME_ENTRIES].Entries[Reference % GNTTAB_FRAME_ENTRIES];
-}
-
-/* Flags (low half) and domain of an entry, which Xen and the guest change and test as one. */
-static LONG volatile *GnttabWord(_In_ grant_entry_v1_t *Entry)
-{
-    C_ASSERT(FIELD_OFFSET(grant_entry_v1_t, flags) == 0 && FIELD_OFFSET(grant_entry_v1_t, domid) == 2);
-
-    return (LONG volatile *)&Entry->flags;
-}
-
-VOID GnttabGrant(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG Reference, _In_ USHORT Domain, _In_ ULONG Frame,
-                 _In_ BOOLEAN ReadOnly)
-{
-    grant_entry_v1_t *Entry = GnttabEntry(Context, Reference);
-    ULONG Flags = GTF_permit_access | (ReadOnly ? GTF_readonly : 0);
-
-    WriteULongRelease((ULONG volatile *)&Entry->frame, Frame);
-    InterlockedExchange(GnttabWord(Entry), (LONG)(((ULONG)Domain << 16) | Flags));
-}
-
-BOOLEAN GnttabRevoke(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG Reference)
-{
-    LONG volatile *Word = GnttabWord(GnttabEntry(Context, Reference));
-    LONG Old = ReadAcquire(Word);
-    ULONG Attempt;
-
-    for (Attempt = 0; Attempt < GNTTAB_REVOKE_ATTEMPTS; Attempt++) {
-        LONG Seen;
-
-        if ((Old & (GTF_reading | GTF_writing)) != 0)
-            return FALSE;
-
-        Seen = InterlockedCompareExchange(Word, 0, Old);
-        if (Seen == Old)
-            return TRUE;
-
-        Old = Seen;
-    }
-
-    return FALSE;
-}
-
-NTSTATUS GnttabQuery(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG Reference, _Out_ PPFN_NUMBER Frame,
-                     _Out_ PBOOLEAN ReadOnly)
-{
-    grant_entry_v1_t *Entry;
-    LONG Word;
-
-    *Frame = 0;
-    *ReadOnly = FALSE;
-
-    if (Reference / GNTTAB_FRAME_ENTRIES >= ReadULongAcquire(&Context->FrameCount))
-        return STATUS_INVALID_PARAMETER;
-
-    Entry = GnttabEntry(Context, Reference);
-    Word = ReadAcquire(GnttabWord(Entry));
-
-    if ((Word & GTF_type_mask) != GTF_permit_access)
-        return STATUS_INVALID_PARAMETER;
-
-    *Frame = ReadULongAcquire((ULONG volatile *)&Entry->frame);
-    *ReadOnly = (Word & GTF_readonly) != 0;
-    return STATUS_SUCCESS;
-}
+/* The entries must be of the version that they are read as. The pause is in microseconds. */
+#define GNTTAB_VERSION_ATTEMPTS 100u
+#define GNTTAB_VERSION_PAUSE 50u
 
 static BOOLEAN GnttabIsOrphan(_In_ PGNTTAB_FRAME Frame, _In_ ULONG Index)
 {
@@ -83,8 +16,8 @@ static BOOLEAN GnttabIsOrphan(_In_ PGNTTAB_FRAME Frame, _In_ ULONG Index)
 
 static VOID GnttabSetOrphan(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG Reference)
 {
-    PGNTTAB_FRAME Frame = &Context->Frame[Reference / GNTTAB_FRAME_ENTRIES];
-    ULONG Index = Reference % GNTTAB_FRAME_ENTRIES;
+    PGNTTAB_FRAME Frame = &Context->Frame[Reference / Context->FrameEntries];
+    ULONG Index = Reference % Context->FrameEntries;
 
     Frame->Orphan[Index / 32] |= 1u << (Index % 32);
     Frame->Orphans++;
@@ -93,8 +26,8 @@ static VOID GnttabSetOrphan(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG Refe
 
 static VOID GnttabReapOrphan(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG Reference)
 {
-    PGNTTAB_FRAME Frame = &Context->Frame[Reference / GNTTAB_FRAME_ENTRIES];
-    ULONG Index = Reference % GNTTAB_FRAME_ENTRIES;
+    PGNTTAB_FRAME Frame = &Context->Frame[Reference / Context->FrameEntries];
+    ULONG Index = Reference % Context->FrameEntries;
 
     if (!GnttabIsOrphan(Frame, Index) || !GnttabRevoke(Context, Reference))
         return;
@@ -112,7 +45,7 @@ static VOID GnttabReapOrphan(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG Ref
 static VOID GnttabReapOrphans(_In_ PXENBUS_GNTTAB_CONTEXT Context)
 {
     ULONG Reference;
-    ULONG End = Context->FrameCount * GNTTAB_FRAME_ENTRIES;
+    ULONG End = Context->FrameCount * Context->FrameEntries;
 
     if (Context->OrphanCount == 0)
         return;
@@ -131,58 +64,116 @@ VOID GnttabOrphanReference(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG Refer
 }
 
 /* The references of a frame that may be given out. */
-static ULONG GnttabFirstReference(_In_ ULONG FrameIndex)
+static ULONG GnttabFirstReference(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG FrameIndex)
 {
-    return FrameIndex == 0 ? GNTTAB_FIRST_REFERENCE : FrameIndex * GNTTAB_FRAME_ENTRIES;
+    return FrameIndex == 0 ? GNTTAB_FIRST_REFERENCE : FrameIndex * Context->FrameEntries;
 }
 
-static ULONG GnttabEndReference(_In_ ULONG FrameIndex)
+static ULONG GnttabEndReference(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG FrameIndex)
 {
-    return (FrameIndex + 1) * GNTTAB_FRAME_ENTRIES;
+    return (FrameIndex + 1) * Context->FrameEntries;
+}
+
+static NTSTATUS GnttabMapFrame(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG_PTR Index, _Out_ PXENBUS_HOLE_AREA Area,
+                               _Outptr_ PVOID *Address)
+{
+    NTSTATUS Status;
+
+    Status = HoleAllocate(Context->Hole, 1, Area);
+    if (!NT_SUCCESS(Status))
+        goto fail1;
+
+    Status = XenMemoryAddToPhysMap(XENMAPSPACE_grant_table, Index, Area->Frame);
+    if (!NT_SUCCESS(Status))
+        goto fail2;
+
+    *Address = HoleMap(Context->Hole, Area);
+    if (*Address == NULL) {
+        Status = STATUS_INSUFFICIENT_RESOURCES;
+        goto fail3;
+    }
+
+    return STATUS_SUCCESS;
+
+fail3:
+    (VOID) XenMemoryRemoveFromPhysMap(Area->Frame);
+
+fail2:
+    HoleFree(Context->Hole, Area);
+
+fail1:
+    return Status;
+}
+
+/* Populated FALSE: Xen has put nothing there. */
+static VOID GnttabUnmapFrame(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ const XENBUS_HOLE_AREA *Area, _In_ PVOID Address,
+                             _In_ BOOLEAN Populated)
+{
+    NTSTATUS Status = STATUS_SUCCESS;
+
+    HoleUnmap(Context->Hole, Area, Address);
+
+    if (Populated)
+        Status = XenMemoryRemoveFromPhysMap(Area->Frame);
+    if (!NT_SUCCESS(Status))
+        Error("a frame of the grant table stays at %llx (%08x)", (ULONGLONG)Area->Frame, Status);
+
+    HoleFree(Context->Hole, Area);
+}
+
+/* Status words for the entries of one frame of the table more. */
+static NTSTATUS GnttabGrowStatus(_In_ PXENBUS_GNTTAB_CONTEXT Context)
+{
+    ULONG Index = Context->StatusCount;
+    PGNTTAB_STATUS New;
+    PVOID Words;
+    NTSTATUS Status;
+
+    if (Context->Version == 1 || (Context->FrameCount + 1) * Context->FrameEntries <= Index * GNTTAB_STATUS_WORDS)
+        return STATUS_SUCCESS;
+
+    New = &Context->Status[Index];
+    Status = GnttabMapFrame(Context, Index | XENMAPIDX_grant_table_status, &New->Area, &Words);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    New->Words = Words;
+    Context->StatusCount++;
+    return STATUS_SUCCESS;
 }
 
 /* Maps the next frame of the table; Xen makes it if it must. */
 static NTSTATUS GnttabGrow(_In_ PXENBUS_GNTTAB_CONTEXT Context)
 {
     ULONG Index = Context->FrameCount;
-    ULONG First = GnttabFirstReference(Index);
+    ULONG First = GnttabFirstReference(Context, Index);
     PGNTTAB_FRAME Frame = &Context->Frame[Index];
     NTSTATUS Status;
 
     if (Index == Context->MaximumFrames)
         return STATUS_INSUFFICIENT_RESOURCES;
 
-    Status = HoleAllocate(Context->Hole, 1, &Frame->Area);
+    Status = GnttabMapFrame(Context, Index, &Frame->Area, &Frame->Entries);
     if (!NT_SUCCESS(Status))
         goto fail1;
 
-    Status = XenMemoryAddToPhysMap(XENMAPSPACE_grant_table, Index, Frame->Area.Frame);
+    /* Xen makes status words with the entries. Once mapped they stay, and serve the next attempt if this one fails. */
+    Status = GnttabGrowStatus(Context);
     if (!NT_SUCCESS(Status))
         goto fail2;
 
-    Frame->Entries = HoleMap(Context->Hole, &Frame->Area);
-    if (Frame->Entries == NULL) {
-        Status = STATUS_INSUFFICIENT_RESOURCES;
-        goto fail3;
-    }
-
     Status = XENBUS_RANGE_SET_CALL(&Context->RangeSetInterface, Put, Context->References, First,
-                                   GnttabEndReference(Index) - First);
+                                   GnttabEndReference(Context, Index) - First);
     if (!NT_SUCCESS(Status))
-        goto fail4;
+        goto fail2;
 
     WriteULongRelease(&Context->FrameCount, Index + 1);
     Trace("%u of %u frames", Index + 1, Context->MaximumFrames);
     return STATUS_SUCCESS;
 
-fail4:
-    HoleUnmap(Context->Hole, &Frame->Area, Frame->Entries);
-
-fail3:
-    (VOID) XenMemoryRemoveFromPhysMap(Frame->Area.Frame);
-
 fail2:
-    HoleFree(Context->Hole, &Frame->Area);
+    GnttabUnmapFrame(Context, &Frame->Area, Frame->Entries, TRUE);
+    Frame->Entries = NULL;
 
 fail1:
     Error("frame %u of %u (%08x)", Index, Context->MaximumFrames, Status);
@@ -249,8 +240,8 @@ VOID GnttabFreeReference(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG Referen
 /* Empties the set of what a frame put there: all of it but orphans must be back. */
 static VOID GnttabTakeReferences(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG FrameIndex)
 {
-    ULONG First = GnttabFirstReference(FrameIndex);
-    ULONG Count = GnttabEndReference(FrameIndex) - First;
+    ULONG First = GnttabFirstReference(Context, FrameIndex);
+    ULONG Count = GnttabEndReference(Context, FrameIndex) - First;
     PGNTTAB_FRAME Frame = &Context->Frame[FrameIndex];
     NTSTATUS Status = STATUS_SUCCESS;
     ULONG Reference;
@@ -263,7 +254,7 @@ static VOID GnttabTakeReferences(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG
     }
 
     for (Reference = First; Reference < First + Count; Reference++) {
-        if (GnttabIsOrphan(Frame, Reference % GNTTAB_FRAME_ENTRIES)) {
+        if (GnttabIsOrphan(Frame, Reference % Context->FrameEntries)) {
             Error("reference %u is still mapped by the other side", Reference);
             continue;
         }
@@ -274,30 +265,81 @@ static VOID GnttabTakeReferences(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG
     }
 }
 
-static VOID GnttabRemoveFrame(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG FrameIndex)
+static NTSTATUS GnttabTryVersion(_In_ ULONG Version)
 {
-    PGNTTAB_FRAME Frame = &Context->Frame[FrameIndex];
+    ULONG InForce;
     NTSTATUS Status;
 
-    HoleUnmap(Context->Hole, &Frame->Area, Frame->Entries);
-    Frame->Entries = NULL;
+    Status = XenGrantTableSetVersion(Version);
+    if (NT_SUCCESS(Status))
+        return Status;
 
-    Status = XenMemoryRemoveFromPhysMap(Frame->Area.Frame);
-    if (!NT_SUCCESS(Status))
-        Error("frame %u stays at %llx (%08x)", FrameIndex, (ULONGLONG)Frame->Area.Frame, Status);
-
-    HoleFree(Context->Hole, &Frame->Area);
-}
-
-/* Makes the entries those of version 1, if they are not. Any IRQL. */
-static NTSTATUS GnttabSetVersion(VOID)
-{
-    ULONG Version;
-
-    if (NT_SUCCESS(XenGrantTableQueryVersion(&Version)) && Version == 1)
+    /* A Xen that knows one version only may refuse to set it. */
+    if (NT_SUCCESS(XenGrantTableQueryVersion(&InForce)) && InForce == Version)
         return STATUS_SUCCESS;
 
-    return XenGrantTableSetVersion(1);
+    return Status;
+}
+
+/* Version 2 if it may be, or else the other one. Any IRQL. */
+static NTSTATUS GnttabChooseVersion(_In_ ULONG Wanted, _Out_ PULONG Version)
+{
+    NTSTATUS Status = STATUS_NOT_SUPPORTED;
+    ULONG Attempt;
+
+    for (Attempt = 0; Wanted == 2 && Attempt < GNTTAB_VERSION_ATTEMPTS; Attempt++) {
+        Status = GnttabTryVersion(2);
+        if (NT_SUCCESS(Status)) {
+            *Version = 2;
+            return STATUS_SUCCESS;
+        }
+
+        /* Xen may have no memory for status words at the moment. Any other answer is final. */
+        if (Status != STATUS_INSUFFICIENT_RESOURCES)
+            break;
+        KeStallExecutionProcessor(GNTTAB_VERSION_PAUSE);
+    }
+
+    *Version = 1;
+    return GnttabTryVersion(1);
+}
+
+/* With no frames yet, or none any more. */
+static VOID GnttabFreeArrays(_In_ PXENBUS_GNTTAB_CONTEXT Context)
+{
+    if (Context->Status != NULL)
+        PoolFree(Context->Status, GNTTAB_TAG);
+    if (Context->Frame != NULL)
+        PoolFree(Context->Frame, GNTTAB_TAG);
+
+    Context->Status = NULL;
+    Context->Frame = NULL;
+}
+
+static NTSTATUS GnttabAllocateArrays(_In_ PXENBUS_GNTTAB_CONTEXT Context)
+{
+    ULONG StatusFrames =
+        (Context->MaximumFrames * Context->FrameEntries + GNTTAB_STATUS_WORDS - 1) / GNTTAB_STATUS_WORDS;
+
+    Context->Frame = PoolAllocateArray(Context->MaximumFrames, sizeof(GNTTAB_FRAME), GNTTAB_TAG);
+    if (Context->Version == 2)
+        Context->Status = PoolAllocateArray(StatusFrames, sizeof(GNTTAB_STATUS), GNTTAB_TAG);
+
+    if (Context->Frame != NULL && (Context->Version == 1 || Context->Status != NULL))
+        return STATUS_SUCCESS;
+
+    GnttabFreeArrays(Context);
+    return STATUS_INSUFFICIENT_RESOURCES;
+}
+
+static VOID GnttabRemoveStatus(_In_ PXENBUS_GNTTAB_CONTEXT Context)
+{
+    while (Context->StatusCount != 0) {
+        PGNTTAB_STATUS Last = &Context->Status[--Context->StatusCount];
+
+        /* A table that was of version 2 once has places for status words, and no words. */
+        GnttabUnmapFrame(Context, &Last->Area, Last->Words, Context->Version == 2);
+    }
 }
 
 NTSTATUS GnttabTableCreate(_In_ PXENBUS_GNTTAB_CONTEXT Context)
@@ -305,19 +347,19 @@ NTSTATUS GnttabTableCreate(_In_ PXENBUS_GNTTAB_CONTEXT Context)
     ULONG CurrentFrames;
     NTSTATUS Status;
 
-    Status = GnttabSetVersion();
+    Status = GnttabChooseVersion(2, &Context->Version);
     if (!NT_SUCCESS(Status))
         goto fail1;
+
+    Context->FrameEntries = Context->Version == 2 ? GNTTAB_FRAME_ENTRIES_V2 : GNTTAB_FRAME_ENTRIES_V1;
 
     Status = XenGrantTableQuerySize(&CurrentFrames, &Context->MaximumFrames);
     if (!NT_SUCCESS(Status))
         goto fail1;
 
-    Context->Frame = PoolAllocateArray(Context->MaximumFrames, sizeof(GNTTAB_FRAME), GNTTAB_TAG);
-    if (Context->Frame == NULL) {
-        Status = STATUS_INSUFFICIENT_RESOURCES;
+    Status = GnttabAllocateArrays(Context);
+    if (!NT_SUCCESS(Status))
         goto fail1;
-    }
 
     Status = XENBUS_RANGE_SET_CALL(&Context->RangeSetInterface, Create, "gnttab", &Context->References);
     if (!NT_SUCCESS(Status))
@@ -327,14 +369,15 @@ NTSTATUS GnttabTableCreate(_In_ PXENBUS_GNTTAB_CONTEXT Context)
     if (!NT_SUCCESS(Status))
         goto fail3;
 
+    Info("version %u, up to %u frames", Context->Version, Context->MaximumFrames);
     return STATUS_SUCCESS;
 
 fail3:
+    GnttabRemoveStatus(Context);
     XENBUS_RANGE_SET_CALL(&Context->RangeSetInterface, Destroy, Context->References);
 
 fail2:
-    PoolFree(Context->Frame, GNTTAB_TAG);
-    Context->Frame = NULL;
+    GnttabFreeArrays(Context);
 
 fail1:
     Error("no grant table (%08x)", Status);
@@ -346,26 +389,42 @@ VOID GnttabTableDestroy(_In_ PXENBUS_GNTTAB_CONTEXT Context)
     GnttabReapOrphans(Context);
 
     while (Context->FrameCount != 0) {
+        PGNTTAB_FRAME Last = &Context->Frame[Context->FrameCount - 1];
+
         GnttabTakeReferences(Context, Context->FrameCount - 1);
-        GnttabRemoveFrame(Context, Context->FrameCount - 1);
+        GnttabUnmapFrame(Context, &Last->Area, Last->Entries, TRUE);
         --Context->FrameCount;
     }
 
+    GnttabRemoveStatus(Context);
     XENBUS_RANGE_SET_CALL(&Context->RangeSetInterface, Destroy, Context->References);
-    PoolFree(Context->Frame, GNTTAB_TAG);
-    Context->Frame = NULL;
+    GnttabFreeArrays(Context);
     Context->OrphanCount = 0;
 }
 
 VOID GnttabTableResume(_In_ PXENBUS_GNTTAB_CONTEXT Context)
 {
     ULONG Index;
+    ULONG Version;
     NTSTATUS Status;
 
-    Status = GnttabSetVersion();
-    if (!NT_SUCCESS(Status))
-        Critical("the grant table is not of version 1 (%08x)", Status);
+    /*
+     * Whatever was granted is not any more, so that the entries may be of another version; their owners grant anew. A
+     * table of version 1 stays one.
+     */
+    Status = GnttabChooseVersion(Context->Version, &Version);
+    if (!NT_SUCCESS(Status)) {
+        Critical("the grant table is of no version that is known here (%08x)", Status);
+        BUG("no grant table after a resume");
+    }
+
+    if (Version != Context->Version)
+        Warning("the grant table is of version %u from now on", Version);
+    Context->Version = Version;
 
     for (Index = 0; Index < Context->FrameCount; Index++)
         HolePutAgain(&Context->Frame[Index].Area, XENMAPSPACE_grant_table, Index);
+
+    for (Index = 0; Version == 2 && Index < Context->StatusCount; Index++)
+        HolePutAgain(&Context->Status[Index].Area, XENMAPSPACE_grant_table, Index | XENMAPIDX_grant_table_status);
 }

@@ -100,7 +100,7 @@ BOOLEAN SharedInfoTakeUpcall(_In_ PXENBUS_SHARED_INFO_CONTEXT Context, _In_ ULON
 }
 
 BOOLEAN SharedInfoPoll(_In_ PXENBUS_SHARED_INFO_CONTEXT Context, _In_ ULONG Index, _In_ XENBUS_SHARED_INFO_EVENT Event,
-                       _In_opt_ PVOID Argument)
+                       _In_opt_ PVOID Argument, _Inout_ PULONG Budget)
 {
     PSHARED_INFO_PROCESSOR Processor = SharedInfoProcessor(Context, Index);
     struct shared_info *Shared = Context->Shared;
@@ -112,15 +112,23 @@ BOOLEAN SharedInfoPoll(_In_ PXENBUS_SHARED_INFO_CONTEXT Context, _In_ ULONG Inde
 
     Selector = (ULONG64)InterlockedExchange64((LONG64 volatile *)&Processor->Info->evtchn_pending_sel, 0);
 
-    for (; Selector != 0; Selector &= Selector - 1) {
+    for (; Selector != 0 && *Budget != 0; Selector &= Selector - 1) {
         ULONG First = SharedInfoLowestBit(Selector) * WORD_BITS;
         ULONG64 Pending = ReadULong64Acquire((ULONG64 volatile *)SharedInfoWord(Shared->evtchn_pending, First));
 
         Pending &= ~ReadULong64Acquire((ULONG64 volatile *)SharedInfoWord(Shared->evtchn_mask, First));
 
-        for (; Pending != 0; Pending &= Pending - 1)
+        for (; Pending != 0 && *Budget != 0; Pending &= Pending - 1) {
+            --*Budget;
             Done |= Event(Argument, First + SharedInfoLowestBit(Pending));
+        }
+
+        if (Pending != 0)
+            break;
     }
+
+    if (Selector != 0)
+        InterlockedOr64((LONG64 volatile *)&Processor->Info->evtchn_pending_sel, (LONG64)Selector);
 
     return Done;
 }
@@ -275,7 +283,9 @@ static BOOLEAN NTAPI SharedInfoUpcallPending(_In_ PINTERFACE Interface, _In_ ULO
 static BOOLEAN NTAPI SharedInfoEvtchnPoll(_In_ PINTERFACE Interface, _In_ ULONG Index,
                                           _In_ XENBUS_SHARED_INFO_EVENT Event, _In_opt_ PVOID Argument)
 {
-    return SharedInfoPoll(Interface->Context, Index, Event, Argument);
+    ULONG Budget = SHARED_INFO_PORTS;
+
+    return SharedInfoPoll(Interface->Context, Index, Event, Argument, &Budget);
 }
 
 static VOID NTAPI SharedInfoEvtchnAck(_In_ PINTERFACE Interface, _In_ ULONG Port)

@@ -35,11 +35,14 @@ ULONG SharedInfoCountUsers(_In_ PXENBUS_SHARED_INFO_CONTEXT Context);
 VOID SharedInfoResume(_In_ PXENBUS_SHARED_INFO_CONTEXT Context);
 VOID SharedInfoResumeProcessor(_In_ PXENBUS_SHARED_INFO_CONTEXT Context, _In_ ULONG Index);
 
-/* The methods of the interface, for the two-level event ABI. */
+/*
+ * The methods of the interface, for the two-level event ABI. Poll gives Event *Budget ports at most, and takes what it
+ * gave from it; what is over stays told to the processor, without an upcall.
+ */
 BOOLEAN SharedInfoIsUpcallSupported(_In_ PXENBUS_SHARED_INFO_CONTEXT Context, _In_ ULONG Index);
 BOOLEAN SharedInfoTakeUpcall(_In_ PXENBUS_SHARED_INFO_CONTEXT Context, _In_ ULONG Index);
 BOOLEAN SharedInfoPoll(_In_ PXENBUS_SHARED_INFO_CONTEXT Context, _In_ ULONG Index, _In_ XENBUS_SHARED_INFO_EVENT Event,
-                       _In_opt_ PVOID Argument);
+                       _In_opt_ PVOID Argument, _Inout_ PULONG Budget);
 VOID SharedInfoAck(_In_ PXENBUS_SHARED_INFO_CONTEXT Context, _In_ ULONG Port);
 BOOLEAN SharedInfoUnmask(_In_ PXENBUS_SHARED_INFO_CONTEXT Context, _In_ ULONG Port);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/fault_option.h"
 #include "cli/guest.h"
 #include "clients/probe/probe_ioctl.h"
 #include "common/process.h"
@@ -193,6 +194,9 @@ static void prepare(const struct stack_options *options, void (*scenario)(void *
     config.stay_up = options->program != NULL || options->store != NULL;
     if (options->host != NULL)
         ck_assert(xen_host_parse(options->host, &config.host));
+    config.event_channels = options->event_channels;
+    if (options->fail != NULL)
+        ck_assert(fault_option_parse(options->fail, &config.faults));
     if (options->quiet)
         config.log_level = LOG_NONE;
     if (getenv("STACK_LOG") != NULL)

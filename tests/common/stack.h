@@ -42,6 +42,8 @@ struct stack_options {
     void (*before_boot)(void *); /* in the harness's dom0 task, with NULL, when everything but the guest is up */
     void (*prepare)(void);       /* after installation, before the machine runs: the registry can be changed */
     void (*paused)(void);        /* on the host's stack, when something in the machine has called machine_pause() */
+    unsigned event_channels;     /* the guest's highest port; 0: the default */
+    const char *fail;            /* calls of the drivers that fail, as --fail takes them; NULL: none */
 };
 
 /* What there is while the code of the test runs. */

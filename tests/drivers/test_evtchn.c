@@ -1,10 +1,11 @@
-/* XENBUS_EVTCHN, with domain 0 at the other end of the channels. */
+/* XENBUS_EVTCHN by either ABI, with domain 0 at the other end of the channels. */
 #include <string.h>
 
 #include "common/stack.h"
 #include "machine/clock.h"
 #include "machine/kernel_lock.h"
 #include "machine/sched.h"
+#include "nt/cm/cm.h"
 #include "xen/platform.h"
 #include "xen/xen.h"
 
@@ -146,9 +147,35 @@ static void assert_both_ways(struct channel *channel)
     ck_assert_uint_eq(channel->notified, 1);
 }
 
+/* ---- both ABIs ---- */
+
+static void use_two_level(void)
+{
+    cm_value_set_dword(cm_key_create(CM_SERVICES "\\xenbus\\Parameters"), "UseEvtchnFifoAbi", 0);
+}
+
+static void run(const struct stack_options *options, void (*scenario)(void *))
+{
+    struct stack_options two_level = *options;
+
+    two_level.prepare = use_two_level;
+    stack_run(options, scenario, NULL);
+    stack_run(&two_level, scenario, NULL);
+}
+
+#define ABI_TEST(name, ...)                                                                                            \
+    static void name##_scenario(void *argument);                                                                       \
+    START_TEST(name)                                                                                                   \
+    {                                                                                                                  \
+        static const struct stack_options options = {__VA_ARGS__};                                                     \
+        run(&options, name##_scenario);                                                                                \
+    }                                                                                                                  \
+    END_TEST                                                                                                           \
+    static void name##_scenario(__attribute__((unused)) void *argument)
+
 /* ---- types ---- */
 
-STACK_TEST(unbound, .drivers = STACK_PROBE)
+ABI_TEST(unbound, .drivers = STACK_PROBE)
 {
     struct channel *channel = ExAllocatePool2(POOL_FLAG_NON_PAGED, 2 * sizeof(*channel), STACK_TAG);
 
@@ -168,7 +195,7 @@ STACK_TEST(unbound, .drivers = STACK_PROBE)
     ExFreePoolWithTag(channel, STACK_TAG);
 }
 
-STACK_TEST(inter_domain, .drivers = STACK_PROBE, .quiet = true)
+ABI_TEST(inter_domain, .drivers = STACK_PROBE, .quiet = true)
 {
     struct channel *channel = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*channel), STACK_TAG);
 
@@ -215,7 +242,7 @@ static int64_t guest_close(uint32_t port)
 }
 
 /* A fixed port is another's: it outlives its channel. */
-STACK_TEST(fixed, .drivers = STACK_PROBE)
+ABI_TEST(fixed, .drivers = STACK_PROBE)
 {
     struct channel *channel = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*channel), STACK_TAG);
     uint32_t port;
@@ -243,7 +270,7 @@ STACK_TEST(fixed, .drivers = STACK_PROBE)
 }
 
 /* Xen's timer of a vCPU: the event comes on that one. */
-STACK_TEST(virq, .drivers = STACK_PROBE, .quiet = true)
+ABI_TEST(virq, .drivers = STACK_PROBE, .quiet = true)
 {
     struct channel *channel = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*channel), STACK_TAG);
     struct vcpu_set_singleshot_timer *timer = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*timer), STACK_TAG);
@@ -279,7 +306,7 @@ STACK_TEST(virq, .drivers = STACK_PROBE, .quiet = true)
 
 /* ---- masks ---- */
 
-STACK_TEST(masked_until_unmasked, .drivers = STACK_PROBE)
+ABI_TEST(masked_until_unmasked, .drivers = STACK_PROBE)
 {
     struct channel *channel = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*channel), STACK_TAG);
 
@@ -317,7 +344,7 @@ STACK_TEST(masked_until_unmasked, .drivers = STACK_PROBE)
 }
 
 /* From another processor than the one it is bound to, the hypervisor unmasks and raises what is pending. */
-STACK_TEST(unmasked_from_elsewhere, .drivers = STACK_PROBE)
+ABI_TEST(unmasked_from_elsewhere, .drivers = STACK_PROBE)
 {
     struct channel *channel = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*channel), STACK_TAG);
 
@@ -335,7 +362,7 @@ STACK_TEST(unmasked_from_elsewhere, .drivers = STACK_PROBE)
     ExFreePoolWithTag(channel, STACK_TAG);
 }
 
-STACK_TEST(masked_for_its_callback, .drivers = STACK_PROBE)
+ABI_TEST(masked_for_its_callback, .drivers = STACK_PROBE)
 {
     struct channel *channel = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*channel), STACK_TAG);
 
@@ -396,9 +423,9 @@ START_TEST(bound_to_each_processor)
     static const unsigned vcpus[] = {1, 2, 4, 8};
     struct stack_options options = {.drivers = STACK_PROBE, .vcpus = vcpus[_i]};
 
-    stack_run(&options, each_processor, NULL);
+    run(&options, each_processor);
     options.policy = POLICY_PCT;
-    stack_run(&options, each_processor, NULL);
+    run(&options, each_processor);
 }
 END_TEST
 
@@ -490,10 +517,10 @@ START_TEST(counts_and_waits)
     static const unsigned vcpus[] = {1, 2, 4};
     struct stack_options options = {.drivers = STACK_PROBE, .vcpus = vcpus[_i]};
 
-    stack_run(&options, waits, NULL);
+    run(&options, waits);
     options.policy = POLICY_PCT;
     for (options.seed = 1; options.seed <= 3; options.seed++)
-        stack_run(&options, waits, NULL);
+        run(&options, waits);
 }
 END_TEST
 
@@ -531,10 +558,10 @@ START_TEST(waiter_gets_all)
     static const unsigned vcpus[] = {1, 2, 4};
     struct stack_options options = {.drivers = STACK_PROBE, .vcpus = vcpus[_i]};
 
-    stack_run(&options, no_event_missed, NULL);
+    run(&options, no_event_missed);
     options.policy = POLICY_PCT;
     for (options.seed = 1; options.seed <= 3; options.seed++)
-        stack_run(&options, no_event_missed, NULL);
+        run(&options, no_event_missed);
 }
 END_TEST
 
@@ -613,9 +640,9 @@ START_TEST(storm_on_one_port)
     static const unsigned vcpus[] = {1, 2};
     struct stack_options options = {.drivers = STACK_PROBE, .vcpus = vcpus[_i], .quiet = true};
 
-    stack_run(&options, storm, NULL);
+    run(&options, storm);
     options.policy = POLICY_RANDOM;
-    stack_run(&options, storm, NULL);
+    run(&options, storm);
 }
 END_TEST
 
@@ -656,7 +683,7 @@ START_TEST(storm_by_echo)
     struct stack_options options = {
         .drivers = STACK_PROBE, .vcpus = vcpus[_i], .quiet = true, .engine = ENGINE_DETERMINISTIC};
 
-    stack_run(&options, echo_storm, NULL);
+    run(&options, echo_storm);
 }
 END_TEST
 
@@ -692,12 +719,12 @@ START_TEST(close_under_fire)
     static const unsigned vcpus[] = {1, 2, 4};
     struct stack_options options = {.drivers = STACK_PROBE, .vcpus = vcpus[_i]};
 
-    stack_run(&options, closed_under_fire, NULL);
+    run(&options, closed_under_fire);
     for (options.seed = 1; options.seed <= 5; options.seed++) {
         options.policy = POLICY_PCT;
-        stack_run(&options, closed_under_fire, NULL);
+        run(&options, closed_under_fire);
         options.policy = POLICY_RANDOM;
-        stack_run(&options, closed_under_fire, NULL);
+        run(&options, closed_under_fire);
     }
 }
 END_TEST

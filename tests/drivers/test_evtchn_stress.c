@@ -1,8 +1,8 @@
 /*
- * XENBUS_EVTCHN under fire: domain 0 sends, every processor binds, triggers, sends and unmasks, all at the same time
- * and outside the simulator as a driver does. After the last event of a round each channel's client has been called
- * since, or has been told by Unmask: an event that is pending and raised nowhere is lost for good, as its port takes no
- * other.
+ * XENBUS_EVTCHN under fire, by either ABI: domain 0 sends, every processor binds, triggers, sends and unmasks, all at
+ * the same time and outside the simulator as a driver does. After the last event of a round each channel's client has
+ * been called since, or has been told by Unmask: an event that is pending and raised nowhere is lost for good, as its
+ * port takes no other.
  */
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +10,7 @@
 #include "common/stack.h"
 #include "machine/kernel_lock.h"
 #include "machine/sched.h"
+#include "nt/cm/cm.h"
 #include "xen/xen.h"
 
 #include <initguid.h>
@@ -236,9 +237,27 @@ static void under_fire(void *rounds)
 
 static const unsigned vcpu_counts[] = {1, 2, VCPUS_MAX};
 
+#define MACHINES (2 * (int)ARRAYSIZE(vcpu_counts))
+
+static void use_two_level(void)
+{
+    cm_value_set_dword(cm_key_create(CM_SERVICES "\\xenbus\\Parameters"), "UseEvtchnFifoAbi", 0);
+}
+
+/* Each number of vCPUs by the FIFO ABI, then by the other one. */
+static struct stack_options machine_options(int index, enum machine_engine engine)
+{
+    return (struct stack_options){
+        .drivers = STACK_PROBE,
+        .vcpus = vcpu_counts[(size_t)index % ARRAYSIZE(vcpu_counts)],
+        .engine = engine,
+        .prepare = (size_t)index < ARRAYSIZE(vcpu_counts) ? NULL : use_two_level,
+    };
+}
+
 START_TEST(nothing_lost_in_any_schedule)
 {
-    struct stack_options options = {.drivers = STACK_PROBE, .vcpus = vcpu_counts[_i], .engine = ENGINE_DETERMINISTIC};
+    struct stack_options options = machine_options(_i, ENGINE_DETERMINISTIC);
     unsigned rounds = ROUNDS;
 
     stack_run(&options, under_fire, &rounds);
@@ -253,7 +272,7 @@ END_TEST
 
 START_TEST(nothing_lost_between_host_threads)
 {
-    const struct stack_options options = {.drivers = STACK_PROBE, .vcpus = vcpu_counts[_i], .engine = ENGINE_PARALLEL};
+    const struct stack_options options = machine_options(_i, ENGINE_PARALLEL);
     unsigned rounds = PARALLEL_ROUNDS;
 
     stack_run(&options, under_fire, &rounds);
@@ -266,8 +285,8 @@ int main(void)
     TCase *tcase = tcase_create("events");
 
     tcase_set_timeout(tcase, 240);
-    tcase_add_loop_test(tcase, nothing_lost_in_any_schedule, 0, (int)ARRAYSIZE(vcpu_counts));
-    tcase_add_loop_test(tcase, nothing_lost_between_host_threads, 0, (int)ARRAYSIZE(vcpu_counts));
+    tcase_add_loop_test(tcase, nothing_lost_in_any_schedule, 0, MACHINES);
+    tcase_add_loop_test(tcase, nothing_lost_between_host_threads, 0, MACHINES);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

@@ -1,13 +1,18 @@
-/* XENBUS_GNTTAB: what the guest grants, domain 0 can use, and no more. */
+/* XENBUS_GNTTAB, with either version of the table: what the guest grants, domain 0 can use, and no more. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/stack.h"
+#include "xen/hypervisor.h"
+#include "xen/platform.h"
 #include "xen/xen.h"
 
 #include <initguid.h>
 
 #include "gnttab_interface.h"
+#include "suspend_interface.h"
+
+#include <xen/grant_table.h>
 
 #define CALL(method, ...) XENBUS_GNTTAB_CALL(&gnttab, method, ##__VA_ARGS__)
 
@@ -75,7 +80,49 @@ static int map(ULONG reference, bool readonly, uint8_t **address, uint32_t *hand
     return xen_grant_map(XEN_DOM0, stack.domain.domid, reference, readonly, (void **)address, handle);
 }
 
-STACK_TEST(permitted, .drivers = STACK_PROBE, .quiet = true)
+/* ---- both versions ---- */
+
+/* The version that is in force. */
+static unsigned version(void)
+{
+    struct gnttab_get_version *operation = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*operation), STACK_TAG);
+    unsigned result;
+
+    operation->dom = DOMID_SELF;
+    ck_assert_int_eq(
+        xen_hypercall(__HYPERVISOR_grant_table_op, GNTTABOP_get_version, (uint64_t)(uintptr_t)operation, 1, 0, 0), 0);
+    result = operation->version;
+    ExFreePoolWithTag(operation, STACK_TAG);
+    return result;
+}
+
+static void run(const struct stack_options *options, void (*scenario)(void *))
+{
+    struct stack_options version_1 = *options;
+
+    version_1.host = "xen-4.17,grant-v1";
+    stack_run(options, scenario, NULL);
+    stack_run(&version_1, scenario, NULL);
+}
+
+#define VERSION_TEST(name, ...)                                                                                        \
+    static void name##_scenario(void *argument);                                                                       \
+    START_TEST(name)                                                                                                   \
+    {                                                                                                                  \
+        static const struct stack_options options = {__VA_ARGS__};                                                     \
+        run(&options, name##_scenario);                                                                                \
+    }                                                                                                                  \
+    END_TEST                                                                                                           \
+    static void name##_scenario(__attribute__((unused)) void *argument)
+
+VERSION_TEST(version_2_where_it_may_be, .drivers = STACK_PROBE)
+{
+    ck_assert_uint_eq(version(), stack.options->host != NULL ? 1 : 2);
+}
+
+/* ---- grants ---- */
+
+VERSION_TEST(permitted, .drivers = STACK_PROBE, .quiet = true)
 {
     uint8_t *page = page_new(0x11);
     PXENBUS_GNTTAB_CACHE cache;
@@ -125,7 +172,7 @@ STACK_TEST(permitted, .drivers = STACK_PROBE, .quiet = true)
 }
 
 /* While domain 0 has it mapped a grant cannot be taken back, and the entry stays the caller's. */
-STACK_TEST(revoked_while_mapped, .drivers = STACK_PROBE, .quiet = true)
+VERSION_TEST(revoked_while_mapped, .drivers = STACK_PROBE, .quiet = true)
 {
     uint8_t *page = page_new(0x11);
     PXENBUS_GNTTAB_ENTRY entry, other;
@@ -153,7 +200,7 @@ STACK_TEST(revoked_while_mapped, .drivers = STACK_PROBE, .quiet = true)
 }
 
 /* A cache that goes with a grant still mapped: the reference is kept apart until domain 0 lets go, and then is free. */
-STACK_TEST(destroyed_while_mapped, .drivers = STACK_PROBE, .quiet = true)
+VERSION_TEST(destroyed_while_mapped, .drivers = STACK_PROBE, .quiet = true)
 {
     PXENBUS_GNTTAB_ENTRY entry[20];
     uint8_t *page = page_new(0x11);
@@ -193,7 +240,7 @@ static int compare_ulong(const void *a, const void *b)
 }
 
 /* More than a frame's worth at once: each reference once, each page its own; and again, so that all came back. */
-STACK_TEST(references_are_unique, .drivers = STACK_PROBE)
+VERSION_TEST(references_are_unique, .drivers = STACK_PROBE)
 {
     PXENBUS_GNTTAB_ENTRY *entry = ExAllocatePool2(POOL_FLAG_NON_PAGED, 600 * sizeof(*entry), STACK_TAG);
     ULONG *reference = ExAllocatePool2(POOL_FLAG_NON_PAGED, 600 * sizeof(*reference), STACK_TAG);
@@ -242,7 +289,7 @@ STACK_TEST(references_are_unique, .drivers = STACK_PROBE)
 }
 
 /* A cap bounds a cache; what one cache reserves another cannot take; the table's end is an error and no disaster. */
-STACK_TEST(limits, .drivers = STACK_PROBE, .quiet = true)
+VERSION_TEST(limits, .drivers = STACK_PROBE, .quiet = true)
 {
     PXENBUS_GNTTAB_ENTRY *entry = ExAllocatePool2(POOL_FLAG_NON_PAGED, 40000 * sizeof(*entry), STACK_TAG);
     PXENBUS_GNTTAB_CACHE cache, reserved;
@@ -265,7 +312,9 @@ STACK_TEST(limits, .drivers = STACK_PROBE, .quiet = true)
     cache = create(0, 0);
     while (NT_SUCCESS(CALL(PermitForeignAccess, cache, FALSE, 0, pfn_of(page), FALSE, &entry[count])))
         ck_assert_uint_lt(++count, 39000);
-    ck_assert_uint_gt(count, 30000); /* 64 frames of 512 entries, less what is reserved and in use */
+    /* 64 frames of 256 or 512 entries, less what is reserved and in use. */
+    ck_assert_uint_gt(count, version() == 2 ? 15000 : 31000);
+    ck_assert_uint_lt(count, version() == 2 ? 64 * 256 : 64 * 512);
     for (unsigned i = 0; i < 100; i++)
         ck_assert_int_eq(CALL(PermitForeignAccess, reserved, FALSE, 0, pfn_of(page), FALSE, &entry[count + i]),
                          STATUS_SUCCESS);
@@ -335,13 +384,13 @@ START_TEST(many_threads)
     struct stack_options options = {.drivers = STACK_PROBE, .vcpus = 4, .policy = POLICY_PCT};
 
     for (options.seed = 1; options.seed <= 5; options.seed++)
-        stack_run(&options, threads, NULL);
+        run(&options, threads);
 }
 END_TEST
 
 /* ---- pages of domain 0 ---- */
 
-STACK_TEST(foreign_pages, .drivers = STACK_PROBE, .quiet = true)
+VERSION_TEST(foreign_pages, .drivers = STACK_PROBE, .quiet = true)
 {
     void *dom0[3];
     ULONG reference[3];
@@ -378,11 +427,68 @@ STACK_TEST(foreign_pages, .drivers = STACK_PROBE, .quiet = true)
     end();
 }
 
+/* ---- other places ---- */
+
+static void only_version_1(void *unused)
+{
+    (void)unused;
+    domain_find(stack.domain.domid)->config.max_grant_version = 1;
+}
+
+static void assert_grants_work(unsigned count)
+{
+    PXENBUS_GNTTAB_ENTRY *entry = ExAllocatePool2(POOL_FLAG_NON_PAGED, count * sizeof(*entry), STACK_TAG);
+    PXENBUS_GNTTAB_CACHE cache = create(0, 0);
+    uint8_t *page = page_new(0x5A);
+    uint8_t *seen;
+    uint32_t handle;
+
+    for (unsigned i = 0; i < count; i++) {
+        ck_assert_int_eq(CALL(PermitForeignAccess, cache, FALSE, 0, pfn_of(page), FALSE, &entry[i]), STATUS_SUCCESS);
+        if (i % 100 != 0)
+            continue;
+        ck_assert_int_eq(map(CALL(GetReference, entry[i]), false, &seen, &handle), 0);
+        ck_assert_uint_eq(seen[9], 0x5A);
+        ck_assert_int_eq(CALL(RevokeForeignAccess, cache, FALSE, entry[i]), STATUS_UNSUCCESSFUL);
+        ck_assert_int_eq(xen_grant_unmap(XEN_DOM0, handle), 0);
+    }
+    for (unsigned i = 0; i < count; i++)
+        ck_assert_int_eq(CALL(RevokeForeignAccess, cache, FALSE, entry[i]), STATUS_SUCCESS);
+    CALL(DestroyCache, cache);
+    ExFreePoolWithTag(page, STACK_TAG);
+    ExFreePoolWithTag(entry, STACK_TAG);
+}
+
+/* A table with frames for a thousand grants is there again after a resume, of the version that the new place offers. */
+VERSION_TEST(resumed, .drivers = STACK_PROBE, .quiet = true)
+{
+    XENBUS_SUSPEND_INTERFACE_V1 suspend;
+    unsigned first = version();
+
+    begin();
+    STACK_GET(GUID_XENBUS_SUSPEND_INTERFACE, 1, &suspend);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Acquire), STATUS_SUCCESS);
+    assert_grants_work(1000);
+    for (unsigned round = 0; round < 3; round++) {
+        struct stack_resumer resumer = {.rounds = 1, .meanwhile = round == 1 ? only_version_1 : NULL};
+
+        stack_resume_when_suspended(&resumer);
+        ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
+        stack_await_resumer(&resumer);
+        ck_assert_uint_eq(version(), round == 0 ? first : 1);
+        assert_grants_work(round == 2 ? 3000 : 1000);
+    }
+    XENBUS_SUSPEND_CALL(&suspend, Release);
+    end();
+}
+
 int main(void)
 {
     Suite *suite = suite_create("GNTTAB");
     TCase *tcase = tcase_create("grants");
 
+    tcase_set_timeout(tcase, 60); /* tens of thousands of grants */
+    tcase_add_test(tcase, version_2_where_it_may_be);
     tcase_add_test(tcase, permitted);
     tcase_add_test(tcase, revoked_while_mapped);
     tcase_add_test(tcase, destroyed_while_mapped);
@@ -392,6 +498,9 @@ int main(void)
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("mappings");
     tcase_add_test(tcase, foreign_pages);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("other places");
+    tcase_add_test(tcase, resumed);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

@@ -5,6 +5,7 @@
 #include "common/stack.h"
 #include "machine/clock.h"
 #include "machine/kernel_lock.h"
+#include "nt/cm/cm.h"
 #include "xen/xen.h"
 
 #include <initguid.h>
@@ -62,7 +63,13 @@ static void suspend_once(bool cancelled)
     ck_assert_uint_eq(resumer.times, 1);
 }
 
-/* Run under fifo, and under a few seeds of pct, with 1, 2 and 4 vCPUs (by the loop's index). */
+static void use_two_level(void)
+{
+    cm_value_set_dword(cm_key_create(CM_SERVICES "\\xenbus\\Parameters"), "UseEvtchnFifoAbi", 0);
+}
+
+/* Run under fifo, and under a few seeds of pct, with 1, 2 and 4 vCPUs (by the loop's index); and by the other ABI of
+ * event channels. */
 static void over_machines(int index, struct stack_options options, unsigned seeds, void (*scenario)(void *),
                           void *argument)
 {
@@ -73,6 +80,9 @@ static void over_machines(int index, struct stack_options options, unsigned seed
     options.policy = POLICY_PCT;
     for (options.seed = 1; options.seed <= seeds; options.seed++)
         stack_run(&options, scenario, argument);
+    options.policy = POLICY_FIFO;
+    options.prepare = use_two_level;
+    stack_run(&options, scenario, argument);
 }
 
 #define EACH_MACHINE(name, seeds, ...)                                                                                 \
