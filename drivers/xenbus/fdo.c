@@ -12,12 +12,17 @@
 
 #define FDO_ID_LENGTH 256
 
+/* What goes to the console where the registry does not say. */
+#define FDO_CONSOLE_LEVELS (XEN_LOG_WARNING | XEN_LOG_ERROR | XEN_LOG_CRITICAL)
+
 PAGED_FUNCTION static VOID FdoTeardownProviders(_In_ PXENBUS_FDO Fdo)
 {
     PXENBUS_PROVIDERS Providers = &Fdo->Providers;
 
     PAGED_CODE();
 
+    if (Providers->Console != NULL)
+        ConsoleTeardown(Providers->Console);
     if (Providers->Store != NULL)
         StoreTeardown(Providers->Store);
     if (Providers->Gnttab != NULL)
@@ -67,6 +72,8 @@ PAGED_FUNCTION static NTSTATUS FdoInitializeProviders(_In_ PXENBUS_FDO Fdo)
         Status = GnttabInitialize(&Providers->Gnttab);
     if (NT_SUCCESS(Status))
         Status = StoreInitialize(&Providers->Store);
+    if (NT_SUCCESS(Status))
+        Status = ConsoleInitialize(Fdo->ConsoleLogLevels, &Providers->Console);
 
     if (!NT_SUCCESS(Status))
         FdoTeardownProviders(Fdo);
@@ -121,6 +128,9 @@ PAGED_FUNCTION static VOID FdoQueryParameters(_In_ PXENBUS_FDO Fdo)
     Fdo->EvtchnOptions.UseUpcall = DriverGetSwitch(L"UseEvtchnUpcall", TRUE);
     Fdo->EvtchnOptions.UseFifo = DriverGetSwitch(L"UseEvtchnFifoAbi", TRUE);
     Fdo->UseHole = DriverGetSwitch(L"UseMemoryHole", TRUE);
+
+    Fdo->ConsoleLogLevels = FDO_CONSOLE_LEVELS;
+    (VOID) LogQueryLevels(DriverGetParametersKey(), L"ConsoleLogLevel", &Fdo->ConsoleLogLevels);
 
     if (Fdo->SupportedClasses == NULL)
         Warning("no SupportedClasses: no children will be made of the store's devices");

@@ -9,6 +9,7 @@
 #include "compat.h"
 
 #include "cache.h"
+#include "console.h"
 #include "debug.h"
 #include "device.h"
 #include "evtchn.h"
@@ -35,6 +36,7 @@ typedef struct _XENBUS_PROVIDERS {
     PXENBUS_EVTCHN_CONTEXT Evtchn;
     PXENBUS_GNTTAB_CONTEXT Gnttab;
     PXENBUS_STORE_CONTEXT Store;
+    PXENBUS_CONSOLE_CONTEXT Console;
 } XENBUS_PROVIDERS, *PXENBUS_PROVIDERS;
 
 /* "0001": the device's PCI ID, as it stands in the IDs of children. */
@@ -53,6 +55,7 @@ struct _XENBUS_FDO {
     PSTR SyntheticClasses;
     XENBUS_EVTCHN_OPTIONS EvtchnOptions;
     BOOLEAN UseHole;
+    ULONG ConsoleLogLevels; /* a mask of XEN_LOG_ bits */
 
     XENBUS_PROVIDERS Providers;
     XENBUS_RANGE_SET_INTERFACE RangeSetInterface;

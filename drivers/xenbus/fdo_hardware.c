@@ -85,7 +85,14 @@ PAGED_FUNCTION static NTSTATUS FdoEnableProviders(_In_ PXENBUS_FDO Fdo)
     if (!NT_SUCCESS(Status))
         goto fail5;
 
+    Status = ConsoleEnable(Providers->Console, &Fdo->EvtchnInterface);
+    if (!NT_SUCCESS(Status))
+        goto fail6;
+
     return STATUS_SUCCESS;
+
+fail6:
+    StoreDisable(Providers->Store);
 
 fail5:
     GnttabDisable(Providers->Gnttab);
@@ -111,6 +118,7 @@ PAGED_FUNCTION static VOID FdoDisableProviders(_In_ PXENBUS_FDO Fdo)
 
     PAGED_CODE();
 
+    ConsoleDisable(Providers->Console);
     StoreDisable(Providers->Store);
     GnttabDisable(Providers->Gnttab);
     EvtchnDisable(Providers->Evtchn);
@@ -126,9 +134,9 @@ static ULONG FdoCountUsers(_In_ PXENBUS_FDO Fdo)
 {
     PXENBUS_PROVIDERS Providers = &Fdo->Providers;
 
-    return StoreCountUsers(Providers->Store) + GnttabCountUsers(Providers->Gnttab) +
-           EvtchnCountUsers(Providers->Evtchn) + SharedInfoCountUsers(Providers->SharedInfo) +
-           SuspendCountUsers(Providers->Suspend);
+    return ConsoleCountUsers(Providers->Console) + StoreCountUsers(Providers->Store) +
+           GnttabCountUsers(Providers->Gnttab) + EvtchnCountUsers(Providers->Evtchn) +
+           SharedInfoCountUsers(Providers->SharedInfo) + SuspendCountUsers(Providers->Suspend);
 }
 
 BOOLEAN FdoHasClients(_In_ PXENBUS_FDO Fdo)

@@ -32,6 +32,8 @@ static VOID FdoResumeEarly(_In_ PVOID Argument, _In_ PXENBUS_SYNC Sync)
     PXENBUS_FDO Fdo = Argument;
     NTSTATUS Status;
 
+    ConsoleResumeEarly(Fdo->Providers.Console);
+
     Status = XenUnplugRepeat();
     if (!NT_SUCCESS(Status))
         Error("emulated devices are back (%08x)", Status);
@@ -47,6 +49,7 @@ static VOID FdoResumeLate(_In_ PVOID Argument)
     PXENBUS_FDO Fdo = Argument;
 
     StoreResume(Fdo->Providers.Store);
+    ConsoleResumeLate(Fdo->Providers.Console);
 
     FdoDebugClose(Fdo);
     FdoDebugOpen(Fdo);

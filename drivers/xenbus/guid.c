@@ -5,6 +5,7 @@
 #include <wdmguid.h>
 
 #include "cache_interface.h"
+#include "console_interface.h"
 #include "debug_interface.h"
 #include "evtchn_interface.h"
 #include "gnttab_interface.h"

@@ -45,6 +45,7 @@ static const struct offered bus_offers[] = {
     {&GUID_XENBUS_UNPLUG_INTERFACE, 1, sizeof(struct _XENBUS_UNPLUG_INTERFACE_V1)},
     {&GUID_XENBUS_UNPLUG_INTERFACE, 2, sizeof(struct _XENBUS_UNPLUG_INTERFACE_V2)},
     {&GUID_XENBUS_UNPLUG_INTERFACE, 3, sizeof(struct _XENBUS_UNPLUG_INTERFACE_V3)},
+    {&GUID_XENBUS_CONSOLE_INTERFACE, 1, sizeof(struct _XENBUS_CONSOLE_INTERFACE_V1)},
 };
 
 /* A child of XENVIF has its own and passes on what it needs of the bus below. */
