@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-RAISED = ["--memory", "512", "--max-grant-frames", "128", "--store-quota", "nodes=10000", "--store-quota", "watches=1000"]
+RAISED = ["--memory", "512", "--max-grant-frames", "256", "--store-quota", "nodes=10000", "--store-quota", "watches=1000"]
 FEW = "tests/captures/few-wire.pcap"
 
 

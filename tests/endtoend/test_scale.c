@@ -5,7 +5,7 @@
 #include "common/process.h"
 
 #define FEW "tests/captures/few-wire.pcap"
-#define RAISED "--memory 512 --max-grant-frames 128 --store-quota nodes=10000 --store-quota watches=1000"
+#define RAISED "--memory 512 --max-grant-frames 256 --store-quota nodes=10000 --store-quota watches=1000"
 
 /* More than fit into the default limits in any build; all that there can be where that does not take too long. */
 #ifdef PVSIM_SANITIZE
