@@ -387,6 +387,31 @@ uint32_t toolstack_memory_target(struct toolstack *toolstack, unsigned domid)
                                                                                                                : 0;
 }
 
+struct vcpus {
+    unsigned domid;
+    unsigned online;
+    unsigned max;
+};
+
+static bool write_availability(struct toolstack *toolstack, xs_transaction_t transaction, const void *argument)
+{
+    const struct vcpus *vcpus = argument;
+
+    for (unsigned cpu = 0; cpu < vcpus->max; cpu++)
+        if (!key_write(toolstack->xs, transaction, cpu < vcpus->online ? "online" : "offline",
+                       "/local/domain/%u/cpu/%u/availability", vcpus->domid, cpu))
+            return false;
+    return true;
+}
+
+bool toolstack_vcpus_set(struct toolstack *toolstack, unsigned domid, unsigned online, unsigned max)
+{
+    const struct vcpus vcpus = {domid, online, max};
+
+    return toolstack_transaction(toolstack, write_availability, &vcpus) ||
+           toolstack_fail(toolstack, "the vCPUs of domain %u can't be set: %s", domid, strerror(errno));
+}
+
 bool toolstack_domain_shutdown(struct toolstack *toolstack, unsigned domid, const char *reason)
 {
     if (!key_write(toolstack->xs, XBT_NULL, reason, "/local/domain/%u/control/shutdown", domid))

@@ -79,6 +79,8 @@ bool toolstack_domain_destroy(struct toolstack *toolstack, unsigned domid);
 bool toolstack_memory_set(struct toolstack *toolstack, unsigned domid, uint32_t target_kib);
 /* The same as it is; 0: the store does not say. */
 uint32_t toolstack_memory_target(struct toolstack *toolstack, unsigned domid);
+/* Of a domain's vCPUs, which are `max`, the first `online` are to be there. The hypervisor's part is the caller's. */
+bool toolstack_vcpus_set(struct toolstack *toolstack, unsigned domid, unsigned online, unsigned max);
 /* Ask the guest by control/shutdown: "poweroff", "reboot", "suspend". */
 bool toolstack_domain_shutdown(struct toolstack *toolstack, unsigned domid, const char *reason);
 /* The same, and wait until the guest has taken the request; if it does not, the request is taken back. */

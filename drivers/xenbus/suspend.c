@@ -129,6 +129,25 @@ static NTSTATUS SuspendWithOthersHeld(_In_ PXENBUS_SUSPEND_CONTEXT Context, _In_
     return Status;
 }
 
+/* Holds every other processor. One may be added between their counting and their capture. */
+static NTSTATUS SuspendCapture(_Outptr_ PXENBUS_SYNC *Sync)
+{
+    NTSTATUS Status;
+
+    for (;;) {
+        Status = SyncCreate(Sync);
+        if (!NT_SUCCESS(Status))
+            return Status;
+
+        SyncCapture(*Sync);
+        if (SyncHasAll(*Sync))
+            return STATUS_SUCCESS;
+
+        SyncRelease(*Sync);
+        SyncDestroy(*Sync);
+    }
+}
+
 static NTSTATUS NTAPI SuspendTrigger(_In_ PINTERFACE Interface)
 {
     PXENBUS_SUSPEND_CONTEXT Context = Interface->Context;
@@ -140,11 +159,10 @@ static NTSTATUS NTAPI SuspendTrigger(_In_ PINTERFACE Interface)
 
     (VOID) KeWaitForSingleObject(&Context->Gate, Executive, KernelMode, FALSE, NULL);
 
-    Status = SyncCreate(&Sync);
-    if (NT_SUCCESS(Status)) {
-        Info("suspending");
+    Info("suspending");
 
-        SyncCapture(Sync);
+    Status = SuspendCapture(&Sync);
+    if (NT_SUCCESS(Status)) {
         Status = SuspendWithOthersHeld(Context, Sync, &Resumed);
         SyncRelease(Sync);
 

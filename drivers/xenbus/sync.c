@@ -145,6 +145,11 @@ VOID SyncCapture(_In_ PXENBUS_SYNC Sync)
     SyncAwait(Sync);
 }
 
+BOOLEAN SyncHasAll(_In_ PXENBUS_SYNC Sync)
+{
+    return Sync->Count == KeQueryActiveProcessorCountEx(ALL_PROCESSOR_GROUPS);
+}
+
 VOID SyncRaise(_In_ PXENBUS_SYNC Sync)
 {
     KIRQL Irql;

@@ -25,6 +25,8 @@ _Must_inspect_result_ NTSTATUS SyncCreate(_Outptr_ PXENBUS_SYNC *Sync);
 VOID SyncDestroy(_In_ PXENBUS_SYNC Sync);
 
 VOID SyncCapture(_In_ PXENBUS_SYNC Sync);
+/* Of captured processors: none has come meanwhile. None can, while they are held. */
+BOOLEAN SyncHasAll(_In_ PXENBUS_SYNC Sync);
 VOID SyncRaise(_In_ PXENBUS_SYNC Sync);
 VOID SyncRun(_In_ PXENBUS_SYNC Sync, _In_ XENBUS_SYNC_FUNCTION Function, _In_opt_ PVOID Argument);
 VOID SyncLower(_In_ PXENBUS_SYNC Sync);

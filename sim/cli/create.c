@@ -13,6 +13,10 @@ static int start(struct host *host)
     int status;
 
     host->options.run.machine.stay_up = true;
+    if (host->options.max_vcpus > host->options.run.machine.vcpus) {
+        host->options.run.machine.start_vcpus = host->options.run.machine.vcpus;
+        host->options.run.machine.vcpus = host->options.max_vcpus;
+    }
     if (!run_dir_find(&host->dir, host->options.run.run_dir))
         return EXIT_USAGE;
     status = guest_check_drivers(&host->options.run.machine);

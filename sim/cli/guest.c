@@ -17,6 +17,7 @@
 #include "machine/sched.h"
 #include "nt/ex/pool.h"
 #include "nt/io/io.h"
+#include "nt/ke/ke.h"
 #include "nt/nt_init.h"
 #include "nt/pnp/pnp.h"
 #include "nt/po/po.h"
@@ -337,6 +338,13 @@ static void describe_devices(struct call *call)
 bool guest_describe_devices(void)
 {
     return call_in_guest("describer", describe_devices);
+}
+
+/* ---- what the board tells the system ---- */
+
+void guest_plug_processors(unsigned count)
+{
+    ke_processors_announce(count);
 }
 
 /* ---- the power manager's, and what somebody at the buttons does ---- */

@@ -40,6 +40,9 @@ bool guest_restart_bus(void);
  */
 bool guest_describe_devices(void);
 
+/* The board has so many processors in all, and tells the system: it adds those that it does not have. From a task. */
+void guest_plug_processors(unsigned count);
+
 /*
  * What the power manager does for whoever asks: turn the guest off, reset it, or put it to sleep (S3), which it comes
  * out of when its toolstack wakes it (xen_domain_wake()). In a guest thread, or by a button, whose press is not waited

@@ -64,7 +64,7 @@ bool guest_domain_create(struct toolstack *toolstack, struct toolstack_domain *d
         .uuid = spec->uuid != NULL ? spec->uuid : "6b1f2c7e-5d0a-4b53-9a3c-0d1e5f7a9b11",
         .memory_kib = (uint32_t)(machine->config.ram_bytes / 1024),
         .target_kib = spec->target_kib,
-        .vcpus = machine->config.vcpus,
+        .vcpus = machine->config.start_vcpus != 0 ? machine->config.start_vcpus : machine->config.vcpus,
         .max_vcpus = spec->max_vcpus,
     };
     guest_domain_read_ports(domain);

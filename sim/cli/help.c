@@ -28,6 +28,8 @@ static const char general[] =
     "            write the machine to a file, and go on with it as another host\n"
     "  migrate   have the guest go on as another domain, here or on a second host\n"
     "  trigger   press the guest's power or sleep button, wake it up\n"
+    "  mem-set, vcpu-set\n"
+    "            how much memory and how many vCPUs the guest is to have\n"
     "  network-attach, network-detach\n"
     "            plug a virtual interface in, and pull one out\n"
     "  dom0      run a program of dom0, or of a driver domain\n"
@@ -247,6 +249,7 @@ static const char create[] =
     "  --toolstack-timeout T  how long the verbs wait for guest and backend (libxl's 10s and 60s)\n"
     "  --store WHICH          builtin; external, one that comes by 'pvsim dom0' within a minute, such as xenstored or\n"
     "                         oxenstored; or exec:COMMAND, one that the machine starts likewise (builtin)\n"
+    "  --maxvcpus N           vCPUs that it can be given by 'pvsim vcpu-set' (those of --vcpus)\n"
     "  --console WHO          who keeps the guest's PV console: builtin, for 'pvsim console'; or external, a program "
     "that "
     "comes\n"
@@ -403,6 +406,16 @@ static const char mem_set[] = "usage: pvsim mem-set [OPTION...] DOMAIN MEMORY\n"
                               "has.\n"
                               "\n" OF_A_VERB;
 
+static const char vcpu_set[] =
+    "usage: pvsim vcpu-set [OPTION...] DOMAIN VCPUS\n"
+    "\n"
+    "Gives the guest vCPUs, up to create's --maxvcpus: the board announces them, and the system adds them while it "
+    "runs. "
+    "Fewer\n"
+    "than it has are noted in the store (cpu/N/availability) and change nothing: Windows takes no processor away.\n"
+    "\n"
+    "  -i                     more than the host has processors, too\n" OF_A_VERB;
+
 static const char debug_keys[] = "usage: pvsim debug-keys [OPTION...] KEYS\n"
                                  "\n"
                                  "Presses keys of Xen's console, whose output goes to the machine's log: e, every "
@@ -485,6 +498,7 @@ static const struct {
     {"restore", restore},
     {"migrate", migrate},
     {"mem-set", mem_set},
+    {"vcpu-set", vcpu_set},
     {"debug-keys", debug_keys},
     {"trigger", trigger},
     {"network-attach", network_attach},

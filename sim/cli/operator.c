@@ -119,6 +119,11 @@ int operator_timeout(const struct operator_state *state, int libxl_ms)
     return state->options.timeout_ms != 0 ? (int)state->options.timeout_ms : libxl_ms;
 }
 
+void operator_note_vcpus(struct operator_state *state, unsigned count)
+{
+    state->domain.vcpus = count;
+}
+
 struct console_task *operator_consoles(const struct operator_state *state)
 {
     return state->consoles;

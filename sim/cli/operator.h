@@ -27,6 +27,8 @@ struct operator_state *operator_start(const struct create_options *options, cons
 _Noreturn void operator_stop(struct operator_state *state, int status);
 /* A time limit of libxl's, or that of --toolstack-timeout. */
 int operator_timeout(const struct operator_state *state, int libxl_ms);
+/* The guest is to have so many vCPUs from now on, as another domain too. */
+void operator_note_vcpus(struct operator_state *state, unsigned count);
 /* The consoles that the machine keeps; NULL: they are left to a program. */
 struct console_task *operator_consoles(const struct operator_state *state);
 /* From a task: until every vCPU of a domain that was paused, or shut down by a toolstack, stands still. */

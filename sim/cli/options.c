@@ -67,6 +67,7 @@ enum {
     OPTION_NAME = OPTIONS_OF_CREATE,
     OPTION_TOOLSTACK_TIMEOUT,
     OPTION_STORE,
+    OPTION_MAXVCPUS,
     OPTION_AGENT,
     OPTION_CONSOLE,
 };
@@ -678,6 +679,8 @@ static bool parse_either(const char *option, const char *text, const char *no, c
 
 static bool create_option(int option, const char *value, struct create_options *options)
 {
+    uint64_t number;
+
     switch (option) {
     case OPTION_NAME:
         return take_name(value, options);
@@ -688,8 +691,15 @@ static bool create_option(int option, const char *value, struct create_options *
         options->target_kib = 0;
         return run_option(option, value, &options->run);
     case OPTION_VCPUS:
-        options->max_vcpus = 0;
+        if (!options->max_vcpus_given)
+            options->max_vcpus = 0;
         return run_option(option, value, &options->run);
+    case OPTION_MAXVCPUS:
+        if (!parse_number("maxvcpus", value, 1, MACHINE_MAX_VCPUS, &number))
+            return false;
+        options->max_vcpus = (unsigned)number;
+        options->max_vcpus_given = true;
+        return true;
     case OPTION_TOOLSTACK_TIMEOUT:
         return take_toolstack_timeout(value, options);
     case OPTION_STORE:
@@ -732,6 +742,7 @@ int options_parse_create(int argc, char **argv, struct create_options *options)
         {"name", required_argument, NULL, OPTION_NAME},
         {"toolstack-timeout", required_argument, NULL, OPTION_TOOLSTACK_TIMEOUT},
         {"store", required_argument, NULL, OPTION_STORE},
+        {"maxvcpus", required_argument, NULL, OPTION_MAXVCPUS},
         {"agent", required_argument, NULL, OPTION_AGENT},
         {"console", required_argument, NULL, OPTION_CONSOLE},
         {"help", no_argument, NULL, 'h'},
@@ -762,6 +773,11 @@ int options_parse_create(int argc, char **argv, struct create_options *options)
             return status;
         if (!create_option(option, optarg, options))
             return EXIT_USAGE;
+    }
+    if (options->max_vcpus != 0 && options->max_vcpus < options->run.machine.vcpus) {
+        complain("--maxvcpus %u is less than the %u vCPUs that the guest starts with", options->max_vcpus,
+                 options->run.machine.vcpus);
+        return EXIT_USAGE;
     }
     if (options->store != STORE_BUILTIN && options->run.backend.domid != 0) {
         complain("--backend-domid with --store %s: a driver domain reaches a store beside the machine by a ring of its "

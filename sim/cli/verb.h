@@ -83,7 +83,7 @@ bool verb_destroy_domain(struct verb_call *call, unsigned domid);
 
 int verb_console_command(const struct verb *verb, int argc, char **argv);
 
-/* verb_console.c, verb_domain.c, verb_power.c, verb_suspend.c, verb_save.c, verb_network.c */
+/* verb_console.c, verb_domain.c, verb_power.c, verb_suspend.c, verb_save.c, verb_network.c, verb_vcpu.c */
 int verb_console(struct verb_call *call);
 int verb_list(struct verb_call *call);
 int verb_destroy(struct verb_call *call);
@@ -93,6 +93,7 @@ int verb_shutdown(struct verb_call *call);
 int verb_reboot(struct verb_call *call);
 int verb_trigger(struct verb_call *call);
 int verb_mem_set(struct verb_call *call);
+int verb_vcpu_set(struct verb_call *call);
 int verb_debug_keys(struct verb_call *call);
 int verb_suspend(struct verb_call *call);
 int verb_resume(struct verb_call *call);

@@ -57,6 +57,7 @@ static const struct verb verbs[] = {
      .path_has_slash = true,
      .run = verb_migrate},
     {.name = "mem-set", .flags = "", .words = "DOMAIN MEMORY", .minimum = 2, .maximum = 2, .run = verb_mem_set},
+    {.name = "vcpu-set", .flags = "i", .words = "DOMAIN VCPUS", .minimum = 2, .maximum = 2, .run = verb_vcpu_set},
     {.name = "debug-keys", .flags = "", .words = "KEYS", .minimum = 1, .maximum = 1, .run = verb_debug_keys},
     {.name = "network-attach",
      .flags = "",

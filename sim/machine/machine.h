@@ -108,8 +108,9 @@ struct machine_store_limit {
 };
 
 struct machine_config {
-    unsigned vcpus; /* 1 to MACHINE_MAX_VCPUS */
-    uint64_t seed;  /* everything random in the machine derives from it */
+    unsigned vcpus;       /* 1 to MACHINE_MAX_VCPUS */
+    unsigned start_vcpus; /* so many of them are there at power-on, the others can be added; 0: all are */
+    uint64_t seed;        /* everything random in the machine derives from it */
     enum machine_policy policy;
     unsigned pct_depth; /* pct: the schedule decides among bugs that take so many ordered operations; 0: the default */
     enum machine_clock clock;

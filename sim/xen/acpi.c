@@ -267,8 +267,11 @@ static uint32_t put_madt(struct page *page)
     for (unsigned i = 0; i < machine->config.vcpus; i++) {
         struct madt_processor *processor = take(page, sizeof(*processor));
 
-        *processor = (struct madt_processor){
-            .length = sizeof(*processor), .processor = (uint8_t)i, .apic = (uint8_t)(2 * i), .flags = 1};
+        *processor =
+            (struct madt_processor){.length = sizeof(*processor),
+                                    .processor = (uint8_t)i,
+                                    .apic = (uint8_t)(2 * i),
+                                    .flags = machine->config.start_vcpus == 0 || i < machine->config.start_vcpus};
     }
     table_end(page, &madt->header);
     return address_of(page, madt);

@@ -108,6 +108,8 @@ static struct domain *domain_new(uint16_t domid, const struct xen_domain_config 
         domain->vcpu[i].domain = domain;
         domain->vcpu[i].index = i;
         domain->vcpu[i].info_backing = BACKING_NONE;
+        domain->vcpu[i].initialised = config->start_vcpus == 0 || i < config->start_vcpus;
+        domain->vcpu[i].down = !domain->vcpu[i].initialised;
         domain->vcpu[i].runstate.state_entry_time = clock_now();
     }
     enlist(domain);
@@ -120,6 +122,7 @@ struct xen_domain_config xen_domain_default_config(unsigned vcpus)
 
     return (struct xen_domain_config){
         .vcpus = vcpus,
+        .start_vcpus = machine->config.start_vcpus < vcpus ? machine->config.start_vcpus : 0,
         .max_grant_frames = grant_frames != 0 ? grant_frames : 64,
         .max_maptrack_frames = 1024,
         .max_grant_version = machine->config.host.grant_v1 ? 1 : 2,
@@ -232,7 +235,9 @@ int xen_domain_create(const struct xen_domain_config *config)
     domain->param[HVM_PARAM_ACPI_IOPORTS_LOCATION] = 1;
     domain->param[HVM_PARAM_X87_FIP_WIDTH] = 8;
     for (unsigned i = 0; i < domain->vcpus; i++)
-        domain->vcpu[i].runstate.state = vcpu_has_work(i) ? RUNSTATE_running : RUNSTATE_blocked;
+        domain->vcpu[i].runstate.state = domain->vcpu[i].down ? RUNSTATE_offline
+                                         : vcpu_has_work(i)   ? RUNSTATE_running
+                                                              : RUNSTATE_blocked;
     connect_toolstack(domain);
     return domain->domid;
 }
@@ -311,6 +316,16 @@ unsigned xen_domain_vcpus(unsigned domid)
     const struct domain *domain = domain_find(domid);
 
     return domain != NULL ? domain->vcpus : 0;
+}
+
+unsigned xen_domain_online_vcpus(unsigned domid)
+{
+    const struct domain *domain = domain_find(domid);
+    unsigned online = 0;
+
+    for (unsigned i = 0; domain != NULL && i < domain->vcpus; i++)
+        online += !domain->vcpu[i].down;
+    return online;
 }
 
 int xen_guest_domid(void)

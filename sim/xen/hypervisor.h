@@ -106,7 +106,8 @@ struct xen_vcpu {
     const evtchn_port_t *poll_ports; /* Xen's copy of the list */
     unsigned poll_count;
     struct deadline poll_end;
-    bool down;    /* VCPUOP_down */
+    bool down; /* VCPUOP_down, or not started yet */
+    bool initialised;
     bool held;    /* by hold_or_let_go() */
     bool stopped; /* inside Xen: it is down, or its domain shut down */
 };

@@ -48,11 +48,22 @@ void xen_runstate_set(struct xen_vcpu *vcpu, int state)
     }
 }
 
+void xen_vcpu_start(unsigned index)
+{
+    struct domain *guest = xen_state()->guest;
+
+    if (guest == NULL || index >= guest->vcpus)
+        return;
+    guest->vcpu[index].initialised = true;
+    guest->vcpu[index].down = false;
+    xen_runstate_set(&guest->vcpu[index], vcpu_has_work(index) ? RUNSTATE_running : RUNSTATE_blocked);
+}
+
 void xen_vcpu_halted(unsigned index, bool halted)
 {
     struct domain *guest = xen_state() != NULL ? xen_state()->guest : NULL;
 
-    if (guest != NULL && index < guest->vcpus)
+    if (guest != NULL && index < guest->vcpus && !guest->vcpu[index].down)
         xen_runstate_set(&guest->vcpu[index], halted ? RUNSTATE_blocked : RUNSTATE_running);
 }
 
@@ -203,6 +214,8 @@ static int64_t down(struct xen_vcpu *vcpu, const struct xen_vcpu *current)
 
 static int64_t up(struct xen_vcpu *vcpu)
 {
+    if (!vcpu->initialised)
+        return -XEN_EINVAL;
     vcpu->down = false;
     if (vcpu->stopped)
         vcpu_resume(vcpu->index);
@@ -217,7 +230,9 @@ int64_t xen_vcpu_op(struct xen_vcpu *current, uint64_t cmd, uint32_t index, uint
         return -XEN_ENOENT;
     switch ((int)cmd) {
     case VCPUOP_initialise:
-        return -XEN_EEXIST; /* the board's start-up has done that for all of them */
+        if (vcpu->initialised) /* the board's start-up has done that */
+            return -XEN_EEXIST;
+        return hypercall_missing(__HYPERVISOR_vcpu_op, cmd, "starting a vCPU otherwise than by the board");
     case VCPUOP_up:
         return up(vcpu);
     case VCPUOP_is_up:

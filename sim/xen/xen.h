@@ -22,6 +22,7 @@ void xen_init(void); /* component initialisation: domain 0 exists afterwards */
 /* What a toolstack decides about a domain; the limits are those of xl.cfg's keys of these names. */
 struct xen_domain_config {
     unsigned vcpus;
+    unsigned start_vcpus;         /* those that the board starts; the others stay down until they are; 0: all */
     unsigned max_grant_frames;    /* up to XEN_GRANT_FRAMES_LIMIT */
     unsigned max_maptrack_frames; /* of 256 mappings of others' grants each */
     unsigned max_grant_version;   /* 1 or 2 */
@@ -52,7 +53,8 @@ int xen_domain_create_host(unsigned domid);
 void xen_domain_destroy(unsigned domid);
 bool xen_domain_exists(unsigned domid);
 unsigned xen_domain_vcpus(unsigned domid); /* 0: there is no such domain */
-int xen_guest_domid(void);                 /* of the guest on the machine's vCPUs, -1: there is none */
+unsigned xen_domain_online_vcpus(unsigned domid);
+int xen_guest_domid(void); /* of the guest on the machine's vCPUs, -1: there is none */
 /* SHUTDOWN_* code of a domain that is shut down, or -1 while it runs. dom0 is told by VIRQ_DOM_EXC when it shuts down.
  */
 int xen_domain_shutdown_reason(unsigned domid);
@@ -89,6 +91,8 @@ int xen_domain_pause(unsigned domid);
 int xen_domain_unpause(unsigned domid);
 bool xen_domain_stands(unsigned domid);
 
+/* The system has the board start one that is down (INIT, then SIPI). */
+void xen_vcpu_start(unsigned vcpu);
 /* The running vCPU halts until its next interrupt; it goes on. For its run states. */
 void xen_vcpu_halted(unsigned vcpu, bool halted);
 

@@ -187,6 +187,7 @@ static void prepare(const struct stack_options *options, void (*scenario)(void *
 {
     struct machine_config config = guest_config(options->vcpus != 0 ? options->vcpus : 2);
 
+    config.start_vcpus = options->start_vcpus;
     config.policy = options->policy;
     config.engine = options->engine;
     config.seed = options->seed != 0 ? options->seed : 1;

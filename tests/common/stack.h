@@ -26,7 +26,8 @@
 #define STACK_NETCLIENT 0x4u /* on those of XENVIF */
 
 struct stack_options {
-    unsigned vcpus; /* 0: 2 */
+    unsigned vcpus;       /* 0: 2 */
+    unsigned start_vcpus; /* so many of them are there at power-on; 0: all */
     unsigned vifs;
     enum machine_policy policy;
     uint64_t seed;               /* 0: 1 */

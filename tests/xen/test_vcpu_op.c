@@ -5,6 +5,8 @@
 #include "machine/clock.h"
 #include "xen/xen_guest.h"
 
+#include <xen/hvm/hvm_vcpu.h>
+
 #define NS_PER_S UINT64_C(1000000000)
 
 /* ---- time ---- */
@@ -82,6 +84,37 @@ XEN_TEST(runstate_updates)
     }
     ck_assert_uint_ge(area->time[RUNSTATE_blocked], 3 * UINT64_C(4000000));
 }
+
+/* ---- vCPUs that the board has not started ---- */
+
+static void offline_vcpu(void)
+{
+    struct vcpu_hvm_context *context = (struct vcpu_hvm_context *)(uintptr_t)pages_take(1, 0);
+
+    stay_on(0);
+    ck_assert_uint_eq(xen_domain_vcpus(1), 2);
+    ck_assert_uint_eq(xen_domain_online_vcpus(1), 1);
+    ck_assert_int_eq(call_vcpu(VCPUOP_is_up, 1, NULL), 0);
+    ck_assert_xen_error(call_vcpu(VCPUOP_up, 1, NULL), XEN_EINVAL);
+    ck_assert_xen_error(call_vcpu(VCPUOP_initialise, 1, context), XEN_ENOSYS);
+    ck_assert_xen_error(call_vcpu(VCPUOP_initialise, 0, context), XEN_EEXIST);
+    xen_vcpu_start(1);
+    ck_assert_uint_eq(xen_domain_online_vcpus(1), 2);
+    ck_assert_int_eq(call_vcpu(VCPUOP_is_up, 1, NULL), 1);
+    ck_assert_int_eq(call_vcpu(VCPUOP_up, 1, NULL), 0);
+    ck_assert_xen_error(call_vcpu(VCPUOP_initialise, 1, context), XEN_EEXIST);
+    ck_assert_uint_eq(xen_domain_online_vcpus(77), 0);
+}
+
+START_TEST(offline)
+{
+    struct machine_config config = guest_config(2);
+    struct domain_test test = {.vcpus = 2, .function = offline_vcpu};
+
+    config.start_vcpus = 1;
+    guest_run_with(&config, domain_enter, &test);
+}
+END_TEST
 
 /* ---- waiting ---- */
 
@@ -179,6 +212,7 @@ int main(void)
     TCase *tcase = tcase_create("vCPUs");
 
     tcase_add_test(tcase, time_area);
+    tcase_add_test(tcase, offline);
     tcase_add_test(tcase, runstate_updates);
     tcase_add_test(tcase, block);
     tcase_add_test(tcase, refused);

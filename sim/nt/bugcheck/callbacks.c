@@ -85,7 +85,7 @@ static void write_header(uint32_t code, const uint64_t parameter[4])
 {
     uint8_t *header = image_alloc(DUMP_HEADER_SIZE);
     const uint32_t machine_type = 0x8664;
-    const uint32_t processors = machine->config.vcpus;
+    const uint32_t processors = ke_processors();
 
     memset(header, 'P', DUMP_HEADER_SIZE);
     memcpy(header, "PAGEDU64", 8);

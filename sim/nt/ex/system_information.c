@@ -75,7 +75,7 @@ static NTSTATUS basic_information(PVOID buffer, ULONG length, PULONG returned)
 {
     ULONG pages = guest_ram_pages();
     ULONG low = (ULONG)(GUEST_LOW_RAM_END_GFN - GUEST_RAM_FIRST_GFN);
-    unsigned vcpus = machine->config.vcpus;
+    unsigned vcpus = ke_processors();
     SYSTEM_BASIC_INFORMATION basic = {
         .TimerResolution = KeQueryTimeIncrement(),
         .PageSize = PAGE_SIZE,

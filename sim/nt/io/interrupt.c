@@ -4,6 +4,7 @@
  */
 #include "nt/io/interrupt.h"
 
+#include "nt/ke/ke.h"
 #include "nt/pnp/pnp.h"
 
 struct _KINTERRUPT {
@@ -276,7 +277,7 @@ static bool processor_set(KAFFINITY affinity, USHORT group, struct io_processor_
     if (group >= MACHINE_MAX_VCPUS / 64 || affinity == 0)
         return false;
     set->mask[group] = affinity;
-    for (unsigned i = 0; i < machine->config.vcpus; i++) {
+    for (unsigned i = 0; i < ke_processors(); i++) {
         if (io_processor_set_has(set, i))
             return true;
     }

@@ -42,7 +42,7 @@ static void set_target(PRKDPC dpc, unsigned index)
 VOID NTAPI KeSetTargetProcessorDpc(PRKDPC Dpc, CCHAR Number)
 {
     NT_CALL_ANY();
-    if (Number < 0 || (unsigned)Number >= machine->config.vcpus)
+    if (Number < 0 || (unsigned)Number >= ke_processors())
         nt_violation("dpc-target", "KeSetTargetProcessorDpc: there is no processor %d", Number);
     set_target(Dpc, (unsigned)Number);
 }
@@ -228,7 +228,7 @@ VOID NTAPI KeGenericCallDpc(PKDEFERRED_ROUTINE Routine, PVOID Context)
 
     NT_CALL(APC_LEVEL);
     call = image_alloc(sizeof(*call));
-    call->count = machine->config.vcpus;
+    call->count = ke_processors();
     call->left = (LONG)call->count;
     irql = ke_irql();
     ke_set_irql(DISPATCH_LEVEL);

@@ -7,6 +7,7 @@
 struct ke_ipi {
     PKIPI_BROADCAST_WORKER function;
     ULONG_PTR context;
+    unsigned count; /* processors, at its beginning */
     unsigned arrived;
     unsigned done;
 };
@@ -16,7 +17,7 @@ static ULONG_PTR take_part(struct ke_ipi *ipi)
     ULONG_PTR result;
 
     ipi->arrived++;
-    while (ipi->arrived < machine->config.vcpus)
+    while (ipi->arrived < ipi->count)
         sched_point(POINT_PAUSE);
     result = DRIVER_CALLOUT("broadcast function", ipi->function, ipi->context);
     ipi->done++;
@@ -41,14 +42,15 @@ ULONG_PTR NTAPI KeIpiGenericCall(PKIPI_BROADCAST_WORKER BroadcastFunction, ULONG
     NT_CALL(IPI_LEVEL - 1);
     while (machine->ke->ipi != NULL)
         sched_point(POINT_PAUSE);
+    ipi.count = ke_processors();
     machine->ke->ipi = &ipi;
     old = ke_irql();
     ke_set_irql(IPI_LEVEL);
-    for (unsigned index = 0; index < machine->config.vcpus; index++)
+    for (unsigned index = 0; index < ipi.count; index++)
         if (index != ke_vcpu()->index)
             vcpu_raise_vector(index, KE_VECTOR_IPI);
     result = take_part(&ipi);
-    while (ipi.done < machine->config.vcpus)
+    while (ipi.done < ipi.count)
         sched_point(POINT_PAUSE);
     machine->ke->ipi = NULL;
     ke_set_irql(old);

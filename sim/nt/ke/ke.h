@@ -119,6 +119,10 @@ struct vcpu {
 
 /* Everything of ke that is not a vCPU's or a thread's. */
 struct ke_state {
+    unsigned processors; /* active: the first of machine->vcpu */
+    unsigned announced;  /* that the board has; the rest is being added */
+    bool adding;         /* a thread is at that */
+    const struct _KTHREAD *adder;
     LIST_ENTRY ready[32]; /* threads that wait for a processor, by priority */
     uint32_t ready_mask;
     LIST_ENTRY threads; /* all, in order of creation */
@@ -142,6 +146,18 @@ struct ke_state {
     uint64_t spurious_interrupts;
     enum { THREADED_DPCS_UNKNOWN, THREADED_DPCS_ON, THREADED_DPCS_OFF } threaded_dpcs;
 };
+
+static inline unsigned ke_processors(void)
+{
+    return machine->ke->processors;
+}
+/*
+ * processor_add.c. The board has got so many processors in all (ACPI's notification): the system adds those that it
+ * does not have yet, one after the other, in a thread of its own. From a task, or a guest thread.
+ */
+void ke_processors_announce(unsigned count);
+/* The system has dealt with what was announced. */
+bool ke_processors_settled(void);
 
 struct vcpu *ke_vcpu(void);       /* the current one; NULL in a task or on the host's stack */
 struct _KTHREAD *ke_thread(void); /* the current thread, NULL likewise */
@@ -254,6 +270,7 @@ void ke_dpc_queue(struct vcpu *vcpu, PKDPC dpc);
 PKDPC ke_dpc_pop(struct vcpu *vcpu, bool threaded);
 bool ke_threaded_dpcs(void);                   /* whether the system runs them in threads */
 void ke_threaded_dpcs_start(void);             /* one was initialised: have the threads */
+void ke_threaded_dpcs_add(struct vcpu *vcpu);  /* a processor has come */
 void ke_threaded_dpcs_tell(struct vcpu *vcpu); /* wake the thread; at DISPATCH_LEVEL on the vCPU */
 void ke_ipi_deliver(struct vcpu *vcpu);
 void ke_reap(void);

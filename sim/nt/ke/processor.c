@@ -3,16 +3,27 @@
 
 #define GROUP_SIZE 64u
 
+static unsigned groups_of(unsigned processors)
+{
+    return (processors + GROUP_SIZE - 1) / GROUP_SIZE;
+}
+
+static unsigned in_group(unsigned processors, unsigned group)
+{
+    if (group >= groups_of(processors))
+        return 0;
+    return group + 1 < groups_of(processors) ? GROUP_SIZE : processors - group * GROUP_SIZE;
+}
+
+/* Of the active processors. */
 static unsigned group_count(void)
 {
-    return (machine->config.vcpus + GROUP_SIZE - 1) / GROUP_SIZE;
+    return groups_of(ke_processors());
 }
 
 static unsigned group_processors(unsigned group)
 {
-    if (group >= group_count())
-        return 0;
-    return group + 1 < group_count() ? GROUP_SIZE : machine->config.vcpus - group * GROUP_SIZE;
+    return in_group(ke_processors(), group);
 }
 
 static KAFFINITY group_mask(unsigned group)
@@ -39,7 +50,7 @@ ULONG NTAPI KeGetCurrentProcessorNumberEx(PPROCESSOR_NUMBER ProcNumber)
 NTSTATUS NTAPI KeGetProcessorNumberFromIndex(ULONG ProcIndex, PPROCESSOR_NUMBER ProcNumber)
 {
     NT_CALL_ANY();
-    if (ProcIndex >= machine->config.vcpus)
+    if (ProcIndex >= ke_processors())
         return STATUS_INVALID_PARAMETER;
     ProcNumber->Group = (USHORT)(ProcIndex / GROUP_SIZE);
     ProcNumber->Number = (UCHAR)(ProcIndex % GROUP_SIZE);
@@ -66,18 +77,19 @@ ULONG NTAPI KeQueryActiveProcessorCount(PKAFFINITY ActiveProcessors)
 ULONG NTAPI KeQueryActiveProcessorCountEx(USHORT GroupNumber)
 {
     NT_CALL_ANY();
-    return GroupNumber == ALL_PROCESSOR_GROUPS ? machine->config.vcpus : group_processors(GroupNumber);
+    return GroupNumber == ALL_PROCESSOR_GROUPS ? ke_processors() : group_processors(GroupNumber);
 }
 
 ULONG NTAPI KeQueryMaximumProcessorCount(VOID)
 {
     NT_CALL_ANY();
-    return group_processors(0);
+    return in_group(machine->config.vcpus, 0);
 }
 
 ULONG NTAPI KeQueryMaximumProcessorCountEx(USHORT GroupNumber)
 {
-    return KeQueryActiveProcessorCountEx(GroupNumber);
+    NT_CALL_ANY();
+    return GroupNumber == ALL_PROCESSOR_GROUPS ? machine->config.vcpus : in_group(machine->config.vcpus, GroupNumber);
 }
 
 USHORT NTAPI KeQueryActiveGroupCount(VOID)
@@ -88,7 +100,8 @@ USHORT NTAPI KeQueryActiveGroupCount(VOID)
 
 USHORT NTAPI KeQueryMaximumGroupCount(VOID)
 {
-    return KeQueryActiveGroupCount();
+    NT_CALL_ANY();
+    return (USHORT)groups_of(machine->config.vcpus);
 }
 
 KAFFINITY NTAPI KeQueryActiveProcessors(VOID)
@@ -215,58 +228,4 @@ VOID NTAPI KeQueryNodeActiveAffinity(USHORT NodeNumber, PGROUP_AFFINITY Affinity
     }
     if (Count != NULL)
         *Count = (USHORT)__builtin_popcountll(mask);
-}
-
-/* ---- processor change callbacks; processors are not added while the machine runs, so only existing ones are told ----
- */
-
-struct processor_callback {
-    LIST_ENTRY entry;
-    PPROCESSOR_CALLBACK_FUNCTION function;
-    PVOID context;
-};
-
-PVOID NTAPI KeRegisterProcessorChangeCallback(PPROCESSOR_CALLBACK_FUNCTION CallbackFunction, PVOID CallbackContext,
-                                              ULONG Flags)
-{
-    struct processor_callback *callback;
-
-    NT_CALL(PASSIVE_LEVEL);
-    if (FAULT(POOL))
-        return NULL;
-    if ((Flags & ~(ULONG)KE_PROCESSOR_CHANGE_ADD_EXISTING) != 0)
-        return NULL;
-    callback = image_alloc(sizeof(*callback));
-    callback->function = CallbackFunction;
-    callback->context = CallbackContext;
-    InsertTailList(&machine->ke->processor_callbacks, &callback->entry);
-    if ((Flags & KE_PROCESSOR_CHANGE_ADD_EXISTING) == 0)
-        return callback;
-
-    static const KE_PROCESSOR_CHANGE_NOTIFY_STATE states[] = {KeProcessorAddStartNotify, KeProcessorAddCompleteNotify};
-
-    for (unsigned step = 0; step < ARRAYSIZE(states); step++) {
-        for (ULONG index = 0; index < machine->config.vcpus; index++) {
-            KE_PROCESSOR_CHANGE_NOTIFY_CONTEXT change = {.State = states[step], .NtNumber = index};
-            NTSTATUS status = STATUS_SUCCESS;
-
-            (void)KeGetProcessorNumberFromIndex(index, &change.ProcNumber);
-            CallbackFunction(CallbackContext, &change, &status);
-            if (states[step] == KeProcessorAddStartNotify && !NT_SUCCESS(status)) {
-                RemoveEntryList(&callback->entry);
-                image_free(callback);
-                return NULL;
-            }
-        }
-    }
-    return callback;
-}
-
-VOID NTAPI KeDeregisterProcessorChangeCallback(PVOID CallbackHandle)
-{
-    struct processor_callback *callback = CallbackHandle;
-
-    NT_CALL(PASSIVE_LEVEL);
-    RemoveEntryList(&callback->entry);
-    image_free(callback);
 }

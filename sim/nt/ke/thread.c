@@ -76,7 +76,7 @@ static void call_vcpu_for(const struct _KTHREAD *thread)
     unsigned count = 0;
     unsigned last = 0; /* where it ran last, if that is idle */
 
-    for (unsigned index = 0; index < machine->config.vcpus; index++) {
+    for (unsigned index = 0; index < ke_processors(); index++) {
         struct vcpu *vcpu = machine->vcpu[index];
 
         if (!ke_affinity_allows(thread, index) || vcpu->preempt)
@@ -250,7 +250,7 @@ static void thread_initialise(struct _KTHREAD *thread, const char *name)
     InsertTailList(&ke->threads, &thread->all_entry);
     thread->priority = 8;
     thread->vcpu = -1;
-    for (unsigned index = 0; index < machine->config.vcpus; index++)
+    for (unsigned index = 0; index < ke_processors(); index++)
         thread->affinity[index / 64] |= UINT64_C(1) << (index % 64);
     snprintf(thread->name, sizeof(thread->name), "%s", name);
     fiber_create(&thread->fiber, thread->name, FIBER_STACK_SIZE, thread_main, thread);

@@ -79,8 +79,14 @@ void ke_threaded_dpcs_start(void)
         return;
     }
     ke->threaded_dpcs = THREADED_DPCS_ON;
-    for (unsigned index = 0; index < machine->config.vcpus; index++)
+    for (unsigned index = 0; index < ke_processors(); index++)
         start_thread(machine->vcpu[index]);
+}
+
+void ke_threaded_dpcs_add(struct vcpu *vcpu)
+{
+    if (ke_threaded_dpcs())
+        start_thread(vcpu);
 }
 
 void ke_threaded_dpcs_tell(struct vcpu *vcpu)

@@ -636,6 +636,8 @@ void ke_init(void)
     InitializeListHead(&ke->bugcheck_callbacks);
     InitializeListHead(&ke->bugcheck_reason_callbacks);
     InitializeListHead(&ke->processor_callbacks);
+    ke->processors = machine->config.start_vcpus != 0 ? machine->config.start_vcpus : machine->config.vcpus;
+    ke->announced = ke->processors;
     machine->ke = ke;
     lock_init();
     for (unsigned index = 0; index < machine->config.vcpus; index++)

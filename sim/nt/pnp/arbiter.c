@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "machine/guest_ram.h"
+#include "nt/ke/ke.h"
 #include "nt/pnp/pnp_internal.h"
 
 /* Where the host bridge passes accesses on to the bus; the firmware of an HVM guest lays it out like this. */
@@ -138,9 +139,9 @@ static KAFFINITY active_mask(USHORT group)
     unsigned first = group * 64u;
     unsigned count;
 
-    if (first >= machine->config.vcpus)
+    if (first >= ke_processors())
         return 0;
-    count = machine->config.vcpus - first;
+    count = ke_processors() - first;
     return count >= 64 ? ~(KAFFINITY)0 : ((KAFFINITY)1 << count) - 1;
 }
 
