@@ -198,6 +198,33 @@ static bool read_pageable(const struct elf_view *view, const Elf64_Shdr *section
     return true;
 }
 
+/* An object that wants to be aligned gets more than it needs, to be aligned in. */
+static bool read_room(const struct elf_view *view, struct elf_info *info)
+{
+    const Elf64_Ehdr *header = view_range(view, 0, sizeof(*header));
+    const Elf64_Phdr *part = view_range(view, header->e_phoff, header->e_phnum * sizeof(*part));
+    uint64_t first = UINT64_MAX;
+    uint64_t end = 0;
+    uint64_t alignment = ELF_PAGE;
+
+    if (part == NULL)
+        return complain(view, "bad program headers");
+    for (unsigned i = 0; i < header->e_phnum; i++) {
+        if (part[i].p_type != PT_LOAD)
+            continue;
+        if (part[i].p_vaddr < first)
+            first = part[i].p_vaddr & ~(ELF_PAGE - 1);
+        if (part[i].p_vaddr + part[i].p_memsz > end)
+            end = part[i].p_vaddr + part[i].p_memsz;
+        if (part[i].p_align > alignment)
+            alignment = part[i].p_align;
+    }
+    if (end <= first || end - first > UINT32_MAX || alignment > UINT32_MAX)
+        return complain(view, "its parts lie outside of the address space");
+    info->room = ((end - first + ELF_PAGE - 1) & ~(ELF_PAGE - 1)) + (alignment > ELF_PAGE ? alignment : 0);
+    return true;
+}
+
 static bool read_view(const struct elf_view *view, struct elf_info *info)
 {
     unsigned count;
@@ -218,7 +245,7 @@ static bool read_view(const struct elf_view *view, struct elf_info *info)
     }
     if (!dynamic)
         return complain(view, "no dynamic section");
-    return read_pageable(view, sections, count, info);
+    return read_pageable(view, sections, count, info) && read_room(view, info);
 }
 
 /* The function symbol of one table that covers the address; its name stays the view's. */

@@ -26,6 +26,7 @@ struct elf_info {
     struct elf_pageable *pageable;
     unsigned pageable_count;
     bool driver_entry;   /* exports DriverEntry */
+    uint64_t room;       /* address space that the dynamic linker wants for it */
     bool dll_initialize; /* exports DllInitialize: an export driver */
 };
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "image/loader_internal.h"
+#include "image/objects.h"
 #include "machine/census.h"
 #include "machine/guest_ram.h"
 #include "nt/ex/ex.h"
@@ -154,6 +155,35 @@ static void note_pageable(struct loader_module *module, const struct elf_info *i
     }
 }
 
+/* May this machine go on in another process? Under the parallel engine other threads ask for memory meanwhile. */
+static bool has_places(void)
+{
+    return machine->config.stay_up && machine_engine_of(&machine->config) == ENGINE_DETERMINISTIC;
+}
+
+static bool is_free(uint64_t address, uint64_t bytes)
+{
+    const struct loader_module *module;
+
+    for (module = machine->loader->modules; module != NULL; module = module->next)
+        if (address < module->base + module->size && module->base < address + bytes)
+            return false;
+    return true;
+}
+
+static void *open_module(const struct loader_module *module, uint64_t room)
+{
+    uint64_t address = OBJECTS_BASE;
+    void *handle = NULL;
+
+    while (!is_free(address, room))
+        address += OBJECTS_STEP;
+    if (has_places() && address + room <= OBJECTS_END)
+        handle = object_open_at(module->path, address, room);
+    /* A module with libraries of its own may have to lie elsewhere; such a machine cannot be saved. */
+    return handle != NULL ? handle : dlopen(module->path, RTLD_NOW | RTLD_LOCAL);
+}
+
 static void open_file(void *argument)
 {
     struct open_request *request = argument;
@@ -169,7 +199,7 @@ static void open_file(void *argument)
                  module->path);
         return;
     }
-    module->handle = dlopen(module->path, RTLD_NOW | RTLD_LOCAL);
+    module->handle = open_module(module, request->info.room);
     if (module->handle == NULL) {
         snprintf(request->error, sizeof(request->error), "driver %s: %s", module->name, dlerror());
         return;
@@ -197,6 +227,8 @@ static void close_file(void *argument)
     dlclose(module->handle);
     module->handle = dlopen(module->path, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
     request->good = module->handle == NULL;
+    if (request->good && module->base >= OBJECTS_BASE && module->base < OBJECTS_END)
+        object_keep_place(module->base, module->size);
 }
 
 static NTSTATUS load(const char *name, unsigned depth, bool as_import, struct loader_module **result);

@@ -18,13 +18,15 @@ bool loader_module_reopen(const struct loader_module *module, const char *path, 
                           size_t error_size)
 {
     struct loader_module *own = (struct loader_module *)(uintptr_t)module;
-    bool taken;
+    struct elf_info info;
+    bool good = elf_read(path, &info, error, error_size);
 
-    own->handle = object_open_at(path, own->base, own->size, &taken);
-    if (taken)
-        snprintf(error, error_size, "where its driver %s lay at %#lx there is something else in this process",
-                 own->name, own->base);
-    else if (own->handle == NULL)
+    if (good)
+        own->handle = object_open_at(path, own->base, info.room);
+    elf_free(&info);
+    if (!good)
+        return false;
+    if (own->handle == NULL)
         snprintf(error, error_size, "its driver %s: %s", own->name, dlerror());
     else if (object_hash(own->base) != hash && lies_at(own->handle, own->base))
         snprintf(error, error_size, "its driver %s is another build now: %s", own->name, path);

@@ -2,13 +2,16 @@
 
 #include <dlfcn.h>
 #include <elf.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <link.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "machine/fail.h"
 #include "machine/snapshot_internal.h"
 
 #define PAGE UINT64_C(4096)
@@ -73,6 +76,7 @@ void objects_list(void (*see)(void *context, const struct object *object), void 
 struct search {
     uint64_t address;
     uint64_t hash;
+    uint64_t end;
     struct object_data *data;
     unsigned count;
 };
@@ -175,9 +179,11 @@ unsigned object_data(uint64_t address, struct object_data data[OBJECT_DATA_MAX])
 
 /*
  * The dynamic linker asks the kernel for a hole that is large enough. So all of those are filled for a moment but the
- * one; smaller ones stay, for whatever else wants memory meanwhile, and so does room for the heap and the stack.
+ * one; smaller ones stay, for whatever else wants memory meanwhile, and so does room for the stack. The heap has a
+ * reserve.
  */
 #define ROOM (UINT64_C(64) << 20)
+#define RESERVE 100000u
 #define FILLERS_MAX 4096u
 
 struct fillers {
@@ -206,7 +212,6 @@ struct hole_search {
     uint64_t address;
     uint64_t bytes;
     uint64_t end; /* of the last mapping */
-    bool found;
 };
 
 static void see_hole(struct hole_search *search, uint64_t start, uint64_t end)
@@ -214,11 +219,10 @@ static void see_hole(struct hole_search *search, uint64_t start, uint64_t end)
     uint64_t behind = search->address + search->bytes;
 
     if (search->address >= start && behind <= end) {
-        search->found = true;
         take(search->fillers, start + spare(search->address - start, search->bytes), search->address);
         take(search->fillers, behind, end - spare(end - behind, search->bytes));
     } else if (end - start >= search->bytes) {
-        take(search->fillers, start, end - spare(end - start, search->bytes));
+        take(search->fillers, start + spare(end - start, search->bytes), end);
     }
 }
 
@@ -243,27 +247,58 @@ static void fill_holes(struct hole_search *search)
             start = start > ROOM ? start - ROOM : 0;
         if (start > search->end && start < UINT64_C(0x7fffffffffff))
             holes[count++] = (struct object_data){search->end, start - search->end};
-        search->end = end + (strstr(line, "[heap]") != NULL ? ROOM : 0);
+        search->end = end;
     }
     fclose(file);
     for (unsigned index = 0; index < count; index++)
         see_hole(search, holes[index].address, holes[index].address + holes[index].bytes);
 }
 
-void *object_open_at(const char *path, uint64_t address, uint64_t bytes, bool *taken)
+void object_keep_place(uint64_t address, uint64_t bytes)
+{
+    if (mmap((void *)address, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
+             0) == MAP_FAILED)
+        fail("image", "the place of a driver at %#" PRIx64 " cannot be kept: %s", address, strerror(errno));
+}
+
+static int find_end(struct dl_phdr_info *info, size_t size, void *argument)
+{
+    struct search *search = argument;
+
+    (void)size;
+    if (info->dlpi_addr != search->address)
+        return 0;
+    for (unsigned index = 0; index < info->dlpi_phnum; index++) {
+        const ElfW(Phdr) *header = &info->dlpi_phdr[index];
+        uint64_t end = (info->dlpi_addr + header->p_vaddr + header->p_memsz + PAGE - 1) & ~(PAGE - 1);
+
+        if (header->p_type == PT_LOAD && end > search->end)
+            search->end = end;
+    }
+    return 1;
+}
+
+void *object_open_at(const char *path, uint64_t address, uint64_t bytes)
 {
     struct fillers *fillers = calloc(1, sizeof(*fillers));
-    struct hole_search search = {.fillers = fillers, .address = address, .bytes = bytes};
-    void *handle = NULL;
+    struct hole_search holes = {.fillers = fillers, .address = address, .bytes = bytes};
+    struct search search = {.address = address, .end = address};
+    void *reserve = malloc(RESERVE);
+    void *handle;
 
-    if (fillers == NULL)
+    if (fillers == NULL || reserve == NULL)
         abort();
-    fill_holes(&search);
-    *taken = !search.found;
-    if (search.found)
-        handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    (void)mallopt(M_TRIM_THRESHOLD, ROOM); /* the heap does not shrink and leave a hole */
+    munmap((void *)address, bytes);
+    fill_holes(&holes);
+    free(reserve);
+    handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     for (unsigned index = 0; index < fillers->count; index++)
         munmap((void *)fillers->list[index].address, fillers->list[index].bytes);
     free(fillers);
+    if (handle != NULL)
+        (void)dl_iterate_phdr(find_end, &search);
+    if (search.end < address + bytes)
+        object_keep_place(search.end, address + bytes - search.end);
     return handle;
 }

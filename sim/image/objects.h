@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "machine/image.h"
+
 struct object {
     const char *path; /* "" for the program */
     uint64_t address; /* where it was loaded; of a driver module, its base */
@@ -32,9 +34,19 @@ unsigned object_data(uint64_t address, struct object_data data[OBJECT_DATA_MAX])
 uint64_t object_hash(uint64_t address);
 
 /*
- * dlopen() with nothing but one place free for the object: `bytes` from `address`. NULL: dlerror() has the reason, or
- * *taken is set: something lies there. That it has come to lie there is for the caller to see.
+ * A part of the image that is for modules of machines that may go on in another process (machine/snapshot.h): there
+ * they lie at the same addresses, which nothing else takes.
  */
-void *object_open_at(const char *path, uint64_t address, uint64_t bytes, bool *taken);
+#define OBJECTS_BASE (IMAGE_RAM_BASE + IMAGE_RAM_MAX)
+#define OBJECTS_END IMAGE_SYSPTE_BASE
+#define OBJECTS_STEP (UINT64_C(2) << 20)
+
+/*
+ * dlopen() with nothing but one place free for the object: `bytes` from `address` of that part. NULL: dlerror() has the
+ * reason. That it has come to lie there is for the caller to see.
+ */
+void *object_open_at(const char *path, uint64_t address, uint64_t bytes);
+/* It has been closed: nobody else gets its place. */
+void object_keep_place(uint64_t address, uint64_t bytes);
 
 #endif

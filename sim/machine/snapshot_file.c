@@ -67,7 +67,8 @@ uint64_t snapshot_hash(uint64_t hash, const void *bytes, size_t count)
         hash = add_word(hash, word);
     }
     word = 0;
-    memcpy(&word, at, count);
+    if (count != 0) /* otherwise there may be no bytes to point to */
+        memcpy(&word, at, count);
     return add_word(add_word(hash, word), count);
 }
 

@@ -163,6 +163,7 @@ static bool read_mapping(const char *line, struct mapping *mapping)
     mapping->map.protection = (access[0] == 'r' ? PROT_READ : 0u) | (access[1] == 'w' ? PROT_WRITE : 0u) |
                               (access[2] == 'x' ? PROT_EXEC : 0u);
     return mapping->start >= IMAGE_BASE && mapping->end <= IMAGE_END &&
+           (mapping->end <= OBJECTS_BASE || mapping->start >= OBJECTS_END) &&
            (mapping->map.is_ram || mapping->map.protection != PROT_NONE);
 }
 
@@ -254,6 +255,11 @@ static void put_modules(struct snapshot_file *file)
         unsigned count = object_data(base, data);
         char path[PATH_MAX];
 
+        if (base < OBJECTS_BASE || base >= OBJECTS_END) {
+            snapshot_fail(file, "the driver %s needs libraries of its own, and lies where only this process has it",
+                          loader_module_name(module));
+            return;
+        }
         if (realpath(loader_module_path(module), path) == NULL) {
             snapshot_fail(file, "the driver %s is not there any more: %s", loader_module_path(module), strerror(errno));
             return;

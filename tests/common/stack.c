@@ -192,7 +192,7 @@ static void prepare(const struct stack_options *options, void (*scenario)(void *
     config.engine = options->engine;
     config.seed = options->seed != 0 ? options->seed : 1;
     config.driver_dir = compose(options->drivers);
-    config.stay_up = options->program != NULL || options->store != NULL;
+    config.stay_up = options->program != NULL || options->store != NULL || options->paused != NULL;
     if (options->host != NULL)
         ck_assert(xen_host_parse(options->host, &config.host));
     config.event_channels = options->event_channels;

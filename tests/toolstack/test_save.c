@@ -325,7 +325,7 @@ END_TEST
 #ifdef PVSIM_SANITIZE
 #define FLIPS 6
 #else
-#define FLIPS 16
+#define FLIPS 12
 #endif
 
 struct bytes {
