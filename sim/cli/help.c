@@ -278,10 +278,10 @@ static const char create[] =
 static const char console[] =
     "usage: pvsim console [OPTION...] DOMAIN\n"
     "\n"
-    "Attaches to the guest's PV console: shows what it has printed, its last 64 KiB, and what it prints, and sends "
-    "what is "
-    "typed.\n"
-    "Ctrl-], the end of the input, or the domain's end ends it.\n"
+    "Attaches to the guest's PV console: shows what it has printed, its last 64 KiB, and what it prints (xenbus sends "
+    "the "
+    "drivers'\n"
+    "warnings and errors there), and sends what is typed. Ctrl-], the end of the input, or the domain's end ends it.\n"
     "\n"
     "  -t pv                  the kind of console; of xl's other kinds, serial and vuart, the board has none\n"
     "  -n 0                   its number\n" OF_A_VERB;
@@ -297,24 +297,26 @@ static const char destroy[] = "usage: pvsim destroy [OPTION...] DOMAIN\n"
                               "\n" OF_A_VERB;
 
 static const char shut_down[] =
-    "usage: pvsim shutdown [OPTION...] DOMAIN\n"
+    "usage: pvsim shutdown [OPTION...] -a|DOMAIN\n"
     "\n"
     "Asks the guest's agent by control/shutdown to power off, and waits up to a minute until it has taken the request. "
     "When\n"
     "the guest has shut down its domain is destroyed, and the machine ends.\n"
     "\n"
     "  -F                     press the power button if the guest has no PV drivers that could be asked\n"
-    "  -w                     wait until it has shut down\n" OF_A_VERB;
+    "  -w, --wait             wait until it has shut down\n"
+    "  -a, --all              whichever guest there is\n" OF_A_VERB;
 
 static const char reboot[] =
-    "usage: pvsim reboot [OPTION...] DOMAIN\n"
+    "usage: pvsim reboot [OPTION...] -a|DOMAIN\n"
     "\n"
     "Asks the guest's agent by control/shutdown to restart, and waits up to a minute until it has taken the request.\n"
     "\n"
     "  -F                     press the reset button if the guest has no PV drivers that could be asked; this Xen, as "
     "the\n"
     "                         real one, has none\n"
-    "  -w                     wait until it has shut down\n" OF_A_VERB;
+    "  -w, --wait             wait until it has shut down\n"
+    "  -a, --all              whichever guest there is\n" OF_A_VERB;
 
 static const char pause_text[] = "usage: pvsim pause [OPTION...] DOMAIN\n"
                                  "\n"
@@ -414,7 +416,7 @@ static const char vcpu_set[] =
     "Fewer\n"
     "than it has are noted in the store (cpu/N/availability) and change nothing: Windows takes no processor away.\n"
     "\n"
-    "  -i                     more than the host has processors, too\n" OF_A_VERB;
+    "  -i, --ignore-host      more than the host has processors, too\n" OF_A_VERB;
 
 static const char debug_keys[] = "usage: pvsim debug-keys [OPTION...] KEYS\n"
                                  "\n"

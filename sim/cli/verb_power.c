@@ -133,12 +133,8 @@ static bool ask(struct verb_call *call, unsigned domid, const struct ending *end
     return false;
 }
 
-static int end_domain(struct verb_call *call, const struct ending *ending)
+static int end_domain(struct verb_call *call, unsigned domid, const struct ending *ending)
 {
-    unsigned domid;
-
-    if (!verb_domain(call, verb_word(call, 0), &domid))
-        return EXIT_FAILED;
     if (domid == XEN_DOM0) {
         verb_complain(call, "domain 0 is the host: 'pvsim destroy' of the guest ends the machine");
         return EXIT_FAILED;
@@ -151,16 +147,31 @@ static int end_domain(struct verb_call *call, const struct ending *ending)
     return EXIT_PASSED;
 }
 
+/* The one that is named, or all guests that there are: one at most. */
+static int end_some(struct verb_call *call, const struct ending *ending)
+{
+    bool all = verb_flag(call, 'a');
+    unsigned domid;
+
+    if (verb_count(call) == 0 && !all) {
+        verb_complain(call, "You must specify -a or a domain id.");
+        return EXIT_USAGE;
+    }
+    if (all)
+        return xen_guest_domid() < 0 ? EXIT_PASSED : end_domain(call, (unsigned)xen_guest_domid(), ending);
+    return verb_domain(call, verb_word(call, 0), &domid) ? end_domain(call, domid, ending) : EXIT_FAILED;
+}
+
 int verb_shutdown(struct verb_call *call)
 {
     static const struct ending poweroff = {"shutdown", "Shutting down", "poweroff", "power", "power"};
 
-    return end_domain(call, &poweroff);
+    return end_some(call, &poweroff);
 }
 
 int verb_reboot(struct verb_call *call)
 {
     static const struct ending reboot = {"reboot", "Rebooting", "reboot", "reset", "reset"};
 
-    return end_domain(call, &reboot);
+    return end_some(call, &reboot);
 }

@@ -35,8 +35,8 @@ static const struct verb verbs[] = {
     {.name = "destroy", .flags = "", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_destroy},
     {.name = "pause", .flags = "", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_pause},
     {.name = "unpause", .flags = "", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_unpause},
-    {.name = "shutdown", .flags = "Fw", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_shutdown},
-    {.name = "reboot", .flags = "Fw", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_reboot},
+    {.name = "shutdown", .flags = "aFw", .words = "DOMAIN or -a", .minimum = 0, .maximum = 1, .run = verb_shutdown},
+    {.name = "reboot", .flags = "aFw", .words = "DOMAIN or -a", .minimum = 0, .maximum = 1, .run = verb_reboot},
     {.name = "trigger", .flags = "", .words = "DOMAIN NAME [VCPU]", .minimum = 2, .maximum = 3, .run = verb_trigger},
     {.name = "suspend", .flags = "f", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_suspend},
     {.name = "resume", .flags = "s", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_resume},
@@ -106,6 +106,20 @@ static bool take_flags(const struct verb *verb, const char *letters, struct line
     return true;
 }
 
+/* The letter of xl's long name for it; 0: this verb has no such option. */
+static char long_flag(const struct verb *verb, const char *name)
+{
+    static const struct {
+        const char *name;
+        char letter;
+    } names[] = {{"all", 'a'}, {"wait", 'w'}, {"ignore-host", 'i'}};
+
+    for (size_t index = 0; index < sizeof(names) / sizeof(names[0]); index++)
+        if (strcmp(names[index].name, name) == 0 && strchr(verb->flags, names[index].letter) != NULL)
+            return names[index].letter;
+    return 0;
+}
+
 /* As getopt() of a verb of xl: options may stand anywhere, "--" ends them. 0: go on; -1: help was asked for. */
 static int read_line(const struct verb *verb, int argc, char **argv, struct line *line)
 {
@@ -127,6 +141,10 @@ static int read_line(const struct verb *verb, int argc, char **argv, struct line
                 return EXIT_USAGE;
             }
             line->run_dir = argv[index];
+        } else if (options && word[0] == '-' && word[1] == '-' && long_flag(verb, word + 2) != 0) {
+            const char letters[] = {long_flag(verb, word + 2), '\0'};
+
+            (void)take_flags(verb, letters, line); /* which the verb has */
         } else if (options && word[0] == '-' && word[1] == '-') {
             complain("unknown option %s; see 'pvsim %s --help'", word, verb->name);
             return EXIT_USAGE;

@@ -281,6 +281,41 @@ START_TEST(attached)
 }
 END_TEST
 
+/* What the machine says to a command that a shell runs; its exit status is 0. */
+static bool says(const char *command, const char *part)
+{
+    static char text[CONSOLE_HISTORY];
+    FILE *pipe = popen(command, "r");
+    size_t length;
+
+    ck_assert_ptr_nonnull(pipe);
+    length = fread(text, 1, sizeof(text) - 1, pipe);
+    text[length] = '\0';
+    ck_assert_msg(pclose(pipe) == 0, "%s: %s", command, text);
+    return strstr(text, part) != NULL;
+}
+
+/* xenbus sends warnings of the drivers there. Both ways of ending: Ctrl-], behind which nothing is sent, and the end.
+ */
+START_TEST(drivers_log)
+{
+    char typing[256], reading[256];
+
+    snprintf(typing, sizeof(typing), "printf 'typed\\035more' | " PVSIM_BUILD "/pvsim console guest --run-dir %s",
+             standing_dir);
+    snprintf(reading, sizeof(reading), PVSIM_BUILD "/pvsim console guest --run-dir %s </dev/null", standing_dir);
+    expect_result(pvsim("create --run-dir %s", standing_dir), 0, "", "");
+    standing_wait_for_node("/local/domain/1/device/vif/0/state", "4");
+    standing_write("/local/domain/1/device/vif/0/speed", "fast");
+    for (unsigned waited = 0; !says(reading, "speed is 'fast'"); waited += 20) {
+        ck_assert_msg(waited < 60000, "the console does not show the drivers' log");
+        standing_sleep_ms(20);
+    }
+    ck_assert(says(typing, "speed is 'fast'"));
+    expect_result(VERB("destroy", "guest", standing_dir), 0, "", "");
+}
+END_TEST
+
 START_TEST(external)
 {
     expect_complaint(pvsim("create --run-dir %s --console mine", standing_dir), 2,
@@ -308,6 +343,7 @@ int main(void)
     tcase_add_test(ring_cases, restored);
     suite_add_tcase(suite, ring_cases);
     tcase_add_test(command, attached);
+    tcase_add_test(command, drivers_log);
     tcase_add_test(command, external);
     standing_add(suite, command);
     status = guest_suite_run(suite);

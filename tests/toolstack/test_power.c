@@ -5,11 +5,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-#include <xen/io/xs_wire.h>
 
 #include "common/guest.h"
 #include "common/process.h"
@@ -32,26 +27,6 @@ static void wait_for_state(const char *letters)
     }
 }
 
-/* Of a node, over the store's socket. */
-static void store_write(const char *path, const char *value)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct xsd_sockmsg header = {.type = XS_WRITE, .len = (uint32_t)(strlen(path) + 1 + strlen(value))};
-    char packet[512];
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    size_t length = sizeof(header) + header.len;
-
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s/xenstored.sock", standing_dir);
-    ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    memcpy(packet, &header, sizeof(header));
-    snprintf(packet + sizeof(header), sizeof(packet) - sizeof(header), "%s", path);
-    memcpy(packet + sizeof(header) + strlen(path) + 1, value, strlen(value));
-    ck_assert_int_eq(write(fd, packet, length), (ssize_t)length);
-    ck_assert_int_eq(read(fd, &header, sizeof(header)), (ssize_t)sizeof(header));
-    ck_assert_uint_eq(header.type, XS_WRITE);
-    close(fd);
-}
-
 /* ---- the agent ---- */
 
 START_TEST(agent_shuts_down)
@@ -63,7 +38,9 @@ START_TEST(agent_shuts_down)
     expect_complaint(VERB("shutdown", "0", standing_dir), 1, "domain 0");
     expect_complaint(VERB("shutdown", "nobody", standing_dir), 1, "nobody is an invalid domain identifier");
     expect_complaint(VERB("shutdown", "-x guest", standing_dir), 2, "unknown option -x");
-    expect_result(VERB("shutdown", "-w guest", standing_dir), 0, "", "Shutting down domain 1\n");
+    expect_complaint(VERB("shutdown", "--ignore-host guest", standing_dir), 2, "unknown option --ignore-host");
+    expect_complaint(VERB("shutdown", "", standing_dir), 2, "You must specify -a or a domain id.");
+    expect_result(VERB("shutdown", "--wait --all", standing_dir), 0, "", "Shutting down domain 1\n");
     standing_wait_for_end();
     ck_assert(standing_log_has("the toolstack asks for power off"));
     ck_assert(standing_log_has("domain 1 shuts down with reason 0"));
@@ -76,7 +53,7 @@ START_TEST(agent_reboots)
     create();
     expect_complaint(VERB("reboot", "0", standing_dir), 1, "domain 0");
     expect_complaint(VERB("reboot", "nobody", standing_dir), 1, "nobody is an invalid domain identifier");
-    expect_result(VERB("reboot", "guest", standing_dir), 0, "", "Rebooting domain 1\n");
+    expect_result(VERB("reboot", "-a", standing_dir), 0, "", "Rebooting domain 1\n");
     for (unsigned waited = 0; !standing_log_has("domain 1 shuts down with reason 1"); waited += 20) {
         ck_assert_uint_lt(waited, 60000);
         standing_sleep_ms(20);
@@ -130,7 +107,7 @@ START_TEST(sleeps_and_wakes)
 
     /* The agent is awake as well, and is asked for the same. */
     standing_wait_for_node("/local/domain/1/control/feature-s3", "1");
-    store_write("/local/domain/1/control/shutdown", "s3");
+    standing_write("/local/domain/1/control/shutdown", "s3");
     wait_for_state("------");
     ck_assert_str_eq(standing_read("/local/domain/1/control/shutdown"), "");
     expect_result(VERB("trigger", "guest s3resume", standing_dir), 0, "", "");

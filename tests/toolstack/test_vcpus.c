@@ -179,7 +179,8 @@ START_TEST(refused)
     expect_complaint(VERB("vcpu-set", "guest 0", standing_dir), 1, "Requested 0 VCPUs!");
     expect_complaint(VERB("vcpu-set", "guest 3", standing_dir), 1,
                      "You are overcommmitting! You have 2 physical CPUs and want 3 vCPUs!");
-    expect_complaint(VERB("vcpu-set", "-i guest 3", standing_dir), 1, "Requested 3 VCPUs, however maxcpus is 2!");
+    expect_complaint(VERB("vcpu-set", "--ignore-host guest 3", standing_dir), 1,
+                     "Requested 3 VCPUs, however maxcpus is 2!");
     expect_complaint(VERB("vcpu-set", "0 1", standing_dir), 1, "domain 0 is not the guest");
     expect_complaint(VERB("vcpu-set", "nobody 1", standing_dir), 1, "nobody is an invalid domain identifier");
     expect_result(VERB("vcpu-set", "guest 2", standing_dir), 0, "", ""); /* as it has */

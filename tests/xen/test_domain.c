@@ -496,6 +496,24 @@ XEN_TEST(runstate)
     ck_assert_xen_error(call_vcpu(99, 0, NULL), XEN_ENOSYS);
 }
 
+/* ---- pauses ---- */
+
+/* They count, up to a toolstack's limit. */
+XEN_TEST(pauses)
+{
+    stay_on(0);
+    for (unsigned i = 0; i < 255; i++)
+        ck_assert_int_eq(xen_domain_pause(1), 0);
+    ck_assert_xen_error(xen_domain_pause(1), XEN_EOVERFLOW);
+    for (unsigned i = 0; i < 255; i++)
+        ck_assert_int_eq(xen_domain_unpause(1), 0);
+    ck_assert_xen_error(xen_domain_unpause(1), XEN_EINVAL);
+    ck_assert_xen_error(xen_domain_pause(XEN_DOM0), XEN_EINVAL);
+    ck_assert_xen_error(xen_domain_pause(NO_DOMAIN), XEN_ESRCH);
+    ck_assert_xen_error(xen_domain_wake(1), XEN_EINVAL); /* it is awake */
+    ck_assert_xen_error(xen_domain_wake(NO_DOMAIN), XEN_ESRCH);
+}
+
 /* ---- xen_version ---- */
 
 XEN_TEST(versions)
@@ -674,6 +692,7 @@ int main(void)
     tcase_add_test(tcase, vcpu_info_rules);
     tcase_add_test(tcase, vcpus_beyond_32);
     tcase_add_test(tcase, runstate);
+    tcase_add_test(tcase, pauses);
     tcase_add_test(tcase, vcpu_down_and_up);
     tcase_add_test(tcase, last_vcpu_down);
     suite_add_tcase(suite, tcase);
