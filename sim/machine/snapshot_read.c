@@ -258,7 +258,8 @@ static bool read_end(struct reading *reading)
 {
     char more;
 
-    if (reading->record.a != reading->file.records - 1 || machine == NULL || loader_next(reading->module) != NULL)
+    enter_machine(reading);
+    if (reading->record.a != reading->file.records - 1 || loader_next(reading->module) != NULL)
         return damaged(reading);
     if (lseek(reading->file.fd, 0, SEEK_CUR) >= 0 && read(reading->file.fd, &more, 1) == 1)
         return snapshot_fail(&reading->file, "there is more behind its end");
