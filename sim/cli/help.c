@@ -429,11 +429,9 @@ static const char debug_keys[] = "usage: pvsim debug-keys [OPTION...] KEYS\n"
 static const char trigger[] =
     "usage: pvsim trigger [OPTION...] DOMAIN power|sleep|s3resume|nmi|init|reset [VCPU]\n"
     "\n"
-    "Presses the guest's power button (it shuts down) or its sleep button (S3, when its devices agree), or wakes it "
-    "from "
-    "that\n"
-    "(s3resume). Does not wait. The others fail: this Xen has none of them for a guest, as the real one lacks init and "
-    "reset.\n"
+    "Presses the guest's power button (it shuts down) or its sleep button (S3, when its devices agree), or wakes it\n"
+    "from that (s3resume). Does not wait. A non-maskable interrupt (nmi) to a vCPU is a bugcheck, which ends the\n"
+    "machine. init and reset fail, as Xen has neither.\n"
     "\n" OF_A_VERB;
 
 static const char network_attach[] =

@@ -37,6 +37,8 @@ static int send_trigger(struct verb_call *call, unsigned domid, const char *name
 {
     if (strcmp(name, "s3resume") == 0)
         return xen_domain_wake(domid);
+    if (strcmp(name, "nmi") == 0)
+        return xen_domain_send_nmi(domid, verb_word(call, 2) != NULL ? (unsigned)atoi(verb_word(call, 2)) : 0);
     if (strcmp(name, "power") != 0 && strcmp(name, "sleep") != 0)
         return -ENOSYS;
     if (domid == XEN_DOM0 || xen_guest_domid() != (int)domid || xen_domain_shutdown_reason(domid) >= 0)

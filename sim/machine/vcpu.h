@@ -12,6 +12,8 @@ int vcpu_current_index(void);
 
 /* Make `vector` (0x30 to 0xFF) pending in the vCPU's interrupt controller. A vector pending twice is delivered once. */
 void vcpu_raise_vector(unsigned vcpu, uint8_t vector);
+/* A non-maskable interrupt, which no IRQL and no cleared interrupt flag holds off. */
+void vcpu_raise_nmi(unsigned vcpu);
 
 /*
  * Line interrupts, level-triggered; `irq` is an input of the I/O APIC, of which Xen gives a guest 48, PCI's from 16 up:

@@ -214,6 +214,19 @@ int xen_domain_wake(unsigned domid)
     return 0;
 }
 
+int xen_domain_send_nmi(unsigned domid, unsigned vcpu)
+{
+    struct domain *domain;
+    int error = find_guest(domid, &domain);
+
+    if (error != 0)
+        return error;
+    if (!domain->guest || vcpu >= domain->vcpus || domain->shutting_down)
+        return -XEN_EINVAL;
+    vcpu_raise_nmi(domain->vcpu[vcpu].index);
+    return 0;
+}
+
 /* ---- restoration ---- */
 
 /* The guest's memory goes on; everything that Xen kept for it is gone. */

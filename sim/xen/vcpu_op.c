@@ -222,6 +222,12 @@ static int64_t up(struct xen_vcpu *vcpu)
     return 0;
 }
 
+static int64_t send_nmi(const struct xen_vcpu *vcpu)
+{
+    vcpu_raise_nmi(vcpu->index);
+    return 0;
+}
+
 int64_t xen_vcpu_op(struct xen_vcpu *current, uint64_t cmd, uint32_t index, uint64_t arg)
 {
     struct xen_vcpu *vcpu = domain_vcpu(current->domain, index);
@@ -260,7 +266,7 @@ int64_t xen_vcpu_op(struct xen_vcpu *current, uint64_t cmd, uint32_t index, uint
     case VCPUOP_register_vcpu_time_memory_area:
         return register_time_area(vcpu, arg);
     case VCPUOP_send_nmi:
-        return arg != 0 ? -XEN_EINVAL : hypercall_missing(__HYPERVISOR_vcpu_op, cmd, "VCPUOP_send_nmi");
+        return arg != 0 ? -XEN_EINVAL : send_nmi(vcpu);
     case VCPUOP_get_physid:
         return -XEN_EINVAL; /* of vCPUs of the hardware domain that are pinned */
     default:

@@ -66,6 +66,8 @@ void xen_guest_ends(bool reboot);
 /* It puts the guest to sleep (S3): its vCPUs stand still until its toolstack wakes it. -ESRCH, -EINVAL: not asleep. */
 void xen_guest_sleeps(void);
 int xen_domain_wake(unsigned domid);
+/* A non-maskable interrupt to a vCPU of the guest. -ESRCH, -EINVAL: no such vCPU, or the guest has shut down. */
+int xen_domain_send_nmi(unsigned domid, unsigned vcpu);
 /*
  * After SHUTDOWN_suspend: the guest goes on where it was, with everything that it had of Xen. cancelled: what it called
  * to suspend gives 1; otherwise 0, and it takes itself for restored ("slow" resume in place). -ESRCH, -EINVAL: it is

@@ -127,8 +127,7 @@ START_TEST(triggers)
     expect_complaint(VERB("trigger", "guest crash", standing_dir), 2, "Invalid trigger \"crash\"");
     expect_complaint(VERB("trigger", "guest reset", standing_dir), 1,
                      "Send trigger 'reset' failed: Function not implemented");
-    expect_complaint(VERB("trigger", "guest nmi 1", standing_dir), 1,
-                     "Send trigger 'nmi' failed: Function not implemented");
+    expect_complaint(VERB("trigger", "0 nmi", standing_dir), 1, "Send trigger 'nmi' failed: Invalid argument");
     expect_complaint(VERB("trigger", "guest init", standing_dir), 1,
                      "Send trigger 'init' failed: Function not implemented");
     expect_complaint(VERB("trigger", "guest power 2", standing_dir), 1, "domain 1 has no vCPU 2");
@@ -136,6 +135,16 @@ START_TEST(triggers)
     expect_complaint(VERB("trigger", "0 power", standing_dir), 1, "Send trigger 'power' failed: Invalid argument");
     expect_result(VERB("trigger", "guest power 1", standing_dir), 0, "", "");
     standing_wait_for_end();
+}
+END_TEST
+
+START_TEST(non_maskable_interrupt)
+{
+    create();
+    expect_result(VERB("trigger", "guest nmi 1", standing_dir), 0, "", "");
+    standing_wait_for_end();
+    ck_assert(standing_log_has("NMI_HARDWARE_FAILURE"));
+    ck_assert(standing_log_has("a non-maskable interrupt reached processor 1"));
 }
 END_TEST
 
@@ -153,6 +162,7 @@ int main(void)
     tcase_add_test(tcase, no_agent);
     tcase_add_test(tcase, sleeps_and_wakes);
     tcase_add_test(tcase, triggers);
+    tcase_add_test(tcase, non_maskable_interrupt);
     standing_add(suite, tcase);
     status = guest_suite_run(suite);
     standing_end_last();

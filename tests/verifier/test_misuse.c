@@ -8,6 +8,7 @@
 #include <ntstrsafe.h>
 #include <wmistr.h>
 
+#include "machine/vcpu.h"
 #include "nt/io/io.h"
 #include "nt/ob/ob.h"
 
@@ -700,6 +701,19 @@ static void breaks(void)
     DbgBreakPoint();
 }
 
+/* Nothing holds it off. */
+static void interrupted_at_high_level(void)
+{
+    KIRQL old;
+
+    KeRaiseIrql(HIGH_LEVEL, &old);
+    _disable();
+    vcpu_raise_nmi(0);
+    for (unsigned turn = 0; turn < 100; turn++)
+        KeStallExecutionProcessor(1);
+    ck_abort_msg("it was held off");
+}
+
 static void asserts(void)
 {
     RtlAssert((PVOID) "1 == 2", (PVOID) "here.c", 7, NULL);
@@ -801,6 +815,7 @@ static const struct broken_rule broken[] = {
     {queued_dpc_sent_elsewhere, "dpc-target-queued", DV, OWN},
     {halts_with_interrupts_off, "halt", DV, OWN},
     {fails_fast, "fast-fail", KERNEL_SECURITY_CHECK_FAILURE, {INVALID_ARGUMENT}},
+    {interrupted_at_high_level, "nmi", NMI_HARDWARE_FAILURE, {0x4F4454, 0, 0, 0}},
     {breaks, "breakpoint", KMODE_EXCEPTION_NOT_HANDLED, {0x80000003, ANY}},
     {asserts, "assertion", KMODE_EXCEPTION_NOT_HANDLED, {0xC0000420, ANY}},
     {unknown_conversion, "format", DV, OWN},

@@ -206,7 +206,7 @@ static inline struct call random_call(void)
     case __HYPERVISOR_vcpu_op:
         call.argument[1] = below(8) != 0 ? below(GUEST_VCPUS + 1) : fuzz.next();
         call.argument[2] = pointer();
-        if ((uint32_t)sub == VCPUOP_down)
+        if ((uint32_t)sub == VCPUOP_down || (uint32_t)sub == VCPUOP_send_nmi)
             call.argument[0] = VCPUOP_is_up;
         break;
     case __HYPERVISOR_set_timer_op:

@@ -63,7 +63,11 @@ static bool has_dispatch_work(const struct vcpu *vcpu)
 
 static bool deliverable(const struct vcpu *vcpu)
 {
-    if (vcpu->suspended || vcpu->interrupts_off)
+    if (vcpu->suspended)
+        return false;
+    if (vcpu->nmi_pending)
+        return true;
+    if (vcpu->interrupts_off)
         return false;
     if (has_pending_vector(vcpu) && highest_vector(vcpu) >> 4 > vcpu->irql)
         return true;
@@ -75,10 +79,12 @@ static bool deliverable(const struct vcpu *vcpu)
 /* ---- the parallel engine: what is pending, for those who hold no lock ---- */
 
 #define WORK_STOP (1u << 31)
+#define WORK_NMI (1u << 30)
 
 static void note_work(struct vcpu *vcpu)
 {
-    uint32_t work = (has_dispatch_work(vcpu) ? 1u << DISPATCH_LEVEL : 0) | (vcpu->runner.held ? WORK_STOP : 0);
+    uint32_t work = (has_dispatch_work(vcpu) ? 1u << DISPATCH_LEVEL : 0) | (vcpu->runner.held ? WORK_STOP : 0) |
+                    (vcpu->nmi_pending ? WORK_NMI : 0);
 
     if (has_pending_vector(vcpu))
         work |= 1u << (highest_vector(vcpu) >> 4);
@@ -90,7 +96,8 @@ bool ke_wants_attention(const struct runner *runner)
     const struct vcpu *vcpu = CONTAINING_RECORD(runner, struct vcpu, runner);
     uint32_t work = __atomic_load_n(&vcpu->work, __ATOMIC_RELAXED);
 
-    return work != 0 && ((work >> (vcpu->irql + 1) != 0 && !vcpu->interrupts_off) || (work & WORK_STOP) != 0);
+    return work != 0 &&
+           ((work >> (vcpu->irql + 1) != 0 && !vcpu->interrupts_off) || (work & (WORK_STOP | WORK_NMI)) != 0);
 }
 
 void ke_interrupt_for_stop(struct runner *runner)
@@ -145,6 +152,12 @@ void vcpu_raise_vector(unsigned index, uint8_t vector)
         return;
     vcpu->pending[vector / 64] |= UINT64_C(1) << (vector % 64);
     ke_vcpu_attend(vcpu);
+}
+
+void vcpu_raise_nmi(unsigned index)
+{
+    machine->vcpu[index]->nmi_pending = true;
+    ke_vcpu_attend(machine->vcpu[index]);
 }
 
 void vcpu_bind_line(unsigned irq, uint8_t vector)
@@ -320,6 +333,18 @@ static void check_quantum(struct vcpu *vcpu)
     }
 }
 
+/* No driver has asked for it (KeRegisterNmiCallback is not there), so that for Windows it is a defect of the hardware.
+ */
+static _Noreturn void take_nmi(struct vcpu *vcpu)
+{
+    static const uint64_t parameter[4] = {0x4F4454}; /* as its HAL has it */
+
+    vcpu->nmi_pending = false;
+    vcpu->irql = HIGH_LEVEL;
+    ke_irql_changed(vcpu);
+    ke_bugcheck(NMI_HARDWARE_FAILURE, parameter, "nmi", "a non-maskable interrupt reached processor %u", vcpu->index);
+}
+
 void ke_attention(void)
 {
     struct vcpu *vcpu = ke_vcpu();
@@ -338,6 +363,8 @@ void ke_attention(void)
                 note_work(vcpu);
             return;
         }
+        if (vcpu->nmi_pending)
+            take_nmi(vcpu);
         if (has_pending_vector(vcpu) && highest_vector(vcpu) >> 4 > vcpu->irql) {
             uint8_t vector = (uint8_t)highest_vector(vcpu);
 
