@@ -188,9 +188,10 @@ clean: ## Remove everything that was built
 
 # ---- rules ----
 
+# The objects of the guest lie in an arena of their own (sim/machine/image.h).
 $(BUILD)/obj/sim/%.o: sim/%.c | $(SETUP)
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(SIM_CFLAGS) $(if $(filter sim/cli/%,$<),-Ibackend-stub -DPVSIM_VERSION='"$(VERSION)"') -MMD -MP -c $< -o $@
+	$(Q)mkdir -p $(@D) && $(CC) $(SIM_CFLAGS) $(if $(filter sim/nt/% sim/image/%,$<),-DIMAGE_ARENA=IMAGE_GUEST) $(if $(filter sim/cli/%,$<),-Ibackend-stub -DPVSIM_VERSION='"$(VERSION)"') -MMD -MP -c $< -o $@
 
 # Xen's tools' header names <xen/xen.h> and <xen/platform.h>, of which sim/xen has its own.
 $(BUILD)/obj/sim/dom0/xenctrl.o $(BUILD)/obj/sim/dom0/xenctrl_compat.o $(BUILD)/obj/tests/dom0/library_cases.o: SIM_CFLAGS := $(patsubst -Isim,-iquote sim,$(SIM_CFLAGS))

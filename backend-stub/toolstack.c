@@ -89,10 +89,9 @@ bool toolstack_remove(struct toolstack *toolstack, xs_transaction_t transaction,
     return true;
 }
 
-/* Wait until `reached` says so of the node, whose changes it is called at. False: not within the time. */
-static bool wait_for_node(struct toolstack *toolstack, const char *path,
-                          bool (*reached)(struct toolstack *toolstack, const char *path, void *argument),
-                          void *argument, int timeout_ms)
+bool toolstack_wait_node(struct toolstack *toolstack, const char *path,
+                         bool (*reached)(struct toolstack *toolstack, const char *path, void *argument), void *argument,
+                         int timeout_ms)
 {
     struct xs_handle *xs = toolstack->xs;
     unsigned long long deadline =
@@ -135,7 +134,7 @@ bool toolstack_wait_number(struct toolstack *toolstack, const char *path, uint32
     struct wanted_number number = {.wanted = wanted};
 
     toolstack->error[0] = '\0';
-    if (wait_for_node(toolstack, path, is_number, &number, timeout_ms))
+    if (toolstack_wait_node(toolstack, path, is_number, &number, timeout_ms))
         return true;
     if (number.known)
         snprintf(toolstack->error, sizeof(toolstack->error), "%s is %u after %d ms, not %u", path, number.value,
@@ -456,7 +455,7 @@ bool toolstack_domain_request(struct toolstack *toolstack, unsigned domid, const
     snprintf(path, sizeof(path), "/local/domain/%u/control/shutdown", domid);
     if (!toolstack_domain_shutdown(toolstack, domid, reason))
         return false;
-    if (wait_for_node(toolstack, path, is_taken, NULL, timeout_ms))
+    if (toolstack_wait_node(toolstack, path, is_taken, NULL, timeout_ms))
         return true;
     if (!toolstack_transaction(toolstack, take_back, &request))
         return errno == EALREADY || toolstack_fail(toolstack, "%s can't be taken back: %s", path, strerror(errno));

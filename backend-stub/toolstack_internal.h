@@ -26,6 +26,11 @@ bool toolstack_transaction(struct toolstack *toolstack,
                                           const void *argument),
                            const void *argument);
 
+/* Wait until `reached` says so of the node, whose changes it is called at. False: not within the time. */
+bool toolstack_wait_node(struct toolstack *toolstack, const char *path,
+                         bool (*reached)(struct toolstack *toolstack, const char *path, void *argument), void *argument,
+                         int timeout_ms);
+
 /* Make a node whose owner is `owner`, with no access for others, and `access` for `domid`. */
 bool toolstack_make_node(struct toolstack *toolstack, xs_transaction_t transaction, const char *path, unsigned owner,
                          unsigned domid, unsigned access);

@@ -94,16 +94,36 @@ static bool make_vif(struct toolstack *toolstack, xs_transaction_t transaction, 
            write_backend(toolstack, transaction, vif, &paths, mac);
 }
 
+enum backend_is { BACKEND_STARTING, BACKEND_READY, BACKEND_REMOVED };
+
+static bool is_decided(struct toolstack *toolstack, const char *path, void *argument)
+{
+    char *value = key_read(toolstack->xs, XBT_NULL, "%s", path);
+    enum backend_is *backend = argument;
+
+    if (!value && errno == ENOENT)
+        *backend = BACKEND_REMOVED;
+    else if (value && strtoul(value, NULL, 10) == XenbusStateInitWait)
+        *backend = BACKEND_READY;
+    free(value);
+    return *backend != BACKEND_STARTING;
+}
+
 bool toolstack_network_attach(struct toolstack *toolstack, const struct toolstack_vif *vif, int timeout_ms)
 {
     struct vif_paths paths = paths_of(vif->domid, vif->backend_domid, vif->handle);
     char state[TOOLSTACK_PATH_MAX + 8];
+    enum backend_is backend = BACKEND_STARTING;
 
     if (!toolstack_transaction(toolstack, make_vif, vif))
         return toolstack_fail(toolstack, "VIF %u of domain %u can't be written to the store: %s", vif->handle,
                               vif->domid, strerror(errno));
     snprintf(state, sizeof(state), "%s/state", paths.backend);
-    if (!toolstack_wait_number(toolstack, state, XenbusStateInitWait, timeout_ms))
+    (void)toolstack_wait_node(toolstack, state, is_decided, &backend, timeout_ms);
+    if (backend == BACKEND_REMOVED)
+        return toolstack_fail(toolstack, "VIF %u of domain %u was removed before it had a backend", vif->handle,
+                              vif->domid);
+    if (backend != BACKEND_READY)
         return toolstack_fail(toolstack, "the backend of VIF %u of domain %u is not at InitWait after %d ms",
                               vif->handle, vif->domid, timeout_ms);
     /* The script has put the backend's interface on its bridge. */

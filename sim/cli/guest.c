@@ -145,8 +145,6 @@ int guest_install(const struct machine_config *config)
 
 struct call {
     void (*function)(struct call *call);
-    struct task *waiter;
-    bool done;
     bool good;
 };
 
@@ -155,18 +153,14 @@ static void call_main(void *argument)
     struct call *call = argument;
 
     call->function(call);
-    call->done = true;
-    task_unpark(call->waiter);
 }
 
+/* False as well when the guest was reset meanwhile. */
 static bool call_in_guest(const char *name, void (*function)(struct call *call))
 {
-    struct call call = {.function = function, .waiter = task_current(), .good = true};
+    struct call call = {.function = function, .good = true};
 
-    nt_thread_start(name, call_main, &call);
-    while (!call.done)
-        (void)task_park(CLOCK_NEVER, name);
-    return call.good;
+    return nt_thread_run(name, call_main, &call) && call.good;
 }
 
 static void boot(struct call *call)
@@ -175,9 +169,9 @@ static void boot(struct call *call)
     pnp_boot();
 }
 
-void guest_boot(void)
+bool guest_boot(void)
 {
-    (void)call_in_guest("boot", boot);
+    return call_in_guest("boot", boot);
 }
 
 static void shut_down(struct call *call)
@@ -203,9 +197,9 @@ static void wait_quiet(struct call *call)
     pnp_wait_quiet();
 }
 
-void guest_wait_quiet(void)
+bool guest_wait_quiet(void)
 {
-    (void)call_in_guest("waiter", wait_quiet);
+    return call_in_guest("waiter", wait_quiet);
 }
 
 /* ---- what somebody at the guest's Device Manager does ---- */

@@ -18,14 +18,15 @@ int guest_check_memory_hooks(const struct machine_config *config);
 int guest_install(const struct machine_config *config);
 
 /*
- * Run the boot, or the orderly shutdown of all devices and drivers, in a guest thread, and wait until it is done.
- * False: the tree could not be taken down; pnp_refusal() says why.
+ * Run the boot, or the orderly shutdown of all devices and drivers, in a guest thread, and wait until it is done. These
+ * and the others that wait for the guest are false, too, when it was reset before.
  */
-void guest_boot(void);
+bool guest_boot(void);
+/* False: the tree could not be taken down; pnp_refusal() says why. */
 bool guest_shutdown(void);
 bool guest_is_up(void); /* there is a device tree */
 /* Wait until Plug and Play has nothing under way. */
-void guest_wait_quiet(void);
+bool guest_wait_quiet(void);
 
 /*
  * What somebody at the guest's Device Manager does: enable every device that has a problem, scan for changes, then

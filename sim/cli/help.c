@@ -310,7 +310,11 @@ static const char shut_down[] =
 static const char reboot[] =
     "usage: pvsim reboot [OPTION...] -a|DOMAIN\n"
     "\n"
-    "Asks the guest's agent by control/shutdown to restart, and waits up to a minute until it has taken the request.\n"
+    "Asks the guest's agent by control/shutdown to restart, and waits up to a minute until it has taken the request. "
+    "When\n"
+    "the guest has shut down its domain is destroyed, and it starts again from its disk in a new domain of the same "
+    "name,\n"
+    "with the same interfaces.\n"
     "\n"
     "  -F                     press the reset button if the guest has no PV drivers that could be asked; this Xen, as "
     "the\n"

@@ -104,6 +104,9 @@ static int run_machine(struct host *host, struct operator_state *state)
     status = result == MACHINE_DONE ? operator_status(state) : EXIT_FAILED;
     if (result == MACHINE_FAILED)
         report_failure(host);
+    else if (host->command >= 0)
+        dprintf(host->terminal, "pvsim: the guest has ended before it was up; see %s/%s\n", host->dir.path,
+                RUN_DIR_LOG);
     machine_destroy();
     return status;
 }

@@ -31,6 +31,7 @@
 #include "xen/xen.h"
 
 #define STAND_POLL_NS UINT64_C(100000)
+#define BOOTS_IN_VAIN 5 /* in a row: then there will be no other */
 
 static void log_toolstack(void *context, enum backend_log_level level, const char *line)
 {
@@ -181,13 +182,14 @@ static void drop_string(const char **string)
     free((void *)(uintptr_t)*string);
 }
 
-/* Without a backend so far: whenever one comes. */
+/* Without a backend so far: whenever one comes. Nothing comes of it when the domain goes before. */
 static void attach_main(void *argument)
 {
     struct waiting *waiting = argument;
     struct toolstack *toolstack = toolstack_open(&operator_logger);
 
-    if (toolstack == NULL || !toolstack_network_attach(toolstack, &waiting->vif, TOOLSTACK_NO_TIMEOUT))
+    if (toolstack == NULL || (!toolstack_network_attach(toolstack, &waiting->vif, TOOLSTACK_NO_TIMEOUT) &&
+                              xen_domain_exists(waiting->vif.domid)))
         fail("scenario", "VIF %u was not attached", waiting->vif.handle);
     toolstack_close(toolstack);
     waiting->state->waiting--;
@@ -220,15 +222,21 @@ static bool attach(struct operator_state *state, unsigned index)
     return operator_attach(state, state->toolstack, &vif);
 }
 
-static void make_domain(struct operator_state *state)
+static bool create_domain(struct operator_state *state)
 {
-    struct create_options *options = &state->options;
+    const struct create_options *options = &state->options;
     const struct guest_domain_spec spec = {.name = options->name,
                                            .uuid = options->uuid,
                                            .target_kib = options->target_kib,
                                            .max_vcpus = options->max_vcpus};
-    bool good = guest_domain_create_driver(state->toolstack, options->run.backend.domid) &&
-                guest_domain_create(state->toolstack, &state->domain, &spec);
+
+    return guest_domain_create(state->toolstack, &state->domain, &spec);
+}
+
+static void make_domain(struct operator_state *state)
+{
+    struct create_options *options = &state->options;
+    bool good = guest_domain_create_driver(state->toolstack, options->run.backend.domid) && create_domain(state);
 
     if (good)
         operator_start_backend(state);
@@ -239,22 +247,110 @@ static void make_domain(struct operator_state *state)
     options->vif = NULL;
 }
 
-/* What xl's default actions make of an end: destroyed; whether that was as it should be is for the machine's status. */
-static void domain_ended(struct operator_state *state, int reason)
+/* ---- its guest ---- */
+
+/* Unless it ends before that: then somebody else looks after what comes next. */
+static void boot_main(void *argument)
+{
+    struct operator_state *state = argument;
+
+    if (!guest_boot() || !guest_wait_quiet())
+        return;
+    if (state->options.agent)
+        guest_agent_start();
+    state->boots_in_vain = 0;
+    log_line(LOG_INFO, "operator", "the guest of domain %u is up", state->domain.domid);
+    if (!state->is_up)
+        state->up(state->context);
+    state->is_up = true;
+}
+
+static void start_guest(struct operator_state *state)
+{
+    state->boots_in_vain++;
+    (void)task_create("boot", boot_main, state);
+}
+
+/* As libxl: it stands still, its devices and nodes go, then the domain does. */
+static void destroy_domain(struct operator_state *state)
 {
     unsigned domid = state->domain.domid;
 
-    log_line(LOG_WARNING, "operator", "domain %u has shut down, reason code %d: destroyed", domid, reason);
-    if (reason == SHUTDOWN_reboot)
-        log_line(LOG_ERROR, "operator", "domain %u is not started again: machines that stay up cannot reboot yet",
-                 domid);
     (void)xen_domain_pause(domid); /* those of its vCPUs that did not ask for the end, too */
     operator_wait_standing(domid);
     if (!toolstack_domain_destroy(state->toolstack, domid))
         log_line(LOG_ERROR, "operator", "%s", toolstack_error(state->toolstack));
     xen_domain_destroy(domid);
+}
+
+_Noreturn static void end(struct operator_state *state, int status)
+{
     control_wait(state->control);
-    operator_stop(state, reason == SHUTDOWN_poweroff ? EXIT_PASSED : EXIT_FAILED);
+    operator_stop(state, status);
+}
+
+/* A new domain of the same name with the interfaces of the one that was; false: toolstack_error(). */
+static bool make_domain_again(struct operator_state *state, const struct toolstack_vifs *vifs)
+{
+    const struct toolstack_vif *item;
+    bool good = create_domain(state);
+
+    for (unsigned index = 0; good && (item = toolstack_vifs_item(vifs, index)) != NULL; index++) {
+        struct toolstack_vif vif = *item;
+
+        vif.domid = state->domain.domid;
+        good = operator_attach(state, state->toolstack, &vif);
+    }
+    return good;
+}
+
+/* As xl: the domain is destroyed and created again, with the interfaces and vCPUs that it was given last. When that
+ * cannot be there is none left. */
+static void restart(struct operator_state *state)
+{
+    struct toolstack_vifs *vifs = toolstack_vifs_read(state->toolstack, state->domain.domid);
+    unsigned old = state->domain.domid;
+    bool good;
+
+    destroy_domain(state);
+    machine->config.start_vcpus = state->domain.vcpus < machine->config.vcpus ? state->domain.vcpus : 0;
+    machine_reset_guest();
+    good = vifs != NULL && make_domain_again(state, vifs);
+    if (vifs != NULL)
+        toolstack_vifs_free(vifs);
+    if (!good) {
+        log_line(LOG_ERROR, "operator", "domain %u is not started again: %s", old, toolstack_error(state->toolstack));
+        if (state->domain.domid != old)
+            destroy_domain(state);
+        end(state, EXIT_FAILED);
+    }
+    log_line(LOG_INFO, "operator", "domain %u is started again as domain %u", old, state->domain.domid);
+    start_guest(state);
+}
+
+/* xl would begin again and again what ends before it is up. */
+static bool may_restart(const struct operator_state *state)
+{
+    if (state->boots_in_vain < BOOTS_IN_VAIN)
+        return true;
+    log_line(LOG_ERROR, "operator", "the guest has ended %u times in a row before it was up: it is not started again",
+             state->boots_in_vain);
+    return false;
+}
+
+/* Whether a domain that is destroyed has ended as it should is for the machine's status. */
+static void domain_ended(struct operator_state *state, int reason)
+{
+    bool again = (state->options.restarted >> reason & 1) != 0;
+
+    log_line(LOG_WARNING, "operator", "domain %u has shut down, reason code %d: %s", state->domain.domid, reason,
+             again ? "destroyed and started again" : "destroyed");
+    if (again && may_restart(state)) {
+        restart(state);
+        return;
+    }
+    destroy_domain(state);
+    end(state, reason == SHUTDOWN_poweroff ? EXIT_PASSED : EXIT_FAILED);
 }
 
 /* on_poweroff = "preserve" and its like: it stays for its user to look at, and destroy. */
@@ -300,12 +396,7 @@ static void operator_main(void *argument)
     if (state->options.console)
         state->consoles = console_task_start(&operator_logger);
     make_domain(state);
-    guest_boot();
-    guest_wait_quiet();
-    if (state->options.agent)
-        guest_agent_start();
-    state->is_up = true;
-    state->up(state->context);
+    start_guest(state);
     watch_domain(state, xs);
 }
 

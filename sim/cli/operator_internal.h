@@ -23,9 +23,10 @@ struct operator_state {
     struct netback *netback; /* NULL: it has ended, or is none of the machine's */
     bool netback_ends;       /* it is to */
     unsigned waiting;        /* interfaces that have no backend yet */
-    bool is_up;
-    int status;     /* of the machine's end */
-    bool preserved; /* the domain has shut down, and stays */
+    bool is_up;              /* or was once */
+    unsigned boots_in_vain;  /* in a row: the guest shut down before it was up */
+    int status;              /* of the machine's end */
+    bool preserved;          /* the domain has shut down, and stays */
 
     /* ---- operator_move.c ---- */
     struct operator_errand errand;

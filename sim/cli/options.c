@@ -4,9 +4,12 @@
 #include <getopt.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <xen/sched.h>
 
 #include "cli/cli.h"
 #include "cli/dom0_environment.h"
@@ -760,7 +763,8 @@ int options_parse_create(int argc, char **argv, struct create_options *options)
         table[count++] = own[index];
     table[count] = (struct option){NULL, 0, NULL, 0};
 
-    *options = (struct create_options){.store = STORE_BUILTIN, .name = "guest", .agent = true, .console = true};
+    *options = (struct create_options){
+        .store = STORE_BUILTIN, .name = "guest", .agent = true, .console = true, .restarted = 1u << SHUTDOWN_reboot};
     set_defaults(&options->run);
     status = find_file(argc, argv, table, &file);
     if (status == 0 && file != NULL)

@@ -326,7 +326,7 @@ bool run_go_down(struct run *run, struct toolstack *toolstack)
             detached = false;
             snprintf(run->not_down, sizeof(run->not_down), "%s", toolstack_error(toolstack));
         }
-    guest_wait_quiet();
+    (void)guest_wait_quiet();
     if (guest_shutdown())
         return detached;
     snprintf(run->not_down, sizeof(run->not_down), "the device tree could not be taken down: %s", pnp_refusal());
@@ -378,14 +378,14 @@ void run_scenario(struct run *run, struct toolstack *toolstack)
 {
     uint64_t power_on = clock_now();
 
-    guest_boot();
+    (void)guest_boot();
     if (backend_is_outside(&run->options.backend)) {
-        guest_wait_quiet();
+        (void)guest_wait_quiet();
         run_leave_boot(run);
         carry_with_program(run, toolstack, power_on);
     } else {
         run_wait_connected(run, toolstack, power_on);
-        guest_wait_quiet();
+        (void)guest_wait_quiet();
         run_leave_boot(run);
         run_carry_all(run);
     }

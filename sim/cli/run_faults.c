@@ -27,7 +27,7 @@ static void restart(struct run *run, struct toolstack *toolstack)
         if (!run_connected(run, toolstack, CONNECT_MS))
             give_up("after the fault, with faults off and the bus restarted: %s", run->unconnected);
     }
-    guest_wait_quiet();
+    (void)guest_wait_quiet();
     run_carry_all(run);
 }
 
@@ -60,11 +60,11 @@ static void come_up(struct run *run, struct toolstack *toolstack)
     uint64_t power_on = clock_now();
 
     fault_enter(FAULT_BOOT);
-    guest_boot();
+    (void)guest_boot();
     fault_enter(FAULT_CONNECT);
     if (run_connected(run, toolstack, CONNECT_MS)) {
         run_note_connected(run, power_on);
-        guest_wait_quiet();
+        (void)guest_wait_quiet();
         run_leave_boot(run);
         if (!guest_describe_devices() && fault_injected() == 0)
             give_up("a device did not say of itself what its bus can say");

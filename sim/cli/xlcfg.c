@@ -260,14 +260,19 @@ static bool take_viridian(struct xlcfg *file, const char *key)
 /* What is done with a domain that has ended; `reason` is its SHUTDOWN_x. */
 static bool take_action(struct xlcfg *file, const char *key, unsigned reason)
 {
-    static const char *const others[] = {"restart", "rename-restart", "coredump-destroy", "coredump-restart",
-                                         "soft-reset"};
+    static const char *const others[] = {"rename-restart", "coredump-destroy", "coredump-restart", "soft-reset"};
+    struct create_options *options = file->options;
     const char *value;
 
     if (!text_of(file, key, &value))
         return false;
+    options->restarted &= ~(1u << reason);
     if (strcmp(value, "preserve") == 0) {
-        file->options->preserved |= 1u << reason;
+        options->preserved |= 1u << reason;
+        return true;
+    }
+    if (strcmp(value, "restart") == 0) {
+        options->restarted |= 1u << reason;
         return true;
     }
     if (strcmp(value, "destroy") == 0)
@@ -277,7 +282,7 @@ static bool take_action(struct xlcfg *file, const char *key, unsigned reason)
             xlcfg_note(file, key, "%s = \"%s\" can't be done here and is ignored: the domain is destroyed", key, value);
             return true;
         }
-    return xlcfg_refuse(file, key, "%s takes destroy or preserve here, not '%s'", key, value);
+    return xlcfg_refuse(file, key, "%s takes destroy, restart or preserve here, not '%s'", key, value);
 }
 
 static bool take_on_poweroff(struct xlcfg *file, const char *key)

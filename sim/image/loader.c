@@ -479,6 +479,11 @@ void loader_close(void)
         mm_paged_sections_remove((const void *)module->base);
         dlclose(module->handle);
     }
+    /* One leaves memory with the last that imports from it. */
+    for (module = state->modules; module != NULL; module = module->next)
+        if (module->base >= OBJECTS_BASE && module->base < OBJECTS_END &&
+            dlopen(module->path, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD) == NULL)
+            object_keep_place(module->base, module->size);
     state->modules = NULL;
 }
 

@@ -147,6 +147,20 @@ bool deadline_cancel(struct deadline *deadline)
     return true;
 }
 
+void clock_forget_guest(void)
+{
+    struct clock_state *clock = machine->clock;
+    unsigned index = 0;
+
+    while (index < clock->count) {
+        bool guests = machine_is_guests(clock->heap[index]);
+
+        if (guests)
+            (void)deadline_cancel(clock->heap[index]);
+        index = guests ? 0 : index + 1; /* others have moved */
+    }
+}
+
 void clock_fire_due(void)
 {
     struct clock_state *clock = machine->clock;

@@ -14,6 +14,8 @@ bool clock_due(void);
 void clock_fire_due(void);
 /* Nothing can run: go to the next deadline and fire it. False: there is none. */
 bool clock_advance(void);
+/* Cancel every deadline that lies in the guest's memory (machine_is_guests()). */
+void clock_forget_guest(void);
 /* When the earliest deadline is, CLOCK_NEVER if none; whether this one is all there is, or there is none. */
 uint64_t clock_next(void);
 bool clock_only_deadline(const struct deadline *deadline);

@@ -31,7 +31,8 @@ static const char *const event_names[EVENT_TYPE_COUNT] = {
     [EVENT_STORE] = "store",       [EVENT_PNP] = "pnp",
     [EVENT_DRIVER] = "driver",     [EVENT_FRAME] = "frame",
     [EVENT_REGISTRY] = "registry", [EVENT_FAILURE] = "failure",
-    [EVENT_FAULT] = "fault",       [EVENT_APC] = "apc",
+    [EVENT_RESET] = "reset",       [EVENT_FAULT] = "fault",
+    [EVENT_APC] = "apc",
 };
 
 static struct eventlog_state *state(void)

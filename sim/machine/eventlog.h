@@ -27,6 +27,7 @@ enum event_type {
     EVENT_APC,       /* a: thread, b: 0 special, 1 normal */
     EVENT_FAILURE,   /* a: code */
     EVENT_FAULT,     /* a: number of the call that fails by the plan, b: kind */
+    EVENT_RESET,     /* a: number of the guest's reset */
     EVENT_TYPE_COUNT
 };
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "machine/fail.h"
 #include "machine/image.h"
 #include "machine/machine.h"
 
@@ -288,6 +289,49 @@ const char *fiber_guard_owner(const void *address)
         }
     }
     return NULL;
+}
+
+const struct fiber *fiber_stack_owner(const void *address)
+{
+    const struct fiber_state *fibers = machine->fiber;
+
+    for (unsigned index = 0; fibers != NULL && index < CLASSES; index++) {
+        const struct stack_class *class = &fibers->classes[index];
+        size_t stride = class->stack_size + GUARD_SIZE;
+        ptrdiff_t offset = (const uint8_t *)address - class->first;
+
+        if (offset >= 0 && (size_t)offset < stride * class->used)
+            return class->owner[(size_t)offset / stride];
+    }
+    return NULL;
+}
+
+static void clear_stack(const struct stack_class *class, unsigned slot)
+{
+    uint8_t *base = slot_address(class, slot) + GUARD_SIZE;
+
+#ifdef FIBER_ASAN
+    __asan_unpoison_memory_region(base, class->stack_size);
+#endif
+    if (madvise(base, class->stack_size, MADV_DONTNEED) != 0)
+        fail("host-maps", "a stack cannot be cleared: %s", strerror(errno));
+}
+
+void fiber_destroy_guest(void)
+{
+    for (unsigned index = 0; index < CLASSES; index++) {
+        struct stack_class *class = &state()->classes[index];
+
+        for (unsigned slot = 0; slot < class->used; slot++)
+            if (class->owner[slot] != NULL && machine_is_guests(class->owner[slot])) {
+                fiber_destroy(class->owner[slot]);
+                clear_stack(class, slot);
+            }
+        class->free_count = 0;
+        for (unsigned slot = class->used; slot-- > 0;)
+            if (class->owner[slot] == NULL)
+                class->free_slots[class->free_count++] = slot;
+    }
 }
 
 bool fiber_stack_contains(const void *start, size_t bytes)

@@ -56,6 +56,13 @@ bool fiber_stack_is_low(const struct fiber *fiber, size_t *left);
  * code of this tree keeps. Returns how many there are.
  */
 int fiber_backtrace(const struct fiber *fiber, void **frames, int limit);
+/* Whose stack the address is in; NULL: nobody's. */
+const struct fiber *fiber_stack_owner(const void *address);
+/*
+ * Destroy every fiber that lies in the guest's memory (machine_is_guests()), none of which runs. Their stacks are as
+ * new, and are handed out again in the order of the first time.
+ */
+void fiber_destroy_guest(void);
 /* If the address is in a guard page, the fiber's name, else NULL. */
 const char *fiber_guard_owner(const void *address);
 bool fiber_stack_contains(const void *start, size_t bytes);

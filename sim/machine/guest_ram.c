@@ -8,6 +8,7 @@
 #include "machine/guest_ram.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -284,6 +285,15 @@ uint32_t p2m_lookup(uint64_t gfn)
     return entry == P2M_NONE ? BACKING_NONE : entry - P2M_FIRST_BACKING;
 }
 
+uint64_t p2m_next_changed(uint64_t gfn)
+{
+    const uint32_t *p2m = state()->p2m;
+
+    while (gfn < GUEST_GFN_LIMIT && p2m[gfn] == P2M_AS_AT_POWER_ON)
+        gfn++;
+    return gfn < GUEST_GFN_LIMIT ? gfn : GFN_INVALID;
+}
+
 void *guest_frame(uint64_t gfn)
 {
     uint32_t backing = p2m_lookup(gfn);
@@ -491,6 +501,41 @@ uint64_t guest_virtual_to_gfn(const void *address)
         return entry == 0 ? GFN_INVALID : entry - 1;
     }
     return GFN_INVALID;
+}
+
+void guest_ram_forget_guest(void)
+{
+    size_t bytes = (size_t)state()->pages * GUEST_PAGE_SIZE;
+
+    ASAN_UNPOISON_MEMORY_REGION((void *)IMAGE_RAM_BASE, bytes);
+    if (mmap((void *)IMAGE_SYSPTE_BASE, IMAGE_SYSPTE_SIZE, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+        fail("host-maps", "the system PTE window cannot be emptied: %s", strerror(errno));
+    for (uint32_t i = 0; i < WINDOW_BUCKETS; i++)
+        for (uint32_t page = state()->bucket[i]; page != 0;) {
+            uint32_t next = state()->window[page - 1].next;
+
+            memset(&state()->window[page - 1], 0, sizeof(state()->window[0]));
+            page = next;
+        }
+    memset(state()->bucket, 0, WINDOW_BUCKETS * sizeof(state()->bucket[0]));
+    state()->window_cursor = 0;
+    state()->window_mapped = 0;
+    state()->range_count = 0;
+    map_memfd(IMAGE_RAM_BASE, bytes, 0, "guest RAM");
+    for (uint32_t page = 0; page < state()->pages; page++) {
+        uint32_t backing = p2m_lookup(guest_ram_gfn(page));
+
+        if (backing != page && !remap_page(IMAGE_RAM_BASE + (uint64_t)page * GUEST_PAGE_SIZE, backing, true))
+            fail("host-maps", "guest RAM cannot be mapped anew: %s (limit: vm.max_map_count)", strerror(errno));
+    }
+}
+
+void guest_ram_clear(uint32_t first_page, uint32_t count)
+{
+    if (fallocate(state()->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)first_page * GUEST_PAGE_SIZE,
+                  (off_t)count * GUEST_PAGE_SIZE) != 0)
+        fail("host-maps", "guest RAM cannot be cleared: %s", strerror(errno));
 }
 
 bool guest_address_describe(const void *address, char *buffer, size_t size)

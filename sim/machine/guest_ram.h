@@ -25,6 +25,14 @@ void guest_ram_close(void);
  */
 void guest_ram_after_fork(void);
 
+/*
+ * The guest is reset: no window of the system PTE window and no further range is its any more, and the RAM window is
+ * mapped as at power-on, on what the physical map says.
+ */
+void guest_ram_forget_guest(void);
+/* Forget the content of RAM pages in a row: they read as zeros. */
+void guest_ram_clear(uint32_t first_page, uint32_t count);
+
 /* RAM geometry, in pages. Virtual page i is at IMAGE_RAM_BASE + i * 4096. */
 uint32_t guest_ram_pages(void);
 uint32_t guest_ram_contiguous_first(void); /* first virtual page of the contiguous zone */
@@ -63,6 +71,8 @@ uint32_t p2m_lookup(uint64_t gfn);
  * it. To give a RAM frame its RAM back, set p2m_original(gfn).
  */
 void p2m_set(uint64_t gfn, uint32_t backing);
+/* The first GFN from this one on under which there is something else than at power-on; GFN_INVALID: none. */
+uint64_t p2m_next_changed(uint64_t gfn);
 /* The RAM page that belongs under a GFN at power-on, BACKING_NONE outside RAM. */
 uint32_t p2m_original(uint64_t gfn);
 

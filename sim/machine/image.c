@@ -1,6 +1,7 @@
 /*
  * The machine image's address map and heap. The heap is a bump region cut into blocks of fixed size classes, with a
  * free list a class; all of its bookkeeping lies in its first page, so that a copy of the image is a copy of the heap.
+ * There are two, one an arena.
  *
  * A block is a 16-byte header, the caller's bytes, and a canary directly behind them. The canary and the header are
  * checked when the block is freed; under AddressSanitizer both are poisoned as well, and a freed block is kept back for
@@ -16,6 +17,7 @@
 #include <sys/mman.h>
 
 #include "machine/fail.h"
+#include "machine/image_internal.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #define HEAP_POISONING 1
@@ -68,9 +70,17 @@ struct heap {
 _Static_assert(sizeof(struct block) == STEP, "blocks keep the caller's bytes aligned");
 _Static_assert(sizeof(struct heap) <= 4096, "the heap's bookkeeping is one page");
 
-static struct heap *heap(void)
+static const uintptr_t arena_base[] = {[IMAGE_HOST] = IMAGE_HOST_HEAP_BASE, [IMAGE_GUEST] = IMAGE_GUEST_HEAP_BASE};
+static const char *const arena_name[] = {[IMAGE_HOST] = "host's", [IMAGE_GUEST] = "guest's"};
+
+static struct heap *heap_of(enum image_arena arena)
 {
-    return (struct heap *)IMAGE_HEAP_BASE;
+    return (struct heap *)arena_base[arena];
+}
+
+bool image_arena_contains(enum image_arena arena, const void *address)
+{
+    return (uintptr_t)address >= arena_base[arena] && (const uint8_t *)address < heap_of(arena)->bump;
 }
 
 static unsigned size_class(size_t total)
@@ -156,13 +166,23 @@ static void seal(struct block *block)
     ASAN_POISON_MEMORY_REGION(block, sizeof *block);
 }
 
+/* The heap of an address; NULL: it is in none. */
+static struct heap *find_heap(const void *address)
+{
+    for (enum image_arena arena = IMAGE_HOST; arena <= IMAGE_GUEST; arena++)
+        if (image_arena_contains(arena, address) && (uintptr_t)address - arena_base[arena] >= 4096)
+            return heap_of(arena);
+    return NULL;
+}
+
 /* Check a block that the caller gives back or asks about, and open its header and canary. */
-static struct block *unseal(void *address, const char *routine)
+static struct block *unseal(void *address, struct heap **heap, const char *routine)
 {
     uint8_t *bytes = address;
     struct block *block = (struct block *)address - 1;
 
-    if ((uintptr_t)address % STEP != 0 || bytes < (uint8_t *)IMAGE_HEAP_BASE + 4096 || bytes >= heap()->bump)
+    *heap = find_heap(address);
+    if ((uintptr_t)address % STEP != 0 || *heap == NULL)
         fail("image-heap-bad-free", "%s(%p): not a block of the machine heap", routine, address);
     ASAN_UNPOISON_MEMORY_REGION(block, sizeof *block);
     if (block->state == BLOCK_FREE)
@@ -181,8 +201,9 @@ static struct block *unseal(void *address, const char *routine)
     return block;
 }
 
-void *image_alloc(size_t size)
+void *image_arena_alloc(enum image_arena arena, size_t size)
 {
+    struct heap *heap = heap_of(arena);
     size_t total = size + sizeof(struct block) + sizeof CANARY;
     if (size > IMAGE_HEAP_SIZE) {
         fprintf(stderr, "pvsim: machine heap: a block of %zu bytes is larger than the heap\n", size);
@@ -190,24 +211,26 @@ void *image_alloc(size_t size)
     }
 
     unsigned class = size_class(total);
-    struct block *block = free_list_take(&heap()->free[class]);
+    struct block *block = free_list_take(&heap->free[class]);
     if (block != NULL) {
         ASAN_UNPOISON_MEMORY_REGION(block, class_bytes(class));
         memset(block + 1, 0, size);
     } else { /* bytes above the bump pointer were never written and are zero */
-        if (class_bytes(class) > IMAGE_HEAP_BASE + IMAGE_HEAP_SIZE - (uintptr_t)heap()->bump) {
-            fprintf(stderr, "pvsim: machine heap exhausted: %zu bytes asked for, %zu bytes in %zu blocks in use\n",
-                    size, heap()->bytes, heap()->blocks);
+        if (class_bytes(class) > arena_base[arena] + IMAGE_HEAP_SIZE - (uintptr_t)heap->bump) {
+            fprintf(stderr,
+                    "pvsim: machine heap exhausted (the %s arena): %zu bytes asked for, %zu bytes in %zu blocks in "
+                    "use\n",
+                    arena_name[arena], size, heap->bytes, heap->blocks);
             exit(1);
         }
-        block = (struct block *)heap()->bump;
-        heap()->bump += class_bytes(class);
+        block = (struct block *)heap->bump;
+        heap->bump += class_bytes(class);
     }
     block->state = BLOCK_ALLOCATED;
     block->class = class;
     block->size = size;
-    heap()->bytes += size;
-    heap()->blocks++;
+    heap->bytes += size;
+    heap->blocks++;
     seal(block);
     return block + 1;
 }
@@ -216,20 +239,22 @@ void image_free(void *address)
 {
     if (address == NULL)
         return;
-    struct block *block = unseal(address, "image_free");
-    heap()->bytes -= block->size;
-    heap()->blocks--;
+    struct heap *heap;
+    struct block *block = unseal(address, &heap, "image_free");
+    heap->bytes -= block->size;
+    heap->blocks--;
     block->state = BLOCK_FREE;
     ASAN_POISON_MEMORY_REGION(block, class_bytes(block->class));
     ASAN_UNPOISON_MEMORY_REGION(block, sizeof *block);
-    free_list_put(&heap()->free[block->class], block);
+    free_list_put(&heap->free[block->class], block);
 }
 
-void *image_realloc(void *address, size_t size)
+void *image_arena_realloc(enum image_arena arena, void *address, size_t size)
 {
     if (address == NULL)
-        return image_alloc(size);
-    struct block *block = unseal(address, "image_realloc");
+        return image_arena_alloc(arena, size);
+    struct heap *heap;
+    struct block *block = unseal(address, &heap, "image_realloc");
     size_t old = block->size;
 
     if (size <= IMAGE_HEAP_SIZE && size_class(size + sizeof *block + sizeof CANARY) == block->class) {
@@ -237,25 +262,25 @@ void *image_realloc(void *address, size_t size)
         if (size > old)
             memset((uint8_t *)address + old, 0, size - old);
         block->size = size;
-        heap()->bytes += size - old;
+        heap->bytes += size - old;
         seal(block);
         return address;
     }
 
     seal(block);
-    void *moved = image_alloc(size);
+    void *moved = image_arena_alloc(heap == heap_of(IMAGE_GUEST) ? IMAGE_GUEST : IMAGE_HOST, size);
     memcpy(moved, address, old < size ? old : size);
     image_free(address);
     return moved;
 }
 
-char *image_strdup(const char *string)
+char *image_arena_strdup(enum image_arena arena, const char *string)
 {
     size_t size = strlen(string) + 1;
-    return memcpy(image_alloc(size), string, size);
+    return memcpy(image_arena_alloc(arena, size), string, size);
 }
 
-char *image_printf(const char *format, ...)
+char *image_arena_printf(enum image_arena arena, const char *format, ...)
 {
     va_list arguments, again;
 
@@ -265,7 +290,7 @@ char *image_printf(const char *format, ...)
     va_end(arguments);
     if (length < 0)
         fail("image-heap-format", "image_printf(\"%s\"): %s", format, strerror(errno));
-    char *string = image_alloc((size_t)length + 1);
+    char *string = image_arena_alloc(arena, (size_t)length + 1);
     vsnprintf(string, (size_t)length + 1, format, again);
     va_end(again);
     return string;
@@ -273,7 +298,43 @@ char *image_printf(const char *format, ...)
 
 bool image_heap_contains(const void *address)
 {
-    return (const uint8_t *)address >= (uint8_t *)IMAGE_HEAP_BASE && (const uint8_t *)address < heap()->bump;
+    return image_arena_contains(IMAGE_HOST, address) || image_arena_contains(IMAGE_GUEST, address);
+}
+
+bool image_is_heap(const void *address)
+{
+    return (uintptr_t)address - IMAGE_HOST_HEAP_BASE < IMAGE_HEAP_SIZE ||
+           (uintptr_t)address - IMAGE_GUEST_HEAP_BASE < IMAGE_HEAP_SIZE;
+}
+
+size_t image_arena_use(enum image_arena arena)
+{
+    return heap_of(arena)->bytes;
+}
+
+static void open_arena(enum image_arena arena)
+{
+    if (mprotect((void *)arena_base[arena], IMAGE_HEAP_SIZE, PROT_READ | PROT_WRITE) != 0) {
+        fprintf(stderr, "pvsim: cannot open a machine heap of %llu MiB: %s\n",
+                (unsigned long long)(IMAGE_HEAP_SIZE >> 20), strerror(errno));
+        exit(125);
+    }
+    heap_of(arena)->bump = (uint8_t *)arena_base[arena] + 4096;
+}
+
+static void unpoison_arena(enum image_arena arena)
+{
+    ASAN_UNPOISON_MEMORY_REGION((void *)arena_base[arena],
+                                (size_t)(heap_of(arena)->bump - (uint8_t *)arena_base[arena]));
+}
+
+/* Anonymous private memory: pages that are given back come again as zeros. */
+void image_clear_guest(void)
+{
+    unpoison_arena(IMAGE_GUEST);
+    if (madvise((void *)IMAGE_GUEST_HEAP_BASE, IMAGE_HEAP_SIZE, MADV_DONTNEED) != 0)
+        fail("host-maps", "the guest's arena cannot be cleared: %s", strerror(errno));
+    open_arena(IMAGE_GUEST);
 }
 
 /* One inaccessible reservation for the whole map; each owner maps its part over it. */
@@ -287,17 +348,14 @@ void image_open(void)
                 (unsigned long long)(IMAGE_SIZE >> 30), (unsigned long long)IMAGE_BASE, why);
         exit(125);
     }
-    if (mprotect((void *)IMAGE_HEAP_BASE, IMAGE_HEAP_SIZE, PROT_READ | PROT_WRITE) != 0) {
-        fprintf(stderr, "pvsim: cannot open the machine heap of %llu MiB: %s\n",
-                (unsigned long long)(IMAGE_HEAP_SIZE >> 20), strerror(errno));
-        exit(125);
-    }
-    heap()->bump = (uint8_t *)IMAGE_HEAP_BASE + 4096;
+    open_arena(IMAGE_HOST);
+    open_arena(IMAGE_GUEST);
 }
 
 void image_close(void)
 {
-    ASAN_UNPOISON_MEMORY_REGION((void *)IMAGE_HEAP_BASE, (size_t)(heap()->bump - (uint8_t *)IMAGE_HEAP_BASE));
+    unpoison_arena(IMAGE_HOST);
+    unpoison_arena(IMAGE_GUEST);
     munmap((void *)IMAGE_BASE, IMAGE_SIZE);
 }
 

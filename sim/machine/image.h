@@ -2,7 +2,8 @@
  * The machine image: every byte that changes while the machine runs lives between IMAGE_BASE and IMAGE_END, at the
  * same addresses in every process, so that equal seeds give equal runs and a snapshot is a copy of pages.
  *
- *   heap        the simulator's own objects (NT objects, Xen tables, store, task state); image_alloc()
+ *   heaps       the simulator's own objects, in two arenas: the guest's (NT objects, vCPUs, images), which a reboot
+ *               empties, and the host's (Xen tables, store, task state); image_alloc()
  *   stacks      fiber stacks, each with an inaccessible page below it; used by fiber.c
  *   ram         the guest's kernel view of its RAM, virtually contiguous (physical order is permuted, see guest_ram.h)
  *   sysptes     windows for MDL mappings, I/O space and foreign frames; used by mm/
@@ -31,8 +32,9 @@
 #define IMAGE_BASE UINT64_C(0x020000000000)
 #endif
 
-#define IMAGE_HEAP_BASE IMAGE_BASE
-#define IMAGE_HEAP_SIZE (UINT64_C(1) << 30)
+#define IMAGE_HOST_HEAP_BASE IMAGE_BASE
+#define IMAGE_GUEST_HEAP_BASE (IMAGE_BASE + (UINT64_C(1) << 30))
+#define IMAGE_HEAP_SIZE (UINT64_C(1) << 30) /* of each */
 #define IMAGE_STACKS_BASE (IMAGE_BASE + (UINT64_C(2) << 30))
 #define IMAGE_STACKS_SIZE (UINT64_C(2) << 30)
 #define IMAGE_RAM_BASE (IMAGE_BASE + (UINT64_C(8) << 30))
@@ -43,15 +45,42 @@
 #define IMAGE_DIRECTMAP_SIZE (UINT64_C(8) << 30)
 
 /*
- * Machine heap. image_alloc() returns zeroed memory aligned to 16 bytes; it never fails (an exhausted heap ends the
- * process with the size asked for and the heap's use). Blocks are reused last in, first out. image_free(NULL) is a
+ * Machine heap. image_alloc() returns zeroed memory aligned to 16 bytes; it never fails (an exhausted arena ends the
+ * process with the size asked for and the arena's use). Blocks are reused last in, first out. image_free(NULL) is a
  * no-op. Not for guest memory (that is pool and pages, in mm/ and ex/), not for host resources (files, libraries).
+ *
+ * The arena is the component's, not the caller's choice: the build rule compiles sim/nt and sim/image for the guest's,
+ * everything else is for the host's. image_realloc() and image_free() go by the block.
  */
-void *image_alloc(size_t size);
-void *image_realloc(void *block, size_t size); /* grown bytes are zero */
+enum image_arena { IMAGE_HOST, IMAGE_GUEST };
+
+#ifndef IMAGE_ARENA
+#define IMAGE_ARENA IMAGE_HOST
+#endif
+
+void *image_arena_alloc(enum image_arena arena, size_t size);
+void *image_arena_realloc(enum image_arena arena, void *block, size_t size);
 void image_free(void *block);
-char *image_strdup(const char *string);
-char *image_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+char *image_arena_strdup(enum image_arena arena, const char *string);
+char *image_arena_printf(enum image_arena arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static inline void *image_alloc(size_t size)
+{
+    return image_arena_alloc(IMAGE_ARENA, size);
+}
+
+/* Grown bytes are zero. */
+static inline void *image_realloc(void *block, size_t size)
+{
+    return image_arena_realloc(IMAGE_ARENA, block, size);
+}
+
+static inline char *image_strdup(const char *string)
+{
+    return image_arena_strdup(IMAGE_ARENA, string);
+}
+
+#define image_printf(...) image_arena_printf(IMAGE_ARENA, __VA_ARGS__)
 
 /*
  * A block of the host's heap that only the machine image points to (a failure record, the log): tell the leak checker
@@ -59,10 +88,16 @@ char *image_printf(const char *format, ...) __attribute__((format(printf, 1, 2))
  */
 void image_holds_host_block(void *block);
 
-/* Whether the heap has ever given out the byte at this address. */
-bool image_heap_contains(const void *address);
+/* Whether an arena has given out the byte at this address since it was last empty. */
+bool image_arena_contains(enum image_arena arena, const void *address);
+bool image_heap_contains(const void *address); /* either */
+/* Whether the address lies in the part of the map that is an arena's. */
+bool image_is_heap(const void *address);
 
-/* Map the heap and reserve the rest of the address map. Called by machine_create() only. */
+/* Forget every block of the guest's arena: it is as at power-on. */
+void image_clear_guest(void);
+
+/* Map the heaps and reserve the rest of the address map. Called by machine_create() only. */
 void image_open(void);
 void image_close(void);
 

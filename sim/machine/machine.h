@@ -153,7 +153,10 @@ struct stacks_state;
 struct vcpu;
 struct failure_stacks;
 
-/* One slot a component; a component allocates its state from the machine heap at its *_init() and nobody else looks. */
+/*
+ * One slot a component; a component allocates its state from the machine heap at its *_init() and nobody else looks.
+ * Those of the guest's operating system come last: a reboot empties them.
+ */
 struct machine {
     struct machine_config config;
     struct sched_state *sched;
@@ -170,6 +173,21 @@ struct machine {
     struct guest_ram_state *guest_ram;
     struct log_state *log;
     struct fault_state *fault;
+    struct xen_state *xen;
+    struct store_state *store;
+    struct dom0_state *dom0;
+    struct gate_state *gate; /* NULL: closed */
+
+    struct failure *failure;      /* host memory: a report survives the image */
+    struct failure_stacks *noted; /* more stacks for the failure that is about to be raised */
+    struct deadline timeout;
+    uint64_t power_on_host; /* host clock at the end of machine_create(), ns */
+    bool stopped_early;     /* by stop_at_event */
+    unsigned reboots;
+    uint64_t booted_at;        /* the clock when the guest was reset last, ns; 0: it never was */
+    struct nt_disk *disk;      /* what the guest left there; NULL: the machine installs itself */
+    struct nt_waiter *waiters; /* tasks that wait for a guest thread */
+
     struct vcpu *vcpu[MACHINE_MAX_VCPUS];
     struct ke_state *ke;
     struct ex_state *ex;
@@ -188,17 +206,9 @@ struct machine {
     struct hal_state *hal;
     struct lock_state *lock;
     struct loader_state *loader;
-    struct xen_state *xen;
-    struct store_state *store;
-    struct dom0_state *dom0;
-    struct gate_state *gate; /* NULL: closed */
-
-    struct failure *failure;      /* host memory: a report survives the image */
-    struct failure_stacks *noted; /* more stacks for the failure that is about to be raised */
-    struct deadline timeout;
-    uint64_t power_on_host; /* host clock at the end of machine_create(), ns */
-    bool stopped_early;     /* by stop_at_event */
 };
+
+#define MACHINE_FIRST_GUEST_SLOT vcpu /* to the end */
 
 extern struct machine *machine;
 
@@ -223,6 +233,17 @@ enum machine_result machine_run(void);
 
 /* End the run from inside (any fiber); does not return. */
 _Noreturn void machine_stop(void);
+
+/*
+ * The guest's power is cut and comes back: everything that its operating system has kept in memory is gone, its RAM and
+ * the board are as at power-on, and it has been started anew from its disk (nt/nt_init.h), as far as machine_create()
+ * goes. From a dom0 task, when the guest's domain has been destroyed and its vCPUs stand still. What belongs to the
+ * host goes on. Tasks that waited for a guest thread go on, too.
+ */
+void machine_reset_guest(void);
+
+/* Whether the address is in what such a reset wipes: the guest's arena, its RAM and windows, its stacks. */
+bool machine_is_guests(const void *address);
 
 /* machine_run() returns MACHINE_PAUSED; its next call returns from here. The machine feels nothing of it. */
 void machine_pause(void);

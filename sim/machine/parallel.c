@@ -125,6 +125,8 @@ static void doze(struct runner *runner, uint64_t until)
     futex_wait(&runner->signal, signal, until == CLOCK_NEVER ? NULL : &timeout);
     kernel_lock_acquire();
     runner->sleeps = false;
+    if (runner->over)
+        parallel_stop();
 }
 
 /* The same of the watch, which peers may wake too. */
@@ -485,10 +487,34 @@ static void start_vcpu(struct parallel_state *parallel, struct runner *runner)
     }
 }
 
+void parallel_start_vcpus(void)
+{
+    const struct runner_table *table = runner_table();
+
+    for (unsigned slot = 0; slot < table->count; slot++)
+        if (table->slot[slot] != NULL && table->slot[slot]->is_vcpu)
+            start_vcpu(state(), table->slot[slot]);
+}
+
+/* Each sleeps where it stands, or is about to; without the lock it can't find out that it is over. */
+void parallel_stop_vcpus(void)
+{
+    struct parallel_state *parallel = state();
+
+    for (unsigned index = 0; index < parallel->vcpu_count; index++) {
+        parallel->vcpus[index].runner->over = true;
+        notify(parallel->vcpus[index].runner);
+    }
+    kernel_lock_release();
+    for (unsigned index = 0; index < parallel->vcpu_count; index++)
+        pthread_join(parallel->vcpus[index].thread, NULL);
+    kernel_lock_acquire();
+    parallel->vcpu_count = 0;
+}
+
 void parallel_run(void)
 {
     struct parallel_state *parallel = state();
-    const struct runner_table *table = runner_table();
     struct sigaction action = {.sa_handler = on_stop_signal, .sa_flags = SA_ONSTACK | SA_NODEFER};
 
     if (parallel->stopping) {
@@ -502,9 +528,7 @@ void parallel_run(void)
     parallel->watch.fiber = &parallel->watch_fiber;
     parallel->watch.runnable = true;
     kernel_lock_acquire_always(); /* a vCPU that has its thread already looks at the others */
-    for (unsigned slot = 0; slot < table->count; slot++)
-        if (table->slot[slot] != NULL && table->slot[slot]->is_vcpu)
-            start_vcpu(parallel, table->slot[slot]);
+    parallel_start_vcpus();
     parallel->dom0.runner = &parallel->watch;
     kernel_lock_release();
     enter(&parallel->dom0, &parallel->watch);

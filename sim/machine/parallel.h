@@ -40,6 +40,13 @@ void parallel_run(void);
 _Noreturn void parallel_leave(void);
 void parallel_freeze(void);
 
+/*
+ * From a task, in the kernel: every vCPU stands still, its host thread leaves the machine; and the vCPUs of the table
+ * of runners get host threads.
+ */
+void parallel_stop_vcpus(void);
+void parallel_start_vcpus(void);
+
 /* There are peers from now on. */
 void parallel_peers_opened(void);
 /* The earliest deadline has become earlier. */

@@ -32,6 +32,7 @@ struct runner {
     uint32_t signal;    /* parallel engine: counts what its sleeping host thread has to wake up for */
     bool sleeps;        /* parallel engine: its host thread may be asleep */
     bool stands;        /* parallel engine: held, and at a switch point */
+    bool over;          /* parallel engine: its host thread leaves the machine where it stands */
 };
 
 /* All runners. Slots in use or passed over (NULL), in order of creation. */
@@ -57,6 +58,13 @@ void runner_wake(struct runner *runner);
 void runner_hold(struct runner *runner);
 void runner_let_go(struct runner *runner);
 bool runner_stands(const struct runner *runner);
+
+/*
+ * The vCPUs are gone, from a task: all of them stand still. Then others, which runner_add() has made: under the
+ * parallel engine they get their host threads.
+ */
+void runner_remove_vcpus(void);
+void runner_start_vcpus(void);
 
 /* The current runner cannot go on: run others until it is woken. */
 void runner_block(const char *why);

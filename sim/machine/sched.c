@@ -149,6 +149,24 @@ uint64_t sched_task_time(void)
     return sched->task_time + (sched->task_runs ? clock_now() - sched->task_since : 0);
 }
 
+void runner_remove_vcpus(void)
+{
+    const struct runner_table *table = runner_table();
+
+    point_look();
+    if (engine_is_parallel())
+        parallel_stop_vcpus();
+    for (unsigned index = 0; index < table->count; index++)
+        if (table->slot[index] != NULL && table->slot[index]->is_vcpu)
+            runner_remove(table->slot[index]);
+}
+
+void runner_start_vcpus(void)
+{
+    if (engine_is_parallel())
+        parallel_start_vcpus();
+}
+
 void runner_wake(struct runner *runner)
 {
     if (engine_is_parallel()) {

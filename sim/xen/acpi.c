@@ -389,14 +389,20 @@ static bool pm_timer_read(void *device, uint16_t offset, unsigned size, uint32_t
     return true;
 }
 
-void acpi_init(void)
+void acpi_put_tables(void)
 {
-    struct acpi *acpi = image_alloc(sizeof(*acpi));
     uint32_t backing = backing_alloc();
     struct page page = {.start = backing_page(backing), .used = FIRMWARE_ADDRESS % GUEST_PAGE_SIZE};
 
     put_tables(&page);
     p2m_set(FIRMWARE_GFN, backing);
+}
+
+void acpi_init(void)
+{
+    struct acpi *acpi = board_alloc(sizeof(*acpi));
+
+    acpi_put_tables();
     ioport_claim(PM1_EVENT_PORT, 4, pm1_event_read, pm1_event_write, acpi);
     ioport_claim(PM1_CONTROL_PORT, 2, pm1_control_read, pm1_control_write, acpi);
     ioport_claim(PM_TIMER_PORT, 4, pm_timer_read, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "machine/fail.h"
 #include "xen/board.h"
 #include "xen/platform_device.h"
 
@@ -130,11 +131,46 @@ bool xen_unplug_parse(const char *text, struct machine_board *board)
 
 /* ---- the board ---- */
 
+static void add_block(struct platform_state *platform, void *block, size_t size)
+{
+    platform->block = image_realloc(platform->block, (platform->blocks + 1) * sizeof(*platform->block));
+    platform->block[platform->blocks++] = (struct board_block){.block = block, .size = size};
+}
+
+void *board_alloc(size_t size)
+{
+    void *block = image_alloc(size);
+
+    add_block(platform_state(), block, size);
+    return block;
+}
+
+static void note_power_on(struct platform_state *platform)
+{
+    for (unsigned i = 0; i < platform->blocks; i++)
+        platform->block[i].power_on = image_alloc(platform->block[i].size);
+    for (unsigned i = 0; i < platform->blocks; i++)
+        memcpy(platform->block[i].power_on, platform->block[i].block, platform->block[i].size);
+}
+
+void xen_power_cycle(void)
+{
+    const struct platform_state *platform = platform_state();
+
+    if (xen_state()->guest != NULL)
+        fail("xen", "domain %u still has the machine's memory", xen_state()->guest->domid);
+    for (unsigned i = 0; i < platform->blocks; i++)
+        memcpy(platform->block[i].block, platform->block[i].power_on, platform->block[i].size);
+    xen_memory_power_cycle();
+    acpi_put_tables();
+}
+
 void xen_platform_init(void)
 {
     const struct machine_board *board = &machine->config.board;
 
     xen_state()->platform = image_alloc(sizeof(struct platform_state));
+    add_block(platform_state(), platform_state(), sizeof(struct platform_state));
     pci_init();
     platform_device_init();
     acpi_init();
@@ -146,4 +182,5 @@ void xen_platform_init(void)
     }
     if (board->disks != 0 || board->cdroms != 0)
         ide_init(board->disks, board->cdroms);
+    note_power_on(platform_state());
 }

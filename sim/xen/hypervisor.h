@@ -372,6 +372,9 @@ void xen_vcpu_reset(struct xen_vcpu *vcpu);
 /* version.c */
 int64_t version_op(const struct domain *domain, uint64_t cmd, uint64_t arg);
 
+/* All of RAM at its frames and zero, and nothing else there; before another guest is created. */
+void xen_memory_power_cycle(void);
+
 /* board.c, platform_device.c, acpi.c */
 void xen_platform_init(void);
 #define XEN_FIRMWARE_PAGES 1u /* of the guest's memory, outside what the machine calls RAM */

@@ -379,7 +379,7 @@ void ide_init(unsigned disks, unsigned cdroms)
 {
     static const uint16_t ports[CHANNELS] = {0x1F0, 0x170};
     static const uint16_t control[CHANNELS] = {0x3F6, 0x376};
-    struct ide *ide = image_alloc(sizeof(*ide));
+    struct ide *ide = board_alloc(sizeof(*ide));
 
     platform_state()->ide = ide;
     (void)pci_add(&model, ISA_BRIDGE_SLOT, FUNCTION, NULL);

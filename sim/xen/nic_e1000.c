@@ -147,7 +147,7 @@ static const struct pci_model model = {
 
 void e1000_add(unsigned slot, const uint8_t mac[6])
 {
-    struct e1000 *card = image_alloc(sizeof(*card));
+    struct e1000 *card = board_alloc(sizeof(*card));
     uint16_t sum = 0;
 
     for (unsigned i = 0; i < 3; i++)

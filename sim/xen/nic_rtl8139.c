@@ -162,7 +162,7 @@ static const struct pci_model model = {
 
 void rtl8139_add(unsigned slot, const uint8_t mac[6])
 {
-    struct rtl8139 *card = image_alloc(sizeof(*card));
+    struct rtl8139 *card = board_alloc(sizeof(*card));
 
     memcpy(card->mac, mac, sizeof(card->mac));
     card->eeprom[0] = EEPROM_SIGNATURE;

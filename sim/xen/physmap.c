@@ -261,6 +261,52 @@ bool xen_frame_is_memory(uint64_t gfn)
     return p2m_lookup(gfn) != BACKING_NONE && physmap_find(guest, gfn) == NULL;
 }
 
+/* ---- the next guest ---- */
+
+/* Nothing lies elsewhere than at power-on; what did goes back to the machine. */
+static void take_away_changes(void)
+{
+    for (uint64_t gfn = p2m_next_changed(0); gfn != GFN_INVALID; gfn = p2m_next_changed(gfn + 1)) {
+        uint32_t backing = p2m_lookup(gfn);
+
+        if (backing != BACKING_NONE && page_state(backing)->use == PAGE_IN_USE)
+            give_up(backing, NULL);
+        p2m_set(gfn, p2m_original(gfn));
+    }
+}
+
+/* A RAM page that somebody still maps stays with him: another one lies at its frame. */
+static bool stays_away(uint32_t backing)
+{
+    struct page_state *page = page_state(backing);
+
+    if (page->holds == 0) {
+        page->use = PAGE_IN_USE;
+        return false;
+    }
+    if (page->use == PAGE_IN_USE)
+        give_up(backing, NULL);
+    p2m_set(guest_ram_gfn(backing), backing_alloc());
+    return true;
+}
+
+void xen_memory_power_cycle(void)
+{
+    uint32_t first = 0; /* of the pages in a row that the next guest gets */
+
+    take_away_changes();
+    for (uint32_t backing = 0; backing < guest_ram_pages(); backing++) {
+        if (!stays_away(backing))
+            continue;
+        if (first < backing)
+            guest_ram_clear(first, backing - first);
+        first = backing + 1;
+    }
+    if (first < guest_ram_pages())
+        guest_ram_clear(first, guest_ram_pages() - first);
+    xen_state()->pages->free_count = 0; /* every RAM page that was free is in use again */
+}
+
 /* ---- foreign mappings ---- */
 
 void *xen_foreign_frame(unsigned domid, uint64_t gfn)

@@ -64,9 +64,19 @@ struct log_port {
     char text[256];
 };
 
+/* Of the state of the board's devices, and what is in it at power-on. */
+struct board_block {
+    void *block;
+    void *power_on;
+    size_t size;
+};
+
 struct ide;
 
 struct platform_state {
+    struct board_block *block;
+    unsigned blocks;
+
     struct ioport_claim *claim;
     unsigned claims;
 
@@ -88,6 +98,9 @@ static inline struct platform_state *platform_state(void)
 {
     return xen_state()->platform;
 }
+
+/* board.c: zeroed memory for a device's state, which is as after its initialisation when the power comes back. */
+void *board_alloc(size_t size);
 
 /* pci.c */
 void pci_init(void);
@@ -112,5 +125,6 @@ void ide_plug_all(void);
 
 /* acpi.c: the firmware's tables in guest memory, and the registers that they name. */
 void acpi_init(void);
+void acpi_put_tables(void); /* where the firmware has them */
 
 #endif

@@ -98,6 +98,12 @@ void xen_vcpu_start(unsigned vcpu);
 /* The running vCPU halts until its next interrupt; it goes on. For its run states. */
 void xen_vcpu_halted(unsigned vcpu, bool halted);
 
+/*
+ * Between two guests: the board and the machine's RAM as at power-on. What other domains still map of the last guest
+ * stays theirs; the next one gets other pages in its place.
+ */
+void xen_power_cycle(void);
+
 /* A key of Xen's console, from a task: e, event channels, or q, domains and VIRQ_DEBUG; false for others. */
 bool xen_debug_key(char key);
 

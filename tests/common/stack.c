@@ -98,7 +98,7 @@ void stack_read_ports(void)
     stack.domain.console_port = (uint32_t)hvm_param(HVM_PARAM_CONSOLE_EVTCHN);
 }
 
-static void create_domain(void)
+void stack_create_domain(void)
 {
     struct xen_domain_config config = xen_domain_default_config(machine->config.vcpus);
     int domid = xen_domain_create(&config);
@@ -146,7 +146,7 @@ static void harness(void *unused)
         ck_assert_int_eq(xen_domain_create_host(stack.options->program_domid), 0);
         ck_assert(toolstack_driver_domain_create(stack.toolstack, stack.options->program_domid, "driver"));
     }
-    create_domain();
+    stack_create_domain();
     if (stack.options->program != NULL)
         stack_program_start(stack.options->program);
     else
@@ -156,17 +156,20 @@ static void harness(void *unused)
     if (stack.options->before_boot != NULL)
         stack.options->before_boot(NULL);
     run.before = census_take();
-    guest_boot();
+    (void)guest_boot();
     for (unsigned vif = 0; stack.options->wait && vif < stack.options->vifs; vif++)
         stack_wait_connected_now(vif);
-    guest_wait_quiet();
-    nt_thread_start("scenario", scenario_main, NULL);
+    (void)guest_wait_quiet();
+    if (stack.options->from_dom0)
+        scenario_main(NULL);
+    else
+        nt_thread_start("scenario", scenario_main, NULL);
     while (!run.done)
         (void)task_park(CLOCK_NEVER, "the test's scenario");
     for (unsigned vif = 0; vif < VIFS_MAX; vif++)
         if (stack.attached[vif])
             stack_detach_now(vif);
-    guest_wait_quiet();
+    (void)guest_wait_quiet();
     guest_shutdown();
     after = census_take();
     (void)census_compare(run.before, after, note_leak, NULL);

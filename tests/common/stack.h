@@ -40,6 +40,7 @@ struct stack_options {
     const char *store;           /* a shell's command: that daemon is the store; NULL: the built-in one */
     bool store_keeps;            /* it keeps ports of domains that are gone: what is left is not looked at */
     unsigned program_domid;      /* the driver domain that it runs in; 0: domain 0 */
+    bool from_dom0;              /* the scenario is run by the harness's dom0 task, not by a guest thread */
     void (*before_boot)(void *); /* in the harness's dom0 task, with NULL, when everything but the guest is up */
     void (*prepare)(void);       /* after installation, before the machine runs: the registry can be changed */
     void (*paused)(void);        /* on the host's stack, when something in the machine has called machine_pause() */

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 
+#include "cli/guest.h"
 #include "dom0/heap.h"
 #include "machine/clock.h"
 #include "machine/log.h"
@@ -249,6 +250,30 @@ void stack_restore_now(struct toolstack *toolstack)
                   toolstack_error(toolstack));
     xen_domain_destroy(old);
     ck_assert_int_eq(xen_domain_unpause(stack.domain.domid), 0);
+}
+
+void stack_stop_now(void)
+{
+    ck_assert_int_eq(xen_domain_pause(stack.domain.domid), 0);
+    while (!xen_domain_stands(stack.domain.domid))
+        (void)task_park(clock_now() + 20000, "the vCPUs");
+}
+
+void stack_power_cycle_now(void)
+{
+    ck_assert_msg(toolstack_domain_destroy(stack.toolstack, stack.domain.domid), "%s",
+                  toolstack_error(stack.toolstack));
+    xen_domain_destroy(stack.domain.domid);
+    machine_reset_guest();
+    stack_create_domain();
+    for (unsigned vif = 0; vif < VIFS_MAX; vif++)
+        if (stack.attached[vif])
+            stack_attach_now(vif);
+    ck_assert(guest_boot());
+    for (unsigned vif = 0; vif < VIFS_MAX; vif++)
+        if (stack.attached[vif])
+            stack_wait_connected_now(vif);
+    ck_assert(guest_wait_quiet());
 }
 
 static void resumer_main(void *argument)

@@ -7,6 +7,10 @@
 extern const struct backend_logger stack_logger;
 
 void stack_read_ports(void);
+void stack_create_domain(void);
+/* The guest stands still wherever it is. Then: its domain is destroyed, and it starts again in another one. */
+void stack_stop_now(void);
+void stack_power_cycle_now(void);
 void stack_netback_start(void);
 void stack_netback_stop(void);
 void stack_attach_now(unsigned vif);

@@ -46,7 +46,7 @@ bool standing_is_there(void)
     return there;
 }
 
-static pid_t machine_pid(void)
+pid_t standing_pid(void)
 {
     char path[128];
     long pid = 0;
@@ -64,7 +64,7 @@ static pid_t machine_pid(void)
 
 void standing_kill(void)
 {
-    pid_t pid = standing_is_there() ? machine_pid() : 0;
+    pid_t pid = standing_is_there() ? standing_pid() : 0;
 
     if (pid > 0)
         kill(pid, SIGKILL);

@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <stdbool.h>
+#include <sys/types.h>
 #undef fail /* an old name of ck_abort_msg(); ours is in fail.h */
 
 #include "common/process.h"
@@ -21,6 +22,7 @@ void standing_add(Suite *suite, TCase *tcase);
 
 /* Does a machine hold the folder's lock? */
 bool standing_is_there(void);
+pid_t standing_pid(void); /* of its machine, 0: there is none */
 void standing_kill(void);
 void standing_wait_for_end(void);
 void standing_sleep_ms(unsigned ms);

@@ -47,7 +47,6 @@ START_TEST(agent_shuts_down)
 }
 END_TEST
 
-/* What Xen and the toolstack make of it is for the domain's on_reboot. */
 START_TEST(agent_reboots)
 {
     create();
@@ -59,6 +58,7 @@ START_TEST(agent_reboots)
         standing_sleep_ms(20);
     }
     ck_assert(standing_log_has("the toolstack asks for a reboot"));
+    standing_wait_for_node("/local/domain/2/control/feature-reboot", "1");
 }
 END_TEST
 

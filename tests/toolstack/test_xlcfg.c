@@ -170,10 +170,17 @@ START_TEST(actions)
     good("on_poweroff = 'preserve'\non_reboot = 'destroy'\non_crash = 'preserve'\non_watchdog = 'preserve'\n",
          &options);
     ck_assert_uint_eq(options.preserved, 1u << SHUTDOWN_poweroff | 1u << SHUTDOWN_crash | 1u << SHUTDOWN_watchdog);
+    ck_assert_uint_eq(options.restarted, 0);
     xlcfg_close(options.file);
 
     good("on_reboot = 'preserve'\n", &options);
     ck_assert_uint_eq(options.preserved, 1u << SHUTDOWN_reboot);
+    ck_assert_uint_eq(options.restarted, 0);
+    xlcfg_close(options.file);
+
+    good("on_crash = 'restart'\non_reboot = 'restart'\n", &options);
+    ck_assert_uint_eq(options.preserved, 0);
+    ck_assert_uint_eq(options.restarted, 1u << SHUTDOWN_reboot | 1u << SHUTDOWN_crash);
     xlcfg_close(options.file);
 }
 END_TEST
@@ -295,10 +302,10 @@ static const struct {
     {"vendor_device = 'citrix'\n", 1, "vendor_device takes none or xenserver, not 'citrix'"},
     {"viridian = 2\n", 1, "viridian takes a whole number from 0 to 1"},
     {"viridian = [ 'base', 'fast' ]\n", 1, "viridian[1]: there is no enlightenment 'fast'"},
-    {"on_poweroff = 'sleep'\n", 1, "on_poweroff takes destroy or preserve here, not 'sleep'"},
-    {"on_reboot = 1\n", 1, "on_reboot takes destroy or preserve"},
-    {"on_crash = ''\n", 1, "on_crash takes destroy or preserve"},
-    {"on_watchdog = 'bark'\n", 1, "on_watchdog takes destroy or preserve"},
+    {"on_poweroff = 'sleep'\n", 1, "on_poweroff takes destroy, restart or preserve here, not 'sleep'"},
+    {"on_reboot = 1\n", 1, "on_reboot takes destroy, restart or preserve"},
+    {"on_crash = ''\n", 1, "on_crash takes destroy, restart or preserve"},
+    {"on_watchdog = 'bark'\n", 1, "on_watchdog takes destroy, restart or preserve"},
     {"vif = 'bridge=br0'\n", 1, "vif takes a list, such as vif = [ 'bridge=xenbr0' ]"},
     {"vif = [ [ 'bridge=br0' ] ]\n", 1, "vif[0] is a list"},
     {"vif = [ '',\n 'mac=1:2' ]\n", 1, "vif[1]: mac= takes the address of an interface"},
@@ -362,7 +369,7 @@ START_TEST(ignored)
                        "memory = 96\n"
                        "sdl = 0\n"
                        "serial = [ 'pty' ]\n"
-                       "on_reboot = 'restart'\n"
+                       "on_reboot = 'rename-restart'\n"
                        "viridian = [ 'base', 'stimer' ]\n"
                        "vif = [ 'accel=0,colo_compare_out=a,bridge=br1', 'type=vif,model=e1000' ]\n"
                        "disk = [ 'vdev=sda,target=/a' ]\n",
@@ -371,7 +378,7 @@ START_TEST(ignored)
     snprintf(wanted, sizeof(wanted),
              "pvsim: %s:3: 'sdl' has no meaning here and is ignored\n"
              "pvsim: %s:4: 'serial' has no meaning here and is ignored\n"
-             "pvsim: %s:5: on_reboot = \"restart\" can't be done here and is ignored: the domain is destroyed\n"
+             "pvsim: %s:5: on_reboot = \"rename-restart\" can't be done here and is ignored: the domain is destroyed\n"
              "pvsim: %s:6: viridian[1]: 'stimer' is ignored: the interface is there as a whole or not at all\n"
              "pvsim: %s:7: vif[0]: 'accel=0' has no meaning here and is ignored\n"
              "pvsim: %s:7: vif[0]: 'colo_compare_out=a' has no meaning here and is ignored\n"

@@ -32,6 +32,8 @@ struct cm_key *cm_key_create(const char *path);
 /* Relative to a key; `path` without a leading backslash. */
 struct cm_key *cm_key_open_at(struct cm_key *key, const char *path);
 struct cm_key *cm_key_create_at(struct cm_key *key, const char *path);
+/* The same of a key that does not outlive the system, nor what lies below it: it is not written to the disk. */
+struct cm_key *cm_key_create_volatile_at(struct cm_key *key, const char *path);
 /* Delete with everything below it. */
 void cm_key_delete(struct cm_key *key);
 
@@ -44,6 +46,9 @@ char *cm_key_path(const struct cm_key *key);
 NTSTATUS cm_key_handle(struct cm_key *key, PHANDLE handle);
 /* The key behind a handle, NULL if it is none or deleted. */
 struct cm_key *cm_key_of_handle(HANDLE handle);
+
+/* Write the keys that are not volatile to the disk (nt/disk.h). */
+void cm_save(void);
 
 /* Values. Data is copied. `name` "" is the default value. */
 void cm_value_set(struct cm_key *key, const char *name, ULONG type, const void *data, size_t size);

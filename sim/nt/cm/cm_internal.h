@@ -46,6 +46,9 @@ struct cm_key *cm_child_create(struct cm_key *key, const char *name, size_t leng
 void cm_key_free_if_unused(struct cm_key *key);
 void cm_key_written(struct cm_key *key);
 
+/* hive.c: the keys from the disk, below the root. False: there is no disk. */
+bool cm_load(void);
+
 /* ---- notify.c ---- */
 void cm_notify_init(void);
 /* The key has changed: complete the watches for such a change (one REG_NOTIFY_CHANGE_... flag) of the key. */

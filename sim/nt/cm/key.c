@@ -39,11 +39,13 @@ void cm_init(void)
     cm->root = new_key(NULL, "Registry", strlen("Registry"));
     machine->cm = cm;
     cm_notify_init();
-    (void)cm_key_create("\\Registry\\Machine\\System\\" CONTROL_SET "\\Services");
-    (void)cm_key_create("\\Registry\\Machine\\System\\" CONTROL_SET "\\Control");
-    (void)cm_key_create("\\Registry\\Machine\\System\\" CONTROL_SET "\\Enum");
-    (void)cm_key_create("\\Registry\\Machine\\Hardware");
-    (void)cm_key_create("\\Registry\\Machine\\Software");
+    if (!cm_load()) {
+        (void)cm_key_create("\\Registry\\Machine\\System\\" CONTROL_SET "\\Services");
+        (void)cm_key_create("\\Registry\\Machine\\System\\" CONTROL_SET "\\Control");
+        (void)cm_key_create("\\Registry\\Machine\\System\\" CONTROL_SET "\\Enum");
+        (void)cm_key_create("\\Registry\\Machine\\Software");
+    }
+    (void)cm_key_create_volatile_at(cm_key_create("\\Registry\\Machine"), "Hardware");
 }
 
 void cm_key_written(struct cm_key *key)
@@ -133,6 +135,14 @@ struct cm_key *cm_key_open_at(struct cm_key *key, const char *path)
 struct cm_key *cm_key_create_at(struct cm_key *key, const char *path)
 {
     return walk(key, path, true);
+}
+
+struct cm_key *cm_key_create_volatile_at(struct cm_key *key, const char *path)
+{
+    struct cm_key *created = walk(key, path, true);
+
+    created->is_volatile = true;
+    return created;
 }
 
 void cm_key_free_if_unused(struct cm_key *key)

@@ -13,6 +13,9 @@ PDRIVER_OBJECT fs_driver(void);
 /* The shutdown: the driver goes, the files stay. False: a file is still open. */
 bool fs_unmount(void);
 
+/* Write the files to the disk (nt/disk.h). */
+void fs_save(void);
+
 /* A file's content, for the harness: NULL if there is none. `path` as "\\Windows\\Temp\\x.txt". */
 const void *fs_content(const char *path, size_t *size);
 

@@ -30,6 +30,8 @@ struct fs_state {
 
 /* ---- tree.c ---- */
 void fs_tree_init(void);
+/* disk.c: the tree from the disk, below the root. False: there is none there. */
+bool fs_load(void);
 struct fs_node *fs_child(const struct fs_node *node, const char *name, size_t length);
 struct fs_node *fs_create(struct fs_node *parent, const char *name, bool directory);
 void fs_remove(struct fs_node *node);

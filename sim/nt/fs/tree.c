@@ -23,6 +23,8 @@ void fs_tree_init(void)
 
     machine->fs = image_alloc(sizeof(*machine->fs));
     machine->fs->root = new_node(NULL, "", true);
+    if (fs_load())
+        return;
     windows = fs_create(machine->fs->root, "Windows", true);
     (void)fs_create(windows, "Temp", true);
     (void)fs_create(fs_create(windows, "System32", true), "drivers", true);

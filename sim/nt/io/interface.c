@@ -97,7 +97,7 @@ static NTSTATUS activate(struct interface *interface)
     if (!NT_SUCCESS(status))
         return status;
     interface->active = true;
-    cm_value_set_dword(cm_key_create_at(interface_key(interface->link), "Control"), "Linked", 1);
+    cm_value_set_dword(cm_key_create_volatile_at(interface_key(interface->link), "Control"), "Linked", 1);
     notify_interface(&GUID_DEVICE_INTERFACE_ARRIVAL, &interface->class, interface->link);
     return STATUS_SUCCESS;
 }
@@ -109,7 +109,7 @@ static void deactivate(struct interface *interface)
     (void)ob_symbolic_link_delete(&link);
     image_free(link.Buffer);
     interface->active = false;
-    cm_value_set_dword(cm_key_create_at(interface_key(interface->link), "Control"), "Linked", 0);
+    cm_value_set_dword(cm_key_create_volatile_at(interface_key(interface->link), "Control"), "Linked", 0);
     notify_interface(&GUID_DEVICE_INTERFACE_REMOVAL, &interface->class, interface->link);
 }
 

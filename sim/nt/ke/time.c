@@ -3,21 +3,27 @@
 
 #define TICK_100NS 156250u /* the clock interrupt's period, 15.625 ms */
 
+/* Since the system was started. */
 static ULONGLONG interrupt_time(void)
 {
-    return clock_now() / 100;
+    return (clock_now() - machine->booted_at) / 100;
+}
+
+static LONGLONG system_time(void)
+{
+    return (LONGLONG)(CLOCK_BOOT_SYSTEM_TIME + clock_now() / 100);
 }
 
 VOID NTAPI KeQuerySystemTime(PLARGE_INTEGER CurrentTime)
 {
     NT_CALL_LIGHT(HIGH_LEVEL, POINT_CLOCK);
-    CurrentTime->QuadPart = (LONGLONG)(CLOCK_BOOT_SYSTEM_TIME + interrupt_time());
+    CurrentTime->QuadPart = system_time();
 }
 
 VOID NTAPI KeQuerySystemTimePrecise(PLARGE_INTEGER CurrentTime)
 {
     NT_CALL_LIGHT(HIGH_LEVEL, POINT_CLOCK);
-    CurrentTime->QuadPart = (LONGLONG)(CLOCK_BOOT_SYSTEM_TIME + interrupt_time());
+    CurrentTime->QuadPart = system_time();
 }
 
 VOID NTAPI KeQueryTickCount(PLARGE_INTEGER CurrentCount)

@@ -37,7 +37,7 @@ BOOLEAN NTAPI MmIsAddressValid(PVOID VirtualAddress)
     NT_CALL(DISPATCH_LEVEL);
     if (guest_range_valid(VirtualAddress, 1))
         return TRUE;
-    if ((uintptr_t)VirtualAddress - IMAGE_HEAP_BASE < IMAGE_HEAP_SIZE)
+    if (image_is_heap(VirtualAddress))
         return image_heap_contains(VirtualAddress); /* NT's own objects */
     return dladdr(VirtualAddress, &module) != 0;    /* code and data of the kernel and of modules */
 }

@@ -456,6 +456,8 @@ struct inf *inf_parse(const char *name, const void *data, size_t size, struct in
 
     inf->name = image_strdup(base_name(name));
     inf->hash = hash_of(data, size);
+    inf->data = memcpy(image_alloc(size + 1), data, size);
+    inf->size = size;
     text = inf_decode(inf, data, size, error);
     parser.at = text;
     good = text != NULL && parse_lines(&parser) && substitute_all(inf, error) && inf_check(inf, error);
@@ -497,6 +499,12 @@ struct inf *inf_load(const char *path, struct inf_error *error)
     return inf;
 }
 
+const void *inf_data(const struct inf *inf, size_t *size)
+{
+    *size = inf->size;
+    return inf->data;
+}
+
 void inf_free(struct inf *inf)
 {
     struct inf_section *next;
@@ -515,6 +523,7 @@ void inf_free(struct inf *inf)
         image_free(section->name);
         image_free(section);
     }
+    image_free(inf->data);
     image_free(inf->name);
     image_free(inf);
 }

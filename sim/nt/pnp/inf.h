@@ -26,6 +26,8 @@ struct inf_error {
  * malformed. */
 struct inf *inf_load(const char *path, struct inf_error *error);
 struct inf *inf_parse(const char *name, const void *data, size_t size, struct inf_error *error);
+/* The bytes that it was parsed from. */
+const void *inf_data(const struct inf *inf, size_t *size);
 void inf_free(struct inf *inf);
 
 /* The file's name without folders ("xenvif.inf"). */

@@ -38,6 +38,8 @@ struct inf {
     char *name;
     uint64_t hash; /* FNV-1a over the bytes of the file: names its package in the driver store */
     struct inf_section *sections;
+    uint8_t *data; /* the file's bytes */
+    size_t size;
 };
 
 /* Says "name:line: ..." (without the line if it is 0). Always false. */

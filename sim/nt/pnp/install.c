@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nt/disk.h"
 #include "nt/pnp/pnp_internal.h"
 
 #define CONFIGFLAG_REINSTALL 0x20u
@@ -117,10 +118,19 @@ static bool install_models(const struct inf *inf, struct inf_error *error)
     return true;
 }
 
-static bool add_package(struct inf *inf, char *error, size_t error_size)
+static void append_package(struct inf *inf)
 {
     struct driver_package **last = &machine->pnp->packages;
-    struct driver_package *package;
+    struct driver_package *package = image_alloc(sizeof(*package));
+
+    package->inf = inf;
+    while (*last != NULL)
+        last = &(*last)->next;
+    *last = package;
+}
+
+static bool add_package(struct inf *inf, char *error, size_t error_size)
+{
     struct inf_error problem = {.text = ""};
 
     if (inf_has_default_install(inf) && !inf_install_default(inf, &problem)) {
@@ -131,11 +141,7 @@ static bool add_package(struct inf *inf, char *error, size_t error_size)
         snprintf(error, error_size, "%s", problem.text);
         return false;
     }
-    package = image_alloc(sizeof(*package));
-    package->inf = inf;
-    while (*last != NULL)
-        last = &(*last)->next;
-    *last = package;
+    append_package(inf);
     return true;
 }
 
@@ -240,9 +246,49 @@ static void install_machine_inf(void)
         fail("machine-inf", "%s", error);
 }
 
+/* What they have installed is in the registry. */
+static bool load_packages(void)
+{
+    struct disk_reader reader;
+
+    if (!disk_open(DISK_PACKAGES, &reader))
+        return false;
+    for (uint64_t count = disk_get_number(&reader); count > 0; count--) {
+        const char *name = disk_get_string(&reader);
+        struct inf_error problem = {.text = ""};
+        size_t size;
+        const void *data = disk_get_block(&reader, &size);
+        struct inf *inf = inf_parse(name, data, size, &problem);
+
+        if (inf == NULL)
+            fail("internal", "a package of the driver store cannot be read again: %s", problem.text);
+        append_package(inf);
+    }
+    return true;
+}
+
 void packages_init(void)
 {
-    install_machine_inf();
+    if (!load_packages())
+        install_machine_inf();
+}
+
+void pnp_save(void)
+{
+    const struct driver_package *package;
+    uint64_t count = 0;
+
+    for (package = machine->pnp->packages; package != NULL; package = package->next)
+        count++;
+    disk_truncate(DISK_PACKAGES);
+    disk_put_number(DISK_PACKAGES, count);
+    for (package = machine->pnp->packages; package != NULL; package = package->next) {
+        size_t size;
+        const void *data = inf_data(package->inf, &size);
+
+        disk_put_string(DISK_PACKAGES, inf_name(package->inf));
+        disk_put_block(DISK_PACKAGES, data, size);
+    }
 }
 
 /* ---- devices ---- */

@@ -99,6 +99,9 @@ NTSTATUS pnp_retry_device(struct devnode *node);
 /* Why the last orderly removal was refused: one line. */
 const char *pnp_refusal(void);
 
+/* Write the driver store's packages to the disk (nt/disk.h). */
+void pnp_save(void);
+
 /* ---- looking at the tree; any context, while no worker changes it ---- */
 
 struct devnode *pnp_root(void);

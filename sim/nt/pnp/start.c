@@ -141,7 +141,7 @@ static void note_service_device(const struct devnode *node, bool add)
     image_free(path);
     if (key == NULL)
         return;
-    key = cm_key_create_at(key, "Enum");
+    key = cm_key_create_volatile_at(key, "Enum");
     (void)cm_value_get_dword(key, "Count", &count);
     for (ULONG i = 0; i < count; i++) {
         char *name = image_printf("%u", i);
@@ -316,7 +316,7 @@ static NTSTATUS send_start(struct devnode *node)
 
 static void note_running(struct devnode *node)
 {
-    struct cm_key *control = cm_key_create_at(devnode_key(node), "Control");
+    struct cm_key *control = cm_key_create_volatile_at(devnode_key(node), "Control");
 
     if (node->service != NULL)
         cm_value_set_string(control, "ActiveService", REG_SZ, node->service);
