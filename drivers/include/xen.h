@@ -57,8 +57,8 @@ XEN_API NTSTATUS NTAPI XenQueryFeatures(_In_ ULONG Submap, _Out_ PULONG Mask);
 XEN_API NTSTATUS NTAPI XenQueryDomainId(_Out_ PUSHORT DomainId);
 
 /*
- * The vCPU ID of a processor. STATUS_INVALID_PARAMETER: there is no such processor, or it was added after boot and this
- * was never called on it.
+ * The vCPU ID of a processor. STATUS_INVALID_PARAMETER: there is no such processor, or it is being added at the moment
+ * and this is not called on it.
  */
 XEN_API NTSTATUS NTAPI XenQueryVcpuId(_In_ ULONG ProcessorIndex, _Out_ PULONG VcpuId);
 

@@ -21,6 +21,7 @@ typedef struct _XEN_HYPERVISOR {
 typedef struct _XEN_PROCESSORS {
     volatile ULONG *VcpuId; /* VCPU_ID_UNKNOWN, or the ID, which never changes */
     ULONG Count;
+    PVOID Callback; /* for processors that are added */
 } XEN_PROCESSORS, *PXEN_PROCESSORS;
 
 /* The log's dispositions (logger.c). */

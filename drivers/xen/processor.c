@@ -55,6 +55,26 @@ PAGED_FUNCTION static NTSTATUS LearnProcessor(_Inout_ PXEN_PROCESSORS Processors
     return STATUS_SUCCESS;
 }
 
+/* A processor has been added; what says so runs on another one. */
+_Function_class_(PROCESSOR_CALLBACK_FUNCTION)
+PAGED_FUNCTION static VOID NTAPI ProcessorsChanged(_In_ PVOID Argument, _In_ PKE_PROCESSOR_CHANGE_NOTIFY_CONTEXT Change,
+                                                   _Inout_ PNTSTATUS OperationStatus)
+{
+    PXEN_PROCESSORS Processors = Argument;
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    UNREFERENCED_PARAMETER(OperationStatus);
+
+    if (Change->State != KeProcessorAddCompleteNotify || Change->NtNumber >= Processors->Count)
+        return;
+
+    Status = LearnProcessor(Processors, Change->NtNumber);
+    if (!NT_SUCCESS(Status))
+        Error("processor %u has come and is not known (%08x)", Change->NtNumber, Status);
+}
+
 PAGED_FUNCTION NTSTATUS ProcessorsInitialize(_Out_ PXEN_PROCESSORS Processors)
 {
     ULONG Active;
@@ -73,6 +93,11 @@ PAGED_FUNCTION NTSTATUS ProcessorsInitialize(_Out_ PXEN_PROCESSORS Processors)
     for (Index = 0; Index < Processors->Count; Index++)
         Processors->VcpuId[Index] = VCPU_ID_UNKNOWN;
 
+    /* Before those that are there are counted, so that none is missed. */
+    Processors->Callback = KeRegisterProcessorChangeCallback(ProcessorsChanged, Processors, 0);
+    if (Processors->Callback == NULL)
+        goto fail2;
+
     Active = KeQueryActiveProcessorCountEx(ALL_PROCESSOR_GROUPS);
     for (Index = 0; Index < min(Active, Processors->Count); Index++) {
         Status = LearnProcessor(Processors, Index);
@@ -83,7 +108,7 @@ PAGED_FUNCTION NTSTATUS ProcessorsInitialize(_Out_ PXEN_PROCESSORS Processors)
     return STATUS_SUCCESS;
 
 fail2:
-    Error("fail2 (processor %u)", Index);
+    Error("fail2 (%u of %u processors)", Index, Processors->Count);
     ProcessorsTeardown(Processors);
 
 fail1:
@@ -95,6 +120,10 @@ fail1:
 PAGED_FUNCTION VOID ProcessorsTeardown(_Inout_ PXEN_PROCESSORS Processors)
 {
     PAGED_CODE();
+
+    if (Processors->Callback != NULL)
+        KeDeregisterProcessorChangeCallback(Processors->Callback);
+    Processors->Callback = NULL;
 
     PoolFree((PVOID)(ULONG_PTR)Processors->VcpuId, XEN_TAG);
     Processors->VcpuId = NULL;

@@ -23,22 +23,26 @@ typedef struct _EVTCHN_REQUEST {
     ULONG RemotePort;
 } EVTCHN_REQUEST, *PEVTCHN_REQUEST;
 
-static ULONG EvtchnProcessorIndex(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ USHORT Group, _In_ UCHAR Number)
+static ULONG EvtchnProcessorIndex(_In_ USHORT Group, _In_ UCHAR Number)
 {
     PROCESSOR_NUMBER ProcessorNumber;
-    ULONG Index;
 
     RtlZeroMemory(&ProcessorNumber, sizeof(ProcessorNumber));
     ProcessorNumber.Group = Group;
     ProcessorNumber.Number = Number;
 
-    Index = KeGetProcessorIndexFromNumber(&ProcessorNumber);
-    return Index < Context->ProcessorCount ? Index : INVALID_PROCESSOR_INDEX;
+    return KeGetProcessorIndexFromNumber(&ProcessorNumber);
 }
 
-/* Whether events can be delivered to the processor: by its own interrupt, or to vCPU 0 by the line. */
+/*
+ * Whether events can be delivered to the processor: by its own interrupt, or to vCPU 0 by the line. One that was added
+ * since the bus was started has no interrupt of the bus's.
+ */
 static BOOLEAN EvtchnIsReachable(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ ULONG Index)
 {
+    if (Index >= Context->ProcessorCount)
+        return FALSE;
+
     return ReadPointerAcquire((PVOID *)&Context->Processor[Index].Source) != NULL ||
            (Index == Context->Boot && !Context->Source[0].Message);
 }
@@ -75,7 +79,7 @@ static NTSTATUS EvtchnParse(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ XENBUS_EVT
         Group = (USHORT)va_arg(Arguments, int);
         Number = (UCHAR)va_arg(Arguments, int);
 
-        Request->Processor = EvtchnProcessorIndex(Context, Group, Number);
+        Request->Processor = EvtchnProcessorIndex(Group, Number);
         if (Request->Processor == INVALID_PROCESSOR_INDEX)
             return STATUS_INVALID_PARAMETER;
 
@@ -257,7 +261,7 @@ static NTSTATUS NTAPI EvtchnBind(_In_ PINTERFACE Interface, _In_ PXENBUS_EVTCHN_
                                  _In_ UCHAR Number)
 {
     PXENBUS_EVTCHN_CONTEXT Context = Interface->Context;
-    ULONG Index = EvtchnProcessorIndex(Context, Group, Number);
+    ULONG Index = EvtchnProcessorIndex(Group, Number);
     NTSTATUS Status;
     KIRQL Irql;
 

@@ -7,6 +7,7 @@
 #include "common/stack.h"
 #include "machine/kernel_lock.h"
 #include "nt/cm/cm.h"
+#include "nt/ke/ke.h"
 #include "nt/pnp/pnp.h"
 #include "xen/platform.h"
 #include "xen/xen.h"
@@ -456,6 +457,57 @@ STACK_TEST(bus_removed_and_back, .drivers = STACK_PROBE, .vcpus = 2, .quiet = tr
     }
 }
 
+/* ---- processors that come ---- */
+
+static void plug(void *count)
+{
+    ke_processors_announce(*(const unsigned *)count);
+}
+
+/* One that was added is no place for events until the bus is started again, and then it is. */
+static void processor_comes(void *unused)
+{
+    struct channel *channel = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*channel), STACK_TAG);
+    unsigned all = stack.options->vcpus;
+    struct devnode *parent = pnp_parent(bus());
+
+    (void)unused;
+    begin();
+    open_unbound(channel, 0);
+    ck_assert_int_eq(CALL(Bind, channel->channel, 0, (UCHAR)(all - 1)), STATUS_INVALID_PARAMETER);
+    stack_in_dom0(plug, &all);
+    while (!ke_processors_settled())
+        stack_sleep_us(50);
+    ck_assert_int_eq(CALL(Bind, channel->channel, 0, (UCHAR)(all - 1)), STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(CALL(Bind, channel->channel, 0, (UCHAR)all), STATUS_INVALID_PARAMETER);
+    assert_comes(channel);
+    ck_assert_uint_eq(channel->processor, 0);
+    /* From there, too: it is another processor than the one that the channel is bound to. */
+    (void)KeSetSystemAffinityThreadEx((KAFFINITY)1 << (all - 1));
+    CALL(Trigger, channel->channel);
+    unmask(channel);
+    assert_comes(channel);
+    KeRevertToUserAffinityThreadEx(0);
+    shut(channel);
+    end();
+    ExFreePoolWithTag(channel, STACK_TAG);
+
+    ck_assert_int_eq(pnp_remove_device(bus(), false), STATUS_SUCCESS);
+    ck_assert_int_eq(pnp_rescan(parent), STATUS_SUCCESS);
+    pnp_wait_quiet();
+    assert_works(); /* on each of them */
+}
+
+START_TEST(processor_added)
+{
+    struct stack_options options = {.drivers = STACK_PROBE, .vcpus = 4, .start_vcpus = 2};
+
+    stack_run(&options, processor_comes, NULL);
+    options.prepare = use_two_level;
+    stack_run(&options, processor_comes, NULL);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("EVTCHN: the FIFO ABI");
@@ -475,6 +527,7 @@ int main(void)
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("life");
     tcase_add_test(tcase, bus_removed_and_back);
+    tcase_add_test(tcase, processor_added);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }
