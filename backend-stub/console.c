@@ -53,7 +53,7 @@ static void news(const struct consoles *consoles)
 static bool take_output(struct console *console)
 {
     struct xencons_interface *ring = console->ring;
-    XENCONS_RING_IDX consumed = ring->out_cons;
+    XENCONS_RING_IDX consumed = __atomic_load_n(&ring->out_cons, __ATOMIC_RELAXED);
     XENCONS_RING_IDX produced = __atomic_load_n(&ring->out_prod, __ATOMIC_ACQUIRE);
 
     if (produced == consumed || produced - consumed > sizeof(ring->out))
@@ -67,7 +67,7 @@ static bool take_output(struct console *console)
 static bool give_input(struct console *console)
 {
     struct xencons_interface *ring = console->ring;
-    XENCONS_RING_IDX produced = ring->in_prod;
+    XENCONS_RING_IDX produced = __atomic_load_n(&ring->in_prod, __ATOMIC_RELAXED);
     XENCONS_RING_IDX consumed = __atomic_load_n(&ring->in_cons, __ATOMIC_ACQUIRE);
     size_t given = 0;
 

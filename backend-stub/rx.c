@@ -114,7 +114,7 @@ static void drop_frame(struct vif *vif, const char *why)
 
 /*
  * Are there requests for `needed` slots? If not the frontend will say when there are. Sets *broken when it has produced
- * more requests than a ring has.
+ * more requests than a ring has, or fewer than were taken: neither must be for what is gathered to fit in the batch.
  */
 static bool requests_available(struct vif *vif, unsigned needed, bool *broken)
 {
@@ -123,9 +123,10 @@ static bool requests_available(struct vif *vif, unsigned needed, bool *broken)
 
     if (produced - rx->req_cons < needed && rx->notify)
         produced = ring_sleep(&rx->ring->req_prod, &rx->ring->req_event, rx->req_cons + needed);
-    *broken = produced - rx->rsp_prod > RING_SLOTS;
+    *broken = produced - rx->rsp_prod > RING_SLOTS || produced - rx->rsp_prod < rx->req_cons - rx->rsp_prod;
     if (*broken)
-        vif_fatal(vif, "receive ring: %u requests produced ahead of the responses", produced - rx->rsp_prod);
+        vif_fatal(vif, "receive ring: %u requests produced ahead of the responses, %u of them taken",
+                  produced - rx->rsp_prod, rx->req_cons - rx->rsp_prod);
     return !*broken && produced - rx->req_cons >= needed;
 }
 

@@ -80,14 +80,15 @@ static void break_off(struct gate_handle *handle, const char *why)
 /* The program's memory can't become smaller under us: then a look at it can't fault. */
 static int map_arena(struct gate_handle *handle, const struct gate_hello *hello, int fd)
 {
+    int seals = fcntl(fd, F_GET_SEALS); /* -1: of a file that can have none */
     struct stat status;
     void *arena;
 
     if (hello->arena_bytes == 0 || hello->arena_bytes > ARENA_MAX || hello->arena_bytes % GUEST_PAGE_SIZE != 0 ||
         hello->arena_address % GUEST_PAGE_SIZE != 0)
         return EINVAL;
-    if (fstat(fd, &status) != 0 || (uint64_t)status.st_size < hello->arena_bytes ||
-        (fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK) == 0)
+    if (fstat(fd, &status) != 0 || (uint64_t)status.st_size < hello->arena_bytes || seals < 0 ||
+        (seals & F_SEAL_SHRINK) == 0)
         return EBADF;
     arena = mmap(NULL, hello->arena_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (arena == MAP_FAILED)

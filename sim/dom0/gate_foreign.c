@@ -24,7 +24,7 @@ static bool map_foreign(struct gate_handle *handle, const struct gate_map_foreig
     answer = image_alloc(request->count * sizeof(*answer));
     for (uint32_t index = 0; index < request->count; index++) {
         void *page;
-        int64_t held = xen_foreign_map(request->domid, request->frame[index], &page);
+        int64_t held = xen_foreign_map(handle->domid, request->domid, request->frame[index], &page);
 
         if (held < 0) {
             answer[index].error = (int32_t)-held;

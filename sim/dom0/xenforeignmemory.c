@@ -145,7 +145,7 @@ void *xenforeignmemory_map2(xenforeignmemory_handle *fmem, uint32_t dom, void *a
     mapping = mapping_create(pages);
     page = calloc(pages, sizeof(*page));
     for (size_t i = 0; i < pages; i++) {
-        int64_t held = xen_foreign_map(dom, arr[i], &page[i]);
+        int64_t held = xen_foreign_map(fmem->domid, dom, arr[i], &page[i]);
 
         if (held >= 0)
             mapping->held[i] = held;

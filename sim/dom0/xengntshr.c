@@ -56,6 +56,7 @@ static void *share(struct xengntdev_handle *handle, uint32_t domid, uint32_t cou
                    uint32_t notify_offset, uint32_t notify_port)
 {
     struct grant_pages *pages;
+    uint32_t granted = 0;
     void **page;
     int error;
 
@@ -70,11 +71,14 @@ static void *share(struct xengntdev_handle *handle, uint32_t domid, uint32_t cou
     pages->count = count;
     error = grant_all(handle, pages, domid, writable, page);
     if (!error) {
+        granted = count;
         pages->address = dom0_window_map(page, count, PROT_READ | PROT_WRITE);
         error = errno;
     }
     free(page);
     if (!pages->address) {
+        for (uint32_t i = 0; i < granted; i++)
+            share_revoke(handle->domid, pages->item[i]);
         free(pages);
         errno = error;
         return NULL;

@@ -197,8 +197,8 @@ void guest_ram_init(void)
     new_state->bucket = image_alloc(WINDOW_BUCKETS * sizeof(uint32_t));
 
     uint64_t all = bytes + (uint64_t)XEN_BACKING_PAGES * GUEST_PAGE_SIZE;
-    new_state->memfd = memfd_create("pvsim-ram", MFD_CLOEXEC);
-    if (new_state->memfd < 0 || ftruncate(new_state->memfd, (off_t)all) != 0) {
+    new_state->memfd = guest_ram_new_memfd(all);
+    if (new_state->memfd < 0) {
         fprintf(stderr, "pvsim: cannot make a memfd of %llu MiB for guest RAM: %s\n", (unsigned long long)(all >> 20),
                 strerror(errno));
         exit(125);
@@ -206,6 +206,20 @@ void guest_ram_init(void)
     map_memfd(IMAGE_RAM_BASE, bytes, 0, "guest RAM");
     map_memfd(IMAGE_DIRECTMAP_BASE, all, 0, "the direct map");
     make_permutation(new_state->contiguous_first);
+}
+
+int guest_ram_new_memfd(uint64_t bytes)
+{
+    int fd = memfd_create("pvsim-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int error;
+
+    if (fd < 0 ||
+        (ftruncate(fd, (off_t)bytes) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0))
+        return fd;
+    error = errno;
+    close(fd);
+    errno = error;
+    return -1;
 }
 
 void guest_ram_close(void)

@@ -40,11 +40,11 @@ static void copy_range(int from, int to, off_t start, off_t end)
 /* A copy of what was ever written; the rest of the file stays a hole. */
 static int copy_memfd(int old)
 {
-    int copy = memfd_create("pvsim-ram", MFD_CLOEXEC);
     off_t end = lseek(old, 0, SEEK_END);
+    int copy = end < 0 ? -1 : guest_ram_new_memfd((uint64_t)end);
     off_t data = 0;
 
-    if (copy < 0 || end < 0 || ftruncate(copy, end) != 0)
+    if (copy < 0)
         give_up("cannot make another memfd");
     while ((data = lseek(old, data, SEEK_DATA)) >= 0) {
         off_t hole = lseek(old, data, SEEK_HOLE);

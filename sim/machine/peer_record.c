@@ -304,7 +304,7 @@ void peer_pages_look(const struct peer_process *process)
 
 void peer_apply_memory(const struct peer_entry *entry, const uint8_t *payload)
 {
-    if (entry->b + entry->bytes > GUEST_PAGE_SIZE)
+    if (entry->b > GUEST_PAGE_SIZE || entry->bytes > GUEST_PAGE_SIZE - entry->b)
         parts("the record is damaged");
     memcpy((uint8_t *)backing_page((uint32_t)entry->a) + entry->b, payload, entry->bytes);
 }

@@ -114,6 +114,12 @@ static bool in_image(uint64_t address, uint64_t bytes)
            address <= IMAGE_END && bytes <= IMAGE_END - address;
 }
 
+static bool in_heap(uint64_t address, uint64_t bytes)
+{
+    return address >= IMAGE_HEAP_BASE && address < IMAGE_HEAP_BASE + IMAGE_HEAP_SIZE &&
+           bytes <= IMAGE_HEAP_BASE + IMAGE_HEAP_SIZE - address;
+}
+
 static bool in_shadow(uint64_t address, uint64_t bytes)
 {
     uint64_t start = snapshot_shadow(IMAGE_BASE);
@@ -127,6 +133,8 @@ static bool read_machine(struct reading *reading)
     if (reading->record.bytes != sizeof(reading->machine))
         return damaged(reading);
     memcpy(&reading->machine, reading->payload, sizeof(reading->machine));
+    if (!in_heap(reading->machine.machine, sizeof(struct machine)) || !in_heap(reading->machine.root, 1))
+        return damaged(reading);
     image_open();
     return true;
 }
@@ -136,8 +144,8 @@ static bool read_ram(struct reading *reading)
     reading->ram_bytes = reading->record.a;
     if (reading->memfd >= 0 || reading->ram_bytes > RAM_FILE_MAX || reading->ram_bytes % GUEST_PAGE_SIZE != 0)
         return damaged(reading);
-    reading->memfd = memfd_create("pvsim-ram", MFD_CLOEXEC);
-    if (reading->memfd >= 0 && ftruncate(reading->memfd, (off_t)reading->ram_bytes) == 0)
+    reading->memfd = guest_ram_new_memfd(reading->ram_bytes);
+    if (reading->memfd >= 0)
         return true;
     return snapshot_fail_here(&reading->file, "no memory for its RAM here: %s", strerror(errno));
 }

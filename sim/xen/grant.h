@@ -52,6 +52,14 @@ struct grant_map {
     uint32_t next_free; /* handle + 1 */
 };
 
+/* A page of a host domain's that it has granted by xen_grant_share(); its table, which others can write, only says so.
+ */
+struct grant_share {
+    struct grant_share *next;
+    grant_ref_t reference;
+    uint32_t backing;
+};
+
 struct grant_table {
     unsigned version;
     struct grant_frame *frame; /* as many as its domain may have */
@@ -61,6 +69,7 @@ struct grant_table {
     struct grant_map *map; /* what this domain maps of others; handle: index */
     uint32_t maps;
     uint32_t free_map; /* handle + 1; last in, first out */
+    struct grant_share *shares;
 };
 
 /* Entries are shared with their owner, in 16-bit and 32-bit pieces. */

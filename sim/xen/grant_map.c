@@ -286,6 +286,7 @@ int xen_grant_unmap(unsigned domid, uint32_t handle)
 int64_t xen_grant_share(unsigned domid, unsigned grantee, bool readonly, void **address)
 {
     struct domain *domain = domain_find_host(domid);
+    struct grant_share *share;
     grant_ref_t reference;
 
     if (domain == NULL)
@@ -298,9 +299,12 @@ int64_t xen_grant_share(unsigned domid, unsigned grantee, bool readonly, void **
 
     grant_entry_v1_t *entry = grant_entry_v1(domain, reference);
 
+    share = image_alloc(sizeof(*share));
+    *share = (struct grant_share){domain->grants->shares, reference, backing_alloc()};
+    domain->grants->shares = share;
+    *address = backing_page(share->backing);
     entry->domid = (domid_t)grantee;
-    entry->frame = backing_alloc();
-    *address = backing_page(entry->frame);
+    entry->frame = share->backing;
     __atomic_store_n(&entry->flags, GTF_permit_access | (readonly ? GTF_readonly : 0), __ATOMIC_RELEASE);
     return reference;
 }
@@ -308,20 +312,26 @@ int64_t xen_grant_share(unsigned domid, unsigned grantee, bool readonly, void **
 int xen_grant_unshare(unsigned domid, uint32_t reference)
 {
     struct domain *domain = domain_find_host(domid);
+    struct grant_share **link;
+    struct grant_share *share;
     grant_entry_v1_t *entry;
     uint16_t flags;
 
     if (domain == NULL)
         return -XEN_ESRCH;
-    if (reference < GNTTAB_NR_RESERVED_ENTRIES || reference >= grant_entries(domain))
+    link = &domain->grants->shares;
+    while (*link != NULL && (*link)->reference != reference)
+        link = &(*link)->next;
+    share = *link;
+    if (share == NULL)
         return -XEN_EINVAL;
     entry = grant_entry_v1(domain, reference);
     flags = __atomic_load_n(&entry->flags, __ATOMIC_ACQUIRE);
-    if (flags == 0)
-        return -XEN_EINVAL;
     if ((flags & (GTF_reading | GTF_writing)) != 0 ||
         !__atomic_compare_exchange_n(&entry->flags, &flags, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
         return -XEN_EBUSY;
-    xen_page_give_up_xen(entry->frame);
+    *link = share->next;
+    xen_page_give_up_xen(share->backing);
+    image_free(share);
     return 0;
 }

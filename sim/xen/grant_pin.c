@@ -116,7 +116,12 @@ static struct grant_content read_content(const struct domain *granter, grant_ref
 
 static uint32_t frame_to_page(const struct domain *granter, uint64_t frame)
 {
-    return granter->guest ? physmap_own_page(granter, frame) : (uint32_t)frame;
+    if (granter->guest)
+        return physmap_own_page(granter, frame);
+    for (const struct grant_share *share = granter->grants->shares; share != NULL; share = share->next)
+        if (share->backing == frame)
+            return share->backing;
+    return BACKING_NONE;
 }
 
 /* The first pin: the page is the one that the frame names now, whatever becomes of the frame. */

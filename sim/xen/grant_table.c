@@ -77,6 +77,13 @@ void grant_destroy(struct domain *domain)
     image_free(domain->grants->frame);
     image_free(domain->grants->status);
     image_free(domain->grants->map);
+    while (domain->grants->shares != NULL) {
+        struct grant_share *share = domain->grants->shares;
+
+        domain->grants->shares = share->next;
+        xen_page_give_up_xen(share->backing);
+        image_free(share);
+    }
     image_free(domain->grants);
     domain->grants = NULL;
 }

@@ -318,13 +318,16 @@ void *xen_foreign_frame(unsigned domid, uint64_t gfn)
     return guest_frame(gfn);
 }
 
-int64_t xen_foreign_map(unsigned domid, uint64_t gfn, void **address)
+int64_t xen_foreign_map(unsigned caller, unsigned domid, uint64_t gfn, void **address)
 {
+    const struct domain *mapper = domain_find(caller);
     struct domain *domain = domain_find(domid);
     uint32_t backing;
 
     if (domain == NULL)
         return -XEN_ESRCH;
+    if (mapper == NULL || !mapper->privileged)
+        return -XEN_EPERM;
     backing = domain->guest ? physmap_own_page(domain, gfn) : BACKING_NONE;
     if (backing == BACKING_NONE)
         return -XEN_EINVAL;

@@ -175,8 +175,11 @@ int xen_grant_unshare(unsigned domid, uint32_t reference);
 /* ---- foreign memory ---- */
 
 void *xen_foreign_frame(unsigned domid, uint64_t gfn); /* host pointer, NULL if nothing is there; a momentary look */
-/* The same, but the page stays even if the domain gives it up: a handle for xen_foreign_unmap(), or an error. */
-int64_t xen_foreign_map(unsigned domid, uint64_t gfn, void **address);
+/*
+ * Map a page of a domain for another one, which has to be privileged (-EPERM): the page stays even if the domain gives
+ * it up. A handle for xen_foreign_unmap(), or an error.
+ */
+int64_t xen_foreign_map(unsigned caller, unsigned domid, uint64_t gfn, void **address);
 void xen_foreign_unmap(int64_t handle);
 /*
  * A page of a resource of another domain (XENMEM_acquire_resource; XENMEM_resource_*, of which grant tables are there),

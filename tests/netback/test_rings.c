@@ -290,6 +290,40 @@ GUEST_TEST(rings_wrap)
     backend_assert_good(FRAMES);
 }
 
+static const struct port_ops *usual;
+static struct netfront *turning;
+static unsigned taken;
+
+/* In the middle of a batch the frontend takes requests back that netback has used. */
+static bool receive_and_turn_back(struct port *port, struct port_frame *frame)
+{
+    if (++taken == 13)
+        ring_store(&turning->rx->req_prod, 100);
+    return usual->receive(port, frame);
+}
+
+GUEST_TEST(requests_taken_back)
+{
+    enum { FRAMES = 40 };
+    static uint32_t length[FRAMES];
+    static struct port_ops ops;
+
+    for (unsigned i = 0; i < FRAMES; i++)
+        length[i] = 65000; /* 16 slots */
+    backend_make_frames(&backend_sent, length, FRAMES);
+    turning = backend_begin();
+    turning->sg = true;
+    netfront_connect(turning, true);
+    usual = backend_end->ops;
+    ops = *usual;
+    ops.receive = receive_and_turn_back;
+    backend_end->ops = &ops;
+    netfront_rx_post(turning, NETFRONT_SLOTS - 1);
+    port_capture_go(backend_end);
+    netfront_wait_backend(turning, XenbusStateClosing, false);
+    ck_assert_uint_eq(taken, 13);
+}
+
 /* ---- notifications ---- */
 
 GUEST_TEST(notifies_only_when_asked)
@@ -367,6 +401,7 @@ int main(void)
         large_frames_need_sg,
         pages_that_cannot_be_written_are_answered,
         rings_wrap,
+        requests_taken_back,
         notifies_only_when_asked,
         asks_for_events_only_when_it_sleeps,
     };

@@ -423,6 +423,75 @@ START_TEST(test_resources)
 }
 END_TEST
 
+/* ---- memory that is given away ---- */
+
+/* An arena in a file that could become smaller is not taken. */
+static void offer_arena(int file)
+{
+    struct gate_hello hello = {.type = GATE_HELLO,
+                               .version = GATE_VERSION,
+                               .kind = GATE_CALL,
+                               .arena_address = 0x10000,
+                               .arena_bytes = CLIENT_PAGE};
+    struct gate_reply reply = {0};
+    int fd = client_connect(path);
+
+    CLIENT_CHECK(file >= 0 && ftruncate(file, CLIENT_PAGE) == 0);
+    client_send(fd, &hello, sizeof(hello), file);
+    CLIENT_CHECK(client_receive(fd, &reply, NULL, 0, NULL) != 0 && reply.error == EBADF);
+    close(fd);
+    close(file);
+}
+
+static void shrinking_program(void)
+{
+    struct client_handle handle = client_open(path, GATE_GNTTAB, 0, CLIENT_PAGE);
+    char name[] = "/tmp/pvsim-arena-XXXXXX";
+    int file = mkstemp(name);
+
+    unlink(name);
+    offer_arena(file);
+    offer_arena(memfd_create("arena", MFD_CLOEXEC));
+    offer_arena(memfd_create("arena", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    CLIENT_CHECK(handle.other >= 0 && ftruncate(handle.other, 0) < 0 && errno == EPERM); /* the guest's RAM */
+}
+
+START_TEST(test_memory_that_shrinks)
+{
+    run(shrinking_program, stop_when_all_is_back);
+    ck_assert_int_eq(status_of_child(), 0);
+    machine_destroy();
+}
+END_TEST
+
+/* A program of a driver domain has no privilege. */
+static void unprivileged_program(void)
+{
+    struct client_handle handle = client_open(path, GATE_FOREIGN, 3, 0);
+    struct {
+        struct gate_map_foreign request;
+        uint64_t frame;
+    } packet = {{.type = GATE_MAP_FOREIGN, .domid = 1, .count = 1}, 5};
+    struct gate_foreign answer = {0};
+
+    CLIENT_CHECK(client_ask(&handle, &packet, sizeof(packet), &answer, sizeof(answer)).error == 0);
+    CLIENT_CHECK(answer.error == EPERM);
+}
+
+static void make_driver_domain(void)
+{
+    ck_assert_int_eq(xen_domain_create_host(3), 0);
+}
+
+START_TEST(test_foreign_pages_take_privilege)
+{
+    before_start = make_driver_domain;
+    run(unprivileged_program, stop_when_all_is_back);
+    ck_assert_int_eq(status_of_child(), 0);
+    machine_destroy();
+}
+END_TEST
+
 /* ---- death ---- */
 
 /* Takes something of everything, and is killed. */
@@ -520,6 +589,8 @@ int main(void)
     tcase_add_test(tcase, test_shared_pages);
     tcase_add_test(tcase, test_foreign_pages_and_hypercalls);
     tcase_add_test(tcase, test_resources);
+    tcase_add_test(tcase, test_memory_that_shrinks);
+    tcase_add_test(tcase, test_foreign_pages_take_privilege);
     tcase_add_test(tcase, test_death_gives_everything_back);
     tcase_add_test(tcase, test_broken_protocol);
     suite_add_tcase(suite, tcase);
