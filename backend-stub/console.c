@@ -83,6 +83,20 @@ static bool give_input(struct console *console)
     return true;
 }
 
+/* What was typed while the loop was at work has interrupted nothing. */
+static bool can_give_input(const struct consoles *consoles)
+{
+    for (const struct console *console = consoles->first; console; console = console->next) {
+        const struct xencons_interface *ring = console->ring;
+
+        if (ring && console->typed_count != 0 &&
+            __atomic_load_n(&ring->in_prod, __ATOMIC_RELAXED) - __atomic_load_n(&ring->in_cons, __ATOMIC_ACQUIRE) <
+                sizeof(ring->in))
+            return true;
+    }
+    return false;
+}
+
 static void serve(struct consoles *consoles, struct console *console)
 {
     bool output = take_output(console);
@@ -241,7 +255,7 @@ bool consoles_run(struct consoles *consoles)
             {.fd = xs_fileno(consoles->xs), .events = POLLIN},
             {.fd = xenevtchn_fd(consoles->xce), .events = POLLIN},
         };
-        int ready = backend_wait(fds, 2, -1);
+        int ready = backend_wait(fds, 2, can_give_input(consoles) ? 0 : -1);
 
         if (ready < 0) {
             backend_log(consoles->options.logger, BACKEND_LOG_ERROR, "waiting failed: %s", strerror(errno));
@@ -251,9 +265,9 @@ bool consoles_run(struct consoles *consoles)
             store_events(consoles);
         if (fds[1].revents & POLLIN)
             port_event(consoles);
-        for (struct console *console = consoles->first; ready == 0 && console; console = console->next)
+        for (struct console *console = consoles->first; console; console = console->next)
             if (console->ring)
-                serve(consoles, console); /* interrupted: something was typed */
+                serve(consoles, console);
     }
     return true;
 }

@@ -130,6 +130,8 @@ void verb_consume(struct verb_call *call, size_t count)
         return;
     call->typed_count -= count;
     memmove(call->typed, call->typed + count, call->typed_count);
+    if (call->peer != NULL)
+        peer_again(call->peer); /* what found no room */
 }
 
 bool verb_is_heard(const struct verb_call *call)
@@ -252,10 +254,10 @@ static void opened(struct peer *peer, void *argument)
     peer_set_data(peer, line);
 }
 
-/* More than the verb takes at once waits here, up to a limit; false: it is reached. */
+/* More than the verb takes at once waits here, up to a limit, and then with the peer: false. */
 static bool type(struct verb_call *call, const char *bytes, size_t count)
 {
-    if (call->verb->command == NULL || call->typed_count + count > CONTROL_TYPED_MAX)
+    if (call->typed_count + count > CONTROL_TYPED_MAX)
         return false;
     call->typed = image_realloc(call->typed, call->typed_count + count);
     memcpy(call->typed + call->typed_count, bytes, count);
@@ -264,35 +266,40 @@ static bool type(struct verb_call *call, const char *bytes, size_t count)
     return true;
 }
 
+static void break_off(struct peer *peer, struct line *line)
+{
+    log_line(LOG_WARNING, "control", "%s: a request that breaks the protocol", peer_name(peer));
+    image_free(line);
+    peer_close(peer);
+}
+
 /* One request a connection; a second one breaks the protocol, and the first goes on with nobody to hear of it. */
 static void input(struct peer *peer)
 {
     struct line *line = peer_data(peer);
+    const char *packet;
     size_t bytes;
-    const char *packet = peer_input(peer, &bytes);
 
-    if (packet == NULL)
-        return;
-    if (line->call != NULL && type(line->call, packet, bytes)) {
-        peer_consume(peer, bytes);
-        return;
-    }
-    if (line->call != NULL) {
-        forget_peer(line->call);
-    } else {
-        line->call = make_call(line->control, peer, packet, bytes);
-        if (line->call != NULL) {
+    while ((packet = peer_input(peer, &bytes)) != NULL) {
+        if (line->call == NULL) {
+            line->call = make_call(line->control, peer, packet, bytes);
+            if (line->call == NULL) {
+                break_off(peer, line);
+                return;
+            }
             line->call->line = line;
             line->control->calls++;
             line->control->attached += line->call->verb->command != NULL;
-            peer_consume(peer, bytes);
             line->call->task = task_create(line->call->verb->name, serve, line->call);
+        } else if (line->call->verb->command == NULL) {
+            forget_peer(line->call);
+            break_off(peer, line);
+            return;
+        } else if (!type(line->call, packet, bytes)) {
             return;
         }
+        peer_consume(peer, bytes);
     }
-    log_line(LOG_WARNING, "control", "%s: a request that breaks the protocol", peer_name(peer));
-    image_free(line);
-    peer_close(peer);
 }
 
 static void closed(struct peer *peer)

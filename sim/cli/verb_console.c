@@ -14,10 +14,14 @@
 #include "cli/control.h"
 #include "cli/operator.h"
 #include "cli/verb.h"
+#include "machine/clock.h"
+#include "machine/sched.h"
 #include "xen/xen.h"
 
 #define ESCAPE 0x1D /* Ctrl-] */
 #define ARGUMENTS_MAX 16
+#define PATIENCE_NS UINT64_C(1000000000)
+#define POLL_NS UINT64_C(10000000)
 
 /* ---- in the machine ---- */
 
@@ -56,12 +60,30 @@ static void print(struct verb_call *call, const struct consoles *consoles, unsig
         verb_write(call, text, count);
 }
 
-static void type(struct verb_call *call, struct consoles *consoles, unsigned domid)
+/* False: the guest has taken nothing. */
+static bool type(struct verb_call *call, struct consoles *consoles, unsigned domid)
 {
     size_t count;
     const char *typed = verb_typed(call, &count);
+    size_t taken = consoles_write(consoles, domid, typed, count);
 
-    verb_consume(call, consoles_write(consoles, domid, typed, count));
+    verb_consume(call, taken);
+    return taken != 0;
+}
+
+/* Who typed has gone: the guest gets what is left, for as long as it takes some of it now and then. */
+static void type_what_is_left(struct verb_call *call, struct consoles *consoles, unsigned domid)
+{
+    uint64_t patience = clock_now() + PATIENCE_NS;
+    size_t left;
+
+    while (verb_typed(call, &left) != NULL && left != 0 && consoles_state(consoles, domid) == CONSOLE_OPEN &&
+           clock_now() < patience) {
+        if (type(call, consoles, domid))
+            patience = clock_now() + PATIENCE_NS;
+        else
+            (void)task_park(clock_now() + POLL_NS, "the guest to take what was typed");
+    }
 }
 
 int verb_console(struct verb_call *call)
@@ -77,10 +99,11 @@ int verb_console(struct verb_call *call)
     print(call, consoles, domid, &position);
     verb_write(call, "", 0); /* that was what there had been */
     while (verb_is_heard(call) && consoles_state(consoles, domid) == CONSOLE_OPEN) {
-        type(call, consoles, domid);
+        (void)type(call, consoles, domid);
         console_task_wait(task);
         print(call, consoles, domid, &position);
     }
+    type_what_is_left(call, consoles, domid);
     return EXIT_PASSED;
 }
 
@@ -147,6 +170,10 @@ static int converse(int fd)
             going = show(&screen);
         else if (fds[1].revents != 0)
             read_keys(&screen);
+    }
+    if (!going && screen.status < 0) {
+        complain("the machine has ended");
+        return EXIT_FAILED;
     }
     return screen.status > 0 ? screen.status : EXIT_PASSED;
 }

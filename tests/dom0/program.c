@@ -21,6 +21,7 @@
 #include <xenstore.h>
 #include <xentoolcore.h>
 
+#include <xen/io/console.h>
 #include <xen/memory.h>
 
 static char **arguments;
@@ -241,6 +242,25 @@ static void try_remove(void)
     xs_close(xs);
 }
 
+/* The guest's PV console has been given this, from its beginning. */
+static void try_typed(void)
+{
+    xc_interface *xc = xc_interface_open(NULL, NULL, 0);
+    xenforeignmemory_handle *handle = xenforeignmemory_open(NULL, 0);
+    const volatile struct xencons_interface *ring;
+    size_t length = strlen(arguments[0]);
+    uint64_t frame = 0;
+
+    CHECK(xc_hvm_param_get(xc, GUEST, HVM_PARAM_CONSOLE_PFN, &frame) == 0);
+    ring = xenforeignmemory_map(handle, GUEST, PROT_READ, 1, &frame, NULL);
+    CHECK(ring != NULL);
+    for (unsigned tries = 0; ring->in_prod < length && tries < 2000; tries++)
+        usleep(5000);
+    CHECK(ring->in_prod == length);
+    for (size_t index = 0; index < length; index++)
+        CHECK(ring->in[index] == arguments[0][index]);
+}
+
 /* Without a machine no handle can be had, and the reason is told. */
 static void try_nothing(void)
 {
@@ -269,6 +289,7 @@ int main(int argc, char **argv)
         {"nothing", try_nothing, 1},
         {"await", try_await, 2},
         {"remove", try_remove, 1},
+        {"typed", try_typed, 1},
     };
 
     for (size_t index = 0; index < sizeof(cases) / sizeof(cases[0]) && argc > 1; index++) {

@@ -1,6 +1,7 @@
 /* The guest's PV console, as the machine keeps it, and pvsim console as a user starts it. */
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/stack.h"
@@ -281,6 +282,19 @@ START_TEST(attached)
 }
 END_TEST
 
+/* What was typed lies in the guest's ring, whoever typed it is gone. */
+START_TEST(typed_and_gone)
+{
+    char typing[256];
+
+    snprintf(typing, sizeof(typing), "printf hello | " PVSIM_BUILD "/pvsim console guest --run-dir %s", standing_dir);
+    expect_result(pvsim("create --run-dir %s", standing_dir), 0, "", "");
+    ck_assert_int_eq(system(typing), 0);
+    expect_result(pvsim("dom0 --run-dir %s -- " PVSIM_BUILD "/dom0-program typed hello", standing_dir), 0, "", "");
+    expect_result(VERB("destroy", "guest", standing_dir), 0, "", "");
+}
+END_TEST
+
 /* What the machine says to a command that a shell runs; its exit status is 0. */
 static bool says(const char *command, const char *part)
 {
@@ -343,6 +357,7 @@ int main(void)
     tcase_add_test(ring_cases, restored);
     suite_add_tcase(suite, ring_cases);
     tcase_add_test(command, attached);
+    tcase_add_test(command, typed_and_gone);
     tcase_add_test(command, drivers_log);
     tcase_add_test(command, external);
     standing_add(suite, command);
