@@ -181,8 +181,11 @@ static NTSTATUS NTAPI GnttabRevokeForeignAccess(_In_ PINTERFACE Interface, _In_ 
             LONG Count = InterlockedIncrement(&Context->QuarantineCount);
 
             GnttabSetQuarantined(Cache, Locked, Entry, TRUE);
-            Warning("%s: domain %u still has frame %llx mapped (reference %u); %d such grant(s)", Cache->Name,
-                    Entry->Domain, (ULONGLONG)Entry->Frame, Entry->Reference, Count);
+
+            /* A domain that holds on to everything must not fill the log: the first and every doubling. */
+            if ((Count & (Count - 1)) == 0)
+                Warning("%s: domain %u still has frame %llx mapped (reference %u); %d such grant(s)", Cache->Name,
+                        Entry->Domain, (ULONGLONG)Entry->Frame, Entry->Reference, Count);
         }
         return STATUS_UNSUCCESSFUL;
     }

@@ -295,14 +295,20 @@ PAGED_FUNCTION VOID FrontendDisable(_Inout_ PXENVIF_FRONTEND Frontend)
     FrontendWait(Frontend, FrontendNote(Frontend, &Frontend->Enabled, FALSE));
 }
 
-static BOOLEAN NTAPI FrontendPoll(_In_ PVOID Context, _In_ ULONG Work)
+static BOOLEAN NTAPI FrontendPoll(_In_ PVOID Context, _In_ ULONG Work, _Out_ PULONG Responses)
 {
     PXENVIF_FRONTEND Frontend = Context;
+    BOOLEAN More = FALSE;
+
+    *Responses = 0;
 
     if (Work & POLLER_TRANSMIT)
-        TransmitterPoll(Frontend->Transmitter);
+        *Responses += TransmitterPoll(Frontend->Transmitter);
 
-    return (Work & POLLER_RECEIVE) && ReceiverPoll(Frontend->Receiver);
+    if (Work & POLLER_RECEIVE)
+        *Responses += ReceiverPoll(Frontend->Receiver, &More);
+
+    return More;
 }
 
 /*

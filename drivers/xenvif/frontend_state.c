@@ -257,6 +257,12 @@ static BOOLEAN FrontendStepPrepared(_Inout_ PXENVIF_FRONTEND Frontend)
     if (Frontend->Target != FRONTEND_CONNECT || Frontend->RetryAt != 0)
         return FALSE;
 
+    if (TransmitterIsOverheld(Frontend->Transmitter) || ReceiverIsOverheld(Frontend->Receiver)) {
+        FrontendGiveUp(Frontend, "backends do not let go of our pages; the limit is", GRANTER_HELD_CAP);
+        Frontend->RetryAt = FrontendLater(FRONTEND_RETRY_TIME);
+        return FALSE;
+    }
+
     Status = FrontendConnect(Frontend);
     if (!NT_SUCCESS(Status)) {
         FrontendGiveUp(Frontend, "no connection can be made, the status is", (ULONG)Status);
@@ -276,6 +282,26 @@ static BOOLEAN FrontendIsOver(_In_ PXENVIF_FRONTEND Frontend)
            ReadAcquire(&Frontend->Broken) != FALSE;
 }
 
+/*
+ * Lets traffic move, unless the domain has been suspended since the connection was made: its rings are dead then, and a
+ * grant would be of the new domain to the old one's backend. FrontendSuspendLate runs while no processor is at
+ * DISPATCH_LEVEL, so that it comes before all of this or after it.
+ */
+static VOID FrontendStartTraffic(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    KIRQL Irql;
+
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+
+    if (ReadAcquire(&Frontend->Resumed) == FALSE) {
+        TransmitterEnable(Frontend->Transmitter);
+        ReceiverEnable(Frontend->Receiver);
+        PollerEnable(Frontend->Poller);
+    }
+
+    KeLowerIrql(Irql);
+}
+
 /* Both sides are Connected: from here on, and not before, traffic moves (field bug FB6). */
 static VOID FrontendConnected(_Inout_ PXENVIF_FRONTEND Frontend)
 {
@@ -285,9 +311,7 @@ static VOID FrontendConnected(_Inout_ PXENVIF_FRONTEND Frontend)
     /* Frames may be there already, and are let in only when the link is up. */
     FrontendUpdateLink(Frontend);
 
-    TransmitterEnable(Frontend->Transmitter);
-    ReceiverEnable(Frontend->Receiver);
-    PollerEnable(Frontend->Poller);
+    FrontendStartTraffic(Frontend);
 
     FrontendClearError(Frontend);
 

@@ -78,14 +78,21 @@ NTSTATUS GranterRevoke(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTR
     return XENBUS_GNTTAB_CALL(Granter->Gnttab, RevokeForeignAccess, Granter->Cache, TRUE, Grant);
 }
 
+/* A backend must not fill the log: the first and every doubling are told of. */
+static BOOLEAN GranterIsWorthTelling(_In_ ULONG Count)
+{
+    return (Count & (Count - 1)) == 0;
+}
+
 VOID GranterOrphan(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant)
 {
     PGRANTER_ORPHAN Orphan;
 
-    Critical("%s: domain %u does not let go of grant %u, whose page goes back to its owner", Granter->Name,
-             Granter->Domain, GranterReference(Granter, Grant));
-
     Granter->OrphanCount++;
+
+    if (GranterIsWorthTelling(Granter->OrphanCount))
+        Critical("%s: domain %u does not let go of grant %u, whose page goes back to its owner (%u so far)",
+                 Granter->Name, Granter->Domain, GranterReference(Granter, Grant), Granter->OrphanCount);
 
     Orphan = PoolAllocate(sizeof(GRANTER_ORPHAN), GRANTER_TAG);
     if (Orphan == NULL)
@@ -114,8 +121,9 @@ BOOLEAN GranterRevokeBuffer(_Inout_ PXENVIF_GRANTER Granter, _Inout_ PXENVIF_BUF
     InsertTailList(&Granter->Held, &Buffer->ListEntry);
     Granter->HeldCount++;
 
-    Warning("%s: domain %u still has grant %u mapped: its page is set aside (%u so far)", Granter->Name,
-            Granter->Domain, Reference, Granter->HeldCount);
+    if (GranterIsWorthTelling(Granter->HeldCount))
+        Warning("%s: domain %u still has grant %u mapped: its page is set aside (%u so far)", Granter->Name,
+                Granter->Domain, Reference, Granter->HeldCount);
 
     return FALSE;
 }
@@ -142,7 +150,8 @@ static VOID GranterRetryHeld(_Inout_ PXENVIF_GRANTER Granter)
         Granter->HeldCount--;
         BufferFree(Buffer);
 
-        Info("%s: a page that had been set aside is free (%u left)", Granter->Name, Granter->HeldCount);
+        if (Granter->HeldCount == 0 || GranterIsWorthTelling(Granter->HeldCount))
+            Info("%s: a page that had been set aside is free (%u left)", Granter->Name, Granter->HeldCount);
     }
 }
 
@@ -162,6 +171,11 @@ static VOID GranterRetryOrphans(_Inout_ PXENVIF_GRANTER Granter)
         Granter->OrphanCount--;
         PoolFree(Orphan, GRANTER_TAG);
     }
+}
+
+BOOLEAN GranterIsOverheld(_In_ PXENVIF_GRANTER Granter, _In_ ULONG Others)
+{
+    return Granter->HeldCount + Granter->OrphanCount + Others > GRANTER_HELD_CAP;
 }
 
 ULONG GranterRetry(_Inout_ PXENVIF_GRANTER Granter)

@@ -15,6 +15,10 @@
 
 #include "buffer.h"
 #include "gnttab_interface.h"
+#include "ring.h"
+
+/* Grants that a backend may hold on to before the connection ends, and none is made while it does. */
+#define GRANTER_HELD_CAP (2 * RING_ENTRIES)
 
 typedef struct _XENVIF_GRANTER {
     LIST_ENTRY ListEntry; /* of the FDO's list, once retired */
@@ -59,6 +63,9 @@ BOOLEAN GranterRevokeBuffer(_Inout_ PXENVIF_GRANTER Granter, _Inout_ PXENVIF_BUF
 
 /* The reference of a grant, for the backend. Any IRQL, the lock is not needed. */
 ULONG GranterReference(_In_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant);
+
+/* TRUE: the backend holds on to more grants than it may, Others that the ring has elsewhere among them. */
+BOOLEAN GranterIsOverheld(_In_ PXENVIF_GRANTER Granter, _In_ ULONG Others);
 
 /* Tries again to revoke what could not be. IRQL <= DISPATCH_LEVEL, without the lock. How many grants still stand. */
 _IRQL_requires_max_(DISPATCH_LEVEL)

@@ -6,12 +6,33 @@
 
 #define POLLER_CHANNELS 2
 
+/*
+ * Rounds that a channel may run without a response to show for them, and what each response adds to what is left. An
+ * event comes of a response, so that an honest backend never uses it up.
+ */
+#define POLLER_CREDIT 64
+#define POLLER_CREDIT_PER_RESPONSE 8
+
+/* How long a channel stays masked that has used it up or is to let threads run, and after which it has it anew. */
+#define POLLER_HOLD_TIME 1 /* ms */
+
+/* Rounds between two looks at how long the processor has been at DISPATCH_LEVEL. */
+#define POLLER_WATCHDOG_ROUNDS 64
+
 typedef struct _POLLER_CHANNEL {
     PXENVIF_POLLER Poller;
     ULONG Work; /* the rings that the channel serves; 0 while it is closed */
     PXENBUS_EVTCHN_CHANNEL Channel;
     LONG Masked; /* an event has masked the channel and nobody has unmasked it */
     KDPC Dpc;
+    KTIMER Timer; /* goes on with a channel that is held */
+    KDPC TimerDpc;
+
+    /* The DPC's. */
+    ULONG Responses; /* as of the last round */
+    ULONG Credit;
+    ULONGLONG CreditSince; /* interrupt time */
+    ULONG Rounds;
 } POLLER_CHANNEL, *PPOLLER_CHANNEL;
 
 struct _XENVIF_POLLER {
@@ -52,10 +73,68 @@ static BOOLEAN PollerUnmask(_Inout_ PPOLLER_CHANNEL Channel)
     return TRUE;
 }
 
+/* Accounts for a round. TRUE: it was one of too many that found nothing. */
+static BOOLEAN PollerIsStorm(_Inout_ PPOLLER_CHANNEL Channel, _In_ ULONG Responses)
+{
+    ULONG Taken = min(Responses - Channel->Responses, (ULONG)POLLER_CREDIT);
+    ULONGLONG Now;
+
+    Channel->Responses = Responses;
+    Channel->Credit = min(Channel->Credit + Taken * POLLER_CREDIT_PER_RESPONSE, (ULONG)POLLER_CREDIT);
+
+    if (Channel->Credit != 0) {
+        Channel->Credit--;
+        return FALSE;
+    }
+
+    Now = KeQueryInterruptTime();
+    if (Now - Channel->CreditSince < POLLER_HOLD_TIME * 10000)
+        return TRUE;
+
+    Channel->CreditSince = Now;
+    Channel->Credit = POLLER_CREDIT;
+
+    return FALSE;
+}
+
+/* Whether half of the time is over that this processor may spend at DISPATCH_LEVEL before Windows gives it up. */
+static BOOLEAN PollerIsLong(_Inout_ PPOLLER_CHANNEL Channel)
+{
+    KDPC_WATCHDOG_INFORMATION Watchdog;
+
+    if (++Channel->Rounds % POLLER_WATCHDOG_ROUNDS != 0 || !NT_SUCCESS(KeQueryDpcWatchdogInformation(&Watchdog)))
+        return FALSE;
+
+    return Watchdog.DpcWatchdogLimit != 0 && Watchdog.DpcWatchdogCount < Watchdog.DpcWatchdogLimit / 2;
+}
+
+static VOID NTAPI PollerTimerDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Context, _In_opt_ PVOID Argument1,
+                                 _In_opt_ PVOID Argument2)
+{
+    PPOLLER_CHANNEL Channel = Context;
+
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+
+    (VOID) KeInsertQueueDpc(&Channel->Dpc, NULL, NULL);
+}
+
+/* Leaves the channel as it is, masked or not, and goes on in a while: threads get the processor meanwhile. */
+static VOID PollerHold(_Inout_ PPOLLER_CHANNEL Channel)
+{
+    LARGE_INTEGER DueTime;
+
+    DueTime.QuadPart = -(LONGLONG)POLLER_HOLD_TIME * 10000;
+    (VOID) KeSetTimer(&Channel->Timer, DueTime, &Channel->TimerDpc);
+}
+
 static VOID NTAPI PollerDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Context, _In_opt_ PVOID Argument1, _In_opt_ PVOID Argument2)
 {
     PPOLLER_CHANNEL Channel = Context;
     PXENVIF_POLLER Poller = Channel->Poller;
+    ULONG Responses;
+    BOOLEAN More;
 
     UNREFERENCED_PARAMETER(Argument1);
     UNREFERENCED_PARAMETER(Argument2);
@@ -63,8 +142,15 @@ static VOID NTAPI PollerDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Context, _In_opt_ PVO
     if (ReadAcquire(&Poller->Enabled) == FALSE)
         return;
 
+    More = Poller->Function(Poller->Context, Channel->Work, &Responses);
+
+    if (PollerIsStorm(Channel, Responses) || PollerIsLong(Channel)) {
+        PollerHold(Channel);
+        return;
+    }
+
     /* One round a run: other DPCs of this processor get their turn in between. */
-    if (Poller->Function(Poller->Context, Channel->Work) || PollerUnmask(Channel))
+    if (More || PollerUnmask(Channel))
         (VOID) KeInsertQueueDpc(Dpc, NULL, NULL);
 }
 
@@ -95,7 +181,10 @@ PAGED_FUNCTION NTSTATUS PollerInitialize(_In_ PXENBUS_EVTCHN_INTERFACE_V9 Evtchn
         PPOLLER_CHANNEL Channel = &New->Channels[Index];
 
         Channel->Poller = New;
+        Channel->Credit = POLLER_CREDIT;
         KeInitializeDpc(&Channel->Dpc, PollerDpc, Channel);
+        KeInitializeTimer(&Channel->Timer);
+        KeInitializeDpc(&Channel->TimerDpc, PollerTimerDpc, Channel);
 
         Status = KeSetTargetProcessorDpcEx(&Channel->Dpc, &New->Processor);
         if (!NT_SUCCESS(Status))
@@ -216,12 +305,18 @@ VOID PollerHalt(_Inout_ PXENVIF_POLLER Poller)
 
 PAGED_FUNCTION VOID PollerDisable(_Inout_ PXENVIF_POLLER Poller)
 {
+    ULONG Index;
+
     PAGED_CODE();
 
     PollerHalt(Poller);
 
     /* A DPC that still saw the poller enabled has run to its end when this returns. */
     KeFlushQueuedDpcs();
+
+    /* It may have set its timer. One that has expired finds the poller disabled. */
+    for (Index = 0; Index < POLLER_CHANNELS; Index++)
+        (VOID) KeCancelTimer(&Poller->Channels[Index].Timer);
 }
 
 PAGED_FUNCTION VOID PollerDisconnect(_Inout_ PXENVIF_POLLER Poller)
@@ -246,7 +341,10 @@ PAGED_FUNCTION VOID PollerTeardown(_In_ PXENVIF_POLLER Poller)
 
     PAGED_CODE();
 
-    PollerHalt(Poller);
+    PollerDisable(Poller);
+
+    /* Timers that had expired have queued their channels' DPCs when this returns. */
+    KeFlushQueuedDpcs();
 
     for (Index = 0; Index < POLLER_CHANNELS; Index++)
         (VOID) KeRemoveQueueDpc(&Poller->Channels[Index].Dpc);

@@ -5,6 +5,10 @@
  * masked from its event until its DPC has looked at the rings for the last time and found nothing, so that an event
  * costs at most one interrupt for one round of bounded work, whatever the backend does (field bug FB17). All DPCs of a
  * VIF run on one processor: no two of them run at once, and packets stay in order.
+ *
+ * A backend that raises an event for each round would have the DPC run again and again, and threads never (XSA-391).
+ * Rounds without responses are therefore limited in a time; beyond it, and when Windows' DPC watchdog has counted half
+ * of what it bears, the channel stays masked until a timer goes on with it.
  */
 #ifndef XENVIF_POLLER_H
 #define XENVIF_POLLER_H
@@ -20,9 +24,10 @@
 typedef struct _XENVIF_POLLER XENVIF_POLLER, *PXENVIF_POLLER;
 
 /*
- * Looks at the rings in Work, at DISPATCH_LEVEL. TRUE: there is more to do, the DPC is to run again.
+ * Looks at the rings in Work, at DISPATCH_LEVEL. TRUE: there is more to do, the DPC is to run again. Responses: how
+ * many have been taken off these rings so far, by whomever; it wraps.
  */
-typedef BOOLEAN(NTAPI *XENVIF_POLLER_FUNCTION)(_In_ PVOID Context, _In_ ULONG Work);
+typedef BOOLEAN(NTAPI *XENVIF_POLLER_FUNCTION)(_In_ PVOID Context, _In_ ULONG Work, _Out_ PULONG Responses);
 
 /* Number, of the VIF, chooses the processor. PASSIVE_LEVEL. */
 _IRQL_requires_(PASSIVE_LEVEL)

@@ -294,6 +294,16 @@ VOID ReceiverFlush(_Inout_ PXENVIF_RECEIVER Receiver)
     ReceiverUnlock(Receiver, Irql);
 }
 
+BOOLEAN ReceiverIsOverheld(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    KIRQL Irql = ReceiverLock(Receiver);
+    BOOLEAN Overheld = GranterIsOverheld(Receiver->Granter, 0);
+
+    ReceiverUnlock(Receiver, Irql);
+
+    return Overheld;
+}
+
 PAGED_FUNCTION ULONG ReceiverRetryGrants(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     PAGED_CODE();
@@ -393,7 +403,8 @@ static VOID ReceiverSort(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY 
     KeReleaseSpinLockFromDpcLevel(&Receiver->Granter->Lock);
 }
 
-BOOLEAN ReceiverPoll(_Inout_ PXENVIF_RECEIVER Receiver)
+/* Takes a bounded number of frames off the ring and gives them to the client. TRUE: there are more. */
+static BOOLEAN ReceiverTakeFrames(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     LIST_ENTRY List;
     BOOLEAN More = FALSE;
@@ -416,6 +427,14 @@ BOOLEAN ReceiverPoll(_Inout_ PXENVIF_RECEIVER Receiver)
     ReceiverSort(Receiver, &List);
 
     return ReceiverDeliver(Receiver) && More;
+}
+
+ULONG ReceiverPoll(_Inout_ PXENVIF_RECEIVER Receiver, _Out_ PBOOLEAN More)
+{
+    *More = ReceiverTakeFrames(Receiver);
+
+    /* Nobody else takes any. */
+    return (ULONG)Receiver->Responses;
 }
 
 VOID ReceiverReturnPacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PVOID Cookie)

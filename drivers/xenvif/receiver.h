@@ -49,6 +49,10 @@ VOID ReceiverDisconnect(_Inout_ PXENVIF_RECEIVER Receiver);
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID ReceiverFlush(_Inout_ PXENVIF_RECEIVER Receiver);
 
+/* TRUE: backends hold on to so many pages that no more are to be granted. IRQL <= DISPATCH_LEVEL. */
+_IRQL_requires_max_(DISPATCH_LEVEL)
+BOOLEAN ReceiverIsOverheld(_Inout_ PXENVIF_RECEIVER Receiver);
+
 /* Tries to free pages in quarantine. PASSIVE_LEVEL. How many grants still stand. */
 _IRQL_requires_(PASSIVE_LEVEL)
 ULONG ReceiverRetryGrants(_Inout_ PXENVIF_RECEIVER Receiver);
@@ -60,9 +64,12 @@ VOID ReceiverTeardown(_In_ PXENVIF_RECEIVER Receiver);
 /* The reference of the ring's page, between ReceiverConnect and ReceiverDisconnect. */
 ULONG ReceiverRingReference(_In_ PXENVIF_RECEIVER Receiver);
 
-/* Takes frames off the ring and gives them to the client. DISPATCH_LEVEL, by the poller. TRUE: there are more. */
+/*
+ * Takes frames off the ring and gives them to the client. DISPATCH_LEVEL, by the poller. How many responses it has
+ * taken in all; it wraps. More: there are more.
+ */
 _IRQL_requires_(DISPATCH_LEVEL)
-BOOLEAN ReceiverPoll(_Inout_ PXENVIF_RECEIVER Receiver);
+ULONG ReceiverPoll(_Inout_ PXENVIF_RECEIVER Receiver, _Out_ PBOOLEAN More);
 
 /* As of the interface. IRQL <= DISPATCH_LEVEL. */
 _IRQL_requires_max_(DISPATCH_LEVEL)

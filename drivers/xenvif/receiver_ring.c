@@ -265,6 +265,11 @@ static BOOLEAN ReceiverTakeResponse(_Inout_ PXENVIF_RECEIVER Receiver)
         BufferPoolForget(&Receiver->Buffers);
         Buffer = NULL;
         FrontendWake(Receiver->Frontend);
+
+        if (GranterIsOverheld(Receiver->Granter, 0)) {
+            ReceiverBreak(Receiver, "receive pages that are answered and still mapped, more than", GRANTER_HELD_CAP);
+            return FALSE;
+        }
     }
 
     return Receiver->Assembly.Extra ? ReceiverTakeExtra(Receiver, Buffer, &Copy.Extra)

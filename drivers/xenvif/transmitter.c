@@ -213,8 +213,10 @@ VOID TransmitterFinish(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMI
         return;
     }
 
-    Warning("vif %u: the backend still has a page of an answered packet mapped, which must wait",
-            FrontendGetNumber(Transmitter->Frontend));
+    /* Told of once until it is over: a backend must not fill the log. */
+    if (Transmitter->HeldCount == 0)
+        Warning("vif %u: the backend still has a page of an answered packet mapped, which must wait",
+                FrontendGetNumber(Transmitter->Frontend));
 
     InsertTailList(&Transmitter->Held, &Packet->ListEntry);
     Transmitter->HeldCount++;
@@ -282,8 +284,10 @@ static VOID TransmitterReturnDone(_Inout_ PXENVIF_TRANSMITTER Transmitter)
                           CONTAINING_RECORD(RemoveHeadList(&List), TRANSMITTER_PACKET, ListEntry), TRUE);
 }
 
-VOID TransmitterPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+ULONG TransmitterPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
+    ULONG Responses;
+
     KeAcquireSpinLockAtDpcLevel(&Transmitter->Granter->Lock);
 
     if (Transmitter->Running)
@@ -293,8 +297,11 @@ VOID TransmitterPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
         TransmitterRingFill(Transmitter);
 
     TransmitterReturnDone(Transmitter);
+    Responses = (ULONG)Transmitter->Responses;
 
     KeReleaseSpinLockFromDpcLevel(&Transmitter->Granter->Lock);
+
+    return Responses;
 }
 
 /* Gives up the packets of a list, of which nothing is on the ring any more. */
@@ -424,6 +431,16 @@ ULONG TransmitterRetryHeld(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOOLEAN
     TransmitterUnlock(Transmitter, Irql);
 
     return Count;
+}
+
+BOOLEAN TransmitterIsOverheld(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    KIRQL Irql = TransmitterLock(Transmitter);
+    BOOLEAN Overheld = GranterIsOverheld(Transmitter->Granter, Transmitter->HeldCount);
+
+    TransmitterUnlock(Transmitter, Irql);
+
+    return Overheld;
 }
 
 PAGED_FUNCTION ULONG TransmitterRetryGrants(_Inout_ PXENVIF_TRANSMITTER Transmitter)

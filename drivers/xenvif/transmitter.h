@@ -61,6 +61,10 @@ VOID TransmitterDisconnect(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 _IRQL_requires_(PASSIVE_LEVEL)
 ULONG TransmitterRetryHeld(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOOLEAN Abandon);
 
+/* TRUE: backends hold on to so many pages that no more are to be granted. IRQL <= DISPATCH_LEVEL. */
+_IRQL_requires_max_(DISPATCH_LEVEL)
+BOOLEAN TransmitterIsOverheld(_Inout_ PXENVIF_TRANSMITTER Transmitter);
+
 /* Tries to free pages in quarantine. PASSIVE_LEVEL. How many grants still stand. */
 _IRQL_requires_(PASSIVE_LEVEL)
 ULONG TransmitterRetryGrants(_Inout_ PXENVIF_TRANSMITTER Transmitter);
@@ -72,9 +76,12 @@ VOID TransmitterTeardown(_In_ PXENVIF_TRANSMITTER Transmitter);
 /* The reference of the ring's page, between TransmitterConnect and TransmitterDisconnect. */
 ULONG TransmitterRingReference(_In_ PXENVIF_TRANSMITTER Transmitter);
 
-/* Takes responses off the ring, puts packets on it, returns packets. DISPATCH_LEVEL, by the poller. */
+/*
+ * Takes responses off the ring, puts packets on it, returns packets. DISPATCH_LEVEL, by the poller. How many responses
+ * have been taken in all; it wraps.
+ */
 _IRQL_requires_(DISPATCH_LEVEL)
-VOID TransmitterPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter);
+ULONG TransmitterPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
 /* As of the interface. IRQL <= DISPATCH_LEVEL. STATUS_DEVICE_BUSY: the queue is full; it moves when packets come back.
  */

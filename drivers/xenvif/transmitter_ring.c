@@ -396,6 +396,11 @@ static BOOLEAN TransmitterTakeResponse(_Inout_ PXENVIF_TRANSMITTER Transmitter)
         TransmitterFinish(Transmitter, Packet);
     }
 
+    if (GranterIsOverheld(Transmitter->Granter, Transmitter->HeldCount)) {
+        TransmitterBreak(Transmitter, "transmit pages that are answered and still mapped, more than", GRANTER_HELD_CAP);
+        return FALSE;
+    }
+
     return TRUE;
 }
 
