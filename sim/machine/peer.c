@@ -22,6 +22,7 @@
 #include "machine/fail.h"
 #include "machine/image.h"
 #include "machine/kernel_lock.h"
+#include "machine/log.h"
 #include "machine/parallel.h"
 #include "machine/point.h"
 
@@ -339,10 +340,18 @@ static void came_in(struct peer *peer, const void *bytes, size_t count, int fd)
     has_news(peer);
 }
 
-static void has_ended(struct peer *peer)
+/* What it had to say before is served, whatever it has read. */
+static void end(struct peer *peer)
 {
     peer->ended = true;
+    peer->news = peer->news || peer->held;
+    peer->held = false;
     watch(peer);
+}
+
+static void has_ended(struct peer *peer)
+{
+    end(peer);
     has_news(peer);
 }
 
@@ -714,11 +723,16 @@ const char *peer_name(const struct peer *peer)
     return peer->name;
 }
 
-const void *peer_input(const struct peer *peer, size_t *bytes)
+const void *peer_input(struct peer *peer, size_t *bytes)
 {
     *bytes = buffer_used(&peer->input);
     if (*bytes == 0)
         return NULL;
+    if (!peer->ended && buffer_used(&peer->output) >= PEER_OUTPUT_HELD) {
+        peer->held = true;
+        *bytes = 0;
+        return NULL;
+    }
     if (!peer->packets)
         return peer->input.bytes + peer->input.start;
     *bytes = first_packet(&peer->input).length;
@@ -836,7 +850,7 @@ static bool drop_output(struct peer *peer)
     return used != 0;
 }
 
-bool peer_flush(struct peer *peer)
+static bool flush_output(struct peer *peer)
 {
     size_t before = buffer_used(&peer->output);
 
@@ -854,6 +868,27 @@ bool peer_flush(struct peer *peer)
     return before != buffer_used(&peer->output);
 }
 
+bool peer_flush(struct peer *peer)
+{
+    bool sent = flush_output(peer);
+
+    if (peer->held && buffer_used(&peer->output) < PEER_OUTPUT_HELD) {
+        peer->held = false;
+        peer_again(peer);
+    }
+    return sent;
+}
+
+/* It does not read what it is told. Nobody can say how long it will not: the machine must not pay for it. */
+static void give_up(struct peer *peer)
+{
+    log_line(LOG_WARNING, peer->service->name, "%s has let %zu bytes lie unread: its connection is closed", peer->name,
+             buffer_used(&peer->output));
+    buffer_free(&peer->output, peer->packets);
+    end(peer);
+    peer_make_ready(peer);
+}
+
 void peer_write_fd(struct peer *peer, const void *bytes, size_t count, int fd)
 {
     if (peer->ended)
@@ -866,16 +901,13 @@ void peer_write_fd(struct peer *peer, const void *bytes, size_t count, int fd)
         task_unpark(peer->process->task);
     else
         (void)peer_flush(peer);
+    if (buffer_used(&peer->output) > PEER_OUTPUT_MAX)
+        give_up(peer);
 }
 
 void peer_write(struct peer *peer, const void *bytes, size_t count)
 {
     peer_write_fd(peer, bytes, count, -1);
-}
-
-size_t peer_unsent(const struct peer *peer)
-{
-    return buffer_used(&peer->output);
 }
 
 void peers_close(void)

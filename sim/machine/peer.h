@@ -26,9 +26,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PEER_LOOK_NS 50000u        /* of the machine's clock, between two looks while something runs */
-#define PEER_INPUT_MAX (1u << 20)  /* unread bytes of one peer; what is more waits on the host */
-#define PEER_PACKET_MAX (1u << 16) /* of a SOCK_SEQPACKET socket; a longer one ends the connection */
+#define PEER_LOOK_NS 50000u         /* of the machine's clock, between two looks while something runs */
+#define PEER_INPUT_MAX (1u << 20)   /* unread bytes of one peer; what is more waits on the host */
+#define PEER_OUTPUT_HELD (1u << 20) /* unsent bytes of one peer from which on nothing of its input is served */
+#define PEER_OUTPUT_MAX (1u << 23)  /* unsent bytes from which on, asked for or not, the connection ends */
+#define PEER_PACKET_MAX (1u << 16)  /* of a SOCK_SEQPACKET socket; a longer one ends the connection */
 
 struct peer;
 struct peer_listener;
@@ -73,21 +75,23 @@ const char *peer_name(const struct peer *peer); /* "xenstored (process 4711)" */
 /*
  * What can be read: the bytes so far of a stream, the oldest packet of a SOCK_SEQPACKET socket. NULL: nothing. Valid
  * until the next peer_consume() of this peer or the return from the callback. Of a packet, peer_consume() takes all.
+ * A peer that does not read its answers has nothing more to say (PEER_OUTPUT_HELD): `input` is called again once it
+ * has.
  */
-const void *peer_input(const struct peer *peer, size_t *bytes);
+const void *peer_input(struct peer *peer, size_t *bytes);
 void peer_consume(struct peer *peer, size_t bytes);
 /* A descriptor that came with the packet that peer_input() gives; the caller's from now on. -1: none. */
 int peer_take_fd(struct peer *peer);
 /* Have `input` called again though nothing new may have come: the service can go on. */
 void peer_again(struct peer *peer);
 
-/* Never blocks: what the socket does not take waits here. On a SOCK_SEQPACKET socket a call is a packet. */
+/*
+ * Never blocks: what the socket does not take waits here. On a SOCK_SEQPACKET socket a call is a packet. A peer that
+ * lets more than PEER_OUTPUT_MAX wait is taken as gone, as its service is told by `closed`.
+ */
 void peer_write(struct peer *peer, const void *bytes, size_t count);
 /* The same with a descriptor, which stays the caller's and must stay open until the machine goes on. */
 void peer_write_fd(struct peer *peer, const void *bytes, size_t count, int fd);
-/* Bytes that wait here. */
-size_t peer_unsent(const struct peer *peer);
-
 /*
  * The peer has been told something (change 1) that it will answer or acknowledge, or has done so (-1). What it owes
  * ends with the connection.

@@ -51,6 +51,7 @@ struct peer {
     bool closing; /* this end is */
     bool paused;  /* not polled for input: PEER_INPUT_MAX is reached */
     bool blocked; /* polled for output */
+    bool held;    /* has input that is not served before it has read more of the output */
     bool in_call; /* a callback runs */
     uint32_t owes;
     struct peer_buffer input;

@@ -37,33 +37,37 @@ static void closed(struct peer *peer)
 int64_t store_stream(struct store_connection *connection, const uint8_t *bytes, size_t count)
 {
     struct xsd_sockmsg header;
-    size_t taken = 0;
 
-    while (count - taken >= sizeof(header)) {
-        memcpy(&header, bytes + taken, sizeof(header));
-        if (header.len > XENSTORE_PAYLOAD_MAX)
-            return -1;
-        if (count - taken < sizeof(header) + header.len)
-            break;
-        store_serve(connection, &header, bytes + taken + sizeof(header));
-        taken += sizeof(header) + header.len;
-    }
-    return (int64_t)taken;
+    if (count < sizeof(header))
+        return 0;
+    memcpy(&header, bytes, sizeof(header));
+    if (header.len > XENSTORE_PAYLOAD_MAX)
+        return -1;
+    if (count < sizeof(header) + header.len)
+        return 0;
+    store_serve(connection, &header, bytes + sizeof(header));
+    return (int64_t)(sizeof(header) + header.len);
 }
 
 static void input(struct peer *peer)
 {
     struct store_connection *connection = peer_data(peer);
+    const uint8_t *bytes;
     size_t count;
-    const uint8_t *bytes = peer_input(peer, &count);
-    int64_t taken = bytes ? store_stream(connection, bytes, count) : 0;
 
-    if (taken >= 0) {
+    /* One by one: the answers to some may be all that the peer can be given. */
+    while ((bytes = peer_input(peer, &count)) != NULL) {
+        int64_t taken = store_stream(connection, bytes, count);
+
+        if (taken < 0) {
+            store_disconnect(connection);
+            peer_close(peer);
+            return;
+        }
+        if (taken == 0)
+            return;
         peer_consume(peer, (size_t)taken);
-        return;
     }
-    store_disconnect(connection);
-    peer_close(peer);
 }
 
 bool store_listen(const char *path, unsigned domid)

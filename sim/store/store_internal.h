@@ -290,8 +290,8 @@ void store_connection_break(struct store_connection *connection, uint32_t ring_e
 /* Make the daemon look for work. Callable from anywhere, no switch point. */
 void store_wake(void);
 /*
- * Bytes that a socket's client has sent: the whole requests among them are handled. Returns how many bytes they were;
- * -1: one is longer than the protocol allows.
+ * Bytes that a socket's client has sent: the first request is handled if it is whole. Returns how many bytes it was, 0:
+ * it is not whole; -1: it is longer than the protocol allows.
  */
 int64_t store_stream(struct store_connection *connection, const uint8_t *bytes, size_t count);
 /* A client's request: handled at once, or queued when the daemon is in the middle of one or older ones wait. */

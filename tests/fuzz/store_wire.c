@@ -116,6 +116,7 @@ static void set_up(struct scene *scene)
 
 static void feed_stream(struct scene *scene, const void *bytes, size_t count)
 {
+    size_t served = 0;
     int64_t taken;
 
     if (!scene->client)
@@ -124,14 +125,15 @@ static void feed_stream(struct scene *scene, const void *bytes, size_t count)
         count = sizeof(scene->stream) - scene->streamed;
     memcpy(scene->stream + scene->streamed, bytes, count);
     scene->streamed += count;
-    taken = store_stream(scene->client, scene->stream, scene->streamed);
+    while ((taken = store_stream(scene->client, scene->stream + served, scene->streamed - served)) > 0)
+        served += (size_t)taken;
     if (taken < 0) {
         store_disconnect(scene->client);
         scene->client = NULL;
         return;
     }
-    scene->streamed -= (size_t)taken;
-    memmove(scene->stream, scene->stream + taken, scene->streamed);
+    scene->streamed -= served;
+    memmove(scene->stream, scene->stream + served, scene->streamed);
 }
 
 static void feed_ring(struct scene *scene, const uint8_t *bytes, size_t count)

@@ -1,5 +1,6 @@
 /* Programs on the host that talk to a running machine: input and output, turns, the clock, the end of either side. */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,6 +168,160 @@ START_TEST(test_stream)
     run_machine();
     ck_assert_int_eq(status_of(pid), 0);
     machine_destroy();
+}
+END_TEST
+
+/* ---- programs that do not read ---- */
+
+#define QUESTION 64u
+#define ANSWER 1024u
+#define SOCKET_BUFFER_MAX (4u << 20) /* more than the host keeps for one socket */
+
+static struct peer *first_asker;
+static uint64_t given, given_before; /* before somebody else asked */
+
+/* A short question has a long answer. */
+static void answer_at_length(struct peer *peer)
+{
+    static const char answer[ANSWER];
+    size_t count;
+
+    if (first_asker == NULL)
+        first_asker = peer;
+    if (first_asker != peer)
+        given_before = given;
+    while (peer_input(peer, &count) != NULL && count >= QUESTION) {
+        peer_consume(peer, QUESTION);
+        peer_write(peer, answer, ANSWER);
+        given++;
+    }
+}
+
+static const struct peer_service talkative_service = {
+    .name = "talkative", .input = answer_at_length, .closed = stop_at_end};
+
+static bool is_ready(int fd, short events, int timeout_ms)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = events};
+
+    return poll(&poll_fd, 1, timeout_ms) == 1;
+}
+
+/* Asks until nothing more is taken; asks somebody else meanwhile; then reads all the answers. */
+static void ask_and_not_read(int fd)
+{
+    static char buffer[1u << 16];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int other = socket(AF_UNIX, SOCK_STREAM, 0);
+    uint64_t asked = 0, got = 0;
+
+    while (asked < (UINT64_C(16) << 20) && is_ready(fd, POLLOUT, 300)) {
+        ssize_t count = send(fd, buffer, sizeof(buffer), MSG_DONTWAIT);
+
+        asked += count > 0 ? (uint64_t)count : 0;
+    }
+    if (asked == UINT64_C(16) << 20)
+        _exit(2); /* all of it has been taken in */
+    strcpy(address.sun_path, path);
+    if (connect(other, (struct sockaddr *)&address, sizeof(address)) != 0 || send(other, buffer, QUESTION, 0) < 0)
+        _exit(3);
+    for (size_t count = 0; count < ANSWER; count += (size_t)recv(other, buffer, ANSWER - count, 0))
+        if (!is_ready(other, POLLIN, 20000))
+            _exit(4);
+    while (got < asked / QUESTION * ANSWER) {
+        ssize_t count = recv(fd, buffer, sizeof(buffer), 0);
+
+        if (count <= 0)
+            _exit(5);
+        got += (uint64_t)count;
+    }
+    _exit(0);
+}
+
+START_TEST(test_program_that_does_not_read)
+{
+    struct machine_config config = peer_config(_i);
+    pid_t pid;
+
+    config.stay_up = true;
+    make_machine(&config);
+    (void)serve(SOCK_STREAM, &talkative_service);
+    pid = start_program(SOCK_STREAM, ask_and_not_read);
+    run_machine();
+    ck_assert_int_eq(status_of(pid), 0);
+    ck_assert_uint_gt(given_before, 0);
+    ck_assert_uint_le(given_before * ANSWER, PEER_OUTPUT_HELD + SOCKET_BUFFER_MAX);
+    machine_destroy();
+}
+END_TEST
+
+static struct peer *listener_peer;
+static uint64_t told;
+
+static void remember(struct peer *peer, void *argument)
+{
+    (void)argument;
+    listener_peer = peer;
+}
+
+static void forget(struct peer *peer)
+{
+    (void)peer;
+    listener_peer = NULL;
+    machine_stop();
+}
+
+static void no_input(struct peer *peer)
+{
+    (void)peer;
+}
+
+static const struct peer_service telling_service = {
+    .name = "telling", .opened = remember, .input = no_input, .closed = forget};
+
+static void tell(void *unused)
+{
+    static const char news[1u << 16];
+
+    (void)unused;
+    while (told < 4 * PEER_OUTPUT_MAX) {
+        if (listener_peer != NULL) {
+            peer_write(listener_peer, news, sizeof(news));
+            told += sizeof(news);
+        }
+        (void)task_park(clock_now() + (listener_peer != NULL ? 1000 : MS), "news");
+    }
+    machine_stop();
+}
+
+static void never_listen(int fd)
+{
+    static char bytes[1u << 16];
+
+    if (!is_ready(fd, POLLRDHUP, 20000))
+        _exit(2);
+    while (recv(fd, bytes, sizeof(bytes), 0) > 0)
+        ;
+    _exit(0);
+}
+
+/* Nobody asked for what it is told: at some point it is cut off. */
+START_TEST(test_program_that_does_not_listen)
+{
+    struct machine_config config = peer_config(_i);
+    pid_t pid;
+
+    config.stay_up = true;
+    make_machine(&config);
+    (void)serve(SOCK_STREAM, &telling_service);
+    task_create("tell", tell, NULL);
+    pid = start_program(SOCK_STREAM, never_listen);
+    run_machine();
+    ck_assert_ptr_null(listener_peer);
+    ck_assert_uint_gt(told, PEER_OUTPUT_MAX);
+    ck_assert_uint_le(told, PEER_OUTPUT_MAX + SOCKET_BUFFER_MAX);
+    machine_destroy();
+    ck_assert_int_eq(status_of(pid), 0);
 }
 END_TEST
 
@@ -577,6 +732,8 @@ int main(void)
 
     tcase_add_loop_test(tcase, test_stream, 0, 2);
     tcase_add_loop_test(tcase, test_packets, 0, 2);
+    tcase_add_loop_test(tcase, test_program_that_does_not_read, 0, 2);
+    tcase_add_loop_test(tcase, test_program_that_does_not_listen, 0, 2);
     tcase_add_loop_test(clock, test_idle_machine_sleeps, 0, 2);
     tcase_add_loop_test(clock, test_nobody_can_speak, 0, 2);
     tcase_add_loop_test(clock, test_clock_is_paced, 0, 2);
