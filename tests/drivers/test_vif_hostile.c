@@ -1,5 +1,6 @@
 /* XENVIF with a backend that means harm: what it may cost is its own VIF, and nothing else. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
