@@ -145,10 +145,11 @@ SEEDS ?= 1-2000
 LAN := tests/captures/lan-wire.pcap
 ROUNDS ?= 100
 .PHONY: rounds
-rounds: ## Suspend the guest 100 times in a row under traffic, in each way (ROUNDS=N for another number)
+rounds: ## Suspend and reboot the guest 100 times in a row under traffic, in each way (ROUNDS=N for another number)
 	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-test
-	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/toolstack/test_rounds
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/toolstack/test_rounds $(BUILD)/tests/toolstack/test_reboot_rounds
 	PVSIM_ROUNDS=$(ROUNDS) $(BUILD)/tests/toolstack/test_rounds
+	PVSIM_ROUNDS=$(ROUNDS) $(BUILD)/tests/toolstack/test_reboot_rounds
 
 .PHONY: hosts
 hosts: ## The main job and a guest's life on every host that --host can name, with 1, 2 and 4 vCPUs, under several schedules
