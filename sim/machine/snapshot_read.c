@@ -116,8 +116,8 @@ static bool in_image(uint64_t address, uint64_t bytes)
 
 static bool in_heap(uint64_t address, uint64_t bytes)
 {
-    return address >= IMAGE_HEAP_BASE && address < IMAGE_HEAP_BASE + IMAGE_HEAP_SIZE &&
-           bytes <= IMAGE_HEAP_BASE + IMAGE_HEAP_SIZE - address;
+    return address >= IMAGE_HOST_HEAP_BASE && address < IMAGE_HOST_HEAP_BASE + IMAGE_HEAP_SIZE &&
+           bytes <= IMAGE_HOST_HEAP_BASE + IMAGE_HEAP_SIZE - address;
 }
 
 static bool in_shadow(uint64_t address, uint64_t bytes)
