@@ -72,7 +72,7 @@ CLI_OBJECTS := $(filter-out $(CLI_MAIN:%.c=$(BUILD)/obj/%.o),$(CLI_SOURCES:%.c=$
 BACKEND_OBJECTS := $(BACKEND_SOURCES:%.c=$(BUILD)/obj/%.o)
 MACHINE_OBJECTS := $(SIM_OBJECTS) $(BACKEND_OBJECTS) $(CLI_OBJECTS)
 
-DRIVERS := xen xenbus xenvif
+DRIVERS := xen xenbus xenfilt xenvif
 # netclient is part of the main job's machine; the other drivers of the tests stay out of its folder.
 CLIENTS := netclient
 # The guest agent's driver has a folder of its own there: machines that stay up have it (pvsim create --agent).
@@ -172,7 +172,7 @@ fail-all: ## Build and fail every call of the drivers that can fail, one a run (
 	$(BUILD)/pvsim sweep --fail-all --every $(EVERY) -- run --tx $(FEW) --rx $(FEW)
 
 .PHONY: windows
-windows: ## Install what is missing and build xen.sys, xenbus.sys, xenvif.sys with mingw-w64
+windows: ## Install what is missing and build xen.sys, xenbus.sys, xenfilt.sys, xenvif.sys with mingw-w64
 	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-windows
 	$(Q)$(MAKE) --no-print-directory windows-drivers
 

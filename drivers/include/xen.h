@@ -205,19 +205,37 @@ XEN_API NTSTATUS NTAPI XenLogAddDisposition(_In_ ULONG Mask, _In_ XEN_LOG_FUNCTI
                                             _Outptr_ PXEN_LOG_DISPOSITION *Disposition);
 XEN_API VOID NTAPI XenLogRemoveDisposition(_In_ PXEN_LOG_DISPOSITION Disposition);
 
+/* ---- Start options ---- */
+
+/*
+ * The value of the start option XEN:<Name>=<Value> (SystemStartOptions in the Control key; names in any case, the value
+ * up to the next space), in Value of Size bytes. PASSIVE_LEVEL. STATUS_OBJECT_NAME_NOT_FOUND: it is not there.
+ * STATUS_BUFFER_OVERFLOW: it is longer, and cut.
+ */
+XEN_API NTSTATUS NTAPI XenQueryStartOption(_In_ PCSTR Name, _Out_writes_(Size) PSTR Value, _In_ SIZE_T Size);
+
 /* ---- Emulated devices ---- */
 
 typedef enum _XEN_UNPLUG_TYPE { XEN_UNPLUG_NICS, XEN_UNPLUG_DISKS, XEN_UNPLUG_TYPE_COUNT } XEN_UNPLUG_TYPE;
 
+/*
+ * Who decides about the emulated devices in this boot: the clients' requests; the start option XEN:BOOT_EMULATED=TRUE,
+ * by which they stay whatever is asked for; or ForceUnplug under the service key, by which they go unasked. The start
+ * option wins over the registry. Constant.
+ */
+typedef enum _XEN_UNPLUG_POLICY { XEN_UNPLUG_ON_REQUEST, XEN_UNPLUG_NEVER, XEN_UNPLUG_ALWAYS } XEN_UNPLUG_POLICY;
+
+XEN_API XEN_UNPLUG_POLICY NTAPI XenUnplugQueryPolicy(VOID);
+
 /* Counts one request more or less for the next boot (XEN\Unplug, values NICS and DISKS). PASSIVE_LEVEL. */
 XEN_API NTSTATUS NTAPI XenUnplugRequest(_In_ XEN_UNPLUG_TYPE Type, _In_ BOOLEAN Make);
 
-/* TRUE if the registry asked at this boot that the emulated devices of Type be unplugged. */
+/* TRUE if the registry asked at this boot that the emulated devices of Type be unplugged, by a count or by force. */
 XEN_API BOOLEAN NTAPI XenUnplugIsRequested(_In_ XEN_UNPLUG_TYPE Type);
 
 /*
  * TRUE if the emulated devices of Type were unplugged in this boot: asked for, and the emulator took it. When FALSE
- * after it was asked for, the log says why (no protocol, blacklisted).
+ * after it was asked for, the log says why (no protocol, blacklisted, kept by the start option).
  */
 XEN_API BOOLEAN NTAPI XenUnplugIsDone(_In_ XEN_UNPLUG_TYPE Type);
 

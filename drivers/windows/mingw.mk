@@ -1,4 +1,4 @@
-# The Windows build of the drivers with mingw-w64: $(BUILD)/windows/{xen,xenbus,xenvif}.sys from the same sources as
+# The Windows build of the drivers with mingw-w64: $(BUILD)/windows/{xen,xenbus,xenfilt,xenvif}.sys from the same sources as
 # the Linux modules. Included by the Makefile, which provides BUILD, DRIVERS, XEN_HEADERS, say and Q. `make windows`.
 #
 #   VENDOR_NAME, VENDOR_PREFIX, PRODUCT_NAME, MAJOR_VERSION, MINOR_VERSION, MICRO_VERSION, BUILD_NUMBER

@@ -43,6 +43,7 @@ typedef struct _XEN_LOGGER {
 
 /* What was unplugged in this boot (unplug.c). Constant after DllInitialize. */
 typedef struct _XEN_UNPLUG {
+    XEN_UNPLUG_POLICY Policy;
     BOOLEAN Requested[XEN_UNPLUG_TYPE_COUNT];
     BOOLEAN Done[XEN_UNPLUG_TYPE_COUNT];
 } XEN_UNPLUG, *PXEN_UNPLUG;

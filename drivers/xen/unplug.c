@@ -3,13 +3,15 @@
  *
  * Requests are counts in the registry (Unplug\NICS, Unplug\DISKS below the service key) that clients leave for the next
  * boot. A boot takes each count and deletes it at once, before any emulated device is enumerated: a client that fails
- * to start does not ask again, and the machine then boots from what is emulated.
+ * to start does not ask again, and the machine then boots from what is emulated. An administrator may decide instead:
+ * the start option XEN:BOOT_EMULATED=TRUE keeps everything, ForceUnplug under the service key unplugs everything.
  *
  * The emulator's side is at fixed I/O ports: Xen's docs/misc/hvm-emulated-unplug.
  */
 #include "driver.h"
 #include "log.h"
 #include "registry.h"
+#include "text.h"
 #include "version.h"
 
 #define UNPLUG_PORT_MAGIC ((PUSHORT)(ULONG_PTR)0x10)   /* read */
@@ -90,38 +92,71 @@ PAGED_FUNCTION static BOOLEAN TakeRequests(_In_ HANDLE Key, _In_ const UNPLUG_KI
     return Count != 0;
 }
 
+PAGED_FUNCTION static XEN_UNPLUG_POLICY ReadPolicy(_In_ HANDLE Service)
+{
+    CHAR Value[8];
+    ULONG Force;
+
+    if (NT_SUCCESS(XenQueryStartOption("BOOT_EMULATED", Value, sizeof(Value))) && TextEqual(Value, "TRUE", TRUE))
+        return XEN_UNPLUG_NEVER;
+
+    if (NT_SUCCESS(RegistryQueryDword(Service, L"ForceUnplug", &Force)) && Force != 0)
+        return XEN_UNPLUG_ALWAYS;
+
+    return XEN_UNPLUG_ON_REQUEST;
+}
+
+/* Takes the requests that there are, whatever is made of them. */
+PAGED_FUNCTION static VOID TakeAllRequests(_Inout_ PXEN_UNPLUG Unplug, _In_ HANDLE Service)
+{
+    HANDLE Key;
+    ULONG Type;
+
+    if (!NT_SUCCESS(RegistryOpenKey(Service, UnplugKey, KEY_READ | KEY_WRITE, &Key)))
+        return;
+
+    for (Type = 0; Type < XEN_UNPLUG_TYPE_COUNT; Type++)
+        Unplug->Requested[Type] = TakeRequests(Key, &UnplugKind[Type]);
+
+    RegistryCloseKey(Key);
+}
+
 PAGED_FUNCTION VOID UnplugInitialize(_Out_ PXEN_UNPLUG Unplug, _In_ HANDLE Service)
 {
     USHORT Devices = 0;
-    HANDLE Key;
     ULONG Type;
-    NTSTATUS Status;
 
     PAGED_CODE();
 
     RtlZeroMemory(Unplug, sizeof(XEN_UNPLUG));
-
-    Status = RegistryOpenKey(Service, UnplugKey, KEY_READ | KEY_WRITE, &Key);
-    if (!NT_SUCCESS(Status))
-        return;
+    Unplug->Policy = ReadPolicy(Service);
+    TakeAllRequests(Unplug, Service);
 
     for (Type = 0; Type < XEN_UNPLUG_TYPE_COUNT; Type++) {
-        Unplug->Requested[Type] = TakeRequests(Key, &UnplugKind[Type]);
+        if (Unplug->Policy == XEN_UNPLUG_ALWAYS)
+            Unplug->Requested[Type] = TRUE;
         if (Unplug->Requested[Type])
             Devices |= UnplugKind[Type].Devices;
     }
 
-    RegistryCloseKey(Key);
-
     if (Devices == 0)
         return;
 
-    Status = UnplugNow(Devices);
-    if (!NT_SUCCESS(Status))
+    if (Unplug->Policy == XEN_UNPLUG_NEVER) {
+        Warning("emulated devices stay: started with XEN:BOOT_EMULATED=TRUE");
+        return;
+    }
+
+    if (!NT_SUCCESS(UnplugNow(Devices)))
         return;
 
     for (Type = 0; Type < XEN_UNPLUG_TYPE_COUNT; Type++)
         Unplug->Done[Type] = Unplug->Requested[Type];
+}
+
+XEN_UNPLUG_POLICY NTAPI XenUnplugQueryPolicy(VOID)
+{
+    return XenGetContext()->Unplug.Policy;
 }
 
 BOOLEAN NTAPI XenUnplugIsRequested(_In_ XEN_UNPLUG_TYPE Type)

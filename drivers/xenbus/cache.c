@@ -17,7 +17,7 @@
 #define CACHE_SLAB_OBJECTS 8
 
 struct _XENBUS_CACHE_CONTEXT {
-    XENBUS_USERS Users;
+    INTERFACE_USERS Users;
 };
 
 /* In front of each object. */

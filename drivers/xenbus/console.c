@@ -24,7 +24,7 @@ struct _XENBUS_CONSOLE_WAKEUP {
 };
 
 struct _XENBUS_CONSOLE_CONTEXT {
-    XENBUS_USERS Users;
+    INTERFACE_USERS Users;
     XENBUS_EVTCHN_INTERFACE EvtchnInterface;
     ULONG LogLevels;
     PXEN_LOG_DISPOSITION Disposition;

@@ -26,7 +26,7 @@ struct _XENBUS_DEBUG_CALLBACK {
  * follows it.
  */
 struct _XENBUS_DEBUG_CONTEXT {
-    XENBUS_USERS Users;
+    INTERFACE_USERS Users;
     KBUGCHECK_CALLBACK_RECORD Record;
     LONG volatile Lock;
     LIST_ENTRY Callbacks;

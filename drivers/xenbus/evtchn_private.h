@@ -62,7 +62,7 @@ typedef struct _EVTCHN_PROCESSOR {
 } EVTCHN_PROCESSOR, *PEVTCHN_PROCESSOR;
 
 struct _XENBUS_EVTCHN_CONTEXT {
-    XENBUS_USERS Users;
+    INTERFACE_USERS Users;
     PXENBUS_SHARED_INFO_CONTEXT SharedInfo;
     EVTCHN_ABI Abi;
     PEVTCHN_FIFO Fifo; /* NULL: the two-level ABI was chosen at the start */

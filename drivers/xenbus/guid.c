@@ -7,6 +7,7 @@
 #include "cache_interface.h"
 #include "console_interface.h"
 #include "debug_interface.h"
+#include "emulated_interface.h"
 #include "evtchn_interface.h"
 #include "gnttab_interface.h"
 #include "range_set_interface.h"

@@ -1,12 +1,13 @@
 #include "pdo.h"
 
+#include "emulated_interface.h"
 #include "interface.h"
 #include "log.h"
 
 typedef struct _PDO_INTERFACE {
     const GUID *Guid;
     const CHAR *Name;
-    XENBUS_GET_INTERFACE GetInterface;
+    INTERFACE_GET GetInterface;
     SIZE_T Provider; /* where in XENBUS_PROVIDERS the provider's context is */
 } PDO_INTERFACE;
 
@@ -32,6 +33,12 @@ PAGED_FUNCTION BOOLEAN PdoQueryInterface(_In_ PXENBUS_PDO Pdo, _In_ PIO_STACK_LO
     PAGED_CODE();
 
     *Status = STATUS_NOT_SUPPORTED;
+
+    /* Whoever filters the emulated devices is below the bus, in the stack of the platform device. */
+    if (IsEqualGUID(Guid, &GUID_XENFILT_EMULATED_INTERFACE)) {
+        *Status = DeviceSendPnp(Pdo->Fdo->LowerDeviceObject, Location, NULL);
+        return *Status != STATUS_NOT_SUPPORTED;
+    }
 
     for (Index = 0; Index < RTL_NUMBER_OF(PdoInterfaces); Index++) {
         const PDO_INTERFACE *Entry = &PdoInterfaces[Index];

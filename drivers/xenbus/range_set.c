@@ -14,7 +14,7 @@
 #define RANGE_SET_SLACK 32
 
 struct _XENBUS_RANGE_SET_CONTEXT {
-    XENBUS_USERS Users;
+    INTERFACE_USERS Users;
 };
 
 typedef struct _RANGE {

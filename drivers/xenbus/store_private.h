@@ -79,7 +79,7 @@ struct _XENBUS_STORE_WATCH {
 };
 
 struct _XENBUS_STORE_CONTEXT {
-    XENBUS_USERS Users;
+    INTERFACE_USERS Users;
     XENBUS_EVTCHN_INTERFACE EvtchnInterface;
     PXENBUS_EVTCHN_CHANNEL Channel;
     KDPC Dpc;

@@ -18,7 +18,7 @@ struct _XENBUS_SUSPEND_CALLBACK {
 };
 
 struct _XENBUS_SUSPEND_CONTEXT {
-    XENBUS_USERS Users;
+    INTERFACE_USERS Users;
     XENBUS_SUSPEND_OPERATIONS Operations;
     KEVENT Gate; /* one suspend at a time */
     ULONG volatile Count;

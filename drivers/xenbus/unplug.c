@@ -3,16 +3,13 @@
 #include "interface.h"
 #include "log.h"
 #include "pool.h"
-#include "registry.h"
-#include "text.h"
 #include "users.h"
 #include "xen.h"
 
 #define UNPLUG_TAG POOL_TAG('U', 'N', 'P', 'L')
 
 struct _XENBUS_UNPLUG_CONTEXT {
-    XENBUS_USERS Users;
-    BOOLEAN BootEmulated;
+    INTERFACE_USERS Users;
 };
 
 static BOOLEAN UnplugType(_In_ XENBUS_UNPLUG_DEVICE_TYPE Type, _Out_ XEN_UNPLUG_TYPE *XenType)
@@ -61,9 +58,9 @@ static BOOLEAN NTAPI UnplugIsRequested(_In_ PINTERFACE Interface, _In_ XENBUS_UN
 
 static BOOLEAN NTAPI UnplugBootEmulated(_In_ PINTERFACE Interface)
 {
-    PXENBUS_UNPLUG_CONTEXT Context = Interface->Context;
+    UNREFERENCED_PARAMETER(Interface);
 
-    return Context->BootEmulated;
+    return XenUnplugQueryPolicy() == XEN_UNPLUG_NEVER;
 }
 
 PAGED_FUNCTION static VOID NTAPI UnplugReboot(_In_ PINTERFACE Interface, _In_ PSTR Module)
@@ -133,54 +130,6 @@ NTSTATUS UnplugGetInterface(_In_ PVOID Context, _In_ ULONG Version, _Out_writes_
     }
 }
 
-/* Whether Options, words divided by spaces, has Wanted as a word, in any case. */
-PAGED_FUNCTION static BOOLEAN UnplugHasOption(_In_ PCSTR Options, _In_ PCSTR Wanted)
-{
-    CHAR Word[64];
-
-    PAGED_CODE();
-
-    while (*Options != '\0') {
-        SIZE_T Length = 0;
-
-        while (*Options == ' ')
-            Options++;
-
-        for (; *Options != '\0' && *Options != ' '; Options++) {
-            if (Length < sizeof(Word) - 1)
-                Word[Length++] = *Options;
-        }
-        Word[Length] = '\0';
-
-        if (TextEqual(Word, Wanted, TRUE))
-            return TRUE;
-    }
-
-    return FALSE;
-}
-
-/* The start option XEN:BOOT_EMULATED=TRUE. */
-PAGED_FUNCTION static BOOLEAN UnplugReadBootEmulated(VOID)
-{
-    static const WCHAR Path[] = L"\\Registry\\Machine\\SYSTEM\\CurrentControlSet\\Control";
-    BOOLEAN Found = FALSE;
-    HANDLE Key;
-    PSTR Options;
-
-    PAGED_CODE();
-
-    if (!NT_SUCCESS(RegistryOpenKey(NULL, Path, KEY_READ, &Key)))
-        return FALSE;
-
-    if (NT_SUCCESS(RegistryQueryString(Key, L"SystemStartOptions", &Options))) {
-        Found = UnplugHasOption(Options, "XEN:BOOT_EMULATED=TRUE");
-        RegistryFree(Options);
-    }
-
-    RegistryCloseKey(Key);
-    return Found;
-}
-
 PAGED_FUNCTION NTSTATUS UnplugInitialize(_Outptr_ PXENBUS_UNPLUG_CONTEXT *Context)
 {
     PAGED_CODE();
@@ -190,7 +139,6 @@ PAGED_FUNCTION NTSTATUS UnplugInitialize(_Outptr_ PXENBUS_UNPLUG_CONTEXT *Contex
         return STATUS_INSUFFICIENT_RESOURCES;
 
     UsersInitialize(&(*Context)->Users, "UNPLUG");
-    (*Context)->BootEmulated = UnplugReadBootEmulated();
     UsersEnable(&(*Context)->Users);
     return STATUS_SUCCESS;
 }

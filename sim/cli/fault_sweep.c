@@ -17,7 +17,7 @@
 #define CALLS_MAX 1000000u
 #define LIMIT_DEFAULT_NS UINT64_C(120000000000)
 
-static const char *const modules[] = {"xen", "xenbus", "xenvif", "netclient"};
+static const char *const modules[] = {"xen", "xenbus", "xenfilt", "xenvif", "netclient"};
 
 /* What a run tells beside its outcome. */
 struct told {

@@ -71,6 +71,8 @@ static const char *compose(unsigned drivers)
     }
     add_driver(folder, PVSIM_BUILD "/drivers", "xen");
     add_driver(folder, PVSIM_BUILD "/drivers", "xenbus");
+    if (drivers & STACK_XENFILT)
+        add_driver(folder, PVSIM_BUILD "/drivers", "xenfilt");
     if (drivers & STACK_XENVIF)
         add_driver(folder, PVSIM_BUILD "/drivers", "xenvif");
     if (drivers & STACK_NETCLIENT)
@@ -198,6 +200,7 @@ static void prepare(const struct stack_options *options, void (*scenario)(void *
     config.stay_up = options->program != NULL || options->store != NULL || options->paused != NULL;
     if (options->host != NULL)
         ck_assert(xen_host_parse(options->host, &config.host));
+    config.board = options->board;
     config.event_channels = options->event_channels;
     if (options->fail != NULL)
         ck_assert(fault_option_parse(options->fail, &config.faults));

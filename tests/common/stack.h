@@ -24,6 +24,7 @@
 #define STACK_PROBE 0x1u /* on XENBUS's IFACE child; on those of XENVIF if netclient is not there */
 #define STACK_XENVIF 0x2u
 #define STACK_NETCLIENT 0x4u /* on those of XENVIF */
+#define STACK_XENFILT 0x8u
 
 struct stack_options {
     unsigned vcpus;       /* 0: 2 */
@@ -44,6 +45,7 @@ struct stack_options {
     void (*before_boot)(void *); /* in the harness's dom0 task, with NULL, when everything but the guest is up */
     void (*prepare)(void);       /* after installation, before the machine runs: the registry can be changed */
     void (*paused)(void);        /* on the host's stack, when something in the machine has called machine_pause() */
+    struct machine_board board;  /* zeros: nothing beside the platform device */
     unsigned event_channels;     /* the guest's highest port; 0: the default */
     const char *fail;            /* calls of the drivers that fail, as --fail takes them; NULL: none */
 };

@@ -2,13 +2,13 @@
 
 #include "bug.h"
 
-VOID UsersInitialize(_Out_ PXENBUS_USERS Users, _In_z_ const CHAR *Name)
+VOID UsersInitialize(_Out_ PINTERFACE_USERS Users, _In_z_ const CHAR *Name)
 {
     Users->Name = Name;
     Users->Count = 0;
 }
 
-VOID UsersEnable(_Inout_ PXENBUS_USERS Users)
+VOID UsersEnable(_Inout_ PINTERFACE_USERS Users)
 {
     LONG Old = InterlockedCompareExchange(&Users->Count, 1, 0);
 
@@ -16,7 +16,7 @@ VOID UsersEnable(_Inout_ PXENBUS_USERS Users)
     UNREFERENCED_PARAMETER(Old);
 }
 
-VOID UsersDisable(_Inout_ PXENBUS_USERS Users)
+VOID UsersDisable(_Inout_ PINTERFACE_USERS Users)
 {
     LONG Old = InterlockedCompareExchange(&Users->Count, 0, 1);
 
@@ -27,7 +27,7 @@ VOID UsersDisable(_Inout_ PXENBUS_USERS Users)
     BUG("a client has not released an interface whose provider goes");
 }
 
-NTSTATUS UsersAcquire(_Inout_ PXENBUS_USERS Users)
+NTSTATUS UsersAcquire(_Inout_ PINTERFACE_USERS Users)
 {
     LONG Old = ReadNoFence(&Users->Count);
 
@@ -43,7 +43,7 @@ NTSTATUS UsersAcquire(_Inout_ PXENBUS_USERS Users)
     return STATUS_DEVICE_NOT_READY;
 }
 
-VOID UsersRelease(_Inout_ PXENBUS_USERS Users)
+VOID UsersRelease(_Inout_ PINTERFACE_USERS Users)
 {
     LONG Old = InterlockedDecrement(&Users->Count) + 1;
 
@@ -54,7 +54,7 @@ VOID UsersRelease(_Inout_ PXENBUS_USERS Users)
     BUG("an interface is released that is not held");
 }
 
-ULONG UsersCount(_In_ PXENBUS_USERS Users)
+ULONG UsersCount(_In_ PINTERFACE_USERS Users)
 {
     LONG Count = ReadAcquire(&Users->Count);
 

@@ -1,0 +1,6 @@
+/* The GUIDs that this driver names, once. */
+#include <ntddk.h>
+
+#include <initguid.h>
+
+#include "emulated_interface.h"

@@ -1,0 +1,287 @@
+/*
+ * xenfilt: XENFILT_EMULATED as a child of XENBUS is given it, who decides which emulated devices a boot has, and that
+ * the filter is in nobody's way.
+ */
+#include <string.h>
+
+#include "common/stack.h"
+#include "nt/cm/cm.h"
+#include "nt/pnp/pnp.h"
+
+#include <initguid.h>
+
+#include "emulated_interface.h"
+#include "unplug_interface.h"
+
+#define DRIVERS (STACK_PROBE | STACK_XENFILT)
+#define NIC "PCI\\VEN_10EC&DEV_8139"
+#define IDE_CONTROLLER "PCI\\VEN_8086&DEV_7010"
+#define PLATFORM "PCI\\VEN_5853&DEV_0001"
+
+/* A network card and a disk beside the platform device. */
+#define BOARD                                                                                                          \
+    {                                                                                                                  \
+        .nic = {{.model = MACHINE_NIC_RTL8139, .mac = MACHINE_VIF_MAC(0)}}, .nics = 1, .disks = 1                      \
+    }
+
+static XENFILT_EMULATED_INTERFACE_V2 emulated_v2;
+static XENFILT_EMULATED_INTERFACE_V3 emulated;
+static XENBUS_UNPLUG_INTERFACE_V3 unplug;
+
+static void begin(void)
+{
+    STACK_GET(GUID_XENFILT_EMULATED_INTERFACE, 3, &emulated);
+    STACK_GET(GUID_XENFILT_EMULATED_INTERFACE, 2, &emulated_v2);
+    STACK_GET(GUID_XENBUS_UNPLUG_INTERFACE, 3, &unplug);
+    ck_assert_int_eq(emulated.EmulatedAcquire(&emulated.Interface), STATUS_SUCCESS);
+    ck_assert_int_eq(emulated_v2.EmulatedAcquire(&emulated_v2.Interface), STATUS_SUCCESS);
+    ck_assert_int_eq(XENBUS_UNPLUG_CALL(&unplug, Acquire), STATUS_SUCCESS);
+}
+
+static void end(void)
+{
+    XENBUS_UNPLUG_CALL(&unplug, Release);
+    emulated_v2.EmulatedRelease(&emulated_v2.Interface);
+    emulated.EmulatedRelease(&emulated.Interface);
+}
+
+static PSTR text(const char *string)
+{
+    return (PSTR)(uintptr_t)string;
+}
+
+/* Both versions have to say the same. */
+static bool is_present(const char *device, const char *instance)
+{
+    BOOLEAN present = emulated.EmulatedIsDevicePresent(emulated.Interface.Context, text(device), text(instance), NULL);
+
+    if (device != NULL)
+        ck_assert_int_eq(present, emulated_v2.EmulatedIsDevicePresentVersion1(emulated_v2.Interface.Context,
+                                                                              text(device), text(instance)));
+    return present;
+}
+
+static XENBUS_EMULATED_ACTIVATION_STATUS activation(void)
+{
+    XENBUS_EMULATED_ACTIVATION_STATUS status = (XENBUS_EMULATED_ACTIVATION_STATUS)99;
+
+    (void)emulated.EmulatedIsDevicePresent(emulated.Interface.Context, text(NIC), NULL, &status);
+    return status;
+}
+
+/* The device whose instance path begins so. */
+static struct devnode *find(const char *device)
+{
+    struct devnode *node = pnp_root();
+
+    while (node != NULL && strncmp(pnp_instance_path(node), device, strlen(device)) != 0)
+        node = pnp_next(node);
+    ck_assert_msg(node != NULL, "there is no %s", device);
+    return node;
+}
+
+/* ---- the interface ---- */
+
+STACK_TEST(versions, .drivers = DRIVERS)
+{
+    XENFILT_EMULATED_INTERFACE_V3 interface;
+
+    STACK_GET(GUID_XENFILT_EMULATED_INTERFACE, 2, &emulated_v2);
+    ck_assert_uint_eq(emulated_v2.Interface.Version, 2);
+    ck_assert_uint_eq(emulated_v2.Interface.Size, sizeof(emulated_v2));
+    ck_assert_ptr_null(emulated_v2.Interface.InterfaceReference);
+    STACK_GET(GUID_XENFILT_EMULATED_INTERFACE, 3, &emulated);
+    ck_assert_uint_eq(emulated.Interface.Version, 3);
+    for (unsigned version = 1; version <= 4; version += 3)
+        ck_assert_int_eq(
+            stack_query("_", &GUID_XENFILT_EMULATED_INTERFACE, version, sizeof(interface), &interface.Interface),
+            STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(stack_query("_", &GUID_XENFILT_EMULATED_INTERFACE, 3, sizeof(INTERFACE), &interface.Interface),
+                     STATUS_BUFFER_TOO_SMALL);
+}
+
+STACK_TEST(nobody_answers_without_it, .drivers = STACK_PROBE)
+{
+    ck_assert_int_eq(stack_query("_", &GUID_XENFILT_EMULATED_INTERFACE, 3, sizeof(emulated), &emulated.Interface),
+                     STATUS_NOT_SUPPORTED);
+}
+
+STACK_TEST(devices, .drivers = DRIVERS, .board = BOARD)
+{
+    struct devnode *node = find(NIC);
+    const char *instance;
+    KIRQL irql;
+
+    begin();
+    instance = strrchr(pnp_instance_path(node), '&') + 1; /* as the bus has it, before the manager makes it unique */
+    ck_assert(is_present(NIC, NULL));
+    ck_assert(is_present("pci\\ven_10ec&dev_8139", NULL));
+    ck_assert(is_present(NIC, instance));
+    ck_assert(!is_present(NIC, "nobody"));
+    ck_assert(!is_present("PCI\\VEN_10EC&DEV_813", NULL)); /* the beginning of a part is another part */
+    ck_assert(!is_present("PCI\\VEN_8086&DEV_100E", NULL));
+    ck_assert(!is_present("", NULL));
+    ck_assert(is_present(NULL, NULL));
+    ck_assert(is_present(NULL, instance));
+    ck_assert(is_present(IDE_CONTROLLER, NULL));
+    KeRaiseIrql(DISPATCH_LEVEL, &irql);
+    ck_assert(is_present(NIC, NULL));
+    /* No driver of the machine enumerates the controller's channels: there are no disks on a filtered bus. */
+    for (ULONG i = 0; i < 5; i++)
+        ck_assert(!emulated.EmulatedIsDiskPresent(emulated.Interface.Context, i));
+    ck_assert(!emulated.EmulatedIsDiskPresent(emulated.Interface.Context, MAXULONG));
+    KeLowerIrql(irql);
+    ck_assert_int_eq(activation(), XENBUS_EMULATED_ACTIVATE_NEUTRAL);
+    end();
+}
+
+/* ---- who decides ---- */
+
+static void ask_for_nics(void)
+{
+    cm_value_set_dword(cm_key_create(CM_SERVICES "\\xen\\Unplug"), "NICS", 1);
+}
+
+static void force(void)
+{
+    cm_value_set_dword(cm_key_create(CM_SERVICES "\\xen"), "ForceUnplug", 1);
+}
+
+static void start_with(const char *options)
+{
+    cm_value_set_string(cm_key_create(CM_CONTROL), "SystemStartOptions", REG_SZ, options);
+}
+
+static void keep_all(void)
+{
+    ask_for_nics();
+    force();
+    start_with(" NOEXECUTE=OPTIN  xen:boot_emulated=true FOO");
+}
+
+static void options_of_others(void)
+{
+    ask_for_nics();
+    start_with("XEN:BOOT_EMULATED=FALSE XEN:BOOT_EMULATED_NOT=TRUE YXEN:BOOT_EMULATED=TRUE XEN:DBG_PRINT=TRUE");
+}
+
+static void assert_count_taken(void)
+{
+    ULONG count;
+
+    ck_assert(!cm_value_get_dword(cm_key_open(CM_SERVICES "\\xen\\Unplug"), "NICS", &count));
+}
+
+STACK_TEST(unplugged_on_request, .drivers = DRIVERS, .board = BOARD, .prepare = ask_for_nics)
+{
+    begin();
+    ck_assert(!is_present(NIC, NULL));
+    ck_assert(is_present(IDE_CONTROLLER, NULL));
+    ck_assert_int_eq(activation(), XENBUS_EMULATED_ACTIVATE_NEUTRAL);
+    ck_assert(XENBUS_UNPLUG_CALL(&unplug, IsRequested, XENBUS_UNPLUG_DEVICE_TYPE_NICS));
+    ck_assert(!XENBUS_UNPLUG_CALL(&unplug, IsRequested, XENBUS_UNPLUG_DEVICE_TYPE_DISKS));
+    ck_assert(!XENBUS_UNPLUG_CALL(&unplug, BootEmulated));
+    assert_count_taken();
+    end();
+}
+
+STACK_TEST(unplugged_by_force, .drivers = DRIVERS, .board = BOARD, .prepare = force)
+{
+    begin();
+    ck_assert(!is_present(NIC, NULL));
+    ck_assert_int_eq(activation(), XENBUS_EMULATED_FORCE_DEACTIVATED);
+    ck_assert(XENBUS_UNPLUG_CALL(&unplug, IsRequested, XENBUS_UNPLUG_DEVICE_TYPE_NICS));
+    ck_assert(XENBUS_UNPLUG_CALL(&unplug, IsRequested, XENBUS_UNPLUG_DEVICE_TYPE_DISKS));
+    ck_assert(!XENBUS_UNPLUG_CALL(&unplug, BootEmulated));
+    end();
+}
+
+/* The start option, which somebody types who cannot boot, wins; the counts are taken all the same. */
+STACK_TEST(kept_by_the_start_option, .drivers = DRIVERS, .board = BOARD, .prepare = keep_all, .quiet = true)
+{
+    begin();
+    ck_assert(is_present(NIC, NULL));
+    ck_assert_int_eq(activation(), XENBUS_EMULATED_FORCE_ACTIVATED);
+    ck_assert(XENBUS_UNPLUG_CALL(&unplug, BootEmulated));
+    assert_count_taken();
+    end();
+}
+
+STACK_TEST(not_by_options_like_it, .drivers = DRIVERS, .board = BOARD, .prepare = options_of_others)
+{
+    begin();
+    ck_assert(!is_present(NIC, NULL));
+    ck_assert_int_eq(activation(), XENBUS_EMULATED_ACTIVATE_NEUTRAL);
+    ck_assert(!XENBUS_UNPLUG_CALL(&unplug, BootEmulated));
+    end();
+}
+
+/* ---- kinds of buses ---- */
+
+static void no_kinds(void)
+{
+    (void)cm_value_delete(cm_key_open(CM_SERVICES "\\xenfilt\\Parameters"), "*PNP0A03");
+}
+
+static void unknown_kind(void)
+{
+    cm_value_set_string(cm_key_open(CM_SERVICES "\\xenfilt\\Parameters"), "*PNP0A03", REG_SZ, "SCSI");
+}
+
+static void assert_not_filtered(void)
+{
+    ck_assert_int_eq(stack_query("_", &GUID_XENFILT_EMULATED_INTERFACE, 3, sizeof(emulated), &emulated.Interface),
+                     STATUS_NOT_SUPPORTED);
+}
+
+STACK_TEST(bus_of_no_kind, .drivers = DRIVERS, .prepare = no_kinds)
+{
+    assert_not_filtered();
+}
+
+STACK_TEST(bus_of_unknown_kind, .drivers = DRIVERS, .prepare = unknown_kind, .quiet = true)
+{
+    assert_not_filtered();
+}
+
+/* ---- in nobody's way ---- */
+
+/* Removed while its bus still reports it, a device comes back, and so does what is told of it. */
+STACK_TEST(removed_and_back, .drivers = DRIVERS, .board = BOARD)
+{
+    for (unsigned round = 0; round < 2; round++) {
+        struct devnode *parent = pnp_parent(find(PLATFORM));
+
+        ck_assert_int_eq(pnp_remove_device(find(PLATFORM), false), STATUS_SUCCESS);
+        ck_assert_int_eq(pnp_rescan(parent), STATUS_SUCCESS);
+        pnp_wait_quiet();
+        ck_assert_int_eq(pnp_state(find(PLATFORM)), DEVNODE_STARTED);
+        begin();
+        ck_assert(is_present(NIC, NULL));
+        ck_assert(is_present(PLATFORM, NULL));
+        end();
+    }
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("EMULATED");
+    TCase *tcase = tcase_create("interface");
+
+    tcase_add_test(tcase, versions);
+    tcase_add_test(tcase, nobody_answers_without_it);
+    tcase_add_test(tcase, devices);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("decision");
+    tcase_add_test(tcase, unplugged_on_request);
+    tcase_add_test(tcase, unplugged_by_force);
+    tcase_add_test(tcase, kept_by_the_start_option);
+    tcase_add_test(tcase, not_by_options_like_it);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("stacks");
+    tcase_add_test(tcase, bus_of_no_kind);
+    tcase_add_test(tcase, bus_of_unknown_kind);
+    tcase_add_test(tcase, removed_and_back);
+    suite_add_tcase(suite, tcase);
+    return guest_suite_run(suite);
+}
