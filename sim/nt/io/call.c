@@ -108,7 +108,9 @@ NTSTATUS irp_call(PDEVICE_OBJECT device, PIRP irp)
         record->passes = pass;
     }
     irql = ke_irql();
+    io_driver_enter(driver);
     status = DRIVER_CALLOUT("dispatch routine", driver->MajorFunction[major], device, irp);
+    io_driver_leave(driver);
     if (ke_irql() != irql)
         nt_violation_sub(
             "irp-irql-changed", (uintptr_t)device, irql, ke_irql(),

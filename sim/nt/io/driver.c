@@ -7,6 +7,7 @@
 
 #include "nt/cm/cm.h"
 #include "nt/io/interrupt.h"
+#include "nt/io/io_internal.h"
 #include "nt/netio/netio.h"
 #include "nt/ps/ps.h"
 
@@ -26,6 +27,7 @@ struct io_driver {
     WCHAR *wide_service; /* behind DRIVER_EXTENSION.ServiceKeyName */
     struct loader_module *module;
     struct client_extension *clients;
+    unsigned calls; /* of its dispatch routines that have not returned */
     bool unloaded;
 };
 
@@ -51,6 +53,30 @@ const char *io_driver_name(PDRIVER_OBJECT driver)
     if (driver->DriverExtension == NULL)
         return "(unloaded)"; /* somebody still refers to one of its devices */
     return private_of(driver)->service;
+}
+
+void io_driver_enter(PDRIVER_OBJECT driver)
+{
+    if (driver->DriverExtension != NULL)
+        (void)__atomic_add_fetch(&private_of(driver)->calls, 1, __ATOMIC_SEQ_CST);
+}
+
+void io_driver_leave(PDRIVER_OBJECT driver)
+{
+    if (driver->DriverExtension != NULL)
+        (void)__atomic_sub_fetch(&private_of(driver)->calls, 1, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * A dispatch routine whose last act was to let its device be removed is on its way out of the image. On Windows the way
+ * from there to the image's end is long, and it is through by then; here it is waited for.
+ */
+static void await_dispatch_routines(PDRIVER_OBJECT driver)
+{
+    LARGE_INTEGER moment = {.QuadPart = -100};
+
+    while (__atomic_load_n(&private_of(driver)->calls, __ATOMIC_SEQ_CST) != 0)
+        (void)KeDelayExecutionThread(KernelMode, FALSE, &moment);
 }
 
 static NTSTATUS NTAPI invalid_request(PDEVICE_OBJECT device, PIRP irp)
@@ -457,6 +483,7 @@ NTSTATUS io_unload_driver(PDRIVER_OBJECT driver)
         return STATUS_INVALID_DEVICE_REQUEST;
     if (driver->DeviceObject != NULL)
         return STATUS_DEVICE_BUSY;
+    await_dispatch_routines(driver);
     driver->Flags |= DRVO_UNLOAD_INVOKED;
     DRIVER_CALLOUT("DriverUnload", driver->DriverUnload, driver);
     if (ke_irql() != irql)

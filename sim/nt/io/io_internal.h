@@ -21,6 +21,10 @@
 #define FO_SYNCHRONOUS_IO 0x00000002
 #define FO_NO_INTERMEDIATE_BUFFERING 0x00000008
 
+/* A dispatch routine of the driver's is called and returns: its image stays until then. */
+void io_driver_enter(PDRIVER_OBJECT driver);
+void io_driver_leave(PDRIVER_OBJECT driver);
+
 /*
  * One dispatch call on an IRP: what a driver returned and what became of its stack location, compared when both are
  * known (the IRP may pass the location before or after the routine returns).
