@@ -198,7 +198,7 @@ static void mapped(void *unused)
 {
     const uint64_t gfn = guest_ram_gfn(1000);
     uint8_t *old = NULL, *other = NULL;
-    int64_t handle = xen_foreign_map(stack.domain.domid, gfn, (void **)&old);
+    int64_t handle = xen_foreign_map(XEN_DOM0, stack.domain.domid, gfn, (void **)&old);
     int64_t again;
 
     (void)unused;
@@ -208,7 +208,7 @@ static void mapped(void *unused)
     power_cycle();
     ck_assert_uint_eq(old[0], 0x5A);
     ck_assert_uint_eq(old[GUEST_PAGE_SIZE - 1], 0x5A);
-    again = xen_foreign_map(stack.domain.domid, gfn, (void **)&other);
+    again = xen_foreign_map(XEN_DOM0, stack.domain.domid, gfn, (void **)&other);
     ck_assert_int_ge(again, 0);
     ck_assert_ptr_ne(other, old);
     ck_assert_uint_ne(other[GUEST_PAGE_SIZE - 1], 0x5A);
@@ -218,7 +218,7 @@ static void mapped(void *unused)
     xen_foreign_unmap(handle);
     xen_foreign_unmap(again);
     power_cycle();
-    handle = xen_foreign_map(stack.domain.domid, gfn, (void **)&other);
+    handle = xen_foreign_map(XEN_DOM0, stack.domain.domid, gfn, (void **)&other);
     ck_assert_ptr_eq(other, old);
     ck_assert_uint_ne(old[GUEST_PAGE_SIZE - 1], 0x5A);
     xen_foreign_unmap(handle);
