@@ -9,6 +9,7 @@
 
 #include "cli/control.h"
 #include "cli/guest.h"
+#include "cli/host_config.h"
 #include "cli/host_errand.h"
 #include "cli/operator.h"
 #include "cli/report.h"
@@ -144,44 +145,31 @@ struct restored {
     struct operator_state *state;
 };
 
-/* The machine is as it was saved. */
-static bool fits(const char *file, const struct create_options *options, const struct create_options *saved)
-{
-    const struct machine_config *config = &machine->config;
-
-    if (options->run.machine.vcpus == config->vcpus && options->run.machine.ram_bytes == config->ram_bytes &&
-        options->run.backend.domid == saved->run.backend.domid)
-        return true;
-    complain("%s: the machine was saved with vcpus = %u, memory = %llu and backend = %u, and keeps them", file,
-             config->vcpus, (unsigned long long)(config->ram_bytes >> 20), saved->run.backend.domid);
-    return false;
-}
-
 /* A configuration file that came with it, or is given in its place. */
 static bool configure(struct host *host, struct operator_state *state)
 {
-    const struct create_options *saved = operator_options(state);
-    struct create_options options = *saved;
+    char refused[HOST_CONFIG_REFUSED_MAX];
+    struct create_options options;
     const char *name;
     const char *text;
-    int status;
+    bool good;
 
-    host->options = *saved;
+    host->options = *operator_options(state);
     host->options.run.machine = machine->config;
-    options.run.machine = machine->config;
-    options.file = NULL;
-    options.uuid = NULL;
-    options.preserved = 0;
-    options.target_kib = 0;
-    if (host->config != NULL)
-        status = xlcfg_read(host->config, &options);
-    else if (operator_config(state, &name, &text))
-        status = xlcfg_read_text(name, text, &options);
-    else
+    if (host->config != NULL) {
+        name = host->config;
+        text = NULL;
+    } else if (!operator_config(state, &name, &text)) {
         return true;
+    }
+    good = host_config_read(state, name, text, &options, refused);
     host->options.file = options.file;
-    if (status != 0 || !fits(host->config != NULL ? host->config : name, &options, saved))
+    if (!good) {
+        if (refused[0] != '\0')
+            complain("%s", refused);
         return false;
+    }
+    host_config_note(name, &options);
     operator_use_options(state, &options);
     return true;
 }

@@ -14,7 +14,9 @@
 #include <unistd.h>
 
 #include "cli/host.h"
+#include "cli/host_config.h"
 #include "cli/operator.h"
+#include "cli/xlcfg.h"
 #include "machine/snapshot.h"
 
 #define PATIENCE_MS 120000 /* with another host, for each of its answers */
@@ -35,6 +37,24 @@ static void refuse(struct operator_errand *errand, const char *format, ...)
 
 /* ---- to a file ---- */
 
+/* The configuration file that goes with the machine is one that this machine can be restored by. */
+static bool config_fits(struct operator_errand *errand)
+{
+    char refused[HOST_CONFIG_REFUSED_MAX];
+    struct create_options options;
+    const char *name;
+    const char *text;
+    bool good;
+
+    if (!operator_config(errand->machine, &name, &text))
+        return true;
+    good = host_config_read(errand->machine, name, text, &options, refused);
+    xlcfg_close(options.file);
+    if (!good)
+        refuse(errand, "%.500s", refused[0] != '\0' ? refused : "the configuration file is refused; see the log");
+    return good;
+}
+
 /* Under another name until it is whole: an older one of this name stays until then. */
 static void save(struct operator_errand *errand)
 {
@@ -42,6 +62,8 @@ static void save(struct operator_errand *errand)
     char part[sizeof(errand->path) + 8];
     int fd;
 
+    if (!config_fits(errand))
+        return;
     snprintf(part, sizeof(part), "%s.part", errand->path);
     fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0) {
@@ -76,14 +98,23 @@ static bool start_receiver(struct receiver *receiver, int end, const char *run_d
 {
     char *const argv[] = {"pvsim", "migrate-receive", "--run-dir", (char *)(uintptr_t)run_dir, NULL};
     posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t defaults;
     int error;
+
+    sigemptyset(&defaults);
+    sigaddset(&defaults, SIGPIPE); /* which this process ignores just now */
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigdefault(&attributes, &defaults);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
 
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, end, STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, receiver->errors, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, receiver->errors, STDERR_FILENO);
-    error = posix_spawn(&receiver->pid, "/proc/self/exe", &actions, NULL, argv, environ);
+    error = posix_spawn(&receiver->pid, "/proc/self/exe", &actions, &attributes, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
     errno = error;
     return error == 0;
 }

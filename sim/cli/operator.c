@@ -132,7 +132,7 @@ struct console_task *operator_consoles(const struct operator_state *state)
 
 void operator_wait_standing(unsigned domid)
 {
-    while (!xen_domain_stands(domid))
+    while (xen_domain_exists(domid) && !xen_domain_stands(domid))
         (void)task_park(clock_now() + STAND_POLL_NS, "the guest's vCPUs");
 }
 

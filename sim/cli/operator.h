@@ -31,13 +31,19 @@ int operator_timeout(const struct operator_state *state, int libxl_ms);
 void operator_note_vcpus(struct operator_state *state, unsigned count);
 /* The consoles that the machine keeps; NULL: they are left to a program. */
 struct console_task *operator_consoles(const struct operator_state *state);
-/* From a task: until every vCPU of a domain that was paused, or shut down by a toolstack, stands still. */
+/* From a task: until every vCPU of a domain that was paused, or shut down by a toolstack, stands still, or it is gone.
+ */
 void operator_wait_standing(unsigned domid);
 /*
  * The suspended guest goes on as a new domain with the old one's interfaces; the old one is destroyed. The new number,
  * or an errno: -EIO is for toolstack_error(), and the new domain stays paused.
  */
 int operator_restore(struct operator_state *state, struct toolstack *toolstack);
+/* An interface has no backend yet. */
+bool operator_waits(const struct operator_state *state);
+/* From a verb's task: until no connection is half done and no other verb is at work; a lasting one only for a second.
+ */
+void operator_wait_alone(const struct operator_state *state);
 /* Why the machine cannot be saved, a line for the user; NULL: it can. */
 const char *operator_save_refused(const struct operator_state *state);
 
@@ -69,17 +75,12 @@ enum operator_outcome {
 /*
  * From a task, with the guest suspended and standing still: OPERATOR_ERRAND_SAVE or _SEND. What the machine's programs
  * and users were in the middle of does not go with it. On the new host the guest is a new domain with new event
- * channels, grants and backends, and store and backend have started anew.
+ * channels, grants and backends, and store and backend have started anew. `config`: a configuration file that the
+ * domain is made by there (xlcfg.h), NULL: as it is now.
  */
 enum operator_outcome operator_move(struct operator_state *state, struct toolstack *toolstack,
-                                    enum operator_errand_kind kind, const char *path);
+                                    enum operator_errand_kind kind, const char *path, const char *config);
 const char *operator_error(const struct operator_state *state);
-
-/*
- * A configuration file that the guest's domain is to be made by where it goes on (xlcfg.h), NULL: as it is now. False:
- * operator_error().
- */
-bool operator_set_config(struct operator_state *state, const char *path);
 
 /* For the host's stack: what is to be done on the machine that has paused. */
 struct operator_errand *operator_errand(struct operator_state *state);

@@ -16,10 +16,19 @@
 #include "machine/sched.h"
 #include "machine/snapshot.h"
 #include "netback.h"
+#include "xen/abi.h"
 #include "xen/xen.h"
 
+#include <xen/sched.h>
+
 #define SETTLE_POLL_NS UINT64_C(1000000)
+#define ALONE_NS UINT64_C(1000000000)
 #define CONFIG_MAX (1u << 20)
+
+bool operator_waits(const struct operator_state *state)
+{
+    return state->waiting != 0;
+}
 
 const char *operator_save_refused(const struct operator_state *state)
 {
@@ -29,7 +38,7 @@ const char *operator_save_refused(const struct operator_state *state)
         return refused;
     if (state->options.store != STORE_BUILTIN)
         return "a machine whose store is a program beside it cannot be saved: what that holds would stay behind";
-    if (state->waiting != 0)
+    if (operator_waits(state))
         return "an interface still waits for its backend; save the machine when one has come";
     if (control_calls(state->control) > 1)
         return "another command is at work on this machine; save it when that is done";
@@ -70,7 +79,8 @@ static char *read_text(const char *path)
     return NULL;
 }
 
-bool operator_set_config(struct operator_state *state, const char *path)
+/* False: operator_error(). */
+static bool set_config(struct operator_state *state, const char *path)
 {
     drop_config(state);
     if (path == NULL)
@@ -212,6 +222,7 @@ void operator_use_options(struct operator_state *state, const struct create_opti
     state->options.run.vifs = options->run.vifs;
     state->options.vif = options->vif;
     state->domain.name = strdup(options->name);
+    state->options.name = state->domain.name;
     if (options->uuid != NULL)
         state->domain.uuid = strdup(options->uuid);
     state->domain.target_kib = options->target_kib;
@@ -230,18 +241,43 @@ const struct create_options *operator_options(const struct operator_state *state
 
 /* ---- on the old one ---- */
 
+void operator_wait_alone(const struct operator_state *state)
+{
+    uint64_t deadline = clock_now() + ALONE_NS;
+
+    wait_until_settled();
+    while (control_calls(state->control) > 1 && clock_now() < deadline) {
+        (void)task_park(clock_now() + SETTLE_POLL_NS, "other verbs under way");
+        wait_until_settled();
+    }
+}
+
+/* While the machine settled, others may have been about it. NULL: the guest is as it was then. */
+static const char *guest_went_on(unsigned domid)
+{
+    if (!xen_domain_exists(domid))
+        return "it is gone";
+    if (xen_domain_shutdown_reason(domid) != SHUTDOWN_suspend || !xen_domain_stands(domid))
+        return "it was resumed meanwhile";
+    return NULL;
+}
+
 enum operator_outcome operator_move(struct operator_state *state, struct toolstack *toolstack,
-                                    enum operator_errand_kind kind, const char *path)
+                                    enum operator_errand_kind kind, const char *path, const char *config)
 {
     const char *refused;
     bool good;
 
-    wait_until_settled();
+    operator_wait_alone(state);
     refused = operator_save_refused(state);
+    if (refused == NULL)
+        refused = guest_went_on(state->domain.domid);
     if (refused != NULL) {
         snprintf(state->errand.text, sizeof(state->errand.text), "%s", refused);
         return OPERATOR_STAYED;
     }
+    if (!set_config(state, config))
+        return OPERATOR_STAYED;
     state->arrived = false;
     good = run_errand(state, kind, path);
     if (!state->arrived) {

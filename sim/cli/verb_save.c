@@ -25,12 +25,14 @@ static bool can_suspend(struct verb_call *call, unsigned domid)
  * the other host, where nobody has asked for anything.
  */
 static enum operator_outcome move(struct verb_call *call, unsigned domid, enum operator_errand_kind kind,
-                                  const char *path)
+                                  const char *path, const char *config)
 {
     struct operator_state *operator= verb_operator(call);
-    const char *refused = operator_save_refused(operator);
     enum operator_outcome outcome;
+    const char *refused;
 
+    operator_wait_alone(operator);
+    refused = operator_save_refused(operator);
     if (refused != NULL) {
         verb_complain(call, "%s", refused);
         return OPERATOR_STAYED;
@@ -38,11 +40,12 @@ static enum operator_outcome move(struct verb_call *call, unsigned domid, enum o
     if (!can_suspend(call, domid) || !verb_suspend_domain(call, domid, false))
         return OPERATOR_STAYED;
     operator_wait_standing(domid);
-    outcome = operator_move(operator, verb_toolstack(call), kind, path);
+    outcome = operator_move(operator, verb_toolstack(call), kind, path, config);
     if (outcome != OPERATOR_STAYED)
         return outcome;
     verb_complain(call, "domain %u was not moved and goes on: %s", domid, operator_error(operator));
-    (void)verb_cancel_suspend(call, domid);
+    if (xen_domain_shutdown_reason(domid) == SHUTDOWN_suspend)
+        (void)verb_cancel_suspend(call, domid);
     return outcome;
 }
 
@@ -62,11 +65,7 @@ int verb_save(struct verb_call *call)
 
     if (!verb_domain(call, verb_word(call, 0), &domid))
         return EXIT_FAILED;
-    if (!operator_set_config(verb_operator(call), verb_word(call, 2))) {
-        verb_complain(call, "%s", operator_error(verb_operator(call)));
-        return EXIT_FAILED;
-    }
-    switch (move(call, domid, OPERATOR_ERRAND_SAVE, path)) {
+    switch (move(call, domid, OPERATOR_ERRAND_SAVE, path, verb_word(call, 2))) {
     case OPERATOR_STAYED:
         return EXIT_FAILED;
     case OPERATOR_ARRIVED:
@@ -85,8 +84,7 @@ int verb_save(struct verb_call *call)
 /* To a machine in another run-dir, of which this one's process is the parent. */
 static int migrate_away(struct verb_call *call, unsigned domid, const char *run_dir)
 {
-    (void)operator_set_config(verb_operator(call), NULL);
-    switch (move(call, domid, OPERATOR_ERRAND_SEND, run_dir)) {
+    switch (move(call, domid, OPERATOR_ERRAND_SEND, run_dir, NULL)) {
     case OPERATOR_STAYED:
         return EXIT_FAILED;
     case OPERATOR_ARRIVED:
@@ -105,6 +103,10 @@ static int migrate_here(struct verb_call *call, unsigned domid)
     struct toolstack *toolstack = verb_toolstack(call);
     int restored;
 
+    if (operator_waits(verb_operator(call))) {
+        verb_complain(call, "an interface still waits for its backend; migrate the guest when one has come");
+        return EXIT_FAILED;
+    }
     if (!can_suspend(call, domid) || !verb_suspend_domain(call, domid, false))
         return EXIT_FAILED;
     restored = operator_restore(verb_operator(call), toolstack);

@@ -51,7 +51,14 @@ static bool ask(struct verb_call *call, unsigned domid)
         (void)task_park(clock_now() + SUSPEND_POLL_NS, "the guest's suspension");
     if (is_suspended(domid))
         return true;
-    verb_complain(call, "domain %u took the request to suspend, and did not suspend within %d ms", domid, timeout_ms);
+    if (!xen_domain_exists(domid))
+        verb_complain(call, "domain %u was destroyed while it was to suspend", domid);
+    else if (xen_domain_shutdown_reason(domid) >= 0)
+        verb_complain(call, "domain %u shut down while it was to suspend, reason code %d", domid,
+                      xen_domain_shutdown_reason(domid));
+    else
+        verb_complain(call, "domain %u took the request to suspend, and did not suspend within %d ms", domid,
+                      timeout_ms);
     return false;
 }
 
@@ -64,6 +71,11 @@ bool verb_suspend_domain(struct verb_call *call, unsigned domid, bool forced)
     }
     if (is_suspended(domid)) {
         verb_complain(call, "domain %u is suspended already", domid);
+        return false;
+    }
+    if (xen_domain_shutdown_reason(domid) >= 0) {
+        verb_complain(call, "domain %u has shut down, reason code %d: there is nothing left to suspend", domid,
+                      xen_domain_shutdown_reason(domid));
         return false;
     }
     return forced || !verb_has_pv_control(domid) ? force(call, domid) : ask(call, domid);

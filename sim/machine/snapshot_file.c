@@ -153,33 +153,29 @@ bool snapshot_get(struct snapshot_file *file, struct snapshot_record *record, vo
 
 /* ---- this process's memory ---- */
 
-static int memory(void)
-{
-    int fd = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+static int memory = -1; /* the host's */
 
-    if (fd < 0) {
-        fprintf(stderr, "pvsim: /proc/self/mem cannot be opened: %s\n", strerror(errno));
-        exit(125);
-    }
-    return fd;
+bool snapshot_memory_open(struct snapshot_file *file)
+{
+    memory = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+    return memory >= 0 || snapshot_fail_here(file, "/proc/self/mem cannot be opened: %s", strerror(errno));
+}
+
+void snapshot_memory_close(void)
+{
+    if (memory >= 0)
+        close(memory);
+    memory = -1;
 }
 
 bool snapshot_memory_read(uint64_t address, void *bytes, size_t count)
 {
-    int fd = memory();
-    bool good = pread(fd, bytes, count, (off_t)address) == (ssize_t)count;
-
-    close(fd);
-    return good;
+    return pread(memory, bytes, count, (off_t)address) == (ssize_t)count;
 }
 
 bool snapshot_memory_write(uint64_t address, const void *bytes, size_t count)
 {
-    int fd = memory();
-    bool good = pwrite(fd, bytes, count, (off_t)address) == (ssize_t)count;
-
-    close(fd);
-    return good;
+    return pwrite(memory, bytes, count, (off_t)address) == (ssize_t)count;
 }
 
 uint64_t snapshot_shadow(uint64_t address)

@@ -69,7 +69,9 @@ bool snapshot_fail_here(struct snapshot_file *file, const char *format, ...) __a
 
 uint64_t snapshot_hash(uint64_t hash, const void *bytes, size_t count);
 
-/* This process's own memory, past what a sanitizer makes of an access to it. */
+/* This process's own memory, past what a sanitizer makes of an access to it; open for as long as a file is at work. */
+bool snapshot_memory_open(struct snapshot_file *file);
+void snapshot_memory_close(void);
 bool snapshot_memory_read(uint64_t address, void *bytes, size_t count);
 bool snapshot_memory_write(uint64_t address, const void *bytes, size_t count);
 

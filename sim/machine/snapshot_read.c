@@ -347,6 +347,7 @@ struct snapshot_result snapshot_read(int fd, const char *file, void **root)
     memset(&reading, 0, sizeof(reading));
     reading.file = (struct snapshot_file){.fd = fd, .result.good = true};
     reading.memfd = -1;
+    (void)snapshot_memory_open(&reading.file);
     do {
         good = snapshot_get(&reading.file, &reading.record, reading.payload);
         if (good) {
@@ -354,6 +355,7 @@ struct snapshot_result snapshot_read(int fd, const char *file, void **root)
             good = read_record(&reading, &configuration);
         }
     } while (good && reading.record.type != SNAPSHOT_END);
+    snapshot_memory_close();
     if (good) {
         configure(&configuration);
         take_over(&reading);

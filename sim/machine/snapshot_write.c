@@ -280,6 +280,8 @@ struct snapshot_result snapshot_write(int fd, void *root)
         .protector = snapshot_protector(),
     };
 
+    if (!snapshot_memory_open(&file))
+        return file.result;
     (void)snapshot_put(&file, SNAPSHOT_HEAD, SNAPSHOT_MAGIC, SNAPSHOT_VERSION, NULL, 0);
     objects_list(put_object, &file);
     (void)snapshot_put(&file, SNAPSHOT_MACHINE, 0, 0, &head, sizeof(head));
@@ -289,6 +291,7 @@ struct snapshot_result snapshot_write(int fd, void *root)
     put_ram(&file);
     put_modules(&file);
     (void)snapshot_put(&file, SNAPSHOT_END, file.records, 0, NULL, 0);
+    snapshot_memory_close();
     file.result.bytes = file.bytes;
     return file.result;
 }

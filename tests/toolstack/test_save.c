@@ -52,6 +52,12 @@ static void create(const char *options)
     VIF_CONNECTED(1, 0);
 }
 
+static void create_from(const char *config)
+{
+    (void)pvsim("create --run-dir %s %s", standing_dir, config);
+    VIF_CONNECTED(1, 0);
+}
+
 static void save(void)
 {
     expect_result(VERB("save", "guest %s", standing_dir, saved), 0, "", "");
@@ -176,7 +182,7 @@ START_TEST(made_by_a_configuration)
     snprintf(config, sizeof(config), "%s/guest.cfg", base);
     snprintf(other, sizeof(other), "%s/other.cfg", base);
     create("");
-    write_config(config, "name = \"renamed\"\nvif = [ 'mac=00:16:3e:01:02:03,bridge=br9', '' ]\n");
+    write_config(config, "name = \"renamed\"\nvif = [ 'mac=00:16:3e:01:02:03,bridge=br9,type=vif', 'type=vif' ]\n");
     write_config(other, "name = \"renamed\"\nvcpus = 3\n");
     expect_complaint(VERB("save", "guest %s %s/none.cfg", standing_dir, saved, base), 2, "none.cfg cannot be read");
     expect_result(VERB("save", "guest %s %s", standing_dir, saved, config), 0, "", "");
@@ -190,11 +196,51 @@ START_TEST(made_by_a_configuration)
     VIF_CONNECTED(2, 1);
 
     on("b");
-    write_config(other, "name = \"another\"\nvif = [ '' ]\n");
+    write_config(other, "name = \"another\"\nvif = [ 'type=vif' ]\n");
     expect_result(VERB("restore", "%s %s", standing_dir, other, saved), 0, "", "");
     ck_assert_str_eq(standing_read("/local/domain/2/name"), "another");
     VIF_CONNECTED(2, 0);
     ck_assert_str_eq(standing_read("/local/domain/2/device/vif/1/state"), "");
+}
+END_TEST
+
+/* The file that the machine was made by, with all that has its place on the board. */
+START_TEST(made_by_its_own_configuration)
+{
+    char config[128];
+    char other[128];
+
+    snprintf(config, sizeof(config), "%s/guest.cfg", base);
+    snprintf(other, sizeof(other), "%s/other.cfg", base);
+    write_config(
+        config,
+        "name = \"guest\"\nmemory = 64\nvcpus = 1\nmaxvcpus = 2\ndisk = [ 'vdev=hda,target=disk.img,format=raw' ]\n"
+        "vif = [ 'type=ioemu', 'type=ioemu', 'type=ioemu' ]\n");
+    write_config(other, "name = \"renamed\"\nmemory = 64\nvcpus = 2\nviridian = 1\nmax_grant_frames = 7\n"
+                        "disk = [ 'vdev=hdb,target=disk.img,format=raw' ]\nvif = [ 'type=vif' ]\n");
+    create_from(config);
+    expect_result(VERB("save", "guest %s %s", standing_dir, saved, config), 0, "", "");
+    restore();
+    VIF_CONNECTED(2, 2);
+    on("b");
+    expect_result(VERB("restore", "%s %s", standing_dir, config, saved), 0, "", "");
+    VIF_CONNECTED(2, 2);
+    on("c");
+    expect_complaint(VERB("restore", "%s %s", standing_dir, other, saved), 0,
+                     "ignored: emulated cards, disks, viridian, max_grant_frames");
+    ck_assert_str_eq(standing_read("/local/domain/2/name"), "renamed");
+    VIF_CONNECTED(2, 0);
+
+    /* What no restore would take is no file to be saved with; the guest goes on. */
+    write_config(other, "name = \"renamed\"\nmemory = 64\nvcpus = 3\n");
+    expect_complaint(VERB("save", "renamed %s %s", standing_dir, saved, other), 1, "was saved with vcpus = 2");
+    VIF_CONNECTED(2, 0);
+
+    /* The name that it was given is the one that it has, whoever gives none. */
+    expect_result(VERB("save", "renamed %s", standing_dir, saved), 0, "", "");
+    write_config(other, "memory = 64\nvcpus = 2\n");
+    (void)VERB("restore", "%s %s", standing_dir, other, saved);
+    ck_assert_str_eq(standing_read("/local/domain/3/name"), "renamed");
 }
 END_TEST
 
@@ -244,6 +290,8 @@ START_TEST(programs_stay_behind)
 
     expect_result(pvsim("create --run-dir %s --backend none --toolstack-timeout 60s", standing_dir), 0, "", "");
     expect_complaint(VERB("save", "guest %s", standing_dir, saved), 1, "still waits for its backend");
+    expect_complaint(VERB("migrate", "guest localhost", standing_dir), 1, "still waits for its backend");
+    ck_assert_int_ne(standing_state()[2], 'p');
     first = start_netback();
     VIF_CONNECTED(1, 0);
     expect_result(VERB("save", "-c guest %s", standing_dir, saved), 0, "", "");
@@ -300,14 +348,27 @@ START_TEST(goes_on_where_it_was)
     expect_result(VERB("unpause", "guest", standing_dir), 0, "", "");
     ck_assert_int_ne(access(saved, F_OK), 0);
 
-    /* Somebody else is about it: he asks for a shutdown, which nobody in this guest takes. */
+    /* Somebody else is about it, but not for long: he asks for a shutdown, which nobody in this guest takes. */
+    snprintf(command, sizeof(command), PVSIM_BUILD "/pvsim shutdown --run-dir %s guest >%s/said 2>&1 &", standing_dir,
+             base);
+    ck_assert_int_eq(system(command), 0);
+    standing_wait_for_node("/local/domain/1/control/shutdown", "poweroff");
+    expect_result(VERB("save", "-c guest %s", standing_dir, saved), 0, "", "");
+    is_alive("/local/domain/1/device/vif/2/state");
+}
+END_TEST
+
+START_TEST(not_beside_another_command)
+{
+    char command[256];
+
+    create(" --agent off --toolstack-timeout 30s");
     snprintf(command, sizeof(command), PVSIM_BUILD "/pvsim shutdown --run-dir %s guest >%s/said 2>&1 &", standing_dir,
              base);
     ck_assert_int_eq(system(command), 0);
     standing_wait_for_node("/local/domain/1/control/shutdown", "poweroff");
     expect_complaint(VERB("save", "guest %s", standing_dir, saved), 1, "another command is at work");
-    standing_wait_for_node("/local/domain/1/control/shutdown", "");
-    is_alive("/local/domain/1/device/vif/2/state");
+    is_alive("/local/domain/1/device/vif/1/state");
 }
 END_TEST
 
@@ -480,11 +541,13 @@ int main(void)
     tcase_add_test(file, goes_on_after_a_checkpoint);
     tcase_add_test(file, stays_paused);
     tcase_add_test(file, made_by_a_configuration);
+    tcase_add_test(file, made_by_its_own_configuration);
     tcase_add_test(file, backends_are_started_anew);
     tcase_add_test(file, programs_stay_behind);
     add(suite, file);
     tcase_add_test(migration, there_and_back);
     tcase_add_test(migration, goes_on_where_it_was);
+    tcase_add_test(migration, not_beside_another_command);
     tcase_add_test(migration, not_on_the_parallel_engine);
     add(suite, migration);
     tcase_add_test(others, damaged_files);

@@ -467,6 +467,7 @@ START_TEST(preserved)
         standing_sleep_ms(10);
     }
     ck_assert_str_eq(standing_read("/local/domain/1/name"), "guest");
+    expect_complaint(VERB("suspend", "-f guest", standing_dir), 1, "has shut down, reason code 0");
     expect_result(VERB("destroy", "guest", standing_dir), 0, "", "");
     ck_assert(!standing_is_there());
 }
