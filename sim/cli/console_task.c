@@ -55,6 +55,7 @@ void console_task_wait(struct console_task *task)
     struct attached here = {.next = task->attached, .task = task_current()};
     struct attached **link = &task->attached;
 
+    /* cppcheck-suppress autoVariables ; it is taken out before this returns */
     task->attached = &here;
     (void)task_park(CLOCK_NEVER, "the guest's console");
     while (*link != &here)

@@ -497,6 +497,7 @@ _IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI ULONG NTAPI KeQueryActiveProcessorCountEx(_In_ USHORT GroupNumber);
 _IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI ULONG NTAPI KeQueryMaximumProcessorCount(VOID);
+_IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI ULONG NTAPI KeQueryMaximumProcessorCountEx(_In_ USHORT GroupNumber);
 _IRQL_requires_max_(HIGH_LEVEL)
 NTKERNELAPI USHORT NTAPI KeQueryActiveGroupCount(VOID);
