@@ -1,7 +1,6 @@
 /* Verbs on domains: what they are, whether they are there, their memory. */
 #include <inttypes.h>
 #include <stdlib.h>
-
 #include <string.h>
 
 #include "xen/abi.h"
@@ -10,14 +9,10 @@
 #include <xen/sysctl.h>
 
 #include "cli/cli.h"
-#include "cli/guest.h"
 #include "cli/operator.h"
 #include "cli/verb.h"
 #include "dom0/heap.h"
-#include "machine/clock.h"
 #include "machine/fail.h"
-#include "machine/log.h"
-#include "machine/sched.h"
 #include "xen/xen.h"
 
 #define DOMAINS_MAX 64

@@ -92,7 +92,7 @@ static int migrate_away(struct verb_call *call, unsigned domid, const char *run_
     case OPERATOR_MOVED:
         break;
     }
-    verb_print(call, "Migration successful.\n");
+    verb_note(call, "Migration successful.\n");
     log_line(LOG_INFO, "operator", "domain %u has migrated to %s", domid, run_dir);
     return leave(call, domid);
 }
@@ -114,7 +114,7 @@ static int migrate_here(struct verb_call *call, unsigned domid)
         verb_complain(call, "%s", restored == -EIO ? toolstack_error(toolstack) : strerror(-restored));
         return EXIT_FAILED;
     }
-    verb_print(call, "Migration successful.\n");
+    verb_note(call, "Migration successful.\n");
     log_line(LOG_INFO, "operator", "domain %u has migrated and is domain %d", domid, restored);
     return EXIT_PASSED;
 }

@@ -28,72 +28,8 @@
 
 #define EVENTS_MAX 64
 #define WAKE_ID 0u
-#define BUFFER_MIN 256u
 #define PAUSE_NS 100000u
 #define TIMER_SLACK_NS 1000ul
-
-/* ---- buffers ---- */
-
-static size_t buffer_used(const struct peer_buffer *buffer)
-{
-    return buffer->end - buffer->start;
-}
-
-/* Room for `count` more bytes behind the end. */
-static void *buffer_room(struct peer_buffer *buffer, size_t count)
-{
-    if (buffer->start == buffer->end)
-        buffer->start = buffer->end = 0;
-    if (buffer->capacity - buffer->end < count && buffer->start != 0) {
-        memmove(buffer->bytes, buffer->bytes + buffer->start, buffer_used(buffer));
-        buffer->end -= buffer->start;
-        buffer->start = 0;
-    }
-    if (buffer->capacity - buffer->end < count) {
-        size_t capacity = buffer->capacity == 0 ? BUFFER_MIN : buffer->capacity;
-
-        while (capacity - buffer->end < count)
-            capacity *= 2;
-        buffer->bytes = image_realloc(buffer->bytes, capacity);
-        buffer->capacity = capacity;
-    }
-    return buffer->bytes + buffer->end;
-}
-
-static void buffer_add(struct peer_buffer *buffer, const void *bytes, size_t count)
-{
-    memcpy(buffer_room(buffer, count), bytes, count);
-    buffer->end += count;
-}
-
-static void buffer_add_packet(struct peer_buffer *buffer, const void *bytes, size_t count, int fd)
-{
-    struct peer_packet packet = {(uint32_t)count, fd};
-
-    buffer_add(buffer, &packet, sizeof(packet));
-    buffer_add(buffer, bytes, count);
-}
-
-static struct peer_packet first_packet(const struct peer_buffer *buffer)
-{
-    struct peer_packet packet;
-
-    memcpy(&packet, buffer->bytes + buffer->start, sizeof(packet));
-    return packet;
-}
-
-static void buffer_free(struct peer_buffer *buffer, bool packets)
-{
-    while (packets && buffer_used(buffer) != 0) {
-        struct peer_packet packet = first_packet(buffer);
-
-        if (packet.fd >= 0)
-            close(packet.fd);
-        buffer->start += sizeof(packet) + packet.length;
-    }
-    image_free(buffer->bytes);
-    *buffer = (struct peer_buffer){0};
-}
 
 /* ---- the set ---- */
 
@@ -148,8 +84,7 @@ static uint32_t interest(const struct peer *peer)
     return (peer->paused || peer->ended ? 0u : (uint32_t)EPOLLIN) | (peer->blocked ? (uint32_t)EPOLLOUT : 0u);
 }
 
-/* Have the host tell of what the peer can use now. A hang-up is told of always: nothing more is asked after one. */
-static void watch(struct peer *peer)
+void peer_watch(struct peer *peer)
 {
     struct epoll_event event = {.events = interest(peer), .data.u64 = peer->id};
 
@@ -329,29 +264,28 @@ static void has_news(struct peer *peer)
 static void came_in(struct peer *peer, const void *bytes, size_t count, int fd)
 {
     if (peer->packets)
-        buffer_add_packet(&peer->input, bytes, count, fd);
+        peer_buffer_add_packet(&peer->input, bytes, count, fd);
     else
-        buffer_add(&peer->input, bytes, count);
+        peer_buffer_add(&peer->input, bytes, count);
     peer->news = true;
-    if (buffer_used(&peer->input) >= PEER_INPUT_MAX) {
+    if (peer_buffer_used(&peer->input) >= PEER_INPUT_MAX) {
         peer->paused = true;
-        watch(peer);
+        peer_watch(peer);
     }
     has_news(peer);
 }
 
-/* What it had to say before is served, whatever it has read. */
-static void end(struct peer *peer)
+void peer_end(struct peer *peer)
 {
     peer->ended = true;
     peer->news = peer->news || peer->held;
     peer->held = false;
-    watch(peer);
+    peer_watch(peer);
 }
 
 static void has_ended(struct peer *peer)
 {
-    end(peer);
+    peer_end(peer);
     has_news(peer);
 }
 
@@ -462,7 +396,7 @@ static void read_stream(struct peer *peer)
 static void can_be_written(struct peer *peer)
 {
     peer->blocked = false;
-    watch(peer);
+    peer_watch(peer);
     peer_make_ready(peer); /* its task sends what waits */
 }
 
@@ -651,264 +585,7 @@ void peers_wake(void)
         return; /* its counter is full: it is awake */
 }
 
-/* ---- the service's side ---- */
-
-static void discard(struct peer *peer)
-{
-    struct peer **link = &peer_state()->peers;
-
-    while (*link != peer)
-        link = &(*link)->next;
-    *link = peer->next;
-    close(peer->fd);
-    peer_process_remove(peer);
-    buffer_free(&peer->input, peer->packets);
-    buffer_free(&peer->output, peer->packets);
-    image_free(peer);
-}
-
-void peer_dispatch(struct peer *peer)
-{
-    peer->in_call = true;
-    if (!peer->process->turns)
-        (void)peer_flush(peer);
-    if (!peer->announced) {
-        peer->announced = true;
-        if (peer->service->opened != NULL)
-            peer->service->opened(peer, peer->argument);
-    }
-    if (peer->news && !peer->closing) {
-        peer->news = false;
-        peer->service->input(peer);
-    }
-    if (peer->ended && !peer->news && !peer->closing) {
-        peer->closing = true;
-        if (peer->service->closed != NULL)
-            peer->service->closed(peer);
-    }
-    peer->in_call = false;
-    if (peer->closing) {
-        (void)peer_flush(peer);
-        if (peer->ended || buffer_used(&peer->output) == 0)
-            discard(peer);
-        return;
-    }
-    if (peer->news || peer->ended || peer->is_ready)
-        peer_make_ready(peer); /* its task may have become another one */
-}
-
-void peer_close(struct peer *peer)
-{
-    peer->closing = true;
-    peer_make_ready(peer);
-}
-
-void peer_set_data(struct peer *peer, void *data)
-{
-    peer->data = data;
-}
-
-void *peer_data(const struct peer *peer)
-{
-    return peer->data;
-}
-
-pid_t peer_pid(const struct peer *peer)
-{
-    return peer->pid;
-}
-
-const char *peer_name(const struct peer *peer)
-{
-    return peer->name;
-}
-
-const void *peer_input(struct peer *peer, size_t *bytes)
-{
-    *bytes = buffer_used(&peer->input);
-    if (*bytes == 0)
-        return NULL;
-    if (!peer->ended && buffer_used(&peer->output) >= PEER_OUTPUT_HELD) {
-        peer->held = true;
-        *bytes = 0;
-        return NULL;
-    }
-    if (!peer->packets)
-        return peer->input.bytes + peer->input.start;
-    *bytes = first_packet(&peer->input).length;
-    return peer->input.bytes + peer->input.start + sizeof(struct peer_packet);
-}
-
-int peer_take_fd(struct peer *peer)
-{
-    struct peer_packet packet;
-    int fd;
-
-    if (!peer->packets || buffer_used(&peer->input) == 0)
-        return -1;
-    packet = first_packet(&peer->input);
-    fd = packet.fd;
-    packet.fd = -1;
-    memcpy(peer->input.bytes + peer->input.start, &packet, sizeof(packet));
-    return fd;
-}
-
-void peer_consume(struct peer *peer, size_t bytes)
-{
-    if (peer->packets) {
-        int fd = peer_take_fd(peer);
-
-        if (fd >= 0)
-            close(fd);
-        bytes = sizeof(struct peer_packet) + first_packet(&peer->input).length;
-    }
-    peer->input.start += bytes;
-    if (peer->paused && buffer_used(&peer->input) < PEER_INPUT_MAX) {
-        peer->paused = false;
-        if (!peer->ended)
-            watch(peer);
-    }
-}
-
-void peer_again(struct peer *peer)
-{
-    peer->news = true;
-    peer_make_ready(peer);
-}
-
-/* Bytes that the host took of these; 0: none now. A peer that is gone takes all. */
-static size_t send_some(struct peer *peer, const void *bytes, size_t count, int fd)
-{
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-    struct iovec part = {(void *)(uintptr_t)bytes, count};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    ssize_t done;
-
-    if (fd >= 0) {
-        struct cmsghdr *rights;
-
-        memset(control, 0, sizeof(control));
-        message.msg_control = control;
-        message.msg_controllen = sizeof(control);
-        rights = CMSG_FIRSTHDR(&message);
-        rights->cmsg_level = SOL_SOCKET;
-        rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(sizeof(fd));
-        memcpy(CMSG_DATA(rights), &fd, sizeof(fd));
-    }
-    do
-        done = peer->is_socket ? sendmsg(peer->fd, &message, MSG_NOSIGNAL) : write(peer->fd, bytes, count);
-    while (done < 0 && errno == EINTR);
-    if (done < 0 && (errno == EAGAIN || errno == ENOBUFS))
-        return 0;
-    return done < 0 ? count : (size_t)done;
-}
-
-/* Send from the buffer; false when the socket is full. */
-static bool flush_some(struct peer *peer)
-{
-    struct peer_buffer *output = &peer->output;
-    const uint8_t *from = output->bytes + output->start;
-    size_t done;
-
-    if (peer->packets) {
-        struct peer_packet packet = first_packet(output);
-
-        if (send_some(peer, from + sizeof(packet), packet.length, packet.fd) == 0)
-            return false;
-        if (packet.fd >= 0)
-            close(packet.fd);
-        output->start += sizeof(packet) + packet.length;
-        return true;
-    }
-    done = send_some(peer, from, buffer_used(output), -1);
-    output->start += done;
-    return done != 0;
-}
-
-/* Replay: everything goes, but what a socket did not take then. */
-static bool drop_output(struct peer *peer)
-{
-    const struct peer_entry *entry;
-    const uint8_t *payload;
-    size_t used = buffer_used(&peer->output);
-
-    entry = peer_next(&payload);
-    if (entry == NULL || entry->type != PEER_ENTRY_FULL || entry->a != peer->id) {
-        if (peer->packets)
-            buffer_free(&peer->output, true);
-        else
-            peer->output.start = peer->output.end;
-        return used != 0;
-    }
-    if (entry->b > used)
-        peer_replay_ends("less is written than was then");
-    peer->output.start += entry->b;
-    peer->blocked = true;
-    used = entry->b;
-    peer_taken();
-    return used != 0;
-}
-
-static bool flush_output(struct peer *peer)
-{
-    size_t before = buffer_used(&peer->output);
-
-    if (before == 0 || peer->blocked)
-        return false;
-    peer_state()->moment++;
-    if (peers_are_replayed())
-        return drop_output(peer);
-    while (buffer_used(&peer->output) != 0 && !peer->blocked)
-        if (!flush_some(peer)) {
-            peer->blocked = true;
-            peer_note(PEER_ENTRY_FULL, peer->id, before - buffer_used(&peer->output), NULL, 0);
-            watch(peer);
-        }
-    return before != buffer_used(&peer->output);
-}
-
-bool peer_flush(struct peer *peer)
-{
-    bool sent = flush_output(peer);
-
-    if (peer->held && buffer_used(&peer->output) < PEER_OUTPUT_HELD) {
-        peer->held = false;
-        peer_again(peer);
-    }
-    return sent;
-}
-
-/* It does not read what it is told. Nobody can say how long it will not: the machine must not pay for it. */
-static void give_up(struct peer *peer)
-{
-    log_line(LOG_WARNING, peer->service->name, "%s has let %zu bytes lie unread: its connection is closed", peer->name,
-             buffer_used(&peer->output));
-    buffer_free(&peer->output, peer->packets);
-    end(peer);
-    peer_make_ready(peer);
-}
-
-void peer_write_fd(struct peer *peer, const void *bytes, size_t count, int fd)
-{
-    if (peer->ended)
-        return;
-    if (peer->packets)
-        buffer_add_packet(&peer->output, bytes, count, fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1);
-    else
-        buffer_add(&peer->output, bytes, count);
-    if (peer->process->turns)
-        task_unpark(peer->process->task);
-    else
-        (void)peer_flush(peer);
-    if (buffer_used(&peer->output) > PEER_OUTPUT_MAX)
-        give_up(peer);
-}
-
-void peer_write(struct peer *peer, const void *bytes, size_t count)
-{
-    peer_write_fd(peer, bytes, count, -1);
-}
+/* ---- the end ---- */
 
 void peers_close(void)
 {
@@ -917,8 +594,8 @@ void peers_close(void)
     if (state == NULL)
         return;
     for (struct peer *peer = state->peers; peer != NULL; peer = peer->next) {
-        buffer_free(&peer->input, peer->packets);
-        buffer_free(&peer->output, peer->packets);
+        peer_buffer_free(&peer->input, peer->packets);
+        peer_buffer_free(&peer->output, peer->packets);
         close(peer->fd);
     }
     for (struct peer_listener *listener = state->listeners; listener != NULL; listener = listener->next)

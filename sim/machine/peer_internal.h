@@ -149,12 +149,29 @@ bool peers_owe(void);
 /* How long on the host until that is too long, ns. */
 uint64_t peers_patience(void);
 
-/* ---- peer.c to the others ---- */
+/* ---- peer_buffer.c ---- */
 
-void peer_make_ready(struct peer *peer);
+size_t peer_buffer_used(const struct peer_buffer *buffer);
+void peer_buffer_add(struct peer_buffer *buffer, const void *bytes, size_t count);
+/* The descriptor is the buffer's from now on. */
+void peer_buffer_add_packet(struct peer_buffer *buffer, const void *bytes, size_t count, int fd);
+/* The header of the oldest packet; there is one. */
+struct peer_packet peer_buffer_first(const struct peer_buffer *buffer);
+void peer_buffer_free(struct peer_buffer *buffer, bool packets);
+
+/* ---- peer_service.c ---- */
+
 /* The task's work on a peer that has news. */
 void peer_dispatch(struct peer *peer);
 bool peer_flush(struct peer *peer); /* true: there was something to send, and the socket took some */
+
+/* ---- peer.c to the others ---- */
+
+/* Have the host tell of what the peer can use now. A hang-up is told of always: nothing more is asked after one. */
+void peer_watch(struct peer *peer);
+/* What it had to say before is served, whatever it has read. */
+void peer_end(struct peer *peer);
+void peer_make_ready(struct peer *peer);
 /* Sleep on the host for up to so many ns (UINT64_MAX: no end) until a look would find something. */
 void peers_sleep(uint64_t nanoseconds);
 

@@ -207,10 +207,10 @@ int xen_domain_wake(unsigned domid)
 
     if (error != 0)
         return error;
-    if (!domain->asleep)
-        return -XEN_EINVAL;
-    domain->asleep = false;
-    resume_vcpus(domain);
+    if (domain->asleep) {
+        domain->asleep = false;
+        resume_vcpus(domain);
+    }
     return 0;
 }
 

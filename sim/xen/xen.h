@@ -63,7 +63,7 @@ int xen_domain_shutdown_reason(unsigned domid);
  * Does not return unless the toolstack has the domain go on.
  */
 void xen_guest_ends(bool reboot);
-/* It puts the guest to sleep (S3): its vCPUs stand still until its toolstack wakes it. -ESRCH, -EINVAL: not asleep. */
+/* It puts the guest to sleep (S3): its vCPUs stand still until its toolstack wakes it; one that is awake stays so. */
 void xen_guest_sleeps(void);
 int xen_domain_wake(unsigned domid);
 /* A non-maskable interrupt to a vCPU of the guest. -ESRCH, -EINVAL: no such vCPU, or the guest has shut down. */

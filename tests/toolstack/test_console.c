@@ -276,7 +276,7 @@ START_TEST(attached)
     expect_complaint(VERB("console", "-x guest", standing_dir), 2, "unknown option -x");
     expect_complaint(VERB("console", "0", standing_dir), 1, "domain 0 is the host");
     expect_complaint(VERB("console", "nobody", standing_dir), 1, "nobody is an invalid domain identifier");
-    expect_result(VERB("migrate", "guest localhost", standing_dir), 0, "Migration successful.\n", "");
+    expect_result(VERB("migrate", "guest localhost", standing_dir), 0, "", "Migration successful.\n");
     expect_result(VERB("console", "2", standing_dir), 0, "", "");
     expect_result(VERB("destroy", "guest", standing_dir), 0, "", "");
 }

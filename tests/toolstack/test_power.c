@@ -66,7 +66,7 @@ END_TEST
 START_TEST(agent_migrates)
 {
     create();
-    expect_result(VERB("migrate", "guest localhost", standing_dir), 0, "Migration successful.\n", "");
+    expect_result(VERB("migrate", "guest localhost", standing_dir), 0, "", "Migration successful.\n");
     standing_wait_for_node("/local/domain/2/control/feature-poweroff", "1");
     expect_result(VERB("shutdown", "-w guest", standing_dir), 0, "", "Shutting down domain 2\n");
     standing_wait_for_end();
@@ -97,8 +97,7 @@ END_TEST
 START_TEST(sleeps_and_wakes)
 {
     create();
-    expect_complaint(VERB("trigger", "guest s3resume", standing_dir), 1,
-                     "Send trigger 's3resume' failed: Invalid argument");
+    expect_result(VERB("trigger", "guest s3resume", standing_dir), 0, "", ""); /* it is awake */
     expect_result(VERB("trigger", "guest sleep", standing_dir), 0, "", "");
     wait_for_state("------");
     ck_assert(standing_log_has("domain 1 sleeps"));

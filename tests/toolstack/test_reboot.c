@@ -54,7 +54,7 @@ START_TEST(rebooted_in_a_row)
     /* Again, and of a domain that has migrated. */
     expect_result(VERB("reboot", "guest", standing_dir), 0, "", "Rebooting domain 2\n");
     wait_for_boot(3, 3);
-    expect_result(VERB("migrate", "guest localhost", standing_dir), 0, "Migration successful.\n", "");
+    expect_result(VERB("migrate", "guest localhost", standing_dir), 0, "", "Migration successful.\n");
     standing_wait_for_node("/local/domain/4/device/vif/0/state", "4");
     expect_result(VERB("reboot", "4", standing_dir), 0, "", "Rebooting domain 4\n");
     wait_for_boot(5, 4);

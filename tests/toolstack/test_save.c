@@ -108,7 +108,7 @@ START_TEST(saved_and_restored)
 
     /* It is a machine like any other. */
     expect_result(VERB("network-detach", "guest 4", standing_dir), 0, "", "");
-    expect_result(VERB("migrate", "guest localhost", standing_dir), 0, "Migration successful.\n", "");
+    expect_result(VERB("migrate", "guest localhost", standing_dir), 0, "", "Migration successful.\n");
     VIF_CONNECTED(3, 0);
     save();
     on("a");
@@ -311,12 +311,12 @@ END_TEST
 START_TEST(there_and_back)
 {
     create("");
-    expect_result(VERB("migrate", "guest %s/b", standing_dir, base), 0, "Migration successful.\n", "");
+    expect_result(VERB("migrate", "guest %s/b", standing_dir, base), 0, "", "Migration successful.\n");
     ck_assert(!standing_is_there());
     on("b");
     VIF_CONNECTED(2, 0);
     ck_assert_str_eq(standing_read("/local/domain/1/name"), "");
-    expect_result(VERB("migrate", "guest %s/a", standing_dir, base), 0, "Migration successful.\n", "");
+    expect_result(VERB("migrate", "guest %s/a", standing_dir, base), 0, "", "Migration successful.\n");
     ck_assert(!standing_is_there());
     on("a");
     VIF_CONNECTED(3, 0);

@@ -163,7 +163,7 @@ START_TEST(set)
     wait_for_vcpus(4);
     expect_result(VERB("network-attach", "guest", standing_dir), 0, "", "");
     standing_wait_for_node("/local/domain/1/device/vif/1/state", "4");
-    expect_result(VERB("migrate", "guest localhost", standing_dir), 0, "Migration successful.\n", "");
+    expect_result(VERB("migrate", "guest localhost", standing_dir), 0, "", "Migration successful.\n");
     standing_wait_for_node("/local/domain/2/device/vif/1/state", "4");
     ck_assert_str_eq(standing_read("/local/domain/2/cpu/3/availability"), "online");
     ck_assert_uint_eq(listed_vcpus(), 4);

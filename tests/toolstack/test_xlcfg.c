@@ -445,7 +445,7 @@ START_TEST(in_the_store)
     ck_assert_str_eq(standing_read("/local/domain/0/backend/vif/1/2/type"), "vif");
     ck_assert_str_eq(standing_read("/local/domain/0/backend/vif/1/3/mac"), "00:16:3e:5a:00:03");
 
-    expect_result(VERB("migrate", "guest localhost", standing_dir), 0, "Migration successful.\n", "");
+    expect_result(VERB("migrate", "guest localhost", standing_dir), 0, "", "Migration successful.\n");
     ck_assert_str_eq(standing_read("/local/domain/0/backend/vif/2/2/rate"), "50000,50000");
     ck_assert_str_eq(standing_read("/local/domain/0/backend/vif/2/2/gatewaydev"), "eth1");
     ck_assert_str_eq(standing_read("/local/domain/2/device/vif/2/trusted"), "0");
