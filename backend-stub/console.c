@@ -346,9 +346,10 @@ size_t consoles_write(struct consoles *consoles, unsigned domid, const char *byt
         return 0;
     if (count > CONSOLE_TYPED - console->typed_count)
         count = CONSOLE_TYPED - console->typed_count;
+    if (count == 0)
+        return 0;
     memcpy(console->typed + console->typed_count, bytes, count);
     console->typed_count += count;
-    if (count != 0)
-        backend_interrupt();
+    backend_interrupt();
     return count;
 }

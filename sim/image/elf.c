@@ -207,7 +207,7 @@ static bool read_room(const struct elf_view *view, struct elf_info *info)
     uint64_t end = 0;
     uint64_t alignment = ELF_PAGE;
 
-    if (part == NULL)
+    if (part == NULL || header->e_phoff % _Alignof(Elf64_Phdr) != 0)
         return complain(view, "bad program headers");
     for (unsigned i = 0; i < header->e_phnum; i++) {
         if (part[i].p_type != PT_LOAD)

