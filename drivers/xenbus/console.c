@@ -77,19 +77,36 @@ static VOID ConsoleNotify(_In_ PXENBUS_CONSOLE_CONTEXT Context)
         (VOID) XenEventSend(Port);
 }
 
-/* Bytes that there are to read. The daemon's index is not trusted: beyond the ring there is nothing. */
-static ULONG ConsoleReadable(_In_ struct xencons_interface *Ring)
+/* Lets go of the ring, and tells the daemon if it was moved. */
+static VOID ConsoleUnlockAndNotify(_In_ PXENBUS_CONSOLE_CONTEXT Context, _In_ KIRQL Irql, _In_ BOOLEAN Moved)
 {
-    ULONG Count =
-        ReadULongAcquire((ULONG volatile *)&Ring->in_prod) - ReadULongNoFence((ULONG volatile *)&Ring->in_cons);
+    ConsoleUnlock(Context, Irql);
+
+    if (Moved)
+        ConsoleNotify(Context);
+}
+
+/*
+ * Bytes that there are to read, and the index of the first. The daemon can write both indices, so that each is read
+ * once, and neither is trusted: beyond the ring there is nothing.
+ */
+static ULONG ConsoleReadable(_In_ struct xencons_interface *Ring, _Out_ PULONG Index)
+{
+    ULONG Count;
+
+    *Index = ReadULongNoFence((ULONG volatile *)&Ring->in_cons);
+    Count = ReadULongAcquire((ULONG volatile *)&Ring->in_prod) - *Index;
 
     return Count <= sizeof(Ring->in) ? Count : 0;
 }
 
-static ULONG ConsoleWritable(_In_ struct xencons_interface *Ring)
+/* Likewise, bytes that there is room for. */
+static ULONG ConsoleWritable(_In_ struct xencons_interface *Ring, _Out_ PULONG Index)
 {
-    ULONG Count =
-        ReadULongNoFence((ULONG volatile *)&Ring->out_prod) - ReadULongAcquire((ULONG volatile *)&Ring->out_cons);
+    ULONG Count;
+
+    *Index = ReadULongNoFence((ULONG volatile *)&Ring->out_prod);
+    Count = *Index - ReadULongAcquire((ULONG volatile *)&Ring->out_cons);
 
     return Count <= sizeof(Ring->out) ? sizeof(Ring->out) - Count : 0;
 }
@@ -97,10 +114,11 @@ static ULONG ConsoleWritable(_In_ struct xencons_interface *Ring)
 /* Called with the lock held. */
 static ULONG ConsoleTake(_In_ struct xencons_interface *Ring, _Out_writes_(Length) PSTR Data, _In_ ULONG Length)
 {
-    ULONG Index = ReadULongNoFence((ULONG volatile *)&Ring->in_cons);
-    ULONG Count = min(ConsoleReadable(Ring), Length);
+    ULONG Index;
+    ULONG Count = ConsoleReadable(Ring, &Index);
     ULONG Done;
 
+    Count = min(Count, Length);
     for (Done = 0; Done < Count; Done++)
         Data[Done] = Ring->in[MASK_XENCONS_IDX(Index + Done, Ring->in)];
 
@@ -111,10 +129,11 @@ static ULONG ConsoleTake(_In_ struct xencons_interface *Ring, _Out_writes_(Lengt
 /* Called with the lock held. */
 static ULONG ConsolePut(_In_ struct xencons_interface *Ring, _In_reads_(Length) PCSTR Data, _In_ ULONG Length)
 {
-    ULONG Index = ReadULongNoFence((ULONG volatile *)&Ring->out_prod);
-    ULONG Count = min(ConsoleWritable(Ring), Length);
+    ULONG Index;
+    ULONG Count = ConsoleWritable(Ring, &Index);
     ULONG Done;
 
+    Count = min(Count, Length);
     for (Done = 0; Done < Count; Done++)
         Ring->out[MASK_XENCONS_IDX(Index + Done, Ring->out)] = Data[Done];
 
@@ -123,16 +142,17 @@ static ULONG ConsolePut(_In_ struct xencons_interface *Ring, _In_reads_(Length) 
 }
 
 static ULONG ConsoleMeasure(_In_ PXENBUS_CONSOLE_CONTEXT Context,
-                            _In_ ULONG (*Function)(_In_ struct xencons_interface *Ring))
+                            _In_ ULONG (*Function)(_In_ struct xencons_interface *Ring, _Out_ PULONG Index))
 {
     ULONG Count = 0;
+    ULONG Index;
     KIRQL Irql;
 
     if (!ConsoleLock(Context, &Irql))
         return 0;
 
     if (Context->Ring != NULL)
-        Count = Function(Context->Ring);
+        Count = Function(Context->Ring, &Index);
 
     ConsoleUnlock(Context, Irql);
     return Count;
@@ -145,21 +165,19 @@ static VOID NTAPI ConsoleLog(_In_opt_ PVOID Argument, _In_reads_(Length) PCSTR T
 {
     PXENBUS_CONSOLE_CONTEXT Context = Argument;
     BOOLEAN Room = FALSE;
+    ULONG Index;
     KIRQL Irql;
 
     if (!ConsoleLock(Context, &Irql))
         return;
 
-    if (Context->Ring != NULL && ConsoleWritable(Context->Ring) > Length) {
+    if (Context->Ring != NULL && ConsoleWritable(Context->Ring, &Index) > Length) {
         (VOID) ConsolePut(Context->Ring, Text, Length - 1);
         (VOID) ConsolePut(Context->Ring, "\r\n", 2);
         Room = TRUE;
     }
 
-    ConsoleUnlock(Context, Irql);
-
-    if (Room)
-        ConsoleNotify(Context);
+    ConsoleUnlockAndNotify(Context, Irql, Room);
 }
 
 /* ---- methods ---- */
@@ -182,10 +200,8 @@ static ULONG NTAPI ConsoleRead(_In_ PINTERFACE Interface, _Out_writes_(Length) P
 
     if (Context->Ring != NULL)
         Count = ConsoleTake(Context->Ring, Data, Length);
-    ConsoleUnlock(Context, Irql);
 
-    if (Count != 0)
-        ConsoleNotify(Context);
+    ConsoleUnlockAndNotify(Context, Irql, Count != 0);
     return Count;
 }
 
@@ -207,10 +223,8 @@ static ULONG NTAPI ConsoleWrite(_In_ PINTERFACE Interface, _In_reads_(Length) PS
 
     if (Context->Ring != NULL)
         Count = ConsolePut(Context->Ring, Data, Length);
-    ConsoleUnlock(Context, Irql);
 
-    if (Count != 0)
-        ConsoleNotify(Context);
+    ConsoleUnlockAndNotify(Context, Irql, Count != 0);
     return Count;
 }
 
