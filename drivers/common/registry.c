@@ -80,6 +80,23 @@ PAGED_FUNCTION NTSTATUS RegistryCreateKey(_In_opt_ HANDLE Parent, _In_ PCWSTR Na
     return ZwCreateKey(Key, Access, &Attributes, 0, NULL, REG_OPTION_NON_VOLATILE, NULL);
 }
 
+PAGED_FUNCTION NTSTATUS RegistryCreateParameters(_In_ PCUNICODE_STRING Service, _Out_ PHANDLE Key)
+{
+    HANDLE ServiceKey;
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    Status = RegistryOpenPath(Service, KEY_READ | KEY_WRITE, &ServiceKey);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    Status = RegistryCreateKey(ServiceKey, L"Parameters", KEY_READ, Key);
+    RegistryCloseKey(ServiceKey);
+
+    return Status;
+}
+
 PAGED_FUNCTION VOID RegistryCloseKey(_In_ HANDLE Key)
 {
     PAGED_CODE();

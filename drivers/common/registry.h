@@ -20,6 +20,9 @@ NTSTATUS RegistryOpenPath(_In_ PCUNICODE_STRING Path, _In_ ACCESS_MASK Access, _
 NTSTATUS RegistryOpenKey(_In_opt_ HANDLE Parent, _In_ PCWSTR Name, _In_ ACCESS_MASK Access, _Out_ PHANDLE Key);
 NTSTATUS RegistryCreateKey(_In_opt_ HANDLE Parent, _In_ PCWSTR Name, _In_ ACCESS_MASK Access, _Out_ PHANDLE Key);
 
+/* A driver's own Parameters, for reading, made if they are not there; Service: DriverEntry's RegistryPath. */
+NTSTATUS RegistryCreateParameters(_In_ PCUNICODE_STRING Service, _Out_ PHANDLE Key);
+
 VOID RegistryCloseKey(_In_ HANDLE Key);
 
 /* REG_DWORD. */

@@ -61,9 +61,6 @@ NTSTATUS DeviceComplete(_In_ PXENBUS_DEVICE Device, _In_ PIRP Irp, _In_ NTSTATUS
 /* Passes Irp to Lower and is done with it; it leaves the device. */
 NTSTATUS DevicePass(_In_ PXENBUS_DEVICE Device, _In_ PDEVICE_OBJECT Lower, _In_ PIRP Irp);
 
-/* Passes Irp to Lower and waits for it; it is the caller's again, with the status that is returned. PASSIVE_LEVEL. */
-NTSTATUS DeviceForwardAndWait(_In_ PDEVICE_OBJECT Lower, _In_ PIRP Irp);
-
 /*
  * Sends a PnP IRP of this driver's own to Target, with the parameters of Location (MinorFunction and Parameters), and
  * waits for it. PASSIVE_LEVEL. *Information, if asked for, is what IoStatus holds at the end.

@@ -90,23 +90,6 @@ _Use_decl_annotations_ PAGED_FUNCTION VOID NTAPI DriverUnload(PDRIVER_OBJECT Dri
     RtlZeroMemory(&Driver, sizeof(Driver));
 }
 
-PAGED_FUNCTION static NTSTATUS DriverOpenParameters(_In_ PUNICODE_STRING RegistryPath)
-{
-    HANDLE Service;
-    NTSTATUS Status;
-
-    PAGED_CODE();
-
-    Status = RegistryOpenPath(RegistryPath, KEY_READ | KEY_WRITE, &Service);
-    if (!NT_SUCCESS(Status))
-        return Status;
-
-    Status = RegistryCreateKey(Service, L"Parameters", KEY_READ, &Driver.ParametersKey);
-    RegistryCloseKey(Service);
-
-    return Status;
-}
-
 _Use_decl_annotations_ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
 {
     ULONG Major;
@@ -117,7 +100,7 @@ _Use_decl_annotations_ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, P
     if (!NT_SUCCESS(Status))
         return Status;
 
-    Status = DriverOpenParameters(RegistryPath);
+    Status = RegistryCreateParameters(RegistryPath, &Driver.ParametersKey);
     if (!NT_SUCCESS(Status)) {
         Error("no Parameters key (%08x)", Status);
         return Status;

@@ -1,5 +1,6 @@
 #include "fdo.h"
 
+#include "irp.h"
 #include "log.h"
 
 static NTSTATUS FdoPass(_In_ PXENBUS_FDO Fdo, _In_ PIRP Irp)
@@ -25,7 +26,7 @@ PAGED_FUNCTION static NTSTATUS FdoStartDevice(_In_ PXENBUS_FDO Fdo, _In_ PIRP Ir
 
     PAGED_CODE();
 
-    Status = DeviceForwardAndWait(Fdo->LowerDeviceObject, Irp);
+    Status = IrpForwardAndWait(Fdo->LowerDeviceObject, Irp);
     if (NT_SUCCESS(Status))
         Status = FdoStart(Fdo, IoGetCurrentIrpStackLocation(Irp));
     if (NT_SUCCESS(Status))
@@ -74,7 +75,7 @@ PAGED_FUNCTION static NTSTATUS FdoCancel(_In_ PXENBUS_FDO Fdo, _In_ PIRP Irp, _I
     PAGED_CODE();
 
     Irp->IoStatus.Status = STATUS_SUCCESS;
-    (VOID) DeviceForwardAndWait(Fdo->LowerDeviceObject, Irp);
+    (VOID) IrpForwardAndWait(Fdo->LowerDeviceObject, Irp);
 
     DeviceRestorePnpState(&Fdo->Device, State);
     return FdoComplete(Fdo, Irp, STATUS_SUCCESS);
@@ -140,7 +141,7 @@ PAGED_FUNCTION static NTSTATUS FdoFilterRequirements(_In_ PXENBUS_FDO Fdo, _In_ 
     if (!Fdo->Active || !Fdo->EvtchnOptions.UseUpcall)
         return FdoPass(Fdo, Irp);
 
-    Status = DeviceForwardAndWait(Fdo->LowerDeviceObject, Irp);
+    Status = IrpForwardAndWait(Fdo->LowerDeviceObject, Irp);
     if (!NT_SUCCESS(Status) && Status != STATUS_NOT_SUPPORTED)
         return FdoComplete(Fdo, Irp, Status);
 
@@ -169,7 +170,7 @@ PAGED_FUNCTION static NTSTATUS FdoUsageNotification(_In_ PXENBUS_FDO Fdo, _In_ P
 
     PAGED_CODE();
 
-    Status = DeviceForwardAndWait(Fdo->LowerDeviceObject, Irp);
+    Status = IrpForwardAndWait(Fdo->LowerDeviceObject, Irp);
     if (NT_SUCCESS(Status)) {
         if (InPath)
             Fdo->UsageCount++;

@@ -94,17 +94,11 @@ _Use_decl_annotations_ PAGED_FUNCTION VOID NTAPI DriverUnload(PDRIVER_OBJECT Dri
 
 PAGED_FUNCTION static NTSTATUS DriverInitialize(_In_ PUNICODE_STRING RegistryPath)
 {
-    HANDLE Service;
     NTSTATUS Status;
 
     PAGED_CODE();
 
-    Status = RegistryOpenPath(RegistryPath, KEY_READ | KEY_WRITE, &Service);
-    if (!NT_SUCCESS(Status))
-        return Status;
-
-    Status = RegistryCreateKey(Service, L"Parameters", KEY_READ, &Driver.ParametersKey);
-    RegistryCloseKey(Service);
+    Status = RegistryCreateParameters(RegistryPath, &Driver.ParametersKey);
     if (!NT_SUCCESS(Status))
         return Status;
 

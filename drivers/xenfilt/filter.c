@@ -1,6 +1,7 @@
 #include "filter_private.h"
 
 #include "driver.h"
+#include "irp.h"
 #include "log.h"
 
 PAGED_FUNCTION NTSTATUS FilterCreate(_In_ PDEVICE_OBJECT PhysicalDeviceObject, _In_ XENFILT_KIND Kind,
@@ -80,41 +81,13 @@ static NTSTATUS FilterRefuse(_In_ PIRP Irp, _In_ NTSTATUS Status)
     return Status;
 }
 
-_Function_class_(IO_COMPLETION_ROUTINE)
-static NTSTATUS NTAPI FilterForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVOID Context)
-{
-    UNREFERENCED_PARAMETER(DeviceObject);
-    UNREFERENCED_PARAMETER(Irp);
-
-    (VOID) KeSetEvent(Context, IO_NO_INCREMENT, FALSE);
-    return STATUS_MORE_PROCESSING_REQUIRED;
-}
-
-/* Has the lower drivers do it, and waits; the IRP is here again then. */
-PAGED_FUNCTION static NTSTATUS FilterForwardAndWait(_In_ PXENFILT_FILTER Filter, _In_ PIRP Irp)
-{
-    KEVENT Event;
-
-    PAGED_CODE();
-
-    KeInitializeEvent(&Event, NotificationEvent, FALSE);
-
-    IoCopyCurrentIrpStackLocationToNext(Irp);
-    IoSetCompletionRoutine(Irp, FilterForwarded, &Event, TRUE, TRUE, TRUE);
-
-    if (IoCallDriver(Filter->LowerDeviceObject, Irp) == STATUS_PENDING)
-        (VOID) KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, NULL);
-
-    return Irp->IoStatus.Status;
-}
-
 PAGED_FUNCTION static NTSTATUS FilterBusRelations(_In_ PXENFILT_FILTER Filter, _In_ PIRP Irp)
 {
     NTSTATUS Status;
 
     PAGED_CODE();
 
-    Status = FilterForwardAndWait(Filter, Irp);
+    Status = IrpForwardAndWait(Filter->LowerDeviceObject, Irp);
     if (NT_SUCCESS(Status))
         FilterBusReported(Filter, (const DEVICE_RELATIONS *)Irp->IoStatus.Information);
 
@@ -127,7 +100,7 @@ PAGED_FUNCTION static NTSTATUS FilterQueryId(_In_ PXENFILT_FILTER Filter, _In_ P
 
     PAGED_CODE();
 
-    Status = FilterForwardAndWait(Filter, Irp);
+    Status = IrpForwardAndWait(Filter->LowerDeviceObject, Irp);
     if (NT_SUCCESS(Status))
         FilterChildIdentified(Filter, Type, (PCWSTR)Irp->IoStatus.Information);
 
@@ -140,7 +113,7 @@ PAGED_FUNCTION static NTSTATUS FilterUsageNotification(_In_ PXENFILT_FILTER Filt
 
     PAGED_CODE();
 
-    Status = FilterForwardAndWait(Filter, Irp);
+    Status = IrpForwardAndWait(Filter->LowerDeviceObject, Irp);
     if (NT_SUCCESS(Status)) {
         Filter->DeviceObject->Flags &= ~DO_POWER_PAGABLE;
         Filter->DeviceObject->Flags |= Filter->LowerDeviceObject->Flags & DO_POWER_PAGABLE;

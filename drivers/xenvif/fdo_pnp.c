@@ -1,38 +1,7 @@
 #include "bug.h"
 #include "fdo_private.h"
+#include "irp.h"
 #include "pdo.h"
-
-static NTSTATUS NTAPI FdoForwarded(_In_ PDEVICE_OBJECT DeviceObject, _In_ PIRP Irp, _In_opt_ PVOID Context)
-{
-    PKEVENT Event = Context;
-
-    UNREFERENCED_PARAMETER(DeviceObject);
-    UNREFERENCED_PARAMETER(Irp);
-
-    (VOID) KeSetEvent(Event, IO_NO_INCREMENT, FALSE);
-
-    return STATUS_MORE_PROCESSING_REQUIRED;
-}
-
-/* Lets the stack below have the IRP first, and waits until it has; the IRP is then ours to complete. */
-static PAGED_FUNCTION NTSTATUS FdoForwardAndWait(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
-{
-    KEVENT Event;
-    NTSTATUS Status;
-
-    PAGED_CODE();
-
-    KeInitializeEvent(&Event, NotificationEvent, FALSE);
-
-    IoCopyCurrentIrpStackLocationToNext(Irp);
-    IoSetCompletionRoutine(Irp, FdoForwarded, &Event, TRUE, TRUE, TRUE);
-
-    Status = IoCallDriver(Fdo->LowerDeviceObject, Irp);
-    if (Status == STATUS_PENDING)
-        (VOID) KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, NULL);
-
-    return Irp->IoStatus.Status;
-}
 
 /* Passes a request on that nobody refuses. */
 static NTSTATUS FdoForwardSuccess(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP Irp)
@@ -49,7 +18,7 @@ static PAGED_FUNCTION NTSTATUS FdoPnpStart(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIRP
 
     PAGED_CODE();
 
-    Status = FdoForwardAndWait(Fdo, Irp);
+    Status = IrpForwardAndWait(Fdo->LowerDeviceObject, Irp);
     if (NT_SUCCESS(Status))
         Status = FdoStart(Fdo);
 
@@ -70,7 +39,7 @@ static PAGED_FUNCTION NTSTATUS FdoPnpCancel(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIR
     PAGED_CODE();
 
     Irp->IoStatus.Status = STATUS_SUCCESS;
-    (VOID) FdoForwardAndWait(Fdo, Irp);
+    (VOID) IrpForwardAndWait(Fdo->LowerDeviceObject, Irp);
     DeviceRestorePnpState(&Fdo->Device, Pending);
 
     return DriverCompleteIrp(Irp, STATUS_SUCCESS);
