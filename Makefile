@@ -222,6 +222,10 @@ $(BUILD)/obj/tests/%.o: tests/%.c | $(SETUP) build/.setup-test
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(SIM_CFLAGS) -Itests -Ibackend-stub -Idrivers/include -DPVSIM_BUILD='"$(BUILD)"' -MMD -MP -c $< -o $@
 
+# Parts of drivers that need no machine.
+OFFLOAD_PARTS := $(patsubst %,$(BUILD)/obj/module/xenvif/common/%.o,checksum segment toeplitz)
+$(BUILD)/tests/drivers/test_offload_parts $(BUILD)/tests/drivers/test_segments_tap: $(OFFLOAD_PARTS)
+
 # What drivers can import: the kernel routines that sim/include declares.
 $(BUILD)/ntoskrnl.list: tools/kernel_exports.py $(wildcard sim/include/*.h sim/include/wdm/*.h)
 	$(Q)mkdir -p $(@D) && python3 tools/kernel_exports.py sim/include > $@

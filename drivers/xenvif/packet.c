@@ -13,6 +13,14 @@
 #define TCP_HEADER_SIZE 20
 #define UDP_HEADER_SIZE 8
 
+#define IPV4_ADDRESSES 12 /* source and destination, 4 bytes each */
+#define IPV4_ADDRESSES_SIZE 8
+#define IPV6_ADDRESSES 8 /* 16 bytes each */
+#define IPV6_ADDRESSES_SIZE 32
+
+#define TCP_CHECKSUM_OFFSET 16
+#define UDP_CHECKSUM_OFFSET 6
+
 #define IPV6_HOP_BY_HOP 0
 #define IPV6_FRAGMENT 44
 #define IPV6_AUTHENTICATION 51
@@ -243,4 +251,31 @@ VOID PacketParse(_In_reads_(Available) const UCHAR *Header, _In_ ULONG Available
         PacketParseIpVersion4(&Parser);
     else if (Type == ETHERTYPE_IPV6)
         PacketParseIpVersion6(&Parser);
+}
+
+VOID PacketAddPseudoHeader(_Inout_ PCHECKSUM Checksum, _In_ const UCHAR *Header,
+                           _In_ const XENVIF_PACKET_LAYOUT *Layout)
+{
+    const UCHAR *Ip = Header + Layout->Info.IpHeader.Offset;
+    UCHAR Protocol = (Layout->Info.TcpHeader.Length != 0) ? PACKET_PROTOCOL_TCP : PACKET_PROTOCOL_UDP;
+
+    if (Layout->IpVersion == 4)
+        ChecksumAddPseudoHeader(Checksum, Ip + IPV4_ADDRESSES, IPV4_ADDRESSES_SIZE, Protocol, Layout->TransportLength);
+    else
+        ChecksumAddPseudoHeader(Checksum, Ip + IPV6_ADDRESSES, IPV6_ADDRESSES_SIZE, Protocol, Layout->TransportLength);
+}
+
+ULONG PacketChecksumOffset(_In_ const XENVIF_PACKET_LAYOUT *Layout)
+{
+    if (Layout->Info.TcpHeader.Length != 0)
+        return Layout->Info.TcpHeader.Offset + TCP_CHECKSUM_OFFSET;
+
+    return Layout->Info.UdpHeader.Offset + UDP_CHECKSUM_OFFSET;
+}
+
+USHORT PacketChecksumValue(_In_ const CHECKSUM *Checksum, _In_ const XENVIF_PACKET_LAYOUT *Layout)
+{
+    USHORT Value = ChecksumFinish(Checksum);
+
+    return (Value == 0 && Layout->Info.TcpHeader.Length == 0) ? 0xFFFF : Value;
 }

@@ -10,6 +10,7 @@
 
 #include <ntddk.h>
 
+#include "checksum.h"
 #include "vif_interface.h"
 
 /* As many bytes of a frame's start as any header is looked for in. */
@@ -37,5 +38,18 @@ typedef struct _XENVIF_PACKET_LAYOUT {
  */
 VOID PacketParse(_In_reads_(Available) const UCHAR *Header, _In_ ULONG Available, _In_ ULONG Length,
                  _Out_ PXENVIF_PACKET_LAYOUT Layout);
+
+/*
+ * Adds the pseudo-header of the TCP or UDP packet that Layout describes. Header is the start of the frame. An even
+ * number of bytes has gone in. Any IRQL.
+ */
+VOID PacketAddPseudoHeader(_Inout_ PCHECKSUM Checksum, _In_ const UCHAR *Header,
+                           _In_ const XENVIF_PACKET_LAYOUT *Layout);
+
+/* Where in the frame that checksum is. Any IRQL. */
+ULONG PacketChecksumOffset(_In_ const XENVIF_PACKET_LAYOUT *Layout);
+
+/* The value of a UDP or TCP checksum field: UDP's 0 would say that there is none (RFC 768). Any IRQL. */
+USHORT PacketChecksumValue(_In_ const CHECKSUM *Checksum, _In_ const XENVIF_PACKET_LAYOUT *Layout);
 
 #endif /* XENVIF_PACKET_H */

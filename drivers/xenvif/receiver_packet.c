@@ -1,9 +1,5 @@
 #include "bug.h"
-#include "checksum.h"
 #include "receiver_ring.h"
-
-#define TCP_CHECKSUM_OFFSET 16
-#define UDP_CHECKSUM_OFFSET 6
 
 PXENVIF_BUFFER ReceiverFirstBuffer(_In_ PRECEIVER_PACKET Packet)
 {
@@ -140,18 +136,16 @@ static VOID ReceiverFillChecksum(_Inout_ PRECEIVER_PACKET Packet)
     const XENVIF_PACKET_LAYOUT *Layout = &Packet->Layout;
     PXENVIF_BUFFER Buffer = ReceiverFirstBuffer(Packet);
     PUCHAR Header = Buffer->Address + Buffer->Offset;
-    ULONG Remaining = Layout->TransportLength;
+    PUCHAR Field = Header + PacketChecksumOffset(Layout);
     BOOLEAN Tcp = Layout->Info.TcpHeader.Length != 0;
     ULONG Offset = Tcp ? Layout->Info.TcpHeader.Offset : Layout->Info.UdpHeader.Offset;
-    PUCHAR Field = Header + Offset + (Tcp ? TCP_CHECKSUM_OFFSET : UDP_CHECKSUM_OFFSET);
-    XENVIF_CHECKSUM Checksum;
-    USHORT Value;
+    ULONG Remaining = Layout->TransportLength;
+    CHECKSUM Checksum;
 
-    Field[0] = 0;
-    Field[1] = 0;
+    ChecksumStore(Field, 0);
 
     ChecksumInitialize(&Checksum);
-    ChecksumAddPseudoHeader(&Checksum, Header, Layout);
+    PacketAddPseudoHeader(&Checksum, Header, Layout);
 
     for (; Buffer != NULL && Remaining != 0; Buffer = ReceiverNextBuffer(Packet, Buffer)) {
         ULONG Length = min(Buffer->Length - Offset, Remaining);
@@ -161,12 +155,7 @@ static VOID ReceiverFillChecksum(_Inout_ PRECEIVER_PACKET Packet)
         Offset = 0;
     }
 
-    Value = ChecksumFinish(&Checksum);
-    if (Value == 0 && !Tcp)
-        Value = 0xFFFF; /* 0 would say that there is none (RFC 768) */
-
-    Field[0] = (UCHAR)(Value >> 8);
-    Field[1] = (UCHAR)Value;
+    ChecksumStore(Field, PacketChecksumValue(&Checksum, Layout));
 }
 
 /*
