@@ -1,4 +1,5 @@
 #include "bug.h"
+#include "driver.h"
 #include "fdo.h"
 #include "frontend_state.h"
 #include "pdo.h"
@@ -8,7 +9,7 @@
 #define FRONTEND_TAG POOL_TAG('V', 'f', 'r', 'o')
 
 /* The nodes of our own that someone else changes. */
-static PCSTR const FrontendWatched[] = {"backend", "disconnect", "speed"};
+static PCSTR const FrontendWatched[] = {"backend", "disconnect", "speed", "mtu"};
 
 C_ASSERT(RTL_NUMBER_OF(FrontendWatched) == FRONTEND_WATCHES);
 
@@ -25,15 +26,18 @@ ULONGLONG FrontendLater(_In_ ULONG Milliseconds)
 /* Lets packets be queued, or refuses them and returns those that are. */
 static VOID FrontendSetAccepting(_Inout_ PXENVIF_FRONTEND Frontend, _In_ BOOLEAN Accepting)
 {
+    ULONG Index;
+
     if (Frontend->Accepting == Accepting)
         return;
 
     Frontend->Accepting = Accepting;
 
-    if (Accepting)
-        TransmitterAccept(Frontend->Transmitter);
-    else
-        TransmitterRefuse(Frontend->Transmitter);
+    for (Index = 0; Index < Frontend->QueueCount; Index++)
+        if (Accepting)
+            TransmitterAccept(QueueGetTransmitter(Frontend->Queues[Index]));
+        else
+            TransmitterRefuse(QueueGetTransmitter(Frontend->Queues[Index]));
 }
 
 /* What was asked for last has been done, as far as anyone waits for it. */
@@ -89,7 +93,7 @@ VOID FrontendUpdateLink(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     BOOLEAN Connected = Frontend->State == FRONTEND_CONNECTED;
     BOOLEAN Link = Connected && FrontendReadLink(Frontend);
-    BOOLEAN Changed = MacUpdate(Frontend->Mac, Link);
+    BOOLEAN Changed = MacUpdate(Frontend->Mac, Link, Frontend->Gather || !Connected);
 
     /* Packets are queued across a reconnection, but not for a cable that is out. */
     FrontendSetAccepting(Frontend, Frontend->Target == FRONTEND_CONNECT && !Frontend->Failed && (Link || !Connected));
@@ -101,9 +105,13 @@ VOID FrontendUpdateLink(_Inout_ PXENVIF_FRONTEND Frontend)
 /* Tries again to end grants that the backend held on to. TRUE: some still stand. */
 static BOOLEAN FrontendRetryGrants(_Inout_ PXENVIF_FRONTEND Frontend)
 {
-    ULONG Count = TransmitterRetryGrants(Frontend->Transmitter);
+    ULONG Count = 0;
+    ULONG Index;
 
-    return Count + ReceiverRetryGrants(Frontend->Receiver) != 0;
+    for (Index = 0; Index < Frontend->QueueCount; Index++)
+        Count += QueueRetryGrants(Frontend->Queues[Index]);
+
+    return Count + ControllerRetryGrants(Frontend->Controller) != 0;
 }
 
 /*
@@ -113,13 +121,18 @@ static BOOLEAN FrontendRetryGrants(_Inout_ PXENVIF_FRONTEND Frontend)
 static BOOLEAN FrontendRetryHeld(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     BOOLEAN Abandon = FALSE;
+    ULONG Count = 0;
+    ULONG Index;
 
     if (Frontend->Target == FRONTEND_CONNECT)
         Frontend->HeldDeadline = 0;
     else if (Frontend->HeldDeadline != 0)
         Abandon = FrontendNow() >= Frontend->HeldDeadline;
 
-    if (TransmitterRetryHeld(Frontend->Transmitter, Abandon) == 0) {
+    for (Index = 0; Index < Frontend->QueueCount; Index++)
+        Count += TransmitterRetryHeld(QueueGetTransmitter(Frontend->Queues[Index]), Abandon);
+
+    if (Count == 0) {
         Frontend->HeldDeadline = 0;
         return FALSE;
     }
@@ -143,6 +156,15 @@ static BOOLEAN FrontendIsQuiet(_In_ PXENVIF_FRONTEND Frontend, _In_ BOOLEAN Held
     }
 }
 
+/* Drops the frames that the client has not been given. */
+static VOID FrontendFlush(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    ULONG Index;
+
+    for (Index = 0; Index < Frontend->QueueCount; Index++)
+        ReceiverFlush(QueueGetReceiver(Frontend->Queues[Index]));
+}
+
 /* Goes as far as it can without waiting. TRUE: something is to be tried again even if nobody wakes the thread. */
 static BOOLEAN FrontendAdvance(_Inout_ PXENVIF_FRONTEND Frontend)
 {
@@ -157,13 +179,16 @@ static BOOLEAN FrontendAdvance(_Inout_ PXENVIF_FRONTEND Frontend)
         FrontendLookAtBackend(Frontend);
     } while (FrontendStep(Frontend));
 
+    FrontendServeHash(Frontend);
+    FrontendContinueSteering(Frontend);
+
     FrontendUpdateLink(Frontend);
 
     Held = FrontendRetryHeld(Frontend);
     Granted = FrontendRetryGrants(Frontend);
 
     if (FrontendIsQuiet(Frontend, Held)) {
-        ReceiverFlush(Frontend->Receiver);
+        FrontendFlush(Frontend);
         FrontendSettle(Frontend);
     }
 
@@ -184,6 +209,8 @@ static BOOLEAN FrontendTimeout(_In_ PXENVIF_FRONTEND Frontend, _In_ BOOLEAN Retr
         Earliest = min(Earliest, Frontend->RetryAt);
     if (Frontend->HeldDeadline != 0)
         Earliest = min(Earliest, Frontend->HeldDeadline);
+    if (Frontend->SteerDeadline != 0)
+        Earliest = min(Earliest, Frontend->SteerDeadline);
 
     if (Earliest == (ULONGLONG)-1)
         return FALSE;
@@ -295,22 +322,6 @@ PAGED_FUNCTION VOID FrontendDisable(_Inout_ PXENVIF_FRONTEND Frontend)
     FrontendWait(Frontend, FrontendNote(Frontend, &Frontend->Enabled, FALSE));
 }
 
-static BOOLEAN NTAPI FrontendPoll(_In_ PVOID Context, _In_ ULONG Work, _Out_ PULONG Responses)
-{
-    PXENVIF_FRONTEND Frontend = Context;
-    BOOLEAN More = FALSE;
-
-    *Responses = 0;
-
-    if (Work & POLLER_TRANSMIT)
-        *Responses += TransmitterPoll(Frontend->Transmitter);
-
-    if (Work & POLLER_RECEIVE)
-        *Responses += ReceiverPoll(Frontend->Receiver, &More);
-
-    return More;
-}
-
 /*
  * The domain has been suspended and runs again: rings, grants and event channels are of another life. They are left
  * alone from here on; the thread does what takes waiting. DISPATCH_LEVEL, every other processor held.
@@ -318,10 +329,10 @@ static BOOLEAN NTAPI FrontendPoll(_In_ PVOID Context, _In_ ULONG Work, _Out_ PUL
 static VOID NTAPI FrontendSuspendLate(_In_opt_ PVOID Argument)
 {
     PXENVIF_FRONTEND Frontend = Argument;
+    ULONG Index;
 
-    PollerHalt(Frontend->Poller);
-    TransmitterDisable(Frontend->Transmitter);
-    ReceiverDisable(Frontend->Receiver);
+    for (Index = 0; Index < FrontendGetQueueCount(Frontend); Index++)
+        QueueHalt(Frontend->Queues[Index]);
 
     (VOID) InterlockedExchange(&Frontend->Resumed, TRUE);
     FrontendWake(Frontend);
@@ -330,13 +341,14 @@ static VOID NTAPI FrontendSuspendLate(_In_opt_ PVOID Argument)
 static VOID NTAPI FrontendDebug(_In_opt_ PVOID Argument, _In_ BOOLEAN Crashing)
 {
     PXENVIF_FRONTEND Frontend = Argument;
+    ULONG Index;
 
-    XENBUS_DEBUG_CALL(&Frontend->Parent->Debug, Printf, "vif %u: state %u target %u backend %s%s", Frontend->Number,
-                      Frontend->State, Frontend->Target, FrontendStateName(Frontend->BackendState),
-                      Crashing ? " (crashing)" : "");
+    XENBUS_DEBUG_CALL(&Frontend->Parent->Debug, Printf, "vif %u: state %u target %u backend %s queues %u%s",
+                      Frontend->Number, Frontend->State, Frontend->Target, FrontendStateName(Frontend->BackendState),
+                      Frontend->Active, Crashing ? " (crashing)" : "");
 
-    TransmitterDebug(Frontend->Transmitter);
-    ReceiverDebug(Frontend->Receiver);
+    for (Index = 0; Index < FrontendGetQueueCount(Frontend); Index++)
+        QueueDebug(Frontend->Queues[Index]);
 }
 
 static PAGED_FUNCTION VOID FrontendRemoveWatches(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG Count)
@@ -381,6 +393,59 @@ static PAGED_FUNCTION VOID FrontendStopThread(_Inout_ PXENVIF_FRONTEND Frontend)
     Frontend->Thread = NULL;
 }
 
+/* Makes one more queue. It is as the client wants it once others can see it. */
+static PAGED_FUNCTION NTSTATUS FrontendMakeQueue(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    XENVIF_VIF_OFFLOAD_OPTIONS Options;
+    PXENVIF_QUEUE Queue;
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    Status = QueueInitialize(Frontend, Frontend->QueueCount, &Queue);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    Frontend->Queues[Frontend->QueueCount] = Queue;
+    WriteULongRelease(&Frontend->QueueCount, Frontend->QueueCount + 1);
+    KeMemoryBarrier();
+
+    Options.Value = (USHORT)ReadULongAcquire(&Frontend->ReceiverOptions);
+    ReceiverSetOffloadOptions(QueueGetReceiver(Queue), Options);
+    ReceiverSetBackfillSize(QueueGetReceiver(Queue), ReadULongAcquire(&Frontend->ReceiverBackfill));
+
+    if (Frontend->Accepting)
+        TransmitterAccept(QueueGetTransmitter(Queue));
+
+    return STATUS_SUCCESS;
+}
+
+PAGED_FUNCTION ULONG FrontendMakeQueues(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG Count)
+{
+    NTSTATUS Status = STATUS_SUCCESS;
+
+    PAGED_CODE();
+
+    while (NT_SUCCESS(Status) && Frontend->QueueCount < Count)
+        Status = FrontendMakeQueue(Frontend);
+
+    if (!NT_SUCCESS(Status))
+        Warning("vif %u: %u queues instead of %u (%08x)", Frontend->Number, Frontend->QueueCount, Count, Status);
+
+    return min(Count, Frontend->QueueCount);
+}
+
+static PAGED_FUNCTION VOID FrontendUnmakeQueues(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    PAGED_CODE();
+
+    while (Frontend->QueueCount != 0) {
+        Frontend->QueueCount--;
+        QueueTeardown(Frontend->Queues[Frontend->QueueCount]);
+        Frontend->Queues[Frontend->QueueCount] = NULL;
+    }
+}
+
 /* What packets go through. */
 static PAGED_FUNCTION NTSTATUS FrontendMakeModules(_Inout_ PXENVIF_FRONTEND Frontend)
 {
@@ -392,25 +457,28 @@ static PAGED_FUNCTION NTSTATUS FrontendMakeModules(_Inout_ PXENVIF_FRONTEND Fron
     if (!NT_SUCCESS(Status))
         goto fail1;
 
-    Status = PollerInitialize(&Frontend->Parent->Evtchn, Frontend->Number, FrontendPoll, Frontend, &Frontend->Poller);
+    Status = SteeringInitialize(&Frontend->Steering);
     if (!NT_SUCCESS(Status))
         goto fail2;
 
-    Status = TransmitterInitialize(Frontend, &Frontend->Transmitter);
+    Status = ControllerInitialize(Frontend, &Frontend->Controller);
     if (!NT_SUCCESS(Status))
         goto fail3;
 
-    Status = ReceiverInitialize(Frontend, &Frontend->Receiver);
+    /* There is always one; the others are made when it is known how many there are to be. */
+    Status = FrontendMakeQueue(Frontend);
     if (!NT_SUCCESS(Status))
         goto fail4;
+
+    Frontend->RingCount = 1;
 
     return STATUS_SUCCESS;
 
 fail4:
-    TransmitterTeardown(Frontend->Transmitter);
+    ControllerTeardown(Frontend->Controller);
 
 fail3:
-    PollerTeardown(Frontend->Poller);
+    SteeringTeardown(Frontend->Steering);
 
 fail2:
     MacTeardown(Frontend->Mac);
@@ -423,9 +491,9 @@ static PAGED_FUNCTION VOID FrontendUnmakeModules(_Inout_ PXENVIF_FRONTEND Fronte
 {
     PAGED_CODE();
 
-    ReceiverTeardown(Frontend->Receiver);
-    TransmitterTeardown(Frontend->Transmitter);
-    PollerTeardown(Frontend->Poller);
+    FrontendUnmakeQueues(Frontend);
+    ControllerTeardown(Frontend->Controller);
+    SteeringTeardown(Frontend->Steering);
     MacTeardown(Frontend->Mac);
 }
 
@@ -490,6 +558,8 @@ PAGED_FUNCTION NTSTATUS FrontendInitialize(_In_ PXENVIF_PDO Pdo, _In_ PXENVIF_PA
     New->Pdo = Pdo;
     New->Parent = Parent;
     New->Vif = Vif;
+    New->MaximumQueues = DriverQueryParameter(L"FrontendMaxQueues", FRONTEND_MAXIMUM_QUEUES);
+    New->DisableToeplitz = DriverQueryParameter(L"FrontendDisableToeplitz", 0) != 0;
     KeInitializeSpinLock(&New->Lock);
     KeInitializeEvent(&New->SettledEvent, NotificationEvent, FALSE);
     (VOID) TextPrint(New->Path, sizeof(New->Path), "device/vif/%u", Number);
@@ -571,17 +641,54 @@ PXENVIF_MAC FrontendGetMac(_In_ PXENVIF_FRONTEND Frontend)
     return Frontend->Mac;
 }
 
-PXENVIF_POLLER FrontendGetPoller(_In_ PXENVIF_FRONTEND Frontend)
+PXENVIF_STEERING FrontendGetSteering(_In_ PXENVIF_FRONTEND Frontend)
 {
-    return Frontend->Poller;
+    return Frontend->Steering;
 }
 
-PXENVIF_TRANSMITTER FrontendGetTransmitter(_In_ PXENVIF_FRONTEND Frontend)
+ULONG FrontendGetQueueCount(_In_ PXENVIF_FRONTEND Frontend)
 {
-    return Frontend->Transmitter;
+    return ReadULongAcquire(&Frontend->QueueCount);
 }
 
-PXENVIF_RECEIVER FrontendGetReceiver(_In_ PXENVIF_FRONTEND Frontend)
+PXENVIF_TRANSMITTER FrontendGetTransmitter(_In_ PXENVIF_FRONTEND Frontend, _In_ ULONG Index)
 {
-    return Frontend->Receiver;
+    return QueueGetTransmitter(Frontend->Queues[Index]);
+}
+
+BOOLEAN FrontendIsResumed(_In_ PXENVIF_FRONTEND Frontend)
+{
+    return ReadAcquire(&Frontend->Resumed) != FALSE;
+}
+
+BOOLEAN FrontendIsHashing(_In_ PXENVIF_FRONTEND Frontend)
+{
+    return ReadAcquire(&Frontend->Hashing) != FALSE;
+}
+
+ULONG FrontendGetRingCount(_In_ PXENVIF_FRONTEND Frontend)
+{
+    return ReadULongAcquire(&Frontend->RingCount);
+}
+
+VOID FrontendSetReceiverOffloadOptions(_Inout_ PXENVIF_FRONTEND Frontend, _In_ XENVIF_VIF_OFFLOAD_OPTIONS Options)
+{
+    ULONG Index;
+
+    WriteULongRelease(&Frontend->ReceiverOptions, Options.Value);
+    KeMemoryBarrier();
+
+    for (Index = 0; Index < FrontendGetQueueCount(Frontend); Index++)
+        ReceiverSetOffloadOptions(QueueGetReceiver(Frontend->Queues[Index]), Options);
+}
+
+VOID FrontendSetReceiverBackfillSize(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG Size)
+{
+    ULONG Index;
+
+    WriteULongRelease(&Frontend->ReceiverBackfill, Size);
+    KeMemoryBarrier();
+
+    for (Index = 0; Index < FrontendGetQueueCount(Frontend); Index++)
+        ReceiverSetBackfillSize(QueueGetReceiver(Frontend->Queues[Index]), Size);
 }

@@ -6,6 +6,9 @@
  * at all there is, takes as many steps as it can without waiting, and sleeps until the next note or deadline. Nobody
  * waits for a backend anywhere else, so that a silent one costs its own device and nothing more (field bug FB1).
  *
+ * It has as many queues as backend, registry (FrontendMaxQueues) and processors allow, each time that it connects.
+ * Queues are made when they are first needed and stay until the frontend goes.
+ *
  * A frontend lives from the start of the device to its stop. Locks: Lock, a leaf, guards the notes.
  */
 #ifndef XENVIF_FRONTEND_H
@@ -16,11 +19,13 @@
 #include "granter.h"
 #include "mac.h"
 #include "parent.h"
-#include "poller.h"
-#include "receiver.h"
+#include "queue.h"
 #include "statistics.h"
-#include "transmitter.h"
+#include "steering.h"
 #include "vif.h"
+
+/* Queues of a VIF, at most. */
+#define FRONTEND_MAXIMUM_QUEUES 16
 
 typedef struct _XENVIF_FRONTEND XENVIF_FRONTEND, *PXENVIF_FRONTEND;
 typedef struct _XENVIF_PDO XENVIF_PDO, *PXENVIF_PDO;
@@ -83,6 +88,29 @@ VOID FrontendFreeNode(_In_ PXENVIF_FRONTEND Frontend, _In_ PSTR Text);
 _IRQL_requires_(PASSIVE_LEVEL)
 ULONG FrontendReadNumber(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default);
 
+/* What a client asks for, as of the interface. */
+typedef enum _FRONTEND_HASH_REQUEST_TYPE {
+    FRONTEND_HASH_SET_ALGORITHM,
+    FRONTEND_HASH_QUERY_CAPABILITIES, /* gives Types */
+    FRONTEND_HASH_SET_PARAMETERS,     /* Types and Key */
+    FRONTEND_HASH_SET_MAPPING
+} FRONTEND_HASH_REQUEST_TYPE;
+
+typedef struct _FRONTEND_HASH_REQUEST {
+    FRONTEND_HASH_REQUEST_TYPE Type;
+    XENVIF_PACKET_HASH_ALGORITHM Algorithm;
+    ULONG Types;
+    const UCHAR *Key;
+    const PROCESSOR_NUMBER *Mapping;
+    ULONG Size;
+    NTSTATUS Status; /* the frontend's */
+    KEVENT Done;
+} FRONTEND_HASH_REQUEST;
+
+/* Carries a request out: bounded by the answers of the backend. PASSIVE_LEVEL, one at a time, not by the thread. */
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS FrontendRequestHash(_Inout_ PXENVIF_FRONTEND Frontend, _Inout_ FRONTEND_HASH_REQUEST *Request);
+
 /* Constant during the frontend's life. Any IRQL. */
 ULONG FrontendGetNumber(_In_ PXENVIF_FRONTEND Frontend);
 PXENVIF_PDO FrontendGetPdo(_In_ PXENVIF_FRONTEND Frontend);
@@ -90,8 +118,23 @@ PXENVIF_PARENT FrontendGetParent(_In_ PXENVIF_FRONTEND Frontend);
 PXENVIF_VIF FrontendGetVif(_In_ PXENVIF_FRONTEND Frontend);
 PXENVIF_STATISTICS FrontendGetStatistics(_In_ PXENVIF_FRONTEND Frontend);
 PXENVIF_MAC FrontendGetMac(_In_ PXENVIF_FRONTEND Frontend);
-PXENVIF_POLLER FrontendGetPoller(_In_ PXENVIF_FRONTEND Frontend);
-PXENVIF_TRANSMITTER FrontendGetTransmitter(_In_ PXENVIF_FRONTEND Frontend);
-PXENVIF_RECEIVER FrontendGetReceiver(_In_ PXENVIF_FRONTEND Frontend);
+PXENVIF_STEERING FrontendGetSteering(_In_ PXENVIF_FRONTEND Frontend);
+
+/* The queues that there are, in use or not; there are never fewer later. Any IRQL. */
+ULONG FrontendGetQueueCount(_In_ PXENVIF_FRONTEND Frontend);
+PXENVIF_TRANSMITTER FrontendGetTransmitter(_In_ PXENVIF_FRONTEND Frontend, _In_ ULONG Index);
+
+/* Whether the domain has been suspended since the connection was made: its rings and channels are dead. Any IRQL. */
+BOOLEAN FrontendIsResumed(_In_ PXENVIF_FRONTEND Frontend);
+
+/* Whether the backend may send frames with a hash. Any IRQL. */
+BOOLEAN FrontendIsHashing(_In_ PXENVIF_FRONTEND Frontend);
+
+/* The queues in use, or, while there is no connection, those that the next one will have, as far as can be told. */
+ULONG FrontendGetRingCount(_In_ PXENVIF_FRONTEND Frontend);
+
+/* As of the interface, for the receivers of all queues. IRQL <= DISPATCH_LEVEL. */
+VOID FrontendSetReceiverOffloadOptions(_Inout_ PXENVIF_FRONTEND Frontend, _In_ XENVIF_VIF_OFFLOAD_OPTIONS Options);
+VOID FrontendSetReceiverBackfillSize(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG Size);
 
 #endif /* XENVIF_FRONTEND_H */

@@ -52,12 +52,14 @@ static VOID FrontendGiveUp(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Text,
 static VOID FrontendDisconnect(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     BOOLEAN Broken;
+    ULONG Index;
     KIRQL Irql;
 
-    PollerDisable(Frontend->Poller);
-    TransmitterDisconnect(Frontend->Transmitter);
-    ReceiverDisconnect(Frontend->Receiver);
-    PollerDisconnect(Frontend->Poller);
+    for (Index = 0; Index < Frontend->Active; Index++)
+        QueueDisconnect(Frontend->Queues[Index]);
+    Frontend->Active = 0;
+    ControllerDisconnect(Frontend->Controller);
+    (VOID) InterlockedExchange(&Frontend->Hashing, FALSE);
     FrontendUnpublish(Frontend);
 
     KeAcquireSpinLock(&Frontend->Lock, &Irql);
@@ -77,9 +79,10 @@ static VOID FrontendDisconnect(_Inout_ PXENVIF_FRONTEND Frontend)
 /* Stops traffic. The rings stay as they are until the backend has let go of them. */
 static VOID FrontendQuiesce(_Inout_ PXENVIF_FRONTEND Frontend)
 {
-    PollerDisable(Frontend->Poller);
-    TransmitterDisable(Frontend->Transmitter);
-    ReceiverDisable(Frontend->Receiver);
+    ULONG Index;
+
+    for (Index = 0; Index < Frontend->Active; Index++)
+        QueueDisable(Frontend->Queues[Index]);
 }
 
 static BOOLEAN FrontendIsClosed(_In_ XenbusState State)
@@ -160,6 +163,22 @@ static BOOLEAN FrontendStepClosed(_Inout_ PXENVIF_FRONTEND Frontend)
     }
 }
 
+/* How many queues a connection is to have. A backend that says nothing of several has one (field bug FB5). */
+static ULONG FrontendCountQueues(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    ULONG Offered = FrontendReadBackendNumber(Frontend, "multi-queue-max-queues", 0);
+    ULONG Count = min(max(Offered, 1), (ULONG)FRONTEND_MAXIMUM_QUEUES);
+
+    Frontend->MultiQueue = Offered != 0;
+
+    Count = min(Count, max(Frontend->MaximumQueues, 1));
+    Count = min(Count, KeQueryActiveProcessorCountEx(ALL_PROCESSOR_GROUPS));
+
+    WriteULongRelease(&Frontend->RingCount, Count);
+
+    return Count;
+}
+
 static BOOLEAN FrontendStepInitialising(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     if (Frontend->Target == FRONTEND_DOWN || FrontendIsDetached(Frontend)) {
@@ -177,6 +196,7 @@ static BOOLEAN FrontendStepInitialising(_Inout_ PXENVIF_FRONTEND Frontend)
     case XenbusStateInitWait:
         Frontend->Split = FrontendReadBackendNumber(Frontend, "feature-split-event-channels", 0) != 0;
         Frontend->Gather = FrontendReadBackendNumber(Frontend, "feature-sg", 0) != 0;
+        (VOID) FrontendCountQueues(Frontend);
         FrontendSetState(Frontend, FRONTEND_PREPARED, 0);
         return TRUE;
 
@@ -192,6 +212,32 @@ static BOOLEAN FrontendStepInitialising(_Inout_ PXENVIF_FRONTEND Frontend)
     }
 }
 
+/* Makes rings and channels for Count queues, or for as many as can be had. */
+static NTSTATUS FrontendConnectQueues(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG Count)
+{
+    NTSTATUS Status = STATUS_SUCCESS;
+
+    Count = FrontendMakeQueues(Frontend, Count);
+
+    for (Frontend->Active = 0; Frontend->Active < Count; Frontend->Active++) {
+        Status = QueueConnect(Frontend->Queues[Frontend->Active], Frontend->BackendDomain, Frontend->Split,
+                              Frontend->Gather);
+        if (!NT_SUCCESS(Status))
+            break;
+    }
+
+    if (Frontend->Active == 0)
+        return Status;
+
+    if (Frontend->Active < Count)
+        Warning("vif %u: %u queues instead of %u (%08x)", Frontend->Number, Frontend->Active, Count, Status);
+
+    WriteULongRelease(&Frontend->RingCount, Frontend->Active);
+    FrontendSteer(Frontend);
+
+    return STATUS_SUCCESS;
+}
+
 /* Makes rings and channels and publishes them. */
 static NTSTATUS FrontendConnect(_Inout_ PXENVIF_FRONTEND Frontend)
 {
@@ -201,42 +247,51 @@ static NTSTATUS FrontendConnect(_Inout_ PXENVIF_FRONTEND Frontend)
     if (FrontendReadBackendNumber(Frontend, "feature-rx-copy", 1) == 0)
         return STATUS_NOT_SUPPORTED;
 
-    Status = PollerConnect(Frontend->Poller, Frontend->BackendDomain, Frontend->Split);
+    Status = FrontendConnectQueues(Frontend, FrontendCountQueues(Frontend));
     if (!NT_SUCCESS(Status))
         goto fail1;
 
-    Status = TransmitterConnect(Frontend->Transmitter, Frontend->BackendDomain, Frontend->Gather);
-    if (!NT_SUCCESS(Status))
-        goto fail2;
-
-    Status = ReceiverConnect(Frontend->Receiver, Frontend->BackendDomain);
-    if (!NT_SUCCESS(Status))
-        goto fail3;
+    if (FrontendReadBackendNumber(Frontend, "feature-ctrl-ring", 0) != 0) {
+        Status = ControllerConnect(Frontend->Controller, Frontend->BackendDomain);
+        if (!NT_SUCCESS(Status))
+            goto fail2;
+    }
 
     Status = FrontendPublish(Frontend);
     if (!NT_SUCCESS(Status))
-        goto fail4;
+        goto fail3;
 
     Status = FrontendWriteState(Frontend, XenbusStateConnected);
     if (!NT_SUCCESS(Status))
-        goto fail5;
+        goto fail4;
 
     return STATUS_SUCCESS;
 
-fail5:
+fail4:
     FrontendUnpublish(Frontend);
 
-fail4:
-    ReceiverDisconnect(Frontend->Receiver);
-
 fail3:
-    TransmitterDisconnect(Frontend->Transmitter);
+    ControllerDisconnect(Frontend->Controller);
 
 fail2:
-    PollerDisconnect(Frontend->Poller);
+    while (Frontend->Active != 0) {
+        Frontend->Active--;
+        QueueDisconnect(Frontend->Queues[Frontend->Active]);
+    }
 
 fail1:
     return Status;
+}
+
+static BOOLEAN FrontendIsOverheld(_In_ PXENVIF_FRONTEND Frontend)
+{
+    ULONG Index;
+
+    for (Index = 0; Index < Frontend->QueueCount; Index++)
+        if (QueueIsOverheld(Frontend->Queues[Index]))
+            return TRUE;
+
+    return FALSE;
 }
 
 static BOOLEAN FrontendStepPrepared(_Inout_ PXENVIF_FRONTEND Frontend)
@@ -257,7 +312,7 @@ static BOOLEAN FrontendStepPrepared(_Inout_ PXENVIF_FRONTEND Frontend)
     if (Frontend->Target != FRONTEND_CONNECT || Frontend->RetryAt != 0)
         return FALSE;
 
-    if (TransmitterIsOverheld(Frontend->Transmitter) || ReceiverIsOverheld(Frontend->Receiver)) {
+    if (FrontendIsOverheld(Frontend)) {
         FrontendGiveUp(Frontend, "backends do not let go of our pages; the limit is", GRANTER_HELD_CAP);
         Frontend->RetryAt = FrontendLater(FRONTEND_RETRY_TIME);
         return FALSE;
@@ -289,15 +344,14 @@ static BOOLEAN FrontendIsOver(_In_ PXENVIF_FRONTEND Frontend)
  */
 static VOID FrontendStartTraffic(_Inout_ PXENVIF_FRONTEND Frontend)
 {
+    ULONG Index;
     KIRQL Irql;
 
     KeRaiseIrql(DISPATCH_LEVEL, &Irql);
 
-    if (ReadAcquire(&Frontend->Resumed) == FALSE) {
-        TransmitterEnable(Frontend->Transmitter);
-        ReceiverEnable(Frontend->Receiver);
-        PollerEnable(Frontend->Poller);
-    }
+    if (ReadAcquire(&Frontend->Resumed) == FALSE)
+        for (Index = 0; Index < Frontend->Active; Index++)
+            QueueEnable(Frontend->Queues[Index]);
 
     KeLowerIrql(Irql);
 }
@@ -312,11 +366,13 @@ static VOID FrontendConnected(_Inout_ PXENVIF_FRONTEND Frontend)
     FrontendUpdateLink(Frontend);
 
     FrontendStartTraffic(Frontend);
+    FrontendSendHash(Frontend);
 
     FrontendClearError(Frontend);
 
-    Info("vif %u: connected to %s (domain %u%s%s)", Frontend->Number, Frontend->BackendPath, Frontend->BackendDomain,
-         Frontend->Split ? ", split channels" : "", Frontend->Gather ? ", sg" : "");
+    Info("vif %u: connected to %s (domain %u, queues %u%s%s)", Frontend->Number, Frontend->BackendPath,
+         Frontend->BackendDomain, Frontend->Active, Frontend->Split ? ", split channels" : "",
+         Frontend->Gather ? ", sg" : "");
 }
 
 static BOOLEAN FrontendStepConnecting(_Inout_ PXENVIF_FRONTEND Frontend)

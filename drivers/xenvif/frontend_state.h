@@ -9,7 +9,9 @@
 
 #include <xen/io/xenbus.h>
 
+#include "controller.h"
 #include "frontend.h"
+#include "ring.h"
 #include "thread.h"
 
 /* How far the frontend is to go. */
@@ -40,7 +42,17 @@ typedef enum _FRONTEND_STATE {
 /* How long the client waits for a packet whose page the backend does not let go. */
 #define FRONTEND_HELD_TIME 5000 /* ms */
 
-#define FRONTEND_WATCHES 3
+#define FRONTEND_WATCHES 4
+
+/* What the client has asked for and been granted, whatever connection there is. */
+typedef struct _FRONTEND_HASH {
+    BOOLEAN Toeplitz;
+    BOOLEAN HasParameters;
+    ULONG Types; /* as of the interface */
+    UCHAR Key[XENVIF_VIF_HASH_KEY_SIZE];
+    ULONG MappingSize; /* 0: there is none */
+    PROCESSOR_NUMBER Mapping[STEERING_MAXIMUM_MAPPING];
+} FRONTEND_HASH;
 
 struct _XENVIF_FRONTEND {
     ULONG Number;
@@ -52,9 +64,15 @@ struct _XENVIF_FRONTEND {
     XENVIF_STATISTICS Statistics;
 
     PXENVIF_MAC Mac;
-    PXENVIF_POLLER Poller;
-    PXENVIF_TRANSMITTER Transmitter;
-    PXENVIF_RECEIVER Receiver;
+    PXENVIF_STEERING Steering;
+    PXENVIF_CONTROLLER Controller;
+    PXENVIF_QUEUE Queues[FRONTEND_MAXIMUM_QUEUES];
+    ULONG QueueCount; /* made; grows only, by the thread */
+    ULONG RingCount;  /* in use, or to be in use */
+
+    /* What the client wants of all receivers; read when one is made. */
+    ULONG ReceiverOptions;
+    ULONG ReceiverBackfill;
 
     PDRIVER_THREAD Thread;
     PXENBUS_SUSPEND_CALLBACK SuspendCallback;
@@ -65,9 +83,10 @@ struct _XENVIF_FRONTEND {
     KSPIN_LOCK Lock;
     BOOLEAN Powered;
     BOOLEAN Enabled;
-    ULONG Requested;     /* number of the last request of power or client */
-    ULONG Settled;       /* number of the last one that has been carried out */
-    KEVENT SettledEvent; /* set while Settled is Requested */
+    ULONG Requested;                    /* number of the last request of power or client */
+    ULONG Settled;                      /* number of the last one that has been carried out */
+    KEVENT SettledEvent;                /* set while Settled is Requested */
+    FRONTEND_HASH_REQUEST *HashRequest; /* NULL: there is none */
     LONG Resumed;
     LONG Broken;
     PCSTR BrokenReason;
@@ -81,6 +100,11 @@ struct _XENVIF_FRONTEND {
     ULONGLONG RetryAt;      /* 0: nothing to try again */
     ULONGLONG HeldDeadline; /* 0: no packet is held back, or nobody waits for it */
 
+    FRONTEND_HASH Hash;
+    LONG Hashing;            /* frames of this connection may have a hash */
+    BOOLEAN DisableToeplitz; /* FrontendDisableToeplitz of the registry */
+    ULONGLONG SteerDeadline; /* until which a new mapping waits for the rings; 0: none does */
+
     PSTR BackendPath; /* NULL: none is known */
     USHORT BackendDomain;
     PXENBUS_STORE_WATCH BackendWatch;
@@ -88,7 +112,10 @@ struct _XENVIF_FRONTEND {
 
     BOOLEAN Split;            /* feature-split-event-channels */
     BOOLEAN Gather;           /* feature-sg */
-    BOOLEAN Published;        /* our nodes are in the store */
+    ULONG MaximumQueues;      /* FrontendMaxQueues of the registry */
+    BOOLEAN MultiQueue;       /* the backend has multi-queue-max-queues */
+    ULONG Active;             /* queues of the connection */
+    ULONG Published;          /* queues whose nodes are in the store; 0: none are */
     PCSTR ErrorText;          /* so is this error; or NULL */
     BOOLEAN ErrorAbsent;      /* no earlier life has left one */
     BOOLEAN Accepting;        /* the transmitter queues packets */
@@ -104,6 +131,21 @@ BOOLEAN FrontendStep(_Inout_ PXENVIF_FRONTEND Frontend);
 
 /* Looks at the link as it is in this state, and tells MAC and client. */
 VOID FrontendUpdateLink(_Inout_ PXENVIF_FRONTEND Frontend);
+
+/* Has the client's mapping in force for the queues of the connection, and for packets to send. */
+VOID FrontendSteer(_Inout_ PXENVIF_FRONTEND Frontend);
+
+/* Likewise, if a mapping waits for it and the rings are empty or its time is over. */
+VOID FrontendContinueSteering(_Inout_ PXENVIF_FRONTEND Frontend);
+
+/* Carries out what the client has asked for, if it has. */
+VOID FrontendServeHash(_Inout_ PXENVIF_FRONTEND Frontend);
+
+/* Tells a new backend of what the client has asked for. */
+VOID FrontendSendHash(_Inout_ PXENVIF_FRONTEND Frontend);
+
+/* Makes queues until there are Count of them, or there is no memory. How many of Count there are: at least one. */
+ULONG FrontendMakeQueues(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG Count);
 
 /* Interrupt time in 100 ns, and the time in Milliseconds from now. */
 ULONGLONG FrontendNow(VOID);

@@ -11,10 +11,21 @@
 /* Larger values are no domains (xen.h: DOMID_FIRST_RESERVED). */
 #define FRONTEND_MAXIMUM_DOMAIN 0x7FEF
 
-/* All that FrontendPublish may write. */
+/* All that FrontendPublish may write, but for the directories of several queues. */
 static PCSTR const FrontendNodes[] = {
-    "tx-ring-ref",     "rx-ring-ref",       "event-channel", "event-channel-tx",        "event-channel-rx",
-    "request-rx-copy", "feature-rx-notify", "feature-sg",    "feature-no-csum-offload", "feature-ipv6-csum-offload",
+    "tx-ring-ref",
+    "rx-ring-ref",
+    "event-channel",
+    "event-channel-tx",
+    "event-channel-rx",
+    "multi-queue-num-queues",
+    "ctrl-ring-ref",
+    "event-channel-ctrl",
+    "request-rx-copy",
+    "feature-rx-notify",
+    "feature-sg",
+    "feature-no-csum-offload",
+    "feature-ipv6-csum-offload",
 };
 
 static PXENBUS_STORE_INTERFACE_V2 FrontendStore(_In_ PXENVIF_FRONTEND Frontend)
@@ -235,18 +246,54 @@ static NTSTATUS FrontendPrint(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE
     return XENBUS_STORE_CALL(FrontendStore(Frontend), Printf, Transaction, Frontend->Path, (PSTR)Node, "%u", Value);
 }
 
-static NTSTATUS FrontendPrintChannels(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction)
+/* Writes a node of a queue: of one that is alone in our directory itself, else in the queue's own below it. */
+static NTSTATUS FrontendPrintQueueNode(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction,
+                                       _In_ PXENVIF_QUEUE Queue, _In_z_ PCSTR Node, _In_ ULONG Value)
 {
+    CHAR Name[48];
+
+    if (Frontend->Active == 1)
+        return FrontendPrint(Frontend, Transaction, Node, Value);
+
+    (VOID) TextPrint(Name, sizeof(Name), "queue-%u/%s", QueueGetIndex(Queue), Node);
+
+    return FrontendPrint(Frontend, Transaction, Name, Value);
+}
+
+static NTSTATUS FrontendPrintChannels(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction,
+                                      _In_ PXENVIF_QUEUE Queue)
+{
+    PXENVIF_POLLER Poller = QueueGetPoller(Queue);
     NTSTATUS Status;
 
-    if (!PollerIsSplit(Frontend->Poller))
-        return FrontendPrint(Frontend, Transaction, "event-channel", PollerPort(Frontend->Poller, POLLER_TRANSMIT));
+    if (!PollerIsSplit(Poller))
+        return FrontendPrintQueueNode(Frontend, Transaction, Queue, "event-channel",
+                                      PollerPort(Poller, POLLER_TRANSMIT));
 
-    Status = FrontendPrint(Frontend, Transaction, "event-channel-tx", PollerPort(Frontend->Poller, POLLER_TRANSMIT));
+    Status =
+        FrontendPrintQueueNode(Frontend, Transaction, Queue, "event-channel-tx", PollerPort(Poller, POLLER_TRANSMIT));
     if (!NT_SUCCESS(Status))
         return Status;
 
-    return FrontendPrint(Frontend, Transaction, "event-channel-rx", PollerPort(Frontend->Poller, POLLER_RECEIVE));
+    return FrontendPrintQueueNode(Frontend, Transaction, Queue, "event-channel-rx", PollerPort(Poller, POLLER_RECEIVE));
+}
+
+static NTSTATUS FrontendPrintQueue(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction,
+                                   _In_ PXENVIF_QUEUE Queue)
+{
+    NTSTATUS Status;
+
+    Status = FrontendPrintQueueNode(Frontend, Transaction, Queue, "tx-ring-ref",
+                                    TransmitterRingReference(QueueGetTransmitter(Queue)));
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    Status = FrontendPrintQueueNode(Frontend, Transaction, Queue, "rx-ring-ref",
+                                    ReceiverRingReference(QueueGetReceiver(Queue)));
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    return FrontendPrintChannels(Frontend, Transaction, Queue);
 }
 
 /* What the receive side takes. GSO is not among it. */
@@ -268,23 +315,32 @@ static NTSTATUS FrontendPrintFeatures(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENB
     return Status;
 }
 
-static NTSTATUS FrontendPrintAll(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction)
+static NTSTATUS FrontendPrintController(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction)
 {
     NTSTATUS Status;
 
-    Status = FrontendPrint(Frontend, Transaction, "tx-ring-ref", TransmitterRingReference(Frontend->Transmitter));
+    Status = FrontendPrint(Frontend, Transaction, "ctrl-ring-ref", ControllerRingReference(Frontend->Controller));
     if (!NT_SUCCESS(Status))
         return Status;
 
-    Status = FrontendPrint(Frontend, Transaction, "rx-ring-ref", ReceiverRingReference(Frontend->Receiver));
-    if (!NT_SUCCESS(Status))
-        return Status;
+    return FrontendPrint(Frontend, Transaction, "event-channel-ctrl", ControllerPort(Frontend->Controller));
+}
 
-    Status = FrontendPrintChannels(Frontend, Transaction);
-    if (!NT_SUCCESS(Status))
-        return Status;
+static NTSTATUS FrontendPrintAll(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction)
+{
+    NTSTATUS Status = STATUS_SUCCESS;
+    ULONG Index;
 
-    return FrontendPrintFeatures(Frontend, Transaction);
+    for (Index = 0; NT_SUCCESS(Status) && Index < Frontend->Active; Index++)
+        Status = FrontendPrintQueue(Frontend, Transaction, Frontend->Queues[Index]);
+
+    if (NT_SUCCESS(Status) && Frontend->MultiQueue)
+        Status = FrontendPrint(Frontend, Transaction, "multi-queue-num-queues", Frontend->Active);
+
+    if (NT_SUCCESS(Status) && ControllerIsConnected(Frontend->Controller))
+        Status = FrontendPrintController(Frontend, Transaction);
+
+    return NT_SUCCESS(Status) ? FrontendPrintFeatures(Frontend, Transaction) : Status;
 }
 
 NTSTATUS FrontendPublish(_Inout_ PXENVIF_FRONTEND Frontend)
@@ -307,29 +363,41 @@ NTSTATUS FrontendPublish(_Inout_ PXENVIF_FRONTEND Frontend)
     }
 
     if (NT_SUCCESS(Status))
-        Frontend->Published = TRUE;
+        Frontend->Published = Frontend->Active;
 
     return Status;
 }
 
-VOID FrontendUnpublish(_Inout_ PXENVIF_FRONTEND Frontend)
+static VOID FrontendRemoveNode(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node)
 {
     NTSTATUS Status;
+
+    Status = XENBUS_STORE_CALL(FrontendStore(Frontend), Remove, NULL, Frontend->Path, (PSTR)Node);
+    if (!NT_SUCCESS(Status) && !FrontendIsAbsent(Status))
+        Warning("vif %u: %s cannot be removed (%08x)", Frontend->Number, Node, Status);
+}
+
+VOID FrontendUnpublish(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    ULONG Count = Frontend->Published;
+    CHAR Name[16];
     ULONG Index;
 
-    if (!Frontend->Published)
+    if (Count == 0)
         return;
 
-    Frontend->Published = FALSE;
+    Frontend->Published = 0;
 
     /* Then our nodes have gone with it, and its parent directory is not ours to write to. */
     if (FrontendHasGone(Frontend))
         return;
 
-    for (Index = 0; Index < RTL_NUMBER_OF(FrontendNodes); Index++) {
-        Status = XENBUS_STORE_CALL(FrontendStore(Frontend), Remove, NULL, Frontend->Path, (PSTR)FrontendNodes[Index]);
-        if (!NT_SUCCESS(Status) && !FrontendIsAbsent(Status))
-            Warning("vif %u: %s cannot be removed (%08x)", Frontend->Number, FrontendNodes[Index], Status);
+    for (Index = 0; Index < RTL_NUMBER_OF(FrontendNodes); Index++)
+        FrontendRemoveNode(Frontend, FrontendNodes[Index]);
+
+    for (Index = 0; Count > 1 && Index < Count; Index++) {
+        (VOID) TextPrint(Name, sizeof(Name), "queue-%u", Index);
+        FrontendRemoveNode(Frontend, Name);
     }
 }
 

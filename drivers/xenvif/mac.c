@@ -13,7 +13,8 @@
 #define MAC_DEFAULT_MTU 1500
 #define MAC_MINIMUM_MTU 68    /* RFC 791 */
 #define MAC_MAXIMUM_MTU 65521 /* with the Ethernet header, XEN_NETIF_MAX_TX_SIZE */
-#define MAC_DEFAULT_SPEED 1   /* Gbit/s */
+#define MAC_PAGE_MTU (PAGE_SIZE - PACKET_ETHERNET_HEADER_SIZE - PACKET_TAG_SIZE)
+#define MAC_DEFAULT_SPEED 1 /* Gbit/s */
 
 #define MAC_TYPES (ETHERNET_ADDRESS_BROADCAST + 1)
 
@@ -21,7 +22,7 @@ struct _XENVIF_MAC {
     PXENVIF_FRONTEND Frontend;
     ETHERNET_ADDRESS Permanent;
     ETHERNET_ADDRESS Current;
-    ULONG Mtu;
+    ULONG Mtu; /* read without the lock */
     ULONG64 DefaultSpeed;
 
     KSPIN_LOCK Lock; /* guards what follows */
@@ -133,16 +134,20 @@ done:
     RegistryCloseKey(Key);
 }
 
-static PAGED_FUNCTION VOID MacReadMtu(_Inout_ PXENVIF_MAC Mac)
+static PAGED_FUNCTION ULONG MacReadMtu(_In_ PXENVIF_MAC Mac)
 {
+    ULONG Mtu;
+
     PAGED_CODE();
 
-    Mac->Mtu = FrontendReadNumber(Mac->Frontend, "mtu", MAC_DEFAULT_MTU);
+    Mtu = FrontendReadNumber(Mac->Frontend, "mtu", MAC_DEFAULT_MTU);
 
-    if (Mac->Mtu < MAC_MINIMUM_MTU || Mac->Mtu > MAC_MAXIMUM_MTU) {
-        Warning("vif %u: mtu is %u, taken as %u", FrontendGetNumber(Mac->Frontend), Mac->Mtu, MAC_DEFAULT_MTU);
-        Mac->Mtu = MAC_DEFAULT_MTU;
+    if (Mtu < MAC_MINIMUM_MTU || Mtu > MAC_MAXIMUM_MTU) {
+        Warning("vif %u: mtu is %u, taken as %u", FrontendGetNumber(Mac->Frontend), Mtu, MAC_DEFAULT_MTU);
+        Mtu = MAC_DEFAULT_MTU;
     }
+
+    return Mtu;
 }
 
 /* A number and K, M or G for bit/s times a power of 1000; G when there is none. */
@@ -215,7 +220,7 @@ PAGED_FUNCTION NTSTATUS MacInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ P
         goto fail;
 
     MacReadCurrentAddress(New);
-    MacReadMtu(New);
+    New->Mtu = MacReadMtu(New);
     New->DefaultSpeed = (ULONG64)DriverQueryParameter(L"MacSpeed", MAC_DEFAULT_SPEED) * 1000000000;
     New->Speed = MacReadSpeed(New);
 
@@ -239,17 +244,22 @@ PAGED_FUNCTION VOID MacTeardown(_In_ PXENVIF_MAC Mac)
     PoolFree(Mac, MAC_TAG);
 }
 
-BOOLEAN MacUpdate(_Inout_ PXENVIF_MAC Mac, _In_ BOOLEAN Connected)
+BOOLEAN MacUpdate(_Inout_ PXENVIF_MAC Mac, _In_ BOOLEAN Connected, _In_ BOOLEAN Gather)
 {
     ULONG64 Speed = Connected ? MacReadSpeed(Mac) : Mac->Speed;
+    ULONG Mtu = MacReadMtu(Mac);
     BOOLEAN Changed;
     KIRQL Irql;
 
+    if (!Gather)
+        Mtu = min(Mtu, (ULONG)MAC_PAGE_MTU);
+
     KeAcquireSpinLock(&Mac->Lock, &Irql);
 
-    Changed = Connected != Mac->Connected || Speed != Mac->Speed;
+    Changed = Connected != Mac->Connected || Speed != Mac->Speed || Mtu != Mac->Mtu;
     Mac->Connected = Connected;
     Mac->Speed = Speed;
+    WriteULongNoFence(&Mac->Mtu, Mtu);
 
     KeReleaseSpinLock(&Mac->Lock, Irql);
 
@@ -317,7 +327,7 @@ VOID MacQueryState(_Inout_ PXENVIF_MAC Mac, _Out_opt_ PNET_IF_MEDIA_CONNECT_STAT
 
 ULONG MacQueryMaximumFrameSize(_In_ PXENVIF_MAC Mac)
 {
-    return Mac->Mtu + PACKET_ETHERNET_HEADER_SIZE;
+    return ReadULongNoFence(&Mac->Mtu) + PACKET_ETHERNET_HEADER_SIZE;
 }
 
 VOID MacQueryPermanentAddress(_In_ PXENVIF_MAC Mac, _Out_ PETHERNET_ADDRESS Address)

@@ -1,8 +1,9 @@
 /*
  * The MAC of a VIF: addresses, filter, link, sizes.
  *
- * The permanent address is the store's "mac", the MTU its "mtu" (1500 if there is none), both read when the device
- * starts. The current address is the adapter's NetworkAddress setting if there is a valid one. The link's speed is the
+ * The permanent address is the store's "mac", read when the device starts. The MTU is the store's "mtu" (1500 if there
+ * is none), read again whenever it changes, but no more than fits one page as long as the backend takes no more. The
+ * current address is the adapter's NetworkAddress setting if there is a valid one. The link's speed is the
  * store's "speed", else the registry's MacSpeed (DWORD, Gbit/s), else 1 Gbit/s.
  *
  * A frame passes the filter by the level of its destination's type; all levels are NONE until the client sets them.
@@ -25,12 +26,12 @@ _IRQL_requires_(PASSIVE_LEVEL)
 VOID MacTeardown(_In_ PXENVIF_MAC Mac);
 
 /*
- * Sets the state of the link, and reads the store's "speed" if it is up. Connected: the rings are, and neither the
- * toolstack ("disconnect") nor the backend
- * ("carrier") has pulled the cable. PASSIVE_LEVEL. TRUE: the answer of MacQueryState has changed.
+ * Sets the state of the link, and reads the store's "mtu", and its "speed" if the link is up. Connected: the rings are,
+ * and neither the toolstack ("disconnect") nor the backend ("carrier") has pulled the cable. Gather: the backend takes
+ * frames of several pages. PASSIVE_LEVEL. TRUE: the answer of MacQueryState or of MacQueryMaximumFrameSize has changed.
  */
 _IRQL_requires_(PASSIVE_LEVEL)
-BOOLEAN MacUpdate(_Inout_ PXENVIF_MAC Mac, _In_ BOOLEAN Connected);
+BOOLEAN MacUpdate(_Inout_ PXENVIF_MAC Mac, _In_ BOOLEAN Connected, _In_ BOOLEAN Gather);
 
 /* TRUE if a frame to Address is to be handed to the client: the link is up and the filter lets it in. */
 _IRQL_requires_max_(DISPATCH_LEVEL)

@@ -24,7 +24,10 @@ typedef struct _POLLER_CHANNEL {
     ULONG Work; /* the rings that the channel serves; 0 while it is closed */
     PXENBUS_EVTCHN_CHANNEL Channel;
     LONG Masked; /* an event has masked the channel and nobody has unmasked it */
-    KDPC Dpc;
+    /* One of two, since the processor of a DPC cannot be changed while it may be queued. */
+    KDPC Dpcs[2];
+    LONG Current;
+
     KTIMER Timer; /* goes on with a channel that is held */
     KDPC TimerDpc;
 
@@ -44,6 +47,12 @@ struct _XENVIF_POLLER {
     POLLER_CHANNEL Channels[POLLER_CHANNELS];
 };
 
+/* At DISPATCH_LEVEL or above, so that whoever flushes DPCs after a change of Current waits for it. */
+static VOID PollerQueueDpc(_Inout_ PPOLLER_CHANNEL Channel)
+{
+    (VOID) KeInsertQueueDpc(&Channel->Dpcs[ReadAcquire(&Channel->Current)], NULL, NULL);
+}
+
 static BOOLEAN NTAPI PollerInterrupt(_In_ PKINTERRUPT Interrupt, _In_ PVOID Argument)
 {
     PPOLLER_CHANNEL Channel = Argument;
@@ -51,7 +60,7 @@ static BOOLEAN NTAPI PollerInterrupt(_In_ PKINTERRUPT Interrupt, _In_ PVOID Argu
     UNREFERENCED_PARAMETER(Interrupt);
 
     (VOID) InterlockedExchange(&Channel->Masked, TRUE);
-    (VOID) KeInsertQueueDpc(&Channel->Dpc, NULL, NULL);
+    PollerQueueDpc(Channel);
 
     return TRUE;
 }
@@ -117,7 +126,7 @@ static VOID NTAPI PollerTimerDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Context, _In_opt
     UNREFERENCED_PARAMETER(Argument1);
     UNREFERENCED_PARAMETER(Argument2);
 
-    (VOID) KeInsertQueueDpc(&Channel->Dpc, NULL, NULL);
+    PollerQueueDpc(Channel);
 }
 
 /* Leaves the channel as it is, masked or not, and goes on in a while: threads get the processor meanwhile. */
@@ -142,6 +151,12 @@ static VOID NTAPI PollerDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Context, _In_opt_ PVO
     if (ReadAcquire(&Poller->Enabled) == FALSE)
         return;
 
+    /* Queued by someone who had not seen yet that the processor is another one. */
+    if (Dpc != &Channel->Dpcs[ReadAcquire(&Channel->Current)]) {
+        PollerQueueDpc(Channel);
+        return;
+    }
+
     More = Poller->Function(Poller->Context, Channel->Work, &Responses);
 
     if (PollerIsStorm(Channel, Responses) || PollerIsLong(Channel)) {
@@ -151,12 +166,12 @@ static VOID NTAPI PollerDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Context, _In_opt_ PVO
 
     /* One round a run: other DPCs of this processor get their turn in between. */
     if (More || PollerUnmask(Channel))
-        (VOID) KeInsertQueueDpc(Dpc, NULL, NULL);
+        PollerQueueDpc(Channel);
 }
 
-PAGED_FUNCTION NTSTATUS PollerInitialize(_In_ PXENBUS_EVTCHN_INTERFACE_V9 Evtchn, _In_ ULONG Number,
-                                         _In_ XENVIF_POLLER_FUNCTION Function, _In_ PVOID Context,
-                                         _Outptr_ PXENVIF_POLLER *Poller)
+PAGED_FUNCTION NTSTATUS PollerInitialize(_In_ PXENBUS_EVTCHN_INTERFACE_V9 Evtchn,
+                                         _In_ const PROCESSOR_NUMBER *Processor, _In_ XENVIF_POLLER_FUNCTION Function,
+                                         _In_ PVOID Context, _Outptr_ PXENVIF_POLLER *Poller)
 {
     PXENVIF_POLLER New;
     NTSTATUS Status;
@@ -172,40 +187,88 @@ PAGED_FUNCTION NTSTATUS PollerInitialize(_In_ PXENBUS_EVTCHN_INTERFACE_V9 Evtchn
     New->Function = Function;
     New->Context = Context;
 
-    Status =
-        KeGetProcessorNumberFromIndex(Number % KeQueryActiveProcessorCountEx(ALL_PROCESSOR_GROUPS), &New->Processor);
-    if (!NT_SUCCESS(Status))
-        goto fail;
-
     for (Index = 0; Index < POLLER_CHANNELS; Index++) {
         PPOLLER_CHANNEL Channel = &New->Channels[Index];
 
         Channel->Poller = New;
         Channel->Credit = POLLER_CREDIT;
-        KeInitializeDpc(&Channel->Dpc, PollerDpc, Channel);
+        KeInitializeDpc(&Channel->Dpcs[0], PollerDpc, Channel);
+        KeInitializeDpc(&Channel->Dpcs[1], PollerDpc, Channel);
         KeInitializeTimer(&Channel->Timer);
         KeInitializeDpc(&Channel->TimerDpc, PollerTimerDpc, Channel);
-
-        Status = KeSetTargetProcessorDpcEx(&Channel->Dpc, &New->Processor);
-        if (!NT_SUCCESS(Status))
-            goto fail;
     }
+
+    Status = PollerSetProcessor(New, Processor);
+    if (!NT_SUCCESS(Status))
+        goto fail;
 
     *Poller = New;
 
     return STATUS_SUCCESS;
 
 fail:
-    Error("no processor for VIF %u (%08x)", Number, Status);
+    Error("no processor %u:%u for a poller (%08x)", Processor->Group, Processor->Number, Status);
     PoolFree(New, POLLER_TAG);
 
     return Status;
 }
 
-static PAGED_FUNCTION NTSTATUS PollerOpen(_Inout_ PPOLLER_CHANNEL Channel, _In_ USHORT Domain, _In_ ULONG Work)
+/* Its events then find the DPC's processor without a detour; where it cannot be bound the detour is taken. */
+static PAGED_FUNCTION VOID PollerBind(_Inout_ PPOLLER_CHANNEL Channel)
 {
     PXENVIF_POLLER Poller = Channel->Poller;
     NTSTATUS Status;
+
+    PAGED_CODE();
+
+    Status =
+        XENBUS_EVTCHN_CALL(Poller->Evtchn, Bind, Channel->Channel, Poller->Processor.Group, Poller->Processor.Number);
+    if (!NT_SUCCESS(Status))
+        Trace("port %u stays where it is (%08x)", XENBUS_EVTCHN_CALL(Poller->Evtchn, GetPort, Channel->Channel),
+              Status);
+}
+
+PAGED_FUNCTION NTSTATUS PollerSetProcessor(_Inout_ PXENVIF_POLLER Poller, _In_ const PROCESSOR_NUMBER *Processor)
+{
+    PROCESSOR_NUMBER Target = *Processor;
+    NTSTATUS Status = STATUS_SUCCESS;
+    ULONG Index;
+
+    PAGED_CODE();
+
+    ASSERT(ReadAcquire(&Poller->Enabled) == FALSE);
+
+    for (Index = 0; NT_SUCCESS(Status) && Index < POLLER_CHANNELS; Index++) {
+        PPOLLER_CHANNEL Channel = &Poller->Channels[Index];
+        PKDPC Other = &Channel->Dpcs[ReadAcquire(&Channel->Current) ^ 1];
+
+        /* What it may have been queued for is looked at when the poller is enabled. */
+        (VOID) KeRemoveQueueDpc(Other);
+        Status = KeSetTargetProcessorDpcEx(Other, &Target);
+    }
+
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    Poller->Processor = Target;
+
+    for (Index = 0; Index < POLLER_CHANNELS; Index++) {
+        PPOLLER_CHANNEL Channel = &Poller->Channels[Index];
+
+        (VOID) InterlockedXor(&Channel->Current, 1);
+        if (Channel->Channel != NULL)
+            PollerBind(Channel);
+    }
+
+    /* Those that are no longer current have run out when this returns, and the next change may take them. */
+    KeFlushQueuedDpcs();
+
+    return STATUS_SUCCESS;
+}
+
+static PAGED_FUNCTION NTSTATUS PollerOpen(_Inout_ PPOLLER_CHANNEL Channel, _In_ USHORT Domain, _In_ ULONG Work)
+{
+    PXENVIF_POLLER Poller = Channel->Poller;
 
     PAGED_CODE();
 
@@ -217,12 +280,7 @@ static PAGED_FUNCTION NTSTATUS PollerOpen(_Inout_ PPOLLER_CHANNEL Channel, _In_ 
 
     Channel->Work = Work;
 
-    /* The event then finds the DPC's processor without a detour; where it cannot be bound the detour is taken. */
-    Status =
-        XENBUS_EVTCHN_CALL(Poller->Evtchn, Bind, Channel->Channel, Poller->Processor.Group, Poller->Processor.Number);
-    if (!NT_SUCCESS(Status))
-        Trace("port %u stays where it is (%08x)", XENBUS_EVTCHN_CALL(Poller->Evtchn, GetPort, Channel->Channel),
-              Status);
+    PollerBind(Channel);
 
     return STATUS_SUCCESS;
 }
@@ -272,10 +330,15 @@ VOID PollerEnable(_Inout_ PXENVIF_POLLER Poller)
 VOID PollerKick(_Inout_ PXENVIF_POLLER Poller, _In_ ULONG Work)
 {
     ULONG Index;
+    KIRQL Irql;
+
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
 
     for (Index = 0; Index < POLLER_CHANNELS; Index++)
         if (Poller->Channels[Index].Work & Work)
-            (VOID) KeInsertQueueDpc(&Poller->Channels[Index].Dpc, NULL, NULL);
+            PollerQueueDpc(&Poller->Channels[Index]);
+
+    KeLowerIrql(Irql);
 }
 
 static PPOLLER_CHANNEL PollerChannel(_In_ PXENVIF_POLLER Poller, _In_ ULONG Work)
@@ -346,8 +409,10 @@ PAGED_FUNCTION VOID PollerTeardown(_In_ PXENVIF_POLLER Poller)
     /* Timers that had expired have queued their channels' DPCs when this returns. */
     KeFlushQueuedDpcs();
 
-    for (Index = 0; Index < POLLER_CHANNELS; Index++)
-        (VOID) KeRemoveQueueDpc(&Poller->Channels[Index].Dpc);
+    for (Index = 0; Index < POLLER_CHANNELS; Index++) {
+        (VOID) KeRemoveQueueDpc(&Poller->Channels[Index].Dpcs[0]);
+        (VOID) KeRemoveQueueDpc(&Poller->Channels[Index].Dpcs[1]);
+    }
 
     KeFlushQueuedDpcs();
 

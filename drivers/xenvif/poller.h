@@ -3,8 +3,8 @@
  *
  * There is one channel for both rings, or one for each where the backend has feature-split-event-channels. A channel is
  * masked from its event until its DPC has looked at the rings for the last time and found nothing, so that an event
- * costs at most one interrupt for one round of bounded work, whatever the backend does (field bug FB17). All DPCs of a
- * VIF run on one processor: no two of them run at once, and packets stay in order.
+ * costs at most one interrupt for one round of bounded work, whatever the backend does (field bug FB17). Each queue has
+ * a poller, all of whose DPCs run on one processor: no two of them run at once, and packets stay in order.
  *
  * A backend that raises an event for each round would have the DPC run again and again, and threads never (XSA-391).
  * Rounds without responses are therefore limited in a time; beyond it, and when Windows' DPC watchdog has counted half
@@ -29,10 +29,17 @@ typedef struct _XENVIF_POLLER XENVIF_POLLER, *PXENVIF_POLLER;
  */
 typedef BOOLEAN(NTAPI *XENVIF_POLLER_FUNCTION)(_In_ PVOID Context, _In_ ULONG Work, _Out_ PULONG Responses);
 
-/* Number, of the VIF, chooses the processor. PASSIVE_LEVEL. */
+/* Processor is the one that the DPCs run on. PASSIVE_LEVEL. */
 _IRQL_requires_(PASSIVE_LEVEL)
-NTSTATUS PollerInitialize(_In_ PXENBUS_EVTCHN_INTERFACE_V9 Evtchn, _In_ ULONG Number,
+NTSTATUS PollerInitialize(_In_ PXENBUS_EVTCHN_INTERFACE_V9 Evtchn, _In_ const PROCESSOR_NUMBER *Processor,
                           _In_ XENVIF_POLLER_FUNCTION Function, _In_ PVOID Context, _Outptr_ PXENVIF_POLLER *Poller);
+
+/*
+ * Moves DPCs and channels to another processor. Disabled meanwhile, by whoever calls. PASSIVE_LEVEL.
+ * STATUS_INVALID_PARAMETER: there is no such processor.
+ */
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS PollerSetProcessor(_Inout_ PXENVIF_POLLER Poller, _In_ const PROCESSOR_NUMBER *Processor);
 
 /* Opens the channel or channels towards Domain, masked. PASSIVE_LEVEL. */
 _IRQL_requires_(PASSIVE_LEVEL)

@@ -48,8 +48,7 @@ static NTSTATUS NTAPI ReceiverPacketCtor(_In_opt_ PVOID Argument, _In_ PVOID Obj
 {
     PRECEIVER_PACKET Packet = Object;
 
-    UNREFERENCED_PARAMETER(Argument);
-
+    Packet->Receiver = Argument;
     InitializeListHead(&Packet->ListEntry);
     InitializeListHead(&Packet->Buffers);
 
@@ -86,8 +85,9 @@ VOID ReceiverSetTimer(_Inout_ PXENVIF_RECEIVER Receiver, _In_ ULONG Milliseconds
     (VOID) KeSetTimer(&Receiver->Timer, DueTime, &Receiver->TimerDpc);
 }
 
-PAGED_FUNCTION NTSTATUS ReceiverInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_RECEIVER *Receiver)
+PAGED_FUNCTION NTSTATUS ReceiverInitialize(_In_ PXENVIF_QUEUE Queue, _Outptr_ PXENVIF_RECEIVER *Receiver)
 {
+    PXENVIF_FRONTEND Frontend = QueueGetFrontend(Queue);
     PXENVIF_PARENT Parent = FrontendGetParent(Frontend);
     PXENVIF_RECEIVER New;
     CHAR Name[24];
@@ -100,8 +100,9 @@ PAGED_FUNCTION NTSTATUS ReceiverInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outp
         return STATUS_INSUFFICIENT_RESOURCES;
 
     New->Frontend = Frontend;
+    New->Index = QueueGetIndex(Queue);
     New->Mac = FrontendGetMac(Frontend);
-    New->Poller = FrontendGetPoller(Frontend);
+    New->Poller = QueueGetPoller(Queue);
     New->Vif = FrontendGetVif(Frontend);
     New->Statistics = FrontendGetStatistics(Frontend);
     New->CacheInterface = &Parent->Cache;
@@ -113,7 +114,7 @@ PAGED_FUNCTION NTSTATUS ReceiverInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outp
     KeInitializeTimer(&New->Timer);
     KeInitializeDpc(&New->TimerDpc, ReceiverTimerDpc, New);
 
-    (VOID) TextPrint(Name, sizeof(Name), "vif_%u_rx", FrontendGetNumber(Frontend));
+    (VOID) TextPrint(Name, sizeof(Name), "vif_%u_rx_%u", FrontendGetNumber(Frontend), New->Index);
 
     Status = GranterInitialize(&Parent->Gnttab, Name, &New->Granter);
     if (!NT_SUCCESS(Status))
@@ -343,7 +344,7 @@ static BOOLEAN ReceiverQueuePacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PRECE
     XENVIF_VIF_CALLBACK_PARAMETERS Parameters;
 
     RtlZeroMemory(&Parameters, sizeof(Parameters));
-    Parameters.ReceiverQueuePacket.Index = 0;
+    Parameters.ReceiverQueuePacket.Index = Receiver->Index;
     Parameters.ReceiverQueuePacket.Mdl = ReceiverLinkMdls(Packet);
     Parameters.ReceiverQueuePacket.Offset = ReceiverFirstBuffer(Packet)->Offset;
     Parameters.ReceiverQueuePacket.Length = Packet->Length;
@@ -437,9 +438,10 @@ ULONG ReceiverPoll(_Inout_ PXENVIF_RECEIVER Receiver, _Out_ PBOOLEAN More)
     return (ULONG)Receiver->Responses;
 }
 
-VOID ReceiverReturnPacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PVOID Cookie)
+VOID ReceiverReturnPacket(_In_ PVOID Cookie)
 {
     PRECEIVER_PACKET Packet = Cookie;
+    PXENVIF_RECEIVER Receiver = Packet->Receiver;
     KIRQL Irql;
 
     ReceiverUnlinkMdls(Packet);

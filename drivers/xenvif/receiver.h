@@ -1,5 +1,5 @@
 /*
- * The receive side of a VIF: pages on the ring, frames from them, and the client that is given the frames.
+ * The receive side of a queue: pages on the ring, frames from them, and the client that is given the frames.
  *
  * Each request offers the backend one zeroed page. When its response comes the grant is revoked first and the page
  * looked at afterwards: what is checked and parsed cannot change any more. A frame of several slots becomes a chain of
@@ -20,11 +20,11 @@
 
 #include "vif_interface.h"
 
-typedef struct _XENVIF_FRONTEND XENVIF_FRONTEND, *PXENVIF_FRONTEND;
+typedef struct _XENVIF_QUEUE XENVIF_QUEUE, *PXENVIF_QUEUE;
 typedef struct _XENVIF_RECEIVER XENVIF_RECEIVER, *PXENVIF_RECEIVER;
 
 _IRQL_requires_(PASSIVE_LEVEL)
-NTSTATUS ReceiverInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_RECEIVER *Receiver);
+NTSTATUS ReceiverInitialize(_In_ PXENVIF_QUEUE Queue, _Outptr_ PXENVIF_RECEIVER *Receiver);
 
 /* Makes the ring, grants it to Domain and fills it. PASSIVE_LEVEL. */
 _IRQL_requires_(PASSIVE_LEVEL)
@@ -71,9 +71,9 @@ ULONG ReceiverRingReference(_In_ PXENVIF_RECEIVER Receiver);
 _IRQL_requires_(DISPATCH_LEVEL)
 ULONG ReceiverPoll(_Inout_ PXENVIF_RECEIVER Receiver, _Out_ PBOOLEAN More);
 
-/* As of the interface. IRQL <= DISPATCH_LEVEL. */
+/* As of the interface; Cookie knows the receiver. IRQL <= DISPATCH_LEVEL. */
 _IRQL_requires_max_(DISPATCH_LEVEL)
-VOID ReceiverReturnPacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PVOID Cookie);
+VOID ReceiverReturnPacket(_In_ PVOID Cookie);
 VOID ReceiverSetOffloadOptions(_Inout_ PXENVIF_RECEIVER Receiver, _In_ XENVIF_VIF_OFFLOAD_OPTIONS Options);
 VOID ReceiverSetBackfillSize(_Inout_ PXENVIF_RECEIVER Receiver, _In_ ULONG Size);
 ULONG ReceiverQueryRingSize(VOID);

@@ -233,9 +233,5 @@ BOOLEAN ReceiverInspect(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PAC
     if (!MacAdmits(Receiver->Mac, (const ETHERNET_ADDRESS *)Header))
         return FALSE;
 
-    Packet->Hash.Algorithm = XENVIF_PACKET_HASH_ALGORITHM_NONE;
-    Packet->Hash.Type = XENVIF_PACKET_HASH_TYPE_NONE;
-    Packet->Hash.Value = 0;
-
     return TRUE;
 }

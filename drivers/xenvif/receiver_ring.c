@@ -144,6 +144,9 @@ static VOID ReceiverStartFrame(_Inout_ PXENVIF_RECEIVER Receiver, _In_ USHORT Fl
 
     Assembly->Packet->Length = 0;
     Assembly->Packet->SlotFlags = Flags;
+    Assembly->Packet->Hash.Algorithm = XENVIF_PACKET_HASH_ALGORITHM_NONE;
+    Assembly->Packet->Hash.Type = XENVIF_PACKET_HASH_TYPE_NONE;
+    Assembly->Packet->Hash.Value = 0;
 }
 
 /* Whether a slot of data is one that a backend may send to us, as this frame's next. */
@@ -213,15 +216,52 @@ broken:
     return FALSE;
 }
 
-/* Takes a slot of extra info. None was offered, so that whichever it is spoils the frame. FALSE: likewise. */
+/* Takes the hash that the backend has made of a frame. FALSE: it is none. */
+static BOOLEAN ReceiverTakeHash(_In_ PXENVIF_RECEIVER Receiver, _In_ const netif_extra_info_t *Extra,
+                                _Out_ PXENVIF_PACKET_HASH Hash)
+{
+    if (!FrontendIsHashing(Receiver->Frontend))
+        return FALSE;
+
+    if (Extra->u.hash.algorithm != XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ ||
+        Extra->u.hash.type > _XEN_NETIF_CTRL_HASH_TYPE_IPV6_TCP)
+        return FALSE;
+
+    Hash->Algorithm = XENVIF_PACKET_HASH_ALGORITHM_TOEPLITZ;
+    Hash->Type = (XENVIF_PACKET_HASH_TYPE)(Extra->u.hash.type + XENVIF_PACKET_HASH_TYPE_IPV4);
+    Hash->Value = Extra->u.hash.value[0] | Extra->u.hash.value[1] << 8 | Extra->u.hash.value[2] << 16 |
+                  (ULONG)Extra->u.hash.value[3] << 24;
+
+    return TRUE;
+}
+
+/* Takes one piece of extra info. FALSE: it is none that was asked for, or not right. */
+static BOOLEAN ReceiverTakeInfo(_In_ PXENVIF_RECEIVER Receiver, _In_ const netif_extra_info_t *Extra)
+{
+    PRECEIVER_PACKET Packet = Receiver->Assembly.Packet;
+    XENVIF_PACKET_HASH Ignored;
+
+    switch (Extra->type) {
+    case XEN_NETIF_EXTRA_TYPE_HASH:
+        return ReceiverTakeHash(Receiver, Extra, (Packet != NULL) ? &Packet->Hash : &Ignored);
+    default:
+        return FALSE;
+    }
+}
+
+/* Takes a slot of extra info. One that was not asked for spoils the frame. FALSE: likewise. */
 static BOOLEAN ReceiverTakeExtra(_Inout_ PXENVIF_RECEIVER Receiver, _In_opt_ PXENVIF_BUFFER Buffer,
                                  _In_ const netif_extra_info_t *Extra)
 {
     RECEIVER_ASSEMBLY *Assembly = &Receiver->Assembly;
 
-    Assembly->Bad = TRUE;
+    if (!ReceiverTakeInfo(Receiver, Extra))
+        Assembly->Bad = TRUE;
+
     Assembly->Extra = (Extra->flags & XEN_NETIF_EXTRA_FLAG_MORE) != 0;
-    ReceiverDropAssembly(Receiver);
+
+    if (Assembly->Bad)
+        ReceiverDropAssembly(Receiver);
 
     if (Buffer != NULL) {
         BufferTouch(Buffer, PAGE_SIZE);

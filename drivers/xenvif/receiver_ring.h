@@ -11,6 +11,7 @@
 #include "mac.h"
 #include "packet.h"
 #include "poller.h"
+#include "queue.h"
 #include "receiver.h"
 #include "ring.h"
 #include "statistics.h"
@@ -18,13 +19,14 @@
 
 /* A frame, from its first slot until the client has returned it. */
 typedef struct _RECEIVER_PACKET {
+    PXENVIF_RECEIVER Receiver;
     LIST_ENTRY ListEntry;
     LIST_ENTRY Buffers; /* its pages in order; data is Length bytes at Offset of each */
     ULONG Length;       /* of the frame */
     USHORT SlotFlags;   /* of the first slot */
     XENVIF_PACKET_LAYOUT Layout;
     XENVIF_PACKET_CHECKSUM_FLAGS Flags;
-    XENVIF_PACKET_HASH Hash;
+    XENVIF_PACKET_HASH Hash; /* what the backend says */
 } RECEIVER_PACKET, *PRECEIVER_PACKET;
 
 /* The frame that is being put together. It may take several polls. */
@@ -41,6 +43,7 @@ typedef struct _RECEIVER_ASSEMBLY {
 
 struct _XENVIF_RECEIVER {
     PXENVIF_FRONTEND Frontend;
+    ULONG Index; /* of the queue */
     PXENVIF_MAC Mac;
     PXENVIF_POLLER Poller;
     PXENVIF_VIF Vif;

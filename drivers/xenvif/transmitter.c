@@ -20,7 +20,7 @@
  * The IRQL and the lock apart: TransmitterReturnDone() lets go of the lock alone, which only a lock that was acquired
  * at DISPATCH_LEVEL admits.
  */
-static KIRQL TransmitterLock(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+KIRQL TransmitterLock(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     KIRQL Irql = KeRaiseIrqlToDpcLevel();
 
@@ -29,7 +29,7 @@ static KIRQL TransmitterLock(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     return Irql;
 }
 
-static VOID TransmitterUnlock(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ KIRQL Irql)
+VOID TransmitterUnlock(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ KIRQL Irql)
 {
     KeReleaseSpinLockFromDpcLevel(&Transmitter->Granter->Lock);
     KeLowerIrql(Irql);
@@ -70,8 +70,9 @@ static VOID NTAPI TransmitterPacketDtor(_In_opt_ PVOID Argument, _In_ PVOID Obje
     BUG_ON(Packet->FragmentCount != 0);
 }
 
-PAGED_FUNCTION NTSTATUS TransmitterInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_TRANSMITTER *Transmitter)
+PAGED_FUNCTION NTSTATUS TransmitterInitialize(_In_ PXENVIF_QUEUE Queue, _Outptr_ PXENVIF_TRANSMITTER *Transmitter)
 {
+    PXENVIF_FRONTEND Frontend = QueueGetFrontend(Queue);
     PXENVIF_PARENT Parent = FrontendGetParent(Frontend);
     PXENVIF_TRANSMITTER New;
     CHAR Name[24];
@@ -84,8 +85,7 @@ PAGED_FUNCTION NTSTATUS TransmitterInitialize(_In_ PXENVIF_FRONTEND Frontend, _O
         return STATUS_INSUFFICIENT_RESOURCES;
 
     New->Frontend = Frontend;
-    New->Mac = FrontendGetMac(Frontend);
-    New->Poller = FrontendGetPoller(Frontend);
+    New->Poller = QueueGetPoller(Queue);
     New->Vif = FrontendGetVif(Frontend);
     New->Statistics = FrontendGetStatistics(Frontend);
     New->CacheInterface = &Parent->Cache;
@@ -97,7 +97,7 @@ PAGED_FUNCTION NTSTATUS TransmitterInitialize(_In_ PXENVIF_FRONTEND Frontend, _O
     InitializeListHead(&New->Done);
     BufferPoolInitialize(&New->Buffers, TRANSMITTER_BUFFER_CAP);
 
-    (VOID) TextPrint(Name, sizeof(Name), "vif_%u_tx", FrontendGetNumber(Frontend));
+    (VOID) TextPrint(Name, sizeof(Name), "vif_%u_tx_%u", FrontendGetNumber(Frontend), QueueGetIndex(Queue));
 
     Status = GranterInitialize(&Parent->Gnttab, Name, &New->Granter);
     if (!NT_SUCCESS(Status))
@@ -260,8 +260,7 @@ static VOID TransmitterReturnPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In
     VifTransmitterReturnPacket(Transmitter->Vif, Packet->Cookie, &Completion);
 }
 
-/* Returns the packets that are done with. DISPATCH_LEVEL, with the lock, which is let go meanwhile. */
-static VOID TransmitterReturnDone(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+VOID TransmitterReturnDone(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     LIST_ENTRY List;
     PLIST_ENTRY ListEntry;
@@ -295,6 +294,9 @@ ULONG TransmitterPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 
     if (Transmitter->Running)
         TransmitterRingFill(Transmitter);
+
+    if (Transmitter->Holding && IsListEmpty(&Transmitter->Sent))
+        FrontendWake(Transmitter->Frontend);
 
     TransmitterReturnDone(Transmitter);
     Responses = (ULONG)Transmitter->Responses;
@@ -330,8 +332,8 @@ VOID TransmitterRefuse(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     TransmitterUnlock(Transmitter, Irql);
 }
 
-/* What waits for room may have been made ready for the old ring's domain. */
-static VOID TransmitterUnprepare(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+/* It may have been made ready for the old ring's domain. */
+VOID TransmitterUnprepare(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     PTRANSMITTER_PACKET Packet;
 
@@ -510,20 +512,20 @@ static NTSTATUS TransmitterCheckChain(_In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULO
     return STATUS_SUCCESS;
 }
 
-static NTSTATUS TransmitterParse(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ PMDL Mdl, _In_ ULONG Offset,
-                                 _In_ ULONG Length, _Out_ PXENVIF_PACKET_LAYOUT Layout)
+/* Copies the packet's first bytes to Header, and finds out what they are. */
+static NTSTATUS TransmitterParse(_In_ PXENVIF_MAC Mac, _In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length,
+                                 _Out_writes_(PACKET_HEADER_LIMIT) PUCHAR Header, _Out_ PXENVIF_PACKET_LAYOUT Layout)
 {
-    UCHAR Header[PACKET_HEADER_LIMIT];
     ULONG Available;
     ULONG Limit;
 
     if (Length < PACKET_MINIMUM_SIZE || Length > XEN_NETIF_MAX_TX_SIZE)
         return STATUS_INVALID_PARAMETER;
 
-    Available = TransmitterCopyHeader(Mdl, Offset, Length, Header, sizeof(Header));
+    Available = TransmitterCopyHeader(Mdl, Offset, Length, Header, PACKET_HEADER_LIMIT);
     PacketParse(Header, Available, Length, Layout);
 
-    Limit = MacQueryMaximumFrameSize(Transmitter->Mac);
+    Limit = MacQueryMaximumFrameSize(Mac);
     if (Layout->Tagged)
         Limit += PACKET_TAG_SIZE;
 
@@ -550,6 +552,29 @@ static VOID TransmitterAdvance(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOO
         PollerKick(Transmitter->Poller, POLLER_TRANSMIT);
 }
 
+PTRANSMITTER_PACKET TransmitterGetPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter,
+                                         _In_ const TRANSMITTER_PACKET *Description)
+{
+    PTRANSMITTER_PACKET Packet;
+
+    Packet = XENBUS_CACHE_CALL(Transmitter->CacheInterface, Get, Transmitter->PacketCache, TRUE);
+    if (Packet == NULL)
+        return NULL;
+
+    Packet->Mdl = Description->Mdl;
+    Packet->Offset = Description->Offset;
+    Packet->Length = Description->Length;
+    Packet->Cookie = Description->Cookie;
+    Packet->Layout = Description->Layout;
+    Packet->Flow = Description->Flow;
+    Packet->Status = 0;
+    Packet->Failed = FALSE;
+    Packet->FragmentCount = 0;
+    Packet->Unanswered = 0;
+
+    return Packet;
+}
+
 /* Queues a packet. With the lock. */
 static NTSTATUS TransmitterEnqueue(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ const TRANSMITTER_PACKET *Description)
 {
@@ -560,24 +585,14 @@ static NTSTATUS TransmitterEnqueue(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_
         return STATUS_DEVICE_NOT_READY;
     }
 
-    if (Transmitter->QueueLength == TRANSMITTER_QUEUE_LIMIT)
+    if (Transmitter->QueueLength >= TRANSMITTER_QUEUE_LIMIT)
         return STATUS_DEVICE_BUSY;
 
-    Packet = XENBUS_CACHE_CALL(Transmitter->CacheInterface, Get, Transmitter->PacketCache, TRUE);
+    Packet = TransmitterGetPacket(Transmitter, Description);
     if (Packet == NULL) {
         StatisticsAdd(Transmitter->Statistics, XENVIF_TRANSMITTER_FRONTEND_ERRORS, 1);
         return STATUS_INSUFFICIENT_RESOURCES;
     }
-
-    Packet->Mdl = Description->Mdl;
-    Packet->Offset = Description->Offset;
-    Packet->Length = Description->Length;
-    Packet->Cookie = Description->Cookie;
-    Packet->Layout = Description->Layout;
-    Packet->Status = 0;
-    Packet->Failed = FALSE;
-    Packet->FragmentCount = 0;
-    Packet->Unanswered = 0;
 
     InsertTailList(&Transmitter->Queue, &Packet->ListEntry);
     Transmitter->QueueLength++;
@@ -585,16 +600,40 @@ static NTSTATUS TransmitterEnqueue(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_
     return STATUS_SUCCESS;
 }
 
-NTSTATUS TransmitterQueuePacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PMDL Mdl, _In_ ULONG Offset,
-                                _In_ ULONG Length, _In_ XENVIF_VIF_OFFLOAD_OPTIONS OffloadOptions,
-                                _In_ USHORT MaximumSegmentSize, _In_ USHORT TagControlInformation, _In_ BOOLEAN More,
+/* The transmitter of a packet's queue, locked. */
+static PXENVIF_TRANSMITTER TransmitterSelect(_In_ PXENVIF_FRONTEND Frontend, _In_ const STEERING_FLOW *Flow,
+                                             _In_ const UCHAR *Header, _In_ const XENVIF_PACKET_LAYOUT *Layout,
+                                             _Out_ PKIRQL Irql)
+{
+    PXENVIF_STEERING Steering = FrontendGetSteering(Frontend);
+
+    for (;;) {
+        PXENVIF_TRANSMITTER Transmitter;
+        ULONG Version;
+
+        Transmitter = FrontendGetTransmitter(Frontend, SteeringSelect(Steering, Flow, Header, Layout, &Version));
+
+        *Irql = TransmitterLock(Transmitter);
+        if (SteeringIsCurrent(Steering, Version))
+            return Transmitter;
+
+        TransmitterUnlock(Transmitter, *Irql);
+    }
+}
+
+NTSTATUS TransmitterQueuePacket(_In_ PXENVIF_FRONTEND Frontend, _In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length,
+                                _In_ XENVIF_VIF_OFFLOAD_OPTIONS OffloadOptions, _In_ USHORT MaximumSegmentSize,
+                                _In_ USHORT TagControlInformation, _In_opt_ PXENVIF_PACKET_HASH Hash, _In_ BOOLEAN More,
                                 _In_opt_ PVOID Cookie)
 {
+    UCHAR Header[PACKET_HEADER_LIMIT];
+    PXENVIF_TRANSMITTER Transmitter;
     TRANSMITTER_PACKET Packet;
     NTSTATUS Status;
     KIRQL Irql;
 
-    Status = TransmitterCheckOptions(Transmitter, OffloadOptions, MaximumSegmentSize, TagControlInformation);
+    Status = TransmitterCheckOptions(FrontendGetTransmitter(Frontend, 0), OffloadOptions, MaximumSegmentSize,
+                                     TagControlInformation);
     if (!NT_SUCCESS(Status))
         return Status;
 
@@ -602,7 +641,7 @@ NTSTATUS TransmitterQueuePacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PM
     if (!NT_SUCCESS(Status))
         return Status;
 
-    Status = TransmitterParse(Transmitter, Mdl, Offset, Length, &Packet.Layout);
+    Status = TransmitterParse(FrontendGetMac(Frontend), Mdl, Offset, Length, Header, &Packet.Layout);
     if (!NT_SUCCESS(Status))
         return Status;
 
@@ -610,8 +649,9 @@ NTSTATUS TransmitterQueuePacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PM
     Packet.Offset = Offset;
     Packet.Length = Length;
     Packet.Cookie = Cookie;
+    SteeringFlow(Hash, &Packet.Flow);
 
-    Irql = TransmitterLock(Transmitter);
+    Transmitter = TransmitterSelect(Frontend, &Packet.Flow, Header, &Packet.Layout, &Irql);
 
     Status = TransmitterEnqueue(Transmitter, &Packet);
     TransmitterAdvance(Transmitter, NT_SUCCESS(Status) && More);

@@ -1,5 +1,5 @@
 /*
- * The transmit side of a VIF: from the client's packet to requests on the ring, and back to the client.
+ * The transmit side of a queue: from the client's packet to requests on the ring, and back to the client.
  *
  * A packet is queued, put on the ring as soon as there is room, and returned to the client exactly once, from the
  * poller's DPC or, when the ring goes, from the frontend's thread; never from within TransmitterQueuePacket. The queue
@@ -18,13 +18,15 @@
 
 #include <ntddk.h>
 
+#include "steering.h"
 #include "vif_interface.h"
 
 typedef struct _XENVIF_FRONTEND XENVIF_FRONTEND, *PXENVIF_FRONTEND;
+typedef struct _XENVIF_QUEUE XENVIF_QUEUE, *PXENVIF_QUEUE;
 typedef struct _XENVIF_TRANSMITTER XENVIF_TRANSMITTER, *PXENVIF_TRANSMITTER;
 
 _IRQL_requires_(PASSIVE_LEVEL)
-NTSTATUS TransmitterInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_TRANSMITTER *Transmitter);
+NTSTATUS TransmitterInitialize(_In_ PXENVIF_QUEUE Queue, _Outptr_ PXENVIF_TRANSMITTER *Transmitter);
 
 /* Makes the ring and grants it to Domain. Gather: the backend takes packets of several slots (feature-sg). */
 _IRQL_requires_(PASSIVE_LEVEL)
@@ -83,13 +85,34 @@ ULONG TransmitterRingReference(_In_ PXENVIF_TRANSMITTER Transmitter);
 _IRQL_requires_(DISPATCH_LEVEL)
 ULONG TransmitterPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
-/* As of the interface. IRQL <= DISPATCH_LEVEL. STATUS_DEVICE_BUSY: the queue is full; it moves when packets come back.
+/*
+ * As of the interface, to the queue that the packet belongs to. IRQL <= DISPATCH_LEVEL. STATUS_DEVICE_BUSY: the queue
+ * is full; it moves when packets come back.
  */
 _IRQL_requires_max_(DISPATCH_LEVEL)
-NTSTATUS TransmitterQueuePacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PMDL Mdl, _In_ ULONG Offset,
-                                _In_ ULONG Length, _In_ XENVIF_VIF_OFFLOAD_OPTIONS OffloadOptions,
-                                _In_ USHORT MaximumSegmentSize, _In_ USHORT TagControlInformation, _In_ BOOLEAN More,
+NTSTATUS TransmitterQueuePacket(_In_ PXENVIF_FRONTEND Frontend, _In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length,
+                                _In_ XENVIF_VIF_OFFLOAD_OPTIONS OffloadOptions, _In_ USHORT MaximumSegmentSize,
+                                _In_ USHORT TagControlInformation, _In_opt_ PXENVIF_PACKET_HASH Hash, _In_ BOOLEAN More,
                                 _In_opt_ PVOID Cookie);
+
+/*
+ * Puts nothing on the ring from here on; TransmitterSteer ends it. IRQL <= DISPATCH_LEVEL. The frontend's thread is
+ * woken when nothing is on the ring any more.
+ */
+_IRQL_requires_max_(DISPATCH_LEVEL)
+VOID TransmitterHold(_Inout_ PXENVIF_TRANSMITTER Transmitter);
+
+/* Whether nothing is on the ring. IRQL <= DISPATCH_LEVEL. */
+_IRQL_requires_max_(DISPATCH_LEVEL)
+BOOLEAN TransmitterIsIdle(_Inout_ PXENVIF_TRANSMITTER Transmitter);
+
+/*
+ * Has packets steered otherwise from now on: among the first Count of the frontend's transmitters, by Mapping. Those
+ * that wait go where they belong now. PASSIVE_LEVEL, by the frontend's thread; no order is broken if nothing is on the
+ * rings.
+ */
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID TransmitterSteer(_In_ PXENVIF_FRONTEND Frontend, _In_ ULONG Count, _In_ const STEERING_MAPPING *Mapping);
 
 VOID TransmitterQueryOffloadOptions(_In_ PXENVIF_TRANSMITTER Transmitter, _Out_ PXENVIF_VIF_OFFLOAD_OPTIONS Options);
 VOID TransmitterQueryLargePacketSize(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ UCHAR Version, _Out_ PULONG Size);

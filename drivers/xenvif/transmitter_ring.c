@@ -319,7 +319,7 @@ static VOID TransmitterPush(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 
 VOID TransmitterRingFill(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
-    while (!IsListEmpty(&Transmitter->Queue)) {
+    while (!Transmitter->Holding && !IsListEmpty(&Transmitter->Queue)) {
         PTRANSMITTER_PACKET Packet = CONTAINING_RECORD(Transmitter->Queue.Flink, TRANSMITTER_PACKET, ListEntry);
         NTSTATUS Status = STATUS_SUCCESS;
 

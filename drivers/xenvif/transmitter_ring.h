@@ -11,6 +11,7 @@
 #include "mac.h"
 #include "packet.h"
 #include "poller.h"
+#include "queue.h"
 #include "ring.h"
 #include "statistics.h"
 #include "transmitter.h"
@@ -34,6 +35,7 @@ typedef struct _TRANSMITTER_PACKET {
     ULONG Length;
     PVOID Cookie;
     XENVIF_PACKET_LAYOUT Layout;
+    STEERING_FLOW Flow;
     UCHAR Status;        /* XENVIF_TRANSMITTER_PACKET_STATUS; 0 as long as nothing is against the packet */
     BOOLEAN Failed;      /* Status is an error for want of resources here, not the backend's */
     ULONG FragmentCount; /* 0: not made yet */
@@ -49,7 +51,6 @@ typedef struct _TRANSMITTER_SLOT {
 
 struct _XENVIF_TRANSMITTER {
     PXENVIF_FRONTEND Frontend;
-    PXENVIF_MAC Mac;
     PXENVIF_POLLER Poller;
     PXENVIF_VIF Vif;
     PXENVIF_STATISTICS Statistics;
@@ -65,6 +66,7 @@ struct _XENVIF_TRANSMITTER {
     BOOLEAN Running;   /* the ring is in use */
     BOOLEAN Broken;    /* the backend has broken the protocol: the ring is not read again */
     BOOLEAN Gather;
+    BOOLEAN Holding; /* nothing is put on the ring: packets are about to be steered otherwise */
 
     LIST_ENTRY Queue; /* to be put on the ring */
     ULONG QueueLength;
@@ -97,6 +99,20 @@ VOID TransmitterRingReset(_Inout_ PXENVIF_TRANSMITTER Transmitter);
  */
 ULONG TransmitterCopyHeader(_In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length,
                             _Out_writes_to_(Size, return ) PUCHAR Header, _In_ ULONG Size);
+
+/* Acquires and releases the lock, at any IRQL up to DISPATCH_LEVEL. */
+KIRQL TransmitterLock(_Inout_ PXENVIF_TRANSMITTER Transmitter);
+VOID TransmitterUnlock(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ KIRQL Irql);
+
+/* Gives back what was made ready for the packet that is the next to go to the ring. */
+VOID TransmitterUnprepare(_Inout_ PXENVIF_TRANSMITTER Transmitter);
+
+/* Takes an object for a packet like Description, on no list; NULL: there is no memory. */
+PTRANSMITTER_PACKET TransmitterGetPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter,
+                                         _In_ const TRANSMITTER_PACKET *Description);
+
+/* Returns the packets that are done with. DISPATCH_LEVEL, with the lock, which is let go meanwhile. */
+VOID TransmitterReturnDone(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
 /* Puts on the ring what there is room for, and tells the backend. Packets that cannot be sent go to Done. */
 VOID TransmitterRingFill(_Inout_ PXENVIF_TRANSMITTER Transmitter);

@@ -1,11 +1,13 @@
 #include "bug.h"
 #include "frontend.h"
+#include "interface.h"
 #include "mac.h"
 #include "pool.h"
 #include "receiver.h"
 #include "statistics.h"
 #include "transmitter.h"
 #include "vif.h"
+#include "vif_callback.h"
 
 #define VIF_TAG POOL_TAG('V', 'v', 'i', 'f')
 
@@ -15,8 +17,7 @@ struct _XENVIF_VIF {
     PXENVIF_FRONTEND Frontend; /* NULL while the device is not started */
 
     /* Set before the frontend is enabled and reset after it has been disabled: callbacks need no lock. */
-    XENVIF_VIF_CALLBACK Callback;
-    PVOID Argument;
+    VIF_CALLBACK Callback;
 
     KMUTEX Mutex; /* Enable, Disable and the device's stop, one at a time */
     LONG Enabled;
@@ -77,20 +78,14 @@ static PAGED_FUNCTION VOID VifStop(_Inout_ PXENVIF_VIF Vif)
 
     FrontendDisable(Vif->Frontend);
 
-    Vif->Callback = NULL;
-    Vif->Argument = NULL;
+    RtlZeroMemory(&Vif->Callback, sizeof(Vif->Callback));
 }
 
-static PAGED_FUNCTION NTSTATUS NTAPI VifEnable(_In_ PINTERFACE Interface, _In_ XENVIF_VIF_CALLBACK Callback,
-                                               _In_opt_ PVOID Argument)
+static PAGED_FUNCTION NTSTATUS VifStart(_Inout_ PXENVIF_VIF Vif, _In_ const VIF_CALLBACK *Callback)
 {
-    PXENVIF_VIF Vif = VifFromInterface(Interface);
     NTSTATUS Status;
 
     PAGED_CODE();
-
-    if (Callback == NULL)
-        return STATUS_INVALID_PARAMETER;
 
     VifLock(Vif);
 
@@ -102,8 +97,7 @@ static PAGED_FUNCTION NTSTATUS NTAPI VifEnable(_In_ PINTERFACE Interface, _In_ X
     if (ReadAcquire(&Vif->Enabled) != FALSE)
         goto done;
 
-    Vif->Callback = Callback;
-    Vif->Argument = Argument;
+    Vif->Callback = *Callback;
     (VOID) InterlockedExchange(&Vif->Enabled, TRUE);
 
     FrontendEnable(Vif->Frontend);
@@ -113,6 +107,36 @@ done:
     VifUnlock(Vif);
 
     return Status;
+}
+
+static PAGED_FUNCTION NTSTATUS NTAPI VifEnableVersion8(_In_ PINTERFACE Interface, _In_ XENVIF_VIF_CALLBACK_V8 Function,
+                                                       _In_opt_ PVOID Argument)
+{
+    VIF_CALLBACK Callback = {.Version = 8, .Function = {.Version8 = Function}, .Argument = Argument};
+
+    PAGED_CODE();
+
+    return (Function != NULL) ? VifStart(VifFromInterface(Interface), &Callback) : STATUS_INVALID_PARAMETER;
+}
+
+static PAGED_FUNCTION NTSTATUS NTAPI VifEnableVersion9(_In_ PINTERFACE Interface, _In_ XENVIF_VIF_CALLBACK_V9 Function,
+                                                       _In_opt_ PVOID Argument)
+{
+    VIF_CALLBACK Callback = {.Version = 9, .Function = {.Version9 = Function}, .Argument = Argument};
+
+    PAGED_CODE();
+
+    return (Function != NULL) ? VifStart(VifFromInterface(Interface), &Callback) : STATUS_INVALID_PARAMETER;
+}
+
+static PAGED_FUNCTION NTSTATUS NTAPI VifEnable(_In_ PINTERFACE Interface, _In_ XENVIF_VIF_CALLBACK Function,
+                                               _In_opt_ PVOID Argument)
+{
+    VIF_CALLBACK Callback = {.Version = 10, .Function = {.Version10 = Function}, .Argument = Argument};
+
+    PAGED_CODE();
+
+    return (Function != NULL) ? VifStart(VifFromInterface(Interface), &Callback) : STATUS_INVALID_PARAMETER;
 }
 
 static PAGED_FUNCTION VOID NTAPI VifDisable(_In_ PINTERFACE Interface)
@@ -150,30 +174,45 @@ static NTSTATUS NTAPI VifQueryStatistic(_In_ PINTERFACE Interface, _In_ XENVIF_V
 
 static VOID NTAPI VifQueryRingCount(_In_ PINTERFACE Interface, _Out_ PULONG Count)
 {
-    UNREFERENCED_PARAMETER(Interface);
+    PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
 
-    *Count = 1;
+    *Count = (Frontend != NULL) ? FrontendGetRingCount(Frontend) : 0;
 }
 
-/* One queue takes all packets, on its own processor: there is nothing to map. */
-static NTSTATUS NTAPI VifUpdateHashMapping(_In_ PINTERFACE Interface, _In_reads_(Size) PPROCESSOR_NUMBER Mapping,
-                                           _In_ ULONG Size)
+/* Has the frontend carry out a request, if the device is started. */
+static PAGED_FUNCTION NTSTATUS VifRequestHash(_In_ PINTERFACE Interface, _Inout_ FRONTEND_HASH_REQUEST *Request)
 {
-    UNREFERENCED_PARAMETER(Interface);
-    UNREFERENCED_PARAMETER(Mapping);
-    UNREFERENCED_PARAMETER(Size);
+    PXENVIF_VIF Vif = VifFromInterface(Interface);
+    NTSTATUS Status = STATUS_DEVICE_NOT_READY;
 
-    return STATUS_NOT_SUPPORTED;
+    PAGED_CODE();
+
+    VifLock(Vif);
+
+    if (Vif->Frontend != NULL)
+        Status = FrontendRequestHash(Vif->Frontend, Request);
+
+    VifUnlock(Vif);
+
+    return Status;
+}
+
+static PAGED_FUNCTION NTSTATUS NTAPI VifUpdateHashMapping(_In_ PINTERFACE Interface,
+                                                          _In_reads_(Size) PPROCESSOR_NUMBER Mapping, _In_ ULONG Size)
+{
+    FRONTEND_HASH_REQUEST Request = {.Type = FRONTEND_HASH_SET_MAPPING, .Mapping = Mapping, .Size = Size};
+
+    PAGED_CODE();
+
+    return VifRequestHash(Interface, &Request);
 }
 
 static VOID NTAPI VifReceiverReturnPacket(_In_ PINTERFACE Interface, _In_ PVOID Cookie)
 {
-    PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
-
     /* The device cannot have been stopped: that would have found the packet missing. */
-    BUG_ON(Frontend == NULL);
+    BUG_ON(VifFrontend(Interface) == NULL);
 
-    ReceiverReturnPacket(FrontendGetReceiver(Frontend), Cookie);
+    ReceiverReturnPacket(Cookie);
 }
 
 static VOID NTAPI VifReceiverSetOffloadOptions(_In_ PINTERFACE Interface, _In_ XENVIF_VIF_OFFLOAD_OPTIONS Options)
@@ -181,7 +220,7 @@ static VOID NTAPI VifReceiverSetOffloadOptions(_In_ PINTERFACE Interface, _In_ X
     PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
 
     if (Frontend != NULL)
-        ReceiverSetOffloadOptions(FrontendGetReceiver(Frontend), Options);
+        FrontendSetReceiverOffloadOptions(Frontend, Options);
 }
 
 static VOID NTAPI VifReceiverSetBackfillSize(_In_ PINTERFACE Interface, _In_ ULONG Size)
@@ -189,7 +228,7 @@ static VOID NTAPI VifReceiverSetBackfillSize(_In_ PINTERFACE Interface, _In_ ULO
     PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
 
     if (Frontend != NULL)
-        ReceiverSetBackfillSize(FrontendGetReceiver(Frontend), Size);
+        FrontendSetReceiverBackfillSize(Frontend, Size);
 }
 
 static VOID NTAPI VifReceiverQueryRingSize(_In_ PINTERFACE Interface, _Out_ PULONG Size)
@@ -199,32 +238,51 @@ static VOID NTAPI VifReceiverQueryRingSize(_In_ PINTERFACE Interface, _Out_ PULO
     *Size = ReceiverQueryRingSize();
 }
 
-/* No hashing without the control ring, which is not used. NONE and UNSPECIFIED ask for none. */
-static NTSTATUS NTAPI VifReceiverSetHashAlgorithm(_In_ PINTERFACE Interface,
-                                                  _In_ XENVIF_PACKET_HASH_ALGORITHM Algorithm)
+static PAGED_FUNCTION NTSTATUS NTAPI VifReceiverSetHashAlgorithm(_In_ PINTERFACE Interface,
+                                                                 _In_ XENVIF_PACKET_HASH_ALGORITHM Algorithm)
 {
-    UNREFERENCED_PARAMETER(Interface);
+    FRONTEND_HASH_REQUEST Request = {.Type = FRONTEND_HASH_SET_ALGORITHM, .Algorithm = Algorithm};
 
-    return (Algorithm == XENVIF_PACKET_HASH_ALGORITHM_NONE || Algorithm == XENVIF_PACKET_HASH_ALGORITHM_UNSPECIFIED)
-               ? STATUS_SUCCESS
-               : STATUS_NOT_SUPPORTED;
+    PAGED_CODE();
+
+    return VifRequestHash(Interface, &Request);
 }
 
-static NTSTATUS NTAPI VifReceiverQueryHashCapabilities(_In_ PINTERFACE Interface, ...)
+/* The arguments are Toeplitz's, the only algorithm that has any. */
+static PAGED_FUNCTION NTSTATUS NTAPI VifReceiverQueryHashCapabilities(_In_ PINTERFACE Interface, ...)
 {
-    UNREFERENCED_PARAMETER(Interface);
+    FRONTEND_HASH_REQUEST Request = {.Type = FRONTEND_HASH_QUERY_CAPABILITIES};
+    va_list Arguments;
+    PULONG Types;
+    NTSTATUS Status;
 
-    return STATUS_NOT_SUPPORTED;
+    PAGED_CODE();
+
+    va_start(Arguments, Interface);
+    Types = va_arg(Arguments, PULONG);
+    va_end(Arguments);
+
+    Status = VifRequestHash(Interface, &Request);
+    *Types = Request.Types;
+
+    return Status;
 }
 
-static NTSTATUS NTAPI VifReceiverUpdateHashParameters(_In_ PINTERFACE Interface, ...)
+static PAGED_FUNCTION NTSTATUS NTAPI VifReceiverUpdateHashParameters(_In_ PINTERFACE Interface, ...)
 {
-    UNREFERENCED_PARAMETER(Interface);
+    FRONTEND_HASH_REQUEST Request = {.Type = FRONTEND_HASH_SET_PARAMETERS};
+    va_list Arguments;
 
-    return STATUS_NOT_SUPPORTED;
+    PAGED_CODE();
+
+    va_start(Arguments, Interface);
+    Request.Types = va_arg(Arguments, ULONG);
+    Request.Key = va_arg(Arguments, PUCHAR);
+    va_end(Arguments);
+
+    return VifRequestHash(Interface, &Request);
 }
 
-/* There is one queue, which every hash chooses. */
 static NTSTATUS NTAPI VifTransmitterQueuePacket(_In_ PINTERFACE Interface, _In_ PMDL Mdl, _In_ ULONG Offset,
                                                 _In_ ULONG Length, _In_ XENVIF_VIF_OFFLOAD_OPTIONS OffloadOptions,
                                                 _In_ USHORT MaximumSegmentSize, _In_ USHORT TagControlInformation,
@@ -233,13 +291,11 @@ static NTSTATUS NTAPI VifTransmitterQueuePacket(_In_ PINTERFACE Interface, _In_ 
 {
     PXENVIF_VIF Vif = VifFromInterface(Interface);
 
-    UNREFERENCED_PARAMETER(Hash);
-
     if (ReadAcquire(&Vif->Enabled) == FALSE)
         return STATUS_DEVICE_NOT_READY;
 
-    return TransmitterQueuePacket(FrontendGetTransmitter(Vif->Frontend), Mdl, Offset, Length, OffloadOptions,
-                                  MaximumSegmentSize, TagControlInformation, More, Cookie);
+    return TransmitterQueuePacket(Vif->Frontend, Mdl, Offset, Length, OffloadOptions, MaximumSegmentSize,
+                                  TagControlInformation, Hash, More, Cookie);
 }
 
 static VOID NTAPI VifTransmitterQueryOffloadOptions(_In_ PINTERFACE Interface,
@@ -249,7 +305,7 @@ static VOID NTAPI VifTransmitterQueryOffloadOptions(_In_ PINTERFACE Interface,
 
     Options->Value = 0;
     if (Frontend != NULL)
-        TransmitterQueryOffloadOptions(FrontendGetTransmitter(Frontend), Options);
+        TransmitterQueryOffloadOptions(FrontendGetTransmitter(Frontend, 0), Options);
 }
 
 static VOID NTAPI VifTransmitterQueryLargePacketSize(_In_ PINTERFACE Interface, _In_ UCHAR Version, _Out_ PULONG Size)
@@ -258,7 +314,7 @@ static VOID NTAPI VifTransmitterQueryLargePacketSize(_In_ PINTERFACE Interface, 
 
     *Size = 0;
     if (Frontend != NULL)
-        TransmitterQueryLargePacketSize(FrontendGetTransmitter(Frontend), Version, Size);
+        TransmitterQueryLargePacketSize(FrontendGetTransmitter(Frontend, 0), Version, Size);
 }
 
 static VOID NTAPI VifTransmitterQueryRingSize(_In_ PINTERFACE Interface, _Out_ PULONG Size)
@@ -354,8 +410,65 @@ static NTSTATUS NTAPI VifMacQueryFilterLevel(_In_ PINTERFACE Interface, _In_ ETH
     return MacQueryFilterLevel(FrontendGetMac(Frontend), Type, Level);
 }
 
+static const XENVIF_VIF_INTERFACE_V8 VifInterfaceVersion8 = {
+    .Acquire = VifAcquire,
+    .Release = VifRelease,
+    .EnableVersion8 = VifEnableVersion8,
+    .Disable = VifDisable,
+    .QueryStatistic = VifQueryStatistic,
+    .QueryRingCount = VifQueryRingCount,
+    .UpdateHashMapping = VifUpdateHashMapping,
+    .ReceiverReturnPacket = VifReceiverReturnPacket,
+    .ReceiverSetOffloadOptions = VifReceiverSetOffloadOptions,
+    .ReceiverSetBackfillSize = VifReceiverSetBackfillSize,
+    .ReceiverQueryRingSize = VifReceiverQueryRingSize,
+    .ReceiverSetHashAlgorithm = VifReceiverSetHashAlgorithm,
+    .ReceiverQueryHashCapabilities = VifReceiverQueryHashCapabilities,
+    .ReceiverUpdateHashParameters = VifReceiverUpdateHashParameters,
+    .TransmitterQueuePacket = VifTransmitterQueuePacket,
+    .TransmitterQueryOffloadOptions = VifTransmitterQueryOffloadOptions,
+    .TransmitterQueryLargePacketSize = VifTransmitterQueryLargePacketSize,
+    .TransmitterQueryRingSize = VifTransmitterQueryRingSize,
+    .MacQueryState = VifMacQueryState,
+    .MacQueryMaximumFrameSize = VifMacQueryMaximumFrameSize,
+    .MacQueryPermanentAddress = VifMacQueryPermanentAddress,
+    .MacQueryCurrentAddress = VifMacQueryCurrentAddress,
+    .MacQueryMulticastAddresses = VifMacQueryMulticastAddresses,
+    .MacSetMulticastAddresses = VifMacSetMulticastAddresses,
+    .MacSetFilterLevel = VifMacSetFilterLevel,
+    .MacQueryFilterLevel = VifMacQueryFilterLevel,
+};
+
+static const XENVIF_VIF_INTERFACE_V9 VifInterfaceVersion9 = {
+    .Acquire = VifAcquire,
+    .Release = VifRelease,
+    .EnableVersion9 = VifEnableVersion9,
+    .Disable = VifDisable,
+    .QueryStatistic = VifQueryStatistic,
+    .QueryRingCount = VifQueryRingCount,
+    .UpdateHashMapping = VifUpdateHashMapping,
+    .ReceiverReturnPacket = VifReceiverReturnPacket,
+    .ReceiverSetOffloadOptions = VifReceiverSetOffloadOptions,
+    .ReceiverSetBackfillSize = VifReceiverSetBackfillSize,
+    .ReceiverQueryRingSize = VifReceiverQueryRingSize,
+    .ReceiverSetHashAlgorithm = VifReceiverSetHashAlgorithm,
+    .ReceiverQueryHashCapabilities = VifReceiverQueryHashCapabilities,
+    .ReceiverUpdateHashParameters = VifReceiverUpdateHashParameters,
+    .TransmitterQueuePacket = VifTransmitterQueuePacket,
+    .TransmitterQueryOffloadOptions = VifTransmitterQueryOffloadOptions,
+    .TransmitterQueryLargePacketSize = VifTransmitterQueryLargePacketSize,
+    .TransmitterQueryRingSize = VifTransmitterQueryRingSize,
+    .MacQueryState = VifMacQueryState,
+    .MacQueryMaximumFrameSize = VifMacQueryMaximumFrameSize,
+    .MacQueryPermanentAddress = VifMacQueryPermanentAddress,
+    .MacQueryCurrentAddress = VifMacQueryCurrentAddress,
+    .MacQueryMulticastAddresses = VifMacQueryMulticastAddresses,
+    .MacSetMulticastAddresses = VifMacSetMulticastAddresses,
+    .MacSetFilterLevel = VifMacSetFilterLevel,
+    .MacQueryFilterLevel = VifMacQueryFilterLevel,
+};
+
 static const XENVIF_VIF_INTERFACE_V10 VifInterfaceVersion10 = {
-    .Interface = {sizeof(XENVIF_VIF_INTERFACE_V10), 10, NULL, NULL, NULL},
     .Acquire = VifAcquire,
     .Release = VifRelease,
     .Enable = VifEnable,
@@ -387,48 +500,35 @@ static const XENVIF_VIF_INTERFACE_V10 VifInterfaceVersion10 = {
 NTSTATUS VifGetInterface(_In_ PXENVIF_VIF Vif, _In_ ULONG Version, _Out_writes_bytes_(Size) PINTERFACE Interface,
                          _In_ ULONG Size)
 {
-    if (Version < VIF_VERSION_MIN || Version > VIF_VERSION_MAX)
+    switch (Version) {
+    case 8:
+        return InterfaceFill(Interface, Size, &VifInterfaceVersion8, sizeof(VifInterfaceVersion8), Version, Vif);
+    case 9:
+        return InterfaceFill(Interface, Size, &VifInterfaceVersion9, sizeof(VifInterfaceVersion9), Version, Vif);
+    case 10:
+        return InterfaceFill(Interface, Size, &VifInterfaceVersion10, sizeof(VifInterfaceVersion10), Version, Vif);
+    default:
         return STATUS_NOT_SUPPORTED;
-
-    if (Size < sizeof(XENVIF_VIF_INTERFACE_V10))
-        return STATUS_BUFFER_TOO_SMALL;
-
-    RtlCopyMemory(Interface, &VifInterfaceVersion10, sizeof(XENVIF_VIF_INTERFACE_V10));
-    Interface->Context = Vif;
-
-    return STATUS_SUCCESS;
+    }
 }
 
 VOID VifTransmitterReturnPacket(_In_ PXENVIF_VIF Vif, _In_opt_ PVOID Cookie,
                                 _In_ PXENVIF_TRANSMITTER_PACKET_COMPLETION_INFO Completion)
 {
-    XENVIF_VIF_CALLBACK_PARAMETERS Parameters;
-
-    RtlZeroMemory(&Parameters, sizeof(Parameters));
-    Parameters.TransmitterReturnPacket.Cookie = Cookie;
-    Parameters.TransmitterReturnPacket.Completion = Completion;
-
-    Vif->Callback(Vif->Argument, XENVIF_TRANSMITTER_RETURN_PACKET, &Parameters);
+    VifCallbackReturnPacket(&Vif->Callback, Cookie, Completion);
 }
 
 BOOLEAN VifReceiverQueuePacket(_In_ PXENVIF_VIF Vif, _Inout_ PXENVIF_VIF_CALLBACK_PARAMETERS Parameters)
 {
-    Parameters->ReceiverQueuePacket.Pause = FALSE;
-
-    Vif->Callback(Vif->Argument, XENVIF_RECEIVER_QUEUE_PACKET, Parameters);
-
-    return Parameters->ReceiverQueuePacket.Pause;
+    return VifCallbackQueuePacket(&Vif->Callback, Parameters);
 }
 
 VOID VifMacStateChange(_In_ PXENVIF_VIF Vif)
 {
-    XENVIF_VIF_CALLBACK_PARAMETERS Parameters;
     KIRQL Irql;
 
-    RtlZeroMemory(&Parameters, sizeof(Parameters));
-
     KeRaiseIrql(DISPATCH_LEVEL, &Irql);
-    Vif->Callback(Vif->Argument, XENVIF_MAC_STATE_CHANGE, &Parameters);
+    VifCallbackStateChange(&Vif->Callback);
     KeLowerIrql(Irql);
 }
 

@@ -15,7 +15,7 @@ typedef struct _XENVIF_FRONTEND XENVIF_FRONTEND, *PXENVIF_FRONTEND;
 typedef struct _XENVIF_VIF XENVIF_VIF, *PXENVIF_VIF;
 
 /* The versions that VifGetInterface gives. */
-#define VIF_VERSION_MIN 10
+#define VIF_VERSION_MIN 8
 #define VIF_VERSION_MAX 10
 
 /* Number is for the log. PASSIVE_LEVEL. */

@@ -36,23 +36,29 @@ static struct {
 
 /* ---- the drivers ---- */
 
+/* What is there already, or is not there, is not linked. */
+static void link_file(const char *folder, const char *name, const char *from, const char *file)
+{
+    char source[600], target[600];
+    char *whole;
+
+    snprintf(source, sizeof(source), "%s/%s", from, file);
+    snprintf(target, sizeof(target), "%s/%s", folder, name);
+    whole = realpath(source, NULL);
+    if (whole != NULL && access(target, R_OK) != 0)
+        ck_assert_int_eq(symlink(whole, target), 0);
+    free(whole);
+}
+
 static void add_driver(const char *folder, const char *from, const char *name)
 {
     static const char *const suffixes[] = {"so", "inf"};
 
     for (unsigned i = 0; i < 2; i++) {
-        char source[600], target[600];
-        char *whole;
+        char file[128];
 
-        snprintf(source, sizeof(source), "%s/%s.%s", from, name, suffixes[i]);
-        snprintf(target, sizeof(target), "%s/%s.%s", folder, name, suffixes[i]);
-        whole = realpath(source, NULL);
-        if (whole == NULL || access(target, R_OK) == 0) {
-            free(whole);
-            continue;
-        }
-        ck_assert_int_eq(symlink(whole, target), 0);
-        free(whole);
+        snprintf(file, sizeof(file), "%s.%s", name, suffixes[i]);
+        link_file(folder, file, from, file);
     }
 }
 
@@ -75,7 +81,10 @@ static const char *compose(unsigned drivers)
         add_driver(folder, PVSIM_BUILD "/drivers", "xenfilt");
     if (drivers & STACK_XENVIF)
         add_driver(folder, PVSIM_BUILD "/drivers", "xenvif");
-    if (drivers & STACK_NETCLIENT)
+    if (drivers & (STACK_NETCLIENT_8 | STACK_NETCLIENT_9))
+        link_file(folder, "netclient.inf", "tests/clients/netclient",
+                  drivers & STACK_NETCLIENT_8 ? "netclient8.inf" : "netclient9.inf");
+    if (drivers & (STACK_NETCLIENT | STACK_NETCLIENT_8 | STACK_NETCLIENT_9))
         add_driver(folder, PVSIM_BUILD "/drivers", "netclient");
     if (drivers & STACK_PROBE)
         add_driver(folder, PVSIM_BUILD "/test-drivers", "probe");

@@ -25,6 +25,8 @@
 #define STACK_XENVIF 0x2u
 #define STACK_NETCLIENT 0x4u /* on those of XENVIF */
 #define STACK_XENFILT 0x8u
+#define STACK_NETCLIENT_8 0x10u /* in its place netclient as built for version 8 of XENVIF_VIF; for version 9 */
+#define STACK_NETCLIENT_9 0x20u
 
 struct stack_options {
     unsigned vcpus;       /* 0: 2 */

@@ -50,6 +50,8 @@ static const struct offered bus_offers[] = {
 
 /* A child of XENVIF has its own and passes on what it needs of the bus below. */
 static const struct offered vif_offers[] = {
+    {&GUID_XENVIF_VIF_INTERFACE, 8, sizeof(struct _XENVIF_VIF_INTERFACE_V8)},
+    {&GUID_XENVIF_VIF_INTERFACE, 9, sizeof(struct _XENVIF_VIF_INTERFACE_V9)},
     {&GUID_XENVIF_VIF_INTERFACE, 10, sizeof(struct _XENVIF_VIF_INTERFACE_V10)},
     {&GUID_XENBUS_CACHE_INTERFACE, 2, sizeof(struct _XENBUS_CACHE_INTERFACE_V2)},
     {&GUID_XENBUS_STORE_INTERFACE, 2, sizeof(struct _XENBUS_STORE_INTERFACE_V2)},
@@ -242,7 +244,7 @@ STACK_TEST(ids, .drivers = STACK_PROBE | STACK_XENVIF, .vifs = 1)
     for (size_t i = 0; i < ARRAYSIZE(vif_rows); i++)
         if (query("0", &GUID_XENVIF_VIF_INTERFACE, vif_rows[i].vif, PROBE_INTERFACE_MAX, &any) == STATUS_SUCCESS)
             vif_revisions[count++] = vif_rows[i].revision;
-    ck_assert_uint_ge(count, 3);
+    ck_assert_uint_eq(count, ARRAYSIZE(vif_rows));
     assert_ids("Probe0", "XENVIF", "NET", vif_revisions, count, "XENDEVICE", "0");
 }
 

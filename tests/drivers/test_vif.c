@@ -197,6 +197,59 @@ STACK_TEST(sleep_and_wake, ONE)
     }
 }
 
+/* ---- the older versions of the interface: the same, by the INF of a client that was built for one ---- */
+
+static const struct {
+    unsigned client;
+    const char *id;
+} versions[] = {{STACK_NETCLIENT_8, "XENVIF\\VEN_XP0001&DEV_NET&REV_09000001"},
+                {STACK_NETCLIENT_9, "XENVIF\\VEN_XP0001&DEV_NET&REV_09000002"},
+                {STACK_NETCLIENT, "XENVIF\\VEN_XP0001&DEV_NET&REV_09000005"}};
+
+static const struct {
+    void (*scenario)(void *);
+    unsigned vifs;
+} version_scenarios[] = {{queries_scenario, 2},
+                         {link_follows_the_store_scenario, 1},
+                         {statistics_scenario, 1},
+                         {sleep_and_wake_scenario, 1},
+                         {comes_and_goes, 2}};
+
+START_TEST(every_version)
+{
+    struct stack_options options = {.drivers = STACK_XENVIF | versions[_i].client, .wait = true};
+
+    for (unsigned i = 0; i < ARRAYSIZE(version_scenarios); i++) {
+        options.vifs = version_scenarios[i].vifs;
+        stack_run(&options, version_scenarios[i].scenario, NULL);
+    }
+}
+END_TEST
+
+/* What the installer found it by says which version it is of. */
+static void bound_by(void *id)
+{
+    char *driver = cm_value_get_string(cm_key_open(CM_ENUM "\\XENVIF\\VEN_XP0001&DEV_NET&REV_09000005\\0"), "Driver");
+    char *path = image_printf("%s\\%s", CM_CLASS, driver);
+    char *match = cm_value_get_string(cm_key_open(path), "MatchingDeviceId");
+
+    ck_assert_str_eq(match, id);
+    image_free(match);
+    image_free(path);
+    image_free(driver);
+    link_up(0);
+    stack_carry(0, lan, lan);
+}
+
+START_TEST(version_is_bound_by_its_revision)
+{
+    struct stack_options options = {.drivers = STACK_XENVIF | versions[_i].client, .wait = true, .vifs = 1};
+
+    options.policy = POLICY_PCT;
+    stack_run(&options, bound_by, (void *)versions[_i].id);
+}
+END_TEST
+
 START_TEST(detach_and_attach)
 {
     static const unsigned vcpus[] = {1, 2, 4};
@@ -355,6 +408,8 @@ int main(void)
     tcase = tcase_create("life");
     tcase_add_test(tcase, sleep_and_wake);
     tcase_add_loop_test(tcase, detach_and_attach, 0, 3);
+    tcase_add_loop_test(tcase, every_version, 0, ARRAYSIZE(versions));
+    tcase_add_loop_test(tcase, version_is_bound_by_its_revision, 0, ARRAYSIZE(versions));
     tcase_add_loop_test(tcase, mute, 0, 2);
     tcase_add_test(tcase, mute_from_the_start);
     suite_add_tcase(suite, tcase);

@@ -8,6 +8,14 @@
 
 #include <ntstrsafe.h>
 
+/* The version of XENVIF_VIF that the service's key names (VifVersion, REG_DWORD), or the newest. */
+static ULONG Version;
+
+ULONG NetClientVersion(VOID)
+{
+    return Version;
+}
+
 /* The flag as it is now, on whatever processor it was set. */
 BOOLEAN NetClientFlag(_Inout_ LONG *Flag)
 {
@@ -339,11 +347,44 @@ static VOID NTAPI NetClientUnload(_In_ PDRIVER_OBJECT DriverObject)
     UNREFERENCED_PARAMETER(DriverObject);
 }
 
+/* A version that the VIF does not have is for the VIF to refuse. */
+static NTSTATUS NetClientReadVersion(_In_ PUNICODE_STRING RegistryPath)
+{
+    RTL_QUERY_REGISTRY_TABLE Table[2];
+    ULONG Default = XENVIF_VIF_INTERFACE_VERSION_MAX;
+    PWSTR Path;
+    NTSTATUS Status;
+
+    Path = ExAllocatePoolWithTag(PagedPool, RegistryPath->Length + sizeof(WCHAR), NETCLIENT_TAG);
+    if (Path == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    RtlCopyMemory(Path, RegistryPath->Buffer, RegistryPath->Length);
+    Path[RegistryPath->Length / sizeof(WCHAR)] = L'\0';
+
+    RtlZeroMemory(Table, sizeof(Table));
+    Table[0].Flags = RTL_QUERY_REGISTRY_DIRECT | RTL_QUERY_REGISTRY_TYPECHECK;
+    Table[0].Name = L"VifVersion";
+    Table[0].EntryContext = &Version;
+    Table[0].DefaultType = REG_DWORD | (REG_DWORD << RTL_QUERY_REGISTRY_TYPECHECK_SHIFT);
+    Table[0].DefaultData = &Default;
+    Table[0].DefaultLength = sizeof(Default);
+
+    Status = RtlQueryRegistryValues(RTL_REGISTRY_ABSOLUTE, Path, Table, NULL, NULL);
+    ExFreePoolWithTag(Path, NETCLIENT_TAG);
+
+    return Status;
+}
+
 DRIVER_INITIALIZE DriverEntry;
 
 NTSTATUS NTAPI DriverEntry(_In_ PDRIVER_OBJECT DriverObject, _In_ PUNICODE_STRING RegistryPath)
 {
-    UNREFERENCED_PARAMETER(RegistryPath);
+    NTSTATUS Status;
+
+    Status = NetClientReadVersion(RegistryPath);
+    if (!NT_SUCCESS(Status))
+        return Status;
 
     DriverObject->DriverExtension->AddDevice = NetClientAddDevice;
     DriverObject->DriverUnload = NetClientUnload;

@@ -63,7 +63,13 @@ typedef struct _NETCLIENT {
     LONG Enabled;           /* packets move */
     LONG Stopping;          /* the status with which IRPs are turned away once the device stops */
     EX_RUNDOWN_REF Rundown; /* held by whoever is at work with the VIF */
-    XENVIF_VIF_INTERFACE Vif;
+
+    /* In the version that the service's key names; all but Enable are the same methods in the same places. */
+    union {
+        XENVIF_VIF_INTERFACE_V8 Vif8;
+        XENVIF_VIF_INTERFACE_V9 Vif9;
+        XENVIF_VIF_INTERFACE_V10 Vif;
+    };
 
     NETCLIENT_QUEUE Reads;
     NETCLIENT_QUEUE Writes;
@@ -79,13 +85,16 @@ typedef struct _NETCLIENT {
     ULONG ReturningCount;
     NETCLIENT_MODE Mode;
     NETCLIENT_OFFLOAD Offload;
+    NETCLIENT_SHAPE Shape;
     NETCLIENT_STATISTICS Statistics; /* but for the VIF's */
+    NETCLIENT_FRAMES Frames;
 
     KTIMER ReturnTimer;
     KDPC ReturnDpc;
 } NETCLIENT, *PNETCLIENT;
 
 /* netclient.c */
+ULONG NetClientVersion(VOID); /* of XENVIF_VIF */
 BOOLEAN NetClientFlag(_Inout_ LONG *Flag);
 VOID NetClientComplete(_Inout_ PNETCLIENT Client, _Inout_ PIRP Irp, _In_ NTSTATUS Status, _In_ ULONG_PTR Information);
 BOOLEAN NetClientPumpEnter(_Inout_ PNETCLIENT Client, _Inout_ PNETCLIENT_PUMP Pump);
@@ -108,6 +117,13 @@ NTSTATUS NetClientRead(_Inout_ PNETCLIENT Client, _Inout_ PIRP Irp);
 VOID NetClientSend(_Inout_ PNETCLIENT Client);
 VOID NetClientSent(_Inout_ PNETCLIENT Client, _In_ PVOID Cookie,
                    _In_ PXENVIF_TRANSMITTER_PACKET_COMPLETION_INFO Completion);
+
+/*
+ * netclient_shape.c: the chain in which a write goes to the VIF, and the frame's offset in it; taken apart when the
+ * packet has come back, or was not taken.
+ */
+NTSTATUS NetClientShape(_Inout_ PNETCLIENT Client, _Inout_ PIRP Irp, _Out_ PMDL *Mdl, _Out_ PULONG Offset);
+VOID NetClientUnshape(_Inout_ PIRP Irp);
 
 /* netclient_receive.c */
 KDEFERRED_ROUTINE NetClientReturnDpc;

@@ -92,6 +92,38 @@ static NTSTATUS NetClientSetMulticast(_Inout_ PNETCLIENT Client, _In_ PVOID Addr
     return XENVIF_VIF_CALL(&Client->Vif, MacSetMulticastAddresses, Addresses, Length / (ULONG)sizeof(ETHERNET_ADDRESS));
 }
 
+/* For the frames that are written from now on, and no other writer is at work. */
+static NTSTATUS NetClientSetShape(_Inout_ PNETCLIENT Client, _In_ const NETCLIENT_SHAPE *Shape)
+{
+    if (Shape->PageOffset >= PAGE_SIZE || Shape->LeadingBytes >= PAGE_SIZE || Shape->Gap >= PAGE_SIZE)
+        return STATUS_INVALID_PARAMETER;
+
+    Client->Shape = *Shape;
+
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NetClientSetHashParameters(_Inout_ PNETCLIENT Client, _In_ PNETCLIENT_HASH Hash)
+{
+    return XENVIF_VIF_CALL(&Client->Vif, ReceiverUpdateHashParameters, Hash->Types, Hash->Key);
+}
+
+static NTSTATUS NetClientSetHashMapping(_Inout_ PNETCLIENT Client, _In_ PVOID Mapping, _In_ ULONG Length)
+{
+    return XENVIF_VIF_CALL(&Client->Vif, UpdateHashMapping, Mapping, Length / (ULONG)sizeof(PROCESSOR_NUMBER));
+}
+
+static NTSTATUS NetClientQueryFrames(_Inout_ PNETCLIENT Client, _Out_ PNETCLIENT_FRAMES Frames)
+{
+    KIRQL Irql;
+
+    KeAcquireSpinLock(&Client->Lock, &Irql);
+    *Frames = Client->Frames;
+    KeReleaseSpinLock(&Client->Lock, Irql);
+
+    return STATUS_SUCCESS;
+}
+
 /* The bytes that a code needs to come in, and gives out. */
 static ULONG NetClientInputSize(_In_ ULONG Code)
 {
@@ -104,6 +136,12 @@ static ULONG NetClientInputSize(_In_ ULONG Code)
         return sizeof(NETCLIENT_FILTER);
     case IOCTL_NETCLIENT_SET_OFFLOAD:
         return sizeof(NETCLIENT_OFFLOAD);
+    case IOCTL_NETCLIENT_SET_SHAPE:
+        return sizeof(NETCLIENT_SHAPE);
+    case IOCTL_NETCLIENT_SET_HASH_ALGORITHM:
+        return sizeof(ULONG);
+    case IOCTL_NETCLIENT_SET_HASH_PARAMETERS:
+        return sizeof(NETCLIENT_HASH);
     default:
         return 0;
     }
@@ -116,6 +154,10 @@ static ULONG NetClientOutputSize(_In_ ULONG Code)
         return sizeof(NETCLIENT_STATISTICS);
     case IOCTL_NETCLIENT_QUERY_LINK:
         return sizeof(NETCLIENT_LINK);
+    case IOCTL_NETCLIENT_QUERY_HASH_TYPES:
+        return sizeof(ULONG);
+    case IOCTL_NETCLIENT_QUERY_FRAMES:
+        return sizeof(NETCLIENT_FRAMES);
     default:
         return 0;
     }
@@ -140,6 +182,18 @@ static NTSTATUS NetClientDo(_Inout_ PNETCLIENT Client, _In_ ULONG Code, _Inout_ 
         return NetClientSetMulticast(Client, Buffer, InputLength);
     case IOCTL_NETCLIENT_SET_OFFLOAD:
         return NetClientSetOffload(Client, Buffer);
+    case IOCTL_NETCLIENT_SET_SHAPE:
+        return NetClientSetShape(Client, Buffer);
+    case IOCTL_NETCLIENT_SET_HASH_ALGORITHM:
+        return XENVIF_VIF_CALL(&Client->Vif, ReceiverSetHashAlgorithm, (XENVIF_PACKET_HASH_ALGORITHM) * (PULONG)Buffer);
+    case IOCTL_NETCLIENT_QUERY_HASH_TYPES:
+        return XENVIF_VIF_CALL(&Client->Vif, ReceiverQueryHashCapabilities, (PULONG)Buffer);
+    case IOCTL_NETCLIENT_SET_HASH_PARAMETERS:
+        return NetClientSetHashParameters(Client, Buffer);
+    case IOCTL_NETCLIENT_SET_HASH_MAPPING:
+        return NetClientSetHashMapping(Client, Buffer, InputLength);
+    case IOCTL_NETCLIENT_QUERY_FRAMES:
+        return NetClientQueryFrames(Client, Buffer);
     default:
         return STATUS_INVALID_DEVICE_REQUEST;
     }

@@ -146,13 +146,23 @@ static BOOLEAN NetClientSendIrp(_Inout_ PNETCLIENT Client, _Inout_ PIRP Irp)
 {
     ULONG Length = IoGetCurrentIrpStackLocation(Irp)->Parameters.Write.Length;
     XENVIF_VIF_OFFLOAD_OPTIONS Options;
+    ULONG Offset;
+    PMDL Mdl;
     NTSTATUS Status;
 
     Options.Value = Client->Offload.TransmitterOptions;
 
+    Status = NetClientShape(Client, Irp, &Mdl, &Offset);
+    if (!NT_SUCCESS(Status)) {
+        NetClientComplete(Client, Irp, Status, 0);
+        return TRUE;
+    }
+
     Status =
-        XENVIF_VIF_CALL(&Client->Vif, TransmitterQueuePacket, Irp->MdlAddress, 0, Length, Options,
+        XENVIF_VIF_CALL(&Client->Vif, TransmitterQueuePacket, Mdl, Offset, Length, Options,
                         Client->Offload.MaximumSegmentSize, Client->Offload.TagControlInformation, NULL, FALSE, Irp);
+    if (!NT_SUCCESS(Status))
+        NetClientUnshape(Irp);
     if (Status == STATUS_DEVICE_BUSY)
         return FALSE;
 
@@ -202,6 +212,8 @@ VOID NetClientSent(_Inout_ PNETCLIENT Client, _In_ PVOID Cookie,
                    _In_ PXENVIF_TRANSMITTER_PACKET_COMPLETION_INFO Completion)
 {
     PIRP Irp = Cookie;
+
+    NetClientUnshape(Irp);
 
     switch (Completion->Status) {
     case XENVIF_TRANSMITTER_PACKET_OK:

@@ -1,7 +1,8 @@
 /*
  * What \Device\NetClient<n> understands, n being the number of the VIF (symbolic link \DosDevices\NetClient<n>).
  *
- * WRITE sends one Ethernet frame: the IRP's MDL is what the VIF gets, and the IRP completes when the packet comes back.
+ * WRITE sends one Ethernet frame: the IRP's MDL is what the VIF gets, or, with SET_SHAPE, a chain that the frame has
+ * been copied into; the IRP completes when the packet comes back.
  *
  *   STATUS_SUCCESS              the backend took it; Information is its length
  *   STATUS_NETWORK_UNREACHABLE  it was dropped: no link, disabled meanwhile, or the backend said so
@@ -27,13 +28,19 @@
 #define NETCLIENT_DEVICE_TYPE 0x8000
 #define NETCLIENT_CODE(_Function) ((ULONG)CTL_CODE(NETCLIENT_DEVICE_TYPE, _Function, METHOD_BUFFERED, FILE_ANY_ACCESS))
 
-#define IOCTL_NETCLIENT_QUERY_STATISTICS NETCLIENT_CODE(0x800) /* out: NETCLIENT_STATISTICS */
-#define IOCTL_NETCLIENT_QUERY_LINK NETCLIENT_CODE(0x801)       /* out: NETCLIENT_LINK */
-#define IOCTL_NETCLIENT_WAIT_LINK NETCLIENT_CODE(0x802)        /* in: NETCLIENT_WAIT; completes when the link is so */
-#define IOCTL_NETCLIENT_SET_MODE NETCLIENT_CODE(0x803)         /* in: NETCLIENT_MODE */
-#define IOCTL_NETCLIENT_SET_FILTER NETCLIENT_CODE(0x804)       /* in: NETCLIENT_FILTER */
-#define IOCTL_NETCLIENT_SET_MULTICAST NETCLIENT_CODE(0x805)    /* in: any number of addresses of 6 bytes, also none */
-#define IOCTL_NETCLIENT_SET_OFFLOAD NETCLIENT_CODE(0x806)      /* in: NETCLIENT_OFFLOAD */
+#define IOCTL_NETCLIENT_QUERY_STATISTICS NETCLIENT_CODE(0x800)   /* out: NETCLIENT_STATISTICS */
+#define IOCTL_NETCLIENT_QUERY_LINK NETCLIENT_CODE(0x801)         /* out: NETCLIENT_LINK */
+#define IOCTL_NETCLIENT_WAIT_LINK NETCLIENT_CODE(0x802)          /* in: NETCLIENT_WAIT; completes when the link is so */
+#define IOCTL_NETCLIENT_SET_MODE NETCLIENT_CODE(0x803)           /* in: NETCLIENT_MODE */
+#define IOCTL_NETCLIENT_SET_FILTER NETCLIENT_CODE(0x804)         /* in: NETCLIENT_FILTER */
+#define IOCTL_NETCLIENT_SET_MULTICAST NETCLIENT_CODE(0x805)      /* in: any number of addresses of 6 bytes, also none */
+#define IOCTL_NETCLIENT_SET_OFFLOAD NETCLIENT_CODE(0x806)        /* in: NETCLIENT_OFFLOAD */
+#define IOCTL_NETCLIENT_SET_HASH_ALGORITHM NETCLIENT_CODE(0x807) /* in: ULONG, XENVIF_PACKET_HASH_ALGORITHM */
+#define IOCTL_NETCLIENT_QUERY_HASH_TYPES NETCLIENT_CODE(0x808)   /* out: ULONG, Toeplitz's types */
+#define IOCTL_NETCLIENT_SET_HASH_PARAMETERS NETCLIENT_CODE(0x809) /* in: NETCLIENT_HASH */
+#define IOCTL_NETCLIENT_SET_HASH_MAPPING NETCLIENT_CODE(0x80A)    /* in: any number of PROCESSOR_NUMBER */
+#define IOCTL_NETCLIENT_QUERY_FRAMES NETCLIENT_CODE(0x80B)        /* out: NETCLIENT_FRAMES, see there */
+#define IOCTL_NETCLIENT_SET_SHAPE NETCLIENT_CODE(0x80C)           /* in: NETCLIENT_SHAPE */
 
 #define NETCLIENT_VIF_STATISTICS 50
 
@@ -89,5 +96,39 @@ typedef struct _NETCLIENT_OFFLOAD {
     USHORT TagControlInformation;
     ULONG BackfillSize;
 } NETCLIENT_OFFLOAD, *PNETCLIENT_OFFLOAD;
+
+/* How frames that are written lie in memory when the VIF gets them. All zero: as the writer's buffer lies. */
+typedef struct _NETCLIENT_SHAPE {
+    ULONG FragmentSize; /* bytes of the frame in each MDL of a chain */
+    ULONG PageOffset;   /* of the first MDL, from the start of a page */
+    ULONG LeadingBytes; /* in the first MDL ahead of the frame */
+    ULONG Gap;          /* bytes of memory between two MDLs */
+} NETCLIENT_SHAPE, *PNETCLIENT_SHAPE;
+
+typedef struct _NETCLIENT_HASH {
+    ULONG Types;
+    UCHAR Key[40];
+} NETCLIENT_HASH, *PNETCLIENT_HASH;
+
+/* What the VIF said of a frame that it gave. */
+typedef struct _NETCLIENT_FRAME_INFO {
+    USHORT Index; /* of the queue */
+    USHORT Processor;
+    ULONG Length;
+    ULONG Flags; /* XENVIF_PACKET_CHECKSUM_FLAGS */
+    USHORT MaximumSegmentSize;
+    USHORT TagControlInformation;
+    ULONG HashAlgorithm;
+    ULONG HashType;
+    ULONG HashValue;
+} NETCLIENT_FRAME_INFO, *PNETCLIENT_FRAME_INFO;
+
+#define NETCLIENT_FRAMES_KEPT 256
+
+/* The last frames that came, in their order, and how many have come in all; asking takes none away. */
+typedef struct _NETCLIENT_FRAMES {
+    ULONG64 Total;
+    NETCLIENT_FRAME_INFO Frame[NETCLIENT_FRAMES_KEPT]; /* that of frame number n is at n modulo their number */
+} NETCLIENT_FRAMES, *PNETCLIENT_FRAMES;
 
 #endif /* NETCLIENT_IOCTL_H */

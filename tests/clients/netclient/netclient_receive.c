@@ -254,11 +254,35 @@ static BOOLEAN NetClientKeep(_Inout_ PNETCLIENT Client, _In_ PNETCLIENT_FRAME Fr
     return Pause;
 }
 
+/* Notes what the VIF says of a frame. */
+static VOID NetClientNote(_Inout_ PNETCLIENT Client, _In_ PXENVIF_VIF_CALLBACK_PARAMETERS Parameters)
+{
+    PXENVIF_PACKET_HASH Hash = Parameters->ReceiverQueuePacket.Hash;
+    PNETCLIENT_FRAME_INFO Info;
+    KIRQL Irql;
+
+    KeAcquireSpinLock(&Client->Lock, &Irql);
+
+    Info = &Client->Frames.Frame[Client->Frames.Total++ % NETCLIENT_FRAMES_KEPT];
+    Info->Index = (USHORT)Parameters->ReceiverQueuePacket.Index;
+    Info->Processor = (USHORT)KeGetCurrentProcessorNumberEx(NULL);
+    Info->Length = Parameters->ReceiverQueuePacket.Length;
+    Info->Flags = Parameters->ReceiverQueuePacket.Flags.Value;
+    Info->MaximumSegmentSize = Parameters->ReceiverQueuePacket.MaximumSegmentSize;
+    Info->TagControlInformation = Parameters->ReceiverQueuePacket.TagControlInformation;
+    Info->HashAlgorithm = Hash->Algorithm;
+    Info->HashType = Hash->Type;
+    Info->HashValue = Hash->Value;
+
+    KeReleaseSpinLock(&Client->Lock, Irql);
+}
+
 VOID NetClientReceived(_Inout_ PNETCLIENT Client, _Inout_ PXENVIF_VIF_CALLBACK_PARAMETERS Parameters)
 {
     PNETCLIENT_FRAME Frame = NULL;
 
     NetClientCount(Client, &Client->Statistics.Received);
+    NetClientNote(Client, Parameters);
 
     if (NetClientHasRoom(Client))
         Frame = ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(NETCLIENT_FRAME), NETCLIENT_TAG);

@@ -1,5 +1,7 @@
 #include "netclient.h"
 
+#include <stdarg.h>
+
 static VOID NTAPI NetClientCallback(_In_opt_ PVOID Argument, _In_ XENVIF_VIF_CALLBACK_TYPE Type,
                                     _In_ PXENVIF_VIF_CALLBACK_PARAMETERS Parameters)
 {
@@ -25,6 +27,50 @@ static VOID NTAPI NetClientCallback(_In_opt_ PVOID Argument, _In_ XENVIF_VIF_CAL
     }
 }
 
+/* Version 9 has no Pause: the client asks for it, and is not heard. */
+static VOID NTAPI NetClientCallback9(_In_opt_ PVOID Argument, _In_ XENVIF_VIF_CALLBACK_TYPE Type,
+                                     _In_ union _XENVIF_VIF_CALLBACK_PARAMETERS_V9 *Parameters)
+{
+    XENVIF_VIF_CALLBACK_PARAMETERS Copy;
+
+    RtlZeroMemory(&Copy, sizeof(Copy));
+    if (Type != XENVIF_MAC_STATE_CHANGE)
+        RtlCopyMemory(&Copy, Parameters, sizeof(*Parameters));
+
+    NetClientCallback(Argument, Type, &Copy);
+}
+
+static VOID NTAPI NetClientCallback8(_In_opt_ PVOID Argument, _In_ XENVIF_VIF_CALLBACK_TYPE Type, ...)
+{
+    XENVIF_VIF_CALLBACK_PARAMETERS Copy;
+    va_list Arguments;
+
+    RtlZeroMemory(&Copy, sizeof(Copy));
+
+    va_start(Arguments, Type);
+
+    if (Type == XENVIF_TRANSMITTER_RETURN_PACKET) {
+        Copy.TransmitterReturnPacket.Cookie = va_arg(Arguments, PVOID);
+        Copy.TransmitterReturnPacket.Completion = va_arg(Arguments, PXENVIF_TRANSMITTER_PACKET_COMPLETION_INFO);
+    } else if (Type == XENVIF_RECEIVER_QUEUE_PACKET) {
+        Copy.ReceiverQueuePacket.Index = va_arg(Arguments, ULONG);
+        Copy.ReceiverQueuePacket.Mdl = va_arg(Arguments, PMDL);
+        Copy.ReceiverQueuePacket.Offset = va_arg(Arguments, ULONG);
+        Copy.ReceiverQueuePacket.Length = va_arg(Arguments, ULONG);
+        Copy.ReceiverQueuePacket.Flags = va_arg(Arguments, XENVIF_PACKET_CHECKSUM_FLAGS);
+        Copy.ReceiverQueuePacket.MaximumSegmentSize = (USHORT)va_arg(Arguments, int);
+        Copy.ReceiverQueuePacket.TagControlInformation = (USHORT)va_arg(Arguments, int);
+        Copy.ReceiverQueuePacket.Info = va_arg(Arguments, PXENVIF_PACKET_INFO);
+        Copy.ReceiverQueuePacket.Hash = va_arg(Arguments, PXENVIF_PACKET_HASH);
+        Copy.ReceiverQueuePacket.More = (BOOLEAN)va_arg(Arguments, int);
+        Copy.ReceiverQueuePacket.Cookie = va_arg(Arguments, PVOID);
+    }
+
+    va_end(Arguments);
+
+    NetClientCallback(Argument, Type, &Copy);
+}
+
 static NTSTATUS NetClientQueryVif(_Inout_ PNETCLIENT Client)
 {
     KEVENT Event;
@@ -43,7 +89,7 @@ static NTSTATUS NetClientQueryVif(_Inout_ PNETCLIENT Client)
     StackLocation->MinorFunction = IRP_MN_QUERY_INTERFACE;
     StackLocation->Parameters.QueryInterface.InterfaceType = &GUID_XENVIF_VIF_INTERFACE;
     StackLocation->Parameters.QueryInterface.Size = sizeof(XENVIF_VIF_INTERFACE_V10);
-    StackLocation->Parameters.QueryInterface.Version = 10;
+    StackLocation->Parameters.QueryInterface.Version = (USHORT)NetClientVersion();
     StackLocation->Parameters.QueryInterface.Interface = &Client->Vif.Interface;
     StackLocation->Parameters.QueryInterface.InterfaceSpecificData = NULL;
     Irp->IoStatus.Status = STATUS_NOT_SUPPORTED;
@@ -71,6 +117,16 @@ static NTSTATUS NetClientOpenFilter(_Inout_ PNETCLIENT Client)
     return Status;
 }
 
+static NTSTATUS NetClientEnableVif(_Inout_ PNETCLIENT Client)
+{
+    if (NetClientVersion() == 8)
+        return XENVIF_VIF_CALL(&Client->Vif8, EnableVersion8, NetClientCallback8, Client);
+    if (NetClientVersion() == 9)
+        return XENVIF_VIF_CALL(&Client->Vif9, EnableVersion9, NetClientCallback9, Client);
+
+    return XENVIF_VIF_CALL(&Client->Vif, Enable, NetClientCallback, Client);
+}
+
 NTSTATUS NetClientEnable(_Inout_ PNETCLIENT Client)
 {
     NTSTATUS Status;
@@ -78,7 +134,7 @@ NTSTATUS NetClientEnable(_Inout_ PNETCLIENT Client)
     ExReInitializeRundownProtection(&Client->Rundown);
     (VOID) InterlockedExchange(&Client->Enabled, TRUE);
 
-    Status = XENVIF_VIF_CALL(&Client->Vif, Enable, NetClientCallback, Client);
+    Status = NetClientEnableVif(Client);
     if (!NT_SUCCESS(Status)) {
         (VOID) InterlockedExchange(&Client->Enabled, FALSE);
         ExWaitForRundownProtectionRelease(&Client->Rundown);

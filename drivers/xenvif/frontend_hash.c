@@ -1,0 +1,321 @@
+/*
+ * Hashing: what the client wants of it, and how that reaches queues and backend.
+ *
+ * The client's calls leave a request and wait for the frontend's thread, which alone talks to the backend. What has
+ * been accepted is kept, and is in force again with each connection, as far as that backend goes along. A mapping is
+ * the client's word on processors: each processor that it names gets a queue, and the hash values with it; if there are
+ * more processors than queues they share them.
+ */
+#include "bug.h"
+#include "frontend_state.h"
+
+/* XENVIF_PACKET_HASH_TYPE t is bit t of a client's mask, and bit t - 1 of the backend's. */
+C_ASSERT(1 << XENVIF_PACKET_HASH_TYPE_IPV4 == XEN_NETIF_CTRL_HASH_TYPE_IPV4 << 1);
+C_ASSERT(1 << XENVIF_PACKET_HASH_TYPE_IPV4_TCP == XEN_NETIF_CTRL_HASH_TYPE_IPV4_TCP << 1);
+C_ASSERT(1 << XENVIF_PACKET_HASH_TYPE_IPV6 == XEN_NETIF_CTRL_HASH_TYPE_IPV6 << 1);
+C_ASSERT(1 << XENVIF_PACKET_HASH_TYPE_IPV6_TCP == XEN_NETIF_CTRL_HASH_TYPE_IPV6_TCP << 1);
+
+#define HASH_TYPES                                                                                                     \
+    (1u << XENVIF_PACKET_HASH_TYPE_IPV4 | 1u << XENVIF_PACKET_HASH_TYPE_IPV4_TCP |                                     \
+     1u << XENVIF_PACKET_HASH_TYPE_IPV6 | 1u << XENVIF_PACKET_HASH_TYPE_IPV6_TCP)
+
+/* How long packets may wait on the rings for those that were sent by an older mapping. */
+#define HASH_STEER_TIME 1000 /* ms */
+
+static BOOLEAN HashIsConnected(_In_ PXENVIF_FRONTEND Frontend)
+{
+    return Frontend->State == FRONTEND_CONNECTED;
+}
+
+/* Whether a backend that we are not connected to will have a control ring, as far as it has said. */
+static BOOLEAN HashIsPromised(_In_ PXENVIF_FRONTEND Frontend)
+{
+    return FrontendReadBackendNumber(Frontend, "feature-ctrl-ring", 0) != 0;
+}
+
+static NTSTATUS HashStart(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    NTSTATUS Status;
+
+    /* From here on frames may come with a hash. */
+    (VOID) InterlockedExchange(&Frontend->Hashing, TRUE);
+
+    Status = ControllerSetHashAlgorithm(Frontend->Controller, XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ);
+    if (!NT_SUCCESS(Status))
+        (VOID) InterlockedExchange(&Frontend->Hashing, FALSE);
+
+    /* That is how it says that it does not know the algorithm. */
+    return (Status == STATUS_INVALID_PARAMETER) ? STATUS_NOT_SUPPORTED : Status;
+}
+
+static NTSTATUS HashSetAlgorithm(_Inout_ PXENVIF_FRONTEND Frontend, _In_ XENVIF_PACKET_HASH_ALGORITHM Algorithm)
+{
+    FRONTEND_HASH *Hash = &Frontend->Hash;
+    NTSTATUS Status = STATUS_SUCCESS;
+
+    switch (Algorithm) {
+    case XENVIF_PACKET_HASH_ALGORITHM_NONE:
+    case XENVIF_PACKET_HASH_ALGORITHM_UNSPECIFIED:
+        if (Hash->Toeplitz && HashIsConnected(Frontend))
+            (VOID) ControllerSetHashAlgorithm(Frontend->Controller, XEN_NETIF_CTRL_HASH_ALGORITHM_NONE);
+        Hash->Toeplitz = FALSE;
+        return STATUS_SUCCESS;
+
+    case XENVIF_PACKET_HASH_ALGORITHM_TOEPLITZ:
+        if (Frontend->DisableToeplitz)
+            return STATUS_NOT_SUPPORTED;
+        if (HashIsConnected(Frontend))
+            Status = HashStart(Frontend);
+        else if (!HashIsPromised(Frontend))
+            Status = STATUS_NOT_SUPPORTED;
+        if (NT_SUCCESS(Status))
+            Hash->Toeplitz = TRUE;
+        return Status;
+
+    default:
+        return STATUS_NOT_SUPPORTED;
+    }
+}
+
+static NTSTATUS HashQueryCapabilities(_Inout_ PXENVIF_FRONTEND Frontend, _Out_ PULONG Types)
+{
+    NTSTATUS Status;
+    ULONG Flags;
+
+    *Types = 0;
+
+    if (!Frontend->Hash.Toeplitz)
+        return STATUS_NOT_SUPPORTED;
+    if (!HashIsConnected(Frontend))
+        return STATUS_DEVICE_NOT_READY;
+
+    Status = ControllerGetHashFlags(Frontend->Controller, &Flags);
+    if (NT_SUCCESS(Status))
+        *Types = (Flags << 1) & HASH_TYPES;
+
+    return Status;
+}
+
+/* The key first: no hash is then made with the old one and the new types. */
+static NTSTATUS HashSendParameters(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG Types, _In_ const UCHAR *Key)
+{
+    NTSTATUS Status;
+
+    Status = ControllerSetHashKey(Frontend->Controller, Key, XENVIF_VIF_HASH_KEY_SIZE);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    return ControllerSetHashFlags(Frontend->Controller, Types >> 1);
+}
+
+static NTSTATUS HashSetParameters(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG Types, _In_ const UCHAR *Key)
+{
+    FRONTEND_HASH *Hash = &Frontend->Hash;
+    NTSTATUS Status = STATUS_SUCCESS;
+
+    if (!Hash->Toeplitz)
+        return STATUS_NOT_SUPPORTED;
+    if ((Types & ~HASH_TYPES) != 0)
+        return STATUS_INVALID_PARAMETER;
+
+    if (HashIsConnected(Frontend))
+        Status = HashSendParameters(Frontend, Types, Key);
+
+    if (NT_SUCCESS(Status)) {
+        Hash->Types = Types;
+        RtlCopyMemory(Hash->Key, Key, sizeof(Hash->Key));
+        Hash->HasParameters = TRUE;
+    }
+
+    return Status;
+}
+
+/* The number of a processor among those that the mapping names, in their order there. */
+static ULONG HashRank(_Inout_ PPROCESSOR_NUMBER Known, _Inout_ PULONG Count, _In_ const PROCESSOR_NUMBER *Processor)
+{
+    ULONG Index;
+
+    for (Index = 0; Index < *Count; Index++)
+        if (Known[Index].Group == Processor->Group && Known[Index].Number == Processor->Number)
+            return Index;
+
+    Known[(*Count)++] = *Processor;
+
+    return Index;
+}
+
+/* Makes of the client's mapping one to queues, and chooses their processors. */
+static VOID HashMap(_In_ PXENVIF_FRONTEND Frontend, _Out_ PSTEERING_MAPPING Mapping, _Inout_ PPROCESSOR_NUMBER Known,
+                    _Out_ PULONG Count)
+{
+    const FRONTEND_HASH *Hash = &Frontend->Hash;
+    ULONG Index;
+
+    *Count = 0;
+    Mapping->Size = Hash->MappingSize;
+
+    for (Index = 0; Index < Hash->MappingSize; Index++)
+        Mapping->Queue[Index] = HashRank(Known, Count, &Hash->Mapping[Index]) % Frontend->Active;
+}
+
+static VOID HashMoveQueues(_Inout_ PXENVIF_FRONTEND Frontend, _In_ const PROCESSOR_NUMBER *Known, _In_ ULONG Count)
+{
+    ULONG Index;
+    KIRQL Irql;
+
+    for (Index = 0; Index < Frontend->Active; Index++) {
+        PollerDisable(QueueGetPoller(Frontend->Queues[Index]));
+        QueueSetProcessor(Frontend->Queues[Index], (Index < Count) ? &Known[Index] : NULL);
+    }
+
+    if (!HashIsConnected(Frontend))
+        return;
+
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+
+    if (!FrontendIsResumed(Frontend))
+        for (Index = 0; Index < Frontend->Active; Index++)
+            PollerEnable(QueueGetPoller(Frontend->Queues[Index]));
+
+    KeLowerIrql(Irql);
+}
+
+VOID FrontendSteer(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    PROCESSOR_NUMBER Known[STEERING_MAXIMUM_MAPPING];
+    STEERING_MAPPING Mapping;
+    ULONG Count;
+
+    HashMap(Frontend, &Mapping, Known, &Count);
+    HashMoveQueues(Frontend, Known, Count);
+    TransmitterSteer(Frontend, Frontend->Active, &Mapping);
+
+    Frontend->SteerDeadline = 0;
+}
+
+VOID FrontendContinueSteering(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    ULONG Index;
+
+    if (Frontend->SteerDeadline == 0)
+        return;
+
+    if (FrontendNow() < Frontend->SteerDeadline)
+        for (Index = 0; Index < Frontend->Active; Index++)
+            if (!TransmitterIsIdle(QueueGetTransmitter(Frontend->Queues[Index])))
+                return;
+
+    /* Without a connection the next one does it. */
+    if (Frontend->Active != 0)
+        FrontendSteer(Frontend);
+    else
+        Frontend->SteerDeadline = 0;
+}
+
+/* Packets of a flow that changes queues must not overtake those that are on a ring already. */
+static VOID HashBeginSteering(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    ULONG Index;
+
+    if (Frontend->Active == 0)
+        return;
+
+    for (Index = 0; Index < Frontend->Active; Index++)
+        TransmitterHold(QueueGetTransmitter(Frontend->Queues[Index]));
+
+    Frontend->SteerDeadline = FrontendLater(HASH_STEER_TIME);
+}
+
+static NTSTATUS HashSendMapping(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    PROCESSOR_NUMBER Known[STEERING_MAXIMUM_MAPPING];
+    STEERING_MAPPING Mapping;
+    ULONG Count;
+
+    HashMap(Frontend, &Mapping, Known, &Count);
+
+    return ControllerSetHashMapping(Frontend->Controller, Mapping.Queue, Mapping.Size);
+}
+
+static NTSTATUS HashSetMapping(_Inout_ PXENVIF_FRONTEND Frontend, _In_ const PROCESSOR_NUMBER *Mapping, _In_ ULONG Size)
+{
+    FRONTEND_HASH *Hash = &Frontend->Hash;
+    ULONG Index;
+
+    if (Size == 0 || Size > STEERING_MAXIMUM_MAPPING || (Size & (Size - 1)) != 0)
+        return STATUS_INVALID_PARAMETER;
+
+    for (Index = 0; Index < Size; Index++) {
+        PROCESSOR_NUMBER Processor = Mapping[Index];
+
+        if (KeGetProcessorIndexFromNumber(&Processor) == INVALID_PROCESSOR_INDEX)
+            return STATUS_INVALID_PARAMETER;
+    }
+
+    RtlCopyMemory(Hash->Mapping, Mapping, Size * sizeof(PROCESSOR_NUMBER));
+    Hash->MappingSize = Size;
+
+    HashBeginSteering(Frontend);
+
+    /* Without hashing it is the backend that chooses. */
+    return (Hash->Toeplitz && HashIsConnected(Frontend)) ? HashSendMapping(Frontend) : STATUS_SUCCESS;
+}
+
+VOID FrontendSendHash(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    FRONTEND_HASH *Hash = &Frontend->Hash;
+    NTSTATUS Status;
+
+    if (!Hash->Toeplitz)
+        return;
+
+    Status = HashStart(Frontend);
+    if (NT_SUCCESS(Status) && Hash->HasParameters)
+        Status = HashSendParameters(Frontend, Hash->Types, Hash->Key);
+    if (NT_SUCCESS(Status) && Hash->MappingSize != 0)
+        Status = HashSendMapping(Frontend);
+
+    if (!NT_SUCCESS(Status))
+        Warning("vif %u: the backend does not hash as it was asked to (%08x)", Frontend->Number, Status);
+}
+
+static NTSTATUS HashServe(_Inout_ PXENVIF_FRONTEND Frontend, _Inout_ FRONTEND_HASH_REQUEST *Request)
+{
+    switch (Request->Type) {
+    case FRONTEND_HASH_SET_ALGORITHM:
+        return HashSetAlgorithm(Frontend, Request->Algorithm);
+    case FRONTEND_HASH_QUERY_CAPABILITIES:
+        return HashQueryCapabilities(Frontend, &Request->Types);
+    case FRONTEND_HASH_SET_PARAMETERS:
+        return HashSetParameters(Frontend, Request->Types, Request->Key);
+    default:
+        return HashSetMapping(Frontend, Request->Mapping, Request->Size);
+    }
+}
+
+VOID FrontendServeHash(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    FRONTEND_HASH_REQUEST *Request = ReadPointerAcquire((PVOID volatile *)&Frontend->HashRequest);
+
+    if (Request == NULL)
+        return;
+
+    Request->Status = HashServe(Frontend, Request);
+
+    WritePointerRelease((PVOID volatile *)&Frontend->HashRequest, NULL);
+    (VOID) KeSetEvent(&Request->Done, IO_NO_INCREMENT, FALSE);
+}
+
+PAGED_FUNCTION NTSTATUS FrontendRequestHash(_Inout_ PXENVIF_FRONTEND Frontend, _Inout_ FRONTEND_HASH_REQUEST *Request)
+{
+    PAGED_CODE();
+
+    KeInitializeEvent(&Request->Done, NotificationEvent, FALSE);
+
+    WritePointerRelease((PVOID volatile *)&Frontend->HashRequest, Request);
+    FrontendWake(Frontend);
+
+    (VOID) KeWaitForSingleObject(&Request->Done, Executive, KernelMode, FALSE, NULL);
+
+    return Request->Status;
+}

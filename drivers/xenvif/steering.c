@@ -1,0 +1,131 @@
+#include "compat.h"
+#include "pool.h"
+#include "steering.h"
+#include "toeplitz.h"
+
+#define STEERING_TAG POOL_TAG('V', 's', 't', 'e')
+
+/* Where the addresses are: one behind the other, the source first (RFC 791, RFC 8200). */
+#define STEERING_IPV4_ADDRESSES 12
+#define STEERING_IPV4_ADDRESSES_SIZE 8
+#define STEERING_IPV6_ADDRESSES 8
+#define STEERING_IPV6_ADDRESSES_SIZE 32
+#define STEERING_PORTS_SIZE 4
+
+/* A key for packets that the client has not hashed: any will do that has no pattern. */
+static const UCHAR SteeringKey[TOEPLITZ_KEY_SIZE] = {0x9e, 0x37, 0x79, 0xb9, 0x7f, 0x4a, 0x7c, 0x15, 0xf3, 0x9c,
+                                                     0xc0, 0x60, 0x5c, 0xed, 0xc8, 0x34, 0x10, 0x82, 0x27, 0x6b,
+                                                     0xf3, 0xa2, 0x72, 0x51, 0xf8, 0x6c, 0x6a, 0x11, 0xd0, 0xc1,
+                                                     0x8e, 0x95, 0x27, 0x67, 0xf0, 0xb1, 0x53, 0xd2, 0x7b, 0x7f};
+
+struct _XENVIF_STEERING {
+    TOEPLITZ Toeplitz;
+    ULONG Version;
+    ULONG Count;
+    ULONG MappingSize;
+    ULONG Mapping[STEERING_MAXIMUM_MAPPING];
+};
+
+PAGED_FUNCTION NTSTATUS SteeringInitialize(_Outptr_ PXENVIF_STEERING *Steering)
+{
+    PXENVIF_STEERING New;
+
+    PAGED_CODE();
+
+    New = PoolAllocate(sizeof(XENVIF_STEERING), STEERING_TAG);
+    if (New == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    ToeplitzInitialize(&New->Toeplitz, SteeringKey);
+    New->Count = 1;
+
+    *Steering = New;
+
+    return STATUS_SUCCESS;
+}
+
+PAGED_FUNCTION VOID SteeringTeardown(_In_ PXENVIF_STEERING Steering)
+{
+    PAGED_CODE();
+
+    PoolFree(Steering, STEERING_TAG);
+}
+
+ULONG SteeringCount(_In_ PXENVIF_STEERING Steering)
+{
+    return ReadULongAcquire(&Steering->Count);
+}
+
+VOID SteeringFlow(_In_opt_ PXENVIF_PACKET_HASH Hash, _Out_ PSTEERING_FLOW Flow)
+{
+    Flow->Hashed = Hash != NULL && Hash->Algorithm != XENVIF_PACKET_HASH_ALGORITHM_NONE;
+    Flow->Value = Flow->Hashed ? Hash->Value : 0;
+}
+
+/*
+ * Only TCP's ports count: another protocol's datagrams may be fragmented, and then have no ports to be seen. What is
+ * not IP is one flow.
+ */
+static ULONG SteeringHash(_In_ PXENVIF_STEERING Steering, _In_ const UCHAR *Header,
+                          _In_ const XENVIF_PACKET_LAYOUT *Layout)
+{
+    UCHAR Input[TOEPLITZ_INPUT_SIZE];
+    const UCHAR *Ip = Header + Layout->Info.IpHeader.Offset;
+    ULONG Length;
+
+    if (Layout->Info.IpHeader.Length == 0)
+        return 0;
+
+    if (Layout->IpVersion == 4) {
+        Length = STEERING_IPV4_ADDRESSES_SIZE;
+        RtlCopyMemory(Input, Ip + STEERING_IPV4_ADDRESSES, Length);
+    } else {
+        Length = STEERING_IPV6_ADDRESSES_SIZE;
+        RtlCopyMemory(Input, Ip + STEERING_IPV6_ADDRESSES, Length);
+    }
+
+    if (Layout->Info.TcpHeader.Length != 0) {
+        RtlCopyMemory(Input + Length, Header + Layout->Info.TcpHeader.Offset, STEERING_PORTS_SIZE);
+        Length += STEERING_PORTS_SIZE;
+    }
+
+    return ToeplitzHash(&Steering->Toeplitz, Input, Length);
+}
+
+ULONG SteeringSelect(_In_ PXENVIF_STEERING Steering, _In_ const STEERING_FLOW *Flow, _In_ const UCHAR *Header,
+                     _In_ const XENVIF_PACKET_LAYOUT *Layout, _Out_ PULONG Version)
+{
+    ULONG Count;
+    ULONG Size;
+    ULONG Value;
+
+    *Version = ReadULongAcquire(&Steering->Version);
+
+    Count = ReadULongAcquire(&Steering->Count);
+    Size = ReadULongNoFence(&Steering->MappingSize);
+
+    if (Count == 1)
+        return 0;
+
+    Value = Flow->Hashed ? Flow->Value : SteeringHash(Steering, Header, Layout);
+
+    /* What is read while somebody changes it may not fit together, and is found out by the version; but it is used. */
+    return (Size != 0) ? ReadULongNoFence(&Steering->Mapping[Value & (Size - 1)]) : Value % Count;
+}
+
+BOOLEAN SteeringIsCurrent(_In_ PXENVIF_STEERING Steering, _In_ ULONG Version)
+{
+    return ReadULongNoFence(&Steering->Version) == Version;
+}
+
+VOID SteeringSet(_Inout_ PXENVIF_STEERING Steering, _In_ ULONG Count, _In_ const STEERING_MAPPING *Mapping)
+{
+    ULONG Index;
+
+    for (Index = 0; Index < Mapping->Size; Index++)
+        WriteULongNoFence(&Steering->Mapping[Index], Mapping->Queue[Index]);
+
+    WriteULongNoFence(&Steering->MappingSize, Mapping->Size);
+    WriteULongRelease(&Steering->Count, Count);
+    WriteULongRelease(&Steering->Version, Steering->Version + 1);
+}

@@ -1,0 +1,58 @@
+/*
+ * Which queue sends which packet: by the hash that the client gives, or one of our own over addresses and, for TCP,
+ * ports, through the client's mapping of hash values if there is one. Packets of a flow stay in one queue, and so in
+ * order.
+ *
+ * Senders look at it without a lock and look again under the lock of the transmitter that they have chosen; whoever
+ * changes it holds the locks of all (TransmitterSteer).
+ */
+#ifndef XENVIF_STEERING_H
+#define XENVIF_STEERING_H
+
+#include <ntddk.h>
+
+#include "packet.h"
+#include "vif_interface.h"
+
+/* Entries of a mapping, at most: as many as Windows' receive-side scaling has (NDIS_RSS_INDIRECTION_TABLE). */
+#define STEERING_MAXIMUM_MAPPING 128
+
+/* Queue by hash value modulo Size, a power of two; Size 0: there is no mapping. */
+typedef struct _STEERING_MAPPING {
+    ULONG Size;
+    ULONG Queue[STEERING_MAXIMUM_MAPPING];
+} STEERING_MAPPING, *PSTEERING_MAPPING;
+
+/* What a packet is steered by. */
+typedef struct _STEERING_FLOW {
+    BOOLEAN Hashed; /* the client has given Value */
+    ULONG Value;
+} STEERING_FLOW, *PSTEERING_FLOW;
+
+typedef struct _XENVIF_STEERING XENVIF_STEERING, *PXENVIF_STEERING;
+
+/* One queue takes all. PASSIVE_LEVEL. */
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS SteeringInitialize(_Outptr_ PXENVIF_STEERING *Steering);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID SteeringTeardown(_In_ PXENVIF_STEERING Steering);
+
+/* The queues in use. Any IRQL. */
+ULONG SteeringCount(_In_ PXENVIF_STEERING Steering);
+
+/* What a client says of a packet's hash. Any IRQL. */
+VOID SteeringFlow(_In_opt_ PXENVIF_PACKET_HASH Hash, _Out_ PSTEERING_FLOW Flow);
+
+/*
+ * The queue of a packet whose headers are at Header, and the number of the state that says so. IRQL <= DISPATCH_LEVEL.
+ */
+ULONG SteeringSelect(_In_ PXENVIF_STEERING Steering, _In_ const STEERING_FLOW *Flow, _In_ const UCHAR *Header,
+                     _In_ const XENVIF_PACKET_LAYOUT *Layout, _Out_ PULONG Version);
+
+/* Whether SteeringSelect would still say so. With the lock of any transmitter. */
+BOOLEAN SteeringIsCurrent(_In_ PXENVIF_STEERING Steering, _In_ ULONG Version);
+
+/* Count queues are in use from now on. With the locks of all transmitters. */
+VOID SteeringSet(_Inout_ PXENVIF_STEERING Steering, _In_ ULONG Count, _In_ const STEERING_MAPPING *Mapping);
+
+#endif /* XENVIF_STEERING_H */
