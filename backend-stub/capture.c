@@ -1,5 +1,7 @@
 #include "capture.h"
 
+#include "packet.h"
+
 #include <errno.h>
 #include <pcap/pcap.h>
 #include <stdio.h>
@@ -8,6 +10,7 @@
 
 #define WRITE_SNAPLEN 262144
 #define STORAGE_ALIGNMENT 4096u
+#define WIRE_MTU 1500u /* of the network where segments would have gone */
 
 /* The loading of one file. */
 struct loading {
@@ -32,8 +35,29 @@ static void append(struct loading *loading, const uint8_t *data, uint32_t length
         capture->frame = realloc(capture->frame, loading->frames_max * sizeof(*capture->frame));
     }
     memcpy(capture->storage + capture->bytes, data, length);
-    capture->frame[capture->count++].length = length;
+    capture->frame[capture->count++] = (struct port_frame){.length = length};
     capture->bytes += length;
+}
+
+/*
+ * A capture does not say which frames were on a wire and which were handed to a card that offloads; the frames do. A
+ * checksum that is the pseudo-header's sum, and not by chance the right one too, was left to the card, and a TCP packet
+ * with such a checksum that is too large for the wire was to be cut.
+ */
+static void classify(struct port_frame *frame)
+{
+    struct packet packet;
+    uint32_t size;
+
+    packet_parse(frame->data, frame->length, &packet);
+    if (!packet.checksum || !packet_is_partial(frame->data, &packet) || packet_is_right(frame->data, &packet))
+        return;
+    frame->checksum = PORT_CHECKSUM_BLANK;
+    size = WIRE_MTU - (uint32_t)(packet.payload - packet.network);
+    if (packet.protocol != PACKET_TCP || packet.end - packet.payload <= size)
+        return;
+    frame->gso = packet.version == 4 ? PORT_GSO_TCPV4 : PORT_GSO_TCPV6;
+    frame->gso_size = (uint16_t)size;
 }
 
 /*
@@ -51,6 +75,7 @@ static void resolve(struct capture *capture)
     for (unsigned i = 0; i < capture->count; i++) {
         capture->frame[i].data = data;
         data += capture->frame[i].length;
+        classify(&capture->frame[i]);
     }
 }
 

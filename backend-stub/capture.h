@@ -9,7 +9,10 @@
 
 #define CAPTURE_ERROR_MAX 512
 
-/* All frames of a file, in memory and unchanging: several ends may share one. */
+/*
+ * All frames of a file, in memory and unchanging: several ends may share one. Frames of a stack that offloads are known
+ * by their blank checksums.
+ */
 struct capture {
     unsigned count;
     uint64_t bytes;

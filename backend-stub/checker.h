@@ -1,4 +1,10 @@
-/* Frames that come, held against a capture: which are there, and which are lost, corrupt, out of order or too many. */
+/*
+ * Frames that come, held against a capture: which are there, and which are lost, corrupt, out of order or too many.
+ *
+ * A frame of the capture that was left to an offloading card is there when it comes as it is and says so, or with its
+ * checksum completed, or, if it was to be cut, as all its segments in order. Whatever does not say that its checksum is
+ * blank has to have a right one. The rules are the protocols' own, not those of the code that cuts and completes.
+ */
 #ifndef BACKEND_CHECKER_H
 #define BACKEND_CHECKER_H
 
@@ -26,7 +32,12 @@ struct checker;
 
 /* The capture, the logger and `from`, for lines of the log ("from the guest"), stay the caller's. */
 struct checker *checker_create(const struct capture *expected, const char *from, const struct backend_logger *logger);
+/* Frames of different flows (packet.h) may overtake one another, as they do on several queues. Before the first frame.
+ */
+void checker_order_by_flow(struct checker *checker);
 void checker_take(struct checker *checker, const struct port_frame *frame);
+/* A frame of which only the bytes are known: it may be in any of those forms. */
+void checker_take_bytes(struct checker *checker, const uint8_t *data, uint32_t length);
 struct checker_verdict checker_verdict(const struct checker *checker);
 void checker_destroy(struct checker *checker);
 

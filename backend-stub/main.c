@@ -24,8 +24,13 @@ static const char help[] =
     "  -e, --expect FILE           compare what each interface sends with this capture\n"
     "  -o, --out FILE              record what the interfaces send: FILE with .<domid>.<handle> appended\n"
     "  -d, --domid N               the domain this runs in (default 0)\n"
-    "  -s, --split-event-channels  offer an event channel for each direction\n"
-    "      --no-sg                 do not offer scatter-gather: frames fit one page\n"
+    "  -f, --features LIST         what is offered, with commas between: NAME, or -NAME not to, from the default on, "
+    "which\n"
+    "                              is sg,queues=1; names: sg, gso-tcpv4, gso-tcpv6, csum-offload, ipv6-csum-offload,\n"
+    "                              split-event-channels, multicast-control, dynamic-multicast-control, ctrl-ring, "
+    "rx-copy;\n"
+    "                              queues=N (1 to 16); all, none, default; wire: cut super-frames of the guest into\n"
+    "                              segments and complete its checksums before they are compared and recorded\n"
     "  -v, --verbose               more lines on standard error; twice: every refused frame\n"
     "  -h, --help                  show this and exit\n"
     "\n"
@@ -46,6 +51,7 @@ struct program {
     struct capture *rx, *expect;
     struct end *ends;
     struct netback_options options;
+    struct netback_features features;
     struct backend_logger logger;
     int level;
 };
@@ -116,6 +122,8 @@ static struct port *open_port(void *context, unsigned domid, unsigned handle)
     if (program->expect) {
         port = port_checker_create(port, program->expect, &program->logger);
         port_checker_keep(port, &end->verdict);
+        if (program->features.max_queues > 1)
+            port_checker_order_by_flow(port);
     }
     return port;
 }
@@ -123,11 +131,12 @@ static struct port *open_port(void *context, unsigned domid, unsigned handle)
 static void print_direction(const char *name, const struct netback_direction_statistics *direction)
 {
     printf("  %s: %" PRIu64 " frames, %" PRIu64 " bytes, %" PRIu64 " dropped, %" PRIu64 " errors; %" PRIu64
+           " large, %" PRIu64 " cut here; %" PRIu64 " blank checksums, %" PRIu64 " completed here; %" PRIu64
            " requests, %" PRIu64 " responses, %" PRIu64 " events, notifications %" PRIu64 " sent, %" PRIu64
            " suppressed\n",
-           name, direction->frames, direction->bytes, direction->drops, direction->errors, direction->ring.requests,
-           direction->ring.responses, direction->ring.events, direction->ring.notifications_sent,
-           direction->ring.notifications_suppressed);
+           name, direction->frames, direction->bytes, direction->drops, direction->errors, direction->large,
+           direction->cut, direction->blank, direction->summed, direction->ring.requests, direction->ring.responses,
+           direction->ring.events, direction->ring.notifications_sent, direction->ring.notifications_suppressed);
 }
 
 static void print_statistics(const struct netback *netback)
@@ -135,7 +144,10 @@ static void print_statistics(const struct netback *netback)
     const struct netback_statistics *statistics;
 
     for (unsigned i = 0; (statistics = netback_statistics(netback, i)); i++) {
-        printf("vif%u.%u: connected %u times\n", statistics->domid, statistics->handle, statistics->connections);
+        printf("vif%u.%u: connected %u times, %u queues; %" PRIu64 " control requests, %" PRIu64
+               " frames for other multicast addresses\n",
+               statistics->domid, statistics->handle, statistics->connections, statistics->queues, statistics->control,
+               statistics->filtered);
         print_direction("from the guest", &statistics->tx);
         print_direction("to the guest", &statistics->rx);
     }
@@ -198,20 +210,16 @@ static bool parse_domid(const char *text, unsigned *domid)
 static int parse(struct program *program, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"rx", required_argument, NULL, 'r'},
-        {"expect", required_argument, NULL, 'e'},
-        {"out", required_argument, NULL, 'o'},
-        {"domid", required_argument, NULL, 'd'},
-        {"split-event-channels", no_argument, NULL, 's'},
-        {"no-sg", no_argument, NULL, 'g'},
-        {"verbose", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"rx", required_argument, NULL, 'r'},       {"expect", required_argument, NULL, 'e'},
+        {"out", required_argument, NULL, 'o'},      {"domid", required_argument, NULL, 'd'},
+        {"features", required_argument, NULL, 'f'}, {"verbose", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
     };
+    char error[FEATURES_ERROR_MAX];
     int option;
 
     opterr = 0; /* one line, ours */
-    while ((option = getopt_long(argc, argv, "r:e:o:d:svh", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "r:e:o:d:f:vh", options, NULL)) != -1) {
         switch (option) {
         case 'r':
             program->rx_path = optarg;
@@ -226,11 +234,9 @@ static int parse(struct program *program, int argc, char **argv)
             if (!parse_domid(optarg, &program->options.domid))
                 return usage("\"%s\" is no domain number", optarg);
             break;
-        case 's':
-            program->options.split_event_channels = true;
-            break;
-        case 'g':
-            program->options.no_sg = true;
+        case 'f':
+            if (!features_parse(optarg, &program->features, error))
+                return usage("%s", error);
             break;
         case 'v':
             program->level++;
@@ -266,6 +272,7 @@ static int serve(struct program *program)
     const struct sigaction action = {.sa_handler = on_signal};
     bool good;
 
+    program->options.features = &program->features;
     program->options.open_port = open_port;
     program->options.context = program;
     program->options.logger = &program->logger;
@@ -285,7 +292,7 @@ static int serve(struct program *program)
 
 int main(int argc, char **argv)
 {
-    struct program program = {.level = BACKEND_LOG_WARNING};
+    struct program program = {.level = BACKEND_LOG_WARNING, .features = features_default};
     int status = parse(&program, argc, argv);
 
     program.logger = (struct backend_logger){log_write, &program};

@@ -161,20 +161,45 @@ static void store_events(struct netback *netback)
 
 /* ---- the loop ---- */
 
-static void ring_event(struct netback *netback, evtchn_port_t port)
+void netback_set_channel(struct netback *netback, evtchn_port_t port, const struct channel *channel)
 {
-    struct vif *vif;
+    if (port >= netback->channels) {
+        unsigned count = (port / 64 + 1) * 64;
 
-    for (vif = netback->vifs; vif; vif = vif->next) {
-        if (!vif->flowing || (port != vif->tx.port && port != vif->rx.port))
-            continue;
-        vif->work = true;
-        if (port == vif->tx.port)
-            vif->statistics->tx.ring.events++;
-        if (port == vif->rx.port)
-            vif->statistics->rx.ring.events++;
+        netback->channel = realloc(netback->channel, count * sizeof(*netback->channel));
+        memset(netback->channel + netback->channels, 0, (count - netback->channels) * sizeof(*netback->channel));
+        netback->channels = count;
+    }
+    netback->channel[port] = *channel;
+}
+
+void vif_notify(struct vif *vif, evtchn_port_t port, bool wanted, struct netback_ring_statistics *statistics)
+{
+    if (!wanted) {
+        statistics->notifications_suppressed++;
         return;
     }
+    statistics->notifications_sent++;
+    if (xenevtchn_notify(vif->netback->xce, port) != 0)
+        vif_log(vif, BACKEND_LOG_WARNING, "the frontend can't be notified: %s", strerror(errno));
+}
+
+static void ring_event(struct netback *netback, evtchn_port_t port)
+{
+    const struct channel *channel = port < netback->channels ? &netback->channel[port] : NULL;
+    struct vif *vif = channel ? channel->vif : NULL;
+
+    if (!vif || !vif->flowing)
+        return;
+    if (channel->tx) {
+        vif->queue[channel->queue].work = true;
+        vif->statistics->tx.ring.events++;
+    }
+    if (channel->rx) {
+        vif->rx_work = true;
+        vif->statistics->rx.ring.events++;
+    }
+    vif->control.work |= channel->control;
 }
 
 /* Take the events that there are, one of each port at most: a port that fires again waits for its unmasking. */
@@ -200,6 +225,24 @@ static bool channel_events(struct netback *netback)
     }
 }
 
+/* A turn of a VIF: its control ring, which says how frames are steered, its queues in order, frames for the guest. */
+static bool serve_vif(struct vif *vif)
+{
+    bool more = false;
+
+    if (vif->control.work)
+        more |= vif->control.work = control_poll(vif);
+    for (unsigned i = 0; vif->flowing && i < vif->queues; i++) {
+        struct vif_queue *queue = &vif->queue[i];
+
+        if (queue->work)
+            more |= queue->work = tx_poll(queue);
+    }
+    if (vif->flowing && vif->rx_work)
+        more |= vif->rx_work = rx_poll(vif);
+    return vif->flowing && more;
+}
+
 /* One turn of each VIF that has work; true when one has more. */
 static bool serve(struct netback *netback)
 {
@@ -207,17 +250,11 @@ static bool serve(struct netback *netback)
     bool more = false;
 
     for (vif = netback->vifs; vif; vif = vif->next) {
-        bool again = false;
-
-        if (vif->flowing && __atomic_exchange_n(&vif->port->wake, false, __ATOMIC_ACQUIRE))
-            vif->work = true;
-        if (!vif->flowing || !vif->work)
+        if (!vif->flowing)
             continue;
-        again = tx_poll(vif);
-        if (vif->flowing)
-            again |= rx_poll(vif);
-        vif->work = vif->flowing && again;
-        more |= vif->work;
+        if (__atomic_exchange_n(&vif->port->wake, false, __ATOMIC_ACQUIRE))
+            vif->rx_work = true;
+        more |= serve_vif(vif);
     }
     return more;
 }
@@ -240,7 +277,7 @@ bool netback_run(struct netback *netback)
         }
         if (!ready && !more) { /* interrupted: ask every end, whether it said so by port_wake() or not */
             for (vif = netback->vifs; vif; vif = vif->next)
-                vif->work = vif->flowing;
+                vif->rx_work = true;
         }
         if (fds[0].revents) {
             store_events(netback);
@@ -270,6 +307,7 @@ struct netback *netback_create(const struct netback_options *options)
     const char *missing = NULL;
 
     netback->options = *options;
+    netback->features = options->features ? *options->features : features_default;
     snprintf(netback->home, sizeof(netback->home), "/local/domain/%u/backend/vif", options->domid);
     netback->tx_batch = tx_batch_create();
     netback->rx_batch = rx_batch_create();
@@ -308,6 +346,7 @@ void netback_destroy(struct netback *netback)
     for (unsigned i = 0; i < netback->statistics_count; i++)
         free(netback->statistics[i]);
     free(netback->statistics);
+    free(netback->channel);
     tx_batch_destroy(netback->tx_batch);
     rx_batch_destroy(netback->rx_batch);
     free(netback);

@@ -11,15 +11,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "netback_features.h"
 #include "log.h"
 #include "port.h"
 
 struct netback;
 
 struct netback_options {
-    unsigned domid;            /* the domain it runs in */
-    bool no_sg;                /* do not offer feature-sg: frames to and from the guest fit one page */
-    bool split_event_channels; /* offer an event channel for each direction */
+    unsigned domid;                          /* the domain it runs in */
+    const struct netback_features *features; /* NULL: the default; read once */
     /*
      * Make the end of a VIF that has appeared; NULL refuses the VIF. netback destroys the end with the VIF, which is
      * when its directory is gone, or in netback_destroy().
@@ -44,6 +44,10 @@ struct netback_direction_statistics {
     uint64_t bytes;
     uint64_t drops;  /* for want of room, or because the frontend can't take them */
     uint64_t errors; /* malformed, or their memory could not be reached */
+    uint64_t large;  /* frames carried that are to be cut into segments */
+    uint64_t blank;  /* frames carried with a blank checksum, those included */
+    uint64_t cut;    /* frames that netback has cut into segments, since the receiver can't */
+    uint64_t summed; /* checksums that netback has completed, those of segments included */
     struct netback_ring_statistics ring;
 };
 
@@ -55,6 +59,12 @@ struct netback_statistics {
     unsigned connections;                   /* how often it came to Connected */
     struct netback_direction_statistics tx; /* from the guest */
     struct netback_direction_statistics rx; /* to the guest */
+    uint64_t filtered;                      /* frames for a multicast address that the guest does not want */
+    uint64_t control;                       /* requests of the control ring that were answered */
+    unsigned queues;                        /* of the connection there is, or was last */
+    struct {
+        uint64_t tx_frames, rx_frames;
+    } queue[FEATURES_QUEUES_MAX];
 };
 
 /* Opens the libraries' handles. NULL, with a line in the log, when one can't be opened. */

@@ -55,7 +55,7 @@ struct port *port_capture_create(const struct capture *frames, struct capture_wr
 {
     struct port_capture *capture = calloc(1, sizeof(*capture));
 
-    capture->port.ops = &capture_ops;
+    capture->port = (struct port){.ops = &capture_ops, .offload = true};
     capture->frames = frames;
     capture->writer = writer;
     return &capture->port;

@@ -7,7 +7,7 @@
 
 /*
  * Either may be NULL: nothing for the guest, nothing recorded. Both stay the caller's, who frees them after the end.
- * The guest gets nothing before port_capture_go().
+ * The guest gets nothing before port_capture_go(). Frames are recorded as the guest sent them, offloaded ones too.
  */
 struct port *port_capture_create(const struct capture *frames, struct capture_writer *writer);
 /* The guest is ready for frames. Callable from any thread of control of the machine. */

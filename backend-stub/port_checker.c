@@ -70,7 +70,7 @@ struct port *port_checker_create(struct port *inner, const struct capture *expec
 {
     struct port_checker *checker = calloc(1, sizeof(*checker));
 
-    checker->port.ops = &ops;
+    checker->port = (struct port){.ops = &ops, .offload = inner->offload};
     checker->inner = inner;
     inner->outer = &checker->port;
     checker->checker = checker_create(expected, "from the guest", logger);
@@ -80,6 +80,11 @@ struct port *port_checker_create(struct port *inner, const struct capture *expec
 struct checker_verdict port_checker_verdict(const struct port *port)
 {
     return checker_verdict(((const struct port_checker *)port)->checker);
+}
+
+void port_checker_order_by_flow(struct port *port)
+{
+    checker_order_by_flow(((struct port_checker *)port)->checker);
 }
 
 void port_checker_keep(struct port *port, struct checker_verdict *sum)

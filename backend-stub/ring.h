@@ -18,9 +18,11 @@
 
 #define RING_PAGE_SIZE 4096u
 #define RING_SLOTS 256u
+#define CONTROL_SLOTS 128u
 
 _Static_assert(__CONST_RING_SIZE(netif_tx, RING_PAGE_SIZE) == RING_SLOTS, "slots of a transmit ring");
 _Static_assert(__CONST_RING_SIZE(netif_rx, RING_PAGE_SIZE) == RING_SLOTS, "slots of a receive ring");
+_Static_assert(__CONST_RING_SIZE(xen_netif_ctrl, RING_PAGE_SIZE) == CONTROL_SLOTS, "slots of a control ring");
 
 /* Where a build that interleaves threads of control by itself may do so: at each access to an index that both sides
  * share. */

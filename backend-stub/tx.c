@@ -1,6 +1,7 @@
 /*
  * Guest to network: io/netif.h, "Guest transmit". Requests are copied from the ring, a frame's worth at a time, and
- * judged by the copies; the frames' bytes are fetched by one grant copy for a whole batch.
+ * judged by the copies; the frames' bytes are fetched by one grant copy for a whole batch. What a frame leaves to
+ * others, checksums and cutting it into segments, is done here where its port does not take that.
  */
 #include "vif.h"
 
@@ -24,7 +25,9 @@ struct tx_frame {
     unsigned segments;
     uint32_t offset; /* in the buffer */
     uint32_t size;
-    const char *fault; /* why it is refused; NULL: it is good */
+    uint16_t flags;                                            /* NETTXF_* of its first request */
+    const netif_extra_info_t *extra[XEN_NETIF_EXTRA_TYPE_MAX]; /* those it has */
+    const char *fault;                                         /* why it is refused; NULL: it is good */
 };
 
 struct tx_batch {
@@ -36,6 +39,7 @@ struct tx_batch {
     unsigned segments;
     uint32_t used;   /* bytes of the buffer */
     uint8_t *buffer; /* in storage, at the start of a page */
+    uint8_t headers[PACKET_HEADERS_MAX];
     uint8_t storage[BUFFER_SIZE + RING_PAGE_SIZE];
 };
 
@@ -91,36 +95,90 @@ static unsigned take_frame(const struct tx_queue *tx, struct tx_batch *batch, RI
     return index - start;
 }
 
+static bool is_multicast_request(const struct tx_frame *frame)
+{
+    return frame->extra[XEN_NETIF_EXTRA_TYPE_MCAST_ADD] || frame->extra[XEN_NETIF_EXTRA_TYPE_MCAST_DEL];
+}
+
+static const char *judge_gso(const struct netback_features *features, const netif_extra_info_t *extra)
+{
+    bool offered;
+
+    if (extra->u.gso.type != XEN_NETIF_GSO_TYPE_TCPV4 && extra->u.gso.type != XEN_NETIF_GSO_TYPE_TCPV6)
+        return "segments of an unknown type";
+    offered = extra->u.gso.type == XEN_NETIF_GSO_TYPE_TCPV4 ? features->gso_tcpv4 : features->gso_tcpv6;
+    if (!offered)
+        return "segments left to the backend, which was not offered";
+    return extra->u.gso.size < GSO_SIZE_MIN ? "segments with next to no data" : NULL;
+}
+
+static const char *judge_hash(const struct netback_features *features, const netif_extra_info_t *extra)
+{
+    if (!features->ctrl_ring)
+        return "a hash, which was not offered";
+    if (extra->u.hash.algorithm != XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ)
+        return "a hash of an unknown algorithm";
+    return extra->u.hash.type > _XEN_NETIF_CTRL_HASH_TYPE_IPV6_TCP ? "a hash of an unknown type" : NULL;
+}
+
+/* Each kind of extra info may be there once. NULL, or why the frame is refused. */
+static const char *judge_extras(const struct vif *vif, struct tx_frame *frame, const struct tx_slot *slot)
+{
+    const struct netback_features *features = &vif->netback->features;
+    const char *fault = NULL;
+    unsigned others = 0;
+
+    for (unsigned i = 0; i < frame->slots && !fault; i++) {
+        const netif_extra_info_t *extra = &slot[i].u.info;
+
+        if (!slot[i].extra)
+            continue;
+        if (extra->type == XEN_NETIF_EXTRA_TYPE_NONE || extra->type >= XEN_NETIF_EXTRA_TYPE_MAX)
+            return "extra info of an unknown type";
+        if (frame->extra[extra->type])
+            return "the same extra info twice";
+        frame->extra[extra->type] = extra;
+        others++;
+        if (extra->type == XEN_NETIF_EXTRA_TYPE_GSO)
+            fault = judge_gso(features, extra);
+        else if (extra->type == XEN_NETIF_EXTRA_TYPE_HASH)
+            fault = judge_hash(features, extra);
+        else if (!features->multicast_control)
+            fault = "a multicast address, for which no filter was offered";
+    }
+    if (!fault && is_multicast_request(frame) && (others > 1 || frame->slots > 2))
+        fault = "a multicast address in a frame with other contents";
+    return fault;
+}
+
 /*
  * The first request carries the size of the whole frame: turn it into that of its own part. NULL, or why the frame is
  * refused.
  */
-static const char *judge(struct tx_slot *slot, unsigned slots, uint32_t *size)
+static const char *judge_parts(struct tx_frame *frame, struct tx_slot *slot)
 {
     netif_tx_request_t *first = &slot[0].u.request;
     uint32_t rest = 0;
     unsigned requests = 0;
 
-    *size = first->size;
-    for (unsigned i = 0; i < slots; i++) {
+    for (unsigned i = 0; i < frame->slots; i++) {
         if (slot[i].extra)
-            return "extra info of a kind that was not offered";
-        requests++;
-        if (i)
+            continue;
+        if (requests++)
             rest += slot[i].u.request.size;
     }
     if (requests > FRAME_SLOTS_MAX)
         return "more slots than a frame may take";
-    if (first->flags & NETTXF_csum_blank)
-        return "checksum left to the backend, which was not offered";
-    if (*size < PORT_FRAME_MIN)
+    if (frame->size < PORT_FRAME_MIN)
         return "shorter than an Ethernet header";
-    if (rest >= *size)
+    if (rest >= frame->size)
         return "its parts are larger than the whole";
-    first->size = (uint16_t)(*size - rest);
-    for (unsigned i = 0; i < slots; i++) {
+    first->size = (uint16_t)(frame->size - rest);
+    for (unsigned i = 0; i < frame->slots; i++) {
         const netif_tx_request_t *request = &slot[i].u.request;
 
+        if (slot[i].extra)
+            continue;
         if (!request->size)
             return "a slot without bytes";
         if ((uint32_t)request->offset + request->size > RING_PAGE_SIZE)
@@ -129,38 +187,68 @@ static const char *judge(struct tx_slot *slot, unsigned slots, uint32_t *size)
     return NULL;
 }
 
-/* A grant-copy segment for each slot of a good frame. */
+static const char *judge(const struct vif *vif, struct tx_frame *frame, struct tx_slot *slot)
+{
+    const char *fault;
+
+    frame->size = slot->u.request.size;
+    frame->flags = slot->u.request.flags;
+    fault = judge_extras(vif, frame, slot);
+    if (fault || is_multicast_request(frame))
+        return fault;
+    return judge_parts(frame, slot);
+}
+
+/* A grant-copy segment for each request of a good frame. */
 static void add_segments(const struct vif *vif, struct tx_batch *batch, struct tx_frame *frame)
 {
     uint8_t *to = batch->buffer + batch->used;
 
     frame->offset = batch->used;
     frame->first_segment = batch->segments;
-    frame->segments = frame->slots;
     for (unsigned i = 0; i < frame->slots; i++) {
-        const netif_tx_request_t *request = &batch->slot[frame->first + i].u.request;
-        xengnttab_grant_copy_segment_t *segment = &batch->segment[batch->segments++];
+        const struct tx_slot *slot = &batch->slot[frame->first + i];
+        xengnttab_grant_copy_segment_t *segment = &batch->segment[batch->segments];
 
+        if (slot->extra)
+            continue;
         memset(segment, 0, sizeof(*segment));
         segment->flags = GNTCOPY_source_gref;
-        segment->source.foreign.ref = request->gref;
+        segment->source.foreign.ref = slot->u.request.gref;
         segment->source.foreign.domid = (uint16_t)vif->domid;
-        segment->source.foreign.offset = request->offset;
+        segment->source.foreign.offset = slot->u.request.offset;
         segment->dest.virt = to;
-        segment->len = request->size;
-        to += request->size;
+        segment->len = slot->u.request.size;
+        to += slot->u.request.size;
+        batch->segments++;
     }
+    frame->segments = batch->segments - frame->first_segment;
     batch->used += frame->size;
 }
 
-/* Take whole frames off the ring until the batch or the ring is at its end. False: the frontend broke the ring. */
-static bool gather(struct vif *vif, struct tx_batch *batch, RING_IDX produced)
+static bool leaves_offloaded(const struct vif *vif)
 {
-    struct tx_queue *tx = &vif->tx;
+    return vif->port->offload && !vif->netback->features.wire;
+}
+
+/* Frames that this one counts for in the budget: as many as it may have to be cut into. */
+static unsigned weight(const struct vif *vif, const struct tx_frame *frame)
+{
+    const netif_extra_info_t *gso = frame->extra[XEN_NETIF_EXTRA_TYPE_GSO];
+
+    return frame->fault || !gso || leaves_offloaded(vif) ? 1 : frame->size / gso->u.gso.size + 1;
+}
+
+/* Take whole frames off the ring until the batch or the ring is at its end. False: the frontend broke the ring. */
+static bool gather(struct vif_queue *queue, struct tx_batch *batch, RING_IDX produced)
+{
+    struct vif *vif = queue->vif;
+    struct tx_queue *tx = &queue->tx;
+    unsigned spent = 0;
 
     batch->slots = batch->frames = batch->segments = 0;
     batch->used = 0;
-    while (tx->req_cons != produced && batch->frames < VIF_BUDGET) {
+    while (tx->req_cons != produced && spent < VIF_BUDGET) {
         struct tx_frame *frame = &batch->frame[batch->frames];
         unsigned first = batch->slots;
 
@@ -173,16 +261,18 @@ static bool gather(struct vif *vif, struct tx_batch *batch, RING_IDX produced)
             }
             break; /* its rest is still to come */
         }
-        frame->fault = judge(&batch->slot[first], frame->slots, &frame->size);
-        if (!frame->fault && frame->size > BUFFER_SIZE - batch->used) {
-            batch->slots = first; /* for the next batch */
-            break;
-        }
-        if (!frame->fault)
+        frame->fault = judge(vif, frame, &batch->slot[first]);
+        if (!frame->fault && !is_multicast_request(frame)) {
+            if (frame->size > BUFFER_SIZE - batch->used) {
+                batch->slots = first; /* for the next batch */
+                break;
+            }
             add_segments(vif, batch, frame);
+        }
         tx->req_cons += frame->slots;
         vif->statistics->tx.ring.requests += frame->slots;
         batch->frames++;
+        spent += weight(vif, frame);
     }
     return true;
 }
@@ -201,9 +291,9 @@ static void fetch(struct vif *vif, struct tx_batch *batch)
     }
 }
 
-static void respond(struct vif *vif, const struct tx_batch *batch, const struct tx_frame *frame)
+static void respond(struct vif_queue *queue, const struct tx_batch *batch, const struct tx_frame *frame)
 {
-    struct tx_queue *tx = &vif->tx;
+    struct tx_queue *tx = &queue->tx;
 
     for (unsigned i = 0; i < frame->slots; i++) {
         const struct tx_slot *slot = &batch->slot[frame->first + i];
@@ -215,14 +305,141 @@ static void respond(struct vif *vif, const struct tx_batch *batch, const struct 
         }
         tx->ring->ring[tx->rsp_prod++ % RING_SLOTS].rsp = response;
     }
-    vif->statistics->tx.ring.responses += frame->slots;
+    queue->vif->statistics->tx.ring.responses += frame->slots;
 }
 
-static void deliver(struct vif *vif, const struct tx_batch *batch, const struct tx_frame *frame)
+/* ---- multicast addresses ---- */
+
+static unsigned find_address(const struct vif *vif, const uint8_t *address)
+{
+    unsigned i = 0;
+
+    while (i < vif->multicast_count && memcmp(vif->multicast[i], address, sizeof(vif->multicast[i])) != 0)
+        i++;
+    return i;
+}
+
+static const char *change_filter(struct vif *vif, const struct tx_frame *frame)
+{
+    const netif_extra_info_t *add = frame->extra[XEN_NETIF_EXTRA_TYPE_MCAST_ADD];
+    const uint8_t *address = (add ? add : frame->extra[XEN_NETIF_EXTRA_TYPE_MCAST_DEL])->u.mcast.addr;
+    unsigned at = find_address(vif, address);
+
+    if (!add) {
+        if (at < vif->multicast_count)
+            memmove(vif->multicast[at], vif->multicast[vif->multicast_count-- - 1], sizeof(vif->multicast[at]));
+    } else if (at == MULTICAST_MAX) {
+        return "a multicast address too many";
+    } else if (at == vif->multicast_count) {
+        memcpy(vif->multicast[vif->multicast_count++], address, sizeof(vif->multicast[at]));
+    }
+    return NULL;
+}
+
+/* ---- what a frame leaves to others ---- */
+
+/* What the guest says of its frame, held against the frame. NULL, or why it is refused. */
+static const char *describe(const struct vif *vif, const struct tx_frame *frame, uint8_t *data, struct packet *packet,
+                            struct port_frame *carried)
+{
+    const struct netback_features *features = &vif->netback->features;
+    const netif_extra_info_t *gso = frame->extra[XEN_NETIF_EXTRA_TYPE_GSO];
+    const netif_extra_info_t *hash = frame->extra[XEN_NETIF_EXTRA_TYPE_HASH];
+    bool blank = frame->flags & NETTXF_csum_blank;
+
+    *carried = (struct port_frame){.data = data, .length = frame->size};
+    if (hash) {
+        carried->hash_algorithm = hash->u.hash.algorithm;
+        carried->hash_type = hash->u.hash.type;
+        memcpy(&carried->hash, hash->u.hash.value, sizeof(carried->hash)); /* its low byte first, as here */
+    }
+    if (!blank && !gso) {
+        carried->checksum = frame->flags & NETTXF_data_validated ? PORT_CHECKSUM_VALIDATED : PORT_CHECKSUM_NONE;
+        return NULL;
+    }
+    packet_parse(data, frame->size, packet);
+    if (!packet->checksum)
+        return "a checksum left to the backend in a frame that has none";
+    if (blank && !gso && !(packet->version == 4 ? features->csum_offload : features->ipv6_csum_offload))
+        return "a checksum left to the backend, which was not offered";
+    carried->checksum = PORT_CHECKSUM_BLANK;
+    if (!gso)
+        return NULL;
+    if (packet->protocol != PACKET_TCP || packet->version != (gso->u.gso.type == XEN_NETIF_GSO_TYPE_TCPV4 ? 4 : 6))
+        return "segments of another protocol than the frame's";
+    if (!blank)
+        packet_set_partial(data, packet); /* some forget the flag: segments have checksums anyway */
+    if (packet->end - packet->payload > gso->u.gso.size) {
+        carried->gso = packet->version == 4 ? PORT_GSO_TCPV4 : PORT_GSO_TCPV6;
+        carried->gso_size = gso->u.gso.size;
+    }
+    return NULL;
+}
+
+/* Each segment takes its place over the end of the one before, which is gone by then. */
+static void transmit_segments(struct vif *vif, struct tx_batch *batch, const struct packet *packet,
+                              const struct port_frame *carried, uint8_t *data)
+{
+    uint32_t left = packet->end - packet->payload, offset = 0;
+    struct port_frame segment = *carried;
+
+    memcpy(batch->headers, data, packet->payload);
+    segment.gso = PORT_GSO_NONE;
+    segment.gso_size = 0;
+    segment.checksum = PORT_CHECKSUM_NONE;
+    for (unsigned number = 0; left; number++) {
+        uint32_t length = left < carried->gso_size ? left : carried->gso_size;
+        uint8_t *at = data + offset;
+
+        packet_segment(at, batch->headers, packet, offset, length, number);
+        packet_complete(at, packet, at + packet->payload, length);
+        segment.data = at;
+        segment.length = packet->payload + length;
+        vif->port->ops->transmit(vif->port, &segment);
+        vif->statistics->tx.summed++;
+        offset += length;
+        left -= length;
+    }
+}
+
+static const char *transmit(struct vif *vif, struct tx_batch *batch, const struct tx_frame *frame)
 {
     struct netback_direction_statistics *statistics = &vif->statistics->tx;
-    struct port_frame carried = {batch->buffer + frame->offset, frame->size};
+    uint8_t *data = batch->buffer + frame->offset;
+    struct port_frame carried;
+    struct packet packet;
+    const char *fault = describe(vif, frame, data, &packet, &carried);
 
+    if (fault)
+        return fault;
+    statistics->large += carried.gso != PORT_GSO_NONE;
+    statistics->blank += carried.checksum == PORT_CHECKSUM_BLANK;
+    if (carried.gso != PORT_GSO_NONE && !leaves_offloaded(vif)) {
+        statistics->cut++;
+        transmit_segments(vif, batch, &packet, &carried, data);
+        return NULL;
+    }
+    if (carried.checksum == PORT_CHECKSUM_BLANK && !leaves_offloaded(vif)) {
+        packet_complete(data, &packet, data + packet.payload, packet.end - packet.payload);
+        carried.checksum = PORT_CHECKSUM_NONE;
+        statistics->summed++;
+    }
+    vif->port->ops->transmit(vif->port, &carried);
+    return NULL;
+}
+
+static void deliver(struct vif_queue *queue, struct tx_batch *batch, struct tx_frame *frame)
+{
+    struct vif *vif = queue->vif;
+    struct netback_direction_statistics *statistics = &vif->statistics->tx;
+
+    if (!frame->fault && is_multicast_request(frame)) {
+        frame->fault = change_filter(vif, frame);
+        if (!frame->fault)
+            return;
+    } else if (!frame->fault) {
+        frame->fault = transmit(vif, batch, frame);
+    }
     if (frame->fault) {
         enum backend_log_level level = statistics->errors++ ? BACKEND_LOG_DEBUG : BACKEND_LOG_WARNING;
 
@@ -232,21 +449,22 @@ static void deliver(struct vif *vif, const struct tx_batch *batch, const struct 
     }
     statistics->frames++;
     statistics->bytes += frame->size;
-    vif->port->ops->transmit(vif->port, &carried);
+    vif->statistics->queue[queue->index].tx_frames++;
 }
 
-/* Nothing more can be taken now: ask for an event, and look whether it came too late for that. */
-static bool sleep_on_ring(struct vif *vif, RING_IDX seen)
-{
-    struct tx_queue *tx = &vif->tx;
+/* ---- the ring ---- */
 
+/* Nothing more can be taken now: ask for an event, and look whether it came too late for that. */
+static bool sleep_on_ring(struct tx_queue *tx, RING_IDX seen)
+{
     return ring_sleep(&tx->ring->req_prod, &tx->ring->req_event, seen + 1) != seen;
 }
 
-bool tx_poll(struct vif *vif)
+bool tx_poll(struct vif_queue *queue)
 {
+    struct vif *vif = queue->vif;
     struct tx_batch *batch = vif->netback->tx_batch;
-    struct tx_queue *tx = &vif->tx;
+    struct tx_queue *tx = &queue->tx;
     RING_IDX produced = ring_load(&tx->ring->req_prod), published = tx->rsp_prod;
     bool wanted;
 
@@ -254,14 +472,14 @@ bool tx_poll(struct vif *vif)
         vif_fatal(vif, "transmit ring: %u requests produced ahead of the responses", produced - tx->rsp_prod);
         return false;
     }
-    if (!gather(vif, batch, produced))
+    if (!gather(queue, batch, produced))
         return false;
     if (!batch->frames)
-        return sleep_on_ring(vif, produced);
+        return sleep_on_ring(tx, produced);
     fetch(vif, batch);
     for (unsigned i = 0; i < batch->frames; i++) {
-        deliver(vif, batch, &batch->frame[i]);
-        respond(vif, batch, &batch->frame[i]);
+        deliver(queue, batch, &batch->frame[i]);
+        respond(queue, batch, &batch->frame[i]);
     }
     wanted = ring_publish(&tx->ring->rsp_prod, &tx->ring->rsp_event, published, tx->rsp_prod);
     vif_notify(vif, tx->port, wanted, &vif->statistics->tx.ring);

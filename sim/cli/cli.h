@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "netback_features.h"
 #include "machine/machine.h"
 
 /* Exit statuses of every command. */
@@ -23,6 +24,8 @@ struct backend_choice {
     enum backend_kind kind;
     const char *command; /* BACKEND_EXEC */
     unsigned domid;
+    struct netback_features features; /* BACKEND_STUB: what it offers */
+    bool features_given;              /* by an option */
 };
 
 /* It is no part of the machine. */

@@ -40,6 +40,7 @@ struct netback_task {
     unsigned own_domid; /* that netback runs in */
     unsigned domid;     /* the guest's */
     bool going;
+    bool by_flow; /* there may be several queues, on which flows overtake one another */
     struct end ends[VIFS_MAX];
 };
 
@@ -110,6 +111,8 @@ static bool make_end(struct netback_task *task, struct end *end)
         port_destroy(end->capture);
         return false;
     }
+    if (task->by_flow)
+        port_checker_order_by_flow(end->checker);
     end->checker->outer = &end->port; /* port_wake() of the capture reaches netback through all three */
     if (task->going)
         port_capture_go(end->capture);
@@ -124,7 +127,7 @@ static struct port *open_port(void *context, unsigned domid, unsigned handle)
     if (domid != task->domid || handle >= VIFS_MAX || task->ends[handle].checker != NULL)
         return NULL;
     end = &task->ends[handle];
-    end->port.ops = &end_ops;
+    end->port = (struct port){.ops = &end_ops, .offload = true};
     if (!make_end(task, end))
         return NULL;
     return &end->port;
@@ -172,11 +175,13 @@ static void forward_log(void *context, enum backend_log_level level, const char 
     log_line(levels[level], "netback", "%s", line);
 }
 
-struct netback_task *netback_task_start(unsigned domid)
+struct netback_task *netback_task_start(unsigned domid, const struct netback_features *features)
 {
     struct netback_task *task = image_alloc(sizeof(*task));
-    struct netback_options options = {.domid = domid, .open_port = open_port, .context = task, .logger = &task->logger};
+    struct netback_options options = {
+        .domid = domid, .features = features, .open_port = open_port, .context = task, .logger = &task->logger};
 
+    task->by_flow = features->max_queues > 1;
     task->logger.write = forward_log;
     task->own_domid = domid;
     if (domid != XEN_DOM0)

@@ -5,11 +5,12 @@
 
 #include "capture.h"
 #include "cli/report.h"
+#include "netback_features.h"
 
 struct netback_task;
 
 /* From a dom0 task; in domain 0 or in a driver domain that is there. */
-struct netback_task *netback_task_start(unsigned domid);
+struct netback_task *netback_task_start(unsigned domid, const struct netback_features *features);
 /* What VIF `handle` of the domain is to carry; before it is created. Captures and writer stay the caller's; NULL: none.
  */
 void netback_task_expect(struct netback_task *task, unsigned domid, unsigned handle, const struct capture *rx,

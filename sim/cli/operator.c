@@ -63,7 +63,10 @@ static void netback_main(void *argument)
 {
     struct operator_state *state = argument;
     unsigned domid = state->options.run.backend.domid;
-    const struct netback_options options = {.domid = domid, .open_port = open_port, .logger = &netback_logger};
+    const struct netback_options options = {.domid = domid,
+                                            .features = &state->options.run.backend.features,
+                                            .open_port = open_port,
+                                            .logger = &netback_logger};
 
     if (domid != XEN_DOM0)
         dom0_enter_domain(domid);

@@ -51,6 +51,7 @@ enum {
     OPTION_STORE_QUOTA,
     OPTION_BACKEND,
     OPTION_BACKEND_DOMID,
+    OPTION_BACKEND_FEATURES,
     OPTION_RUN_DIR,
     OPTIONS_OF_RUN, /* from here on */
     OPTION_BOOT_SEED = OPTIONS_OF_RUN,
@@ -114,6 +115,7 @@ static const struct option run_long_options[] = {
     {"store-quota", required_argument, NULL, OPTION_STORE_QUOTA},
     {"backend", required_argument, NULL, OPTION_BACKEND},
     {"backend-domid", required_argument, NULL, OPTION_BACKEND_DOMID},
+    {"backend-features", required_argument, NULL, OPTION_BACKEND_FEATURES},
     {"run-dir", required_argument, NULL, OPTION_RUN_DIR},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -266,6 +268,17 @@ static bool parse_backend(const char *text, struct backend_choice *backend)
         return false;
     backend->kind = (enum backend_kind)choice;
     return true;
+}
+
+static bool parse_features(const char *text, struct backend_choice *backend)
+{
+    char error[FEATURES_ERROR_MAX];
+
+    backend->features_given = true;
+    if (features_parse(text, &backend->features, error))
+        return true;
+    complain("--backend-features: %s", error);
+    return false;
 }
 
 /* NAME=N. Of two for one name the later is the one that counts. */
@@ -469,6 +482,8 @@ static bool run_option(int option, const char *value, struct run_options *option
             return false;
         options->backend.domid = (unsigned)number;
         return true;
+    case OPTION_BACKEND_FEATURES:
+        return parse_features(value, &options->backend);
     case OPTION_RUN_DIR:
         options->run_dir = value;
         return true;
@@ -520,6 +535,10 @@ static int check_run(struct run_options *options)
         complain("%s", refused);
         return EXIT_USAGE;
     }
+    if (backend_is_outside(&options->backend) && options->backend.features_given) {
+        complain("--backend-features with --backend none or exec: what is offered is for that program to say");
+        return EXIT_USAGE;
+    }
     options->machine.engine = machine_engine_of(&options->machine);
     if (options->machine.engine == ENGINE_PARALLEL)
         options->machine.clock = CLOCK_WALL;
@@ -556,6 +575,7 @@ static void set_defaults(struct run_options *options)
 {
     memset(options, 0, sizeof(*options));
     options->machine = machine_default_config();
+    options->backend.features = features_default;
     options->vifs = 1;
     options->bundle_dir = ".";
     optind = 0; /* start afresh: a replay parses a second command line */

@@ -227,7 +227,7 @@ void run_note_connected(struct run *run, uint64_t power_on)
 
 static void received(void *context, const uint8_t *data, uint32_t length)
 {
-    const struct port_frame frame = {data, length};
+    const struct port_frame frame = {.data = data, .length = length};
 
     capture_writer_put(context, &frame);
 }
@@ -408,7 +408,7 @@ static void harness(void *argument)
     if (backend_is_outside(&run->options.backend)) {
         run_backend_attach(run, toolstack, &logger);
     } else {
-        run->netback = netback_task_start(run->options.backend.domid);
+        run->netback = netback_task_start(run->options.backend.domid, &run->options.backend.features);
         run_attach_vifs(run, toolstack);
     }
 

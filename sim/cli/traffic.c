@@ -97,7 +97,6 @@ static void await(struct flow *flow, struct slot *slot, uint32_t number)
 
 static void take(struct flow *flow, uint32_t number, const uint8_t *data, uint32_t length)
 {
-    const struct port_frame frame = {data, length};
     struct traffic_vif *vif = flow->vif;
     struct traffic_count *count = flow->count;
     struct checker_verdict verdict;
@@ -105,7 +104,7 @@ static void take(struct flow *flow, uint32_t number, const uint8_t *data, uint32
 
     if (vif->received != NULL)
         vif->received(vif->received_context, data, length);
-    checker_take(vif->checker, &frame);
+    checker_take_bytes(vif->checker, data, length);
     verdict = checker_verdict(vif->checker);
     bad = checker_bad(&verdict);
     if (bad > count->corrupt)

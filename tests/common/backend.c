@@ -8,6 +8,7 @@
 #include <xen/hvm/params.h>
 
 struct netback_options backend_options;
+struct netback_features backend_features = {.rx_copy = true, .sg = true, .max_queues = 1};
 struct capture backend_sent, backend_received;
 struct netback *backend_netback;
 struct toolstack *backend_toolstack;
@@ -43,6 +44,7 @@ static void netback_main(void *argument)
 void backend_start_netback(void)
 {
     backend_options.open_port = open_port;
+    backend_options.features = &backend_features;
     backend_options.logger = &backend_logger;
     backend_netback = netback_create(&backend_options);
     ck_assert_ptr_nonnull(backend_netback);
@@ -105,7 +107,7 @@ void backend_make_frames(struct capture *capture, const uint32_t *length, unsign
     capture->storage = at = malloc(capture->bytes);
     capture->frame = calloc(count, sizeof(*capture->frame));
     for (unsigned i = 0; i < count; i++) {
-        capture->frame[i] = (struct port_frame){at, length[i]};
+        capture->frame[i] = (struct port_frame){.data = at, .length = length[i]};
         for (uint32_t byte = 0; byte < length[i]; byte++)
             *at++ = (uint8_t)(i * 89 + byte * 7 + byte / 251);
     }

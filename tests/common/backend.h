@@ -16,6 +16,7 @@
 
 /* Set before backend_begin(). */
 extern struct netback_options backend_options;
+extern struct netback_features backend_features;
 extern struct capture backend_sent, backend_received;
 
 /* There after it. */

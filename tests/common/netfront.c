@@ -21,6 +21,7 @@
 
 #define GRANT_FRAMES 4u
 #define FIRST_REF 8u /* below: reserved */
+#define OTHER_BUFFERS 32u
 #define TAG 0x6E546374u
 
 static grant_entry_v1_t *grants;
@@ -100,13 +101,43 @@ void netfront_kick(struct netfront *front)
         send_event(front->rx_port);
 }
 
+static void *pages_of(unsigned count)
+{
+    void *pages = ExAllocatePoolWithTag(NonPagedPoolNx, count * 4096, TAG);
+
+    ck_assert_ptr_nonnull(pages);
+    return pages;
+}
+
+/* Rings, and buffers for so many requests each way. */
+static void make_rings(struct netfront *front, unsigned buffers)
+{
+    uint8_t *pages = pages_of(2 + 2 * buffers);
+
+    front->tx = (netif_tx_sring_t *)pages;
+    front->rx = (netif_rx_sring_t *)(pages + 4096);
+    front->tx_ring_ref = grant_page(front->tx, false);
+    front->rx_ring_ref = grant_page(front->rx, false);
+    for (unsigned i = 0; i < NETFRONT_SLOTS; i++) {
+        if (i >= buffers) {
+            front->tx_page[i] = front->tx_page[i % buffers];
+            front->rx_page[i] = front->rx_page[i % buffers];
+            front->tx_ref[i] = front->tx_ref[i % buffers];
+            front->rx_ref[i] = front->rx_ref[i % buffers];
+            continue;
+        }
+        front->tx_page[i] = pages + (2 + i) * 4096;
+        front->rx_page[i] = pages + (2 + buffers + i) * 4096;
+        front->tx_ref[i] = grant_page(front->tx_page[i], true);
+        front->rx_ref[i] = grant_page(front->rx_page[i], false);
+    }
+}
+
 struct netfront *netfront_create(unsigned domid, unsigned handle)
 {
     struct netfront *front = calloc(1, sizeof(*front));
-    uint8_t *pages = ExAllocatePoolWithTag(NonPagedPoolNx, (2 + 2 * NETFRONT_SLOTS) * 4096, TAG);
     char *backend;
 
-    ck_assert_ptr_nonnull(pages);
     dom0_set_domid(domid); /* the handle is the guest's */
     front->xs = xs_open(0);
     dom0_set_domid(0);
@@ -118,17 +149,33 @@ struct netfront *netfront_create(unsigned domid, unsigned handle)
     snprintf(front->backend, sizeof(front->backend), "%s", backend);
     free(backend);
     front->sg = front->rx_notify = front->rx_copy = true;
-    front->tx = (netif_tx_sring_t *)pages;
-    front->rx = (netif_rx_sring_t *)(pages + 4096);
-    front->tx_ring_ref = grant_page(front->tx, false);
-    front->rx_ring_ref = grant_page(front->rx, false);
-    for (unsigned i = 0; i < NETFRONT_SLOTS; i++) {
-        front->tx_page[i] = pages + (2 + i) * 4096;
-        front->rx_page[i] = pages + (2 + NETFRONT_SLOTS + i) * 4096;
-        front->tx_ref[i] = grant_page(front->tx_page[i], true);
-        front->rx_ref[i] = grant_page(front->rx_page[i], false);
-    }
+    front->rings = 1;
+    make_rings(front, NETFRONT_SLOTS);
+    front->ctrl = pages_of(2);
+    front->ctrl_page = (uint8_t *)front->ctrl + 4096;
+    front->ctrl_ring_ref = grant_page(front->ctrl, false);
+    front->ctrl_page_ref = grant_page(front->ctrl_page, true);
     return front;
+}
+
+void netfront_add_queues(struct netfront *front, unsigned count)
+{
+    front->rings = front->queues = count;
+    for (unsigned i = 1; i < count; i++) {
+        struct netfront *queue;
+
+        if (front->other[i])
+            continue;
+        front->other[i] = queue = malloc(sizeof(*queue));
+        *queue = *front;
+        queue->index = i;
+        make_rings(queue, OTHER_BUFFERS);
+    }
+}
+
+struct netfront *netfront_queue(struct netfront *front, unsigned index)
+{
+    return index ? front->other[index] : front;
 }
 
 void netfront_write(struct netfront *front, const char *key, const char *value)
@@ -169,19 +216,50 @@ static void reset_rings(struct netfront *front)
     front->tx_prod = front->tx_cons = front->rx_prod = front->rx_cons = 0;
 }
 
+static void write_of_queue(struct netfront *front, const struct netfront *queue, const char *key, unsigned value)
+{
+    char name[64];
+
+    snprintf(name, sizeof(name), front->rings > 1 ? "queue-%u/%s" : "%.0u%s", queue->index, key);
+    write_number(front, name, value);
+}
+
+static void connect_queue(struct netfront *front, struct netfront *queue)
+{
+    reset_rings(queue);
+    queue->tx_port = alloc_port();
+    queue->rx_port = front->split ? alloc_port() : queue->tx_port;
+    write_of_queue(front, queue, "tx-ring-ref", queue->tx_ring_ref);
+    write_of_queue(front, queue, "rx-ring-ref", queue->rx_ring_ref);
+    write_of_queue(front, queue, front->split ? "event-channel-tx" : "event-channel", queue->tx_port);
+    if (front->split)
+        write_of_queue(front, queue, "event-channel-rx", queue->rx_port);
+}
+
+static void connect_control(struct netfront *front)
+{
+    memset(front->ctrl, 0, 4096);
+    front->ctrl->req_event = front->ctrl->rsp_event = 1;
+    front->ctrl_prod = front->ctrl_cons = 0;
+    front->ctrl_port = alloc_port();
+    write_number(front, "ctrl-ring-ref", front->ctrl_ring_ref);
+    write_number(front, "event-channel-ctrl", front->ctrl_port);
+}
+
 void netfront_connect(struct netfront *front, bool wait)
 {
-    reset_rings(front);
-    front->tx_port = alloc_port();
-    front->rx_port = front->split ? alloc_port() : front->tx_port;
-    write_number(front, "tx-ring-ref", front->tx_ring_ref);
-    write_number(front, "rx-ring-ref", front->rx_ring_ref);
-    write_number(front, front->split ? "event-channel-tx" : "event-channel", front->tx_port);
-    if (front->split)
-        write_number(front, "event-channel-rx", front->rx_port);
+    for (unsigned i = 0; i < front->rings; i++)
+        connect_queue(front, netfront_queue(front, i));
+    if (front->control)
+        connect_control(front);
     write_number(front, "request-rx-copy", front->rx_copy);
     write_number(front, "feature-rx-notify", front->rx_notify);
     write_number(front, "feature-sg", front->sg);
+    write_number(front, "feature-gso-tcpv4", front->gso_tcpv4);
+    write_number(front, "feature-gso-tcpv6", front->gso_tcpv6);
+    write_number(front, "feature-no-csum-offload", !front->csum);
+    write_number(front, "feature-ipv6-csum-offload", front->csum_ipv6);
+    write_number(front, "request-multicast-control", front->multicast);
     if (front->queues)
         write_number(front, "multi-queue-num-queues", front->queues);
     netfront_set_state(front, 4);
@@ -238,6 +316,25 @@ bool netfront_tx_push(struct netfront *front)
 
 void netfront_tx_frame(struct netfront *front, const void *data, const uint16_t *size, unsigned slots)
 {
+    netfront_tx_offloaded(front, data, size, slots, 0, NULL, 0);
+}
+
+static void put_extras(struct netfront *front, const netif_extra_info_t *extras, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        netif_tx_request_t request = {0};
+        netif_extra_info_t extra = extras[i];
+
+        if (i + 1 < count)
+            extra.flags |= XEN_NETIF_EXTRA_FLAG_MORE;
+        memcpy(&request, &extra, sizeof(extra));
+        netfront_tx_raw(front, &request);
+    }
+}
+
+void netfront_tx_offloaded(struct netfront *front, const void *data, const uint16_t *size, unsigned slots,
+                           uint16_t flags, const netif_extra_info_t *extras, unsigned count)
+{
     const uint8_t *from = data;
     uint32_t total = 0;
 
@@ -245,11 +342,14 @@ void netfront_tx_frame(struct netfront *front, const void *data, const uint16_t 
         total += size[i];
     for (unsigned i = 0; i < slots; i++) {
         uint16_t offset = (uint16_t)((4096 - size[i]) * i / (slots > 1 ? slots - 1 : 1));
-        unsigned number = netfront_tx_request(front, offset, (uint16_t)(i ? size[i] : total),
-                                              (uint16_t)(i + 1 < slots ? NETTXF_more_data : 0));
+        uint16_t more = i + 1 < slots ? NETTXF_more_data : 0;
+        uint16_t first = i ? 0 : (uint16_t)(flags | (count ? NETTXF_extra_info : 0));
+        unsigned number = netfront_tx_request(front, offset, (uint16_t)(i ? size[i] : total), more | first);
 
         memcpy(front->tx_page[number] + offset, from, size[i]);
         from += size[i];
+        if (!i)
+            put_extras(front, extras, count);
     }
 }
 
@@ -297,8 +397,8 @@ void netfront_rx_post(struct netfront *front, unsigned count)
         send_event(front->rx_port);
 }
 
-/* A response, when there is one within the time. */
-static bool take_response(struct netfront *front, unsigned timeout_ms, netif_rx_response_t *response)
+/* What lies in the next slot that is answered, when there is one within the time; returns its number. */
+static bool take_slot(struct netfront *front, unsigned timeout_ms, void *slot, unsigned *number)
 {
     for (unsigned i = 0;; i++) {
         RING_IDX produced = ring_load(&front->rx->rsp_prod);
@@ -310,24 +410,49 @@ static bool take_response(struct netfront *front, unsigned timeout_ms, netif_rx_
             return false;
         netfront_pause(1);
     }
-    *response = front->rx->ring[front->rx_cons % NETFRONT_SLOTS].rsp;
-    ck_assert_uint_eq(response->id, front->rx_cons % NETFRONT_SLOTS);
+    *number = front->rx_cons % NETFRONT_SLOTS;
+    memcpy(slot, &front->rx->ring[*number], sizeof(netif_rx_response_t));
     front->rx_cons++;
     front->rx->rsp_event = front->rx_cons + 1;
+    front->frame_slots++;
     return true;
+}
+
+/* The extra infos behind a frame's first slot: each kind once, all there with the frame. */
+static void take_extras(struct netfront *front)
+{
+    netif_extra_info_t extra;
+    unsigned number;
+
+    do {
+        ck_assert_msg(take_slot(front, 0, &extra, &number), "an extra info that is announced and not there");
+        ck_assert_uint_gt(extra.type, XEN_NETIF_EXTRA_TYPE_NONE);
+        ck_assert_uint_lt(extra.type, XEN_NETIF_EXTRA_TYPE_MAX);
+        ck_assert_uint_eq(front->frame_extra[extra.type].type, 0);
+        front->frame_extra[extra.type] = extra;
+    } while (extra.flags & XEN_NETIF_EXTRA_FLAG_MORE);
 }
 
 bool netfront_rx_frame(struct netfront *front, unsigned timeout_ms)
 {
     netif_rx_response_t response;
+    bool first = true;
+    unsigned number;
 
-    front->frame_length = 0;
+    front->frame_length = front->frame_slots = 0;
     front->frame_bad = false;
+    memset(front->frame_extra, 0, sizeof(front->frame_extra));
     do {
-        if (!take_response(front, timeout_ms, &response)) {
-            ck_assert_msg(front->frame_length == 0, "a frame that is not complete");
+        if (!take_slot(front, first ? timeout_ms : 0, &response, &number)) {
+            ck_assert_msg(first, "a frame that is not complete");
             return false;
         }
+        ck_assert_uint_eq(response.id, number);
+        if (first)
+            front->frame_flags = response.flags;
+        if (first && (response.flags & NETRXF_extra_info))
+            take_extras(front);
+        first = false;
         if (response.status < 0) {
             front->frame_bad = true;
             continue;
@@ -339,4 +464,30 @@ bool netfront_rx_frame(struct netfront *front, unsigned timeout_ms)
         front->frame_length += (uint32_t)response.status;
     } while (response.flags & NETRXF_more_data);
     return true;
+}
+
+/* ---- control ---- */
+
+uint32_t netfront_control(struct netfront *front, uint16_t type, uint32_t data0, uint32_t data1, uint32_t data2,
+                          uint32_t *data)
+{
+    const struct xen_netif_ctrl_request request = {
+        .id = (uint16_t)(front->ctrl_prod * 7), .type = type, .data = {data0, data1, data2}};
+    struct xen_netif_ctrl_response response;
+    RING_IDX published = front->ctrl_prod;
+
+    front->ctrl->ring[front->ctrl_prod++ % CONTROL_SLOTS].req = request;
+    if (ring_publish(&front->ctrl->req_prod, &front->ctrl->req_event, published, front->ctrl_prod))
+        send_event(front->ctrl_port);
+    for (unsigned i = 0; ring_load(&front->ctrl->rsp_prod) == front->ctrl_cons; i++) {
+        ck_assert_msg(i < 100, "control request of type %u is not answered", type);
+        netfront_pause(1);
+    }
+    response = front->ctrl->ring[front->ctrl_cons++ % CONTROL_SLOTS].rsp;
+    ck_assert_uint_eq(ring_load(&front->ctrl->rsp_prod), front->ctrl_cons);
+    ck_assert_uint_eq(response.id, request.id);
+    ck_assert_uint_eq(response.type, type);
+    if (data)
+        *data = response.data;
+    return response.status;
 }

@@ -22,7 +22,13 @@ struct netfront {
     char backend[128];
     /* What it will say when it connects; set them between netfront_create() and netfront_connect(). */
     bool sg, rx_notify, split, rx_copy;
-    unsigned queues; /* 0: no key */
+    bool gso_tcpv4, gso_tcpv6, csum, csum_ipv6, multicast; /* what it takes; the filter is asked for */
+    unsigned queues;                                       /* 0: no key */
+    bool control;                                          /* it has a control ring */
+    /* The other queues, see netfront_add_queues(); each is a frontend as far as its rings go. */
+    unsigned index;
+    unsigned rings;
+    struct netfront *other[16];
     netif_tx_sring_t *tx;
     netif_rx_sring_t *rx;
     uint8_t *tx_page[NETFRONT_SLOTS]; /* buffers of a page, granted read-only and writable */
@@ -33,7 +39,14 @@ struct netfront {
     unsigned tx_okay, tx_error, tx_null;         /* responses by status */
     uint8_t frame[65536];                        /* the last frame received */
     uint32_t frame_length;
-    bool frame_bad; /* a slot of it had an error status */
+    bool frame_bad;                    /* a slot of it had an error status */
+    uint16_t frame_flags;              /* NETRXF_* of its first slot */
+    unsigned frame_slots;              /* extras included */
+    netif_extra_info_t frame_extra[5]; /* by type; those that it has not are of type 0 */
+    xen_netif_ctrl_sring_t *ctrl;      /* its control ring and ... */
+    uint8_t *ctrl_page;                /* ... a page for tables */
+    uint32_t ctrl_ring_ref, ctrl_page_ref, ctrl_port;
+    RING_IDX ctrl_prod, ctrl_cons;
 };
 
 /* The guest domain with its grant table; once a machine. Returns its domain ID. */
@@ -41,6 +54,9 @@ unsigned netfront_domain(void);
 
 /* The VIF's keys must be there. */
 struct netfront *netfront_create(unsigned domid, unsigned handle);
+/* With so many queues from its next connection on. The others have buffers for 32 requests each way. */
+void netfront_add_queues(struct netfront *front, unsigned count);
+struct netfront *netfront_queue(struct netfront *front, unsigned index);
 void netfront_write(struct netfront *front, const char *key, const char *value);
 void netfront_set_state(struct netfront *front, unsigned state);
 /* The backend's state comes to be this, or the test fails; false is returned when `may` and it does not within 100 ms.
@@ -60,6 +76,9 @@ void netfront_tx_extra(struct netfront *front, uint8_t type, uint8_t flags);
 bool netfront_tx_push(struct netfront *front);
 /* A frame in slots of these sizes (which add up to its length), at offsets that differ. */
 void netfront_tx_frame(struct netfront *front, const void *data, const uint16_t *size, unsigned slots);
+/* The same with flags for its first slot and extra infos, whose flag for more is set here. */
+void netfront_tx_offloaded(struct netfront *front, const void *data, const uint16_t *size, unsigned slots,
+                           uint16_t flags, const netif_extra_info_t *extras, unsigned count);
 /* Take responses until all requests are answered. */
 void netfront_tx_drain(struct netfront *front);
 
@@ -67,6 +86,10 @@ void netfront_tx_drain(struct netfront *front);
 void netfront_rx_post(struct netfront *front, unsigned count);
 /* The next frame into front->frame; false when there is none within the time (ms). */
 bool netfront_rx_frame(struct netfront *front, unsigned timeout_ms);
+
+/* Send a request by the control ring, wait for its response, and return its status. */
+uint32_t netfront_control(struct netfront *front, uint16_t type, uint32_t data0, uint32_t data1, uint32_t data2,
+                          uint32_t *data);
 
 /* Notify the backend on both channels, wanted or not. */
 void netfront_kick(struct netfront *front);

@@ -97,7 +97,7 @@ static struct checker_verdict judge(const int *order, unsigned count)
 
     for (unsigned i = 0; i < count; i++) {
         uint8_t changed[64];
-        struct port_frame frame = {changed, 60};
+        struct port_frame frame = {.data = changed, .length = 60};
 
         memcpy(changed, backend_received.frame[abs(order[i]) - 1].data, 60);
         changed[20] ^= order[i] < 0;

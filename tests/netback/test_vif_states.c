@@ -22,9 +22,84 @@ GUEST_TEST(offers_what_it_has)
     backend_assert_key(BACKEND_PATH "feature-no-csum-offload", "1");
     backend_assert_key(BACKEND_PATH "feature-split-event-channels", "0");
     backend_assert_key(BACKEND_PATH "multi-queue-max-queues", "1");
-    backend_assert_key(BACKEND_PATH "feature-gso-tcpv4", NULL);
+    backend_assert_key(BACKEND_PATH "feature-gso-tcpv4", "0");
     backend_assert_key(BACKEND_PATH "hotplug-status", "connected");
     backend_assert_key("/local/domain/1/device/vif/0/mac", "00:16:3e:01:02:03");
+}
+
+/* Each feature alone, and all but each: its key says so, and the others' keys say what they did. */
+static void assert_each_key(bool on)
+{
+    static const struct {
+        const char *name;
+        const char *key;
+        bool inverse;
+    } features[] = {
+        {"rx-copy", "feature-rx-copy", false},
+        {"sg", "feature-sg", false},
+        {"gso-tcpv4", "feature-gso-tcpv4", false},
+        {"gso-tcpv6", "feature-gso-tcpv6", false},
+        {"csum-offload", "feature-no-csum-offload", true},
+        {"ipv6-csum-offload", "feature-ipv6-csum-offload", false},
+        {"split-event-channels", "feature-split-event-channels", false},
+        {"multicast-control", "feature-multicast-control", false},
+        {"ctrl-ring", "feature-ctrl-ring", false},
+    };
+    enum { COUNT = sizeof(features) / sizeof(features[0]) };
+
+    backend_begin();
+    for (unsigned one = 0; one < COUNT; one++) {
+        char words[100], error[FEATURES_ERROR_MAX], key[128];
+
+        if (on)
+            snprintf(words, sizeof(words), "none,-rx-copy,%s,queues=3", features[one].name);
+        else
+            snprintf(words, sizeof(words), "all,-%s", features[one].name);
+        ck_assert_msg(features_parse(words, &backend_features, error), "%s", error);
+        backend_stop_netback();
+        backend_start_netback();
+        netfront_pause(5);
+        for (unsigned i = 0; i < COUNT; i++) {
+            bool value = ((i == one) == on) != features[i].inverse;
+
+            snprintf(key, sizeof(key), BACKEND_PATH "%s", features[i].key);
+            backend_assert_key(key, value ? "1" : "0");
+        }
+        backend_assert_key(BACKEND_PATH "feature-rx-flip", "0");
+        backend_assert_key(BACKEND_PATH "multi-queue-max-queues", on ? "3" : "16");
+        backend_assert_key(BACKEND_PATH "feature-dynamic-multicast-control",
+                           !on && features[one].name[0] != 'm' ? "1" : "0");
+    }
+}
+
+GUEST_TEST(each_feature_alone)
+{
+    assert_each_key(true);
+}
+
+GUEST_TEST(all_features_but_one)
+{
+    assert_each_key(false);
+}
+
+GUEST_TEST(nobody_connects_where_neither_copy_nor_flip_is_offered)
+{
+    struct netfront *front;
+
+    backend_features.rx_copy = false;
+    front = backend_begin();
+    netfront_connect(front, false);
+    netfront_wait_backend(front, XenbusStateClosing, false);
+}
+
+/* A frontend that was not offered them has one channel, whatever else it writes. */
+GUEST_TEST(split_event_channels_that_are_not_offered)
+{
+    struct netfront *front = backend_begin();
+
+    front->split = true;
+    netfront_connect(front, false);
+    netfront_wait_backend(front, XenbusStateClosing, false);
 }
 
 GUEST_TEST(connects_and_carries_a_frame)
@@ -132,7 +207,7 @@ GUEST_TEST(split_event_channels)
 
     backend_make_frames(&backend_received, &length, 1);
     backend_make_frames(&backend_sent, &length, 1);
-    backend_options.split_event_channels = true;
+    backend_features.split_event_channels = true;
     front = backend_begin();
     front->split = true;
     netfront_connect(front, true);
@@ -319,6 +394,10 @@ int main(void)
 {
     const TTest *const tests[] = {
         offers_what_it_has,
+        each_feature_alone,
+        all_features_but_one,
+        nobody_connects_where_neither_copy_nor_flip_is_offered,
+        split_event_channels_that_are_not_offered,
         connects_and_carries_a_frame,
         nothing_moves_before_both_are_connected,
         initialised_moves_nothing,
