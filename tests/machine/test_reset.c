@@ -167,7 +167,7 @@ END_TEST
 /* ---- what is left of the guest ---- */
 
 /* netback's figures of each interface that it has had, and their place in its list */
-#define NETBACK_KEEPS 256u
+#define NETBACK_KEEPS 512u
 
 static void leaks(void *unused)
 {
