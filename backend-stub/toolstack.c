@@ -229,6 +229,7 @@ static const struct node nodes[] = {
     {"control/feature-suspend", true},
     {"control/feature-s3", true},
     {"control/feature-s4", true},
+    {"control/feature-balloon", true},
     {"control/sysrq", true},
     {"device/suspend/event-channel", true},
     {"data", true},

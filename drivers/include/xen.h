@@ -79,6 +79,9 @@ XEN_API NTSTATUS NTAPI XenMemoryDecreaseReservation(_In_ ULONG Order, _In_ ULONG
 XEN_API NTSTATUS NTAPI XenMemoryPopulatePhysMap(_In_ ULONG Order, _In_ ULONG Count,
                                                 _In_reads_(Count) const PFN_NUMBER *Frames, _Out_ PULONG Done);
 
+/* Pages that the domain has, and that it may have at most. */
+XEN_API NTSTATUS NTAPI XenMemoryQueryReservation(_Out_ PULONGLONG Current, _Out_ PULONGLONG Maximum);
+
 /* ---- Event channels (xen/event_channel.h) ---- */
 
 typedef enum _XEN_EVENT_TYPE {

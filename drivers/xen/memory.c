@@ -64,3 +64,35 @@ NTSTATUS NTAPI XenMemoryPopulatePhysMap(_In_ ULONG Order, _In_ ULONG Count, _In_
 {
     return ChangeReservation(XENMEM_populate_physmap, Order, Count, Frames, Done);
 }
+
+static NTSTATUS QueryReservation(_In_ ULONG Command, _Out_ PULONGLONG Pages)
+{
+    struct xen_memory_domain Operation;
+    LONG_PTR Result;
+
+    RtlZeroMemory(&Operation, sizeof(Operation));
+    Operation.domid = DOMID_SELF;
+
+    Result = Hypercall2(__HYPERVISOR_memory_op, Command, (ULONG_PTR)&Operation);
+    if (Result < 0)
+        return XenErrnoToStatus(Result);
+
+    *Pages = (ULONGLONG)Result;
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS NTAPI XenMemoryQueryReservation(_Out_ PULONGLONG Current, _Out_ PULONGLONG Maximum)
+{
+    ULONGLONG Pages;
+    NTSTATUS Status;
+
+    Status = QueryReservation(XENMEM_current_reservation, &Pages);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    Status = QueryReservation(XENMEM_maximum_reservation, Maximum);
+    if (NT_SUCCESS(Status))
+        *Current = Pages;
+
+    return Status;
+}

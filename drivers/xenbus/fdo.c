@@ -287,6 +287,12 @@ PAGED_FUNCTION static NTSTATUS FdoActivate(_In_ PXENBUS_FDO Fdo)
     if (!NT_SUCCESS(Status))
         goto fail3;
 
+    if (FdoBalloonIsWanted()) {
+        Status = BalloonInitialize(&Fdo->Balloon);
+        if (!NT_SUCCESS(Status))
+            goto fail3;
+    }
+
     return STATUS_SUCCESS;
 
 fail3:
@@ -304,6 +310,10 @@ fail1:
 PAGED_FUNCTION static VOID FdoDeactivate(_In_ PXENBUS_FDO Fdo)
 {
     PAGED_CODE();
+
+    if (Fdo->Balloon != NULL)
+        BalloonTeardown(Fdo->Balloon);
+    Fdo->Balloon = NULL;
 
     FdoTeardownProviders(Fdo);
 

@@ -1,13 +1,14 @@
 /*
  * The function device object of this driver: the bus, on the platform device. fdo.c has its making and its providers,
  * fdo_hardware.c what begins and ends with its power, fdo_children.c the devices on the bus, fdo_suspend.c suspend and
- * resume, fdo_pnp.c and fdo_power.c its IRPs.
+ * resume, fdo_balloon.c its memory, fdo_pnp.c and fdo_power.c its IRPs.
  */
 #ifndef XENBUS_FDO_H
 #define XENBUS_FDO_H
 
 #include "compat.h"
 
+#include "balloon.h"
 #include "cache.h"
 #include "console.h"
 #include "debug.h"
@@ -39,6 +40,12 @@ typedef struct _XENBUS_PROVIDERS {
     PXENBUS_CONSOLE_CONTEXT Console;
 } XENBUS_PROVIDERS, *PXENBUS_PROVIDERS;
 
+/* A node control/feature-<name>, and what it said before; NULL: it was not there. */
+typedef struct _XENBUS_FEATURE {
+    PSTR Name;
+    PSTR Before;
+} XENBUS_FEATURE, *PXENBUS_FEATURE;
+
 /* "0001": the device's PCI ID, as it stands in the IDs of children. */
 #define XENBUS_DEVICE_DIGITS 4
 
@@ -58,6 +65,7 @@ struct _XENBUS_FDO {
     ULONG ConsoleLogLevels; /* a mask of XEN_LOG_ bits */
 
     XENBUS_PROVIDERS Providers;
+    PXENBUS_BALLOON_CONTEXT Balloon; /* NULL: none is wanted. Pages stay in it without power. */
     XENBUS_RANGE_SET_INTERFACE RangeSetInterface;
     XENBUS_CACHE_INTERFACE CacheInterface;
     XENBUS_DEBUG_INTERFACE DebugInterface;
@@ -77,7 +85,11 @@ struct _XENBUS_FDO {
     PXENBUS_EVTCHN_CHANNEL DebugChannel;
     PDRIVER_THREAD SuspendThread;
     PXENBUS_STORE_WATCH SuspendWatch;
-    PSTR SuspendFeature; /* what control/feature-suspend said before, NULL: it was not there */
+    XENBUS_FEATURE SuspendFeature;
+    PDRIVER_THREAD BalloonThread; /* NULL: there is none */
+    PXENBUS_STORE_WATCH BalloonWatch;
+    XENBUS_FEATURE BalloonFeature;
+    ULONGLONG BalloonRefused; /* the size that was refused last, MAXULONGLONG: none */
     PDRIVER_THREAD ChildThread;
     PXENBUS_STORE_WATCH ChildWatch;
 
@@ -137,6 +149,21 @@ VOID FdoSuspendEnd(_In_ PXENBUS_FDO Fdo);
 /* The channel of Xen's debug key, at which debug callbacks run. IRQL <= DISPATCH_LEVEL. */
 VOID FdoDebugOpen(_In_ PXENBUS_FDO Fdo);
 VOID FdoDebugClose(_In_ PXENBUS_FDO Fdo);
+
+/* ---- fdo_feature.c; PASSIVE_LEVEL ---- */
+
+VOID FdoFeatureBegin(_In_ PXENBUS_FDO Fdo, _Out_ PXENBUS_FEATURE Feature, _In_ PSTR Name);
+NTSTATUS FdoFeatureAnnounce(_In_ PXENBUS_FDO Fdo, _In_ PXENBUS_FEATURE Feature);
+VOID FdoFeatureEnd(_In_ PXENBUS_FDO Fdo, _Inout_ PXENBUS_FEATURE Feature);
+
+/* ---- fdo_balloon.c; PASSIVE_LEVEL ---- */
+
+/* What the start options say. */
+BOOLEAN FdoBalloonIsWanted(VOID);
+
+/* The thread that follows memory/target; a bus whose balloon cannot begin goes on without it. */
+VOID FdoBalloonBegin(_In_ PXENBUS_FDO Fdo);
+VOID FdoBalloonEnd(_In_ PXENBUS_FDO Fdo);
 
 /* ---- fdo_pnp.c, fdo_power.c ---- */
 

@@ -167,6 +167,8 @@ PAGED_FUNCTION NTSTATUS FdoPowerUp(_In_ PXENBUS_FDO Fdo)
     if (!NT_SUCCESS(Status))
         goto fail3;
 
+    FdoBalloonBegin(Fdo);
+
     /* No child has had a chance to acquire anything yet. */
     Fdo->OwnUsers = FdoCountUsers(Fdo);
 
@@ -178,6 +180,7 @@ PAGED_FUNCTION NTSTATUS FdoPowerUp(_In_ PXENBUS_FDO Fdo)
     return STATUS_SUCCESS;
 
 fail4:
+    FdoBalloonEnd(Fdo);
     FdoSuspendEnd(Fdo);
 
 fail3:
@@ -200,6 +203,7 @@ PAGED_FUNCTION VOID FdoPowerDown(_In_ PXENBUS_FDO Fdo)
         return;
 
     FdoChildrenEnd(Fdo);
+    FdoBalloonEnd(Fdo);
     FdoSuspendEnd(Fdo);
     FdoDebugClose(Fdo);
     FdoReleaseInterfaces(Fdo);

@@ -65,6 +65,12 @@ PAGED_FUNCTION static NTSTATUS FdoQueryRemove(_In_ PXENBUS_FDO Fdo, _In_ PIRP Ir
     if (Fdo->UsageCount != 0)
         return FdoComplete(Fdo, Irp, STATUS_DEVICE_BUSY);
 
+    /* Nobody would ask Xen for those pages again. */
+    if (Fdo->Balloon != NULL && !BalloonCanEmpty(Fdo->Balloon)) {
+        Warning("the bus stays: Xen would not give %llu pages back", BalloonGetSize(Fdo->Balloon));
+        return FdoComplete(Fdo, Irp, STATUS_DEVICE_BUSY);
+    }
+
     DeviceSetPnpState(&Fdo->Device, XENBUS_PNP_REMOVE_PENDING);
     return FdoSucceedAndPass(Fdo, Irp);
 }

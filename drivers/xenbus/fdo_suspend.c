@@ -102,25 +102,9 @@ PAGED_FUNCTION static VOID FdoSuspendAnnounce(_In_ PXENBUS_FDO Fdo)
 
     PAGED_CODE();
 
-    Status = XENBUS_STORE_CALL(&Fdo->StoreInterface, Printf, NULL, "control", "feature-suspend", "%u", 1);
+    Status = FdoFeatureAnnounce(Fdo, &Fdo->SuspendFeature);
     if (!NT_SUCCESS(Status))
         Warning("control/feature-suspend cannot be written (%08x)", Status);
-}
-
-/* Leaves the node as it was found. */
-PAGED_FUNCTION static VOID FdoSuspendRetract(_In_ PXENBUS_FDO Fdo)
-{
-    PAGED_CODE();
-
-    if (Fdo->SuspendFeature == NULL) {
-        (VOID) XENBUS_STORE_CALL(&Fdo->StoreInterface, Remove, NULL, "control", "feature-suspend");
-        return;
-    }
-
-    (VOID)
-        XENBUS_STORE_CALL(&Fdo->StoreInterface, Printf, NULL, "control", "feature-suspend", "%s", Fdo->SuspendFeature);
-    XENBUS_STORE_CALL(&Fdo->StoreInterface, Free, Fdo->SuspendFeature);
-    Fdo->SuspendFeature = NULL;
 }
 
 PAGED_FUNCTION static BOOLEAN FdoSuspendIsAskedFor(_In_ PXENBUS_FDO Fdo, _In_opt_ PXENBUS_STORE_TRANSACTION Transaction)
@@ -228,10 +212,7 @@ PAGED_FUNCTION NTSTATUS FdoSuspendBegin(_In_ PXENBUS_FDO Fdo)
 
     PAGED_CODE();
 
-    Status = XENBUS_STORE_CALL(&Fdo->StoreInterface, Read, NULL, "control", "feature-suspend", &Fdo->SuspendFeature);
-    if (!NT_SUCCESS(Status))
-        Fdo->SuspendFeature = NULL;
-
+    FdoFeatureBegin(Fdo, &Fdo->SuspendFeature, "feature-suspend");
     FdoSuspendAnnounce(Fdo);
 
     Status = ThreadCreate(FdoSuspendThread, Fdo, &Fdo->SuspendThread);
@@ -251,7 +232,7 @@ fail2:
     Fdo->SuspendThread = NULL;
 
 fail1:
-    FdoSuspendRetract(Fdo);
+    FdoFeatureEnd(Fdo, &Fdo->SuspendFeature);
 
     Error("no watch for requests to suspend (%08x)", Status);
     return Status;
@@ -268,5 +249,5 @@ PAGED_FUNCTION VOID FdoSuspendEnd(_In_ PXENBUS_FDO Fdo)
     (VOID) ThreadJoin(Fdo->SuspendThread);
     Fdo->SuspendThread = NULL;
 
-    FdoSuspendRetract(Fdo);
+    FdoFeatureEnd(Fdo, &Fdo->SuspendFeature);
 }

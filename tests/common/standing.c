@@ -181,6 +181,25 @@ const char *standing_state(void)
     return letters;
 }
 
+static unsigned memory(void)
+{
+    struct process_result result = VERB("list", "guest", standing_dir);
+    unsigned mib;
+
+    ck_assert_int_eq(result.status, 0);
+    mib = (unsigned)strtoul(result.output + strlen(STANDING_LIST_HEADER) + 40 + 6, NULL, 10);
+    process_free(&result);
+    return mib;
+}
+
+void standing_wait_for_memory(unsigned mib)
+{
+    for (unsigned waited = 0; memory() != mib; waited += 50) {
+        ck_assert_msg(waited < WAIT_MS, "the guest has %u MiB, not %u", memory(), mib);
+        standing_sleep_ms(50);
+    }
+}
+
 bool standing_log_has(const char *part)
 {
     char path[128], line[1024];

@@ -42,6 +42,8 @@ void standing_write(const char *path, const char *value);
 void standing_wait_for_node(const char *path, const char *wanted);
 /* The six letters of the guest's state. */
 const char *standing_state(void);
+/* Until xl's list shows the guest with so much memory, in MiB. */
+void standing_wait_for_memory(unsigned mib);
 bool standing_log_has(const char *part);
 
 #endif

@@ -86,6 +86,7 @@ START_TEST(saved_and_restored)
                   "", "");
     VIF_CONNECTED(1, 4);
     expect_result(VERB("mem-set", "guest 96", standing_dir), 0, "", "");
+    standing_wait_for_memory(96);
     standing_write("/tool/of-the-first-host", "1");
     snprintf(vm, sizeof(vm), "%s", standing_read("/local/domain/1/vm"));
     save();
@@ -105,15 +106,21 @@ START_TEST(saved_and_restored)
     ck_assert_str_eq(standing_read("/local/domain/2/device/vif/4/mtu"), "9000");
     VIF_CONNECTED(2, 0);
     VIF_CONNECTED(2, 4);
+    standing_wait_for_memory(96);
 
     /* It is a machine like any other. */
     expect_result(VERB("network-detach", "guest 4", standing_dir), 0, "", "");
     expect_result(VERB("migrate", "guest localhost", standing_dir), 0, "", "Migration successful.\n");
     VIF_CONNECTED(3, 0);
+    standing_wait_for_memory(96);
+    expect_result(VERB("mem-set", "guest 100", standing_dir), 0, "", "");
+    standing_wait_for_memory(100);
     save();
     on("a");
     restore();
     VIF_CONNECTED(4, 0);
+    expect_result(VERB("mem-set", "guest 128", standing_dir), 0, "", "");
+    standing_wait_for_memory(128);
     expect_result(VERB("destroy", "guest", standing_dir), 0, "", "");
     ck_assert(!standing_is_there());
 }

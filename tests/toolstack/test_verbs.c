@@ -179,8 +179,10 @@ START_TEST(memory_is_set)
     ck_assert_str_eq(standing_read("/local/domain/1/memory/target"), "131072");
     expect_result(VERB("mem-set", "guest 96", standing_dir), 0, "", "");
     ck_assert_str_eq(standing_read("/local/domain/1/memory/target"), "98304");
+    standing_wait_for_memory(96);
     expect_result(VERB("mem-set", "1 100000k", standing_dir), 0, "", "");
     ck_assert_str_eq(standing_read("/local/domain/1/memory/target"), "100000");
+    standing_wait_for_memory(97);
     expect_complaint(VERB("mem-set", "guest 129", standing_dir), 1, "memory_dynamic_max must be less than or equal to");
     ck_assert_str_eq(standing_read("/local/domain/1/memory/target"), "100000");
     expect_complaint(VERB("mem-set", "guest 0", standing_dir), 2, "invalid memory size: 0");
@@ -190,6 +192,14 @@ START_TEST(memory_is_set)
     expect_complaint(VERB("mem-set", "nobody 96", standing_dir), 1, "nobody is an invalid domain identifier");
     expect_result(VERB("mem-set", "guest 134217728b", standing_dir), 0, "", "");
     ck_assert_str_eq(standing_read("/local/domain/1/memory/target"), "131072");
+    standing_wait_for_memory(128);
+
+    /* A reboot begins with all of it. */
+    expect_result(VERB("mem-set", "guest 90", standing_dir), 0, "", "");
+    standing_wait_for_memory(90);
+    expect_result(VERB("reboot", "guest", standing_dir), 0, "", "Rebooting domain 1\n");
+    standing_wait_for_node("/local/domain/2/control/feature-balloon", "1");
+    standing_wait_for_memory(128);
 }
 END_TEST
 

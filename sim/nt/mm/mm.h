@@ -114,6 +114,8 @@ struct mm_state {
     struct mm_page *pages;
     uint32_t bins[32]; /* free runs outside the contiguous zone by log2 of their length; page + 1 of the first */
     uint32_t free_pages;
+    PKEVENT low_memory; /* the standard events, see condition.c */
+    PKEVENT high_memory;
     LIST_ENTRY records;
     struct mm_record *bucket[MM_RECORD_BUCKETS];
     struct mm_paged *paged;
@@ -144,6 +146,12 @@ void mm_paged_sections_remove(const void *base);
 const void *mm_paged_section_of(const void *address);
 /* What the access was to that could not be served; NULL if that is not why it faulted. */
 const char *mm_paged_fault(void);
+
+/* ---- the standard events for low and high memory (condition.c) ---- */
+
+void mm_conditions_init(void);
+/* The number of free pages has changed. */
+void mm_conditions_look(void);
 
 /* ---- MDLs (mdl.c) ---- */
 

@@ -87,6 +87,7 @@ static uint32_t run_take(uint32_t first, uint32_t start, uint32_t count, enum pa
     page_info(start)->run = count;
     page_info(start)->owner = owner;
     ASAN_UNPOISON_MEMORY_REGION(page_address(start), (size_t)count * GUEST_PAGE_SIZE);
+    mm_conditions_look();
     return start;
 }
 
@@ -248,6 +249,7 @@ void page_free(uint32_t first, const char *routine)
         count += before;
     }
     run_insert(first, count);
+    mm_conditions_look();
 }
 
 uint32_t page_run_first(uint32_t page)
@@ -271,5 +273,6 @@ void mm_init(void)
     InitializeListHead(&state->records);
     run_insert(0, guest_ram_contiguous_first());
     run_insert(guest_ram_contiguous_first(), guest_ram_pages() - guest_ram_contiguous_first());
+    mm_conditions_init();
     mm_paged_init();
 }

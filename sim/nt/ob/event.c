@@ -19,6 +19,26 @@ void ob_event_init(void)
     ob_handle_on_close(OB_EVENT, handle_closed);
 }
 
+PKEVENT ob_standard_event(const char *name, bool state)
+{
+    struct ob_header *header = image_alloc(sizeof(*header) + sizeof(KEVENT));
+    PKEVENT event = (PKEVENT)(header + 1);
+
+    *header = (struct ob_header){
+        .magic = OB_MAGIC,
+        .type = OB_EVENT,
+        .name = image_strdup(name),
+        .references = 2, /* the kernel's, and that of a permanent object */
+        .permanent = true,
+    };
+    InsertTailList(&machine->ob->objects, &header->entry);
+    event->Header.Type = EventNotificationObject;
+    event->Header.Size = sizeof(*event) / sizeof(LONG);
+    event->Header.SignalState = state;
+    InitializeListHead(&event->Header.WaitListHead);
+    return event;
+}
+
 static NTSTATUS open_existing(const OBJECT_ATTRIBUTES *attributes, PHANDLE handle)
 {
     void *body;

@@ -34,6 +34,12 @@ enum ob_type {
  */
 void *ob_create(enum ob_type type, size_t size, void (*destroy)(void *body));
 
+/*
+ * A notification event that the kernel keeps under this name for as long as it runs; the kernel's part is to set it and
+ * to clear it.
+ */
+PKEVENT ob_standard_event(const char *name, bool state);
+
 void ob_reference(void *body);
 void ob_dereference(void *body);
 /* The same later, in a worker's thread; DISPATCH_LEVEL at most. */
