@@ -75,10 +75,10 @@ MACHINE_OBJECTS := $(SIM_OBJECTS) $(BACKEND_OBJECTS) $(CLI_OBJECTS)
 DRIVERS := xen xenbus xenfilt xenvif
 # netclient is part of the main job's machine; the other drivers of the tests stay out of its folder.
 CLIENTS := netclient
-# The guest agent's driver has a folder of its own there: machines that stay up have it (pvsim create --agent).
+# The guest agent's driver (sim/agent) has a folder of its own there: machines that stay up have it (pvsim create --agent).
 AGENT := agent
 AGENT_FILES := $(BUILD)/drivers/$(AGENT)/$(AGENT).so $(BUILD)/drivers/$(AGENT)/$(AGENT).inf
-TEST_DRIVERS := $(filter-out $(CLIENTS) $(AGENT),$(notdir $(patsubst %/,%,$(wildcard tests/clients/*/))))
+TEST_DRIVERS := $(filter-out $(CLIENTS),$(notdir $(patsubst %/,%,$(wildcard tests/clients/*/))))
 MODULES := $(DRIVERS:%=$(BUILD)/drivers/%.so) $(CLIENTS:%=$(BUILD)/drivers/%.so)
 MEMORY_TEST_DRIVERS := $(if $(findstring thread,$(SAN)),,planted)
 TEST_MODULES := $(MEMORY_TEST_DRIVERS:%=$(BUILD)/test-drivers-memory/%.so) $(foreach d,$(TEST_DRIVERS),$(BUILD)/test-drivers/$(d).so $(BUILD)/test-drivers/$(d).inf)
@@ -300,6 +300,10 @@ $(foreach driver,$(DRIVERS),$(eval $(call common_rule,$(driver))))
 
 module_objects = $(patsubst drivers/%.c,$(BUILD)/obj/module/%.o,$(wildcard drivers/$(1)/*.c)) \
 	$(patsubst drivers/common/%.c,$(BUILD)/obj/module/$(1)/common/%.o,$(wildcard drivers/common/*.c))
+$(BUILD)/obj/module/$(AGENT)/%.o: sim/$(AGENT)/%.c $(XEN_HEADERS)
+	$(call say,CC,"$< (module)")
+	$(Q)mkdir -p $(@D) && $(CC) $(DRIVER_CFLAGS) -MMD -MP -c $< -o $@
+
 client_objects = $(patsubst tests/clients/%.c,$(BUILD)/obj/module/clients/%.o,$(wildcard tests/clients/$(1)/*.c))
 
 $(BUILD)/obj/module/gate.o: sim/image/gate.c | $(SETUP)
@@ -344,31 +348,36 @@ $(BUILD)/obj/memory/clients/%.o: tests/clients/%.c $(XEN_HEADERS)
 	$(call say,CC,"$< (memory)")
 	$(Q)mkdir -p $(@D) && $(CC) $(MEMORY_CFLAGS) -MMD -MP -c $< -o $@
 
-# $(1): driver, $(2): folder
+$(BUILD)/obj/memory/$(AGENT)/%.o: sim/$(AGENT)/%.c $(XEN_HEADERS)
+	$(call say,CC,"$< (memory)")
+	$(Q)mkdir -p $(@D) && $(CC) $(MEMORY_CFLAGS) -MMD -MP -c $< -o $@
+
+# $(1): driver, $(2): folder, $(3): objects
 define memory_client_rule
-$(BUILD)/$(2)/$(1).so: $(patsubst tests/clients/%.c,$(BUILD)/obj/memory/clients/%.o,$(wildcard tests/clients/$(1)/*.c)) $(BUILD)/ntoskrnl.list
+$(BUILD)/$(2)/$(1).so: $(3) $(BUILD)/ntoskrnl.list
 	$$(call say,LINK,$$@)
 	$(Q)mkdir -p $$(@D) && $$(call link_module,$$(MEMORY_LDFLAGS))
 endef
-$(foreach client,$(CLIENTS),$(eval $(call memory_client_rule,$(client),drivers-memory)))
-$(foreach driver,$(MEMORY_TEST_DRIVERS),$(eval $(call memory_client_rule,$(driver),test-drivers-memory)))
-$(eval $(call memory_client_rule,$(AGENT),drivers-memory/$(AGENT)))
+memory_client_objects = $(patsubst tests/clients/%.c,$(BUILD)/obj/memory/clients/%.o,$(wildcard tests/clients/$(1)/*.c))
+$(foreach client,$(CLIENTS),$(eval $(call memory_client_rule,$(client),drivers-memory,$(call memory_client_objects,$(client)))))
+$(foreach driver,$(MEMORY_TEST_DRIVERS),$(eval $(call memory_client_rule,$(driver),test-drivers-memory,$(call memory_client_objects,$(driver)))))
+$(eval $(call memory_client_rule,$(AGENT),drivers-memory/$(AGENT),$(patsubst sim/%.c,$(BUILD)/obj/memory/%.o,$(wildcard sim/$(AGENT)/*.c))))
 
 $(BUILD)/drivers-memory/%.inf: $(BUILD)/drivers/%.inf
 	$(Q)mkdir -p $(@D) && cp $< $@
 
-# $(1): driver, $(2): folder
+# $(1): driver, $(2): folder, $(3): folder of its INF, $(4): objects
 define client_rule
-$(BUILD)/$(2)/$(1).so: $(call client_objects,$(1)) $(BUILD)/ntoskrnl.list
+$(BUILD)/$(2)/$(1).so: $(4) $(BUILD)/ntoskrnl.list
 	$$(call say,LINK,$$@)
 	$(Q)mkdir -p $$(@D) && $$(link_module)
 
-$(BUILD)/$(2)/$(1).inf: tests/clients/$(1)/$(1).inf
+$(BUILD)/$(2)/$(1).inf: $(3)/$(1).inf
 	$(Q)mkdir -p $$(@D) && cp $$< $$@
 endef
-$(foreach client,$(CLIENTS),$(eval $(call client_rule,$(client),drivers)))
-$(foreach driver,$(TEST_DRIVERS),$(eval $(call client_rule,$(driver),test-drivers)))
-$(eval $(call client_rule,$(AGENT),drivers/$(AGENT)))
+$(foreach client,$(CLIENTS),$(eval $(call client_rule,$(client),drivers,tests/clients/$(client),$(call client_objects,$(client)))))
+$(foreach driver,$(TEST_DRIVERS),$(eval $(call client_rule,$(driver),test-drivers,tests/clients/$(driver),$(call client_objects,$(driver)))))
+$(eval $(call client_rule,$(AGENT),drivers/$(AGENT),sim/$(AGENT),$(patsubst sim/%.c,$(BUILD)/obj/module/%.o,$(wildcard sim/$(AGENT)/*.c))))
 
 define inf_rule
 $(BUILD)/drivers/$(1).inf: drivers/$(1)/$(1).inf

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../tests/clients/agent/agent_ioctl.h"
+#include "agent/agent_ioctl.h"
 #include "cli/cli.h"
 #include "cli/guest.h"
 #include "machine/log.h"

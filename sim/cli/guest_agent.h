@@ -1,6 +1,6 @@
 /*
  * The guest agent: a program of the guest's user mode that does what the toolstack asks for by control/shutdown, and
- * the driver that it hears of it by (tests/clients/agent).
+ * the driver that it hears of it by (sim/agent).
  */
 #ifndef CLI_GUEST_AGENT_H
 #define CLI_GUEST_AGENT_H
