@@ -160,6 +160,16 @@ static bool connect_console(struct consoles *consoles, struct console *console)
     return true;
 }
 
+static void try_console(struct consoles *consoles, struct console *console)
+{
+    if (connect_console(consoles, console))
+        serve(consoles, console);
+    else
+        backend_log(consoles->options.logger, BACKEND_LOG_INFO, "the console of domain %u is not to be had: %s",
+                    console->domid, strerror(errno));
+    news(consoles);
+}
+
 static void open_console(struct consoles *consoles, unsigned domid, uint32_t port)
 {
     struct console **link = place(consoles, domid);
@@ -167,6 +177,8 @@ static void open_console(struct consoles *consoles, unsigned domid, uint32_t por
 
     if (console && console->domid == domid && console->remote_port == port) {
         console->seen = true;
+        if (!console->ring)
+            try_console(consoles, console);
         return;
     }
     if (console && console->domid == domid) /* the domain has another one */
@@ -177,12 +189,7 @@ static void open_console(struct consoles *consoles, unsigned domid, uint32_t por
     console->seen = true;
     console->next = *link;
     *link = console;
-    if (connect_console(consoles, console))
-        serve(consoles, console);
-    else
-        backend_log(consoles->options.logger, BACKEND_LOG_INFO, "the console of domain %u is not to be had: %s", domid,
-                    strerror(errno));
-    news(consoles);
+    try_console(consoles, console);
 }
 
 static void look_at(struct consoles *consoles, unsigned domid)
@@ -322,6 +329,14 @@ enum console_state consoles_state(const struct consoles *consoles, unsigned domi
     if (!console)
         return CONSOLE_NONE;
     return console->ring ? CONSOLE_OPEN : CONSOLE_TAKEN;
+}
+
+void consoles_retry(struct consoles *consoles, unsigned domid)
+{
+    struct console *console = find(consoles, domid);
+
+    if (console && !console->ring)
+        try_console(consoles, console);
 }
 
 size_t consoles_read(const struct consoles *consoles, unsigned domid, uint64_t *position, char *buffer, size_t size)

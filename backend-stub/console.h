@@ -22,7 +22,7 @@ struct consoles_options {
     void *context;
 };
 
-/* TAKEN: another program has bound its port. */
+/* TAKEN: another program has bound its port. It is tried again by consoles_retry() and when a domain comes or goes. */
 enum console_state { CONSOLE_NONE, CONSOLE_OPEN, CONSOLE_TAKEN };
 
 /* NULL with a line in the log. */
@@ -33,6 +33,8 @@ bool consoles_run(struct consoles *consoles);
 void consoles_stop(struct consoles *consoles);
 
 enum console_state consoles_state(const struct consoles *consoles, unsigned domid);
+/* Nobody says when another program has let go of a console: try to have it. What it comes to is consoles_state(). */
+void consoles_retry(struct consoles *consoles, unsigned domid);
 /*
  * Output from *position on, or from the oldest that is kept: how many bytes; *position is behind them. 0 is the
  * beginning.

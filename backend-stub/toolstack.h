@@ -68,10 +68,11 @@ bool toolstack_driver_domain_create(struct toolstack *toolstack, unsigned domid,
 bool toolstack_domain_resumed(struct toolstack *toolstack, unsigned domid);
 /*
  * The guest of domain `old` goes on as another one: everything of the old domain is removed, the new one is created,
- * and gets the same interfaces.
+ * and gets the same interfaces. `without`: so many of them have got no backend within the time limit, which is for the
+ * caller to judge (toolstack_error() has the last of them).
  */
 bool toolstack_domain_restore(struct toolstack *toolstack, unsigned old, const struct toolstack_domain *domain,
-                              int timeout_ms);
+                              int timeout_ms, unsigned *without);
 /* Everything of the domain, its devices too, whatever their state; then its release by the store. */
 bool toolstack_domain_destroy(struct toolstack *toolstack, unsigned domid);
 /* What the guest is to have of its memory; more than its maximum is an error. The hypervisor's limit is the caller's.
@@ -91,12 +92,15 @@ bool toolstack_domain_request(struct toolstack *toolstack, unsigned domid, const
  * is an error.
  */
 bool toolstack_network_attach(struct toolstack *toolstack, const struct toolstack_vif *vif, int timeout_ms);
+/* Did the last one fail for that? */
+bool toolstack_network_exists(const struct toolstack *toolstack);
 /*
- * Ask both sides to close, wait until the backend has, and remove the nodes. They are removed after the time limit too;
- * that is a failure.
+ * Ask both sides to close, wait until the backend has, and remove the nodes. As libxl_device_nic_remove(): after the
+ * time limit the guest's nodes go, so that the backend need not wait for it (`forced`, NULL: of no interest), for the
+ * same time again; if the backend does not close then either all nodes go, and that is a failure.
  */
 bool toolstack_network_detach(struct toolstack *toolstack, unsigned domid, unsigned backend_domid, unsigned handle,
-                              int timeout_ms);
+                              int timeout_ms, bool *forced);
 
 /* The domain of this name; false: there is none. */
 bool toolstack_domain_find(struct toolstack *toolstack, const char *name, unsigned *domid);

@@ -12,6 +12,7 @@ struct toolstack {
     struct xs_handle *xs;
     const struct backend_logger *logger;
     char error[256];
+    bool exists; /* toolstack_network_exists() */
 };
 
 /* Keep and log why a call failed. Always false. */

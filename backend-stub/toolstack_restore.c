@@ -107,16 +107,18 @@ const struct toolstack_vif *toolstack_vifs_item(const struct toolstack_vifs *vif
 }
 
 bool toolstack_domain_restore(struct toolstack *toolstack, unsigned old, const struct toolstack_domain *domain,
-                              int timeout_ms)
+                              int timeout_ms, unsigned *without)
 {
     struct toolstack_vifs *vifs = toolstack_vifs_read(toolstack, old);
     bool good = vifs && toolstack_domain_destroy(toolstack, old) && toolstack_domain_create(toolstack, domain);
 
+    *without = 0;
     for (unsigned i = 0; good && i < vifs->count; i++) {
         struct toolstack_vif vif = vifs->vif[i].vif;
 
         vif.domid = domain->domid;
-        good = toolstack_network_attach(toolstack, &vif, timeout_ms);
+        if (!toolstack_network_attach(toolstack, &vif, timeout_ms))
+            ++*without;
     }
     if (vifs)
         toolstack_vifs_free(vifs);

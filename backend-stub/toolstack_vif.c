@@ -115,9 +115,12 @@ bool toolstack_network_attach(struct toolstack *toolstack, const struct toolstac
     char state[TOOLSTACK_PATH_MAX + 8];
     enum backend_is backend = BACKEND_STARTING;
 
-    if (!toolstack_transaction(toolstack, make_vif, vif))
+    if (!toolstack_transaction(toolstack, make_vif, vif)) {
+        toolstack->exists = errno == EEXIST;
         return toolstack_fail(toolstack, "VIF %u of domain %u can't be written to the store: %s", vif->handle,
                               vif->domid, strerror(errno));
+    }
+    toolstack->exists = false;
     snprintf(state, sizeof(state), "%s/state", paths.backend);
     (void)toolstack_wait_node(toolstack, state, is_decided, &backend, timeout_ms);
     if (backend == BACKEND_REMOVED)
@@ -133,10 +136,19 @@ bool toolstack_network_attach(struct toolstack *toolstack, const struct toolstac
     return true;
 }
 
+struct closing {
+    struct vif_paths paths;
+    bool forced; /* whatever the guest does */
+};
+
 static bool ask_to_close(struct toolstack *toolstack, xs_transaction_t transaction, const void *argument)
 {
-    const struct vif_paths *paths = argument;
+    const struct closing *closing = argument;
+    const struct vif_paths *paths = &closing->paths;
     uint32_t state;
+
+    if (closing->forced && !toolstack_remove(toolstack, transaction, paths->frontend))
+        return false;
 
     if (!key_read_number(toolstack->xs, transaction, UINT32_MAX, &state, "%s/state", paths->backend))
         return false;
@@ -155,26 +167,50 @@ static bool remove_vif(struct toolstack *toolstack, xs_transaction_t transaction
            toolstack_remove(toolstack, transaction, paths->record);
 }
 
-bool toolstack_network_detach(struct toolstack *toolstack, unsigned domid, unsigned backend_domid, unsigned handle,
-                              int timeout_ms)
+static bool close_and_wait(struct toolstack *toolstack, const struct closing *closing, bool *closed, int timeout_ms)
 {
-    struct vif_paths paths = paths_of(domid, backend_domid, handle);
     char state[TOOLSTACK_PATH_MAX + 8];
-    bool closed;
 
-    if (!toolstack_transaction(toolstack, ask_to_close, &paths))
+    if (!toolstack_transaction(toolstack, ask_to_close, closing))
+        return false;
+    snprintf(state, sizeof(state), "%s/state", closing->paths.backend);
+    *closed = toolstack_wait_number(toolstack, state, XenbusStateClosed, timeout_ms);
+    return true;
+}
+
+bool toolstack_network_detach(struct toolstack *toolstack, unsigned domid, unsigned backend_domid, unsigned handle,
+                              int timeout_ms, bool *forced)
+{
+    struct closing closing = {.paths = paths_of(domid, backend_domid, handle)};
+    bool closed = false, asked = close_and_wait(toolstack, &closing, &closed, timeout_ms);
+
+    if (asked && !closed) {
+        backend_log(toolstack->logger, BACKEND_LOG_WARNING,
+                    "VIF %u of domain %u did not close within %d ms: it is removed without its guest", handle, domid,
+                    timeout_ms);
+        closing.forced = true;
+        asked = close_and_wait(toolstack, &closing, &closed, timeout_ms);
+    }
+    if (forced)
+        *forced = closing.forced;
+    if (!asked)
         return toolstack_fail(toolstack, "VIF %u of domain %u can't be asked to close: %s", handle, domid,
                               errno == ENOENT ? "there is none" : strerror(errno));
-    snprintf(state, sizeof(state), "%s/state", paths.backend);
-    closed = toolstack_wait_number(toolstack, state, XenbusStateClosed, timeout_ms);
-    if (!toolstack_transaction(toolstack, remove_vif, &paths))
+    if (!toolstack_transaction(toolstack, remove_vif, &closing.paths))
         return toolstack_fail(toolstack, "VIF %u of domain %u can't be removed from the store: %s", handle, domid,
                               strerror(errno));
     if (!closed)
-        return toolstack_fail(toolstack, "VIF %u of domain %u did not close within %d ms and was removed", handle,
-                              domid, timeout_ms);
+        return toolstack_fail(toolstack,
+                              "VIF %u of domain %u was removed, and its backend, which had not closed it within twice "
+                              "%d ms, may have it open still",
+                              handle, domid, timeout_ms);
     backend_log(toolstack->logger, BACKEND_LOG_INFO, "VIF %u of domain %u detached", handle, domid);
     return true;
+}
+
+bool toolstack_network_exists(const struct toolstack *toolstack)
+{
+    return toolstack->exists;
 }
 
 /* ---- what there is ---- */

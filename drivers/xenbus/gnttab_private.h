@@ -60,6 +60,7 @@ struct _XENBUS_GNTTAB_CONTEXT {
     PGNTTAB_STATUS Status;
     ULONG StatusCount;
     ULONG OrphanCount;
+    BOOLEAN FullReported; /* that the table cannot grow */
     LIST_ENTRY Maps;
 
     LONG volatile CacheCount;

@@ -150,8 +150,12 @@ static NTSTATUS GnttabGrow(_In_ PXENBUS_GNTTAB_CONTEXT Context)
     PGNTTAB_FRAME Frame = &Context->Frame[Index];
     NTSTATUS Status;
 
-    if (Index == Context->MaximumFrames)
+    if (Index == Context->MaximumFrames) {
+        if (!Context->FullReported)
+            Error("all %u frames that the host allows are in use: it needs a larger max_grant_frames", Index);
+        Context->FullReported = TRUE;
         return STATUS_INSUFFICIENT_RESOURCES;
+    }
 
     Status = GnttabMapFrame(Context, Index, &Frame->Area, &Frame->Entries);
     if (!NT_SUCCESS(Status))

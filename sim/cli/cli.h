@@ -81,6 +81,7 @@ struct create_options {
     uint32_t target_kib;        /* of its memory what it is to have; 0: all of it */
     unsigned max_vcpus;         /* with those that are offline; 0: there are none */
     bool max_vcpus_given;       /* by an option */
+    bool board_given;           /* likewise */
     unsigned preserved;         /* bit SHUTDOWN_x: a domain that ends so stays where it is, ... */
     unsigned restarted;         /* ... is started again; otherwise it is destroyed */
     const struct vif_spec *vif; /* its interfaces, run.vifs of them; NULL: with nothing particular about them */

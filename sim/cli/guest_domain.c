@@ -1,10 +1,12 @@
 #include "cli/guest_domain.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "machine/fail.h"
+#include "machine/image.h"
 #include "machine/machine.h"
 #include "xen/xen.h"
 
@@ -48,20 +50,54 @@ bool guest_domain_read_uuid(const char *text, uint8_t uuid[16])
     return true;
 }
 
+/* FNV-1a, of 64 bits. */
+static uint64_t hash(uint64_t value, const void *bytes, size_t count)
+{
+    for (size_t index = 0; index < count; index++)
+        value = (value ^ ((const uint8_t *)bytes)[index]) * UINT64_C(0x100000001B3);
+    return value;
+}
+
+void guest_domain_make_uuid(const char *name, const char *host, char text[GUEST_DOMAIN_UUID_MAX])
+{
+    uint64_t half[2];
+
+    for (unsigned index = 0; index < 2; index++) {
+        uint64_t value = hash(UINT64_C(0xCBF29CE484222325), &index, sizeof(index));
+
+        value = hash(value, &machine->config.seed, sizeof(machine->config.seed));
+        value = hash(value, name, strlen(name) + 1);
+        half[index] = hash(value, host, strlen(host) + 1);
+    }
+    /* Version 4, variant 1. */
+    snprintf(text, GUEST_DOMAIN_UUID_MAX, "%08" PRIx32 "-%04x-4%03x-%x%03x-%012" PRIx64, (uint32_t)(half[0] >> 32),
+             (unsigned)(half[0] >> 16 & 0xFFFF), (unsigned)(half[0] & 0xFFF), 8 | (unsigned)(half[1] >> 62),
+             (unsigned)(half[1] >> 48 & 0xFFF), half[1] & UINT64_C(0xFFFFFFFFFFFF));
+}
+
+static const char *make_uuid(const char *name)
+{
+    char *text = image_alloc(GUEST_DOMAIN_UUID_MAX);
+
+    guest_domain_make_uuid(name, "", text);
+    return text;
+}
+
 bool guest_domain_create(struct toolstack *toolstack, struct toolstack_domain *domain,
                          const struct guest_domain_spec *spec)
 {
     struct xen_domain_config config = xen_domain_default_config(machine->config.vcpus);
+    const char *uuid = spec->uuid != NULL ? spec->uuid : make_uuid(spec->name);
     int domid;
 
-    config.handle_given = spec->uuid != NULL && guest_domain_read_uuid(spec->uuid, config.handle);
+    config.handle_given = guest_domain_read_uuid(uuid, config.handle);
     domid = xen_domain_create(&config);
     if (domid < 0)
         fail("scenario", "the domain was not created: %s", strerror(-domid));
     *domain = (struct toolstack_domain){
         .domid = (unsigned)domid,
         .name = spec->name,
-        .uuid = spec->uuid != NULL ? spec->uuid : "6b1f2c7e-5d0a-4b53-9a3c-0d1e5f7a9b11",
+        .uuid = uuid,
         .memory_kib = (uint32_t)(machine->config.ram_bytes / 1024),
         .target_kib = spec->target_kib,
         .vcpus = machine->config.start_vcpus != 0 ? machine->config.start_vcpus : machine->config.vcpus,

@@ -433,9 +433,10 @@ static const char vcpu_set[] =
 static const char debug_keys[] = "usage: pvsim debug-keys [OPTION...] KEYS\n"
                                  "\n"
                                  "Presses keys of Xen's console, whose output goes to the machine's log: e, every "
-                                 "event channel; q, the domains, and "
-                                 "the\n"
-                                 "guest's drivers are told to print what they know (VIRQ_DEBUG).\n"
+                                 "event channel; g, grant\n"
+                                 "tables; h, these keys; q, the domains, and the guest's drivers are told to print "
+                                 "what they know\n"
+                                 "(VIRQ_DEBUG); r, what each vCPU is about; t, clocks.\n"
                                  "\n" OF_A_VERB;
 
 static const char trigger[] =
@@ -462,10 +463,10 @@ static const char network_attach[] =
 static const char network_detach[] =
     "usage: pvsim network-detach [OPTION...] DOMAIN DEVID|MAC\n"
     "\n"
-    "Pulls a virtual interface out: asks both sides to close and waits for the backend. After 10 s it is removed all "
-    "the "
-    "same,\n"
-    "and that is a failure.\n"
+    "Pulls a virtual interface out: asks both sides to close and waits for the backend. After 10 s the guest's nodes "
+    "go, "
+    "so\n"
+    "that the backend need not wait for it; after as long again everything does, and that is a failure.\n"
     "\n" OF_A_VERB;
 
 static const char dom0[] =

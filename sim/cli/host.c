@@ -77,9 +77,13 @@ static void write_pid(const struct host *host)
         complain("the process number cannot be written to %s: %s", host->dir.path, strerror(errno));
 }
 
-static void is_up(void *context)
+static void is_up(void *context, const char *note)
 {
-    tell_command(context);
+    struct host *host = context;
+
+    if (host->command >= 0 && note != NULL)
+        dprintf(host->terminal, "pvsim: %s\n", note);
+    tell_command(host);
 }
 
 /* The whole of it to the log; to the command that still waits, one line. */

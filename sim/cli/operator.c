@@ -30,13 +30,17 @@
 #include "wait.h"
 #include "xen/xen.h"
 
+#define NOTE_MAX 400
 #define STAND_POLL_NS UINT64_C(100000)
 #define BOOTS_IN_VAIN 5 /* in a row: then there will be no other */
 
 static void log_toolstack(void *context, enum backend_log_level level, const char *line)
 {
     (void)context;
-    log_line(level == BACKEND_LOG_ERROR ? LOG_ERROR : LOG_INFO, "toolstack", "%s", line);
+    log_line(level == BACKEND_LOG_ERROR     ? LOG_ERROR
+             : level == BACKEND_LOG_WARNING ? LOG_WARNING
+                                            : LOG_INFO,
+             "toolstack", "%s", line);
 }
 
 static void log_netback(void *context, enum backend_log_level level, const char *line)
@@ -139,7 +143,7 @@ void operator_wait_standing(unsigned domid)
         (void)task_park(clock_now() + STAND_POLL_NS, "the guest's vCPUs");
 }
 
-int operator_restore(struct operator_state *state, struct toolstack *toolstack)
+int operator_restore(struct operator_state *state, struct toolstack *toolstack, unsigned *without)
 {
     struct toolstack_domain *domain = &state->domain;
     unsigned old = domain->domid;
@@ -150,7 +154,8 @@ int operator_restore(struct operator_state *state, struct toolstack *toolstack)
     domain->domid = (unsigned)domid;
     domain->target_kib = toolstack_memory_target(toolstack, old);
     guest_domain_read_ports(domain);
-    if (!toolstack_domain_restore(toolstack, old, domain, operator_timeout(state, TOOLSTACK_ATTACH_TIMEOUT_MS)))
+    if (!toolstack_domain_restore(toolstack, old, domain, operator_timeout(state, TOOLSTACK_ATTACH_TIMEOUT_MS),
+                                  without))
         return -EIO;
     xen_domain_destroy(old);
     (void)xen_domain_unpause(domain->domid);
@@ -256,6 +261,8 @@ static void make_domain(struct operator_state *state)
 static void boot_main(void *argument)
 {
     struct operator_state *state = argument;
+    char note[NOTE_MAX];
+    bool missing;
 
     if (!guest_boot() || !guest_wait_quiet())
         return;
@@ -263,8 +270,11 @@ static void boot_main(void *argument)
         guest_agent_start();
     state->boots_in_vain = 0;
     log_line(LOG_INFO, "operator", "the guest of domain %u is up", state->domain.domid);
+    missing = state->options.run.backend.kind == BACKEND_STUB && operator_vifs_missing(state, note, sizeof(note));
+    if (missing)
+        log_line(LOG_WARNING, "operator", "%s", note);
     if (!state->is_up)
-        state->up(state->context);
+        state->up(state->context, missing ? note : NULL);
     state->is_up = true;
 }
 
@@ -406,7 +416,13 @@ static void operator_main(void *argument)
 /* What is needed for as long as the machine is up becomes a part of it. */
 static void keep_options(struct operator_state *state, const struct create_options *options)
 {
+    char uuid[GUEST_DOMAIN_UUID_MAX];
+
     state->options = *options;
+    if (options->uuid == NULL) {
+        guest_domain_make_uuid(options->name, state->dir.path, uuid);
+        state->options.uuid = uuid;
+    }
     keep_string(&state->options.name);
     keep_string(&state->options.uuid);
     keep_string(&state->options.store_command);
@@ -415,12 +431,13 @@ static void keep_options(struct operator_state *state, const struct create_optio
 }
 
 struct operator_state *operator_start(const struct create_options *options, const struct run_dir *dir,
-                                      struct control *control, void (*up)(void *context), void *context)
+                                      struct control *control, void (*up)(void *context, const char *note),
+                                      void *context)
 {
     struct operator_state *state = calloc(1, sizeof(*state)); /* of the machine's heap (dom0/heap.h) */
 
-    keep_options(state, options);
     state->dir = *dir;
+    keep_options(state, options);
     state->control = control;
     state->up = up;
     state->context = context;

@@ -18,11 +18,12 @@ struct run_dir;
 struct toolstack;
 
 /*
- * To be called before the machine runs; `up` is called when the guest has booted. Options stay the caller's until
- * then. A machine that ends by itself first lets the verbs that came by `control` end.
+ * To be called before the machine runs; `up` is called when the guest has booted, with a line for the user or NULL.
+ * Options stay the caller's until then. A machine that ends by itself first lets the verbs that came by `control` end.
  */
 struct operator_state *operator_start(const struct create_options *options, const struct run_dir *dir,
-                                      struct control *control, void (*up)(void *context), void *context);
+                                      struct control *control, void (*up)(void *context, const char *note),
+                                      void *context);
 /* End the machine; the status is that of operator_status(). Does not return. */
 _Noreturn void operator_stop(struct operator_state *state, int status);
 /* A time limit of libxl's, or that of --toolstack-timeout. */
@@ -35,10 +36,11 @@ struct console_task *operator_consoles(const struct operator_state *state);
  */
 void operator_wait_standing(unsigned domid);
 /*
- * The suspended guest goes on as a new domain with the old one's interfaces; the old one is destroyed. The new number,
- * or an errno: -EIO is for toolstack_error(), and the new domain stays paused.
+ * The suspended guest goes on as a new domain with the old one's interfaces, so many of them `without` a backend (see
+ * toolstack_domain_restore()); the old one is destroyed. The new number, or an errno: -EIO is for toolstack_error(),
+ * and the new domain stays paused.
  */
-int operator_restore(struct operator_state *state, struct toolstack *toolstack);
+int operator_restore(struct operator_state *state, struct toolstack *toolstack, unsigned *without);
 /* An interface has no backend yet. */
 bool operator_waits(const struct operator_state *state);
 /* From a verb's task: until no connection is half done and no other verb is at work; a lasting one only for a second.
@@ -89,7 +91,7 @@ struct operator_errand *operator_errand(struct operator_state *state);
  * OPERATOR_ERRAND_START before the guest goes on.
  */
 void operator_on_new_host(struct operator_state *state, const struct run_dir *dir, bool paused, bool asks,
-                          void (*up)(void *context), void *context);
+                          void (*up)(void *context, const char *note), void *context);
 /* The same, before that: that file, false if there is none; and what it says, for which options->vif must stay. */
 bool operator_config(const struct operator_state *state, const char **name, const char **text);
 void operator_use_options(struct operator_state *state, const struct create_options *options);

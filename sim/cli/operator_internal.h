@@ -15,7 +15,7 @@ struct operator_state {
     struct create_options options; /* the strings that outlive the domain's creation are the machine's */
     struct run_dir dir;
     struct control *control;
-    void (*up)(void *context);
+    void (*up)(void *context, const char *note);
     void *context;
     struct console_task *consoles; /* NULL: left to a program */
     struct toolstack *toolstack;
@@ -42,5 +42,9 @@ struct operator_state {
 void operator_start_backend(struct operator_state *state);
 /* Attach an interface, or see to it that it is as soon as there is a backend. False: toolstack_error(). */
 bool operator_attach(struct operator_state *state, struct toolstack *toolstack, const struct toolstack_vif *vif);
+
+/* operator_vifs.c. In a task, once the guest is up: have some of its interfaces not connected? Then with a line on it.
+ */
+bool operator_vifs_missing(const struct operator_state *state, char *note, size_t size);
 
 #endif

@@ -8,6 +8,7 @@
 #include "cli/guest_domain.h"
 #include "cli/operator_internal.h"
 #include "cli/vif_spec.h"
+#include "cli/xlcfg.h"
 #include "dom0/heap.h"
 #include "machine/clock.h"
 #include "machine/fail.h"
@@ -23,7 +24,6 @@
 
 #define SETTLE_POLL_NS UINT64_C(1000000)
 #define ALONE_NS UINT64_C(1000000000)
-#define CONFIG_MAX (1u << 20)
 
 bool operator_waits(const struct operator_state *state)
 {
@@ -63,31 +63,17 @@ static void drop_config(struct operator_state *state)
     state->config = NULL;
 }
 
-static char *read_text(const char *path)
-{
-    FILE *file = fopen(path, "re");
-    char *text = malloc(CONFIG_MAX + 1);
-    size_t length = file != NULL ? fread(text, 1, CONFIG_MAX + 1, file) : CONFIG_MAX + 1;
-
-    if (file != NULL)
-        fclose(file);
-    if (length <= CONFIG_MAX) {
-        text[length] = '\0';
-        return text;
-    }
-    free(text);
-    return NULL;
-}
-
 /* False: operator_error(). */
 static bool set_config(struct operator_state *state, const char *path)
 {
+    size_t length;
+
     drop_config(state);
     if (path == NULL)
         return true;
-    state->config = read_text(path);
-    if (state->config == NULL) {
-        snprintf(state->errand.text, sizeof(state->errand.text), "%.500s cannot be read", path);
+    state->config = malloc(XLCFG_MAX + 1);
+    if (!xlcfg_load(path, state->config, &length, state->errand.text, sizeof(state->errand.text))) {
+        drop_config(state);
         return false;
     }
     state->config_name = strdup(path);
@@ -202,11 +188,11 @@ static void arrive(struct operator_state *state, struct toolstack *toolstack)
     state->configured = false;
     drop_config(state);
     log_line(LOG_INFO, "operator", "the guest goes on as domain %u of this host", state->domain.domid);
-    state->up(state->context);
+    state->up(state->context, NULL);
 }
 
 void operator_on_new_host(struct operator_state *state, const struct run_dir *dir, bool paused, bool asks,
-                          void (*up)(void *context), void *context)
+                          void (*up)(void *context, const char *note), void *context)
 {
     state->dir = *dir;
     state->up = up;

@@ -707,8 +707,13 @@ static bool create_option(int option, const char *value, struct create_options *
     switch (option) {
     case OPTION_NAME:
         return take_name(value, options);
-    case OPTION_VIFS: /* in the place of those of the file */
+    case OPTION_VIFS: /* in the place of those of the file, and of the cards that stand for them */
+        if (options->vif != NULL && !options->board_given)
+            options->run.machine.board.nics = 0;
         options->vif = NULL;
+        return run_option(option, value, &options->run);
+    case OPTION_BOARD:
+        options->board_given = true;
         return run_option(option, value, &options->run);
     case OPTION_MEMORY:
         options->target_kib = 0;

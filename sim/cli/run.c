@@ -152,6 +152,7 @@ bool run_migrate(struct run *run, struct toolstack *toolstack, unsigned timeout_
 {
     uint64_t deadline = clock_now() + timeout_ms * UINT64_C(1000000);
     unsigned domid = run->domain.domid;
+    unsigned without;
     int restored;
 
     if (!toolstack_domain_shutdown(toolstack, domid, "suspend"))
@@ -170,7 +171,8 @@ bool run_migrate(struct run *run, struct toolstack *toolstack, unsigned timeout_
     run->domain.domid = (unsigned)restored;
     guest_domain_read_ports(&run->domain);
     netback_task_follow(run->netback, run->domain.domid);
-    if (!toolstack_domain_restore(toolstack, domid, &run->domain, TOOLSTACK_ATTACH_TIMEOUT_MS))
+    if (!toolstack_domain_restore(toolstack, domid, &run->domain, TOOLSTACK_ATTACH_TIMEOUT_MS, &without) ||
+        without != 0)
         give_up("%s", toolstack_error(toolstack));
     xen_domain_destroy(domid);
     (void)xen_domain_unpause(run->domain.domid);
@@ -320,12 +322,20 @@ bool run_go_down(struct run *run, struct toolstack *toolstack)
 {
     bool detached = true;
 
-    for (unsigned index = 0; index < run->options.vifs; index++)
+    for (unsigned index = 0; index < run->options.vifs; index++) {
+        bool forced;
+
         if (!toolstack_network_detach(toolstack, run->domain.domid, run->options.backend.domid, index,
-                                      TOOLSTACK_DETACH_TIMEOUT_MS)) {
+                                      TOOLSTACK_DETACH_TIMEOUT_MS, &forced)) {
             detached = false;
             snprintf(run->not_down, sizeof(run->not_down), "%s", toolstack_error(toolstack));
+        } else if (forced) {
+            detached = false;
+            snprintf(run->not_down, sizeof(run->not_down),
+                     "VIF %u of domain %u did not close within %d ms and was removed", index, run->domain.domid,
+                     TOOLSTACK_DETACH_TIMEOUT_MS);
         }
+    }
     (void)guest_wait_quiet();
     if (guest_shutdown())
         return detached;

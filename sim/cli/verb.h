@@ -42,6 +42,14 @@ int verb_command(const struct verb *verb, int argc, char **argv);
  */
 struct run_dir;
 int verb_send(const struct verb *verb, int argc, char **argv, struct run_dir *dir, int *fd);
+/* Wait for the next answer, and print what is to be printed; false: that was the last, or the machine is gone. */
+struct verb_answers {
+    bool caught_up;    /* with what had been printed before the verb began (verb_write() of nothing) */
+    bool ended;        /* the verb has, with this status, ... */
+    bool machine_ends; /* ... and whether the machine does */
+    int status;
+};
+bool verb_answer(int fd, struct verb_answers *answers);
 
 /* ---- a verb at work, in the machine ---- */
 

@@ -42,8 +42,10 @@ static bool attach(struct verb_call *call, unsigned domid, struct console_task *
                       domid, domid);
         return false;
     }
-    if (console_task_consoles(*task) != NULL)
+    if (console_task_consoles(*task) != NULL) {
+        consoles_retry(console_task_consoles(*task), domid);
         state = consoles_state(console_task_consoles(*task), domid);
+    }
     if (state == CONSOLE_NONE)
         verb_complain(call, "domain %u has no PV console", domid);
     else if (state == CONSOLE_TAKEN)
@@ -109,73 +111,45 @@ int verb_console(struct verb_call *call)
 
 /* ---- the command ---- */
 
-struct screen {
-    int fd;
-    bool caught_up;   /* with what had been printed before */
-    bool typing_over; /* the input has ended */
-    int status;       /* of the verb, -1: it goes on */
-};
-
-/* The next packet of the machine; false: there is none any more. */
-static bool show(struct screen *screen)
-{
-    char packet[CONTROL_PACKET_MAX];
-    ssize_t count = recv(screen->fd, packet, sizeof(packet), 0);
-
-    if (count < 1)
-        return count < 0 && errno == EINTR;
-    if (packet[0] == CONTROL_OUTPUT && count == 1)
-        screen->caught_up = true;
-    else if (packet[0] == CONTROL_OUTPUT)
-        fwrite(packet + 1, 1, (size_t)count - 1, stdout);
-    else if (packet[0] == CONTROL_ERROR)
-        complain("%.*s", (int)count - 1, packet + 1);
-    else if (packet[0] == CONTROL_STATUS && count > 1)
-        screen->status = packet[1];
-    fflush(stdout);
-    return screen->status < 0;
-}
-
-/* What is typed, up to Ctrl-], goes to the machine. */
-static void read_keys(struct screen *screen)
+/* What is typed, up to Ctrl-], goes to the machine. False: that was the last. */
+static bool read_keys(int fd)
 {
     char keys[512];
     ssize_t count = read(STDIN_FILENO, keys, sizeof(keys));
     const char *escape;
 
     if (count < 0 && errno == EINTR)
-        return;
+        return true;
     escape = count > 0 ? memchr(keys, ESCAPE, (size_t)count) : NULL;
     if (escape != NULL)
         count = escape - keys;
     if (count > 0)
-        (void)send(screen->fd, keys, (size_t)count,
-                   MSG_NOSIGNAL); /* what became of the machine shows at the other end */
-    screen->typing_over = escape != NULL || count <= 0;
+        (void)send(fd, keys, (size_t)count, MSG_NOSIGNAL); /* what became of the machine shows at the other end */
+    return escape == NULL && count > 0;
 }
 
 /* Until Ctrl-] or the end of the input, or the console is gone: 0, or the verb's own status. */
 static int converse(int fd)
 {
-    struct screen screen = {.fd = fd, .status = -1};
+    struct verb_answers answers = {.ended = false};
+    bool typing = true;
     bool going = true;
 
-    while (going && !(screen.typing_over && screen.caught_up)) {
-        struct pollfd fds[2] = {{.fd = fd, .events = POLLIN},
-                                {.fd = screen.typing_over ? -1 : STDIN_FILENO, .events = POLLIN}};
+    while (going && (typing || !answers.caught_up)) {
+        struct pollfd fds[2] = {{.fd = fd, .events = POLLIN}, {.fd = typing ? STDIN_FILENO : -1, .events = POLLIN}};
 
         if (poll(fds, 2, -1) < 0 && errno != EINTR)
             break;
         if (fds[0].revents != 0)
-            going = show(&screen);
+            going = verb_answer(fd, &answers);
         else if (fds[1].revents != 0)
-            read_keys(&screen);
+            typing = read_keys(fd);
     }
-    if (!going && screen.status < 0) {
+    if (!going && !answers.ended) {
         complain("the machine has ended");
         return EXIT_FAILED;
     }
-    return screen.status > 0 ? screen.status : EXIT_PASSED;
+    return answers.status;
 }
 
 /* The terminal hands over keys as they are, and comes back as it was. */

@@ -222,7 +222,8 @@ int verb_debug_keys(struct verb_call *call)
 
     for (; *keys != '\0'; keys++)
         if (!xen_debug_key(*keys)) {
-            verb_complain(call, "there is no key '%c' here: e prints the event channels, q the domains", *keys);
+            verb_complain(call, "there is no key '%c' here; there are e, g, h, q, r and t (h has the log explain them)",
+                          *keys);
             return EXIT_FAILED;
         }
     return EXIT_PASSED;

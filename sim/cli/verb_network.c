@@ -40,6 +40,21 @@ static bool take_words(struct verb_call *call, struct vif_spec *spec)
     return spec->backend == NULL || verb_domain(call, spec->backend, &spec->vif.backend_domid);
 }
 
+/* What the words leave open. False after a line. */
+static bool number(struct verb_call *call, unsigned domid, struct vif_spec *spec)
+{
+    if (!spec->devid_given)
+        spec->vif.handle = toolstack_network_next(verb_toolstack(call), domid);
+    if (spec->vif.handle >= VIFS_MAX) {
+        verb_complain(call, "domain %u has interface number %u: %d interfaces are the most", domid, VIFS_MAX - 1,
+                      VIFS_MAX);
+        return false;
+    }
+    if (!spec->mac_given) /* where xl makes one up */
+        guest_domain_vif_mac(&spec->vif);
+    return true;
+}
+
 int verb_network_attach(struct verb_call *call)
 {
     struct toolstack *toolstack = verb_toolstack(call);
@@ -52,19 +67,16 @@ int verb_network_attach(struct verb_call *call)
         verb_complain(call, "domain 0 has no interfaces of a backend's");
         return EXIT_FAILED;
     }
-    spec.vif = guest_domain_vif(domid, toolstack_network_next(toolstack, domid));
+    spec.vif = guest_domain_vif(domid, 0);
     if (!take_words(call, &spec))
         return EXIT_USAGE;
-    if (spec.vif.handle >= VIFS_MAX) {
-        verb_complain(call, "domain %u has interface number %u: %d interfaces are the most", domid, VIFS_MAX - 1,
-                      VIFS_MAX);
-        return EXIT_FAILED;
-    }
-    if (!spec.mac_given) /* where xl makes one up */
-        guest_domain_vif_mac(&spec.vif);
-    if (toolstack_network_attach(toolstack, &spec.vif,
-                                 operator_timeout(verb_operator(call), TOOLSTACK_ATTACH_TIMEOUT_MS)))
-        return EXIT_PASSED;
+    do {
+        if (!number(call, domid, &spec))
+            return EXIT_FAILED;
+        if (toolstack_network_attach(toolstack, &spec.vif,
+                                     operator_timeout(verb_operator(call), TOOLSTACK_ATTACH_TIMEOUT_MS)))
+            return EXIT_PASSED;
+    } while (!spec.devid_given && toolstack_network_exists(toolstack)); /* another one was quicker */
     verb_complain(call, "%s", toolstack_error(toolstack));
     return EXIT_FAILED;
 }
@@ -87,7 +99,7 @@ int verb_network_detach(struct verb_call *call)
         return EXIT_FAILED;
     }
     if (toolstack_network_detach(toolstack, domid, backend, handle,
-                                 operator_timeout(verb_operator(call), TOOLSTACK_DETACH_TIMEOUT_MS)))
+                                 operator_timeout(verb_operator(call), TOOLSTACK_DETACH_TIMEOUT_MS), NULL))
         return EXIT_PASSED;
     verb_complain(call, "%s", toolstack_error(toolstack));
     return EXIT_FAILED;

@@ -101,6 +101,7 @@ static int migrate_away(struct verb_call *call, unsigned domid, const char *run_
 static int migrate_here(struct verb_call *call, unsigned domid)
 {
     struct toolstack *toolstack = verb_toolstack(call);
+    unsigned without;
     int restored;
 
     if (operator_waits(verb_operator(call))) {
@@ -109,13 +110,20 @@ static int migrate_here(struct verb_call *call, unsigned domid)
     }
     if (!can_suspend(call, domid) || !verb_suspend_domain(call, domid, false))
         return EXIT_FAILED;
-    restored = operator_restore(verb_operator(call), toolstack);
+    restored = operator_restore(verb_operator(call), toolstack, &without);
     if (restored < 0) {
         verb_complain(call, "%s", restored == -EIO ? toolstack_error(toolstack) : strerror(-restored));
         return EXIT_FAILED;
     }
-    verb_note(call, "Migration successful.\n");
     log_line(LOG_INFO, "operator", "domain %u has migrated and is domain %d", domid, restored);
+    if (without != 0) {
+        verb_complain(call,
+                      "domain %u goes on as domain %d, %u of its interfaces without a backend: %s; when there is one "
+                      "again, detach and attach them",
+                      domid, restored, without, toolstack_error(toolstack));
+        return EXIT_FAILED;
+    }
+    verb_note(call, "Migration successful.\n");
     return EXIT_PASSED;
 }
 

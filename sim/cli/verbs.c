@@ -236,29 +236,30 @@ static bool send_request(int fd, const struct verb *verb, const struct line *lin
     return good;
 }
 
-/* What the machine says to it; -1: it ended before it had said all. */
-static int read_answers(int fd, bool *ends)
+bool verb_answer(int fd, struct verb_answers *answers)
 {
     char packet[CONTROL_PACKET_MAX];
-    int status = -1;
     ssize_t count;
 
-    while ((count = recv(fd, packet, sizeof(packet), 0)) > 0 || (count < 0 && errno == EINTR)) {
-        if (count < 1)
-            continue;
-        if (packet[0] == CONTROL_OUTPUT) {
-            fwrite(packet + 1, 1, (size_t)count - 1, stdout);
-        } else if (packet[0] == CONTROL_NOTE) {
-            fwrite(packet + 1, 1, (size_t)count - 1, stderr);
-        } else if (packet[0] == CONTROL_ERROR) {
-            complain("%.*s", (int)count - 1, packet + 1);
-        } else if (count == 3) {
-            status = packet[1];
-            *ends = packet[2] != 0;
-        }
+    do
+        count = recv(fd, packet, sizeof(packet), 0);
+    while (count < 0 && errno == EINTR);
+    if (count < 1)
+        return false;
+    if (packet[0] == CONTROL_OUTPUT) {
+        fwrite(packet + 1, 1, (size_t)count - 1, stdout);
+        answers->caught_up = answers->caught_up || count == 1;
+    } else if (packet[0] == CONTROL_NOTE) {
+        fwrite(packet + 1, 1, (size_t)count - 1, stderr);
+    } else if (packet[0] == CONTROL_ERROR) {
+        complain("%.*s", (int)count - 1, packet + 1);
+    } else if (packet[0] == CONTROL_STATUS && count == 3) {
+        answers->ended = true;
+        answers->status = packet[1];
+        answers->machine_ends = packet[2] != 0;
     }
     fflush(stdout);
-    return status;
+    return !answers->ended;
 }
 
 int verb_send(const struct verb *verb, int argc, char **argv, struct run_dir *dir, int *fd)
@@ -287,8 +288,8 @@ int verb_send(const struct verb *verb, int argc, char **argv, struct run_dir *di
 
 int verb_command(const struct verb *verb, int argc, char **argv)
 {
+    struct verb_answers answers = {.ended = false};
     struct run_dir dir;
-    bool ends = false;
     int status;
     int fd;
 
@@ -297,13 +298,14 @@ int verb_command(const struct verb *verb, int argc, char **argv)
     status = verb_send(verb, argc, argv, &dir, &fd);
     if (status != 0)
         return status == -1 ? EXIT_PASSED : status;
-    status = read_answers(fd, &ends);
+    while (verb_answer(fd, &answers))
+        continue;
     close(fd);
-    if (status == -1) {
+    if (!answers.ended) {
         complain("the machine ended while '%s' was at work; see %s/%s", verb->name, dir.path, RUN_DIR_LOG);
         return EXIT_FAILED;
     }
-    if (ends && status == EXIT_PASSED)
+    if (answers.machine_ends && answers.status == EXIT_PASSED)
         run_dir_wait(&dir);
-    return status;
+    return answers.status;
 }

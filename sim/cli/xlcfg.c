@@ -12,7 +12,6 @@
 #include "cli/xlcfg_internal.h"
 #include "xen/xen.h"
 
-#define FILE_MAX ((size_t)1 << 20)
 #define LINE_MAX_BYTES 512
 #define MEMORY_MIN 64 /* MiB, as --memory */
 #define MEMORY_MAX 4096
@@ -365,27 +364,39 @@ static bool settle(struct xlcfg *file)
 
 /* ---- the file ---- */
 
-static bool read_text(struct xlcfg *file)
+bool xlcfg_load(const char *path, char *text, size_t *length, char *refused, size_t size)
 {
-    FILE *stream = fopen(file->path, "r");
+    FILE *stream = fopen(path, "re");
     bool good = stream != NULL;
 
     if (good) {
         errno = 0;
-        file->text = malloc(FILE_MAX + 1);
-        file->length = fread(file->text, 1, FILE_MAX + 1, stream);
+        *length = fread(text, 1, XLCFG_MAX + 1, stream);
         good = ferror(stream) == 0;
     }
     if (!good)
-        complain("%s cannot be read: %s; name a file as of xl.cfg(5), or give options alone", file->path,
-                 strerror(errno));
+        snprintf(refused, size, "%.500s cannot be read: %s", path, strerror(errno));
     if (stream != NULL)
         fclose(stream);
-    if (good && file->length > FILE_MAX) {
-        complain("%s is no configuration file: it is longer than 1 MiB", file->path);
+    if (!good)
+        return false;
+    if (*length > XLCFG_MAX) {
+        snprintf(refused, size, "%.500s is no configuration file: it is longer than 1 MiB", path);
         return false;
     }
-    return good;
+    text[*length] = '\0';
+    return true;
+}
+
+static bool load(struct xlcfg *file)
+{
+    char refused[LINE_MAX_BYTES + 128];
+
+    file->text = malloc(XLCFG_MAX + 1);
+    if (xlcfg_load(file->path, file->text, &file->length, refused, sizeof(refused)))
+        return true;
+    complain("%s; name a file as of xl.cfg(5), or give options alone", refused);
+    return false;
 }
 
 static bool parse(struct xlcfg *file)
@@ -488,7 +499,7 @@ int xlcfg_read(const char *path, struct create_options *options)
 {
     struct xlcfg *file = open_file(path, options);
 
-    return read_text(file) ? take_text(file) : EXIT_USAGE;
+    return load(file) ? take_text(file) : EXIT_USAGE;
 }
 
 int xlcfg_read_text(const char *name, const char *text, struct create_options *options)

@@ -9,6 +9,10 @@
 
 struct xlcfg;
 
+#define XLCFG_MAX ((size_t)1 << 20) /* bytes of a file */
+
+/* A file's text, into XLCFG_MAX + 1 bytes, ended by a NUL; false: `refused` has the line. */
+bool xlcfg_load(const char *path, char *text, size_t *length, char *refused, size_t size);
 /*
  * Fill in what the file says; options->file owns the strings from then on, also after a failure. Keys without a meaning
  * here are reported in a line each. 0, or an exit status after a line that tells file and line.

@@ -82,3 +82,10 @@ struct store_quota *store_quota(void)
 {
     return &machine->store->quota;
 }
+
+bool store_watches_are_used_up(unsigned domid)
+{
+    const struct store_domain *domain = store_domain_find(domid);
+
+    return domain && domain->connection && domain->connection->watch_count >= machine->store->quota.watches;
+}

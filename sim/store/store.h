@@ -85,6 +85,8 @@ struct store_quota {
     unsigned watch_event;       /* seconds that an event waits for room on a domain's ring. 0: for ever */
 };
 struct store_quota *store_quota(void);
+/* Has the domain as many watches as it may have? Of a store that is a program beside the machine nobody knows. */
+bool store_watches_are_used_up(unsigned domid);
 
 /* The name of a limit for machine_config.store_limit, NULL: there is none of these letters. A table of them. */
 const char *store_limit_name(const char *name, size_t length);

@@ -104,7 +104,10 @@ void xen_vcpu_halted(unsigned vcpu, bool halted);
  */
 void xen_power_cycle(void);
 
-/* A key of Xen's console, from a task: e, event channels, or q, domains and VIRQ_DEBUG; false for others. */
+/*
+ * A key of Xen's console, from a task: e, event channels; g, grants; h, help; q, domains and VIRQ_DEBUG; r, vCPUs; t,
+ * clocks. False for others.
+ */
 bool xen_debug_key(char key);
 
 int xen_hvm_param_get(unsigned domid, uint32_t index, uint64_t *value); /* toolstack's view, no permission check */

@@ -243,7 +243,8 @@ void stack_run(const struct stack_options *options, void (*scenario)(void *), vo
                      failure->rule, failure->title, failure->text, failure->backtrace);
     }
     census_free(run.before);
-    ck_assert_msg(options->store_keeps || run.leaks[0] == '\0', "left behind: %s", run.leaks);
+    ck_assert_msg(strcmp(run.leaks, options->store_leaves != NULL ? options->store_leaves : "") == 0, "left behind: %s",
+                  run.leaks);
     machine_destroy();
 }
 

@@ -192,9 +192,12 @@ void stack_attach_now(unsigned vif)
 
 void stack_detach_now(unsigned vif)
 {
+    bool forced;
+
     ck_assert_msg(toolstack_network_detach(stack.toolstack, stack.domain.domid, stack.options->program_domid, vif,
-                                           TOOLSTACK_DETACH_TIMEOUT_MS),
+                                           TOOLSTACK_DETACH_TIMEOUT_MS, &forced),
                   "%s", toolstack_error(stack.toolstack));
+    ck_assert_msg(!forced, "VIF %u did not close", vif);
     stack.attached[vif] = false;
 }
 
@@ -242,12 +245,14 @@ void stack_restore_now(struct toolstack *toolstack)
 {
     unsigned old = stack.domain.domid;
     int domid = xen_domain_restore(old);
+    unsigned without;
 
     ck_assert_int_gt(domid, (int)old);
     stack.domain.domid = (unsigned)domid;
     stack_read_ports();
-    ck_assert_msg(toolstack_domain_restore(toolstack, old, &stack.domain, TOOLSTACK_ATTACH_TIMEOUT_MS), "%s",
-                  toolstack_error(toolstack));
+    ck_assert_msg(toolstack_domain_restore(toolstack, old, &stack.domain, TOOLSTACK_ATTACH_TIMEOUT_MS, &without) &&
+                      without == 0,
+                  "%s", toolstack_error(toolstack));
     xen_domain_destroy(old);
     ck_assert_int_eq(xen_domain_unpause(stack.domain.domid), 0);
 }

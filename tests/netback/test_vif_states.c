@@ -10,6 +10,67 @@
 
 #include <xen/io/xenbus.h>
 
+/* ---- what libxl has made before the guest comes ---- */
+
+static const struct {
+    const char *path;
+    unsigned owner;
+    unsigned peer; /* the second entry's domain; 99: there is none */
+} made[] = {
+    {"/local/domain/1", 0, 1},
+    {"/local/domain/1/device", 0, 1},
+    {"/local/domain/1/control", 0, 1},
+    {"/local/domain/1/memory", 0, 1},
+    {"/local/domain/1/cpu", 0, 1},
+    {"/local/domain/1/hvmloader", 0, 1},
+    {"/local/domain/1/control/shutdown", 1, 99},
+    {"/local/domain/1/control/feature-poweroff", 1, 99},
+    {"/local/domain/1/control/feature-reboot", 1, 99},
+    {"/local/domain/1/control/feature-suspend", 1, 99},
+    {"/local/domain/1/control/feature-s3", 1, 99},
+    {"/local/domain/1/control/feature-s4", 1, 99},
+    {"/local/domain/1/control/sysrq", 1, 99},
+    {"/local/domain/1/device/suspend/event-channel", 1, 99},
+    {"/local/domain/1/data", 1, 99},
+    {"/local/domain/1/drivers", 1, 99},
+    {"/local/domain/1/feature", 1, 99},
+    {"/local/domain/1/attr", 1, 99},
+    {"/local/domain/1/error", 1, 99},
+    {"/local/domain/1/control/platform-feature-xs_reset_watches", 0, 1},
+    {"/local/domain/1/memory/target", 0, 1},
+    {"/local/domain/1/store/ring-ref", 0, 1},
+    {"/local/domain/1/console/port", 0, 1},
+    {"/vm/00000000-1111-2222-3333-444444444444", 0, 1},
+    {"/libxl/1/device", 0, 99},
+    {"/local/domain/1/device/vif/0", 1, 0},
+    {"/local/domain/1/device/vif/0/backend", 1, 0},
+    {"/local/domain/1/device/vif/0/mtu", 0, 1},
+    {"/local/domain/0/backend/vif/1/0", 0, 1},
+    {"/local/domain/0/backend/vif/1/0/frontend", 0, 1},
+    {"/libxl/1/device/vif/0", 0, 99},
+};
+
+/* Everyone else has no access; the peer may read. */
+GUEST_TEST(nodes_and_their_permissions)
+{
+    struct xs_handle *xs = xs_open(0);
+
+    backend_begin();
+    for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
+        unsigned count = 0;
+        struct xs_permissions *list = xs_get_permissions(xs, XBT_NULL, made[i].path, &count);
+
+        ck_assert_msg(list != NULL, "%s is missing", made[i].path);
+        ck_assert_msg(count == (made[i].peer == 99 ? 1 : 2), "%s has %u entries", made[i].path, count);
+        ck_assert_msg(list[0].id == made[i].owner && list[0].perms == XS_PERM_NONE, "%s is domain %u's, %#x for others",
+                      made[i].path, list[0].id, list[0].perms);
+        ck_assert_msg(count == 1 || (list[1].id == made[i].peer && list[1].perms == XS_PERM_READ),
+                      "%s: domain %u has %#x", made[i].path, list[count - 1].id, list[count - 1].perms);
+        free(list);
+    }
+    xs_close(xs);
+}
+
 /* ---- negotiation ---- */
 
 GUEST_TEST(offers_what_it_has)
@@ -291,7 +352,7 @@ GUEST_TEST(detach)
 
     netfront_connect(front, true);
     task_create("guest", answer_detach, front);
-    ck_assert_msg(toolstack_network_detach(backend_toolstack, backend_domid, 0, 0, 1000), "%s",
+    ck_assert_msg(toolstack_network_detach(backend_toolstack, backend_domid, 0, 0, 1000, NULL), "%s",
                   toolstack_error(backend_toolstack));
     backend_assert_key("/local/domain/1/device/vif", NULL);
     backend_assert_key("/local/domain/0/backend", NULL);
@@ -299,7 +360,7 @@ GUEST_TEST(detach)
     netfront_pause(5);
     ck_assert_uint_eq(netback_active(backend_netback), 0);
     ck_assert_uint_eq(backend_statistics()->connections, 1);
-    ck_assert(!toolstack_network_detach(backend_toolstack, backend_domid, 0, 0, 1000));
+    ck_assert(!toolstack_network_detach(backend_toolstack, backend_domid, 0, 0, 1000, NULL));
     /* The same number again. */
     ck_assert_msg(backend_attach(1000), "%s", toolstack_error(backend_toolstack));
     netfront_connect(front, true);
@@ -309,20 +370,45 @@ GUEST_TEST(detach)
 GUEST_TEST(detach_before_the_guest_has_a_driver)
 {
     backend_begin();
-    ck_assert_msg(toolstack_network_detach(backend_toolstack, backend_domid, 0, 0, 1000), "%s",
+    ck_assert_msg(toolstack_network_detach(backend_toolstack, backend_domid, 0, 0, 1000, NULL), "%s",
                   toolstack_error(backend_toolstack));
     backend_assert_key("/local/domain/0/backend", NULL);
 }
 
+/* As xl has it: after a while it goes without the guest, and that is no failure. */
 GUEST_TEST(detach_of_a_guest_that_does_not_answer)
 {
     struct netfront *front = backend_begin();
+    uint64_t before = clock_now();
+    bool forced = false;
 
     netfront_connect(front, true);
-    ck_assert(!toolstack_network_detach(backend_toolstack, backend_domid, 0, 0, 50));
+    ck_assert_msg(toolstack_network_detach(backend_toolstack, backend_domid, 0, 0, 50, &forced), "%s",
+                  toolstack_error(backend_toolstack));
+    ck_assert(forced);
+    ck_assert_uint_ge(clock_now() - before, UINT64_C(50000000));
+    backend_assert_key("/local/domain/1/device/vif", NULL);
     backend_assert_key("/local/domain/0/backend", NULL);
     netfront_pause(5);
     ck_assert_uint_eq(netback_active(backend_netback), 0);
+}
+
+GUEST_TEST(detach_without_a_backend)
+{
+    struct xs_handle *xs = xs_open(0);
+    bool forced = false;
+    uint64_t before;
+
+    backend_begin();
+    backend_stop_netback();
+    ck_assert(xs_write(xs, XBT_NULL, BACKEND_PATH "state", "4", 1)); /* as after a kill */
+    before = clock_now();
+    ck_assert(!toolstack_network_detach(backend_toolstack, backend_domid, 0, 0, 50, &forced));
+    ck_assert(forced);
+    ck_assert_uint_ge(clock_now() - before, UINT64_C(100000000)); /* both times */
+    ck_assert_ptr_nonnull(strstr(toolstack_error(backend_toolstack), "was removed, and its backend"));
+    backend_assert_key("/local/domain/0/backend", NULL);
+    backend_assert_key("/libxl/1/device/vif", NULL);
 }
 
 GUEST_TEST(attach_without_a_backend)
@@ -393,6 +479,7 @@ GUEST_TEST(destroy_removes_everything)
 int main(void)
 {
     const TTest *const tests[] = {
+        nodes_and_their_permissions,
         offers_what_it_has,
         each_feature_alone,
         all_features_but_one,
@@ -410,6 +497,7 @@ int main(void)
         detach,
         detach_before_the_guest_has_a_driver,
         detach_of_a_guest_that_does_not_answer,
+        detach_without_a_backend,
         attach_without_a_backend,
         backend_comes_back,
         backend_that_died_connected,

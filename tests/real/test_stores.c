@@ -8,6 +8,8 @@
 
 #include "common/process.h"
 #include "common/stack.h"
+#include "common/stack_dom0.h"
+#include "nt/nt_init.h"
 #include "store/conformance/daemon.h"
 
 enum { XENSTORED, OXENSTORED, STORES };
@@ -85,14 +87,33 @@ static void with_oxenstored(void)
     snprintf(command, sizeof(command), "'%.400s' --no-fork --config-file %s", oxenstored, path);
 }
 
-static void run(int which, void (*scenario)(void *))
+static void carry_main(void *unused)
 {
-    const struct stack_options options = {
-        .vifs = 1,
-        .drivers = STACK_XENVIF | STACK_NETCLIENT,
-        .wait = true,
-        .store = command,
-        .store_keeps = which == OXENSTORED}; /* at XS_RELEASE it forgets a domain's port without closing it */
+    (void)unused;
+    carry();
+}
+
+/* By a power cut, in domain 0. */
+static void reboot(void *unused)
+{
+    (void)unused;
+    for (unsigned round = 0; round < 2; round++) {
+        ck_assert(nt_thread_run("carry", carry_main, NULL));
+        stack_stop_now();
+        stack_power_cycle_now();
+    }
+    ck_assert(nt_thread_run("carry", carry_main, NULL));
+}
+
+/* Of each domain that is gone oxenstored has the port of its ring: at XS_RELEASE it forgets that without closing it. */
+static void run(int which, void (*scenario)(void *), bool from_dom0, const char *leaves)
+{
+    const struct stack_options options = {.from_dom0 = from_dom0,
+                                          .vifs = 1,
+                                          .drivers = STACK_XENVIF | STACK_NETCLIENT,
+                                          .wait = true,
+                                          .store = command,
+                                          .store_leaves = which == OXENSTORED ? leaves : NULL};
 
     stack_run(&options, scenario, NULL);
 }
@@ -102,14 +123,21 @@ static void (*const stores[STORES])(void) = {with_xenstored, with_oxenstored};
 START_TEST(carries_closes_and_opens)
 {
     stores[_i]();
-    run(_i, main_job);
+    run(_i, main_job, false, NULL);
 }
 END_TEST
 
 START_TEST(suspends_and_resumes)
 {
     stores[_i]();
-    run(_i, suspend);
+    run(_i, suspend, false, "PORTS; ");
+}
+END_TEST
+
+START_TEST(reboots)
+{
+    stores[_i]();
+    run(_i, reboot, true, "PORTS; ");
 }
 END_TEST
 
@@ -136,6 +164,18 @@ START_TEST(machine_starts_its_store)
     snprintf(store, sizeof(store), "exec:exec '%.400s' -N -F $PVSIM_RUN_DIR/xenstored.pid", xenstored);
     create(store, NULL, NULL, 0, "");
     result = pvsim("dom0 --run-dir %.200s/run -- %s/dom0-program await /local/domain/1/device/vif/0/state 4", scratch(),
+                   PVSIM_BUILD);
+    ck_assert_msg(result.status == 0, "%s", result.error);
+    process_free(&result);
+    result = pvsim("save --run-dir %.200s/run guest %.200s/saved", scratch(), scratch());
+    ck_assert_msg(result.status == 1 && strstr(result.error, "a machine whose store is a program beside it cannot be "
+                                                             "saved") != NULL,
+                  "status %d: %s", result.status, result.error);
+    process_free(&result);
+    result = pvsim("reboot --run-dir %.200s/run guest -w", scratch());
+    ck_assert_msg(result.status == 0, "%s", result.error);
+    process_free(&result);
+    result = pvsim("dom0 --run-dir %.200s/run -- %s/dom0-program await /local/domain/2/device/vif/0/state 4", scratch(),
                    PVSIM_BUILD);
     ck_assert_msg(result.status == 0, "%s", result.error);
     process_free(&result);
@@ -169,6 +209,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, carries_closes_and_opens, 0, STORES);
     tcase_add_loop_test(tcase, suspends_and_resumes, 0, STORES);
+    tcase_add_loop_test(tcase, reboots, 0, STORES);
     tcase_add_test(tcase, machine_starts_its_store);
     tcase_add_test(tcase, stores_that_do_not_come);
     suite_add_tcase(suite, tcase);

@@ -213,8 +213,15 @@ static void take_port(void *port)
     *(int *)port = xen_evtchn_bind_interdomain(XEN_DOM0, DOMID, stack.domain.console_port, NULL, NULL);
 }
 
+static void retry(void *unused)
+{
+    (void)unused;
+    consoles_retry(consoles, DOMID);
+}
+
 STACK_TEST(taken, .quiet = true)
 {
+    uint64_t position = 0;
     int port = 0;
 
     stack_in_dom0(take_port, &port);
@@ -222,8 +229,14 @@ STACK_TEST(taken, .quiet = true)
     stack_in_dom0(start, NULL);
     await_state(CONSOLE_TAKEN);
     ck_assert_uint_eq(consoles_write(consoles, DOMID, "x", 1), 0);
-    stop();
+    stack_in_dom0(retry, NULL); /* in vain: the other one has it still */
+    ck_assert_int_eq(consoles_state(consoles, DOMID), CONSOLE_TAKEN);
     ck_assert_int_eq(xen_evtchn_close(XEN_DOM0, (uint32_t)port), 0);
+    stack_in_dom0(retry, NULL);
+    ck_assert_int_eq(consoles_state(consoles, DOMID), CONSOLE_OPEN);
+    guest_prints("there\n", 6);
+    ck_assert_str_eq(read_until(&position, 6), "there\n");
+    stop();
 }
 
 static void migrate(void *unused)

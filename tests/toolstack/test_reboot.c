@@ -67,6 +67,22 @@ START_TEST(rebooted_in_a_row)
 }
 END_TEST
 
+/* Pageable code and pool are where they were, and touched in time. */
+START_TEST(rebooted_with_paged_memory)
+{
+    expect_result(pvsim("create --run-dir %s --paged strict", standing_dir), 0, "", "");
+    standing_wait_for_node("/local/domain/1/device/vif/0/state", "4");
+    for (unsigned domid = 2; domid < 4; domid++) {
+        char path[64];
+
+        snprintf(path, sizeof(path), "/local/domain/%u/device/vif/0/state", domid);
+        expect_result(VERB("reboot", "guest -w", standing_dir), 0, "", NULL);
+        standing_wait_for_node(path, "4");
+    }
+    expect_result(VERB("destroy", "guest", standing_dir), 0, "", "");
+}
+END_TEST
+
 /* Nothing serves the interfaces yet, before and after. */
 START_TEST(rebooted_without_a_backend)
 {
@@ -115,6 +131,24 @@ START_TEST(rebooted_with_a_dead_backend)
     expect_result(VERB("reboot", "guest -w", standing_dir), 0, "", NULL);
     standing_wait_for_end();
     ck_assert(standing_log_has("is not started again: the backend of VIF 0 of domain 3 is not at InitWait"));
+}
+END_TEST
+
+/* The guest has gone on by then: not in vain, and not on its own. */
+START_TEST(migrated_with_a_dead_backend)
+{
+    expect_result(pvsim("create --run-dir %s --toolstack-timeout " TIMEOUT " --backend exec:%s/pvsim-netback",
+                        standing_dir, PVSIM_BUILD),
+                  0, "", "");
+    standing_wait_for_node("/local/domain/1/device/vif/0/state", "4");
+    kill_backend();
+    expect_complaint(VERB("migrate", "guest localhost", standing_dir), 1,
+                     "goes on as domain 2, 1 of its interfaces without a backend: the backend of VIF 0 of domain 2 is "
+                     "not at InitWait");
+    ck_assert_int_eq(standing_state()[2], '-');
+    ck_assert_int_eq(standing_state()[3], '-');
+    expect_result(VERB("shutdown", "guest", standing_dir), 0, "", "Shutting down domain 2\n"); /* it answers */
+    standing_wait_for_end();
 }
 END_TEST
 
@@ -168,8 +202,10 @@ int main(void)
         return 125;
     tcase_add_test(reboot, rebooted_in_a_row);
     tcase_add_test(reboot, rebooted_before_it_is_up);
+    tcase_add_test(reboot, rebooted_with_paged_memory);
     tcase_add_test(reboot, rebooted_without_a_backend);
     tcase_add_test(reboot, rebooted_with_a_dead_backend);
+    tcase_add_test(reboot, migrated_with_a_dead_backend);
     standing_add(suite, reboot);
     status = guest_suite_run(suite);
     standing_end_last();

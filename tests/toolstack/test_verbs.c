@@ -21,7 +21,7 @@ static void create(void)
 
 static void create_impatient(void)
 {
-    expect_result(pvsim("create --run-dir %s --toolstack-timeout " TIMEOUT, standing_dir), 0, "", "");
+    expect_result(pvsim("create --run-dir %s --log warning --toolstack-timeout " TIMEOUT, standing_dir), 0, "", "");
 }
 
 /* ---- create, list, destroy ---- */
@@ -96,6 +96,37 @@ START_TEST(list_counts_what_ran)
 }
 END_TEST
 
+/* What the machine's UUID is in the store; the machine ends. */
+static const char *uuid_of(const char *options)
+{
+    static char uuids[5][64];
+    static unsigned turn;
+    char *uuid = uuids[turn++ % 5];
+    char path[80];
+
+    expect_result(pvsim("create --run-dir %s %s", standing_dir, options), 0, "", "");
+    snprintf(uuid, sizeof(uuids[0]), "%s", standing_read("/local/domain/1/vm"));
+    ck_assert_msg(strlen(uuid) == strlen("/vm/01234567-89ab-4def-8123-456789abcdef") && uuid[18] == '4', "it is %s",
+                  uuid);
+    snprintf(path, sizeof(path), "%s/uuid", uuid);
+    ck_assert_str_eq(standing_read(path), uuid + strlen("/vm/"));
+    expect_result(VERB("reboot", "1 -w", standing_dir), 0, "", "Rebooting domain 1\n");
+    standing_wait_for_node("/local/domain/2/vm", uuid); /* the same domain, as xl has it */
+    expect_result(VERB("destroy", "2", standing_dir), 0, "", "");
+    return uuid;
+}
+
+/* Of a machine that is given none: always the same, and no other machine's. */
+START_TEST(uuid_is_its_own)
+{
+    const char *first = uuid_of("");
+
+    ck_assert_str_eq(uuid_of(""), first);
+    ck_assert_str_ne(uuid_of("--name other"), first);
+    ck_assert_str_ne(uuid_of("--seed 2"), first);
+}
+END_TEST
+
 START_TEST(one_machine_a_folder)
 {
     create();
@@ -153,8 +184,11 @@ START_TEST(paused_and_unpaused)
     expect_result(VERB("pause", "guest", standing_dir), 0, "", "");
     ck_assert_int_eq(paused_letter(), 'p');
 
-    /* Its frontend answers nothing. */
-    expect_complaint(VERB("network-detach", "guest 0", standing_dir), 1, "did not close within " TIMEOUT_MS " ms");
+    /* Its frontend answers nothing: after a while the interface goes without it, as xl has it. */
+    expect_result(VERB("network-detach", "guest 0", standing_dir), 0, "", "");
+    ck_assert_str_eq(standing_read("/local/domain/1/device/vif/0/state"), "");
+    ck_assert_str_eq(standing_read("/local/domain/0/backend/vif/1/0/state"), "");
+    ck_assert(standing_log_has("did not close within " TIMEOUT_MS " ms: it is removed without its guest"));
 
     expect_result(VERB("pause", "guest", standing_dir), 0, "", ""); /* pauses count */
     expect_result(VERB("unpause", "guest", standing_dir), 0, "", "");
@@ -209,13 +243,20 @@ START_TEST(keys_of_the_console)
 {
     expect_result(pvsim("create --run-dir %s --log warning", standing_dir), 0, "", "");
     standing_wait_for_node("/local/domain/1/device/vif/0/state", "4");
-    expect_complaint(VERB("debug-keys", "qz", standing_dir), 1, "there is no key 'z' here");
-    expect_result(VERB("debug-keys", "e", standing_dir), 0, "", "");
+    expect_complaint(VERB("debug-keys", "qz", standing_dir), 1,
+                     "there is no key 'z' here; there are e, g, h, q, r and t");
+    expect_result(VERB("debug-keys", "eghrt", standing_dir), 0, "", "");
     expect_result(VERB("destroy", "guest", standing_dir), 0, "", "");
     ck_assert(standing_log_has("'q' pressed"));
     ck_assert(standing_log_has("notifying guest 1:0 (virq 1, port "));
     ck_assert(!standing_log_has("notifying guest 1:0 (virq 1, port 0)")); /* the drivers listen */
     ck_assert(standing_log_has("domain 1 port 1: status "));
+    ck_assert(standing_log_has("grant-table for domain 1 (v"));
+    ck_assert(standing_log_has("domain 1 grant 1: pinned by domain 0, ")); /* the store's ring */
+    ck_assert(standing_log_has("key 'g': print grant table usage"));
+    ck_assert(standing_log_has("vCPU 1:1: blocked for ") || standing_log_has("vCPU 1:1: running for "));
+    ck_assert(standing_log_has("vCPU 1:0: time page version "));
+    ck_assert(standing_log_has("system time: "));
 }
 END_TEST
 
@@ -333,6 +374,23 @@ START_TEST(attached_and_detached)
 }
 END_TEST
 
+/* Interfaces that the guest lacks something for are told of, with the way out. */
+START_TEST(limits_too_low)
+{
+    expect_complaint(pvsim("create --run-dir %s --vifs 3 --max-grant-frames 3 --log info", standing_dir), 0,
+                     "; its grant table is full, 3 frames: give it more, --max-grant-frames ");
+    ck_assert(standing_log_has("all 3 frames that the host allows are in use: it needs a larger max_grant_frames"));
+    expect_result(VERB("destroy", "guest", standing_dir), 0, "", "");
+    expect_complaint(
+        pvsim("create --run-dir %s --vifs 3 --store-quota watches=12", standing_dir), 0,
+        "; it has all the watches in the store that it may have, 12: give it more, --store-quota watches=");
+    expect_result(VERB("destroy", "guest", standing_dir), 0, "", "");
+    expect_result(pvsim("create --run-dir %s --vifs 3 --max-grant-frames 64", standing_dir), 0, "", "");
+    standing_wait_for_node("/local/domain/1/device/vif/2/state", "4");
+    expect_result(VERB("destroy", "guest", standing_dir), 0, "", "");
+}
+END_TEST
+
 START_TEST(interfaces_refused)
 {
     create();
@@ -370,6 +428,7 @@ int main(void)
     tcase_add_test(life, up_and_down);
     tcase_add_test(life, list_is_xls);
     tcase_add_test(life, list_counts_what_ran);
+    tcase_add_test(life, uuid_is_its_own);
     tcase_add_test(life, one_machine_a_folder);
     tcase_add_test(life, refused);
     tcase_add_test(life, boot_that_fails);
@@ -382,6 +441,7 @@ int main(void)
     tcase_add_test(suspend, migrated);
     standing_add(suite, suspend);
     tcase_add_test(network, attached_and_detached);
+    tcase_add_test(network, limits_too_low);
     tcase_add_test(network, interfaces_refused);
     standing_add(suite, network);
     status = guest_suite_run(suite);

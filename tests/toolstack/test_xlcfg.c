@@ -269,6 +269,21 @@ START_TEST(overridden)
     ck_assert_uint_eq(options.run.machine.max_grant_frames, 32);
     ck_assert_uint_eq(options.run.backend.domid, 0);
     xlcfg_close(options.file);
+
+    /* The file's interfaces go with their emulated cards; cards of an option stay, wherever it stands. */
+    ck_assert_int_eq(
+        parse("vif = [ 'model=e1000', '' ]\ndisk = [ 'vdev=hda,target=/x' ]\n", &options, "--vifs=3", NULL), 0);
+    ck_assert_uint_eq(options.run.vifs, 3);
+    ck_assert_uint_eq(options.run.machine.board.nics, 0);
+    ck_assert_uint_eq(options.run.machine.board.disks, 1);
+    xlcfg_close(options.file);
+    ck_assert_int_eq(parse("vif = [ '', '' ]\n", &options, "--board=e1000", "--vifs=3", NULL), 0);
+    ck_assert_uint_eq(options.run.machine.board.nics, 1);
+    ck_assert_int_eq(options.run.machine.board.nic[0].model, MACHINE_NIC_E1000);
+    xlcfg_close(options.file);
+    ck_assert_int_eq(parse("vif = [ '', '' ]\n", &options, "--vifs=3", "--board=e1000", NULL), 0);
+    ck_assert_uint_eq(options.run.machine.board.nics, 1);
+    xlcfg_close(options.file);
 }
 END_TEST
 
