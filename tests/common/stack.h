@@ -41,7 +41,7 @@ struct stack_options {
     bool wait;                   /* until every VIF is connected, before the scenario begins */
     const char *const *program;  /* netback is a program of its own with these arguments; NULL: a dom0 task */
     const char *store;           /* a shell's command: that daemon is the store; NULL: the built-in one */
-    const char *store_leaves;    /* what it keeps of domains that are gone, in the census' words; NULL: nothing */
+    unsigned store_keeps;        /* ports of domain 0, at most, that it keeps of domains that are gone */
     unsigned program_domid;      /* the driver domain that it runs in; 0: domain 0 */
     bool from_dom0;              /* the scenario is run by the harness's dom0 task, not by a guest thread */
     void (*before_boot)(void *); /* in the harness's dom0 task, with NULL, when everything but the guest is up */

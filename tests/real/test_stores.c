@@ -14,6 +14,8 @@
 
 enum { XENSTORED, OXENSTORED, STORES };
 
+#define DOMAINS 3 /* that the guest is, one after the other, in a test that moves or reboots it twice */
+
 static const struct capture *lan;
 static char *xenstored;
 static char *oxenstored;
@@ -106,14 +108,14 @@ static void reboot(void *unused)
 }
 
 /* Of each domain that is gone oxenstored has the port of its ring: at XS_RELEASE it forgets that without closing it. */
-static void run(int which, void (*scenario)(void *), bool from_dom0, const char *leaves)
+static void run(int which, void (*scenario)(void *), bool from_dom0, unsigned domains)
 {
     const struct stack_options options = {.from_dom0 = from_dom0,
                                           .vifs = 1,
                                           .drivers = STACK_XENVIF | STACK_NETCLIENT,
                                           .wait = true,
                                           .store = command,
-                                          .store_leaves = which == OXENSTORED ? leaves : NULL};
+                                          .store_keeps = which == OXENSTORED ? domains : 0};
 
     stack_run(&options, scenario, NULL);
 }
@@ -123,21 +125,21 @@ static void (*const stores[STORES])(void) = {with_xenstored, with_oxenstored};
 START_TEST(carries_closes_and_opens)
 {
     stores[_i]();
-    run(_i, main_job, false, NULL);
+    run(_i, main_job, false, 0);
 }
 END_TEST
 
 START_TEST(suspends_and_resumes)
 {
     stores[_i]();
-    run(_i, suspend, false, "PORTS; ");
+    run(_i, suspend, false, DOMAINS);
 }
 END_TEST
 
 START_TEST(reboots)
 {
     stores[_i]();
-    run(_i, reboot, true, "PORTS; ");
+    run(_i, reboot, true, DOMAINS);
 }
 END_TEST
 
