@@ -241,6 +241,7 @@ static void prepare_vif(struct run *run, unsigned index, uint64_t patience)
         .index = index,
         .tx = run->tx,
         .rx = run->rx,
+        .by_flow = run->options.backend.features.max_queues > 1,
         .received = run->out_rx[index] != NULL ? received : NULL,
         .received_context = run->out_rx[index],
         .progress = show_progress,

@@ -221,8 +221,11 @@ static void flow_main(struct traffic_vif *vif, UCHAR major)
     flow->count = major == IRP_MJ_WRITE ? &vif->sent : &vif->got;
     flow->total = capture->count;
     flow->size = longest(capture);
-    if (major == IRP_MJ_READ)
+    if (major == IRP_MJ_READ) {
         vif->checker = checker_create(capture, "to the guest", &logger);
+        if (vif->by_flow)
+            checker_order_by_flow(vif->checker);
+    }
     vif->open_status = open_device(flow);
     if (NT_SUCCESS(vif->open_status)) {
         memory = ExAllocatePool2(POOL_FLAG_NON_PAGED, (SIZE_T)flow->size * WINDOW, TAG);

@@ -208,6 +208,7 @@ static void harness(void *unused)
 static void prepare(const struct stack_options *options, void (*scenario)(void *), void *argument)
 {
     struct machine_config config = guest_config(options->vcpus != 0 ? options->vcpus : 2);
+    char error[FEATURES_ERROR_MAX];
 
     config.start_vcpus = options->start_vcpus;
     config.policy = options->policy;
@@ -228,6 +229,7 @@ static void prepare(const struct stack_options *options, void (*scenario)(void *
     memset(&stack, 0, sizeof(stack));
     memset(&run, 0, sizeof(run));
     stack.options = options;
+    ck_assert(features_parse(options->features != NULL ? options->features : "default", &stack.features, error));
     run.scenario = scenario;
     run.argument = argument;
     machine_create(&config);
@@ -400,8 +402,7 @@ NTSTATUS stack_query(const char *instance, const GUID *guid, unsigned version, s
 
 /* ---- netclient ---- */
 
-static NTSTATUS netclient_control(unsigned vif, ULONG code, void *input, ULONG input_length, void *output,
-                                  ULONG output_length)
+NTSTATUS stack_netclient(unsigned vif, ULONG code, void *input, ULONG input_length, void *output, ULONG output_length)
 {
     char name[32];
 
@@ -413,7 +414,7 @@ NETCLIENT_LINK stack_link(unsigned vif)
 {
     NETCLIENT_LINK link;
 
-    ck_assert_int_eq(netclient_control(vif, IOCTL_NETCLIENT_QUERY_LINK, NULL, 0, &link, sizeof(link)), STATUS_SUCCESS);
+    ck_assert_int_eq(stack_netclient(vif, IOCTL_NETCLIENT_QUERY_LINK, NULL, 0, &link, sizeof(link)), STATUS_SUCCESS);
     return link;
 }
 
@@ -421,7 +422,7 @@ NETCLIENT_STATISTICS stack_statistics(unsigned vif)
 {
     NETCLIENT_STATISTICS statistics;
 
-    ck_assert_int_eq(netclient_control(vif, IOCTL_NETCLIENT_QUERY_STATISTICS, NULL, 0, &statistics, sizeof(statistics)),
+    ck_assert_int_eq(stack_netclient(vif, IOCTL_NETCLIENT_QUERY_STATISTICS, NULL, 0, &statistics, sizeof(statistics)),
                      STATUS_SUCCESS);
     return statistics;
 }
@@ -430,7 +431,7 @@ NTSTATUS stack_wait_link(unsigned vif, bool connected)
 {
     NETCLIENT_WAIT wait = {.Connected = connected};
 
-    return netclient_control(vif, IOCTL_NETCLIENT_WAIT_LINK, &wait, sizeof(wait), NULL, 0);
+    return stack_netclient(vif, IOCTL_NETCLIENT_WAIT_LINK, &wait, sizeof(wait), NULL, 0);
 }
 
 /* ---- traffic ---- */
@@ -464,6 +465,7 @@ static void carry_main(void *argument)
     traffic->index = carry->vif;
     traffic->tx = carry->tx;
     traffic->rx = carry->rx;
+    traffic->by_flow = stack.features.max_queues > 1;
     traffic->waiter = task_current();
     traffic_start(traffic);
     while (!traffic->ready)

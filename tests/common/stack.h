@@ -14,6 +14,7 @@
 #include "cli/traffic.h"
 #include "clients/netclient/netclient_ioctl.h"
 #include "netback.h"
+#include "netback_features.h"
 #include "port_checker.h"
 #include "toolstack.h"
 
@@ -49,6 +50,7 @@ struct stack_options {
     void (*paused)(void);        /* on the host's stack, when something in the machine has called machine_pause() */
     struct machine_board board;  /* zeros: nothing beside the platform device */
     unsigned event_channels;     /* the guest's highest port; 0: the default */
+    const char *features;        /* what netback offers, as for --backend-features; NULL: the default */
     const char *fail;            /* calls of the drivers that fail, as --fail takes them; NULL: none */
 };
 
@@ -58,6 +60,7 @@ struct stack {
     struct toolstack *toolstack; /* for dom0 tasks */
     struct toolstack_domain domain;
     struct netback *netback;
+    struct netback_features features; /* what it offers; the next one too, until that is changed */
     bool attached[VIFS_MAX];
 };
 extern struct stack stack;
@@ -112,6 +115,8 @@ void stack_attach(unsigned vif);
 void stack_detach(unsigned vif);
 void stack_wait_connected(unsigned vif);
 const struct netback_statistics *stack_netback_statistics(unsigned vif);
+/* In a dom0 task: netback ends, and another begins in its place, with stack.features. */
+void stack_netback_restart(void *unused);
 /* How often its VIFs of this number have connected, under every number of the guest's domain. */
 unsigned stack_netback_connections(unsigned vif);
 
@@ -173,6 +178,7 @@ NTSTATUS stack_control(const char *name, ULONG code, void *input, ULONG input_le
 
 /* ---- netclient ---- */
 
+NTSTATUS stack_netclient(unsigned vif, ULONG code, void *input, ULONG input_length, void *output, ULONG output_length);
 NETCLIENT_LINK stack_link(unsigned vif);
 NETCLIENT_STATISTICS stack_statistics(unsigned vif);
 /* STATUS_SUCCESS once the link is so. */

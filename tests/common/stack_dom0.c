@@ -98,6 +98,8 @@ void stack_end_expect(unsigned vif, const struct capture *capture)
     port_destroy(end->checker);
     end->nowhere = (struct port){.ops = &nowhere_ops};
     end->checker = capture != NULL ? port_checker_create(&end->nowhere, capture, &stack_logger) : NULL;
+    if (end->checker != NULL && stack.features.max_queues > 1)
+        port_checker_order_by_flow(end->checker);
 }
 
 void stack_end_send(unsigned vif, const struct capture *capture)
@@ -132,7 +134,7 @@ static void netback_main(void *unused)
 
 void stack_netback_start(void)
 {
-    struct netback_options options = {.open_port = open_port, .logger = &stack_logger};
+    struct netback_options options = {.features = &stack.features, .open_port = open_port, .logger = &stack_logger};
 
     memset(ends, 0, sizeof(ends));
     netback_waiter = NULL;
@@ -149,6 +151,13 @@ void stack_netback_stop(void)
         (void)task_park(CLOCK_NEVER, "netback to end");
     for (unsigned vif = 0; vif < VIFS_MAX; vif++)
         port_destroy(ends[vif].checker);
+}
+
+void stack_netback_restart(void *unused)
+{
+    (void)unused;
+    stack_netback_stop();
+    stack_netback_start();
 }
 
 const struct netback_statistics *stack_netback_statistics(unsigned vif)

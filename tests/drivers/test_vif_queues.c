@@ -1,0 +1,624 @@
+/* XENVIF with several queues, hashing and the control ring, against netback with these features and without. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/inet.h"
+#include "common/stack.h"
+#include "machine/clock.h"
+#include "nt/cm/cm.h"
+
+#include <xenstore.h>
+
+#include <initguid.h>
+
+#include "vif_interface.h"
+
+#define NET .drivers = STACK_XENVIF | STACK_NETCLIENT, .vifs = 1, .wait = true
+#define FLOWS 48u
+#define EACH 4u /* frames of a flow */
+
+static struct capture *lan;
+static struct capture *flows; /* of many flows, one frame of each after the other */
+
+static void link_up(void)
+{
+    ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
+}
+
+static NTSTATUS set(ULONG code, void *input, size_t length)
+{
+    return stack_netclient(0, code, input, (ULONG)length, NULL, 0);
+}
+
+/* ---- how many there are ---- */
+
+static ULONG cap;
+
+static void set_cap(void)
+{
+    cm_value_set_dword(cm_key_create(CM_SERVICES "\\xenvif\\Parameters"), "FrontendMaxQueues", cap);
+}
+
+static const struct count_case {
+    const char *features;
+    unsigned vcpus;
+    ULONG cap; /* 99: none is set */
+    unsigned queues;
+} counts[] = {
+    {"default", 2, 99, 1},
+    {"queues=1", 4, 99, 1},
+    {"queues=2", 1, 99, 1},
+    {"queues=2", 4, 99, 2},
+    {"queues=3", 2, 99, 2},
+    {"queues=16", 4, 99, 4},
+    {"queues=4,split-event-channels", 4, 99, 4},
+    {"queues=4", 4, 3, 3},
+    {"queues=4", 4, 1, 1},
+    {"queues=4", 4, 0, 1},
+    {"queues=16", 16, 99, 16},
+};
+
+static void assert_node(bool there, const char *node)
+{
+    char value[32];
+
+    ck_assert_msg(stack_store_read(stack_path("device/vif/0/%s", node), value, sizeof(value)) == there, "%s", node);
+}
+
+static void count_main(void *argument)
+{
+    const struct count_case *expected = argument;
+    bool several = expected->queues > 1;
+    bool split = strstr(expected->features, "split") != NULL;
+
+    link_up();
+    ck_assert_uint_eq(stack_link(0).RingCount, expected->queues);
+    ck_assert_uint_eq(stack_netback_statistics(0)->queues, expected->queues);
+    assert_node(!several, "tx-ring-ref");
+    assert_node(!several, "rx-ring-ref");
+    assert_node(!several && !split, "event-channel");
+    assert_node(several, "queue-1/tx-ring-ref");
+    assert_node(several && split, "queue-1/event-channel-rx");
+    assert_node(several && !split, "queue-1/event-channel");
+    stack_carry(0, lan, lan);
+    stack_carry(0, flows, flows);
+}
+
+START_TEST(as_many_as_all_allow)
+{
+    struct stack_options options = {NET, .features = counts[_i].features, .vcpus = counts[_i].vcpus};
+
+    cap = counts[_i].cap;
+    options.prepare = cap != 99 ? set_cap : NULL;
+    stack_run(&options, count_main, (void *)&counts[_i]);
+}
+END_TEST
+
+/* The key is taken away before the guest starts: there is one queue, and the start does not wait for more. */
+static void remove_key(void *unused)
+{
+    struct xs_handle *xs = xs_open(0);
+
+    (void)unused;
+    ck_assert(xs_rm(xs, XBT_NULL, stack_backend_path(0, "multi-queue-max-queues")));
+    xs_close(xs);
+}
+
+START_TEST(fb5_no_multi_queue_key)
+{
+    static const struct stack_options options = {NET, .features = "queues=1", .vcpus = 4, .before_boot = remove_key};
+    static const struct count_case expected = {"queues=1", 4, 99, 1};
+
+    stack_run(&options, count_main, (void *)&expected);
+}
+END_TEST
+
+/* ---- where packets go ---- */
+
+STACK_TEST(all_queues_carry, NET, .features = "queues=4", .vcpus = 4)
+{
+    static NETCLIENT_FRAMES frames;
+    const struct netback_statistics *statistics;
+    unsigned seen[4] = {0};
+
+    link_up();
+    stack_carry(0, flows, flows);
+    statistics = stack_netback_statistics(0);
+    ck_assert_int_eq(stack_netclient(0, IOCTL_NETCLIENT_QUERY_FRAMES, NULL, 0, &frames, sizeof(frames)),
+                     STATUS_SUCCESS);
+    ck_assert_uint_eq(frames.Total, flows->count);
+    for (unsigned i = 0; i < flows->count; i++) {
+        ck_assert_uint_lt(frames.Frame[i].Index, 4);
+        ck_assert_uint_eq(frames.Frame[i].Processor, frames.Frame[i].Index);
+        seen[frames.Frame[i].Index]++;
+    }
+    for (unsigned queue = 0; queue < 4; queue++) {
+        ck_assert_msg(statistics->queue[queue].tx_frames != 0, "nothing was sent on queue %u", queue);
+        ck_assert_uint_eq(statistics->queue[queue].rx_frames, seen[queue]);
+        ck_assert_uint_ne(seen[queue], 0);
+    }
+}
+
+/* A bound and a mapping that there cannot be are refused, and change nothing. */
+static NTSTATUS map(const unsigned char *processor, unsigned size)
+{
+    PROCESSOR_NUMBER mapping[256];
+
+    memset(mapping, 0, sizeof(mapping));
+    for (unsigned i = 0; i < size; i++)
+        mapping[i].Number = processor[i];
+    return set(IOCTL_NETCLIENT_SET_HASH_MAPPING, mapping, size * sizeof(*mapping));
+}
+
+static void carry_flows(PVOID rounds)
+{
+    for (unsigned i = 0; i < (unsigned)(uintptr_t)rounds; i++)
+        stack_carry(0, flows, flows);
+    PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+static void remap_under_load(void *unused)
+{
+    PKTHREAD thread;
+
+    (void)unused;
+    link_up();
+    thread = stack_thread(carry_flows, (PVOID)(uintptr_t)4);
+    for (unsigned round = 0; round < 12; round++) {
+        unsigned char processor[8];
+
+        for (unsigned i = 0; i < 8; i++)
+            processor[i] = (unsigned char)((i * (round + 1) + round) % 4);
+        ck_assert_int_eq(map(processor, 8), STATUS_SUCCESS);
+        stack_sleep_us(300);
+    }
+    stack_join(thread);
+    stack_carry(0, lan, lan);
+}
+
+START_TEST(fb8_fewer_queues_than_vcpus)
+{
+    struct stack_options options = {NET, .features = _i == 0 ? "queues=2" : "queues=3,split-event-channels",
+                                    .vcpus = 4};
+
+    stack_run(&options, remap_under_load, NULL);
+    options.policy = POLICY_PCT;
+    stack_run(&options, remap_under_load, NULL);
+}
+END_TEST
+
+STACK_TEST(mapping_is_checked, NET, .features = "queues=2", .vcpus = 2)
+{
+    static const unsigned char one[] = {0, 1, 1, 0}, other[] = {0, 2, 0, 0};
+    unsigned char many[256] = {0};
+
+    link_up();
+    ck_assert_int_eq(map(one, 4), STATUS_SUCCESS);
+    ck_assert_int_eq(map(one, 0), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(map(one, 3), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(map(other, 4), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(map(many, 128), STATUS_SUCCESS);
+    ck_assert_int_eq(map(many, 256), STATUS_INVALID_PARAMETER);
+    stack_carry(0, flows, flows);
+}
+
+/* The pollers are where the mapping wants them. */
+STACK_TEST(mapping_moves_the_pollers, NET, .features = "queues=2", .vcpus = 4)
+{
+    static const unsigned char processor[] = {3, 2, 3, 2};
+    static NETCLIENT_FRAMES frames;
+
+    link_up();
+    ck_assert_int_eq(map(processor, 4), STATUS_SUCCESS);
+    stack_carry(0, flows, NULL); /* the steering waits for the ring, and nothing else is to be on it */
+    stack_sleep_us(2000);
+    stack_carry(0, NULL, flows);
+    ck_assert_int_eq(stack_netclient(0, IOCTL_NETCLIENT_QUERY_FRAMES, NULL, 0, &frames, sizeof(frames)),
+                     STATUS_SUCCESS);
+    ck_assert_uint_eq(frames.Total, flows->count);
+    for (unsigned i = 0; i < flows->count; i++)
+        ck_assert_uint_eq(frames.Frame[i].Processor, frames.Frame[i].Index == 0 ? 3 : 2);
+}
+
+/* ---- connections ---- */
+
+/* Another backend has another number of queues. */
+static void change_of_backend(void *unused)
+{
+    static const unsigned numbers[] = {4, 1, 3, 2};
+
+    (void)unused;
+    for (unsigned i = 0; i < ARRAYSIZE(numbers); i++) {
+        stack.features.max_queues = numbers[i];
+        stack_in_dom0(stack_netback_restart, NULL);
+        ck_assert_int_eq(stack_wait_link(0, false), STATUS_SUCCESS);
+        link_up();
+        ck_assert_uint_eq(stack_link(0).RingCount, numbers[i]);
+        assert_node(numbers[i] > 1, "queue-0/tx-ring-ref");
+        assert_node(false, "queue-4/tx-ring-ref");
+        stack.features.max_queues = 4; /* for the checkers: flows may overtake one another */
+        stack_carry(0, flows, flows);
+    }
+}
+
+START_TEST(another_number_of_queues)
+{
+    /* What goes wrong until both sides have seen of one another that they are new is logged. */
+    struct stack_options options = {NET, .features = "queues=2", .vcpus = 4, .quiet = true};
+
+    stack_run(&options, change_of_backend, NULL);
+}
+END_TEST
+
+static void suspended(void *cancelled)
+{
+    struct stack_resumer resumer = {.cancelled = cancelled != NULL, .rounds = 3};
+
+    link_up();
+    stack_resume_when_suspended(&resumer);
+    for (unsigned round = 1; round <= 3; round++) {
+        stack_ask_shutdown("suspend");
+        while (resumer.times < round)
+            stack_sleep_us(1000);
+        stack_wait_connected(0);
+        link_up();
+        ck_assert_uint_eq(stack_link(0).RingCount, 4);
+        stack_carry(0, flows, flows);
+    }
+    stack_await_resumer(&resumer);
+}
+
+START_TEST(suspend)
+{
+    struct stack_options options = {NET, .features = "queues=4", .vcpus = 4};
+
+    stack_run(&options, suspended, _i == 0 ? NULL : &options);
+}
+END_TEST
+
+/* ---- hashing ---- */
+
+static const uint8_t key[40] = {0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3,
+                                0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3,
+                                0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa};
+
+/* The vectors of Windows' receive-side scaling. */
+static const struct vector {
+    unsigned version;
+    uint8_t source[16], destination[16];
+    uint16_t source_port, destination_port;
+    uint32_t addresses, ports;
+} vectors[] = {
+    {4, {66, 9, 149, 187}, {161, 142, 100, 80}, 2794, 1766, 0x323e8fc2, 0x51ccc178},
+    {4, {199, 92, 111, 2}, {65, 69, 140, 83}, 14230, 4739, 0xd718262a, 0xc626b0ea},
+    {4, {24, 19, 198, 95}, {12, 22, 207, 184}, 12898, 38024, 0xd2d0a5de, 0x5c2b394a},
+    {4, {38, 27, 205, 30}, {209, 142, 163, 6}, 48228, 2217, 0x82989176, 0xafc7327f},
+    {4, {153, 39, 163, 191}, {202, 188, 127, 2}, 44251, 1303, 0x5d1809c5, 0x10e828a2},
+    {6,
+     {0x3f, 0xfe, 0x25, 0x01, 0x02, 0x00, 0x1f, 0xff, 0, 0, 0, 0, 0, 0, 0, 7},
+     {0x3f, 0xfe, 0x25, 0x01, 0x02, 0x00, 0x00, 0x03, 0, 0, 0, 0, 0, 0, 0, 1},
+     2794,
+     1766,
+     0x2cc18cd5,
+     0x40207d3d},
+    {6,
+     {0x3f, 0xfe, 0x05, 0x01, 0, 8, 0, 0, 0x02, 0x60, 0x97, 0xff, 0xfe, 0x40, 0xef, 0xab},
+     {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1},
+     14230,
+     4739,
+     0x0f0c461c,
+     0xdde51bbf},
+    {6,
+     {0x3f, 0xfe, 0x19, 0x00, 0x45, 0x45, 0x00, 0x03, 0x02, 0x00, 0xf8, 0xff, 0xfe, 0x21, 0x67, 0xcf},
+     {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0x02, 0x00, 0xf8, 0xff, 0xfe, 0x21, 0x67, 0xcf},
+     44251,
+     38024,
+     0x4b61e985,
+     0x02d1feef},
+};
+
+static struct capture *hashed; /* TCP and UDP of each vector, in turn */
+
+#define TOEPLITZ 2u
+#define ALL_TYPES 0x1Eu
+
+static NTSTATUS set_algorithm(ULONG algorithm)
+{
+    return set(IOCTL_NETCLIENT_SET_HASH_ALGORITHM, &algorithm, sizeof(algorithm));
+}
+
+static NTSTATUS query_types(ULONG *types)
+{
+    return stack_netclient(0, IOCTL_NETCLIENT_QUERY_HASH_TYPES, NULL, 0, types, sizeof(*types));
+}
+
+static NTSTATUS set_parameters(ULONG types)
+{
+    NETCLIENT_HASH hash = {.Types = types};
+
+    memcpy(hash.Key, key, sizeof(key));
+    return set(IOCTL_NETCLIENT_SET_HASH_PARAMETERS, &hash, sizeof(hash));
+}
+
+/* Hash values of frames that come in, and where the mapping sends them. */
+static void assert_hashed(const unsigned char *processor, unsigned size, unsigned queues)
+{
+    static NETCLIENT_FRAMES frames;
+    ULONG64 before;
+
+    ck_assert_int_eq(stack_netclient(0, IOCTL_NETCLIENT_QUERY_FRAMES, NULL, 0, &frames, sizeof(frames)),
+                     STATUS_SUCCESS);
+    before = frames.Total;
+    for (unsigned i = 0; i < hashed->count; i++) {
+        const struct vector *vector = &vectors[i / 2];
+        bool tcp = i % 2 == 0;
+        struct capture one = {.count = 1, .bytes = hashed->frame[i].length, .frame = &hashed->frame[i]};
+        NETCLIENT_FRAME_INFO *info;
+        uint32_t value = tcp ? vector->ports : vector->addresses;
+
+        stack_carry(0, NULL, &one);
+        ck_assert_int_eq(stack_netclient(0, IOCTL_NETCLIENT_QUERY_FRAMES, NULL, 0, &frames, sizeof(frames)),
+                         STATUS_SUCCESS);
+        ck_assert_uint_eq(frames.Total, before + i + 1);
+        info = &frames.Frame[(before + i) % NETCLIENT_FRAMES_KEPT];
+        ck_assert_uint_eq(info->HashAlgorithm, TOEPLITZ);
+        ck_assert_uint_eq(info->HashType, (vector->version == 4 ? 1u : 3u) + tcp);
+        ck_assert_uint_eq(info->HashValue, value);
+        if (size != 0)
+            ck_assert_uint_eq(info->Processor, processor[value % size]);
+        else
+            ck_assert_uint_eq(info->Index, value % queues);
+    }
+}
+
+STACK_TEST(hashes, NET, .features = "queues=4,ctrl-ring", .vcpus = 4)
+{
+    static const unsigned char processor[] = {2, 0, 3, 1, 1, 0, 2, 3};
+    struct stack_resumer resumer = {.rounds = 1};
+    ULONG types = 0;
+
+    link_up();
+    ck_assert_int_eq(set_parameters(ALL_TYPES), STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(query_types(&types), STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(set_algorithm(7), STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(set_algorithm(TOEPLITZ), STATUS_SUCCESS);
+    ck_assert_int_eq(query_types(&types), STATUS_SUCCESS);
+    ck_assert_uint_eq(types, ALL_TYPES);
+    ck_assert_int_eq(set_parameters(0x20), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(set_parameters(ALL_TYPES), STATUS_SUCCESS);
+    assert_hashed(NULL, 0, 4);
+    ck_assert_int_eq(map(processor, 8), STATUS_SUCCESS);
+    assert_hashed(processor, 8, 4);
+    stack_carry(0, flows, flows);
+
+    /* Another life, with nothing said again. */
+    stack_resume_when_suspended(&resumer);
+    stack_ask_shutdown("suspend");
+    stack_await_resumer(&resumer);
+    stack_wait_connected(0);
+    link_up();
+    assert_hashed(processor, 8, 4);
+
+    ck_assert_int_eq(set_algorithm(0), STATUS_SUCCESS);
+    stack_carry(0, flows, flows);
+}
+
+STACK_TEST(no_hash_without_a_control_ring, NET, .features = "queues=2", .vcpus = 2)
+{
+    ULONG types;
+
+    link_up();
+    ck_assert_int_eq(set_algorithm(TOEPLITZ), STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(query_types(&types), STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(set_algorithm(0), STATUS_SUCCESS);
+    ck_assert_int_eq(set_algorithm(1), STATUS_SUCCESS);
+    stack_carry(0, flows, flows);
+}
+
+static void disable_toeplitz(void)
+{
+    cm_value_set_dword(cm_key_create(CM_SERVICES "\\xenvif\\Parameters"), "FrontendDisableToeplitz", 1);
+}
+
+STACK_TEST(no_hash_by_registry, NET, .features = "ctrl-ring", .prepare = disable_toeplitz)
+{
+    link_up();
+    ck_assert_int_eq(set_algorithm(TOEPLITZ), STATUS_NOT_SUPPORTED);
+    stack_carry(0, lan, lan);
+}
+
+/* ---- a control ring that nobody answers on ---- */
+
+static void promise_control_ring(void *unused)
+{
+    struct xs_handle *xs = xs_open(0);
+
+    (void)unused;
+    ck_assert(xs_write(xs, XBT_NULL, stack_backend_path(0, "feature-ctrl-ring"), "1", 1));
+    xs_close(xs);
+}
+
+STACK_TEST(silent_control_ring, NET, .quiet = true, .features = "queues=2", .vcpus = 2, .engine = ENGINE_DETERMINISTIC,
+           .before_boot = promise_control_ring)
+{
+    uint64_t start;
+
+    link_up();
+    assert_node(true, "ctrl-ring-ref");
+    start = clock_now();
+    ck_assert_int_eq(set_algorithm(TOEPLITZ), STATUS_IO_TIMEOUT);
+    ck_assert_uint_lt(clock_now() - start, UINT64_C(2000000000));
+    start = clock_now();
+    ck_assert_int_eq(set_algorithm(TOEPLITZ), STATUS_IO_TIMEOUT);
+    ck_assert_uint_lt(clock_now() - start, UINT64_C(500000000));
+    ck_assert_int_eq(set_algorithm(0), STATUS_SUCCESS);
+    stack_carry(0, flows, flows);
+}
+
+/* ---- shapes and sizes ---- */
+
+static struct capture *sizes;
+
+STACK_TEST(every_shape, NET, .features = "queues=2", .vcpus = 2)
+{
+    static const NETCLIENT_SHAPE shapes[] = {{0, 0, 0, 0},         {65536, 1, 0, 0},   {4096, 0, 0, 0},
+                                             {4096, 4095, 3, 1},   {1500, 17, 100, 7}, {333, 4093, 1, 4095},
+                                             {65536, 4082, 14, 0}, {61, 2048, 0, 3}};
+    NETCLIENT_SHAPE plain = {0};
+
+    link_up();
+    stack_store_write(stack_path("device/vif/0/mtu"), "65521");
+    for (unsigned tries = 0; stack_link(0).MaximumFrameSize != 65535 && tries < 1000; tries++)
+        stack_sleep_us(200);
+    ck_assert_uint_eq(stack_link(0).MaximumFrameSize, 65535);
+    for (unsigned i = 0; i < ARRAYSIZE(shapes); i++) {
+        NETCLIENT_SHAPE shape = shapes[i];
+
+        ck_assert_int_eq(set(IOCTL_NETCLIENT_SET_SHAPE, &shape, sizeof(shape)), STATUS_SUCCESS);
+        stack_carry(0, sizes, i == 0 ? sizes : NULL);
+    }
+    ck_assert_int_eq(set(IOCTL_NETCLIENT_SET_SHAPE, &plain, sizeof(plain)), STATUS_SUCCESS);
+}
+
+/* Frames of one byte a fragment. */
+STACK_TEST(one_byte_fragments, NET)
+{
+    NETCLIENT_SHAPE shape = {.FragmentSize = 1, .PageOffset = 4090, .Gap = 1};
+    NETCLIENT_MODE mode = {.ReverseEvery = 7, .HoldMilliseconds = 1, .PauseEvery = 5};
+
+    link_up();
+    ck_assert_int_eq(set(IOCTL_NETCLIENT_SET_SHAPE, &shape, sizeof(shape)), STATUS_SUCCESS);
+    ck_assert_int_eq(set(IOCTL_NETCLIENT_SET_MODE, &mode, sizeof(mode)), STATUS_SUCCESS);
+    stack_carry(0, flows, flows);
+}
+
+/* ---- frames ---- */
+
+static struct capture *new_capture(unsigned count)
+{
+    struct capture *capture = calloc(1, sizeof(*capture));
+
+    capture->frame = calloc(count, sizeof(*capture->frame));
+    capture->storage = malloc((size_t)count * 65536);
+    return capture;
+}
+
+static uint8_t *next_frame(struct capture *capture)
+{
+    return capture->storage + (size_t)capture->count * 65536;
+}
+
+static void add_frame(struct capture *capture, size_t length)
+{
+    capture->frame[capture->count].data = next_frame(capture);
+    capture->frame[capture->count].length = (uint32_t)length;
+    capture->bytes += length;
+    capture->count++;
+}
+
+static void make_flows(void)
+{
+    flows = new_capture(FLOWS * EACH);
+    for (unsigned i = 0; i < FLOWS * EACH; i++) {
+        struct inet_packet packet = {.version = i % FLOWS % 2 == 0 ? 4 : 6,
+                                     .protocol = INET_TCP,
+                                     .flags = INET_ACK,
+                                     .sequence = i / FLOWS * 1000,
+                                     .source_port = (uint16_t)(1000 + i % FLOWS * 7),
+                                     .destination_port = 80,
+                                     .payload = 40 + i % 200,
+                                     .seed = i};
+
+        add_frame(flows, inet_make(next_frame(flows), &packet));
+    }
+}
+
+static void make_sizes(void)
+{
+    static const unsigned around[] = {14, 60, 1514, 2048, 4096, 4100, 8192, 12288, 20000, 32768, 61440, 65534};
+
+    sizes = new_capture(3 * ARRAYSIZE(around));
+    for (unsigned i = 0; i < 3 * ARRAYSIZE(around); i++) {
+        unsigned length = around[i / 3] + i % 3 - (around[i / 3] > 14 && around[i / 3] < 65534);
+        uint8_t *frame = next_frame(sizes);
+
+        if (length > 65535)
+            continue;
+        for (unsigned at = 0; at < length; at++)
+            frame[at] = (uint8_t)(at * 7 + i);
+        memcpy(frame, "\x00\x16\x3e\x5a\x00\x00\x02\x00\x00\x00\x00\x01\x88\xb5", 14);
+        add_frame(sizes, length);
+    }
+}
+
+/* With the vector's addresses in the place of inet_make()'s own. */
+static void make_hashed(void)
+{
+    hashed = new_capture(2 * ARRAYSIZE(vectors));
+    for (unsigned i = 0; i < 2 * ARRAYSIZE(vectors); i++) {
+        const struct vector *vector = &vectors[i / 2];
+        struct inet_packet packet = {.version = vector->version,
+                                     .protocol = i % 2 == 0 ? INET_TCP : INET_UDP,
+                                     .flags = INET_ACK,
+                                     .source_port = vector->source_port,
+                                     .destination_port = vector->destination_port,
+                                     .payload = 100,
+                                     .seed = i};
+        size_t address = vector->version == 4 ? 4 : 16;
+        uint8_t *frame = next_frame(hashed);
+        size_t length = inet_make(frame, &packet);
+        struct inet_layout layout;
+        uint8_t *field;
+
+        (void)inet_parse(frame, length, &layout);
+        memcpy(frame + layout.ip + (vector->version == 4 ? 12 : 8), vector->source, address);
+        memcpy(frame + layout.ip + (vector->version == 4 ? 12 : 8) + address, vector->destination, address);
+        if (vector->version == 4) {
+            inet_put16(frame + layout.ip + 10, 0);
+            inet_put16(frame + layout.ip + 10, (uint16_t)~inet_sum(frame + layout.ip, layout.transport - layout.ip, 0));
+        }
+        field = inet_checksum_field(frame, &layout);
+        inet_put16(field, 0);
+        inet_put16(field, (uint16_t)~inet_sum(frame + layout.transport, layout.end - layout.transport,
+                                              inet_pseudo_sum(frame, &layout)));
+        if (inet_fault(frame, length) != NULL) {
+            fprintf(stderr, "frame %u: %s\n", i, inet_fault(frame, length));
+            exit(EXIT_FAILURE);
+        }
+        add_frame(hashed, length);
+    }
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("VIF's queues");
+    TCase *tcase = tcase_create("number");
+
+    lan = stack_capture(STACK_LAN);
+    make_flows();
+    make_sizes();
+    make_hashed();
+    tcase_add_loop_test(tcase, as_many_as_all_allow, 0, ARRAYSIZE(counts));
+    tcase_add_test(tcase, fb5_no_multi_queue_key);
+    tcase_add_test(tcase, another_number_of_queues);
+    tcase_add_loop_test(tcase, suspend, 0, 2);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("steering");
+    tcase_add_test(tcase, all_queues_carry);
+    tcase_add_loop_test(tcase, fb8_fewer_queues_than_vcpus, 0, 2);
+    tcase_add_test(tcase, mapping_is_checked);
+    tcase_add_test(tcase, mapping_moves_the_pollers);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("hashing");
+    tcase_add_test(tcase, hashes);
+    tcase_add_test(tcase, no_hash_without_a_control_ring);
+    tcase_add_test(tcase, no_hash_by_registry);
+    tcase_add_test(tcase, silent_control_ring);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("shapes");
+    tcase_add_test(tcase, every_shape);
+    tcase_add_test(tcase, one_byte_fragments);
+    suite_add_tcase(suite, tcase);
+    return guest_suite_run(suite);
+}
