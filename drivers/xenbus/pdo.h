@@ -1,6 +1,7 @@
 /*
  * The physical device objects of this driver: the devices on the bus, one for each class. pdo.c has their life,
- * pdo_id.c their names, pdo_interface.c the interfaces that they give, pdo_pnp.c their IRPs.
+ * pdo_id.c their names, pdo_interface.c the interfaces that they give, pdo_dma.c their DMA adapters, pdo_pnp.c their
+ * IRPs.
  *
  * "Mutex" is that of the FDO.
  */
@@ -72,6 +73,11 @@ _Must_inspect_result_ NTSTATUS PdoQueryText(_In_ PXENBUS_PDO Pdo, _In_ DEVICE_TE
 /* The answer to IRP_MN_QUERY_INTERFACE; FALSE: the interface is not one of the bus's. */
 _Must_inspect_result_ BOOLEAN PdoQueryInterface(_In_ PXENBUS_PDO Pdo, _In_ PIO_STACK_LOCATION Location,
                                                 _Out_ NTSTATUS *Status);
+
+/* ---- pdo_dma.c ---- */
+
+/* The answer for GUID_BUS_INTERFACE_STANDARD, which counts a reference. STATUS_NOT_SUPPORTED: not of that version. */
+_Must_inspect_result_ NTSTATUS PdoQueryBusInterface(_In_ PXENBUS_PDO Pdo, _In_ PIO_STACK_LOCATION Location);
 
 /* ---- pdo_pnp.c ---- */
 

@@ -4,6 +4,8 @@
 #include "interface.h"
 #include "log.h"
 
+#include <wdmguid.h>
+
 typedef struct _PDO_INTERFACE {
     const GUID *Guid;
     const CHAR *Name;
@@ -37,6 +39,11 @@ PAGED_FUNCTION BOOLEAN PdoQueryInterface(_In_ PXENBUS_PDO Pdo, _In_ PIO_STACK_LO
     /* Whoever filters the emulated devices is below the bus, in the stack of the platform device. */
     if (IsEqualGUID(Guid, &GUID_XENFILT_EMULATED_INTERFACE)) {
         *Status = DeviceSendPnp(Pdo->Fdo->LowerDeviceObject, Location, NULL);
+        return *Status != STATUS_NOT_SUPPORTED;
+    }
+
+    if (IsEqualGUID(Guid, &GUID_BUS_INTERFACE_STANDARD)) {
+        *Status = PdoQueryBusInterface(Pdo, Location);
         return *Status != STATUS_NOT_SUPPORTED;
     }
 

@@ -5,6 +5,10 @@
  */
 #include "nt/io/dma.h"
 
+#include <wdmguid.h>
+
+#include "nt/pnp/pnp.h"
+
 static VOID NTAPI put_adapter(PDMA_ADAPTER DmaAdapter)
 {
     struct adapter *adapter = adapter_of(DmaAdapter);
@@ -329,37 +333,75 @@ static uint64_t highest_address(const DEVICE_DESCRIPTION *description)
                : (UINT64_C(1) << description->DmaAddressWidth) - 1;
 }
 
-PDMA_ADAPTER NTAPI IoGetDmaAdapter(PDEVICE_OBJECT PhysicalDeviceObject, PDEVICE_DESCRIPTION DeviceDescription,
-                                   PULONG NumberOfMapRegisters)
+PDMA_ADAPTER dma_adapter_create(const DEVICE_DESCRIPTION *description, ULONG *map_registers, const void *caller)
 {
     struct adapter *adapter;
     ULONG pages;
+
+    if (description->Version > DEVICE_DESCRIPTION_VERSION3)
+        return NULL;
+    if (!description->Master)
+        NT_UNIMPLEMENTED("system DMA (there is no DMA controller: Master is TRUE)");
+    pages = BYTES_TO_PAGES(description->MaximumLength) + 1;
+    adapter = ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(*adapter), IO_TAG_GENERAL);
+    if (adapter == NULL)
+        return NULL;
+    RtlZeroMemory(adapter, sizeof(*adapter));
+    adapter->public.Version = description->Version >= DEVICE_DESCRIPTION_VERSION2 ? (USHORT)description->Version : 1;
+    adapter->public.Size = sizeof(adapter->public);
+    adapter->public.DmaOperations =
+        (PDMA_OPERATIONS)(uintptr_t)(description->Version >= DEVICE_DESCRIPTION_VERSION3 ? &extended_operations
+                                                                                         : &operations);
+    adapter->highest = highest_address(description);
+    adapter->caller = caller;
+    InsertTailList(&machine->io->adapters, &adapter->entry);
+    *map_registers = pages < ALL_MAP_REGISTERS ? pages : ALL_MAP_REGISTERS;
+    return &adapter->public;
+}
+
+/* The standard interface of the bus that a device is on; false: the bus has none. */
+static bool query_bus(PDEVICE_OBJECT pdo, BUS_INTERFACE_STANDARD *bus)
+{
+    IO_STACK_LOCATION stack = {.MajorFunction = IRP_MJ_PNP, .MinorFunction = IRP_MN_QUERY_INTERFACE};
+
+    RtlZeroMemory(bus, sizeof(*bus));
+    stack.Parameters.QueryInterface.InterfaceType = &GUID_BUS_INTERFACE_STANDARD;
+    stack.Parameters.QueryInterface.Size = sizeof(*bus);
+    stack.Parameters.QueryInterface.Version = 1;
+    stack.Parameters.QueryInterface.Interface = (PINTERFACE)bus;
+    return NT_SUCCESS(io_send_synchronous(pdo, &stack, STATUS_NOT_SUPPORTED, NULL));
+}
+
+/* Whose leak it is that an adapter stays: the driver's that has got it of the bus. */
+static void note_caller(PDMA_ADAPTER public, const void *caller)
+{
+    for (PLIST_ENTRY entry = machine->io->adapters.Flink; entry != &machine->io->adapters; entry = entry->Flink) {
+        struct adapter *adapter = CONTAINING_RECORD(entry, struct adapter, entry);
+
+        if (&adapter->public == public)
+            adapter->caller = caller;
+    }
+}
+
+PDMA_ADAPTER NTAPI IoGetDmaAdapter(PDEVICE_OBJECT PhysicalDeviceObject, PDEVICE_DESCRIPTION DeviceDescription,
+                                   PULONG NumberOfMapRegisters)
+{
+    const void *caller = __builtin_return_address(0);
+    BUS_INTERFACE_STANDARD bus;
+    PDMA_ADAPTER adapter;
 
     NT_CALL(PASSIVE_LEVEL);
     if (FAULT(POOL))
         return NULL;
     if (PhysicalDeviceObject != NULL && PhysicalDeviceObject->Type != IO_TYPE_DEVICE)
         nt_violation("device-object", "IoGetDmaAdapter with %p, which is no device object", PhysicalDeviceObject);
-    if (DeviceDescription->Version > DEVICE_DESCRIPTION_VERSION3)
-        return NULL;
-    if (!DeviceDescription->Master)
-        NT_UNIMPLEMENTED("system DMA (there is no DMA controller: Master is TRUE)");
-    pages = BYTES_TO_PAGES(DeviceDescription->MaximumLength) + 1;
-    adapter = ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(*adapter), IO_TAG_GENERAL);
-    if (adapter == NULL)
-        return NULL;
-    RtlZeroMemory(adapter, sizeof(*adapter));
-    adapter->public.Version =
-        DeviceDescription->Version >= DEVICE_DESCRIPTION_VERSION2 ? (USHORT)DeviceDescription->Version : 1;
-    adapter->public.Size = sizeof(adapter->public);
-    adapter->public.DmaOperations =
-        (PDMA_OPERATIONS)(uintptr_t)(DeviceDescription->Version >= DEVICE_DESCRIPTION_VERSION3 ? &extended_operations
-                                                                                               : &operations);
-    adapter->highest = highest_address(DeviceDescription);
-    adapter->caller = __builtin_return_address(0);
-    InsertTailList(&machine->io->adapters, &adapter->entry);
-    *NumberOfMapRegisters = pages < ALL_MAP_REGISTERS ? pages : ALL_MAP_REGISTERS;
-    return &adapter->public;
+    if (PhysicalDeviceObject == NULL || pnp_node_of(PhysicalDeviceObject) == NULL ||
+        !query_bus(PhysicalDeviceObject, &bus))
+        return dma_adapter_create(DeviceDescription, NumberOfMapRegisters, caller);
+    adapter = DRIVER_CALLOUT("GetDmaAdapter", bus.GetDmaAdapter, bus.Context, DeviceDescription, NumberOfMapRegisters);
+    (void)DRIVER_CALLOUT("InterfaceDereference", bus.InterfaceDereference, bus.Context);
+    note_caller(adapter, caller);
+    return adapter;
 }
 
 void dma_census(struct census *census)

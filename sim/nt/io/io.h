@@ -73,6 +73,12 @@ unsigned io_stack_open_count(PDEVICE_OBJECT bottom);
 /* ---- IRPs (call.c) ---- */
 
 /*
+ * A DMA adapter as every bus here gives it, for the driver at `caller`; what a bus's GetDmaAdapter is made of. NULL: no
+ * memory, or a version that is not known.
+ */
+PDMA_ADAPTER dma_adapter_create(const DEVICE_DESCRIPTION *description, ULONG *map_registers, const void *caller);
+
+/*
  * Send a request of the kernel's own to the top of the stack that `device` is part of and wait for it: an IRP with the
  * functions, flags and parameters of `stack`, initial status `status` and Information `*information` (NULL: 0). Returns
  * the final status and *information. PASSIVE_LEVEL.

@@ -89,7 +89,10 @@ static BOOLEAN NTAPI interface_translate(PVOID context, PHYSICAL_ADDRESS bus_add
 
 static PDMA_ADAPTER NTAPI interface_dma(PVOID context, PDEVICE_DESCRIPTION description, PULONG map_registers)
 {
-    return IoGetDmaAdapter(((struct pci_pdo *)context)->self, description, map_registers);
+    KERNEL_SCOPE();
+
+    UNREFERENCED_PARAMETER(context); /* the same for each device: there is one address map */
+    return dma_adapter_create(description, map_registers, __builtin_return_address(0));
 }
 
 static ULONG NTAPI interface_set_data(PVOID context, ULONG type, PVOID buffer, ULONG offset, ULONG length)
