@@ -388,14 +388,38 @@ fail1:
     return Status;
 }
 
+/* All references of the table at once, which takes no memory. FALSE: there are orphans among them. */
+static BOOLEAN GnttabTakeAllReferences(_In_ PXENBUS_GNTTAB_CONTEXT Context)
+{
+    ULONG First;
+    ULONG End;
+    NTSTATUS Status;
+
+    if (Context->OrphanCount != 0 || Context->FrameCount == 0)
+        return FALSE;
+
+    First = GnttabFirstReference(Context, 0);
+    End = GnttabEndReference(Context, Context->FrameCount - 1);
+
+    Status = XENBUS_RANGE_SET_CALL(&Context->RangeSetInterface, Get, Context->References, First, End - First);
+    if (!NT_SUCCESS(Status))
+        BUG("grant references are still in use");
+
+    return TRUE;
+}
+
 VOID GnttabTableDestroy(_In_ PXENBUS_GNTTAB_CONTEXT Context)
 {
+    BOOLEAN All;
+
     GnttabReapOrphans(Context);
+    All = GnttabTakeAllReferences(Context);
 
     while (Context->FrameCount != 0) {
         PGNTTAB_FRAME Last = &Context->Frame[Context->FrameCount - 1];
 
-        GnttabTakeReferences(Context, Context->FrameCount - 1);
+        if (!All)
+            GnttabTakeReferences(Context, Context->FrameCount - 1);
         GnttabUnmapFrame(Context, &Last->Area, Last->Entries, TRUE);
         --Context->FrameCount;
     }

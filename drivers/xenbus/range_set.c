@@ -260,6 +260,14 @@ static NTSTATUS NTAPI RangeSetPop(_In_ PINTERFACE Interface, _In_ PXENBUS_RANGE_
     return Status;
 }
 
+/* A range that is taken whole leaves its node, which is enough for the way back. */
+static BOOLEAN RangeSetIsWhole(_In_ PXENBUS_RANGE_SET RangeSet, _In_ LONGLONG Start, _In_ LONGLONG End)
+{
+    PRANGE Range = RangeSetNeighbour(RangeSet, RangeSetFind(RangeSet, Start));
+
+    return Range != NULL && Range->Start == Start && Range->End == End;
+}
+
 static NTSTATUS RangeSetGetLocked(_In_ PXENBUS_RANGE_SET RangeSet, _In_ LONGLONG Start, _In_ LONGLONG End)
 {
     PRANGE Range = RangeSetNeighbour(RangeSet, RangeSetFind(RangeSet, Start));
@@ -289,7 +297,7 @@ static NTSTATUS NTAPI RangeSetGet(_In_ PINTERFACE Interface, _In_ PXENBUS_RANGE_
                                   _In_ ULONGLONG Count)
 {
     KIRQL Irql;
-    NTSTATUS Status;
+    NTSTATUS Status = STATUS_SUCCESS;
 
     UNREFERENCED_PARAMETER(Interface);
 
@@ -299,7 +307,8 @@ static NTSTATUS NTAPI RangeSetGet(_In_ PINTERFACE Interface, _In_ PXENBUS_RANGE_
     KeAcquireSpinLock(&RangeSet->Lock, &Irql);
 
     /* One node for the way back, one in case that the range has to be split. */
-    Status = RangeSetReserve(RangeSet, RangeSet->Outstanding + 2);
+    if (!RangeSetIsWhole(RangeSet, Start, RangeSetEnd(Start, Count)))
+        Status = RangeSetReserve(RangeSet, RangeSet->Outstanding + 2);
     if (NT_SUCCESS(Status))
         Status = RangeSetGetLocked(RangeSet, Start, RangeSetEnd(Start, Count));
     if (NT_SUCCESS(Status))
