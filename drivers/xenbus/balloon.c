@@ -294,6 +294,28 @@ PAGED_FUNCTION NTSTATUS BalloonStep(_In_ PXENBUS_BALLOON_CONTEXT Context, _In_ U
     return BalloonGetSize(Context) == Size ? STATUS_SUCCESS : STATUS_MORE_ENTRIES;
 }
 
+PAGED_FUNCTION static VOID BalloonForgetList(_In_ PXENBUS_BALLOON_CONTEXT Context, _In_ PLIST_ENTRY List)
+{
+    PAGED_CODE();
+
+    while (!IsListEmpty(List)) {
+        PXENBUS_BALLOON_CHUNK Chunk = BalloonRemoveFirst(List);
+
+        BalloonCount(Context, -(LONGLONG)ChunkOut(Chunk));
+        Chunk->First = Chunk->End;
+        BalloonFile(Context, Chunk);
+    }
+}
+
+PAGED_FUNCTION VOID BalloonForget(_In_ PXENBUS_BALLOON_CONTEXT Context)
+{
+    PAGED_CODE();
+
+    BalloonForgetList(Context, &Context->Partial);
+    BalloonForgetList(Context, &Context->Single);
+    BalloonForgetList(Context, &Context->Several);
+}
+
 BOOLEAN BalloonCanEmpty(_In_ PXENBUS_BALLOON_CONTEXT Context)
 {
     ULONGLONG Size = BalloonGetSize(Context);

@@ -30,6 +30,9 @@ ULONGLONG BalloonGetSize(_In_ PXENBUS_BALLOON_CONTEXT Context);
  */
 _Must_inspect_result_ NTSTATUS BalloonStep(_In_ PXENBUS_BALLOON_CONTEXT Context, _In_ ULONGLONG Size);
 
+/* The pages are here, all of them, because this is another Xen, which never took them: they go back to Windows. */
+VOID BalloonForget(_In_ PXENBUS_BALLOON_CONTEXT Context);
+
 /* Whether Xen's limit for the domain leaves room for all pages that it has of it. Any thread. */
 BOOLEAN BalloonCanEmpty(_In_ PXENBUS_BALLOON_CONTEXT Context);
 

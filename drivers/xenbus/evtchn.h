@@ -45,4 +45,10 @@ VOID EvtchnResume(_In_ PXENBUS_EVTCHN_CONTEXT Context);
 _Must_inspect_result_ NTSTATUS EvtchnGetInterface(_In_ PVOID Context, _In_ ULONG Version,
                                                   _Out_writes_bytes_(Size) PINTERFACE Interface, _In_ ULONG Size);
 
+/*
+ * Whether Xen knows nothing of the callback parameter, which is always set while EVTCHN is enabled: it is not the Xen
+ * that was told. Any IRQL.
+ */
+BOOLEAN EvtchnIsForgotten(VOID);
+
 #endif /* XENBUS_EVTCHN_H */

@@ -232,3 +232,10 @@ VOID EvtchnResumeInterrupts(_In_ PXENBUS_EVTCHN_CONTEXT Context)
             Critical("vCPU %u, vector %02x (%08x)", Context->Processor[Source->Index].VcpuId, Source->Vector, Status);
     }
 }
+
+BOOLEAN EvtchnIsForgotten(VOID)
+{
+    ULONGLONG Value;
+
+    return NT_SUCCESS(XenHvmQueryParameter(HVM_PARAM_CALLBACK_IRQ, &Value)) && Value == 0;
+}

@@ -1,7 +1,7 @@
 /*
  * The function device object of this driver: the bus, on the platform device. fdo.c has its making and its providers,
  * fdo_hardware.c what begins and ends with its power, fdo_children.c the devices on the bus, fdo_suspend.c suspend and
- * resume, fdo_balloon.c its memory, fdo_pnp.c and fdo_power.c its IRPs.
+ * resume, fdo_hibernate.c hibernation, fdo_balloon.c its memory, fdo_pnp.c and fdo_power.c its IRPs.
  */
 #ifndef XENBUS_FDO_H
 #define XENBUS_FDO_H
@@ -78,6 +78,10 @@ struct _XENBUS_FDO {
 
     BOOLEAN Failed; /* it did not come back from D3 */
 
+    BOOLEAN Hibernating; /* the last change of the system's state that was not to work was to S4 */
+    BOOLEAN Held;        /* in D3 with Powered: the store is left alone */
+    BOOLEAN Fresh;       /* a resume is under a Xen that has never seen this domain's memory */
+
     /* From D0 to D3. */
     BOOLEAN Powered;
     ULONG OwnUsers; /* acquisitions that are there without any client, while Powered */
@@ -146,6 +150,9 @@ extern const XENBUS_SUSPEND_OPERATIONS FdoSuspendOperations; /* but for Argument
 _Must_inspect_result_ NTSTATUS FdoSuspendBegin(_In_ PXENBUS_FDO Fdo);
 VOID FdoSuspendEnd(_In_ PXENBUS_FDO Fdo);
 
+/* Tells the toolstack that suspend is handled here. PASSIVE_LEVEL. */
+VOID FdoSuspendAnnounce(_In_ PXENBUS_FDO Fdo);
+
 /* The channel of Xen's debug key, at which debug callbacks run. IRQL <= DISPATCH_LEVEL. */
 VOID FdoDebugOpen(_In_ PXENBUS_FDO Fdo);
 VOID FdoDebugClose(_In_ PXENBUS_FDO Fdo);
@@ -164,6 +171,13 @@ BOOLEAN FdoBalloonIsWanted(VOID);
 /* The thread that follows memory/target; a bus whose balloon cannot begin goes on without it. */
 VOID FdoBalloonBegin(_In_ PXENBUS_FDO Fdo);
 VOID FdoBalloonEnd(_In_ PXENBUS_FDO Fdo);
+
+/* ---- fdo_hibernate.c; PASSIVE_LEVEL ---- */
+
+/* Into S4 with clients, out of it to wherever that is, and back without more ado. */
+VOID FdoHibernate(_In_ PXENBUS_FDO Fdo);
+_Must_inspect_result_ NTSTATUS FdoWake(_In_ PXENBUS_FDO Fdo);
+VOID FdoGoOn(_In_ PXENBUS_FDO Fdo);
 
 /* ---- fdo_pnp.c, fdo_power.c ---- */
 

@@ -5,6 +5,7 @@
 #include "fdo.h"
 
 #include "log.h"
+#include "xen.h"
 
 /* What the bus itself uses. */
 PAGED_FUNCTION static NTSTATUS FdoAcquireInterfaces(_In_ PXENBUS_FDO Fdo)
@@ -153,6 +154,13 @@ PAGED_FUNCTION NTSTATUS FdoPowerUp(_In_ PXENBUS_FDO Fdo)
     if (!Fdo->Active || Fdo->Powered)
         return STATUS_SUCCESS;
 
+    /* After S4 the emulator may be a new one, as after a resume. */
+    if (Fdo->Hibernating) {
+        Status = XenUnplugRepeat();
+        if (!NT_SUCCESS(Status))
+            Error("emulated devices are back (%08x)", Status);
+    }
+
     Status = FdoEnableProviders(Fdo);
     if (!NT_SUCCESS(Status))
         goto fail1;
@@ -201,6 +209,9 @@ PAGED_FUNCTION VOID FdoPowerDown(_In_ PXENBUS_FDO Fdo)
 
     if (!Fdo->Powered)
         return;
+
+    if (Fdo->Held)
+        FdoGoOn(Fdo);
 
     FdoChildrenEnd(Fdo);
     FdoBalloonEnd(Fdo);

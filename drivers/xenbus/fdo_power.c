@@ -70,6 +70,11 @@ static NTSTATUS NTAPI FdoSystemPowerForwarded(_In_ PDEVICE_OBJECT DeviceObject, 
 
 static NTSTATUS FdoSetSystemPower(_In_ PXENBUS_FDO Fdo, _In_ PIRP Irp)
 {
+    SYSTEM_POWER_STATE State = IoGetCurrentIrpStackLocation(Irp)->Parameters.Power.State.SystemState;
+
+    if (State != PowerSystemWorking)
+        Fdo->Hibernating = (State == PowerSystemHibernate);
+
     IoMarkIrpPending(Irp);
     IoCopyCurrentIrpStackLocationToNext(Irp);
     IoSetCompletionRoutine(Irp, FdoSystemPowerForwarded, Fdo, TRUE, TRUE, TRUE);
@@ -89,8 +94,9 @@ static VOID NTAPI FdoPowerUpWork(_In_ PDEVICE_OBJECT DeviceObject, _In_opt_ PVOI
 
     Fdo->PowerIrp = NULL;
 
-    Status = FdoPowerUp(Fdo);
+    Status = Fdo->Held ? FdoWake(Fdo) : FdoPowerUp(Fdo);
     if (NT_SUCCESS(Status)) {
+        Fdo->Hibernating = FALSE;
         Fdo->Failed = FALSE;
         State.DeviceState = PowerDeviceD0;
         (VOID) PoSetPowerState(DeviceObject, DevicePowerState, State);
@@ -130,6 +136,12 @@ static NTSTATUS NTAPI FdoPowerDownForwarded(_In_ PDEVICE_OBJECT DeviceObject, _I
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
 
+/* Under another Xen the pages that this one has of the domain will be there, and only a bus that stays can tell. */
+static BOOLEAN FdoMustRemember(_In_ PXENBUS_FDO Fdo)
+{
+    return Fdo->Hibernating && Fdo->Balloon != NULL && BalloonGetSize(Fdo->Balloon) != 0;
+}
+
 _Function_class_(IO_WORKITEM_ROUTINE)
 static VOID NTAPI FdoPowerDownWork(_In_ PDEVICE_OBJECT DeviceObject, _In_opt_ PVOID Context)
 {
@@ -142,8 +154,12 @@ static VOID NTAPI FdoPowerDownWork(_In_ PDEVICE_OBJECT DeviceObject, _In_opt_ PV
      * Children go first. One that did not is still using the bus, and so is one that keeps an interface through D3 (as
      * XENVIF does): the bus does better to stay than to go under it. Xen keeps what the bus has there either way.
      */
-    if (FdoChildrenAreOff(Fdo) && !FdoHasClients(Fdo))
+    if (Fdo->Hibernating)
+        FdoBalloonEnd(Fdo);
+    if (FdoChildrenAreOff(Fdo) && !FdoHasClients(Fdo) && !FdoMustRemember(Fdo))
         FdoPowerDown(Fdo);
+    else if (Fdo->Hibernating)
+        FdoHibernate(Fdo);
 
     (VOID) PoSetPowerState(DeviceObject, DevicePowerState, IoGetCurrentIrpStackLocation(Irp)->Parameters.Power.State);
 
@@ -187,7 +203,7 @@ static BOOLEAN FdoPowerChanges(_In_ PXENBUS_FDO Fdo, _In_ DEVICE_POWER_STATE Sta
     if (!Fdo->Active || Fdo->Resources == NULL)
         return FALSE;
 
-    return (State == PowerDeviceD0) != Fdo->Powered;
+    return (State == PowerDeviceD0) != (Fdo->Powered && !Fdo->Held);
 }
 
 NTSTATUS FdoDispatchPower(_In_ PXENBUS_FDO Fdo, _In_ PIRP Irp)

@@ -38,6 +38,8 @@ static VOID FdoResumeEarly(_In_ PVOID Argument, _In_ PXENBUS_SYNC Sync)
     if (!NT_SUCCESS(Status))
         Error("emulated devices are back (%08x)", Status);
 
+    if (Fdo->Fresh)
+        SharedInfoRestorePages(Fdo->Providers.SharedInfo);
     SharedInfoResume(Fdo->Providers.SharedInfo);
     SyncRun(Sync, FdoResumeProcessor, Fdo);
     GnttabResume(Fdo->Providers.Gnttab);
@@ -95,8 +97,7 @@ VOID FdoDebugClose(_In_ PXENBUS_FDO Fdo)
     Fdo->DebugChannel = NULL;
 }
 
-/* Tells the toolstack that suspend is handled here. */
-PAGED_FUNCTION static VOID FdoSuspendAnnounce(_In_ PXENBUS_FDO Fdo)
+PAGED_FUNCTION VOID FdoSuspendAnnounce(_In_ PXENBUS_FDO Fdo)
 {
     NTSTATUS Status;
 

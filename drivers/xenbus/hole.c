@@ -200,6 +200,26 @@ fail1:
     return Status;
 }
 
+VOID HoleRestorePage(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_PAGE *Page)
+{
+    ULONG Attempt;
+
+    /* RAM of Windows's is there. */
+    if (Hole->Frames == NULL) {
+        RtlZeroMemory(Page->Address, PAGE_SIZE);
+        return;
+    }
+
+    for (Attempt = 0; Attempt < PUT_AGAIN_ATTEMPTS; Attempt++) {
+        if (HolePopulate(Page->Area.Frame, 1) == 1)
+            return;
+
+        KeStallExecutionProcessor(PUT_AGAIN_PAUSE);
+    }
+
+    BUG("a page of the hole is not there under a new Xen");
+}
+
 VOID HoleFreePage(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_PAGE *Page)
 {
     HoleUnmap(Hole, &Page->Area, Page->Address);

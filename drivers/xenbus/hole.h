@@ -60,4 +60,7 @@ typedef struct _XENBUS_HOLE_PAGE {
 _Must_inspect_result_ NTSTATUS HoleAllocatePage(_In_ PXENBUS_HOLE Hole, _Out_ PXENBUS_HOLE_PAGE Page);
 VOID HoleFreePage(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_PAGE *Page);
 
+/* Under a Xen that never gave it: the page is there again, zeroed, or this ends in a bug check. Any IRQL. */
+VOID HoleRestorePage(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_PAGE *Page);
+
 #endif /* XENBUS_HOLE_H */

@@ -557,6 +557,14 @@ VOID SharedInfoDisable(_In_ PXENBUS_SHARED_INFO_CONTEXT Context)
     SharedInfoUnmap(Context);
 }
 
+VOID SharedInfoRestorePages(_In_ PXENBUS_SHARED_INFO_CONTEXT Context)
+{
+    ULONG Index;
+
+    for (Index = 0; Index < Context->HeldPageCount; Index++)
+        HoleRestorePage(Context->Hole, &Context->HeldPage[Index]);
+}
+
 VOID SharedInfoResume(_In_ PXENBUS_SHARED_INFO_CONTEXT Context)
 {
     HolePutAgain(&Context->Area, XENMAPSPACE_shared_info, 0);

@@ -527,6 +527,38 @@ static VOID StoreReadRest(_In_ PXENBUS_STORE_CONTEXT Context)
         Warning("%u bytes of a message of the old store daemon are dropped", Context->Receiver.Have);
 }
 
+static VOID StoreMoveList(_Inout_ PLIST_ENTRY From, _Inout_ PLIST_ENTRY To)
+{
+    while (!IsListEmpty(From))
+        InsertTailList(To, RemoveHeadList(From));
+}
+
+/*
+ * A daemon that has seen no end of this domain, because it was resumed in its place, still has its transactions and its
+ * watches. One that is new has none, and one that is old does not know the request. Requests wait meanwhile.
+ */
+static VOID StoreReset(_In_ PXENBUS_STORE_CONTEXT Context)
+{
+    const STORE_SEGMENT Nothing = {"", 1};
+    LIST_ENTRY Waiting;
+    NTSTATUS Status;
+    KIRQL Irql;
+
+    InitializeListHead(&Waiting);
+
+    KeAcquireSpinLock(&Context->Lock, &Irql);
+    StoreMoveList(&Context->Queued, &Waiting);
+    KeReleaseSpinLock(&Context->Lock, Irql);
+
+    Status = StoreExecute(Context, XS_RESET_WATCHES, NULL, &Nothing, 1, NULL);
+    if (!NT_SUCCESS(Status))
+        Info("watches and transactions are not reset (%08x)", Status);
+
+    KeAcquireSpinLock(&Context->Lock, &Irql);
+    StoreMoveList(&Waiting, &Context->Queued);
+    KeReleaseSpinLock(&Context->Lock, Irql);
+}
+
 VOID StoreResume(_In_ PXENBUS_STORE_CONTEXT Context)
 {
     PLIST_ENTRY ListEntry;
@@ -545,6 +577,7 @@ VOID StoreResume(_In_ PXENBUS_STORE_CONTEXT Context)
 
     KeAcquireSpinLock(&Context->Lock, &Irql);
 
+    Context->Held = FALSE;
     Context->Resumes++;
     for (ListEntry = Context->Transactions.Flink; ListEntry != &Context->Transactions; ListEntry = ListEntry->Flink)
         CONTAINING_RECORD(ListEntry, XENBUS_STORE_TRANSACTION, ListEntry)->Active = FALSE;
@@ -557,7 +590,31 @@ VOID StoreResume(_In_ PXENBUS_STORE_CONTEXT Context)
     if (!NT_SUCCESS(StoreOpenChannel(Context)))
         Critical("XenStore has no event channel after a resume");
 
+    StoreReset(Context);
     StoreRestoreWatches(Context);
+}
+
+VOID StoreHold(_In_ PXENBUS_STORE_CONTEXT Context)
+{
+    KIRQL Irql;
+
+    /* What is not answered by then is asked again, of whoever is there. */
+    if (!NT_SUCCESS(StoreDrain(Context)))
+        Warning("requests are under way");
+
+    KeAcquireSpinLock(&Context->Lock, &Irql);
+    Context->Held = TRUE;
+    KeReleaseSpinLock(&Context->Lock, Irql);
+}
+
+VOID StoreGoOn(_In_ PXENBUS_STORE_CONTEXT Context)
+{
+    KIRQL Irql;
+
+    KeAcquireSpinLock(&Context->Lock, &Irql);
+    Context->Held = FALSE;
+    StorePollLocked(Context);
+    KeReleaseSpinLock(&Context->Lock, Irql);
 }
 
 NTSTATUS StoreInitialize(_Outptr_ PXENBUS_STORE_CONTEXT *Context)

@@ -37,4 +37,11 @@ VOID StoreResume(_In_ PXENBUS_STORE_CONTEXT Context);
 _Must_inspect_result_ NTSTATUS StoreGetInterface(_In_ PVOID Context, _In_ ULONG Version,
                                                  _Out_writes_bytes_(Size) PINTERFACE Interface, _In_ ULONG Size);
 
+/*
+ * Leaves the ring alone, after what is under way is answered: requests wait (and are given up as ever) until StoreGoOn,
+ * or until StoreResume has them begin anew. PASSIVE_LEVEL.
+ */
+VOID StoreHold(_In_ PXENBUS_STORE_CONTEXT Context);
+VOID StoreGoOn(_In_ PXENBUS_STORE_CONTEXT Context);
+
 #endif /* XENBUS_STORE_H */

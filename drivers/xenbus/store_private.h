@@ -90,6 +90,7 @@ struct _XENBUS_STORE_CONTEXT {
     ULONG RequestProducer; /* ours: the daemon's view is written, never read */
     ULONG ResponseConsumer;
     BOOLEAN Broken; /* the daemon broke the protocol: nothing more is said or believed */
+    BOOLEAN Held;   /* requests wait */
     STORE_RECEIVER Receiver;
 
     LIST_ENTRY Queued;

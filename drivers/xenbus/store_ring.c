@@ -191,7 +191,7 @@ static BOOLEAN StoreIsConnected(_In_ PXENBUS_STORE_CONTEXT Context)
     ULONG Features;
     ULONG Code;
 
-    if (Context->Broken)
+    if (Context->Broken || Context->Held)
         return FALSE;
 
     Features = ReadULongAcquire((ULONG volatile *)&Context->Ring->server_features);

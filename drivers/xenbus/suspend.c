@@ -89,13 +89,18 @@ static VOID SuspendRunCallbacks(_In_ PLIST_ENTRY List)
     }
 }
 
-/* At HIGH_LEVEL, with every other processor held there. TRUE: the domain has resumed in what may be a new place. */
-static NTSTATUS SuspendNow(_In_ PXENBUS_SUSPEND_CONTEXT Context, _In_ PXENBUS_SYNC Sync, _Out_ PBOOLEAN Resumed)
+/*
+ * At HIGH_LEVEL, with every other processor held there. Recover: the domain has been somewhere else already. TRUE: it
+ * has resumed in what may be a new place.
+ */
+static NTSTATUS SuspendNow(_In_ PXENBUS_SUSPEND_CONTEXT Context, _In_ PXENBUS_SYNC Sync, _In_ BOOLEAN Recover,
+                           _Out_ PBOOLEAN Resumed)
 {
-    BOOLEAN Cancelled = TRUE;
-    NTSTATUS Status;
+    BOOLEAN Cancelled = !Recover;
+    NTSTATUS Status = STATUS_SUCCESS;
 
-    Status = XenSchedShutdown(SHUTDOWN_suspend, &Cancelled);
+    if (!Recover)
+        Status = XenSchedShutdown(SHUTDOWN_suspend, &Cancelled);
     *Resumed = NT_SUCCESS(Status) && !Cancelled;
     if (!*Resumed)
         return Status;
@@ -107,18 +112,19 @@ static NTSTATUS SuspendNow(_In_ PXENBUS_SUSPEND_CONTEXT Context, _In_ PXENBUS_SY
 }
 
 static NTSTATUS SuspendWithOthersHeld(_In_ PXENBUS_SUSPEND_CONTEXT Context, _In_ PXENBUS_SYNC Sync,
-                                      _Out_ PBOOLEAN Resumed)
+                                      _In_ BOOLEAN Recover, _Out_ PBOOLEAN Resumed)
 {
-    NTSTATUS Status;
+    NTSTATUS Status = STATUS_SUCCESS;
 
     *Resumed = FALSE;
 
-    Status = Context->Operations.Prepare(Context->Operations.Argument);
+    if (!Recover)
+        Status = Context->Operations.Prepare(Context->Operations.Argument);
     if (!NT_SUCCESS(Status))
         return Status;
 
     SyncRaise(Sync);
-    Status = SuspendNow(Context, Sync, Resumed);
+    Status = SuspendNow(Context, Sync, Recover, Resumed);
     SyncLower(Sync);
 
     if (*Resumed) {
@@ -148,28 +154,45 @@ static NTSTATUS SuspendCapture(_Outptr_ PXENBUS_SYNC *Sync)
     }
 }
 
-static NTSTATUS NTAPI SuspendTrigger(_In_ PINTERFACE Interface)
+static NTSTATUS SuspendRun(_In_ PXENBUS_SUSPEND_CONTEXT Context, _In_ BOOLEAN Recover, _Out_ PBOOLEAN Resumed)
 {
-    PXENBUS_SUSPEND_CONTEXT Context = Interface->Context;
     PXENBUS_SYNC Sync;
-    BOOLEAN Resumed = FALSE;
     NTSTATUS Status;
 
-    ASSERT(KeGetCurrentIrql() == PASSIVE_LEVEL);
+    *Resumed = FALSE;
 
     (VOID) KeWaitForSingleObject(&Context->Gate, Executive, KernelMode, FALSE, NULL);
 
-    Info("suspending");
-
     Status = SuspendCapture(&Sync);
     if (NT_SUCCESS(Status)) {
-        Status = SuspendWithOthersHeld(Context, Sync, &Resumed);
+        Status = SuspendWithOthersHeld(Context, Sync, Recover, Resumed);
         SyncRelease(Sync);
 
         SyncDestroy(Sync);
     }
 
     (VOID) KeSetEvent(&Context->Gate, IO_NO_INCREMENT, FALSE);
+    return Status;
+}
+
+NTSTATUS SuspendRecover(_In_ PXENBUS_SUSPEND_CONTEXT Context)
+{
+    BOOLEAN Resumed;
+
+    return SuspendRun(Context, TRUE, &Resumed);
+}
+
+static NTSTATUS NTAPI SuspendTrigger(_In_ PINTERFACE Interface)
+{
+    PXENBUS_SUSPEND_CONTEXT Context = Interface->Context;
+    BOOLEAN Resumed;
+    NTSTATUS Status;
+
+    ASSERT(KeGetCurrentIrql() == PASSIVE_LEVEL);
+
+    Info("suspending");
+
+    Status = SuspendRun(Context, FALSE, &Resumed);
 
     if (!NT_SUCCESS(Status))
         Error("the domain was not suspended (%08x)", Status);

@@ -39,4 +39,10 @@ ULONG SuspendCountUsers(_In_ PXENBUS_SUSPEND_CONTEXT Context);
 _Must_inspect_result_ NTSTATUS SuspendGetInterface(_In_ PVOID Context, _In_ ULONG Version,
                                                    _Out_writes_bytes_(Size) PINTERFACE Interface, _In_ ULONG Size);
 
+/*
+ * The domain's memory has been brought back under a Xen that does not know it: all that follows a resume, callbacks
+ * too, and the count. PASSIVE_LEVEL. A failure comes before any of it.
+ */
+_Must_inspect_result_ NTSTATUS SuspendRecover(_In_ PXENBUS_SUSPEND_CONTEXT Context);
+
 #endif /* XENBUS_SUSPEND_H */

@@ -14,6 +14,8 @@ int vcpu_current_index(void);
 void vcpu_raise_vector(unsigned vcpu, uint8_t vector);
 /* A non-maskable interrupt, which no IRQL and no cleared interrupt flag holds off. */
 void vcpu_raise_nmi(unsigned vcpu);
+/* The interrupt controller is as at power-on: nothing is pending in it, in any vCPU. */
+void vcpu_clear_interrupts(void);
 
 /*
  * Line interrupts, level-triggered; `irq` is an input of the I/O APIC, of which Xen gives a guest 48, PCI's from 16 up:

@@ -5,6 +5,7 @@
 #include "machine/fail.h"
 #include "machine/rng.h"
 #include "xen/hypervisor.h"
+#include "xen/platform_device.h"
 
 /* Where libxc puts an HVM guest's special pages: eight frames that end below 0xFF000. */
 #define SPECIAL_FIRST_GFN UINT64_C(0xFEFF8)
@@ -263,6 +264,18 @@ void domain_take_new_number(struct domain *guest)
     guest->domid = take_domid();
     enlist(guest);
     connect_toolstack(guest);
+}
+
+void domain_rebuild_memory(struct domain *guest)
+{
+    guest->tot_pages -= guest->detached_pages;
+    guest->detached_pages = 0;
+    guest->max_pages = guest->start_pages + MAX_PAGES_SLACK;
+    physmap_rebuild(guest);
+    acpi_put_tables();
+    guest->tot_pages += XEN_FIRMWARE_PAGES;
+    add_special_page(guest, STORE_GFN);
+    add_special_page(guest, CONSOLE_GFN);
 }
 
 /* ---- end ---- */

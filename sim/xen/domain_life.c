@@ -260,3 +260,23 @@ int xen_domain_restore(unsigned domid)
     go_on(domain, 0);
     return domain->domid;
 }
+
+int xen_domain_wake_from_disk(unsigned domid)
+{
+    struct domain *domain = domain_find(domid);
+    int old;
+
+    if (domain == NULL)
+        return -XEN_ESRCH;
+    if (!domain->guest || !domain->shutting_down || domain->shutdown_code != SHUTDOWN_poweroff)
+        return -XEN_EINVAL;
+    old = domain->domid;
+    leave_hypervisor(domain);
+    vcpu_clear_interrupts();
+    domain_rebuild_memory(domain);
+    domain_take_new_number(domain);
+    log_line(LOG_INFO, "xen", "domain %d has the memory that the guest of domain %d wrote to disk", domain->domid, old);
+    pause_domain(domain);
+    go_on(domain, 0);
+    return domain->domid;
+}

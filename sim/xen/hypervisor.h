@@ -233,6 +233,8 @@ struct xen_vcpu *domain_vcpu(struct domain *domain, uint32_t index); /* NULL if 
 void domain_tell_dom0(void);
 /* The guest goes on under the next number, with ports and grants as at its creation; its vCPUs stand still. */
 void domain_take_new_number(struct domain *guest);
+/* The frames are as at power-on; pages of RAM that have stayed where they were keep what is in them. */
+void domain_rebuild_memory(struct domain *guest);
 /*
  * domain_life.c. Halt the domain: `reason` unless one is latched; its vCPUs but the current one stand still wherever
  * they are (xen_domain_stands()); tells dom0. No switch point.
@@ -319,6 +321,8 @@ void grant_frame_set_gfn(struct domain *domain, uint64_t index, uint64_t gfn);
 
 /* physmap.c */
 void xen_pages_init(void);
+/* Every frame has its RAM, and only RAM. */
+void physmap_rebuild(struct domain *domain);
 /* References that keep a page alive after its domain gave it up (grant maps, foreign maps, vcpu_info). */
 void xen_page_hold(uint32_t backing);
 void xen_page_drop(uint32_t backing);

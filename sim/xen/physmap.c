@@ -261,6 +261,20 @@ bool xen_frame_is_memory(uint64_t gfn)
     return p2m_lookup(gfn) != BACKING_NONE && physmap_find(guest, gfn) == NULL;
 }
 
+void physmap_rebuild(struct domain *domain)
+{
+    for (uint64_t gfn = p2m_next_changed(0); gfn != GFN_INVALID; gfn = p2m_next_changed(gfn + 1)) {
+        const struct frame_record *record = physmap_find(domain, gfn);
+
+        if (record != NULL && record->kind == FRAME_GRANT_MAP)
+            physmap_forget(domain, gfn); /* of another's page */
+        else
+            (void)physmap_remove(domain, gfn, true);
+        if (p2m_original(gfn) != BACKING_NONE)
+            physmap_place(domain, gfn, xen_page_allocate(domain, gfn), 0, 0);
+    }
+}
+
 /* ---- the next guest ---- */
 
 /* Nothing lies elsewhere than at power-on; what did goes back to the machine. */

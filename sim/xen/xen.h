@@ -82,6 +82,13 @@ int xen_domain_resume(unsigned domid, bool cancelled);
  * that has shut down, until it is destroyed.
  */
 int xen_domain_restore(unsigned domid);
+/*
+ * The guest hibernated, which turned it off: its machine is turned on again, and its loader brings its memory back, and
+ * with it every vCPU to where it was. A new domain, whose number this gives, as after xen_domain_restore(), but with
+ * all of its frames as at power-on and nothing else: what the old one had given away, or had been given where no RAM
+ * is, is not as it was, and store and console pages are empty. -ESRCH, -EINVAL: it is not off.
+ */
+int xen_domain_wake_from_disk(unsigned domid);
 /* SCHEDOP_remote_shutdown by domain 0, from a task. -ESRCH, -EINVAL: no guest. */
 int xen_domain_shutdown(unsigned domid, uint8_t reason);
 /*

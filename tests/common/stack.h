@@ -135,6 +135,7 @@ unsigned stack_end_sent(unsigned vif);
  * it has done so is in `times`; it ends by itself after `rounds`.
  */
 struct stack_resumer {
+    bool from_disk; /* it has hibernated, not been suspended, and comes back in a domain that is made anew */
     bool cancelled;
     unsigned rounds;
     void (*meanwhile)(void *); /* in the task, while the guest is suspended; may be NULL */

@@ -290,6 +290,25 @@ void stack_power_cycle_now(void)
     ck_assert(guest_wait_quiet());
 }
 
+/* In a dom0 task: the guest that has turned itself off goes on, as its machine is turned on, in another domain. */
+static void wake_from_disk_now(struct toolstack *toolstack)
+{
+    unsigned old = stack.domain.domid;
+    int domid;
+
+    ck_assert_msg(toolstack_domain_destroy(toolstack, old), "%s", toolstack_error(toolstack));
+    domid = xen_domain_wake_from_disk(old);
+    ck_assert_int_gt(domid, (int)old);
+    xen_domain_destroy(old);
+    stack.domain.domid = (unsigned)domid;
+    stack_read_ports();
+    ck_assert_msg(toolstack_domain_create(toolstack, &stack.domain), "%s", toolstack_error(toolstack));
+    for (unsigned vif = 0; vif < VIFS_MAX; vif++)
+        if (stack.attached[vif])
+            stack_attach_now(vif);
+    ck_assert_int_eq(xen_domain_unpause(stack.domain.domid), 0);
+}
+
 static void resumer_main(void *argument)
 {
     struct stack_resumer *resumer = argument;
@@ -297,11 +316,14 @@ static void resumer_main(void *argument)
 
     ck_assert_ptr_nonnull(toolstack);
     while (resumer->times < resumer->rounds) {
-        while (xen_domain_shutdown_reason(stack.domain.domid) != SHUTDOWN_suspend)
+        while (xen_domain_shutdown_reason(stack.domain.domid) !=
+               (resumer->from_disk ? SHUTDOWN_poweroff : SHUTDOWN_suspend))
             (void)task_park(clock_now() + 20000, "the guest's suspension");
         if (resumer->meanwhile != NULL)
             resumer->meanwhile(resumer->argument);
-        if (resumer->cancelled) {
+        if (resumer->from_disk) {
+            wake_from_disk_now(toolstack);
+        } else if (resumer->cancelled) {
             ck_assert_int_eq(xen_domain_resume(stack.domain.domid, true), 0);
             ck_assert_msg(toolstack_domain_resumed(toolstack, stack.domain.domid), "%s", toolstack_error(toolstack));
         } else {

@@ -154,6 +154,17 @@ void vcpu_raise_vector(unsigned index, uint8_t vector)
     ke_vcpu_attend(vcpu);
 }
 
+void vcpu_clear_interrupts(void)
+{
+    for (unsigned index = 0; index < machine->config.vcpus; index++) {
+        struct vcpu *vcpu = machine->vcpu[index];
+
+        memset(vcpu->pending, 0, sizeof(vcpu->pending));
+        memset(vcpu->late, 0, sizeof(vcpu->late));
+        vcpu->nmi_pending = false;
+    }
+}
+
 void vcpu_raise_nmi(unsigned index)
 {
     machine->vcpu[index]->nmi_pending = true;

@@ -1,0 +1,52 @@
+/*
+ * Hibernation and fast startup: the guest's memory is written to disk in the middle of a change of power, and read back
+ * under what may be another Xen, which knows nothing of this domain. No suspend is called for. Nor does it have to
+ * happen: the system can go back to work where it is.
+ *
+ * A bus that nobody uses is off meanwhile and comes up as at any other time. One that is used stays, without a word to
+ * the store, and finds out when it has power again whether its Xen is still the one it knows.
+ */
+#include "fdo.h"
+
+#include "log.h"
+
+VOID FdoHibernate(_In_ PXENBUS_FDO Fdo)
+{
+    StoreHold(Fdo->Providers.Store);
+    Fdo->Held = TRUE;
+}
+
+VOID FdoGoOn(_In_ PXENBUS_FDO Fdo)
+{
+    Fdo->Held = FALSE;
+    StoreGoOn(Fdo->Providers.Store);
+}
+
+PAGED_FUNCTION NTSTATUS FdoWake(_In_ PXENBUS_FDO Fdo)
+{
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    if (EvtchnIsForgotten()) {
+        Info("the domain's memory goes on under another Xen");
+
+        Fdo->Fresh = TRUE;
+        Status = SuspendRecover(Fdo->Providers.Suspend);
+        Fdo->Fresh = FALSE;
+        if (!NT_SUCCESS(Status)) {
+            Error("the bus does not come back from hibernation (%08x)", Status);
+            return Status;
+        }
+
+        Fdo->Held = FALSE;
+        if (Fdo->Balloon != NULL)
+            BalloonForget(Fdo->Balloon);
+        FdoSuspendAnnounce(Fdo);
+    } else {
+        FdoGoOn(Fdo);
+    }
+
+    FdoBalloonBegin(Fdo);
+    return STATUS_SUCCESS;
+}

@@ -1,0 +1,228 @@
+/*
+ * A suspend comes whenever it comes: inside a transaction, while DPCs run, while a VIF connects, while one is removed.
+ * In place: cancelled, and resumed slowly, where the guest takes itself for restored and nothing is gone.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/stack.h"
+#include "common/stack_dom0.h"
+#include "machine/clock.h"
+#include "machine/kernel_lock.h"
+#include "machine/sched.h"
+#include "xen/xen.h"
+
+#include <xen/sched.h>
+
+#include <initguid.h>
+
+#include "evtchn_interface.h"
+#include "store_interface.h"
+#include "suspend_interface.h"
+
+#define ROUNDS 6u
+
+static XENBUS_SUSPEND_INTERFACE_V1 suspend;
+static XENBUS_STORE_INTERFACE_V2 store;
+
+static struct capture *lan;
+
+static struct {
+    volatile bool stop; /* nobody suspends any more */
+    volatile unsigned suspends;
+    unsigned pause_us;
+} run;
+
+static PSTR text(const char *string)
+{
+    return (PSTR)(uintptr_t)string;
+}
+
+/* The toolstack: every other suspend is cancelled. */
+static void resumer_main(void *ended)
+{
+    struct toolstack *toolstack = toolstack_open(&stack_logger);
+
+    ck_assert_ptr_nonnull(toolstack);
+    while (!run.stop) {
+        if (xen_domain_shutdown_reason(stack.domain.domid) == SHUTDOWN_suspend) {
+            ck_assert_int_eq(xen_domain_resume(stack.domain.domid, run.suspends % 2 == 0), 0);
+            ck_assert(toolstack_domain_resumed(toolstack, stack.domain.domid));
+            run.suspends++;
+        }
+        (void)task_park(clock_now() + 5000, "the guest's suspension");
+    }
+    toolstack_close(toolstack);
+    *(volatile bool *)ended = true;
+}
+
+static VOID NTAPI suspend_thread(PVOID unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        stack_sleep_us(run.pause_us);
+        ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
+    }
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+/* Do the work again and again until there have been all suspends. */
+static void during(void (*work)(void), unsigned pause_us)
+{
+    static volatile bool ended;
+    PKTHREAD thread;
+
+    STACK_GET(GUID_XENBUS_SUSPEND_INTERFACE, 1, &suspend);
+    STACK_GET(GUID_XENBUS_STORE_INTERFACE, 2, &store);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Acquire), STATUS_SUCCESS);
+    ck_assert_int_eq(XENBUS_STORE_CALL(&store, Acquire), STATUS_SUCCESS);
+    memset(&run, 0, sizeof(run));
+    run.pause_us = pause_us;
+    ended = false;
+    (void)task_create("resumer", resumer_main, (void *)(uintptr_t)&ended);
+    thread = stack_thread(suspend_thread, NULL);
+    while (run.suspends < ROUNDS)
+        work();
+    stack_join(thread);
+    run.stop = true;
+    while (!ended)
+        stack_sleep_us(100);
+    ck_assert_uint_eq(XENBUS_SUSPEND_CALL(&suspend, GetCount), ROUNDS / 2);
+    XENBUS_STORE_CALL(&store, Release);
+    XENBUS_SUSPEND_CALL(&suspend, Release);
+}
+
+static void over_policies(struct stack_options options, void (*scenario)(void *))
+{
+    static const unsigned vcpus[] = {1, 4};
+
+    for (unsigned i = 0; i < 2; i++) {
+        options.vcpus = vcpus[i];
+        options.policy = POLICY_FIFO;
+        stack_run(&options, scenario, NULL);
+        options.policy = POLICY_PCT;
+        for (options.seed = 1; options.seed <= 2; options.seed++)
+            stack_run(&options, scenario, NULL);
+    }
+}
+
+#define EACH_POLICY(name, ...)                                                                                         \
+    static void name##_scenario(void *argument);                                                                       \
+    START_TEST(name)                                                                                                   \
+    {                                                                                                                  \
+        over_policies((struct stack_options){__VA_ARGS__}, name##_scenario);                                           \
+    }                                                                                                                  \
+    END_TEST                                                                                                           \
+    static void name##_scenario(__attribute__((unused)) void *argument)
+
+/* ---- in a transaction ---- */
+
+static unsigned committed;
+
+/* It is committed whole, or it has to begin again. */
+static void transact(void)
+{
+    PXENBUS_STORE_TRANSACTION transaction;
+    char value[16];
+    NTSTATUS status;
+
+    ck_assert_int_eq(XENBUS_STORE_CALL(&store, TransactionStart, &transaction), STATUS_SUCCESS);
+    status = XENBUS_STORE_CALL(&store, Printf, transaction, text("data"), text("first"), "%u", committed + 1);
+    ck_assert(status == STATUS_SUCCESS || status == STATUS_RETRY);
+    stack_sleep_us(30);
+    status = XENBUS_STORE_CALL(&store, Printf, transaction, text("data"), text("second"), "%u", committed + 1);
+    ck_assert(status == STATUS_SUCCESS || status == STATUS_RETRY);
+    status = XENBUS_STORE_CALL(&store, TransactionEnd, transaction, TRUE);
+    ck_assert(status == STATUS_SUCCESS || status == STATUS_RETRY);
+    committed += status == STATUS_SUCCESS;
+    if (committed == 0)
+        return;
+    ck_assert(stack_store_read(stack_path("data/first"), value, sizeof(value)));
+    ck_assert_uint_eq(strtoul(value, NULL, 10), committed);
+    ck_assert(stack_store_read(stack_path("data/second"), value, sizeof(value)));
+    ck_assert_uint_eq(strtoul(value, NULL, 10), committed);
+}
+
+EACH_POLICY(in_a_transaction, .drivers = STACK_PROBE)
+{
+    committed = 0;
+    during(transact, 110);
+    ck_assert_uint_gt(committed, 0);
+    stack_store_remove(stack_path("data/first"));
+    stack_store_remove(stack_path("data/second"));
+}
+
+/* ---- while DPCs run ---- */
+
+static volatile ULONG dpcs;
+
+static VOID NTAPI dpc_routine(PKDPC dpc, PVOID context, PVOID first, PVOID second)
+{
+    KERNEL_SCOPE();
+
+    (void)dpc;
+    (void)context;
+    (void)first;
+    (void)second;
+    KeStallExecutionProcessor(20);
+    (void)InterlockedIncrement((volatile LONG *)&dpcs);
+}
+
+static KDPC dpc[4];
+
+static void keep_dpcs_busy(void)
+{
+    for (unsigned i = 0; i < stack.options->vcpus; i++)
+        (void)KeInsertQueueDpc(&dpc[i], NULL, NULL);
+    stack_sleep_us(10);
+}
+
+EACH_POLICY(in_a_dpc, .drivers = STACK_PROBE)
+{
+    dpcs = 0;
+    for (unsigned i = 0; i < stack.options->vcpus; i++) {
+        PROCESSOR_NUMBER number = {.Number = (UCHAR)i};
+
+        KeInitializeDpc(&dpc[i], dpc_routine, NULL);
+        ck_assert_int_eq(KeSetTargetProcessorDpcEx(&dpc[i], &number), STATUS_SUCCESS);
+    }
+    during(keep_dpcs_busy, 70);
+    KeFlushQueuedDpcs();
+    ck_assert_uint_gt(dpcs, 0);
+}
+
+/* ---- while a VIF comes and goes ---- */
+
+static void come_and_go(void)
+{
+    stack_attach(1);
+    stack_wait_connected(1);
+    stack_detach(1);
+}
+
+EACH_POLICY(in_connect_and_removal, .drivers = STACK_PROBE | STACK_XENVIF | STACK_NETCLIENT, .vifs = 1, .wait = true,
+            .quiet = true)
+{
+    ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
+    during(come_and_go, 900);
+    stack_attach(1);
+    stack_wait_connected(1);
+    ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
+    ck_assert_int_eq(stack_wait_link(1, true), STATUS_SUCCESS);
+    stack_wait_connected(0);
+    stack_carry(0, lan, lan);
+    stack_carry(1, lan, lan);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("suspend anywhere");
+    TCase *tcase = tcase_create("suspend anywhere");
+
+    lan = stack_capture(STACK_LAN);
+    tcase_add_test(tcase, in_a_transaction);
+    tcase_add_test(tcase, in_a_dpc);
+    tcase_add_test(tcase, in_connect_and_removal);
+    suite_add_tcase(suite, tcase);
+    return guest_suite_run(suite);
+}
