@@ -119,6 +119,8 @@ const struct netback_statistics *stack_netback_statistics(unsigned vif);
 void stack_netback_restart(void *unused);
 /* How often its VIFs of this number have connected, under every number of the guest's domain. */
 unsigned stack_netback_connections(unsigned vif);
+/* Wait until netback has connected it for the so many-th time, and the guest's link is up. */
+void stack_wait_connections(unsigned vif, unsigned connections);
 
 /*
  * The network end of a VIF. Expect: what the guest is to send from now on, compared frame by frame. Send: give the

@@ -250,6 +250,28 @@ void stack_wait_connected(unsigned vif)
     stack_in_dom0(connected_main, (void *)(uintptr_t)vif);
 }
 
+struct connections {
+    unsigned vif;
+    unsigned number;
+};
+
+static bool connected_so_often(void *argument)
+{
+    const struct connections *wanted = argument;
+
+    return stack_netback_statistics(wanted->vif)->connected && stack_netback_connections(wanted->vif) == wanted->number;
+}
+
+void stack_wait_connections(unsigned vif, unsigned connections)
+{
+    struct connections wanted = {vif, connections};
+
+    ck_assert_msg(stack_wait(connected_so_often, &wanted, CONNECT_TIMEOUT_MS),
+                  "netback has connected VIF %u %u times and not %u", vif, stack_netback_connections(vif), connections);
+    stack_wait_connected(vif);
+    ck_assert_int_eq(stack_wait_link(vif, true), STATUS_SUCCESS);
+}
+
 void stack_restore_now(struct toolstack *toolstack)
 {
     unsigned old = stack.domain.domid;

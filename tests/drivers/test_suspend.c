@@ -466,19 +466,6 @@ EACH_MACHINE(channels_and_grants_are_made_again, 2, .drivers = STACK_PROBE)
 
 #define VIF_STACK .drivers = STACK_PROBE | STACK_XENVIF | STACK_NETCLIENT, .vifs = 1, .wait = true
 
-static bool reconnected(void *connections)
-{
-    return stack_netback_statistics(0)->connected && stack_netback_connections(0) == (unsigned)(uintptr_t)connections;
-}
-
-static void await_connections(unsigned connections)
-{
-    ck_assert_msg(stack_wait(reconnected, (void *)(uintptr_t)connections, 20000),
-                  "netback has connected %u times and not %u", stack_netback_connections(0), connections);
-    stack_wait_connected(0);
-    ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
-}
-
 EACH_MACHINE(vif_reconnects, 2, VIF_STACK)
 {
     begin();
@@ -487,7 +474,7 @@ EACH_MACHINE(vif_reconnects, 2, VIF_STACK)
     ck_assert_uint_eq(stack_netback_connections(0), 1);
     for (unsigned round = 0; round < 2; round++) {
         suspend_once(false);
-        await_connections(round + 2);
+        stack_wait_connections(0, round + 2);
         stack_carry(0, lan, lan);
     }
     ck_assert_uint_eq(stack_netback_connections(0), 3);
@@ -595,7 +582,7 @@ EACH_MACHINE(vif_through_completed, 2, VIF_STACK)
     for (unsigned i = 0; i < SUSPENSIONS; i++) {
         stack_sleep_us(300);
         suspend_once(false);
-        await_connections(i + 2);
+        stack_wait_connections(0, i + 2);
     }
     ck_assert_msg(!writes.ended, "the traffic ended before the last suspension");
     stack_join(thread);
@@ -642,11 +629,11 @@ EACH_MACHINE(toolstack_asks, 2, VIF_STACK)
     stack_store_await(stack_path("control/feature-suspend"), "1", 1000);
     ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
     asked(false, 1);
-    await_connections(2);
+    stack_wait_connections(0, 2);
     stack_carry(0, lan, lan);
     asked(true, 1);
     asked(false, 2);
-    await_connections(3);
+    stack_wait_connections(0, 3);
     stack_carry(0, lan, lan);
     end();
 }

@@ -46,11 +46,6 @@ static void ask(bool cancelled)
     stack_store_await(stack_path("control/shutdown"), "", 5000);
 }
 
-static bool connected_again(void *connections)
-{
-    return stack_netback_connections(0) == (unsigned)(uintptr_t)connections;
-}
-
 static void suspend(void *argument)
 {
     (void)argument;
@@ -58,9 +53,7 @@ static void suspend(void *argument)
         ask(true);
         carry();
         ask(false);
-        ck_assert(stack_wait(connected_again, (void *)(uintptr_t)(round + 2), 10000));
-        stack_wait_connected(0);
-        ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
+        stack_wait_connections(0, round + 2);
         carry();
     }
 }

@@ -595,10 +595,14 @@ static void no_pdo(void)
     IoInvalidateDeviceRelations(io.device, BusRelations);
 }
 
+/* The question is a worker's to ask. */
 static void blocks_that_are_not_there(void)
 {
+    LARGE_INTEGER second = {.QuadPart = -10000000};
+
     load_driver();
     IoWMIRegistrationControl(io.device, WMIREG_ACTION_REGISTER);
+    KeDelayExecutionThread(KernelMode, FALSE, &second);
 }
 
 static void shutdown_of_no_device(void)
