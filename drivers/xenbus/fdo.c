@@ -131,6 +131,7 @@ PAGED_FUNCTION static VOID FdoQueryParameters(_In_ PXENBUS_FDO Fdo)
 
     Fdo->ConsoleLogLevels = FDO_CONSOLE_LEVELS;
     (VOID) LogQueryLevels(DriverGetParametersKey(), L"ConsoleLogLevel", &Fdo->ConsoleLogLevels);
+    Fdo->WatchdogSeconds = WatchdogQuerySeconds();
 
     if (Fdo->SupportedClasses == NULL)
         Warning("no SupportedClasses: no children will be made of the store's devices");

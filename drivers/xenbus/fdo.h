@@ -23,6 +23,7 @@
 #include "suspend.h"
 #include "thread.h"
 #include "unplug.h"
+#include "watchdog.h"
 
 typedef struct _XENBUS_FDO XENBUS_FDO, *PXENBUS_FDO;
 
@@ -63,6 +64,7 @@ struct _XENBUS_FDO {
     XENBUS_EVTCHN_OPTIONS EvtchnOptions;
     BOOLEAN UseHole;
     ULONG ConsoleLogLevels; /* a mask of XEN_LOG_ bits */
+    ULONG WatchdogSeconds;  /* 0: there is none */
 
     XENBUS_PROVIDERS Providers;
     PXENBUS_BALLOON_CONTEXT Balloon; /* NULL: none is wanted. Pages stay in it without power. */
@@ -87,6 +89,7 @@ struct _XENBUS_FDO {
     ULONG OwnUsers; /* acquisitions that are there without any client, while Powered */
     PXENBUS_HOLE Hole;
     PXENBUS_EVTCHN_CHANNEL DebugChannel;
+    PXENBUS_WATCHDOG Watchdog; /* NULL: there is none */
     PDRIVER_THREAD SuspendThread;
     PXENBUS_STORE_WATCH SuspendWatch;
     XENBUS_FEATURE SuspendFeature;

@@ -145,6 +145,30 @@ BOOLEAN FdoHasClients(_In_ PXENBUS_FDO Fdo)
     return Fdo->Powered && FdoCountUsers(Fdo) > Fdo->OwnUsers;
 }
 
+/* The machine is better off without a watchdog than without the bus. */
+PAGED_FUNCTION static VOID FdoWatchdogBegin(_In_ PXENBUS_FDO Fdo)
+{
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    if (Fdo->WatchdogSeconds == 0)
+        return;
+
+    Status = WatchdogBegin(Fdo->WatchdogSeconds, &Fdo->DebugInterface, &Fdo->Watchdog);
+    if (!NT_SUCCESS(Status))
+        Warning("no watchdog (%08x)", Status);
+}
+
+PAGED_FUNCTION static VOID FdoWatchdogEnd(_In_ PXENBUS_FDO Fdo)
+{
+    PAGED_CODE();
+
+    if (Fdo->Watchdog != NULL)
+        WatchdogEnd(Fdo->Watchdog);
+    Fdo->Watchdog = NULL;
+}
+
 PAGED_FUNCTION NTSTATUS FdoPowerUp(_In_ PXENBUS_FDO Fdo)
 {
     NTSTATUS Status;
@@ -170,6 +194,7 @@ PAGED_FUNCTION NTSTATUS FdoPowerUp(_In_ PXENBUS_FDO Fdo)
         goto fail2;
 
     FdoDebugOpen(Fdo);
+    FdoWatchdogBegin(Fdo);
 
     Status = FdoSuspendBegin(Fdo);
     if (!NT_SUCCESS(Status))
@@ -192,6 +217,7 @@ fail4:
     FdoSuspendEnd(Fdo);
 
 fail3:
+    FdoWatchdogEnd(Fdo);
     FdoDebugClose(Fdo);
     FdoReleaseInterfaces(Fdo);
 
@@ -216,6 +242,7 @@ PAGED_FUNCTION VOID FdoPowerDown(_In_ PXENBUS_FDO Fdo)
     FdoChildrenEnd(Fdo);
     FdoBalloonEnd(Fdo);
     FdoSuspendEnd(Fdo);
+    FdoWatchdogEnd(Fdo);
     FdoDebugClose(Fdo);
     FdoReleaseInterfaces(Fdo);
     FdoDisableProviders(Fdo);

@@ -150,6 +150,9 @@ static VOID NTAPI FdoPowerDownWork(_In_ PDEVICE_OBJECT DeviceObject, _In_opt_ PV
 
     Fdo->PowerIrp = NULL;
 
+    if (Fdo->Watchdog != NULL)
+        WatchdogHold(Fdo->Watchdog);
+
     /*
      * Children go first. One that did not is still using the bus, and so is one that keeps an interface through D3 (as
      * XENVIF does): the bus does better to stay than to go under it. Xen keeps what the bus has there either way.
@@ -220,6 +223,10 @@ NTSTATUS FdoDispatchPower(_In_ PXENBUS_FDO Fdo, _In_ PIRP Irp)
 
     if (FdoPowerChanges(Fdo, Location->Parameters.Power.State.DeviceState))
         return FdoSetDevicePower(Fdo, Irp, Location->Parameters.Power.State.DeviceState);
+
+    /* A bus that stayed up in D3 has nothing else to do. */
+    if (Location->Parameters.Power.State.DeviceState == PowerDeviceD0 && Fdo->Watchdog != NULL)
+        WatchdogGoOn(Fdo->Watchdog);
 
     return FdoPassPower(Fdo, Irp);
 }

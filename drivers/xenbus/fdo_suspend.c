@@ -15,8 +15,13 @@
 static NTSTATUS FdoSuspendPrepare(_In_ PVOID Argument)
 {
     PXENBUS_FDO Fdo = Argument;
+    NTSTATUS Status;
 
-    return StoreDrain(Fdo->Providers.Store);
+    Status = StoreDrain(Fdo->Providers.Store);
+    if (NT_SUCCESS(Status) && Fdo->Watchdog != NULL)
+        WatchdogSuspend(Fdo->Watchdog);
+
+    return Status;
 }
 
 static VOID FdoResumeProcessor(_In_opt_ PVOID Argument, _In_ ULONG Index)
