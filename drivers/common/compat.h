@@ -44,6 +44,47 @@
 #define KeMemoryBarrier() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #endif
 
+/* Not declared there: unwinding, what is printed for a debugger, what a bugcheck's triage data callback is given. */
+typedef struct _RUNTIME_FUNCTION {
+    ULONG BeginAddress;
+    ULONG EndAddress;
+    ULONG UnwindData;
+} RUNTIME_FUNCTION, *PRUNTIME_FUNCTION;
+
+struct _UNWIND_HISTORY_TABLE;
+struct _KNONVOLATILE_CONTEXT_POINTERS;
+
+#define UNW_FLAG_NHANDLER 0
+
+NTSYSAPI VOID NTAPI RtlCaptureContext(PCONTEXT ContextRecord);
+NTSYSAPI PRUNTIME_FUNCTION NTAPI RtlLookupFunctionEntry(ULONG64 ControlPc, PULONG64 ImageBase,
+                                                        struct _UNWIND_HISTORY_TABLE *HistoryTable);
+NTSYSAPI PVOID NTAPI RtlVirtualUnwind(ULONG HandlerType, ULONG64 ImageBase, ULONG64 ControlPc,
+                                      PRUNTIME_FUNCTION FunctionEntry, PCONTEXT ContextRecord, PVOID *HandlerData,
+                                      PULONG64 EstablisherFrame,
+                                      struct _KNONVOLATILE_CONTEXT_POINTERS *ContextPointers);
+
+#define DPFLTR_ERROR_LEVEL 0
+#define DPFLTR_WARNING_LEVEL 1
+#define DPFLTR_TRACE_LEVEL 2
+#define DPFLTR_INFO_LEVEL 3
+
+typedef VOID(NTAPI *PDEBUG_PRINT_CALLBACK)(PSTRING Output, ULONG ComponentId, ULONG Level);
+NTSYSAPI NTSTATUS NTAPI DbgSetDebugPrintCallback(PDEBUG_PRINT_CALLBACK DebugPrintCallback, BOOLEAN Enable);
+
+#define KB_TRIAGE_DUMP_DATA_FLAG_BUGCHECK_ACTIVE 0x00000001
+
+typedef struct _KBUGCHECK_TRIAGE_DUMP_DATA {
+    struct _KTRIAGE_DUMP_DATA_ARRAY *DataArray;
+    ULONG Flags;
+    ULONG MaxVirtMemSize;
+    ULONG BugCheckCode;
+    ULONG_PTR BugCheckParameter1;
+    ULONG_PTR BugCheckParameter2;
+    ULONG_PTR BugCheckParameter3;
+    ULONG_PTR BugCheckParameter4;
+} KBUGCHECK_TRIAGE_DUMP_DATA, *PKBUGCHECK_TRIAGE_DUMP_DATA;
+
 /* There, the argument is not in parentheses. */
 #undef KeInitializeCallbackRecord
 #define KeInitializeCallbackRecord(_Record) ((VOID)((_Record)->State = BufferEmpty))

@@ -197,8 +197,9 @@ XEN_API BOOLEAN NTAPI XenLogIsEnabled(_In_ ULONG Level);
 
 /*
  * A place that messages go to beside the emulator's log port and Xen's debug port. Function gets Length bytes at Text,
- * a whole line with its line feed, at HIGH_LEVEL and one call at a time. The registration is opaque, and is ended by
- * XenLogRemoveDisposition; once that has returned Function neither runs nor will run. PASSIVE_LEVEL.
+ * a whole line with its line feed, at HIGH_LEVEL and one call at a time; what it logs or prints for a debugger itself
+ * goes nowhere. The registration is opaque, and is ended by XenLogRemoveDisposition; once that has returned Function
+ * neither runs nor will run. PASSIVE_LEVEL.
  * STATUS_INSUFFICIENT_RESOURCES: all places are taken.
  */
 typedef VOID(NTAPI *XEN_LOG_FUNCTION)(_In_opt_ PVOID Argument, _In_reads_(Length) PCSTR Text, _In_ ULONG Length);
@@ -207,6 +208,16 @@ typedef struct _XEN_LOG_DISPOSITION XEN_LOG_DISPOSITION, *PXEN_LOG_DISPOSITION;
 XEN_API NTSTATUS NTAPI XenLogAddDisposition(_In_ ULONG Mask, _In_ XEN_LOG_FUNCTION Function, _In_opt_ PVOID Argument,
                                             _Outptr_ PXEN_LOG_DISPOSITION *Disposition);
 XEN_API VOID NTAPI XenLogRemoveDisposition(_In_ PXEN_LOG_DISPOSITION Disposition);
+
+/* ---- Modules ---- */
+
+/*
+ * The module that Address is in: its file's name ("xenbus.sys") in Name of Size bytes, and where it begins. A module
+ * that was unloaded is known until another takes its place. STATUS_NOT_FOUND: Address is in none, or memory was short
+ * when it was loaded. STATUS_BUFFER_OVERFLOW: the name is longer, and cut; *Base is as it was.
+ */
+XEN_API NTSTATUS NTAPI XenQueryModule(_In_ PVOID Address, _Out_writes_(Size) PSTR Name, _In_ SIZE_T Size,
+                                      _Out_ PVOID *Base);
 
 /* ---- Start options ---- */
 

@@ -83,6 +83,10 @@ PAGED_FUNCTION NTSTATUS NTAPI DllInitialize(_In_ PUNICODE_STRING RegistryPath)
     if (!NT_SUCCESS(Status))
         goto fail3;
 
+    DebuggerInitialize(&Context->Debugger);
+    ModulesInitialize(&Context->Modules);
+    BugcheckInitialize(&Context->Bugcheck);
+
     Info("%s, on Xen %u.%u", VERSION_STR, Context->Hypervisor.Major, Context->Hypervisor.Minor);
 
     Status = ProcessorsInitialize(&Context->Processors);
@@ -99,6 +103,9 @@ PAGED_FUNCTION NTSTATUS NTAPI DllInitialize(_In_ PUNICODE_STRING RegistryPath)
 
 fail4:
     Error("fail4 (%08x)", Status);
+    BugcheckTeardown(&Context->Bugcheck);
+    ModulesTeardown(&Context->Modules);
+    DebuggerTeardown(&Context->Debugger);
     LoggerTeardown(&Context->Logger);
 
 fail3:
@@ -128,6 +135,9 @@ PAGED_FUNCTION NTSTATUS NTAPI DllUnload(VOID)
 
     XenActiveDeviceRelease();
     ProcessorsTeardown(&Context->Processors);
+    BugcheckTeardown(&Context->Bugcheck);
+    ModulesTeardown(&Context->Modules);
+    DebuggerTeardown(&Context->Debugger);
     LoggerTeardown(&Context->Logger);
     PoolFree(Context->RegistryPath.Buffer, XEN_TAG);
 

@@ -11,10 +11,7 @@
 /* What is printed where the registry does not say. */
 #define DEFAULT_LEVELS (XEN_LOG_WARNING | XEN_LOG_ERROR | XEN_LOG_CRITICAL)
 
-/*
- * How often the lock is tried. In a crash its holder may have been stopped for good, and then a mixed line is better
- * than a second crash.
- */
+/* How often the lock is tried. Its holder may have been stopped for good, and then a mixed line is better than none. */
 #define LOCK_ATTEMPTS (1u << 20)
 
 static VOID WritePort(_In_ PUCHAR Port, _In_reads_(Length) PCSTR Text, _In_ ULONG Length)
@@ -43,6 +40,9 @@ static BOOLEAN LoggerLock(_Inout_ PXEN_LOGGER Logger, _Out_ PKIRQL Irql)
     ULONG Attempt;
 
     KeRaiseIrql(HIGH_LEVEL, Irql);
+
+    if (Logger->Crashing)
+        return FALSE;
 
     for (Attempt = 0; Attempt < LOCK_ATTEMPTS; Attempt++) {
         if (KeTryToAcquireSpinLockAtDpcLevel(&Logger->Lock))
@@ -198,22 +198,15 @@ static ULONG MakeLine(_Inout_ PSTR Text)
     return Length;
 }
 
-VOID NTAPI XenLogVPrintf(_In_ ULONG Level, _In_ PCSTR Format, _In_ va_list Arguments)
+VOID LoggerCrash(_Inout_ PXEN_LOGGER Logger)
 {
-    PXEN_LOGGER Logger = &XenGetContext()->Logger;
-    CHAR Text[XEN_LOG_LINE_SIZE];
-    BOOLEAN Locked;
-    KIRQL Irql;
-    ULONG Length;
+    Logger->Crashing = TRUE;
+    RtlZeroMemory((PVOID)(ULONG_PTR)Logger->Writing, sizeof(Logger->Writing));
+}
+
+static VOID WriteLine(_Inout_ PXEN_LOGGER Logger, _In_ ULONG Level, _In_reads_(Length) PCSTR Text, _In_ ULONG Length)
+{
     ULONG Index;
-
-    if (!XenLogIsEnabled(Level))
-        return;
-
-    (VOID) TextVPrint(Text, sizeof(Text), Format, Arguments);
-    Length = MakeLine(Text);
-
-    Locked = LoggerLock(Logger, &Irql);
 
     for (Index = 0; Index < XEN_LOG_MAXIMUM_DISPOSITIONS; Index++) {
         PXEN_LOG_DISPOSITION Disposition = &Logger->Disposition[Index];
@@ -221,8 +214,38 @@ VOID NTAPI XenLogVPrintf(_In_ ULONG Level, _In_ PCSTR Format, _In_ va_list Argum
         if (Disposition->Function != NULL && (Disposition->Mask & Level) != 0)
             Disposition->Function(Disposition->Argument, Text, Length);
     }
+}
 
-    LoggerUnlock(Logger, Locked, Irql);
+VOID NTAPI XenLogVPrintf(_In_ ULONG Level, _In_ PCSTR Format, _In_ va_list Arguments)
+{
+    PXEN_LOGGER Logger = &XenGetContext()->Logger;
+    CHAR Text[XEN_LOG_LINE_SIZE];
+    BOOLEAN Locked;
+    KIRQL Irql;
+    KIRQL HighIrql;
+    ULONG Length;
+    ULONG Processor;
+
+    if (!XenLogIsEnabled(Level))
+        return;
+
+    (VOID) TextVPrint(Text, sizeof(Text), Format, Arguments);
+    Length = MakeLine(Text);
+
+    KeRaiseIrql(HIGH_LEVEL, &Irql);
+    Processor = KeGetCurrentProcessorNumberEx(NULL);
+
+    /* From within a disposition (what it calls may print for a debugger), the message goes nowhere: it would not end.
+     */
+    if (Processor < XEN_LOG_MAXIMUM_PROCESSORS && !Logger->Writing[Processor]) {
+        Logger->Writing[Processor] = TRUE;
+        Locked = LoggerLock(Logger, &HighIrql);
+        WriteLine(Logger, Level, Text, Length);
+        LoggerUnlock(Logger, Locked, HighIrql);
+        Logger->Writing[Processor] = FALSE;
+    }
+
+    KeLowerIrql(Irql);
 }
 
 VOID NTAPI XenLogPrintf(_In_ ULONG Level, _In_ PCSTR Format, ...)

@@ -142,6 +142,22 @@ static void make_functions(struct loader_module *module)
     }
 }
 
+/* Whether the bytes before `end` are a call: direct, through a register or through memory at a 32-bit displacement. */
+static bool is_behind_call(const uint8_t *end)
+{
+    return end[-5] == 0xE8 || (end[-2] == 0xFF && (end[-1] & 0xF8) == 0xD0) || (end[-6] == 0xFF && end[-5] == 0x15);
+}
+
+/*
+ * A call that does not come back may be a function's last instruction, and then its return address lies behind the
+ * function, where nothing or another one begins. Windows' compilers put an instruction behind such a call.
+ */
+static bool ends_here(const struct loader_module *module, const RUNTIME_FUNCTION *function, ULONG offset)
+{
+    return function->EndAddress == offset && offset - function->BeginAddress >= 6 &&
+           is_behind_call((const uint8_t *)module->base + offset);
+}
+
 PRUNTIME_FUNCTION loader_function(const void *address, void **base)
 {
     struct loader_module *module = image_of(address);
@@ -163,10 +179,13 @@ PRUNTIME_FUNCTION loader_function(const void *address, void **base)
             high = middle;
         else if (offset >= function->EndAddress)
             low = middle + 1;
+        else if (offset == function->BeginAddress && middle > 0 && ends_here(module, function - 1, offset))
+            return function - 1;
         else
             return function;
     }
-    return NULL;
+    return low > 0 && ends_here(module, &module->functions.list[low - 1], offset) ? &module->functions.list[low - 1]
+                                                                                  : NULL;
 }
 
 void loader_aux_klib_initialised(const void *address)

@@ -24,6 +24,11 @@
 #define TRAP_STACK_SIZE (64u * 1024)
 #define SIGNAL_STACK_SIZE (256u * 1024)
 
+/* What trap_entry finds on its stack: where the fault was, in the order that its unwind rules name (trap_entry.S). */
+struct trap_frame {
+    greg_t rip, rsp, rbp, rbx, r12, r13, r14, r15;
+};
+
 /* A host thread's: stacks for the signal's handler and for what comes of it, and what the handler saw. */
 struct trap_area {
     struct trap trap;
@@ -226,9 +231,13 @@ const struct failure *machine_failure(void)
 
 /*
  * The handler runs on the host's signal stack. It takes down what it saw and sends the interrupted context to
- * trap_continue() on a stack of its own: the context's own may be what overflowed.
+ * trap_continue() on a stack of its own: the context's own may be what overflowed. Whoever unwinds that stack comes to
+ * the instruction at fault, as behind a trap frame of Windows.
  */
-_Noreturn static void trap_continue(void)
+_Noreturn void trap_entry(void);
+__attribute__((visibility("hidden"))) _Noreturn void trap_continue(void);
+
+_Noreturn void trap_continue(void)
 {
     const struct trap *trap = &area->trap;
 
@@ -237,6 +246,12 @@ _Noreturn static void trap_continue(void)
         nt_trap(trap);
     fail("fault", "%s at address %p in a task of dom0; the instruction is at %p", strsignal(trap->signal),
          trap->address, trap->instruction);
+}
+
+bool fail_on_trap_stack(const void *address, size_t size)
+{
+    return area != NULL && (uintptr_t)address >= (uintptr_t)area->trap_stack &&
+           (uintptr_t)address + size <= (uintptr_t)area->trap_stack + TRAP_STACK_SIZE;
 }
 
 #define RED_ZONE 128
@@ -259,6 +274,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
 {
     ucontext_t *registers = context;
     greg_t *general = registers->uc_mcontext.gregs;
+    struct trap_frame *frame;
     struct trap *trap;
 
     if (machine == NULL || machine->sched == NULL || area == NULL) {
@@ -285,8 +301,11 @@ static void on_fault(int number, siginfo_t *info, void *context)
         return;
     }
     trap->frame_count = backtrace_collect_context(trap->frames, FRAMES_MAX, registers);
-    general[REG_RIP] = (greg_t)(uintptr_t)trap_continue;
-    general[REG_RSP] = (greg_t)((uintptr_t)area->trap_stack + TRAP_STACK_SIZE - 8);
+    frame = (struct trap_frame *)(area->trap_stack + TRAP_STACK_SIZE) - 1;
+    *frame = (struct trap_frame){general[REG_RIP], general[REG_RSP], general[REG_RBP], general[REG_RBX],
+                                 general[REG_R12], general[REG_R13], general[REG_R14], general[REG_R15]};
+    general[REG_RIP] = (greg_t)(uintptr_t)trap_entry;
+    general[REG_RSP] = (greg_t)(uintptr_t)frame;
 }
 
 void *fail_adopt_thread(void)

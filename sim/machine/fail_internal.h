@@ -13,6 +13,12 @@ void fail_release_thread(void *adopted);
 /* Turn access violations and the like of guest code into failures of the machine. Called by machine_create(). */
 void fail_catch_faults(void);
 
+/*
+ * The memory is on the stack on which faults become failures: the host's, and to be read like the guest's by whoever
+ * unwinds it to the code at fault.
+ */
+bool fail_on_trap_stack(const void *address, size_t size);
+
 /* Fill in the failure's backtrace and state. On the host's stack. */
 void fail_complete(struct failure *failure);
 void fail_free(struct failure *failure);

@@ -7,9 +7,11 @@
 #include <elfutils/libdw.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "image/loader.h"
+#include "machine/fail_internal.h"
 #include "machine/guest_ram.h"
 #include "nt/rtl/rtl.h"
 
@@ -34,7 +36,13 @@ struct step {
 
 static bool read_stack(uint64_t address, uint64_t *value)
 {
-    return guest_copy_in(value, (const void *)(uintptr_t)address, sizeof(*value));
+    const void *from = (const void *)(uintptr_t)address;
+
+    if (fail_on_trap_stack(from, sizeof(*value))) {
+        memcpy(value, from, sizeof(*value));
+        return true;
+    }
+    return guest_copy_in(value, from, sizeof(*value));
 }
 
 /* A location expression; *value: the result, *is_value: it is the register's value and not where that is. */
@@ -93,8 +101,8 @@ static bool evaluate(const struct step *step, const Dwarf_Op *ops, size_t count,
             return false;
         }
     }
-    *value = depth > 0 ? stack[depth - 1] : 0;
-    return depth == 1;
+    *value = depth > 0 ? stack[depth - 1] : 0; /* there may be more beneath it: the frame's address comes first */
+    return depth > 0;
 }
 
 /* What the caller has in a register; false: nothing can be said of it. */
@@ -190,10 +198,12 @@ PEXCEPTION_ROUTINE NTAPI RtlVirtualUnwind(ULONG HandlerType, ULONG64 ImageBase, 
     UNREFERENCED_PARAMETER(HandlerType); /* there are no handlers of either type */
     step.path = loader_path_of_base((const void *)(uintptr_t)ImageBase);
     if (step.path == NULL ||
-        step.location - FunctionEntry->BeginAddress >= (ULONG64)FunctionEntry->EndAddress - FunctionEntry->BeginAddress)
+        step.location - FunctionEntry->BeginAddress > (ULONG64)FunctionEntry->EndAddress - FunctionEntry->BeginAddress)
         nt_violation("unwind",
                      "RtlVirtualUnwind: %#llx does not lie in the function entry that was passed, or %#llx is no image",
                      (unsigned long long)ControlPc, (unsigned long long)ImageBase);
+    if (step.location == FunctionEntry->EndAddress) /* behind a call that does not come back */
+        step.location--;
     for (unsigned number = 0; number < 16; number++)
         step.registers[number] = registers[register_of_dwarf[number]];
     step.registers[DWARF_RETURN_ADDRESS] = ContextRecord->Rip;

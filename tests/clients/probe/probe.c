@@ -192,6 +192,47 @@ static NTSTATUS ProbeControlInterface(_Inout_ PPROBE Probe, _Inout_ PVOID Buffer
     return STATUS_SUCCESS;
 }
 
+/* Functions of their own, so that each is a frame of the stack. */
+static __attribute__((noinline)) VOID ProbeCrashByCode(VOID)
+{
+    KeBugCheckEx(PROBE_CRASH_CODE, 1, 2, 3, 4);
+}
+
+static __attribute__((noinline)) ULONG ProbeCrashByRead(_In_ volatile ULONG *Nowhere)
+{
+    return *Nowhere;
+}
+
+static __attribute__((noinline)) VOID ProbeCrashByRule(VOID)
+{
+    PVOID Pool = ExAllocatePoolWithTag(NonPagedPoolNx, 16, PROBE_TAG);
+
+    if (Pool == NULL)
+        return;
+
+    ExFreePoolWithTag(Pool, PROBE_TAG);
+    ExFreePoolWithTag(Pool, PROBE_TAG);
+}
+
+static NTSTATUS ProbeCrash(_In_ PROBE_CRASH Kind)
+{
+    switch (Kind) {
+    case PROBE_CRASH_BUGCHECK:
+        ProbeCrashByCode();
+        break;
+
+    case PROBE_CRASH_READ:
+        (VOID) ProbeCrashByRead((volatile ULONG *)(ULONG_PTR)0x5000);
+        break;
+
+    case PROBE_CRASH_RULE:
+        ProbeCrashByRule();
+        break;
+    }
+
+    return STATUS_UNSUCCESSFUL;
+}
+
 static NTSTATUS ProbeControl(_Inout_ PPROBE Probe, _Inout_ PIRP Irp, _Out_ PULONG_PTR Information)
 {
     PIO_STACK_LOCATION StackLocation = IoGetCurrentIrpStackLocation(Irp);
@@ -217,6 +258,17 @@ static NTSTATUS ProbeControl(_Inout_ PPROBE Probe, _Inout_ PIRP Irp, _Out_ PULON
             return STATUS_BUFFER_TOO_SMALL;
         *(PPROBE_EARLY)Buffer = Probe->Early;
         *Information = sizeof(PROBE_EARLY);
+        return STATUS_SUCCESS;
+
+    case IOCTL_PROBE_CRASH:
+        if (InputLength < sizeof(ULONG))
+            return STATUS_BUFFER_TOO_SMALL;
+        return ProbeCrash((PROBE_CRASH) * (PULONG)Buffer);
+
+    case IOCTL_PROBE_PRINT:
+        if (InputLength < sizeof(PROBE_PRINT))
+            return STATUS_BUFFER_TOO_SMALL;
+        (VOID) DbgPrintEx(DPFLTR_IHVDRIVER_ID, ((PPROBE_PRINT)Buffer)->Level, "%s", ((PPROBE_PRINT)Buffer)->Text);
         return STATUS_SUCCESS;
 
     default:

@@ -18,6 +18,8 @@
 #define IOCTL_PROBE_QUERY_INTERFACE PROBE_CODE(0x800) /* in: PROBE_QUERY, out: PROBE_INTERFACE */
 #define IOCTL_PROBE_QUERY_ID PROBE_CODE(0x801) /* in: ULONG, a BUS_QUERY_ID_TYPE; out: WCHARs as the bus gave them */
 #define IOCTL_PROBE_EARLY PROBE_CODE(0x802)    /* out: PROBE_EARLY */
+#define IOCTL_PROBE_CRASH PROBE_CODE(0x803)    /* in: ULONG, a PROBE_CRASH; does not come back */
+#define IOCTL_PROBE_PRINT PROBE_CODE(0x804)    /* in: PROBE_PRINT */
 
 #define PROBE_INTERFACE_MAX 512
 
@@ -45,5 +47,19 @@ typedef struct _PROBE_EARLY {
     NTSTATUS QueryStatus;
     NTSTATUS AcquireStatus; /* STATUS_PENDING if the query failed */
 } PROBE_EARLY, *PPROBE_EARLY;
+
+typedef enum _PROBE_CRASH {
+    PROBE_CRASH_BUGCHECK, /* KeBugCheckEx(PROBE_CRASH_CODE, 1, 2, 3, 4) */
+    PROBE_CRASH_READ,     /* of an address that is not there */
+    PROBE_CRASH_RULE      /* pool freed twice */
+} PROBE_CRASH;
+
+#define PROBE_CRASH_CODE 0x50524F42
+
+/* DbgPrintEx of a text, in a component that nobody filters. */
+typedef struct _PROBE_PRINT {
+    ULONG Level;
+    CHAR Text[400]; /* NUL-terminated */
+} PROBE_PRINT, *PPROBE_PRINT;
 
 #endif /* PROBE_IOCTL_H */
