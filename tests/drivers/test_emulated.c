@@ -2,6 +2,7 @@
  * xenfilt: XENFILT_EMULATED as a child of XENBUS is given it, who decides which emulated devices a boot has, and that
  * the filter is in nobody's way.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "common/stack.h"
@@ -216,6 +217,52 @@ STACK_TEST(not_by_options_like_it, .drivers = DRIVERS, .board = BOARD, .prepare 
     end();
 }
 
+/* ---- reboots ---- */
+
+static void install_monitor(void)
+{
+    (void)cm_key_create(CM_SERVICES "\\xenbus_monitor");
+}
+
+static bool is_reboot_asked_for(const char *module)
+{
+    char path[128];
+    struct cm_key *key;
+    ULONG value = 0;
+
+    snprintf(path, sizeof(path), "%s\\xenbus_monitor\\Request\\%s", CM_SERVICES, module);
+    key = cm_key_open(path);
+    return key != NULL && cm_value_get_dword(key, "Reboot", &value) && value == 1;
+}
+
+STACK_TEST(reboot_is_left_to_the_monitor, .drivers = DRIVERS, .prepare = install_monitor, .quiet = true)
+{
+    begin();
+    ck_assert(!is_reboot_asked_for("XENNET"));
+    XENBUS_UNPLUG_CALL(&unplug, Reboot, text("XENNET"));
+    ck_assert(is_reboot_asked_for("XENNET"));
+    XENBUS_UNPLUG_CALL(&unplug, Reboot, text("XENNET"));
+    XENBUS_UNPLUG_CALL(&unplug, Reboot, text("XENVBD"));
+    ck_assert(is_reboot_asked_for("XENNET"));
+    ck_assert(is_reboot_asked_for("XENVBD"));
+    /* None of these is a name of a key. */
+    XENBUS_UNPLUG_CALL(&unplug, Reboot, text(""));
+    XENBUS_UNPLUG_CALL(&unplug, Reboot, text("XEN\\VIF"));
+    XENBUS_UNPLUG_CALL(&unplug, Reboot, text("XEN\nVIF"));
+    ck_assert(!is_reboot_asked_for("XEN"));
+    end();
+}
+
+/* Without the monitor there is nobody to offer it: the log says so, and no key is left for a later one. */
+STACK_TEST(no_reboot_without_a_monitor, .drivers = DRIVERS, .quiet = true)
+{
+    begin();
+    XENBUS_UNPLUG_CALL(&unplug, Reboot, text("XENNET"));
+    ck_assert(!is_reboot_asked_for("XENNET"));
+    ck_assert_ptr_null(cm_key_open(CM_SERVICES "\\xenbus_monitor"));
+    end();
+}
+
 /* ---- kinds of buses ---- */
 
 static void no_kinds(void)
@@ -277,6 +324,8 @@ int main(void)
     tcase_add_test(tcase, unplugged_by_force);
     tcase_add_test(tcase, kept_by_the_start_option);
     tcase_add_test(tcase, not_by_options_like_it);
+    tcase_add_test(tcase, reboot_is_left_to_the_monitor);
+    tcase_add_test(tcase, no_reboot_without_a_monitor);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("stacks");
     tcase_add_test(tcase, bus_of_no_kind);

@@ -215,6 +215,33 @@ STACK_TEST(by_the_line, .drivers = STACK_PROBE, .vcpus = 1, .quiet = true, .host
     assert_works();
 }
 
+static void use_no_vectors(void)
+{
+    cm_value_set_dword(cm_key_create(CM_SERVICES "\\xenbus\\Parameters"), "UseEvtchnUpcall", 0);
+}
+
+/* The registry wants no vectors: the line brings the events of vCPU 0, and nobody else gets any. */
+STACK_TEST(by_the_line_for_the_registry, .drivers = STACK_PROBE, .vcpus = 2, .quiet = true, .prepare = use_no_vectors)
+{
+    struct channel *channel = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*channel), STACK_TAG);
+    uint64_t callback = 0;
+
+    ck_assert_int_eq(xen_hvm_param_get(stack.domain.domid, HVM_PARAM_CALLBACK_IRQ, &callback), 0);
+    ck_assert_uint_eq(callback >> 56, HVM_PARAM_CALLBACK_TYPE_GSI);
+    ck_assert_uint_ne(callback, 0);
+    begin();
+    open_unbound(channel, 0);
+    ck_assert_int_eq(CALL(Bind, channel->channel, 0, 1), STATUS_NOT_SUPPORTED);
+    assert_comes(channel);
+    ck_assert_uint_eq(channel->processor, 0);
+    ck_assert_int_eq(CALL(Bind, channel->channel, 0, 0), STATUS_SUCCESS);
+    assert_comes(channel);
+    ck_assert_uint_eq(channel->processor, 0);
+    shut(channel);
+    end();
+    ExFreePoolWithTag(channel, STACK_TAG);
+}
+
 /* ---- ports ---- */
 
 static volatile unsigned many_calls;
@@ -274,6 +301,88 @@ STACK_TEST(many_ports, .drivers = STACK_PROBE, .vcpus = 3, .event_channels = 400
     ExFreePoolWithTag(calls, STACK_TAG);
     ExFreePoolWithTag(channel, STACK_TAG);
 }
+
+#define BUDGET 2048 /* ports that one interrupt looks at */
+#define FLOOD (BUDGET + 300)
+
+static unsigned calls_at_first_dpc;
+
+static VOID NTAPI note_calls(PKDPC dpc, PVOID context, PVOID first, PVOID second)
+{
+    (void)dpc;
+    (void)context;
+    (void)first;
+    (void)second;
+    calls_at_first_dpc = many_calls;
+}
+
+static bool flood_passed(void *unused)
+{
+    (void)unused;
+    return many_calls == FLOOD;
+}
+
+/*
+ * However many ports are pending, an interrupt lets the processor go on after so many: a DPC that waits for it runs
+ * before the rest, of which none is lost.
+ */
+static void flood(void *unused)
+{
+    PXENBUS_EVTCHN_CHANNEL *channel = ExAllocatePool2(POOL_FLAG_NON_PAGED, FLOOD * sizeof(*channel), STACK_TAG);
+    ULONG *calls = ExAllocatePool2(POOL_FLAG_NON_PAGED, FLOOD * sizeof(*calls), STACK_TAG);
+    int *port = ExAllocatePool2(POOL_FLAG_NON_PAGED, FLOOD * sizeof(*port), STACK_TAG);
+    PKDPC dpc = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*dpc), STACK_TAG);
+    KIRQL irql;
+
+    (void)unused;
+    begin();
+    many_calls = 0;
+    calls_at_first_dpc = 0;
+    KeInitializeDpc(dpc, note_calls, NULL);
+    (void)KeSetSystemAffinityThreadEx(1);
+    for (unsigned i = 0; i < FLOOD; i++) {
+        channel[i] = CALL(Open, XENBUS_EVTCHN_TYPE_UNBOUND, on_one_of_many, &calls[i], (USHORT)0, FALSE);
+        ck_assert_ptr_nonnull(channel[i]);
+        port[i] = xen_evtchn_bind_interdomain(XEN_DOM0, stack.domain.domid, CALL(GetPort, channel[i]), on_notify, NULL);
+        ck_assert_int_gt(port[i], 0);
+        KeRaiseIrql(DISPATCH_LEVEL, &irql);
+        (void)CALL(Unmask, channel[i], FALSE, TRUE);
+        KeLowerIrql(irql);
+    }
+    stack_sleep_us(10000);
+    many_calls = 0;
+    memset(calls, 0, FLOOD * sizeof(*calls));
+    KeRaiseIrql(HIGH_LEVEL, &irql);
+    for (unsigned i = 0; i < FLOOD; i++)
+        ck_assert_int_eq(xen_evtchn_send(XEN_DOM0, (uint32_t)port[i]), 0);
+    ck_assert_uint_eq(many_calls, 0);
+    KeInsertQueueDpc(dpc, NULL, NULL);
+    KeLowerIrql(irql);
+    ck_assert_msg(stack_wait(flood_passed, NULL, 1000), "%u of %u events came", many_calls, FLOOD);
+    ck_assert_uint_eq(calls_at_first_dpc, BUDGET);
+    stack_sleep_us(1000);
+    KeRevertToUserAffinityThreadEx(0);
+    for (unsigned i = 0; i < FLOOD; i++) {
+        ck_assert_uint_eq(calls[i], 1);
+        CALL(Close, channel[i]);
+        ck_assert_int_eq(xen_evtchn_close(XEN_DOM0, (uint32_t)port[i]), 0);
+    }
+    end();
+    ExFreePoolWithTag(dpc, STACK_TAG);
+    ExFreePoolWithTag(port, STACK_TAG);
+    ExFreePoolWithTag(calls, STACK_TAG);
+    ExFreePoolWithTag(channel, STACK_TAG);
+}
+
+START_TEST(flood_of_ports)
+{
+    struct stack_options options = {.drivers = STACK_PROBE, .vcpus = 2, .event_channels = 4000};
+
+    stack_run(&options, flood, NULL);
+    options.prepare = use_two_level;
+    stack_run(&options, flood, NULL);
+}
+END_TEST
 
 /* ---- queues ---- */
 
@@ -517,10 +626,12 @@ int main(void)
     tcase_add_test(tcase, two_level_by_the_registry);
     tcase_add_loop_test(tcase, two_level_if_xen_refuses, 0, 4);
     tcase_add_test(tcase, by_the_line);
+    tcase_add_test(tcase, by_the_line_for_the_registry);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("queues");
     tcase_set_timeout(tcase, 30);
     tcase_add_test(tcase, many_ports);
+    tcase_add_test(tcase, flood_of_ports);
     tcase_add_test(tcase, fixed_ports_first);
     tcase_add_test(tcase, moved_while_queued);
     tcase_add_test(tcase, closed_while_queued);

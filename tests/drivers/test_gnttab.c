@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/stack.h"
+#include "nt/cm/cm.h"
 #include "xen/hypervisor.h"
 #include "xen/platform.h"
 #include "xen/xen.h"
@@ -13,6 +14,7 @@
 #include "suspend_interface.h"
 
 #include <xen/grant_table.h>
+#include <xen/memory.h>
 
 #define CALL(method, ...) XENBUS_GNTTAB_CALL(&gnttab, method, ##__VA_ARGS__)
 
@@ -482,6 +484,79 @@ VERSION_TEST(resumed, .drivers = STACK_PROBE, .quiet = true)
     end();
 }
 
+/* ---- where Xen's pages appear ---- */
+
+static void use_no_hole(void)
+{
+    cm_value_set_dword(cm_key_create(CM_SERVICES "\\xenbus\\Parameters"), "UseMemoryHole", 0);
+}
+
+/* Windows knows the address as memory. */
+static bool is_ram(PHYSICAL_ADDRESS address)
+{
+    PPHYSICAL_MEMORY_RANGE range = MmGetPhysicalMemoryRanges();
+    bool found = false;
+
+    ck_assert_ptr_nonnull(range);
+    for (PPHYSICAL_MEMORY_RANGE at = range; at->NumberOfBytes.QuadPart != 0 && !found; at++)
+        found = address.QuadPart >= at->BaseAddress.QuadPart &&
+                address.QuadPart < at->BaseAddress.QuadPart + at->NumberOfBytes.QuadPart;
+    ExFreePool(range);
+    return found;
+}
+
+/* What the domain has of memory, in pages. */
+static int64_t reservation(void)
+{
+    domid_t *self = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*self), STACK_TAG);
+    int64_t pages;
+
+    *self = DOMID_SELF;
+    pages = xen_hypercall(__HYPERVISOR_memory_op, XENMEM_current_reservation, (uint64_t)(uintptr_t)self, 0, 0, 0);
+    ExFreePoolWithTag(self, STACK_TAG);
+    ck_assert_int_gt(pages, 0);
+    return pages;
+}
+
+static void places(void *in_ram)
+{
+    int64_t before, granted;
+    PHYSICAL_ADDRESS address;
+    ULONG reference;
+    uint8_t *mapped;
+    void *dom0;
+
+    begin();
+    before = reservation();
+    granted = xen_grant_share(XEN_DOM0, stack.domain.domid, false, &dom0);
+    ck_assert_int_ge(granted, 0);
+    reference = (ULONG)granted;
+    memset(dom0, 0x77, PAGE_SIZE);
+    ck_assert_int_eq(CALL(MapForeignPages, 0, 1, &reference, FALSE, &address), STATUS_SUCCESS);
+    ck_assert_int_eq(is_ram(address), in_ram != NULL);
+    ck_assert_int_eq(reservation(), in_ram != NULL ? before - 1 : before);
+    mapped = MmMapIoSpace(address, PAGE_SIZE, MmCached);
+    ck_assert_ptr_nonnull(mapped);
+    ck_assert_uint_eq(mapped[9], 0x77);
+    MmUnmapIoSpace(mapped, PAGE_SIZE);
+    ck_assert_int_eq(CALL(UnmapForeignPages, address), STATUS_SUCCESS);
+    ck_assert_int_eq(reservation(), before); /* what was taken for it is memory again */
+    ck_assert_int_eq(xen_grant_unshare(XEN_DOM0, reference), 0);
+    assert_grants_work(1000);
+    end();
+}
+
+/* In the platform device's BAR, or, if the registry does not want that, in the place of memory that Xen gets back. */
+START_TEST(memory_hole)
+{
+    struct stack_options options = {.drivers = STACK_PROBE, .quiet = true};
+
+    stack_run(&options, places, NULL);
+    options.prepare = use_no_hole;
+    stack_run(&options, places, "in RAM");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("GNTTAB");
@@ -498,6 +573,7 @@ int main(void)
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("mappings");
     tcase_add_test(tcase, foreign_pages);
+    tcase_add_test(tcase, memory_hole);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("other places");
     tcase_add_test(tcase, resumed);

@@ -199,6 +199,42 @@ static void upcalls(void *unused)
     CALL(Release);
 }
 
+/* The flag that Xen raises with an interrupt, taken once, by whoever asks first. */
+STACK_TEST(upcall_pending, .drivers = STACK_PROBE, .prepare = use_two_level)
+{
+    uint32_t port;
+    KIRQL irql;
+    int dom0;
+
+    begin();
+    port = port_new();
+    CALL(EvtchnMask, port);
+    dom0 = xen_evtchn_bind_interdomain(XEN_DOM0, stack.domain.domid, port, nothing, NULL);
+    ck_assert_int_gt(dom0, 0);
+    CALL(EvtchnAck, port);
+    (void)KeSetSystemAffinityThreadEx(1); /* where ports are bound, unless somebody moves them */
+    KeRaiseIrql(HIGH_LEVEL, &irql);
+    (void)CALL(UpcallPending, 0);
+    (void)CALL(UpcallPending, 1);
+    ck_assert(!CALL(UpcallPending, 0));
+    ck_assert_int_eq(xen_evtchn_send(XEN_DOM0, (uint32_t)dom0), 0); /* masked: nothing is raised */
+    ck_assert(!CALL(UpcallPending, 0));
+    CALL(EvtchnAck, port);
+    ck_assert(!CALL(EvtchnUnmask, port));
+    ck_assert_int_eq(xen_evtchn_send(XEN_DOM0, (uint32_t)dom0), 0);
+    ck_assert(!CALL(UpcallPending, 1));
+    ck_assert(CALL(UpcallPending, 0));
+    ck_assert(!CALL(UpcallPending, 0));
+    ck_assert(!CALL(UpcallPending, 4711)); /* no processor */
+    CALL(EvtchnMask, port);
+    CALL(EvtchnAck, port);
+    KeLowerIrql(irql);
+    KeRevertToUserAffinityThreadEx(0);
+    port_close(port);
+    ck_assert_int_eq(xen_evtchn_close(XEN_DOM0, (uint32_t)dom0), 0);
+    CALL(Release);
+}
+
 /* vCPUs from 32 up have a vcpu_info of their own making. */
 START_TEST(upcall_supported)
 {
@@ -217,6 +253,7 @@ int main(void)
     tcase_add_test(tcase, time);
     tcase_add_test(tcase, ports);
     tcase_add_test(tcase, poll);
+    tcase_add_test(tcase, upcall_pending);
     tcase_add_loop_test(tcase, upcall_supported, 0, 3);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);

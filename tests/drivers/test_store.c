@@ -4,9 +4,16 @@
 
 #include "common/stack.h"
 #include "dom0/heap.h"
+#include "machine/log.h"
+#include "xen/xen.h"
+#include "xen/platform.h"
+#include "machine/clock.h"
 #include "machine/census.h"
 
 #include <xenstore.h>
+
+#include <xen/event_channel.h>
+#include <xen/hvm/params.h>
 
 #include <initguid.h>
 
@@ -498,6 +505,63 @@ STACK_TEST(buffers_are_freed, .drivers = STACK_PROBE)
     end();
 }
 
+/* ---- a daemon that does not answer ---- */
+
+static int64_t event_op(unsigned command, void *operation, size_t size)
+{
+    void *copy = ExAllocatePool2(POOL_FLAG_NON_PAGED, size, STACK_TAG);
+    int64_t result;
+
+    memcpy(copy, operation, size);
+    result = xen_hypercall(__HYPERVISOR_event_channel_op, command, (uint64_t)(uintptr_t)copy, 0, 0, 0);
+    memcpy(operation, copy, size);
+    ExFreePoolWithTag(copy, STACK_TAG);
+    return result;
+}
+
+/* Its end of the channel is closed: it hears of nothing any more. */
+static void make_deaf(void)
+{
+    struct evtchn_status status = {.dom = DOMID_SELF};
+    uint64_t port = 0;
+
+    ck_assert_int_eq(xen_hvm_param_get(stack.domain.domid, HVM_PARAM_STORE_EVTCHN, &port), 0);
+    status.port = (uint32_t)port;
+    ck_assert_int_eq(event_op(EVTCHNOP_status, &status, sizeof(status)), 0);
+    ck_assert_uint_eq(status.status, EVTCHNSTAT_interdomain);
+    ck_assert_int_eq(xen_evtchn_close(XEN_DOM0, status.u.interdomain.port), 0);
+}
+
+static void assert_logged(const char *words, bool expected)
+{
+    static char tail[65536];
+
+    (void)log_tail(tail, sizeof(tail));
+    ck_assert_msg((strstr(tail, words) != NULL) == expected, "'%s' is %s the log:\n%s", words,
+                  expected ? "not in" : "in", tail);
+}
+
+/* Whoever waits is told by the log what is under way, and gives up after a minute. */
+STACK_TEST(outstanding_requests_are_reported, .drivers = STACK_PROBE, .quiet = true)
+{
+    uint64_t start;
+    PSTR value = NULL;
+
+    begin();
+    make_deaf();
+    assert_logged("does not answer", false);
+    start = clock_now();
+    ck_assert_int_eq(CALL(Read, NULL, NULL, text("vm"), &value), STATUS_IO_TIMEOUT);
+    ck_assert_ptr_null(value);
+    ck_assert_uint_ge(clock_now() - start, UINT64_C(60000000000));
+    ck_assert_uint_lt(clock_now() - start, UINT64_C(61000000000));
+    assert_logged("the store daemon does not answer", true);
+    assert_logged("request ring ", true);
+    assert_logged(": type 2, transaction 0, 19 of 19 bytes sent, 10000 ms old", true);
+    assert_logged("of type 2 is given up", true);
+    machine_stop();
+}
+
 int main(void)
 {
     Suite *suite = suite_create("STORE");
@@ -514,6 +578,7 @@ int main(void)
     tcase_add_test(tcase, watches);
     tcase_add_test(tcase, two_watches_of_a_node);
     tcase_add_test(tcase, buffers_are_freed);
+    tcase_add_test(tcase, outstanding_requests_are_reported);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("contexts");
     tcase_add_loop_test(tcase, at_dispatch_level, 0, 3);
