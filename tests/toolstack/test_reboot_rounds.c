@@ -161,20 +161,31 @@ static void account_sent(const struct checker_verdict *verdict)
 }
 
 /*
- * Received: in flight are the slots that the backend has taken and of which the client has no frame. They are on the
- * ring, or the drivers have taken them off it and not given them on: in one poll as many as a ring has, at most, and
- * there is no other poll before the client has those. (The ring's indices alone do not tell: what it has room for again
- * says nothing about whether the client has the frames.) What the client has is not lost, whether it is read or not.
+ * What the client has. It keeps count until the power goes; in good order its device goes first, and what nobody has
+ * read by then with it.
  */
-static void account_received(unsigned sent, unsigned received)
+static unsigned received(void)
+{
+    return test.in_order ? test.read : (unsigned)test.client->Statistics.Received;
+}
+
+/*
+ * Received: in flight are the slots that the backend has taken and of which the client has no frame, and the frame that
+ * it has in its hand, if it has one that it has found no slot for yet. They are on the ring, or the drivers have taken
+ * them off it and not given them on: in one poll as many as a ring has, at most, and there is no other poll before the
+ * client has those. (The ring's indices alone do not tell: what it has room for again says nothing about whether the
+ * client has the frames.) What the client has is not lost, whether it is read or not.
+ */
+static void account_received(unsigned sent, unsigned has)
 {
     unsigned taken = (unsigned)stack_netback_statistics(0)->rx.ring.requests;
-    unsigned in_flight = taken - received;
-    unsigned lost = sent - received;
+    unsigned in_hand = sent > taken ? 1 : 0;
+    unsigned in_flight = taken - has + in_hand;
+    unsigned lost = sent - has;
 
-    ck_assert_uint_le(received, taken);
-    ck_assert_uint_le(test.read, received);
-    ck_assert_uint_le(in_flight, 2 * RING_SLOTS);
+    ck_assert_uint_le(has, taken);
+    ck_assert_uint_le(test.read, has);
+    ck_assert(test.in_order || in_flight <= 2 * RING_SLOTS + 1);
     ck_assert_msg(lost <= in_flight, "%u received frames lost, %u slots in flight", lost, in_flight);
     test.rx.frames += sent;
     test.rx.lost += lost;
@@ -191,7 +202,7 @@ static void round_of_traffic(unsigned round)
     ck_assert(nt_thread_run("starter", start_traffic, NULL));
     (void)task_park(clock_now() + (200 + round * 37 % 400) * UINT64_C(1000), "a while");
     end_guest();
-    account_received(stack_end_sent(0), (unsigned)test.client->Statistics.Received);
+    account_received(stack_end_sent(0), received());
     stack_end_send(0, NULL);
     stack_power_cycle_now(); /* the backend has looked at its ring a last time */
     verdict = stack_end_verdict(0);
@@ -249,7 +260,7 @@ int main(void)
     lan = stack_capture(STACK_LAN);
     coming = *lan;
     coming.count = COMING;
-    tcase_set_timeout(tcase, 600);
+    tcase_set_timeout(tcase, 1800); /* `make rounds` on a busy host */
     tcase_add_loop_test(tcase, rebooted_under_traffic, 0, 4);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);

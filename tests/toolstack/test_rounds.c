@@ -287,7 +287,7 @@ int main(void)
     lan = stack_capture(STACK_LAN);
     coming = *lan;
     coming.count = COMING;
-    tcase_set_timeout(tcase, 600);
+    tcase_set_timeout(tcase, 1800); /* `make rounds` on a busy host */
     tcase_add_loop_test(tcase, suspended_in_a_row, 0, 2 * FORMS);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
