@@ -46,6 +46,11 @@ BACKEND_CFLAGS := $(COMMON_CFLAGS) -D_GNU_SOURCE -Ibackend-stub -fPIE
 # A call at the end of a routine stays a call: its return address tells which driver made it.
 DRIVER_CFLAGS := $(COMMON_CFLAGS) $(SECTION_CFLAGS) -fno-optimize-sibling-calls -DDBG=1 -fshort-wchar -fPIC \
 	-fvisibility=hidden -Isim/include -Idrivers/include -Idrivers/common -I$(BUILD)/include
+# `make coverage`: the drivers count what they execute. libgcov is in their modules, and uses the C library.
+ifneq ($(COVERAGE),)
+COVERAGE_CFLAGS := --coverage -fprofile-update=atomic -O0
+COVERAGE_LDFLAGS := --coverage
+endif
 SIM_LIBS := -lpcap -ljansson -ldw -lelf -lnettle -lxlutil -lxenlight -ldl -pthread
 CHECK_LIBS = $(shell pkg-config --libs check)
 # Each test program holds the whole machine: a fast linker is half of the build.
@@ -80,8 +85,13 @@ AGENT := agent
 AGENT_FILES := $(BUILD)/drivers/$(AGENT)/$(AGENT).so $(BUILD)/drivers/$(AGENT)/$(AGENT).inf
 TEST_DRIVERS := $(filter-out $(CLIENTS),$(notdir $(patsubst %/,%,$(wildcard tests/clients/*/))))
 MODULES := $(DRIVERS:%=$(BUILD)/drivers/%.so) $(CLIENTS:%=$(BUILD)/drivers/%.so)
+# Drivers of other packages: with other tables of revisions (tests/upgrade/tables), and a xen.sys of another version.
+PACKAGES_OF_TABLES := $(patsubst tests/upgrade/tables/%.h,%,$(wildcard tests/upgrade/tables/*.h))
+OTHER_PACKAGES := $(foreach p,$(PACKAGES_OF_TABLES),$(foreach d,xenbus xenvif,$(BUILD)/test-drivers/$(p)/$(d).so)) \
+	$(BUILD)/test-drivers/other-version/xen.so
 MEMORY_TEST_DRIVERS := $(if $(findstring thread,$(SAN)),,planted)
-TEST_MODULES := $(MEMORY_TEST_DRIVERS:%=$(BUILD)/test-drivers-memory/%.so) $(foreach d,$(TEST_DRIVERS),$(BUILD)/test-drivers/$(d).so $(BUILD)/test-drivers/$(d).inf)
+TEST_MODULES := $(MEMORY_TEST_DRIVERS:%=$(BUILD)/test-drivers-memory/%.so) $(foreach d,$(TEST_DRIVERS),$(BUILD)/test-drivers/$(d).so $(BUILD)/test-drivers/$(d).inf) \
+	$(OTHER_PACKAGES)
 INFS := $(patsubst drivers/%,$(BUILD)/drivers/%,$(foreach d,$(DRIVERS),$(if $(wildcard drivers/$(d)/$(d).inf),drivers/$(d).inf))) \
 	$(foreach c,$(CLIENTS),$(BUILD)/drivers/$(c).inf)
 
@@ -151,6 +161,12 @@ rounds: ## Suspend and reboot the guest 100 times in a row under traffic, in eac
 	PVSIM_ROUNDS=$(ROUNDS) $(BUILD)/tests/toolstack/test_rounds
 	PVSIM_ROUNDS=$(ROUNDS) $(BUILD)/tests/toolstack/test_reboot_rounds
 
+.PHONY: upgrades
+upgrades: ## From each package to each other, with clients of every age: who the veto says is stranded is, and nobody else
+	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-test
+	$(Q)$(MAKE) --no-print-directory tests
+	PVSIM_UPGRADES=all CK_DEFAULT_TIMEOUT=1200 $(BUILD)/tests/upgrade/test_upgrade
+
 .PHONY: hosts
 hosts: ## The main job and a guest's life on every host that --host can name, with 1, 2 and 4 vCPUs, under several schedules
 	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-test
@@ -180,8 +196,11 @@ windows: ## Install what is missing and build xen.sys, xenbus.sys, xenfilt.sys, 
 gdb: $(BUILD)/pvsim ## Look into a core file of --on-bugcheck core: guest threads, vCPUs (CORE=file)
 	gdb -q -x tools/pvsim-gdb.py $(BUILD)/pvsim $(CORE)
 
+.PHONY: test-modules
+test-modules: $(TEST_MODULES) $(BUILD)/dom0-program
+
 .PHONY: tests
-tests: $(TESTS) $(TEST_MODULES) $(BUILD)/dom0-program nttest all ## Build the test programs
+tests: $(TESTS) test-modules nttest all ## Build the test programs
 
 .PHONY: clean
 clean: ## Remove everything that was built
@@ -193,6 +212,11 @@ clean: ## Remove everything that was built
 $(BUILD)/obj/sim/%.o: sim/%.c | $(SETUP)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(SIM_CFLAGS) $(if $(filter sim/nt/% sim/image/%,$<),-DIMAGE_ARENA=IMAGE_GUEST) $(if $(filter sim/cli/%,$<),-Ibackend-stub -DPVSIM_VERSION='"$(VERSION)"') -MMD -MP -c $< -o $@
+
+# The loader lets libgcov into a module.
+ifneq ($(COVERAGE),)
+$(BUILD)/obj/sim/image/imports.o: SIM_CFLAGS += -DPVSIM_COVERAGE
+endif
 
 # Xen's tools' header names <xen/xen.h> and <xen/platform.h>, of which sim/xen has its own.
 $(BUILD)/obj/sim/dom0/xenctrl.o $(BUILD)/obj/sim/dom0/xenctrl_compat.o $(BUILD)/obj/tests/dom0/library_cases.o: SIM_CFLAGS := $(patsubst -Isim,-iquote sim,$(SIM_CFLAGS))
@@ -220,7 +244,7 @@ endif
 
 $(BUILD)/obj/tests/%.o: tests/%.c | $(SETUP) build/.setup-test
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(SIM_CFLAGS) -Itests -Ibackend-stub -Idrivers/include -DPVSIM_BUILD='"$(BUILD)"' -MMD -MP -c $< -o $@
+	$(Q)mkdir -p $(@D) && $(CC) $(SIM_CFLAGS) -Itests -Ibackend-stub -Idrivers/include -Idrivers -DPVSIM_BUILD='"$(BUILD)"' -MMD -MP -c $< -o $@
 
 # Parts of drivers that need no machine.
 OFFLOAD_PARTS := $(patsubst %,$(BUILD)/obj/module/xenvif/common/%.o,checksum segment toeplitz)
@@ -275,6 +299,24 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(MACHINE_OBJECTS) $(TEST_COMMON_OBJECT
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LD_FAST) $(SAN_LDFLAGS) -pie -Wl,--build-id $(EXPORTS) $(filter %.o,$^) -o $@ $(SIM_LIBS) $(CHECK_LIBS)
 
+# The veto as a program has it, with the tables of each package that the tests upgrade from and to.
+VETO_OBJECTS := $(BUILD)/obj/veto/veto.o $(BUILD)/obj/veto/current.o $(PACKAGES_OF_TABLES:%=$(BUILD)/obj/veto/%.o)
+VETO_CFLAGS = $(COMMON_CFLAGS) $(COVERAGE_CFLAGS) -std=c11 -ffreestanding -fPIE -Idrivers/include
+
+$(BUILD)/obj/veto/%.o: drivers/common/veto/%.c | $(SETUP)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(VETO_CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/obj/veto/current.o: drivers/common/veto/veto_tables.c | $(SETUP)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(VETO_CFLAGS) -MMD -MP -c $< -o $@
+
+$(PACKAGES_OF_TABLES:%=$(BUILD)/obj/veto/%.o): $(BUILD)/obj/veto/%.o: drivers/common/veto/veto_tables.c tests/upgrade/tables/%.h | $(SETUP)
+	$(call say,CC,"$< ($*)")
+	$(Q)mkdir -p $(@D) && $(CC) $(VETO_CFLAGS) -include tests/upgrade/tables/$*.h -DVetoProviders=VetoProviders_$* -MMD -MP -c $< -o $@
+
+$(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/upgrade/test_*.c)): $(VETO_OBJECTS)
+
 # ---- driver modules ----
 
 XEN_HEADERS := $(BUILD)/include/.imported
@@ -284,7 +326,7 @@ $(XEN_HEADERS): drivers/windows/get_xen_headers.py | $(SETUP)
 
 $(BUILD)/obj/module/%.o: drivers/%.c $(XEN_HEADERS)
 	$(call say,CC,"$< (module)")
-	$(Q)mkdir -p $(@D) && $(CC) $(DRIVER_CFLAGS) -DMODULE_NAME='"$(firstword $(subst /, ,$*))"' -MMD -MP -c $< -o $@
+	$(Q)mkdir -p $(@D) && $(CC) $(DRIVER_CFLAGS) $(COVERAGE_CFLAGS) -DMODULE_NAME='"$(firstword $(subst /, ,$*))"' -MMD -MP -c $< -o $@
 
 $(BUILD)/obj/module/clients/%.o: tests/clients/%.c $(XEN_HEADERS)
 	$(call say,CC,"$< (module)")
@@ -294,7 +336,7 @@ $(BUILD)/obj/module/clients/%.o: tests/clients/%.c $(XEN_HEADERS)
 define common_rule
 $(BUILD)/obj/module/$(1)/common/%.o: drivers/common/%.c $(XEN_HEADERS)
 	$$(call say,CC,"$$< ($(1))")
-	$(Q)mkdir -p $$(@D) && $$(CC) $$(DRIVER_CFLAGS) -DMODULE_NAME='"$(1)"' -MMD -MP -c $$< -o $$@
+	$(Q)mkdir -p $$(@D) && $$(CC) $$(DRIVER_CFLAGS) $$(COVERAGE_CFLAGS) -DMODULE_NAME='"$(1)"' -MMD -MP -c $$< -o $$@
 endef
 $(foreach driver,$(DRIVERS),$(eval $(call common_rule,$(driver))))
 
@@ -310,9 +352,9 @@ $(BUILD)/obj/module/gate.o: sim/image/gate.c | $(SETUP)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(DRIVER_CFLAGS) -MMD -MP -c $< -o $@
 
-link_module = $(CC) $(if $(1),$(1),$(SAN_LDFLAGS)) -shared -Wl,--build-id -Wl,-soname,$(@F) -Wl,-Bsymbolic \
+link_module = $(CC) $(if $(1),$(1),$(SAN_LDFLAGS) $(COVERAGE_LDFLAGS)) -shared -Wl,--build-id -Wl,-soname,$(@F) -Wl,-Bsymbolic \
 	-Wl,-T,sim/image/driver.ld $(filter %.o,$^) \
-	$(filter %.so,$^) -o $@ && python3 tools/check_imports.py $@ $(BUILD)/ntoskrnl.list $(filter %.so,$^)
+	$(filter %.so,$^) -o $@ && python3 tools/check_imports.py $(if $(COVERAGE),--libgcov) $@ $(BUILD)/ntoskrnl.list $(filter %.so,$^)
 
 $(BUILD)/drivers/xen.so: $(call module_objects,xen) $(BUILD)/obj/module/gate.o $(BUILD)/ntoskrnl.list
 	$(call say,LINK,$@)
@@ -324,6 +366,28 @@ $(BUILD)/drivers/$(1).so: $(call module_objects,$(1)) $(BUILD)/drivers/xen.so $(
 	$(Q)mkdir -p $$(@D) && $$(link_module)
 endef
 $(foreach driver,$(filter-out xen,$(DRIVERS)),$(eval $(call module_rule,$(driver))))
+
+# $(1): tables, $(2): driver. The one object of a driver that the table makes is another.
+define tables_rule
+$(BUILD)/obj/packages/$(1)/$(2)/pdo_id.o: drivers/$(2)/pdo_id.c tests/upgrade/tables/$(1).h $(XEN_HEADERS)
+	$$(call say,CC,"$$< ($(1))")
+	$(Q)mkdir -p $$(@D) && $$(CC) $$(DRIVER_CFLAGS) $$(COVERAGE_CFLAGS) -include tests/upgrade/tables/$(1).h -DMODULE_NAME='"$(2)"' -MMD -MP -c $$< -o $$@
+
+$(BUILD)/test-drivers/$(1)/$(2).so: $(filter-out %/$(2)/pdo_id.o,$(call module_objects,$(2))) $(BUILD)/obj/packages/$(1)/$(2)/pdo_id.o \
+		$(BUILD)/drivers/xen.so $(BUILD)/ntoskrnl.list
+	$$(call say,LINK,$$@)
+	$(Q)mkdir -p $$(@D) && $$(link_module)
+endef
+$(foreach package,$(PACKAGES_OF_TABLES),$(foreach driver,xenbus xenvif,$(eval $(call tables_rule,$(package),$(driver)))))
+
+$(BUILD)/obj/packages/other-version/xen/driver.o: drivers/xen/driver.c $(XEN_HEADERS)
+	$(call say,CC,"$< (other version)")
+	$(Q)mkdir -p $(@D) && $(CC) $(DRIVER_CFLAGS) $(COVERAGE_CFLAGS) -DBUILD_NUMBER=1 -DMODULE_NAME='"xen"' -MMD -MP -c $< -o $@
+
+$(BUILD)/test-drivers/other-version/xen.so: $(filter-out %/xen/driver.o,$(call module_objects,xen)) \
+		$(BUILD)/obj/packages/other-version/xen/driver.o $(BUILD)/obj/module/gate.o $(BUILD)/ntoskrnl.list
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(link_module)
 
 # The modules for --preempt=memory: the compiler's hooks of ThreadSanitizer, of which pvsim has its own.
 MEMORY_CFLAGS = $(filter-out -fsanitize=% -fno-sanitize-recover=% -DPVSIM_SANITIZE,$(DRIVER_CFLAGS)) -fsanitize=thread \

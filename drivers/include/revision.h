@@ -2,8 +2,9 @@
  * The revision tables: which version of each interface a PDO revision stands for.
  *
  * A client's INF matches a hardware ID that carries a revision, and so says which versions it needs. Each table is the
- * only place where a revision is written: PdoSetRevisions derives every ID from it. Adding an interface version adds a
- * row at the end; removing one removes every row that names it. Rows go from the oldest to the newest.
+ * only place where a revision is written: PdoSetRevisions derives every ID from it, and a version that no row names is
+ * not given to anybody. Adding an interface version adds a row at the end; removing one moves every row that names it
+ * to the table of what is no more. What a revision stands for never changes. Rows go from the oldest to the newest.
  *
  * A table is used by handing it a macro of one row:
  *
@@ -16,6 +17,9 @@
 /* A row a line. */
 /* clang-format off */
 
+/* A build may have tables of its own (the tests of upgrades have). */
+#ifndef XENBUS_REVISION_TABLE
+
 /* Columns: Revision, SUSPEND, SHARED_INFO, EVTCHN, DEBUG, STORE, RANGE_SET, CACHE, GNTTAB, UNPLUG, CONSOLE, EMULATED */
 #define XENBUS_REVISION_TABLE(_Row)                   \
     _Row(0x09000008, 1, 3, 9, 1, 2, 1, 2, 4, 1, 1, 2) \
@@ -24,6 +28,9 @@
     _Row(0x0900000B, 1, 4, 9, 1, 2, 1, 2, 4, 3, 1, 2) \
     _Row(0x0900000C, 1, 4, 9, 1, 2, 1, 2, 4, 3, 1, 3)
 
+/* Those that have been removed: nothing is made of them, but whoever was bound to one can be told what it lacks. */
+#define XENBUS_REVISION_REMOVED(_Row)
+
 /* Columns: Revision, CACHE, VIF, STORE, SUSPEND, UNPLUG */
 #define XENVIF_REVISION_TABLE(_Row)  \
     _Row(0x09000001, 2, 8, 2, 1, 1)  \
@@ -31,6 +38,10 @@
     _Row(0x09000003, 2, 10, 2, 1, 1) \
     _Row(0x09000004, 2, 10, 2, 1, 2) \
     _Row(0x09000005, 2, 10, 2, 1, 3)
+
+#define XENVIF_REVISION_REMOVED(_Row)
+
+#endif /* XENBUS_REVISION_TABLE */
 
 /* clang-format on */
 

@@ -89,3 +89,12 @@ $(WINDOWS_LIBRARY): $(WINDOWS)/xen.sys drivers/windows/make_def.py drivers/windo
 	$(call say,LIB,$@)
 	$(Q)python3 drivers/windows/make_def.py --objdump $(MINGW)objdump $< > $(WINDOWS)/xen.def
 	$(Q)$(MINGW)dlltool --deterministic-libraries -d $(WINDOWS)/xen.def -l $@
+
+# The veto is for programs: that it compiles for one, without a library, is seen here; the co-installer links it.
+VETO_WINDOWS := $(patsubst drivers/common/veto/%.c,$(WINDOWS_OBJ)/veto/%.o,$(wildcard drivers/common/veto/*.c))
+
+$(WINDOWS_OBJ)/veto/%.o: drivers/common/veto/%.c | $(WINDOWS_OBJ)/.toolchain
+	$(call say,CC,"$< (windows)")
+	$(Q)mkdir -p $(@D) && $(MINGW)gcc -std=c11 -O2 -ffreestanding -Wall -Wextra -Werror -Idrivers/include -MMD -MP -c $< -o $@
+
+windows-drivers: $(VETO_WINDOWS)

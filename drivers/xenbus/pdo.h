@@ -62,6 +62,25 @@ VOID PdoRemove(_In_ PXENBUS_PDO Pdo);
 /* Finds the revisions of the table in revision.h; all IDs are made of them. */
 VOID PdoSetRevisions(_Inout_ PXENBUS_PDO Pdo);
 
+/* A column of the table in revision.h. */
+typedef enum _PDO_INTERFACE_INDEX {
+    PDO_SUSPEND,
+    PDO_SHARED_INFO,
+    PDO_EVTCHN,
+    PDO_DEBUG,
+    PDO_STORE,
+    PDO_RANGE_SET,
+    PDO_CACHE,
+    PDO_GNTTAB,
+    PDO_UNPLUG,
+    PDO_CONSOLE,
+    PDO_EMULATED,
+    PDO_INTERFACE_COUNT
+} PDO_INTERFACE_INDEX;
+
+/* Whether any revision stands for this version of the interface. */
+BOOLEAN PdoOffers(_In_ PDO_INTERFACE_INDEX Interface, _In_ ULONG Version);
+
 /* The answer to IRP_MN_QUERY_ID, in paged pool. STATUS_NOT_SUPPORTED: no ID of that type. */
 _Must_inspect_result_ NTSTATUS PdoQueryId(_In_ PXENBUS_PDO Pdo, _In_ BUS_QUERY_ID_TYPE Type, _Outptr_ PWSTR *Id);
 

@@ -16,18 +16,40 @@
 
 #define PDO_ID_TAG POOL_TAG('P', 'D', 'O', 'I')
 
-#define PDO_REVISION(_Revision, ...) _Revision,
+typedef struct _PDO_REVISION {
+    ULONG Revision;
+    USHORT Version[PDO_INTERFACE_COUNT];
+} PDO_REVISION;
 
-static const ULONG PdoRevisions[] = {XENBUS_REVISION_TABLE(PDO_REVISION)};
+#define PDO_REVISION_ROW(_Revision, ...) {_Revision, {__VA_ARGS__}},
+
+static const PDO_REVISION PdoRevisions[] = {XENBUS_REVISION_TABLE(PDO_REVISION_ROW)};
 
 C_ASSERT(RTL_NUMBER_OF(PdoRevisions) <= PDO_MAXIMUM_REVISIONS);
 
 PAGED_FUNCTION VOID PdoSetRevisions(_Inout_ PXENBUS_PDO Pdo)
 {
+    ULONG Index;
+
     PAGED_CODE();
 
-    RtlCopyMemory(Pdo->Revision, PdoRevisions, sizeof(PdoRevisions));
+    for (Index = 0; Index < RTL_NUMBER_OF(PdoRevisions); Index++)
+        Pdo->Revision[Index] = PdoRevisions[Index].Revision;
     Pdo->RevisionCount = RTL_NUMBER_OF(PdoRevisions);
+}
+
+PAGED_FUNCTION BOOLEAN PdoOffers(_In_ PDO_INTERFACE_INDEX Interface, _In_ ULONG Version)
+{
+    ULONG Index;
+
+    PAGED_CODE();
+
+    for (Index = 0; Index < RTL_NUMBER_OF(PdoRevisions); Index++) {
+        if (PdoRevisions[Index].Version[Interface] == Version)
+            return TRUE;
+    }
+
+    return FALSE;
 }
 
 PAGED_FUNCTION static NTSTATUS PdoPrintHardwareId(_In_ PXENBUS_PDO Pdo, _In_ ULONG Revision, _Out_writes_(Size) PSTR Id,

@@ -9,13 +9,15 @@
 typedef struct _PDO_INTERFACE {
     const GUID *Guid;
     const CHAR *Name;
+    PDO_INTERFACE_INDEX Index;
     INTERFACE_GET GetInterface;
     SIZE_T Provider; /* where in XENBUS_PROVIDERS the provider's context is */
 } PDO_INTERFACE;
 
 #define PDO_INTERFACE_ENTRY(_Name, _Provider)                                                                          \
     {                                                                                                                  \
-        &GUID_XENBUS_##_Name##_INTERFACE, #_Name, _Provider##GetInterface, FIELD_OFFSET(XENBUS_PROVIDERS, _Provider)   \
+        &GUID_XENBUS_##_Name##_INTERFACE, #_Name, PDO_##_Name, _Provider##GetInterface,                                \
+            FIELD_OFFSET(XENBUS_PROVIDERS, _Provider)                                                                  \
     }
 
 static const PDO_INTERFACE PdoInterfaces[] = {
@@ -38,6 +40,9 @@ PAGED_FUNCTION BOOLEAN PdoQueryInterface(_In_ PXENBUS_PDO Pdo, _In_ PIO_STACK_LO
 
     /* Whoever filters the emulated devices is below the bus, in the stack of the platform device. */
     if (IsEqualGUID(Guid, &GUID_XENFILT_EMULATED_INTERFACE)) {
+        if (!PdoOffers(PDO_EMULATED, Version))
+            return TRUE;
+
         *Status = DeviceSendPnp(Pdo->Fdo->LowerDeviceObject, Location, NULL);
         return *Status != STATUS_NOT_SUPPORTED;
     }
@@ -54,8 +59,9 @@ PAGED_FUNCTION BOOLEAN PdoQueryInterface(_In_ PXENBUS_PDO Pdo, _In_ PIO_STACK_LO
         if (!IsEqualGUID(Guid, Entry->Guid))
             continue;
 
-        *Status = Entry->GetInterface(Context, Version, Location->Parameters.QueryInterface.Interface,
-                                      Location->Parameters.QueryInterface.Size);
+        if (PdoOffers(Entry->Index, Version))
+            *Status = Entry->GetInterface(Context, Version, Location->Parameters.QueryInterface.Interface,
+                                          Location->Parameters.QueryInterface.Size);
         if (!NT_SUCCESS(*Status))
             Warning("%s: %s version %u (%08x)", Pdo->Class, Entry->Name, Version, *Status);
 

@@ -77,6 +77,26 @@ PAGED_FUNCTION VOID PdoSetRevisions(_Inout_ PXENVIF_PDO Pdo)
         Error("vif %u: the bus has the interfaces of no revision", Pdo->Number);
 }
 
+PAGED_FUNCTION BOOLEAN PdoOffers(_In_ const GUID *Type, _In_ USHORT Version)
+{
+    ULONG Index;
+
+    PAGED_CODE();
+
+    for (Index = 0; Index < RTL_NUMBER_OF(PdoRevisionTable); Index++) {
+        const PDO_REVISION *Row = &PdoRevisionTable[Index];
+
+        if ((Row->Vif == Version && IsEqualGUID(Type, &GUID_XENVIF_VIF_INTERFACE)) ||
+            (Row->Cache == Version && IsEqualGUID(Type, &GUID_XENBUS_CACHE_INTERFACE)) ||
+            (Row->Store == Version && IsEqualGUID(Type, &GUID_XENBUS_STORE_INTERFACE)) ||
+            (Row->Suspend == Version && IsEqualGUID(Type, &GUID_XENBUS_SUSPEND_INTERFACE)) ||
+            (Row->Unplug == Version && IsEqualGUID(Type, &GUID_XENBUS_UNPLUG_INTERFACE)))
+            return TRUE;
+    }
+
+    return FALSE;
+}
+
 static PAGED_FUNCTION VOID PdoPrintRevision(_In_ PXENVIF_PDO Pdo, _In_ ULONG Revision,
                                             _Out_writes_(PDO_ID_LENGTH) PSTR Id)
 {

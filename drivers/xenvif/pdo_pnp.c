@@ -97,22 +97,6 @@ static PAGED_FUNCTION NTSTATUS PdoPnpQueryRelations(_Inout_ PXENVIF_PDO Pdo, _In
     return STATUS_SUCCESS;
 }
 
-/* Interfaces of the bus that a child may have: those of the revision table. */
-static PAGED_FUNCTION BOOLEAN PdoIsBusInterface(_In_ const GUID *Type)
-{
-    static const GUID *const Types[] = {&GUID_XENBUS_CACHE_INTERFACE, &GUID_XENBUS_STORE_INTERFACE,
-                                        &GUID_XENBUS_SUSPEND_INTERFACE, &GUID_XENBUS_UNPLUG_INTERFACE};
-    ULONG Index;
-
-    PAGED_CODE();
-
-    for (Index = 0; Index < RTL_NUMBER_OF(Types); Index++)
-        if (IsEqualGUID(Type, Types[Index]))
-            return TRUE;
-
-    return FALSE;
-}
-
 static PAGED_FUNCTION NTSTATUS PdoPnpQueryInterface(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)
 {
     PIO_STACK_LOCATION StackLocation = IoGetCurrentIrpStackLocation(Irp);
@@ -123,14 +107,14 @@ static PAGED_FUNCTION NTSTATUS PdoPnpQueryInterface(_Inout_ PXENVIF_PDO Pdo, _In
 
     PAGED_CODE();
 
+    if (!PdoOffers(Type, Version))
+        return Irp->IoStatus.Status;
+
     if (IsEqualGUID(Type, &GUID_XENVIF_VIF_INTERFACE))
         return VifGetInterface(Pdo->Vif, Version, Interface, Size);
 
-    if (PdoIsBusInterface(Type))
-        return ParentQueryInterface(FdoGetLowerDevice(Pdo->Fdo), Type, Version, Size,
-                                    StackLocation->Parameters.QueryInterface.InterfaceSpecificData, Interface);
-
-    return Irp->IoStatus.Status;
+    return ParentQueryInterface(FdoGetLowerDevice(Pdo->Fdo), Type, Version, Size,
+                                StackLocation->Parameters.QueryInterface.InterfaceSpecificData, Interface);
 }
 
 static PAGED_FUNCTION NTSTATUS PdoPnpQueryCapabilities(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIRP Irp)

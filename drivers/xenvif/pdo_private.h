@@ -41,6 +41,10 @@ NTSTATUS PdoStart(_Inout_ PXENVIF_PDO Pdo);
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID PdoSetRevisions(_Inout_ PXENVIF_PDO Pdo);
 
+/* Whether a revision of the table stands for this version of an interface. PASSIVE_LEVEL. */
+_IRQL_requires_(PASSIVE_LEVEL)
+BOOLEAN PdoOffers(_In_ const GUID *Type, _In_ USHORT Version);
+
 /* IRP_MN_QUERY_ID: the answer as a string, or a list of strings, for the PnP manager to free. */
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS PdoQueryId(_In_ PXENVIF_PDO Pdo, _In_ BUS_QUERY_ID_TYPE Type, _Outptr_ PWSTR *Id);

@@ -43,7 +43,8 @@ struct run_options {
     bool delay_list;      /* show the table and be done */
     bool boot_seed_given; /* another seed until every VIF is connected */
     uint64_t boot_seed;
-    unsigned vifs;
+    unsigned vifs; /* none on a machine without Xen */
+    bool vifs_given;
     const char *tx; /* captures to send and to receive; NULL: nothing that way */
     const char *rx;
     const char *tx_frames; /* of the captures only these (cli/frames.h); NULL: all */

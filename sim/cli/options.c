@@ -234,7 +234,7 @@ static bool parse_host(const char *text, struct machine_host *host)
     if (xen_host_parse(text, host))
         return true;
     complain("--host takes xen-4.13, xen-4.17 or xen-4.19, with any of ,grant-v1 ,no-vectors ,viridian behind it, "
-             "not '%s'",
+             "or none, with ,viridian behind it if you like, not '%s'",
              text);
     return false;
 }
@@ -371,6 +371,7 @@ static bool run_option(int option, const char *value, struct run_options *option
         if (!parse_number("vifs", value, 1, VIFS_MAX, &number))
             return false;
         options->vifs = (unsigned)number;
+        options->vifs_given = true;
         return true;
     case OPTION_SEED:
         options->seed_given = true;
@@ -598,6 +599,30 @@ static int end_options(int argc, char **argv, const char *command, struct run_op
     return check_run(options);
 }
 
+/*
+ * A machine without Xen has no interfaces: it is booted, every driver finds that there is nothing for it, and it is
+ * taken down. 0 or an exit status after one line.
+ */
+static int check_no_xen(struct run_options *options)
+{
+    const char *refused = NULL;
+
+    if (options->machine.host.xen_minor != XEN_MINOR_NONE)
+        return 0;
+    if (options->tx != NULL || options->rx != NULL || options->vifs_given)
+        refused = "--host none with --tx, --rx or --vifs: a machine without Xen has no VIF to carry anything";
+    else if (backend_is_outside(&options->backend) || options->backend.domid != 0 || options->run_dir != NULL)
+        refused = "--host none with --backend or --run-dir: a machine without Xen has nothing for a backend";
+    else if (options->machine.faults.count != 0)
+        refused = "--host none with --fail: no device connects that could be seen to come back";
+    if (refused != NULL) {
+        complain("%s", refused);
+        return EXIT_USAGE;
+    }
+    options->vifs = 0;
+    return 0;
+}
+
 /* What a program's interfaces do not go together with; 0 or an exit status after one line. */
 static int check_backend(struct run_options *options)
 {
@@ -637,6 +662,8 @@ int options_parse_run(int argc, char **argv, struct run_options *options)
             return EXIT_USAGE;
     }
     status = end_options(argc, argv, "run", options);
+    if (status == 0)
+        status = check_no_xen(options);
     return status != 0 ? status : check_backend(options);
 }
 
@@ -802,6 +829,11 @@ int options_parse_create(int argc, char **argv, struct create_options *options)
             return status;
         if (!create_option(option, optarg, options))
             return EXIT_USAGE;
+    }
+    if (options->run.machine.host.xen_minor == XEN_MINOR_NONE) {
+        complain("--host none with create: a machine that stays up is a domain of Xen's; 'pvsim run --host none' boots "
+                 "one without Xen");
+        return EXIT_USAGE;
     }
     if (options->max_vcpus != 0 && options->max_vcpus < options->run.machine.vcpus) {
         complain("--maxvcpus %u is less than the %u vCPUs that the guest starts with", options->max_vcpus,

@@ -178,7 +178,7 @@ static void print_text(const struct report *report)
            options->vifs, options->machine.seed, parallel ? "of the host" : policy_names[options->machine.policy],
            options->machine.preempt_memory ? ", preempted at loads and stores" : "",
            engine_names[options->machine.engine], clock_names[options->machine.clock]);
-    if (report->connected)
+    if (report->connected && options->vifs != 0)
         printf("power-on to Connected: %s by the machine's clock, %s of host time\n",
                format_time(a, sizeof(a), report->connected_virtual), format_time(b, sizeof(b), report->connected_host));
     for (unsigned index = 0; index < options->vifs; index++) {

@@ -76,6 +76,16 @@ static void xen_leaf(uint32_t leaf, uint32_t first, uint32_t subleaf, uint32_t o
     }
 }
 
+bool xen_is_there(void)
+{
+    return machine->config.host.xen_minor != XEN_MINOR_NONE;
+}
+
+bool xen_hypervisor_is_there(void)
+{
+    return xen_is_there() || machine->config.host.viridian;
+}
+
 bool xen_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
     const struct domain *domain = xen_state()->guest;
@@ -83,6 +93,8 @@ bool xen_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
     if (leaf < XEN_CPUID_FIRST_LEAF || leaf > LEAF_LAST)
         return false;
     if (domain == NULL) /* no toolstack has started Xen's guest: bare processor */
+        return false;
+    if (!xen_is_there() && (!domain->config.viridian || leaf >= VIRIDIAN_XEN_FIRST_LEAF))
         return false;
     for (unsigned i = 0; i < 4; i++)
         out[i] = 0;
@@ -98,7 +110,7 @@ bool xen_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 /* The register that the hypercall page is made by? */
 static bool is_hypercall_msr(uint32_t msr)
 {
-    return msr == (xen_state()->guest->config.viridian ? VIRIDIAN_XEN_MSR : XEN_HYPERCALL_MSR);
+    return xen_is_there() && msr == (xen_state()->guest->config.viridian ? VIRIDIAN_XEN_MSR : XEN_HYPERCALL_MSR);
 }
 
 bool xen_msr_read(uint32_t msr, uint64_t *value)

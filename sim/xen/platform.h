@@ -17,6 +17,10 @@
 
 #define XEN_HYPERCALL_MSR 0x40000000u /* without Viridian; CPUID tells */
 
+/* Is there Xen, and is there any hypervisor, as far as the guest can tell? */
+bool xen_is_there(void);
+bool xen_hypervisor_is_there(void);
+
 /* Leaves 0x40000000 and up as Xen shows them to an HVM guest; false for a leaf that the platform does not answer. */
 bool xen_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 

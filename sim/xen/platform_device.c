@@ -225,9 +225,12 @@ void platform_device_init(void)
 
     platform->emulator_log.component = "qemu";
     platform->xen_log.component = "xen-guest";
-    (void)pci_add(board->xenserver_platform ? &xenserver_platform_model : &platform_model, PLATFORM_SLOT, 0, NULL);
+    if (board->xenserver_platform || xen_is_there()) /* any emulator can be told to have the former */
+        (void)pci_add(board->xenserver_platform ? &xenserver_platform_model : &platform_model, PLATFORM_SLOT, 0, NULL);
     if (board->vendor_device)
         (void)pci_add(&vendor_model, VENDOR_SLOT, 0, NULL);
+    if (!xen_is_there())
+        return;
     if (board->unplug != MACHINE_UNPLUG_ABSENT)
         ioport_claim(FIXED_PORT, FIXED_PORTS, fixed_read, fixed_write, NULL);
     ioport_claim(DEBUG_CONSOLE_PORT, 1, NULL, debug_console_write, NULL);

@@ -9,6 +9,7 @@
 #include "xen/profile.h"
 
 #define DEFAULT_MINOR 17u
+#define NO_XEN "none"
 
 static const struct xen_profile profiles[] = {
     {.name = "xen-4.13", .minor = 13, .extra = ".5"},
@@ -69,6 +70,8 @@ bool xen_host_parse(const char *text, struct machine_host *host)
     for (unsigned i = 0; i < PROFILES; i++)
         if (strlen(profiles[i].name) == length && memcmp(profiles[i].name, text, length) == 0)
             parsed.xen_minor = profiles[i].minor;
+    if (strlen(NO_XEN) == length && memcmp(NO_XEN, text, length) == 0)
+        parsed.xen_minor = XEN_MINOR_NONE;
     if (parsed.xen_minor == 0)
         return false;
     for (text += length; *text == ','; text += length) {
@@ -77,6 +80,8 @@ bool xen_host_parse(const char *text, struct machine_host *host)
         if (!take_word(text, length, &parsed))
             return false;
     }
+    if (parsed.xen_minor == XEN_MINOR_NONE && (parsed.grant_v1 || parsed.no_vectors)) /* which are Xen's */
+        return false;
     *host = parsed;
     return true;
 }

@@ -6,6 +6,10 @@
 
 #include "machine/machine.h"
 
+/* In struct machine_host, in the place of a release's number: a plain machine, or with `viridian` one under another
+ * hypervisor. */
+#define XEN_MINOR_NONE 0xFFFFFFFFu
+
 /* A release, by what a guest can tell. */
 struct xen_profile {
     const char *name;
@@ -20,7 +24,10 @@ struct xen_profile {
 /* The release of the machine that runs. */
 const struct xen_profile *xen_profile(void);
 
-/* xen-4.13|4.17|4.19[,grant-v1][,no-vectors][,viridian]; false: `text` is none of that, and *host stays. */
+/*
+ * xen-4.13|4.17|4.19[,grant-v1][,no-vectors][,viridian], or none[,viridian]; false: `text` is none of that, and *host
+ * stays.
+ */
 bool xen_host_parse(const char *text, struct machine_host *host);
 
 #endif

@@ -76,6 +76,8 @@ static const char *compose(unsigned drivers)
         ck_assert_int_eq(result.status, 0);
         process_free(&result);
     }
+    if (drivers & STACK_OTHER_XEN)
+        add_driver(folder, PVSIM_BUILD "/test-drivers/other-version", "xen");
     add_driver(folder, PVSIM_BUILD "/drivers", "xen");
     add_driver(folder, PVSIM_BUILD "/drivers", "xenbus");
     if (drivers & STACK_XENFILT)
@@ -89,6 +91,10 @@ static const char *compose(unsigned drivers)
         add_driver(folder, PVSIM_BUILD "/drivers", "netclient");
     if (drivers & STACK_PROBE)
         add_driver(folder, PVSIM_BUILD "/test-drivers", "probe");
+    if (drivers & STACK_NIC)
+        add_driver(folder, PVSIM_BUILD "/test-drivers", "nic");
+    if (drivers & STACK_IDE)
+        add_driver(folder, PVSIM_BUILD "/test-drivers", "ide");
     return folder;
 }
 
@@ -214,7 +220,7 @@ static void prepare(const struct stack_options *options, void (*scenario)(void *
     config.policy = options->policy;
     config.engine = options->engine;
     config.seed = options->seed != 0 ? options->seed : 1;
-    config.driver_dir = compose(options->drivers);
+    config.driver_dir = options->folder != NULL ? options->folder : compose(options->drivers);
     config.stay_up = options->program != NULL || options->store != NULL || options->paused != NULL;
     if (options->host != NULL)
         ck_assert(xen_host_parse(options->host, &config.host));

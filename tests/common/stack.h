@@ -28,6 +28,9 @@
 #define STACK_XENFILT 0x8u
 #define STACK_NETCLIENT_8 0x10u /* in its place netclient as built for version 8 of XENVIF_VIF; for version 9 */
 #define STACK_NETCLIENT_9 0x20u
+#define STACK_NIC 0x40u        /* on emulated network cards */
+#define STACK_IDE 0x80u        /* on the IDE controller, its channels and its drives */
+#define STACK_OTHER_XEN 0x100u /* xen is of another version than the others */
 
 struct stack_options {
     unsigned vcpus;       /* 0: 2 */
@@ -38,6 +41,7 @@ struct stack_options {
     enum machine_engine engine;  /* ENGINE_DEFAULT: the build's */
     const char *host;            /* as for --host; NULL: xen-4.17 */
     unsigned drivers;            /* STACK_* */
+    const char *folder;          /* of drivers, in the place of those; NULL: those */
     bool quiet;                  /* log nothing: failures that are logged as errors belong to the test */
     bool wait;                   /* until every VIF is connected, before the scenario begins */
     const char *const *program;  /* netback is a program of its own with these arguments; NULL: a dom0 task */

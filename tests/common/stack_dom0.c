@@ -295,7 +295,7 @@ void stack_stop_now(void)
         (void)task_park(clock_now() + 20000, "the vCPUs");
 }
 
-void stack_power_cycle_now(void)
+void stack_boot_again_now(void)
 {
     ck_assert_msg(toolstack_domain_destroy(stack.toolstack, stack.domain.domid), "%s",
                   toolstack_error(stack.toolstack));
@@ -306,6 +306,12 @@ void stack_power_cycle_now(void)
         if (stack.attached[vif])
             stack_attach_now(vif);
     ck_assert(guest_boot());
+    ck_assert(guest_wait_quiet());
+}
+
+void stack_power_cycle_now(void)
+{
+    stack_boot_again_now();
     for (unsigned vif = 0; vif < VIFS_MAX; vif++)
         if (stack.attached[vif])
             stack_wait_connected_now(vif);

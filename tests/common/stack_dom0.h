@@ -8,8 +8,12 @@ extern const struct backend_logger stack_logger;
 
 void stack_read_ports(void);
 void stack_create_domain(void);
-/* The guest stands still wherever it is. Then: its domain is destroyed, and it starts again in another one. */
+/*
+ * The guest stands still wherever it is. Then: its domain is destroyed, and it starts again in another one. The last
+ * waits until every VIF is connected as well.
+ */
 void stack_stop_now(void);
+void stack_boot_again_now(void);
 void stack_power_cycle_now(void);
 void stack_netback_start(void);
 void stack_netback_stop(void);

@@ -8,6 +8,7 @@
 #include "common/stack.h"
 #include "nt/cm/cm.h"
 #include "nt/pnp/pnp.h"
+#include "xen/platform.h"
 
 #include <initguid.h>
 
@@ -127,7 +128,7 @@ STACK_TEST(devices, .drivers = DRIVERS, .board = BOARD)
     ck_assert(is_present(IDE_CONTROLLER, NULL));
     KeRaiseIrql(DISPATCH_LEVEL, &irql);
     ck_assert(is_present(NIC, NULL));
-    /* No driver of the machine enumerates the controller's channels: there are no disks on a filtered bus. */
+    /* Nobody drives the controller: there are no channels, and no disks on them. */
     for (ULONG i = 0; i < 5; i++)
         ck_assert(!emulated.EmulatedIsDiskPresent(emulated.Interface.Context, i));
     ck_assert(!emulated.EmulatedIsDiskPresent(emulated.Interface.Context, MAXULONG));
@@ -263,7 +264,155 @@ STACK_TEST(no_reboot_without_a_monitor, .drivers = DRIVERS, .quiet = true)
     end();
 }
 
+/* ---- IDE disks ---- */
+
+#define IDE_DRIVERS (DRIVERS | STACK_IDE)
+/* Both disks of the first channel, and the second of the other, whose first is a CD drive. */
+#define IDE_BOARD                                                                                                      \
+    {                                                                                                                  \
+        .disks = 0xB, .cdroms = 0x4                                                                                    \
+    }
+#define IDE_DISKS 0xBu
+
+/* Bit i: disk i is present, by both versions. */
+static unsigned disks_present(void)
+{
+    unsigned disks = 0;
+
+    for (ULONG i = 0; i < 8; i++) {
+        BOOLEAN present = emulated.EmulatedIsDiskPresent(emulated.Interface.Context, i);
+
+        ck_assert_int_eq(present, emulated_v2.EmulatedIsDiskPresent(emulated_v2.Interface.Context, i));
+        if (present)
+            disks |= 1u << i;
+    }
+    return disks;
+}
+
+static void ask_for_disks(void)
+{
+    cm_value_set_dword(cm_key_create(CM_SERVICES "\\xen\\Unplug"), "DISKS", 2);
+}
+
+static void keep_disks(void)
+{
+    ask_for_disks();
+    start_with("XEN:BOOT_EMULATED=TRUE");
+}
+
+STACK_TEST(disks, .drivers = IDE_DRIVERS, .board = IDE_BOARD)
+{
+    KIRQL irql;
+
+    begin();
+    ck_assert_uint_eq(disks_present(), IDE_DISKS);
+    KeRaiseIrql(DISPATCH_LEVEL, &irql);
+    ck_assert_uint_eq(disks_present(), IDE_DISKS);
+    KeLowerIrql(irql);
+    ck_assert(!emulated.EmulatedIsDiskPresent(emulated.Interface.Context, MAXULONG));
+    ck_assert(is_present("IDE\\CdRomQEMU_DVD-ROM____________________________2.5+____", "0.0.0"));
+    ck_assert(is_present("IDE\\DiskQEMU_HARDDISK___________________________2.5+____", "0.1.0"));
+    ck_assert(!is_present("IDE\\Disk", NULL)); /* the beginning of a part */
+    ck_assert(is_present(IDE_CONTROLLER, NULL));
+    ck_assert(!is_present("PCIIDE\\IDEChannel", NULL)); /* reported by a bus of no kind */
+    end();
+}
+
+STACK_TEST(disks_unplugged, .drivers = IDE_DRIVERS, .board = IDE_BOARD, .prepare = ask_for_disks)
+{
+    ULONG count;
+
+    begin();
+    ck_assert_uint_eq(disks_present(), 0);
+    ck_assert(is_present("IDE\\CdRomQEMU_DVD-ROM____________________________2.5+____", NULL)); /* it stays */
+    ck_assert(XENBUS_UNPLUG_CALL(&unplug, IsRequested, XENBUS_UNPLUG_DEVICE_TYPE_DISKS));
+    ck_assert(!cm_value_get_dword(cm_key_open(CM_SERVICES "\\xen\\Unplug"), "DISKS", &count));
+    end();
+}
+
+STACK_TEST(disks_unplugged_by_force, .drivers = IDE_DRIVERS, .board = IDE_BOARD, .prepare = force)
+{
+    begin();
+    ck_assert_uint_eq(disks_present(), 0);
+    end();
+}
+
+STACK_TEST(disks_kept_by_the_start_option, .drivers = IDE_DRIVERS, .board = IDE_BOARD, .prepare = keep_disks,
+           .quiet = true)
+{
+    begin();
+    ck_assert_uint_eq(disks_present(), IDE_DISKS);
+    ck_assert_int_eq(activation(), XENBUS_EMULATED_FORCE_ACTIVATED);
+    end();
+}
+
+/* The emulator refuses: what was asked for is not what came of it. */
+STACK_TEST(disks_that_are_not_unplugged, .drivers = IDE_DRIVERS,
+           .board = {.disks = 1, .unplug = MACHINE_UNPLUG_REFUSED}, .prepare = ask_for_disks, .quiet = true)
+{
+    begin();
+    ck_assert_uint_eq(disks_present(), 1);
+    ck_assert(XENBUS_UNPLUG_CALL(&unplug, IsRequested, XENBUS_UNPLUG_DEVICE_TYPE_DISKS));
+    end();
+}
+
+static void unplug_now(void *unused)
+{
+    (void)unused;
+    ioport_write(0x10, 2, 1); /* as another driver might; all IDE disks */
+}
+
+static struct devnode *channel(unsigned number)
+{
+    struct devnode *node = pnp_root();
+
+    for (; node != NULL; node = pnp_next(node)) {
+        const char *path = pnp_instance_path(node);
+
+        if (strncmp(path, "PCIIDE\\", 7) == 0 && path[strlen(path) - 1] == (char)('0' + number))
+            break;
+    }
+    ck_assert_ptr_nonnull(node);
+    return node;
+}
+
+/* Disks that go while the system runs are gone from the interface, and so is a channel with what is on it. */
+STACK_TEST(disks_that_go, .drivers = IDE_DRIVERS, .board = IDE_BOARD)
+{
+    struct devnode *controller;
+
+    begin();
+    ck_assert_int_eq(pnp_remove_device(channel(1), false), STATUS_SUCCESS);
+    ck_assert_uint_eq(disks_present(), 3);
+    controller = find(IDE_CONTROLLER);
+    ck_assert_int_eq(pnp_rescan(controller), STATUS_SUCCESS);
+    pnp_wait_quiet();
+    ck_assert_uint_eq(disks_present(), IDE_DISKS);
+    stack_in_dom0(unplug_now, NULL);
+    ck_assert_uint_eq(disks_present(), IDE_DISKS); /* until their bus is asked */
+    ck_assert_int_eq(pnp_rescan(channel(0)), STATUS_SUCCESS);
+    pnp_wait_quiet();
+    ck_assert_uint_eq(disks_present(), IDE_DISKS & ~3u);
+    ck_assert_int_eq(pnp_rescan(channel(1)), STATUS_SUCCESS);
+    pnp_wait_quiet();
+    ck_assert_uint_eq(disks_present(), 0);
+    end();
+}
+
 /* ---- kinds of buses ---- */
+
+static void no_ide(void)
+{
+    (void)cm_value_delete(cm_key_open(CM_SERVICES "\\xenfilt\\Parameters"), "Internal_IDE_Channel");
+}
+
+STACK_TEST(channel_of_no_kind, .drivers = IDE_DRIVERS, .board = IDE_BOARD, .prepare = no_ide)
+{
+    begin();
+    ck_assert_uint_eq(disks_present(), 0);
+    ck_assert(is_present(IDE_CONTROLLER, NULL));
+    end();
+}
 
 static void no_kinds(void)
 {
@@ -326,6 +475,15 @@ int main(void)
     tcase_add_test(tcase, not_by_options_like_it);
     tcase_add_test(tcase, reboot_is_left_to_the_monitor);
     tcase_add_test(tcase, no_reboot_without_a_monitor);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("disks");
+    tcase_add_test(tcase, disks);
+    tcase_add_test(tcase, disks_unplugged);
+    tcase_add_test(tcase, disks_unplugged_by_force);
+    tcase_add_test(tcase, disks_kept_by_the_start_option);
+    tcase_add_test(tcase, disks_that_are_not_unplugged);
+    tcase_add_test(tcase, disks_that_go);
+    tcase_add_test(tcase, channel_of_no_kind);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("stacks");
     tcase_add_test(tcase, bus_of_no_kind);

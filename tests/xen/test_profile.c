@@ -61,9 +61,23 @@ static int64_t set_vector(void)
 
 START_TEST(names)
 {
-    static const char *const bad[] = {"",          "xen",        "xen-4.18",  "xen-4.1",          "xen-4.170",
-                                      "xen-4.17,", "xen-4.17,v", "viridian",  "xen-4.17 ",        "xen-4.17,,viridian",
-                                      "Xen-4.17",  "4.17",       ",viridian", "xen-4.17,grant-v2"};
+    static const char *const bad[] = {"",
+                                      "xen",
+                                      "xen-4.18",
+                                      "xen-4.1",
+                                      "xen-4.170",
+                                      "xen-4.17,",
+                                      "xen-4.17,v",
+                                      "viridian",
+                                      "xen-4.17 ",
+                                      "xen-4.17,,viridian",
+                                      "Xen-4.17",
+                                      "4.17",
+                                      ",viridian",
+                                      "xen-4.17,grant-v2",
+                                      "none,grant-v1",
+                                      "none,no-vectors",
+                                      "none,xen-4.17"};
     struct machine_host host = {.xen_minor = 99};
 
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -76,6 +90,10 @@ START_TEST(names)
     ck_assert(host.xen_minor == 19 && host.grant_v1 && !host.no_vectors && host.viridian);
     ck_assert(xen_host_parse("xen-4.17,no-vectors", &host));
     ck_assert(host.xen_minor == 17 && !host.grant_v1 && host.no_vectors && !host.viridian);
+    ck_assert(xen_host_parse("none", &host));
+    ck_assert(host.xen_minor == XEN_MINOR_NONE && !host.viridian);
+    ck_assert(xen_host_parse("none,viridian", &host));
+    ck_assert(host.xen_minor == XEN_MINOR_NONE && host.viridian);
 }
 END_TEST
 
@@ -346,6 +364,90 @@ XEN_TEST(no_viridian)
     ck_assert_uint_eq(eax(0x40000100), 0);
 }
 
+/* ---- no Xen ---- */
+
+static void registers_of(uint32_t leaf, uint32_t out[4])
+{
+    int registers[4];
+
+    __cpuid(registers, (int)leaf);
+    memcpy(out, registers, sizeof(registers));
+}
+
+static bool xen_leaves_are_there(void)
+{
+    uint32_t out[4];
+
+    for (uint32_t leaf = 0x40000000; leaf < 0x40010000; leaf += 0x100) {
+        registers_of(leaf, out);
+        if (memcmp(&out[1], "XenVMMXenVMM", 12) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A processor answers for a leaf that it does not have as for the last of those that it has. */
+static void is_plain(void)
+{
+    uint64_t value = 0;
+    uint32_t last[4];
+    uint32_t out[4];
+
+    registers_of(1, last);
+    ck_assert_uint_eq(last[2] & 1u << 31, 0);
+    registers_of(0x40000000, out);
+    ck_assert_int_eq(memcmp(out, last, sizeof(out)), 0);
+    ck_assert(!xen_leaves_are_there());
+    ck_assert(!xen_msr_write(0x40000000, 0));
+    ck_assert(!xen_msr_read(0x40000000, &value));
+    ck_assert_uint_eq(ioport_read(0x10, 2), 0xFFFF); /* nobody to ask for an unplug */
+    ck_assert_uint_eq(pci_config_read(0, 2, 0, 0, 4), UINT32_MAX);
+}
+
+static void is_another_hypervisors(void)
+{
+    uint64_t value = 0;
+    uint32_t out[4];
+
+    registers_of(1, out);
+    ck_assert_uint_ne(out[2] & 1u << 31, 0);
+    registers_of(0x40000000, out);
+    ck_assert_int_eq(memcmp(&out[1], "Microsoft Hv", 12), 0);
+    ck_assert(!xen_leaves_are_there());
+    ck_assert(xen_msr_write(MSR_OS_ID, WINDOWS));
+    ck_assert(xen_msr_read(MSR_OS_ID, &value));
+    ck_assert_uint_eq(value, WINDOWS);
+    ck_assert(!xen_msr_write(0x40000200, 0));
+    ck_assert_uint_eq(pci_config_read(0, 2, 0, 0, 4), UINT32_MAX);
+}
+
+START_TEST(no_xen)
+{
+    on_host("none", is_plain);
+}
+END_TEST
+
+START_TEST(no_xen_but_viridian)
+{
+    on_host("none,viridian", is_another_hypervisors);
+}
+END_TEST
+
+static void call_xen(void *unused)
+{
+    (void)unused;
+    (void)KxHypercall(__HYPERVISOR_xen_version, XENVER_version, 0, 0, 0, 0);
+}
+
+START_TEST(hypercall_without_xen)
+{
+    struct machine_config config = guest_config(1);
+
+    ck_assert(xen_host_parse("none", &config.host));
+    (void)guest_must_fail(&config, call_xen, NULL, "invalid-opcode");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("profile");
@@ -364,6 +466,9 @@ int main(void)
     tcase_add_test(tcase, viridian_registers);
     tcase_add_test(tcase, viridian_crash);
     tcase_add_test(tcase, no_viridian);
+    tcase_add_test(tcase, no_xen);
+    tcase_add_test(tcase, no_xen_but_viridian);
+    tcase_add_test(tcase, hypercall_without_xen);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

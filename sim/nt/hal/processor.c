@@ -1,6 +1,6 @@
 /*
  * The processor: CPUID, MSRs, time-stamp counter, interrupt flag, the hypercall instruction. The simulated processor is
- * an Intel-like one under a hypervisor; only what software asks of it is answered.
+ * an Intel-like one, mostly under a hypervisor; only what software asks of it is answered.
  */
 #include <string.h>
 
@@ -11,6 +11,8 @@
 #define MSR_IA32_TSC 0x10u
 #define MSR_IA32_APIC_BASE 0x1bu
 #define MSR_EFER 0xc0000080u
+
+#define HIGHEST_BASIC_LEAF 1u
 
 #define FEATURE_EDX_TSC (1u << 4)
 #define FEATURE_EDX_MSR (1u << 5)
@@ -40,16 +42,21 @@ VOID NTAPI __cpuidex(int CPUInfo[4], int Leaf, int SubLeaf)
 
     NT_INSTRUCTION(POINT_HYPERCALL); /* CPUID leaves the guest under a hypervisor */
     if (leaf >= 0x40000000u && leaf < 0x40010000u) {
-        (void)xen_cpuid(leaf, (uint32_t)SubLeaf, out);
-    } else if (leaf == 0) {
-        out[0] = 1;
+        if (xen_cpuid(leaf, (uint32_t)SubLeaf, out) || xen_hypervisor_is_there()) {
+            memcpy(CPUInfo, out, sizeof(out));
+            return;
+        }
+        leaf = HIGHEST_BASIC_LEAF; /* as a processor answers for a leaf that it does not have */
+    }
+    if (leaf == 0) {
+        out[0] = HIGHEST_BASIC_LEAF;
         memcpy(&out[1], "Genu", 4);
         memcpy(&out[3], "ineI", 4);
         memcpy(&out[2], "ntel", 4);
     } else if (leaf == 1) {
         out[0] = 0x000306e4;
         out[1] = ke_vcpu() != NULL ? ke_vcpu()->index << 25 : 0; /* initial APIC ID, two a vCPU as Xen numbers them */
-        out[2] = FEATURE_ECX_CX16 | FEATURE_ECX_HYPERVISOR;
+        out[2] = FEATURE_ECX_CX16 | (xen_hypervisor_is_there() ? FEATURE_ECX_HYPERVISOR : 0);
         out[3] = FEATURE_EDX_TSC | FEATURE_EDX_MSR | FEATURE_EDX_APIC | FEATURE_EDX_SSE | FEATURE_EDX_SSE2;
     } else if (leaf == 0x80000000u) {
         out[0] = 0x80000001u;
@@ -148,5 +155,8 @@ VOID NTAPI HalReturnToFirmware(FIRMWARE_REENTRY Routine)
 
 ULONG_PTR NTAPI KxHypercall(ULONG Op, ULONG_PTR A1, ULONG_PTR A2, ULONG_PTR A3, ULONG_PTR A4, ULONG_PTR A5)
 {
+    if (!xen_is_there())
+        nt_violation_code(KMODE_EXCEPTION_NOT_HANDLED, (uint64_t[4]){0xc000001d /* STATUS_ILLEGAL_INSTRUCTION */},
+                          "invalid-opcode", "hypercall %u on a machine without Xen", Op);
     return (ULONG_PTR)xen_hypercall(Op, A1, A2, A3, A4, A5);
 }
