@@ -11,6 +11,12 @@ RUNTIME = set(
     strncat _stricmp _strnicmp __stack_chk_fail __cxa_finalize __gmon_start__ _ITM_deregisterTMCloneTable
     _ITM_registerTMCloneTable _GLOBAL_OFFSET_TABLE_ __tls_get_addr""".split()
 )
+# libgcov's, which is in the modules of a coverage build.
+LIBGCOV = set(
+    """__errno_location abort access close exit fclose fcntl fdopen fopen fprintf fread free fseek fwrite getenv getpid
+    malloc mkdir mmap munmap open sprintf stderr strtol vfprintf __fprintf_chk __sprintf_chk __vfprintf_chk ftruncate fileno
+    setvbuf setbuf""".split()
+)
 SANITIZER = re.compile(r"^__wrap_mem(cpy|move|set|cmp)$|^__(asan|ubsan|tsan|sanitizer|lsan|sancov)_|^__asan|^_?_?ubsan")
 
 
@@ -20,11 +26,15 @@ def symbols(path, option):
 
 
 def main():
-    if len(sys.argv) < 3:
-        sys.exit("usage: check_imports.py MODULE KERNEL-EXPORTS [DRIVER-MODULE ...]")
-    module, exports, *drivers = sys.argv[1:]
+    arguments = sys.argv[1:]
+    libgcov = "--libgcov" in arguments
+    if libgcov:
+        arguments.remove("--libgcov")
+    if len(arguments) < 2:
+        sys.exit("usage: check_imports.py [--libgcov] MODULE KERNEL-EXPORTS [DRIVER-MODULE ...]")
+    module, exports, *drivers = arguments
     with open(exports, encoding="utf-8") as file:
-        allowed = {line.strip(" ;\n") for line in file} | RUNTIME
+        allowed = {line.strip(" ;\n") for line in file} | RUNTIME | (LIBGCOV if libgcov else set())
     for driver in drivers:
         allowed |= symbols(driver, "--defined-only")
     foreign = sorted(name for name in symbols(module, "--undefined-only") - allowed if not SANITIZER.match(name))

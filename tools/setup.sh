@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the Debian or Ubuntu packages that a group of targets needs: setup.sh build|test|windows|lint|bench|fuzz
+# Install the Debian or Ubuntu packages that a group of targets needs: setup.sh build|test|windows|lint|bench|fuzz|coverage
 # Does nothing when they are there. Without root and sudo it says what to install and stops.
 set -eu
 
@@ -10,8 +10,9 @@ windows) packages="gcc-mingw-w64-x86-64 binutils-mingw-w64-x86-64 mingw-w64-comm
 lint) packages="clang clang-format cppcheck python3" ;;
 bench) packages="valgrind python3" ;;
 fuzz) packages="clang check pkg-config" ;;
+coverage) packages="gcc gcovr python3" ;;
 *)
-    echo "usage: setup.sh build|test|windows|lint|bench|fuzz" >&2
+    echo "usage: setup.sh build|test|windows|lint|bench|fuzz|coverage" >&2
     exit 2
     ;;
 esac

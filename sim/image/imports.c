@@ -11,10 +11,17 @@
 
 /* Of the C library: what ntoskrnl.exe exports under the same name and prototype. */
 static const char *const permitted_routines[] = {
-    "memchr",  "memcmp",  "memcpy",  "memmove", "memset",  "qsort",    "bsearch", "strcat",  "strchr",
-    "strcmp",  "strcpy",  "strlen",  "strncat", "strncmp", "strncpy",  "strnlen", "strrchr", "strspn",
-    "strstr",  "isalnum", "isalpha", "isdigit", "islower", "isprint",  "isspace", "isupper", "isxdigit",
-    "tolower", "toupper", "atoi",    "atol",    "sprintf", "vsprintf",
+    "memchr",           "memcmp",  "memcpy",   "memmove",   "memset",   "qsort",    "bsearch",
+    "strcat",           "strchr",  "strcmp",   "strcpy",    "strlen",   "strncat",  "strncmp",
+    "strncpy",          "strnlen", "strrchr",  "strspn",    "strstr",   "isalnum",  "isalpha",
+    "isdigit",          "islower", "isprint",  "isspace",   "isupper",  "isxdigit", "tolower",
+    "toupper",          "atoi",    "atol",     "sprintf",   "vsprintf",
+#ifdef PVSIM_COVERAGE /* libgcov's, which is in the modules */
+    "__errno_location", "abort",   "access",   "close",     "exit",     "fclose",   "fcntl",
+    "fdopen",           "fopen",   "fprintf",  "fread",     "free",     "fseek",    "fwrite",
+    "getenv",           "getpid",  "malloc",   "mkdir",     "mmap",     "munmap",   "open",
+    "stderr",           "strtol",  "vfprintf", "ftruncate", "fileno",   "setvbuf",  "setbuf",
+#endif
 };
 
 /* What compilers and sanitizers put into a module on their own. */
