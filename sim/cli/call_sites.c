@@ -381,7 +381,8 @@ static const char *reaches(const struct transfer *transfer)
 
 /*
  * Whether calls of the function are the sites, as things stand. They have to be when it jumps to a routine: that leaves
- * no return address in it. They are better than what is inside when that is one call, which several come to.
+ * no return address in it. They are better than what is inside when that is one call, which several come to, and other
+ * modules do not.
  */
 static void judge(const struct module *module, struct function *function)
 {
@@ -398,7 +399,7 @@ static void judge(const struct module *module, struct function *function)
             first = transfer;
         jumps = jumps || transfer->jump;
     }
-    function->wraps = ways == 1 && (jumps || function->calls >= 2);
+    function->wraps = ways == 1 && (jumps || (function->calls >= 2 && !function->exported));
     function->sink = jumps || function->wraps ? reaches(first) : NULL;
 }
 

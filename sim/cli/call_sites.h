@@ -2,8 +2,9 @@
  * Where driver modules call what can be failed: found in their code, so that what no run reached can be named.
  *
  * A call of a fallible routine is a site. A function that does little but wrap one such call, with two callers or more
- * in its module, is looked through: its callers are the sites. Code is read as the compilers write it on x86-64: calls
- * and jumps by a 32-bit displacement, to the linkage table or through the table's slot, or to a function of the module.
+ * in its module and none in another, is looked through: its callers are the sites. Code is read as the compilers write
+ * it on x86-64: calls and jumps by a 32-bit displacement, to the linkage table or through the table's slot, or to a
+ * function of the module.
  *
  * No run can reach a site in a function that nothing leads to: from the driver's entry points, from an export that
  * another module read with it imports, or from a function whose address is taken.
