@@ -35,7 +35,21 @@ bool vif_publish_features(struct vif *vif, xs_transaction_t transaction)
 
     for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]) && good; i++)
         good = key_write_number(vif->netback->xs, transaction, keys[i].value, "%s/%s", vif->backend_path, keys[i].key);
-    return good;
+    if (!good || !features->carrier)
+        return good;
+    vif->link_down = __atomic_load_n(&vif->port->link_down, __ATOMIC_ACQUIRE);
+    return key_write_number(vif->netback->xs, transaction, !vif->link_down, "%s/carrier", vif->backend_path);
+}
+
+void vif_publish_link(struct vif *vif)
+{
+    bool down = __atomic_load_n(&vif->port->link_down, __ATOMIC_ACQUIRE);
+
+    if (!vif->netback->features.carrier || down == vif->link_down)
+        return;
+    vif->link_down = down;
+    if (!key_write_number(vif->netback->xs, XBT_NULL, !down, "%s/carrier", vif->backend_path))
+        vif_log(vif, BACKEND_LOG_ERROR, "%s/carrier can't be written: %s", vif->backend_path, strerror(errno));
 }
 
 /* ---- the frontend's keys ---- */

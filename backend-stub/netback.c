@@ -252,8 +252,10 @@ static bool serve(struct netback *netback)
     for (vif = netback->vifs; vif; vif = vif->next) {
         if (!vif->flowing)
             continue;
-        if (__atomic_exchange_n(&vif->port->wake, false, __ATOMIC_ACQUIRE))
+        if (__atomic_exchange_n(&vif->port->wake, false, __ATOMIC_ACQUIRE)) {
             vif->rx_work = true;
+            vif_publish_link(vif);
+        }
         more |= serve_vif(vif);
     }
     return more;

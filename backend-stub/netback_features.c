@@ -25,6 +25,7 @@ static const struct {
     {"multicast-control", offsetof(struct netback_features, multicast_control)},
     {"dynamic-multicast-control", offsetof(struct netback_features, dynamic_multicast_control)},
     {"ctrl-ring", offsetof(struct netback_features, ctrl_ring)},
+    {"carrier", offsetof(struct netback_features, carrier)},
     {"wire", offsetof(struct netback_features, wire)},
 };
 
@@ -88,7 +89,7 @@ bool features_parse(const char *text, struct netback_features *features, char er
             snprintf(error, FEATURES_ERROR_MAX,
                      "'%.*s' is no feature: all, none, default, queues=1 to queues=%u, or NAME or -NAME with sg, "
                      "gso-tcpv4, gso-tcpv6, csum-offload, ipv6-csum-offload, split-event-channels, multicast-control, "
-                     "dynamic-multicast-control, ctrl-ring, rx-copy, wire",
+                     "dynamic-multicast-control, ctrl-ring, carrier, rx-copy, wire",
                      (int)(length < 40 ? length : 40), text, FEATURES_QUEUES_MAX);
             return false;
         }

@@ -19,6 +19,7 @@ struct netback_features {
     bool multicast_control;         /* feature-multicast-control */
     bool dynamic_multicast_control; /* feature-dynamic-multicast-control */
     bool ctrl_ring;                 /* feature-ctrl-ring */
+    bool carrier;                   /* carrier, as the network end says */
     unsigned max_queues;            /* multi-queue-max-queues */
     bool wire; /* no key: what the guest sends is cut and its checksums completed, whatever the port takes */
 };

@@ -57,11 +57,15 @@ struct port {
     const struct port_ops *ops;
     struct port *outer; /* the end that passes frames on to this one, NULL if none */
     bool offload;       /* it takes blank checksums and gso */
+    bool link_down;     /* the cable is out; by port_set_link() */
     bool wake;          /* set by port_wake(); netback clears it and asks for frames */
 };
 
 /* The end has frames again after receive() had none. Callable from another thread of control than netback's. */
 void port_wake(struct port *port);
+
+/* The end's cable is in or out, which frontends that are offered `carrier` are told. Callable like port_wake(). */
+void port_set_link(struct port *port, bool up);
 
 static inline void port_destroy(struct port *port)
 {

@@ -105,6 +105,7 @@ struct vif {
     bool changed;            /* a key of it changed: evaluate */
     bool gone;               /* its directory is no more */
     bool flowing;            /* both sides are Connected: frames may move */
+    bool link_down;          /* as `carrier` says */
     bool rx_work;            /* look for frames for the guest in the next turn */
     struct port *port;
     struct vif_takes takes;
@@ -161,6 +162,8 @@ void vif_fatal(struct vif *vif, const char *format, ...) __attribute__((format(p
 
 /* The keys of what is offered. */
 bool vif_publish_features(struct vif *vif, xs_transaction_t transaction);
+/* Write `carrier` if the port's link is no longer what it says. */
+void vif_publish_link(struct vif *vif);
 /* Read the frontend's keys, map its rings and bind its event channels. False after a fatal error. */
 bool vif_connect_rings(struct vif *vif);
 void vif_disconnect_rings(struct vif *vif);

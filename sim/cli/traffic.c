@@ -7,6 +7,7 @@
 #include "machine/log.h"
 #include "nt/ke/ke.h"
 #include "nt/nt_init.h"
+#include "packet.h"
 
 #define WINDOW 64 /* requests on their way at once */
 #define TAG ((ULONG)'t' | (ULONG)'r' << 8 | (ULONG)'a' << 16 | (ULONG)'f' << 24)
@@ -25,10 +26,11 @@ struct flow {
     struct traffic_count *count;
     PFILE_OBJECT file;
     PDEVICE_OBJECT device;
-    UCHAR major;   /* IRP_MJ_WRITE or IRP_MJ_READ */
-    uint32_t size; /* of a slot's buffer */
-    uint32_t next; /* frame to ask for next */
-    uint32_t total;
+    UCHAR major;    /* IRP_MJ_WRITE or IRP_MJ_READ */
+    uint32_t size;  /* of a slot's buffer */
+    uint32_t next;  /* frame to ask for next */
+    uint32_t total; /* requests at most */
+    bool cut;       /* frames may come in segments: there may be fewer than `total` */
     bool impatient;
     struct slot slots[WINDOW];
 };
@@ -146,11 +148,35 @@ static void tell_ready(struct flow *flow)
     task_unpark(flow->vif->waiter);
 }
 
+/* All that can come has come. */
+static bool is_over(const struct flow *flow)
+{
+    return flow->cut && checker_verdict(flow->vif->checker).lost == 0;
+}
+
+/* A read that nothing will come for. */
+static void take_back(struct flow *flow, uint32_t number)
+{
+    struct slot *slot = &flow->slots[number % WINDOW];
+
+    if (!slot->busy)
+        return;
+    flow->impatient = true;
+    await(flow, slot, number);
+    if (NT_SUCCESS(slot->status.Status)) { /* but it has */
+        collect(flow, number);
+        return;
+    }
+    IoFreeIrp(slot->irp);
+    slot->busy = false;
+}
+
 static void run_flow(struct flow *flow)
 {
     struct traffic_vif *vif = flow->vif;
+    uint32_t number, next;
 
-    for (uint32_t number = 0; number < flow->total; number++) {
+    for (number = 0; number < flow->total && !is_over(flow); number++) {
         struct slot *slot = &flow->slots[number % WINDOW];
         uint32_t length = flow->size;
         NTSTATUS status;
@@ -170,8 +196,28 @@ static void run_flow(struct flow *flow)
         }
     }
     tell_ready(flow);
-    for (uint32_t number = flow->total > WINDOW ? flow->total - WINDOW : 0; number < flow->total; number++)
-        collect(flow, number);
+    next = number > WINDOW ? number - WINDOW : 0;
+    for (; next < number && !is_over(flow); next++)
+        collect(flow, next);
+    for (; next < number; next++)
+        take_back(flow, next);
+}
+
+/* As many frames as there are when all that can be cut is. */
+static uint32_t most_frames(const struct capture *capture)
+{
+    uint32_t most = capture->count;
+
+    for (uint32_t index = 0; index < capture->count; index++) {
+        const struct port_frame *frame = &capture->frame[index];
+        struct packet packet;
+
+        if (frame->gso == PORT_GSO_NONE)
+            continue;
+        packet_parse(frame->data, frame->length, &packet);
+        most += (packet.end - packet.payload - 1) / frame->gso_size;
+    }
+    return most;
 }
 
 static uint32_t longest(const struct capture *capture)
@@ -219,7 +265,8 @@ static void flow_main(struct traffic_vif *vif, UCHAR major)
     flow->vif = vif;
     flow->major = major;
     flow->count = major == IRP_MJ_WRITE ? &vif->sent : &vif->got;
-    flow->total = capture->count;
+    flow->total = major == IRP_MJ_READ ? most_frames(capture) : capture->count;
+    flow->cut = flow->total != capture->count;
     flow->size = longest(capture);
     if (major == IRP_MJ_READ) {
         vif->checker = checker_create(capture, "to the guest", &logger);

@@ -127,6 +127,8 @@ static void assert_each_key(bool on)
             backend_assert_key(key, value ? "1" : "0");
         }
         backend_assert_key(BACKEND_PATH "feature-rx-flip", "0");
+        if (!on)
+            backend_assert_key(BACKEND_PATH "carrier", "1");
         backend_assert_key(BACKEND_PATH "multi-queue-max-queues", on ? "3" : "16");
         backend_assert_key(BACKEND_PATH "feature-dynamic-multicast-control",
                            !on && features[one].name[0] != 'm' ? "1" : "0");
@@ -151,6 +153,29 @@ GUEST_TEST(nobody_connects_where_neither_copy_nor_flip_is_offered)
     front = backend_begin();
     netfront_connect(front, false);
     netfront_wait_backend(front, XenbusStateClosing, false);
+}
+
+GUEST_TEST(the_carrier_is_told)
+{
+    struct netfront *front;
+
+    backend_features.carrier = true;
+    front = backend_begin();
+    backend_assert_key(BACKEND_PATH "carrier", "1");
+    netfront_connect(front, true);
+    port_set_link(backend_end, false);
+    netfront_pause(3);
+    backend_assert_key(BACKEND_PATH "carrier", "0");
+    ck_assert(backend_statistics()->connected);
+    netfront_close(front);
+    port_set_link(backend_end, true); /* nobody is connected: with the next offer */
+    netfront_set_state(front, XenbusStateInitialising);
+    netfront_wait_backend(front, XenbusStateInitWait, false);
+    backend_assert_key(BACKEND_PATH "carrier", "1");
+    port_set_link(backend_end, false);
+    netfront_connect(front, true);
+    netfront_pause(3);
+    backend_assert_key(BACKEND_PATH "carrier", "0"); /* what changed in between */
 }
 
 /* A frontend that was not offered them has one channel, whatever else it writes. */
@@ -485,6 +510,7 @@ int main(void)
         all_features_but_one,
         nobody_connects_where_neither_copy_nor_flip_is_offered,
         split_event_channels_that_are_not_offered,
+        the_carrier_is_told,
         connects_and_carries_a_frame,
         nothing_moves_before_both_are_connected,
         initialised_moves_nothing,
