@@ -238,49 +238,70 @@ static NTSTATUS FrontendConnectQueues(_Inout_ PXENVIF_FRONTEND Frontend, _In_ UL
     return STATUS_SUCCESS;
 }
 
-/* Makes rings and channels and publishes them. */
+static VOID FrontendDisconnectQueues(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    while (Frontend->Active != 0) {
+        Frontend->Active--;
+        QueueDisconnect(Frontend->Queues[Frontend->Active]);
+    }
+}
+
+/* Tells the backend of the rings that there are, with a control ring if it has one. */
+static NTSTATUS FrontendAnnounce(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    NTSTATUS Status;
+
+    if (FrontendReadBackendNumber(Frontend, "feature-ctrl-ring", 0) != 0) {
+        Status = ControllerConnect(Frontend->Controller, Frontend->BackendDomain);
+        if (!NT_SUCCESS(Status))
+            return Status;
+    }
+
+    Status = FrontendPublish(Frontend);
+    if (!NT_SUCCESS(Status))
+        goto fail1;
+
+    Status = FrontendWriteState(Frontend, XenbusStateConnected);
+    if (!NT_SUCCESS(Status))
+        goto fail2;
+
+    return STATUS_SUCCESS;
+
+fail2:
+    FrontendUnpublish(Frontend);
+
+fail1:
+    ControllerDisconnect(Frontend->Controller);
+
+    return Status;
+}
+
+/* Makes rings and channels and publishes them: fewer, if they leave too little for what comes after them. */
 static NTSTATUS FrontendConnect(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     NTSTATUS Status;
+    ULONG Count;
 
     /* A backend that does not say is one of those that do nothing else. */
     if (FrontendReadBackendNumber(Frontend, "feature-rx-copy", 1) == 0)
         return STATUS_NOT_SUPPORTED;
 
-    Status = FrontendConnectQueues(Frontend, FrontendCountQueues(Frontend));
-    if (!NT_SUCCESS(Status))
-        goto fail1;
-
-    if (FrontendReadBackendNumber(Frontend, "feature-ctrl-ring", 0) != 0) {
-        Status = ControllerConnect(Frontend->Controller, Frontend->BackendDomain);
+    for (Count = FrontendCountQueues(Frontend);; Count /= 2) {
+        Status = FrontendConnectQueues(Frontend, Count);
         if (!NT_SUCCESS(Status))
-            goto fail2;
+            return Status;
+
+        Count = Frontend->Active;
+        Status = FrontendAnnounce(Frontend);
+        if (NT_SUCCESS(Status))
+            return STATUS_SUCCESS;
+
+        FrontendDisconnectQueues(Frontend);
+        if (Status != STATUS_INSUFFICIENT_RESOURCES || Count == 1)
+            return Status;
+
+        Warning("vif %u: too little is left beside %u queues", Frontend->Number, Count);
     }
-
-    Status = FrontendPublish(Frontend);
-    if (!NT_SUCCESS(Status))
-        goto fail3;
-
-    Status = FrontendWriteState(Frontend, XenbusStateConnected);
-    if (!NT_SUCCESS(Status))
-        goto fail4;
-
-    return STATUS_SUCCESS;
-
-fail4:
-    FrontendUnpublish(Frontend);
-
-fail3:
-    ControllerDisconnect(Frontend->Controller);
-
-fail2:
-    while (Frontend->Active != 0) {
-        Frontend->Active--;
-        QueueDisconnect(Frontend->Queues[Frontend->Active]);
-    }
-
-fail1:
-    return Status;
 }
 
 static BOOLEAN FrontendIsOverheld(_In_ PXENVIF_FRONTEND Frontend)

@@ -15,6 +15,25 @@ struct toolstack *backend_toolstack;
 unsigned backend_domid;
 struct port *backend_end, *backend_checker;
 
+void backend_load(struct capture *capture, const char *path)
+{
+    static struct capture *loaded[2]; /* until the process ends, as what the captures have of them */
+    struct capture **place = &loaded[capture == &backend_received];
+    char error[CAPTURE_ERROR_MAX] = "";
+
+    capture_free(*place);
+    *place = capture_load(path, error);
+    ck_assert_msg(*place != NULL, "%s", error);
+    *capture = **place;
+}
+
+void backend_offer(const char *words)
+{
+    char error[FEATURES_ERROR_MAX] = "";
+
+    ck_assert_msg(features_parse(words, &backend_features, error), "%s", error);
+}
+
 static void log_write(void *context, enum backend_log_level level, const char *line)
 {
     (void)context;

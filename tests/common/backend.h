@@ -14,10 +14,12 @@
 #include "port_checker.h"
 #include "toolstack.h"
 
-/* Set before backend_begin(). */
+/* Set before backend_begin(): backend_offer() the features by their words, backend_load() a capture from a file. */
 extern struct netback_options backend_options;
 extern struct netback_features backend_features;
 extern struct capture backend_sent, backend_received;
+void backend_offer(const char *words);
+void backend_load(struct capture *capture, const char *path);
 
 /* There after it. */
 extern struct netback *backend_netback; /* NULL once it has stopped */

@@ -217,6 +217,8 @@ static void prepare(const struct stack_options *options, void (*scenario)(void *
     char error[FEATURES_ERROR_MAX];
 
     config.start_vcpus = options->start_vcpus;
+    if (options->ram_mib != 0)
+        config.ram_bytes = (uint64_t)options->ram_mib << 20;
     config.policy = options->policy;
     config.engine = options->engine;
     config.seed = options->seed != 0 ? options->seed : 1;

@@ -35,6 +35,7 @@
 struct stack_options {
     unsigned vcpus;       /* 0: 2 */
     unsigned start_vcpus; /* so many of them are there at power-on; 0: all */
+    unsigned ram_mib;     /* 0: as guest_config() has it */
     unsigned vifs;
     enum machine_policy policy;
     uint64_t seed;               /* 0: 1 */

@@ -40,6 +40,13 @@ static void set_cap(void)
     cm_value_set_dword(cm_key_create(CM_SERVICES "\\xenvif\\Parameters"), "FrontendMaxQueues", cap);
 }
 
+/* RAM in which sixteen queues do not fit. */
+#ifdef PVSIM_SANITIZE
+#define SHORT_MIB 32u
+#else
+#define SHORT_MIB 24u
+#endif
+
 static const struct count_case {
     const char *features;
     unsigned vcpus;
@@ -87,13 +94,22 @@ static void count_main(void *argument)
 
 START_TEST(as_many_as_all_allow)
 {
-    struct stack_options options = {NET, .features = counts[_i].features, .vcpus = counts[_i].vcpus};
+    struct stack_options options = {NET, .features = counts[_i].features, .vcpus = counts[_i].vcpus, .ram_mib = 128};
 
     cap = counts[_i].cap;
     options.prepare = cap != 99 ? set_cap : NULL;
     stack_run(&options, count_main, (void *)&counts[_i]);
 }
 END_TEST
+
+/* Sixteen do not fit, and what comes after them has its memory. */
+STACK_TEST(as_many_as_memory_allows, NET, .features = "queues=16", .vcpus = 16, .ram_mib = SHORT_MIB)
+{
+    link_up();
+    ck_assert_uint_gt(stack_link(0).RingCount, 1);
+    ck_assert_uint_lt(stack_link(0).RingCount, 16);
+    stack_carry(0, lan, lan);
+}
 
 /* The key is taken away before the guest starts: there is one queue, and the start does not wait for more. */
 static void remove_key(void *unused)
@@ -600,6 +616,7 @@ int main(void)
     make_sizes();
     make_hashed();
     tcase_add_loop_test(tcase, as_many_as_all_allow, 0, ARRAYSIZE(counts));
+    tcase_add_test(tcase, as_many_as_memory_allows);
     tcase_add_test(tcase, fb5_no_multi_queue_key);
     tcase_add_test(tcase, another_number_of_queues);
     tcase_add_loop_test(tcase, suspend, 0, 2);

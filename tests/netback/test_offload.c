@@ -14,22 +14,6 @@
 #define LAN "tests/captures/lan-wire.pcap"
 #define VLAN "tests/captures/vlan-wire.pcap"
 
-static void load(struct capture *to, const char *path)
-{
-    char error[CAPTURE_ERROR_MAX] = "";
-    struct capture *capture = capture_load(path, error);
-
-    ck_assert_msg(capture != NULL, "%s", error);
-    *to = *capture;
-}
-
-static void offer(const char *words)
-{
-    char error[FEATURES_ERROR_MAX] = "";
-
-    ck_assert_msg(features_parse(words, &backend_features, error), "%s", error);
-}
-
 /* ---- guest to network ---- */
 
 /* A frame with what its metadata say, in pages or in slots of a size. */
@@ -73,8 +57,8 @@ static void send_all(struct netfront *front)
 
 GUEST_TEST(frames_leave_as_the_guest_left_them)
 {
-    load(&backend_received, OFFLOAD);
-    offer("all,queues=1");
+    backend_load(&backend_received, OFFLOAD);
+    backend_offer("all,queues=1");
     send_all(connected());
     ck_assert_uint_eq(backend_statistics()->tx.large, 43);
     ck_assert_uint_eq(backend_statistics()->tx.blank, 170);
@@ -84,8 +68,8 @@ GUEST_TEST(frames_leave_as_the_guest_left_them)
 
 GUEST_TEST(frames_leave_as_a_wire_needs_them)
 {
-    load(&backend_received, OFFLOAD);
-    offer("all,queues=1,wire");
+    backend_load(&backend_received, OFFLOAD);
+    backend_offer("all,queues=1,wire");
     send_all(connected());
     ck_assert_uint_eq(backend_statistics()->tx.cut, 43);
     ck_assert_uint_eq(port_checker_verdict(backend_checker).frames,
@@ -94,16 +78,16 @@ GUEST_TEST(frames_leave_as_a_wire_needs_them)
 
 GUEST_TEST(frames_of_a_wire_leave_unchanged)
 {
-    load(&backend_received, LAN);
-    offer("all,queues=1,wire");
+    backend_load(&backend_received, LAN);
+    backend_offer("all,queues=1,wire");
     send_all(connected());
     ck_assert_uint_eq(backend_statistics()->tx.summed, 0);
 }
 
 GUEST_TEST(tagged_frames_leave_unchanged)
 {
-    load(&backend_received, VLAN);
-    offer("none,sg");
+    backend_load(&backend_received, VLAN);
+    backend_offer("none,sg");
     send_all(connected());
 }
 
@@ -144,7 +128,7 @@ GUEST_TEST(headers_in_slots_of_one_byte)
     made[1].gso_size = 1000;
     made[2] = made[0];
     backend_received = (struct capture){.count = 3, .frame = made};
-    offer("all,queues=1,wire");
+    backend_offer("all,queues=1,wire");
     front = connected();
     send_frame(front, &made[0], 1);
     send_frame(front, &made[1], 1);
@@ -216,7 +200,7 @@ GUEST_TEST(flags_and_extras_reach_the_port)
     struct netfront *front;
 
     made[0] = make_tcp(bytes[0], 2000);
-    offer("all");
+    backend_offer("all");
     front = connected_with_notes();
     ck_assert(!refused(front, &made[0], NETTXF_data_validated, extras, 1));
     ck_assert_uint_eq(last_transmitted.checksum, PORT_CHECKSUM_VALIDATED);
@@ -249,7 +233,7 @@ GUEST_TEST(segments_without_the_flag_of_a_blank_checksum)
     made[0].gso = PORT_GSO_TCPV4;
     made[0].gso_size = 1000;
     backend_received = (struct capture){.count = 1, .frame = made};
-    offer("all,queues=1,wire");
+    backend_offer("all,queues=1,wire");
     front = connected();
     memcpy(bytes[1], bytes[0], sizeof(bytes[1]));
     packet_put16(bytes[1] + 50, 0xdead);
@@ -266,7 +250,7 @@ GUEST_TEST(what_was_not_offered_is_refused)
     struct netfront *front;
 
     made[0] = make_tcp(bytes[0], 2000);
-    offer("none,sg");
+    backend_offer("none,sg");
     front = connected_with_notes();
     ck_assert(refused(front, &made[0], NETTXF_csum_blank, NULL, 0));
     ck_assert(refused(front, &made[0], NETTXF_csum_blank, &gso4, 1));
@@ -285,7 +269,7 @@ GUEST_TEST(illegal_extras_are_refused)
     struct netfront *front;
 
     made[0] = make_tcp(bytes[0], 2000);
-    offer("all");
+    backend_offer("all");
     front = connected_with_notes();
     extras[0] = gso_extra(1, 0);
     ck_assert(refused(front, &made[0], NETTXF_csum_blank, extras, 1));
@@ -335,7 +319,7 @@ GUEST_TEST(long_chains_of_extras)
     struct netfront *front;
 
     made[0] = make_tcp(bytes[0], 100);
-    offer("all");
+    backend_offer("all");
     front = connected_with_notes();
     netfront_tx_request(front, 0, 154, NETTXF_extra_info);
     for (unsigned i = 0; i < 200; i++)
@@ -396,7 +380,7 @@ GUEST_TEST(multicast_frames_are_filtered_when_that_is_asked_for)
     struct netfront *front;
 
     make_frames_to(address, 6);
-    offer("all,queues=1");
+    backend_offer("all,queues=1");
     front = backend_begin();
     front->multicast = true;
     netfront_connect(front, true);
@@ -423,7 +407,7 @@ GUEST_TEST(the_filter_may_be_asked_for_at_any_time)
     struct netfront *front;
 
     make_frames_to(address, 4);
-    offer("all,queues=1");
+    backend_offer("all,queues=1");
     front = connected();
     port_capture_go(backend_end);
     ck_assert(!filter_refused(front, XEN_NETIF_EXTRA_TYPE_MCAST_ADD, 2));
@@ -447,7 +431,7 @@ GUEST_TEST(the_filter_is_for_good_where_it_is_not_dynamic)
     struct netfront *front;
 
     make_frames_to(address, 2);
-    offer("all,queues=1,-dynamic-multicast-control");
+    backend_offer("all,queues=1,-dynamic-multicast-control");
     front = connected();
     netfront_write(front, "request-multicast-control", "1");
     netfront_pause(3);
@@ -463,7 +447,7 @@ GUEST_TEST(addresses_have_their_limit_and_no_company)
     const uint16_t size[2] = {100, 20};
     struct netfront *front;
 
-    offer("all");
+    backend_offer("all");
     front = connected_with_notes();
     for (unsigned i = 0; i < 64; i++)
         ck_assert(!filter_refused(front, XEN_NETIF_EXTRA_TYPE_MCAST_ADD, (uint8_t)i));
@@ -490,7 +474,7 @@ static void receive_all(const char *words, bool gso, bool csum, bool sg, uint64_
     struct checker *checker;
     struct checker_verdict verdict;
 
-    offer(words);
+    backend_offer(words);
     front = backend_begin();
     front->gso_tcpv4 = front->gso_tcpv6 = gso;
     front->csum = front->csum_ipv6 = csum;
@@ -528,40 +512,40 @@ static void receive_all(const char *words, bool gso, bool csum, bool sg, uint64_
 
 GUEST_TEST(large_frames_reach_a_guest_that_takes_them)
 {
-    load(&backend_sent, OFFLOAD);
+    backend_load(&backend_sent, OFFLOAD);
     receive_all("all,queues=1", true, true, true, 43, 0, 0);
 }
 
 GUEST_TEST(a_guest_that_takes_blank_checksums_alone)
 {
-    load(&backend_sent, OFFLOAD);
+    backend_load(&backend_sent, OFFLOAD);
     receive_all("all,queues=1", false, true, true, 0, 43, 0);
     ck_assert_uint_eq(backend_statistics()->rx.blank, 170 - 43);
 }
 
 GUEST_TEST(a_guest_that_takes_neither)
 {
-    load(&backend_sent, OFFLOAD);
+    backend_load(&backend_sent, OFFLOAD);
     receive_all("all,queues=1", false, false, true, 0, 43, 0);
     ck_assert_uint_eq(backend_statistics()->rx.blank, 0);
 }
 
 GUEST_TEST(a_guest_that_takes_one_slot_a_frame)
 {
-    load(&backend_sent, OFFLOAD);
+    backend_load(&backend_sent, OFFLOAD);
     receive_all("all,queues=1", true, true, false, 0, 43, 0);
 }
 
 GUEST_TEST(what_is_not_offered_is_not_given)
 {
-    load(&backend_sent, OFFLOAD);
+    backend_load(&backend_sent, OFFLOAD);
     receive_all("none,sg", true, true, true, 0, 43, 0);
     ck_assert_uint_eq(backend_statistics()->rx.blank, 0);
 }
 
 GUEST_TEST(frames_of_a_wire_arrive_unchanged)
 {
-    load(&backend_sent, VLAN);
+    backend_load(&backend_sent, VLAN);
     receive_all("all,queues=1", true, true, true, 0, 0, 0);
     ck_assert_uint_eq(backend_statistics()->rx.summed, 0);
 }
@@ -575,7 +559,7 @@ GUEST_TEST(flags_tell_what_is_known_of_a_checksum)
     made[0].checksum = PORT_CHECKSUM_NONE;
     made[1].checksum = PORT_CHECKSUM_VALIDATED;
     backend_sent = (struct capture){.count = 3, .frame = made};
-    offer("all,queues=1");
+    backend_offer("all,queues=1");
     front = backend_begin();
     front->csum = true;
     netfront_connect(front, true);
@@ -601,7 +585,7 @@ GUEST_TEST(segments_wait_for_requests)
     made[0].gso_size = 1000;
     backend_sent = (struct capture){.count = 1, .frame = made};
     checker = checker_create(&backend_sent, "to the guest", &backend_logger);
-    offer("all,queues=1");
+    backend_offer("all,queues=1");
     front = connected();
     port_capture_go(backend_end);
     for (unsigned i = 0; i < 10; i++) {

@@ -12,22 +12,6 @@
 
 #define LAN "tests/captures/lan-wire.pcap"
 
-static void load(struct capture *to, const char *path)
-{
-    char error[CAPTURE_ERROR_MAX] = "";
-    struct capture *capture = capture_load(path, error);
-
-    ck_assert_msg(capture != NULL, "%s", error);
-    *to = *capture;
-}
-
-static void offer(const char *words)
-{
-    char error[FEATURES_ERROR_MAX] = "";
-
-    ck_assert_msg(features_parse(words, &backend_features, error), "%s", error);
-}
-
 static void again(struct netfront *front)
 {
     netfront_set_state(front, XenbusStateClosed);
@@ -105,9 +89,9 @@ static void carry_over(unsigned queues, bool split)
     struct netfront *front;
     uint64_t tx = 0, rx = 0;
 
-    load(&backend_sent, LAN);
-    load(&backend_received, LAN);
-    offer("all");
+    backend_load(&backend_sent, LAN);
+    backend_load(&backend_received, LAN);
+    backend_offer("all");
     front = backend_begin();
     port_checker_order_by_flow(backend_checker);
     front->split = split;
@@ -149,8 +133,8 @@ GUEST_TEST(a_queue_without_requests_is_waited_for)
 {
     struct netfront *front;
 
-    load(&backend_sent, LAN);
-    offer("all");
+    backend_load(&backend_sent, LAN);
+    backend_offer("all");
     front = backend_begin();
     netfront_add_queues(front, 2);
     netfront_connect(front, true);
@@ -172,7 +156,7 @@ GUEST_TEST(numbers_of_queues_that_are_not_served)
 {
     struct netfront *front;
 
-    offer("all,queues=4");
+    backend_offer("all,queues=4");
     front = backend_begin();
     netfront_add_queues(front, 2);
     for (unsigned i = 0; i < 2; i++) {
@@ -206,8 +190,8 @@ GUEST_TEST(another_number_of_queues_after_each_connection)
     uint64_t frames = 0;
     struct netfront *front;
 
-    load(&backend_sent, LAN);
-    offer("all,queues=4");
+    backend_load(&backend_sent, LAN);
+    backend_offer("all,queues=4");
     front = backend_begin();
     port_capture_go(backend_end);
     for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
@@ -230,7 +214,7 @@ GUEST_TEST(a_broken_ring_of_one_queue_closes_the_vif)
 {
     struct netfront *front;
 
-    offer("all");
+    backend_offer("all");
     front = backend_begin();
     netfront_add_queues(front, 4);
     netfront_connect(front, true);
@@ -266,7 +250,7 @@ GUEST_TEST(every_request_and_its_statuses)
     uint32_t *table, data = 77;
     struct netfront *front;
 
-    offer("all");
+    backend_offer("all");
     front = with_control(2);
     table = memset(front->ctrl_page, 0, 4096);
     /* Without an algorithm there are no types of hash. */
@@ -319,7 +303,7 @@ GUEST_TEST(the_control_ring_wraps_and_may_break)
 {
     struct netfront *front;
 
-    offer("all");
+    backend_offer("all");
     front = with_control(1);
     for (unsigned i = 0; i < 300; i++)
         ck_assert_uint_eq(ask(front, XEN_NETIF_CTRL_TYPE_GET_HASH_MAPPING_SIZE, 0, 0, 0), SUCCESS);
@@ -333,7 +317,7 @@ GUEST_TEST(a_full_control_ring_is_answered_in_turns)
 {
     struct netfront *front;
 
-    offer("all");
+    backend_offer("all");
     front = with_control(1);
     for (unsigned i = 0; i < 128; i++)
         front->ctrl->ring[i].req =
@@ -351,7 +335,7 @@ GUEST_TEST(a_control_ring_that_is_not_offered_is_not_looked_at)
 {
     struct netfront *front;
 
-    offer("none,sg");
+    backend_offer("none,sg");
     front = backend_begin();
     front->control = true;
     netfront_connect(front, true);
@@ -367,7 +351,7 @@ GUEST_TEST(a_control_ring_needs_its_event_channel)
 {
     struct netfront *front;
 
-    offer("all");
+    backend_offer("all");
     front = backend_begin();
     front->control = true;
     netfront_connect(front, true);
@@ -490,8 +474,8 @@ GUEST_TEST(frames_are_steered_as_the_mapping_says)
 {
     struct netfront *front;
 
-    load(&backend_sent, LAN);
-    offer("all");
+    backend_load(&backend_sent, LAN);
+    backend_offer("all");
     front = with_control(4);
     set_hash(front, 15, 40);
     set_mapping(front, 128, 7, 1);
@@ -503,8 +487,8 @@ GUEST_TEST(steering_without_a_mapping_is_modular)
 {
     struct netfront *front;
 
-    load(&backend_sent, LAN);
-    offer("all");
+    backend_load(&backend_sent, LAN);
+    backend_offer("all");
     front = with_control(3);
     set_hash(front, 2 | 4, 40); /* TCP over IPv4, addresses of IPv6 */
     port_capture_go(backend_end);
@@ -515,8 +499,8 @@ GUEST_TEST(a_short_key_goes_on_with_zeroes)
 {
     struct netfront *front;
 
-    load(&backend_sent, LAN);
-    offer("all");
+    backend_load(&backend_sent, LAN);
+    backend_offer("all");
     front = with_control(2);
     set_hash(front, 15, 40);
     set_hash(front, 15, 5);
@@ -529,8 +513,8 @@ GUEST_TEST(no_flags_no_hash)
 {
     struct netfront *front;
 
-    load(&backend_sent, LAN);
-    offer("all");
+    backend_load(&backend_sent, LAN);
+    backend_offer("all");
     front = with_control(2);
     set_hash(front, 15, 40);
     ck_assert_uint_eq(ask(front, XEN_NETIF_CTRL_TYPE_SET_HASH_FLAGS, 0, 0, 0), SUCCESS);
@@ -544,8 +528,8 @@ GUEST_TEST(a_new_connection_begins_without_hashes)
     struct netfront *front;
     uint32_t data;
 
-    load(&backend_sent, LAN);
-    offer("all");
+    backend_load(&backend_sent, LAN);
+    backend_offer("all");
     front = with_control(2);
     set_hash(front, 15, 40);
     netfront_close(front);
@@ -563,8 +547,8 @@ GUEST_TEST(mappings_change_under_traffic)
     unsigned got = 0, idle = 0;
     struct netfront *front;
 
-    load(&backend_sent, LAN);
-    offer("all");
+    backend_load(&backend_sent, LAN);
+    backend_offer("all");
     front = with_control(4);
     set_hash(front, 15, 40);
     port_capture_go(backend_end);

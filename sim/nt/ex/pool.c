@@ -337,6 +337,14 @@ static bool page_is_unused(uint32_t page)
 /* Pages on their way back, by mm_page.next; page + 1. A page that is not among them has 0 there. */
 #define TRIM_END UINT32_MAX
 
+/* The block that follows a free one in its list. */
+static void free_link(struct pool_header *header, uint32_t next)
+{
+    ASAN_UNPOISON_MEMORY_REGION(header, sizeof *header);
+    header->sequence = next;
+    ASAN_POISON_MEMORY_REGION(header, sizeof *header);
+}
+
 /* Take the blocks of unused pages out of a list, and note those pages; the others keep their order. */
 static void trim_list(struct pool_list *list, uint32_t *unused)
 {
@@ -349,6 +357,7 @@ static void trim_list(struct pool_list *list, uint32_t *unused)
 
         ASAN_UNPOISON_MEMORY_REGION(header, sizeof *header);
         next = header->sequence;
+        ASAN_POISON_MEMORY_REGION(header, sizeof *header);
         if (page_is_unused(page_of(block))) {
             struct mm_page *page = page_info(page_of(block));
 
@@ -358,20 +367,16 @@ static void trim_list(struct pool_list *list, uint32_t *unused)
             }
             continue;
         }
-        ASAN_UNPOISON_MEMORY_REGION(header, sizeof *header);
-        header->sequence = 0;
         if (last != NULL)
-            last->sequence = index;
+            free_link(last, index);
         else
             kept.first = index;
         kept.last = index;
         kept.count++;
-        if (last != NULL)
-            ASAN_POISON_MEMORY_REGION(last, sizeof *last);
         last = header;
     }
     if (last != NULL)
-        ASAN_POISON_MEMORY_REGION(last, sizeof *last);
+        free_link(last, 0);
     *list = kept;
 }
 
