@@ -507,6 +507,8 @@ STACK_TEST(buffers_are_freed, .drivers = STACK_PROBE)
 
 /* ---- a daemon that does not answer ---- */
 
+#ifndef MACHINE_THREAD_SANITIZER /* whose machines have the host's clock */
+
 static int64_t event_op(unsigned command, void *operation, size_t size)
 {
     void *copy = ExAllocatePool2(POOL_FLAG_NON_PAGED, size, STACK_TAG);
@@ -535,10 +537,12 @@ static void make_deaf(void)
 static void assert_logged(const char *words, bool expected)
 {
     static char tail[65536];
+    size_t length;
 
     (void)log_tail(tail, sizeof(tail));
-    ck_assert_msg((strstr(tail, words) != NULL) == expected, "'%s' is %s the log:\n%s", words,
-                  expected ? "not in" : "in", tail);
+    length = strlen(tail);
+    ck_assert_msg((strstr(tail, words) != NULL) == expected, "'%s' is %s the log, which ends:\n%s", words,
+                  expected ? "not in" : "in", tail + (length > 2000 ? length - 2000 : 0));
 }
 
 /* Whoever waits is told by the log what is under way, and gives up after a minute. */
@@ -562,6 +566,8 @@ STACK_TEST(outstanding_requests_are_reported, .drivers = STACK_PROBE, .quiet = t
     machine_stop();
 }
 
+#endif
+
 int main(void)
 {
     Suite *suite = suite_create("STORE");
@@ -578,7 +584,9 @@ int main(void)
     tcase_add_test(tcase, watches);
     tcase_add_test(tcase, two_watches_of_a_node);
     tcase_add_test(tcase, buffers_are_freed);
+#ifndef MACHINE_THREAD_SANITIZER
     tcase_add_test(tcase, outstanding_requests_are_reported);
+#endif
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("contexts");
     tcase_add_loop_test(tcase, at_dispatch_level, 0, 3);

@@ -162,11 +162,13 @@ START_TEST(machine_starts_its_store)
                    PVSIM_BUILD);
     ck_assert_msg(result.status == 0, "%s", result.error);
     process_free(&result);
+#ifndef MACHINE_THREAD_SANITIZER /* on whose engine no machine can be saved */
     result = pvsim("save --run-dir %.200s/run guest %.200s/saved", scratch(), scratch());
     ck_assert_msg(result.status == 1 && strstr(result.error, "a machine whose store is a program beside it cannot be "
                                                              "saved") != NULL,
                   "status %d: %s", result.status, result.error);
     process_free(&result);
+#endif
     result = pvsim("reboot --run-dir %.200s/run guest -w", scratch());
     ck_assert_msg(result.status == 0, "%s", result.error);
     process_free(&result);
