@@ -93,7 +93,7 @@ VOID FrontendUpdateLink(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     BOOLEAN Connected = Frontend->State == FRONTEND_CONNECTED;
     BOOLEAN Link = Connected && FrontendReadLink(Frontend);
-    BOOLEAN Changed = MacUpdate(Frontend->Mac, Link, Frontend->Gather || !Connected);
+    BOOLEAN Changed = MacUpdate(Frontend->Mac, Link, (Frontend->TransmitFeatures & TRANSMITTER_GATHER) || !Connected);
 
     /* Packets are queued across a reconnection, but not for a cable that is out. */
     FrontendSetAccepting(Frontend, Frontend->Target == FRONTEND_CONNECT && !Frontend->Failed && (Link || !Connected));

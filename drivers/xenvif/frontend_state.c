@@ -179,6 +179,30 @@ static ULONG FrontendCountQueues(_Inout_ PXENVIF_FRONTEND Frontend)
     return Count;
 }
 
+/* What the backend takes of us; what it does not speak of has xen/io/netif.h's default. */
+static ULONG FrontendReadFeatures(_In_ PXENVIF_FRONTEND Frontend)
+{
+    static const struct {
+        PCSTR Node;
+        BOOLEAN Denies; /* it says what the backend does not do */
+        ULONG Feature;
+    } Nodes[] = {
+        {"feature-sg", FALSE, TRANSMITTER_GATHER},
+        {"feature-no-csum-offload", TRUE, TRANSMITTER_CHECKSUM_V4},
+        {"feature-ipv6-csum-offload", FALSE, TRANSMITTER_CHECKSUM_V6},
+        {"feature-gso-tcpv4", FALSE, TRANSMITTER_LARGE_V4},
+        {"feature-gso-tcpv6", FALSE, TRANSMITTER_LARGE_V6},
+    };
+    ULONG Features = 0;
+    ULONG Index;
+
+    for (Index = 0; Index < RTL_NUMBER_OF(Nodes); Index++)
+        if ((FrontendReadBackendNumber(Frontend, Nodes[Index].Node, 0) == 0) == Nodes[Index].Denies)
+            Features |= Nodes[Index].Feature;
+
+    return Features;
+}
+
 static BOOLEAN FrontendStepInitialising(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     if (Frontend->Target == FRONTEND_DOWN || FrontendIsDetached(Frontend)) {
@@ -195,7 +219,7 @@ static BOOLEAN FrontendStepInitialising(_Inout_ PXENVIF_FRONTEND Frontend)
     switch (Frontend->BackendState) {
     case XenbusStateInitWait:
         Frontend->Split = FrontendReadBackendNumber(Frontend, "feature-split-event-channels", 0) != 0;
-        Frontend->Gather = FrontendReadBackendNumber(Frontend, "feature-sg", 0) != 0;
+        Frontend->TransmitFeatures = FrontendReadFeatures(Frontend);
         (VOID) FrontendCountQueues(Frontend);
         FrontendSetState(Frontend, FRONTEND_PREPARED, 0);
         return TRUE;
@@ -221,7 +245,7 @@ static NTSTATUS FrontendConnectQueues(_Inout_ PXENVIF_FRONTEND Frontend, _In_ UL
 
     for (Frontend->Active = 0; Frontend->Active < Count; Frontend->Active++) {
         Status = QueueConnect(Frontend->Queues[Frontend->Active], Frontend->BackendDomain, Frontend->Split,
-                              Frontend->Gather);
+                              Frontend->TransmitFeatures);
         if (!NT_SUCCESS(Status))
             break;
     }
@@ -391,9 +415,9 @@ static VOID FrontendConnected(_Inout_ PXENVIF_FRONTEND Frontend)
 
     FrontendClearError(Frontend);
 
-    Info("vif %u: connected to %s (domain %u, queues %u%s%s)", Frontend->Number, Frontend->BackendPath,
+    Info("vif %u: connected to %s (domain %u, queues %u%s, features %02x)", Frontend->Number, Frontend->BackendPath,
          Frontend->BackendDomain, Frontend->Active, Frontend->Split ? ", split channels" : "",
-         Frontend->Gather ? ", sg" : "");
+         Frontend->TransmitFeatures);
 }
 
 static BOOLEAN FrontendStepConnecting(_Inout_ PXENVIF_FRONTEND Frontend)

@@ -111,7 +111,7 @@ struct _XENVIF_FRONTEND {
     XenbusState BackendState;
 
     BOOLEAN Split;            /* feature-split-event-channels */
-    BOOLEAN Gather;           /* feature-sg */
+    ULONG TransmitFeatures;   /* TRANSMITTER_*: what the backend takes of us */
     ULONG MaximumQueues;      /* FrontendMaxQueues of the registry */
     BOOLEAN MultiQueue;       /* the backend has multi-queue-max-queues */
     ULONG Active;             /* queues of the connection */

@@ -26,6 +26,8 @@ static PCSTR const FrontendNodes[] = {
     "feature-sg",
     "feature-no-csum-offload",
     "feature-ipv6-csum-offload",
+    "feature-gso-tcpv4",
+    "feature-gso-tcpv6",
 };
 
 static PXENBUS_STORE_INTERFACE_V2 FrontendStore(_In_ PXENVIF_FRONTEND Frontend)
@@ -296,15 +298,17 @@ static NTSTATUS FrontendPrintQueue(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_
     return FrontendPrintChannels(Frontend, Transaction, Queue);
 }
 
-/* What the receive side takes. GSO is not among it. */
+/* What the receive side takes. */
 static NTSTATUS FrontendPrintFeatures(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction)
 {
-    static const struct {
+    ULONG Large = ReceiverAllowsLarge(QueueGetReceiver(Frontend->Queues[0])) ? 1 : 0;
+    const struct {
         PCSTR Node;
         ULONG Value;
     } Features[] = {
         {"request-rx-copy", 1},         {"feature-rx-notify", 1},         {"feature-sg", 1},
-        {"feature-no-csum-offload", 0}, {"feature-ipv6-csum-offload", 1},
+        {"feature-no-csum-offload", 0}, {"feature-ipv6-csum-offload", 1}, {"feature-gso-tcpv4", Large},
+        {"feature-gso-tcpv6", Large},
     };
     NTSTATUS Status = STATUS_SUCCESS;
     ULONG Index;

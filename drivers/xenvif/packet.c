@@ -30,7 +30,8 @@ typedef struct _PACKET_PARSER {
     const UCHAR *Header;
     ULONG Available;
     ULONG Length;
-    ULONG Offset; /* what has been understood so far */
+    ULONG Offset;  /* what has been understood so far */
+    BOOLEAN Large; /* the length in the IP header counts for nothing */
     PXENVIF_PACKET_LAYOUT Layout;
 } PACKET_PARSER, *PPACKET_PARSER;
 
@@ -108,7 +109,7 @@ static VOID PacketParseIpVersion4(_Inout_ PPACKET_PARSER Parser)
         return;
 
     HeaderLength = (ULONG)(Ip[0] & 0x0F) * 4;
-    TotalLength = PacketUshort(Parser, Parser->Offset + 2);
+    TotalLength = Parser->Large ? Parser->Length - Parser->Offset : PacketUshort(Parser, Parser->Offset + 2);
     if (HeaderLength < IPV4_HEADER_SIZE || !PacketHas(Parser, HeaderLength) || TotalLength < HeaderLength ||
         TotalLength > Parser->Length - Parser->Offset)
         return;
@@ -164,9 +165,11 @@ static VOID PacketParseIpVersion6(_Inout_ PPACKET_PARSER Parser)
     if (!PacketHas(Parser, IPV6_HEADER_SIZE) || (Ip[0] >> 4) != 6)
         return;
 
-    PayloadLength = PacketUshort(Parser, Parser->Offset + 4);
-    if (PayloadLength > Parser->Length - Parser->Offset - IPV6_HEADER_SIZE)
+    PayloadLength = Parser->Length - Parser->Offset - IPV6_HEADER_SIZE;
+    if (!Parser->Large && PacketUshort(Parser, Parser->Offset + 4) > PayloadLength)
         return;
+    if (!Parser->Large)
+        PayloadLength = PacketUshort(Parser, Parser->Offset + 4);
 
     Parser->Layout->IpVersion = 6;
     PacketTake(Parser, &Parser->Layout->Info.IpHeader, IPV6_HEADER_SIZE);
@@ -227,7 +230,7 @@ static USHORT PacketParseSnap(_Inout_ PPACKET_PARSER Parser)
     return PacketUshort(Parser, Parser->Offset - 2);
 }
 
-VOID PacketParse(_In_reads_(Available) const UCHAR *Header, _In_ ULONG Available, _In_ ULONG Length,
+VOID PacketParse(_In_reads_(Available) const UCHAR *Header, _In_ ULONG Available, _In_ ULONG Length, _In_ BOOLEAN Large,
                  _Out_ PXENVIF_PACKET_LAYOUT Layout)
 {
     PACKET_PARSER Parser;
@@ -239,6 +242,7 @@ VOID PacketParse(_In_reads_(Available) const UCHAR *Header, _In_ ULONG Available
     Parser.Available = min(Available, PACKET_HEADER_LIMIT);
     Parser.Length = Length;
     Parser.Offset = 0;
+    Parser.Large = Large;
     Parser.Layout = Layout;
 
     Layout->Type = EthernetAddressType((const ETHERNET_ADDRESS *)Header);
@@ -251,6 +255,27 @@ VOID PacketParse(_In_reads_(Available) const UCHAR *Header, _In_ ULONG Available
         PacketParseIpVersion4(&Parser);
     else if (Type == ETHERTYPE_IPV6)
         PacketParseIpVersion6(&Parser);
+}
+
+static VOID PacketShiftHeader(_Inout_ PXENVIF_PACKET_HEADER Header, _In_ LONG Length)
+{
+    if (Header->Length != 0)
+        Header->Offset += (ULONG)Length;
+}
+
+VOID PacketShift(_Inout_ PXENVIF_PACKET_LAYOUT Layout, _In_ LONG Length)
+{
+    PXENVIF_PACKET_INFO Info = &Layout->Info;
+
+    Info->Length += (ULONG)Length;
+    Info->EthernetHeader.Length += (ULONG)Length;
+
+    PacketShiftHeader(&Info->LLCSnapHeader, Length);
+    PacketShiftHeader(&Info->IpHeader, Length);
+    PacketShiftHeader(&Info->IpOptions, Length);
+    PacketShiftHeader(&Info->TcpHeader, Length);
+    PacketShiftHeader(&Info->TcpOptions, Length);
+    PacketShiftHeader(&Info->UdpHeader, Length);
 }
 
 VOID PacketAddPseudoHeader(_Inout_ PCHECKSUM Checksum, _In_ const UCHAR *Header,
@@ -278,4 +303,44 @@ USHORT PacketChecksumValue(_In_ const CHECKSUM *Checksum, _In_ const XENVIF_PACK
     USHORT Value = ChecksumFinish(Checksum);
 
     return (Value == 0 && Layout->Info.TcpHeader.Length == 0) ? 0xFFFF : Value;
+}
+
+BOOLEAN PacketLacksChecksum(_In_ const XENVIF_PACKET_LAYOUT *Layout, _In_ const UCHAR *Header)
+{
+    const UCHAR *Field = Header + PacketChecksumOffset(Layout);
+
+    return Layout->Info.UdpHeader.Length != 0 && Field[0] == 0 && Field[1] == 0;
+}
+
+PACKET_VERDICT PacketJudgeLackOfChecksum(_In_ const XENVIF_PACKET_LAYOUT *Layout)
+{
+    return (Layout->IpVersion == 4) ? PACKET_NOT_VALIDATED : PACKET_FAILED;
+}
+
+XENVIF_PACKET_CHECKSUM_FLAGS PacketChecksumFlags(_In_ const XENVIF_PACKET_LAYOUT *Layout, _In_ PACKET_VERDICT Ip,
+                                                 _In_ PACKET_VERDICT Transport)
+{
+    XENVIF_PACKET_CHECKSUM_FLAGS Flags;
+
+    Flags.Value = 0;
+
+    if (Layout->IpVersion == 4) {
+        Flags.IpChecksumSucceeded = (Ip == PACKET_SUCCEEDED);
+        Flags.IpChecksumFailed = (Ip == PACKET_FAILED);
+        Flags.IpChecksumNotValidated = (Ip == PACKET_NOT_VALIDATED);
+    }
+
+    if (Layout->Info.TcpHeader.Length != 0) {
+        Flags.TcpChecksumSucceeded = (Transport == PACKET_SUCCEEDED);
+        Flags.TcpChecksumFailed = (Transport == PACKET_FAILED);
+        Flags.TcpChecksumNotValidated = (Transport == PACKET_NOT_VALIDATED);
+    }
+
+    if (Layout->Info.UdpHeader.Length != 0) {
+        Flags.UdpChecksumSucceeded = (Transport == PACKET_SUCCEEDED);
+        Flags.UdpChecksumFailed = (Transport == PACKET_FAILED);
+        Flags.UdpChecksumNotValidated = (Transport == PACKET_NOT_VALIDATED);
+    }
+
+    return Flags;
 }

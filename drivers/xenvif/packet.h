@@ -34,10 +34,13 @@ typedef struct _XENVIF_PACKET_LAYOUT {
 /*
  * Parses a frame of Length bytes whose first Available (at least PACKET_MINIMUM_SIZE, at most Length) are at Header.
  * IP fragments have no transport header, and neither has IPv6 with a routing header: their checksums cannot be told
- * from what is here. Any IRQL.
+ * from what is here. Large: IP reaches to the end of the frame, whatever its length field says. Any IRQL.
  */
-VOID PacketParse(_In_reads_(Available) const UCHAR *Header, _In_ ULONG Available, _In_ ULONG Length,
+VOID PacketParse(_In_reads_(Available) const UCHAR *Header, _In_ ULONG Available, _In_ ULONG Length, _In_ BOOLEAN Large,
                  _Out_ PXENVIF_PACKET_LAYOUT Layout);
+
+/* Notes that Length bytes have come into (or, negative, have gone out of) the Ethernet header. Any IRQL. */
+VOID PacketShift(_Inout_ PXENVIF_PACKET_LAYOUT Layout, _In_ LONG Length);
 
 /*
  * Adds the pseudo-header of the TCP or UDP packet that Layout describes. Header is the start of the frame. An even
@@ -51,5 +54,16 @@ ULONG PacketChecksumOffset(_In_ const XENVIF_PACKET_LAYOUT *Layout);
 
 /* The value of a UDP or TCP checksum field: UDP's 0 would say that there is none (RFC 768). Any IRQL. */
 USHORT PacketChecksumValue(_In_ const CHECKSUM *Checksum, _In_ const XENVIF_PACKET_LAYOUT *Layout);
+
+/* What is known of a checksum. */
+typedef enum _PACKET_VERDICT { PACKET_SUCCEEDED, PACKET_FAILED, PACKET_NOT_VALIDATED } PACKET_VERDICT;
+
+/* Whether a packet with a transport header is UDP without a checksum, and what that means: IPv6 does not admit it. */
+BOOLEAN PacketLacksChecksum(_In_ const XENVIF_PACKET_LAYOUT *Layout, _In_ const UCHAR *Header);
+PACKET_VERDICT PacketJudgeLackOfChecksum(_In_ const XENVIF_PACKET_LAYOUT *Layout);
+
+/* The flags that say it, of those headers that there are. */
+XENVIF_PACKET_CHECKSUM_FLAGS PacketChecksumFlags(_In_ const XENVIF_PACKET_LAYOUT *Layout, _In_ PACKET_VERDICT Ip,
+                                                 _In_ PACKET_VERDICT Transport);
 
 #endif /* XENVIF_PACKET_H */

@@ -97,7 +97,7 @@ PAGED_FUNCTION VOID QueueTeardown(_In_ PXENVIF_QUEUE Queue)
 }
 
 PAGED_FUNCTION NTSTATUS QueueConnect(_Inout_ PXENVIF_QUEUE Queue, _In_ USHORT Domain, _In_ BOOLEAN Split,
-                                     _In_ BOOLEAN Gather)
+                                     _In_ ULONG Features)
 {
     NTSTATUS Status;
 
@@ -107,7 +107,7 @@ PAGED_FUNCTION NTSTATUS QueueConnect(_Inout_ PXENVIF_QUEUE Queue, _In_ USHORT Do
     if (!NT_SUCCESS(Status))
         goto fail1;
 
-    Status = TransmitterConnect(Queue->Transmitter, Domain, Gather);
+    Status = TransmitterConnect(Queue->Transmitter, Domain, Features);
     if (!NT_SUCCESS(Status))
         goto fail2;
 

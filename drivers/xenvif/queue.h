@@ -23,9 +23,9 @@ NTSTATUS QueueInitialize(_In_ PXENVIF_FRONTEND Frontend, _In_ ULONG Index, _Outp
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID QueueTeardown(_In_ PXENVIF_QUEUE Queue);
 
-/* Makes rings and channels towards Domain. Gather: the backend takes packets of several slots. PASSIVE_LEVEL. */
+/* Makes rings and channels towards Domain. Features: TRANSMITTER_*, of the backend. PASSIVE_LEVEL. */
 _IRQL_requires_(PASSIVE_LEVEL)
-NTSTATUS QueueConnect(_Inout_ PXENVIF_QUEUE Queue, _In_ USHORT Domain, _In_ BOOLEAN Split, _In_ BOOLEAN Gather);
+NTSTATUS QueueConnect(_Inout_ PXENVIF_QUEUE Queue, _In_ USHORT Domain, _In_ BOOLEAN Split, _In_ ULONG Features);
 
 /* Traffic moves from here on. DISPATCH_LEVEL. */
 _IRQL_requires_(DISPATCH_LEVEL)

@@ -1,4 +1,5 @@
 #include "bug.h"
+#include "driver.h"
 #include "frontend.h"
 #include "pool.h"
 #include "receiver_ring.h"
@@ -12,8 +13,9 @@
 /* How long a client that asked for a pause is left alone. */
 #define RECEIVER_PAUSE_TIME 2 /* ms */
 
-/* Headers must still fit into the page behind it. */
-#define RECEIVER_MAXIMUM_BACKFILL (PAGE_SIZE - PACKET_HEADER_LIMIT)
+/* Headers must still fit into the page behind both of these. */
+#define RECEIVER_MAXIMUM_ALIGN 64
+#define RECEIVER_MAXIMUM_BACKFILL (PAGE_SIZE - PACKET_HEADER_LIMIT - RECEIVER_MAXIMUM_ALIGN)
 
 static KIRQL ReceiverLock(_Inout_ PXENVIF_RECEIVER Receiver)
 {
@@ -107,6 +109,10 @@ PAGED_FUNCTION NTSTATUS ReceiverInitialize(_In_ PXENVIF_QUEUE Queue, _Outptr_ PX
     New->Statistics = FrontendGetStatistics(Frontend);
     New->CacheInterface = &Parent->Cache;
     New->Generation = 1;
+    New->AllowLarge = DriverQueryParameter(L"ReceiverAllowGsoPackets", 1) != 0;
+    New->CalculateChecksums = DriverQueryParameter(L"ReceiverCalculateChecksums", 0) != 0;
+    New->AlwaysPullUp = DriverQueryParameter(L"ReceiverAlwaysPullup", 0) != 0;
+    New->IpAlignOffset = min(DriverQueryParameter(L"ReceiverIpAlignOffset", 0), RECEIVER_MAXIMUM_ALIGN);
 
     InitializeListHead(&New->Ready);
     InitializeListHead(&New->Deliver);
@@ -349,26 +355,44 @@ static BOOLEAN ReceiverQueuePacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PRECE
     Parameters.ReceiverQueuePacket.Offset = ReceiverFirstBuffer(Packet)->Offset;
     Parameters.ReceiverQueuePacket.Length = Packet->Length;
     Parameters.ReceiverQueuePacket.Flags = Packet->Flags;
+    Parameters.ReceiverQueuePacket.MaximumSegmentSize = Packet->MaximumSegmentSize;
+    Parameters.ReceiverQueuePacket.TagControlInformation = Packet->TagControlInformation;
     Parameters.ReceiverQueuePacket.Info = &Packet->Layout.Info;
     Parameters.ReceiverQueuePacket.Hash = &Packet->Hash;
     Parameters.ReceiverQueuePacket.More = More;
     Parameters.ReceiverQueuePacket.Cookie = Packet;
 
-    StatisticsCountReceived(Receiver->Statistics, &Packet->Layout, Packet->Length, Packet->Flags);
+    StatisticsCountReceived(Receiver->Statistics, &Packet->Layout, Packet->Length, Packet->Flags, Packet->Large);
     (VOID) InterlockedIncrement(&Receiver->Loaned);
 
     return VifReceiverQueuePacket(Receiver->Vif, &Parameters);
 }
 
-/* Gives the client the frames that are there for it. FALSE: it has asked for a pause. */
+/* The client, or want of pages, makes us wait: a page that comes back, or the timer, goes on. */
+static VOID ReceiverPause(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    (VOID) InterlockedExchange(&Receiver->Paused, TRUE);
+    ReceiverSetTimer(Receiver, RECEIVER_PAUSE_TIME);
+}
+
+/* Gives the client the frames that are there for it. FALSE: not all of them for now. */
 static BOOLEAN ReceiverDeliver(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     while (!IsListEmpty(&Receiver->Deliver)) {
-        PRECEIVER_PACKET Packet = CONTAINING_RECORD(RemoveHeadList(&Receiver->Deliver), RECEIVER_PACKET, ListEntry);
+        PRECEIVER_PACKET Packet = CONTAINING_RECORD(Receiver->Deliver.Flink, RECEIVER_PACKET, ListEntry);
+
+        if (Packet->Segmentation.Count != 0) {
+            if (ReceiverSplit(Receiver, Packet))
+                continue;
+
+            ReceiverPause(Receiver);
+            return FALSE;
+        }
+
+        RemoveEntryList(&Packet->ListEntry);
 
         if (ReceiverQueuePacket(Receiver, Packet, !IsListEmpty(&Receiver->Deliver))) {
-            (VOID) InterlockedExchange(&Receiver->Paused, TRUE);
-            ReceiverSetTimer(Receiver, RECEIVER_PAUSE_TIME);
+            ReceiverPause(Receiver);
             return FALSE;
         }
     }
@@ -464,10 +488,6 @@ VOID ReceiverReturnPacket(_In_ PVOID Cookie)
 
 VOID ReceiverSetOffloadOptions(_Inout_ PXENVIF_RECEIVER Receiver, _In_ XENVIF_VIF_OFFLOAD_OPTIONS Options)
 {
-    /* It is a wish: the tag is then where it is on the wire. */
-    if (Options.OffloadTagManipulation)
-        Warning("vif %u: tags are not taken out of received frames", FrontendGetNumber(Receiver->Frontend));
-
     WriteULongNoFence(&Receiver->OffloadOptions, Options.Value);
 }
 
@@ -478,6 +498,16 @@ VOID ReceiverSetBackfillSize(_Inout_ PXENVIF_RECEIVER Receiver, _In_ ULONG Size)
                 (ULONG)RECEIVER_MAXIMUM_BACKFILL);
 
     WriteULongNoFence(&Receiver->BackfillSize, min(Size, (ULONG)RECEIVER_MAXIMUM_BACKFILL));
+}
+
+ULONG ReceiverHeadroom(_In_ PXENVIF_RECEIVER Receiver)
+{
+    return ReadULongNoFence(&Receiver->BackfillSize) + Receiver->IpAlignOffset;
+}
+
+BOOLEAN ReceiverAllowsLarge(_In_ PXENVIF_RECEIVER Receiver)
+{
+    return Receiver->AllowLarge;
 }
 
 ULONG ReceiverQueryRingSize(VOID)

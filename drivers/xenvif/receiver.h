@@ -9,6 +9,12 @@
  * are bounded, so a client that keeps all of them stops the ring and nothing else. When it asks for a pause, frames
  * stay here and on the ring until a page comes back or the timer's DPC tries again.
  *
+ * A TCP frame that is larger than those of the link goes to the client whole if the client says that it takes such,
+ * else in segments, which are made as the client gets them. Registry: ReceiverAllowGsoPackets (DWORD, 1) offers
+ * backends to send such frames, ReceiverCalculateChecksums (0) has blank checksums filled in for every client,
+ * ReceiverIpAlignOffset (0) is where frames begin behind the backfill, ReceiverAlwaysPullup (0) has as much of a frame
+ * in its first page as goes there.
+ *
  * Lock: the granter's. It guards the private indices of the ring, the slots, the frame that is being put together, the
  * finished frames and the pool of pages. It is a leaf but for what the bus takes below it. What a DPC works on alone
  * (frames between the ring and the client) needs none: no two polls run at once.
@@ -60,6 +66,9 @@ ULONG ReceiverRetryGrants(_Inout_ PXENVIF_RECEIVER Receiver);
 /* The client must have returned all frames: their pages go. */
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID ReceiverTeardown(_In_ PXENVIF_RECEIVER Receiver);
+
+/* Whether backends may give us TCP frames that are larger than a frame of the link (ReceiverAllowGsoPackets). */
+BOOLEAN ReceiverAllowsLarge(_In_ PXENVIF_RECEIVER Receiver);
 
 /* The reference of the ring's page, between ReceiverConnect and ReceiverDisconnect. */
 ULONG ReceiverRingReference(_In_ PXENVIF_RECEIVER Receiver);

@@ -89,15 +89,18 @@ static BOOLEAN ReceiverSplitFirst(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRE
  */
 static BOOLEAN ReceiverShape(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet)
 {
-    ULONG Backfill = ReadULongNoFence(&Receiver->BackfillSize);
+    ULONG Headroom = ReceiverHeadroom(Receiver);
+    ULONG Wanted = Receiver->AlwaysPullUp ? PAGE_SIZE - Headroom : PACKET_HEADER_LIMIT;
     PXENVIF_BUFFER First = ReceiverFirstBuffer(Packet);
     PXENVIF_BUFFER Buffer;
     LIST_ENTRY Spare;
 
     InitializeListHead(&Spare);
 
-    ReceiverPullUp(Packet, Backfill, (Packet->Length <= PAGE_SIZE - Backfill) ? Packet->Length : PACKET_HEADER_LIMIT,
-                   &Spare);
+    if (Packet->Length <= PAGE_SIZE - Headroom)
+        Wanted = Packet->Length;
+
+    ReceiverPullUp(Packet, Headroom, Wanted, &Spare);
 
     if (!IsListEmpty(&Spare)) {
         KeAcquireSpinLockAtDpcLevel(&Receiver->Granter->Lock);
@@ -105,11 +108,11 @@ static BOOLEAN ReceiverShape(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVE
         KeReleaseSpinLockFromDpcLevel(&Receiver->Granter->Lock);
     }
 
-    if (First->Offset < Backfill) {
-        if (First->Length > PAGE_SIZE - Backfill && !ReceiverSplitFirst(Receiver, Packet, PAGE_SIZE - Backfill))
+    if (First->Offset < Headroom || (Receiver->IpAlignOffset != 0 && First->Offset != Headroom)) {
+        if (First->Length > PAGE_SIZE - Headroom && !ReceiverSplitFirst(Receiver, Packet, PAGE_SIZE - Headroom))
             return FALSE;
 
-        ReceiverMove(First, Backfill);
+        ReceiverMove(First, Headroom);
     }
 
     for (Buffer = ReceiverNextBuffer(Packet, First); Buffer != NULL; Buffer = ReceiverNextBuffer(Packet, Buffer))
@@ -118,93 +121,60 @@ static BOOLEAN ReceiverShape(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVE
     return TRUE;
 }
 
-/* Whether the client wants to be told of the checksum that the packet's transport has. */
-static BOOLEAN ReceiverWantsChecksum(_In_ XENVIF_VIF_OFFLOAD_OPTIONS Options, _In_ const XENVIF_PACKET_LAYOUT *Layout)
-{
-    if (Layout->Info.TcpHeader.Length != 0)
-        return (Layout->IpVersion == 4) ? Options.OffloadIpVersion4TcpChecksum : Options.OffloadIpVersion6TcpChecksum;
-
-    if (Layout->Info.UdpHeader.Length != 0)
-        return (Layout->IpVersion == 4) ? Options.OffloadIpVersion4UdpChecksum : Options.OffloadIpVersion6UdpChecksum;
-
-    return FALSE;
-}
-
-/* Calculates the TCP or UDP checksum, over all pages of the frame, and stores it. */
-static VOID ReceiverFillChecksum(_Inout_ PRECEIVER_PACKET Packet)
+/* Whether there is what the backend says of the frame: a checksum that is blank, a packet that is large. */
+static BOOLEAN ReceiverMatchesFlags(_In_ const RECEIVER_PACKET *Packet)
 {
     const XENVIF_PACKET_LAYOUT *Layout = &Packet->Layout;
-    PXENVIF_BUFFER Buffer = ReceiverFirstBuffer(Packet);
-    PUCHAR Header = Buffer->Address + Buffer->Offset;
-    PUCHAR Field = Header + PacketChecksumOffset(Layout);
     BOOLEAN Tcp = Layout->Info.TcpHeader.Length != 0;
-    ULONG Offset = Tcp ? Layout->Info.TcpHeader.Offset : Layout->Info.UdpHeader.Offset;
-    ULONG Remaining = Layout->TransportLength;
-    CHECKSUM Checksum;
 
-    ChecksumStore(Field, 0);
-
-    ChecksumInitialize(&Checksum);
-    PacketAddPseudoHeader(&Checksum, Header, Layout);
-
-    for (; Buffer != NULL && Remaining != 0; Buffer = ReceiverNextBuffer(Packet, Buffer)) {
-        ULONG Length = min(Buffer->Length - Offset, Remaining);
-
-        ChecksumAdd(&Checksum, Buffer->Address + Buffer->Offset + Offset, Length);
-        Remaining -= Length;
-        Offset = 0;
-    }
-
-    ChecksumStore(Field, PacketChecksumValue(&Checksum, Layout));
-}
-
-/*
- * Sets the checksum flags, and fills in a checksum that the backend left blank unless the client takes it blank. FALSE:
- * the backend left blank what has no checksum.
- */
-static BOOLEAN ReceiverCheckChecksum(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet)
-{
-    BOOLEAN Tcp = Packet->Layout.Info.TcpHeader.Length != 0;
-    BOOLEAN Udp = Packet->Layout.Info.UdpHeader.Length != 0;
-    BOOLEAN Blank = (Packet->SlotFlags & NETRXF_csum_blank) != 0;
-    BOOLEAN Valid = Blank || (Packet->SlotFlags & NETRXF_data_validated) != 0;
-    XENVIF_VIF_OFFLOAD_OPTIONS Options;
-    BOOLEAN Wanted;
-
-    if (Blank && !Tcp && !Udp)
+    if ((Packet->SlotFlags & NETRXF_csum_blank) && !Tcp && Layout->Info.UdpHeader.Length == 0)
         return FALSE;
 
-    Options.Value = (USHORT)ReadULongNoFence(&Receiver->OffloadOptions);
-    Wanted = ReceiverWantsChecksum(Options, &Packet->Layout);
+    if (Packet->GsoType == XEN_NETIF_GSO_TYPE_NONE)
+        return TRUE;
 
-    if (Blank && (!Wanted || Options.NeedChecksumValue))
-        ReceiverFillChecksum(Packet);
-
-    Packet->Flags.Value = 0;
-    if (Packet->Layout.IpVersion == 4)
-        Packet->Flags.IpChecksumNotValidated = 1;
-
-    if (Tcp && Wanted && Valid)
-        Packet->Flags.TcpChecksumSucceeded = 1;
-    else if (Tcp)
-        Packet->Flags.TcpChecksumNotValidated = 1;
-
-    if (Udp && Wanted && Valid)
-        Packet->Flags.UdpChecksumSucceeded = 1;
-    else if (Udp)
-        Packet->Flags.UdpChecksumNotValidated = 1;
-
-    return TRUE;
+    return Tcp && Layout->Info.LLCSnapHeader.Length == 0 &&
+           Layout->IpVersion == ((Packet->GsoType == XEN_NETIF_GSO_TYPE_TCPV4) ? 4 : 6);
 }
 
-static BOOLEAN ReceiverCheckLength(_In_ PXENVIF_RECEIVER Receiver, _In_ PRECEIVER_PACKET Packet)
+/* The longest frame of this kind that is no large one. */
+static ULONG ReceiverLimit(_In_ PXENVIF_RECEIVER Receiver, _In_ const RECEIVER_PACKET *Packet)
 {
-    ULONG Limit = MacQueryMaximumFrameSize(Receiver->Mac);
+    return MacQueryMaximumFrameSize(Receiver->Mac) + (Packet->Layout.Tagged ? PACKET_TAG_SIZE : 0);
+}
 
-    if (Packet->Layout.Tagged)
-        Limit += PACKET_TAG_SIZE;
+/* Looks at the frame's length: a large one is large because it has more than one segment in it. FALSE: too long. */
+static BOOLEAN ReceiverCheckLength(_In_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet)
+{
+    if (Packet->GsoType != XEN_NETIF_GSO_TYPE_NONE && ReceiverPayloadLength(Packet) > Packet->MaximumSegmentSize)
+        return TRUE;
 
-    return Packet->Length <= Limit;
+    Packet->MaximumSegmentSize = 0;
+
+    return Packet->Length <= ReceiverLimit(Receiver, Packet);
+}
+
+/* Does for a frame, which is to go to the client, what the client has asked for. FALSE: it cannot be split. */
+static BOOLEAN ReceiverFinish(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet)
+{
+    ULONG Limit = ReceiverLimit(Receiver, Packet);
+    XENVIF_VIF_OFFLOAD_OPTIONS Options;
+
+    Options.Value = (USHORT)ReadULongNoFence(&Receiver->OffloadOptions);
+
+    if (Options.OffloadTagManipulation)
+        ReceiverRemoveTag(Packet);
+
+    Packet->Large = Packet->MaximumSegmentSize != 0;
+
+    if (!Packet->Large || ReceiverMayStayWhole(Packet, Options)) {
+        ReceiverJudgeChecksums(Receiver, Packet, Options);
+        return TRUE;
+    }
+
+    ReceiverJudgeSegments(Packet, Options);
+
+    return ReceiverPrepareSplit(Packet, Limit);
 }
 
 BOOLEAN ReceiverInspect(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet,
@@ -223,15 +193,17 @@ BOOLEAN ReceiverInspect(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PAC
 
     First = ReceiverFirstBuffer(Packet);
     Header = First->Address + First->Offset;
-    PacketParse(Header, First->Length, Packet->Length, &Packet->Layout);
+    PacketParse(Header, First->Length, Packet->Length, FALSE, &Packet->Layout);
 
     *Reason = XENVIF_RECEIVER_BACKEND_ERRORS;
-    if (!ReceiverCheckLength(Receiver, Packet) || !ReceiverCheckChecksum(Receiver, Packet))
+    if (!ReceiverMatchesFlags(Packet) || !ReceiverCheckLength(Receiver, Packet))
         return FALSE;
 
     *Reason = XENVIF_RECEIVER_PACKETS_DROPPED;
     if (!MacAdmits(Receiver->Mac, (const ETHERNET_ADDRESS *)Header))
         return FALSE;
 
-    return TRUE;
+    *Reason = XENVIF_RECEIVER_BACKEND_ERRORS;
+
+    return ReceiverFinish(Receiver, Packet);
 }

@@ -144,6 +144,11 @@ static VOID ReceiverStartFrame(_Inout_ PXENVIF_RECEIVER Receiver, _In_ USHORT Fl
 
     Assembly->Packet->Length = 0;
     Assembly->Packet->SlotFlags = Flags;
+    Assembly->Packet->GsoType = XEN_NETIF_GSO_TYPE_NONE;
+    Assembly->Packet->MaximumSegmentSize = 0;
+    Assembly->Packet->TagControlInformation = 0;
+    Assembly->Packet->Large = FALSE;
+    Assembly->Packet->Segmentation.Count = 0;
     Assembly->Packet->Hash.Algorithm = XENVIF_PACKET_HASH_ALGORITHM_NONE;
     Assembly->Packet->Hash.Type = XENVIF_PACKET_HASH_TYPE_NONE;
     Assembly->Packet->Hash.Value = 0;
@@ -158,7 +163,7 @@ static BOOLEAN ReceiverCheckSlot(_In_ const RECEIVER_ASSEMBLY *Assembly, _In_ co
     if ((ULONG)Response->offset + (ULONG)Response->status > PAGE_SIZE)
         return FALSE;
 
-    /* GSO frames, for one, were not offered. */
+    /* GSO prefixes, for one, were not offered. */
     if ((Response->flags & ~RECEIVER_FLAGS) != 0)
         return FALSE;
 
@@ -216,49 +221,64 @@ broken:
     return FALSE;
 }
 
-/* Takes the hash that the backend has made of a frame. FALSE: it is none. */
-static BOOLEAN ReceiverTakeHash(_In_ PXENVIF_RECEIVER Receiver, _In_ const netif_extra_info_t *Extra,
-                                _Out_ PXENVIF_PACKET_HASH Hash)
+/* FALSE: it was not offered, or makes no sense. */
+static BOOLEAN ReceiverReadGso(_In_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet,
+                               _In_ const netif_extra_info_t *Extra)
 {
-    if (!FrontendIsHashing(Receiver->Frontend))
+    if (!Receiver->AllowLarge || Packet->GsoType != XEN_NETIF_GSO_TYPE_NONE || Extra->u.gso.size == 0)
         return FALSE;
 
-    if (Extra->u.hash.algorithm != XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ ||
-        Extra->u.hash.type > _XEN_NETIF_CTRL_HASH_TYPE_IPV6_TCP)
+    if (Extra->u.gso.type != XEN_NETIF_GSO_TYPE_TCPV4 && Extra->u.gso.type != XEN_NETIF_GSO_TYPE_TCPV6)
         return FALSE;
 
-    Hash->Algorithm = XENVIF_PACKET_HASH_ALGORITHM_TOEPLITZ;
-    Hash->Type = (XENVIF_PACKET_HASH_TYPE)(Extra->u.hash.type + XENVIF_PACKET_HASH_TYPE_IPV4);
-    Hash->Value = Extra->u.hash.value[0] | Extra->u.hash.value[1] << 8 | Extra->u.hash.value[2] << 16 |
-                  (ULONG)Extra->u.hash.value[3] << 24;
+    Packet->GsoType = Extra->u.gso.type;
+    Packet->MaximumSegmentSize = Extra->u.gso.size;
 
     return TRUE;
 }
 
-/* Takes one piece of extra info. FALSE: it is none that was asked for, or not right. */
-static BOOLEAN ReceiverTakeInfo(_In_ PXENVIF_RECEIVER Receiver, _In_ const netif_extra_info_t *Extra)
+/* Likewise: the hash that the backend has made of a frame. */
+static BOOLEAN ReceiverReadHash(_In_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet,
+                                _In_ const netif_extra_info_t *Extra)
 {
-    PRECEIVER_PACKET Packet = Receiver->Assembly.Packet;
-    XENVIF_PACKET_HASH Ignored;
+    if (!FrontendIsHashing(Receiver->Frontend))
+        return FALSE;
 
+    if (Packet->Hash.Algorithm != XENVIF_PACKET_HASH_ALGORITHM_NONE ||
+        Extra->u.hash.algorithm != XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ ||
+        Extra->u.hash.type > _XEN_NETIF_CTRL_HASH_TYPE_IPV6_TCP)
+        return FALSE;
+
+    Packet->Hash.Algorithm = XENVIF_PACKET_HASH_ALGORITHM_TOEPLITZ;
+    Packet->Hash.Type = (XENVIF_PACKET_HASH_TYPE)(Extra->u.hash.type + 1);
+    RtlCopyMemory(&Packet->Hash.Value, Extra->u.hash.value, sizeof(Packet->Hash.Value));
+
+    return TRUE;
+}
+
+static BOOLEAN ReceiverReadExtra(_In_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet,
+                                 _In_ const netif_extra_info_t *Extra)
+{
     switch (Extra->type) {
+    case XEN_NETIF_EXTRA_TYPE_GSO:
+        return ReceiverReadGso(Receiver, Packet, Extra);
     case XEN_NETIF_EXTRA_TYPE_HASH:
-        return ReceiverTakeHash(Receiver, Extra, (Packet != NULL) ? &Packet->Hash : &Ignored);
+        return ReceiverReadHash(Receiver, Packet, Extra);
     default:
         return FALSE;
     }
 }
 
-/* Takes a slot of extra info. One that was not asked for spoils the frame. FALSE: likewise. */
+/* Takes a slot of extra info. One that was not offered spoils the frame. FALSE: the protocol is broken. */
 static BOOLEAN ReceiverTakeExtra(_Inout_ PXENVIF_RECEIVER Receiver, _In_opt_ PXENVIF_BUFFER Buffer,
                                  _In_ const netif_extra_info_t *Extra)
 {
     RECEIVER_ASSEMBLY *Assembly = &Receiver->Assembly;
 
-    if (!ReceiverTakeInfo(Receiver, Extra))
-        Assembly->Bad = TRUE;
-
     Assembly->Extra = (Extra->flags & XEN_NETIF_EXTRA_FLAG_MORE) != 0;
+
+    if (Assembly->Packet != NULL && !ReceiverReadExtra(Receiver, Assembly->Packet, Extra))
+        Assembly->Bad = TRUE;
 
     if (Assembly->Bad)
         ReceiverDropAssembly(Receiver);

@@ -1,6 +1,7 @@
 /*
  * Inside of the receiver: what receiver.c (lifetime, delivery, returns), receiver_ring.c (shared ring, frames from
- * slots) and receiver_packet.c (a frame's shape, headers and checksum) share.
+ * slots), receiver_packet.c (a frame's shape and headers), receiver_offload.c (tag, checksums) and
+ * receiver_segment.c (large frames that are cut here) share.
  */
 #ifndef XENVIF_RECEIVER_RING_H
 #define XENVIF_RECEIVER_RING_H
@@ -14,6 +15,7 @@
 #include "queue.h"
 #include "receiver.h"
 #include "ring.h"
+#include "segment.h"
 #include "statistics.h"
 #include "vif.h"
 
@@ -21,12 +23,20 @@
 typedef struct _RECEIVER_PACKET {
     PXENVIF_RECEIVER Receiver;
     LIST_ENTRY ListEntry;
-    LIST_ENTRY Buffers; /* its pages in order; data is Length bytes at Offset of each */
-    ULONG Length;       /* of the frame */
-    USHORT SlotFlags;   /* of the first slot */
+    LIST_ENTRY Buffers;           /* its pages in order; data is Length bytes at Offset of each */
+    ULONG Length;                 /* of the frame */
+    USHORT SlotFlags;             /* of the first slot */
+    UCHAR GsoType;                /* XEN_NETIF_GSO_TYPE_*: as the extra info says, as is, until it is inspected, */
+    USHORT MaximumSegmentSize;    /* and afterwards, if the client gets it whole; 0: it is no large one */
+    USHORT TagControlInformation; /* of the tag that was taken out */
+    BOOLEAN Large;                /* it counts as a large packet */
     XENVIF_PACKET_LAYOUT Layout;
     XENVIF_PACKET_CHECKSUM_FLAGS Flags;
-    XENVIF_PACKET_HASH Hash; /* what the backend says */
+    XENVIF_PACKET_HASH Hash;   /* what the backend says */
+    SEGMENTATION Segmentation; /* Count other than 0: the client gets it in segments, */
+    ULONG Segment;             /* this is the next, and its payload begins at */
+    PXENVIF_BUFFER Cursor;     /* this page, so many bytes into its data */
+    ULONG CursorOffset;
 } RECEIVER_PACKET, *PRECEIVER_PACKET;
 
 /* The frame that is being put together. It may take several polls. */
@@ -80,6 +90,12 @@ struct _XENVIF_RECEIVER {
     LONG Loaned; /* frames that the client has */
     ULONG OffloadOptions;
     ULONG BackfillSize;
+
+    /* The registry's; constant. */
+    BOOLEAN AllowLarge;
+    BOOLEAN CalculateChecksums;
+    BOOLEAN AlwaysPullUp;
+    ULONG IpAlignOffset;
 };
 
 /* Makes sure of a poll after Milliseconds. IRQL <= DISPATCH_LEVEL. */
@@ -99,12 +115,39 @@ BOOLEAN ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver);
 /* With the lock: takes all pages off a ring that is no longer in use, and gives up the frame in the making. */
 VOID ReceiverRingClear(_Inout_ PXENVIF_RECEIVER Receiver);
 
+/* Bytes that are to be free ahead of a frame in its first page. */
+ULONG ReceiverHeadroom(_In_ PXENVIF_RECEIVER Receiver);
+
 /*
- * Makes of a frame what a client may be given: parsed, in shape, with flags and a checksum if it needs one.
- * DISPATCH_LEVEL, without the lock. FALSE: it is to be dropped, and *Reason is the counter.
+ * Makes of a frame what a client may be given: parsed, in shape, with flags and a checksum if it needs one; or ready to
+ * be split. DISPATCH_LEVEL, without the lock. FALSE: it is to be dropped, and *Reason is the counter.
  */
 BOOLEAN ReceiverInspect(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet,
                         _Out_ XENVIF_VIF_STATISTIC *Reason);
+
+/* Takes a tag out of a frame that has one. */
+VOID ReceiverRemoveTag(_Inout_ PRECEIVER_PACKET Packet);
+
+/* Whether the frame's checksum counts as blank. */
+BOOLEAN ReceiverIsBlank(_In_ const RECEIVER_PACKET *Packet);
+
+/* Sets the checksum flags, of a frame that the client gets as it is or of the segments of one. */
+VOID ReceiverJudgeChecksums(_In_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet,
+                            _In_ XENVIF_VIF_OFFLOAD_OPTIONS Options);
+VOID ReceiverJudgeSegments(_Inout_ PRECEIVER_PACKET Packet, _In_ XENVIF_VIF_OFFLOAD_OPTIONS Options);
+
+/* Of a TCP frame: the bytes behind its headers, and whether a client with these options gets it in one piece. */
+ULONG ReceiverPayloadLength(_In_ const RECEIVER_PACKET *Packet);
+BOOLEAN ReceiverMayStayWhole(_In_ PRECEIVER_PACKET Packet, _In_ XENVIF_VIF_OFFLOAD_OPTIONS Options);
+
+/* Makes a large frame ready to be cut into frames of Limit bytes at most. FALSE: it cannot be. */
+BOOLEAN ReceiverPrepareSplit(_Inout_ PRECEIVER_PACKET Packet, _In_ ULONG Limit);
+
+/*
+ * Puts the next segments of such a frame, which is at the head of Deliver, before it; and takes it away when they are
+ * the last. By the poll, without the lock. FALSE: there are no pages for a single one.
+ */
+BOOLEAN ReceiverSplit(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet);
 
 /* The pages of a frame. */
 PXENVIF_BUFFER ReceiverFirstBuffer(_In_ PRECEIVER_PACKET Packet);

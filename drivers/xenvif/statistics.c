@@ -48,7 +48,7 @@ static VOID StatisticsCountType(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENV
 }
 
 static VOID StatisticsCountProtocols(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Tagged,
-                                     _In_ const XENVIF_PACKET_LAYOUT *Layout)
+                                     _In_ const XENVIF_PACKET_LAYOUT *Layout, _In_ BOOLEAN Large)
 {
     if (Layout->Tagged)
         StatisticsIncrement(Statistics, Tagged, STATISTICS_OF(TAGGED_PACKETS));
@@ -62,6 +62,8 @@ static VOID StatisticsCountProtocols(_Inout_ PXENVIF_STATISTICS Statistics, _In_
         StatisticsIncrement(Statistics, Tagged, STATISTICS_OF(TCP_PACKETS));
     if (Layout->Info.UdpHeader.Length != 0)
         StatisticsIncrement(Statistics, Tagged, STATISTICS_OF(UDP_PACKETS));
+    if (Large)
+        StatisticsIncrement(Statistics, Tagged, STATISTICS_OF(GSO_PACKETS));
 }
 
 static VOID StatisticsCountChecksums(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Tagged,
@@ -76,25 +78,17 @@ static VOID StatisticsCountChecksums(_Inout_ PXENVIF_STATISTICS Statistics, _In_
 }
 
 VOID StatisticsCountSent(_Inout_ PXENVIF_STATISTICS Statistics, _In_ const XENVIF_PACKET_LAYOUT *Layout,
-                         _In_ ULONG Length)
+                         _In_ ULONG Length, _In_ XENVIF_PACKET_CHECKSUM_FLAGS Flags, _In_ BOOLEAN Large)
 {
-    XENVIF_PACKET_CHECKSUM_FLAGS Flags;
-
-    /* What a client sends goes out as it is. */
-    Flags.Value = 0;
-    Flags.IpChecksumNotValidated = (Layout->IpVersion == 4) ? 1 : 0;
-    Flags.TcpChecksumNotValidated = (Layout->Info.TcpHeader.Length != 0) ? 1 : 0;
-    Flags.UdpChecksumNotValidated = (Layout->Info.UdpHeader.Length != 0) ? 1 : 0;
-
     StatisticsCountType(Statistics, XENVIF_TRANSMITTER_UNICAST_PACKETS, Layout->Type, Length);
-    StatisticsCountProtocols(Statistics, XENVIF_TRANSMITTER_TAGGED_PACKETS, Layout);
+    StatisticsCountProtocols(Statistics, XENVIF_TRANSMITTER_TAGGED_PACKETS, Layout, Large);
     StatisticsCountChecksums(Statistics, XENVIF_TRANSMITTER_TAGGED_PACKETS, Flags);
 }
 
 VOID StatisticsCountReceived(_Inout_ PXENVIF_STATISTICS Statistics, _In_ const XENVIF_PACKET_LAYOUT *Layout,
-                             _In_ ULONG Length, _In_ XENVIF_PACKET_CHECKSUM_FLAGS Flags)
+                             _In_ ULONG Length, _In_ XENVIF_PACKET_CHECKSUM_FLAGS Flags, _In_ BOOLEAN Large)
 {
     StatisticsCountType(Statistics, XENVIF_RECEIVER_UNICAST_PACKETS, Layout->Type, Length);
-    StatisticsCountProtocols(Statistics, XENVIF_RECEIVER_TAGGED_PACKETS, Layout);
+    StatisticsCountProtocols(Statistics, XENVIF_RECEIVER_TAGGED_PACKETS, Layout, Large);
     StatisticsCountChecksums(Statistics, XENVIF_RECEIVER_TAGGED_PACKETS, Flags);
 }

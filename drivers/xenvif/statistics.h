@@ -26,10 +26,13 @@ VOID StatisticsAdd(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATIS
 /* STATUS_INVALID_PARAMETER: no such counter. Any IRQL. */
 NTSTATUS StatisticsQuery(_In_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Index, _Out_ PULONGLONG Value);
 
-/* Counts a frame of Length bytes that the backend took, or that the client was given. Any IRQL. */
+/*
+ * Counts a packet of Length bytes, as the client has it, that the backend took, or that the client was given. Large: it
+ * is one of TCP that is larger than a frame. Any IRQL.
+ */
 VOID StatisticsCountSent(_Inout_ PXENVIF_STATISTICS Statistics, _In_ const XENVIF_PACKET_LAYOUT *Layout,
-                         _In_ ULONG Length);
+                         _In_ ULONG Length, _In_ XENVIF_PACKET_CHECKSUM_FLAGS Flags, _In_ BOOLEAN Large);
 VOID StatisticsCountReceived(_Inout_ PXENVIF_STATISTICS Statistics, _In_ const XENVIF_PACKET_LAYOUT *Layout,
-                             _In_ ULONG Length, _In_ XENVIF_PACKET_CHECKSUM_FLAGS Flags);
+                             _In_ ULONG Length, _In_ XENVIF_PACKET_CHECKSUM_FLAGS Flags, _In_ BOOLEAN Large);
 
 #endif /* XENVIF_STATISTICS_H */

@@ -90,6 +90,7 @@ PAGED_FUNCTION NTSTATUS TransmitterInitialize(_In_ PXENVIF_QUEUE Queue, _Outptr_
     New->Statistics = FrontendGetStatistics(Frontend);
     New->CacheInterface = &Parent->Cache;
     New->AlwaysCopy = DriverQueryParameter(L"TransmitterAlwaysCopy", 0) != 0;
+    New->ValidateChecksums = DriverQueryParameter(L"TransmitterValidateChecksums", 0) != 0;
 
     InitializeListHead(&New->Queue);
     InitializeListHead(&New->Sent);
@@ -140,7 +141,7 @@ PAGED_FUNCTION VOID TransmitterTeardown(_In_ PXENVIF_TRANSMITTER Transmitter)
     PoolFree(Transmitter, TRANSMITTER_TAG);
 }
 
-NTSTATUS TransmitterConnect(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ USHORT Domain, _In_ BOOLEAN Gather)
+NTSTATUS TransmitterConnect(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ USHORT Domain, _In_ ULONG Features)
 {
     PXENVIF_BUFFER Buffer;
     NTSTATUS Status;
@@ -160,7 +161,7 @@ NTSTATUS TransmitterConnect(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ USHORT
     if (NT_SUCCESS(Status)) {
         Transmitter->RingBuffer = Buffer;
         Transmitter->Ring = (PRING_HEADER)Buffer->Address;
-        Transmitter->Gather = Gather;
+        Transmitter->Features = Features;
         Transmitter->Broken = FALSE;
         TransmitterRingReset(Transmitter);
     }
@@ -224,6 +225,12 @@ VOID TransmitterFinish(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMI
     FrontendWake(Transmitter->Frontend);
 }
 
+/* Nothing is on the ring, and no packet is out in part. */
+BOOLEAN TransmitterIsQuiet(_In_ PXENVIF_TRANSMITTER Transmitter)
+{
+    return IsListEmpty(&Transmitter->Sent) && !TransmitterIsCutting(Transmitter);
+}
+
 static VOID TransmitterMoveList(_Inout_ PLIST_ENTRY From, _Inout_ PLIST_ENTRY To)
 {
     while (!IsListEmpty(From))
@@ -233,7 +240,8 @@ static VOID TransmitterMoveList(_Inout_ PLIST_ENTRY From, _Inout_ PLIST_ENTRY To
 static VOID TransmitterCount(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PTRANSMITTER_PACKET Packet)
 {
     if (Packet->Status == XENVIF_TRANSMITTER_PACKET_OK)
-        StatisticsCountSent(Transmitter->Statistics, &Packet->Layout, Packet->Length);
+        StatisticsCountSent(Transmitter->Statistics, &Packet->Description.Layout, Packet->Description.Length,
+                            Packet->Description.Flags, Packet->Description.MaximumSegmentSize != 0);
     else if (Packet->Status == XENVIF_TRANSMITTER_PACKET_DROPPED)
         StatisticsAdd(Transmitter->Statistics, XENVIF_TRANSMITTER_PACKETS_DROPPED, 1);
     else if (Packet->Failed)
@@ -252,12 +260,12 @@ static VOID TransmitterReturnPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In
 
     TransmitterCount(Transmitter, Packet);
 
-    Completion.Type = (UCHAR)Packet->Layout.Type;
+    Completion.Type = (UCHAR)Packet->Description.Layout.Type;
     Completion.Status = Packet->Status;
-    Completion.PacketLength = (USHORT)Packet->Length;
-    Completion.PayloadLength = (USHORT)(Packet->Length - Packet->Layout.Info.Length);
+    Completion.PacketLength = (USHORT)Packet->Description.Length;
+    Completion.PayloadLength = (USHORT)(Packet->Description.Length - Packet->Description.HeadersSource);
 
-    VifTransmitterReturnPacket(Transmitter->Vif, Packet->Cookie, &Completion);
+    VifTransmitterReturnPacket(Transmitter->Vif, Packet->Description.Cookie, &Completion);
 }
 
 VOID TransmitterReturnDone(_Inout_ PXENVIF_TRANSMITTER Transmitter)
@@ -295,7 +303,7 @@ ULONG TransmitterPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     if (Transmitter->Running)
         TransmitterRingFill(Transmitter);
 
-    if (Transmitter->Holding && IsListEmpty(&Transmitter->Sent))
+    if (Transmitter->Holding && TransmitterIsQuiet(Transmitter))
         FrontendWake(Transmitter->Frontend);
 
     TransmitterReturnDone(Transmitter);
@@ -325,14 +333,22 @@ VOID TransmitterRefuse(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     KIRQL Irql = TransmitterLock(Transmitter);
 
     Transmitter->Accepting = FALSE;
-    Transmitter->QueueLength = 0;
-    TransmitterDrop(Transmitter, &Transmitter->Queue);
+    while (!IsListEmpty(&Transmitter->Queue)) {
+        PTRANSMITTER_PACKET Packet = CONTAINING_RECORD(Transmitter->Queue.Flink, TRANSMITTER_PACKET, ListEntry);
+
+        if (Packet->Status == 0)
+            Packet->Status = XENVIF_TRANSMITTER_PACKET_DROPPED;
+        TransmitterDequeue(Transmitter, Packet);
+    }
     TransmitterReturnDone(Transmitter);
 
     TransmitterUnlock(Transmitter, Irql);
 }
 
-/* It may have been made ready for the old ring's domain. */
+/*
+ * What waits for room may have been made ready for the old ring's backend. If a part of it has gone out it is over: the
+ * next connection must not see that part again.
+ */
 VOID TransmitterUnprepare(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     PTRANSMITTER_PACKET Packet;
@@ -341,14 +357,23 @@ VOID TransmitterUnprepare(_Inout_ PXENVIF_TRANSMITTER Transmitter)
         return;
 
     Packet = CONTAINING_RECORD(Transmitter->Queue.Flink, TRANSMITTER_PACKET, ListEntry);
+    if (!Packet->Prepared)
+        return;
+
+    if (TransmitterIsCutting(Transmitter)) {
+        if (Packet->Status == 0)
+            Packet->Status = XENVIF_TRANSMITTER_PACKET_DROPPED;
+        TransmitterDequeue(Transmitter, Packet);
+        return;
+    }
+
+    Packet->Prepared = FALSE;
     if (TransmitterReleaseFragments(Transmitter, Packet))
         return;
 
     /* A backend that maps what it was never told of has guessed the reference. */
-    RemoveEntryList(&Packet->ListEntry);
-    Transmitter->QueueLength--;
     Packet->Status = XENVIF_TRANSMITTER_PACKET_ERROR;
-    TransmitterFinish(Transmitter, Packet);
+    TransmitterDequeue(Transmitter, Packet);
 }
 
 VOID TransmitterDisconnect(_Inout_ PXENVIF_TRANSMITTER Transmitter)
@@ -365,7 +390,10 @@ VOID TransmitterDisconnect(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     Transmitter->Running = FALSE;
     TransmitterRingPoll(Transmitter);
 
+    TransmitterRingClear(Transmitter);
     TransmitterDrop(Transmitter, &Transmitter->Sent);
+    if (!IsListEmpty(&Transmitter->Queue))
+        CONTAINING_RECORD(Transmitter->Queue.Flink, TRANSMITTER_PACKET, ListEntry)->Unanswered = 0;
     TransmitterUnprepare(Transmitter);
     TransmitterRingReset(Transmitter);
 
@@ -452,84 +480,9 @@ PAGED_FUNCTION ULONG TransmitterRetryGrants(_Inout_ PXENVIF_TRANSMITTER Transmit
     return GranterRetry(Transmitter->Granter);
 }
 
-/* What the client may ask for. Nothing is offloaded yet, and what is not offered is refused. */
-VOID TransmitterQueryOffloadOptions(_In_ PXENVIF_TRANSMITTER Transmitter, _Out_ PXENVIF_VIF_OFFLOAD_OPTIONS Options)
-{
-    UNREFERENCED_PARAMETER(Transmitter);
-
-    Options->Value = 0;
-}
-
-VOID TransmitterQueryLargePacketSize(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ UCHAR Version, _Out_ PULONG Size)
-{
-    UNREFERENCED_PARAMETER(Transmitter);
-    UNREFERENCED_PARAMETER(Version);
-
-    /* No large packets of either version. */
-    *Size = 0;
-}
-
 ULONG TransmitterQueryRingSize(VOID)
 {
     return RING_ENTRIES;
-}
-
-static NTSTATUS TransmitterCheckOptions(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ XENVIF_VIF_OFFLOAD_OPTIONS Wanted,
-                                        _In_ USHORT MaximumSegmentSize, _In_ USHORT TagControlInformation)
-{
-    XENVIF_VIF_OFFLOAD_OPTIONS Offered;
-
-    TransmitterQueryOffloadOptions(Transmitter, &Offered);
-
-    if ((Wanted.Value & ~Offered.Value) != 0)
-        return STATUS_NOT_SUPPORTED;
-
-    /* These belong to options that were not asked for. */
-    if (MaximumSegmentSize != 0 || TagControlInformation != 0)
-        return STATUS_INVALID_PARAMETER;
-
-    return STATUS_SUCCESS;
-}
-
-/* Whether the chain has the packet, all of it where it can be read. */
-static NTSTATUS TransmitterCheckChain(_In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length)
-{
-    ULONGLONG Needed = (ULONGLONG)Offset + Length;
-
-    for (; Needed != 0; Mdl = Mdl->Next) {
-        if (Mdl == NULL)
-            return STATUS_INVALID_PARAMETER;
-
-        if (MmGetMdlByteCount(Mdl) == 0)
-            continue;
-
-        if (MmGetSystemAddressForMdlSafe(Mdl, NormalPagePriority | MdlMappingNoExecute) == NULL)
-            return STATUS_INSUFFICIENT_RESOURCES;
-
-        Needed -= min(Needed, MmGetMdlByteCount(Mdl));
-    }
-
-    return STATUS_SUCCESS;
-}
-
-/* Copies the packet's first bytes to Header, and finds out what they are. */
-static NTSTATUS TransmitterParse(_In_ PXENVIF_MAC Mac, _In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length,
-                                 _Out_writes_(PACKET_HEADER_LIMIT) PUCHAR Header, _Out_ PXENVIF_PACKET_LAYOUT Layout)
-{
-    ULONG Available;
-    ULONG Limit;
-
-    if (Length < PACKET_MINIMUM_SIZE || Length > XEN_NETIF_MAX_TX_SIZE)
-        return STATUS_INVALID_PARAMETER;
-
-    Available = TransmitterCopyHeader(Mdl, Offset, Length, Header, PACKET_HEADER_LIMIT);
-    PacketParse(Header, Available, Length, Layout);
-
-    Limit = MacQueryMaximumFrameSize(Mac);
-    if (Layout->Tagged)
-        Limit += PACKET_TAG_SIZE;
-
-    return (Length <= Limit) ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
 }
 
 /* Fills the ring, now or, if More is to come, with what comes. */
@@ -553,7 +506,7 @@ static VOID TransmitterAdvance(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOO
 }
 
 PTRANSMITTER_PACKET TransmitterGetPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter,
-                                         _In_ const TRANSMITTER_PACKET *Description)
+                                         _In_ const TRANSMITTER_DESCRIPTION *Description)
 {
     PTRANSMITTER_PACKET Packet;
 
@@ -561,14 +514,13 @@ PTRANSMITTER_PACKET TransmitterGetPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter
     if (Packet == NULL)
         return NULL;
 
-    Packet->Mdl = Description->Mdl;
-    Packet->Offset = Description->Offset;
-    Packet->Length = Description->Length;
-    Packet->Cookie = Description->Cookie;
-    Packet->Layout = Description->Layout;
-    Packet->Flow = Description->Flow;
+    RtlCopyMemory(&Packet->Description, Description,
+                  FIELD_OFFSET(TRANSMITTER_DESCRIPTION, Headers) + Description->HeadersLength);
     Packet->Status = 0;
     Packet->Failed = FALSE;
+    Packet->Prepared = FALSE;
+    Packet->Posted = FALSE;
+    Packet->Segmentation.Count = 0;
     Packet->FragmentCount = 0;
     Packet->Unanswered = 0;
 
@@ -576,7 +528,8 @@ PTRANSMITTER_PACKET TransmitterGetPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter
 }
 
 /* Queues a packet. With the lock. */
-static NTSTATUS TransmitterEnqueue(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ const TRANSMITTER_PACKET *Description)
+static NTSTATUS TransmitterEnqueue(_Inout_ PXENVIF_TRANSMITTER Transmitter,
+                                   _In_ const TRANSMITTER_DESCRIPTION *Description)
 {
     PTRANSMITTER_PACKET Packet;
 
@@ -601,9 +554,8 @@ static NTSTATUS TransmitterEnqueue(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_
 }
 
 /* The transmitter of a packet's queue, locked. */
-static PXENVIF_TRANSMITTER TransmitterSelect(_In_ PXENVIF_FRONTEND Frontend, _In_ const STEERING_FLOW *Flow,
-                                             _In_ const UCHAR *Header, _In_ const XENVIF_PACKET_LAYOUT *Layout,
-                                             _Out_ PKIRQL Irql)
+static PXENVIF_TRANSMITTER TransmitterSelect(_In_ PXENVIF_FRONTEND Frontend,
+                                             _In_ const TRANSMITTER_DESCRIPTION *Description, _Out_ PKIRQL Irql)
 {
     PXENVIF_STEERING Steering = FrontendGetSteering(Frontend);
 
@@ -611,7 +563,9 @@ static PXENVIF_TRANSMITTER TransmitterSelect(_In_ PXENVIF_FRONTEND Frontend, _In
         PXENVIF_TRANSMITTER Transmitter;
         ULONG Version;
 
-        Transmitter = FrontendGetTransmitter(Frontend, SteeringSelect(Steering, Flow, Header, Layout, &Version));
+        Transmitter =
+            FrontendGetTransmitter(Frontend, SteeringSelect(Steering, &Description->Flow, Description->Headers,
+                                                            &Description->Layout, &Version));
 
         *Irql = TransmitterLock(Transmitter);
         if (SteeringIsCurrent(Steering, Version))
@@ -626,34 +580,29 @@ NTSTATUS TransmitterQueuePacket(_In_ PXENVIF_FRONTEND Frontend, _In_ PMDL Mdl, _
                                 _In_ USHORT TagControlInformation, _In_opt_ PXENVIF_PACKET_HASH Hash, _In_ BOOLEAN More,
                                 _In_opt_ PVOID Cookie)
 {
-    UCHAR Header[PACKET_HEADER_LIMIT];
+    TRANSMITTER_DESCRIPTION Description;
     PXENVIF_TRANSMITTER Transmitter;
-    TRANSMITTER_PACKET Packet;
     NTSTATUS Status;
     KIRQL Irql;
 
-    Status = TransmitterCheckOptions(FrontendGetTransmitter(Frontend, 0), OffloadOptions, MaximumSegmentSize,
-                                     TagControlInformation);
+    Description.Mdl = Mdl;
+    Description.Offset = Offset;
+    Description.Length = Length;
+    Description.Cookie = Cookie;
+    Description.Options = OffloadOptions;
+    Description.MaximumSegmentSize = MaximumSegmentSize;
+    Description.Hash.Algorithm = XENVIF_PACKET_HASH_ALGORITHM_NONE;
+    if (Hash != NULL)
+        Description.Hash = *Hash;
+    SteeringFlow(Hash, &Description.Flow);
+
+    Status = TransmitterDescribe(FrontendGetTransmitter(Frontend, 0), &Description, TagControlInformation);
     if (!NT_SUCCESS(Status))
         return Status;
 
-    Status = TransmitterCheckChain(Mdl, Offset, Length);
-    if (!NT_SUCCESS(Status))
-        return Status;
+    Transmitter = TransmitterSelect(Frontend, &Description, &Irql);
 
-    Status = TransmitterParse(FrontendGetMac(Frontend), Mdl, Offset, Length, Header, &Packet.Layout);
-    if (!NT_SUCCESS(Status))
-        return Status;
-
-    Packet.Mdl = Mdl;
-    Packet.Offset = Offset;
-    Packet.Length = Length;
-    Packet.Cookie = Cookie;
-    SteeringFlow(Hash, &Packet.Flow);
-
-    Transmitter = TransmitterSelect(Frontend, &Packet.Flow, Header, &Packet.Layout, &Irql);
-
-    Status = TransmitterEnqueue(Transmitter, &Packet);
+    Status = TransmitterEnqueue(Transmitter, &Description);
     TransmitterAdvance(Transmitter, NT_SUCCESS(Status) && More);
 
     TransmitterUnlock(Transmitter, Irql);

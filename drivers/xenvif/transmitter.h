@@ -5,10 +5,13 @@
  * poller's DPC or, when the ring goes, from the frontend's thread; never from within TransmitterQueuePacket. The queue
  * is bounded.
  *
+ * What the client leaves to us (a tag, checksums, the cutting of a large packet) is done by the backend where it has
+ * the feature, and here where it has not: what is offered to the client does not depend on the backend.
+ *
  * What the backend gets to see of a packet is its bytes and nothing else (field bug FB19). A page of the packet is
- * granted in place only when the packet covers it all; every other piece is copied into pages of our own whose rest is
- * zero. The registry's TransmitterAlwaysCopy (DWORD) has everything copied. Grants are read-only and last from the
- * request to its response.
+ * granted in place only when the packet covers it all; every other piece, and the headers always, are copied into pages
+ * of our own whose rest is zero. The registry's TransmitterAlwaysCopy (DWORD) has everything copied. Grants are
+ * read-only and last from the request to its response.
  *
  * Lock: the granter's. It guards the private indices of the ring, the table of slots, the lists of packets and the pool
  * of copies. It is a leaf but for what the bus takes below it.
@@ -28,9 +31,16 @@ typedef struct _XENVIF_TRANSMITTER XENVIF_TRANSMITTER, *PXENVIF_TRANSMITTER;
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS TransmitterInitialize(_In_ PXENVIF_QUEUE Queue, _Outptr_ PXENVIF_TRANSMITTER *Transmitter);
 
-/* Makes the ring and grants it to Domain. Gather: the backend takes packets of several slots (feature-sg). */
+/* What a backend takes of us; a mask. */
+#define TRANSMITTER_GATHER 0x01      /* packets of several slots: feature-sg */
+#define TRANSMITTER_CHECKSUM_V4 0x02 /* blank checksums: unless feature-no-csum-offload */
+#define TRANSMITTER_CHECKSUM_V6 0x04 /* feature-ipv6-csum-offload */
+#define TRANSMITTER_LARGE_V4 0x08    /* TCP packets that it cuts: feature-gso-tcpv4 */
+#define TRANSMITTER_LARGE_V6 0x10    /* feature-gso-tcpv6 */
+
+/* Makes the ring and grants it to Domain, whose backend has Features (TRANSMITTER_*). */
 _IRQL_requires_(PASSIVE_LEVEL)
-NTSTATUS TransmitterConnect(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ USHORT Domain, _In_ BOOLEAN Gather);
+NTSTATUS TransmitterConnect(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ USHORT Domain, _In_ ULONG Features);
 
 /* Packets are queued from here on, to be sent when the ring is enabled. IRQL <= DISPATCH_LEVEL. */
 _IRQL_requires_max_(DISPATCH_LEVEL)
@@ -114,8 +124,9 @@ BOOLEAN TransmitterIsIdle(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID TransmitterSteer(_In_ PXENVIF_FRONTEND Frontend, _In_ ULONG Count, _In_ const STEERING_MAPPING *Mapping);
 
-VOID TransmitterQueryOffloadOptions(_In_ PXENVIF_TRANSMITTER Transmitter, _Out_ PXENVIF_VIF_OFFLOAD_OPTIONS Options);
-VOID TransmitterQueryLargePacketSize(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ UCHAR Version, _Out_ PULONG Size);
+/* The same for every backend. Any IRQL. */
+VOID TransmitterQueryOffloadOptions(_Out_ PXENVIF_VIF_OFFLOAD_OPTIONS Options);
+VOID TransmitterQueryLargePacketSize(_In_ UCHAR Version, _Out_ PULONG Size);
 ULONG TransmitterQueryRingSize(VOID);
 
 /* Prints indices and counts, from a debug callback. */

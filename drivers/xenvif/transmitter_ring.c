@@ -2,90 +2,36 @@
 #include "frontend.h"
 #include "transmitter_ring.h"
 
-/* A place in a packet: Offset bytes into Mdl, Length bytes before the end. */
-typedef struct _TRANSMITTER_CURSOR {
-    PMDL Mdl;
-    ULONG Offset;
-    ULONG Length;
-} TRANSMITTER_CURSOR, *PTRANSMITTER_CURSOR;
-
-/* Bytes of a packet that lie in one page. */
-typedef struct _TRANSMITTER_PIECE {
-    PUCHAR Address;
-    PFN_NUMBER Pfn;
-    ULONG PageOffset;
-    ULONG Length;
-} TRANSMITTER_PIECE, *PTRANSMITTER_PIECE;
-
-/* The next piece; FALSE at the end. The chain is long enough and mapped: TransmitterQueuePacket has seen to it. */
-static BOOLEAN TransmitterNextPiece(_Inout_ PTRANSMITTER_CURSOR Cursor, _Out_ PTRANSMITTER_PIECE Piece)
-{
-    ULONG ByteOffset;
-
-    if (Cursor->Length == 0)
-        return FALSE;
-
-    while (Cursor->Offset >= MmGetMdlByteCount(Cursor->Mdl)) {
-        Cursor->Offset -= MmGetMdlByteCount(Cursor->Mdl);
-        Cursor->Mdl = Cursor->Mdl->Next;
-    }
-
-    ByteOffset = MmGetMdlByteOffset(Cursor->Mdl) + Cursor->Offset;
-
-    Piece->Address =
-        (PUCHAR)MmGetSystemAddressForMdlSafe(Cursor->Mdl, NormalPagePriority | MdlMappingNoExecute) + Cursor->Offset;
-    Piece->Pfn = MmGetMdlPfnArray(Cursor->Mdl)[ByteOffset >> PAGE_SHIFT];
-    Piece->PageOffset = ByteOffset & (PAGE_SIZE - 1);
-    Piece->Length = min(MmGetMdlByteCount(Cursor->Mdl) - Cursor->Offset, PAGE_SIZE - Piece->PageOffset);
-    Piece->Length = min(Piece->Length, Cursor->Length);
-
-    Cursor->Offset += Piece->Length;
-    Cursor->Length -= Piece->Length;
-
-    return TRUE;
-}
-
-static VOID TransmitterCursorInitialize(_Out_ PTRANSMITTER_CURSOR Cursor, _In_ PMDL Mdl, _In_ ULONG Offset,
-                                        _In_ ULONG Length)
-{
-    Cursor->Mdl = Mdl;
-    Cursor->Offset = Offset;
-    Cursor->Length = Length;
-}
-
-ULONG TransmitterCopyHeader(_In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length,
-                            _Out_writes_to_(Size, return ) PUCHAR Header, _In_ ULONG Size)
-{
-    TRANSMITTER_CURSOR Cursor;
-    TRANSMITTER_PIECE Piece;
-    ULONG Copied = 0;
-
-    TransmitterCursorInitialize(&Cursor, Mdl, Offset, min(Length, Size));
-
-    while (TransmitterNextPiece(&Cursor, &Piece)) {
-        RtlCopyMemory(Header + Copied, Piece.Address, Piece.Length);
-        Copied += Piece.Length;
-    }
-
-    return Copied;
-}
-
 static BOOLEAN TransmitterIsWholePage(_In_ const TRANSMITTER_PIECE *Piece)
 {
     return Piece->PageOffset == 0 && Piece->Length == PAGE_SIZE;
 }
 
+/* What of the client's packet goes out as it is: all behind the headers. */
+static VOID TransmitterCursorOfPayload(_In_ const TRANSMITTER_DESCRIPTION *Description,
+                                       _Out_ PTRANSMITTER_CURSOR Cursor)
+{
+    TransmitterCursorInitialize(Cursor, Description->Mdl, Description->Offset + Description->HeadersSource,
+                                Description->Length - Description->HeadersSource);
+}
+
+/* Bytes of the frame that goes out. */
+static ULONG TransmitterFrameLength(_In_ const TRANSMITTER_DESCRIPTION *Description)
+{
+    return Description->Length - Description->HeadersSource + Description->HeadersLength;
+}
+
 /* How many slots a packet takes if whole pages are granted in place and what lies between them is copied. */
-static ULONG TransmitterCountInPlace(_In_ PTRANSMITTER_PACKET Packet)
+static ULONG TransmitterCountInPlace(_In_ const TRANSMITTER_DESCRIPTION *Description)
 {
     TRANSMITTER_CURSOR Cursor;
     TRANSMITTER_PIECE Piece;
-    ULONG Count = 0;
-    ULONG Room = 0; /* in the copy that is being filled */
+    ULONG Count = 1;
+    ULONG Room = PAGE_SIZE - Description->HeadersLength; /* in the copy that is being filled */
 
-    TransmitterCursorInitialize(&Cursor, Packet->Mdl, Packet->Offset, Packet->Length);
+    TransmitterCursorOfPayload(Description, &Cursor);
 
-    while (TransmitterNextPiece(&Cursor, &Piece)) {
+    while (TransmitterNextPiece(&Cursor, PAGE_SIZE, &Piece)) {
         if (TransmitterIsWholePage(&Piece)) {
             Count++;
             Room = 0;
@@ -125,7 +71,7 @@ static PTRANSMITTER_FRAGMENT TransmitterAddCopy(_Inout_ PXENVIF_TRANSMITTER Tran
 {
     PTRANSMITTER_FRAGMENT Fragment = &Packet->Fragments[Packet->FragmentCount];
 
-    Fragment->Buffer = BufferPoolGet(&Transmitter->Buffers);
+    Fragment->Buffer = TransmitterGetBuffer(Transmitter);
     if (Fragment->Buffer == NULL)
         return NULL;
 
@@ -137,9 +83,9 @@ static PTRANSMITTER_FRAGMENT TransmitterAddCopy(_Inout_ PXENVIF_TRANSMITTER Tran
     return Fragment;
 }
 
-/* Copies a piece to the end of the packet's fragments. */
-static NTSTATUS TransmitterCopyPiece(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet,
-                                     _In_ const TRANSMITTER_PIECE *Piece)
+/* Copies bytes to the end of the packet's fragments. */
+static NTSTATUS TransmitterCopy(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet,
+                                _In_reads_(Size) const UCHAR *Source, _In_ ULONG Size)
 {
     PTRANSMITTER_FRAGMENT Fragment = NULL;
     ULONG Done = 0;
@@ -147,7 +93,7 @@ static NTSTATUS TransmitterCopyPiece(_Inout_ PXENVIF_TRANSMITTER Transmitter, _I
     if (Packet->FragmentCount != 0)
         Fragment = &Packet->Fragments[Packet->FragmentCount - 1];
 
-    while (Done < Piece->Length) {
+    while (Done < Size) {
         ULONG Length;
 
         if (Fragment == NULL || Fragment->Buffer == NULL || Fragment->Length == PAGE_SIZE) {
@@ -156,8 +102,8 @@ static NTSTATUS TransmitterCopyPiece(_Inout_ PXENVIF_TRANSMITTER Transmitter, _I
                 return STATUS_INSUFFICIENT_RESOURCES;
         }
 
-        Length = min(Piece->Length - Done, (ULONG)PAGE_SIZE - Fragment->Length);
-        RtlCopyMemory(Fragment->Buffer->Address + Fragment->Length, Piece->Address + Done, Length);
+        Length = min(Size - Done, (ULONG)PAGE_SIZE - Fragment->Length);
+        RtlCopyMemory(Fragment->Buffer->Address + Fragment->Length, Source + Done, Length);
 
         Fragment->Length = (USHORT)(Fragment->Length + Length);
         BufferTouch(Fragment->Buffer, Fragment->Length);
@@ -189,27 +135,36 @@ static NTSTATUS TransmitterGrantCopies(_Inout_ PXENVIF_TRANSMITTER Transmitter, 
     return STATUS_SUCCESS;
 }
 
+PXENVIF_BUFFER TransmitterGetBuffer(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    return BufferPoolGet(&Transmitter->Buffers);
+}
+
+VOID TransmitterPutBuffer(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PXENVIF_BUFFER Buffer)
+{
+    if (Buffer->Grant == NULL || GranterRevokeBuffer(Transmitter->Granter, Buffer)) {
+        BufferPoolPut(&Transmitter->Buffers, Buffer);
+        return;
+    }
+
+    /* The frontend's thread tries again to get the page back. */
+    BufferPoolForget(&Transmitter->Buffers);
+    FrontendWake(Transmitter->Frontend);
+}
+
 /* Ends a fragment's grant and gives its copy back. FALSE: the backend has the client's page mapped. */
 static BOOLEAN TransmitterReleaseFragment(_Inout_ PXENVIF_TRANSMITTER Transmitter,
                                           _Inout_ PTRANSMITTER_FRAGMENT Fragment)
 {
-    PXENVIF_BUFFER Buffer = Fragment->Buffer;
-
     if (Fragment->Grant != NULL) {
         if (!NT_SUCCESS(GranterRevoke(Transmitter->Granter, Fragment->Grant)))
             return FALSE;
         Fragment->Grant = NULL;
     }
 
-    if (Buffer != NULL) {
+    if (Fragment->Buffer != NULL) {
+        TransmitterPutBuffer(Transmitter, Fragment->Buffer);
         Fragment->Buffer = NULL;
-        if (Buffer->Grant == NULL || GranterRevokeBuffer(Transmitter->Granter, Buffer)) {
-            BufferPoolPut(&Transmitter->Buffers, Buffer);
-        } else {
-            /* The frontend's thread tries again to get the page back. */
-            BufferPoolForget(&Transmitter->Buffers);
-            FrontendWake(Transmitter->Frontend);
-        }
     }
 
     return TRUE;
@@ -233,17 +188,23 @@ BOOLEAN TransmitterReleaseFragments(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In
 static NTSTATUS TransmitterMakeFragments(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet,
                                          _In_ BOOLEAN InPlace)
 {
+    const TRANSMITTER_DESCRIPTION *Description = &Packet->Description;
     TRANSMITTER_CURSOR Cursor;
     TRANSMITTER_PIECE Piece;
     NTSTATUS Status;
 
-    TransmitterCursorInitialize(&Cursor, Packet->Mdl, Packet->Offset, Packet->Length);
+    /* The headers lie together in the first slot, whatever the client's chain looks like. */
+    Status = TransmitterCopy(Transmitter, Packet, Description->Headers, Description->HeadersLength);
+    if (!NT_SUCCESS(Status))
+        return Status;
 
-    while (TransmitterNextPiece(&Cursor, &Piece)) {
+    TransmitterCursorOfPayload(Description, &Cursor);
+
+    while (TransmitterNextPiece(&Cursor, PAGE_SIZE, &Piece)) {
         if (InPlace && TransmitterIsWholePage(&Piece))
             Status = TransmitterAddInPlace(Transmitter, Packet, &Piece);
         else
-            Status = TransmitterCopyPiece(Transmitter, Packet, &Piece);
+            Status = TransmitterCopy(Transmitter, Packet, Piece.Address, Piece.Length);
 
         if (!NT_SUCCESS(Status))
             return Status;
@@ -256,50 +217,161 @@ static NTSTATUS TransmitterMakeFragments(_Inout_ PXENVIF_TRANSMITTER Transmitter
  * Makes a packet's fragments, granted and ready to be named in requests. A packet that would take too many slots in
  * place is copied as a whole: 64 KiB fit into 16 pages.
  */
-static NTSTATUS TransmitterPrepare(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+static NTSTATUS TransmitterPrepareFragments(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
+    ULONG Length = TransmitterFrameLength(&Packet->Description);
+    BOOLEAN Gather = (Transmitter->Features & TRANSMITTER_GATHER) != 0;
     BOOLEAN InPlace;
 
     C_ASSERT((XEN_NETIF_MAX_TX_SIZE + PAGE_SIZE - 1) / PAGE_SIZE <= TRANSMITTER_MAXIMUM_SLOTS);
 
-    if (!Transmitter->Gather && Packet->Length > PAGE_SIZE) {
-        Warning("a packet of %u bytes, and the backend takes one page", Packet->Length);
+    if (!Gather && Length > PAGE_SIZE) {
+        Warning("a packet of %u bytes, and the backend takes one page", Length);
         return STATUS_INVALID_BUFFER_SIZE;
     }
 
-    InPlace = Transmitter->Gather && !Transmitter->AlwaysCopy && Packet->Length >= PAGE_SIZE &&
-              TransmitterCountInPlace(Packet) <= TRANSMITTER_MAXIMUM_SLOTS;
+    InPlace = Gather && !Transmitter->AlwaysCopy && Length >= PAGE_SIZE &&
+              TransmitterCountInPlace(&Packet->Description) <= TRANSMITTER_MAXIMUM_SLOTS;
 
     return TransmitterMakeFragments(Transmitter, Packet, InPlace);
 }
 
-/* Writes a packet's requests. The first one's size is that of the packet. */
-static VOID TransmitterPost(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+/* Whether the packet, being large, has more than one segment in it. */
+static BOOLEAN TransmitterIsCut(_In_ const TRANSMITTER_DESCRIPTION *Description)
 {
-    ULONG Index;
+    return Description->MaximumSegmentSize != 0 &&
+           Description->Length - Description->HeadersSource > Description->MaximumSegmentSize;
+}
 
-    for (Index = 0; Index < Packet->FragmentCount; Index++) {
-        PTRANSMITTER_FRAGMENT Fragment = &Packet->Fragments[Index];
-        PXENBUS_GNTTAB_ENTRY Grant = (Fragment->Buffer != NULL) ? Fragment->Buffer->Grant : Fragment->Grant;
-        netif_tx_request_t *Request;
-        USHORT Id;
+/* A hash goes along if the backend takes such hashes and the client has one. */
+static BOOLEAN TransmitterHasHash(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ const TRANSMITTER_DESCRIPTION *Description)
+{
+    const XENVIF_PACKET_HASH *Hash = &Description->Hash;
 
-        Id = Transmitter->FreeIds[--Transmitter->FreeIdCount];
-        Transmitter->Slots[Id].Packet = Packet;
-        Transmitter->Slots[Id].Fragment = Index;
+    return FrontendIsHashing(Transmitter->Frontend) && Hash->Algorithm == XENVIF_PACKET_HASH_ALGORITHM_TOEPLITZ &&
+           Hash->Type > XENVIF_PACKET_HASH_TYPE_NONE && Hash->Type <= XENVIF_PACKET_HASH_TYPE_IPV6_TCP;
+}
 
-        Request = RingEntry(Transmitter->Ring, Transmitter->RequestProducer, sizeof(union netif_tx_sring_entry));
-        Request->gref = GranterReference(Transmitter->Granter, Grant);
-        Request->offset = Fragment->Offset;
-        Request->flags = (Index + 1 < Packet->FragmentCount) ? NETTXF_more_data : 0;
-        Request->id = Id;
-        Request->size = (Index == 0) ? (USHORT)Packet->Length : Fragment->Length;
+/* Decides what is left to this connection's backend, and does the rest. */
+static NTSTATUS TransmitterPrepare(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+{
+    BOOLEAN Version4 = Packet->Description.Layout.IpVersion == 4;
+    ULONG Checksum = Version4 ? TRANSMITTER_CHECKSUM_V4 : TRANSMITTER_CHECKSUM_V6;
+    ULONG Large = Version4 ? TRANSMITTER_LARGE_V4 : TRANSMITTER_LARGE_V6;
+    ULONG Features = Transmitter->Features;
 
-        Transmitter->RequestProducer++;
-        Transmitter->Requests++;
+    Packet->Prepared = TRUE;
+    Packet->Posted = FALSE;
+    Packet->GsoType = XEN_NETIF_GSO_TYPE_NONE;
+    Packet->Segmentation.Count = 0;
+    Packet->Hashed = TransmitterHasHash(Transmitter, &Packet->Description);
+    Packet->Blank = TransmitterNeedsChecksum(&Packet->Description) && (Features & Checksum) != 0;
+
+    if (TransmitterIsCut(&Packet->Description)) {
+        /* A backend that cuts makes the checksums too, and takes what is as long as several pages. */
+        if (!(Features & Large) || !(Features & Checksum) || !(Features & TRANSMITTER_GATHER))
+            return TransmitterPrepareSegments(Transmitter, Packet);
+
+        Packet->GsoType = Version4 ? XEN_NETIF_GSO_TYPE_TCPV4 : XEN_NETIF_GSO_TYPE_TCPV6;
     }
 
-    Packet->Unanswered = Packet->FragmentCount;
+    if (TransmitterNeedsChecksum(&Packet->Description))
+        TransmitterMakeChecksum(&Packet->Description, Packet->Blank);
+
+    return TransmitterPrepareFragments(Transmitter, Packet);
+}
+
+ULONG TransmitterRoom(_In_ PXENVIF_TRANSMITTER Transmitter)
+{
+    return RING_ENTRIES - (Transmitter->RequestProducer - Transmitter->ResponseConsumer);
+}
+
+static PVOID TransmitterNextEntry(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    PVOID Entry;
+
+    Entry = RingEntry(Transmitter->Ring, Transmitter->RequestProducer, sizeof(union netif_tx_sring_entry));
+    RtlZeroMemory(Entry, sizeof(union netif_tx_sring_entry));
+
+    Transmitter->RequestProducer++;
+    Transmitter->Requests++;
+
+    return Entry;
+}
+
+ULONG TransmitterCountExtras(_In_ const TRANSMITTER_PACKET *Packet)
+{
+    return ((Packet->GsoType != XEN_NETIF_GSO_TYPE_NONE) ? 1 : 0) + (Packet->Hashed ? 1 : 0);
+}
+
+static VOID TransmitterPostExtras(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ const TRANSMITTER_PACKET *Packet)
+{
+    ULONG Left = TransmitterCountExtras(Packet);
+    netif_extra_info_t *Extra;
+
+    C_ASSERT(sizeof(netif_extra_info_t) <= sizeof(union netif_tx_sring_entry));
+    C_ASSERT(XENVIF_PACKET_HASH_TYPE_IPV4 - 1 == _XEN_NETIF_CTRL_HASH_TYPE_IPV4);
+    C_ASSERT(XENVIF_PACKET_HASH_TYPE_IPV6_TCP - 1 == _XEN_NETIF_CTRL_HASH_TYPE_IPV6_TCP);
+
+    Transmitter->Extras += Left;
+
+    if (Packet->GsoType != XEN_NETIF_GSO_TYPE_NONE) {
+        Extra = TransmitterNextEntry(Transmitter);
+        Extra->type = XEN_NETIF_EXTRA_TYPE_GSO;
+        Extra->flags = (--Left != 0) ? XEN_NETIF_EXTRA_FLAG_MORE : 0;
+        Extra->u.gso.size = Packet->Description.MaximumSegmentSize;
+        Extra->u.gso.type = Packet->GsoType;
+    }
+
+    if (Left != 0) {
+        const XENVIF_PACKET_HASH *Hash = &Packet->Description.Hash;
+
+        Extra = TransmitterNextEntry(Transmitter);
+        Extra->type = XEN_NETIF_EXTRA_TYPE_HASH;
+        Extra->u.hash.type = (UCHAR)(Hash->Type - 1);
+        Extra->u.hash.algorithm = XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ;
+        RtlCopyMemory(Extra->u.hash.value, &Hash->Value, sizeof(Extra->u.hash.value));
+    }
+}
+
+/* The first request's size is that of the frame (xen/io/netif.h). */
+VOID TransmitterPostFrame(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet,
+                          _In_reads_(Count) const TRANSMITTER_FRAGMENT *Fragments, _In_ ULONG Count,
+                          _In_ BOOLEAN Segment)
+{
+    ULONG Extras = TransmitterCountExtras(Packet);
+    ULONG Length = 0;
+    ULONG Index;
+
+    for (Index = 0; Index < Count; Index++)
+        Length += Fragments[Index].Length;
+
+    for (Index = 0; Index < Count; Index++) {
+        const TRANSMITTER_FRAGMENT *Fragment = &Fragments[Index];
+        PXENBUS_GNTTAB_ENTRY Grant = (Fragment->Buffer != NULL) ? Fragment->Buffer->Grant : Fragment->Grant;
+        netif_tx_request_t *Request = TransmitterNextEntry(Transmitter);
+        USHORT Id = Transmitter->FreeIds[--Transmitter->FreeIdCount];
+        USHORT Flags = (Index + 1 < Count) ? NETTXF_more_data : 0;
+
+        Transmitter->Slots[Id].Packet = Packet;
+        Transmitter->Slots[Id].Buffer = Segment ? Fragment->Buffer : NULL;
+
+        if (Index == 0 && Packet->Blank && !Segment)
+            Flags |= NETTXF_csum_blank | NETTXF_data_validated;
+        if (Index == 0 && Extras != 0)
+            Flags |= NETTXF_extra_info;
+
+        Request->gref = GranterReference(Transmitter->Granter, Grant);
+        Request->offset = Fragment->Offset;
+        Request->flags = Flags;
+        Request->id = Id;
+        Request->size = (Index == 0) ? (USHORT)Length : Fragment->Length;
+
+        if (Index == 0)
+            TransmitterPostExtras(Transmitter, Packet);
+    }
+
+    Packet->Unanswered += Count;
 }
 
 static VOID TransmitterPush(_Inout_ PXENVIF_TRANSMITTER Transmitter)
@@ -317,32 +389,70 @@ static VOID TransmitterPush(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     Transmitter->RequestPushed = Transmitter->RequestProducer;
 }
 
+/* Puts the packet on the ring, as much of it as there is room for. */
+static NTSTATUS TransmitterPost(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+{
+    if (Packet->Segmentation.Count != 0)
+        return TransmitterPostSegments(Transmitter, Packet);
+
+    if (Packet->FragmentCount + TransmitterCountExtras(Packet) <= TransmitterRoom(Transmitter)) {
+        TransmitterPostFrame(Transmitter, Packet, Packet->Fragments, Packet->FragmentCount, FALSE);
+        Packet->Posted = TRUE;
+    }
+
+    return STATUS_SUCCESS;
+}
+
+BOOLEAN TransmitterIsCutting(_In_ PXENVIF_TRANSMITTER Transmitter)
+{
+    PTRANSMITTER_PACKET Packet;
+
+    if (IsListEmpty(&Transmitter->Queue))
+        return FALSE;
+
+    Packet = CONTAINING_RECORD(Transmitter->Queue.Flink, TRANSMITTER_PACKET, ListEntry);
+
+    return Packet->Prepared && Packet->Segmentation.Count != 0 && Packet->Segment != 0;
+}
+
 VOID TransmitterRingFill(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
-    while (!Transmitter->Holding && !IsListEmpty(&Transmitter->Queue)) {
+    while (!IsListEmpty(&Transmitter->Queue)) {
         PTRANSMITTER_PACKET Packet = CONTAINING_RECORD(Transmitter->Queue.Flink, TRANSMITTER_PACKET, ListEntry);
         NTSTATUS Status = STATUS_SUCCESS;
 
-        if (Packet->FragmentCount == 0)
-            Status = TransmitterPrepare(Transmitter, Packet);
-
-        if (NT_SUCCESS(Status) && Packet->FragmentCount > Transmitter->FreeIdCount)
+        if (Transmitter->Holding && !TransmitterIsCutting(Transmitter))
             break;
 
-        RemoveEntryList(&Packet->ListEntry);
-        Transmitter->QueueLength--;
+        if (!Packet->Prepared)
+            Status = TransmitterPrepare(Transmitter, Packet);
+        if (NT_SUCCESS(Status))
+            Status = TransmitterPost(Transmitter, Packet);
 
-        if (NT_SUCCESS(Status)) {
-            TransmitterPost(Transmitter, Packet);
-            InsertTailList(&Transmitter->Sent, &Packet->ListEntry);
-        } else {
+        if (NT_SUCCESS(Status) && !Packet->Posted)
+            break;
+
+        if (!NT_SUCCESS(Status)) {
             Packet->Status = XENVIF_TRANSMITTER_PACKET_ERROR;
             Packet->Failed = TRUE;
-            TransmitterFinish(Transmitter, Packet);
         }
+
+        TransmitterDequeue(Transmitter, Packet);
     }
 
     TransmitterPush(Transmitter);
+}
+
+VOID TransmitterDequeue(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+{
+    RemoveEntryList(&Packet->ListEntry);
+    Transmitter->QueueLength--;
+    Packet->Posted = TRUE; /* nothing more of it will be */
+
+    if (Packet->Unanswered != 0)
+        InsertTailList(&Transmitter->Sent, &Packet->ListEntry);
+    else
+        TransmitterFinish(Transmitter, Packet);
 }
 
 /* Notes what the backend says of one fragment; the worst answer is the packet's. */
@@ -371,6 +481,7 @@ static BOOLEAN TransmitterTakeResponse(_Inout_ PXENVIF_TRANSMITTER Transmitter)
         ULONG Value;
         netif_tx_response_t Response;
     } Copy;
+    PTRANSMITTER_SLOT Slot;
     PTRANSMITTER_PACKET Packet;
 
     C_ASSERT(sizeof(netif_tx_response_t) == sizeof(ULONG));
@@ -378,20 +489,37 @@ static BOOLEAN TransmitterTakeResponse(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     Copy.Value = ReadULongNoFence(
         (PULONG)RingEntry(Transmitter->Ring, Transmitter->ResponseConsumer, sizeof(union netif_tx_sring_entry)));
 
+    if (Copy.Response.status == NETIF_RSP_NULL) {
+        if (Transmitter->Extras == 0) {
+            TransmitterBreak(Transmitter, "transmit response without a status", Copy.Response.id);
+            return FALSE;
+        }
+
+        Transmitter->Extras--;
+        Transmitter->ResponseConsumer++;
+        Transmitter->Responses++;
+        return TRUE;
+    }
+
     if (Copy.Response.id >= RING_ENTRIES || Transmitter->Slots[Copy.Response.id].Packet == NULL) {
         TransmitterBreak(Transmitter, "transmit response with an ID that is not in use", Copy.Response.id);
         return FALSE;
     }
 
-    Packet = Transmitter->Slots[Copy.Response.id].Packet;
-    Transmitter->Slots[Copy.Response.id].Packet = NULL;
+    Slot = &Transmitter->Slots[Copy.Response.id];
+    Packet = Slot->Packet;
+    if (Slot->Buffer != NULL)
+        TransmitterPutBuffer(Transmitter, Slot->Buffer);
+    Slot->Packet = NULL;
+    Slot->Buffer = NULL;
     Transmitter->FreeIds[Transmitter->FreeIdCount++] = Copy.Response.id;
     Transmitter->ResponseConsumer++;
     Transmitter->Responses++;
 
     TransmitterJudge(Packet, Copy.Response.status);
 
-    if (--Packet->Unanswered == 0) {
+    /* Of a packet that is still in the queue there is more to come. */
+    if (--Packet->Unanswered == 0 && Packet->Posted) {
         RemoveEntryList(&Packet->ListEntry);
         TransmitterFinish(Transmitter, Packet);
     }
@@ -434,6 +562,21 @@ VOID TransmitterRingPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     }
 }
 
+VOID TransmitterRingClear(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    ULONG Index;
+
+    for (Index = 0; Index < RING_ENTRIES; Index++) {
+        PTRANSMITTER_SLOT Slot = &Transmitter->Slots[Index];
+
+        if (Slot->Buffer != NULL)
+            TransmitterPutBuffer(Transmitter, Slot->Buffer);
+
+        Slot->Packet = NULL;
+        Slot->Buffer = NULL;
+    }
+}
+
 VOID TransmitterRingReset(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     ULONG Index;
@@ -445,7 +588,9 @@ VOID TransmitterRingReset(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     /* Taken from the end: ID 0 is the first. */
     for (Index = 0; Index < RING_ENTRIES; Index++) {
         Transmitter->Slots[Index].Packet = NULL;
+        Transmitter->Slots[Index].Buffer = NULL;
         Transmitter->FreeIds[Index] = (USHORT)(RING_ENTRIES - 1 - Index);
     }
     Transmitter->FreeIdCount = RING_ENTRIES;
+    Transmitter->Extras = 0;
 }

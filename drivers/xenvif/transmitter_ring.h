@@ -1,6 +1,8 @@
 /*
- * Inside of the transmitter: what transmitter.c (queue, packets, completion) and transmitter_ring.c (fragments, slots,
- * shared ring) share. All of it is guarded by the granter's lock unless said otherwise.
+ * Inside of the transmitter: what transmitter.c (queue, packets, completion), transmitter_offload.c (a packet's headers
+ * and checksums), transmitter_chain.c (the client's MDLs), transmitter_segment.c (large packets that are cut here) and
+ * transmitter_ring.c (fragments, slots, shared ring) share. All of it is guarded by the granter's lock unless said
+ * otherwise.
  */
 #ifndef XENVIF_TRANSMITTER_RING_H
 #define XENVIF_TRANSMITTER_RING_H
@@ -13,12 +15,28 @@
 #include "poller.h"
 #include "queue.h"
 #include "ring.h"
+#include "segment.h"
 #include "statistics.h"
 #include "transmitter.h"
 #include "vif.h"
 
 /* What every backend takes, however little it says. */
 #define TRANSMITTER_MAXIMUM_SLOTS XEN_NETIF_NR_SLOTS_MIN
+
+/* A place in a packet: Offset bytes into Mdl, Length bytes before the end. */
+typedef struct _TRANSMITTER_CURSOR {
+    PMDL Mdl;
+    ULONG Offset;
+    ULONG Length;
+} TRANSMITTER_CURSOR, *PTRANSMITTER_CURSOR;
+
+/* Bytes of a packet that lie in one page. */
+typedef struct _TRANSMITTER_PIECE {
+    PUCHAR Address;
+    PFN_NUMBER Pfn;
+    ULONG PageOffset;
+    ULONG Length;
+} TRANSMITTER_PIECE, *PTRANSMITTER_PIECE;
 
 /* A page, or a part of one, that a request names. */
 typedef struct _TRANSMITTER_FRAGMENT {
@@ -28,26 +46,49 @@ typedef struct _TRANSMITTER_FRAGMENT {
     USHORT Length;
 } TRANSMITTER_FRAGMENT, *PTRANSMITTER_FRAGMENT;
 
-typedef struct _TRANSMITTER_PACKET {
-    LIST_ENTRY ListEntry; /* of one of the transmitter's lists */
+/*
+ * What the client has given, and the headers that go out for it: these are read once, and whatever is put into them is
+ * put into this copy. HeadersLength bytes of it stand for the first HeadersSource bytes of the client's packet.
+ */
+typedef struct _TRANSMITTER_DESCRIPTION {
     PMDL Mdl;
     ULONG Offset;
     ULONG Length;
     PVOID Cookie;
-    XENVIF_PACKET_LAYOUT Layout;
+    XENVIF_VIF_OFFLOAD_OPTIONS Options;
+    USHORT MaximumSegmentSize; /* other than 0: it is a large packet */
+    XENVIF_PACKET_HASH Hash;
     STEERING_FLOW Flow;
-    UCHAR Status;        /* XENVIF_TRANSMITTER_PACKET_STATUS; 0 as long as nothing is against the packet */
-    BOOLEAN Failed;      /* Status is an error for want of resources here, not the backend's */
-    ULONG FragmentCount; /* 0: not made yet */
-    ULONG Unanswered;    /* requests on the ring */
+    XENVIF_PACKET_CHECKSUM_FLAGS Flags; /* for the counters */
+    XENVIF_PACKET_LAYOUT Layout;        /* of Headers */
+    ULONG HeadersSource;
+    ULONG HeadersLength;
+    UCHAR Headers[PACKET_HEADER_LIMIT + PACKET_TAG_SIZE];
+} TRANSMITTER_DESCRIPTION, *PTRANSMITTER_DESCRIPTION;
+
+typedef struct _TRANSMITTER_PACKET {
+    LIST_ENTRY ListEntry; /* of one of the transmitter's lists */
+    TRANSMITTER_DESCRIPTION Description;
+    UCHAR Status;     /* XENVIF_TRANSMITTER_PACKET_STATUS; 0 as long as nothing is against the packet */
+    BOOLEAN Failed;   /* Status is an error for want of resources here, not the backend's */
+    BOOLEAN Prepared; /* made ready for this connection, as the fields below say */
+    BOOLEAN Posted;   /* all of it has been put on the ring */
+    BOOLEAN Blank;    /* the checksum is left to the backend */
+    BOOLEAN Hashed;   /* its hash goes along */
+    UCHAR GsoType;    /* XEN_NETIF_GSO_TYPE_*: so is the cutting into segments */
+    ULONG Unanswered; /* requests on the ring */
+    ULONG FragmentCount;
     TRANSMITTER_FRAGMENT Fragments[TRANSMITTER_MAXIMUM_SLOTS];
+    SEGMENTATION Segmentation; /* Count other than 0: it is cut here, */
+    ULONG Segment;             /* this is the next segment, */
+    TRANSMITTER_CURSOR Cursor; /* and this where its payload begins */
 } TRANSMITTER_PACKET, *PTRANSMITTER_PACKET;
 
 /* Whose request has an ID; Packet is NULL while the ID is free. */
 typedef struct _TRANSMITTER_SLOT {
     PTRANSMITTER_PACKET Packet;
-    ULONG Fragment;
-} TRANSMITTER_SLOT;
+    PXENVIF_BUFFER Buffer; /* of a segment, which is not among the packet's fragments */
+} TRANSMITTER_SLOT, *PTRANSMITTER_SLOT;
 
 struct _XENVIF_TRANSMITTER {
     PXENVIF_FRONTEND Frontend;
@@ -61,12 +102,13 @@ struct _XENVIF_TRANSMITTER {
     PXENBUS_CACHE PacketCache;
     XENVIF_BUFFER_POOL Buffers;
     BOOLEAN AlwaysCopy;
+    BOOLEAN ValidateChecksums;
 
     BOOLEAN Accepting; /* packets are queued */
     BOOLEAN Running;   /* the ring is in use */
     BOOLEAN Broken;    /* the backend has broken the protocol: the ring is not read again */
-    BOOLEAN Gather;
-    BOOLEAN Holding; /* nothing is put on the ring: packets are about to be steered otherwise */
+    BOOLEAN Holding;   /* nothing is put on the ring: packets are about to be steered otherwise */
+    ULONG Features;    /* TRANSMITTER_*: of this connection's backend */
 
     LIST_ENTRY Queue; /* to be put on the ring */
     ULONG QueueLength;
@@ -83,6 +125,7 @@ struct _XENVIF_TRANSMITTER {
     TRANSMITTER_SLOT Slots[RING_ENTRIES];
     USHORT FreeIds[RING_ENTRIES];
     ULONG FreeIdCount;
+    ULONG Extras; /* slots of extra info on the ring, whose answers have no ID */
 
     ULONG64 Requests;
     ULONG64 Responses;
@@ -94,11 +137,49 @@ struct _XENVIF_TRANSMITTER {
 VOID TransmitterRingReset(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
 /*
- * Copies up to Size bytes from the start of a packet whose MDLs are mapped. Any IRQL up to DISPATCH_LEVEL, without the
- * lock. How many bytes.
+ * Fills in the rest of a description of which the client's words are there: checks them, parses, and makes the headers,
+ * but for a checksum that the backend may be left. Any IRQL up to DISPATCH_LEVEL, without the lock. As of
+ * TransmitterQueuePacket.
  */
-ULONG TransmitterCopyHeader(_In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length,
-                            _Out_writes_to_(Size, return ) PUCHAR Header, _In_ ULONG Size);
+NTSTATUS TransmitterDescribe(_In_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_DESCRIPTION Description,
+                             _In_ USHORT TagControlInformation);
+
+/* Whether TCP's or UDP's checksum is left to us; and puts it in, or, Blank, what the backend is to complete. */
+BOOLEAN TransmitterNeedsChecksum(_In_ const TRANSMITTER_DESCRIPTION *Description);
+VOID TransmitterMakeChecksum(_Inout_ PTRANSMITTER_DESCRIPTION Description, _In_ BOOLEAN Blank);
+
+/* Reads on from a place in a chain: the next piece of at most Limit bytes (FALSE at the end), or so many bytes. */
+VOID TransmitterCursorInitialize(_Out_ PTRANSMITTER_CURSOR Cursor, _In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length);
+BOOLEAN TransmitterNextPiece(_Inout_ PTRANSMITTER_CURSOR Cursor, _In_ ULONG Limit, _Out_ PTRANSMITTER_PIECE Piece);
+VOID TransmitterCopyNext(_Inout_ PTRANSMITTER_CURSOR Cursor, _Out_writes_(Length) PUCHAR Target, _In_ ULONG Length);
+VOID TransmitterSumNext(_Inout_ PTRANSMITTER_CURSOR Cursor, _Inout_ PCHECKSUM Checksum, _In_ ULONG Length);
+
+/* Slots that the ring has room for. */
+ULONG TransmitterRoom(_In_ PXENVIF_TRANSMITTER Transmitter);
+
+/* Slots of extra info that each frame of a packet needs. */
+ULONG TransmitterCountExtras(_In_ const TRANSMITTER_PACKET *Packet);
+
+/*
+ * Puts one frame of a packet on the ring: Count fragments, of which the first has the headers. Segment: the fragments
+ * are not the packet's own, and their copies go with the answers. There is room.
+ */
+VOID TransmitterPostFrame(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet,
+                          _In_reads_(Count) const TRANSMITTER_FRAGMENT *Fragments, _In_ ULONG Count,
+                          _In_ BOOLEAN Segment);
+
+/* Takes a buffer for a copy; gives one back whose grant, if any, has to end first. */
+PXENVIF_BUFFER TransmitterGetBuffer(_Inout_ PXENVIF_TRANSMITTER Transmitter);
+VOID TransmitterPutBuffer(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PXENVIF_BUFFER Buffer);
+
+/* Makes a large packet ready to be cut here. STATUS_INVALID_PARAMETER: it cannot be. */
+NTSTATUS TransmitterPrepareSegments(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet);
+
+/* Puts segments on the ring, as many as there is room for. Packet->Posted: those were the last. Or no resources. */
+NTSTATUS TransmitterPostSegments(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet);
+
+/* Ends what is on a ring that is no longer in use: the copies of segments. Fragments stay with their packets. */
+VOID TransmitterRingClear(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
 /* Acquires and releases the lock, at any IRQL up to DISPATCH_LEVEL. */
 KIRQL TransmitterLock(_Inout_ PXENVIF_TRANSMITTER Transmitter);
@@ -109,7 +190,13 @@ VOID TransmitterUnprepare(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
 /* Takes an object for a packet like Description, on no list; NULL: there is no memory. */
 PTRANSMITTER_PACKET TransmitterGetPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter,
-                                         _In_ const TRANSMITTER_PACKET *Description);
+                                         _In_ const TRANSMITTER_DESCRIPTION *Description);
+
+/* Whether the packet at the head of the queue is one that is being cut, and some of its segments are out. */
+BOOLEAN TransmitterIsCutting(_In_ PXENVIF_TRANSMITTER Transmitter);
+
+/* Whether nothing is on the ring, and nothing more has to be. */
+BOOLEAN TransmitterIsQuiet(_In_ PXENVIF_TRANSMITTER Transmitter);
 
 /* Returns the packets that are done with. DISPATCH_LEVEL, with the lock, which is let go meanwhile. */
 VOID TransmitterReturnDone(_Inout_ PXENVIF_TRANSMITTER Transmitter);
@@ -125,6 +212,9 @@ VOID TransmitterRingPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter);
  * mapped. The fragments that are done with are gone either way.
  */
 BOOLEAN TransmitterReleaseFragments(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet);
+
+/* Takes a packet out of the queue: what is on the ring of it is waited for. */
+VOID TransmitterDequeue(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet);
 
 /* Moves a packet that is on no list, and of which nothing is on the ring, to Done, or to Held if it must wait. */
 VOID TransmitterFinish(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet);

@@ -14,7 +14,7 @@ VOID TransmitterHold(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 BOOLEAN TransmitterIsIdle(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     KIRQL Irql = TransmitterLock(Transmitter);
-    BOOLEAN Idle = IsListEmpty(&Transmitter->Sent);
+    BOOLEAN Idle = TransmitterIsQuiet(Transmitter);
 
     TransmitterUnlock(Transmitter, Irql);
 
@@ -42,12 +42,11 @@ static VOID TransmitterTakeQueues(_In_ PXENVIF_FRONTEND Frontend,
 /* The queue that a packet belongs to now. */
 static ULONG TransmitterPlace(_In_ PXENVIF_FRONTEND Frontend, _In_ PTRANSMITTER_PACKET Packet)
 {
-    UCHAR Header[PACKET_HEADER_LIMIT];
+    const TRANSMITTER_DESCRIPTION *Description = &Packet->Description;
     ULONG Version;
 
-    (VOID) TransmitterCopyHeader(Packet->Mdl, Packet->Offset, Packet->Length, Header, sizeof(Header));
-
-    return SteeringSelect(FrontendGetSteering(Frontend), &Packet->Flow, Header, &Packet->Layout, &Version);
+    return SteeringSelect(FrontendGetSteering(Frontend), &Description->Flow, Description->Headers, &Description->Layout,
+                          &Version);
 }
 
 /* Puts a packet at the end of its new queue, as an object of that queue's. With both locks. */
@@ -57,7 +56,7 @@ static VOID TransmitterMove(_Inout_ PXENVIF_TRANSMITTER From, _Inout_ PXENVIF_TR
     PTRANSMITTER_PACKET Moved = Packet;
 
     if (From != To)
-        Moved = TransmitterGetPacket(To, Packet);
+        Moved = TransmitterGetPacket(To, &Packet->Description);
 
     if (Moved == NULL) {
         Packet->Status = XENVIF_TRANSMITTER_PACKET_ERROR;

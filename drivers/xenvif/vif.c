@@ -301,20 +301,16 @@ static NTSTATUS NTAPI VifTransmitterQueuePacket(_In_ PINTERFACE Interface, _In_ 
 static VOID NTAPI VifTransmitterQueryOffloadOptions(_In_ PINTERFACE Interface,
                                                     _Out_ PXENVIF_VIF_OFFLOAD_OPTIONS Options)
 {
-    PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
+    UNREFERENCED_PARAMETER(Interface);
 
-    Options->Value = 0;
-    if (Frontend != NULL)
-        TransmitterQueryOffloadOptions(FrontendGetTransmitter(Frontend, 0), Options);
+    TransmitterQueryOffloadOptions(Options);
 }
 
 static VOID NTAPI VifTransmitterQueryLargePacketSize(_In_ PINTERFACE Interface, _In_ UCHAR Version, _Out_ PULONG Size)
 {
-    PXENVIF_FRONTEND Frontend = VifFrontend(Interface);
+    UNREFERENCED_PARAMETER(Interface);
 
-    *Size = 0;
-    if (Frontend != NULL)
-        TransmitterQueryLargePacketSize(FrontendGetTransmitter(Frontend, 0), Version, Size);
+    TransmitterQueryLargePacketSize(Version, Size);
 }
 
 static VOID NTAPI VifTransmitterQueryRingSize(_In_ PINTERFACE Interface, _Out_ PULONG Size)

@@ -1,0 +1,349 @@
+#include "common/vif_backend.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <xenevtchn.h>
+#include <xengnttab.h>
+#include <xenstore.h>
+
+#include <xen/io/ring.h>
+
+#define BACKEND "/local/domain/0/backend/played/1"
+#define RING 256u
+#define PAGE 4096u
+
+static struct {
+    struct xs_handle *xs;
+    xenevtchn_handle *events;
+    xengnttab_handle *grants;
+    evtchn_port_t port;
+    netif_tx_sring_t *tx;
+    netif_rx_sring_t *rx;
+    RING_IDX tx_taken, rx_taken;
+} backend;
+
+static void put(const char *directory, const char *node, const char *value)
+{
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/%s", directory, node);
+    ck_assert(xs_write(backend.xs, XBT_NULL, path, value, (unsigned)strlen(value)));
+}
+
+void vif_backend_make(void *unused)
+{
+    struct xs_permissions front[] = {{stack.domain.domid, XS_PERM_NONE}, {0, XS_PERM_READ}};
+    struct xs_permissions back[] = {{0, XS_PERM_NONE}, {stack.domain.domid, XS_PERM_READ}};
+    const char *frontend = stack_path("device/vif/1");
+
+    (void)unused;
+    backend.xs = xs_open(0);
+    backend.events = xenevtchn_open(NULL, 0);
+    backend.grants = xengnttab_open(NULL, 0);
+    ck_assert(xs_mkdir(backend.xs, XBT_NULL, BACKEND));
+    ck_assert(xs_set_permissions(backend.xs, XBT_NULL, BACKEND, back, 2));
+    put(BACKEND, "frontend", frontend);
+    put(BACKEND, "online", "1");
+    put(BACKEND, "feature-rx-copy", "1");
+    put(BACKEND, "state", "2");
+    ck_assert(xs_mkdir(backend.xs, XBT_NULL, frontend));
+    ck_assert(xs_set_permissions(backend.xs, XBT_NULL, frontend, front, 2));
+    put(frontend, "backend-id", "0");
+    put(frontend, "handle", "1");
+    put(frontend, "mac", "00:16:3e:5a:00:01");
+    put(frontend, "mtu", "1500");
+    put(frontend, "state", "1");
+    put(frontend, "backend", BACKEND);
+}
+
+static void put_features(void *list)
+{
+    char *copy = strdup(list), *save = NULL;
+
+    for (char *node = strtok_r(copy, ",", &save); node != NULL; node = strtok_r(NULL, ",", &save)) {
+        char *value = strchr(node, '=');
+
+        ck_assert_ptr_nonnull(value);
+        *value++ = 0;
+        put(BACKEND, node, value);
+    }
+    free(copy);
+}
+
+void vif_backend_features(const char *list)
+{
+    stack_in_dom0(put_features, (void *)list);
+}
+
+unsigned vif_backend_front_number(const char *node)
+{
+    char value[32];
+
+    ck_assert_msg(stack_store_read(stack_path("device/vif/1/%s", node), value, sizeof(value)), "no %s", node);
+    return (unsigned)strtoul(value, NULL, 10);
+}
+
+static struct {
+    unsigned channel, tx, rx;
+} published;
+
+static void *map_ring(unsigned reference)
+{
+    void *page = xengnttab_map_grant_ref(backend.grants, stack.domain.domid, reference, PROT_READ | PROT_WRITE);
+
+    ck_assert_ptr_nonnull(page);
+    return page;
+}
+
+static void connect_rings(void *unused)
+{
+    int port = xenevtchn_bind_interdomain(backend.events, stack.domain.domid, published.channel);
+
+    (void)unused;
+    ck_assert_int_ge(port, 0);
+    backend.port = (evtchn_port_t)port;
+    backend.tx = map_ring(published.tx);
+    backend.rx = map_ring(published.rx);
+    backend.tx_taken = 0;
+    backend.rx_taken = 0;
+    put(BACKEND, "state", "4");
+}
+
+void vif_backend_connect(void)
+{
+    stack_store_await(stack_path("device/vif/1/state"), "4", 20000);
+    published.channel = vif_backend_front_number("event-channel");
+    published.tx = vif_backend_front_number("tx-ring-ref");
+    published.rx = vif_backend_front_number("rx-ring-ref");
+    stack_in_dom0(connect_rings, NULL);
+}
+
+static void disconnect_rings(void *unused)
+{
+    (void)unused;
+    if (backend.tx == NULL)
+        return;
+    ck_assert_int_eq(xengnttab_unmap(backend.grants, backend.tx, 1), 0);
+    ck_assert_int_eq(xengnttab_unmap(backend.grants, backend.rx, 1), 0);
+    (void)xenevtchn_unbind(backend.events, backend.port);
+    backend.tx = NULL;
+}
+
+void vif_backend_close(void)
+{
+    stack_store_write(BACKEND "/state", "5");
+    stack_store_await(stack_path("device/vif/1/state"), "6", 20000);
+    stack_in_dom0(disconnect_rings, NULL);
+    stack_store_write(BACKEND "/state", "6");
+    stack_store_await(stack_path("device/vif/1/state"), "1", 20000);
+}
+
+void vif_backend_disconnect(void)
+{
+    vif_backend_close();
+    stack_store_write(BACKEND "/state", "2");
+}
+
+static void end_vif(void *unused)
+{
+    disconnect_rings(unused);
+    (void)xs_rm(backend.xs, XBT_NULL, stack_path("device/vif/1"));
+    (void)xs_rm(backend.xs, XBT_NULL, BACKEND);
+    xengnttab_close(backend.grants);
+    xenevtchn_close(backend.events);
+    xs_close(backend.xs);
+}
+
+void vif_backend_end(void)
+{
+    stack_in_dom0(end_vif, NULL);
+}
+
+/* ---- from the frontend ---- */
+
+struct taking {
+    struct vif_backend_packet *packet;
+    int16_t status;
+    bool taken;
+};
+
+static bool is_zero(const uint8_t *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (bytes[i] != 0)
+            return false;
+    return true;
+}
+
+static void copy_slot(struct vif_backend_packet *packet, const netif_tx_request_t *request, size_t length)
+{
+    uint8_t *page = xengnttab_map_grant_ref(backend.grants, stack.domain.domid, request->gref, PROT_READ);
+    size_t end = request->offset + length;
+
+    ck_assert_ptr_nonnull(page);
+    ck_assert_uint_le(end, PAGE);
+    ck_assert_uint_le(packet->length + length, sizeof(packet->data));
+    memcpy(packet->data + packet->length, page + request->offset, length);
+    packet->length += length;
+    ck_assert_msg(is_zero(page, request->offset) && is_zero(page + end, PAGE - end),
+                  "there is more in a page than the packet");
+    ck_assert_int_eq(xengnttab_unmap(backend.grants, page, 1), 0);
+}
+
+static void note_extra(struct vif_backend_packet *packet, const netif_extra_info_t *extra)
+{
+    switch (extra->type) {
+    case XEN_NETIF_EXTRA_TYPE_GSO:
+        ck_assert_uint_eq(packet->gso_type, 0);
+        packet->gso_type = extra->u.gso.type;
+        packet->gso_size = extra->u.gso.size;
+        break;
+    case XEN_NETIF_EXTRA_TYPE_HASH:
+        ck_assert(!packet->hashed);
+        packet->hashed = true;
+        packet->hash_type = extra->u.hash.type;
+        packet->hash_algorithm = extra->u.hash.algorithm;
+        memcpy(&packet->hash, extra->u.hash.value, 4);
+        break;
+    default:
+        ck_abort_msg("extra info of type %u", extra->type);
+    }
+}
+
+/* The slots of the packet at tx_taken: which are data, which extra info. */
+static void take(void *context)
+{
+    struct taking *taking = context;
+    struct vif_backend_packet *packet = taking->packet;
+    RING_IDX end = __atomic_load_n(&backend.tx->req_prod, __ATOMIC_ACQUIRE), next = backend.tx_taken;
+    netif_tx_request_t request[VIF_BACKEND_SLOTS];
+    bool extra[VIF_BACKEND_SLOTS] = {false}, more_extra = false, more = true;
+    unsigned slots = 0, data = 0;
+    size_t total, rest = 0;
+
+    taking->taken = false;
+    if (next == end) {
+        backend.tx->req_event = next + 1;
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        return;
+    }
+    memset(packet, 0, sizeof(*packet));
+    for (; more || more_extra; slots++, next++) {
+        ck_assert_msg(next != end, "a packet that does not end");
+        ck_assert_uint_lt(slots, VIF_BACKEND_SLOTS);
+        memcpy(&request[slots], &backend.tx->ring[next % RING].req, sizeof(request[slots]));
+        extra[slots] = more_extra;
+        if (more_extra) {
+            netif_extra_info_t info;
+
+            memcpy(&info, &request[slots], sizeof(info));
+            note_extra(packet, &info);
+            more_extra = (info.flags & XEN_NETIF_EXTRA_FLAG_MORE) != 0;
+            continue;
+        }
+        if (data++ == 0)
+            packet->flags = request[slots].flags;
+        else
+            rest += request[slots].size;
+        more = (request[slots].flags & NETTXF_more_data) != 0;
+        more_extra = slots == 0 && (request[slots].flags & NETTXF_extra_info) != 0;
+    }
+    total = request[0].size;
+    ck_assert_uint_gt(total, rest);
+    packet->slots = data;
+    packet->first = total - rest;
+    for (unsigned i = 0; i < slots; i++)
+        if (!extra[i])
+            copy_slot(packet, &request[i], i == 0 ? packet->first : request[i].size);
+    for (unsigned i = 0; i < slots; i++, backend.tx_taken++) {
+        netif_tx_response_t *response = &backend.tx->ring[backend.tx_taken % RING].rsp;
+
+        response->id = extra[i] ? 0xFFFF : request[i].id;
+        response->status = extra[i] ? NETIF_RSP_NULL : taking->status;
+    }
+    __atomic_store_n(&backend.tx->rsp_prod, backend.tx_taken, __ATOMIC_RELEASE);
+    ck_assert_int_eq(xenevtchn_notify(backend.events, backend.port), 0);
+    taking->taken = true;
+}
+
+bool vif_backend_take(struct vif_backend_packet *packet, int16_t status)
+{
+    struct taking taking = {.packet = packet, .status = status};
+
+    stack_in_dom0(take, &taking);
+    return taking.taken;
+}
+
+void vif_backend_await(struct vif_backend_packet *packet, int16_t status)
+{
+    for (unsigned tries = 0; !vif_backend_take(packet, status); tries++) {
+        ck_assert_msg(tries < 1000, "the frontend sends nothing");
+        stack_sleep_us(1000);
+    }
+}
+
+/* ---- to the frontend ---- */
+
+static void answer(const void *bytes, netif_rx_response_t *response)
+{
+    netif_rx_request_t request = backend.rx->ring[backend.rx_taken % RING].req;
+    uint8_t *page = xengnttab_map_grant_ref(backend.grants, stack.domain.domid, request.gref, PROT_READ | PROT_WRITE);
+
+    ck_assert_ptr_nonnull(page);
+    memcpy(page + response->offset, bytes, (size_t)response->status);
+    ck_assert_int_eq(xengnttab_unmap(backend.grants, page, 1), 0);
+    response->id = request.id;
+    backend.rx->ring[backend.rx_taken++ % RING].rsp = *response;
+}
+
+static void give(void *context)
+{
+    const struct vif_backend_frame *frame = context;
+    size_t done = 0;
+
+    while (done < frame->length) {
+        netif_rx_response_t response = {.offset = (uint16_t)frame->offset};
+        size_t length = frame->slot != 0 ? frame->slot : PAGE - frame->offset;
+
+        if (done == 0 && frame->first != 0)
+            length = frame->first;
+        if (length > frame->length - done)
+            length = frame->length - done;
+        if (done == 0)
+            response.flags = (uint16_t)(frame->flags | (frame->extras != 0 ? NETRXF_extra_info : 0));
+        if (done + length < frame->length)
+            response.flags |= NETRXF_more_data;
+        response.status = (int16_t)length;
+        answer(frame->data + done, &response);
+        for (unsigned i = 0; done == 0 && i < frame->extras; i++) {
+            netif_extra_info_t extra = frame->extra[i];
+
+            extra.flags |= i + 1 < frame->extras ? XEN_NETIF_EXTRA_FLAG_MORE : 0;
+            memcpy(&backend.rx->ring[backend.rx_taken++ % RING], &extra, sizeof(extra));
+        }
+        done += length;
+    }
+    __atomic_store_n(&backend.rx->rsp_prod, backend.rx_taken, __ATOMIC_RELEASE);
+    ck_assert_int_eq(xenevtchn_notify(backend.events, backend.port), 0);
+}
+
+void vif_backend_give(const struct vif_backend_frame *frame)
+{
+    stack_in_dom0(give, (void *)frame);
+}
+
+static void count_room(void *room)
+{
+    *(unsigned *)room = __atomic_load_n(&backend.rx->req_prod, __ATOMIC_ACQUIRE) - backend.rx_taken;
+}
+
+unsigned vif_backend_room(void)
+{
+    unsigned room;
+
+    stack_in_dom0(count_room, &room);
+    return room;
+}

@@ -1,0 +1,76 @@
+/*
+ * A backend of one VIF that the test itself plays, slot by slot: what the frontend puts on the ring is looked at as it
+ * is, and what a test wants on the ring is put there. It takes the place of netback for VIF 1.
+ *
+ * All routines are for the scenario's guest thread; what touches the rings runs in dom0 tasks.
+ */
+#ifndef TESTS_COMMON_VIF_BACKEND_H
+#define TESTS_COMMON_VIF_BACKEND_H
+
+#include "common/stack.h"
+
+#include <xen/io/netif.h>
+
+#define VIF_BACKEND_NUMBER 1u
+#define VIF_BACKEND_SLOTS 32u
+
+/* For stack_options.before_boot. */
+void vif_backend_make(void *unused);
+
+/* Say so, before the frontend connects: nodes of the backend's directory, "name=value,name=value". */
+void vif_backend_features(const char *list);
+
+/* Wait until the frontend is Connected, and connect; close; and: close, and be at InitWait again. */
+void vif_backend_connect(void);
+void vif_backend_close(void);
+void vif_backend_disconnect(void);
+void vif_backend_end(void);
+
+/* A number that the frontend has written; a node that is not there is an error. */
+unsigned vif_backend_front_number(const char *node);
+
+/* A packet that the frontend has sent. */
+struct vif_backend_packet {
+    uint8_t data[65536];
+    size_t length;
+    size_t first;   /* bytes in the first slot */
+    unsigned slots; /* of data */
+    uint16_t flags; /* of the first request */
+    uint8_t gso_type;
+    uint16_t gso_size;
+    bool hashed;
+    uint8_t hash_type, hash_algorithm;
+    uint32_t hash;
+};
+
+/*
+ * Take the next packet off the ring and answer all of its requests with `status`. False: there is none. What is in its
+ * pages beside it has to be zero (FB19).
+ */
+bool vif_backend_take(struct vif_backend_packet *packet, int16_t status);
+/* The same, but wait for it; none within a second is an error. */
+void vif_backend_await(struct vif_backend_packet *packet, int16_t status);
+
+/* A packet to put on the ring. */
+struct vif_backend_frame {
+    const uint8_t *data;
+    size_t length;
+    uint16_t flags;  /* NETRXF_* of the first slot beside more_data and extra_info */
+    unsigned slot;   /* bytes a slot; 0: as many as go into a page */
+    unsigned first;  /* bytes of the first slot; 0: likewise */
+    unsigned offset; /* of each slot's data in its page */
+    unsigned extras;
+    netif_extra_info_t extra[4]; /* their flags are put in here */
+};
+
+/* Give it, and an event. There must be requests enough. */
+void vif_backend_give(const struct vif_backend_frame *frame);
+/* Requests that the frontend has out for reception. */
+unsigned vif_backend_room(void);
+
+static inline netif_extra_info_t vif_backend_gso(uint8_t type, uint16_t size)
+{
+    return (netif_extra_info_t){.type = XEN_NETIF_EXTRA_TYPE_GSO, .u.gso = {.size = size, .type = type}};
+}
+
+#endif

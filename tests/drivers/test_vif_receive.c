@@ -1,0 +1,653 @@
+/*
+ * XENVIF's receive side against a backend that gives it everything that xen/io/netif.h allows, and some of what it does
+ * not: what the client is given is right whatever the backend said of it, in the form that the client asked for, and
+ * the counters say what became of every frame.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/inet.h"
+#include "common/vif_backend.h"
+#include "common/vif_client.h"
+#include "nt/cm/cm.h"
+
+#define PLAYED .drivers = STACK_XENVIF | STACK_PROBE, .vifs = 0, .before_boot = vif_backend_make
+#define CHECKSUMS                                                                                                      \
+    (OPTION(OffloadIpVersion4HeaderChecksum) | OPTION(OffloadIpVersion4TcpChecksum) |                                  \
+     OPTION(OffloadIpVersion4UdpChecksum) | OPTION(OffloadIpVersion6TcpChecksum) |                                     \
+     OPTION(OffloadIpVersion6UdpChecksum))
+#define LARGE (OPTION(OffloadIpVersion4LargePacket) | OPTION(OffloadIpVersion6LargePacket))
+
+static uint8_t frame[INET_FRAME_MAX], right[INET_FRAME_MAX];
+
+static void begin(void)
+{
+    vif_backend_features("feature-sg=1");
+    vif_client_acquire();
+    vif_client_enable();
+    vif_backend_connect();
+    vif_client_await_link(true);
+}
+
+static void finish(void)
+{
+    vif_backend_close();
+    vif_client_disable();
+    vif_client_release();
+    vif_backend_end();
+}
+
+static void want(uint16_t options)
+{
+    XENVIF_VIF_CALL(&vif_client, ReceiverSetOffloadOptions, (XENVIF_VIF_OFFLOAD_OPTIONS){.Value = options});
+}
+
+static void give(const uint8_t *data, size_t length, uint16_t flags, uint8_t gso, uint16_t mss)
+{
+    struct vif_backend_frame given = {.data = data, .length = length, .flags = flags};
+
+    if (gso != 0) {
+        given.extras = 1;
+        given.extra[0] = vif_backend_gso(gso, mss);
+    }
+    while (vif_backend_room() < 24)
+        stack_sleep_us(100);
+    vif_backend_give(&given);
+}
+
+static uint8_t gso_type(unsigned version)
+{
+    return version == 4 ? XEN_NETIF_GSO_TYPE_TCPV4 : XEN_NETIF_GSO_TYPE_TCPV6;
+}
+
+/* ---- checksums ---- */
+
+enum verdict { NOTHING = 0, SUCCEEDED = 1, FAILED = 2, NOT_VALIDATED = 4 };
+
+static void assert_flags(const struct vif_client_received *got, const struct inet_packet *packet, unsigned ip,
+                         unsigned transport)
+{
+    unsigned expected = packet->version == 4 ? ip : 0;
+
+    expected |= packet->protocol == INET_TCP ? transport << 3 : transport << 6;
+    ck_assert_msg(got->flags.Value == expected, "flags %03x, not %03x", (unsigned)got->flags.Value, expected);
+}
+
+static const struct inet_packet kinds[] = {
+    {.version = 4, .protocol = INET_TCP, .flags = INET_ACK, .payload = 1001},
+    {.version = 4, .protocol = INET_UDP, .payload = 1400, .ip_options = 8},
+    {.version = 6, .protocol = INET_TCP, .flags = INET_ACK, .payload = 0, .tcp_options = 12},
+    {.version = 6, .protocol = INET_UDP, .payload = 7, .ip_options = 8},
+};
+
+/* What the backend says, what the client wants, what the frame has: what the client gets. */
+static void checksum_case(const struct inet_packet *packet, uint16_t said, uint16_t options, bool wrong)
+{
+    bool blank = (said & NETRXF_csum_blank) != 0, wanted = (options & CHECKSUMS) != 0;
+    size_t length = inet_make(right, packet);
+    const struct vif_client_received *got;
+    struct inet_layout layout;
+    unsigned transport;
+
+    memcpy(frame, right, length);
+    ck_assert(inet_parse(frame, length, &layout));
+    if (blank)
+        inet_make_blank(frame, length);
+    else if (wrong)
+        inet_put16(inet_checksum_field(frame, &layout),
+                   (uint16_t)(inet_get16(inet_checksum_field(frame, &layout)) ^ 0x0101));
+    vif_client_forget();
+    want(options);
+    give(frame, length, said, 0, 0);
+    vif_client_await_received(1);
+    got = vif_client_received(0);
+    ck_assert_uint_eq(got->length, length);
+    ck_assert_uint_eq(got->mss, 0);
+    ck_assert_uint_eq(got->tci, 0);
+    ck_assert_uint_eq(got->info.Length, layout.payload);
+
+    /* Who wants to hear of checksums takes a blank one, unless he needs it filled in. */
+    if (blank && wanted && !(options & OPTION(NeedChecksumValue)))
+        ck_assert_mem_eq(got->data, frame, length);
+    else
+        ck_assert_mem_eq(got->data, blank ? right : frame, length);
+    transport = !wanted ? NOT_VALIDATED : said != 0 || !wrong ? SUCCEEDED : FAILED;
+    assert_flags(got, packet, wanted ? SUCCEEDED : NOT_VALIDATED, transport);
+}
+
+STACK_TEST(checksums, PLAYED)
+{
+    static const uint16_t said[] = {0, NETRXF_data_validated, NETRXF_csum_blank | NETRXF_data_validated,
+                                    NETRXF_csum_blank};
+    static const uint16_t wishes[] = {0, CHECKSUMS, CHECKSUMS | OPTION(NeedChecksumValue), OPTION(NeedChecksumValue)};
+    struct inet_packet packet = {.version = 4, .protocol = INET_UDP, .payload = 50};
+    struct inet_layout layout;
+    size_t length;
+
+    begin();
+    for (unsigned i = 0; i < ARRAYSIZE(kinds) * ARRAYSIZE(said) * ARRAYSIZE(wishes) * 2; i++)
+        checksum_case(&kinds[i / 32], said[i / 8 % 4], wishes[i / 2 % 4], i % 2 != 0);
+
+    /* UDP without a checksum, which only IPv4 has; an IPv4 header that is damaged. */
+    want(CHECKSUMS);
+    for (packet.version = 4; packet.version <= 6; packet.version += 2) {
+        length = inet_make(frame, &packet);
+        ck_assert(inet_parse(frame, length, &layout));
+        inet_put16(inet_checksum_field(frame, &layout), 0);
+        vif_client_forget();
+        give(frame, length, 0, 0, 0);
+        vif_client_await_received(1);
+        assert_flags(vif_client_received(0), &packet, SUCCEEDED, packet.version == 4 ? NOT_VALIDATED : FAILED);
+    }
+    length = inet_make(frame, &kinds[0]);
+    frame[14 + 8]++;
+    vif_client_forget();
+    give(frame, length, NETRXF_data_validated, 0, 0);
+    vif_client_await_received(1);
+    assert_flags(vif_client_received(0), &kinds[0], FAILED, SUCCEEDED);
+    finish();
+}
+
+/* ---- large frames ---- */
+
+static const struct inet_packet large[] = {
+    {.payload = 20000, .flags = INET_ACK | INET_PSH, .tcp_options = 12, .sequence = 0xFFFFF000, .id = 0xFFFE},
+    {.payload = 64000, .flags = INET_ACK, .id = 5},
+    {.payload = 2897, .flags = INET_ACK | INET_ECE, .tcp_options = 12, .tagged = true},
+};
+
+static void assert_segments(const struct inet_packet *packet, const struct inet_layout *whole, unsigned mss)
+{
+    size_t done = 0;
+
+    for (unsigned k = 0; done < packet->payload; k++) {
+        const struct vif_client_received *got = vif_client_received(k);
+        struct inet_layout layout;
+        size_t payload;
+
+        ck_assert_msg(inet_fault(got->data, got->length) == NULL, "segment %u: %s", k,
+                      inet_fault(got->data, got->length));
+        ck_assert(inet_parse(got->data, got->length, &layout));
+        ck_assert_uint_eq(layout.end, got->length);
+        payload = got->length - layout.payload;
+        ck_assert_uint_eq(payload, packet->payload - done < mss ? packet->payload - done : mss);
+        ck_assert_mem_eq(got->data + layout.payload, right + whole->payload + done, payload);
+        ck_assert_uint_eq(inet_get32(got->data + layout.transport + 4), packet->sequence + (uint32_t)done);
+        if (packet->version == 4)
+            ck_assert_uint_eq(inet_get16(got->data + layout.ip + 4), (uint16_t)(packet->id + k));
+        ck_assert_uint_eq(got->mss, 0);
+        ck_assert_uint_eq(got->mdls, 1);
+        done += payload;
+        ck_assert_uint_eq(got->data[layout.transport + 13],
+                          packet->flags &
+                              ~((done < packet->payload ? INET_PSH | INET_FIN : 0) | (k != 0 ? INET_CWR : 0)));
+    }
+}
+
+/* FB4: whatever flags the response had, and whatever checksum the frame, every segment has one that is right. */
+STACK_TEST(fb4_segments_have_checksums_of_their_own, PLAYED)
+{
+    static const uint16_t said[] = {0, NETRXF_data_validated, NETRXF_csum_blank | NETRXF_data_validated};
+    static const uint16_t wishes[] = {0, CHECKSUMS, LARGE | OPTION(NeedLargePacketSplit)};
+
+    begin();
+    for (unsigned i = 0; i < ARRAYSIZE(large) * 2 * 9; i++) {
+        struct inet_packet packet = large[i / 18];
+        uint16_t wish = wishes[i / 3 % 3];
+        unsigned mss = i % 2 != 0 ? 1448 : 1000;
+        struct inet_layout layout;
+        size_t length;
+
+        packet.version = i / 9 % 2 == 0 ? 4 : 6;
+        packet.protocol = INET_TCP;
+        packet.seed = i;
+        length = inet_make(right, &packet);
+        memcpy(frame, right, length);
+        ck_assert(inet_parse(frame, length, &layout));
+        if (said[i % 3] & NETRXF_csum_blank)
+            inet_make_blank(frame, length);
+        else if (packet.version == 4)
+            inet_put16(inet_checksum_field(frame, &layout), 0x4711);
+        if (mss > 1500 - (layout.payload - layout.ip)) /* what goes into a frame */
+            mss = (unsigned)(1500 - (layout.payload - layout.ip));
+        vif_client_forget();
+        want(wish);
+        give(frame, length, said[i % 3], gso_type(packet.version), (uint16_t)mss);
+        vif_client_await_received((unsigned)(packet.payload + mss - 1) / mss);
+        assert_segments(&packet, &layout, mss);
+        for (unsigned k = 0; k < vif_client_received_count(); k++)
+            assert_flags(vif_client_received(k), &packet, wish == CHECKSUMS ? SUCCEEDED : NOT_VALIDATED,
+                         wish == CHECKSUMS ? SUCCEEDED : NOT_VALIDATED);
+    }
+    finish();
+}
+
+STACK_TEST(large_frames_whole, PLAYED)
+{
+    begin();
+    for (unsigned i = 0; i < ARRAYSIZE(large) * 2 * 4; i++) {
+        struct inet_packet packet = large[i / 8];
+        bool value = i % 2 != 0, wanted = i / 2 % 2 != 0;
+        const struct vif_client_received *got;
+        struct inet_layout layout;
+        size_t length;
+
+        packet.version = i / 4 % 2 == 0 ? 4 : 6;
+        packet.protocol = INET_TCP;
+        length = inet_make(right, &packet);
+        memcpy(frame, right, length);
+        inet_make_blank(frame, length);
+        ck_assert(inet_parse(frame, length, &layout));
+        vif_client_forget();
+        want((uint16_t)(LARGE | (wanted ? CHECKSUMS : 0) | (value ? OPTION(NeedChecksumValue) : 0)));
+        give(frame, length, NETRXF_csum_blank | NETRXF_data_validated, gso_type(packet.version), 1400);
+        vif_client_await_received(1);
+        got = vif_client_received(0);
+        ck_assert_uint_eq(got->length, length);
+        ck_assert_uint_eq(got->mss, 1400);
+        ck_assert_mem_eq(got->data, value || !wanted ? right : frame, length);
+        ck_assert_uint_ge(got->first, layout.payload);
+        assert_flags(got, &packet, wanted ? SUCCEEDED : NOT_VALIDATED, wanted ? SUCCEEDED : NOT_VALIDATED);
+    }
+    finish();
+}
+
+/* What is no plain data of a connection is not passed up as one packet, and what is one segment is no large packet. */
+STACK_TEST(large_frames_that_do_not_stay_whole, PLAYED)
+{
+    static const struct inet_packet odd[] = {
+        {.version = 4, .protocol = INET_TCP, .payload = 3000, .flags = INET_ACK | INET_FIN},
+        {.version = 6, .protocol = INET_TCP, .payload = 3000, .flags = INET_ACK | INET_CWR},
+        {.version = 4, .protocol = INET_TCP, .payload = 3000, .flags = INET_ACK, .ip_options = 8},
+        {.version = 6, .protocol = INET_TCP, .payload = 3000, .flags = INET_ACK, .ip_options = 8},
+    };
+    struct inet_packet one = {.version = 4, .protocol = INET_TCP, .payload = 1000, .flags = INET_ACK};
+    struct inet_layout layout;
+    size_t length;
+
+    begin();
+    want(LARGE);
+    for (unsigned i = 0; i < ARRAYSIZE(odd); i++) {
+        length = inet_make(right, &odd[i]);
+        ck_assert(inet_parse(right, length, &layout));
+        vif_client_forget();
+        give(right, length, 0, gso_type(odd[i].version), 1000);
+        vif_client_await_received(3);
+        assert_segments(&odd[i], &layout, 1000);
+    }
+    length = inet_make(right, &one);
+    memcpy(frame, right, length);
+    inet_make_blank(frame, length);
+    vif_client_forget();
+    give(frame, length, NETRXF_data_validated, XEN_NETIF_GSO_TYPE_TCPV4, 1000);
+    vif_client_await_received(1);
+    ck_assert_uint_eq(vif_client_received(0)->mss, 0);
+    ck_assert_mem_eq(vif_client_received(0)->data, right, length);
+    ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_GSO_PACKETS), 4);
+
+    /* Segments that the link would not have: they are made smaller. */
+    one.payload = 5000;
+    length = inet_make(right, &one);
+    ck_assert(inet_parse(right, length, &layout));
+    want(0);
+    vif_client_forget();
+    give(right, length, 0, XEN_NETIF_GSO_TYPE_TCPV4, 3000);
+    vif_client_await_received(4);
+    assert_segments(&one, &layout, 1460);
+    finish();
+}
+
+/* ---- tags ---- */
+
+STACK_TEST(tags, PLAYED)
+{
+    const struct vif_client_received *got;
+
+    begin();
+    for (unsigned i = 0; i < ARRAYSIZE(kinds); i++) {
+        struct inet_packet packet = kinds[i];
+        size_t length, plain = inet_make(right, &packet);
+
+        packet.tagged = true;
+        length = inet_make(frame, &packet);
+        ck_assert_uint_eq(length, plain + 4);
+        want(0);
+        vif_client_forget();
+        give(frame, length, 0, 0, 0);
+        vif_client_await_received(1);
+        got = vif_client_received(0);
+        ck_assert_uint_eq(got->tci, 0);
+        ck_assert_uint_eq(got->length, length);
+        ck_assert_mem_eq(got->data, frame, length);
+
+        want(OPTION(OffloadTagManipulation) | CHECKSUMS);
+        vif_client_forget();
+        give(frame, length, 0, 0, 0);
+        vif_client_await_received(1);
+        got = vif_client_received(0);
+        ck_assert_uint_eq(got->tci, 5 << 13 | 42);
+        ck_assert_uint_eq(got->length, plain);
+        ck_assert_mem_eq(got->data, right, plain);
+        ck_assert_uint_eq(got->info.EthernetHeader.Length, 14);
+        ck_assert_uint_eq(got->info.IpHeader.Offset, 14);
+        assert_flags(got, &packet, SUCCEEDED, SUCCEEDED);
+    }
+
+    /* Every segment of a large one. */
+    {
+        struct inet_packet packet = {
+            .version = 6, .protocol = INET_TCP, .payload = 4000, .flags = INET_ACK, .tagged = true};
+        struct inet_layout layout;
+        size_t length = inet_make(right, &packet);
+
+        ck_assert(inet_parse(right, length, &layout));
+        vif_client_forget();
+        give(right, length, 0, XEN_NETIF_GSO_TYPE_TCPV6, 1000);
+        vif_client_await_received(4);
+        assert_segments(&packet, &layout, 1000);
+        for (unsigned k = 0; k < 4; k++)
+            ck_assert_uint_eq(vif_client_received(k)->tci, 5 << 13 | 42);
+    }
+    ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_TAGGED_PACKETS), 2 * ARRAYSIZE(kinds) + 4);
+    finish();
+}
+
+/* ---- where it lies ---- */
+
+/* FB12: every legal split, the headers in one piece for the client, and room ahead of them if it wants some. */
+STACK_TEST(fb12_any_legal_split, PLAYED)
+{
+    static const struct {
+        unsigned first, slot, offset;
+    } splits[] = {{0, 0, 0}, {1, 4000, 96}, {1, 0, 0}, {13, 0, 0}, {53, 3900, 7}, {4096, 0, 0}, {2, 3500, 500}};
+    static const unsigned backfills[] = {0, 16, 200, 3700};
+    struct inet_packet packet = {.version = 4, .protocol = INET_TCP, .flags = INET_ACK};
+
+    begin();
+    want(LARGE);
+    for (unsigned i = 0; i < ARRAYSIZE(splits) * ARRAYSIZE(backfills); i++) {
+        for (unsigned k = 0; k < 3; k++) {
+            struct vif_backend_frame given = {.data = right,
+                                              .first = splits[i / 4].first,
+                                              .slot = k == 0 ? 100 : splits[i / 4].slot,
+                                              .offset = splits[i / 4].offset};
+            const struct vif_client_received *got;
+            struct inet_layout layout;
+
+            packet.payload = k == 0 ? 1400 : k == 1 ? 1460 : 50000;
+            packet.version = i % 2 == 0 ? 4 : 6;
+            if (k == 1 && packet.version == 6)
+                packet.payload = 1440;
+            packet.seed = i;
+            given.length = inet_make(right, &packet);
+            ck_assert(inet_parse(right, given.length, &layout));
+            if (k == 2) {
+                given.extras = 1;
+                given.extra[0] = vif_backend_gso(gso_type(packet.version), 1400);
+            }
+            XENVIF_VIF_CALL(&vif_client, ReceiverSetBackfillSize, backfills[i % 4]);
+            vif_client_forget();
+            while (vif_backend_room() < 24)
+                stack_sleep_us(100);
+            vif_backend_give(&given);
+            vif_client_await_received(1);
+            got = vif_client_received(0);
+            ck_assert_uint_eq(got->length, given.length);
+            ck_assert_mem_eq(got->data, right, given.length);
+            ck_assert_uint_ge(got->first, layout.payload);
+            ck_assert_uint_ge(got->offset, backfills[i % 4]);
+        }
+    }
+    finish();
+}
+
+/* ---- pauses ---- */
+
+/* A large frame waits in one piece for a client that pauses, and for one that keeps its packets. */
+STACK_TEST(back_pressure, PLAYED)
+{
+    struct inet_packet packet = {.version = 4, .protocol = INET_TCP, .payload = 64000, .flags = INET_ACK};
+    struct inet_layout layout;
+    size_t length = inet_make(right, &packet);
+
+    ck_assert(inet_parse(right, length, &layout));
+    begin();
+    for (unsigned every = 1; every <= 7; every += 3) {
+        vif_client_mode = (struct vif_client_mode){.pause_every = every};
+        vif_client_forget();
+        give(right, length, 0, XEN_NETIF_GSO_TYPE_TCPV4, 1448);
+        vif_client_await_received(45);
+        assert_segments(&packet, &layout, 1448);
+    }
+    vif_client_mode = (struct vif_client_mode){.hold = true, .pause_every = 11};
+    for (unsigned round = 0; round < 3; round++) {
+        vif_client_forget();
+        for (unsigned k = 0; k < 2; k++)
+            give(right, length, 0, XEN_NETIF_GSO_TYPE_TCPV4, 1448);
+        vif_client_await_received(90);
+        vif_client_return();
+    }
+    vif_client_mode = (struct vif_client_mode){0};
+    ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_FRONTEND_ERRORS), 0);
+    ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_PACKETS_DROPPED), 0);
+    ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_UNICAST_PACKETS), 3 * 45 + 3 * 90);
+    ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_GSO_PACKETS), 9);
+    finish();
+}
+
+/* ---- what a backend must not say ---- */
+
+STACK_TEST(fb10_extra_info_that_makes_no_sense, PLAYED)
+{
+    const netif_extra_info_t good = vif_backend_gso(XEN_NETIF_GSO_TYPE_TCPV4, 1000);
+    const netif_extra_info_t bad[] = {
+        vif_backend_gso(XEN_NETIF_GSO_TYPE_TCPV4, 0),
+        vif_backend_gso(XEN_NETIF_GSO_TYPE_NONE, 1000),
+        vif_backend_gso(3, 1000),
+        vif_backend_gso(XEN_NETIF_GSO_TYPE_TCPV6, 1000), /* the packet is of version 4 */
+        {.type = XEN_NETIF_EXTRA_TYPE_NONE},
+        {.type = XEN_NETIF_EXTRA_TYPE_MCAST_ADD},
+        {.type = XEN_NETIF_EXTRA_TYPE_MCAST_DEL},
+        {.type = XEN_NETIF_EXTRA_TYPE_MAX},
+        {.type = 255},
+        {.type = XEN_NETIF_EXTRA_TYPE_HASH, .u.hash = {.type = 4, .algorithm = 1}},
+        {.type = XEN_NETIF_EXTRA_TYPE_HASH, .u.hash = {.type = 0, .algorithm = 1}}, /* nobody has asked for it */
+    };
+    const struct inet_packet packet = {.version = 4, .protocol = INET_TCP, .payload = 3000, .flags = INET_ACK};
+    const struct inet_packet udp = {.version = 4, .protocol = INET_UDP, .payload = 3000};
+    struct vif_backend_frame given = {.data = right, .length = inet_make(right, &packet), .extras = 1};
+    uint64_t errors = 0;
+
+    begin();
+    for (unsigned i = 0; i < ARRAYSIZE(bad); i++) {
+        given.extra[0] = bad[i];
+        vif_backend_give(&given);
+        errors++;
+    }
+    given.extras = 2; /* twice */
+    given.extra[0] = given.extra[1] = good;
+    vif_backend_give(&given);
+    given.extras = 0; /* too long for what it is */
+    vif_backend_give(&given);
+    given.length = inet_make(right, &udp); /* not TCP */
+    given.extras = 1;
+    given.extra[0] = good;
+    vif_backend_give(&given);
+    memset(right + 12, 0x08, 2); /* no IP at all, and a checksum to fill in */
+    given.length = 60;
+    given.extras = 0;
+    given.flags = NETRXF_csum_blank;
+    vif_backend_give(&given);
+    errors += 4;
+
+    given = (struct vif_backend_frame){.data = right, .length = inet_make(right, &packet), .extras = 1};
+    given.extra[0] = good;
+    vif_backend_give(&given);
+    vif_client_await_received(3);
+    ck_assert_uint_eq(vif_client_received(0)->hash.Algorithm, XENVIF_PACKET_HASH_ALGORITHM_NONE);
+    ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_BACKEND_ERRORS), errors);
+    ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_UNICAST_PACKETS), 3);
+    finish();
+}
+
+/* ---- what the registry says ---- */
+
+static bool forbid;
+
+static void set_registry(void)
+{
+    const char *key = CM_SERVICES "\\xenvif\\Parameters";
+
+    cm_value_set_dword(cm_key_create(key), "ReceiverAllowGsoPackets", !forbid);
+    cm_value_set_dword(cm_key_create(key), "ReceiverCalculateChecksums", 1);
+    cm_value_set_dword(cm_key_create(key), "ReceiverIpAlignOffset", 2);
+    cm_value_set_dword(cm_key_create(key), "ReceiverAlwaysPullup", 1);
+}
+
+static void with_registry(void *unused)
+{
+    const struct inet_packet packet = {.version = 4, .protocol = INET_TCP, .payload = 20000, .flags = INET_ACK};
+    const struct vif_client_received *got;
+    size_t length;
+
+    (void)unused;
+    begin();
+    ck_assert_uint_eq(vif_backend_front_number("feature-gso-tcpv4"), !forbid);
+    ck_assert_uint_eq(vif_backend_front_number("feature-gso-tcpv6"), !forbid);
+    ck_assert_uint_eq(vif_backend_front_number("feature-no-csum-offload"), 0);
+    ck_assert_uint_eq(vif_backend_front_number("feature-ipv6-csum-offload"), 1);
+    XENVIF_VIF_CALL(&vif_client, ReceiverSetBackfillSize, 32);
+    want(CHECKSUMS | LARGE);
+    for (unsigned i = 0; i < ARRAYSIZE(kinds); i++) {
+        length = inet_make(right, &kinds[i]);
+        memcpy(frame, right, length);
+        inet_make_blank(frame, length);
+        vif_client_forget();
+        give(frame, length, NETRXF_csum_blank, 0, 0);
+        vif_client_await_received(1);
+        got = vif_client_received(0);
+        ck_assert_mem_eq(got->data, right, length);
+        ck_assert_uint_eq((got->page_offset + got->offset + 14) % 4, 0);
+        ck_assert_uint_eq(got->offset, 34);
+    }
+    vif_client_forget();
+    length = inet_make(right, &packet);
+    give(right, length, 0, XEN_NETIF_GSO_TYPE_TCPV4, 1400);
+    if (forbid) {
+        vif_client_await_received(0);
+        ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_BACKEND_ERRORS), 1);
+    } else {
+        vif_client_await_received(1);
+        got = vif_client_received(0);
+        ck_assert_mem_eq(got->data, right, length);
+        ck_assert_uint_eq(got->first, 4096 - 34);
+    }
+    finish();
+}
+
+START_TEST(registry)
+{
+    static const struct stack_options options = {PLAYED, .prepare = set_registry};
+
+    forbid = _i != 0;
+    stack_run(&options, with_registry, NULL);
+}
+END_TEST
+
+/* ---- counters ---- */
+
+static uint64_t counters[XENVIF_VIF_STATISTIC_COUNT];
+
+static void assert_counters(void)
+{
+    for (unsigned i = 0; i < XENVIF_VIF_STATISTIC_COUNT; i++)
+        ck_assert_msg(vif_client_statistic((XENVIF_VIF_STATISTIC)i) == counters[i], "counter %u is %llu, not %llu", i,
+                      (unsigned long long)vif_client_statistic((XENVIF_VIF_STATISTIC)i),
+                      (unsigned long long)counters[i]);
+}
+
+#define COUNT(name, value) counters[XENVIF_RECEIVER_##name] += (value)
+
+STACK_TEST(counts, PLAYED)
+{
+    struct inet_packet packet = {.version = 4, .protocol = INET_TCP, .payload = 3000, .flags = INET_ACK};
+    size_t length;
+
+    begin();
+
+    /* One large packet, three segments. */
+    want(CHECKSUMS);
+    length = inet_make(right, &packet);
+    give(right, length, 0, XEN_NETIF_GSO_TYPE_TCPV4, 1000);
+    vif_client_await_received(3);
+    COUNT(UNICAST_PACKETS, 3);
+    COUNT(UNICAST_OCTETS, 3 * 1054);
+    COUNT(IPV4_PACKETS, 3);
+    COUNT(TCP_PACKETS, 3);
+    COUNT(GSO_PACKETS, 1);
+    COUNT(IPV4_CHECKSUM_SUCCEEDED, 3);
+    COUNT(TCP_CHECKSUM_SUCCEEDED, 3);
+    assert_counters();
+
+    /* The same, in one piece. */
+    want(LARGE);
+    give(right, length, 0, XEN_NETIF_GSO_TYPE_TCPV4, 1000);
+    vif_client_await_received(4);
+    COUNT(UNICAST_PACKETS, 1);
+    COUNT(UNICAST_OCTETS, length);
+    COUNT(IPV4_PACKETS, 1);
+    COUNT(TCP_PACKETS, 1);
+    COUNT(GSO_PACKETS, 1);
+    COUNT(IPV4_CHECKSUM_NOT_VALIDATED, 1);
+    COUNT(TCP_CHECKSUM_NOT_VALIDATED, 1);
+    assert_counters();
+
+    /* To all, with a wrong checksum and a tag that is taken out. */
+    want(CHECKSUMS | OPTION(OffloadTagManipulation));
+    packet = (struct inet_packet){.version = 6, .protocol = INET_UDP, .payload = 100, .tagged = true};
+    length = inet_make(right, &packet);
+    memset(right, 0xFF, 6);
+    right[length - 1] ^= 0x10;
+    give(right, length, 0, 0, 0);
+    vif_client_await_received(5);
+    COUNT(BROADCAST_PACKETS, 1);
+    COUNT(BROADCAST_OCTETS, length - 4);
+    COUNT(TAGGED_PACKETS, 1);
+    COUNT(IPV6_PACKETS, 1);
+    COUNT(UDP_PACKETS, 1);
+    COUNT(UDP_CHECKSUM_FAILED, 1);
+    assert_counters();
+
+    /* Kept out by the filter, large or not, and one frame in all. */
+    ck_assert_int_eq(XENVIF_VIF_CALL(&vif_client, MacSetFilterLevel, ETHERNET_ADDRESS_UNICAST, XENVIF_MAC_FILTER_NONE),
+                     STATUS_SUCCESS);
+    packet = (struct inet_packet){.version = 4, .protocol = INET_TCP, .payload = 9000, .flags = INET_ACK};
+    length = inet_make(right, &packet);
+    give(right, length, 0, XEN_NETIF_GSO_TYPE_TCPV4, 1000);
+    packet.payload = 10;
+    length = inet_make(right, &packet);
+    give(right, length, NETRXF_data_validated, 0, 0);
+    vif_client_await_received(5);
+    COUNT(PACKETS_DROPPED, 2);
+    assert_counters();
+    finish();
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("VIF receive offloads");
+    TCase *tcase = tcase_create("offloads");
+
+    tcase_add_test(tcase, checksums);
+    tcase_add_test(tcase, fb4_segments_have_checksums_of_their_own);
+    tcase_add_test(tcase, large_frames_whole);
+    tcase_add_test(tcase, large_frames_that_do_not_stay_whole);
+    tcase_add_test(tcase, tags);
+    tcase_add_test(tcase, fb12_any_legal_split);
+    tcase_add_test(tcase, back_pressure);
+    tcase_add_test(tcase, fb10_extra_info_that_makes_no_sense);
+    tcase_add_loop_test(tcase, registry, 0, 2);
+    tcase_add_test(tcase, counts);
+    suite_add_tcase(suite, tcase);
+    return guest_suite_run(suite);
+}

@@ -1,0 +1,613 @@
+/*
+ * XENVIF's transmit side with everything that a client may leave to it, against backends with every combination of
+ * features: whatever the backend has, what leaves is right, and the client is told and the counters say what became of
+ * it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/inet.h"
+#include "common/vif_backend.h"
+#include "common/vif_client.h"
+#include "nt/cm/cm.h"
+
+#define PLAYED .drivers = STACK_XENVIF | STACK_PROBE, .vifs = 0, .before_boot = vif_backend_make
+#define BLANK (NETTXF_csum_blank | NETTXF_data_validated)
+
+static uint8_t frame[INET_FRAME_MAX], wanted[INET_FRAME_MAX];
+static struct vif_backend_packet got;
+
+/* ---- backends ---- */
+
+enum feature { SG = 1, CSUM4 = 2, CSUM6 = 4, GSO4 = 8, GSO6 = 16 };
+#define COMBINATIONS 32u
+
+static void say(unsigned features)
+{
+    char list[256];
+
+    snprintf(list, sizeof(list),
+             "feature-sg=%d,feature-no-csum-offload=%d,feature-ipv6-csum-offload=%d,feature-gso-tcpv4=%d,feature-gso-"
+             "tcpv6=%d",
+             (features & SG) != 0, (features & CSUM4) == 0, (features & CSUM6) != 0, (features & GSO4) != 0,
+             (features & GSO6) != 0);
+    vif_backend_features(list);
+}
+
+static void begin(unsigned features)
+{
+    say(features);
+    vif_client_acquire();
+    vif_client_enable();
+    vif_backend_connect();
+    vif_client_await_link(true);
+}
+
+static void finish(void)
+{
+    vif_backend_close();
+    vif_client_disable();
+    vif_client_release();
+    vif_backend_end();
+}
+
+static bool leaves_checksum(unsigned features, unsigned version)
+{
+    return (features & (version == 4 ? CSUM4 : CSUM6)) != 0;
+}
+
+static bool leaves_cutting(unsigned features, unsigned version)
+{
+    return leaves_checksum(features, version) && (features & SG) && (features & (version == 4 ? GSO4 : GSO6));
+}
+
+/* ---- what was sent is what came ---- */
+
+static XENVIF_VIF_OFFLOAD_OPTIONS options_for(const struct inet_packet *packet, bool large)
+{
+    XENVIF_VIF_OFFLOAD_OPTIONS options = {.Value = 0};
+    bool tcp = packet->protocol == INET_TCP;
+
+    if (packet->version == 4) {
+        options.OffloadIpVersion4HeaderChecksum = 1;
+        options.OffloadIpVersion4TcpChecksum = tcp;
+        options.OffloadIpVersion4UdpChecksum = !tcp;
+        options.OffloadIpVersion4LargePacket = large;
+    } else {
+        options.OffloadIpVersion6TcpChecksum = tcp;
+        options.OffloadIpVersion6UdpChecksum = !tcp;
+        options.OffloadIpVersion6LargePacket = large;
+    }
+    return options;
+}
+
+static void assert_sent(size_t length, size_t payload)
+{
+    XENVIF_TRANSMITTER_PACKET_COMPLETION_INFO info = vif_client_await_sent();
+
+    ck_assert_uint_eq(info.Status, XENVIF_TRANSMITTER_PACKET_OK);
+    ck_assert_uint_eq(info.Type, ETHERNET_ADDRESS_UNICAST);
+    ck_assert_uint_eq(info.PacketLength, length);
+    ck_assert_uint_eq(info.PayloadLength, payload);
+}
+
+/* The headers of what came lie in one slot. */
+static void assert_pulled_up(void)
+{
+    struct inet_layout layout;
+
+    ck_assert(inet_parse(got.data, got.length, &layout));
+    ck_assert_uint_ge(got.first, layout.payload);
+    ck_assert_uint_le(got.slots, 18);
+}
+
+static size_t insert_tag(uint8_t *bytes, size_t length, uint16_t tci)
+{
+    memmove(bytes + 16, bytes + 12, length - 12);
+    inet_put16(bytes + 12, 0x8100);
+    inet_put16(bytes + 14, tci);
+    return length + 4;
+}
+
+/* A packet that fits into a frame, its checksums left to the driver. */
+static void carry_one(unsigned features, const struct inet_packet *packet, bool tag)
+{
+    size_t length = inet_make(wanted, packet), wanted_length = length;
+    struct vif_client_packet send = {.data = frame, .length = length, .options = options_for(packet, false)};
+    struct inet_layout layout;
+
+    ck_assert(inet_parse(wanted, length, &layout));
+    memcpy(frame, wanted, length);
+    inet_put16(inet_checksum_field(frame, &layout), 0x5555);
+    if (packet->version == 4)
+        inet_put16(frame + layout.ip + 10, 0x6666);
+    if (leaves_checksum(features, packet->version))
+        inet_make_blank(wanted, length);
+    if (tag) {
+        send.options.OffloadTagManipulation = 1;
+        send.tci = 3 << 13 | 77;
+        wanted_length = insert_tag(wanted, length, send.tci);
+    }
+    ck_assert_int_eq(vif_client_send(&send), STATUS_SUCCESS);
+    vif_backend_await(&got, NETIF_RSP_OKAY);
+    assert_sent(length, length - layout.payload);
+    ck_assert_uint_eq(got.length, wanted_length);
+    ck_assert_mem_eq(got.data, wanted, wanted_length);
+    ck_assert_uint_eq(got.flags & BLANK, leaves_checksum(features, packet->version) ? BLANK : 0);
+    ck_assert_uint_eq(got.gso_type, 0);
+    if (!leaves_checksum(features, packet->version))
+        ck_assert_ptr_null(inet_fault(got.data, got.length));
+    assert_pulled_up();
+}
+
+/* A client's own checksums stay as they are, right or wrong. */
+static void carry_as_is(const struct inet_packet *packet)
+{
+    size_t length = inet_make(frame, packet);
+    struct vif_client_packet send = {.data = frame, .length = length};
+    struct inet_layout layout;
+
+    ck_assert(inet_parse(frame, length, &layout));
+    for (unsigned wrong = 0; wrong < 2; wrong++) {
+        inet_put16(inet_checksum_field(frame, &layout),
+                   (uint16_t)(inet_get16(inet_checksum_field(frame, &layout)) + wrong));
+        ck_assert_int_eq(vif_client_send(&send), STATUS_SUCCESS);
+        vif_backend_await(&got, NETIF_RSP_OKAY);
+        assert_sent(length, length - layout.payload);
+        ck_assert_uint_eq(got.length, length);
+        ck_assert_mem_eq(got.data, frame, length);
+        ck_assert_uint_eq(got.flags & BLANK, 0);
+    }
+}
+
+/* The segments, one by one: right by themselves, and together the packet. */
+static void take_segments(const struct inet_packet *packet, const struct inet_layout *large, unsigned mss,
+                          bool checksum)
+{
+    size_t done = 0;
+
+    for (unsigned k = 0; done < packet->payload; k++) {
+        struct inet_layout layout;
+        size_t payload;
+        unsigned flags;
+
+        vif_backend_await(&got, NETIF_RSP_OKAY);
+        ck_assert(inet_parse(got.data, got.length, &layout));
+        ck_assert_uint_eq(got.gso_type, 0);
+        if (checksum || !(got.flags & NETTXF_csum_blank))
+            ck_assert_msg(inet_fault(got.data, got.length) == NULL, "segment %u: %s", k,
+                          inet_fault(got.data, got.length));
+        payload = got.length - layout.payload;
+        ck_assert_uint_eq(payload, packet->payload - done < mss ? packet->payload - done : mss);
+        ck_assert_mem_eq(got.data + layout.payload, frame + large->payload + done, payload);
+        ck_assert_uint_eq(inet_get32(got.data + layout.transport + 4), packet->sequence + (uint32_t)done);
+        done += payload;
+        flags = packet->flags & ~((done < packet->payload ? INET_FIN | INET_PSH : 0) | (k != 0 ? INET_CWR : 0));
+        ck_assert_uint_eq(got.data[layout.transport + 13], flags);
+        if (packet->version == 4)
+            ck_assert_uint_eq(inet_get16(got.data + layout.ip + 4), (uint16_t)(packet->id + k));
+        assert_pulled_up();
+    }
+}
+
+static void carry_large(unsigned features, const struct inet_packet *packet, unsigned mss, size_t piece, size_t skew)
+{
+    size_t length = inet_make(frame, packet), tagged = length;
+    struct vif_client_packet send = {.data = frame,
+                                     .length = length,
+                                     .options = options_for(packet, true),
+                                     .mss = (uint16_t)mss,
+                                     .piece = piece,
+                                     .skew = skew};
+    struct inet_layout layout, large;
+
+    ck_assert(inet_parse(frame, length, &large));
+    memcpy(wanted, frame, length);
+    /* As a stack leaves them: the total length is nobody's business, the checksum a part of one. */
+    inet_put16(inet_checksum_field(frame, &large), 0x1234);
+    inet_put16(frame + large.ip + (packet->version == 4 ? 2 : 4), 0);
+    ck_assert_int_eq(vif_client_send(&send), STATUS_SUCCESS);
+    if (leaves_cutting(features, packet->version) && packet->payload > mss) {
+        vif_backend_await(&got, NETIF_RSP_OKAY);
+        inet_make_blank(wanted, length);
+        ck_assert_uint_eq(got.length, tagged);
+        ck_assert_mem_eq(got.data, wanted, tagged);
+        ck_assert_uint_eq(got.flags & BLANK, BLANK);
+        ck_assert_uint_eq(got.gso_type, packet->version == 4 ? XEN_NETIF_GSO_TYPE_TCPV4 : XEN_NETIF_GSO_TYPE_TCPV6);
+        ck_assert_uint_eq(got.gso_size, mss);
+        ck_assert(inet_parse(got.data, got.length, &layout));
+        assert_pulled_up();
+    } else {
+        take_segments(packet, &large, mss, !leaves_checksum(features, packet->version));
+    }
+    assert_sent(length, length - large.payload);
+    ck_assert(!vif_backend_take(&got, NETIF_RSP_OKAY));
+}
+
+static const struct inet_packet small[] = {
+    {.version = 4, .protocol = INET_TCP, .flags = INET_ACK, .payload = 1448, .tcp_options = 12},
+    {.version = 4, .protocol = INET_TCP, .flags = INET_ACK, .payload = 0},
+    {.version = 4, .protocol = INET_UDP, .payload = 101, .ip_options = 8},
+    {.version = 6, .protocol = INET_TCP, .flags = INET_ACK | INET_PSH, .payload = 3, .ip_options = 16},
+    {.version = 6, .protocol = INET_UDP, .payload = 1452},
+};
+
+static const struct {
+    struct inet_packet packet;
+    unsigned mss;
+    size_t piece, skew;
+} large[] = {
+    {{.payload = 64000, .flags = INET_ACK | INET_PSH, .tcp_options = 12, .sequence = 0xFFFFFF00}, 1448, 0, 0},
+    {{.payload = 9000, .flags = INET_ACK | INET_FIN | INET_CWR, .id = 0xFFFF}, 1460, 1000, 77},
+    {{.payload = 1448, .flags = INET_ACK, .tcp_options = 12}, 1448, 0, 100}, /* one segment is no large packet */
+    {{.payload = 20480, .flags = INET_ACK, .ip_options = 8}, 1400, 4096, 0},
+};
+
+static void every_combination(void *unused)
+{
+    (void)unused;
+    begin(0);
+    for (unsigned features = 0; features < COMBINATIONS; features++) {
+        if (features != 0) {
+            say(features);
+            vif_backend_disconnect();
+            vif_backend_connect();
+            vif_client_await_link(true);
+        }
+        for (unsigned i = 0; i < ARRAYSIZE(small); i++) {
+            carry_one(features, &small[i], false);
+            carry_one(features, &small[i], true);
+            carry_as_is(&small[i]);
+        }
+        for (unsigned i = 0; i < ARRAYSIZE(large); i++) {
+            struct inet_packet packet = large[i].packet;
+
+            packet.protocol = INET_TCP;
+            packet.version = 4;
+            carry_large(features, &packet, large[i].mss, large[i].piece, large[i].skew);
+            /* The longer header leaves less room in a frame. */
+            packet.version = 6;
+            packet.payload -= packet.payload == large[i].mss ? 20 : 0;
+            carry_large(features, &packet, large[i].mss - 20, large[i].piece, large[i].skew);
+        }
+    }
+    finish();
+}
+
+START_TEST(combinations)
+{
+    static const struct stack_options options = {PLAYED};
+
+    stack_run(&options, every_combination, NULL);
+}
+END_TEST
+
+/* ---- chains of any shape ---- */
+
+static void shapes_scenario(void *unused)
+{
+    static const size_t shapes[][3] = {/* first, piece, skew */
+                                       {0, 1, 1},     {1, 0, 4095},  {13, 700, 4090}, {14, 4096, 0}, {33, 4096, 2},
+                                       {53, 4097, 1}, {54, 4096, 0}, {100, 8192, 0},  {0, 3641, 5},  {4096, 4096, 0}};
+    struct inet_packet packet = {.protocol = INET_TCP, .flags = INET_ACK, .payload = 65000};
+    unsigned features = SG | CSUM4 | CSUM6 | GSO4 | GSO6;
+
+    (void)unused;
+    begin(features);
+    for (unsigned i = 0; i < ARRAYSIZE(shapes); i++) {
+        for (packet.version = 4; packet.version <= 6; packet.version += 2) {
+            size_t length;
+            struct inet_layout at;
+            struct vif_client_packet send = {.data = frame, .ahead = i % 3 == 0 ? 0 : 200 * i};
+
+            packet.seed = i;
+            packet.payload = shapes[i][1] == 1 ? 2000 : 65000;
+            length = inet_make(frame, &packet);
+            ck_assert(inet_parse(frame, length, &at));
+            send.length = length;
+            send.options = options_for(&packet, true);
+            send.mss = 1440;
+            send.first = shapes[i][0];
+            send.piece = shapes[i][1];
+            send.skew = shapes[i][2];
+            ck_assert_int_eq(vif_client_send(&send), STATUS_SUCCESS);
+            vif_backend_await(&got, NETIF_RSP_OKAY);
+            inet_make_blank(frame, length);
+            ck_assert_uint_eq(got.length, length);
+            ck_assert_mem_eq(got.data, frame, length);
+            assert_pulled_up();
+            assert_sent(length, length - at.payload);
+        }
+    }
+    finish();
+}
+
+START_TEST(fb12_chains_of_any_shape)
+{
+    static const struct stack_options options = {PLAYED};
+
+    stack_run(&options, shapes_scenario, NULL);
+}
+END_TEST
+
+/* ---- what is offered, and what is refused ---- */
+
+static NTSTATUS try(const struct inet_packet *packet, uint16_t bits, uint16_t mss, uint16_t tci)
+{
+    struct vif_client_packet send = {.data = frame, .length = inet_make(frame, packet), .mss = mss, .tci = tci};
+    NTSTATUS status;
+
+    send.options.Value = bits;
+    status = vif_client_send(&send);
+    if (NT_SUCCESS(status)) {
+        vif_backend_await(&got, NETIF_RSP_OKAY);
+        (void)vif_client_await_sent();
+    }
+    return status;
+}
+
+STACK_TEST(options, PLAYED)
+{
+    const struct inet_packet tcp4 = {.version = 4, .protocol = INET_TCP, .payload = 1000};
+    const struct inet_packet tcp6 = {.version = 6, .protocol = INET_TCP, .payload = 1000};
+    const struct inet_packet udp4 = {.version = 4, .protocol = INET_UDP, .payload = 1000};
+    const struct inet_packet udp6 = {.version = 6, .protocol = INET_UDP, .payload = 1000};
+    const struct inet_packet tagged4 = {.version = 4, .protocol = INET_TCP, .payload = 1000, .tagged = true};
+    const struct inet_packet *const all[] = {&tcp4, &tcp6, &udp4, &udp6, &tagged4};
+    static const struct {
+        uint16_t bit;
+        unsigned right; /* of the five */
+    } bits[] = {
+        {OPTION(OffloadIpVersion4HeaderChecksum), 0x15}, {OPTION(OffloadIpVersion4TcpChecksum), 0x11},
+        {OPTION(OffloadIpVersion4UdpChecksum), 0x04},    {OPTION(OffloadIpVersion6TcpChecksum), 0x02},
+        {OPTION(OffloadIpVersion6UdpChecksum), 0x08},    {OPTION(OffloadTagManipulation), 0x0F},
+    };
+    XENVIF_VIF_OFFLOAD_OPTIONS offered;
+    ULONG size;
+
+    begin(SG | CSUM4);
+    XENVIF_VIF_CALL(&vif_client, TransmitterQueryOffloadOptions, &offered);
+    ck_assert_uint_eq(offered.Value, 0xFF);
+    for (unsigned version = 0; version < 10; version++) {
+        XENVIF_VIF_CALL(&vif_client, TransmitterQueryLargePacketSize, (UCHAR)version, &size);
+        ck_assert_uint_eq(size, version == 4 || version == 6 ? 65275 : 0);
+    }
+
+    for (unsigned i = 0; i < ARRAYSIZE(bits); i++)
+        for (unsigned k = 0; k < ARRAYSIZE(all); k++)
+            ck_assert_int_eq(try(all[k], bits[i].bit, 0, 0),
+                             bits[i].right & 1u << k ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER);
+
+    ck_assert_int_eq(try(&tcp4, OPTION(NeedChecksumValue), 0, 0), STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(try(&tcp4, OPTION(NeedLargePacketSplit), 0, 0), STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(try(&tcp4, 0x8000, 0, 0), STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(try(&tcp4, 0, 1448, 0), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(try(&tcp4, OPTION(OffloadIpVersion4TcpChecksum), 1448, 0), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(try(&tcp4, 0, 0, 77), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(try(&tcp4, OPTION(OffloadIpVersion4LargePacket), 0, 0), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(try(&udp4, OPTION(OffloadIpVersion4LargePacket), 500, 0), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(try(&tcp6, OPTION(OffloadIpVersion4LargePacket), 500, 0), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(try(&tcp4, OPTION(OffloadIpVersion6LargePacket), 500, 0), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(try(&tcp4, OPTION(OffloadIpVersion4LargePacket) | OPTION(OffloadIpVersion6LargePacket), 500, 0),
+                     STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(try(&tcp4, OPTION(OffloadTagManipulation), 0, 0), STATUS_SUCCESS);
+    ck_assert(!vif_backend_take(&got, NETIF_RSP_OKAY));
+    finish();
+}
+
+/* ---- sizes ---- */
+
+STACK_TEST(sizes, PLAYED)
+{
+    struct inet_packet packet = {.version = 4, .protocol = INET_TCP, .payload = 1461};
+    struct vif_client_packet send = {.data = frame};
+
+    begin(SG | CSUM4 | GSO4);
+    ck_assert_int_eq(try(&packet, 0, 0, 0), STATUS_INVALID_PARAMETER); /* a byte too long */
+    packet.payload = 1460;
+    ck_assert_int_eq(try(&packet, 0, 0, 0), STATUS_SUCCESS);
+    ck_assert_int_eq(try(&packet, OPTION(OffloadTagManipulation), 0, 9), STATUS_SUCCESS);
+    ck_assert_uint_eq(got.length, 1518);
+    packet.tagged = true;
+    ck_assert_int_eq(try(&packet, 0, 0, 0), STATUS_SUCCESS);
+    packet.tagged = false;
+
+    packet.payload = 65275;
+    ck_assert_int_eq(try(&packet, OPTION(OffloadIpVersion4LargePacket), 1460, 0), STATUS_SUCCESS);
+    ck_assert_uint_eq(got.length, 65275 + 54);
+    ck_assert_int_eq(try(&packet, OPTION(OffloadIpVersion4LargePacket), 1461, 0), STATUS_INVALID_PARAMETER);
+    packet.payload = 65276;
+    ck_assert_int_eq(try(&packet, OPTION(OffloadIpVersion4LargePacket), 1460, 0), STATUS_INVALID_PARAMETER);
+
+    for (send.length = 0; send.length < 14; send.length += 13)
+        ck_assert_int_eq(vif_client_send(&send), STATUS_INVALID_PARAMETER);
+    finish();
+}
+
+/* ---- counters ---- */
+
+static uint64_t counters[XENVIF_VIF_STATISTIC_COUNT];
+
+static void assert_counters(void)
+{
+    for (unsigned i = 0; i < XENVIF_VIF_STATISTIC_COUNT; i++)
+        ck_assert_msg(vif_client_statistic((XENVIF_VIF_STATISTIC)i) == counters[i], "counter %u is %llu, not %llu", i,
+                      (unsigned long long)vif_client_statistic((XENVIF_VIF_STATISTIC)i),
+                      (unsigned long long)counters[i]);
+}
+
+#define COUNT(name, value) counters[XENVIF_TRANSMITTER_##name] += (value)
+
+static bool validates;
+
+static void count_packets(void *unused)
+{
+    struct inet_packet packet = {.version = 4, .protocol = INET_TCP, .payload = 100};
+    size_t length;
+
+    (void)unused;
+    begin(SG | CSUM4);
+    memset(counters, 0, sizeof(counters));
+    length = inet_make(frame, &packet);
+
+    ck_assert_int_eq(try(&packet, 0, 0, 0), STATUS_SUCCESS);
+    COUNT(UNICAST_PACKETS, 1);
+    COUNT(UNICAST_OCTETS, length);
+    COUNT(IPV4_PACKETS, 1);
+    COUNT(TCP_PACKETS, 1);
+    if (validates) {
+        COUNT(IPV4_CHECKSUM_SUCCEEDED, 1);
+        COUNT(TCP_CHECKSUM_SUCCEEDED, 1);
+    } else {
+        COUNT(IPV4_CHECKSUM_NOT_VALIDATED, 1);
+        COUNT(TCP_CHECKSUM_NOT_VALIDATED, 1);
+    }
+    assert_counters();
+
+    ck_assert_int_eq(try(&packet, OPTION(OffloadIpVersion4TcpChecksum) | OPTION(OffloadTagManipulation), 0, 5),
+                     STATUS_SUCCESS);
+    COUNT(UNICAST_PACKETS, 1);
+    COUNT(UNICAST_OCTETS, length);
+    COUNT(TAGGED_PACKETS, 1);
+    COUNT(IPV4_PACKETS, 1);
+    COUNT(TCP_PACKETS, 1);
+    if (validates)
+        COUNT(IPV4_CHECKSUM_SUCCEEDED, 1);
+    else
+        COUNT(IPV4_CHECKSUM_NOT_VALIDATED, 1);
+    COUNT(TCP_CHECKSUM_SUCCEEDED, 1);
+    assert_counters();
+
+    /* A large packet is one packet, whoever cuts it. */
+    packet.version = 6;
+    packet.payload = 3000;
+    length = inet_make(frame, &packet);
+    {
+        struct vif_client_packet send = {
+            .data = frame, .length = length, .options = options_for(&packet, true), .mss = 1000};
+
+        ck_assert_int_eq(vif_client_send(&send), STATUS_SUCCESS);
+        for (unsigned i = 0; i < 3; i++)
+            vif_backend_await(&got, NETIF_RSP_OKAY);
+        assert_sent(length, 3000);
+    }
+    COUNT(UNICAST_PACKETS, 1);
+    COUNT(UNICAST_OCTETS, length);
+    COUNT(IPV6_PACKETS, 1);
+    COUNT(TCP_PACKETS, 1);
+    COUNT(GSO_PACKETS, 1);
+    COUNT(TCP_CHECKSUM_SUCCEEDED, 1);
+    assert_counters();
+
+    /* Wrong ones, to a group and to all. */
+    packet = (struct inet_packet){.version = 4, .protocol = INET_UDP, .payload = 60};
+    length = inet_make(frame, &packet);
+    for (unsigned kind = 0; kind < 2; kind++) {
+        struct vif_client_packet send = {.data = frame, .length = length};
+
+        memcpy(frame, kind == 0 ? "\x01\x00\x5e\x00\x00\x01" : "\xff\xff\xff\xff\xff\xff", 6);
+        frame[length - 1] ^= 1;
+        ck_assert_int_eq(vif_client_send(&send), STATUS_SUCCESS);
+        vif_backend_await(&got, NETIF_RSP_OKAY);
+        ck_assert_uint_eq(vif_client_await_sent().Type,
+                          kind == 0 ? ETHERNET_ADDRESS_MULTICAST : ETHERNET_ADDRESS_BROADCAST);
+        COUNT(IPV4_PACKETS, 1);
+        COUNT(UDP_PACKETS, 1);
+        if (validates) {
+            COUNT(IPV4_CHECKSUM_SUCCEEDED, 1);
+            counters[kind == 0 ? XENVIF_TRANSMITTER_UDP_CHECKSUM_FAILED : XENVIF_TRANSMITTER_UDP_CHECKSUM_SUCCEEDED]++;
+        } else {
+            COUNT(IPV4_CHECKSUM_NOT_VALIDATED, 1);
+            COUNT(UDP_CHECKSUM_NOT_VALIDATED, 1);
+        }
+        counters[kind == 0 ? XENVIF_TRANSMITTER_MULTICAST_PACKETS : XENVIF_TRANSMITTER_BROADCAST_PACKETS]++;
+        counters[kind == 0 ? XENVIF_TRANSMITTER_MULTICAST_OCTETS : XENVIF_TRANSMITTER_BROADCAST_OCTETS] += length;
+        assert_counters();
+    }
+
+    /* What the backend drops or refuses, of a packet of three frames: the worst answer is the packet's. */
+    for (unsigned kind = 0; kind < 2; kind++) {
+        struct inet_packet big = {.version = 6, .protocol = INET_TCP, .payload = 3000};
+        struct vif_client_packet send = {
+            .data = frame, .length = inet_make(frame, &big), .options = options_for(&big, true), .mss = 1000};
+
+        ck_assert_int_eq(vif_client_send(&send), STATUS_SUCCESS);
+        for (unsigned i = 0; i < 3; i++)
+            vif_backend_await(&got, i != 1 ? NETIF_RSP_OKAY : kind == 0 ? NETIF_RSP_DROPPED : NETIF_RSP_ERROR);
+        ck_assert_uint_eq(vif_client_await_sent().Status,
+                          kind == 0 ? XENVIF_TRANSMITTER_PACKET_DROPPED : XENVIF_TRANSMITTER_PACKET_ERROR);
+        counters[kind == 0 ? XENVIF_TRANSMITTER_PACKETS_DROPPED : XENVIF_TRANSMITTER_BACKEND_ERRORS]++;
+        assert_counters();
+    }
+    finish();
+}
+
+static void set_validation(void)
+{
+    cm_value_set_dword(cm_key_create(CM_SERVICES "\\xenvif\\Parameters"), "TransmitterValidateChecksums", validates);
+}
+
+START_TEST(counts)
+{
+    static const struct stack_options options = {PLAYED, .prepare = set_validation};
+
+    validates = _i != 0;
+    stack_run(&options, count_packets, NULL);
+}
+END_TEST
+
+/* ---- connections that end in the middle ---- */
+
+/* More segments than the ring has room for, and the backend goes: nothing of the packet is seen twice. */
+STACK_TEST(cut_off, PLAYED)
+{
+    const struct inet_packet packet = {.version = 4, .protocol = INET_TCP, .payload = 60000, .flags = INET_ACK};
+    const struct inet_packet next = {.version = 4, .protocol = INET_UDP, .payload = 10};
+    struct vif_client_packet send = {.data = frame, .options = options_for(&packet, true), .mss = 100};
+    struct inet_layout layout;
+    XENVIF_TRANSMITTER_PACKET_COMPLETION_INFO info;
+
+    begin(CSUM4);
+    send.length = inet_make(frame, &packet);
+    ck_assert_int_eq(vif_client_send(&send), STATUS_SUCCESS);
+    for (unsigned i = 0; i < 100; i++) {
+        vif_backend_await(&got, NETIF_RSP_OKAY);
+        ck_assert(inet_parse(got.data, got.length, &layout));
+        ck_assert_uint_eq(inet_get32(got.data + layout.transport + 4), 100 * i);
+    }
+    ck_assert(!vif_client_is_back());
+    vif_backend_disconnect();
+    info = vif_client_await_sent();
+    ck_assert_uint_eq(info.Status, XENVIF_TRANSMITTER_PACKET_DROPPED);
+    ck_assert_uint_eq(vif_client_statistic(XENVIF_TRANSMITTER_PACKETS_DROPPED), 1);
+    vif_backend_connect();
+    vif_client_await_link(true);
+    ck_assert_int_eq(try(&next, 0, 0, 0), STATUS_SUCCESS);
+    ck_assert(inet_parse(got.data, got.length, &layout));
+    ck_assert_uint_eq(layout.protocol, INET_UDP);
+
+    /* And the client goes. */
+    send.length = inet_make(frame, &packet);
+    ck_assert_int_eq(vif_client_send(&send), STATUS_SUCCESS);
+    vif_backend_await(&got, NETIF_RSP_OKAY);
+    vif_client_disable();
+    ck_assert(vif_client_is_back());
+    ck_assert_uint_eq(vif_client_await_sent().Status, XENVIF_TRANSMITTER_PACKET_DROPPED);
+    vif_client_release();
+    vif_backend_end();
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("VIF transmit offloads");
+    TCase *tcase = tcase_create("offloads");
+
+    tcase_add_test(tcase, combinations);
+    tcase_add_test(tcase, fb12_chains_of_any_shape);
+    tcase_add_test(tcase, options);
+    tcase_add_test(tcase, sizes);
+    tcase_add_loop_test(tcase, counts, 0, 2);
+    tcase_add_test(tcase, cut_off);
+    suite_add_tcase(suite, tcase);
+    return guest_suite_run(suite);
+}
