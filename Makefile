@@ -297,7 +297,7 @@ $(BUILD)/tests/dom0/test_libraries: $(BUILD)/obj/tests/dom0/library_cases.o
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(MACHINE_OBJECTS) $(TEST_COMMON_OBJECTS) $(BUILD)/ntoskrnl.list
 	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(LD_FAST) $(SAN_LDFLAGS) -pie -Wl,--build-id $(EXPORTS) $(filter %.o,$^) -o $@ $(SIM_LIBS) $(CHECK_LIBS)
+	$(Q)mkdir -p $(@D) && $(CC) $(LD_FAST) $(SAN_LDFLAGS) $(COVERAGE_LDFLAGS) -pie -Wl,--build-id $(EXPORTS) $(filter %.o,$^) -o $@ $(SIM_LIBS) $(CHECK_LIBS)
 
 # The veto as a program has it, with the tables of each package that the tests upgrade from and to.
 VETO_OBJECTS := $(BUILD)/obj/veto/veto.o $(BUILD)/obj/veto/current.o $(PACKAGES_OF_TABLES:%=$(BUILD)/obj/veto/%.o)
