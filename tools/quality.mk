@@ -51,7 +51,7 @@ COVERAGE_PROGRAMS := $(foreach suite,$(COVERAGE_SUITES),$(patsubst tests/%.c,$(C
 COVERAGE_PACKAGE := xen xenbus xenfilt common
 
 .PHONY: coverage
-coverage: ## What of xen, xenbus and xenfilt the tests execute: HTML, thresholds, a reason for each region that they do not (hours; REPORT=1: of the last run)
+coverage: ## What of xen, xenbus and xenfilt the tests execute: HTML, thresholds, a reason for each region that they do not (long; REPORT=1: of the last run)
 	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-test build/.setup-coverage
 	$(Q)test -n "$(REPORT)" || $(MAKE) --no-print-directory coverage-run
 	$(Q)python3 tools/coverage.py --build $(COVERAGE_BUILD) --reasons drivers/coverage.reasons \

@@ -406,92 +406,27 @@ static NTSTATUS NTAPI VifMacQueryFilterLevel(_In_ PINTERFACE Interface, _In_ ETH
     return MacQueryFilterLevel(FrontendGetMac(Frontend), Type, Level);
 }
 
-static const XENVIF_VIF_INTERFACE_V8 VifInterfaceVersion8 = {
-    .Acquire = VifAcquire,
-    .Release = VifRelease,
-    .EnableVersion8 = VifEnableVersion8,
-    .Disable = VifDisable,
-    .QueryStatistic = VifQueryStatistic,
-    .QueryRingCount = VifQueryRingCount,
-    .UpdateHashMapping = VifUpdateHashMapping,
-    .ReceiverReturnPacket = VifReceiverReturnPacket,
-    .ReceiverSetOffloadOptions = VifReceiverSetOffloadOptions,
-    .ReceiverSetBackfillSize = VifReceiverSetBackfillSize,
-    .ReceiverQueryRingSize = VifReceiverQueryRingSize,
-    .ReceiverSetHashAlgorithm = VifReceiverSetHashAlgorithm,
-    .ReceiverQueryHashCapabilities = VifReceiverQueryHashCapabilities,
-    .ReceiverUpdateHashParameters = VifReceiverUpdateHashParameters,
-    .TransmitterQueuePacket = VifTransmitterQueuePacket,
-    .TransmitterQueryOffloadOptions = VifTransmitterQueryOffloadOptions,
-    .TransmitterQueryLargePacketSize = VifTransmitterQueryLargePacketSize,
-    .TransmitterQueryRingSize = VifTransmitterQueryRingSize,
-    .MacQueryState = VifMacQueryState,
-    .MacQueryMaximumFrameSize = VifMacQueryMaximumFrameSize,
-    .MacQueryPermanentAddress = VifMacQueryPermanentAddress,
-    .MacQueryCurrentAddress = VifMacQueryCurrentAddress,
-    .MacQueryMulticastAddresses = VifMacQueryMulticastAddresses,
-    .MacSetMulticastAddresses = VifMacSetMulticastAddresses,
-    .MacSetFilterLevel = VifMacSetFilterLevel,
-    .MacQueryFilterLevel = VifMacQueryFilterLevel,
-};
+/* What the versions have in common: all but Enable. */
+#define VIF_METHODS                                                                                                    \
+    .Acquire = VifAcquire, .Release = VifRelease, .Disable = VifDisable, .QueryStatistic = VifQueryStatistic,          \
+    .QueryRingCount = VifQueryRingCount, .UpdateHashMapping = VifUpdateHashMapping,                                    \
+    .ReceiverReturnPacket = VifReceiverReturnPacket, .ReceiverSetOffloadOptions = VifReceiverSetOffloadOptions,        \
+    .ReceiverSetBackfillSize = VifReceiverSetBackfillSize, .ReceiverQueryRingSize = VifReceiverQueryRingSize,          \
+    .ReceiverSetHashAlgorithm = VifReceiverSetHashAlgorithm,                                                           \
+    .ReceiverQueryHashCapabilities = VifReceiverQueryHashCapabilities,                                                 \
+    .ReceiverUpdateHashParameters = VifReceiverUpdateHashParameters,                                                   \
+    .TransmitterQueuePacket = VifTransmitterQueuePacket,                                                               \
+    .TransmitterQueryOffloadOptions = VifTransmitterQueryOffloadOptions,                                               \
+    .TransmitterQueryLargePacketSize = VifTransmitterQueryLargePacketSize,                                             \
+    .TransmitterQueryRingSize = VifTransmitterQueryRingSize, .MacQueryState = VifMacQueryState,                        \
+    .MacQueryMaximumFrameSize = VifMacQueryMaximumFrameSize, .MacQueryPermanentAddress = VifMacQueryPermanentAddress,  \
+    .MacQueryCurrentAddress = VifMacQueryCurrentAddress, .MacQueryMulticastAddresses = VifMacQueryMulticastAddresses,  \
+    .MacSetMulticastAddresses = VifMacSetMulticastAddresses, .MacSetFilterLevel = VifMacSetFilterLevel,                \
+    .MacQueryFilterLevel = VifMacQueryFilterLevel
 
-static const XENVIF_VIF_INTERFACE_V9 VifInterfaceVersion9 = {
-    .Acquire = VifAcquire,
-    .Release = VifRelease,
-    .EnableVersion9 = VifEnableVersion9,
-    .Disable = VifDisable,
-    .QueryStatistic = VifQueryStatistic,
-    .QueryRingCount = VifQueryRingCount,
-    .UpdateHashMapping = VifUpdateHashMapping,
-    .ReceiverReturnPacket = VifReceiverReturnPacket,
-    .ReceiverSetOffloadOptions = VifReceiverSetOffloadOptions,
-    .ReceiverSetBackfillSize = VifReceiverSetBackfillSize,
-    .ReceiverQueryRingSize = VifReceiverQueryRingSize,
-    .ReceiverSetHashAlgorithm = VifReceiverSetHashAlgorithm,
-    .ReceiverQueryHashCapabilities = VifReceiverQueryHashCapabilities,
-    .ReceiverUpdateHashParameters = VifReceiverUpdateHashParameters,
-    .TransmitterQueuePacket = VifTransmitterQueuePacket,
-    .TransmitterQueryOffloadOptions = VifTransmitterQueryOffloadOptions,
-    .TransmitterQueryLargePacketSize = VifTransmitterQueryLargePacketSize,
-    .TransmitterQueryRingSize = VifTransmitterQueryRingSize,
-    .MacQueryState = VifMacQueryState,
-    .MacQueryMaximumFrameSize = VifMacQueryMaximumFrameSize,
-    .MacQueryPermanentAddress = VifMacQueryPermanentAddress,
-    .MacQueryCurrentAddress = VifMacQueryCurrentAddress,
-    .MacQueryMulticastAddresses = VifMacQueryMulticastAddresses,
-    .MacSetMulticastAddresses = VifMacSetMulticastAddresses,
-    .MacSetFilterLevel = VifMacSetFilterLevel,
-    .MacQueryFilterLevel = VifMacQueryFilterLevel,
-};
-
-static const XENVIF_VIF_INTERFACE_V10 VifInterfaceVersion10 = {
-    .Acquire = VifAcquire,
-    .Release = VifRelease,
-    .Enable = VifEnable,
-    .Disable = VifDisable,
-    .QueryStatistic = VifQueryStatistic,
-    .QueryRingCount = VifQueryRingCount,
-    .UpdateHashMapping = VifUpdateHashMapping,
-    .ReceiverReturnPacket = VifReceiverReturnPacket,
-    .ReceiverSetOffloadOptions = VifReceiverSetOffloadOptions,
-    .ReceiverSetBackfillSize = VifReceiverSetBackfillSize,
-    .ReceiverQueryRingSize = VifReceiverQueryRingSize,
-    .ReceiverSetHashAlgorithm = VifReceiverSetHashAlgorithm,
-    .ReceiverQueryHashCapabilities = VifReceiverQueryHashCapabilities,
-    .ReceiverUpdateHashParameters = VifReceiverUpdateHashParameters,
-    .TransmitterQueuePacket = VifTransmitterQueuePacket,
-    .TransmitterQueryOffloadOptions = VifTransmitterQueryOffloadOptions,
-    .TransmitterQueryLargePacketSize = VifTransmitterQueryLargePacketSize,
-    .TransmitterQueryRingSize = VifTransmitterQueryRingSize,
-    .MacQueryState = VifMacQueryState,
-    .MacQueryMaximumFrameSize = VifMacQueryMaximumFrameSize,
-    .MacQueryPermanentAddress = VifMacQueryPermanentAddress,
-    .MacQueryCurrentAddress = VifMacQueryCurrentAddress,
-    .MacQueryMulticastAddresses = VifMacQueryMulticastAddresses,
-    .MacSetMulticastAddresses = VifMacSetMulticastAddresses,
-    .MacSetFilterLevel = VifMacSetFilterLevel,
-    .MacQueryFilterLevel = VifMacQueryFilterLevel,
-};
+static const XENVIF_VIF_INTERFACE_V8 VifInterfaceVersion8 = {VIF_METHODS, .EnableVersion8 = VifEnableVersion8};
+static const XENVIF_VIF_INTERFACE_V9 VifInterfaceVersion9 = {VIF_METHODS, .EnableVersion9 = VifEnableVersion9};
+static const XENVIF_VIF_INTERFACE_V10 VifInterfaceVersion10 = {VIF_METHODS, .Enable = VifEnable};
 
 NTSTATUS VifGetInterface(_In_ PXENVIF_VIF Vif, _In_ ULONG Version, _Out_writes_bytes_(Size) PINTERFACE Interface,
                          _In_ ULONG Size)
