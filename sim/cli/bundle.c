@@ -12,12 +12,12 @@
 #include "machine/eventlog.h"
 #include "machine/fail.h"
 #include "machine/log.h"
+#include "machine/fnv.h"
 #include "machine/peer.h"
 
 #define FORMAT_VERSION 1
 
-/* FNV-1a over a file's bytes: tells accidental differences apart, no more is asked of it. False with errno if
- * unreadable. */
+/* Over a file's bytes. False with errno if unreadable. */
 static bool hash_file(const char *path, uint64_t *hash)
 {
     FILE *file = fopen(path, "rb");
@@ -27,13 +27,10 @@ static bool hash_file(const char *path, uint64_t *hash)
     if (file == NULL)
         return false;
     while ((count = fread(buffer, 1, sizeof(buffer), file)) > 0)
-        for (size_t index = 0; index < count; index++)
-            *hash = (*hash ^ buffer[index]) * UINT64_C(0x100000001b3);
+        *hash = fnv1a(*hash, buffer, count);
     fclose(file);
     return true;
 }
-
-#define HASH_START UINT64_C(0xcbf29ce484222325)
 
 static int is_module(const struct dirent *entry)
 {
@@ -45,7 +42,7 @@ static int is_module(const struct dirent *entry)
 /* One number for the program and every driver module and INF. */
 static uint64_t build_hash(const struct machine_config *config)
 {
-    uint64_t hash = HASH_START;
+    uint64_t hash = FNV1A_START;
     struct dirent **entries;
     int count;
 
@@ -82,7 +79,7 @@ static json_t *json_inputs(const struct run_options *options)
     const char *paths[] = {options->tx, options->rx};
 
     for (size_t index = 0; index < sizeof(paths) / sizeof(paths[0]); index++) {
-        uint64_t hash = HASH_START;
+        uint64_t hash = FNV1A_START;
 
         if (paths[index] != NULL && hash_file(paths[index], &hash))
             json_object_set_new(inputs, paths[index], json_hash(hash));
@@ -128,7 +125,7 @@ static json_t *json_schedule(const struct schedule *schedule)
 static json_t *keep_peers(struct report *report, const char *path)
 {
     size_t length = strlen(path);
-    uint64_t hash = HASH_START;
+    uint64_t hash = FNV1A_START;
     const char *name;
     char kept[PATH_MAX];
 
@@ -219,7 +216,7 @@ static int check_inputs(const char *path, json_t *inputs)
 
     json_object_foreach(inputs, name, value)
     {
-        uint64_t hash = HASH_START;
+        uint64_t hash = FNV1A_START;
 
         if (!hash_file(name, &hash)) {
             complain("%s needs the capture %s: %s", path, name, strerror(errno));
@@ -237,7 +234,7 @@ static int check_inputs(const char *path, json_t *inputs)
 static int read_peers(const char *path, json_t *peers, const struct run_options *options, struct bundle *bundle)
 {
     const char *slash = strrchr(path, '/');
-    uint64_t hash = HASH_START;
+    uint64_t hash = FNV1A_START;
     const char *file;
     const char *expected;
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "machine/fail.h"
+#include "machine/fnv.h"
 #include "machine/image.h"
 #include "machine/machine.h"
 #include "xen/xen.h"
@@ -50,24 +51,16 @@ bool guest_domain_read_uuid(const char *text, uint8_t uuid[16])
     return true;
 }
 
-/* FNV-1a, of 64 bits. */
-static uint64_t hash(uint64_t value, const void *bytes, size_t count)
-{
-    for (size_t index = 0; index < count; index++)
-        value = (value ^ ((const uint8_t *)bytes)[index]) * UINT64_C(0x100000001B3);
-    return value;
-}
-
 void guest_domain_make_uuid(const char *name, const char *host, char text[GUEST_DOMAIN_UUID_MAX])
 {
     uint64_t half[2];
 
     for (unsigned index = 0; index < 2; index++) {
-        uint64_t value = hash(UINT64_C(0xCBF29CE484222325), &index, sizeof(index));
+        uint64_t value = fnv1a(FNV1A_START, &index, sizeof(index));
 
-        value = hash(value, &machine->config.seed, sizeof(machine->config.seed));
-        value = hash(value, name, strlen(name) + 1);
-        half[index] = hash(value, host, strlen(host) + 1);
+        value = fnv1a(value, &machine->config.seed, sizeof(machine->config.seed));
+        value = fnv1a(value, name, strlen(name) + 1);
+        half[index] = fnv1a(value, host, strlen(host) + 1);
     }
     /* Version 4, variant 1. */
     snprintf(text, GUEST_DOMAIN_UUID_MAX, "%08" PRIx32 "-%04x-4%03x-%x%03x-%012" PRIx64, (uint32_t)(half[0] >> 32),

@@ -12,6 +12,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "machine/fnv.h"
 #include "nt/pnp/inf_internal.h"
 
 #define MAX_SECTION_NAME 255u
@@ -431,15 +432,6 @@ static bool substitute_all(struct inf *inf, struct inf_error *error)
 
 /* ---- files ---- */
 
-static uint64_t hash_of(const uint8_t *data, size_t size)
-{
-    uint64_t hash = UINT64_C(14695981039346656037);
-
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ data[i]) * UINT64_C(1099511628211);
-    return hash;
-}
-
 static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -455,7 +447,7 @@ struct inf *inf_parse(const char *name, const void *data, size_t size, struct in
     bool good;
 
     inf->name = image_strdup(base_name(name));
-    inf->hash = hash_of(data, size);
+    inf->hash = fnv1a(FNV1A_START, data, size);
     inf->data = memcpy(image_alloc(size + 1), data, size);
     inf->size = size;
     text = inf_decode(inf, data, size, error);
