@@ -14,8 +14,8 @@
 int backend_wait(struct pollfd *fds, unsigned count, int timeout_ms);
 
 /*
- * Make waits that are going on return; one that begins later may return early too. Safe in a signal handler where those
- * exist.
+ * Make waits return: those that are going on, and the next of who has waited before and is at work now. Safe in a
+ * signal handler where those exist.
  */
 void backend_interrupt(void);
 

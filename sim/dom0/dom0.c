@@ -79,6 +79,7 @@ void dom0_fd_open(struct dom0_fd *fd)
     fd->number = state->next_fd++;
     fd->readable = false;
     fd->waiters = NULL;
+    fd->interrupts = state->interrupts;
     fd->next = state->fds;
     state->fds = fd;
 }

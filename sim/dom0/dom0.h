@@ -34,6 +34,7 @@ struct dom0_fd {
     int number; /* from DOM0_FIRST_FD up; no descriptor of the host */
     bool readable;
     struct dom0_waiter *waiters;
+    unsigned interrupts; /* those of dom0_state() that a wait with this one first has seen */
 };
 
 #define DOM0_FIRST_FD 0x10000

@@ -76,9 +76,15 @@ static bool spin(uint64_t deadline)
     return clock_now() < deadline;
 }
 
+/*
+ * An interruption since the last wait for the same descriptors ends this one at once, as with a pipe (wait_poll.c):
+ * what it tells of may have come when the caller had looked already and was still at work.
+ */
 int backend_wait(struct pollfd *fds, unsigned count, int timeout_ms)
 {
-    unsigned interrupts = dom0_state()->interrupts; /* before anything else can run */
+    const struct dom0_state *state = dom0_state();
+    struct dom0_fd *first = count > 0 ? descriptor(&fds[0]) : NULL;
+    unsigned seen = first ? first->interrupts : state->interrupts;
     uint64_t deadline = timeout_ms < 0 ? CLOCK_NEVER : clock_now() + (uint64_t)timeout_ms * 1000000u;
     bool going = true;
     int ready;
@@ -91,10 +97,12 @@ int backend_wait(struct pollfd *fds, unsigned count, int timeout_ms)
     if (!task_current())
         store_pump();
     ready = look(fds, count);
-    while (!ready && timeout_ms && going && dom0_state()->interrupts == interrupts) {
+    while (!ready && timeout_ms && going && state->interrupts == seen) {
         going = task_current() ? sleep_on(fds, count, deadline) : spin(deadline);
         ready = look(fds, count);
     }
+    if (first && timeout_ms)
+        first->interrupts = state->interrupts;
     return ready;
 }
 

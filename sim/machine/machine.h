@@ -167,7 +167,6 @@ struct machine {
     struct clock_state *clock;
     struct peer_state *peer; /* NULL: no peers */
     struct eventlog_state *eventlog;
-    struct stacks_state *stacks;
     struct rng_state *rng;
     struct fiber_state *fiber;
     struct guest_ram_state *guest_ram;
@@ -205,6 +204,7 @@ struct machine {
     struct rtl_state *rtl;
     struct hal_state *hal;
     struct lock_state *lock;
+    struct stacks_state *stacks;
     struct loader_state *loader;
 };
 

@@ -5,7 +5,7 @@
 
 #include "machine/backtrace.h"
 #include "machine/clock.h"
-#include "machine/stacks.h"
+#include "nt/verifier/stacks.h"
 #include "nt/debugger/views.h"
 #include "nt/ex/ex.h"
 #include "nt/ex/pool_internal.h"

@@ -5,7 +5,7 @@
 #include <emmintrin.h>
 #include <string.h>
 
-#include "machine/stacks.h"
+#include "nt/verifier/stacks.h"
 #include "nt/ex/ex.h"
 #include "nt/ex/pool.h"
 #include "nt/ke/ke.h"

@@ -7,7 +7,7 @@
  */
 #include "nt/io/io_internal.h"
 
-#include "machine/stacks.h"
+#include "nt/verifier/stacks.h"
 
 #define REMOVE_LOCK_SIGNATURE 0x4b4c524f /* "ORLK" */
 

@@ -1,5 +1,5 @@
 /* Waiting: dispatcher objects, wait blocks, waking. */
-#include "machine/stacks.h"
+#include "nt/verifier/stacks.h"
 #include "nt/ex/pool.h"
 #include "nt/ke/ke.h"
 

@@ -6,7 +6,7 @@
 
 #include "image/loader.h"
 #include "machine/guest_ram.h"
-#include "machine/stacks.h"
+#include "nt/verifier/stacks.h"
 #include "nt/ke/ke.h"
 #include "nt/verifier/lock_state.h"
 

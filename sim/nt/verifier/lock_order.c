@@ -10,7 +10,7 @@
  */
 #include <stdio.h>
 
-#include "machine/stacks.h"
+#include "nt/verifier/stacks.h"
 #include "nt/ex/pool.h"
 #include "nt/ke/ke.h"
 #include "nt/verifier/lock_state.h"

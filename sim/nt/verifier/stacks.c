@@ -1,4 +1,4 @@
-#include "machine/stacks.h"
+#include "nt/verifier/stacks.h"
 
 #include <string.h>
 

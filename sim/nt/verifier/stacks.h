@@ -3,8 +3,8 @@
  * machine_config.stacks every acquisition and allocation keeps its stack; without, only what is rare does, and the
  * caller stands for the rest.
  */
-#ifndef MACHINE_STACKS_H
-#define MACHINE_STACKS_H
+#ifndef NT_VERIFIER_STACKS_H
+#define NT_VERIFIER_STACKS_H
 
 #include <stdbool.h>
 #include <stdint.h>
