@@ -43,15 +43,17 @@ abi-check: ## Compare the kernel headers with the mingw-w64 DDK, row by row, and
 abi-table: ## Write tests/abi/abi_table.h anew from the headers
 	$(Q)python3 tools/abi_table.py sim/include > $(BUILD)/abi_table.h && mv $(BUILD)/abi_table.h tests/abi/abi_table.h
 
-# The suites that load the drivers. What the drivers have executed is written when a module leaves memory, or with its
-# process's orderly end, and is summed up in the build's folder by libgcov.
+# The suites that load the drivers, and a sweep in which each call that can fail does: what a driver does then is a good
+# part of it. What the drivers have executed is written when a module leaves memory, or with its process's orderly end,
+# and is summed up in the build's folder by libgcov.
 COVERAGE_BUILD := build/coverage
 COVERAGE_SUITES := drivers upgrade machine endtoend toolstack teardown dom0 netback
 COVERAGE_PROGRAMS := $(foreach suite,$(COVERAGE_SUITES),$(patsubst tests/%.c,$(COVERAGE_BUILD)/tests/%,$(wildcard tests/$(suite)/test_*.c)))
 COVERAGE_PACKAGE := xen xenbus xenfilt common
+COVERAGE_EVERY ?= 1
 
 .PHONY: coverage
-coverage: ## What of xen, xenbus and xenfilt the tests execute: HTML, thresholds, a reason for each region that they do not (long; REPORT=1: of the last run)
+coverage: ## What of xen, xenbus and xenfilt the tests execute: HTML, thresholds, a reason for each region that they do not (long; COVERAGE_EVERY=K: fail each K-th call only; REPORT=1: of the last run)
 	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-test build/.setup-coverage
 	$(Q)test -n "$(REPORT)" || $(MAKE) --no-print-directory coverage-run
 	$(Q)python3 tools/coverage.py --build $(COVERAGE_BUILD) --reasons drivers/coverage.reasons \
@@ -61,4 +63,5 @@ coverage: ## What of xen, xenbus and xenfilt the tests execute: HTML, thresholds
 coverage-run:
 	$(Q)find $(COVERAGE_BUILD) -name '*.gcda' -delete 2>/dev/null || true
 	$(Q)$(MAKE) --no-print-directory BUILD=$(COVERAGE_BUILD) COVERAGE=1 CC=gcc all test-modules $(COVERAGE_PROGRAMS)
-	$(Q)python3 tests/run.py --build $(COVERAGE_BUILD) $(if $(SUITE),--suite "$(SUITE)") $(COVERAGE_PROGRAMS)
+	$(Q)PNP_STRIDE=5 python3 tests/run.py --build $(COVERAGE_BUILD) $(if $(SUITE),--suite "$(SUITE)") $(COVERAGE_PROGRAMS)
+	$(COVERAGE_BUILD)/pvsim sweep --fail-all --every $(COVERAGE_EVERY) -- run --no-bundle --tx $(FEW) --rx $(FEW)

@@ -52,8 +52,7 @@ XEN_API VOID NTAPI XenQueryVersion(_Out_ PULONG Major, _Out_ PULONG Minor);
 /* The features mask of one submap (XENVER_get_features, xen/features.h). */
 XEN_API NTSTATUS NTAPI XenQueryFeatures(_In_ ULONG Submap, _Out_ PULONG Mask);
 
-/* The domain's ID, where Xen tells (Xen 4.17 and later). STATUS_NOT_SUPPORTED: it does not; the store's "domid" does.
- */
+/* The domain's ID, where Xen tells (XEN_HVM_CPUID_DOMID_PRESENT). STATUS_NOT_SUPPORTED: the store's "domid" does. */
 XEN_API NTSTATUS NTAPI XenQueryDomainId(_Out_ PUSHORT DomainId);
 
 /*
@@ -224,7 +223,7 @@ XEN_API NTSTATUS NTAPI XenQueryModule(_In_ PVOID Address, _Out_writes_(Size) PST
 /*
  * The value of the start option XEN:<Name>=<Value> (SystemStartOptions in the Control key; names in any case, the value
  * up to the next space), in Value of Size bytes. PASSIVE_LEVEL. STATUS_OBJECT_NAME_NOT_FOUND: it is not there.
- * STATUS_BUFFER_OVERFLOW: it is longer, and cut.
+ * STATUS_BUFFER_OVERFLOW: it is longer, and cut. Value, of one byte at least, is a string whatever the status.
  */
 XEN_API NTSTATUS NTAPI XenQueryStartOption(_In_ PCSTR Name, _Out_writes_(Size) PSTR Value, _In_ SIZE_T Size);
 

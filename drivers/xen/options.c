@@ -47,6 +47,9 @@ PAGED_FUNCTION NTSTATUS NTAPI XenQueryStartOption(_In_ PCSTR Name, _Out_writes_(
 
     PAGED_CODE();
 
+    /* Not cut, but not read at all: options that are too long for the registry's strings. */
+    Value[0] = '\0';
+
     Status = RegistryOpenKey(NULL, ControlKey, KEY_READ, &Key);
     if (!NT_SUCCESS(Status))
         return Status;

@@ -3,7 +3,9 @@
 
 #include "common/stack.h"
 #include "machine/clock.h"
+#include "machine/log.h"
 #include "nt/cm/cm.h"
+#include "xen/hypervisor.h"
 #include "xen/platform.h"
 #include "xen/xen.h"
 
@@ -68,6 +70,93 @@ STACK_TEST(time, .drivers = STACK_PROBE)
     old.SharedInfoRelease(&old.Interface);
     CALL(Release);
 }
+
+/* While a copy of the clock is being written it is not believed: when that lasts, Windows's own clock is the time. */
+static void assert_unsettled(uint32_t *version)
+{
+    LARGE_INTEGER now;
+    BOOLEAN local;
+    KIRQL irql;
+
+    KeRaiseIrql(DISPATCH_LEVEL, &irql); /* or its owner would write it meanwhile */
+    __atomic_store_n(version, *version | 1, __ATOMIC_RELEASE);
+    CALL(GetTime, &now, &local);
+    __atomic_store_n(version, *version + 1, __ATOMIC_RELEASE);
+    KeLowerIrql(irql);
+    ck_assert_int_le(now.QuadPart, system_time());
+    ck_assert_int_ge(now.QuadPart, system_time() - 10000000);
+}
+
+static unsigned unsettled(void)
+{
+    static char tail[65536];
+    unsigned times = 0;
+
+    (void)log_tail(tail, sizeof(tail));
+    for (const char *at = tail; (at = strstr(at, "Xen's clock does not settle")) != NULL; at++)
+        times++;
+    return times;
+}
+
+STACK_TEST(time_that_does_not_settle, .drivers = STACK_PROBE, .vcpus = 1, .quiet = true)
+{
+    struct domain *domain = domain_current();
+    unsigned once;
+
+    begin();
+    ck_assert_uint_eq(unsettled(), 0);
+    assert_unsettled(&domain->shared->wc_version);
+    once = unsettled();
+    ck_assert_uint_gt(once, 0);
+    assert_unsettled(&domain_current_vcpu(domain)->info->time.version);
+    ck_assert_uint_eq(unsettled(), 2 * once);
+    CALL(Release);
+}
+
+static bool expected_local;
+
+static void clock_of_windows(void *unused)
+{
+    LARGE_INTEGER now;
+    BOOLEAN local = 2;
+
+    (void)unused;
+    begin();
+    CALL(GetTime, &now, &local);
+    ck_assert_int_eq(local, expected_local);
+    CALL(Release);
+}
+
+#define TIME_ZONE CM_CONTROL "\\TimeZoneInformation"
+
+static void universal(void)
+{
+    cm_value_set_dword(cm_key_create(TIME_ZONE), "RealTimeIsUniversal", 1);
+}
+
+static void not_universal(void)
+{
+    cm_value_set_dword(cm_key_create(TIME_ZONE), "RealTimeIsUniversal", 0);
+}
+
+static void not_a_number(void)
+{
+    cm_value_set_string(cm_key_create(TIME_ZONE), "RealTimeIsUniversal", REG_SZ, "yes");
+}
+
+/* Whether the clock of the board is taken for local time is Windows's decision. */
+START_TEST(local_time)
+{
+    static const struct {
+        void (*prepare)(void);
+        bool local;
+    } zones[] = {{NULL, true}, {universal, false}, {not_universal, true}, {not_a_number, true}};
+    struct stack_options options = {.drivers = STACK_PROBE, .prepare = zones[_i].prepare};
+
+    expected_local = zones[_i].local;
+    stack_run(&options, clock_of_windows, NULL);
+}
+END_TEST
 
 /* ---- ports ---- */
 
@@ -226,6 +315,10 @@ STACK_TEST(upcall_pending, .drivers = STACK_PROBE, .prepare = use_two_level)
     ck_assert(CALL(UpcallPending, 0));
     ck_assert(!CALL(UpcallPending, 0));
     ck_assert(!CALL(UpcallPending, 4711)); /* no processor */
+    ck_assert(!CALL(EvtchnPoll, 4711, on_port, NULL));
+    CALL(EvtchnMask, 4711000); /* no ports */
+    CALL(EvtchnAck, 4711000);
+    ck_assert(!CALL(EvtchnUnmask, 4711000));
     CALL(EvtchnMask, port);
     CALL(EvtchnAck, port);
     KeLowerIrql(irql);
@@ -251,6 +344,8 @@ int main(void)
     TCase *tcase = tcase_create("page");
 
     tcase_add_test(tcase, time);
+    tcase_add_test(tcase, time_that_does_not_settle);
+    tcase_add_loop_test(tcase, local_time, 0, 4);
     tcase_add_test(tcase, ports);
     tcase_add_test(tcase, poll);
     tcase_add_test(tcase, upcall_pending);

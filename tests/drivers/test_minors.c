@@ -1,0 +1,322 @@
+/*
+ * IRPs that reach the bus, its child and the filter above the bus, but that the managers of this machine send seldom or
+ * never: notices of a paging file, relations, device states, WMI, and what a device is asked that is no one's concern.
+ */
+#include <string.h>
+#include <strings.h>
+
+#include "common/stack.h"
+#include "machine/image.h"
+#include "machine/kernel_lock.h"
+#include "nt/cm/cm.h"
+#include "nt/pnp/pnp.h"
+
+#define DRIVERS (STACK_PROBE | STACK_XENFILT)
+#define PLATFORM "PCI\\VEN_5853&DEV_0001"
+#define CHILD "XENBUS\\VEN_XP0001&DEV_IFACE"
+
+static struct devnode *find(const char *device)
+{
+    struct devnode *node = pnp_root();
+
+    while (node != NULL && strncmp(pnp_instance_path(node), device, strlen(device)) != 0)
+        node = pnp_next(node);
+    ck_assert_msg(node != NULL, "there is no %s", device);
+    return node;
+}
+
+/* Of the device's stack: the bottom, and the top with a reference. */
+static PDEVICE_OBJECT bottom(const char *device)
+{
+    return pnp_pdo(find(device));
+}
+
+static PDEVICE_OBJECT top(const char *device)
+{
+    return IoGetAttachedDeviceReference(bottom(device));
+}
+
+/* To a device of a stack, whatever lies above it; *information is in and out. */
+static NTSTATUS send(PDEVICE_OBJECT target, UCHAR major, const IO_STACK_LOCATION *what, ULONG_PTR *information)
+{
+    IO_STATUS_BLOCK *result = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*result), STACK_TAG);
+    KEVENT *event = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*event), STACK_TAG);
+    PIO_STACK_LOCATION next;
+    NTSTATUS status;
+    PIRP irp;
+
+    KeInitializeEvent(event, NotificationEvent, FALSE);
+    irp = IoBuildSynchronousFsdRequest(IRP_MJ_PNP, target, NULL, 0, NULL, event, result);
+    ck_assert_ptr_nonnull(irp);
+    irp->IoStatus.Status = STATUS_NOT_SUPPORTED;
+    irp->IoStatus.Information = *information;
+    next = IoGetNextIrpStackLocation(irp);
+    next->MajorFunction = major;
+    next->MinorFunction = what->MinorFunction;
+    next->Parameters = what->Parameters;
+    status = IoCallDriver(target, irp);
+    if (status == STATUS_PENDING) {
+        (void)KeWaitForSingleObject(event, Executive, KernelMode, FALSE, NULL);
+        status = result->Status;
+    }
+    *information = result->Information;
+    ExFreePoolWithTag(event, STACK_TAG);
+    ExFreePoolWithTag(result, STACK_TAG);
+    return status;
+}
+
+static NTSTATUS send_minor(PDEVICE_OBJECT target, UCHAR minor)
+{
+    const IO_STACK_LOCATION what = {.MinorFunction = minor};
+    ULONG_PTR information = 0;
+
+    return send(target, IRP_MJ_PNP, &what, &information);
+}
+
+/* ---- a paging file on the bus ---- */
+
+static NTSTATUS notify(PDEVICE_OBJECT target, bool in_path)
+{
+    IO_STACK_LOCATION what = {.MinorFunction = IRP_MN_DEVICE_USAGE_NOTIFICATION};
+    ULONG_PTR information = 0;
+
+    what.Parameters.UsageNotification.InPath = in_path;
+    what.Parameters.UsageNotification.Type = DeviceUsageTypePaging;
+    return send(target, IRP_MJ_PNP, &what, &information);
+}
+
+static ULONG_PTR device_state(const char *device)
+{
+    const IO_STACK_LOCATION what = {.MinorFunction = IRP_MN_QUERY_PNP_DEVICE_STATE};
+    PDEVICE_OBJECT target = top(device);
+    ULONG_PTR information = 0;
+
+    (void)send(target, IRP_MJ_PNP, &what, &information);
+    ObDereferenceObject(target);
+    return information;
+}
+
+/* Told of the child, the bus may neither be stopped, removed nor disabled, as long as one of two files is there. */
+STACK_TEST(paging_file, .drivers = DRIVERS)
+{
+    PDEVICE_OBJECT bus;
+
+    ck_assert_uint_eq(device_state(PLATFORM) & PNP_DEVICE_NOT_DISABLEABLE, 0);
+    ck_assert_int_eq(notify(bottom(CHILD), true), STATUS_SUCCESS);
+    ck_assert_int_eq(notify(bottom(CHILD), true), STATUS_SUCCESS);
+    ck_assert_int_eq(notify(bottom(CHILD), false), STATUS_SUCCESS);
+    ck_assert_uint_ne(device_state(PLATFORM) & PNP_DEVICE_NOT_DISABLEABLE, 0);
+    bus = top(PLATFORM);
+    ck_assert_int_eq(send_minor(bus, IRP_MN_QUERY_STOP_DEVICE), STATUS_DEVICE_BUSY);
+    ck_assert_int_eq(send_minor(bus, IRP_MN_QUERY_REMOVE_DEVICE), STATUS_DEVICE_BUSY);
+    ck_assert(!NT_SUCCESS(pnp_remove_device(find(PLATFORM), false)));
+    ck_assert_int_eq(pnp_state(find(PLATFORM)), DEVNODE_STARTED);
+
+    ck_assert_int_eq(notify(bus, false), STATUS_SUCCESS);
+    ck_assert_uint_eq(device_state(PLATFORM) & PNP_DEVICE_NOT_DISABLEABLE, 0);
+    ck_assert_int_eq(send_minor(bus, IRP_MN_QUERY_REMOVE_DEVICE), STATUS_SUCCESS);
+    ck_assert_int_eq(send_minor(bus, IRP_MN_CANCEL_REMOVE_DEVICE), STATUS_SUCCESS);
+    ObDereferenceObject(bus);
+    pnp_wait_quiet();
+}
+
+static struct {
+    PDRIVER_DISPATCH original;
+    PDEVICE_OBJECT device;
+} refusing;
+
+static NTSTATUS NTAPI refuse_usage(PDEVICE_OBJECT device, PIRP irp)
+{
+    if (device != refusing.device ||
+        IoGetCurrentIrpStackLocation(irp)->MinorFunction != IRP_MN_DEVICE_USAGE_NOTIFICATION)
+        return refusing.original(device, irp);
+    irp->IoStatus.Status = STATUS_DEVICE_NOT_READY;
+    IoCompleteRequest(irp, IO_NO_INCREMENT);
+    return STATUS_DEVICE_NOT_READY;
+}
+
+/* What the device below refuses has not happened: the bus is as free as before. */
+STACK_TEST(paging_file_refused, .drivers = DRIVERS)
+{
+    PDEVICE_OBJECT bus = top(PLATFORM);
+
+    refusing.device = bottom(PLATFORM);
+    refusing.original = refusing.device->DriverObject->MajorFunction[IRP_MJ_PNP];
+    refusing.device->DriverObject->MajorFunction[IRP_MJ_PNP] = refuse_usage;
+    ck_assert_int_eq(notify(bottom(CHILD), true), STATUS_DEVICE_NOT_READY);
+    refusing.device->DriverObject->MajorFunction[IRP_MJ_PNP] = refusing.original;
+    ck_assert_uint_eq(device_state(PLATFORM) & PNP_DEVICE_NOT_DISABLEABLE, 0);
+    ck_assert_int_eq(send_minor(bus, IRP_MN_QUERY_REMOVE_DEVICE), STATUS_SUCCESS);
+    ck_assert_int_eq(send_minor(bus, IRP_MN_CANCEL_REMOVE_DEVICE), STATUS_SUCCESS);
+    ObDereferenceObject(bus);
+}
+
+/* ---- a device that goes ---- */
+
+/* What lies below keeps a notice of a paging file until the gate opens. */
+static struct {
+    PDRIVER_DISPATCH original;
+    PDEVICE_OBJECT device;
+    KEVENT gate;
+    volatile bool inside;
+    volatile bool removed;
+    PDEVICE_OBJECT target;
+} keeping;
+
+static NTSTATUS NTAPI keep_usage(PDEVICE_OBJECT device, PIRP irp)
+{
+    KERNEL_SCOPE();
+
+    if (device == keeping.device &&
+        IoGetCurrentIrpStackLocation(irp)->MinorFunction == IRP_MN_DEVICE_USAGE_NOTIFICATION) {
+        keeping.inside = true;
+        (void)KeWaitForSingleObject(&keeping.gate, Executive, KernelMode, FALSE, NULL);
+    }
+    return keeping.original(device, irp);
+}
+
+static VOID NTAPI notifier(PVOID unused)
+{
+    (void)unused;
+    ck_assert_int_eq(notify(keeping.target, true), STATUS_SUCCESS);
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+static VOID NTAPI remover(PVOID unused)
+{
+    (void)unused;
+    ck_assert_int_eq(pnp_remove_device(find(PLATFORM), false), STATUS_SUCCESS);
+    keeping.removed = true;
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+static bool is_inside(void *unused)
+{
+    (void)unused;
+    return keeping.inside;
+}
+
+/* The device object of a driver in the platform device's stack. */
+static PDEVICE_OBJECT of_driver(const char *name)
+{
+    for (PDEVICE_OBJECT device = bottom(PLATFORM); device != NULL; device = device->AttachedDevice) {
+        UNICODE_STRING *driver = &device->DriverObject->DriverName;
+        char *text = cm_utf8_from_utf16(driver->Buffer, driver->Length / sizeof(WCHAR));
+        const char *last = strrchr(text, '\\');
+        bool found = strcasecmp(last != NULL ? last + 1 : text, name) == 0;
+
+        image_free(text);
+        if (found)
+            return device;
+    }
+    ck_abort_msg("%s is not in the stack", name);
+}
+
+/* One that waits for an IRP under way before it goes takes no other, and goes when that is done. */
+static void going(void *name)
+{
+    IO_STACK_LOCATION what = {.MinorFunction = 0};
+    ULONG_PTR information = 0;
+    PKTHREAD notifying, removing;
+
+    memset(&keeping, 0, sizeof(keeping));
+    KeInitializeEvent(&keeping.gate, NotificationEvent, FALSE);
+    keeping.target = of_driver(name);
+    keeping.device = bottom(PLATFORM);
+    keeping.original = keeping.device->DriverObject->MajorFunction[IRP_MJ_PNP];
+    keeping.device->DriverObject->MajorFunction[IRP_MJ_PNP] = keep_usage;
+    notifying = stack_thread(notifier, NULL);
+    ck_assert(stack_wait(is_inside, NULL, 1000));
+    removing = stack_thread(remover, NULL);
+    stack_sleep_us(500000);
+    ck_assert(!keeping.removed);
+    ck_assert_int_eq(send_minor(keeping.target, IRP_MN_QUERY_CAPABILITIES), STATUS_DELETE_PENDING);
+    ck_assert_int_eq(send(keeping.target, IRP_MJ_SYSTEM_CONTROL, &what, &information), STATUS_DELETE_PENDING);
+    ck_assert(!keeping.removed);
+    (void)KeSetEvent(&keeping.gate, IO_NO_INCREMENT, FALSE);
+    stack_join(notifying);
+    stack_join(removing);
+    keeping.device->DriverObject->MajorFunction[IRP_MJ_PNP] = keeping.original;
+    ck_assert_int_eq(pnp_rescan(find("ACPI\\PNP0A03")), STATUS_SUCCESS);
+    pnp_wait_quiet();
+    ck_assert_int_eq(pnp_state(find(PLATFORM)), DEVNODE_STARTED);
+}
+
+START_TEST(refused_while_it_goes)
+{
+    static const char *const names[] = {"xenbus", "xenfilt"};
+    static const struct stack_options options = {.drivers = DRIVERS};
+
+    stack_run(&options, going, (void *)(uintptr_t)names[_i]);
+}
+END_TEST
+
+/* ---- a child ---- */
+
+STACK_TEST(target_relation, .drivers = DRIVERS)
+{
+    IO_STACK_LOCATION what = {.MinorFunction = IRP_MN_QUERY_DEVICE_RELATIONS};
+    PDEVICE_OBJECT child = bottom(CHILD);
+    PDEVICE_RELATIONS relations;
+    ULONG_PTR information = 0;
+
+    what.Parameters.QueryDeviceRelations.Type = TargetDeviceRelation;
+    ck_assert_int_eq(send(child, IRP_MJ_PNP, &what, &information), STATUS_SUCCESS);
+    relations = (PDEVICE_RELATIONS)information;
+    ck_assert_uint_eq(relations->Count, 1);
+    ck_assert_ptr_eq(relations->Objects[0], child);
+    ObDereferenceObject(relations->Objects[0]);
+    ExFreePool(relations);
+
+    /* A child has no children, nor goes with anything else. */
+    what.Parameters.QueryDeviceRelations.Type = BusRelations;
+    information = 0;
+    ck_assert_int_eq(send(child, IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
+    ck_assert_uint_eq(information, 0);
+    what.Parameters.QueryDeviceRelations.Type = EjectionRelations;
+    ck_assert_int_eq(send(child, IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
+}
+
+/* What a child does not have is told by the status that the IRP came with. */
+STACK_TEST(not_of_a_child, .drivers = DRIVERS)
+{
+    static const UCHAR minors[] = {
+        IRP_MN_QUERY_RESOURCES, IRP_MN_QUERY_RESOURCE_REQUIREMENTS, IRP_MN_FILTER_RESOURCE_REQUIREMENTS, IRP_MN_EJECT,
+        IRP_MN_SET_LOCK,        IRP_MN_QUERY_PNP_DEVICE_STATE,
+    };
+    IO_STACK_LOCATION what = {.MinorFunction = 0};
+    ULONG_PTR information = 0;
+
+    for (unsigned i = 0; i < ARRAYSIZE(minors); i++)
+        ck_assert_msg(send_minor(bottom(CHILD), minors[i]) == STATUS_NOT_SUPPORTED, "minor function %02x", minors[i]);
+    ck_assert_int_eq(send(bottom(CHILD), IRP_MJ_SYSTEM_CONTROL, &what, &information), STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(send(bottom(CHILD), IRP_MJ_DEVICE_CONTROL, &what, &information), STATUS_INVALID_DEVICE_REQUEST);
+}
+
+STACK_TEST(unknown_texts_and_ids, .drivers = DRIVERS)
+{
+    IO_STACK_LOCATION what = {.MinorFunction = IRP_MN_QUERY_DEVICE_TEXT};
+    ULONG_PTR information = 0;
+
+    what.Parameters.QueryDeviceText.DeviceTextType = (DEVICE_TEXT_TYPE)17;
+    ck_assert_int_eq(send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
+    what = (IO_STACK_LOCATION){.MinorFunction = IRP_MN_QUERY_ID};
+    what.Parameters.QueryId.IdType = (BUS_QUERY_ID_TYPE)17;
+    ck_assert_int_eq(send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
+    ck_assert_uint_eq(information, 0);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("minor functions");
+    TCase *tcase = tcase_create("minor functions");
+
+    tcase_add_test(tcase, paging_file);
+    tcase_add_test(tcase, paging_file_refused);
+    tcase_add_loop_test(tcase, refused_while_it_goes, 0, 2);
+    tcase_add_test(tcase, target_relation);
+    tcase_add_test(tcase, not_of_a_child);
+    tcase_add_test(tcase, unknown_texts_and_ids);
+    suite_add_tcase(suite, tcase);
+    return guest_suite_run(suite);
+}
