@@ -46,18 +46,7 @@ static ULONG TextDigit(_In_ CHAR Character)
 NTSTATUS
 TextToUlonglongPrefix(_In_ PCSTR Text, _In_ ULONG Base, _Out_ PULONGLONG Value, _Outptr_ PCSTR *End)
 {
-    BOOLEAN Prefixed = (Text[0] == '0' && TextLower(Text[1]) == 'x' && TextDigit(Text[2]) < 16);
     ULONGLONG Number = 0;
-
-    if (Base != 0 && Base != 10 && Base != 16)
-        return STATUS_INVALID_PARAMETER;
-
-    if (Prefixed && Base != 10) {
-        Text += 2;
-        Base = 16;
-    }
-    if (Base == 0)
-        Base = 10;
 
     if (TextDigit(*Text) >= Base)
         return STATUS_INVALID_PARAMETER;

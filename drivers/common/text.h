@@ -13,8 +13,7 @@ BOOLEAN TextEqual(_In_ PCSTR A, _In_ PCSTR B, _In_ BOOLEAN IgnoreCase);
 SIZE_T TextLength(_In_ PCSTR Text, _In_ SIZE_T Limit);
 
 /*
- * The unsigned number that Text is, all of it, in Base 10 or 16 (then with or without 0x); Base 0 takes 0x for 16
- * and anything else for 10. No sign, no spaces.
+ * The unsigned number that Text is, all of it, in digits of Base 10 or 16 alone: no sign, no prefix, no spaces.
  * STATUS_INVALID_PARAMETER: it is not a number. STATUS_INTEGER_OVERFLOW: it is too large. *Value is then as it was.
  */
 NTSTATUS TextToUlong(_In_ PCSTR Text, _In_ ULONG Base, _Out_ PULONG Value);

@@ -4,6 +4,7 @@
 #include "common/stack.h"
 #include "machine/kernel_lock.h"
 #include "nt/cm/cm.h"
+#include "xen/hypervisor.h"
 #include "xen/xen.h"
 
 #include <initguid.h>
@@ -355,6 +356,42 @@ STACK_TEST(log_keeps_off_the_console, .drivers = STACK_PROBE, .prepare = log_not
     ExFreePoolWithTag(buffer, STACK_TAG);
 }
 
+/* ---- a domain without a console ---- */
+
+static void no_console(void)
+{
+    struct domain *domain = domain_find(stack.domain.domid);
+
+    ck_assert_ptr_nonnull(domain);
+    domain->param[HVM_PARAM_CONSOLE_PFN] = 0;
+}
+
+static void before_boot(void *unused)
+{
+    (void)unused;
+    no_console();
+}
+
+/* There is nothing to read, and nobody takes what is written; the interface is there, and the bus works. */
+STACK_TEST(none_at_all, .drivers = STACK_PROBE, .before_boot = before_boot)
+{
+    PXENBUS_CONSOLE_WAKEUP wakeup;
+    char buffer[8] = "as it is";
+    KEVENT event;
+
+    KeInitializeEvent(&event, NotificationEvent, FALSE);
+    STACK_GET(GUID_XENBUS_CONSOLE_INTERFACE, 1, &console);
+    ck_assert_int_eq(CALL(Acquire), STATUS_SUCCESS);
+    ck_assert(!CALL(CanRead));
+    ck_assert(!CALL(CanWrite));
+    ck_assert_uint_eq(CALL(Read, buffer, sizeof(buffer)), 0);
+    ck_assert_int_eq(memcmp(buffer, "as it is", sizeof(buffer)), 0);
+    ck_assert_uint_eq(write("nothing", 7), 0);
+    ck_assert_int_eq(CALL(WakeupAdd, &event, &wakeup), STATUS_SUCCESS);
+    CALL(WakeupRemove, wakeup);
+    CALL(Release);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("CONSOLE");
@@ -369,6 +406,7 @@ int main(void)
     tcase_add_test(tcase, resumed);
     tcase_add_test(tcase, log_goes_to_the_console);
     tcase_add_test(tcase, log_keeps_off_the_console);
+    tcase_add_test(tcase, none_at_all);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

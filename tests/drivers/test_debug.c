@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/stack.h"
+#include "machine/kernel_lock.h"
 #include "machine/log.h"
 #include "nt/cm/cm.h"
 
@@ -121,6 +122,38 @@ START_TEST(at_a_bugcheck)
 }
 END_TEST
 
+static VOID NTAPI crash_within(PVOID argument, BOOLEAN crashing)
+{
+    KERNEL_SCOPE();
+
+    (void)argument;
+    ck_assert(!crashing);
+    KeBugCheckEx(0x4321, 1, 2, 3, 4);
+}
+
+static void crash_in_a_callback(void *unused)
+{
+    PXENBUS_DEBUG_CALLBACK callback;
+
+    (void)unused;
+    begin();
+    (void)add("BEFORE", 'x');
+    ck_assert_int_eq(CALL(Register, (PSTR) "CRASH", crash_within, NULL, &callback), STATUS_SUCCESS);
+    CALL(Trigger, callback);
+}
+
+/* Whose list is in use then: the bugcheck does not wait for it, and runs none. */
+START_TEST(at_a_bugcheck_in_a_callback)
+{
+    static const struct stack_options options = {.drivers = STACK_PROBE, .quiet = true, .prepare = log_information};
+    const struct failure *failure = stack_must_fail(&options, crash_in_a_callback, NULL, "bugcheck");
+
+    ck_assert_uint_eq(failure->code, 0x4321);
+    ck_assert_str_eq(order, "");
+    assert_logged("the list of debug callbacks is in use: none is run", true);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("DEBUG");
@@ -128,6 +161,7 @@ int main(void)
 
     tcase_add_test(tcase, triggered);
     tcase_add_test(tcase, at_a_bugcheck);
+    tcase_add_test(tcase, at_a_bugcheck_in_a_callback);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

@@ -19,6 +19,7 @@
 #include "evtchn_interface.h"
 #include "gnttab_interface.h"
 #include "range_set_interface.h"
+#include "store_interface.h"
 #include "suspend_interface.h"
 
 #include <xen/event_channel.h>
@@ -30,6 +31,7 @@
 #define EVTCHN(method, ...) XENBUS_EVTCHN_CALL(&evtchn, method, ##__VA_ARGS__)
 #define GNTTAB(method, ...) XENBUS_GNTTAB_CALL(&gnttab, method, ##__VA_ARGS__)
 #define RANGES(method, ...) XENBUS_RANGE_SET_CALL(&ranges, method, ##__VA_ARGS__)
+#define STORE(method, ...) XENBUS_STORE_CALL(&store, method, ##__VA_ARGS__)
 #define SUSPEND(method, ...) XENBUS_SUSPEND_CALL(&suspend, method, ##__VA_ARGS__)
 
 static XENBUS_CACHE_INTERFACE_V2 caches;
@@ -38,6 +40,7 @@ static XENBUS_DEBUG_INTERFACE_V1 debug;
 static XENBUS_EVTCHN_INTERFACE_V9 evtchn;
 static XENBUS_GNTTAB_INTERFACE_V4 gnttab;
 static XENBUS_RANGE_SET_INTERFACE_V1 ranges;
+static XENBUS_STORE_INTERFACE_V2 store;
 static XENBUS_SUSPEND_INTERFACE_V1 suspend;
 
 static bool is_logged(const char *words)
@@ -110,6 +113,7 @@ static void acquire_all(void)
     STACK_GET(GUID_XENBUS_EVTCHN_INTERFACE, 9, &evtchn);
     STACK_GET(GUID_XENBUS_GNTTAB_INTERFACE, 4, &gnttab);
     STACK_GET(GUID_XENBUS_RANGE_SET_INTERFACE, 1, &ranges);
+    STACK_GET(GUID_XENBUS_STORE_INTERFACE, 2, &store);
     STACK_GET(GUID_XENBUS_SUSPEND_INTERFACE, 1, &suspend);
     ck_assert_int_eq(CACHE(Acquire), STATUS_SUCCESS);
     ck_assert_int_eq(CONSOLE(Acquire), STATUS_SUCCESS);
@@ -117,12 +121,14 @@ static void acquire_all(void)
     ck_assert_int_eq(EVTCHN(Acquire), STATUS_SUCCESS);
     ck_assert_int_eq(GNTTAB(Acquire), STATUS_SUCCESS);
     ck_assert_int_eq(RANGES(Acquire), STATUS_SUCCESS);
+    ck_assert_int_eq(STORE(Acquire), STATUS_SUCCESS);
     ck_assert_int_eq(SUSPEND(Acquire), STATUS_SUCCESS);
 }
 
 static void release_all(void)
 {
     SUSPEND(Release);
+    STORE(Release);
     RANGES(Release);
     GNTTAB(Release);
     EVTCHN(Release);
@@ -234,6 +240,16 @@ STACK_TEST(pages_that_cannot_be, .drivers = STACK_PROBE, .quiet = true)
     ck_assert_int_eq(GNTTAB(MapForeignPages, 333, 1, &reference, FALSE, &address), STATUS_NOT_FOUND);
     address.QuadPart = 0x123000;
     ck_assert_int_eq(GNTTAB(UnmapForeignPages, address), STATUS_INVALID_PARAMETER);
+    release_all();
+}
+
+STACK_TEST(permissions_that_cannot_be, .drivers = STACK_PROBE)
+{
+    XENBUS_STORE_PERMISSION permission = {0, XENBUS_STORE_PERM_NONE};
+
+    acquire_all();
+    ck_assert_int_eq(STORE(PermissionsSet, NULL, NULL, (PSTR) "data", &permission, 0), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(STORE(PermissionsSet, NULL, NULL, (PSTR) "data", &permission, 100000), STATUS_BUFFER_OVERFLOW);
     release_all();
 }
 
@@ -388,10 +404,142 @@ static NTSTATUS a_mapping(void)
     return status;
 }
 
-STACK_TEST(memory_runs_out, .drivers = STACK_PROBE, .quiet = true, RUNS_OUT)
+/* ---- the store's methods ---- */
+
+#define NODE (PSTR) "data/short"
+
+static NTSTATUS a_write(void)
+{
+    return STORE(Printf, NULL, NULL, NODE, "%u", 4711u);
+}
+
+static NTSTATUS a_permission(void)
+{
+    XENBUS_STORE_PERMISSION permission = {(USHORT)stack.domain.domid, XENBUS_STORE_PERM_NONE};
+
+    return STORE(PermissionsSet, NULL, NULL, NODE, &permission, 1);
+}
+
+static NTSTATUS a_read(void)
+{
+    PSTR buffer = (PSTR)&lock;
+    NTSTATUS status = STORE(Read, NULL, NULL, NODE, &buffer);
+
+    if (NT_SUCCESS(status)) {
+        ck_assert_str_eq(buffer, "4711");
+        STORE(Free, buffer);
+    } else {
+        ck_assert_ptr_null(buffer);
+    }
+    return status;
+}
+
+static NTSTATUS a_directory(void)
+{
+    PSTR buffer = (PSTR)&lock;
+    NTSTATUS status = STORE(Directory, NULL, NULL, (PSTR) "data", &buffer);
+
+    if (NT_SUCCESS(status))
+        STORE(Free, buffer);
+    else
+        ck_assert_ptr_null(buffer);
+    return status;
+}
+
+static NTSTATUS a_transaction(void)
+{
+    PXENBUS_STORE_TRANSACTION transaction;
+    NTSTATUS status = STORE(TransactionStart, &transaction);
+
+    if (NT_SUCCESS(status))
+        return STORE(TransactionEnd, transaction, TRUE);
+    ck_assert_ptr_null(transaction);
+    return status;
+}
+
+static NTSTATUS a_watch(void)
+{
+    PXENBUS_STORE_WATCH watch;
+    NTSTATUS status = STORE(WatchAdd, (PSTR) "data", (PSTR) "short", event, &watch);
+
+    if (NT_SUCCESS(status))
+        return STORE(WatchRemove, watch);
+    ck_assert_ptr_null(watch);
+    return status;
+}
+
+static NTSTATUS a_removal(void)
+{
+    return STORE(Remove, NULL, NULL, NODE);
+}
+
+STACK_TEST(memory_of_the_store_runs_out, .drivers = STACK_PROBE, .quiet = true, RUNS_OUT)
+{
+    runs_out_off();
+    acquire_all();
+    event = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*event), STACK_TAG);
+    KeInitializeEvent(event, NotificationEvent, FALSE);
+    ck_assert_uint_ge(runs_out_each("StorePrintf", a_write), 2);
+    ck_assert_uint_ge(runs_out_each("StorePermissionsSet", a_permission), 2);
+    ck_assert_uint_ge(runs_out_each("StoreRead", a_read), 2);
+    ck_assert_uint_ge(runs_out_each("StoreDirectory", a_directory), 2);
+    ck_assert_uint_ge(runs_out_each("StoreTransactionStart", a_transaction), 2);
+    ck_assert_uint_ge(runs_out_each("StoreWatchAdd", a_watch), 3);
+    ck_assert_uint_ge(runs_out_each("StoreRemove", a_removal), 1);
+    ExFreePoolWithTag(event, STACK_TAG);
+    release_all();
+}
+
+/* ---- mappings where the machine has no hole: RAM is given back to Xen for them ---- */
+
+static void no_hole(void)
+{
+    cm_value_set_dword(cm_key_create(CM_SERVICES "\\xenbus\\Parameters"), "UseMemoryHole", 0);
+}
+
+static NTSTATUS a_mapping_in_ram(void)
+{
+    PHYSICAL_ADDRESS address = {.QuadPart = 4711};
+    NTSTATUS status = GNTTAB(MapForeignPages, 0, ARRAYSIZE(shared), (PULONG)shared, FALSE, &address);
+
+    if (NT_SUCCESS(status)) {
+        runs_out_off(); /* what cannot be populated again is lost, and is no failure of the call */
+        return GNTTAB(UnmapForeignPages, address);
+    }
+    ck_assert_int_eq(address.QuadPart, 0);
+    return status;
+}
+
+static void share_pages(void)
 {
     void *page;
 
+    for (unsigned i = 0; i < ARRAYSIZE(shared); i++) {
+        int64_t reference = xen_grant_share(XEN_DOM0, stack.domain.domid, false, &page);
+
+        ck_assert_int_gt(reference, 0);
+        shared[i] = (uint32_t)reference;
+    }
+}
+
+static void unshare_pages(void)
+{
+    for (unsigned i = 0; i < ARRAYSIZE(shared); i++)
+        ck_assert_int_eq(xen_grant_unshare(XEN_DOM0, shared[i]), 0);
+}
+
+STACK_TEST(memory_without_a_hole_runs_out, .drivers = STACK_PROBE, .quiet = true, .prepare = no_hole, RUNS_OUT)
+{
+    runs_out_off();
+    acquire_all();
+    share_pages();
+    ck_assert_uint_ge(runs_out_each("GnttabMapForeignPages without a hole", a_mapping_in_ram), 8);
+    unshare_pages();
+    release_all();
+}
+
+STACK_TEST(memory_runs_out, .drivers = STACK_PROBE, .quiet = true, RUNS_OUT)
+{
     runs_out_off();
     acquire_all();
     event = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*event), STACK_TAG);
@@ -410,15 +558,9 @@ STACK_TEST(memory_runs_out, .drivers = STACK_PROBE, .quiet = true, RUNS_OUT)
     ck_assert_int_eq(GNTTAB(CreateCache, "empty", 0, 0, acquire_lock, release_lock, NULL, &grants), STATUS_SUCCESS);
     ck_assert_uint_ge(runs_out_some("GnttabPermitForeignAccess", a_grant), 1);
     GNTTAB(DestroyCache, grants);
-    for (unsigned i = 0; i < ARRAYSIZE(shared); i++) {
-        int64_t reference = xen_grant_share(XEN_DOM0, stack.domain.domid, false, &page);
-
-        ck_assert_int_gt(reference, 0);
-        shared[i] = (uint32_t)reference;
-    }
+    share_pages();
     ck_assert_uint_ge(runs_out_each("GnttabMapForeignPages", a_mapping), 4);
-    for (unsigned i = 0; i < ARRAYSIZE(shared); i++)
-        ck_assert_int_eq(xen_grant_unshare(XEN_DOM0, shared[i]), 0);
+    unshare_pages();
     ExFreePoolWithTag(event, STACK_TAG);
     release_all();
 }
@@ -531,6 +673,19 @@ static void wait_for_ever_at_dispatch_level(void *unused)
     KeLowerIrql(irql);
 }
 
+static void store_above_dispatch_level(void *unused)
+{
+    PXENBUS_STORE_TRANSACTION transaction;
+    KIRQL irql;
+
+    (void)unused;
+    acquire_all();
+    ck_assert_int_eq(STORE(TransactionStart, &transaction), STATUS_SUCCESS);
+    KeRaiseIrql(HIGH_LEVEL, &irql);
+    (void)STORE(TransactionEnd, transaction, TRUE);
+    KeLowerIrql(irql);
+}
+
 static const struct {
     void (*scenario)(void *);
     const char *words;
@@ -543,6 +698,7 @@ static const struct {
     {leave_ranges, "pair still holds -100 to -91"},
     {leave_object, "pair: 1 objects have not been put back"},
     {put_twice, "what is put into a cache is not of it, or was put already"},
+    {store_above_dispatch_level, "the store is used above DISPATCH_LEVEL"},
     {wait_for_ever_at_dispatch_level, "EvtchnWait at DISPATCH_LEVEL needs a timeout that is not 0"},
 };
 
@@ -567,10 +723,13 @@ int main(void)
     tcase_add_test(tcase, printed_outside_a_callback);
     tcase_add_test(tcase, lines_of_a_report);
     tcase_add_test(tcase, pages_that_cannot_be);
+    tcase_add_test(tcase, permissions_that_cannot_be);
     tcase_add_test(tcase, ranges_in_every_form);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("memory");
     tcase_add_test(tcase, memory_runs_out);
+    tcase_add_test(tcase, memory_of_the_store_runs_out);
+    tcase_add_test(tcase, memory_without_a_hole_runs_out);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("clients that do wrong");
     tcase_add_loop_test(tcase, stops_the_machine, 0, ARRAYSIZE(wrongs));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/stack.h"
+#include "machine/log.h"
 #include "nt/cm/cm.h"
 #include "nt/pnp/pnp.h"
 
@@ -77,6 +78,56 @@ STACK_TEST(unplug_requests, .drivers = STACK_PROBE, .quiet = true)
     UNPLUG(Release);
 }
 
+static bool is_logged(const char *words)
+{
+    static char tail[65536];
+
+    (void)log_tail(tail, sizeof(tail));
+    return strstr(tail, words) != NULL;
+}
+
+static void spoilt_requests(void)
+{
+    cm_value_set_string(cm_key_create(CM_SERVICES "\\xen\\Unplug"), "NICS", REG_SZ, "many");
+}
+
+/* What is no count asks for nothing, and goes as a count goes. */
+STACK_TEST(unplug_request_that_is_no_count, .drivers = STACK_PROBE, .quiet = true, .prepare = spoilt_requests)
+{
+    acquire_unplug();
+    ck_assert(!UNPLUG(IsRequested, XENBUS_UNPLUG_DEVICE_TYPE_NICS));
+    ck_assert_ptr_null(cm_value_get(cm_key_open(CM_SERVICES "\\xen\\Unplug"), "NICS", NULL, NULL));
+    ck_assert(is_logged("the count for NICs is not readable"));
+    UNPLUG(Release);
+}
+
+static bool has_child(const char *device)
+{
+    struct devnode *node = pnp_root();
+
+    while (node != NULL && strstr(pnp_instance_path(node), device) == NULL)
+        node = pnp_next(node);
+    return node != NULL;
+}
+
+/* Of the store's devices none has a child then; what is there without a device is there. */
+STACK_TEST(no_supported_classes, .drivers = STACK_PROBE | STACK_XENVIF, .vifs = 1, .quiet = true)
+{
+    struct devnode *bus = platform_device();
+    struct devnode *parent = pnp_parent(bus);
+
+    ck_assert(has_child("DEV_VIF"));
+    cm_value_set_dword(cm_key_open(CM_SERVICES "\\xenbus\\Parameters"), "SupportedClasses", 1);
+    ck_assert_int_eq(pnp_remove_device(bus, false), STATUS_SUCCESS);
+    ck_assert_int_eq(pnp_rescan(parent), STATUS_SUCCESS);
+    pnp_wait_quiet();
+    ck_assert(is_logged("no SupportedClasses: no children will be made of the store's devices"));
+    ck_assert(has_child("DEV_IFACE"));
+    ck_assert(!has_child("DEV_VIF"));
+    acquire_unplug();
+    UNPLUG(Release);
+}
+
 /* ---- parts of xenbus that are turned off ---- */
 
 static void switch_off(const char *name)
@@ -133,6 +184,8 @@ int main(void)
 
     few = stack_capture("tests/captures/few-wire.pcap");
     tcase_add_test(tcase, unplug_requests);
+    tcase_add_test(tcase, unplug_request_that_is_no_count);
+    tcase_add_test(tcase, no_supported_classes);
     tcase_add_loop_test(tcase, turned_off, 0, 3);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);

@@ -579,6 +579,28 @@ static NTSTATUS withdraw_unplug(void)
     return status;
 }
 
+static void ask_for_nics(void)
+{
+    cm_value_set_dword(cm_key_create(CM_SERVICES "\\xen\\Unplug"), "NICS", 1);
+}
+
+#define ONE_NIC .nic = {{.model = MACHINE_NIC_RTL8139, .mac = MACHINE_VIF_MAC(0)}}, .nics = 1
+
+#define UNPLUG_TEST(name, how, is_done, again)                                                                         \
+    STACK_TEST(name, .quiet = true, .prepare = ask_for_nics, .board = {ONE_NIC, .unplug = how})                        \
+    {                                                                                                                  \
+        ck_assert_int_eq(XEN(XenUnplugQueryPolicy), XEN_UNPLUG_ON_REQUEST);                                            \
+        ck_assert(XEN(XenUnplugIsRequested, XEN_UNPLUG_NICS));                                                         \
+        ck_assert_int_eq(XEN(XenUnplugIsDone, XEN_UNPLUG_NICS), is_done);                                              \
+        ck_assert(!XEN(XenUnplugIsDone, XEN_UNPLUG_DISKS));                                                            \
+        ck_assert_int_eq(XEN(XenUnplugRepeat), again);                                                                 \
+    }
+
+/* What was asked for is done if the emulator does it, and only what was done is done again. */
+UNPLUG_TEST(unplugged, MACHINE_UNPLUG_ALLOWED, TRUE, STATUS_SUCCESS)
+UNPLUG_TEST(unplug_refused, MACHINE_UNPLUG_REFUSED, FALSE, STATUS_SUCCESS)
+UNPLUG_TEST(unplug_absent, MACHINE_UNPLUG_ABSENT, FALSE, STATUS_SUCCESS)
+
 STACK_TEST(everything_runs_out, .drivers = 0, .quiet = true, .prepare = some_options, RUNS_OUT)
 {
     runs_out_off();
@@ -618,6 +640,9 @@ int main(void)
     tcase_add_test(tcase, endless_start_options);
     tcase_add_test(tcase, active_device);
     tcase_add_test(tcase, reboots);
+    tcase_add_test(tcase, unplugged);
+    tcase_add_test(tcase, unplug_refused);
+    tcase_add_test(tcase, unplug_absent);
     tcase_add_test(tcase, everything_runs_out);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
