@@ -181,6 +181,7 @@ static BOOLEAN FrontendAdvance(_Inout_ PXENVIF_FRONTEND Frontend)
 
     FrontendServeHash(Frontend);
     FrontendContinueSteering(Frontend);
+    FrontendUpdateMulticast(Frontend);
 
     FrontendUpdateLink(Frontend);
 
@@ -560,6 +561,7 @@ PAGED_FUNCTION NTSTATUS FrontendInitialize(_In_ PXENVIF_PDO Pdo, _In_ PXENVIF_PA
     New->Vif = Vif;
     New->MaximumQueues = DriverQueryParameter(L"FrontendMaxQueues", FRONTEND_MAXIMUM_QUEUES);
     New->DisableToeplitz = DriverQueryParameter(L"FrontendDisableToeplitz", 0) != 0;
+    New->Multicast.Disabled = DriverQueryParameter(L"TransmitterDisableMulticastControl", 0) != 0;
     KeInitializeSpinLock(&New->Lock);
     KeInitializeEvent(&New->SettledEvent, NotificationEvent, FALSE);
     (VOID) TextPrint(New->Path, sizeof(New->Path), "device/vif/%u", Number);

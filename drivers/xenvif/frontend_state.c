@@ -310,6 +310,8 @@ static NTSTATUS FrontendConnect(_Inout_ PXENVIF_FRONTEND Frontend)
     if (FrontendReadBackendNumber(Frontend, "feature-rx-copy", 1) == 0)
         return STATUS_NOT_SUPPORTED;
 
+    FrontendPrepareMulticast(Frontend);
+
     for (Count = FrontendCountQueues(Frontend);; Count /= 2) {
         Status = FrontendConnectQueues(Frontend, Count);
         if (!NT_SUCCESS(Status))
@@ -379,7 +381,7 @@ static BOOLEAN FrontendStepPrepared(_Inout_ PXENVIF_FRONTEND Frontend)
 static BOOLEAN FrontendIsOver(_In_ PXENVIF_FRONTEND Frontend)
 {
     return Frontend->Target != FRONTEND_CONNECT || ReadAcquire(&Frontend->Resumed) != FALSE ||
-           ReadAcquire(&Frontend->Broken) != FALSE;
+           ReadAcquire(&Frontend->Broken) != FALSE || Frontend->Multicast.Stale;
 }
 
 /*

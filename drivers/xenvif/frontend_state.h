@@ -54,6 +54,23 @@ typedef struct _FRONTEND_HASH {
     PROCESSOR_NUMBER Mapping[STEERING_MAXIMUM_MAPPING];
 } FRONTEND_HASH;
 
+/* Addresses that backends' filters have room for: more than a filter takes are let in without one. */
+#define FRONTEND_MULTICAST_ADDRESSES 64
+
+/* The backend's filter of multicast frames, on this connection. */
+typedef struct _FRONTEND_MULTICAST {
+    BOOLEAN Disabled; /* TransmitterDisableMulticastControl of the registry */
+    BOOLEAN Offered;  /* feature-multicast-control */
+    BOOLEAN Dynamic;  /* feature-dynamic-multicast-control: it may be asked for, or not, at any time */
+    BOOLEAN Asked;    /* request-multicast-control */
+    BOOLEAN Refused;  /* the backend has not taken an address: there is no filter */
+    BOOLEAN Stale;    /* only another connection can be without the filter */
+    ULONG RefusedAt;  /* the MAC's number of what was refused last */
+    BOOLEAN HasRefused;
+    ULONG Count; /* addresses that the backend has been sent */
+    ETHERNET_ADDRESS Addresses[FRONTEND_MULTICAST_ADDRESSES];
+} FRONTEND_MULTICAST;
+
 struct _XENVIF_FRONTEND {
     ULONG Number;
     PXENVIF_PDO Pdo;
@@ -105,6 +122,8 @@ struct _XENVIF_FRONTEND {
     BOOLEAN DisableToeplitz; /* FrontendDisableToeplitz of the registry */
     ULONGLONG SteerDeadline; /* until which a new mapping waits for the rings; 0: none does */
 
+    FRONTEND_MULTICAST Multicast;
+
     PSTR BackendPath; /* NULL: none is known */
     USHORT BackendDomain;
     PXENBUS_STORE_WATCH BackendWatch;
@@ -143,6 +162,15 @@ VOID FrontendServeHash(_Inout_ PXENVIF_FRONTEND Frontend);
 
 /* Tells a new backend of what the client has asked for. */
 VOID FrontendSendHash(_Inout_ PXENVIF_FRONTEND Frontend);
+
+/* Finds out, before what there is is published, whether the backend filters multicast frames, and whether it is to. */
+VOID FrontendPrepareMulticast(_Inout_ PXENVIF_FRONTEND Frontend);
+
+/* Has the filter of the backend that we are connected to follow the client's. */
+VOID FrontendUpdateMulticast(_Inout_ PXENVIF_FRONTEND Frontend);
+
+/* Writes request-multicast-control. */
+NTSTATUS FrontendWriteMulticast(_In_ PXENVIF_FRONTEND Frontend, _In_ BOOLEAN Asked);
 
 /* Makes queues until there are Count of them, or there is no memory. How many of Count there are: at least one. */
 ULONG FrontendMakeQueues(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG Count);

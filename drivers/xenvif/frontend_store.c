@@ -28,6 +28,7 @@ static PCSTR const FrontendNodes[] = {
     "feature-ipv6-csum-offload",
     "feature-gso-tcpv4",
     "feature-gso-tcpv6",
+    "request-multicast-control",
 };
 
 static PXENBUS_STORE_INTERFACE_V2 FrontendStore(_In_ PXENVIF_FRONTEND Frontend)
@@ -242,7 +243,7 @@ NTSTATUS FrontendWriteState(_In_ PXENVIF_FRONTEND Frontend, _In_ XenbusState Sta
     return XENBUS_STORE_CALL(FrontendStore(Frontend), Printf, NULL, Frontend->Path, (PSTR) "state", "%u", State);
 }
 
-static NTSTATUS FrontendPrint(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_STORE_TRANSACTION Transaction,
+static NTSTATUS FrontendPrint(_In_ PXENVIF_FRONTEND Frontend, _In_opt_ PXENBUS_STORE_TRANSACTION Transaction,
                               _In_z_ PCSTR Node, _In_ ULONG Value)
 {
     return XENBUS_STORE_CALL(FrontendStore(Frontend), Printf, Transaction, Frontend->Path, (PSTR)Node, "%u", Value);
@@ -344,7 +345,18 @@ static NTSTATUS FrontendPrintAll(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_ST
     if (NT_SUCCESS(Status) && ControllerIsConnected(Frontend->Controller))
         Status = FrontendPrintController(Frontend, Transaction);
 
+    if (NT_SUCCESS(Status) && Frontend->Multicast.Offered)
+        Status = FrontendPrint(Frontend, Transaction, "request-multicast-control", Frontend->Multicast.Asked);
+
     return NT_SUCCESS(Status) ? FrontendPrintFeatures(Frontend, Transaction) : Status;
+}
+
+NTSTATUS FrontendWriteMulticast(_In_ PXENVIF_FRONTEND Frontend, _In_ BOOLEAN Asked)
+{
+    if (FrontendHasGone(Frontend))
+        return STATUS_SUCCESS;
+
+    return FrontendPrint(Frontend, NULL, "request-multicast-control", Asked);
 }
 
 NTSTATUS FrontendPublish(_Inout_ PXENVIF_FRONTEND Frontend)

@@ -31,6 +31,7 @@ struct _XENVIF_MAC {
     XENVIF_MAC_FILTER_LEVEL Levels[MAC_TYPES];
     PETHERNET_ADDRESS Multicast;
     ULONG MulticastCount;
+    ULONG Change; /* of what multicast frames are let in */
 };
 
 static LONG MacHexDigit(_In_ CHAR Character)
@@ -388,11 +389,14 @@ NTSTATUS MacSetMulticastAddresses(_Inout_ PXENVIF_MAC Mac, _In_reads_opt_(Count)
     Old = Mac->Multicast;
     Mac->Multicast = New;
     Mac->MulticastCount = Count;
+    Mac->Change++;
 
     KeReleaseSpinLock(&Mac->Lock, Irql);
 
     if (Old != NULL)
         PoolFree(Old, MAC_TAG);
+
+    FrontendWake(Mac->Frontend);
 
     return STATUS_SUCCESS;
 }
@@ -411,9 +415,39 @@ NTSTATUS MacSetFilterLevel(_Inout_ PXENVIF_MAC Mac, _In_ ETHERNET_ADDRESS_TYPE T
 
     KeAcquireSpinLock(&Mac->Lock, &Irql);
     Mac->Levels[Type] = Level;
+    if (Type == ETHERNET_ADDRESS_MULTICAST)
+        Mac->Change++;
     KeReleaseSpinLock(&Mac->Lock, Irql);
 
+    if (Type == ETHERNET_ADDRESS_MULTICAST)
+        FrontendWake(Mac->Frontend);
+
     return STATUS_SUCCESS;
+}
+
+BOOLEAN MacQueryMulticastFilter(_Inout_ PXENVIF_MAC Mac, _Out_writes_to_(Size, *Count) PETHERNET_ADDRESS Addresses,
+                                _In_ ULONG Size, _Out_ PULONG Count, _Out_ PULONG Change)
+{
+    XENVIF_MAC_FILTER_LEVEL Level;
+    BOOLEAN Filters;
+    KIRQL Irql;
+
+    *Count = 0;
+
+    KeAcquireSpinLock(&Mac->Lock, &Irql);
+
+    *Change = Mac->Change;
+    Level = Mac->Levels[ETHERNET_ADDRESS_MULTICAST];
+    Filters = Level != XENVIF_MAC_FILTER_ALL && Mac->MulticastCount <= Size;
+
+    if (Filters && Level == XENVIF_MAC_FILTER_MATCHING && Mac->MulticastCount != 0) {
+        *Count = Mac->MulticastCount;
+        RtlCopyMemory(Addresses, Mac->Multicast, Mac->MulticastCount * sizeof(ETHERNET_ADDRESS));
+    }
+
+    KeReleaseSpinLock(&Mac->Lock, Irql);
+
+    return Filters;
 }
 
 NTSTATUS MacQueryFilterLevel(_Inout_ PXENVIF_MAC Mac, _In_ ETHERNET_ADDRESS_TYPE Type,

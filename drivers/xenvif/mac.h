@@ -52,4 +52,12 @@ NTSTATUS MacSetFilterLevel(_Inout_ PXENVIF_MAC Mac, _In_ ETHERNET_ADDRESS_TYPE T
 NTSTATUS MacQueryFilterLevel(_Inout_ PXENVIF_MAC Mac, _In_ ETHERNET_ADDRESS_TYPE Type,
                              _Out_ PXENVIF_MAC_FILTER_LEVEL Level);
 
+/*
+ * What of multicast frames the filter lets in. TRUE: those to the *Count Addresses and no others; FALSE: more than Size
+ * addresses can say. Change: a number that another list or level of the client's has changed. IRQL <= DISPATCH_LEVEL.
+ */
+_IRQL_requires_max_(DISPATCH_LEVEL)
+BOOLEAN MacQueryMulticastFilter(_Inout_ PXENVIF_MAC Mac, _Out_writes_to_(Size, *Count) PETHERNET_ADDRESS Addresses,
+                                _In_ ULONG Size, _Out_ PULONG Count, _Out_ PULONG Change);
+
 #endif /* XENVIF_MAC_H */

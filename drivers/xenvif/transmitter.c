@@ -303,7 +303,7 @@ ULONG TransmitterPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     if (Transmitter->Running)
         TransmitterRingFill(Transmitter);
 
-    if (Transmitter->Holding && TransmitterIsQuiet(Transmitter))
+    if ((Transmitter->Holding && TransmitterIsQuiet(Transmitter)) || TransmitterHasMulticastRoom(Transmitter))
         FrontendWake(Transmitter->Frontend);
 
     TransmitterReturnDone(Transmitter);

@@ -81,6 +81,25 @@ BOOLEAN TransmitterIsOverheld(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 _IRQL_requires_(PASSIVE_LEVEL)
 ULONG TransmitterRetryGrants(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
+/* What has become of the addresses that the backend was sent for its filter. */
+typedef enum _TRANSMITTER_MULTICAST_STATE {
+    TRANSMITTER_MULTICAST_KNOWN,   /* it has answered for each */
+    TRANSMITTER_MULTICAST_PENDING, /* it has not yet */
+    TRANSMITTER_MULTICAST_REFUSED  /* it has not taken one of them, on this connection */
+} TRANSMITTER_MULTICAST_STATE;
+
+/*
+ * Has the backend's multicast filter let Address in (Add) or no longer. FALSE: there is no room on the ring; room is
+ * kept, and the frontend's thread woken when it is there. IRQL <= DISPATCH_LEVEL.
+ */
+_IRQL_requires_max_(DISPATCH_LEVEL)
+BOOLEAN TransmitterSendMulticast(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ const ETHERNET_ADDRESS *Address,
+                                 _In_ BOOLEAN Add);
+
+/* IRQL <= DISPATCH_LEVEL. The frontend's thread is woken when this changes. */
+_IRQL_requires_max_(DISPATCH_LEVEL)
+TRANSMITTER_MULTICAST_STATE TransmitterQueryMulticast(_Inout_ PXENVIF_TRANSMITTER Transmitter);
+
 /* All packets must have been returned. */
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID TransmitterTeardown(_In_ PXENVIF_TRANSMITTER Transmitter);

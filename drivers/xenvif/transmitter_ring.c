@@ -281,9 +281,20 @@ static NTSTATUS TransmitterPrepare(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Ino
     return TransmitterPrepareFragments(Transmitter, Packet);
 }
 
-ULONG TransmitterRoom(_In_ PXENVIF_TRANSMITTER Transmitter)
+/* A request with nothing in it, and the address. */
+#define TRANSMITTER_MULTICAST_SLOTS 2
+
+static ULONG TransmitterFreeSlots(_In_ PXENVIF_TRANSMITTER Transmitter)
 {
     return RING_ENTRIES - (Transmitter->RequestProducer - Transmitter->ResponseConsumer);
+}
+
+ULONG TransmitterRoom(_In_ PXENVIF_TRANSMITTER Transmitter)
+{
+    ULONG Free = TransmitterFreeSlots(Transmitter);
+    ULONG Kept = Transmitter->MulticastWaits ? TRANSMITTER_MULTICAST_SLOTS : 0;
+
+    return (Free > Kept) ? Free - Kept : 0;
 }
 
 static PVOID TransmitterNextEntry(_Inout_ PXENVIF_TRANSMITTER Transmitter)
@@ -387,6 +398,76 @@ static VOID TransmitterPush(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     }
 
     Transmitter->RequestPushed = Transmitter->RequestProducer;
+}
+
+/* There is room. */
+static VOID TransmitterPostMulticast(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ const ETHERNET_ADDRESS *Address,
+                                     _In_ BOOLEAN Add)
+{
+    netif_tx_request_t *Request = TransmitterNextEntry(Transmitter);
+    USHORT Id = Transmitter->FreeIds[--Transmitter->FreeIdCount];
+    netif_extra_info_t *Extra;
+
+    C_ASSERT(sizeof(Extra->u.mcast.addr) == sizeof(ETHERNET_ADDRESS));
+
+    Transmitter->Slots[Id].Multicast = TRUE;
+    Transmitter->MulticastUnanswered++;
+
+    /* Nothing is granted: the backend looks at the extra info only (xen/io/netif.h: "dummy transmit requests"). */
+    Request->id = Id;
+    Request->flags = NETTXF_extra_info;
+
+    Extra = TransmitterNextEntry(Transmitter);
+    Extra->type = Add ? XEN_NETIF_EXTRA_TYPE_MCAST_ADD : XEN_NETIF_EXTRA_TYPE_MCAST_DEL;
+    RtlCopyMemory(Extra->u.mcast.addr, Address, sizeof(Extra->u.mcast.addr));
+    Transmitter->Extras++;
+}
+
+BOOLEAN TransmitterSendMulticast(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ const ETHERNET_ADDRESS *Address,
+                                 _In_ BOOLEAN Add)
+{
+    KIRQL Irql = TransmitterLock(Transmitter);
+    BOOLEAN Room = Transmitter->Running && TransmitterFreeSlots(Transmitter) >= TRANSMITTER_MULTICAST_SLOTS;
+
+    if (Room) {
+        TransmitterPostMulticast(Transmitter, Address, Add);
+        TransmitterPush(Transmitter);
+    }
+    Transmitter->MulticastWaits = !Room;
+
+    TransmitterUnlock(Transmitter, Irql);
+
+    return Room;
+}
+
+TRANSMITTER_MULTICAST_STATE TransmitterQueryMulticast(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    TRANSMITTER_MULTICAST_STATE State = TRANSMITTER_MULTICAST_KNOWN;
+    KIRQL Irql = TransmitterLock(Transmitter);
+
+    if (Transmitter->MulticastRefused)
+        State = TRANSMITTER_MULTICAST_REFUSED;
+    else if (Transmitter->MulticastUnanswered != 0)
+        State = TRANSMITTER_MULTICAST_PENDING;
+
+    TransmitterUnlock(Transmitter, Irql);
+
+    return State;
+}
+
+/* An answer to a request for the filter. Its thread wants to hear of it, and of room, once it is all there. */
+static VOID TransmitterTakeMulticast(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ SHORT Answer)
+{
+    if (Answer != NETIF_RSP_OKAY)
+        Transmitter->MulticastRefused = TRUE;
+
+    if (--Transmitter->MulticastUnanswered == 0)
+        FrontendWake(Transmitter->Frontend);
+}
+
+BOOLEAN TransmitterHasMulticastRoom(_In_ PXENVIF_TRANSMITTER Transmitter)
+{
+    return Transmitter->MulticastWaits && TransmitterFreeSlots(Transmitter) >= TRANSMITTER_MULTICAST_SLOTS;
 }
 
 /* Puts the packet on the ring, as much of it as there is room for. */
@@ -501,20 +582,26 @@ static BOOLEAN TransmitterTakeResponse(_Inout_ PXENVIF_TRANSMITTER Transmitter)
         return TRUE;
     }
 
-    if (Copy.Response.id >= RING_ENTRIES || Transmitter->Slots[Copy.Response.id].Packet == NULL) {
+    Slot = (Copy.Response.id < RING_ENTRIES) ? &Transmitter->Slots[Copy.Response.id] : NULL;
+    if (Slot == NULL || (Slot->Packet == NULL && !Slot->Multicast)) {
         TransmitterBreak(Transmitter, "transmit response with an ID that is not in use", Copy.Response.id);
         return FALSE;
     }
 
-    Slot = &Transmitter->Slots[Copy.Response.id];
     Packet = Slot->Packet;
     if (Slot->Buffer != NULL)
         TransmitterPutBuffer(Transmitter, Slot->Buffer);
     Slot->Packet = NULL;
     Slot->Buffer = NULL;
+    Slot->Multicast = FALSE;
     Transmitter->FreeIds[Transmitter->FreeIdCount++] = Copy.Response.id;
     Transmitter->ResponseConsumer++;
     Transmitter->Responses++;
+
+    if (Packet == NULL) {
+        TransmitterTakeMulticast(Transmitter, Copy.Response.status);
+        return TRUE;
+    }
 
     TransmitterJudge(Packet, Copy.Response.status);
 
@@ -574,6 +661,7 @@ VOID TransmitterRingClear(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 
         Slot->Packet = NULL;
         Slot->Buffer = NULL;
+        Slot->Multicast = FALSE;
     }
 }
 
@@ -589,8 +677,12 @@ VOID TransmitterRingReset(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     for (Index = 0; Index < RING_ENTRIES; Index++) {
         Transmitter->Slots[Index].Packet = NULL;
         Transmitter->Slots[Index].Buffer = NULL;
+        Transmitter->Slots[Index].Multicast = FALSE;
         Transmitter->FreeIds[Index] = (USHORT)(RING_ENTRIES - 1 - Index);
     }
     Transmitter->FreeIdCount = RING_ENTRIES;
     Transmitter->Extras = 0;
+    Transmitter->MulticastUnanswered = 0;
+    Transmitter->MulticastWaits = FALSE;
+    Transmitter->MulticastRefused = FALSE;
 }

@@ -84,9 +84,10 @@ typedef struct _TRANSMITTER_PACKET {
     TRANSMITTER_CURSOR Cursor; /* and this where its payload begins */
 } TRANSMITTER_PACKET, *PTRANSMITTER_PACKET;
 
-/* Whose request has an ID; Packet is NULL while the ID is free. */
+/* Whose request has an ID; it is free while it is neither a packet's nor of the filter. */
 typedef struct _TRANSMITTER_SLOT {
     PTRANSMITTER_PACKET Packet;
+    BOOLEAN Multicast;     /* it changes the backend's multicast filter */
     PXENVIF_BUFFER Buffer; /* of a segment, which is not among the packet's fragments */
 } TRANSMITTER_SLOT, *PTRANSMITTER_SLOT;
 
@@ -127,6 +128,10 @@ struct _XENVIF_TRANSMITTER {
     ULONG FreeIdCount;
     ULONG Extras; /* slots of extra info on the ring, whose answers have no ID */
 
+    ULONG MulticastUnanswered; /* requests for the backend's filter */
+    BOOLEAN MulticastWaits;    /* one waits for room, which packets must leave to it */
+    BOOLEAN MulticastRefused;
+
     ULONG64 Requests;
     ULONG64 Responses;
     ULONG64 Notifications;
@@ -154,7 +159,7 @@ BOOLEAN TransmitterNextPiece(_Inout_ PTRANSMITTER_CURSOR Cursor, _In_ ULONG Limi
 VOID TransmitterCopyNext(_Inout_ PTRANSMITTER_CURSOR Cursor, _Out_writes_(Length) PUCHAR Target, _In_ ULONG Length);
 VOID TransmitterSumNext(_Inout_ PTRANSMITTER_CURSOR Cursor, _Inout_ PCHECKSUM Checksum, _In_ ULONG Length);
 
-/* Slots that the ring has room for. */
+/* Slots that the ring has room for, of packets. */
 ULONG TransmitterRoom(_In_ PXENVIF_TRANSMITTER Transmitter);
 
 /* Slots of extra info that each frame of a packet needs. */
@@ -203,6 +208,9 @@ VOID TransmitterReturnDone(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
 /* Puts on the ring what there is room for, and tells the backend. Packets that cannot be sent go to Done. */
 VOID TransmitterRingFill(_Inout_ PXENVIF_TRANSMITTER Transmitter);
+
+/* Whether there is room now for a request that waits for it, of the backend's filter. */
+BOOLEAN TransmitterHasMulticastRoom(_In_ PXENVIF_TRANSMITTER Transmitter);
 
 /* Takes all responses off the ring, and asks for an event for the ones to come. Packets go to Done or Held. */
 VOID TransmitterRingPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter);
