@@ -6,6 +6,7 @@
 #include "machine/kernel_lock.h"
 #include "machine/log.h"
 #include "nt/cm/cm.h"
+#include "xen/xen.h"
 
 #include <initguid.h>
 
@@ -98,6 +99,35 @@ STACK_TEST(triggered, .drivers = STACK_PROBE, .prepare = log_information)
     CALL(Release);
 }
 
+static void press_key(void *unused)
+{
+    (void)unused;
+    ck_assert(xen_debug_key('q'));
+}
+
+static bool was_run(void *unused)
+{
+    (void)unused;
+    return order[0] != '\0';
+}
+
+/* Xen's console has a key for it. */
+STACK_TEST(at_the_debug_key, .drivers = STACK_PROBE, .prepare = log_information)
+{
+    PXENBUS_DEBUG_CALLBACK callback;
+
+    begin();
+    callback = add("KEY", 'k');
+    stack_in_dom0(press_key, NULL);
+    ck_assert(stack_wait(was_run, NULL, 1000));
+    stack_sleep_us(10000);
+    ck_assert_str_eq(order, "k");
+    ck_assert_uint_eq(crashes, 0);
+    assert_logged("KEY: value 4711 of k", true);
+    CALL(Deregister, callback);
+    CALL(Release);
+}
+
 static void crash(void *unused)
 {
     PXENBUS_DEBUG_CALLBACK gone;
@@ -160,6 +190,7 @@ int main(void)
     TCase *tcase = tcase_create("callbacks");
 
     tcase_add_test(tcase, triggered);
+    tcase_add_test(tcase, at_the_debug_key);
     tcase_add_test(tcase, at_a_bugcheck);
     tcase_add_test(tcase, at_a_bugcheck_in_a_callback);
     suite_add_tcase(suite, tcase);

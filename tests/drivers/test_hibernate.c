@@ -9,6 +9,7 @@
 #include "machine/clock.h"
 #include "machine/kernel_lock.h"
 #include "nt/po/po.h"
+#include "nt/cm/cm.h"
 #include "xen/hypervisor.h"
 
 #include <initguid.h>
@@ -310,11 +311,22 @@ STACK_TEST(another_host, .drivers = STACK_PROBE, .quiet = true)
     clients(1, old_grants);
 }
 
-/* Some vCPUs have their vcpu_info in pages that only the old Xen had given. */
-STACK_TEST(many_processors, .drivers = STACK_PROBE, .vcpus = 34)
+static void no_hole(void)
+{
+    cm_value_set_dword(cm_key_create(CM_SERVICES "\\xenbus\\Parameters"), "UseMemoryHole", 0);
+}
+
+STACK_TEST(without_a_hole, .drivers = STACK_PROBE, .prepare = no_hole)
+{
+    clients(1, NULL);
+}
+
+/* Some vCPUs have their vcpu_info in pages that only the old Xen had given; in RAM where there is no hole. */
+static void many(void *unused)
 {
     XENBUS_SHARED_INFO_INTERFACE_V4 shared_info;
 
+    (void)unused;
     begin();
     STACK_GET(GUID_XENBUS_SHARED_INFO_INTERFACE, 4, &shared_info);
     open_channel();
@@ -331,6 +343,15 @@ STACK_TEST(many_processors, .drivers = STACK_PROBE, .vcpus = 34)
     XENBUS_EVTCHN_CALL(&evtchn, Close, channel);
     end();
 }
+
+START_TEST(many_processors)
+{
+    static void (*const prepare[])(void) = {NULL, no_hole};
+    const struct stack_options options = {.drivers = STACK_PROBE, .vcpus = 34, .prepare = prepare[_i]};
+
+    stack_run(&options, many, NULL);
+}
+END_TEST
 
 /* ---- the balloon ---- */
 
@@ -458,7 +479,8 @@ int main(void)
     tcase_add_test(tcase, devices_off);
     tcase_add_test(tcase, clients_stay);
     tcase_add_test(tcase, another_host);
-    tcase_add_test(tcase, many_processors);
+    tcase_add_test(tcase, without_a_hole);
+    tcase_add_loop_test(tcase, many_processors, 0, 2);
     tcase_add_test(tcase, pages_out);
     tcase_add_test(tcase, vif);
     tcase_add_test(tcase, under_traffic);

@@ -11,8 +11,15 @@
 #include "nt/cm/cm.h"
 #include "nt/pnp/pnp.h"
 
+#include <initguid.h>
+
+#include "emulated_interface.h"
+
+#include <wdmguid.h>
+
 #define DRIVERS (STACK_PROBE | STACK_XENFILT)
 #define PLATFORM "PCI\\VEN_5853&DEV_0001"
+#define BRIDGE "ACPI\\PNP0A03"
 #define CHILD "XENBUS\\VEN_XP0001&DEV_IFACE"
 
 static struct devnode *find(const char *device)
@@ -151,6 +158,45 @@ STACK_TEST(paging_file_refused, .drivers = DRIVERS)
     ObDereferenceObject(bus);
 }
 
+/* ---- the filter ---- */
+
+static PDEVICE_OBJECT of_driver(const char *stack_of, const char *name);
+
+/* The filter answers for its own interface; what is asked of the bus below is the bus's to answer. */
+STACK_TEST(interfaces_past_the_filter, .drivers = DRIVERS)
+{
+    IO_STACK_LOCATION what = {.MinorFunction = IRP_MN_QUERY_INTERFACE};
+    PDEVICE_OBJECT filter = of_driver(PLATFORM, "xenfilt");
+    BUS_INTERFACE_STANDARD *bus = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*bus), STACK_TAG);
+    ULONG_PTR information = 0;
+
+    what.Parameters.QueryInterface.InterfaceType = &GUID_BUS_INTERFACE_STANDARD;
+    what.Parameters.QueryInterface.Size = sizeof(*bus);
+    what.Parameters.QueryInterface.Version = 1;
+    what.Parameters.QueryInterface.Interface = (PINTERFACE)bus;
+    ck_assert_int_eq(send(filter, IRP_MJ_PNP, &what, &information), STATUS_SUCCESS);
+    ck_assert_uint_eq(bus->Version, 1);
+    bus->InterfaceDereference(bus->Context);
+
+    what.Parameters.QueryInterface.InterfaceType = &GUID_XENFILT_EMULATED_INTERFACE;
+    what.Parameters.QueryInterface.Version = 99;
+    ck_assert_int_eq(send(filter, IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
+    ExFreePoolWithTag(bus, STACK_TAG);
+}
+
+/* Above a bus the filter has nothing to say about a paging file: the answer is the one from below. */
+STACK_TEST(paging_file_past_the_filter, .drivers = DRIVERS)
+{
+    PDEVICE_OBJECT filter = of_driver(BRIDGE, "xenfilt");
+    PDEVICE_OBJECT below = bottom(BRIDGE);
+
+    while (below->AttachedDevice != filter)
+        below = below->AttachedDevice;
+    ck_assert_int_eq(notify(filter, true), notify(below, true));
+    ck_assert_int_eq(notify(filter, false), notify(below, false));
+    ck_assert_uint_eq(filter->Flags & DO_POWER_PAGABLE, below->Flags & DO_POWER_PAGABLE);
+}
+
 /* ---- a device that goes ---- */
 
 /* What lies below keeps a notice of a paging file until the gate opens. */
@@ -196,10 +242,10 @@ static bool is_inside(void *unused)
     return keeping.inside;
 }
 
-/* The device object of a driver in the platform device's stack. */
-static PDEVICE_OBJECT of_driver(const char *name)
+/* The device object of a driver in a device's stack. */
+static PDEVICE_OBJECT of_driver(const char *stack_of, const char *name)
 {
-    for (PDEVICE_OBJECT device = bottom(PLATFORM); device != NULL; device = device->AttachedDevice) {
+    for (PDEVICE_OBJECT device = bottom(stack_of); device != NULL; device = device->AttachedDevice) {
         UNICODE_STRING *driver = &device->DriverObject->DriverName;
         char *text = cm_utf8_from_utf16(driver->Buffer, driver->Length / sizeof(WCHAR));
         const char *last = strrchr(text, '\\');
@@ -221,7 +267,7 @@ static void going(void *name)
 
     memset(&keeping, 0, sizeof(keeping));
     KeInitializeEvent(&keeping.gate, NotificationEvent, FALSE);
-    keeping.target = of_driver(name);
+    keeping.target = of_driver(PLATFORM, name);
     keeping.device = bottom(PLATFORM);
     keeping.original = keeping.device->DriverObject->MajorFunction[IRP_MJ_PNP];
     keeping.device->DriverObject->MajorFunction[IRP_MJ_PNP] = keep_usage;
@@ -237,7 +283,7 @@ static void going(void *name)
     stack_join(notifying);
     stack_join(removing);
     keeping.device->DriverObject->MajorFunction[IRP_MJ_PNP] = keeping.original;
-    ck_assert_int_eq(pnp_rescan(find("ACPI\\PNP0A03")), STATUS_SUCCESS);
+    ck_assert_int_eq(pnp_rescan(find(BRIDGE)), STATUS_SUCCESS);
     pnp_wait_quiet();
     ck_assert_int_eq(pnp_state(find(PLATFORM)), DEVNODE_STARTED);
 }
@@ -313,6 +359,8 @@ int main(void)
 
     tcase_add_test(tcase, paging_file);
     tcase_add_test(tcase, paging_file_refused);
+    tcase_add_test(tcase, interfaces_past_the_filter);
+    tcase_add_test(tcase, paging_file_past_the_filter);
     tcase_add_loop_test(tcase, refused_while_it_goes, 0, 2);
     tcase_add_test(tcase, target_relation);
     tcase_add_test(tcase, not_of_a_child);
