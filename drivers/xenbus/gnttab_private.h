@@ -30,7 +30,6 @@
 typedef struct _GNTTAB_FRAME {
     XENBUS_HOLE_AREA Area;
     PVOID Entries;
-    ULONG Orphans;                              /* bits set in Orphan */
     ULONG Orphan[GNTTAB_FRAME_ENTRIES_V1 / 32]; /* references that nobody owns and that are still mapped */
 } GNTTAB_FRAME, *PGNTTAB_FRAME;
 

@@ -9,8 +9,11 @@
 #define GNTTAB_VERSION_ATTEMPTS 100u
 #define GNTTAB_VERSION_PAUSE 50u
 
-static BOOLEAN GnttabIsOrphan(_In_ PGNTTAB_FRAME Frame, _In_ ULONG Index)
+static BOOLEAN GnttabIsOrphan(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG Reference)
 {
+    const GNTTAB_FRAME *Frame = &Context->Frame[Reference / Context->FrameEntries];
+    ULONG Index = Reference % Context->FrameEntries;
+
     return (Frame->Orphan[Index / 32] & (1u << (Index % 32))) != 0;
 }
 
@@ -20,7 +23,6 @@ static VOID GnttabSetOrphan(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG Refe
     ULONG Index = Reference % Context->FrameEntries;
 
     Frame->Orphan[Index / 32] |= 1u << (Index % 32);
-    Frame->Orphans++;
     Context->OrphanCount++;
 }
 
@@ -29,14 +31,13 @@ static VOID GnttabReapOrphan(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG Ref
     PGNTTAB_FRAME Frame = &Context->Frame[Reference / Context->FrameEntries];
     ULONG Index = Reference % Context->FrameEntries;
 
-    if (!GnttabIsOrphan(Frame, Index) || !GnttabRevoke(Context, Reference))
+    if (!GnttabIsOrphan(Context, Reference) || !GnttabRevoke(Context, Reference))
         return;
 
     if (!NT_SUCCESS(XENBUS_RANGE_SET_CALL(&Context->RangeSetInterface, Put, Context->References, Reference, 1)))
         return;
 
     Frame->Orphan[Index / 32] &= ~(1u << (Index % 32));
-    --Frame->Orphans;
     --Context->OrphanCount;
     Info("reference %u is free at last", Reference);
 }
@@ -241,31 +242,31 @@ VOID GnttabFreeReference(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG Referen
         BUG("a grant reference that was taken does not fit back");
 }
 
-/* Empties the set of what a frame put there: all of it but orphans must be back. */
-static VOID GnttabTakeReferences(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG FrameIndex)
+/*
+ * Empties the set, in which everything but orphans must be back. What lies between two of them is one range of the set
+ * then, and to take a whole range needs no memory: where there is none left the table can go all the same.
+ */
+static VOID GnttabTakeReferences(_In_ PXENBUS_GNTTAB_CONTEXT Context)
 {
-    ULONG First = GnttabFirstReference(Context, FrameIndex);
-    ULONG Count = GnttabEndReference(Context, FrameIndex) - First;
-    PGNTTAB_FRAME Frame = &Context->Frame[FrameIndex];
-    NTSTATUS Status = STATUS_SUCCESS;
+    ULONG End = Context->FrameCount * Context->FrameEntries;
+    ULONG First = GNTTAB_FIRST_REFERENCE;
     ULONG Reference;
 
-    if (Frame->Orphans == 0) {
-        Status = XENBUS_RANGE_SET_CALL(&Context->RangeSetInterface, Get, Context->References, First, Count);
-        if (!NT_SUCCESS(Status))
-            BUG("grant references are still in use");
-        return;
-    }
+    for (Reference = First; Reference <= End; Reference++) {
+        NTSTATUS Status = STATUS_SUCCESS;
 
-    for (Reference = First; Reference < First + Count; Reference++) {
-        if (GnttabIsOrphan(Frame, Reference % Context->FrameEntries)) {
-            Error("reference %u is still mapped by the other side", Reference);
+        if (Reference != End && !GnttabIsOrphan(Context, Reference))
             continue;
-        }
 
-        Status = XENBUS_RANGE_SET_CALL(&Context->RangeSetInterface, Get, Context->References, Reference, 1);
+        if (Reference != First)
+            Status =
+                XENBUS_RANGE_SET_CALL(&Context->RangeSetInterface, Get, Context->References, First, Reference - First);
         if (!NT_SUCCESS(Status))
             BUG("grant references are still in use");
+
+        if (Reference != End)
+            Error("reference %u is still mapped by the other side", Reference);
+        First = Reference + 1;
     }
 }
 
@@ -388,38 +389,14 @@ fail1:
     return Status;
 }
 
-/* All references of the table at once, which takes no memory. FALSE: there are orphans among them. */
-static BOOLEAN GnttabTakeAllReferences(_In_ PXENBUS_GNTTAB_CONTEXT Context)
-{
-    ULONG First;
-    ULONG End;
-    NTSTATUS Status;
-
-    if (Context->OrphanCount != 0 || Context->FrameCount == 0)
-        return FALSE;
-
-    First = GnttabFirstReference(Context, 0);
-    End = GnttabEndReference(Context, Context->FrameCount - 1);
-
-    Status = XENBUS_RANGE_SET_CALL(&Context->RangeSetInterface, Get, Context->References, First, End - First);
-    if (!NT_SUCCESS(Status))
-        BUG("grant references are still in use");
-
-    return TRUE;
-}
-
 VOID GnttabTableDestroy(_In_ PXENBUS_GNTTAB_CONTEXT Context)
 {
-    BOOLEAN All;
-
     GnttabReapOrphans(Context);
-    All = GnttabTakeAllReferences(Context);
+    GnttabTakeReferences(Context);
 
     while (Context->FrameCount != 0) {
         PGNTTAB_FRAME Last = &Context->Frame[Context->FrameCount - 1];
 
-        if (!All)
-            GnttabTakeReferences(Context, Context->FrameCount - 1);
         GnttabUnmapFrame(Context, &Last->Area, Last->Entries, TRUE);
         --Context->FrameCount;
     }

@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "common/stack.h"
+#include "machine/fault.h"
 #include "nt/cm/cm.h"
+#include "nt/pnp/pnp.h"
 #include "xen/hypervisor.h"
 #include "xen/platform.h"
 #include "xen/xen.h"
@@ -173,7 +175,7 @@ VERSION_TEST(permitted, .drivers = STACK_PROBE, .quiet = true)
     ExFreePoolWithTag(page, STACK_TAG);
 }
 
-/* While domain 0 has it mapped a grant cannot be taken back, and the entry stays the caller's. */
+/* FB18: while domain 0 has it mapped a grant cannot be taken back, and the entry stays the caller's. */
 VERSION_TEST(revoked_while_mapped, .drivers = STACK_PROBE, .quiet = true)
 {
     uint8_t *page = page_new(0x11);
@@ -201,7 +203,8 @@ VERSION_TEST(revoked_while_mapped, .drivers = STACK_PROBE, .quiet = true)
     ExFreePoolWithTag(page, STACK_TAG);
 }
 
-/* A cache that goes with a grant still mapped: the reference is kept apart until domain 0 lets go, and then is free. */
+/* FB18: a cache that goes with a grant still mapped: the reference is kept apart until domain 0 lets go, and then is
+ * free. */
 VERSION_TEST(destroyed_while_mapped, .drivers = STACK_PROBE, .quiet = true)
 {
     PXENBUS_GNTTAB_ENTRY entry[20];
@@ -390,6 +393,105 @@ START_TEST(many_threads)
 }
 END_TEST
 
+/* ---- the end of the table ---- */
+
+static struct devnode *find(const char *device)
+{
+    struct devnode *node = pnp_root();
+
+    while (node != NULL && strncmp(pnp_instance_path(node), device, strlen(device)) != 0)
+        node = pnp_next(node);
+    return node;
+}
+
+static bool is_started(const char *device)
+{
+    struct devnode *node = find(device);
+
+    return node != NULL && pnp_state(node) == DEVNODE_STARTED;
+}
+
+#define PROBE "XENBUS\\VEN_XP0001&DEV_IFACE"
+#define PLATFORM "PCI\\VEN_5853&DEV_0001"
+
+#define MANY 700
+
+/*
+ * FB18: the bus goes with grants that domain 0 has mapped, some beside one another, in more than one frame of the
+ * table, and there is no pool left. It goes all the same; when it is back what is mapped is given to nobody.
+ */
+static void bus_goes(void *unused)
+{
+    static const unsigned kept[] = {0, 1, 100, 300, 650, 699};
+    PXENBUS_GNTTAB_ENTRY *entry = ExAllocatePool2(POOL_FLAG_NON_PAGED, MANY * sizeof(*entry), STACK_TAG);
+    uint8_t *page = page_new(0x11), *seen;
+    PXENBUS_GNTTAB_CACHE cache;
+    ULONG reference[ARRAYSIZE(kept)];
+    uint32_t handle[ARRAYSIZE(kept)];
+
+    (void)unused;
+    fault_suspend();
+    begin();
+    cache = create(0, 0);
+    for (unsigned i = 0; i < MANY; i++)
+        ck_assert_int_eq(CALL(PermitForeignAccess, cache, FALSE, 0, pfn_of(page), FALSE, &entry[i]), STATUS_SUCCESS);
+    for (unsigned i = 0; i < ARRAYSIZE(kept); i++) {
+        reference[i] = CALL(GetReference, entry[kept[i]]);
+        ck_assert_int_eq(map(reference[i], false, &seen, &handle[i]), 0);
+    }
+    for (unsigned i = 0, next = 0; i < MANY; i++) {
+        bool mapped = next < ARRAYSIZE(kept) && kept[next] == i;
+
+        ck_assert_int_eq(CALL(RevokeForeignAccess, cache, FALSE, entry[i]),
+                         mapped ? STATUS_UNSUCCESSFUL : STATUS_SUCCESS);
+        next += mapped;
+    }
+    CALL(DestroyCache, cache);
+    end();
+
+    machine->config.faults.rule[0].nth = 0; /* from here on every one */
+    fault_resume();
+    (void)pnp_remove_device(find(PLATFORM), true);
+    pnp_wait_quiet();
+    fault_suspend();
+
+    ck_assert(!is_started(PLATFORM));
+    for (unsigned i = 0; i < 3 && !is_started(PROBE); i++) {
+        (void)pnp_rescan(find("ACPI\\PNP0A03"));
+        pnp_wait_quiet();
+        if (!is_started(PLATFORM))
+            (void)pnp_retry_device(find(PLATFORM));
+        pnp_wait_quiet();
+        if (find(PROBE) != NULL && !is_started(PROBE))
+            (void)pnp_retry_device(find(PROBE));
+        pnp_wait_quiet();
+    }
+    begin();
+    cache = create(0, 0);
+    for (unsigned i = 0; i < MANY; i++) {
+        ck_assert_int_eq(CALL(PermitForeignAccess, cache, FALSE, 0, pfn_of(page), FALSE, &entry[i]), STATUS_SUCCESS);
+        for (unsigned k = 0; k < ARRAYSIZE(kept); k++)
+            ck_assert_uint_ne(CALL(GetReference, entry[i]), reference[k]);
+    }
+    for (unsigned i = 0; i < MANY; i++)
+        ck_assert_int_eq(CALL(RevokeForeignAccess, cache, FALSE, entry[i]), STATUS_SUCCESS);
+    CALL(DestroyCache, cache);
+    for (unsigned i = 0; i < ARRAYSIZE(kept); i++)
+        ck_assert_int_eq(xen_grant_unmap(XEN_DOM0, handle[i]), 0);
+    end();
+    ExFreePoolWithTag(page, STACK_TAG);
+    ExFreePoolWithTag(entry, STACK_TAG);
+}
+
+START_TEST(fb18_bus_goes_without_memory)
+{
+    static const struct stack_options options = {
+        .drivers = STACK_PROBE, .quiet = true, .fail = "kind=pool,nth=100000000"};
+
+    run(&options, bus_goes);
+}
+END_TEST
+
 /* ---- pages of domain 0 ---- */
 
 VERSION_TEST(foreign_pages, .drivers = STACK_PROBE, .quiet = true)
@@ -567,6 +669,7 @@ int main(void)
     tcase_add_test(tcase, permitted);
     tcase_add_test(tcase, revoked_while_mapped);
     tcase_add_test(tcase, destroyed_while_mapped);
+    tcase_add_test(tcase, fb18_bus_goes_without_memory);
     tcase_add_test(tcase, references_are_unique);
     tcase_add_test(tcase, limits);
     tcase_add_test(tcase, many_threads);
