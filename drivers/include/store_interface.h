@@ -2,7 +2,8 @@
  * XENBUS_STORE: XenStore. Provided by XENBUS.
  *
  * Every method may be called up to DISPATCH_LEVEL, also from a LATE suspend callback with every other processor held:
- * there the request is completed by polling the ring, for a bounded time.
+ * there the request is completed by polling the ring, for a time that leaves half of what Windows' DPC watchdog allows,
+ * and then fails with STATUS_IO_TIMEOUT. Below DISPATCH_LEVEL a request waits up to 60 s.
  *
  * A path is Prefix, a slash and Node, or Node alone when Prefix is NULL; one that does not begin with a slash is
  * relative to the domain's own directory. Transaction is NULL outside a transaction. Strings are ANSI, NUL-terminated.

@@ -34,3 +34,23 @@ LARGE_INTEGER ClockRemaining(_In_ ULONGLONG Deadline)
     Timeout.QuadPart = Deadline > Now ? -(LONGLONG)(Deadline - Now) : 0;
     return Timeout;
 }
+
+/* Windows gives no unit, so that only parts of a limit have a meaning; both limits are of one unit. */
+BOOLEAN ClockIsLate(VOID)
+{
+    KDPC_WATCHDOG_INFORMATION Watchdog;
+    ULONG Limit;
+
+    if (!NT_SUCCESS(KeQueryDpcWatchdogInformation(&Watchdog)))
+        return FALSE;
+
+    if (Watchdog.DpcTimeCount < Watchdog.DpcTimeLimit / 2)
+        return TRUE;
+
+    /* Another processor that waits for this one has been in its DPC for as long at most. */
+    Limit = Watchdog.DpcWatchdogLimit;
+    if (Watchdog.DpcTimeLimit != 0)
+        Limit = min(Limit, Watchdog.DpcTimeLimit);
+
+    return Watchdog.DpcWatchdogLimit - Watchdog.DpcWatchdogCount > Limit / 2;
+}

@@ -18,4 +18,10 @@ ULONGLONG ClockDeadline(_In_opt_ const LARGE_INTEGER *Timeout);
 /* What is left until Deadline, as a relative timeout; 0 when it has passed. */
 LARGE_INTEGER ClockRemaining(_In_ ULONGLONG Deadline);
 
+/*
+ * Whether half of the time is over that Windows lets this processor spend at DISPATCH_LEVEL, or those that it may hold
+ * in DPCs meanwhile: FALSE below DISPATCH_LEVEL, and where Windows sets no limit. Any IRQL.
+ */
+BOOLEAN ClockIsLate(VOID);
+
 #endif /* XENBUS_CLOCK_H */

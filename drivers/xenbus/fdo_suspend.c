@@ -175,22 +175,27 @@ PAGED_FUNCTION static NTSTATUS FdoSuspendAcknowledge(_In_ PXENBUS_FDO Fdo)
 /* Something was written to control/shutdown. Requests other than suspend are for the interface driver. */
 PAGED_FUNCTION static VOID FdoSuspendPoll(_In_ PXENBUS_FDO Fdo)
 {
+    NTSTATUS Acknowledged;
     ULONG Count;
-    NTSTATUS Status;
+    NTSTATUS Status = STATUS_IO_TIMEOUT;
+    ULONG Attempt;
 
     PAGED_CODE();
 
     if (!FdoSuspendIsAskedFor(Fdo, NULL))
         return;
 
-    Status = FdoSuspendAcknowledge(Fdo);
-    if (!NT_SUCCESS(Status)) {
-        Warning("the suspend that was asked for is not acknowledged (%08x)", Status);
+    Acknowledged = FdoSuspendAcknowledge(Fdo);
+    if (!NT_SUCCESS(Acknowledged)) {
+        Warning("the suspend that was asked for is not acknowledged (%08x)", Acknowledged);
         return;
     }
 
     Count = XENBUS_SUSPEND_CALL(&Fdo->SuspendInterface, GetCount);
-    (VOID) XENBUS_SUSPEND_CALL(&Fdo->SuspendInterface, Trigger);
+
+    /* The store must be at rest, and is not waited for for long with every processor held: in between they run. */
+    for (Attempt = 0; Status == STATUS_IO_TIMEOUT && Attempt < SUSPEND_ATTEMPTS; Attempt++)
+        Status = XENBUS_SUSPEND_CALL(&Fdo->SuspendInterface, Trigger);
 
     if (XENBUS_SUSPEND_CALL(&Fdo->SuspendInterface, GetCount) != Count)
         FdoSuspendAnnounce(Fdo);

@@ -11,7 +11,7 @@
 #include <xen/xen.h>
 #include <xen/hvm/params.h>
 
-/* How long StoreDrain waits, in units of 100 ns. */
+/* How long StoreDrain waits at most, in units of 100 ns. */
 #define STORE_DRAIN_TIMEOUT CLOCK_SECONDS(5)
 
 /* How long the rest of a message may take that had begun to come in before a resume. */
@@ -450,7 +450,7 @@ NTSTATUS StoreDrain(_In_ PXENBUS_STORE_CONTEXT Context)
     KIRQL Irql;
 
     while (!StoreIsIdle(Context)) {
-        if (ClockNow() >= Deadline) {
+        if (ClockNow() >= Deadline || ClockIsLate()) {
             KeAcquireSpinLock(&Context->Lock, &Irql);
             Error("the store daemon does not answer");
             StoreReportRequests(Context);

@@ -32,9 +32,10 @@ typedef enum _STORE_REQUEST_STATE {
 typedef struct _STORE_REQUEST {
     LIST_ENTRY ListEntry;
     STORE_REQUEST_STATE State;
-    BOOLEAN Abandoned; /* nobody waits for it; whoever makes it DONE frees it */
+    BOOLEAN Abandoned;            /* nobody waits for it; whoever makes it DONE frees it */
+    PXENBUS_STORE_WATCH Restored; /* nobody waits for it yet: it registers this watch again after a resume */
     ULONGLONG Submitted;
-    KEVENT Done;
+    KEVENT Done; /* set: DONE */
     NTSTATUS Status;
     BOOLEAN Keep;  /* the maker wants the answer's payload */
     PSTR Response; /* closed by two NULs */
@@ -141,6 +142,13 @@ _Must_inspect_result_ NTSTATUS StoreExecuteRequest(_In_ PXENBUS_STORE_CONTEXT Co
                                                    _In_opt_ PXENBUS_STORE_TRANSACTION Transaction,
                                                    _Inout_ PSTORE_REQUEST *Request);
 
+/* The first half of it: sends the request. Lock is held. */
+VOID StoreSubmitRequest(_In_ PXENBUS_STORE_CONTEXT Context, _In_opt_ PXENBUS_STORE_TRANSACTION Transaction,
+                        _In_ PSTORE_REQUEST Request);
+
+/* The second half: waits for the answer, if it is not there already. */
+NTSTATUS StoreAwaitRequest(_In_ PXENBUS_STORE_CONTEXT Context, _Inout_ PSTORE_REQUEST *Request);
+
 /* Makes of a transaction's request, which has room for a verdict, the one that starts it or the one that ends it. */
 VOID StoreMakeTransactionStart(_Inout_ PSTORE_REQUEST Request);
 VOID StoreMakeTransactionEnd(_Inout_ PSTORE_REQUEST Request, _In_ ULONG Id, _In_ BOOLEAN Commit);
@@ -167,8 +175,11 @@ _Must_inspect_result_ NTSTATUS StoreAddWatch(_In_ PXENBUS_STORE_CONTEXT Context,
                                              _In_ PKEVENT Event, _Outptr_ PXENBUS_STORE_WATCH *Watch);
 NTSTATUS StoreRemoveWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PXENBUS_STORE_WATCH Watch);
 
-/* Registers every watch with a new daemon. At DISPATCH_LEVEL with every other processor held. */
+/* Registers every watch with a new daemon, whose answers are waited for by nobody. IRQL <= DISPATCH_LEVEL. */
 VOID StoreRestoreWatches(_In_ PXENBUS_STORE_CONTEXT Context);
+
+/* The daemon has answered. Lock is held. */
+VOID StoreFinishRestore(_In_ PXENBUS_STORE_WATCH Watch, _In_ NTSTATUS Status);
 
 /* A watch has fired: Payload, Length bytes and a NUL, should be path and token. Lock is held. */
 VOID StoreFireWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_reads_(Length) PCSTR Payload, _In_ ULONG Length);

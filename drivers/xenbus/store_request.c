@@ -12,9 +12,13 @@
 
 #include <xen/errno.h>
 
-/* How long a maker waits: as long as a user would, or where nothing else can run, as long as the system bears. */
+/*
+ * How long a maker waits: as long as a user would, or where nothing else can run, as long as the system bears
+ * (ClockIsLate), and a moment in any case.
+ */
 #define STORE_SLEEP_TIMEOUT CLOCK_SECONDS(60)
 #define STORE_SPIN_TIMEOUT CLOCK_SECONDS(5)
+#define STORE_SPIN_MOMENT CLOCK_MILLISECONDS(1)
 
 /* While it sleeps, how often the ring is looked at and the log told. */
 #define STORE_REPORT_PERIOD CLOCK_SECONDS(10)
@@ -75,7 +79,7 @@ NTSTATUS StoreCreateRequest(_In_ ULONG Type, _In_ ULONG TransactionId, _In_reads
     if (*Request == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
 
-    KeInitializeEvent(&(*Request)->Done, NotificationEvent, FALSE);
+    KeInitializeEvent(&(*Request)->Done, NotificationEvent, TRUE);
     (*Request)->State = STORE_REQUEST_DONE;
     (*Request)->Header.type = Type;
     (*Request)->Header.tx_id = TransactionId;
@@ -105,6 +109,10 @@ static VOID StoreQueueRequest(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_RE
 static VOID StoreFinishRequest(_In_ PSTORE_REQUEST Request)
 {
     Request->State = STORE_REQUEST_DONE;
+
+    if (Request->Restored != NULL)
+        StoreFinishRestore(Request->Restored, Request->Status);
+    Request->Restored = NULL;
 
     if (Request->Abandoned)
         StoreFreeRequest(Request);
@@ -292,8 +300,8 @@ static BOOLEAN StorePollFor(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQU
 
 static BOOLEAN StoreSpinFor(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQUEST Request)
 {
-    ULONGLONG Deadline = ClockNow() + STORE_SPIN_TIMEOUT;
-    ULONGLONG Remind = ClockNow() + STORE_SPIN_PERIOD;
+    ULONGLONG Start = ClockNow();
+    ULONGLONG Remind = Start + STORE_SPIN_PERIOD;
     ULONG Round;
 
     for (Round = 0;; Round++) {
@@ -301,7 +309,7 @@ static BOOLEAN StoreSpinFor(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQU
 
         if (StorePollFor(Context, Request, Now >= Remind))
             return TRUE;
-        if (Now >= Deadline)
+        if (Now - Start >= STORE_SPIN_TIMEOUT || (Now - Start >= STORE_SPIN_MOMENT && ClockIsLate()))
             return FALSE;
         if (Now >= Remind)
             Remind = Now + STORE_SPIN_PERIOD;
@@ -321,7 +329,7 @@ static BOOLEAN StoreSleepFor(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQ
 
     Period.QuadPart = -(LONGLONG)STORE_REPORT_PERIOD;
 
-    for (Waited = 0; Waited < STORE_SLEEP_TIMEOUT; Waited += STORE_REPORT_PERIOD) {
+    for (Waited = 0; Waited < STORE_SLEEP_TIMEOUT;) {
         NTSTATUS Status = KeWaitForSingleObject(&Request->Done, Executive, KernelMode, FALSE, &Period);
 
         /* An event that was lost must not cost a request. */
@@ -330,6 +338,11 @@ static BOOLEAN StoreSleepFor(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQ
                 Warning("the answer to request %u was there before its event", Request->Header.req_id);
             return TRUE;
         }
+
+        /* It was answered, and a resume has sent it once more. */
+        if (Status != STATUS_TIMEOUT)
+            continue;
+        Waited += STORE_REPORT_PERIOD;
 
         KeAcquireSpinLock(&Context->Lock, &Irql);
         Warning("the store daemon does not answer");
@@ -340,9 +353,13 @@ static BOOLEAN StoreSleepFor(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQ
     return FALSE;
 }
 
-/* The maker gives up. FALSE: the answer has come in the last moment. */
-static BOOLEAN StoreAbandon(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQUEST Request)
+/*
+ * The maker gives up. FALSE: the answer has come in the last moment. What the maker knows the request by is cleared
+ * under the lock: a resume must not take it for the maker's any more.
+ */
+static BOOLEAN StoreAbandon(_In_ PXENBUS_STORE_CONTEXT Context, _Inout_ PSTORE_REQUEST *Maker)
 {
+    PSTORE_REQUEST Request = *Maker;
     BOOLEAN Abandoned = TRUE;
     KIRQL Irql;
 
@@ -354,7 +371,9 @@ static BOOLEAN StoreAbandon(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQU
         Error("request %u of type %u is given up", Request->Header.req_id, Request->Header.type);
         StoreReportRequests(Context);
 
+        *Maker = NULL;
         Request->Abandoned = TRUE;
+        Request->Restored = NULL;
         if (Request->State == STORE_REQUEST_QUEUED && Request->Written == 0)
             StoreFailRequest(Context, Request, STATUS_IO_TIMEOUT);
     }
@@ -364,32 +383,43 @@ static BOOLEAN StoreAbandon(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQU
     return Abandoned;
 }
 
+VOID StoreSubmitRequest(_In_ PXENBUS_STORE_CONTEXT Context, _In_opt_ PXENBUS_STORE_TRANSACTION Transaction,
+                        _In_ PSTORE_REQUEST Request)
+{
+    StoreQueueRequest(Context, Request);
+
+    if (Transaction != NULL && !Transaction->Active)
+        StoreFailRequest(Context, Request, STATUS_RETRY);
+    else if (Context->Broken)
+        StoreFailRequest(Context, Request, STATUS_DATA_ERROR);
+    else
+        StorePollLocked(Context);
+}
+
+NTSTATUS StoreAwaitRequest(_In_ PXENBUS_STORE_CONTEXT Context, _Inout_ PSTORE_REQUEST *Request)
+{
+    BOOLEAN Done =
+        KeGetCurrentIrql() < DISPATCH_LEVEL ? StoreSleepFor(Context, *Request) : StoreSpinFor(Context, *Request);
+
+    if (!Done && StoreAbandon(Context, Request))
+        return STATUS_IO_TIMEOUT;
+
+    return (*Request)->Status;
+}
+
 NTSTATUS StoreExecuteRequest(_In_ PXENBUS_STORE_CONTEXT Context, _In_opt_ PXENBUS_STORE_TRANSACTION Transaction,
                              _Inout_ PSTORE_REQUEST *Request)
 {
-    BOOLEAN Done;
     KIRQL Irql;
 
     if (KeGetCurrentIrql() > DISPATCH_LEVEL)
         BUG("the store is used above DISPATCH_LEVEL");
 
     KeAcquireSpinLock(&Context->Lock, &Irql);
-    StoreQueueRequest(Context, *Request);
-    if (Transaction != NULL && !Transaction->Active)
-        StoreFailRequest(Context, *Request, STATUS_RETRY);
-    else if (Context->Broken)
-        StoreFailRequest(Context, *Request, STATUS_DATA_ERROR);
-    else
-        StorePollLocked(Context);
+    StoreSubmitRequest(Context, Transaction, *Request);
     KeReleaseSpinLock(&Context->Lock, Irql);
 
-    Done = KeGetCurrentIrql() < DISPATCH_LEVEL ? StoreSleepFor(Context, *Request) : StoreSpinFor(Context, *Request);
-    if (!Done && StoreAbandon(Context, *Request)) {
-        *Request = NULL;
-        return STATUS_IO_TIMEOUT;
-    }
-
-    return (*Request)->Status;
+    return StoreAwaitRequest(Context, Request);
 }
 
 NTSTATUS StoreExecute(_In_ PXENBUS_STORE_CONTEXT Context, _In_ ULONG Type,

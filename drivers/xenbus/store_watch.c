@@ -44,14 +44,6 @@ static NTSTATUS StoreCreateWatchRequest(_In_ PCSTR Path, _In_ ULONG Id, _Outptr_
     return StoreCreateRequest(XS_WATCH, 0, Segments, RTL_NUMBER_OF(Segments), Request);
 }
 
-/* Asks the daemon to begin (XS_WATCH) or to end (XS_UNWATCH) a watch. */
-static NTSTATUS StoreTellWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_ ULONG Type, _In_ PXENBUS_STORE_WATCH Watch)
-{
-    Watch->Request->Header.type = Type;
-
-    return StoreExecuteRequest(Context, NULL, &Watch->Request);
-}
-
 static VOID StoreFreeWatch(_In_ PXENBUS_STORE_WATCH Watch)
 {
     if (Watch->Request != NULL)
@@ -66,6 +58,8 @@ static VOID StoreUnlinkWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PXENBUS_ST
 
     KeAcquireSpinLock(&Context->Lock, &Irql);
     RemoveEntryList(&Watch->ListEntry);
+    if (Watch->Request != NULL)
+        Watch->Request->Restored = NULL;
     KeReleaseSpinLock(&Context->Lock, Irql);
 }
 
@@ -99,21 +93,19 @@ NTSTATUS StoreAddWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_opt_ PCSTR Prefix
     /* Known before the daemon is told: it fires the watch at once. */
     KeAcquireSpinLock(&Context->Lock, &Irql);
     InsertTailList(&Context->Watches, &New->ListEntry);
+    StoreSubmitRequest(Context, NULL, New->Request);
     KeReleaseSpinLock(&Context->Lock, Irql);
 
     /* A token is never used twice: where the daemon knows it, a resume has told it meanwhile. */
-    Status = StoreTellWatch(Context, XS_WATCH, New);
-    if (!NT_SUCCESS(Status) && Status != STATUS_OBJECT_NAME_COLLISION)
-        goto fail2;
+    Status = StoreAwaitRequest(Context, &New->Request);
+    if (!NT_SUCCESS(Status) && Status != STATUS_OBJECT_NAME_COLLISION) {
+        Error("%s (%08x)", New->Path, Status);
+        (VOID) StoreRemoveWatch(Context, New);
+        return Status;
+    }
 
     *Watch = New;
     return STATUS_SUCCESS;
-
-fail2:
-    Error("%s (%08x)", New->Path, Status);
-    StoreUnlinkWatch(Context, New);
-    if (New->Request != NULL)
-        StoreFreeRequest(New->Request);
 
 fail1:
     if (New->Path != NULL)
@@ -129,8 +121,13 @@ NTSTATUS StoreRemoveWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PXENBUS_STORE
     /* The event is set under the lock, of what is in the list: not any more from here on. */
     StoreUnlinkWatch(Context, Watch);
 
+    /* A resume may have it on its way to the daemon once more. */
     if (Watch->Request != NULL)
-        Status = StoreTellWatch(Context, XS_UNWATCH, Watch);
+        Status = StoreAwaitRequest(Context, &Watch->Request);
+    if (Watch->Request != NULL) {
+        Watch->Request->Header.type = XS_UNWATCH;
+        Status = StoreExecuteRequest(Context, NULL, &Watch->Request);
+    }
     if (!NT_SUCCESS(Status))
         Warning("%s (%08x)", Watch->Path, Status);
 
@@ -138,27 +135,35 @@ NTSTATUS StoreRemoveWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PXENBUS_STORE
     return Status;
 }
 
+VOID StoreFinishRestore(_In_ PXENBUS_STORE_WATCH Watch, _In_ NTSTATUS Status)
+{
+    /* A resume in place has lost nothing: the daemon knows the watch, and what changed meanwhile is unknown. */
+    if (Status == STATUS_OBJECT_NAME_COLLISION)
+        (VOID) KeSetEvent(Watch->Event, IO_NO_INCREMENT, FALSE);
+    else if (!NT_SUCCESS(Status))
+        Error("%s is not watched any more (%08x)", Watch->Path, Status);
+}
+
 VOID StoreRestoreWatches(_In_ PXENBUS_STORE_CONTEXT Context)
 {
     PLIST_ENTRY ListEntry;
+    KIRQL Irql;
 
-    /* Nobody else runs, so the list does not change while the lock is free for the request. */
+    KeAcquireSpinLock(&Context->Lock, &Irql);
+
     for (ListEntry = Context->Watches.Flink; ListEntry != &Context->Watches; ListEntry = ListEntry->Flink) {
         PXENBUS_STORE_WATCH Watch = CONTAINING_RECORD(ListEntry, XENBUS_STORE_WATCH, ListEntry);
-        NTSTATUS Status;
 
         /* One that is being added is on its way to the new daemon already, or was given up. */
         if (Watch->Request == NULL || Watch->Request->State != STORE_REQUEST_DONE)
             continue;
 
-        Status = StoreTellWatch(Context, XS_WATCH, Watch);
-
-        /* A resume in place has lost nothing: the daemon knows the watch, and what changed meanwhile is unknown. */
-        if (Status == STATUS_OBJECT_NAME_COLLISION)
-            (VOID) KeSetEvent(Watch->Event, IO_NO_INCREMENT, FALSE);
-        else if (!NT_SUCCESS(Status))
-            Error("%s is not watched any more (%08x)", Watch->Path, Status);
+        Watch->Request->Header.type = XS_WATCH;
+        Watch->Request->Restored = Watch;
+        StoreSubmitRequest(Context, NULL, Watch->Request);
     }
+
+    KeReleaseSpinLock(&Context->Lock, Irql);
 }
 
 VOID StoreFireWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_reads_(Length) PCSTR Payload, _In_ ULONG Length)

@@ -6,18 +6,25 @@
 #include "dom0/heap.h"
 #include "machine/log.h"
 #include "xen/xen.h"
+#include "xen/hypervisor.h"
 #include "xen/platform.h"
 #include "machine/clock.h"
 #include "machine/census.h"
 
 #include <xenstore.h>
 
+#include "machine/sched.h"
+
+#include "common/stack_dom0.h"
+
 #include <xen/event_channel.h>
 #include <xen/hvm/params.h>
+#include <xen/sched.h>
 
 #include <initguid.h>
 
 #include "store_interface.h"
+#include "suspend_interface.h"
 
 #define CALL(method, ...) XENBUS_STORE_CALL(&store, method, ##__VA_ARGS__)
 #define DATA ((PSTR) "data/test")
@@ -521,7 +528,9 @@ static int64_t event_op(unsigned command, void *operation, size_t size)
     return result;
 }
 
-/* Its end of the channel is closed: it hears of nothing any more. */
+/* Its end of the channel is masked: it hears of nothing any more, until that is over. */
+static uint32_t daemon_port;
+
 static void make_deaf(void)
 {
     struct evtchn_status status = {.dom = DOMID_SELF};
@@ -531,7 +540,13 @@ static void make_deaf(void)
     status.port = (uint32_t)port;
     ck_assert_int_eq(event_op(EVTCHNOP_status, &status, sizeof(status)), 0);
     ck_assert_uint_eq(status.status, EVTCHNSTAT_interdomain);
-    ck_assert_int_eq(xen_evtchn_close(XEN_DOM0, status.u.interdomain.port), 0);
+    daemon_port = status.u.interdomain.port;
+    evtchn_find(domain_find_host(XEN_DOM0), daemon_port)->masked = true;
+}
+
+static void make_listen(void)
+{
+    ck_assert_int_eq(xen_evtchn_unmask(XEN_DOM0, daemon_port), 0);
 }
 
 static void assert_logged(const char *words, bool expected)
@@ -566,6 +581,226 @@ STACK_TEST(outstanding_requests_are_reported, .drivers = STACK_PROBE, .quiet = t
     machine_stop();
 }
 
+/* Nobody else gets to run meanwhile: all of it is over before Windows gives the processor up. */
+#define BEARABLE_NS UINT64_C(500000000)
+#define REQUESTS 20u
+
+static void assert_none_is_answered(void)
+{
+    uint64_t start = clock_now();
+    PXENBUS_STORE_TRANSACTION transaction;
+    PXENBUS_STORE_WATCH watch;
+    static KEVENT event;
+    PSTR value;
+
+    KeInitializeEvent(&event, NotificationEvent, FALSE);
+    ck_assert_int_eq(CALL(WatchAdd, NULL, DATA, &event, &watch), STATUS_IO_TIMEOUT);
+    ck_assert_int_eq(CALL(TransactionStart, &transaction), STATUS_IO_TIMEOUT);
+    ck_assert_int_eq(CALL(Printf, NULL, DATA, text("a"), "b"), STATUS_IO_TIMEOUT);
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        value = NULL;
+        ck_assert_int_eq(CALL(Read, NULL, NULL, text("vm"), &value), STATUS_IO_TIMEOUT);
+        ck_assert_ptr_null(value);
+    }
+    ck_assert_uint_lt(clock_now() - start, BEARABLE_NS);
+    assert_logged("request ring ", true);
+    assert_logged(": type 2, transaction 0, 19 of 19 bytes sent", true);
+    assert_logged("of type 2 is given up", true);
+}
+
+/*
+ * FB1: the store may be polled at DISPATCH_LEVEL, for a bounded time, and then fails. What is answered later is undone:
+ * the harness finds neither watch nor transaction.
+ */
+STACK_TEST(fb1_silent_at_dispatch_level, .drivers = STACK_PROBE, .quiet = true)
+{
+    KIRQL irql;
+
+    begin();
+    make_deaf();
+    KeRaiseIrql(DISPATCH_LEVEL, &irql);
+    assert_none_is_answered();
+    KeLowerIrql(irql);
+    make_listen();
+    everything("data/again", true);
+    stack_store_remove(stack_path("data/test")); /* which a request made that was given up */
+    end();
+}
+
+static VOID NTAPI silent_dpc(PKDPC dpc, PVOID done, PVOID first, PVOID second)
+{
+    KERNEL_SCOPE();
+
+    (void)dpc;
+    (void)first;
+    (void)second;
+    assert_none_is_answered();
+    (void)KeSetEvent(done, IO_NO_INCREMENT, FALSE);
+}
+
+STACK_TEST(fb1_silent_in_a_dpc, .drivers = STACK_PROBE, .quiet = true)
+{
+    static KEVENT done;
+    static KDPC dpc;
+
+    begin();
+    make_deaf();
+    KeInitializeEvent(&done, NotificationEvent, FALSE);
+    KeInitializeDpc(&dpc, silent_dpc, &done);
+    ck_assert(KeInsertQueueDpc(&dpc, NULL, NULL));
+    ck_assert_int_eq(KeWaitForSingleObject(&done, Executive, KernelMode, FALSE, NULL), STATUS_SUCCESS);
+    make_listen();
+    everything("data/again", true);
+    stack_store_remove(stack_path("data/test")); /* which a request made that was given up */
+    end();
+}
+
+static NTSTATUS answered;
+
+static VOID NTAPI wait_for_answer(PVOID unused)
+{
+    PSTR value;
+
+    (void)unused;
+    answered = CALL(Read, NULL, NULL, text("vm"), &value);
+    if (NT_SUCCESS(answered))
+        CALL(Free, value);
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+/* A suspend wants the store at rest first: it is refused while every other processor still lives. */
+STACK_TEST(suspend_with_silent_store, .drivers = STACK_PROBE, .quiet = true, .vcpus = 4)
+{
+    struct stack_resumer resumer = {.rounds = 1};
+    XENBUS_SUSPEND_INTERFACE_V1 suspend;
+    PKTHREAD thread;
+    uint64_t start;
+
+    begin();
+    STACK_GET(GUID_XENBUS_SUSPEND_INTERFACE, 1, &suspend);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Acquire), STATUS_SUCCESS);
+    make_deaf();
+    thread = stack_thread(wait_for_answer, NULL);
+    stack_sleep_us(1000);
+    start = clock_now();
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_IO_TIMEOUT);
+    ck_assert_uint_lt(clock_now() - start, BEARABLE_NS);
+    ck_assert_uint_eq(XENBUS_SUSPEND_CALL(&suspend, GetCount), 0);
+
+    /* A daemon that was only slow: who waits has its answer, and the suspend can be. */
+    stack_sleep_us(25000000);
+    make_listen();
+    stack_join(thread);
+    ck_assert_int_eq(answered, STATUS_SUCCESS);
+    stack_resume_when_suspended(&resumer);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
+    stack_await_resumer(&resumer);
+    XENBUS_SUSPEND_CALL(&suspend, Release);
+    end();
+}
+
+/* The toolstack's part of a slow resume, without a word to the daemon after it. */
+static void resume_slowly(void *ended)
+{
+    struct toolstack *toolstack = toolstack_open(&stack_logger);
+
+    ck_assert_ptr_nonnull(toolstack);
+    while (xen_domain_shutdown_reason(stack.domain.domid) != SHUTDOWN_suspend || !xen_domain_stands(stack.domain.domid))
+        (void)task_park(clock_now() + 20000, "the guest's suspension");
+    (void)task_park(clock_now() + 1000000, "the store's notice of it");
+    ck_assert(toolstack_domain_resumed(toolstack, stack.domain.domid));
+    toolstack_close(toolstack);
+    ck_assert_int_eq(xen_domain_resume(stack.domain.domid, false), 0);
+    *(volatile bool *)ended = true;
+}
+
+static VOID NTAPI late(PVOID called)
+{
+    KERNEL_SCOPE();
+
+    ck_assert_int_eq(KeGetCurrentIrql(), DISPATCH_LEVEL);
+    assert_none_is_answered();
+    *(volatile bool *)called = true;
+}
+
+static bool is_true(void *flag)
+{
+    return *(volatile bool *)flag;
+}
+
+/* A daemon that is slow at a resume costs no watch, and no processor: what it answers late counts. */
+static void slow_daemon(void *unused)
+{
+    static volatile bool ended, called;
+    XENBUS_SUSPEND_INTERFACE_V1 suspend;
+    PXENBUS_SUSPEND_CALLBACK callback;
+    PXENBUS_STORE_WATCH watch[2];
+    KEVENT event[2];
+
+    (void)unused;
+    begin();
+    ended = called = false;
+    STACK_GET(GUID_XENBUS_SUSPEND_INTERFACE, 1, &suspend);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Acquire), STATUS_SUCCESS);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Register, SUSPEND_CALLBACK_LATE, late, (PVOID)&called, &callback),
+                     STATUS_SUCCESS);
+    for (unsigned i = 0; i < 2; i++) {
+        KeInitializeEvent(&event[i], NotificationEvent, FALSE);
+        ck_assert_int_eq(CALL(WatchAdd, text("data"), text(i == 0 ? "one" : "two"), &event[i], &watch[i]),
+                         STATUS_SUCCESS);
+        ck_assert(fired(&event[i], 1000));
+    }
+
+    make_deaf();
+    (void)task_create("resumer", resume_slowly, (void *)(uintptr_t)&ended);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
+    ck_assert(called);
+    ck_assert_uint_eq(XENBUS_SUSPEND_CALL(&suspend, GetCount), 1);
+    ck_assert(!fired(&event[0], 10));
+
+    make_listen();
+    ck_assert(fired(&event[0], 1000));
+    ck_assert(fired(&event[1], 1000));
+    stack_store_write(stack_path("data/one"), "1");
+    ck_assert(fired(&event[0], 1000));
+    ck_assert(!fired(&event[1], 10));
+
+    /* One goes while its request is on the way again. */
+    ck_assert(stack_wait(is_true, (void *)(uintptr_t)&ended, 1000));
+    ended = called = false;
+    XENBUS_SUSPEND_CALL(&suspend, Deregister, callback);
+    make_deaf();
+    (void)task_create("resumer", resume_slowly, (void *)(uintptr_t)&ended);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
+    make_listen();
+    ck_assert_int_eq(CALL(WatchRemove, watch[1]), STATUS_SUCCESS);
+    ck_assert(fired(&event[0], 1000));
+    KeClearEvent(&event[1]);
+    stack_store_write(stack_path("data/two"), "2");
+    stack_store_write(stack_path("data/one"), "2");
+    ck_assert(fired(&event[0], 1000));
+    ck_assert(!fired(&event[1], 10));
+
+    ck_assert_int_eq(CALL(WatchRemove, watch[0]), STATUS_SUCCESS);
+    stack_store_remove(stack_path("data/one"));
+    stack_store_remove(stack_path("data/two"));
+    stack_store_remove(stack_path("data/test"));
+    XENBUS_SUSPEND_CALL(&suspend, Release);
+    ck_assert(stack_wait(is_true, (void *)(uintptr_t)&ended, 1000));
+    end();
+}
+
+START_TEST(slow_at_a_resume)
+{
+    struct stack_options options = {.drivers = STACK_PROBE, .vcpus = _i == 0 ? 1 : 4, .quiet = true};
+
+    stack_run(&options, slow_daemon, NULL);
+    options.policy = POLICY_PCT;
+    for (options.seed = 1; options.seed <= 2; options.seed++)
+        stack_run(&options, slow_daemon, NULL);
+}
+END_TEST
+
 #endif
 
 int main(void)
@@ -586,6 +821,10 @@ int main(void)
     tcase_add_test(tcase, buffers_are_freed);
 #ifndef MACHINE_THREAD_SANITIZER
     tcase_add_test(tcase, outstanding_requests_are_reported);
+    tcase_add_test(tcase, fb1_silent_at_dispatch_level);
+    tcase_add_test(tcase, fb1_silent_in_a_dpc);
+    tcase_add_test(tcase, suspend_with_silent_store);
+    tcase_add_loop_test(tcase, slow_at_a_resume, 0, 2);
 #endif
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("contexts");
