@@ -321,6 +321,25 @@ PAGED_FUNCTION BOOLEAN FdoChildrenAreIdle(_In_ PXENBUS_FDO Fdo)
     return Idle;
 }
 
+PAGED_FUNCTION BOOLEAN FdoChildrenAreStopped(_In_ PXENBUS_FDO Fdo)
+{
+    BOOLEAN Stopped = TRUE;
+    PLIST_ENTRY ListEntry;
+
+    PAGED_CODE();
+
+    ExAcquireFastMutex(&Fdo->Mutex);
+
+    for (ListEntry = Fdo->Children.Flink; ListEntry != &Fdo->Children; ListEntry = ListEntry->Flink) {
+        if (PdoIsStarted(CONTAINING_RECORD(ListEntry, XENBUS_PDO, ListEntry)))
+            Stopped = FALSE;
+    }
+
+    ExReleaseFastMutex(&Fdo->Mutex);
+
+    return Stopped;
+}
+
 PAGED_FUNCTION BOOLEAN FdoChildrenAreOff(_In_ PXENBUS_FDO Fdo)
 {
     BOOLEAN Off = TRUE;

@@ -36,12 +36,24 @@ PAGED_FUNCTION static NTSTATUS FdoStartDevice(_In_ PXENBUS_FDO Fdo, _In_ PIRP Ir
     return FdoComplete(Fdo, Irp, Status);
 }
 
+/* Somebody holds what would go with the bus's power, and no child is started that could let go of it. */
+PAGED_FUNCTION static BOOLEAN FdoIsHeld(_In_ PXENBUS_FDO Fdo)
+{
+    PAGED_CODE();
+
+    if (!FdoChildrenAreStopped(Fdo) || !FdoHasClients(Fdo))
+        return FALSE;
+
+    Warning("the bus stays: a client without a device holds interfaces of it");
+    return TRUE;
+}
+
 PAGED_FUNCTION static NTSTATUS FdoQueryStop(_In_ PXENBUS_FDO Fdo, _In_ PIRP Irp)
 {
     PAGED_CODE();
 
     /* A child that is started may hold what would go with the bus's power. */
-    if (Fdo->UsageCount != 0 || !FdoChildrenAreIdle(Fdo))
+    if (Fdo->UsageCount != 0 || !FdoChildrenAreIdle(Fdo) || FdoIsHeld(Fdo))
         return FdoComplete(Fdo, Irp, STATUS_DEVICE_BUSY);
 
     DeviceSetPnpState(&Fdo->Device, XENBUS_PNP_STOP_PENDING);
@@ -62,7 +74,7 @@ PAGED_FUNCTION static NTSTATUS FdoQueryRemove(_In_ PXENBUS_FDO Fdo, _In_ PIRP Ir
 {
     PAGED_CODE();
 
-    if (Fdo->UsageCount != 0)
+    if (Fdo->UsageCount != 0 || FdoIsHeld(Fdo))
         return FdoComplete(Fdo, Irp, STATUS_DEVICE_BUSY);
 
     /* Nobody would ask Xen for those pages again. */

@@ -19,6 +19,17 @@ BOOLEAN PdoIsIdle(_In_ PXENBUS_PDO Pdo)
     return Pdo->Device.PnpState == XENBUS_PNP_ADDED || Pdo->Device.PnpState == XENBUS_PNP_STOPPED;
 }
 
+BOOLEAN PdoIsStarted(_In_ PXENBUS_PDO Pdo)
+{
+    XENBUS_PNP_STATE State = Pdo->Device.PnpState;
+
+    /* Asked to stop or to go, or lost, it is what it was until it is told to stop or to go. */
+    if (State == XENBUS_PNP_STOP_PENDING || State == XENBUS_PNP_REMOVE_PENDING || State == XENBUS_PNP_SURPRISE_REMOVED)
+        State = Pdo->Device.PreviousPnpState;
+
+    return State == XENBUS_PNP_STARTED;
+}
+
 BOOLEAN PdoNeedsPower(_In_ PXENBUS_PDO Pdo)
 {
     return !PdoIsIdle(Pdo) && Pdo->PowerState == PowerDeviceD0;

@@ -48,6 +48,9 @@ PDEVICE_OBJECT PdoGetDeviceObject(_In_ PXENBUS_PDO Pdo);
 /* TRUE if no driver uses the device: it was not started, or is stopped. */
 BOOLEAN PdoIsIdle(_In_ PXENBUS_PDO Pdo);
 
+/* TRUE if it is started, and has not been told to stop or to go since. */
+BOOLEAN PdoIsStarted(_In_ PXENBUS_PDO Pdo);
+
 /* TRUE if a driver uses the device, and has it powered. */
 BOOLEAN PdoNeedsPower(_In_ PXENBUS_PDO Pdo);
 
