@@ -29,7 +29,7 @@ unsigned stack_read_all(unsigned vif, const struct capture *capture)
 {
     uint8_t *buffer = ExAllocatePool2(POOL_FLAG_NON_PAGED, 65536, STACK_TAG);
     NETCLIENT_STATISTICS statistics = stack_statistics(vif);
-    uint64_t there = statistics.Received - statistics.ReceivedRead;
+    uint64_t there = statistics.Received - statistics.ReceivedRead - statistics.ReceivedReturned;
     unsigned next = 0, count = 0;
     char name[16];
     PDEVICE_OBJECT device;

@@ -8,6 +8,7 @@
 #include "common/stack.h"
 #include "machine/clock.h"
 #include "machine/kernel_lock.h"
+#include "nt/pnp/pnp.h"
 #include "nt/po/po.h"
 #include "nt/cm/cm.h"
 #include "xen/hypervisor.h"
@@ -52,6 +53,11 @@ static void end(void)
     XENBUS_SUSPEND_CALL(&suspend, Release);
 }
 
+static void turn_off(void)
+{
+    xen_guest_ends(false);
+}
+
 static void hibernate_and(void (*meanwhile)(void *))
 {
     struct stack_resumer resumer = {.from_disk = true, .rounds = 1, .meanwhile = meanwhile};
@@ -59,7 +65,7 @@ static void hibernate_and(void (*meanwhile)(void *))
 
     ck_assert_int_eq(po_set_system_state(PowerSystemHibernate), STATUS_SUCCESS);
     stack_resume_when_suspended(&resumer);
-    xen_guest_ends(false);
+    po_with_processors_held(turn_off);
     ck_assert_int_eq(po_set_system_state(PowerSystemWorking), STATUS_SUCCESS);
     stack_await_resumer(&resumer);
     ck_assert_uint_gt(stack.domain.domid, before);
@@ -470,6 +476,115 @@ EACH_POLICY(under_traffic, VIF_STACK)
     stack_carry(0, lan, lan);
 }
 
+/*
+ * Both ways. What is in the rings when the memory is written goes with them: up to a ring of received frames each time,
+ * and of those that are sent, which go one after the other, one. Nothing else is lost, and nothing is damaged or out of
+ * order. That each frame arrives cannot be waited for, as stack_carry() does: some never come, and what nobody has read
+ * when the device loses its power is gone with it.
+ */
+EACH_POLICY(received_and_sent, VIF_STACK)
+{
+    uint64_t before;
+    PKTHREAD thread;
+
+    memset(&traffic, 0, sizeof(traffic));
+    ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
+    thread = stack_thread(send_frames, NULL);
+    for (unsigned round = 0; round < 2; round++) {
+        unsigned sent;
+
+        stack_end_send(0, lan);
+        stack_sleep_us(400 + 300 * round);
+        before = stack_statistics(0).Received;
+        ck_assert_uint_gt(before, 0);
+        hibernate();
+        ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
+        stack_wait_connected(0);
+        sent = traffic.sent;
+        ck_assert_msg(stack_wait(has_sent_more, &sent, 20000), "%u frames were sent and no more", sent);
+        ck_assert_uint_ge(stack_statistics(0).Received, before);
+        (void)stack_read_all(0, lan);
+    }
+    traffic.stop = true;
+    stack_join(thread);
+    (void)stack_read_all(0, lan);
+    stack_carry(0, lan, lan);
+}
+
+/* ---- a device that does not want to ---- */
+
+static struct {
+    PDEVICE_OBJECT device;
+    PDRIVER_DISPATCH original;
+    unsigned refused;
+} refusal;
+
+static NTSTATUS NTAPI refuse(PDEVICE_OBJECT device, PIRP irp)
+{
+    PIO_STACK_LOCATION location = IoGetCurrentIrpStackLocation(irp);
+
+    if (device != refusal.device || location->MinorFunction != IRP_MN_QUERY_POWER ||
+        location->Parameters.Power.Type != SystemPowerState ||
+        location->Parameters.Power.State.SystemState != PowerSystemHibernate)
+        return refusal.original(device, irp);
+    refusal.refused++;
+    PoStartNextPowerIrp(irp);
+    irp->IoStatus.Status = STATUS_DEVICE_BUSY;
+    IoCompleteRequest(irp, IO_NO_INCREMENT);
+    return STATUS_DEVICE_BUSY;
+}
+
+static PDEVICE_OBJECT device_of(const char *prefix)
+{
+    struct devnode *node = pnp_root();
+
+    while (strncmp(pnp_instance_path(node), prefix, strlen(prefix)) != 0) {
+        node = pnp_next(node);
+        ck_assert_ptr_nonnull(node);
+    }
+    return pnp_pdo(node);
+}
+
+/* The bottom of one device's stack refuses S4: the system goes on, with traffic, and can hibernate another time. */
+static void refused_by(const char *device)
+{
+    PDRIVER_OBJECT driver;
+    unsigned sent;
+
+    refusal.device = device_of(device);
+    refusal.refused = 0;
+    driver = refusal.device->DriverObject;
+    refusal.original = driver->MajorFunction[IRP_MJ_POWER];
+    driver->MajorFunction[IRP_MJ_POWER] = refuse;
+    sent = traffic.sent;
+    ck_assert_int_eq(po_set_system_state(PowerSystemHibernate), STATUS_DEVICE_BUSY);
+    driver->MajorFunction[IRP_MJ_POWER] = refusal.original;
+    ck_assert_uint_eq(refusal.refused, 1);
+    ck_assert_int_eq(po_system_state(), PowerSystemWorking);
+    ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
+    ck_assert_msg(stack_wait(has_sent_more, &sent, 20000), "%s: %u frames were sent and no more", device, sent);
+}
+
+EACH_POLICY(refused, VIF_STACK)
+{
+    PKTHREAD thread;
+
+    memset(&traffic, 0, sizeof(traffic));
+    ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
+    thread = stack_thread(send_frames, NULL);
+    stack_sleep_us(500);
+    refused_by("XENVIF\\VEN_XP0001&DEV_NET");
+    refused_by("XENBUS\\VEN_XP0001&DEV_VIF");
+    refused_by("PCI\\VEN_5853&DEV_0001");
+    traffic.stop = true;
+    stack_join(thread);
+    stack_carry(0, lan, lan);
+    hibernate();
+    ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
+    stack_wait_connected(0);
+    stack_carry(0, lan, lan);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("hibernate");
@@ -484,6 +599,8 @@ int main(void)
     tcase_add_test(tcase, pages_out);
     tcase_add_test(tcase, vif);
     tcase_add_test(tcase, under_traffic);
+    tcase_add_test(tcase, received_and_sent);
+    tcase_add_test(tcase, refused);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

@@ -21,6 +21,12 @@ void po_shutdown(POWER_ACTION action);
 NTSTATUS po_set_system_state(SYSTEM_POWER_STATE state);
 SYSTEM_POWER_STATE po_system_state(void);
 
+/*
+ * The moment of hibernation in which memory is written to disk: every processor is in a DPC, none in an interrupt's
+ * service routine or in code that one could find half done, and one of them runs act(). From a thread, up to APC_LEVEL.
+ */
+void po_with_processors_held(void (*act)(void));
+
 /* The device object goes: so does its registration for idle detection. */
 void po_device_deleted(PDEVICE_OBJECT device);
 

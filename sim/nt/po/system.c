@@ -185,3 +185,19 @@ NTSTATUS po_set_system_state(SYSTEM_POWER_STATE state)
     pnp_release();
     return status;
 }
+
+/* ---- the moment in which memory is written to disk ---- */
+
+static VOID NTAPI hold(PKDPC dpc, PVOID act, PVOID done, PVOID barrier)
+{
+    (void)dpc;
+    if (KeSignalCallDpcSynchronize(barrier))
+        ((void (*)(void))act)();
+    (void)KeSignalCallDpcSynchronize(barrier);
+    KeSignalCallDpcDone(done);
+}
+
+void po_with_processors_held(void (*act)(void))
+{
+    KeGenericCallDpc(hold, (PVOID)act);
+}

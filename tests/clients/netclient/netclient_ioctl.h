@@ -53,6 +53,7 @@ typedef struct _NETCLIENT_STATISTICS {
     ULONG64 Received;                      /* frames that the VIF has given */
     ULONG64 ReceivedRead;                  /* of these, those that a READ got */
     ULONG64 ReceivedLost;                  /* those that there was no room for here */
+    ULONG64 ReceivedReturned;              /* those that nobody had read when packets stopped, as in D3 */
     ULONG64 Pauses;                        /* times that the client asked for a pause */
     ULONG64 LinkChanges;                   /* times that the VIF said that the link has changed */
 } NETCLIENT_STATISTICS, *PNETCLIENT_STATISTICS;

@@ -103,8 +103,10 @@ static VOID NetClientConsume(_Inout_ PNETCLIENT Client, _In_ PNETCLIENT_FRAME Fr
 /* Gives back everything, read or not. Packets do not move, and nobody else is at work. */
 VOID NetClientReturnAll(_Inout_ PNETCLIENT Client)
 {
-    while (!IsListEmpty(&Client->Received))
+    while (!IsListEmpty(&Client->Received)) {
         NetClientReturn(Client, CONTAINING_RECORD(RemoveHeadList(&Client->Received), NETCLIENT_FRAME, ListEntry));
+        NetClientCount(Client, &Client->Statistics.ReceivedReturned);
+    }
     Client->ReceivedCount = 0;
 
     while (!IsListEmpty(&Client->Returning))
