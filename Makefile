@@ -180,6 +180,12 @@ sweep: ## Build and run the main job under 2,000 pct schedules (SEEDS=A-B for ot
 	$(BUILD)/pvsim sweep --seeds $(SEEDS) --policy pct -- run --tx $(LAN) --rx $(LAN)
 
 FEW := tests/captures/few-wire.pcap
+.PHONY: lives
+lives: ## Build and have the guest live whole lives (boot, load, sleep, hibernation, suspends, resumes, traffic, teardown) under 2,000 pct schedules (SEEDS=A-B for others)
+	$(Q)$(MAKE) --no-print-directory build/.setup-build
+	$(Q)$(MAKE) --no-print-directory all
+	$(BUILD)/pvsim sweep --seeds $(SEEDS) --policy pct -- run --through suspend,sleep,slow,hibernate,migrate --tx $(FEW) --rx $(FEW)
+
 EVERY ?= 1
 .PHONY: fail-all
 fail-all: ## Build and fail every call of the drivers that can fail, one a run (EVERY=K for each K-th)

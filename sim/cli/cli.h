@@ -34,6 +34,19 @@ static inline bool backend_is_outside(const struct backend_choice *backend)
     return backend->kind != BACKEND_STUB;
 }
 
+/* What the guest of a run goes through before its traffic (--through; run_through.c). */
+enum through { THROUGH_SLEEP, THROUGH_HIBERNATE, THROUGH_SUSPEND, THROUGH_SLOW, THROUGH_MIGRATE, THROUGH_KINDS };
+
+#define THROUGH_MAX 32u
+
+struct through_list {
+    enum through stage[THROUGH_MAX];
+    unsigned count;
+};
+
+/* False after one line on stderr. */
+bool through_parse(const char *text, struct through_list *list);
+
 struct run_options {
     struct machine_config machine;
     struct backend_choice backend;
@@ -49,6 +62,7 @@ struct run_options {
     const char *rx;
     const char *tx_frames; /* of the captures only these (cli/frames.h); NULL: all */
     const char *rx_frames;
+    struct through_list through;
     const char *out_tx;
     const char *out_rx;
     enum format format;

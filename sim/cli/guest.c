@@ -361,10 +361,29 @@ static void fall_asleep(void)
     (void)po_set_system_state(PowerSystemWorking);
 }
 
+static void turn_off(void)
+{
+    xen_guest_ends(false);
+}
+
+static void hibernate(void)
+{
+    NTSTATUS status = po_set_system_state(PowerSystemHibernate);
+
+    if (!NT_SUCCESS(status)) {
+        log_line(LOG_WARNING, "po", "the system does not hibernate: a device refuses to (0x%08x)", (unsigned)status);
+        return;
+    }
+    po_with_processors_held(turn_off);
+    (void)po_set_system_state(PowerSystemWorking);
+}
+
 void guest_power(enum guest_power action)
 {
     if (action == GUEST_SLEEP)
         fall_asleep();
+    else if (action == GUEST_HIBERNATE)
+        hibernate();
     else
         end_system(action == GUEST_RESET);
 }

@@ -45,11 +45,12 @@ bool guest_describe_devices(void);
 void guest_plug_processors(unsigned count);
 
 /*
- * What the power manager does for whoever asks: turn the guest off, reset it, or put it to sleep (S3), which it comes
- * out of when its toolstack wakes it (xen_domain_wake()). In a guest thread, or by a button, whose press is not waited
- * for.
+ * What the power manager does for whoever asks: turn the guest off, reset it, put it to sleep (S3), which it comes out
+ * of when its toolstack wakes it (xen_domain_wake()), or hibernate it (S4): it turns itself off, and goes on when its
+ * memory is there under another Xen (xen_domain_wake_from_disk()). In a guest thread, or by a button, whose press is
+ * not waited for.
  */
-enum guest_power { GUEST_POWER_OFF, GUEST_RESET, GUEST_SLEEP };
+enum guest_power { GUEST_POWER_OFF, GUEST_RESET, GUEST_SLEEP, GUEST_HIBERNATE };
 void guest_power(enum guest_power action);
 void guest_press_button(enum guest_power action);
 

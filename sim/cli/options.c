@@ -55,6 +55,7 @@ enum {
     OPTION_RUN_DIR,
     OPTIONS_OF_RUN, /* from here on */
     OPTION_BOOT_SEED = OPTIONS_OF_RUN,
+    OPTION_THROUGH,
     OPTION_TX,
     OPTION_RX,
     OPTION_TX_FRAMES,
@@ -86,6 +87,7 @@ static const struct option run_long_options[] = {
     {"delay", required_argument, NULL, OPTION_DELAY},
     {"engine", required_argument, NULL, OPTION_ENGINE},
     {"clock", required_argument, NULL, OPTION_CLOCK},
+    {"through", required_argument, NULL, OPTION_THROUGH},
     {"tx", required_argument, NULL, OPTION_TX},
     {"rx", required_argument, NULL, OPTION_RX},
     {"tx-frames", required_argument, NULL, OPTION_TX_FRAMES},
@@ -399,6 +401,8 @@ static bool run_option(int option, const char *value, struct run_options *option
         options->machine.clock = (enum machine_clock)choice;
         options->virtual_clock = choice != CLOCK_WALL;
         return true;
+    case OPTION_THROUGH:
+        return through_parse(value, &options->through);
     case OPTION_TX:
         options->tx = value;
         return true;
@@ -613,6 +617,8 @@ static int check_no_xen(struct run_options *options)
         refused = "--host none with --tx, --rx or --vifs: a machine without Xen has no VIF to carry anything";
     else if (backend_is_outside(&options->backend) || options->backend.domid != 0 || options->run_dir != NULL)
         refused = "--host none with --backend or --run-dir: a machine without Xen has nothing for a backend";
+    else if (options->through.count != 0)
+        refused = "--host none with --through: a machine without Xen has no suspend, and no device that comes back";
     else if (options->machine.faults.count != 0)
         refused = "--host none with --fail: no device connects that could be seen to come back";
     if (refused != NULL) {
@@ -632,6 +638,11 @@ static int check_backend(struct run_options *options)
         refused = "--run-dir without --backend none or exec:COMMAND: no program comes to this machine";
     if (backend_is_outside(&options->backend) && options->machine.faults.count != 0)
         refused = "--fail with --backend none or exec: that the devices come back is shown with pvsim's own backend";
+    if (backend_is_outside(&options->backend) && options->through.count != 0)
+        refused =
+            "--through with --backend none or exec: what the guest goes through is shown with pvsim's own backend";
+    if (options->machine.faults.count != 0 && options->through.count != 0)
+        refused = "--through with --fail: under faults the guest sleeps and migrates in any case";
     if (backend_is_outside(&options->backend) && options->out_tx != NULL)
         refused = "--out-tx with --backend none or exec: what the guest sends arrives at that program";
     if (refused != NULL) {

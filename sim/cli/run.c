@@ -148,12 +148,10 @@ void give_up(const char *format, ...)
     fail("scenario", "%s", text);
 }
 
-bool run_migrate(struct run *run, struct toolstack *toolstack, unsigned timeout_ms)
+bool run_suspend(struct run *run, struct toolstack *toolstack, unsigned timeout_ms)
 {
     uint64_t deadline = clock_now() + timeout_ms * UINT64_C(1000000);
     unsigned domid = run->domain.domid;
-    unsigned without;
-    int restored;
 
     if (!toolstack_domain_shutdown(toolstack, domid, "suspend"))
         give_up("%s", toolstack_error(toolstack));
@@ -165,6 +163,17 @@ bool run_migrate(struct run *run, struct toolstack *toolstack, unsigned timeout_
         snprintf(run->unconnected, sizeof(run->unconnected), "the guest did not suspend within %u ms", timeout_ms);
         return false;
     }
+    return true;
+}
+
+bool run_migrate(struct run *run, struct toolstack *toolstack, unsigned timeout_ms)
+{
+    unsigned domid = run->domain.domid;
+    unsigned without;
+    int restored;
+
+    if (!run_suspend(run, toolstack, timeout_ms))
+        return false;
     restored = xen_domain_restore(domid);
     if (restored < 0)
         give_up("the domain was not restored");
@@ -398,6 +407,7 @@ void run_scenario(struct run *run, struct toolstack *toolstack)
         run_wait_connected(run, toolstack, power_on);
         (void)guest_wait_quiet();
         run_leave_boot(run);
+        run_go_through(run, toolstack);
         run_carry_all(run);
     }
     if (!run_go_down(run, toolstack))

@@ -68,6 +68,14 @@ bool run_carry_traffic(struct run *run, uint64_t patience);
 void run_carry_all(struct run *run);
 
 /*
+ * Ask the guest to suspend, and wait until it has. False: not within the time; run->unconnected says so, and the
+ * request is withdrawn.
+ */
+bool run_suspend(struct run *run, struct toolstack *toolstack, unsigned timeout_ms);
+/* What --through says, from connected to connected. run_through.c */
+void run_go_through(struct run *run, struct toolstack *toolstack);
+
+/*
  * Migrate the guest: ask it to suspend, and resume it under what amounts to a new Xen. False: it did not suspend within
  * the time; run->unconnected says so, and the request is withdrawn.
  */

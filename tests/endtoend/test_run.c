@@ -44,6 +44,24 @@ START_TEST(vlan_capture)
 }
 END_TEST
 
+#define FEW "tests/captures/few-wire.pcap"
+#define FEW_FRAMES 6u
+
+static const char *const stages[] = {
+    "sleep", "hibernate", "suspend", "slow", "migrate", "suspend,sleep,slow,hibernate,migrate",
+    "migrate,migrate,hibernate,hibernate,slow,slow,sleep,sleep,suspend,suspend",
+};
+
+START_TEST(goes_through)
+{
+    assert_passes(pvsim("run --through %s --tx %s --rx %s", stages[_i], FEW, FEW), FEW_FRAMES);
+    for (unsigned seed = 1; seed <= 2; seed++)
+        assert_passes(pvsim("run --through %s --vcpus 4 --vifs 2 --policy pct --seed %u --tx %s --rx %s", stages[_i],
+                            seed, FEW, FEW),
+                      2 * FEW_FRAMES);
+}
+END_TEST
+
 static const unsigned vcpu_counts[] = {1, 2, 4, 8};
 
 START_TEST(vcpus)
@@ -187,6 +205,11 @@ static const char *const bad_commands[] = {
     "run --out-tx /tmp/x.pcap",
     "run --drivers /nowhere --tx " LAN,
     "run --tx " LAN " --out-tx /nowhere/out.pcap",
+    "run --through nap --tx " LAN,
+    "run --through sleep,,slow --tx " LAN,
+    "run --through sleep --fail nth=1 --tx " LAN,
+    "run --through sleep --backend none --rx " LAN,
+    "run --through sleep --host none",
     "replay",
     "replay /nowhere/missing.bundle",
     "replay README.md",
@@ -303,6 +326,7 @@ int main(void)
     tcase_add_test(traffic, eight_vifs);
     tcase_add_test(traffic, wall_clock);
     tcase_add_test(traffic, one_direction);
+    tcase_add_loop_test(traffic, goes_through, 0, (int)(sizeof(stages) / sizeof(stages[0])));
     suite_add_tcase(suite, traffic);
     tcase_add_test(reports, captures_out);
     tcase_add_test(reports, captures_out_of_several_vifs);
