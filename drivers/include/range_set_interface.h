@@ -41,8 +41,8 @@ typedef NTSTATUS(NTAPI *XENBUS_RANGE_SET_POP)(_In_ PINTERFACE Interface, _In_ PX
 
 /*
  * Takes exactly Start to Start + Count - 1 out of the set. STATUS_INVALID_PARAMETER: Count is 0 or the range wraps.
- * STATUS_INSUFFICIENT_RESOURCES: not all of it is in the set (nothing is taken), or no memory, which is not needed where
- * the numbers next to it on both sides are not in the set.
+ * STATUS_INSUFFICIENT_RESOURCES: not all of it is in the set (nothing is taken), or no memory, which is not needed
+ * where the numbers next to it on both sides are not in the set.
  */
 typedef NTSTATUS(NTAPI *XENBUS_RANGE_SET_GET)(_In_ PINTERFACE Interface, _In_ PXENBUS_RANGE_SET RangeSet,
                                               _In_ LONGLONG Start, _In_ ULONGLONG Count);

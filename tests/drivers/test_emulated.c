@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/stack.h"
+#include "machine/image.h"
 #include "nt/cm/cm.h"
 #include "nt/pnp/pnp.h"
 #include "xen/platform.h"
@@ -459,6 +460,66 @@ STACK_TEST(removed_and_back, .drivers = DRIVERS, .board = BOARD)
     }
 }
 
+/* ---- installed over what was there ---- */
+
+static const char *const classes[] = {"{4D36E97D-E325-11CE-BFC1-08002BE10318}",
+                                      "{4D36E96A-E325-11CE-BFC1-08002BE10318}"};
+
+static const struct {
+    const char *before[4], *after[4];
+} filters[] = {
+    {{"xenfilt"}, {"xenfilt"}},
+    {{NULL}, {"xenfilt"}},
+    {{"partmgr"}, {"partmgr", "xenfilt"}},
+    {{"xenfilt", "partmgr"}, {"xenfilt", "partmgr"}},
+    {{"partmgr", "xenfilt", "other"}, {"partmgr", "xenfilt", "other"}},
+    {{"xenfilter"}, {"xenfilter", "xenfilt"}},
+};
+
+static void install_over(unsigned at)
+{
+    for (unsigned class = 0; class < 2; class ++) {
+        char path[128], error[256] = "";
+        struct cm_key *key;
+        unsigned count = 0;
+
+        snprintf(path, sizeof(path), "%s\\%s", CM_CLASS, classes[class]);
+        key = cm_key_create(path);
+        while (count < 4 && filters[at].before[count] != NULL)
+            count++;
+        (void)cm_value_delete(key, "UpperFilters");
+        if (count != 0)
+            cm_value_set_multi(key, "UpperFilters", filters[at].before, count);
+        ck_assert_msg(pnp_install_inf(PVSIM_BUILD "/drivers/xenfilt.inf", error, sizeof(error)), "%s", error);
+        for (unsigned i = 0; i < 4; i++) {
+            char *entry = cm_value_get_multi(key, "UpperFilters", i);
+
+            if (filters[at].after[i] == NULL)
+                ck_assert_msg(entry == NULL, "list %u: %s is too many", at, entry);
+            else
+                ck_assert_msg(entry != NULL && strcmp(entry, filters[at].after[i]) == 0, "list %u: %s instead of %s",
+                              at, entry != NULL ? entry : "nothing", filters[at].after[i]);
+            if (entry == NULL)
+                break;
+            image_free(entry);
+        }
+        cm_value_set_multi(key, "UpperFilters", filters[0].after, 1);
+    }
+}
+
+static void install_over_all(void)
+{
+    for (unsigned at = 0; at < sizeof(filters) / sizeof(filters[0]); at++)
+        install_over(at);
+}
+
+/* FB14: whatever filters there were stay as and where they were, and ours is there once. */
+STACK_TEST(fb14_class_filters, .drivers = DRIVERS | STACK_NIC, .prepare = install_over_all, .board = BOARD)
+{
+    ck_assert_ptr_nonnull(find(NIC));
+    ck_assert_int_eq(pnp_state(find(NIC)), DEVNODE_STARTED);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("EMULATED");
@@ -489,6 +550,7 @@ int main(void)
     tcase_add_test(tcase, bus_of_no_kind);
     tcase_add_test(tcase, bus_of_unknown_kind);
     tcase_add_test(tcase, removed_and_back);
+    tcase_add_test(tcase, fb14_class_filters);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

@@ -598,7 +598,8 @@ static bool storm_ended(void *argument)
     return ((struct storm *)argument)->ended;
 }
 
-/* One port fires without end: events of another one on the same processor still come, and threads still run there. */
+/* FB17: one port fires without end: events of another one on the same processor still come, and threads still run
+ * there. */
 static void storm(void *unused)
 {
     struct channel *channel = ExAllocatePool2(POOL_FLAG_NON_PAGED, 2 * sizeof(*channel), STACK_TAG);

@@ -491,7 +491,7 @@ static VOID NTAPI carry_thread(PVOID unused)
     (void)PsTerminateSystemThread(STATUS_SUCCESS);
 }
 
-/* Traffic goes on through cancelled suspensions, and not a frame is lost. */
+/* FB7: traffic goes on through cancelled suspensions, and not a frame is lost. */
 EACH_MACHINE(vif_through_cancelled, 2, VIF_STACK)
 {
     PKTHREAD thread;

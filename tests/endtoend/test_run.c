@@ -48,7 +48,12 @@ END_TEST
 #define FEW_FRAMES 6u
 
 static const char *const stages[] = {
-    "sleep", "hibernate", "suspend", "slow", "migrate", "suspend,sleep,slow,hibernate,migrate",
+    "sleep",
+    "hibernate",
+    "suspend",
+    "slow",
+    "migrate",
+    "suspend,sleep,slow,hibernate,migrate",
     "migrate,migrate,hibernate,hibernate,slow,slow,sleep,sleep,suspend,suspend",
 };
 
