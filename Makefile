@@ -179,6 +179,13 @@ sweep: ## Build and run the main job under 2,000 pct schedules (SEEDS=A-B for ot
 	$(Q)$(MAKE) --no-print-directory all
 	$(BUILD)/pvsim sweep --seeds $(SEEDS) --policy pct -- run --tx $(LAN) --rx $(LAN)
 
+QUEUES ?= 1-16
+.PHONY: matrix
+matrix: ## Every combination of what netback can offer, with each capture in both directions (QUEUES=A-B for some numbers of queues)
+	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-test
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/endtoend/test_offers
+	PVSIM_OFFERS=$(QUEUES) $(BUILD)/tests/endtoend/test_offers
+
 FEW := tests/captures/few-wire.pcap
 .PHONY: lives
 lives: ## Build and have the guest live whole lives (boot, load, sleep, hibernation, suspends, resumes, traffic, teardown) under 2,000 pct schedules (SEEDS=A-B for others)

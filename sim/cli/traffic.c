@@ -52,9 +52,31 @@ static NTSTATUS NTAPI request_done(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID 
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
 
-static NTSTATUS submit(struct flow *flow, struct slot *slot, uint32_t length)
+/*
+ * What a frame's sender leaves to the card goes along with the write, as its byte offset: options of XENVIF_VIF
+ * (XENVIF_VIF_OFFLOAD_OPTIONS) in the lowest 16 bits, the maximum segment size in the next.
+ */
+static uint64_t left_to_card(const struct port_frame *frame)
 {
-    LARGE_INTEGER offset = {.QuadPart = 0};
+    enum { LARGE4 = 1 << 1, TCP4 = 1 << 3, UDP4 = 1 << 4, LARGE6 = 1 << 5, TCP6 = 1 << 6, UDP6 = 1 << 7 };
+    struct packet packet;
+    bool tcp, four;
+    uint64_t options;
+
+    if (frame->checksum != PORT_CHECKSUM_BLANK)
+        return 0;
+    packet_parse(frame->data, frame->length, &packet);
+    tcp = packet.protocol == PACKET_TCP;
+    four = packet.version == 4;
+    options = four ? (tcp ? TCP4 : UDP4) : (tcp ? TCP6 : UDP6);
+    if (frame->gso != PORT_GSO_NONE)
+        options |= (four ? LARGE4 : LARGE6) | (uint64_t)frame->gso_size << 16;
+    return options;
+}
+
+static NTSTATUS submit(struct flow *flow, struct slot *slot, uint32_t length, uint64_t left)
+{
+    LARGE_INTEGER offset = {.QuadPart = (LONGLONG)left};
     PIRP irp = IoBuildAsynchronousFsdRequest(flow->major, flow->device, slot->buffer, length, &offset, NULL);
 
     if (irp == NULL)
@@ -179,6 +201,7 @@ static void run_flow(struct flow *flow)
     for (number = 0; number < flow->total && !is_over(flow); number++) {
         struct slot *slot = &flow->slots[number % WINDOW];
         uint32_t length = flow->size;
+        uint64_t left = 0;
         NTSTATUS status;
 
         if (number >= WINDOW) {
@@ -188,8 +211,9 @@ static void run_flow(struct flow *flow)
         if (flow->major == IRP_MJ_WRITE) {
             length = vif->tx->frame[number].length;
             memcpy(slot->buffer, vif->tx->frame[number].data, length);
+            left = left_to_card(&vif->tx->frame[number]);
         }
-        status = submit(flow, slot, length);
+        status = submit(flow, slot, length, left);
         if (!NT_SUCCESS(status)) {
             flow->count->failed++;
             note_bad(flow->count, number, status);

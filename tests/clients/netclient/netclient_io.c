@@ -144,13 +144,21 @@ NTSTATUS NetClientRead(_Inout_ PNETCLIENT Client, _Inout_ PIRP Irp)
 /* Gives one write to the VIF. FALSE: the VIF has no room, and the IRP is still ours. */
 static BOOLEAN NetClientSendIrp(_Inout_ PNETCLIENT Client, _Inout_ PIRP Irp)
 {
-    ULONG Length = IoGetCurrentIrpStackLocation(Irp)->Parameters.Write.Length;
+    PIO_STACK_LOCATION StackLocation = IoGetCurrentIrpStackLocation(Irp);
+    ULONG Length = StackLocation->Parameters.Write.Length;
+    ULONGLONG Left = (ULONGLONG)StackLocation->Parameters.Write.ByteOffset.QuadPart;
+    NETCLIENT_OFFLOAD Offload = Client->Offload;
     XENVIF_VIF_OFFLOAD_OPTIONS Options;
     ULONG Offset;
     PMDL Mdl;
     NTSTATUS Status;
 
-    Options.Value = Client->Offload.TransmitterOptions;
+    if (Left != 0) {
+        Offload.TransmitterOptions = (USHORT)Left;
+        Offload.MaximumSegmentSize = (USHORT)(Left >> 16);
+        Offload.TagControlInformation = 0;
+    }
+    Options.Value = Offload.TransmitterOptions;
 
     Status = NetClientShape(Client, Irp, &Mdl, &Offset);
     if (!NT_SUCCESS(Status)) {
@@ -158,9 +166,8 @@ static BOOLEAN NetClientSendIrp(_Inout_ PNETCLIENT Client, _Inout_ PIRP Irp)
         return TRUE;
     }
 
-    Status =
-        XENVIF_VIF_CALL(&Client->Vif, TransmitterQueuePacket, Mdl, Offset, Length, Options,
-                        Client->Offload.MaximumSegmentSize, Client->Offload.TagControlInformation, NULL, FALSE, Irp);
+    Status = XENVIF_VIF_CALL(&Client->Vif, TransmitterQueuePacket, Mdl, Offset, Length, Options,
+                             Offload.MaximumSegmentSize, Offload.TagControlInformation, NULL, FALSE, Irp);
     if (!NT_SUCCESS(Status))
         NetClientUnshape(Irp);
     if (Status == STATUS_DEVICE_BUSY)

@@ -4,6 +4,9 @@
  * WRITE sends one Ethernet frame: the IRP's MDL is what the VIF gets, or, with SET_SHAPE, a chain that the frame has
  * been copied into; the IRP completes when the packet comes back.
  *
+ * The byte offset of a WRITE says what is left to the VIF of this one frame: bits 0 to 15 are
+ * XENVIF_VIF_OFFLOAD_OPTIONS, 16 to 31 the maximum segment size. Zero: what SET_OFFLOAD says.
+ *
  *   STATUS_SUCCESS              the backend took it; Information is its length
  *   STATUS_NETWORK_UNREACHABLE  it was dropped: no link, disabled meanwhile, or the backend said so
  *   STATUS_IO_DEVICE_ERROR      the backend refused it, or there were no resources to send it
