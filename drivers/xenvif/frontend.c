@@ -653,6 +653,11 @@ ULONG FrontendGetQueueCount(_In_ PXENVIF_FRONTEND Frontend)
     return ReadULongAcquire(&Frontend->QueueCount);
 }
 
+const XENVIF_HASHER *FrontendGetHasher(_In_ PXENVIF_FRONTEND Frontend)
+{
+    return &Frontend->Hasher;
+}
+
 PXENVIF_TRANSMITTER FrontendGetTransmitter(_In_ PXENVIF_FRONTEND Frontend, _In_ ULONG Index)
 {
     return QueueGetTransmitter(Frontend->Queues[Index]);

@@ -17,6 +17,7 @@
 #include <ntddk.h>
 
 #include "granter.h"
+#include "hasher.h"
 #include "mac.h"
 #include "parent.h"
 #include "queue.h"
@@ -126,6 +127,9 @@ PXENVIF_TRANSMITTER FrontendGetTransmitter(_In_ PXENVIF_FRONTEND Frontend, _In_ 
 
 /* Whether the domain has been suspended since the connection was made: its rings and channels are dead. Any IRQL. */
 BOOLEAN FrontendIsResumed(_In_ PXENVIF_FRONTEND Frontend);
+
+/* What hashes the frames that the backend has not. Any IRQL. */
+const XENVIF_HASHER *FrontendGetHasher(_In_ PXENVIF_FRONTEND Frontend);
 
 /* Whether the backend may send frames with a hash. Any IRQL. */
 BOOLEAN FrontendIsHashing(_In_ PXENVIF_FRONTEND Frontend);

@@ -5,6 +5,9 @@
  * been accepted is kept, and is in force again with each connection, as far as that backend goes along. A mapping is
  * the client's word on processors: each processor that it names gets a queue, and the hash values with it; if there are
  * more processors than queues they share them.
+ *
+ * Frames of a backend without a control ring, or that has not taken on a connection what was accepted earlier, are
+ * hashed here. Which queue they come by is that backend's choice.
  */
 #include "bug.h"
 #include "frontend_state.h"
@@ -27,10 +30,55 @@ static BOOLEAN HashIsConnected(_In_ PXENVIF_FRONTEND Frontend)
     return Frontend->State == FRONTEND_CONNECTED;
 }
 
-/* Whether a backend that we are not connected to will have a control ring, as far as it has said. */
-static BOOLEAN HashIsPromised(_In_ PXENVIF_FRONTEND Frontend)
+/* Whether the backend is to be told: it hashes. */
+static BOOLEAN HashIsBackends(_In_ PXENVIF_FRONTEND Frontend)
 {
-    return FrontendReadBackendNumber(Frontend, "feature-ctrl-ring", 0) != 0;
+    return HashIsConnected(Frontend) && !Frontend->HashesHere;
+}
+
+static VOID HashStopPollers(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    ULONG Index;
+
+    for (Index = 0; Index < Frontend->Active; Index++)
+        PollerDisable(QueueGetPoller(Frontend->Queues[Index]));
+}
+
+/* Not before there is a connection, nor on one that a suspension has ended. */
+static VOID HashStartPollers(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    ULONG Index;
+    KIRQL Irql;
+
+    if (!HashIsConnected(Frontend))
+        return;
+
+    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
+
+    if (!FrontendIsResumed(Frontend))
+        for (Index = 0; Index < Frontend->Active; Index++)
+            PollerEnable(QueueGetPoller(Frontend->Queues[Index]));
+
+    KeLowerIrql(Irql);
+}
+
+/* Has our own hasher do what the client wants and this connection's backend does not. */
+static VOID HashUpdateHasher(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    const FRONTEND_HASH *Hash = &Frontend->Hash;
+    BOOLEAN Wanted = Hash->Toeplitz && Hash->HasParameters && Frontend->HashesHere;
+
+    if (!Wanted && !HasherIsSet(&Frontend->Hasher))
+        return;
+
+    HashStopPollers(Frontend);
+
+    if (Wanted)
+        HasherSet(&Frontend->Hasher, Hash->Types, Hash->Key);
+    else
+        HasherClear(&Frontend->Hasher);
+
+    HashStartPollers(Frontend);
 }
 
 static NTSTATUS HashStart(_Inout_ PXENVIF_FRONTEND Frontend)
@@ -56,20 +104,21 @@ static NTSTATUS HashSetAlgorithm(_Inout_ PXENVIF_FRONTEND Frontend, _In_ XENVIF_
     switch (Algorithm) {
     case XENVIF_PACKET_HASH_ALGORITHM_NONE:
     case XENVIF_PACKET_HASH_ALGORITHM_UNSPECIFIED:
-        if (Hash->Toeplitz && HashIsConnected(Frontend))
+        if (Hash->Toeplitz && HashIsBackends(Frontend))
             (VOID) ControllerSetHashAlgorithm(Frontend->Controller, XEN_NETIF_CTRL_HASH_ALGORITHM_NONE);
         Hash->Toeplitz = FALSE;
+        HashUpdateHasher(Frontend);
         return STATUS_SUCCESS;
 
     case XENVIF_PACKET_HASH_ALGORITHM_TOEPLITZ:
         if (Frontend->DisableToeplitz)
             return STATUS_NOT_SUPPORTED;
-        if (HashIsConnected(Frontend))
+        if (HashIsBackends(Frontend))
             Status = HashStart(Frontend);
-        else if (!HashIsPromised(Frontend))
-            Status = STATUS_NOT_SUPPORTED;
-        if (NT_SUCCESS(Status))
+        if (NT_SUCCESS(Status)) {
             Hash->Toeplitz = TRUE;
+            HashUpdateHasher(Frontend);
+        }
         return Status;
 
     default:
@@ -88,6 +137,11 @@ static NTSTATUS HashQueryCapabilities(_Inout_ PXENVIF_FRONTEND Frontend, _Out_ P
         return STATUS_NOT_SUPPORTED;
     if (!HashIsConnected(Frontend))
         return STATUS_DEVICE_NOT_READY;
+
+    if (Frontend->HashesHere) {
+        *Types = HASH_TYPES;
+        return STATUS_SUCCESS;
+    }
 
     Status = ControllerGetHashFlags(Frontend->Controller, &Flags);
     if (NT_SUCCESS(Status))
@@ -118,13 +172,14 @@ static NTSTATUS HashSetParameters(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG 
     if ((Types & ~HASH_TYPES) != 0)
         return STATUS_INVALID_PARAMETER;
 
-    if (HashIsConnected(Frontend))
+    if (HashIsBackends(Frontend))
         Status = HashSendParameters(Frontend, Types, Key);
 
     if (NT_SUCCESS(Status)) {
         Hash->Types = Types;
         RtlCopyMemory(Hash->Key, Key, sizeof(Hash->Key));
         Hash->HasParameters = TRUE;
+        HashUpdateHasher(Frontend);
     }
 
     return Status;
@@ -161,23 +216,13 @@ static VOID HashMap(_In_ PXENVIF_FRONTEND Frontend, _Out_ PSTEERING_MAPPING Mapp
 static VOID HashMoveQueues(_Inout_ PXENVIF_FRONTEND Frontend, _In_ const PROCESSOR_NUMBER *Known, _In_ ULONG Count)
 {
     ULONG Index;
-    KIRQL Irql;
 
-    for (Index = 0; Index < Frontend->Active; Index++) {
-        PollerDisable(QueueGetPoller(Frontend->Queues[Index]));
+    HashStopPollers(Frontend);
+
+    for (Index = 0; Index < Frontend->Active; Index++)
         QueueSetProcessor(Frontend->Queues[Index], (Index < Count) ? &Known[Index] : NULL);
-    }
 
-    if (!HashIsConnected(Frontend))
-        return;
-
-    KeRaiseIrql(DISPATCH_LEVEL, &Irql);
-
-    if (!FrontendIsResumed(Frontend))
-        for (Index = 0; Index < Frontend->Active; Index++)
-            PollerEnable(QueueGetPoller(Frontend->Queues[Index]));
-
-    KeLowerIrql(Irql);
+    HashStartPollers(Frontend);
 }
 
 VOID FrontendSteer(_Inout_ PXENVIF_FRONTEND Frontend)
@@ -258,7 +303,7 @@ static NTSTATUS HashSetMapping(_Inout_ PXENVIF_FRONTEND Frontend, _In_ const PRO
     HashBeginSteering(Frontend);
 
     /* Without hashing it is the backend that chooses. */
-    return (Hash->Toeplitz && HashIsConnected(Frontend)) ? HashSendMapping(Frontend) : STATUS_SUCCESS;
+    return (Hash->Toeplitz && HashIsBackends(Frontend)) ? HashSendMapping(Frontend) : STATUS_SUCCESS;
 }
 
 VOID FrontendSendHash(_Inout_ PXENVIF_FRONTEND Frontend)
@@ -266,8 +311,12 @@ VOID FrontendSendHash(_Inout_ PXENVIF_FRONTEND Frontend)
     FRONTEND_HASH *Hash = &Frontend->Hash;
     NTSTATUS Status;
 
-    if (!Hash->Toeplitz)
+    Frontend->HashesHere = !ControllerIsConnected(Frontend->Controller);
+
+    if (!Hash->Toeplitz || Frontend->HashesHere) {
+        HashUpdateHasher(Frontend);
         return;
+    }
 
     Status = HashStart(Frontend);
     if (NT_SUCCESS(Status) && Hash->HasParameters)
@@ -275,8 +324,13 @@ VOID FrontendSendHash(_Inout_ PXENVIF_FRONTEND Frontend)
     if (NT_SUCCESS(Status) && Hash->MappingSize != 0)
         Status = HashSendMapping(Frontend);
 
-    if (!NT_SUCCESS(Status))
-        Warning("vif %u: the backend does not hash as it was asked to (%08x)", Frontend->Number, Status);
+    if (!NT_SUCCESS(Status)) {
+        Warning("vif %u: the backend does not hash as it was asked to (%08x): that is done here", Frontend->Number,
+                Status);
+        Frontend->HashesHere = TRUE;
+    }
+
+    HashUpdateHasher(Frontend);
 }
 
 static NTSTATUS HashServe(_Inout_ PXENVIF_FRONTEND Frontend, _Inout_ FRONTEND_HASH_REQUEST *Request)

@@ -118,7 +118,9 @@ struct _XENVIF_FRONTEND {
     ULONGLONG HeldDeadline; /* 0: no packet is held back, or nobody waits for it */
 
     FRONTEND_HASH Hash;
-    LONG Hashing;            /* frames of this connection may have a hash */
+    LONG Hashing;       /* frames of this connection may have a hash */
+    BOOLEAN HashesHere; /* this connection's backend makes none */
+    XENVIF_HASHER Hasher;
     BOOLEAN DisableToeplitz; /* FrontendDisableToeplitz of the registry */
     ULONGLONG SteerDeadline; /* until which a new mapping waits for the rings; 0: none does */
 

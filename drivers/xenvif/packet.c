@@ -344,3 +344,34 @@ XENVIF_PACKET_CHECKSUM_FLAGS PacketChecksumFlags(_In_ const XENVIF_PACKET_LAYOUT
 
     return Flags;
 }
+
+/* Where the addresses are: one behind the other, the source first (RFC 791, RFC 8200). */
+#define PACKET_IPV4_ADDRESSES 12
+#define PACKET_IPV4_ADDRESSES_SIZE 8
+#define PACKET_IPV6_ADDRESSES 8
+#define PACKET_IPV6_ADDRESSES_SIZE 32
+#define PACKET_PORTS_SIZE 4
+
+C_ASSERT(PACKET_IPV6_ADDRESSES_SIZE + PACKET_PORTS_SIZE == TOEPLITZ_INPUT_SIZE);
+
+ULONG PacketHashInput(_In_ const UCHAR *Header, _In_ const XENVIF_PACKET_LAYOUT *Layout, _In_ BOOLEAN Ports,
+                      _Out_writes_to_(TOEPLITZ_INPUT_SIZE, return ) PUCHAR Input)
+{
+    const UCHAR *Ip = Header + Layout->Info.IpHeader.Offset;
+    ULONG Length;
+
+    if (Layout->IpVersion == 4) {
+        Length = PACKET_IPV4_ADDRESSES_SIZE;
+        RtlCopyMemory(Input, Ip + PACKET_IPV4_ADDRESSES, Length);
+    } else {
+        Length = PACKET_IPV6_ADDRESSES_SIZE;
+        RtlCopyMemory(Input, Ip + PACKET_IPV6_ADDRESSES, Length);
+    }
+
+    if (!Ports)
+        return Length;
+
+    RtlCopyMemory(Input + Length, Header + Layout->Info.TcpHeader.Offset, PACKET_PORTS_SIZE);
+
+    return Length + PACKET_PORTS_SIZE;
+}

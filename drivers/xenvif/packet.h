@@ -11,6 +11,7 @@
 #include <ntddk.h>
 
 #include "checksum.h"
+#include "toeplitz.h"
 #include "vif_interface.h"
 
 /* As many bytes of a frame's start as any header is looked for in. */
@@ -54,6 +55,13 @@ ULONG PacketChecksumOffset(_In_ const XENVIF_PACKET_LAYOUT *Layout);
 
 /* The value of a UDP or TCP checksum field: UDP's 0 would say that there is none (RFC 768). Any IRQL. */
 USHORT PacketChecksumValue(_In_ const CHECKSUM *Checksum, _In_ const XENVIF_PACKET_LAYOUT *Layout);
+
+/*
+ * What the Toeplitz hash of an IP packet is made of: source and destination address, and, Ports, those of TCP, whose
+ * header is there. How many bytes. Any IRQL.
+ */
+ULONG PacketHashInput(_In_ const UCHAR *Header, _In_ const XENVIF_PACKET_LAYOUT *Layout, _In_ BOOLEAN Ports,
+                      _Out_writes_to_(TOEPLITZ_INPUT_SIZE, return ) PUCHAR Input);
 
 /* What is known of a checksum. */
 typedef enum _PACKET_VERDICT { PACKET_SUCCEEDED, PACKET_FAILED, PACKET_NOT_VALIDATED } PACKET_VERDICT;

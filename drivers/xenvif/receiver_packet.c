@@ -1,4 +1,5 @@
 #include "bug.h"
+#include "frontend.h"
 #include "receiver_ring.h"
 
 PXENVIF_BUFFER ReceiverFirstBuffer(_In_ PRECEIVER_PACKET Packet)
@@ -164,6 +165,13 @@ static BOOLEAN ReceiverFinish(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIV
 
     if (Options.OffloadTagManipulation)
         ReceiverRemoveTag(Packet);
+
+    if (Packet->Hash.Algorithm == XENVIF_PACKET_HASH_ALGORITHM_NONE) {
+        PXENVIF_BUFFER First = ReceiverFirstBuffer(Packet);
+
+        HasherHash(FrontendGetHasher(Receiver->Frontend), First->Address + First->Offset, &Packet->Layout,
+                   &Packet->Hash);
+    }
 
     Packet->Large = Packet->MaximumSegmentSize != 0;
 

@@ -32,7 +32,7 @@ typedef struct _RECEIVER_PACKET {
     BOOLEAN Large;                /* it counts as a large packet */
     XENVIF_PACKET_LAYOUT Layout;
     XENVIF_PACKET_CHECKSUM_FLAGS Flags;
-    XENVIF_PACKET_HASH Hash;   /* what the backend says */
+    XENVIF_PACKET_HASH Hash;   /* what the backend says, else our own */
     SEGMENTATION Segmentation; /* Count other than 0: the client gets it in segments, */
     ULONG Segment;             /* this is the next, and its payload begins at */
     PXENVIF_BUFFER Cursor;     /* this page, so many bytes into its data */

@@ -5,13 +5,6 @@
 
 #define STEERING_TAG POOL_TAG('V', 's', 't', 'e')
 
-/* Where the addresses are: one behind the other, the source first (RFC 791, RFC 8200). */
-#define STEERING_IPV4_ADDRESSES 12
-#define STEERING_IPV4_ADDRESSES_SIZE 8
-#define STEERING_IPV6_ADDRESSES 8
-#define STEERING_IPV6_ADDRESSES_SIZE 32
-#define STEERING_PORTS_SIZE 4
-
 /* A key for packets that the client has not hashed: any will do that has no pattern. */
 static const UCHAR SteeringKey[TOEPLITZ_KEY_SIZE] = {0x9e, 0x37, 0x79, 0xb9, 0x7f, 0x4a, 0x7c, 0x15, 0xf3, 0x9c,
                                                      0xc0, 0x60, 0x5c, 0xed, 0xc8, 0x34, 0x10, 0x82, 0x27, 0x6b,
@@ -70,24 +63,12 @@ static ULONG SteeringHash(_In_ PXENVIF_STEERING Steering, _In_ const UCHAR *Head
                           _In_ const XENVIF_PACKET_LAYOUT *Layout)
 {
     UCHAR Input[TOEPLITZ_INPUT_SIZE];
-    const UCHAR *Ip = Header + Layout->Info.IpHeader.Offset;
     ULONG Length;
 
     if (Layout->Info.IpHeader.Length == 0)
         return 0;
 
-    if (Layout->IpVersion == 4) {
-        Length = STEERING_IPV4_ADDRESSES_SIZE;
-        RtlCopyMemory(Input, Ip + STEERING_IPV4_ADDRESSES, Length);
-    } else {
-        Length = STEERING_IPV6_ADDRESSES_SIZE;
-        RtlCopyMemory(Input, Ip + STEERING_IPV6_ADDRESSES, Length);
-    }
-
-    if (Layout->Info.TcpHeader.Length != 0) {
-        RtlCopyMemory(Input + Length, Header + Layout->Info.TcpHeader.Offset, STEERING_PORTS_SIZE);
-        Length += STEERING_PORTS_SIZE;
-    }
+    Length = PacketHashInput(Header, Layout, Layout->Info.TcpHeader.Length != 0, Input);
 
     return ToeplitzHash(&Steering->Toeplitz, Input, Length);
 }

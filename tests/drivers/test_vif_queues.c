@@ -357,10 +357,21 @@ static NTSTATUS set_parameters(ULONG types)
     return set(IOCTL_NETCLIENT_SET_HASH_PARAMETERS, &hash, sizeof(hash));
 }
 
-/* Hash values of frames that come in, and where the mapping sends them. */
-static void assert_hashed(const unsigned char *processor, unsigned size, unsigned queues)
+/* Of the types wanted, that of a frame: with ports if it may be, 0 if none is. */
+static unsigned type_of(unsigned version, bool tcp, ULONG types)
+{
+    unsigned addresses = version == 4 ? 1 : 3;
+
+    if (tcp && types & 1u << (addresses + 1))
+        return addresses + 1;
+    return types & 1u << addresses ? addresses : 0;
+}
+
+/* Hash values of frames that come in, and where the mapping sends them; with no queues: wherever the backend does. */
+static void assert_hashed_by(ULONG types, const unsigned char *processor, unsigned size, unsigned queues)
 {
     static NETCLIENT_FRAMES frames;
+    static struct capture one; /* netback's end has it after the return too */
     ULONG64 before;
 
     ck_assert_int_eq(stack_netclient(0, IOCTL_NETCLIENT_QUERY_FRAMES, NULL, 0, &frames, sizeof(frames)),
@@ -369,23 +380,29 @@ static void assert_hashed(const unsigned char *processor, unsigned size, unsigne
     for (unsigned i = 0; i < hashed->count; i++) {
         const struct vector *vector = &vectors[i / 2];
         bool tcp = i % 2 == 0;
-        struct capture one = {.count = 1, .bytes = hashed->frame[i].length, .frame = &hashed->frame[i]};
         NETCLIENT_FRAME_INFO *info;
-        uint32_t value = tcp ? vector->ports : vector->addresses;
+        unsigned type = type_of(vector->version, tcp, types);
+        uint32_t value = type == 0 ? 0 : type % 2 == 0 ? vector->ports : vector->addresses;
 
+        one = (struct capture){.count = 1, .bytes = hashed->frame[i].length, .frame = &hashed->frame[i]};
         stack_carry(0, NULL, &one);
         ck_assert_int_eq(stack_netclient(0, IOCTL_NETCLIENT_QUERY_FRAMES, NULL, 0, &frames, sizeof(frames)),
                          STATUS_SUCCESS);
         ck_assert_uint_eq(frames.Total, before + i + 1);
         info = &frames.Frame[(before + i) % NETCLIENT_FRAMES_KEPT];
-        ck_assert_uint_eq(info->HashAlgorithm, TOEPLITZ);
-        ck_assert_uint_eq(info->HashType, (vector->version == 4 ? 1u : 3u) + tcp);
+        ck_assert_uint_eq(info->HashAlgorithm, type == 0 ? 0 : TOEPLITZ);
+        ck_assert_uint_eq(info->HashType, type);
         ck_assert_uint_eq(info->HashValue, value);
         if (size != 0)
             ck_assert_uint_eq(info->Processor, processor[value % size]);
-        else
+        else if (queues != 0)
             ck_assert_uint_eq(info->Index, value % queues);
     }
+}
+
+static void assert_hashed(const unsigned char *processor, unsigned size, unsigned queues)
+{
+    assert_hashed_by(ALL_TYPES, processor, size, queues);
 }
 
 STACK_TEST(hashes, NET, .features = "queues=4,ctrl-ring", .vcpus = 4)
@@ -420,17 +437,66 @@ STACK_TEST(hashes, NET, .features = "queues=4,ctrl-ring", .vcpus = 4)
     stack_carry(0, flows, flows);
 }
 
-STACK_TEST(no_hash_without_a_control_ring, NET, .features = "queues=2", .vcpus = 2)
+/* The driver hashes where the backend does not, with every set of types, and no longer when nobody wants it. */
+STACK_TEST(hashed_here_without_a_control_ring, NET, .features = "queues=2", .vcpus = 2)
 {
-    ULONG types;
+    static const ULONG sets[] = {ALL_TYPES, 0x02, 0x04, 0x08, 0x10, 0x12, 0x0c, 0x00, ALL_TYPES};
+    struct stack_resumer resumer = {.rounds = 1};
+    ULONG types = 0;
 
     link_up();
-    ck_assert_int_eq(set_algorithm(TOEPLITZ), STATUS_NOT_SUPPORTED);
+    assert_hashed_by(0, NULL, 0, 0);
     ck_assert_int_eq(query_types(&types), STATUS_NOT_SUPPORTED);
-    ck_assert_int_eq(set_algorithm(0), STATUS_SUCCESS);
-    ck_assert_int_eq(set_algorithm(1), STATUS_SUCCESS);
+    ck_assert_int_eq(set_parameters(ALL_TYPES), STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(set_algorithm(TOEPLITZ), STATUS_SUCCESS);
+    assert_hashed_by(0, NULL, 0, 0); /* without a key */
+    ck_assert_int_eq(query_types(&types), STATUS_SUCCESS);
+    ck_assert_uint_eq(types, ALL_TYPES);
+    ck_assert_int_eq(set_parameters(0x20), STATUS_INVALID_PARAMETER);
+    for (unsigned i = 0; i < ARRAYSIZE(sets); i++) {
+        ck_assert_int_eq(set_parameters(sets[i]), STATUS_SUCCESS);
+        assert_hashed_by(sets[i], NULL, 0, 0);
+    }
     stack_carry(0, flows, flows);
+
+    stack_resume_when_suspended(&resumer);
+    stack_ask_shutdown("suspend");
+    stack_await_resumer(&resumer);
+    stack_wait_connected(0);
+    link_up();
+    assert_hashed_by(ALL_TYPES, NULL, 0, 0);
+
+    ck_assert_int_eq(set_algorithm(0), STATUS_SUCCESS);
+    assert_hashed_by(0, NULL, 0, 0);
 }
+
+/* What one backend was asked for is done here when the next has no control ring, and the other way round. */
+static void hash_moves(void *unused)
+{
+    static const bool ring[] = {false, true, false};
+
+    (void)unused;
+    link_up();
+    ck_assert_int_eq(set_algorithm(TOEPLITZ), STATUS_SUCCESS);
+    ck_assert_int_eq(set_parameters(ALL_TYPES), STATUS_SUCCESS);
+    for (unsigned i = 0; i < ARRAYSIZE(ring); i++) {
+        stack.features.ctrl_ring = ring[i];
+        stack_in_dom0(stack_netback_restart, NULL);
+        ck_assert_int_eq(stack_wait_link(0, false), STATUS_SUCCESS);
+        link_up();
+        stack_sleep_us(20000); /* for the requests that follow the connection */
+        ck_assert_uint_eq(stack_netback_statistics(0)->control != 0, ring[i]);
+        assert_hashed_by(ALL_TYPES, NULL, 0, 0);
+    }
+}
+
+START_TEST(hashing_follows_the_backend)
+{
+    struct stack_options options = {NET, .features = "ctrl-ring", .quiet = true};
+
+    stack_run(&options, hash_moves, NULL);
+}
+END_TEST
 
 static void disable_toeplitz(void)
 {
@@ -629,7 +695,8 @@ int main(void)
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("hashing");
     tcase_add_test(tcase, hashes);
-    tcase_add_test(tcase, no_hash_without_a_control_ring);
+    tcase_add_test(tcase, hashed_here_without_a_control_ring);
+    tcase_add_test(tcase, hashing_follows_the_backend);
     tcase_add_test(tcase, no_hash_by_registry);
     tcase_add_test(tcase, silent_control_ring);
     suite_add_tcase(suite, tcase);
