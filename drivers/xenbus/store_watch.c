@@ -30,11 +30,8 @@ static NTSTATUS StoreCreateWatchRequest(_In_ PCSTR Path, _In_ ULONG Id, _Outptr_
 {
     CHAR Token[STORE_TOKEN_SIZE];
     STORE_SEGMENT Segments[2];
-    NTSTATUS Status;
 
-    Status = TextPrint(Token, sizeof(Token), "%08X", Id);
-    if (!NT_SUCCESS(Status))
-        return Status;
+    (VOID) TextPrint(Token, sizeof(Token), "%08X", Id);
 
     Segments[0].Data = Path;
     Segments[0].Length = TextLength(Path, XENSTORE_ABS_PATH_MAX) + 1;

@@ -223,6 +223,8 @@ STACK_TEST(pages_that_cannot_be, .drivers = STACK_PROBE, .quiet = true)
     ck_assert_int_eq(address.QuadPart, 0);
     ck_assert_int_eq(GNTTAB(MapForeignPages, 0, 1, &reference, FALSE, &address), STATUS_INVALID_HANDLE);
     ck_assert_int_eq(GNTTAB(MapForeignPages, 333, 1, &reference, FALSE, &address), STATUS_NOT_FOUND);
+    reference = 9; /* nobody has granted it */
+    ck_assert_int_eq(GNTTAB(MapForeignPages, 0, 1, &reference, FALSE, &address), STATUS_UNSUCCESSFUL);
     address.QuadPart = 0x123000;
     ck_assert_int_eq(GNTTAB(UnmapForeignPages, address), STATUS_INVALID_PARAMETER);
     bus_release();
