@@ -418,6 +418,91 @@ START_TEST(values_of_other_types)
 }
 END_TEST
 
+/* A device of names so long, that is bound to a revision which no package has. */
+struct names {
+    size_t device, instance, driver;
+};
+
+static VETO_RESULT give_long(char *to, size_t size, size_t length)
+{
+    if (length >= size)
+        return VETO_UNREADABLE;
+    memset(to, 'N', length);
+    to[length] = '\0';
+    return VETO_FOUND;
+}
+
+static VETO_RESULT subkey_of_names(void *context, const char *key, unsigned index, char *name, size_t size)
+{
+    const struct names *names = context;
+
+    if (index != 0 || strncmp(key, "Enum\\XENBUS", 11) != 0)
+        return VETO_NONE;
+    return give_long(name, size, key[11] == '\0' ? names->device : names->instance);
+}
+
+static VETO_RESULT no_value(void *context, const char *key, unsigned index, char *name, size_t size)
+{
+    (void)context;
+    (void)key;
+    (void)index;
+    (void)name;
+    (void)size;
+    return VETO_NONE;
+}
+
+static VETO_RESULT no_number(void *context, const char *key, const char *name, uint32_t *number)
+{
+    (void)context;
+    (void)key;
+    (void)name;
+    (void)number;
+    return VETO_NONE;
+}
+
+static VETO_RESULT string_of_names(void *context, const char *key, const char *name, char *text, size_t size)
+{
+    const struct names *names = context;
+
+    (void)key;
+    if (strcmp(name, "Service") == 0)
+        return give(text, size, "XENCLASS");
+    if (strcmp(name, "Driver") == 0)
+        return give_long(text, size, names->driver);
+    return give(text, size, "XENBUS\\VEN_XP0001&DEV_IFACE&REV_01000000");
+}
+
+static int always(void *context, const char *instance)
+{
+    (void)context;
+    (void)instance;
+    return 1;
+}
+
+/* Whatever the lengths of its names, a device that would be stranded is never passed over. */
+START_TEST(names_of_every_length)
+{
+    struct names names;
+    const VETO_REGISTRY routines = {&names, subkey_of_names, no_value, no_number, string_of_names, always};
+    unsigned stranded = 0, unreadable = 0;
+
+    for (size_t length = 1; length <= VETO_PATH_LENGTH; length++)
+        for (unsigned which = 0; which < 3; which++) {
+            names = (struct names){8, 8, 8};
+            *(which == 0 ? &names.device : which == 1 ? &names.instance : &names.driver) = length;
+            told[0] = '\0';
+            ck_assert_msg(VetoCheck(packages[PACKAGE_CURRENT], VETO_PROVIDERS, &routines, tell, NULL) == 1,
+                          "name %u of %zu characters: %s", which, length, told);
+            if (strstr(told, "cannot be read") != NULL)
+                unreadable++;
+            else
+                stranded++;
+        }
+    ck_assert_uint_gt(stranded, 3 * (VETO_PATH_LENGTH - 64));
+    ck_assert_uint_gt(unreadable, 0);
+}
+END_TEST
+
 /* Names that are too long for anybody are not cut, and not passed over. */
 START_TEST(long_names)
 {
@@ -476,6 +561,7 @@ int main(void)
     tcase_add_test(tcase, device_without_a_driver);
     tcase_add_test(tcase, a_client_further_up);
     tcase_add_test(tcase, unreadable);
+    tcase_add_test(tcase, names_of_every_length);
     tcase_add_test(tcase, values_of_other_types);
     tcase_add_test(tcase, long_names);
     tcase_add_test(tcase, short_room);
