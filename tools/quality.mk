@@ -26,7 +26,19 @@ bench: ## Costs against the host's own means, as ratios with targets; power-on t
 	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-bench
 	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/bench/bench_cost $(BUILD)/test-drivers/meter.so $(BUILD)/test-drivers/meter.inf
 	$(Q)status=0; $(BUILD)/tests/bench/bench_cost || status=1; \
-		python3 tools/bench_boot.py --pvsim $(BUILD)/pvsim || status=1; exit $$status
+		python3 tools/bench_boot.py --pvsim $(BUILD)/pvsim || status=1; \
+		$(MAKE) --no-print-directory bench-network NETWORK="--strict" || status=1; exit $$status
+
+# A program of its own: nothing of the machine is in it.
+$(BUILD)/tests/bench/bench_ring: tests/bench/bench_ring.c | $(SETUP)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) -std=c11 -O2 -Wall -Wextra -Werror -D_GNU_SOURCE $(XEN_CPPFLAGS) $< -o $@ -pthread
+
+.PHONY: bench-network
+bench-network: ## Frames a second through the drivers against the bare ring and a copy, in build/bench/report.html (NETWORK="--rounds 1" and others)
+	$(Q)$(MAKE) --no-print-directory build/.setup-build
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/bench/bench_ring
+	$(Q)python3 tools/bench_network.py --pvsim $(BUILD)/pvsim --ring $(BUILD)/tests/bench/bench_ring $(NETWORK)
 
 .PHONY: bench-scale
 bench-scale: ## What a VIF costs on a machine of 8 and of 128 of them, in one run
