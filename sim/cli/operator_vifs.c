@@ -19,7 +19,7 @@
 #include <xen/grant_table.h>
 #include <xen/io/xenbus.h>
 
-#define SETTLE_NS UINT64_C(500000000)
+#define SETTLE_NS UINT64_C(2000000000)
 #define LOOK_NS UINT64_C(1000000)
 #define TEXT_MAX 120
 

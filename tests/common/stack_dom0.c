@@ -91,25 +91,54 @@ static struct port *open_port(void *context, unsigned domid, unsigned handle)
     return &ends[handle].port;
 }
 
-void stack_end_expect(unsigned vif, const struct capture *capture)
+/* What changes under netback's eyes changes in a task of dom0's, of which one runs at a time. */
+struct end_change {
+    struct end *end;
+    const struct capture *capture;
+};
+
+static void expect_main(void *argument)
 {
-    struct end *end = &ends[vif];
+    const struct end_change *change = argument;
+    struct end *end = change->end;
 
     port_destroy(end->checker);
     end->nowhere = (struct port){.ops = &nowhere_ops};
-    end->checker = capture != NULL ? port_checker_create(&end->nowhere, capture, &stack_logger) : NULL;
+    end->checker = change->capture != NULL ? port_checker_create(&end->nowhere, change->capture, &stack_logger) : NULL;
     if (end->checker != NULL && stack.features.max_queues > 1)
         port_checker_order_by_flow(end->checker);
 }
 
+static void send_main(void *argument)
+{
+    const struct end_change *change = argument;
+    struct end *end = change->end;
+
+    end->sent = change->capture;
+    end->next = 0;
+    if (end->sent == NULL || end->port.ops == NULL)
+        return;
+    port_wake(&end->port);
+}
+
+static void change_end(void (*function)(void *), unsigned vif, const struct capture *capture)
+{
+    struct end_change change = {&ends[vif], capture};
+
+    if (task_current() != NULL)
+        function(&change);
+    else
+        stack_in_dom0(function, &change);
+}
+
+void stack_end_expect(unsigned vif, const struct capture *capture)
+{
+    change_end(expect_main, vif, capture);
+}
+
 void stack_end_send(unsigned vif, const struct capture *capture)
 {
-    ends[vif].sent = capture;
-    ends[vif].next = 0;
-    if (capture == NULL || ends[vif].port.ops == NULL)
-        return;
-    port_wake(&ends[vif].port);
-    backend_interrupt();
+    change_end(send_main, vif, capture);
 }
 
 struct checker_verdict stack_end_verdict(unsigned vif)
@@ -258,8 +287,9 @@ struct connections {
 static bool connected_so_often(void *argument)
 {
     const struct connections *wanted = argument;
+    const struct netback_statistics *statistics = stack_netback_statistics(wanted->vif);
 
-    return stack_netback_statistics(wanted->vif)->connected && stack_netback_connections(wanted->vif) == wanted->number;
+    return statistics != NULL && statistics->connected && stack_netback_connections(wanted->vif) == wanted->number;
 }
 
 void stack_wait_connections(unsigned vif, unsigned connections)

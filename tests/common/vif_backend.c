@@ -226,8 +226,7 @@ static void take(void *context)
 
     taking->taken = false;
     if (next == end) {
-        backend.tx->req_event = next + 1;
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        __atomic_exchange_n(&backend.tx->req_event, next + 1, __ATOMIC_SEQ_CST);
         return;
     }
     memset(packet, 0, sizeof(*packet));

@@ -13,9 +13,10 @@ struct vif_client_mode vif_client_mode;
 
 static struct vif_client_received kept[VIF_CLIENT_KEPT];
 static PVOID held[VIF_CLIENT_KEPT];
-static volatile unsigned received, held_count, total;
+static KSPIN_LOCK lock; /* the queues' processors deliver at the same time */
+static unsigned received, held_count, total;
 
-static volatile bool back;
+static bool back;
 static XENVIF_TRANSMITTER_PACKET_COMPLETION_INFO completion;
 static PMDL sending;
 static void *piece_memory[PIECES_MAX];
@@ -60,20 +61,22 @@ static VOID NTAPI callback(PVOID argument, XENVIF_VIF_CALLBACK_TYPE type, PXENVI
     switch (type) {
     case XENVIF_TRANSMITTER_RETURN_PACKET:
         ck_assert_ptr_eq(parameters->TransmitterReturnPacket.Cookie, sending);
-        ck_assert(!back);
+        ck_assert(!vif_client_is_back());
         completion = *parameters->TransmitterReturnPacket.Completion;
-        back = true;
+        __atomic_store_n(&back, true, __ATOMIC_RELEASE);
         break;
     case XENVIF_RECEIVER_QUEUE_PACKET:
+        KeAcquireSpinLockAtDpcLevel(&lock);
         ck_assert_uint_lt(received, VIF_CLIENT_KEPT);
         keep(parameters);
-        received++;
         total++;
         if (vif_client_mode.pause_every != 0 && total % vif_client_mode.pause_every == 0)
             parameters->ReceiverQueuePacket.Pause = TRUE;
         if (vif_client_mode.hold)
             held[held_count++] = parameters->ReceiverQueuePacket.Cookie;
-        else
+        __atomic_store_n(&received, received + 1, __ATOMIC_RELEASE);
+        KeReleaseSpinLockFromDpcLevel(&lock);
+        if (!vif_client_mode.hold)
             XENVIF_VIF_CALL(&vif_client, ReceiverReturnPacket, parameters->ReceiverQueuePacket.Cookie);
         break;
     default:
@@ -83,6 +86,7 @@ static VOID NTAPI callback(PVOID argument, XENVIF_VIF_CALLBACK_TYPE type, PXENVI
 
 void vif_client_acquire(void)
 {
+    KeInitializeSpinLock(&lock);
     ck_assert_int_eq(stack_query("1", &GUID_OF_VIF, 10, sizeof(vif_client), &vif_client.Interface), STATUS_SUCCESS);
     ck_assert_int_eq(XENVIF_VIF_CALL(&vif_client, Acquire), STATUS_SUCCESS);
 }
@@ -180,7 +184,7 @@ NTSTATUS vif_client_send(const struct vif_client_packet *packet)
 
     ck_assert_ptr_null(sending);
     sending = make_chain(packet);
-    back = false;
+    __atomic_store_n(&back, false, __ATOMIC_RELEASE);
     status =
         XENVIF_VIF_CALL(&vif_client, TransmitterQueuePacket, sending, (ULONG)packet->ahead, (ULONG)packet->length,
                         packet->options, packet->mss, packet->tci, (PXENVIF_PACKET_HASH)packet->hash, FALSE, sending);
@@ -191,12 +195,12 @@ NTSTATUS vif_client_send(const struct vif_client_packet *packet)
 
 bool vif_client_is_back(void)
 {
-    return back;
+    return __atomic_load_n(&back, __ATOMIC_ACQUIRE);
 }
 
 XENVIF_TRANSMITTER_PACKET_COMPLETION_INFO vif_client_await_sent(void)
 {
-    for (unsigned tries = 0; !back; tries++) {
+    for (unsigned tries = 0; !vif_client_is_back(); tries++) {
         ck_assert_msg(tries < 10000, "the packet does not come back");
         stack_sleep_us(1000);
     }
@@ -208,28 +212,28 @@ XENVIF_TRANSMITTER_PACKET_COMPLETION_INFO vif_client_await_sent(void)
 
 unsigned vif_client_received_count(void)
 {
-    return received;
+    return __atomic_load_n(&received, __ATOMIC_ACQUIRE);
 }
 
 void vif_client_forget(void)
 {
-    received = 0;
+    __atomic_store_n(&received, 0, __ATOMIC_RELEASE);
 }
 
 const struct vif_client_received *vif_client_received(unsigned index)
 {
-    ck_assert_uint_lt(index, received);
+    ck_assert_uint_lt(index, vif_client_received_count());
     return &kept[index];
 }
 
 void vif_client_await_received(unsigned count)
 {
-    for (unsigned tries = 0; received < count; tries++) {
-        ck_assert_msg(tries < 2000, "%u packets have come, not %u", received, count);
+    for (unsigned tries = 0; vif_client_received_count() < count; tries++) {
+        ck_assert_msg(tries < 2000, "%u packets have come, not %u", vif_client_received_count(), count);
         stack_sleep_us(500);
     }
     stack_sleep_us(5000);
-    ck_assert_uint_eq(received, count);
+    ck_assert_uint_eq(vif_client_received_count(), count);
 }
 
 void vif_client_return(void)

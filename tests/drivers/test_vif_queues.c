@@ -239,18 +239,33 @@ STACK_TEST(mapping_moves_the_pollers, NET, .features = "queues=2", .vcpus = 4)
 
 /* ---- connections ---- */
 
-/* Another backend has another number of queues. */
+/*
+ * On the parallel engine the new backend may connect to the old frontend's keys, and the frontend may take that for an
+ * answer to its new ones: they need more than one attempt then, and what is looked at here is between two of them.
+ */
+#ifndef MACHINE_THREAD_SANITIZER
+static bool has_queues(void *number)
+{
+    NETCLIENT_LINK link = stack_link(0);
+
+    return link.Connected && link.RingCount == *(const unsigned *)number;
+}
+
+/*
+ * Another backend has another number of queues. It may connect to what the frontend still has from the one before,
+ * until each has seen that the other is new.
+ */
 static void change_of_backend(void *unused)
 {
     static const unsigned numbers[] = {4, 1, 3, 2};
 
     (void)unused;
+    link_up();
     for (unsigned i = 0; i < ARRAYSIZE(numbers); i++) {
         stack.features.max_queues = numbers[i];
         stack_in_dom0(stack_netback_restart, NULL);
-        ck_assert_int_eq(stack_wait_link(0, false), STATUS_SUCCESS);
-        link_up();
-        ck_assert_uint_eq(stack_link(0).RingCount, numbers[i]);
+        ck_assert_msg(stack_wait(has_queues, (void *)&numbers[i], 10000), "%u queues, not %u", stack_link(0).RingCount,
+                      numbers[i]);
         assert_node(numbers[i] > 1, "queue-0/tx-ring-ref");
         assert_node(false, "queue-4/tx-ring-ref");
         stack.features.max_queues = 4; /* for the checkers: flows may overtake one another */
@@ -266,6 +281,7 @@ START_TEST(another_number_of_queues)
     stack_run(&options, change_of_backend, NULL);
 }
 END_TEST
+#endif
 
 static void suspended(void *cancelled)
 {
@@ -405,6 +421,23 @@ static void assert_hashed(const unsigned char *processor, unsigned size, unsigne
     assert_hashed_by(ALL_TYPES, processor, size, queues);
 }
 
+/* A frame that comes before the driver has told the new backend has no hash value. */
+static void await_hashing(void)
+{
+    static NETCLIENT_FRAMES frames;
+    struct capture one = {.count = 1, .bytes = hashed->frame[0].length, .frame = &hashed->frame[0]};
+
+    for (unsigned tries = 0;; tries++) {
+        stack_carry(0, NULL, &one);
+        ck_assert_int_eq(stack_netclient(0, IOCTL_NETCLIENT_QUERY_FRAMES, NULL, 0, &frames, sizeof(frames)),
+                         STATUS_SUCCESS);
+        if (frames.Frame[(frames.Total - 1) % NETCLIENT_FRAMES_KEPT].HashAlgorithm == TOEPLITZ)
+            return;
+        ck_assert_uint_lt(tries, 1000);
+        stack_sleep_us(1000);
+    }
+}
+
 STACK_TEST(hashes, NET, .features = "queues=4,ctrl-ring", .vcpus = 4)
 {
     static const unsigned char processor[] = {2, 0, 3, 1, 1, 0, 2, 3};
@@ -431,6 +464,7 @@ STACK_TEST(hashes, NET, .features = "queues=4,ctrl-ring", .vcpus = 4)
     stack_await_resumer(&resumer);
     stack_wait_connected(0);
     link_up();
+    await_hashing();
     assert_hashed(processor, 8, 4);
 
     ck_assert_int_eq(set_algorithm(0), STATUS_SUCCESS);
@@ -684,7 +718,9 @@ int main(void)
     tcase_add_loop_test(tcase, as_many_as_all_allow, 0, ARRAYSIZE(counts));
     tcase_add_test(tcase, as_many_as_memory_allows);
     tcase_add_test(tcase, fb5_no_multi_queue_key);
+#ifndef MACHINE_THREAD_SANITIZER
     tcase_add_test(tcase, another_number_of_queues);
+#endif
     tcase_add_loop_test(tcase, suspend, 0, 2);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("steering");

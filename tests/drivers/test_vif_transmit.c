@@ -251,6 +251,7 @@ static void every_combination(void *unused)
         if (features != 0) {
             say(features);
             vif_backend_disconnect();
+            vif_client_await_link(false);
             vif_backend_connect();
             vif_client_await_link(true);
         }
@@ -580,6 +581,7 @@ STACK_TEST(cut_off, PLAYED)
     info = vif_client_await_sent();
     ck_assert_uint_eq(info.Status, XENVIF_TRANSMITTER_PACKET_DROPPED);
     ck_assert_uint_eq(vif_client_statistic(XENVIF_TRANSMITTER_PACKETS_DROPPED), 1);
+    vif_client_await_link(false);
     vif_backend_connect();
     vif_client_await_link(true);
     ck_assert_int_eq(try(&next, 0, 0, 0), STATUS_SUCCESS);

@@ -136,7 +136,7 @@ static VOID StackRoom(VOID)
 /* ---- processor time ---- */
 
 typedef struct _SHARE {
-    BOOLEAN volatile *Stop;
+    LONG volatile *Stop;
     LONG volatile Count;
 } SHARE;
 
@@ -145,8 +145,8 @@ static VOID NTAPI CountUp(PVOID Context)
     SHARE *Share = Context;
 
     StayOn(0);
-    while (!*Share->Stop) {
-        Share->Count++;
+    while (ReadAcquire(Share->Stop) == 0) {
+        (VOID) InterlockedIncrement(&Share->Count);
         KeStallExecutionProcessor(10);
     }
     MoveFreely();
@@ -156,16 +156,16 @@ static VOID NTAPI CountUp(PVOID Context)
 /* Two threads of equal priority that never wait share a processor by time slices: each gets on. */
 static VOID ThreadsShareAProcessor(VOID)
 {
-    BOOLEAN volatile Stop = FALSE;
+    LONG volatile Stop = 0;
     SHARE Share[2] = {{&Stop, 0}, {&Stop, 0}};
     PVOID Thread[2];
 
     Thread[0] = TestStart(CountUp, &Share[0]);
     Thread[1] = TestStart(CountUp, &Share[1]);
     SleepMilliseconds(500);
-    EXPECT_TRUE(Share[0].Count > 0);
-    EXPECT_TRUE(Share[1].Count > 0);
-    Stop = TRUE;
+    EXPECT_TRUE(ReadAcquire(&Share[0].Count) > 0);
+    EXPECT_TRUE(ReadAcquire(&Share[1].Count) > 0);
+    (VOID) InterlockedExchange(&Stop, 1);
     TestJoin(Thread[0]);
     TestJoin(Thread[1]);
 }
