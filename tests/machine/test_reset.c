@@ -321,6 +321,7 @@ static void reset_often(void *argument)
         power_cycle();
     }
     ck_assert(nt_thread_run("traffic", traffic_main, few));
+    capture_free(few);
     *hash = eventlog_hash();
 }
 
