@@ -120,13 +120,6 @@ static void take_request(uint32_t type)
     request.payload[taken] = '\0';
 }
 
-static void assert_no_request(void)
-{
-    CALL(Poll);
-    stack_sleep_us(20000);
-    ck_assert_uint_eq(waiting(), 0);
-}
-
 static void put(const void *bytes, uint32_t count)
 {
     ck_assert_uint_le(far.ring->rsp_prod - far.ring->rsp_cons + count, XENSTORE_RING_SIZE);
@@ -178,11 +171,6 @@ static void write(struct client *client)
 static void begin_transaction(struct client *client)
 {
     client->status = CALL(TransactionStart, &client->transaction);
-}
-
-static void watch(struct client *client)
-{
-    client->status = CALL(WatchAdd, (PSTR) "data", (PSTR) "watched", &client->event, &client->watch);
 }
 
 static VOID NTAPI client_thread(PVOID context)
@@ -497,6 +485,18 @@ STACK_TEST(back_with_the_next_start, .drivers = STACK_PROBE, .quiet = true)
 /* ---- answers that come too late ---- */
 
 #ifndef MACHINE_THREAD_SANITIZER /* whose machines have the host's clock */
+
+static void assert_no_request(void)
+{
+    CALL(Poll);
+    stack_sleep_us(20000);
+    ck_assert_uint_eq(waiting(), 0);
+}
+
+static void watch(struct client *client)
+{
+    client->status = CALL(WatchAdd, (PSTR) "data", (PSTR) "watched", &client->event, &client->watch);
+}
 
 /* What was made by then, a transaction, a watch, is undone; what the store was told or asked else, it was. */
 STACK_TEST(late_answers, .drivers = STACK_PROBE, .quiet = true)
