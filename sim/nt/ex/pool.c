@@ -83,6 +83,16 @@ uint64_t pool_tag_bytes(ULONG tag)
     return bytes;
 }
 
+uint64_t pool_tag_allocations(ULONG tag)
+{
+    uint64_t allocations = 0;
+
+    for (uint32_t i = 0; i < pool()->tags; i++)
+        if (pool()->statistics[i].tag == tag)
+            allocations += pool()->statistics[i].allocations;
+    return allocations;
+}
+
 /* What holds for every block that is freed, of both layouts. */
 static void check_free(void *block, uint64_t size, uint32_t tag, uint32_t given, unsigned kind, bool inside,
                        const char *routine)

@@ -41,6 +41,8 @@ bool pool_is_paged(const void *address);
 bool pool_trim(void);
 /* Bytes that drivers have in blocks of a tag, all pool types together; for tests and statistics. */
 uint64_t pool_tag_bytes(ULONG tag);
+/* Blocks of a tag that were ever allocated. */
+uint64_t pool_tag_allocations(ULONG tag);
 
 void pool_init(void);
 

@@ -149,6 +149,12 @@ VOID NTAPI KeInitializeSpinLock(PKSPIN_LOCK SpinLock)
     *SpinLock = 0;
 }
 
+static inline void count_acquisition(void)
+{
+    if (!engine_is_parallel())
+        machine->lock->spin_acquisitions++;
+}
+
 /* The vCPU acquires the lock; whoever waits for it in the order of locks is checked before it waits. */
 static void acquire(PKSPIN_LOCK lock, enum lock_kind kind, const void *handle, const char *routine, const void *caller)
 {
@@ -160,6 +166,7 @@ static void acquire(PKSPIN_LOCK lock, enum lock_kind kind, const void *handle, c
         acquire_in_line(lock);
     else
         ke_spin_acquire(lock);
+    count_acquisition();
     lock_add(&ke_vcpu()->locks, lock, kind, handle, caller);
 }
 
@@ -194,6 +201,7 @@ static inline bool acquire_alone(PKSPIN_LOCK lock, KIRQL *old, const void *calle
     vcpu->irql = DISPATCH_LEVEL;
     ke_irql_changed(vcpu);
     *lock = vcpu->index + 1;
+    count_acquisition();
     lock_add(&vcpu->locks, lock, LOCK_SPIN, NULL, caller);
     return true;
 }
@@ -256,6 +264,7 @@ BOOLEAN NTAPI KeTryToAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)
     lock_check_flavour(SpinLock, false, __func__);
     if (!try_acquire(SpinLock))
         return FALSE;
+    count_acquisition();
     lock_add(&ke_vcpu()->locks, SpinLock, LOCK_SPIN_DPC, NULL, __builtin_return_address(0));
     return TRUE;
 }
