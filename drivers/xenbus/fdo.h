@@ -141,10 +141,10 @@ _Must_inspect_result_ NTSTATUS FdoChildrenReport(_In_ PXENBUS_FDO Fdo, _Inout_ P
 
 /* TRUE if no driver uses a child, and if none has one powered. */
 BOOLEAN FdoChildrenAreIdle(_In_ PXENBUS_FDO Fdo);
+BOOLEAN FdoChildrenAreOff(_In_ PXENBUS_FDO Fdo);
 
 /* TRUE if no child is started, be it that it was asked to go. */
 BOOLEAN FdoChildrenAreStopped(_In_ PXENBUS_FDO Fdo);
-BOOLEAN FdoChildrenAreOff(_In_ PXENBUS_FDO Fdo);
 
 /* Deletes what children there are. */
 VOID FdoChildrenDestroy(_In_ PXENBUS_FDO Fdo);

@@ -302,9 +302,10 @@ PAGED_FUNCTION NTSTATUS FdoChildrenReport(_In_ PXENBUS_FDO Fdo, _Inout_ PIRP Irp
     return STATUS_SUCCESS;
 }
 
-PAGED_FUNCTION BOOLEAN FdoChildrenAreIdle(_In_ PXENBUS_FDO Fdo)
+/* Whether no child is such as Applies says. All are looked at. */
+PAGED_FUNCTION static BOOLEAN FdoNoChild(_In_ PXENBUS_FDO Fdo, _In_ BOOLEAN (*Applies)(_In_ PXENBUS_PDO Pdo))
 {
-    BOOLEAN Idle = TRUE;
+    BOOLEAN None = TRUE;
     PLIST_ENTRY ListEntry;
 
     PAGED_CODE();
@@ -312,55 +313,48 @@ PAGED_FUNCTION BOOLEAN FdoChildrenAreIdle(_In_ PXENBUS_FDO Fdo)
     ExAcquireFastMutex(&Fdo->Mutex);
 
     for (ListEntry = Fdo->Children.Flink; ListEntry != &Fdo->Children; ListEntry = ListEntry->Flink) {
-        if (!PdoIsIdle(CONTAINING_RECORD(ListEntry, XENBUS_PDO, ListEntry)))
-            Idle = FALSE;
+        if (Applies(CONTAINING_RECORD(ListEntry, XENBUS_PDO, ListEntry)))
+            None = FALSE;
     }
 
     ExReleaseFastMutex(&Fdo->Mutex);
 
-    return Idle;
+    return None;
+}
+
+static BOOLEAN FdoChildIsBusy(_In_ PXENBUS_PDO Pdo)
+{
+    return !PdoIsIdle(Pdo);
+}
+
+PAGED_FUNCTION BOOLEAN FdoChildrenAreIdle(_In_ PXENBUS_FDO Fdo)
+{
+    PAGED_CODE();
+
+    return FdoNoChild(Fdo, FdoChildIsBusy);
 }
 
 PAGED_FUNCTION BOOLEAN FdoChildrenAreStopped(_In_ PXENBUS_FDO Fdo)
 {
-    BOOLEAN Stopped = TRUE;
-    PLIST_ENTRY ListEntry;
-
     PAGED_CODE();
 
-    ExAcquireFastMutex(&Fdo->Mutex);
+    return FdoNoChild(Fdo, PdoIsStarted);
+}
 
-    for (ListEntry = Fdo->Children.Flink; ListEntry != &Fdo->Children; ListEntry = ListEntry->Flink) {
-        if (PdoIsStarted(CONTAINING_RECORD(ListEntry, XENBUS_PDO, ListEntry)))
-            Stopped = FALSE;
-    }
+static BOOLEAN FdoChildIsOn(_In_ PXENBUS_PDO Pdo)
+{
+    if (!PdoNeedsPower(Pdo))
+        return FALSE;
 
-    ExReleaseFastMutex(&Fdo->Mutex);
-
-    return Stopped;
+    Warning("%s has not been powered down", PdoGetClass(Pdo));
+    return TRUE;
 }
 
 PAGED_FUNCTION BOOLEAN FdoChildrenAreOff(_In_ PXENBUS_FDO Fdo)
 {
-    BOOLEAN Off = TRUE;
-    PLIST_ENTRY ListEntry;
-
     PAGED_CODE();
 
-    ExAcquireFastMutex(&Fdo->Mutex);
-
-    for (ListEntry = Fdo->Children.Flink; ListEntry != &Fdo->Children; ListEntry = ListEntry->Flink) {
-        PXENBUS_PDO Pdo = CONTAINING_RECORD(ListEntry, XENBUS_PDO, ListEntry);
-
-        if (PdoNeedsPower(Pdo)) {
-            Warning("%s has not been powered down", PdoGetClass(Pdo));
-            Off = FALSE;
-        }
-    }
-
-    ExReleaseFastMutex(&Fdo->Mutex);
-
-    return Off;
+    return FdoNoChild(Fdo, FdoChildIsOn);
 }
 
 PAGED_FUNCTION VOID FdoChildrenDestroy(_In_ PXENBUS_FDO Fdo)

@@ -18,9 +18,12 @@
 #include "machine/log.h"
 #include "machine/sched.h"
 #include "nt/nt_init.h"
+#include "nt/pnp/pnp.h"
+#include "xen/platform.h"
 #include "xen/profile.h"
 #include "xen/xen.h"
 
+#include <xen/event_channel.h>
 #include <xen/hvm/params.h>
 
 struct stack stack;
@@ -349,6 +352,34 @@ void stack_in_dom0(void (*function)(void *), void *argument)
 }
 
 /* ---- devices ---- */
+
+struct devnode *stack_device(const char *path)
+{
+    struct devnode *node = pnp_root();
+
+    while (node != NULL && strncmp(pnp_instance_path(node), path, strlen(path)) != 0)
+        node = pnp_next(node);
+    return node;
+}
+
+bool stack_device_started(const char *path)
+{
+    struct devnode *node = stack_device(path);
+
+    return node != NULL && pnp_state(node) == DEVNODE_STARTED;
+}
+
+int64_t stack_event_op(unsigned command, void *operation, size_t size)
+{
+    void *copy = ExAllocatePool2(POOL_FLAG_NON_PAGED, size, STACK_TAG);
+    int64_t result;
+
+    memcpy(copy, operation, size);
+    result = xen_hypercall(__HYPERVISOR_event_channel_op, command, (uint64_t)(uintptr_t)copy, 0, 0, 0);
+    memcpy(operation, copy, size);
+    ExFreePoolWithTag(copy, STACK_TAG);
+    return result;
+}
 
 void stack_open(const char *name, PFILE_OBJECT *file, PDEVICE_OBJECT *device)
 {

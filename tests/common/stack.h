@@ -99,6 +99,13 @@ void stack_in_dom0(void (*function)(void *), void *argument);
 PKTHREAD stack_thread(PKSTART_ROUTINE routine, PVOID context);
 void stack_join(PKTHREAD thread);
 
+/* The first device whose instance path begins so; NULL: there is none. And whether there is one that is started. */
+struct devnode *stack_device(const char *path);
+bool stack_device_started(const char *path);
+
+/* The guest's hypercall event_channel_op, with `size` bytes of operation, which come back. */
+int64_t stack_event_op(unsigned command, void *operation, size_t size);
+
 /* The store as domain 0 sees it. Read: false if the node is not there. */
 void stack_store_write(const char *path, const char *value);
 void stack_store_remove(const char *path);

@@ -8,7 +8,6 @@
 #include "machine/clock.h"
 #include "machine/log.h"
 #include "machine/sched.h"
-#include "wait.h"
 #include "xen/xen.h"
 
 #include <xen/io/xenbus.h>

@@ -1,5 +1,7 @@
 #include "common/vif_client.h"
 
+#include "common/vif_backend.h"
+
 #include <string.h>
 
 #include <initguid.h>
@@ -121,6 +123,22 @@ void vif_client_await_link(bool up)
         ck_assert_uint_lt(tries, 20000);
         stack_sleep_us(1000);
     }
+}
+
+void vif_client_begin(void)
+{
+    vif_client_acquire();
+    vif_client_enable();
+    vif_backend_connect();
+    vif_client_await_link(true);
+}
+
+void vif_client_finish(void)
+{
+    vif_backend_close();
+    vif_client_disable();
+    vif_client_release();
+    vif_backend_end();
 }
 
 /* ---- sending ---- */

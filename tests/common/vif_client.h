@@ -37,6 +37,9 @@ void vif_client_enable(void);
 void vif_client_disable(void);
 void vif_client_release(void);
 void vif_client_await_link(bool up);
+/* All of it, with the backend that a test plays (vif_backend.h): until the two are connected, and the end. */
+void vif_client_begin(void);
+void vif_client_finish(void);
 
 /* What to send. */
 struct vif_client_packet {

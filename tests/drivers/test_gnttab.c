@@ -395,22 +395,6 @@ END_TEST
 
 /* ---- the end of the table ---- */
 
-static struct devnode *find(const char *device)
-{
-    struct devnode *node = pnp_root();
-
-    while (node != NULL && strncmp(pnp_instance_path(node), device, strlen(device)) != 0)
-        node = pnp_next(node);
-    return node;
-}
-
-static bool is_started(const char *device)
-{
-    struct devnode *node = find(device);
-
-    return node != NULL && pnp_state(node) == DEVNODE_STARTED;
-}
-
 #define PROBE "XENBUS\\VEN_XP0001&DEV_IFACE"
 #define PLATFORM "PCI\\VEN_5853&DEV_0001"
 
@@ -451,19 +435,19 @@ static void bus_goes(void *unused)
 
     machine->config.faults.rule[0].nth = 0; /* from here on every one */
     fault_resume();
-    (void)pnp_remove_device(find(PLATFORM), true);
+    (void)pnp_remove_device(stack_device(PLATFORM), true);
     pnp_wait_quiet();
     fault_suspend();
 
-    ck_assert(!is_started(PLATFORM));
-    for (unsigned i = 0; i < 3 && !is_started(PROBE); i++) {
-        (void)pnp_rescan(find("ACPI\\PNP0A03"));
+    ck_assert(!stack_device_started(PLATFORM));
+    for (unsigned i = 0; i < 3 && !stack_device_started(PROBE); i++) {
+        (void)pnp_rescan(stack_device("ACPI\\PNP0A03"));
         pnp_wait_quiet();
-        if (!is_started(PLATFORM))
-            (void)pnp_retry_device(find(PLATFORM));
+        if (!stack_device_started(PLATFORM))
+            (void)pnp_retry_device(stack_device(PLATFORM));
         pnp_wait_quiet();
-        if (find(PROBE) != NULL && !is_started(PROBE))
-            (void)pnp_retry_device(find(PROBE));
+        if (stack_device(PROBE) != NULL && !stack_device_started(PROBE))
+            (void)pnp_retry_device(stack_device(PROBE));
         pnp_wait_quiet();
     }
     begin();

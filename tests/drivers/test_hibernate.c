@@ -536,12 +536,9 @@ static NTSTATUS NTAPI refuse(PDEVICE_OBJECT device, PIRP irp)
 
 static PDEVICE_OBJECT device_of(const char *prefix)
 {
-    struct devnode *node = pnp_root();
+    struct devnode *node = stack_device(prefix);
 
-    while (strncmp(pnp_instance_path(node), prefix, strlen(prefix)) != 0) {
-        node = pnp_next(node);
-        ck_assert_ptr_nonnull(node);
-    }
+    ck_assert_ptr_nonnull(node);
     return pnp_pdo(node);
 }
 

@@ -20,18 +20,9 @@
 /* A network card and a disk, which the system has drivers for. */
 #define BOARD .nic = {{.model = MACHINE_NIC_E1000, .mac = MACHINE_VIF_MAC(0)}}, .nics = 1, .disks = 1
 
-static struct devnode *find(const char *path)
-{
-    struct devnode *node = pnp_root();
-
-    while (node != NULL && strncmp(pnp_instance_path(node), path, strlen(path)) != 0)
-        node = pnp_next(node);
-    return node;
-}
-
 static void assert_started(const char *path, const char *service)
 {
-    struct devnode *node = find(path);
+    struct devnode *node = stack_device(path);
 
     ck_assert_msg(node != NULL, "there is no %s", path);
     ck_assert_int_eq(pnp_state(node), DEVNODE_STARTED);
@@ -88,7 +79,7 @@ static void plain(void *unused)
 
     (void)unused;
     assert_untouched();
-    ck_assert_ptr_null(find("PCI\\VEN_5853"));
+    ck_assert_ptr_null(stack_device("PCI\\VEN_5853"));
     ck_assert_int_eq(touch(BUILD_NUMBER), STATUS_NOT_SUPPORTED);
     ck_assert_int_eq(touch(BUILD_NUMBER + 1), STATUS_NOT_SUPPORTED);
     /* What a client has asked for is for a boot under Xen. */
@@ -110,7 +101,7 @@ END_TEST
 /* An emulator can be told to have the platform device: its driver cannot start, and that is all. */
 static void with_device(void *unused)
 {
-    struct devnode *node = find(XENSERVER_PLATFORM);
+    struct devnode *node = stack_device(XENSERVER_PLATFORM);
 
     (void)unused;
     assert_untouched();
@@ -132,7 +123,7 @@ END_TEST
 
 STACK_TEST(beside_another_version, .drivers = DRIVERS | STACK_OTHER_XEN, .board = {BOARD}, .quiet = true)
 {
-    struct devnode *node = find("PCI\\VEN_5853&DEV_0001");
+    struct devnode *node = stack_device("PCI\\VEN_5853&DEV_0001");
 
     assert_untouched();
     ck_assert_ptr_nonnull(node);

@@ -21,11 +21,8 @@ static XENBUS_UNPLUG_INTERFACE_V3 unplug;
 
 static struct devnode *platform_device(void)
 {
-    static const char path[] = "PCI\\VEN_5853&DEV_0001";
-    struct devnode *node = pnp_root();
+    struct devnode *node = stack_device("PCI\\VEN_5853&DEV_0001");
 
-    while (node != NULL && strncmp(pnp_instance_path(node), path, strlen(path)) != 0)
-        node = pnp_next(node);
     ck_assert_ptr_nonnull(node);
     return node;
 }

@@ -22,27 +22,11 @@
 #define PLATFORM "PCI\\VEN_5853&DEV_0001"
 #define CHILD "XENBUS\\VEN_XP0001&DEV_IFACE"
 
-static struct devnode *find(const char *device)
-{
-    struct devnode *node = pnp_root();
-
-    while (node != NULL && strncmp(pnp_instance_path(node), device, strlen(device)) != 0)
-        node = pnp_next(node);
-    return node;
-}
-
-static bool is_started(const char *device)
-{
-    struct devnode *node = find(device);
-
-    return node != NULL && pnp_state(node) == DEVNODE_STARTED;
-}
-
 /* ---- what is asked ---- */
 
 static void rescan_above(void)
 {
-    struct devnode *pci = find("ACPI\\PNP0A03");
+    struct devnode *pci = stack_device("ACPI\\PNP0A03");
 
     ck_assert_ptr_nonnull(pci);
     (void)pnp_rescan(pci);
@@ -50,44 +34,44 @@ static void rescan_above(void)
 
 static void restart_bus(void)
 {
-    (void)pnp_restart_device(find(PLATFORM)); /* refused while a child is started */
+    (void)pnp_restart_device(stack_device(PLATFORM)); /* refused while a child is started */
 }
 
 static void restart_child(void)
 {
-    (void)pnp_restart_device(find(CHILD));
+    (void)pnp_restart_device(stack_device(CHILD));
 }
 
 static void remove_child(void)
 {
-    (void)pnp_remove_device(find(CHILD), false);
+    (void)pnp_remove_device(stack_device(CHILD), false);
 }
 
 static void lose_child(void)
 {
-    (void)pnp_remove_device(find(CHILD), true);
+    (void)pnp_remove_device(stack_device(CHILD), true);
 }
 
 /* With no child in the way a bus can be stopped. */
 static void restart_idle_bus(void)
 {
-    (void)pnp_remove_device(find(CHILD), false);
-    (void)pnp_restart_device(find(PLATFORM));
+    (void)pnp_remove_device(stack_device(CHILD), false);
+    (void)pnp_restart_device(stack_device(PLATFORM));
 }
 
 static void remove_bus(void)
 {
-    (void)pnp_remove_device(find(PLATFORM), false);
+    (void)pnp_remove_device(stack_device(PLATFORM), false);
 }
 
 static void lose_bus(void)
 {
-    (void)pnp_remove_device(find(PLATFORM), true);
+    (void)pnp_remove_device(stack_device(PLATFORM), true);
 }
 
 static void rescan_bus(void)
 {
-    (void)pnp_rescan(find(PLATFORM));
+    (void)pnp_rescan(stack_device(PLATFORM));
 }
 
 static void sleep_and_wake(void)
@@ -126,18 +110,18 @@ static const struct {
 /* As somebody at the Device Manager would. */
 static void mend(void)
 {
-    for (unsigned attempt = 0; attempt < 3 && !is_started(CHILD); attempt++) {
+    for (unsigned attempt = 0; attempt < 3 && !stack_device_started(CHILD); attempt++) {
         pnp_wait_quiet();
-        if (find(PLATFORM) == NULL)
+        if (stack_device(PLATFORM) == NULL)
             rescan_above();
-        else if (!is_started(PLATFORM))
-            (void)pnp_retry_device(find(PLATFORM));
+        else if (!stack_device_started(PLATFORM))
+            (void)pnp_retry_device(stack_device(PLATFORM));
         pnp_wait_quiet();
-        if (is_started(PLATFORM) && find(CHILD) != NULL && !is_started(CHILD))
-            (void)pnp_retry_device(find(CHILD));
+        if (stack_device_started(PLATFORM) && stack_device(CHILD) != NULL && !stack_device_started(CHILD))
+            (void)pnp_retry_device(stack_device(CHILD));
         rescan_above();
-        if (is_started(PLATFORM))
-            (void)pnp_rescan(find(PLATFORM));
+        if (stack_device_started(PLATFORM))
+            (void)pnp_rescan(stack_device(PLATFORM));
         pnp_wait_quiet();
     }
 }
@@ -149,8 +133,8 @@ static void assert_works(const char *after)
     char value[16], seen[16];
 
     mend();
-    ck_assert_msg(is_started(PLATFORM), "after %s there is no bus", after);
-    ck_assert_msg(is_started(CHILD), "after %s there is no child", after);
+    ck_assert_msg(stack_device_started(PLATFORM), "after %s there is no bus", after);
+    ck_assert_msg(stack_device_started(CHILD), "after %s there is no child", after);
     snprintf(value, sizeof(value), "%u", ++round);
     STACK_GET(GUID_XENBUS_STORE_INTERFACE, 2, &store);
     ck_assert_msg(XENBUS_STORE_CALL(&store, Acquire) == STATUS_SUCCESS, "after %s there is no store", after);
@@ -197,14 +181,14 @@ static void without_mending_scenario(__attribute__((unused)) void *argument)
 
         random = random * 1664525 + 1013904223;
         at = (random >> 16) % ACTIONS;
-        if (!is_started(PLATFORM) || !is_started(CHILD)) {
-            if (is_started(PLATFORM))
+        if (!stack_device_started(PLATFORM) || !stack_device_started(CHILD)) {
+            if (stack_device_started(PLATFORM))
                 rescan_bus();
             else
                 rescan_above();
             pnp_wait_quiet();
         }
-        if (is_started(PLATFORM) && is_started(CHILD))
+        if (stack_device_started(PLATFORM) && stack_device_started(CHILD))
             actions[at].run();
     }
     pnp_wait_quiet();
@@ -245,7 +229,7 @@ static NTSTATUS NTAPI dispatch(PDEVICE_OBJECT device, PIRP irp)
 /* The bottom of the device's stack fails these IRPs from now on. */
 static void break_device(const char *device, UCHAR minor)
 {
-    breakage.device = pnp_pdo(find(device));
+    breakage.device = pnp_pdo(stack_device(device));
     breakage.original = breakage.device->DriverObject->MajorFunction[IRP_MJ_PNP];
     breakage.minor = minor;
     breakage.left = 2;

@@ -516,18 +516,6 @@ STACK_TEST(buffers_are_freed, .drivers = STACK_PROBE)
 
 #ifndef MACHINE_THREAD_SANITIZER /* whose machines have the host's clock */
 
-static int64_t event_op(unsigned command, void *operation, size_t size)
-{
-    void *copy = ExAllocatePool2(POOL_FLAG_NON_PAGED, size, STACK_TAG);
-    int64_t result;
-
-    memcpy(copy, operation, size);
-    result = xen_hypercall(__HYPERVISOR_event_channel_op, command, (uint64_t)(uintptr_t)copy, 0, 0, 0);
-    memcpy(operation, copy, size);
-    ExFreePoolWithTag(copy, STACK_TAG);
-    return result;
-}
-
 /* Its end of the channel is masked: it hears of nothing any more, until that is over. */
 static uint32_t daemon_port;
 
@@ -538,7 +526,7 @@ static void make_deaf(void)
 
     ck_assert_int_eq(xen_hvm_param_get(stack.domain.domid, HVM_PARAM_STORE_EVTCHN, &port), 0);
     status.port = (uint32_t)port;
-    ck_assert_int_eq(event_op(EVTCHNOP_status, &status, sizeof(status)), 0);
+    ck_assert_int_eq(stack_event_op(EVTCHNOP_status, &status, sizeof(status)), 0);
     ck_assert_uint_eq(status.status, EVTCHNSTAT_interdomain);
     daemon_port = status.u.interdomain.port;
     evtchn_find(domain_find_host(XEN_DOM0), daemon_port)->masked = true;

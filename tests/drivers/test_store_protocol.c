@@ -37,18 +37,6 @@ static struct message {
     char payload[XENSTORE_PAYLOAD_MAX + 1];
 } request;
 
-static int64_t event_op(unsigned command, void *operation, size_t size)
-{
-    void *copy = ExAllocatePool2(POOL_FLAG_NON_PAGED, size, STACK_TAG);
-    int64_t result;
-
-    memcpy(copy, operation, size);
-    result = xen_hypercall(__HYPERVISOR_event_channel_op, command, (uint64_t)(uintptr_t)copy, 0, 0, 0);
-    memcpy(operation, copy, size);
-    ExFreePoolWithTag(copy, STACK_TAG);
-    return result;
-}
-
 static void map_ring(void)
 {
     ck_assert_int_eq(
@@ -66,7 +54,7 @@ static void take_over(void)
     ck_assert_int_eq(CALL(Acquire), STATUS_SUCCESS);
     ck_assert_int_eq(xen_hvm_param_get(stack.domain.domid, HVM_PARAM_STORE_EVTCHN, &port), 0);
     status.port = (uint32_t)port;
-    ck_assert_int_eq(event_op(EVTCHNOP_status, &status, sizeof(status)), 0);
+    ck_assert_int_eq(stack_event_op(EVTCHNOP_status, &status, sizeof(status)), 0);
     ck_assert_uint_eq(status.status, EVTCHNSTAT_interdomain);
     ck_assert_int_eq(xen_evtchn_close(XEN_DOM0, status.u.interdomain.port), 0);
     map_ring();
@@ -451,14 +439,11 @@ END_TEST
 /* The bus's next start finds a ring that is in order again. */
 STACK_TEST(back_with_the_next_start, .drivers = STACK_PROBE, .quiet = true)
 {
-    static const char path[] = "PCI\\VEN_5853&DEV_0001";
-    struct devnode *bus = pnp_root();
+    struct devnode *bus = stack_device("PCI\\VEN_5853&DEV_0001");
     struct devnode *parent;
     uint32_t features;
     PSTR buffer;
 
-    while (bus != NULL && strncmp(pnp_instance_path(bus), path, strlen(path)) != 0)
-        bus = pnp_next(bus);
     ck_assert_ptr_nonnull(bus);
     parent = pnp_parent(bus);
     STACK_GET(GUID_XENBUS_STORE_INTERFACE, 2, &store);

@@ -154,17 +154,8 @@ static XENBUS_GNTTAB_INTERFACE_V4 gnttab;
 static XENBUS_EVTCHN_INTERFACE_V9 evtchn;
 static volatile unsigned events;
 
-static struct devnode *find(const char *device)
-{
-    struct devnode *node = pnp_root();
-
-    while (node != NULL && strncmp(pnp_instance_path(node), device, strlen(device)) != 0)
-        node = pnp_next(node);
-    return node;
-}
-
-#define BUS find("PCI\\VEN_5853&DEV_0001")
-#define CHILD find("XENBUS\\VEN_XP0001&DEV_IFACE")
+#define BUS stack_device("PCI\\VEN_5853&DEV_0001")
+#define CHILD stack_device("XENBUS\\VEN_XP0001&DEV_IFACE")
 
 static PSTR text(const char *string)
 {

@@ -23,18 +23,7 @@ static uint8_t frame[INET_FRAME_MAX], right[INET_FRAME_MAX];
 static void begin(void)
 {
     vif_backend_features("feature-sg=1");
-    vif_client_acquire();
-    vif_client_enable();
-    vif_backend_connect();
-    vif_client_await_link(true);
-}
-
-static void finish(void)
-{
-    vif_backend_close();
-    vif_client_disable();
-    vif_client_release();
-    vif_backend_end();
+    vif_client_begin();
 }
 
 static void want(uint16_t options)
@@ -145,7 +134,7 @@ STACK_TEST(checksums, PLAYED)
     give(frame, length, NETRXF_data_validated, 0, 0);
     vif_client_await_received(1);
     assert_flags(vif_client_received(0), &kinds[0], FAILED, SUCCEEDED);
-    finish();
+    vif_client_finish();
 }
 
 /* ---- large frames ---- */
@@ -219,7 +208,7 @@ STACK_TEST(fb4_segments_have_checksums_of_their_own, PLAYED)
             assert_flags(vif_client_received(k), &packet, wish == CHECKSUMS ? SUCCEEDED : NOT_VALIDATED,
                          wish == CHECKSUMS ? SUCCEEDED : NOT_VALIDATED);
     }
-    finish();
+    vif_client_finish();
 }
 
 STACK_TEST(large_frames_whole, PLAYED)
@@ -249,7 +238,7 @@ STACK_TEST(large_frames_whole, PLAYED)
         ck_assert_uint_ge(got->first, layout.payload);
         assert_flags(got, &packet, wanted ? SUCCEEDED : NOT_VALIDATED, wanted ? SUCCEEDED : NOT_VALIDATED);
     }
-    finish();
+    vif_client_finish();
 }
 
 /* What is no plain data of a connection is not passed up as one packet, and what is one segment is no large packet. */
@@ -294,7 +283,7 @@ STACK_TEST(large_frames_that_do_not_stay_whole, PLAYED)
     give(right, length, 0, XEN_NETIF_GSO_TYPE_TCPV4, 3000);
     vif_client_await_received(4);
     assert_segments(&one, &layout, 1460);
-    finish();
+    vif_client_finish();
 }
 
 /* ---- tags ---- */
@@ -349,7 +338,7 @@ STACK_TEST(tags, PLAYED)
             ck_assert_uint_eq(vif_client_received(k)->tci, 5 << 13 | 42);
     }
     ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_TAGGED_PACKETS), 2 * ARRAYSIZE(kinds) + 4);
-    finish();
+    vif_client_finish();
 }
 
 /* ---- where it lies ---- */
@@ -398,7 +387,7 @@ STACK_TEST(fb12_any_legal_split, PLAYED)
             ck_assert_uint_ge(got->offset, backfills[i % 4]);
         }
     }
-    finish();
+    vif_client_finish();
 }
 
 /* ---- pauses ---- */
@@ -432,7 +421,7 @@ STACK_TEST(back_pressure, PLAYED)
     ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_PACKETS_DROPPED), 0);
     ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_UNICAST_PACKETS), 3 * 45 + 3 * 90);
     ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_GSO_PACKETS), 9);
-    finish();
+    vif_client_finish();
 }
 
 /* ---- what a backend must not say ---- */
@@ -487,7 +476,7 @@ STACK_TEST(fb10_extra_info_that_makes_no_sense, PLAYED)
     ck_assert_uint_eq(vif_client_received(0)->hash.Algorithm, XENVIF_PACKET_HASH_ALGORITHM_NONE);
     ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_BACKEND_ERRORS), errors);
     ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_UNICAST_PACKETS), 3);
-    finish();
+    vif_client_finish();
 }
 
 /* ---- what the registry says ---- */
@@ -542,7 +531,7 @@ static void with_registry(void *unused)
         ck_assert_mem_eq(got->data, right, length);
         ck_assert_uint_eq(got->first, 4096 - 34);
     }
-    finish();
+    vif_client_finish();
 }
 
 START_TEST(registry)
@@ -630,7 +619,7 @@ STACK_TEST(counts, PLAYED)
     vif_client_await_received(5);
     COUNT(PACKETS_DROPPED, 2);
     assert_counters();
-    finish();
+    vif_client_finish();
 }
 
 int main(void)

@@ -37,18 +37,7 @@ static void say(unsigned features)
 static void begin(unsigned features)
 {
     say(features);
-    vif_client_acquire();
-    vif_client_enable();
-    vif_backend_connect();
-    vif_client_await_link(true);
-}
-
-static void finish(void)
-{
-    vif_backend_close();
-    vif_client_disable();
-    vif_client_release();
-    vif_backend_end();
+    vif_client_begin();
 }
 
 static bool leaves_checksum(unsigned features, unsigned version)
@@ -272,7 +261,7 @@ static void every_combination(void *unused)
             carry_large(features, &packet, large[i].mss - 20, large[i].piece, large[i].skew);
         }
     }
-    finish();
+    vif_client_finish();
 }
 
 START_TEST(combinations)
@@ -320,7 +309,7 @@ static void shapes_scenario(void *unused)
             assert_sent(length, length - at.payload);
         }
     }
-    finish();
+    vif_client_finish();
 }
 
 START_TEST(fb12_chains_of_any_shape)
@@ -393,7 +382,7 @@ STACK_TEST(options, PLAYED)
                      STATUS_INVALID_PARAMETER);
     ck_assert_int_eq(try(&tcp4, OPTION(OffloadTagManipulation), 0, 0), STATUS_SUCCESS);
     ck_assert(!vif_backend_take(&got, NETIF_RSP_OKAY));
-    finish();
+    vif_client_finish();
 }
 
 /* ---- sizes ---- */
@@ -422,7 +411,7 @@ STACK_TEST(sizes, PLAYED)
 
     for (send.length = 0; send.length < 14; send.length += 13)
         ck_assert_int_eq(vif_client_send(&send), STATUS_INVALID_PARAMETER);
-    finish();
+    vif_client_finish();
 }
 
 /* ---- counters ---- */
@@ -540,7 +529,7 @@ static void count_packets(void *unused)
         counters[kind == 0 ? XENVIF_TRANSMITTER_PACKETS_DROPPED : XENVIF_TRANSMITTER_BACKEND_ERRORS]++;
         assert_counters();
     }
-    finish();
+    vif_client_finish();
 }
 
 static void set_validation(void)
