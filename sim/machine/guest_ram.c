@@ -314,18 +314,20 @@ void *guest_frame(uint64_t gfn)
     return backing == BACKING_NONE ? NULL : backing_page(backing);
 }
 
+/* Map guest pages on as many backing pages in a row; false when the host has no map left. */
+static bool remap_run(uintptr_t address, uint32_t backing, size_t count, int protection)
+{
+    return mmap((void *)address, count * GUEST_PAGE_SIZE, protection, MAP_SHARED | MAP_FIXED | MAP_NORESERVE,
+                state()->memfd, (off_t)backing * GUEST_PAGE_SIZE) != MAP_FAILED;
+}
+
 /* Map one guest page on a backing page or on nothing; false when the host has no map left. */
 static bool remap_page_as(uintptr_t address, uint32_t backing, int protection)
 {
-    void *at;
-
-    if (backing == BACKING_NONE)
-        at = mmap((void *)address, GUEST_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
-                  -1, 0);
-    else
-        at = mmap((void *)address, GUEST_PAGE_SIZE, protection, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, state()->memfd,
-                  (off_t)backing * GUEST_PAGE_SIZE);
-    return at != MAP_FAILED;
+    if (backing != BACKING_NONE)
+        return remap_run(address, backing, 1, protection);
+    return mmap((void *)address, GUEST_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
+                -1, 0) != MAP_FAILED;
 }
 
 static bool remap_page(uintptr_t address, uint32_t backing, bool writable)
@@ -439,6 +441,17 @@ static uint64_t window_find(uint64_t from, size_t count)
     return WINDOW_PAGES;
 }
 
+/* How many of these frames, from the first on, lie on backing pages in a row; nothing backs any of them: the same. */
+static size_t run_length(const uint64_t *gfns, size_t count)
+{
+    uint32_t first = p2m_lookup(gfns[0]);
+    size_t length = 1;
+
+    while (length < count && p2m_lookup(gfns[length]) == (first == BACKING_NONE ? first : first + length))
+        length++;
+    return length;
+}
+
 /* A page stays unmapped behind each window, so that running off its end faults. */
 void *guest_map_frames(const uint64_t *gfns, size_t count, bool writable)
 {
@@ -451,13 +464,17 @@ void *guest_map_frames(const uint64_t *gfns, size_t count, bool writable)
         return NULL;
 
     uintptr_t address = IMAGE_SYSPTE_BASE + first * GUEST_PAGE_SIZE;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0, run; i < count; i += run) {
         uint32_t backing = p2m_lookup(gfns[i]);
-        if (backing != BACKING_NONE && !remap_page(address + i * GUEST_PAGE_SIZE, backing, writable)) {
+
+        run = run_length(gfns + i, count - i);
+        if (backing != BACKING_NONE &&
+            !remap_run(address + i * GUEST_PAGE_SIZE, backing, run, PROT_READ | (writable ? PROT_WRITE : 0))) {
             guest_unmap_frames((void *)address, i);
             return NULL;
         }
-        window_link(first + i, gfns[i], writable);
+        for (size_t page = i; page < i + run; page++)
+            window_link(first + page, gfns[page], writable);
     }
     state()->window_cursor = first + count + 1 < WINDOW_PAGES ? first + count + 1 : 0;
     return (void *)address;
