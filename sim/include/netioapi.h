@@ -1,6 +1,6 @@
 /*
- * IP helper routines of kernel mode (netioapi.h, netio.sys): the table of unicast addresses and changes of it. With it
- * what they need of <ws2def.h>, <ws2ipdef.h>, <ifdef.h> and <nldef.h>.
+ * IP helper routines of kernel mode (netioapi.h, netio.sys): the table of unicast addresses, changes of it, and
+ * names of interfaces. With it what they need of <ws2def.h>, <ws2ipdef.h>, <ifdef.h> and <nldef.h>.
  */
 
 #ifndef PVSIM_NETIOAPI_H
@@ -158,5 +158,14 @@ _IRQL_requires_max_(PASSIVE_LEVEL)
 NTKERNELAPI NETIO_STATUS NTAPI CancelMibChangeNotify2(_In_ HANDLE NotificationHandle);
 _IRQL_requires_max_(APC_LEVEL)
 NTKERNELAPI VOID NTAPI FreeMibTable(_In_ PVOID Memory);
+
+/* ---- names of interfaces ---- */
+
+_IRQL_requires_max_(PASSIVE_LEVEL)
+NTKERNELAPI NETIO_STATUS NTAPI ConvertInterfaceGuidToLuid(_In_ const GUID *InterfaceGuid,
+                                                          _Out_ PNET_LUID InterfaceLuid);
+_IRQL_requires_max_(PASSIVE_LEVEL)
+NTKERNELAPI NETIO_STATUS NTAPI ConvertInterfaceLuidToGuid(_In_ const NET_LUID *InterfaceLuid,
+                                                          _Out_ GUID *InterfaceGuid);
 
 #endif

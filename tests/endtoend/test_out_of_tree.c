@@ -96,7 +96,7 @@ START_TEST(the_example)
     ck_assert_ptr_nonnull(strstr(result.error, "isabus: 2 slots"));
     ck_assert_uint_eq(occurrences(result.error, "isabus: slot 0 started"), 1);
     ck_assert_uint_eq(occurrences(result.error, "isabus: slot 1 started"), 1);
-    /* The filter: above the ISA bridge, the PV bus, the VIF's device and the rest, and it saw them start and go. */
+    /* The filter: above the ISA bridge, the PV bus, the adapter of class Net and the rest; it saw them start and go. */
     ck_assert_uint_ge(occurrences(result.error, "countfilter: "), 6);
     ck_assert_ptr_nonnull(strstr(result.error, "countfilter: PCI\\VEN_8086&DEV_7000"));
     ck_assert_ptr_nonnull(strstr(result.error, "countfilter: PCI\\VEN_5853&DEV_0001"));

@@ -1,12 +1,11 @@
 /*
- * IP addresses of the machine's interfaces (netioapi.h). There is no IP stack behind them: the machine has a loopback
- * interface and one Ethernet interface, and their addresses are what somebody has set. A new address is preferred at
- * once; nobody is there to find a duplicate.
+ * IP addresses of the machine's interfaces (netioapi.h). There is no IP stack behind them: addresses are what somebody
+ * has set, in the registry before the interface comes up (interface.c) or here. A new address is preferred at once;
+ * nobody is there to find a duplicate.
  */
-#include "nt/netio/netio.h"
-
-#include <netioapi.h>
 #include <string.h>
+
+#include "nt/netio/netio_internal.h"
 
 #include "nt/ex/ex.h"
 #include "nt/ex/pool.h"
@@ -15,15 +14,6 @@
 #define TAG_TABLE POOL_TAG('N', 't', 'I', 'p')
 #define FOREVER 0xFFFFFFFFu
 #define UNSAID 255 /* of OnLinkPrefixLength */
-
-#define IF_TYPE_ETHERNET 6u
-#define IF_TYPE_LOOPBACK 24u
-
-static const struct {
-    NET_IFINDEX index;
-    unsigned type;
-    unsigned luid_index;
-} interfaces[] = {{1, IF_TYPE_LOOPBACK, 0}, {2, IF_TYPE_ETHERNET, 0x8000}};
 
 struct address {
     LIST_ENTRY entry; /* in order of creation */
@@ -49,20 +39,6 @@ struct change {
     MIB_NOTIFICATION_TYPE type;
 };
 
-struct netio_state {
-    LIST_ENTRY addresses;
-    LIST_ENTRY registrations;
-};
-
-static NET_LUID luid_of(unsigned interface)
-{
-    NET_LUID luid = {.Value = 0};
-
-    luid.Info.NetLuidIndex = interfaces[interface].luid_index;
-    luid.Info.IfType = interfaces[interface].type;
-    return luid;
-}
-
 static struct address *add_address(const MIB_UNICASTIPADDRESS_ROW *row)
 {
     struct address *address = image_alloc(sizeof(*address));
@@ -84,46 +60,11 @@ static void initialize_row(PMIB_UNICASTIPADDRESS_ROW row)
     row->OnLinkPrefixLength = UNSAID;
 }
 
-/* The loopback interface has its addresses from the start. */
-void netio_init(void)
-{
-    MIB_UNICASTIPADDRESS_ROW row;
-
-    machine->netio = image_alloc(sizeof(*machine->netio));
-    InitializeListHead(&machine->netio->addresses);
-    InitializeListHead(&machine->netio->registrations);
-    initialize_row(&row);
-    row.PrefixOrigin = IpPrefixOriginWellKnown;
-    row.SuffixOrigin = IpSuffixOriginWellKnown;
-    row.InterfaceIndex = interfaces[0].index;
-    row.InterfaceLuid = luid_of(0);
-    row.Address.si_family = AF_INET;
-    row.Address.Ipv4.sin_addr.S_un.S_un_b.s_b1 = 127;
-    row.Address.Ipv4.sin_addr.S_un.S_un_b.s_b4 = 1;
-    row.OnLinkPrefixLength = 8;
-    (void)add_address(&row);
-    memset(&row.Address, 0, sizeof(row.Address));
-    row.Address.si_family = AF_INET6;
-    row.Address.Ipv6.sin6_addr.u.Byte[15] = 1;
-    row.OnLinkPrefixLength = 128;
-    (void)add_address(&row);
-}
-
 /* ---- finding ---- */
 
 static bool known_family(ADDRESS_FAMILY family)
 {
     return family == AF_UNSPEC || family == AF_INET || family == AF_INET6;
-}
-
-/* The interface of a row: by LUID, or by index where the LUID is zero. -1: there is none. */
-static int interface_of(const MIB_UNICASTIPADDRESS_ROW *row)
-{
-    for (unsigned i = 0; i < ARRAYSIZE(interfaces); i++)
-        if (row->InterfaceLuid.Value != 0 ? row->InterfaceLuid.Value == luid_of(i).Value
-                                          : row->InterfaceIndex == interfaces[i].index)
-            return (int)i;
-    return -1;
 }
 
 static bool same_address(const SOCKADDR_INET *a, const SOCKADDR_INET *b)
@@ -139,23 +80,21 @@ static bool same_address(const SOCKADDR_INET *a, const SOCKADDR_INET *b)
  * What the row names: STATUS_INVALID_PARAMETER, STATUS_NOT_FOUND for an interface that is not there; *address NULL if
  * the interface has no such address.
  */
-static NTSTATUS find_row(const MIB_UNICASTIPADDRESS_ROW *row, unsigned *interface, struct address **address)
+static NTSTATUS find_row(const MIB_UNICASTIPADDRESS_ROW *row, const struct netio_interface **interface,
+                         struct address **address)
 {
-    int found;
-
     *address = NULL;
     if (row == NULL || (row->Address.si_family != AF_INET && row->Address.si_family != AF_INET6) ||
         (row->InterfaceLuid.Value == 0 && row->InterfaceIndex == 0))
         return STATUS_INVALID_PARAMETER;
-    found = interface_of(row);
-    if (found < 0)
+    *interface = netio_interface(row->InterfaceLuid, row->InterfaceIndex);
+    if (*interface == NULL)
         return STATUS_NOT_FOUND;
-    *interface = (unsigned)found;
     for (PLIST_ENTRY entry = machine->netio->addresses.Flink; entry != &machine->netio->addresses;
          entry = entry->Flink) {
         struct address *candidate = CONTAINING_RECORD(entry, struct address, entry);
 
-        if (candidate->row.InterfaceIndex == interfaces[found].index &&
+        if (candidate->row.InterfaceIndex == (*interface)->index &&
             same_address(&candidate->row.Address, &row->Address))
             *address = candidate;
     }
@@ -320,7 +259,7 @@ VOID NTAPI FreeMibTable(PVOID Memory)
 NETIO_STATUS NTAPI GetUnicastIpAddressEntry(PMIB_UNICASTIPADDRESS_ROW Row)
 {
     struct address *address;
-    unsigned interface;
+    const struct netio_interface *interface;
     NTSTATUS status;
 
     NT_CALL(APC_LEVEL);
@@ -351,7 +290,6 @@ static UINT8 prefix_of(const MIB_UNICASTIPADDRESS_ROW *row)
 
 static bool row_is_sound(const MIB_UNICASTIPADDRESS_ROW *row)
 {
-
     return row->PreferredLifetime <= row->ValidLifetime &&
            (row->PrefixOrigin == IpPrefixOriginUnchanged) == (row->SuffixOrigin == IpSuffixOriginUnchanged) &&
            (row->PrefixOrigin == IpPrefixOriginUnchanged || row->PrefixOrigin <= IpPrefixOriginRouterAdvertisement) &&
@@ -359,11 +297,46 @@ static bool row_is_sound(const MIB_UNICASTIPADDRESS_ROW *row)
            (row->OnLinkPrefixLength <= address_bits(row) || row->OnLinkPrefixLength == UNSAID);
 }
 
+void netio_address_add(const struct netio_interface *interface, const SOCKADDR_INET *address, unsigned prefix,
+                       NL_PREFIX_ORIGIN origin)
+{
+    MIB_UNICASTIPADDRESS_ROW row;
+
+    initialize_row(&row);
+    row.Address = *address;
+    row.InterfaceIndex = interface->index;
+    row.InterfaceLuid = interface->luid;
+    row.PrefixOrigin = origin;
+    row.SuffixOrigin = (NL_SUFFIX_ORIGIN)origin; /* those that interfaces come with have the same number */
+    row.OnLinkPrefixLength = (UINT8)prefix;
+    notify_all(&add_address(&row)->row, MibAddInstance);
+}
+
+static void discard(struct address *address)
+{
+    notify_all(&address->row, MibDeleteInstance);
+    RemoveEntryList(&address->entry);
+    image_free(address);
+}
+
+void netio_addresses_go(const struct netio_interface *interface)
+{
+    PLIST_ENTRY entry = machine->netio->addresses.Flink;
+
+    while (entry != &machine->netio->addresses) {
+        struct address *address = CONTAINING_RECORD(entry, struct address, entry);
+
+        entry = entry->Flink;
+        if (address->row.InterfaceIndex == interface->index)
+            discard(address);
+    }
+}
+
 NETIO_STATUS NTAPI CreateUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *Row)
 {
     MIB_UNICASTIPADDRESS_ROW row;
     struct address *address;
-    unsigned interface;
+    const struct netio_interface *interface;
     NTSTATUS status;
 
     NT_CALL(APC_LEVEL);
@@ -377,8 +350,8 @@ NETIO_STATUS NTAPI CreateUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *R
     if (FAULT(POOL))
         return STATUS_NO_MEMORY;
     row = *Row;
-    row.InterfaceIndex = interfaces[interface].index;
-    row.InterfaceLuid = luid_of(interface);
+    row.InterfaceIndex = interface->index;
+    row.InterfaceLuid = interface->luid;
     if (row.PrefixOrigin == IpPrefixOriginUnchanged)
         row.PrefixOrigin = IpPrefixOriginManual;
     if (row.SuffixOrigin == IpSuffixOriginUnchanged)
@@ -391,7 +364,7 @@ NETIO_STATUS NTAPI CreateUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *R
 NETIO_STATUS NTAPI SetUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *Row)
 {
     struct address *address;
-    unsigned interface;
+    const struct netio_interface *interface;
     NTSTATUS status;
 
     NT_CALL(APC_LEVEL);
@@ -418,7 +391,7 @@ NETIO_STATUS NTAPI SetUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *Row)
 NETIO_STATUS NTAPI DeleteUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *Row)
 {
     struct address *address;
-    unsigned interface;
+    const struct netio_interface *interface;
     NTSTATUS status;
 
     NT_CALL(APC_LEVEL);
@@ -427,8 +400,6 @@ NETIO_STATUS NTAPI DeleteUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *R
         return status;
     if (address == NULL)
         return STATUS_NOT_FOUND;
-    notify_all(&address->row, MibDeleteInstance);
-    RemoveEntryList(&address->entry);
-    image_free(address);
+    discard(address);
     return STATUS_SUCCESS;
 }

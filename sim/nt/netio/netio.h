@@ -1,10 +1,20 @@
-/* The IP stack's table of addresses, for the components that look for what a driver leaves behind. */
+/* The IP interfaces and their addresses, for the components that announce adapters or look for what a driver leaves. */
 #ifndef NT_NETIO_H
 #define NT_NETIO_H
 
 #include "nt/nt.h"
 
+struct cm_key;
+
 void netio_init(void);
+
+/*
+ * A network adapter has started: its interface comes up, with the name (NetCfgInstanceId), LUID (NetLuidIndex, *IfType)
+ * that its software key says, and the static IPv4 addresses that the registry has for it. Nothing happens if the key
+ * has no name. An adapter that goes takes its interface along.
+ */
+void netio_adapter_started(PDEVICE_OBJECT pdo, const struct cm_key *software);
+void netio_adapter_gone(PDEVICE_OBJECT pdo);
 
 /* A change callback inside [base, base + size) that is still registered, NULL if there is none. */
 const void *netio_callback_in_range(const void *base, size_t size);

@@ -341,5 +341,6 @@ bool devnode_install(struct devnode *node)
     }
     log_line(LOG_INFO, "pnp", "%s installed from %s, section %s (rank 0x%04x)", node->instance_path,
              inf_name(match.inf), match.install_section, match.rank);
+    net_class_install(node);
     return true;
 }

@@ -155,6 +155,12 @@ void devnode_retry_duplicates(void);
 bool devnode_install(struct devnode *node);
 void packages_init(void);
 
+/* ---- net_class.c: what the class installer and NDIS do for a network adapter; other devices are passed over ---- */
+void net_class_install(const struct devnode *node);
+void net_class_started(const struct devnode *node);
+/* Before the device's drivers are stopped or removed, or told that it is gone. */
+void net_class_gone(const struct devnode *node);
+
 /* ---- start.c ---- */
 void devnode_add_drivers(struct devnode *node);
 void devnode_assign_resources(struct devnode *node);

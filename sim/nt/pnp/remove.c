@@ -261,6 +261,7 @@ static bool remove_orderly(struct removal *removal)
             continue;
         }
         node->query_pending = false;
+        net_class_gone(node);
         io_interfaces_removed(node->pdo);
         remove_stack(removal, node);
     }
@@ -341,6 +342,7 @@ void devnode_remove_surprise(struct devnode *node)
 
         if (gone->state == DEVNODE_REMOVED || gone->state == DEVNODE_SURPRISE_REMOVED)
             continue;
+        net_class_gone(gone);
         if (gone->was_started) {
             pnp_send_must_succeed(gone, IRP_MN_SURPRISE_REMOVAL);
             io_interfaces_removed(gone->pdo);

@@ -365,6 +365,7 @@ static NTSTATUS restart(struct devnode *node, bool changed)
     }
     if (changed || status == STATUS_RESOURCE_REQUIREMENTS_CHANGED)
         query_requirements_again(node);
+    net_class_gone(node);
     pnp_send_must_succeed(node, IRP_MN_STOP_DEVICE);
     node->state = DEVNODE_STOPPED;
     return assign_and_start(node);
@@ -374,6 +375,7 @@ static NTSTATUS restart(struct devnode *node, bool changed)
 static void give_new_resources(struct devnode *node)
 {
     query_requirements_again(node);
+    net_class_gone(node);
     (void)assign_and_start(node);
 }
 
@@ -400,6 +402,7 @@ void devnode_start(struct devnode *node)
         node->capabilities = capabilities;
     irp_rule_unknown_minors(node->pdo);
     io_interfaces_started(node->pdo);
+    net_class_started(node);
     if (first) /* not after a stop */
         devnode_query_state(node);
     node->enumerate = node->state == DEVNODE_STARTED;

@@ -243,7 +243,36 @@ static VOID AddressAtApcLevel(VOID)
     EXPECT_STATUS(CancelMibChangeNotify2(Handle), STATUS_SUCCESS);
 }
 
+/* An interface's name and its LUID: each leads to the other. */
+static VOID InterfaceNames(VOID)
+{
+    static const GUID Nobody = {0x5f1d4c9e, 0x3b52, 0x4a7e, {0x91, 0x07, 0x2c, 0x66, 0x0d, 0xe8, 0x4b, 0x3a}};
+    PMIB_UNICASTIPADDRESS_TABLE Table = NULL;
+    static const GUID Zeros;
+    NET_LUID Found, None = {0};
+    GUID Guid;
+
+    CHECK(GetUnicastIpAddressTable(AF_UNSPEC, &Table) == STATUS_SUCCESS);
+    REQUIRE(Table != NULL);
+    for (ULONG Index = 0; Index < Table->NumEntries; Index++) {
+        CHECK(ConvertInterfaceLuidToGuid(&Table->Table[Index].InterfaceLuid, &Guid) == STATUS_SUCCESS);
+        CHECK(ConvertInterfaceGuidToLuid(&Guid, &Found) == STATUS_SUCCESS);
+        CHECK(Found.Value == Table->Table[Index].InterfaceLuid.Value);
+    }
+    EXPECT_STATUS(ConvertInterfaceLuidToGuid(&Table->Table[0].InterfaceLuid, NULL), STATUS_INVALID_PARAMETER);
+    FreeMibTable(Table);
+    EXPECT_STATUS(ConvertInterfaceLuidToGuid(NULL, &Guid), STATUS_INVALID_PARAMETER);
+    EXPECT_STATUS(ConvertInterfaceLuidToGuid(&None, &Guid), STATUS_INVALID_PARAMETER);
+    EXPECT_TRUE(RtlCompareMemory(&Guid, &Zeros, sizeof(Guid)) == sizeof(Guid)); /* the page: set to NULL */
+    EXPECT_STATUS(ConvertInterfaceGuidToLuid(&Guid, NULL), STATUS_INVALID_PARAMETER);
+    EXPECT_STATUS(ConvertInterfaceGuidToLuid(NULL, &Found), STATUS_INVALID_PARAMETER);
+    Found.Value = 1;
+    EXPECT_STATUS(ConvertInterfaceGuidToLuid(&Nobody, &Found), STATUS_INVALID_PARAMETER);
+    EXPECT_EQUAL(Found.Value, 0);
+}
+
 TEST_TABLE(netio_address){TEST(AddressTable, 0),
+                          TEST(InterfaceNames, 0),
                           TEST(AddressInitialized, 0),
                           TEST(AddressCreatedSetDeleted, 0),
                           TEST(AddressAtApcLevel, 0),
