@@ -7,9 +7,9 @@
 
 #define HOLE_TAG POOL_TAG('H', 'O', 'L', 'E')
 
-/* Of a page of Xen's that has to be there again after a resume. The pause is in microseconds. */
-#define PUT_AGAIN_ATTEMPTS 100u
-#define PUT_AGAIN_PAUSE 50u
+/* Xen may be short of memory, and have some a moment later. The pause is in microseconds. */
+#define HOLE_ATTEMPTS 100u
+#define HOLE_PAUSE 50u
 
 struct _XENBUS_HOLE {
     XENBUS_RANGE_SET_INTERFACE RangeSetInterface;
@@ -31,19 +31,50 @@ static PFN_NUMBER HoleFrame(_In_ PVOID Address)
     return (PFN_NUMBER)(MmGetPhysicalAddress(Address).QuadPart >> PAGE_SHIFT);
 }
 
+typedef NTSTATUS (*HOLE_CHANGE)(_In_ PFN_NUMBER Frame);
+
+static NTSTATUS HoleTryPopulate(_In_ PFN_NUMBER Frame)
+{
+    ULONG Done;
+    NTSTATUS Status;
+
+    Status = XenMemoryPopulatePhysMap(0, 1, &Frame, &Done);
+    return NT_SUCCESS(Status) && Done != 1 ? STATUS_INSUFFICIENT_RESOURCES : Status;
+}
+
+static NTSTATUS HoleTryDepopulate(_In_ PFN_NUMBER Frame)
+{
+    ULONG Done;
+    NTSTATUS Status;
+
+    Status = XenMemoryDecreaseReservation(0, 1, &Frame, &Done);
+    return NT_SUCCESS(Status) && Done != 1 ? STATUS_INSUFFICIENT_RESOURCES : Status;
+}
+
+/* What cannot be left undone is tried for a while. Any IRQL. */
+static NTSTATUS HoleInsist(_In_ HOLE_CHANGE Change, _In_ PFN_NUMBER Frame)
+{
+    NTSTATUS Status = Change(Frame);
+    ULONG Attempt;
+
+    for (Attempt = 1; !NT_SUCCESS(Status) && Attempt < HOLE_ATTEMPTS; Attempt++) {
+        KeStallExecutionProcessor(HOLE_PAUSE);
+        Status = Change(Frame);
+    }
+
+    return Status;
+}
+
 /* Asks Xen for RAM at Count frames in a row; returns how many it gave, from the first. */
 static ULONG HolePopulate(_In_ PFN_NUMBER Frame, _In_ ULONG Count)
 {
     ULONG Index;
 
     for (Index = 0; Index < Count; Index++) {
-        PFN_NUMBER This = Frame + Index;
-        ULONG Done;
-        NTSTATUS Status;
+        NTSTATUS Status = HoleInsist(HoleTryPopulate, Frame + Index);
 
-        Status = XenMemoryPopulatePhysMap(0, 1, &This, &Done);
-        if (!NT_SUCCESS(Status) || Done != 1) {
-            Critical("Xen gives no page for frame %llx (%08x)", (ULONGLONG)This, Status);
+        if (!NT_SUCCESS(Status)) {
+            Critical("Xen gives no page for frame %llx (%08x)", (ULONGLONG)(Frame + Index), Status);
             break;
         }
     }
@@ -57,13 +88,10 @@ static NTSTATUS HoleDepopulate(_In_ PFN_NUMBER Frame, _In_ ULONG Count)
     ULONG Index;
 
     for (Index = 0; Index < Count; Index++) {
-        PFN_NUMBER This = Frame + Index;
-        ULONG Done;
-        NTSTATUS Status;
+        NTSTATUS Status = HoleTryDepopulate(Frame + Index);
 
-        Status = XenMemoryDecreaseReservation(0, 1, &This, &Done);
-        if (!NT_SUCCESS(Status) || Done != 1) {
-            Error("Xen does not take frame %llx (%08x)", (ULONGLONG)This, Status);
+        if (!NT_SUCCESS(Status)) {
+            Error("Xen does not take frame %llx (%08x)", (ULONGLONG)(Frame + Index), Status);
             return HolePopulate(Frame, Index) == Index ? STATUS_INSUFFICIENT_RESOURCES : STATUS_NO_MEMORY;
         }
     }
@@ -145,12 +173,12 @@ VOID HolePutAgain(_In_ const XENBUS_HOLE_AREA *Area, _In_ ULONG Space, _In_ ULON
     NTSTATUS Status = STATUS_UNSUCCESSFUL;
     ULONG Attempt;
 
-    for (Attempt = 0; Attempt < PUT_AGAIN_ATTEMPTS; Attempt++) {
+    for (Attempt = 0; Attempt < HOLE_ATTEMPTS; Attempt++) {
         Status = XenMemoryAddToPhysMap(Space, Index, Area->Frame);
         if (NT_SUCCESS(Status))
             return;
 
-        KeStallExecutionProcessor(PUT_AGAIN_PAUSE);
+        KeStallExecutionProcessor(HOLE_PAUSE);
     }
 
     Critical("page %u of space %u cannot be mapped after a resume (%08x)", (ULONG)Index, Space, Status);
@@ -191,7 +219,7 @@ NTSTATUS HoleAllocatePage(_In_ PXENBUS_HOLE Hole, _Out_ PXENBUS_HOLE_PAGE Page)
     return STATUS_SUCCESS;
 
 fail3:
-    (VOID) HoleDepopulate(Page->Area.Frame, 1);
+    (VOID) HoleInsist(HoleTryDepopulate, Page->Area.Frame);
 
 fail2:
     HoleFree(Hole, &Page->Area);
@@ -202,30 +230,25 @@ fail1:
 
 VOID HoleRestorePage(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_PAGE *Page)
 {
-    ULONG Attempt;
-
     /* RAM of Windows's is there. */
     if (Hole->Frames == NULL) {
         RtlZeroMemory(Page->Address, PAGE_SIZE);
         return;
     }
 
-    for (Attempt = 0; Attempt < PUT_AGAIN_ATTEMPTS; Attempt++) {
-        if (HolePopulate(Page->Area.Frame, 1) == 1)
-            return;
-
-        KeStallExecutionProcessor(PUT_AGAIN_PAUSE);
-    }
-
-    BUG("a page of the hole is not there under a new Xen");
+    if (HolePopulate(Page->Area.Frame, 1) != 1)
+        BUG("a page of the hole is not there under a new Xen");
 }
 
 VOID HoleFreePage(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_PAGE *Page)
 {
+    NTSTATUS Status;
+
     HoleUnmap(Hole, &Page->Area, Page->Address);
 
-    if (!NT_SUCCESS(HoleDepopulate(Page->Area.Frame, 1)))
-        Error("the page at frame %llx stays", (ULONGLONG)Page->Area.Frame);
+    Status = HoleInsist(HoleTryDepopulate, Page->Area.Frame);
+    if (!NT_SUCCESS(Status))
+        Error("the page at frame %llx stays (%08x)", (ULONGLONG)Page->Area.Frame, Status);
 
     HoleFree(Hole, &Page->Area);
 }
