@@ -20,21 +20,22 @@ struct address {
     MIB_UNICASTIPADDRESS_ROW row;
 };
 
+/* Callbacks of one registration are serialized, as the page of NotifyUnicastIpAddressChange says. */
 struct registration {
     LIST_ENTRY entry;
     ADDRESS_FAMILY family;
     PUNICAST_IPADDRESS_CHANGE_CALLBACK callback;
     PVOID context;
-    unsigned pending; /* notifications on their way */
-    KEVENT idle;      /* none is */
+    LIST_ENTRY changes; /* to be told of, oldest first */
+    WORK_QUEUE_ITEM item;
+    bool working; /* the item is queued, or runs */
     bool cancelled;
+    KEVENT idle;                   /* cancelled, and the item does not work any more */
     const struct _KTHREAD *caller; /* thread in the callback */
 };
 
-/* A notification that a worker is to deliver. */
 struct change {
-    WORK_QUEUE_ITEM item;
-    struct registration *registration;
+    LIST_ENTRY entry;
     MIB_UNICASTIPADDRESS_ROW row;
     MIB_NOTIFICATION_TYPE type;
 };
@@ -103,41 +104,39 @@ static NTSTATUS find_row(const MIB_UNICASTIPADDRESS_ROW *row, const struct netio
 
 /* ---- notification ---- */
 
-static void settle(struct registration *registration)
-{
-    if (--registration->pending == 0)
-        KeSetEvent(&registration->idle, IO_NO_INCREMENT, FALSE);
-}
-
 static VOID NTAPI deliver(PVOID parameter)
 {
-    struct change *change = parameter;
-    struct registration *registration = change->registration;
-    bool initial = change->type == MibInitialNotification;
+    struct registration *registration = parameter;
 
     KERNEL_SCOPE();
-    if (!registration->cancelled) {
-        registration->caller = ke_thread();
-        DRIVER_CALLOUT("address change callback", registration->callback, registration->context,
-                       initial ? NULL : &change->row, change->type);
-        registration->caller = NULL;
+    while (!IsListEmpty(&registration->changes)) {
+        struct change *change = CONTAINING_RECORD(RemoveHeadList(&registration->changes), struct change, entry);
+
+        if (!registration->cancelled) {
+            registration->caller = ke_thread();
+            DRIVER_CALLOUT("address change callback", registration->callback, registration->context,
+                           change->type != MibInitialNotification ? &change->row : NULL, change->type);
+            registration->caller = NULL;
+        }
+        image_free(change);
     }
-    image_free(change);
-    settle(registration);
+    registration->working = false;
+    if (registration->cancelled)
+        KeSetEvent(&registration->idle, IO_NO_INCREMENT, FALSE);
 }
 
 static void notify(struct registration *registration, const MIB_UNICASTIPADDRESS_ROW *row, MIB_NOTIFICATION_TYPE type)
 {
     struct change *change = image_alloc(sizeof(*change));
 
-    change->registration = registration;
     if (row != NULL)
         change->row = *row;
     change->type = type;
-    registration->pending++;
-    KeClearEvent(&registration->idle);
-    ExInitializeWorkItem(&change->item, deliver, change);
-    ExQueueWorkItem(&change->item, DelayedWorkQueue);
+    InsertTailList(&registration->changes, &change->entry);
+    if (registration->working)
+        return;
+    registration->working = true;
+    ExQueueWorkItem(&registration->item, DelayedWorkQueue);
 }
 
 /* Of the row, callbacks are given the keys alone: the rest may have changed again by then. */
@@ -173,7 +172,9 @@ NETIO_STATUS NTAPI NotifyUnicastIpAddressChange(ADDRESS_FAMILY Family, PUNICAST_
     registration->family = Family;
     registration->callback = Callback;
     registration->context = CallerContext;
-    KeInitializeEvent(&registration->idle, NotificationEvent, TRUE);
+    InitializeListHead(&registration->changes);
+    ExInitializeWorkItem(&registration->item, deliver, registration);
+    KeInitializeEvent(&registration->idle, NotificationEvent, FALSE);
     InsertTailList(&machine->netio->registrations, &registration->entry);
     *NotificationHandle = registration;
     if (InitialNotification)
@@ -197,7 +198,8 @@ NETIO_STATUS NTAPI CancelMibChangeNotify2(HANDLE NotificationHandle)
         nt_violation("mib-cancel", "CancelMibChangeNotify2 from the callback that it cancels waits for itself");
     registration->cancelled = true;
     RemoveEntryList(&registration->entry);
-    KeWaitForSingleObject(&registration->idle, Executive, KernelMode, FALSE, NULL);
+    if (registration->working)
+        KeWaitForSingleObject(&registration->idle, Executive, KernelMode, FALSE, NULL);
     image_free(registration);
     return STATUS_SUCCESS;
 }

@@ -205,6 +205,81 @@ static VOID AddressChangesOfOthers(VOID)
     EXPECT_STATUS(CancelMibChangeNotify2(NULL), STATUS_INVALID_PARAMETER);
 }
 
+/* A callback that takes its time. */
+static struct {
+    LONG Inside;
+    LONG Overlaps;
+    LONG Finished;
+    KEVENT Entered;
+    ULONG Types[8];
+    LONG Count;
+} Slow;
+
+static VOID NETIOAPI_API_ OnChangeSlowly(PVOID Context, PMIB_UNICASTIPADDRESS_ROW Entry, MIB_NOTIFICATION_TYPE Type)
+{
+    LONG Index;
+
+    UNREFERENCED_PARAMETER(Context);
+    if (Entry == NULL || Entry->Address.Ipv4.sin_addr.s_addr != ADDRESS || Type == MibParameterNotification)
+        return;
+    if (InterlockedIncrement(&Slow.Inside) != 1)
+        (VOID) InterlockedIncrement(&Slow.Overlaps);
+    Index = InterlockedIncrement(&Slow.Count) - 1;
+    if (Index < (LONG)RTL_NUMBER_OF(Slow.Types))
+        Slow.Types[Index] = (ULONG)Type;
+    (VOID) KeSetEvent(&Slow.Entered, IO_NO_INCREMENT, FALSE);
+    SleepMilliseconds(20);
+    (VOID) InterlockedDecrement(&Slow.Inside);
+    (VOID) InterlockedIncrement(&Slow.Finished);
+}
+
+static VOID RegisterSlow(VOID)
+{
+    RtlZeroMemory(&Slow, sizeof(Slow));
+    KeInitializeEvent(&Slow.Entered, NotificationEvent, FALSE);
+    CHECK(NotifyUnicastIpAddressChange(AF_INET, OnChangeSlowly, NULL, FALSE, &Seen.Handle) == STATUS_SUCCESS);
+}
+
+/* One callback of a registration at a time, in the order of the changes. */
+static VOID AddressChangesSerialized(VOID)
+{
+    MIB_UNICASTIPADDRESS_ROW Entry;
+
+    RegisterSlow();
+    Row(&Entry);
+    for (ULONG Round = 0; Round < 3; Round++) {
+        CHECK(CreateUnicastIpAddressEntry(&Entry) == STATUS_SUCCESS);
+        CHECK(DeleteUnicastIpAddressEntry(&Entry) == STATUS_SUCCESS);
+    }
+    for (ULONG Wait = 0; Wait < 100 && ReadAcquire(&Slow.Finished) < 6; Wait++)
+        SleepMilliseconds(20);
+    CHECK(CancelMibChangeNotify2(Seen.Handle) == STATUS_SUCCESS);
+    EXPECT_EQUAL(Slow.Finished, 6);
+    EXPECT_EQUAL(Slow.Overlaps, 0);
+    for (ULONG Index = 0; Index < 6; Index++)
+        CHECK(Slow.Types[Index] == (ULONG)((Index & 1) == 0 ? MibAddInstance : MibDeleteInstance));
+}
+
+/* The callback that runs has returned, and those that wait do not come. */
+static VOID AddressCancelWaits(VOID)
+{
+    MIB_UNICASTIPADDRESS_ROW Entry;
+
+    RegisterSlow();
+    Row(&Entry);
+    CHECK(CreateUnicastIpAddressEntry(&Entry) == STATUS_SUCCESS);
+    CHECK(DeleteUnicastIpAddressEntry(&Entry) == STATUS_SUCCESS);
+    CHECK(CreateUnicastIpAddressEntry(&Entry) == STATUS_SUCCESS);
+    (VOID) KeWaitForSingleObject(&Slow.Entered, Executive, KernelMode, FALSE, NULL);
+    EXPECT_STATUS(CancelMibChangeNotify2(Seen.Handle), STATUS_SUCCESS);
+    EXPECT_EQUAL(Slow.Inside, 0);
+    EXPECT_TRUE(Slow.Finished >= 1);
+    EXPECT_EQUAL(Slow.Finished, Slow.Count);
+    CHECK(DeleteUnicastIpAddressEntry(&Entry) == STATUS_SUCCESS);
+    SleepMilliseconds(50);
+    EXPECT_EQUAL(Slow.Finished, Slow.Count);
+}
+
 static VOID NETIOAPI_API_ CancelInside(PVOID Context, PMIB_UNICASTIPADDRESS_ROW Entry, MIB_NOTIFICATION_TYPE Type)
 {
     UNREFERENCED_PARAMETER(Context);
@@ -280,6 +355,8 @@ TEST_TABLE(netio_address){TEST(AddressTable, 0),
                           TEST(AddressBadRows, 0),
                           TEST(AddressChanges, 0),
                           TEST(AddressChangesOfOthers, 0),
+                          TEST(AddressChangesSerialized, 0),
+                          TEST(AddressCancelWaits, 0),
                           TEST_VIOLATION(AddressCancelInTheCallback, "mib-cancel", 0),
                           TEST_END};
 #endif
