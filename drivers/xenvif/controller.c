@@ -330,6 +330,10 @@ static NTSTATUS ControllerAsk(_Inout_ PXENVIF_CONTROLLER Controller, _In_ USHORT
     if (!NT_SUCCESS(Controller->GivenUp))
         return Controller->GivenUp;
 
+    /* It would be taken for the answer to this request. */
+    if (RingResponseProducer(Controller->Ring) != Controller->ResponseConsumer)
+        return ControllerGiveUp(Controller, STATUS_DEVICE_PROTOCOL_ERROR, "an answer to what was not asked");
+
     ControllerPost(Controller, Type, Data);
 
     Status = ControllerAwait(Controller);

@@ -673,6 +673,11 @@ BOOLEAN FrontendIsHashing(_In_ PXENVIF_FRONTEND Frontend)
     return ReadAcquire(&Frontend->Hashing) != FALSE;
 }
 
+BOOLEAN FrontendWantsHash(_In_ PXENVIF_FRONTEND Frontend)
+{
+    return ReadAcquire(&Frontend->Hash.Toeplitz) != FALSE;
+}
+
 ULONG FrontendGetRingCount(_In_ PXENVIF_FRONTEND Frontend)
 {
     return ReadULongAcquire(&Frontend->RingCount);

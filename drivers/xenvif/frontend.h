@@ -134,6 +134,9 @@ const XENVIF_HASHER *FrontendGetHasher(_In_ PXENVIF_FRONTEND Frontend);
 /* Whether the backend may send frames with a hash. Any IRQL. */
 BOOLEAN FrontendIsHashing(_In_ PXENVIF_FRONTEND Frontend);
 
+/* Whether the client wants hashes: those that come all the same are not passed on. Any IRQL. */
+BOOLEAN FrontendWantsHash(_In_ PXENVIF_FRONTEND Frontend);
+
 /* The queues in use, or, while there is no connection, those that the next one will have, as far as can be told. */
 ULONG FrontendGetRingCount(_In_ PXENVIF_FRONTEND Frontend);
 

@@ -66,7 +66,7 @@ static VOID HashStartPollers(_Inout_ PXENVIF_FRONTEND Frontend)
 static VOID HashUpdateHasher(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     const FRONTEND_HASH *Hash = &Frontend->Hash;
-    BOOLEAN Wanted = Hash->Toeplitz && Hash->HasParameters && Frontend->HashesHere;
+    BOOLEAN Wanted = FrontendWantsHash(Frontend) && Hash->HasParameters && Frontend->HashesHere;
 
     if (!Wanted && !HasherIsSet(&Frontend->Hasher))
         return;
@@ -79,6 +79,13 @@ static VOID HashUpdateHasher(_Inout_ PXENVIF_FRONTEND Frontend)
         HasherClear(&Frontend->Hasher);
 
     HashStartPollers(Frontend);
+}
+
+/* The backend does not hash as it was asked to. */
+static VOID HashDoHere(_Inout_ PXENVIF_FRONTEND Frontend, _In_ NTSTATUS Status)
+{
+    Warning("vif %u: the backend does not hash as it was asked to (%08x): that is done here", Frontend->Number, Status);
+    Frontend->HashesHere = TRUE;
 }
 
 static NTSTATUS HashStart(_Inout_ PXENVIF_FRONTEND Frontend)
@@ -96,36 +103,6 @@ static NTSTATUS HashStart(_Inout_ PXENVIF_FRONTEND Frontend)
     return (Status == STATUS_INVALID_PARAMETER) ? STATUS_NOT_SUPPORTED : Status;
 }
 
-static NTSTATUS HashSetAlgorithm(_Inout_ PXENVIF_FRONTEND Frontend, _In_ XENVIF_PACKET_HASH_ALGORITHM Algorithm)
-{
-    FRONTEND_HASH *Hash = &Frontend->Hash;
-    NTSTATUS Status = STATUS_SUCCESS;
-
-    switch (Algorithm) {
-    case XENVIF_PACKET_HASH_ALGORITHM_NONE:
-    case XENVIF_PACKET_HASH_ALGORITHM_UNSPECIFIED:
-        if (Hash->Toeplitz && HashIsBackends(Frontend))
-            (VOID) ControllerSetHashAlgorithm(Frontend->Controller, XEN_NETIF_CTRL_HASH_ALGORITHM_NONE);
-        Hash->Toeplitz = FALSE;
-        HashUpdateHasher(Frontend);
-        return STATUS_SUCCESS;
-
-    case XENVIF_PACKET_HASH_ALGORITHM_TOEPLITZ:
-        if (Frontend->DisableToeplitz)
-            return STATUS_NOT_SUPPORTED;
-        if (HashIsBackends(Frontend))
-            Status = HashStart(Frontend);
-        if (NT_SUCCESS(Status)) {
-            Hash->Toeplitz = TRUE;
-            HashUpdateHasher(Frontend);
-        }
-        return Status;
-
-    default:
-        return STATUS_NOT_SUPPORTED;
-    }
-}
-
 static NTSTATUS HashQueryCapabilities(_Inout_ PXENVIF_FRONTEND Frontend, _Out_ PULONG Types)
 {
     NTSTATUS Status;
@@ -133,7 +110,7 @@ static NTSTATUS HashQueryCapabilities(_Inout_ PXENVIF_FRONTEND Frontend, _Out_ P
 
     *Types = 0;
 
-    if (!Frontend->Hash.Toeplitz)
+    if (!FrontendWantsHash(Frontend))
         return STATUS_NOT_SUPPORTED;
     if (!HashIsConnected(Frontend))
         return STATUS_DEVICE_NOT_READY;
@@ -167,7 +144,7 @@ static NTSTATUS HashSetParameters(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG 
     FRONTEND_HASH *Hash = &Frontend->Hash;
     NTSTATUS Status = STATUS_SUCCESS;
 
-    if (!Hash->Toeplitz)
+    if (!FrontendWantsHash(Frontend))
         return STATUS_NOT_SUPPORTED;
     if ((Types & ~HASH_TYPES) != 0)
         return STATUS_INVALID_PARAMETER;
@@ -199,18 +176,18 @@ static ULONG HashRank(_Inout_ PPROCESSOR_NUMBER Known, _Inout_ PULONG Count, _In
     return Index;
 }
 
-/* Makes of the client's mapping one to queues, and chooses their processors. */
-static VOID HashMap(_In_ PXENVIF_FRONTEND Frontend, _Out_ PSTEERING_MAPPING Mapping, _Inout_ PPROCESSOR_NUMBER Known,
+/* Makes of a mapping to processors one to queues, and chooses the queues' processors. */
+static VOID HashMap(_In_ PXENVIF_FRONTEND Frontend, _In_reads_(Size) const PROCESSOR_NUMBER *Processors,
+                    _In_ ULONG Size, _Out_ PSTEERING_MAPPING Mapping, _Inout_ PPROCESSOR_NUMBER Known,
                     _Out_ PULONG Count)
 {
-    const FRONTEND_HASH *Hash = &Frontend->Hash;
     ULONG Index;
 
     *Count = 0;
-    Mapping->Size = Hash->MappingSize;
+    Mapping->Size = Size;
 
-    for (Index = 0; Index < Hash->MappingSize; Index++)
-        Mapping->Queue[Index] = HashRank(Known, Count, &Hash->Mapping[Index]) % Frontend->Active;
+    for (Index = 0; Index < Size; Index++)
+        Mapping->Queue[Index] = HashRank(Known, Count, &Processors[Index]) % Frontend->Active;
 }
 
 static VOID HashMoveQueues(_Inout_ PXENVIF_FRONTEND Frontend, _In_ const PROCESSOR_NUMBER *Known, _In_ ULONG Count)
@@ -231,7 +208,7 @@ VOID FrontendSteer(_Inout_ PXENVIF_FRONTEND Frontend)
     STEERING_MAPPING Mapping;
     ULONG Count;
 
-    HashMap(Frontend, &Mapping, Known, &Count);
+    HashMap(Frontend, Frontend->Hash.Mapping, Frontend->Hash.MappingSize, &Mapping, Known, &Count);
     HashMoveQueues(Frontend, Known, Count);
     TransmitterSteer(Frontend, Frontend->Active, &Mapping);
 
@@ -271,13 +248,14 @@ static VOID HashBeginSteering(_Inout_ PXENVIF_FRONTEND Frontend)
     Frontend->SteerDeadline = FrontendLater(HASH_STEER_TIME);
 }
 
-static NTSTATUS HashSendMapping(_Inout_ PXENVIF_FRONTEND Frontend)
+static NTSTATUS HashSendMapping(_Inout_ PXENVIF_FRONTEND Frontend, _In_ const PROCESSOR_NUMBER *Processors,
+                                _In_ ULONG Size)
 {
     PROCESSOR_NUMBER Known[STEERING_MAXIMUM_MAPPING];
     STEERING_MAPPING Mapping;
     ULONG Count;
 
-    HashMap(Frontend, &Mapping, Known, &Count);
+    HashMap(Frontend, Processors, Size, &Mapping, Known, &Count);
 
     return ControllerSetHashMapping(Frontend->Controller, Mapping.Queue, Mapping.Size);
 }
@@ -285,6 +263,7 @@ static NTSTATUS HashSendMapping(_Inout_ PXENVIF_FRONTEND Frontend)
 static NTSTATUS HashSetMapping(_Inout_ PXENVIF_FRONTEND Frontend, _In_ const PROCESSOR_NUMBER *Mapping, _In_ ULONG Size)
 {
     FRONTEND_HASH *Hash = &Frontend->Hash;
+    NTSTATUS Status = STATUS_SUCCESS;
     ULONG Index;
 
     if (Size == 0 || Size > STEERING_MAXIMUM_MAPPING || (Size & (Size - 1)) != 0)
@@ -297,37 +276,77 @@ static NTSTATUS HashSetMapping(_Inout_ PXENVIF_FRONTEND Frontend, _In_ const PRO
             return STATUS_INVALID_PARAMETER;
     }
 
-    RtlCopyMemory(Hash->Mapping, Mapping, Size * sizeof(PROCESSOR_NUMBER));
-    Hash->MappingSize = Size;
-
-    HashBeginSteering(Frontend);
-
     /* Without hashing it is the backend that chooses. */
-    return (Hash->Toeplitz && HashIsBackends(Frontend)) ? HashSendMapping(Frontend) : STATUS_SUCCESS;
+    if (FrontendWantsHash(Frontend) && HashIsBackends(Frontend))
+        Status = HashSendMapping(Frontend, Mapping, Size);
+
+    if (NT_SUCCESS(Status)) {
+        RtlCopyMemory(Hash->Mapping, Mapping, Size * sizeof(PROCESSOR_NUMBER));
+        Hash->MappingSize = Size;
+        HashBeginSteering(Frontend);
+    }
+
+    return Status;
+}
+
+/* Tells a backend that has the algorithm what else has been accepted. What it does not take is done here. */
+static VOID HashSendAccepted(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    const FRONTEND_HASH *Hash = &Frontend->Hash;
+    NTSTATUS Status = STATUS_SUCCESS;
+
+    if (Hash->HasParameters)
+        Status = HashSendParameters(Frontend, Hash->Types, Hash->Key);
+    if (NT_SUCCESS(Status) && Hash->MappingSize != 0)
+        Status = HashSendMapping(Frontend, Hash->Mapping, Hash->MappingSize);
+
+    if (!NT_SUCCESS(Status))
+        HashDoHere(Frontend, Status);
+}
+
+static NTSTATUS HashSetAlgorithm(_Inout_ PXENVIF_FRONTEND Frontend, _In_ XENVIF_PACKET_HASH_ALGORITHM Algorithm)
+{
+    NTSTATUS Status;
+
+    switch (Algorithm) {
+    case XENVIF_PACKET_HASH_ALGORITHM_NONE:
+    case XENVIF_PACKET_HASH_ALGORITHM_UNSPECIFIED:
+        if (FrontendWantsHash(Frontend) && HashIsBackends(Frontend))
+            (VOID) ControllerSetHashAlgorithm(Frontend->Controller, XEN_NETIF_CTRL_HASH_ALGORITHM_NONE);
+        (VOID) InterlockedExchange(&Frontend->Hash.Toeplitz, FALSE);
+        HashUpdateHasher(Frontend);
+        return STATUS_SUCCESS;
+
+    case XENVIF_PACKET_HASH_ALGORITHM_TOEPLITZ:
+        if (Frontend->DisableToeplitz)
+            return STATUS_NOT_SUPPORTED;
+        if (HashIsBackends(Frontend)) {
+            Status = HashStart(Frontend);
+            if (!NT_SUCCESS(Status))
+                return Status;
+            HashSendAccepted(Frontend);
+        }
+        (VOID) InterlockedExchange(&Frontend->Hash.Toeplitz, TRUE);
+        HashUpdateHasher(Frontend);
+        return STATUS_SUCCESS;
+
+    default:
+        return STATUS_NOT_SUPPORTED;
+    }
 }
 
 VOID FrontendSendHash(_Inout_ PXENVIF_FRONTEND Frontend)
 {
-    FRONTEND_HASH *Hash = &Frontend->Hash;
     NTSTATUS Status;
 
     Frontend->HashesHere = !ControllerIsConnected(Frontend->Controller);
 
-    if (!Hash->Toeplitz || Frontend->HashesHere) {
-        HashUpdateHasher(Frontend);
-        return;
-    }
-
-    Status = HashStart(Frontend);
-    if (NT_SUCCESS(Status) && Hash->HasParameters)
-        Status = HashSendParameters(Frontend, Hash->Types, Hash->Key);
-    if (NT_SUCCESS(Status) && Hash->MappingSize != 0)
-        Status = HashSendMapping(Frontend);
-
-    if (!NT_SUCCESS(Status)) {
-        Warning("vif %u: the backend does not hash as it was asked to (%08x): that is done here", Frontend->Number,
-                Status);
-        Frontend->HashesHere = TRUE;
+    if (FrontendWantsHash(Frontend) && !Frontend->HashesHere) {
+        Status = HashStart(Frontend);
+        if (NT_SUCCESS(Status))
+            HashSendAccepted(Frontend);
+        else
+            HashDoHere(Frontend, Status);
     }
 
     HashUpdateHasher(Frontend);

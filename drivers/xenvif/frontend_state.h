@@ -46,7 +46,7 @@ typedef enum _FRONTEND_STATE {
 
 /* What the client has asked for and been granted, whatever connection there is. */
 typedef struct _FRONTEND_HASH {
-    BOOLEAN Toeplitz;
+    LONG Toeplitz; /* the rings read it */
     BOOLEAN HasParameters;
     ULONG Types; /* as of the interface */
     UCHAR Key[XENVIF_VIF_HASH_KEY_SIZE];

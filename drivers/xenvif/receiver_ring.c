@@ -249,6 +249,10 @@ static BOOLEAN ReceiverReadHash(_In_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVE
         Extra->u.hash.type > _XEN_NETIF_CTRL_HASH_TYPE_IPV6_TCP)
         return FALSE;
 
+    /* It was on its way when the client ceased to want hashes. */
+    if (!FrontendWantsHash(Receiver->Frontend))
+        return TRUE;
+
     Packet->Hash.Algorithm = XENVIF_PACKET_HASH_ALGORITHM_TOEPLITZ;
     Packet->Hash.Type = (XENVIF_PACKET_HASH_TYPE)(Extra->u.hash.type + 1);
     RtlCopyMemory(&Packet->Hash.Value, Extra->u.hash.value, sizeof(Packet->Hash.Value));

@@ -248,8 +248,9 @@ static BOOLEAN TransmitterHasHash(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ con
 {
     const XENVIF_PACKET_HASH *Hash = &Description->Hash;
 
-    return FrontendIsHashing(Transmitter->Frontend) && Hash->Algorithm == XENVIF_PACKET_HASH_ALGORITHM_TOEPLITZ &&
-           Hash->Type > XENVIF_PACKET_HASH_TYPE_NONE && Hash->Type <= XENVIF_PACKET_HASH_TYPE_IPV6_TCP;
+    return FrontendIsHashing(Transmitter->Frontend) && FrontendWantsHash(Transmitter->Frontend) &&
+           Hash->Algorithm == XENVIF_PACKET_HASH_ALGORITHM_TOEPLITZ && Hash->Type > XENVIF_PACKET_HASH_TYPE_NONE &&
+           Hash->Type <= XENVIF_PACKET_HASH_TYPE_IPV6_TCP;
 }
 
 /* Decides what is left to this connection's backend, and does the rest. */

@@ -51,6 +51,7 @@ struct stack_options {
     unsigned program_domid;      /* the driver domain that it runs in; 0: domain 0 */
     bool from_dom0;              /* the scenario is run by the harness's dom0 task, not by a guest thread */
     void (*before_boot)(void *); /* in the harness's dom0 task, with NULL, when everything but the guest is up */
+    void (*restored)(void *);    /* likewise, before a domain that has been restored goes on */
     void (*prepare)(void);       /* after installation, before the machine runs: the registry can be changed */
     void (*paused)(void);        /* on the host's stack, when something in the machine has called machine_pause() */
     struct machine_board board;  /* zeros: nothing beside the platform device */

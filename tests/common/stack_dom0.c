@@ -314,6 +314,8 @@ void stack_restore_now(struct toolstack *toolstack)
                       without == 0,
                   "%s", toolstack_error(toolstack));
     xen_domain_destroy(old);
+    if (stack.options->restored != NULL)
+        stack.options->restored(NULL);
     ck_assert_int_eq(xen_domain_unpause(stack.domain.domid), 0);
 }
 

@@ -23,6 +23,7 @@ static struct {
     netif_tx_sring_t *tx;
     netif_rx_sring_t *rx;
     RING_IDX tx_taken, rx_taken;
+    const char *features; /* as vif_backend_features() was given them last */
 } backend;
 
 static void put(const char *directory, const char *node, const char *value)
@@ -31,32 +32,6 @@ static void put(const char *directory, const char *node, const char *value)
 
     snprintf(path, sizeof(path), "%s/%s", directory, node);
     ck_assert(xs_write(backend.xs, XBT_NULL, path, value, (unsigned)strlen(value)));
-}
-
-void vif_backend_make(void *unused)
-{
-    struct xs_permissions front[] = {{stack.domain.domid, XS_PERM_NONE}, {0, XS_PERM_READ}};
-    struct xs_permissions back[] = {{0, XS_PERM_NONE}, {stack.domain.domid, XS_PERM_READ}};
-    const char *frontend = stack_path("device/vif/1");
-
-    (void)unused;
-    backend.xs = xs_open(0);
-    backend.events = xenevtchn_open(NULL, 0);
-    backend.grants = xengnttab_open(NULL, 0);
-    ck_assert(xs_mkdir(backend.xs, XBT_NULL, BACKEND));
-    ck_assert(xs_set_permissions(backend.xs, XBT_NULL, BACKEND, back, 2));
-    put(BACKEND, "frontend", frontend);
-    put(BACKEND, "online", "1");
-    put(BACKEND, "feature-rx-copy", "1");
-    put(BACKEND, "state", "2");
-    ck_assert(xs_mkdir(backend.xs, XBT_NULL, frontend));
-    ck_assert(xs_set_permissions(backend.xs, XBT_NULL, frontend, front, 2));
-    put(frontend, "backend-id", "0");
-    put(frontend, "handle", "1");
-    put(frontend, "mac", "00:16:3e:5a:00:01");
-    put(frontend, "mtu", "1500");
-    put(frontend, "state", "1");
-    put(frontend, "backend", BACKEND);
 }
 
 static void put_features(void *list)
@@ -73,8 +48,41 @@ static void put_features(void *list)
     free(copy);
 }
 
+static void make_nodes(void)
+{
+    struct xs_permissions front[] = {{stack.domain.domid, XS_PERM_NONE}, {0, XS_PERM_READ}};
+    struct xs_permissions back[] = {{0, XS_PERM_NONE}, {stack.domain.domid, XS_PERM_READ}};
+    const char *frontend = stack_path("device/vif/1");
+
+    ck_assert(xs_mkdir(backend.xs, XBT_NULL, BACKEND));
+    ck_assert(xs_set_permissions(backend.xs, XBT_NULL, BACKEND, back, 2));
+    put(BACKEND, "frontend", frontend);
+    put(BACKEND, "online", "1");
+    put(BACKEND, "feature-rx-copy", "1");
+    ck_assert(xs_mkdir(backend.xs, XBT_NULL, frontend));
+    ck_assert(xs_set_permissions(backend.xs, XBT_NULL, frontend, front, 2));
+    put(frontend, "backend-id", "0");
+    put(frontend, "handle", "1");
+    put(frontend, "mac", "00:16:3e:5a:00:01");
+    put(frontend, "mtu", "1500");
+    put(frontend, "state", "1");
+    put(frontend, "backend", BACKEND);
+}
+
+void vif_backend_make(void *unused)
+{
+    (void)unused;
+    backend.xs = xs_open(0);
+    backend.events = xenevtchn_open(NULL, 0);
+    backend.grants = xengnttab_open(NULL, 0);
+    backend.features = NULL;
+    make_nodes();
+    put(BACKEND, "state", "2");
+}
+
 void vif_backend_features(const char *list)
 {
+    backend.features = list;
     stack_in_dom0(put_features, (void *)list);
 }
 
@@ -112,12 +120,23 @@ static void connect_rings(void *unused)
     put(BACKEND, "state", "4");
 }
 
+/* Of the first queue: a frontend with one has the nodes in its own directory. */
+static unsigned queue_number(const char *node)
+{
+    char path[64], value[32];
+
+    snprintf(path, sizeof(path), "queue-0/%s", node);
+    if (!stack_store_read(stack_path("device/vif/1/%s", path), value, sizeof(value)))
+        return vif_backend_front_number(node);
+    return vif_backend_front_number(path);
+}
+
 void vif_backend_connect(void)
 {
     stack_store_await(stack_path("device/vif/1/state"), "4", 20000);
-    published.channel = vif_backend_front_number("event-channel");
-    published.tx = vif_backend_front_number("tx-ring-ref");
-    published.rx = vif_backend_front_number("rx-ring-ref");
+    published.channel = queue_number("event-channel");
+    published.tx = queue_number("tx-ring-ref");
+    published.rx = queue_number("rx-ring-ref");
     stack_in_dom0(connect_rings, NULL);
 }
 
@@ -130,6 +149,21 @@ static void disconnect_rings(void *unused)
     ck_assert_int_eq(xengnttab_unmap(backend.grants, backend.rx, 1), 0);
     (void)xenevtchn_unbind(backend.events, backend.port);
     backend.tx = NULL;
+}
+
+void vif_backend_suspended(void *unused)
+{
+    disconnect_rings(unused);
+    ck_assert(xs_rm(backend.xs, XBT_NULL, BACKEND));
+}
+
+void vif_backend_restored(void *unused)
+{
+    (void)unused;
+    make_nodes();
+    if (backend.features != NULL)
+        put_features((void *)backend.features);
+    put(BACKEND, "state", "2");
 }
 
 void vif_backend_close(void)

@@ -1,6 +1,7 @@
 /*
  * A backend of one VIF that the test itself plays, slot by slot: what the frontend puts on the ring is looked at as it
- * is, and what a test wants on the ring is put there. It takes the place of netback for VIF 1.
+ * is, and what a test wants on the ring is put there. It takes the place of netback for VIF 1. Of several queues it
+ * plays the first.
  *
  * All routines are for the scenario's guest thread; what touches the rings runs in dom0 tasks.
  */
@@ -17,7 +18,7 @@
 /* For stack_options.before_boot. */
 void vif_backend_make(void *unused);
 
-/* Say so, before the frontend connects: nodes of the backend's directory, "name=value,name=value". */
+/* Say so, before the frontend connects: nodes of the backend's directory, "name=value,name=value"; the list stays. */
 void vif_backend_features(const char *list);
 
 /* Wait until the frontend is Connected, and connect; close; and: close, and be at InitWait again. */
@@ -25,6 +26,14 @@ void vif_backend_connect(void);
 void vif_backend_close(void);
 void vif_backend_disconnect(void);
 void vif_backend_end(void);
+
+/*
+ * For stack_resumer.meanwhile: the domain is suspended, and this backend's time is over. And for
+ * stack_options.restored: there is another one, with the same features, for the domain that goes
+ * on.
+ */
+void vif_backend_suspended(void *unused);
+void vif_backend_restored(void *unused);
 
 /* A number that the frontend has written; a node that is not there is an error. */
 unsigned vif_backend_front_number(const char *node);
