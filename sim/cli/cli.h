@@ -47,6 +47,8 @@ struct through_list {
 /* False after one line on stderr. */
 bool through_parse(const char *text, struct through_list *list);
 
+#define REQUEST_FRAMES_MAX 1024u
+
 struct run_options {
     struct machine_config machine;
     struct backend_choice backend;
@@ -62,6 +64,7 @@ struct run_options {
     const char *rx;
     const char *tx_frames; /* of the captures only these (cli/frames.h); NULL: all */
     const char *rx_frames;
+    unsigned batch; /* frames that a request of the guest's application carries */
     struct through_list through;
     const char *out_tx;
     const char *out_rx;

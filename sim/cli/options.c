@@ -60,6 +60,7 @@ enum {
     OPTION_RX,
     OPTION_TX_FRAMES,
     OPTION_RX_FRAMES,
+    OPTION_BATCH,
     OPTION_OUT_TX,
     OPTION_OUT_RX,
     OPTION_TIMEOUT,
@@ -92,6 +93,7 @@ static const struct option run_long_options[] = {
     {"rx", required_argument, NULL, OPTION_RX},
     {"tx-frames", required_argument, NULL, OPTION_TX_FRAMES},
     {"rx-frames", required_argument, NULL, OPTION_RX_FRAMES},
+    {"batch", required_argument, NULL, OPTION_BATCH},
     {"out-tx", required_argument, NULL, OPTION_OUT_TX},
     {"out-rx", required_argument, NULL, OPTION_OUT_RX},
     {"log", required_argument, NULL, OPTION_LOG},
@@ -415,6 +417,11 @@ static bool run_option(int option, const char *value, struct run_options *option
     case OPTION_RX_FRAMES:
         options->rx_frames = value;
         return frames_check("rx-frames", value);
+    case OPTION_BATCH:
+        if (!parse_number("batch", value, 1, REQUEST_FRAMES_MAX, &number))
+            return false;
+        options->batch = (unsigned)number;
+        return true;
     case OPTION_OUT_TX:
         options->out_tx = value;
         return true;
@@ -582,6 +589,7 @@ static void set_defaults(struct run_options *options)
     options->machine = machine_default_config();
     options->backend.features = features_default;
     options->vifs = 1;
+    options->batch = 1;
     options->bundle_dir = ".";
     optind = 0; /* start afresh: a replay parses a second command line */
     opterr = 0;

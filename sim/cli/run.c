@@ -255,6 +255,7 @@ static void prepare_vif(struct run *run, unsigned index, uint64_t patience)
         .received_context = run->out_rx[index],
         .progress = show_progress,
         .progress_context = run,
+        .batch = run->options.batch,
         .patience = patience,
         .waiter = task_current(),
     };

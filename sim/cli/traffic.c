@@ -8,8 +8,11 @@
 #include "nt/ke/ke.h"
 #include "nt/nt_init.h"
 #include "packet.h"
+#include "../../tests/clients/netclient/netclient_ioctl.h"
 
 #define WINDOW 64 /* requests on their way at once */
+#define ROW_WINDOW 8
+#define ROW_BYTES (256u << 10) /* of a request that carries several frames, unless one alone is longer */
 #define TAG ((ULONG)'t' | (ULONG)'r' << 8 | (ULONG)'a' << 16 | (ULONG)'f' << 24)
 
 /* One request on its way. */
@@ -18,6 +21,8 @@ struct slot {
     IO_STATUS_BLOCK status;
     PIRP irp;
     uint8_t *buffer;
+    uint32_t frames; /* of a row that is written */
+    uint32_t bytes;  /* of those */
     bool busy;
 };
 
@@ -52,13 +57,15 @@ static NTSTATUS NTAPI request_done(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID 
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
 
+/* XENVIF_VIF_OFFLOAD_OPTIONS */
+enum { LARGE4 = 1 << 1, TCP4 = 1 << 3, UDP4 = 1 << 4, LARGE6 = 1 << 5, TCP6 = 1 << 6, UDP6 = 1 << 7 };
+
 /*
- * What a frame's sender leaves to the card goes along with the write, as its byte offset: options of XENVIF_VIF
- * (XENVIF_VIF_OFFLOAD_OPTIONS) in the lowest 16 bits, the maximum segment size in the next.
+ * What a frame's sender leaves to the card goes along with the write, as its byte offset: the options in the
+ * lowest 16 bits, the maximum segment size in the next.
  */
 static uint64_t left_to_card(const struct port_frame *frame)
 {
-    enum { LARGE4 = 1 << 1, TCP4 = 1 << 3, UDP4 = 1 << 4, LARGE6 = 1 << 5, TCP6 = 1 << 6, UDP6 = 1 << 7 };
     struct packet packet;
     bool tcp, four;
     uint64_t options;
@@ -72,6 +79,26 @@ static uint64_t left_to_card(const struct port_frame *frame)
     if (frame->gso != PORT_GSO_NONE)
         options |= (four ? LARGE4 : LARGE6) | (uint64_t)frame->gso_size << 16;
     return options;
+}
+
+/* A request of the device's own, to its end. */
+static NTSTATUS control(const struct flow *flow, ULONG code, void *input, ULONG length)
+{
+    IO_STATUS_BLOCK block;
+    KEVENT done;
+    PIRP irp;
+    NTSTATUS status;
+
+    KeInitializeEvent(&done, NotificationEvent, FALSE);
+    irp = IoBuildDeviceIoControlRequest(code, flow->device, input, length, NULL, 0, FALSE, &done, &block);
+    if (irp == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    status = IoCallDriver(flow->device, irp);
+    if (status == STATUS_PENDING) {
+        (void)KeWaitForSingleObject(&done, Executive, KernelMode, FALSE, NULL);
+        status = block.Status;
+    }
+    return status;
 }
 
 static NTSTATUS submit(struct flow *flow, struct slot *slot, uint32_t length, uint64_t left)
@@ -169,6 +196,153 @@ static void tell_ready(struct flow *flow)
     flow->vif->ready = true;
     task_unpark(flow->vif->waiter);
 }
+
+/* ---- requests that carry rows of frames ---- */
+
+/* Fill a request with frames from this one on; how many. */
+static uint32_t fill_row(const struct flow *flow, struct slot *slot, uint32_t first, uint32_t *length)
+{
+    const struct capture *capture = flow->vif->tx;
+    uint32_t at = 0;
+    uint32_t number;
+
+    slot->bytes = 0;
+    for (number = first; number < capture->count && number - first < flow->vif->batch; number++) {
+        const struct port_frame *frame = &capture->frame[number];
+        NETCLIENT_ENTRY *entry = (NETCLIENT_ENTRY *)(slot->buffer + at);
+
+        if (flow->size - at < NETCLIENT_ENTRY_SIZE(frame->length))
+            break;
+        *entry = (NETCLIENT_ENTRY){.Length = frame->length, .Left = (uint32_t)left_to_card(frame)};
+        memcpy(entry + 1, frame->data, frame->length);
+        slot->bytes += frame->length;
+        at += NETCLIENT_ENTRY_SIZE(frame->length);
+    }
+    *length = at;
+    slot->frames = number - first;
+    return slot->frames;
+}
+
+static void take_row(struct flow *flow, const struct slot *slot)
+{
+    uint32_t length = (uint32_t)slot->status.Information;
+
+    for (uint32_t at = 0; at < length;) {
+        const NETCLIENT_ENTRY *entry = (const NETCLIENT_ENTRY *)(slot->buffer + at);
+
+        take(flow, flow->next++, (const uint8_t *)(entry + 1), entry->Length);
+        at += NETCLIENT_ENTRY_SIZE(entry->Length);
+    }
+}
+
+/* Wait for a request and account for its frames. */
+static void collect_row(struct flow *flow, struct slot *slot)
+{
+    struct traffic_count *count = flow->count;
+    bool good;
+
+    if (!slot->busy)
+        return;
+    await(flow, slot, flow->next);
+    IoFreeIrp(slot->irp);
+    slot->busy = false;
+    good = NT_SUCCESS(slot->status.Status);
+    if (flow->major == IRP_MJ_WRITE) {
+        count->frames += slot->status.Information;
+        count->bytes += good ? slot->bytes : 0;
+        count->failed += slot->frames - slot->status.Information;
+    } else if (good) {
+        take_row(flow, slot);
+    } else {
+        count->failed++;
+    }
+    if (!good)
+        note_bad(count, flow->next, slot->status.Status);
+    if (flow->vif->progress != NULL)
+        flow->vif->progress(flow->vif->progress_context);
+}
+
+static void write_rows(struct flow *flow)
+{
+    uint32_t next = 0;
+    uint32_t number;
+
+    for (number = 0; next < flow->total; number++) {
+        struct slot *slot = &flow->slots[number % ROW_WINDOW];
+        NTSTATUS status;
+        uint32_t length;
+
+        collect_row(flow, slot);
+        flow->next = next;
+        next += fill_row(flow, slot, next, &length);
+        status = submit(flow, slot, length, 0);
+        if (!NT_SUCCESS(status)) {
+            flow->count->failed += slot->frames;
+            note_bad(flow->count, flow->next, status);
+        }
+    }
+    for (unsigned index = 0; index < ROW_WINDOW; index++)
+        collect_row(flow, &flow->slots[(number + index) % ROW_WINDOW]);
+}
+
+/* As many frames have come as can, or all that there are. */
+static bool rows_are_over(const struct flow *flow)
+{
+    return flow->next >= flow->total || (flow->cut && checker_verdict(flow->vif->checker).lost == 0);
+}
+
+static bool ask_for_row(struct flow *flow, struct slot *slot)
+{
+    NTSTATUS status = submit(flow, slot, flow->size, 0);
+
+    if (NT_SUCCESS(status))
+        return true;
+    flow->count->failed++;
+    note_bad(flow->count, flow->next, status);
+    return false;
+}
+
+static void read_rows(struct flow *flow)
+{
+    bool asked = flow->total != 0;
+    uint32_t number;
+
+    for (number = 0; asked && number < ROW_WINDOW; number++)
+        asked = ask_for_row(flow, &flow->slots[number]);
+    tell_ready(flow);
+    for (number = 0; asked && !rows_are_over(flow); number++) {
+        struct slot *slot = &flow->slots[number % ROW_WINDOW];
+
+        collect_row(flow, slot);
+        asked = rows_are_over(flow) || ask_for_row(flow, slot);
+    }
+    flow->impatient = true;
+    for (unsigned index = 0; index < ROW_WINDOW; index++) {
+        struct slot *slot = &flow->slots[(number + index) % ROW_WINDOW];
+
+        if (!slot->busy)
+            continue;
+        await(flow, slot, flow->next);
+        if (NT_SUCCESS(slot->status.Status)) { /* something has come for it all the same */
+            collect_row(flow, slot);
+            continue;
+        }
+        IoFreeIrp(slot->irp);
+        slot->busy = false;
+    }
+}
+
+/* What is large is to come whole, as XENNET has it. */
+static NTSTATUS ask_for_rows(const struct flow *flow)
+{
+    NETCLIENT_MODE mode = {.Rows = 1};
+    NETCLIENT_OFFLOAD offload = {.ReceiverOptions = LARGE4 | LARGE6};
+    NTSTATUS status = control(flow, IOCTL_NETCLIENT_SET_MODE, &mode, sizeof(mode));
+
+    return NT_SUCCESS(status) ? control(flow, IOCTL_NETCLIENT_SET_OFFLOAD, &offload, sizeof(offload)) : status;
+}
+
+/* ---- requests that carry a frame each ---- */
 
 /* All that can come has come. */
 static bool is_over(const struct flow *flow)
@@ -282,6 +456,8 @@ static void flow_main(struct traffic_vif *vif, UCHAR major)
     const struct capture *capture = major == IRP_MJ_WRITE ? vif->tx : vif->rx;
     const struct backend_logger logger = {.write = log_difference, .context = vif};
     struct flow *flow = image_alloc(sizeof(*flow));
+    bool rows = vif->batch > 1;
+    unsigned window = rows ? ROW_WINDOW : WINDOW;
     uint8_t *memory = NULL;
 
     if (capture == NULL)
@@ -292,6 +468,10 @@ static void flow_main(struct traffic_vif *vif, UCHAR major)
     flow->total = major == IRP_MJ_READ ? most_frames(capture) : capture->count;
     flow->cut = flow->total != capture->count;
     flow->size = longest(capture);
+    if (rows && flow->size < ROW_BYTES - sizeof(NETCLIENT_ENTRY))
+        flow->size = ROW_BYTES;
+    else if (rows)
+        flow->size = NETCLIENT_ENTRY_SIZE(flow->size);
     if (major == IRP_MJ_READ) {
         vif->checker = checker_create(capture, "to the guest", &logger);
         if (vif->by_flow)
@@ -299,15 +479,22 @@ static void flow_main(struct traffic_vif *vif, UCHAR major)
     }
     vif->open_status = open_device(flow);
     if (NT_SUCCESS(vif->open_status)) {
-        memory = ExAllocatePool2(POOL_FLAG_NON_PAGED, (SIZE_T)flow->size * WINDOW, TAG);
+        NTSTATUS status = rows ? ask_for_rows(flow) : STATUS_SUCCESS;
+
+        memory = NT_SUCCESS(status) ? ExAllocatePool2(POOL_FLAG_NON_PAGED, (SIZE_T)flow->size * window, TAG) : NULL;
         if (memory == NULL) {
-            vif->open_status = STATUS_INSUFFICIENT_RESOURCES;
+            vif->open_status = NT_SUCCESS(status) ? STATUS_INSUFFICIENT_RESOURCES : status;
         } else {
-            for (unsigned index = 0; index < WINDOW; index++) {
+            for (unsigned index = 0; index < window; index++) {
                 flow->slots[index].buffer = memory + (size_t)index * flow->size;
                 KeInitializeEvent(&flow->slots[index].done, NotificationEvent, FALSE);
             }
-            run_flow(flow);
+            if (!rows)
+                run_flow(flow);
+            else if (major == IRP_MJ_READ)
+                read_rows(flow);
+            else
+                write_rows(flow);
             ExFreePoolWithTag(memory, TAG);
         }
         ObDereferenceObject(flow->file);

@@ -609,6 +609,47 @@ STACK_TEST(one_byte_fragments, NET)
     stack_carry(0, flows, flows);
 }
 
+/* A row that is not one, in 64 bytes of a write. */
+static const struct {
+    const char *what;
+    ULONG bytes;
+    ULONG length[2]; /* of the first frame, and at the place of a second of 16 bytes behind one of 16 */
+    NTSTATUS status;
+} rows[] = {
+    {"two frames", 64, {16, 16}, STATUS_SUCCESS},
+    {"a frame beyond the end", 64, {65, 0}, STATUS_INVALID_PARAMETER},
+    {"a length that wraps", 64, {0xfffffff8u, 0}, STATUS_INVALID_PARAMETER},
+    {"a second one beyond the end", 64, {16, 17}, STATUS_INVALID_PARAMETER},
+    {"half an entry", 40, {16, 0}, STATUS_INVALID_PARAMETER},
+    {"a frame too short to be one", 32, {13, 0}, STATUS_INVALID_PARAMETER},
+};
+
+STACK_TEST(each_row_is_looked_through, NET)
+{
+    NETCLIENT_MODE mode = {.Rows = 1, .PauseEvery = 1};
+    PDEVICE_OBJECT device;
+    PFILE_OBJECT file;
+
+    link_up();
+    ck_assert_int_eq(set(IOCTL_NETCLIENT_SET_MODE, &mode, sizeof(mode)), STATUS_INVALID_PARAMETER);
+    mode.PauseEvery = 0;
+    ck_assert_int_eq(set(IOCTL_NETCLIENT_SET_MODE, &mode, sizeof(mode)), STATUS_SUCCESS);
+    stack_open("NetClient0", &file, &device);
+    for (unsigned i = 0; i < ARRAYSIZE(rows); i++) {
+        uint8_t *buffer = ExAllocatePool2(POOL_FLAG_NON_PAGED, 64, STACK_TAG);
+        NTSTATUS status;
+        ULONG done;
+
+        ((NETCLIENT_ENTRY *)buffer)->Length = rows[i].length[0];
+        ((NETCLIENT_ENTRY *)(buffer + 32))->Length = rows[i].length[1];
+        status = stack_transfer(IRP_MJ_WRITE, file, device, buffer, rows[i].bytes, &done);
+        ck_assert_msg(status == rows[i].status, "%s: %08x", rows[i].what, (unsigned)status);
+        ck_assert_msg(done == (NT_SUCCESS(status) ? 2 : 0), "%s: %u", rows[i].what, (unsigned)done);
+        ExFreePoolWithTag(buffer, STACK_TAG);
+    }
+    ObDereferenceObject(file);
+}
+
 /* ---- frames ---- */
 
 static struct capture *new_capture(unsigned count)
@@ -739,6 +780,7 @@ int main(void)
     tcase = tcase_create("shapes");
     tcase_add_test(tcase, every_shape);
     tcase_add_test(tcase, one_byte_fragments);
+    tcase_add_test(tcase, each_row_is_looked_through);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

@@ -83,6 +83,23 @@ START_TEST(eight_vifs)
 }
 END_TEST
 
+/* Requests of many frames: what the client, the drivers and netback do with a list of them. */
+static const char *const engines[] = {"det --policy pct", "par"};
+
+START_TEST(rows)
+{
+    static const char offload[] = "tests/captures/lan-offload.pcap";
+    struct process_result result;
+
+    for (unsigned batch = 2; batch <= 1024; batch *= 8)
+        assert_passes(pvsim("run --engine %s --batch %u --tx %s --rx %s", engines[_i], batch, LAN, LAN), FRAMES);
+    result = pvsim("run --engine %s --batch 64 --backend-features all,queues=4 --tx %s --rx %s", engines[_i], offload,
+                   offload);
+    ck_assert_msg(result.status == 0, "%s%s", result.output, result.error);
+    process_free(&result);
+}
+END_TEST
+
 START_TEST(wall_clock)
 {
     assert_passes(pvsim("run --clock wall --tx %s --rx %s", LAN, LAN), FRAMES);
@@ -220,6 +237,8 @@ static const char *const bad_commands[] = {
     "replay README.md",
     "replay --until x a.bundle",
     "dance",
+    "run --batch 0",
+    "run --batch 1025",
 };
 
 START_TEST(usage_errors)
@@ -330,6 +349,7 @@ int main(void)
     tcase_add_loop_test(traffic, vcpus, 0, 4);
     tcase_add_test(traffic, eight_vifs);
     tcase_add_test(traffic, wall_clock);
+    tcase_add_loop_test(traffic, rows, 0, 2);
     tcase_add_test(traffic, one_direction);
     tcase_add_loop_test(traffic, goes_through, 0, (int)(sizeof(stages) / sizeof(stages[0])));
     suite_add_tcase(suite, traffic);

@@ -254,6 +254,7 @@ static NTSTATUS NetClientInitialize(_Inout_ PNETCLIENT Client, _In_ PDEVICE_OBJE
     KeInitializeSpinLock(&Client->Lock);
     InitializeListHead(&Client->Received);
     InitializeListHead(&Client->Returning);
+    InitializeListHead(&Client->Spare);
     KeInitializeTimer(&Client->ReturnTimer);
     KeInitializeDpc(&Client->ReturnDpc, NetClientReturnDpc, Client);
 

@@ -79,6 +79,8 @@ typedef struct _NETCLIENT {
     NETCLIENT_PUMP SendPump;
     NETCLIENT_PUMP DeliverPump;
     PIRP Blocked;        /* the write that the VIF had no room for; the send pump's */
+    LONG RowBlocked;     /* a row of frames may be that write: a packet that comes back has the pump try again */
+    LIST_ENTRY Spare;    /* NETCLIENT_FRAMEs without a frame */
     LIST_ENTRY Received; /* frames that wait for a reader */
     ULONG ReceivedCount;
     LIST_ENTRY Returning; /* frames that are read and have not gone back */
@@ -128,8 +130,21 @@ VOID NetClientUnshape(_Inout_ PIRP Irp);
 /* netclient_receive.c */
 KDEFERRED_ROUTINE NetClientReturnDpc;
 VOID NetClientReceived(_Inout_ PNETCLIENT Client, _Inout_ PXENVIF_VIF_CALLBACK_PARAMETERS Parameters);
+VOID NetClientNote(_Inout_ PNETCLIENT Client, _In_ PXENVIF_VIF_CALLBACK_PARAMETERS Parameters); /* with the lock */
+NTSTATUS NetClientCopy(_In_ PNETCLIENT_FRAME Frame, _Out_ PUCHAR Target);
 VOID NetClientDeliver(_Inout_ PNETCLIENT Client);
 VOID NetClientReturnAll(_Inout_ PNETCLIENT Client);
+
+/* netclient_rows.c: the same for requests that carry rows of frames. A write's state is in its DriverContext. */
+NTSTATUS NetClientRowBegin(_Inout_ PIRP Irp);
+BOOLEAN NetClientRowSend(_Inout_ PNETCLIENT Client, _Inout_ PIRP Irp);
+PVOID NetClientRowCookie(_In_ PIRP Irp);
+BOOLEAN NetClientIsRowCookie(_In_ PVOID Cookie);
+VOID NetClientRowSent(_Inout_ PNETCLIENT Client, _In_ PVOID Cookie,
+                      _In_ PXENVIF_TRANSMITTER_PACKET_COMPLETION_INFO Completion);
+VOID NetClientRowReceived(_Inout_ PNETCLIENT Client, _Inout_ PXENVIF_VIF_CALLBACK_PARAMETERS Parameters);
+VOID NetClientRowDeliver(_Inout_ PNETCLIENT Client);
+VOID NetClientRowForget(_Inout_ PNETCLIENT Client);
 
 /* netclient_control.c */
 NTSTATUS NetClientControl(_Inout_ PNETCLIENT Client, _Inout_ PIRP Irp);

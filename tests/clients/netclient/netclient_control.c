@@ -64,6 +64,9 @@ static NTSTATUS NetClientSetMode(_Inout_ PNETCLIENT Client, _In_ const NETCLIENT
 {
     KIRQL Irql;
 
+    if (Mode->Rows > 1 || (Mode->Rows != 0 && (Mode->ReverseEvery | Mode->HoldMilliseconds | Mode->PauseEvery) != 0))
+        return STATUS_INVALID_PARAMETER;
+
     KeAcquireSpinLock(&Client->Lock, &Irql);
     Client->Mode = *Mode;
     KeReleaseSpinLock(&Client->Lock, Irql);

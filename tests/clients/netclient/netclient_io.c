@@ -110,6 +110,8 @@ NTSTATUS NetClientWrite(_Inout_ PNETCLIENT Client, _Inout_ PIRP Irp)
     Status = NetClientCheckStarted(Client);
     if (NT_SUCCESS(Status) && Irp->MdlAddress == NULL)
         Status = STATUS_INVALID_PARAMETER;
+    if (NT_SUCCESS(Status) && Client->Mode.Rows)
+        Status = NetClientRowBegin(Irp);
 
     if (!NT_SUCCESS(Status)) {
         NetClientComplete(Client, Irp, Status, 0);
@@ -152,6 +154,9 @@ static BOOLEAN NetClientSendIrp(_Inout_ PNETCLIENT Client, _Inout_ PIRP Irp)
     ULONG Offset;
     PMDL Mdl;
     NTSTATUS Status;
+
+    if (Client->Mode.Rows)
+        return NetClientRowSend(Client, Irp);
 
     if (Left != 0) {
         Offload.TransmitterOptions = (USHORT)Left;
@@ -219,6 +224,11 @@ VOID NetClientSent(_Inout_ PNETCLIENT Client, _In_ PVOID Cookie,
                    _In_ PXENVIF_TRANSMITTER_PACKET_COMPLETION_INFO Completion)
 {
     PIRP Irp = Cookie;
+
+    if (NetClientIsRowCookie(Cookie)) {
+        NetClientRowSent(Client, Cookie, Completion);
+        return;
+    }
 
     NetClientUnshape(Irp);
 

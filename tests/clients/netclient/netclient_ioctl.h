@@ -21,6 +21,12 @@
  * READ gives one received frame, in order; it waits for one and can be cancelled. Information is the frame's length.
  * STATUS_BUFFER_TOO_SMALL: the frame is longer than the buffer, Information says how long; it stays the next one.
  *
+ * In NETCLIENT_MODE.Rows a request carries a row of frames, as a list of NDIS's does: its buffer is NETCLIENT_ENTRY
+ * after NETCLIENT_ENTRY, each at a multiple of their alignment and followed by its frame. A WRITE's row is the whole
+ * buffer; it completes when all of its packets have come back, Information is how many the backend took, and the status
+ * is that of the first that it did not; the byte offset has no meaning. A READ gives as many frames as are there and
+ * fit, at least one; Information is the length of the row.
+ *
  * DEVICE_CONTROL: the codes below, all METHOD_BUFFERED. STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER,
  * STATUS_INVALID_DEVICE_REQUEST (no such code), STATUS_DEVICE_NOT_READY (the device is not started). Queries give the
  * structure's size as Information.
@@ -80,12 +86,27 @@ typedef struct _NETCLIENT_WAIT {
     ULONG Connected; /* 0 or 1: the state to wait for */
 } NETCLIENT_WAIT, *PNETCLIENT_WAIT;
 
-/* How received packets go back to the VIF. All zero: each at once, in order. */
+/*
+ * How received packets go back to the VIF, and what requests carry. All zero: each at once, in order; a frame a
+ * request. STATUS_INVALID_PARAMETER: Rows with any other. Rows is set while no request is under way, and frames are not
+ * shaped.
+ */
 typedef struct _NETCLIENT_MODE {
     ULONG ReverseEvery;     /* collect so many packets, and return them last first; 0 and 1: no collecting */
     ULONG HoldMilliseconds; /* keep each packet so long after it was read */
     ULONG PauseEvery;       /* ask for a pause with every n-th packet; 0: only when too many wait here */
+    ULONG Rows;             /* 0 or 1: requests carry rows of frames */
 } NETCLIENT_MODE, *PNETCLIENT_MODE;
+
+/* Ahead of each frame of a row. */
+typedef struct _NETCLIENT_ENTRY {
+    ULONG Length; /* of the frame */
+    ULONG Left;   /* of a WRITE: what is left to the VIF, as a single frame's byte offset says it */
+    ULONG64 Reserved;
+} NETCLIENT_ENTRY, *PNETCLIENT_ENTRY;
+
+/* From an entry to the next one. */
+#define NETCLIENT_ENTRY_SIZE(_Length) ((ULONG)sizeof(NETCLIENT_ENTRY) + (((_Length) + 15u) & ~15u))
 
 typedef struct _NETCLIENT_FILTER {
     ULONG Type;  /* ETHERNET_ADDRESS_TYPE */

@@ -112,18 +112,16 @@ VOID NetClientReturnAll(_Inout_ PNETCLIENT Client)
     while (!IsListEmpty(&Client->Returning))
         NetClientReturn(Client, CONTAINING_RECORD(RemoveTailList(&Client->Returning), NETCLIENT_FRAME, ListEntry));
     Client->ReturningCount = 0;
+
+    NetClientRowForget(Client);
 }
 
 /* Copies a frame out of its chain. */
-static NTSTATUS NetClientCopy(_In_ PNETCLIENT_FRAME Frame, _In_ PIRP Irp)
+NTSTATUS NetClientCopy(_In_ PNETCLIENT_FRAME Frame, _Out_ PUCHAR Target)
 {
-    PUCHAR Target = MmGetSystemAddressForMdlSafe(Irp->MdlAddress, NormalPagePriority);
     ULONG Offset = Frame->Offset;
     ULONG Left = Frame->Length;
     PMDL Mdl;
-
-    if (Target == NULL)
-        return STATUS_INSUFFICIENT_RESOURCES;
 
     for (Mdl = Frame->Mdl; Left != 0; Mdl = Mdl->Next) {
         PUCHAR Source = MmGetSystemAddressForMdlSafe(Mdl, NormalPagePriority);
@@ -175,14 +173,17 @@ static VOID NetClientDropFirst(_Inout_ PNETCLIENT Client, _In_ PNETCLIENT_FRAME 
 static VOID NetClientDeliverOne(_Inout_ PNETCLIENT Client, _In_ PNETCLIENT_FRAME Frame, _Inout_ PIRP Irp)
 {
     ULONG Length = Frame->Length;
-    NTSTATUS Status;
+    NTSTATUS Status = STATUS_INSUFFICIENT_RESOURCES;
+    PUCHAR Target;
 
     if (IoGetCurrentIrpStackLocation(Irp)->Parameters.Read.Length < Length) {
         NetClientComplete(Client, Irp, STATUS_BUFFER_TOO_SMALL, Length);
         return;
     }
 
-    Status = NetClientCopy(Frame, Irp);
+    Target = MmGetSystemAddressForMdlSafe(Irp->MdlAddress, NormalPagePriority);
+    if (Target != NULL)
+        Status = NetClientCopy(Frame, Target);
     if (!NT_SUCCESS(Status)) {
         NetClientComplete(Client, Irp, Status, 0);
         return;
@@ -198,6 +199,11 @@ static VOID NetClientDeliverSome(_Inout_ PNETCLIENT Client)
 {
     PNETCLIENT_FRAME Frame;
     PIRP Irp;
+
+    if (Client->Mode.Rows) {
+        NetClientRowDeliver(Client);
+        return;
+    }
 
     /* Only the pump takes frames off the list: the first one stays until it has found its reader. */
     while ((Frame = NetClientFirst(Client)) != NULL) {
@@ -257,13 +263,10 @@ static BOOLEAN NetClientKeep(_Inout_ PNETCLIENT Client, _In_ PNETCLIENT_FRAME Fr
 }
 
 /* Notes what the VIF says of a frame. */
-static VOID NetClientNote(_Inout_ PNETCLIENT Client, _In_ PXENVIF_VIF_CALLBACK_PARAMETERS Parameters)
+VOID NetClientNote(_Inout_ PNETCLIENT Client, _In_ PXENVIF_VIF_CALLBACK_PARAMETERS Parameters)
 {
     PXENVIF_PACKET_HASH Hash = Parameters->ReceiverQueuePacket.Hash;
     PNETCLIENT_FRAME_INFO Info;
-    KIRQL Irql;
-
-    KeAcquireSpinLock(&Client->Lock, &Irql);
 
     Info = &Client->Frames.Frame[Client->Frames.Total++ % NETCLIENT_FRAMES_KEPT];
     Info->Index = (USHORT)Parameters->ReceiverQueuePacket.Index;
@@ -275,16 +278,23 @@ static VOID NetClientNote(_Inout_ PNETCLIENT Client, _In_ PXENVIF_VIF_CALLBACK_P
     Info->HashAlgorithm = Hash->Algorithm;
     Info->HashType = Hash->Type;
     Info->HashValue = Hash->Value;
-
-    KeReleaseSpinLock(&Client->Lock, Irql);
 }
 
 VOID NetClientReceived(_Inout_ PNETCLIENT Client, _Inout_ PXENVIF_VIF_CALLBACK_PARAMETERS Parameters)
 {
     PNETCLIENT_FRAME Frame = NULL;
+    KIRQL Irql;
+
+    if (Client->Mode.Rows) {
+        NetClientRowReceived(Client, Parameters);
+        return;
+    }
 
     NetClientCount(Client, &Client->Statistics.Received);
+
+    KeAcquireSpinLock(&Client->Lock, &Irql);
     NetClientNote(Client, Parameters);
+    KeReleaseSpinLock(&Client->Lock, Irql);
 
     if (NetClientHasRoom(Client))
         Frame = ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(NETCLIENT_FRAME), NETCLIENT_TAG);
