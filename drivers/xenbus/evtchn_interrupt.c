@@ -41,7 +41,6 @@ static NTSTATUS EvtchnConnect(_In_ PEVTCHN_SOURCE Source, _In_ PDEVICE_OBJECT Pd
         return Status;
     }
 
-    Source->Connected = TRUE;
     Source->Message = Interrupt->Message;
     Source->Vector = Interrupt->Vector;
     return STATUS_SUCCESS;
@@ -51,15 +50,11 @@ static VOID EvtchnDisconnect(_In_ PEVTCHN_SOURCE Source)
 {
     IO_DISCONNECT_INTERRUPT_PARAMETERS Parameters;
 
-    if (!Source->Connected)
-        return;
-
     RtlZeroMemory(&Parameters, sizeof(Parameters));
     Parameters.Version = CONNECT_FULLY_SPECIFIED_GROUP;
     Parameters.ConnectionContext.InterruptObject = Source->Interrupt;
 
     IoDisconnectInterruptEx(&Parameters);
-    Source->Connected = FALSE;
 }
 
 /* The processor that a message interrupt is for: the one that it may be delivered to. */

@@ -47,7 +47,6 @@ struct _XENBUS_EVTCHN_CHANNEL {
 typedef struct _EVTCHN_SOURCE {
     struct _XENBUS_EVTCHN_CONTEXT *Context;
     ULONG Index;
-    BOOLEAN Connected;
     BOOLEAN Message;
     PKINTERRUPT Interrupt;
     ULONG Vector;

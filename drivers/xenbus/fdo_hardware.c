@@ -4,6 +4,7 @@
  */
 #include "fdo.h"
 
+#include "bug.h"
 #include "log.h"
 #include "xen.h"
 
@@ -175,8 +176,7 @@ PAGED_FUNCTION NTSTATUS FdoPowerUp(_In_ PXENBUS_FDO Fdo)
 
     PAGED_CODE();
 
-    if (!Fdo->Active || Fdo->Powered)
-        return STATUS_SUCCESS;
+    ASSERT(Fdo->Active && !Fdo->Powered);
 
     /* After S4 the emulator may be a new one, as after a resume. */
     if (Fdo->Hibernating) {
