@@ -41,10 +41,11 @@ typedef struct _XENBUS_PROVIDERS {
     PXENBUS_CONSOLE_CONTEXT Console;
 } XENBUS_PROVIDERS, *PXENBUS_PROVIDERS;
 
-/* A node control/feature-<name>, and what it said before; NULL: it was not there. */
+/* A node control/feature-<name>, and what it said before. */
 typedef struct _XENBUS_FEATURE {
     PSTR Name;
-    PSTR Before;
+    PSTR Before;    /* NULL: it could not be read, */
+    BOOLEAN Absent; /* because it was not there */
 } XENBUS_FEATURE, *PXENBUS_FEATURE;
 
 /* "0001": the device's PCI ID, as it stands in the IDs of children. */

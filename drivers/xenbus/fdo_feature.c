@@ -13,6 +13,7 @@ PAGED_FUNCTION VOID FdoFeatureBegin(_In_ PXENBUS_FDO Fdo, _Out_ PXENBUS_FEATURE 
     Feature->Name = Name;
 
     Status = XENBUS_STORE_CALL(&Fdo->StoreInterface, Read, NULL, "control", Name, &Feature->Before);
+    Feature->Absent = (Status == STATUS_OBJECT_NAME_NOT_FOUND);
     if (!NT_SUCCESS(Status))
         Feature->Before = NULL;
 }
@@ -28,12 +29,15 @@ PAGED_FUNCTION VOID FdoFeatureEnd(_In_ PXENBUS_FDO Fdo, _Inout_ PXENBUS_FEATURE 
 {
     PAGED_CODE();
 
-    if (Feature->Before == NULL) {
+    if (Feature->Absent) {
         (VOID) XENBUS_STORE_CALL(&Fdo->StoreInterface, Remove, NULL, "control", Feature->Name);
         return;
     }
 
-    (VOID) XENBUS_STORE_CALL(&Fdo->StoreInterface, Printf, NULL, "control", Feature->Name, "%s", Feature->Before);
-    XENBUS_STORE_CALL(&Fdo->StoreInterface, Free, Feature->Before);
+    /* Of one that could not be read, nothing: where a toolstack has made it, the guest may not make it again. */
+    (VOID) XENBUS_STORE_CALL(&Fdo->StoreInterface, Printf, NULL, "control", Feature->Name, "%s",
+                             Feature->Before != NULL ? Feature->Before : "");
+    if (Feature->Before != NULL)
+        XENBUS_STORE_CALL(&Fdo->StoreInterface, Free, Feature->Before);
     Feature->Before = NULL;
 }
