@@ -23,13 +23,46 @@ static const char *state_name(enum xenbus_state state)
     return (unsigned)state < sizeof(name) / sizeof(name[0]) ? name[state] : "out of range";
 }
 
+/* A write would make the directory anew that the toolstack has removed, and nobody would take it away again. */
+static bool is_there(const struct vif *vif, xs_transaction_t transaction)
+{
+    char *state = key_read(vif->netback->xs, transaction, "%s/state", vif->backend_path);
+
+    free(state);
+    return state != NULL;
+}
+
+/* The state, and with it what is offered, into a directory that is there; errno ENOENT: it is not. */
+static bool write_state(struct vif *vif, enum xenbus_state state, bool features)
+{
+    struct xs_handle *xs = vif->netback->xs;
+
+    for (;;) {
+        xs_transaction_t transaction = xs_transaction_start(xs);
+        bool good;
+        int error;
+
+        if (transaction == XBT_NULL)
+            return false;
+        good = is_there(vif, transaction) && (!features || vif_publish_features(vif, transaction)) &&
+               key_write_number(xs, transaction, state, "%s/state", vif->backend_path);
+        error = errno;
+        if (xs_transaction_end(xs, transaction, !good)) {
+            errno = error;
+            return good;
+        }
+        if (errno != EAGAIN)
+            return false;
+    }
+}
+
 static void set_state(struct vif *vif, enum xenbus_state state)
 {
     if (vif->state == state)
         return;
     vif_log(vif, BACKEND_LOG_INFO, "%s to %s", state_name(vif->state), state_name(state));
     vif->state = state;
-    if (!key_write_number(vif->netback->xs, XBT_NULL, state, "%s/state", vif->backend_path) && errno != ENOENT)
+    if (!write_state(vif, state, false) && errno != ENOENT)
         vif_log(vif, BACKEND_LOG_ERROR, "%s/state can't be written: %s", vif->backend_path, strerror(errno));
 }
 
@@ -66,20 +99,9 @@ void vif_fatal(struct vif *vif, const char *format, ...)
 /* Offer what there is, and wait for the frontend. */
 static void enter_init_wait(struct vif *vif)
 {
-    struct xs_handle *xs = vif->netback->xs;
-    bool done, again;
-
-    do {
-        xs_transaction_t transaction = xs_transaction_start(xs);
-
-        done = transaction != XBT_NULL && vif_publish_features(vif, transaction) &&
-               key_write_number(xs, transaction, XenbusStateInitWait, "%s/state", vif->backend_path);
-        if (transaction != XBT_NULL && !xs_transaction_end(xs, transaction, !done))
-            done = false;
-        again = !done && errno == EAGAIN;
-    } while (again);
-    if (!done) {
-        vif_log(vif, BACKEND_LOG_ERROR, "features can't be written to %s: %s", vif->backend_path, strerror(errno));
+    if (!write_state(vif, XenbusStateInitWait, true)) {
+        if (errno != ENOENT)
+            vif_log(vif, BACKEND_LOG_ERROR, "features can't be written to %s: %s", vif->backend_path, strerror(errno));
         return;
     }
     vif_log(vif, BACKEND_LOG_INFO, "%s to %s", state_name(vif->state), state_name(XenbusStateInitWait));

@@ -7,6 +7,7 @@
 #include "keys.h"
 #include "machine/clock.h"
 #include "machine/sched.h"
+#include "nt/ke/ke.h"
 
 #include <xen/io/xenbus.h>
 
@@ -392,6 +393,30 @@ GUEST_TEST(detach)
     ck_assert_uint_eq(backend_statistics()->connections, 2);
 }
 
+/*
+ * The toolstack removes the directory while netback answers the guest, a little later each time: what netback writes
+ * must not make it anew, or the device would be there for ever.
+ */
+GUEST_TEST(directory_goes_under_an_answer)
+{
+    struct netfront *front = backend_begin();
+    struct xs_handle *xs = xs_open(0);
+
+    for (unsigned delay_us = 0; delay_us < 40; delay_us++) {
+        netfront_connect(front, true);
+        netfront_set_state(front, XenbusStateClosed);
+        KeStallExecutionProcessor(delay_us);
+        ck_assert(xs_rm(xs, XBT_NULL, front->backend));
+        netfront_pause(5);
+        backend_assert_key(BACKEND_PATH "state", NULL);
+        ck_assert_uint_eq(netback_active(backend_netback), 0);
+        ck_assert(xs_rm(xs, XBT_NULL, "/local/domain/1/device/vif/0"));
+        ck_assert(xs_rm(xs, XBT_NULL, "/libxl/1/device/vif/0"));
+        ck_assert_msg(backend_attach(1000), "%s", toolstack_error(backend_toolstack));
+    }
+    xs_close(xs);
+}
+
 GUEST_TEST(detach_before_the_guest_has_a_driver)
 {
     backend_begin();
@@ -521,6 +546,7 @@ int main(void)
         closed_without_closing,
         initialising_out_of_connected,
         detach,
+        directory_goes_under_an_answer,
         detach_before_the_guest_has_a_driver,
         detach_of_a_guest_that_does_not_answer,
         detach_without_a_backend,
