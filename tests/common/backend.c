@@ -154,3 +154,17 @@ void backend_assert_key(const char *key, const char *expected)
     ck_assert_str_eq(value, expected);
     free(value);
 }
+
+void backend_await_key(const char *key, const char *expected)
+{
+    for (unsigned tries = 0; tries < 1000; tries++) {
+        char *value = backend_read_key(key);
+        bool same = expected ? value && !strcmp(value, expected) : !value;
+
+        free(value);
+        if (same)
+            return;
+        netfront_pause(1);
+    }
+    backend_assert_key(key, expected);
+}

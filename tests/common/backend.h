@@ -44,6 +44,8 @@ void backend_make_frames(struct capture *capture, const uint32_t *length, unsign
 char *backend_read_key(const char *key);
 /* NULL: the key is absent. */
 void backend_assert_key(const char *key, const char *expected);
+/* The same of a key that netback is about to write or to remove: within a second of the machine's. */
+void backend_await_key(const char *key, const char *expected);
 
 #define BACKEND_PATH "/local/domain/0/backend/vif/1/0/"
 

@@ -108,8 +108,10 @@ static void assert_each_key(bool on)
         {"ctrl-ring", "feature-ctrl-ring", false},
     };
     enum { COUNT = sizeof(features) / sizeof(features[0]) };
+    struct xs_handle *xs;
 
     backend_begin();
+    xs = xs_open(0);
     for (unsigned one = 0; one < COUNT; one++) {
         char words[100], error[FEATURES_ERROR_MAX], key[128];
 
@@ -119,8 +121,9 @@ static void assert_each_key(bool on)
             snprintf(words, sizeof(words), "all,-%s", features[one].name);
         ck_assert_msg(features_parse(words, &backend_features, error), "%s", error);
         backend_stop_netback();
+        ck_assert(xs_write(xs, XBT_NULL, BACKEND_PATH "state", "1", 1));
         backend_start_netback();
-        netfront_pause(5);
+        backend_await_key(BACKEND_PATH "state", "2"); /* with which the others are written */
         for (unsigned i = 0; i < COUNT; i++) {
             bool value = ((i == one) == on) != features[i].inverse;
 
@@ -134,6 +137,7 @@ static void assert_each_key(bool on)
         backend_assert_key(BACKEND_PATH "feature-dynamic-multicast-control",
                            !on && features[one].name[0] != 'm' ? "1" : "0");
     }
+    xs_close(xs);
 }
 
 GUEST_TEST(each_feature_alone)
@@ -165,8 +169,7 @@ GUEST_TEST(the_carrier_is_told)
     backend_assert_key(BACKEND_PATH "carrier", "1");
     netfront_connect(front, true);
     port_set_link(backend_end, false);
-    netfront_pause(3);
-    backend_assert_key(BACKEND_PATH "carrier", "0");
+    backend_await_key(BACKEND_PATH "carrier", "0");
     ck_assert(backend_statistics()->connected);
     netfront_close(front);
     port_set_link(backend_end, true); /* nobody is connected: with the next offer */
@@ -175,8 +178,7 @@ GUEST_TEST(the_carrier_is_told)
     backend_assert_key(BACKEND_PATH "carrier", "1");
     port_set_link(backend_end, false);
     netfront_connect(front, true);
-    netfront_pause(3);
-    backend_assert_key(BACKEND_PATH "carrier", "0"); /* what changed in between */
+    backend_await_key(BACKEND_PATH "carrier", "0"); /* what changed in between */
 }
 
 /* A frontend that was not offered them has one channel, whatever else it writes. */
