@@ -155,10 +155,15 @@ static void note_pageable(struct loader_module *module, const struct elf_info *i
     }
 }
 
-/* May this machine go on in another process? Under the parallel engine other threads ask for memory meanwhile. */
+/*
+ * Must a driver lie where it lies in other processes? For a machine that may go on in one; and where each load is a
+ * switch point: what xen does with its list of modules depends on their order in memory. Under the parallel engine
+ * other threads ask for memory meanwhile.
+ */
 static bool has_places(void)
 {
-    return machine->config.stay_up && machine_engine_of(&machine->config) == ENGINE_DETERMINISTIC;
+    return (machine->config.stay_up || machine->config.preempt_memory) &&
+           machine_engine_of(&machine->config) == ENGINE_DETERMINISTIC;
 }
 
 static bool is_free(uint64_t address, uint64_t bytes)
