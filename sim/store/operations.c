@@ -408,6 +408,11 @@ int store_operation_rm(const struct store_request *request)
         }
         goto out;
     }
+    /* Another may have removed it since the transaction looked at the node. */
+    if (!store_view_read(request->connection, request->transaction, parent, &error)) {
+        error = error == ENOENT ? EINVAL : error;
+        goto out;
+    }
     remove_tree(request->connection, request->transaction, path, true);
     parent_node = store_view_change(request->connection, request->transaction, parent, &error);
     if (!parent_node)
