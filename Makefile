@@ -212,8 +212,11 @@ gdb: $(BUILD)/pvsim ## Look into a core file of --on-bugcheck core: guest thread
 .PHONY: test-modules
 test-modules: $(TEST_MODULES) $(BUILD)/dom0-program
 
+# Those of $(TESTS) that have one of the words of SUITE in their names, as tests/run.py takes them; without SUITE all.
+WANTED = $(if $(SUITE),$(foreach test,$(TESTS),$(if $(strip $(foreach word,$(SUITE),$(findstring $(word),$(test)))),$(test))),$(TESTS))
+
 .PHONY: tests
-tests: $(TESTS) test-modules nttest all ## Build the test programs
+tests: $(WANTED) test-modules nttest all ## Build the test programs (SUITE=name, or several in quotes, for some)
 
 .PHONY: clean
 clean: ## Remove everything that was built
