@@ -488,7 +488,13 @@ ULONG TransmitterQueryRingSize(VOID)
 /* Fills the ring, now or, if More is to come, with what comes. */
 static VOID TransmitterAdvance(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOOLEAN More)
 {
-    if (!Transmitter->Running || (More && Transmitter->QueueLength < TRANSMITTER_BATCH))
+    BOOLEAN Delay = More && Transmitter->QueueLength < TRANSMITTER_BATCH;
+
+    if (!Transmitter->Running)
+        return;
+
+    WriteNoFence(&Transmitter->Delayed, Delay);
+    if (Delay)
         return;
 
     TransmitterRingFill(Transmitter);
@@ -553,6 +559,27 @@ static NTSTATUS TransmitterEnqueue(_Inout_ PXENVIF_TRANSMITTER Transmitter,
     return STATUS_SUCCESS;
 }
 
+/*
+ * A row of packets is at its end, whatever became of the last. Those before it may wait for more on other queues than
+ * the last one's.
+ */
+static VOID TransmitterEndRow(_In_ PXENVIF_FRONTEND Frontend)
+{
+    ULONG Index;
+
+    for (Index = 0; Index < FrontendGetQueueCount(Frontend); Index++) {
+        PXENVIF_TRANSMITTER Transmitter = FrontendGetTransmitter(Frontend, Index);
+        KIRQL Irql;
+
+        if (!ReadNoFence(&Transmitter->Delayed))
+            continue;
+
+        Irql = TransmitterLock(Transmitter);
+        TransmitterAdvance(Transmitter, FALSE);
+        TransmitterUnlock(Transmitter, Irql);
+    }
+}
+
 /* The transmitter of a packet's queue, locked. */
 static PXENVIF_TRANSMITTER TransmitterSelect(_In_ PXENVIF_FRONTEND Frontend,
                                              _In_ const TRANSMITTER_DESCRIPTION *Description, _Out_ PKIRQL Irql)
@@ -598,7 +625,7 @@ NTSTATUS TransmitterQueuePacket(_In_ PXENVIF_FRONTEND Frontend, _In_ PMDL Mdl, _
 
     Status = TransmitterDescribe(FrontendGetTransmitter(Frontend, 0), &Description, TagControlInformation);
     if (!NT_SUCCESS(Status))
-        return Status;
+        goto done;
 
     Transmitter = TransmitterSelect(Frontend, &Description, &Irql);
 
@@ -606,6 +633,11 @@ NTSTATUS TransmitterQueuePacket(_In_ PXENVIF_FRONTEND Frontend, _In_ PMDL Mdl, _
     TransmitterAdvance(Transmitter, NT_SUCCESS(Status) && More);
 
     TransmitterUnlock(Transmitter, Irql);
+
+done:
+    /* Of a packet that is not taken nobody knows whether another follows. */
+    if (!NT_SUCCESS(Status) || !More)
+        TransmitterEndRow(Frontend);
 
     return Status;
 }

@@ -116,7 +116,7 @@ ULONG TransmitterPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
 /*
  * As of the interface, to the queue that the packet belongs to. IRQL <= DISPATCH_LEVEL. STATUS_DEVICE_BUSY: the queue
- * is full; it moves when packets come back.
+ * is full; it moves when packets come back. With it, and with any other failure, what waited for More goes too.
  */
 _IRQL_requires_max_(DISPATCH_LEVEL)
 NTSTATUS TransmitterQueuePacket(_In_ PXENVIF_FRONTEND Frontend, _In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length,

@@ -113,6 +113,7 @@ struct _XENVIF_TRANSMITTER {
 
     LIST_ENTRY Queue; /* to be put on the ring */
     ULONG QueueLength;
+    LONG Delayed;    /* More holds them back; written with the lock, looked at without it */
     LIST_ENTRY Sent; /* on the ring */
     LIST_ENTRY Held; /* done with, but for pages that the backend has still mapped */
     ULONG HeldCount;

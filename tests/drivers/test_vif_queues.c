@@ -650,6 +650,54 @@ STACK_TEST(each_row_is_looked_through, NET)
     ObDereferenceObject(file);
 }
 
+/*
+ * A row goes out whole when it is at its end, on whichever queues its frames are, and whatever becomes of its last:
+ * nothing else comes along that would take with it what waits for more.
+ */
+static void send_row(bool bad)
+{
+    NETCLIENT_MODE mode = {.Rows = 1};
+    const unsigned count = 12;
+    PDEVICE_OBJECT device;
+    PFILE_OBJECT file;
+
+    link_up();
+    ck_assert_int_eq(set(IOCTL_NETCLIENT_SET_MODE, &mode, sizeof(mode)), STATUS_SUCCESS);
+    stack_open("NetClient0", &file, &device);
+    for (unsigned first = 0; first + count <= FLOWS; first += count) {
+        uint8_t *buffer = ExAllocatePool2(POOL_FLAG_NON_PAGED, (count + 1) * 400, STACK_TAG);
+        NTSTATUS status;
+        ULONG bytes = 0, done;
+
+        for (unsigned i = first; i < first + count; i++) {
+            NETCLIENT_ENTRY *entry = (NETCLIENT_ENTRY *)(buffer + bytes);
+
+            entry->Length = flows->frame[i].length;
+            memcpy(entry + 1, flows->frame[i].data, entry->Length);
+            bytes += NETCLIENT_ENTRY_SIZE(entry->Length);
+        }
+        if (bad) {
+            ((NETCLIENT_ENTRY *)(buffer + bytes))->Length = 13;
+            bytes += NETCLIENT_ENTRY_SIZE(13);
+        }
+        status = stack_transfer(IRP_MJ_WRITE, file, device, buffer, bytes, &done);
+        ck_assert_int_eq(status, bad ? STATUS_INVALID_PARAMETER : STATUS_SUCCESS);
+        ck_assert_uint_eq(done, count);
+        ExFreePoolWithTag(buffer, STACK_TAG);
+    }
+    ObDereferenceObject(file);
+}
+
+STACK_TEST(row_over_all_queues, NET, .features = "queues=4", .vcpus = 4)
+{
+    send_row(false);
+}
+
+STACK_TEST(row_with_a_bad_end, NET)
+{
+    send_row(true);
+}
+
 /* ---- frames ---- */
 
 static struct capture *new_capture(unsigned count)
@@ -781,6 +829,8 @@ int main(void)
     tcase_add_test(tcase, every_shape);
     tcase_add_test(tcase, one_byte_fragments);
     tcase_add_test(tcase, each_row_is_looked_through);
+    tcase_add_test(tcase, row_over_all_queues);
+    tcase_add_test(tcase, row_with_a_bad_end);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }
