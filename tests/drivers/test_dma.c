@@ -1,7 +1,8 @@
 /* DMA adapters for children of XENBUS, which IoGetDmaAdapter finds by the child's BUS_INTERFACE_STANDARD. */
 #include <string.h>
 
-#include "common/stack.h"
+#include "common/irps.h"
+#include "common/runs_out.h"
 #include "nt/pnp/pnp.h"
 
 #include <initguid.h>
@@ -222,6 +223,52 @@ STACK_TEST(outlives_its_child_by_surprise, .drivers = STACK_PROBE)
     outlive(true);
 }
 
+/* ---- what it takes runs out, or is refused ---- */
+
+static NTSTATUS an_interface(void)
+{
+    BUS_INTERFACE_STANDARD bus;
+    NTSTATUS status = stack_query("_", &GUID_BUS_INTERFACE_STANDARD, 1, sizeof(bus), (PINTERFACE)&bus);
+
+    if (NT_SUCCESS(status))
+        bus.InterfaceDereference(bus.Context);
+    return status;
+}
+
+static NTSTATUS an_adapter(void)
+{
+    ULONG registers;
+    PDMA_ADAPTER adapter = get(CHILD, DEVICE_DESCRIPTION_VERSION, &registers);
+
+    if (adapter == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    put(adapter);
+    return STATUS_SUCCESS;
+}
+
+STACK_TEST(memory_runs_out, .drivers = STACK_PROBE, .quiet = true, RUNS_OUT)
+{
+    runs_out_off();
+    ck_assert_uint_ge(runs_out_each("QUERY_INTERFACE", an_interface), 2);
+    ck_assert_uint_ge(runs_out_some("IoGetDmaAdapter", an_adapter), 1);
+}
+
+static bool refuse(PDEVICE_OBJECT device, PIRP irp, PIO_STACK_LOCATION location, NTSTATUS *status)
+{
+    (void)device;
+    (void)location;
+    return irps_answer(irp, STATUS_NOT_SUPPORTED, 0, status);
+}
+
+/* A parent without such an interface: its child has none. */
+STACK_TEST(parent_without_one, .drivers = STACK_PROBE, .quiet = true)
+{
+    irps_intercept(irps_bottom(PLATFORM), false, IRP_MJ_PNP, IRP_MN_QUERY_INTERFACE, refuse);
+    ck_assert_int_eq(an_interface(), STATUS_NOT_SUPPORTED);
+    irps_let_pass();
+    ck_assert_int_eq(an_interface(), STATUS_SUCCESS);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("dma");
@@ -232,6 +279,8 @@ int main(void)
     tcase_add_test(tcase, interface);
     tcase_add_test(tcase, outlives_its_child);
     tcase_add_test(tcase, outlives_its_child_by_surprise);
+    tcase_add_test(tcase, memory_runs_out);
+    tcase_add_test(tcase, parent_without_one);
     tcase_add_test(tcase, outlives_its_class);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);

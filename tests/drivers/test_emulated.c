@@ -7,13 +7,16 @@
 
 #include "common/stack.h"
 #include "machine/image.h"
+#include "machine/log.h"
 #include "nt/cm/cm.h"
 #include "nt/pnp/pnp.h"
+#include "nt/po/po.h"
 #include "xen/platform.h"
 
 #include <initguid.h>
 
 #include "emulated_interface.h"
+#include "suspend_interface.h"
 #include "unplug_interface.h"
 
 #define DRIVERS (STACK_PROBE | STACK_XENFILT)
@@ -186,6 +189,45 @@ STACK_TEST(unplugged_on_request, .drivers = DRIVERS, .board = BOARD, .prepare = 
     ck_assert(!XENBUS_UNPLUG_CALL(&unplug, BootEmulated));
     assert_count_taken();
     end();
+}
+
+static unsigned told_of_devices(void)
+{
+    static char tail[65536];
+    unsigned times = 0;
+
+    (void)log_tail(tail, sizeof(tail));
+    for (const char *at = tail; (at = strstr(at, "emulated devices are back")) != NULL; at++)
+        times++;
+    return times;
+}
+
+/* The emulator that a guest finds after a resume unplugs nothing: the devices are back, and it is said. */
+STACK_TEST(back_after_a_resume, .drivers = DRIVERS, .board = BOARD, .prepare = ask_for_nics, .quiet = true)
+{
+    struct stack_resumer resumer = {.rounds = 1};
+    XENBUS_SUSPEND_INTERFACE_V1 suspend;
+
+    STACK_GET(GUID_XENBUS_SUSPEND_INTERFACE, 1, &suspend);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Acquire), STATUS_SUCCESS);
+    for (unsigned round = 0; round < 2; round++) {
+        stack_resume_when_suspended(&resumer);
+        ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
+        stack_await_resumer(&resumer);
+        ck_assert_uint_eq(told_of_devices() != 0, round);
+        machine->config.board.unplug = MACHINE_UNPLUG_REFUSED;
+    }
+    XENBUS_SUSPEND_CALL(&suspend, Release);
+}
+
+STACK_TEST(back_after_hibernation, .drivers = STACK_XENFILT, .board = BOARD, .prepare = ask_for_nics, .quiet = true)
+{
+    for (unsigned round = 0; round < 2; round++) {
+        ck_assert_int_eq(po_set_system_state(PowerSystemHibernate), STATUS_SUCCESS);
+        ck_assert_int_eq(po_set_system_state(PowerSystemWorking), STATUS_SUCCESS);
+        ck_assert_uint_eq(told_of_devices() != 0, round);
+        machine->config.board.unplug = MACHINE_UNPLUG_REFUSED;
+    }
 }
 
 STACK_TEST(unplugged_by_force, .drivers = DRIVERS, .board = BOARD, .prepare = force)
@@ -531,6 +573,8 @@ int main(void)
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("decision");
     tcase_add_test(tcase, unplugged_on_request);
+    tcase_add_test(tcase, back_after_a_resume);
+    tcase_add_test(tcase, back_after_hibernation);
     tcase_add_test(tcase, unplugged_by_force);
     tcase_add_test(tcase, kept_by_the_start_option);
     tcase_add_test(tcase, not_by_options_like_it);

@@ -63,6 +63,21 @@ static NTSTATUS a_range_set(void)
     return status;
 }
 
+/* Ranges apart from each other, each of which takes a node. */
+static NTSTATUS ranges_apart(void)
+{
+    NTSTATUS status = STATUS_SUCCESS;
+    unsigned count = 0;
+
+    while (count < 3 && NT_SUCCESS(status)) {
+        status = RANGES(Put, kept, 2000 + 10 * count, 1);
+        count += NT_SUCCESS(status) != 0;
+    }
+    while (count-- != 0)
+        ck_assert_int_eq(RANGES(Get, kept, 2000 + 10 * count, 1), STATUS_SUCCESS);
+    return status;
+}
+
 /* Out of the middle of a set, which needs nodes for the way back, and none on the way. */
 static NTSTATUS a_split(void)
 {
@@ -262,6 +277,7 @@ STACK_TEST(memory_runs_out, .drivers = STACK_PROBE, .quiet = true, RUNS_OUT)
     ck_assert_uint_ge(runs_out_each("RangeSetCreate", a_range_set), 2);
     ck_assert_int_eq(RANGES(Create, "kept", &kept), STATUS_SUCCESS);
     ck_assert_int_eq(RANGES(Put, kept, 0, 1000), STATUS_SUCCESS);
+    (void)runs_out_each("RangeSetPut", ranges_apart);
     (void)runs_out_each("RangeSetGet", a_split);
     ck_assert_int_eq(RANGES(Get, kept, 0, 1000), STATUS_SUCCESS);
     RANGES(Destroy, kept);

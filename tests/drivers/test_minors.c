@@ -278,6 +278,8 @@ static void going(void *name)
     ck_assert(!keeping.removed);
     ck_assert_int_eq(send_minor(keeping.target, IRP_MN_QUERY_CAPABILITIES), STATUS_DELETE_PENDING);
     ck_assert_int_eq(send(keeping.target, IRP_MJ_SYSTEM_CONTROL, &what, &information), STATUS_DELETE_PENDING);
+    what.MinorFunction = IRP_MN_QUERY_POWER;
+    ck_assert_int_eq(send(keeping.target, IRP_MJ_POWER, &what, &information), STATUS_DELETE_PENDING);
     ck_assert(!keeping.removed);
     (void)KeSetEvent(&keeping.gate, IO_NO_INCREMENT, FALSE);
     stack_join(notifying);
@@ -352,6 +354,24 @@ STACK_TEST(unknown_texts_and_ids, .drivers = DRIVERS)
     ck_assert_uint_eq(information, 0);
 }
 
+/* Capabilities of a version that nobody knows are not filled in. */
+STACK_TEST(capabilities_of_another_version, .drivers = DRIVERS)
+{
+    IO_STACK_LOCATION what = {.MinorFunction = IRP_MN_QUERY_CAPABILITIES};
+    DEVICE_CAPABILITIES capabilities = {.Size = sizeof(capabilities), .Version = 2, .UINumber = 4711};
+    ULONG_PTR information = 0;
+
+    what.Parameters.DeviceCapabilities.Capabilities = &capabilities;
+    ck_assert_int_eq(send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_UNSUCCESSFUL);
+    capabilities.Version = 1;
+    capabilities.Size--;
+    ck_assert_int_eq(send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_UNSUCCESSFUL);
+    ck_assert_uint_eq(capabilities.UINumber, 4711);
+    capabilities.Size++;
+    ck_assert_int_eq(send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_SUCCESS);
+    ck_assert_uint_ne(capabilities.UINumber, 4711);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("minor functions");
@@ -365,6 +385,7 @@ int main(void)
     tcase_add_test(tcase, target_relation);
     tcase_add_test(tcase, not_of_a_child);
     tcase_add_test(tcase, unknown_texts_and_ids);
+    tcase_add_test(tcase, capabilities_of_another_version);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }
