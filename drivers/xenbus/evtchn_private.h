@@ -98,7 +98,7 @@ struct _XENBUS_EVTCHN_CONTEXT {
 PXENBUS_EVTCHN_CHANNEL EvtchnFindChannel(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ ULONG Port);
 
 /*
- * Puts a channel in the place of its port. IRQL <= DISPATCH_LEVEL. STATUS_SHARING_VIOLATION: there is one;
+ * Puts a channel in the place of its port. Called with the context's lock held. STATUS_SHARING_VIOLATION: there is one;
  * STATUS_INSUFFICIENT_RESOURCES: no memory for the place.
  */
 _Must_inspect_result_ NTSTATUS EvtchnAddChannel(_In_ PXENBUS_EVTCHN_CONTEXT Context,

@@ -26,10 +26,7 @@ static NTSTATUS EvtchnMakeBucket(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ ULONG
     if (New == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
 
-    /* Another opener may have been faster. */
-    if (InterlockedCompareExchangePointer((PVOID volatile *)&Context->Bucket[Index], New, NULL) != NULL)
-        PoolFree(New, EVTCHN_TABLE_TAG);
-
+    WritePointerRelease((PVOID volatile *)&Context->Bucket[Index], New);
     return STATUS_SUCCESS;
 }
 

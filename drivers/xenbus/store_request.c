@@ -55,8 +55,7 @@ static NTSTATUS StoreErrorStatus(_In_ PCSTR Name)
 
 VOID StoreFreeRequest(_In_ PSTORE_REQUEST Request)
 {
-    if (Request->Response != NULL)
-        PoolFree(Request->Response, STORE_TAG);
+    ASSERT(Request->Response == NULL); /* its maker has it */
     PoolFree(Request, STORE_TAG);
 }
 
