@@ -139,6 +139,9 @@ STACK_TEST(limits, .drivers = STACK_PROBE)
     ck_assert_int_eq(CALL(WatchAdd, text("data"), path, &event, &watch), STATUS_BUFFER_OVERFLOW);
     ck_assert_int_eq(CALL(Printf, NULL, text("data"), text("long"), "%s", value), STATUS_BUFFER_OVERFLOW);
 
+    value[4090] = '\0'; /* and the path */
+    ck_assert_int_eq(CALL(Printf, NULL, text("data"), text("long"), "%s", value), STATUS_BUFFER_OVERFLOW);
+
     value[1000] = '\0';
     ck_assert_int_eq(CALL(Printf, NULL, text("data"), text("long"), "%s", value), STATUS_SUCCESS);
     assert_read(NULL, "data", "long", value);

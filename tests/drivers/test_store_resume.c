@@ -1,0 +1,597 @@
+/*
+ * XENBUS_STORE across a resume, before a store daemon that the test plays in a dom0 task: what it answers when it is
+ * asked for everything once more, messages that were on their way, a ring that moves, and requests that nobody has
+ * answered when the guest hibernates or the bus goes.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/stack.h"
+#include "image/loader.h"
+#include "machine/clock.h"
+#include "machine/kernel_lock.h"
+#include "machine/log.h"
+#include "nt/cm/cm.h"
+#include "nt/pnp/pnp.h"
+#include "nt/po/po.h"
+#include "xen/hypervisor.h"
+#include "xen/platform.h"
+#include "xen/xen.h"
+
+#undef XEN_UNPLUG_NICS /* the simulator's mask; the driver's type of device has the same name */
+#include "xen.h"
+
+#include <initguid.h>
+
+#include "store_interface.h"
+#include "suspend_interface.h"
+
+#include <xen/event_channel.h>
+#include <xen/grant_table.h>
+#include <xen/hvm/params.h>
+#include <xen/io/xs_wire.h>
+#include <xen/sched.h>
+
+#define CALL(method, ...) XENBUS_STORE_CALL(&store, method, ##__VA_ARGS__)
+
+#define PLATFORM "PCI\\VEN_5853&DEV_0001"
+
+static XENBUS_STORE_INTERFACE_V2 store;
+static XENBUS_SUSPEND_INTERFACE_V1 suspend;
+
+static bool is_logged(const char *words)
+{
+    static char tail[65536];
+
+    (void)log_tail(tail, sizeof(tail));
+    return strstr(tail, words) != NULL;
+}
+
+#define ASSERT_LOGGED(words) ck_assert_msg(is_logged(words), "'%s' is not in the log", words)
+
+/* ---- the daemon ---- */
+
+struct message {
+    struct xsd_sockmsg header;
+    char payload[XENSTORE_PAYLOAD_MAX + 1];
+};
+
+static struct {
+    struct xenstore_domain_interface *ring;
+    uint32_t handle;
+    volatile bool mute; /* takes nothing */
+    struct message request;
+    const char *to_watches; /* the error that it answers XS_WATCH with; NULL: none */
+    void (*meanwhile)(void);
+    volatile bool resumed;
+} far;
+
+static void put(const void *bytes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        far.ring->rsp[MASK_XENSTORE_IDX(far.ring->rsp_prod + i)] = ((const char *)bytes)[i];
+    __atomic_store_n(&far.ring->rsp_prod, far.ring->rsp_prod + count, __ATOMIC_RELEASE);
+}
+
+static void put_message(uint32_t type, uint32_t id, const char *payload)
+{
+    struct xsd_sockmsg header = {.type = type, .req_id = id, .len = (uint32_t)strlen(payload) + 1};
+
+    put(&header, sizeof(header));
+    put(payload, header.len);
+}
+
+static uint32_t waiting(void)
+{
+    return __atomic_load_n(&far.ring->req_prod, __ATOMIC_ACQUIRE) - far.ring->req_cons;
+}
+
+static void peek(void *buffer, uint32_t offset, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        ((char *)buffer)[i] = far.ring->req[MASK_XENSTORE_IDX(far.ring->req_cons + offset + i)];
+}
+
+/* A whole request, if there is one. */
+static bool take_request(void)
+{
+    struct message *request = &far.request;
+
+    if (waiting() < sizeof(request->header))
+        return false;
+    peek(&request->header, 0, sizeof(request->header));
+    if (waiting() < sizeof(request->header) + request->header.len)
+        return false;
+    peek(request->payload, sizeof(request->header), request->header.len);
+    __atomic_store_n(&far.ring->req_cons, far.ring->req_cons + (uint32_t)sizeof(request->header) + request->header.len,
+                     __ATOMIC_RELEASE);
+    return true;
+}
+
+static void answer_request(void)
+{
+    const struct xsd_sockmsg *header = &far.request.header;
+
+    if (header->type == XS_WATCH && far.to_watches != NULL)
+        put_message(XS_ERROR, header->req_id, far.to_watches);
+    else if (header->type == XS_RESET_WATCHES || header->type == XS_DIRECTORY)
+        put_message(XS_ERROR, header->req_id, header->type == XS_DIRECTORY ? "ENOENT" : "ENOSYS");
+    else
+        put_message(header->type, header->req_id, header->type == XS_TRANSACTION_START ? "7" : "OK");
+}
+
+static void daemon_main(void *unused)
+{
+    (void)unused;
+    for (;;) {
+        if (!far.mute && take_request())
+            answer_request();
+        (void)task_park(clock_now() + 20000, "requests");
+    }
+}
+
+/* The daemon that is there hears of nothing any more, and this is another. */
+static void take_over(void)
+{
+    struct evtchn_status status = {.dom = DOMID_SELF};
+    uint64_t port = 0;
+
+    memset(&far, 0, sizeof(far));
+    STACK_GET(GUID_XENBUS_STORE_INTERFACE, 2, &store);
+    STACK_GET(GUID_XENBUS_SUSPEND_INTERFACE, 1, &suspend);
+    ck_assert_int_eq(CALL(Acquire), STATUS_SUCCESS);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Acquire), STATUS_SUCCESS);
+    ck_assert_int_eq(xen_hvm_param_get(stack.domain.domid, HVM_PARAM_STORE_EVTCHN, &port), 0);
+    status.port = (uint32_t)port;
+    ck_assert_int_eq(stack_event_op(EVTCHNOP_status, &status, sizeof(status)), 0);
+    ck_assert_int_eq(xen_evtchn_close(XEN_DOM0, status.u.interdomain.port), 0);
+    ck_assert_int_eq(
+        xen_grant_map(XEN_DOM0, stack.domain.domid, GNTTAB_RESERVED_XENSTORE, false, (void **)&far.ring, &far.handle),
+        0);
+    (void)task_create("daemon", daemon_main, NULL);
+}
+
+/* There is no daemon any more that could take the guest down in order. */
+static void leave(void)
+{
+    ck_assert_int_eq(xen_grant_unmap(XEN_DOM0, far.handle), 0);
+    machine_stop();
+}
+
+static void resumer_main(void *unused)
+{
+    (void)unused;
+    while (xen_domain_shutdown_reason(stack.domain.domid) != SHUTDOWN_suspend || !xen_domain_stands(stack.domain.domid))
+        (void)task_park(clock_now() + 20000, "the guest's suspension");
+    if (far.meanwhile != NULL)
+        far.meanwhile();
+    ck_assert_int_eq(xen_domain_resume(stack.domain.domid, false), 0);
+    far.resumed = true;
+}
+
+/* Resumed in its place, where the guest takes itself for restored. */
+static void suspend_in_place(void (*meanwhile)(void))
+{
+    far.meanwhile = meanwhile;
+    far.resumed = false;
+    (void)task_create("resumer", resumer_main, NULL);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
+}
+
+static void assert_answered(void)
+{
+    PSTR value;
+
+    ck_assert_int_eq(CALL(Read, NULL, NULL, (PSTR) "vm", &value), STATUS_SUCCESS);
+    ck_assert_str_eq(value, "OK");
+    CALL(Free, value);
+}
+
+/* ---- what the daemon says of watches ---- */
+
+static bool is_set(void *event)
+{
+    CALL(Poll);
+    return KeReadStateEvent(event) != 0;
+}
+
+/*
+ * An old daemon does not know how watches are reset, and says that a watch is there: what has changed meanwhile nobody
+ * knows, so that its event is set. One that does not take the watch has lost it.
+ */
+STACK_TEST(watches_after_a_resume, .drivers = STACK_PROBE, .quiet = true)
+{
+    KEVENT *event = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*event), STACK_TAG);
+    PXENBUS_STORE_WATCH watch;
+
+    take_over();
+    KeInitializeEvent(event, NotificationEvent, FALSE);
+    ck_assert_int_eq(CALL(WatchAdd, (PSTR) "data", (PSTR) "watched", event, &watch), STATUS_SUCCESS);
+    ck_assert_int_eq(KeReadStateEvent(event), 0);
+    suspend_in_place(NULL);
+    assert_answered();
+    ck_assert_int_eq(KeReadStateEvent(event), 0);
+    far.to_watches = "EEXIST";
+    suspend_in_place(NULL);
+    ck_assert_msg(stack_wait(is_set, event, 1000), "the watch's event is not set");
+    KeClearEvent(event);
+    assert_answered();
+    far.to_watches = "EINVAL";
+    suspend_in_place(NULL);
+    assert_answered();
+    ck_assert_int_eq(KeReadStateEvent(event), 0);
+    ASSERT_LOGGED("data/watched is not watched any more");
+    ck_assert_int_eq(CALL(WatchRemove, watch), STATUS_SUCCESS);
+    leave();
+}
+
+/* ---- a message on its way ---- */
+
+static const struct xsd_sockmsg begun = {.type = XS_WATCH_EVENT, .len = 8};
+
+static void begin_message(void)
+{
+    put(&begun, 10);
+}
+
+static void finish_message(void *unused)
+{
+    (void)unused;
+    while (!far.resumed)
+        (void)task_park(clock_now() + 20000, "the resume");
+    (void)task_park(clock_now() + 30000000, "a while");
+    put((const char *)&begun + 10, sizeof(begun) - 10);
+    put("a\0FFFFF\0", 8);
+}
+
+/* Half a message is there: the other half comes, or never does. */
+static void half_a_message(void *comes)
+{
+    take_over();
+    if (comes != NULL)
+        (void)task_create("finisher", finish_message, NULL);
+    suspend_in_place(begin_message);
+    assert_answered();
+    ck_assert_uint_eq(far.ring->rsp_cons, far.ring->rsp_prod);
+    ck_assert_int_eq(is_logged("of a message of the old store daemon are dropped"), comes == NULL);
+    leave();
+}
+
+START_TEST(message_on_its_way)
+{
+    static const struct stack_options options = {.drivers = STACK_PROBE, .quiet = true};
+
+    stack_run(&options, half_a_message, _i == 0 ? NULL : &far);
+}
+END_TEST
+
+/* ---- a ring that moves ---- */
+
+static struct xenstore_domain_interface *elsewhere;
+
+static void move_ring(void)
+{
+    struct domain *domain = domain_find(stack.domain.domid);
+
+    domain->param[HVM_PARAM_STORE_PFN] = (uint64_t)MmGetPhysicalAddress(elsewhere).QuadPart >> PAGE_SHIFT;
+    far.ring = elsewhere;
+}
+
+STACK_TEST(ring_moves, .drivers = STACK_PROBE, .quiet = true)
+{
+    const PHYSICAL_ADDRESS highest = {.QuadPart = -1};
+
+    take_over();
+    elsewhere = MmAllocateContiguousMemory(PAGE_SIZE, highest);
+    memset(elsewhere, 0, PAGE_SIZE);
+    suspend_in_place(move_ring);
+    assert_answered();
+    ck_assert_uint_ne(elsewhere->req_cons, 0);
+    leave();
+}
+
+static void lose_ring(void)
+{
+    domain_find(stack.domain.domid)->param[HVM_PARAM_STORE_PFN] = 0;
+}
+
+static void resume_without_ring(void *unused)
+{
+    (void)unused;
+    take_over();
+    suspend_in_place(lose_ring);
+}
+
+/* Nobody could do anything without the store. */
+START_TEST(ring_is_gone)
+{
+    static const struct stack_options options = {.drivers = STACK_PROBE, .quiet = true};
+    const struct failure *failure = stack_must_fail(&options, resume_without_ring, NULL, "bugcheck");
+
+    ck_assert_str_eq(failure->driver, "xenbus");
+    ASSERT_LOGGED("no store ring after a resume");
+}
+END_TEST
+
+static void boot_without_ring(void *unused)
+{
+    (void)unused;
+    lose_ring();
+}
+
+/* A domain without a store has no bus. */
+STACK_TEST(no_ring, .drivers = STACK_XENFILT, .quiet = true, .before_boot = boot_without_ring)
+{
+    ck_assert(!stack_device_started(PLATFORM));
+    ASSERT_LOGGED("no ring");
+}
+
+/* ---- requests that nobody has answered ---- */
+
+struct client {
+    PKTHREAD thread;
+    void (*run)(struct client *client);
+    NTSTATUS status;
+    PXENBUS_STORE_TRANSACTION transaction;
+    PXENBUS_STORE_WATCH watch;
+    KEVENT event;
+    PSTR value;
+};
+
+static VOID NTAPI client_thread(PVOID context)
+{
+    struct client *client = context;
+
+    client->run(client);
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+static struct client *client_start(void (*run)(struct client *client), PXENBUS_STORE_TRANSACTION transaction)
+{
+    struct client *client = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*client), STACK_TAG);
+
+    client->run = run;
+    client->transaction = transaction;
+    KeInitializeEvent(&client->event, NotificationEvent, FALSE);
+    client->thread = stack_thread(client_thread, client);
+    return client;
+}
+
+static void client_ends(struct client *client, NTSTATUS status)
+{
+    stack_join(client->thread);
+    ck_assert_msg(client->status == status, "status %08x instead of %08x", (unsigned)client->status, (unsigned)status);
+    ExFreePoolWithTag(client, STACK_TAG);
+}
+
+static void write_in_transaction(struct client *client)
+{
+    client->status = CALL(Printf, client->transaction, NULL, (PSTR) "data/half", "1");
+}
+
+static void watch(struct client *client)
+{
+    client->status = CALL(WatchAdd, NULL, (PSTR) "data/watched", &client->event, &client->watch);
+}
+
+static void read(struct client *client)
+{
+    client->status = CALL(Read, NULL, NULL, (PSTR) "vm", &client->value);
+}
+
+static void turn_off(void)
+{
+    xen_guest_ends(false);
+}
+
+/* Whose watch goes first of all when the guest hibernates, and nobody answers that. */
+static void without_balloon(void)
+{
+    cm_value_set_string(cm_key_create(CM_CONTROL), "SystemStartOptions", REG_SZ, "XEN:BALLOON=OFF");
+}
+
+/*
+ * The guest hibernates before the daemon has answered: under the next one a request is made once more, unless it
+ * belongs to a transaction, which has gone with the old one.
+ */
+STACK_TEST(hibernates_unanswered, .drivers = STACK_PROBE, .quiet = true, .prepare = without_balloon)
+{
+    struct stack_resumer resumer = {.from_disk = true, .rounds = 1};
+    PXENBUS_STORE_TRANSACTION transaction;
+    struct client *writer, *watcher, *reader;
+    PXENBUS_STORE_WATCH added;
+
+    take_over();
+    ck_assert_int_eq(CALL(TransactionStart, &transaction), STATUS_SUCCESS);
+    far.mute = true;
+    writer = client_start(write_in_transaction, transaction);
+    watcher = client_start(watch, NULL);
+    reader = client_start(read, NULL);
+    stack_sleep_us(1000);
+    ck_assert_int_eq(po_set_system_state(PowerSystemHibernate), STATUS_SUCCESS);
+    ASSERT_LOGGED("requests are under way");
+    ck_assert_int_eq(xen_grant_unmap(XEN_DOM0, far.handle), 0);
+    stack_resume_when_suspended(&resumer);
+    po_with_processors_held(turn_off);
+    ck_assert_int_eq(po_set_system_state(PowerSystemWorking), STATUS_SUCCESS);
+    stack_await_resumer(&resumer);
+    client_ends(writer, STATUS_RETRY);
+    stack_join(watcher->thread);
+    ck_assert_int_eq(watcher->status, STATUS_SUCCESS);
+    ck_assert_int_eq(KeWaitForSingleObject(&watcher->event, Executive, KernelMode, FALSE, NULL), STATUS_SUCCESS);
+    KeClearEvent(&watcher->event);
+    stack_store_write(stack_path("data/watched"), "1");
+    ck_assert_int_eq(KeWaitForSingleObject(&watcher->event, Executive, KernelMode, FALSE, NULL), STATUS_SUCCESS);
+    added = watcher->watch;
+    ck_assert_int_eq(CALL(WatchRemove, added), STATUS_SUCCESS);
+    ExFreePoolWithTag(watcher, STACK_TAG);
+    stack_join(reader->thread);
+    ck_assert_int_eq(reader->status, STATUS_SUCCESS);
+    CALL(Free, reader->value);
+    ExFreePoolWithTag(reader, STACK_TAG);
+    ck_assert_int_eq(CALL(TransactionEnd, transaction, TRUE), STATUS_RETRY);
+    stack_store_remove(stack_path("data/watched"));
+    CALL(Release);
+    XENBUS_SUSPEND_CALL(&suspend, Release);
+}
+
+/* The bus goes with a request under way that its maker has given up. */
+STACK_TEST(bus_goes_unanswered, .drivers = STACK_PROBE, .quiet = true, .prepare = without_balloon)
+{
+    take_over();
+    far.mute = true;
+    client_ends(client_start(read, NULL), STATUS_IO_TIMEOUT);
+    CALL(Release);
+    XENBUS_SUSPEND_CALL(&suspend, Release);
+    ck_assert_int_eq(pnp_remove_device(stack_device(PLATFORM), false), STATUS_SUCCESS);
+    ASSERT_LOGGED("the store daemon does not answer");
+    leave();
+}
+
+/* ---- an answer in the last moment ---- */
+
+static void *export(const char *name)
+{
+    const struct loader_module *module = NULL;
+    void *address;
+
+    while ((module = loader_next(module)) != NULL && strcmp(loader_module_name(module), "xen") != 0)
+        ;
+    ck_assert_ptr_nonnull(module);
+    address = loader_module_symbol(module, name);
+    ck_assert_msg(address != NULL, "xen.sys does not export %s", name);
+    return address;
+}
+
+#define XEN(routine, ...) (((__typeof__(&(routine)))export(#routine))(__VA_ARGS__))
+
+static int daemon_port;
+static unsigned looks;
+
+static void nothing(void *argument, uint32_t port)
+{
+    (void)argument;
+    (void)port;
+}
+
+/* The log is told each time that there was no answer; the last time, it comes. */
+static VOID NTAPI on_line(PVOID unused, PCSTR text, ULONG length)
+{
+    static const char words[] = "the store daemon does not answer";
+    KERNEL_SCOPE();
+
+    (void)unused;
+    if (memmem(text, length, words, sizeof(words) - 1) == NULL || ++looks != 6)
+        return;
+    far.mute = false;
+    while (take_request())
+        answer_request();
+    ck_assert_int_eq(xen_evtchn_send(XEN_DOM0, (uint32_t)daemon_port), 0);
+}
+
+STACK_TEST(answer_in_the_last_moment, .drivers = STACK_PROBE, .quiet = true)
+{
+    PXEN_LOG_DISPOSITION disposition;
+    struct client *client;
+    uint64_t port = 0;
+
+    take_over();
+    ck_assert_int_eq(xen_hvm_param_get(stack.domain.domid, HVM_PARAM_STORE_EVTCHN, &port), 0);
+    daemon_port = xen_evtchn_bind_interdomain(XEN_DOM0, stack.domain.domid, (uint32_t)port, nothing, NULL);
+    ck_assert_int_gt(daemon_port, 0);
+    looks = 0;
+    ck_assert_int_eq(XEN(XenLogAddDisposition, XEN_LOG_WARNING, on_line, NULL, &disposition), STATUS_SUCCESS);
+    far.mute = true;
+    client = client_start(read, NULL);
+    stack_join(client->thread);
+    XEN(XenLogRemoveDisposition, disposition);
+    ck_assert_uint_eq(looks, 6);
+    ck_assert_int_eq(client->status, STATUS_SUCCESS);
+    ck_assert_str_eq(client->value, "OK");
+    CALL(Free, client->value);
+    ExFreePoolWithTag(client, STACK_TAG);
+    leave();
+}
+
+/* ---- answered, and asked once more ---- */
+
+static volatile bool stay, stays;
+
+/* In the way of every other thread of processor 1. */
+static VOID NTAPI stand_in_the_way(PVOID unused)
+{
+    (void)unused;
+    (void)KeSetSystemAffinityThreadEx(2);
+    (void)KeSetPriorityThread(KeGetCurrentThread(), HIGH_PRIORITY);
+    stays = true;
+    while (stay)
+        KeStallExecutionProcessor(5);
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+static void watch_from_1(struct client *client)
+{
+    (void)KeSetSystemAffinityThreadEx(2);
+    watch(client);
+    KeRevertToUserAffinityThreadEx(0);
+}
+
+static bool flag(void *value)
+{
+    return *(volatile bool *)value;
+}
+
+/* Its maker has not run since its watch was answered, and a resume has asked for it anew: it waits once more. */
+STACK_TEST(watch_asked_for_twice, .drivers = STACK_PROBE, .vcpus = 2, .quiet = true)
+{
+    struct client *client;
+    PKTHREAD thread;
+
+    take_over();
+    (void)KeSetSystemAffinityThreadEx(1);
+    far.mute = true;
+    client = client_start(watch_from_1, NULL);
+    stack_sleep_us(1000);
+    stay = true;
+    stays = false;
+    thread = stack_thread(stand_in_the_way, NULL);
+    ck_assert(stack_wait(flag, (void *)(uintptr_t)&stays, 1000));
+    far.mute = false;
+    while (far.ring->req_cons != far.ring->req_prod)
+        stack_sleep_us(100);
+    stack_sleep_us(100);
+    CALL(Poll);
+    suspend_in_place(NULL);
+    far.mute = true;
+    stay = false;
+    stack_join(thread);
+    stack_sleep_us(1000);
+    far.mute = false;
+    stack_join(client->thread);
+    ck_assert_int_eq(client->status, STATUS_SUCCESS);
+    ck_assert_int_eq(CALL(WatchRemove, client->watch), STATUS_SUCCESS);
+    ExFreePoolWithTag(client, STACK_TAG);
+    KeRevertToUserAffinityThreadEx(0);
+    leave();
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("store across a resume");
+    TCase *tcase = tcase_create("resume");
+
+    tcase_add_test(tcase, watches_after_a_resume);
+    tcase_add_loop_test(tcase, message_on_its_way, 0, 2);
+    tcase_add_test(tcase, ring_moves);
+    tcase_add_test(tcase, ring_is_gone);
+    tcase_add_test(tcase, no_ring);
+    tcase_add_test(tcase, watch_asked_for_twice);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("unanswered");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, hibernates_unanswered);
+    tcase_add_test(tcase, bus_goes_unanswered);
+    tcase_add_test(tcase, answer_in_the_last_moment);
+    suite_add_tcase(suite, tcase);
+    return guest_suite_run(suite);
+}
