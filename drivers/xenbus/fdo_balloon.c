@@ -98,9 +98,9 @@ PAGED_FUNCTION static NTSTATUS FdoBalloonFollow(_In_ PXENBUS_FDO Fdo, _In_ PDRIV
 
     Status = FdoBalloonQuerySize(Fdo, &Size);
     if (!NT_SUCCESS(Status)) {
-        /* The next change of the target is the next occasion. */
+        /* Of what the store has, the next change is the next occasion; of what could not be read, the next attempt. */
         Warning("the store does not say how much memory to have (%08x)", Status);
-        return STATUS_SUCCESS;
+        return Status == STATUS_INSUFFICIENT_RESOURCES || Status == STATUS_IO_TIMEOUT ? Status : STATUS_SUCCESS;
     }
 
     do {

@@ -4,6 +4,8 @@
 
 #include "common/stack.h"
 #include "machine/clock.h"
+#include "machine/fault.h"
+#include "machine/log.h"
 #include "nt/cm/cm.h"
 #include "nt/mm/mm.h"
 #include "nt/pnp/pnp.h"
@@ -142,7 +144,7 @@ STACK_TEST(nonsense_in_the_store, .drivers = STACK_PROBE, .quiet = true)
 }
 
 /* Each comes while the last is on its way. */
-STACK_TEST(changed_on_the_way, .drivers = STACK_PROBE)
+static void changes(__attribute__((unused)) void *unused)
 {
     begin();
     for (unsigned round = 0; round < 4; round++) {
@@ -157,6 +159,16 @@ STACK_TEST(changed_on_the_way, .drivers = STACK_PROBE)
         set_and_await(round);
     }
 }
+
+START_TEST(changed_on_the_way)
+{
+    struct stack_options options = {.drivers = STACK_PROBE, .vcpus = 2};
+
+    stack_run(&options, changes, NULL);
+    options.policy = POLICY_RANDOM;
+    stack_run(&options, changes, NULL);
+}
+END_TEST
 
 /* ---- what cannot be had ---- */
 
@@ -257,6 +269,107 @@ START_TEST(failures)
     stack_run(&options, failures_scenario, NULL);
 }
 END_TEST
+
+#define NONE_FAILS ",nth=100000000"
+
+/* From now on the so many-th such call fails, 0: each. */
+static void fail_from_now(uint64_t nth)
+{
+    machine->config.faults.rule[0].nth = nth;
+    machine->fault->matched[0] = 0;
+    fault_resume();
+}
+
+/* Whatever runs out on the way, the target is reached when there is some again. */
+STACK_TEST(short_for_a_moment, .drivers = STACK_PROBE, .quiet = true, .fail = "kind=pool+mdl" NONE_FAILS)
+{
+    uint64_t before;
+
+    fault_suspend();
+    begin();
+    for (uint64_t nth = 1; nth <= 24; nth++) {
+        before = fault_injected();
+        fail_from_now(nth);
+        set_and_await(nth % 2 == 0 ? 3 : LARGE + 6);
+        fault_suspend();
+    }
+    ck_assert_uint_ge(before, 8);
+    set_and_await(0);
+}
+
+/* Windows has no pages at all for a moment. */
+STACK_TEST(no_pages_for_a_moment, .drivers = STACK_PROBE, .quiet = true,
+           .fail = "call=MmAllocatePagesForMdlEx" NONE_FAILS)
+{
+    fault_suspend();
+    begin();
+    fail_from_now(0);
+    want_less(2 * LARGE);
+    assert_stays(0);
+    ck_assert_uint_ne(fault_injected(), 0);
+    fault_suspend();
+    await_less(2 * LARGE);
+    set_and_await(0);
+}
+
+/* Xen takes none of the pages of a chunk that it has given back in part, and does the next time. */
+STACK_TEST(part_that_is_not_taken, .drivers = STACK_PROBE, .quiet = true,
+           .fail = "call=XENMEM_decrease_reservation" NONE_FAILS)
+{
+    struct domain *domain;
+    uint64_t most;
+
+    fault_suspend();
+    begin();
+    domain = domain_find(stack.domain.domid);
+    most = domain->max_pages;
+    set_and_await(2 * LARGE + 10);
+    domain->max_pages = pages() + 100;
+    want_less(0);
+    await_less(2 * LARGE + 10 - 100);
+    fail_from_now(1);
+    set_and_await(2 * LARGE);
+    ck_assert_uint_eq(fault_injected(), 1);
+    fault_suspend();
+    domain->max_pages = most;
+    set_and_await(0);
+}
+
+static void give_back(PMDL *mdl)
+{
+    MmFreePagesFromMdl(*mdl);
+    ExFreePool(*mdl);
+    *mdl = NULL;
+}
+
+/*
+ * No 2 MiB in a row are left, though there are as many pages, the first of them at a multiple of 2 MiB: they are taken
+ * all the same, one by one, and given back.
+ */
+STACK_TEST(in_pieces, .drivers = STACK_PROBE, .quiet = true)
+{
+    const PHYSICAL_ADDRESS zero = {.QuadPart = 0}, highest = {.QuadPart = MAXLONGLONG};
+    uint32_t count = 0, first = 0, most = page_free_count();
+    PMDL *taken = ExAllocatePool2(POOL_FLAG_PAGED, most * sizeof(*taken), STACK_TAG);
+
+    begin();
+    while (count < most - LARGE &&
+           (taken[count] = MmAllocatePagesForMdlEx(zero, highest, zero, PAGE_SIZE, MmCached,
+                                                   MM_DONT_ZERO_ALLOCATION | MM_ALLOCATE_NO_WAIT)) != NULL)
+        count++;
+    while (MmGetMdlPfnArray(taken[first])[0] % LARGE != 0)
+        ck_assert_uint_lt(++first, count);
+    for (uint32_t i = count - 1; i > first; i--)
+        if (MmGetMdlPfnArray(taken[i])[0] % 2 == 0)
+            give_back(&taken[i]);
+    give_back(&taken[first]);
+    set_and_await(8 * LARGE);
+    set_and_await(0);
+    for (uint32_t i = 0; i < count; i++)
+        if (taken[i] != NULL)
+            give_back(&taken[i]);
+    ExFreePoolWithTag(taken, STACK_TAG);
+}
 
 /* ---- suspend and power ---- */
 
@@ -387,6 +500,26 @@ STACK_TEST(ends_with_pages_out, .drivers = STACK_PROBE)
     set_and_await(2 * LARGE + 1);
 }
 
+/* A bus that is lost with pages out that Xen does not give back loses them, rather than frames without RAM go back. */
+static void is_lost(__attribute__((unused)) void *unused)
+{
+    begin();
+    set_and_await(20);
+    domain_find(stack.domain.domid)->max_pages = pages() + 3;
+    (void)pnp_remove_device(platform(), true);
+}
+
+START_TEST(lost_with_pages_out)
+{
+    static const struct stack_options options = {.drivers = STACK_PROBE, .quiet = true};
+    static char tail[65536];
+
+    (void)stack_must_fail(&options, is_lost, NULL, "left-at-unload");
+    (void)log_tail(tail, sizeof(tail));
+    ck_assert_ptr_nonnull(strstr(tail, "17 pages are with Xen and lost to Windows"));
+}
+END_TEST
+
 /* ---- the start option ---- */
 
 static void start_with(const char *options)
@@ -492,6 +625,10 @@ int main(void)
     tcase_add_test(tcase, waits_while_memory_is_low);
     tcase_add_test(tcase, limit_of_the_hypervisor);
     tcase_add_loop_test(tcase, failures, 0, sizeof(failing) / sizeof(failing[0]));
+    tcase_add_test(tcase, short_for_a_moment);
+    tcase_add_test(tcase, no_pages_for_a_moment);
+    tcase_add_test(tcase, part_that_is_not_taken);
+    tcase_add_test(tcase, in_pieces);
     tcase_add_test(tcase, conditions_of_memory);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("power");
@@ -504,6 +641,7 @@ int main(void)
     tcase_add_test(tcase, removed_and_back);
     tcase_add_test(tcase, stays_for_its_pages);
     tcase_add_test(tcase, ends_with_pages_out);
+    tcase_add_test(tcase, lost_with_pages_out);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("option");
     tcase_add_test(tcase, off);

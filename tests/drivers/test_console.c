@@ -2,10 +2,16 @@
 #include <string.h>
 
 #include "common/stack.h"
+#include "image/loader.h"
+#include "machine/clock.h"
 #include "machine/kernel_lock.h"
 #include "nt/cm/cm.h"
+#include "nt/pnp/pnp.h"
 #include "xen/hypervisor.h"
 #include "xen/xen.h"
+
+#undef XEN_UNPLUG_NICS /* the simulator's mask; the driver's type of device has the same name */
+#include "xen.h"
 
 #include <initguid.h>
 
@@ -16,6 +22,7 @@
 #include <xen/grant_table.h>
 #include <xen/hvm/params.h>
 #include <xen/io/console.h>
+#include <xen/sched.h>
 
 #define CALL(method, ...) XENBUS_CONSOLE_CALL(&console, method, ##__VA_ARGS__)
 
@@ -285,6 +292,52 @@ START_TEST(resumed)
 }
 END_TEST
 
+/* ---- a ring that moves, or goes ---- */
+
+static struct xencons_interface *elsewhere; /* NULL: nowhere */
+
+static void move_ring(void *unused)
+{
+    struct domain *domain = domain_find(stack.domain.domid);
+
+    (void)unused;
+    while (xen_domain_shutdown_reason(stack.domain.domid) != SHUTDOWN_suspend || !xen_domain_stands(stack.domain.domid))
+        (void)task_park(clock_now() + 20000, "the guest's suspension");
+    domain->param[HVM_PARAM_CONSOLE_PFN] =
+        elsewhere == NULL ? 0 : (uint64_t)MmGetPhysicalAddress(elsewhere).QuadPart >> PAGE_SHIFT;
+    ck_assert(toolstack_domain_resumed(stack.toolstack, stack.domain.domid));
+    ck_assert_int_eq(xen_domain_resume(stack.domain.domid, false), 0);
+}
+
+/* Resumed in its place, the guest finds its console elsewhere, and then nowhere. */
+STACK_TEST(ring_moves, .drivers = STACK_PROBE, .prepare = log_nothing, .quiet = true)
+{
+    const PHYSICAL_ADDRESS highest = {.QuadPart = -1};
+    struct xencons_interface *page = MmAllocateContiguousMemory(PAGE_SIZE, highest);
+    XENBUS_SUSPEND_INTERFACE_V1 suspend;
+
+    begin();
+    STACK_GET(GUID_XENBUS_SUSPEND_INTERFACE, 1, &suspend);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Acquire), STATUS_SUCCESS);
+    memset(page, 0, PAGE_SIZE);
+    elsewhere = page;
+    (void)task_create("resumer", move_ring, NULL);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
+    ck_assert_uint_eq(write("moved", 5), 5);
+    ck_assert_uint_eq(page->out_prod, 5);
+    ck_assert_int_eq(memcmp(page->out, "moved", 5), 0);
+
+    elsewhere = NULL;
+    (void)task_create("resumer", move_ring, NULL);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
+    ck_assert(!CALL(CanWrite));
+    ck_assert_uint_eq(write("lost", 4), 0);
+    ck_assert_uint_eq(page->out_prod, 5);
+    XENBUS_SUSPEND_CALL(&suspend, Release);
+    end();
+    MmFreeContiguousMemory(page);
+}
+
 /* ---- the log ---- */
 
 static VOID NTAPI report(PVOID argument, BOOLEAN crashing)
@@ -392,6 +445,58 @@ STACK_TEST(none_at_all, .drivers = STACK_PROBE, .before_boot = before_boot)
     CALL(Release);
 }
 
+/* ---- a log with no place for it ---- */
+
+#define PLATFORM "PCI\\VEN_5853&DEV_0001"
+
+static void *export(const char *name)
+{
+    const struct loader_module *module = NULL;
+    void *address;
+
+    while ((module = loader_next(module)) != NULL && strcmp(loader_module_name(module), "xen") != 0)
+        ;
+    ck_assert_ptr_nonnull(module);
+    address = loader_module_symbol(module, name);
+    ck_assert_msg(address != NULL, "xen.sys does not export %s", name);
+    return address;
+}
+
+#define XEN(routine, ...) (((__typeof__(&(routine)))export(#routine))(__VA_ARGS__))
+
+static VOID NTAPI no_line(PVOID unused, PCSTR line, ULONG length)
+{
+    (void)unused;
+    (void)line;
+    (void)length;
+}
+
+/* Others have all the log's dispositions: the bus does not start, and does when one is free. */
+STACK_TEST(no_place_in_the_log, .drivers = STACK_PROBE | STACK_XENFILT, .quiet = true)
+{
+    PXEN_LOG_DISPOSITION disposition[32]; /* more than the log has */
+    struct devnode *parent = pnp_parent(stack_device(PLATFORM));
+    unsigned count = 0;
+
+    ck_assert_int_eq(pnp_remove_device(stack_device(PLATFORM), false), STATUS_SUCCESS);
+    while (count < ARRAYSIZE(disposition) &&
+           XEN(XenLogAddDisposition, XEN_LOG_CRITICAL, no_line, NULL, &disposition[count]) == STATUS_SUCCESS)
+        count++;
+    ck_assert_uint_ge(count, 1);
+    ck_assert_uint_lt(count, ARRAYSIZE(disposition));
+    (void)pnp_rescan(parent);
+    pnp_wait_quiet();
+    ck_assert(!stack_device_started(PLATFORM));
+    XEN(XenLogRemoveDisposition, disposition[--count]);
+    (void)pnp_retry_device(stack_device(PLATFORM));
+    pnp_wait_quiet();
+    ck_assert(stack_device_started(PLATFORM));
+    while (count != 0)
+        XEN(XenLogRemoveDisposition, disposition[--count]);
+    begin();
+    end();
+}
+
 int main(void)
 {
     Suite *suite = suite_create("CONSOLE");
@@ -407,6 +512,8 @@ int main(void)
     tcase_add_test(tcase, log_goes_to_the_console);
     tcase_add_test(tcase, log_keeps_off_the_console);
     tcase_add_test(tcase, none_at_all);
+    tcase_add_test(tcase, ring_moves);
+    tcase_add_test(tcase, no_place_in_the_log);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

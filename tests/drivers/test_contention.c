@@ -175,9 +175,9 @@ static void console_words(void *unused)
 
     (void)unused;
     bus_acquire();
-    ck_assert_int_eq(xen_grant_map(XEN_DOM0, stack.domain.domid, GNTTAB_RESERVED_CONSOLE, false,
-                                   (void **)&console_ring, &handle),
-                     0);
+    ck_assert_int_eq(
+        xen_grant_map(XEN_DOM0, stack.domain.domid, GNTTAB_RESERVED_CONSOLE, false, (void **)&console_ring, &handle),
+        0);
     seen[0] = '\0';
     take_all();
     seen[0] = '\0';

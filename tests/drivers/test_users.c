@@ -8,6 +8,7 @@
 #include "common/stack.h"
 #include "machine/log.h"
 #include "nt/pnp/pnp.h"
+#include "nt/po/po.h"
 #include "xen/xen.h"
 
 #include <initguid.h>
@@ -299,6 +300,21 @@ STACK_TEST(released, .drivers = STACK_PROBE)
     }
 }
 
+/* A bus without power lends nothing. */
+STACK_TEST(not_in_sleep, .drivers = STACK_PROBE, .quiet = true)
+{
+    XENBUS_STORE_INTERFACE_V2 store;
+
+    STACK_GET(GUID_XENBUS_STORE_INTERFACE, 2, &store);
+    ck_assert_int_eq(pnp_remove_device(CHILD, false), STATUS_SUCCESS);
+    pnp_wait_quiet();
+    ck_assert_int_eq(po_set_system_state(PowerSystemSleeping3), STATUS_SUCCESS);
+    ck_assert_int_eq(XENBUS_STORE_CALL(&store, Acquire), STATUS_DEVICE_NOT_READY);
+    ck_assert_int_eq(po_set_system_state(PowerSystemWorking), STATUS_SUCCESS);
+    ck_assert_int_eq(XENBUS_STORE_CALL(&store, Acquire), STATUS_SUCCESS);
+    XENBUS_STORE_CALL(&store, Release);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("users of interfaces");
@@ -308,6 +324,7 @@ int main(void)
     tcase_add_loop_test(tcase, held_twice, 0, 2);
     tcase_add_loop_test(tcase, released_too_often, 0, ARRAYSIZE(providers));
     tcase_add_test(tcase, released);
+    tcase_add_test(tcase, not_in_sleep);
     tcase_add_loop_test(tcase, vif_held, 8, 11);
     tcase_add_loop_test(tcase, child_goes_first, 0, 2);
     suite_add_tcase(suite, tcase);
