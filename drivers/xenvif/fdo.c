@@ -4,8 +4,6 @@
 #include "pool.h"
 #include "text.h"
 
-#define FDO_CHILDREN_PATH "device/vif"
-
 /* How often granters in retirement try again, and for how long when the bus stops. */
 #define FDO_RETIRED_TIME 1000     /* ms */
 #define FDO_RETIRED_PATIENCE 5000 /* ms */
@@ -48,6 +46,7 @@ PAGED_FUNCTION NTSTATUS FdoCreate(_In_ PDEVICE_OBJECT PhysicalDeviceObject)
     IoInitializeRemoveLock(&Fdo->RemoveLock, FDO_TAG, 0, 0);
     KeInitializeMutex(&Fdo->Mutex, 0);
     InitializeListHead(&Fdo->Children);
+    InitializeListHead(&Fdo->Ejected);
     InitializeListHead(&Fdo->Retired);
 
     Fdo->LowerDeviceObject = IoAttachDeviceToDeviceStack(DeviceObject, PhysicalDeviceObject);
@@ -278,6 +277,9 @@ static PAGED_FUNCTION BOOLEAN FdoMakeChildren(_Inout_ PXENVIF_FDO Fdo, _In_ PCST
             continue;
         }
 
+        if (EjectedHas(&Fdo->Ejected, Name))
+            continue;
+
         if (!FdoParseNumber(Name, &Number) || !FdoIsWanted(Fdo, Name) || !NT_SUCCESS(PdoCreate(Fdo, Number, &Pdo)))
             continue;
 
@@ -315,6 +317,7 @@ static PAGED_FUNCTION BOOLEAN FdoScan(_Inout_ PXENVIF_FDO Fdo)
     if (Names != NULL)
         FdoSeeChildren(Fdo, Names);
     Changed = FdoDropChildren(Fdo);
+    EjectedUpdate(&Fdo->Ejected, Store, Names);
     if (Names != NULL && FdoMakeChildren(Fdo, Names))
         Changed = TRUE;
     FdoUnlock(Fdo);
@@ -393,6 +396,21 @@ static PAGED_FUNCTION VOID FdoWakeScanner(_Inout_ PXENVIF_FDO Fdo)
 
     if (Fdo->Scanner != NULL)
         ThreadWake(Fdo->Scanner);
+}
+
+PAGED_FUNCTION NTSTATUS FdoEject(_Inout_ PXENVIF_FDO Fdo, _In_z_ PCSTR Name)
+{
+    NTSTATUS Status = STATUS_DEVICE_NOT_READY;
+
+    PAGED_CODE();
+
+    if (Fdo->Started) {
+        FdoLock(Fdo);
+        Status = EjectedAdd(&Fdo->Ejected, &Fdo->Parent.Store, Name);
+        FdoUnlock(Fdo);
+    }
+
+    return Status;
 }
 
 PAGED_FUNCTION VOID FdoRemoveChild(_Inout_ PXENVIF_FDO Fdo, _In_ PXENVIF_PDO Pdo)
@@ -533,6 +551,8 @@ PAGED_FUNCTION BOOLEAN FdoHasStartedChild(_Inout_ PXENVIF_FDO Fdo)
 PAGED_FUNCTION VOID FdoDestroy(_Inout_ PXENVIF_FDO Fdo)
 {
     PAGED_CODE();
+
+    EjectedClear(&Fdo->Ejected);
 
     while (!IsListEmpty(&Fdo->Children))
         PdoDelete(PdoFromListEntry(RemoveHeadList(&Fdo->Children)));

@@ -13,6 +13,9 @@
 #include "granter.h"
 #include "parent.h"
 
+/* Where the store has the children. */
+#define FDO_CHILDREN_PATH "device/vif"
+
 typedef struct _XENVIF_FDO XENVIF_FDO, *PXENVIF_FDO;
 typedef struct _XENVIF_PDO XENVIF_PDO, *PXENVIF_PDO;
 
@@ -40,6 +43,13 @@ PCSTR FdoGetVendor(_In_ PXENVIF_FDO Fdo);
 
 /* Says that the children are others than they were. PASSIVE_LEVEL to DISPATCH_LEVEL. */
 VOID FdoInvalidateRelations(_In_ PXENVIF_FDO Fdo);
+
+/*
+ * The guest has ejected device/vif/<Name>: there is no child of that name until the toolstack has taken it away or
+ * given another. STATUS_INSUFFICIENT_RESOURCES; STATUS_DEVICE_NOT_READY: the bus is not started. PASSIVE_LEVEL.
+ */
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS FdoEject(_Inout_ PXENVIF_FDO Fdo, _In_z_ PCSTR Name);
 
 /* Takes a child off the list, and looks whether there is to be another in its place. PASSIVE_LEVEL. */
 _IRQL_requires_(PASSIVE_LEVEL)

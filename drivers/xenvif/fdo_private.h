@@ -5,6 +5,7 @@
 #define XENVIF_FDO_PRIVATE_H
 
 #include "driver.h"
+#include "ejected.h"
 #include "fdo.h"
 #include "thread.h"
 
@@ -25,7 +26,8 @@ struct _XENVIF_FDO {
 
     KMUTEX Mutex;
     LIST_ENTRY Children;
-    ULONG Scans;            /* of the store, so far */
+    ULONG Scans; /* of the store, so far */
+    LIST_ENTRY Ejected;
     LIST_ENTRY Retired;     /* granters */
     PDRIVER_THREAD Scanner; /* Thread, while it may be woken */
 };

@@ -77,6 +77,17 @@ static BOOLEAN MacIsStation(_In_ const ETHERNET_ADDRESS *Address)
            !RtlEqualMemory(Address, &Zero, sizeof(ETHERNET_ADDRESS));
 }
 
+NTSTATUS MacAddressFromText(_In_z_ PCSTR Text, _Out_ PETHERNET_ADDRESS Address)
+{
+    NTSTATUS Status;
+
+    RtlZeroMemory(Address, sizeof(ETHERNET_ADDRESS));
+
+    Status = MacParseAddress(Text, Address);
+
+    return (NT_SUCCESS(Status) && !MacIsStation(Address)) ? STATUS_INVALID_PARAMETER : Status;
+}
+
 static PAGED_FUNCTION NTSTATUS MacReadPermanentAddress(_Inout_ PXENVIF_MAC Mac)
 {
     PSTR Text;
@@ -90,10 +101,7 @@ static PAGED_FUNCTION NTSTATUS MacReadPermanentAddress(_Inout_ PXENVIF_MAC Mac)
         return Status;
     }
 
-    Status = MacParseAddress(Text, &Mac->Permanent);
-    if (NT_SUCCESS(Status) && !MacIsStation(&Mac->Permanent))
-        Status = STATUS_INVALID_PARAMETER;
-
+    Status = MacAddressFromText(Text, &Mac->Permanent);
     if (!NT_SUCCESS(Status))
         Error("vif %u: mac is '%s', which is no card's address", FrontendGetNumber(Mac->Frontend), Text);
 
@@ -123,8 +131,8 @@ static PAGED_FUNCTION VOID MacReadCurrentAddress(_Inout_ PXENVIF_MAC Mac)
     if (!NT_SUCCESS(Status))
         goto done;
 
-    Status = MacParseAddress(Text, &Address);
-    if (NT_SUCCESS(Status) && MacIsStation(&Address))
+    Status = MacAddressFromText(Text, &Address);
+    if (NT_SUCCESS(Status))
         Mac->Current = Address;
     else if (Text[0] != '\0')
         Warning("vif %u: NetworkAddress is '%s', which is no card's address", FrontendGetNumber(Mac->Frontend), Text);

@@ -19,6 +19,9 @@
 typedef struct _XENVIF_FRONTEND XENVIF_FRONTEND, *PXENVIF_FRONTEND;
 typedef struct _XENVIF_MAC XENVIF_MAC, *PXENVIF_MAC;
 
+/* An address that a card can have (one station's, not zero) from text. STATUS_INVALID_PARAMETER. Any IRQL. */
+NTSTATUS MacAddressFromText(_In_z_ PCSTR Text, _Out_ PETHERNET_ADDRESS Address);
+
 /* PASSIVE_LEVEL. The store's error, or STATUS_INVALID_PARAMETER, if there is no address. */
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS MacInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_MAC *Mac);

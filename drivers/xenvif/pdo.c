@@ -1,6 +1,27 @@
 #include "bug.h"
+#include "mac.h"
 #include "pdo_private.h"
 #include "text.h"
+
+/* What is told apart of the device before it is started. */
+static PAGED_FUNCTION VOID PdoReadAddress(_Inout_ PXENVIF_PDO Pdo)
+{
+    PXENBUS_STORE_INTERFACE_V2 Store = &FdoGetParent(Pdo->Fdo)->Store;
+    CHAR Path[32];
+    PSTR Text;
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    (VOID) TextPrint(Path, sizeof(Path), FDO_CHILDREN_PATH "/%s", Pdo->Name);
+
+    Status = XENBUS_STORE_CALL(Store, Read, NULL, Path, (PSTR) "mac", &Text);
+    if (!NT_SUCCESS(Status))
+        return;
+
+    Pdo->HasAddress = NT_SUCCESS(MacAddressFromText(Text, &Pdo->Address));
+    XENBUS_STORE_CALL(Store, Free, Text);
+}
 
 PAGED_FUNCTION NTSTATUS PdoCreate(_In_ PXENVIF_FDO Fdo, _In_ ULONG Number, _Outptr_ PXENVIF_PDO *Pdo)
 {
@@ -30,6 +51,7 @@ PAGED_FUNCTION NTSTATUS PdoCreate(_In_ PXENVIF_FDO Fdo, _In_ ULONG Number, _Outp
     if (!NT_SUCCESS(Status))
         goto fail2;
 
+    PdoReadAddress(New);
     PdoSetRevisions(New);
 
     DeviceObject->Flags |= DO_POWER_PAGABLE;

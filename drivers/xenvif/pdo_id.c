@@ -171,6 +171,41 @@ static PAGED_FUNCTION VOID PdoAppendHardwareIds(_In_ PXENVIF_PDO Pdo, _Inout_ PP
     PdoListAppend(List, "XENDEVICE");
 }
 
+/*
+ * The ID of the physical device that this one is part of: a card, which its address tells from every other, wherever it
+ * is plugged in. In the form of an RFC 4122 ID of version 1, whose node is the address, with a time that is ours.
+ */
+static PAGED_FUNCTION VOID PdoAppendContainerId(_In_ PXENVIF_PDO Pdo, _Inout_ PPDO_LIST List)
+{
+    const UCHAR *Byte = Pdo->Address.Byte;
+    CHAR Id[PDO_ID_LENGTH];
+
+    PAGED_CODE();
+
+    (VOID) TextPrint(Id, sizeof(Id), "{7d2b6c40-93e1-11ef-a4f5-%02x%02x%02x%02x%02x%02x}", Byte[0], Byte[1], Byte[2],
+                     Byte[3], Byte[4], Byte[5]);
+    PdoListAppend(List, Id);
+}
+
+static PAGED_FUNCTION BOOLEAN PdoHasId(_In_ PXENVIF_PDO Pdo, _In_ BUS_QUERY_ID_TYPE Type)
+{
+    PAGED_CODE();
+
+    switch (Type) {
+    case BusQueryDeviceID:
+    case BusQueryHardwareIDs:
+    case BusQueryCompatibleIDs:
+    case BusQueryInstanceID:
+        return TRUE;
+
+    case BusQueryContainerID:
+        return Pdo->HasAddress;
+
+    default:
+        return FALSE;
+    }
+}
+
 PAGED_FUNCTION NTSTATUS PdoQueryId(_In_ PXENVIF_PDO Pdo, _In_ BUS_QUERY_ID_TYPE Type, _Outptr_ PWSTR *Id)
 {
     PDO_LIST List;
@@ -178,8 +213,7 @@ PAGED_FUNCTION NTSTATUS PdoQueryId(_In_ PXENVIF_PDO Pdo, _In_ BUS_QUERY_ID_TYPE 
 
     PAGED_CODE();
 
-    if (Type != BusQueryDeviceID && Type != BusQueryInstanceID && Type != BusQueryHardwareIDs &&
-        Type != BusQueryCompatibleIDs)
+    if (!PdoHasId(Pdo, Type))
         return STATUS_NOT_SUPPORTED;
 
     Status = PdoListCreate(&List, Pdo->RevisionCount + 1);
@@ -190,6 +224,8 @@ PAGED_FUNCTION NTSTATUS PdoQueryId(_In_ PXENVIF_PDO Pdo, _In_ BUS_QUERY_ID_TYPE 
         PdoAppendDeviceId(Pdo, &List);
     else if (Type == BusQueryInstanceID)
         PdoListAppend(&List, Pdo->Name);
+    else if (Type == BusQueryContainerID)
+        PdoAppendContainerId(Pdo, &List);
     else
         PdoAppendHardwareIds(Pdo, &List);
 

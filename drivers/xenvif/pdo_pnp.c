@@ -212,11 +212,18 @@ static PAGED_FUNCTION NTSTATUS PdoPnpQueryState(_Inout_ PXENVIF_PDO Pdo, _Inout_
     return STATUS_SUCCESS;
 }
 
-/* The user has had the device taken out; the toolstack may take it from there. */
+/* The user has had the device taken out, with all that stood on it. It stays out; the toolstack may take it. */
 static PAGED_FUNCTION NTSTATUS PdoPnpEject(_Inout_ PXENVIF_PDO Pdo)
 {
+    NTSTATUS Status;
+
     PAGED_CODE();
 
+    Status = FdoEject(Pdo->Fdo, Pdo->Name);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    Info("vif %u: ejected", Pdo->Number);
     PdoSetMissing(Pdo);
 
     return STATUS_SUCCESS;

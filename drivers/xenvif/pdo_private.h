@@ -5,6 +5,7 @@
 #define XENVIF_PDO_PRIVATE_H
 
 #include "driver.h"
+#include "ethernet.h"
 #include "frontend.h"
 #include "pdo.h"
 #include "vif.h"
@@ -18,6 +19,8 @@ struct _XENVIF_PDO {
     PXENVIF_FDO Fdo;
     ULONG Number;
     CHAR Name[12];
+    BOOLEAN HasAddress;       /* the store has one, and it is a card's */
+    ETHERNET_ADDRESS Address; /* as of the child's coming */
     LIST_ENTRY ListEntry;
     ULONG Seen; /* the last scan of the bus that found it in the store */
     LONG Missing;

@@ -1,0 +1,145 @@
+#include "compat.h"
+
+#include <xen/io/xenbus.h>
+
+#include "ejected.h"
+#include "fdo.h"
+#include "log.h"
+#include "pool.h"
+#include "text.h"
+
+#define EJECTED_TAG POOL_TAG('V', 'e', 'j', 'e')
+
+#define EJECTED_NAME_LENGTH 12
+
+typedef struct _EJECTED_DEVICE {
+    LIST_ENTRY ListEntry;
+    CHAR Name[EJECTED_NAME_LENGTH];
+} EJECTED_DEVICE, *PEJECTED_DEVICE;
+
+static PAGED_FUNCTION VOID EjectedPath(_In_z_ PCSTR Name, _Out_writes_(Size) PSTR Path, _In_ ULONG Size)
+{
+    PAGED_CODE();
+
+    (VOID) TextPrint(Path, Size, FDO_CHILDREN_PATH "/%s", Name);
+}
+
+/* The state of the device in the store; FALSE: there is none. */
+static PAGED_FUNCTION BOOLEAN EjectedReadState(_In_ PXENBUS_STORE_INTERFACE_V2 Store, _In_z_ PCSTR Path,
+                                               _Out_ PULONG State)
+{
+    PSTR Text;
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    Status = XENBUS_STORE_CALL(Store, Read, NULL, (PSTR)Path, (PSTR) "state", &Text);
+    if (!NT_SUCCESS(Status))
+        return FALSE;
+
+    Status = TextToUlong(Text, 10, State);
+    XENBUS_STORE_CALL(Store, Free, Text);
+
+    return NT_SUCCESS(Status);
+}
+
+static PAGED_FUNCTION PEJECTED_DEVICE EjectedFind(_In_ PLIST_ENTRY List, _In_z_ PCSTR Name)
+{
+    PLIST_ENTRY ListEntry;
+
+    PAGED_CODE();
+
+    for (ListEntry = List->Flink; ListEntry != List; ListEntry = ListEntry->Flink) {
+        PEJECTED_DEVICE Device = CONTAINING_RECORD(ListEntry, EJECTED_DEVICE, ListEntry);
+
+        if (TextEqual(Device->Name, Name, FALSE))
+            return Device;
+    }
+
+    return NULL;
+}
+
+PAGED_FUNCTION NTSTATUS EjectedAdd(_Inout_ PLIST_ENTRY List, _In_ PXENBUS_STORE_INTERFACE_V2 Store, _In_z_ PCSTR Name)
+{
+    CHAR Path[32];
+    PEJECTED_DEVICE Device;
+    ULONG State;
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    if (EjectedFind(List, Name) != NULL)
+        return STATUS_SUCCESS;
+
+    Device = PoolAllocate(sizeof(EJECTED_DEVICE), EJECTED_TAG);
+    if (Device == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    (VOID) TextPrint(Device->Name, sizeof(Device->Name), "%s", Name);
+    InsertTailList(List, &Device->ListEntry);
+
+    /* A device that was never started has not been closed. */
+    EjectedPath(Name, Path, sizeof(Path));
+    if (EjectedReadState(Store, Path, &State) && State != XenbusStateClosed) {
+        Status = XENBUS_STORE_CALL(Store, Printf, NULL, Path, (PSTR) "state", (PSTR) "%u", XenbusStateClosed);
+        if (!NT_SUCCESS(Status))
+            Warning("vif %s: Closed cannot be written (%08x)", Name, Status);
+    }
+
+    return STATUS_SUCCESS;
+}
+
+static PAGED_FUNCTION BOOLEAN EjectedIsOver(_In_ PXENBUS_STORE_INTERFACE_V2 Store, _In_ const EJECTED_DEVICE *Device,
+                                            _In_opt_ PCSTR Names)
+{
+    CHAR Path[32];
+    ULONG State;
+
+    PAGED_CODE();
+
+    if (Names == NULL || !TextListHas(Names, Device->Name, FALSE))
+        return TRUE;
+
+    EjectedPath(Device->Name, Path, sizeof(Path));
+
+    return EjectedReadState(Store, Path, &State) && State != XenbusStateClosed;
+}
+
+static PAGED_FUNCTION VOID EjectedForget(_In_ PEJECTED_DEVICE Device)
+{
+    PAGED_CODE();
+
+    RemoveEntryList(&Device->ListEntry);
+    PoolFree(Device, EJECTED_TAG);
+}
+
+PAGED_FUNCTION VOID EjectedUpdate(_Inout_ PLIST_ENTRY List, _In_ PXENBUS_STORE_INTERFACE_V2 Store, _In_opt_ PCSTR Names)
+{
+    PLIST_ENTRY ListEntry;
+    PLIST_ENTRY Next;
+
+    PAGED_CODE();
+
+    for (ListEntry = List->Flink; ListEntry != List; ListEntry = Next) {
+        PEJECTED_DEVICE Device = CONTAINING_RECORD(ListEntry, EJECTED_DEVICE, ListEntry);
+
+        Next = ListEntry->Flink;
+        if (EjectedIsOver(Store, Device, Names))
+            EjectedForget(Device);
+    }
+}
+
+PAGED_FUNCTION BOOLEAN EjectedHas(_In_ PLIST_ENTRY List, _In_z_ PCSTR Name)
+{
+    PAGED_CODE();
+
+    return EjectedFind(List, Name) != NULL;
+}
+
+PAGED_FUNCTION VOID EjectedClear(_Inout_ PLIST_ENTRY List)
+{
+    PAGED_CODE();
+
+    while (!IsListEmpty(List))
+        EjectedForget(CONTAINING_RECORD(List->Flink, EJECTED_DEVICE, ListEntry));
+}

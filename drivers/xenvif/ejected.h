@@ -1,0 +1,28 @@
+/*
+ * The devices that the guest has ejected and the toolstack has not taken away: they are no children of the bus, though
+ * the store has them. One is forgotten when its node goes, or when its state is not the Closed that we left there: then
+ * it is another device.
+ *
+ * Guarded by the bus's mutex; PASSIVE_LEVEL.
+ */
+#ifndef XENVIF_EJECTED_H
+#define XENVIF_EJECTED_H
+
+#include "parent.h"
+
+/* Adds device/vif/<Name>, once, and leaves Closed in the store if there is a state. STATUS_INSUFFICIENT_RESOURCES. */
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS EjectedAdd(_Inout_ PLIST_ENTRY List, _In_ PXENBUS_STORE_INTERFACE_V2 Store, _In_z_ PCSTR Name);
+
+/* Forgets what is over. Names: what there is below device/vif; NULL: nothing. */
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID EjectedUpdate(_Inout_ PLIST_ENTRY List, _In_ PXENBUS_STORE_INTERFACE_V2 Store, _In_opt_ PCSTR Names);
+
+_IRQL_requires_(PASSIVE_LEVEL)
+BOOLEAN EjectedHas(_In_ PLIST_ENTRY List, _In_z_ PCSTR Name);
+
+/* Forgets all. */
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID EjectedClear(_Inout_ PLIST_ENTRY List);
+
+#endif /* XENVIF_EJECTED_H */

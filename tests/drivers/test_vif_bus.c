@@ -1,0 +1,546 @@
+/*
+ * The bus of VIFs: what its children say of themselves, and how they come and go: by the toolstack's hand, by the
+ * user's, by the store's, each without harm to the others.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/stack.h"
+#include "machine/image.h"
+#include "nt/cm/cm.h"
+#include "nt/pnp/pnp.h"
+
+#include <xenstore.h>
+
+#define NET .drivers = STACK_XENVIF | STACK_NETCLIENT, .wait = true
+#define BUS "XENBUS\\VEN_XP0001&DEV_VIF"
+#define CHILD "XENVIF\\VEN_XP0001&DEV_NET&REV_09000005\\"
+#define CONTAINER "{7d2b6c40-93e1-11ef-a4f5-00163e5a0000}"
+#define PATIENCE_MS 5000u
+#define MANY 8u
+
+static struct capture *lan;
+
+static void link_up(unsigned vif)
+{
+    ck_assert_int_eq(stack_wait_link(vif, true), STATUS_SUCCESS);
+}
+
+/* The instance path of a VIF, in a buffer for each. */
+static const char *path_of(unsigned vif)
+{
+    static char path[VIFS_MAX][64];
+
+    snprintf(path[vif], sizeof(path[vif]), "%s%u", CHILD, vif);
+    return path[vif];
+}
+
+static struct devnode *child(unsigned vif)
+{
+    struct devnode *node = pnp_find(path_of(vif));
+
+    ck_assert_msg(node != NULL, "there is no VIF %u", vif);
+    return node;
+}
+
+static bool is_gone(void *path)
+{
+    return pnp_quiet() && pnp_find(path) == NULL;
+}
+
+static void await_gone(unsigned vif)
+{
+    ck_assert_msg(stack_wait(is_gone, (void *)path_of(vif), PATIENCE_MS), "VIF %u does not go", vif);
+}
+
+static void await_back(unsigned vif)
+{
+    stack_wait_connected(vif);
+    pnp_wait_quiet();
+    link_up(vif);
+    stack_carry(vif, lan, lan);
+}
+
+/* ---- what a child says of itself ---- */
+
+static void assert_property(unsigned vif, DEVICE_REGISTRY_PROPERTY property, const char *expected)
+{
+    WCHAR text[128];
+    char narrow[128] = "";
+    ULONG length;
+
+    ck_assert_int_eq(IoGetDeviceProperty(pnp_pdo(child(vif)), property, sizeof(text), text, &length), STATUS_SUCCESS);
+    for (unsigned i = 0; i < length / sizeof(WCHAR); i++)
+        narrow[i] = (char)text[i];
+    ck_assert_str_eq(narrow, expected);
+}
+
+static char *container_of(unsigned vif)
+{
+    char *path = image_printf("%s\\%s", CM_ENUM, path_of(vif));
+    char *id = cm_value_get_string(cm_key_open(path), "ContainerID");
+
+    image_free(path);
+    return id;
+}
+
+/* IRP_MN_QUERY_ID to the child itself, as it came in it goes out if nobody has such an ID. */
+static NTSTATUS query_id(unsigned vif, unsigned type, PWSTR *id)
+{
+    IO_STATUS_BLOCK result = {0};
+    PIO_STACK_LOCATION location;
+    NTSTATUS status;
+    KEVENT event;
+    PIRP irp;
+
+    KeInitializeEvent(&event, NotificationEvent, FALSE);
+    irp = IoBuildSynchronousFsdRequest(IRP_MJ_PNP, pnp_pdo(child(vif)), NULL, 0, NULL, &event, &result);
+    ck_assert_ptr_nonnull(irp);
+    irp->IoStatus.Status = STATUS_NOT_SUPPORTED;
+    location = IoGetNextIrpStackLocation(irp);
+    location->MinorFunction = IRP_MN_QUERY_ID;
+    location->Parameters.QueryId.IdType = (BUS_QUERY_ID_TYPE)type;
+    status = IoCallDriver(pnp_pdo(child(vif)), irp);
+    if (status == STATUS_PENDING) {
+        (void)KeWaitForSingleObject(&event, Executive, KernelMode, FALSE, NULL);
+        status = result.Status;
+    }
+    *id = (PWSTR)result.Information;
+    return status;
+}
+
+STACK_TEST(identity, NET, .vifs = 2)
+{
+    const DEVICE_CAPABILITIES *capabilities;
+    char *container;
+    PWSTR id;
+
+    for (unsigned vif = 0; vif < 2; vif++) {
+        char expected[] = CONTAINER;
+
+        expected[strlen(expected) - 2] = (char)('0' + vif);
+        assert_property(vif, DevicePropertyContainerID, expected);
+        container = container_of(vif);
+        ck_assert_str_eq(container, expected);
+        image_free(container);
+        assert_property(vif, DevicePropertyLocationInformation, vif == 0 ? "XENVIF 0" : "XENVIF 1");
+        assert_property(vif, DevicePropertyEnumeratorName, "XENVIF");
+        capabilities = pnp_capabilities(child(vif));
+        ck_assert(capabilities->UniqueID && capabilities->Removable && capabilities->EjectSupported &&
+                  capabilities->SurpriseRemovalOK);
+        ck_assert_uint_eq(capabilities->Address, vif);
+        ck_assert_uint_eq(capabilities->UINumber, vif);
+        ck_assert_int_eq(query_id(vif, BusQueryInstanceID, &id), STATUS_SUCCESS);
+        ck_assert_uint_eq(id[0], '0' + vif);
+        ck_assert_uint_eq(id[1], 0);
+        ExFreePool(id);
+        ck_assert_int_eq(query_id(vif, 99, &id), STATUS_NOT_SUPPORTED);
+        ck_assert_ptr_null(id);
+    }
+
+    /* It stays what it is, however it goes and comes. */
+    stack_detach(1);
+    await_gone(1);
+    stack_attach(1);
+    await_back(1);
+    ck_assert_int_eq(pnp_restart_device(child(1)), STATUS_SUCCESS);
+    container = container_of(1);
+    ck_assert_str_eq(container, "{7d2b6c40-93e1-11ef-a4f5-00163e5a0001}");
+    image_free(container);
+}
+
+/* ---- children by hand: of a backend that is nobody's ---- */
+
+#define HELD "/local/domain/0/backend/held"
+
+static struct by_hand {
+    const char *name, *mac, *online;
+} by_hand;
+static const char *names[16];
+static unsigned made;
+
+static void put(struct xs_handle *xs, const char *directory, const char *node, const char *value)
+{
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/%s", directory, node);
+    ck_assert(xs_write(xs, XBT_NULL, path, value, (unsigned)strlen(value)));
+}
+
+static void make(void *unused)
+{
+    struct xs_handle *xs = xs_open(0);
+    struct xs_permissions front[] = {{stack.domain.domid, XS_PERM_NONE}, {0, XS_PERM_READ}};
+    struct xs_permissions back[] = {{0, XS_PERM_NONE}, {stack.domain.domid, XS_PERM_READ}};
+    const char *frontend = stack_path("device/vif/%s", by_hand.name);
+    char backend[64];
+
+    (void)unused;
+    snprintf(backend, sizeof(backend), HELD "/%s", by_hand.name);
+    ck_assert(xs_mkdir(xs, XBT_NULL, backend));
+    ck_assert(xs_set_permissions(xs, XBT_NULL, backend, back, 2));
+    if (by_hand.online != NULL)
+        put(xs, backend, "online", by_hand.online);
+    put(xs, backend, "state", "2");
+    ck_assert(xs_mkdir(xs, XBT_NULL, frontend));
+    ck_assert(xs_set_permissions(xs, XBT_NULL, frontend, front, 2));
+    put(xs, frontend, "backend-id", "0");
+    if (by_hand.mac != NULL)
+        put(xs, frontend, "mac", by_hand.mac);
+    put(xs, frontend, "state", "1");
+    put(xs, frontend, "backend", backend);
+    xs_close(xs);
+}
+
+static void make_child(const char *name, const char *mac, const char *online)
+{
+    by_hand = (struct by_hand){name, mac, online};
+    names[made++] = name;
+    stack_in_dom0(make, NULL);
+}
+
+static void unmake_all(void *unused)
+{
+    struct xs_handle *xs = xs_open(0);
+
+    (void)unused;
+    while (made != 0)
+        (void)xs_rm(xs, XBT_NULL, stack_path("device/vif/%s", names[--made]));
+    (void)xs_rm(xs, XBT_NULL, HELD);
+    xs_close(xs);
+}
+
+static bool is_there(void *path)
+{
+    return pnp_quiet() && pnp_find(path) != NULL;
+}
+
+/* Names that no toolstack gives a VIF are none; nor is one that is being taken away. */
+STACK_TEST(only_vifs_become_children, NET, .vifs = 1, .quiet = true)
+{
+    static const char *const none[] = {"07", "x", "-7", "4294967296", "7x", "0x7"};
+
+    link_up(0);
+    for (unsigned i = 0; i < ARRAYSIZE(none); i++)
+        make_child(none[i], "00:16:3e:5a:00:07", "1");
+    make_child("6", "00:16:3e:5a:00:06", "0");
+    make_child("5", "00:16:3e:5a:00:05", "1");
+    make_child("4", "00:16:3e:5a:00:04", NULL);
+    ck_assert(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS));
+    ck_assert(stack_wait(is_there, (void *)path_of(4), PATIENCE_MS));
+    for (struct devnode *node = pnp_root(); node != NULL; node = pnp_next(node)) {
+        const char *path = pnp_instance_path(node);
+
+        if (strncmp(path, CHILD, strlen(CHILD)) == 0)
+            ck_assert_msg(strcmp(path + strlen(CHILD), "0") == 0 || strcmp(path + strlen(CHILD), "4") == 0 ||
+                              strcmp(path + strlen(CHILD), "5") == 0,
+                          "%s is a child", path);
+    }
+    stack_carry(0, lan, lan);
+    stack_in_dom0(unmake_all, NULL);
+    await_gone(5);
+    await_gone(4);
+}
+
+/* Without an address there is no card, and the manager finds a container for what there is. */
+STACK_TEST(no_address_no_card, NET, .vifs = 1, .quiet = true)
+{
+    static const char *const macs[] = {NULL,
+                                       "",
+                                       "00:16:3e:5a:00",
+                                       "00:16:3e:5a:00:zz",
+                                       "01:16:3e:5a:00:05",
+                                       "00:00:00:00:00:00",
+                                       "00:16:3e:5a:00:05:06"};
+
+    link_up(0);
+    for (unsigned i = 0; i < ARRAYSIZE(macs); i++) {
+        PWSTR id;
+
+        make_child("5", macs[i], "1");
+        ck_assert(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS));
+        ck_assert(!stack_device_started(path_of(5)));
+        ck_assert_int_eq(query_id(5, BusQueryContainerID, &id), STATUS_NOT_SUPPORTED);
+        ck_assert_ptr_null(id);
+        stack_in_dom0(unmake_all, NULL);
+        await_gone(5);
+    }
+    stack_carry(0, lan, lan);
+}
+
+/* ---- ejection ---- */
+
+/* The user takes a card out: it is closed, and stays out until the toolstack has taken it away and given one anew. */
+STACK_TEST(ejected_by_the_user, NET, .vifs = 2)
+{
+    link_up(0);
+    link_up(1);
+    stack_carry(1, lan, lan);
+    for (unsigned round = 0; round < 2; round++) {
+        ck_assert_int_eq(pnp_eject_device(child(1)), STATUS_SUCCESS);
+        await_gone(1);
+        stack_store_await(stack_path("device/vif/1/state"), "6", PATIENCE_MS);
+
+        /* Neither a look of the manager's nor one of the bus's own brings it back. */
+        ck_assert_int_eq(pnp_rescan(stack_device(BUS)), STATUS_SUCCESS);
+        stack_store_write(stack_path("device/vif/1/speed"), "10");
+        stack_sleep_us(100000);
+        pnp_wait_quiet();
+        ck_assert(is_gone((void *)path_of(1)));
+        stack_carry(0, lan, lan);
+
+        stack_detach(1);
+        stack_attach(1);
+        await_back(1);
+    }
+
+    /* With the bus it is forgotten: who takes the drivers out and puts them in again sees all there is. */
+    ck_assert_int_eq(pnp_eject_device(child(1)), STATUS_SUCCESS);
+    await_gone(1);
+    ck_assert_int_eq(pnp_remove_device(stack_device(BUS), false), STATUS_SUCCESS);
+    ck_assert_int_eq(pnp_rescan(pnp_parent(stack_device(BUS))), STATUS_SUCCESS);
+    await_back(0);
+    await_back(1);
+}
+
+/* One that never started is closed too: the toolstack sees that it may take it. */
+STACK_TEST(ejected_before_it_was_started, NET, .vifs = 1, .quiet = true)
+{
+    make_child("5", NULL, "1");
+    ck_assert(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS));
+    ck_assert_int_eq(pnp_eject_device(child(5)), STATUS_SUCCESS);
+    await_gone(5);
+    stack_store_await(stack_path("device/vif/5/state"), "6", PATIENCE_MS);
+
+    /* Another in the same place, made over the old one's nodes. */
+    make_child("5", "00:16:3e:5a:00:05", "1");
+    ck_assert(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS));
+    stack_in_dom0(unmake_all, NULL);
+    await_gone(5);
+    link_up(0);
+}
+
+/* ---- surprises ---- */
+
+static void remove_frontend(void *unused)
+{
+    struct xs_handle *xs = xs_open(0);
+
+    (void)unused;
+    (void)xs_rm(xs, XBT_NULL, stack_path("device/vif/1"));
+    xs_close(xs);
+}
+
+static const struct capture nothing;
+
+/* The node is gone from one moment to the next, under traffic: that VIF goes, with all its packets back. */
+STACK_TEST(node_vanishes, NET, .vifs = 2)
+{
+    link_up(0);
+    link_up(1);
+    stack_carry(1, lan, lan);
+    stack_end_send(1, lan);
+    stack_in_dom0(remove_frontend, NULL);
+    await_gone(1);
+    stack_end_send(1, &nothing);
+    stack_carry(0, lan, lan);
+    stack_detach(1);
+    stack_attach(1);
+    await_back(1);
+}
+
+/* The manager takes it for dead, and later looks again. */
+STACK_TEST(surprise_removal, NET, .vifs = 2)
+{
+    link_up(0);
+    link_up(1);
+    for (unsigned round = 0; round < 2; round++) {
+        stack_end_send(1, lan);
+        ck_assert_int_eq(pnp_remove_device(child(1), true), STATUS_SUCCESS);
+        stack_store_await(stack_path("device/vif/1/state"), "6", PATIENCE_MS);
+        stack_end_send(1, &nothing);
+        stack_carry(0, lan, lan);
+        ck_assert_int_eq(pnp_retry_device(child(1)), STATUS_SUCCESS);
+        await_back(1);
+    }
+}
+
+/* ---- by the manager's hand ---- */
+
+STACK_TEST(removed_and_found_again, NET, .vifs = 2)
+{
+    link_up(0);
+    link_up(1);
+    ck_assert_int_eq(pnp_remove_device(child(1), false), STATUS_SUCCESS);
+    stack_store_await(stack_path("device/vif/1/state"), "6", PATIENCE_MS);
+    stack_carry(0, lan, lan);
+    ck_assert_int_eq(pnp_rescan(stack_device(BUS)), STATUS_SUCCESS);
+    await_back(1);
+
+    /* With the bus below it, and while the toolstack does its part. */
+    ck_assert_int_eq(pnp_remove_device(stack_device(BUS), false), STATUS_SUCCESS);
+    stack_store_await(stack_path("device/vif/0/state"), "6", PATIENCE_MS);
+    stack_store_await(stack_path("device/vif/1/state"), "6", PATIENCE_MS);
+    stack_detach(1);
+    stack_attach(2);
+    ck_assert_int_eq(pnp_rescan(pnp_parent(stack_device(BUS))), STATUS_SUCCESS);
+    await_back(0);
+    await_back(2);
+    ck_assert(is_gone((void *)path_of(1)));
+}
+
+/* Stopped and started, as for other resources: another connection, and the same card. The bus is not stopped under it.
+ */
+STACK_TEST(stopped_and_started, NET, .vifs = 2)
+{
+    unsigned connections;
+
+    link_up(0);
+    link_up(1);
+    for (unsigned round = 0; round < 2; round++) {
+        connections = stack_netback_connections(1);
+        ck_assert_int_eq(pnp_restart_device(child(1)), STATUS_SUCCESS);
+        stack_wait_connections(1, connections + 1);
+        stack_carry(1, lan, lan);
+        stack_carry(0, lan, lan);
+    }
+    ck_assert_int_eq(pnp_restart_device(stack_device(BUS)), STATUS_DEVICE_BUSY);
+    stack_carry(1, lan, lan);
+}
+
+/* As many as there can be, at once and gone at once. */
+STACK_TEST(many_at_once, NET, .vifs = 1)
+{
+    link_up(0);
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned vif = 1; vif < MANY; vif++)
+            stack_attach(vif);
+        for (unsigned vif = 1; vif < MANY; vif++)
+            stack_wait_connected(vif);
+        pnp_wait_quiet();
+        for (unsigned vif = MANY - 1; vif > 0; vif--) {
+            link_up(vif);
+            stack_carry(vif, lan, NULL);
+        }
+        for (unsigned vif = 1; vif < MANY; vif++)
+            stack_detach(vif);
+        for (unsigned vif = 1; vif < MANY; vif++)
+            await_gone(vif);
+        stack_carry(0, lan, lan);
+    }
+}
+
+/* ---- the cable, by the toolstack ---- */
+
+/* `disconnect` is a number: anything but another one than 0 leaves the cable in. Traffic waits for nobody. */
+STACK_TEST(disconnect, NET, .vifs = 2)
+{
+    static const struct {
+        const char *value;
+        bool out;
+    } values[] = {{"1", true}, {"0", false}, {"2", true}, {"", false},
+                  {"1", true}, {"x", false}, {"1", true}, {"-1", false}};
+
+    link_up(0);
+    link_up(1);
+    for (unsigned i = 0; i < ARRAYSIZE(values); i++) {
+        stack_store_write(stack_path("device/vif/1/disconnect"), values[i].value);
+        ck_assert_int_eq(stack_wait_link(1, !values[i].out), STATUS_SUCCESS);
+        stack_carry(0, lan, lan);
+        if (!values[i].out)
+            stack_carry(1, lan, lan);
+    }
+    stack_store_write(stack_path("device/vif/1/disconnect"), "1");
+    ck_assert_int_eq(stack_wait_link(1, false), STATUS_SUCCESS);
+    stack_store_remove(stack_path("device/vif/1/disconnect"));
+    link_up(1);
+    stack_carry(1, lan, lan);
+    ck_assert_uint_eq(stack_netback_connections(1), 1); /* a cable, not a connection */
+
+    /* Out from the start of the device. */
+    stack_detach(1);
+    await_gone(1);
+    stack_attach(1);
+    stack_store_write(stack_path("device/vif/1/disconnect"), "1");
+    stack_wait_connected(1);
+    ck_assert_int_eq(stack_wait_link(1, false), STATUS_SUCCESS);
+    stack_store_remove(stack_path("device/vif/1/disconnect"));
+    await_back(1);
+}
+
+/* ---- an address of the administrator's ---- */
+
+static struct cm_key *software_key(unsigned vif)
+{
+    char *enumerated = image_printf("%s\\%s", CM_ENUM, path_of(vif));
+    char *driver = cm_value_get_string(cm_key_open(enumerated), "Driver");
+    char *software = image_printf("%s\\%s", CM_CLASS, driver);
+    struct cm_key *key = cm_key_open(software);
+
+    ck_assert_ptr_nonnull(key);
+    image_free(enumerated);
+    image_free(driver);
+    image_free(software);
+    return key;
+}
+
+STACK_TEST(network_address, NET, .vifs = 2, .quiet = true)
+{
+    static const uint8_t own[] = {0x00, 0x16, 0x3e, 0x5a, 0x00, 0x00}, given[] = {0x02, 0xab, 0xcd, 0xef, 0x01, 0x23};
+    static const struct {
+        const char *text;
+        bool taken;
+    } texts[] = {{"02ABCDEF0123", true},      {"", false},
+                 {"02-ab-cd-ef-01-23", true}, {"02ABCDEF012", false},
+                 {"02:AB:CD:EF:01:23", true}, {"03ABCDEF0123", false},
+                 {"02aBcDeF0123", true},      {"000000000000", false},
+                 {"02ABCDEF01234", false},    {"FFFFFFFFFFFF", false},
+                 {"02ABCDEF01 3", false},     {"02ABCDEF0123", true}};
+
+    link_up(0);
+    for (unsigned i = 0; i < ARRAYSIZE(texts); i++) {
+        NETCLIENT_LINK link;
+
+        cm_value_set_string(software_key(0), "NetworkAddress", REG_SZ, texts[i].text);
+        ck_assert_int_eq(pnp_restart_device(child(0)), STATUS_SUCCESS);
+        link_up(0);
+        link = stack_link(0);
+        ck_assert_mem_eq(link.PermanentAddress, own, sizeof(own));
+        ck_assert_mem_eq(link.CurrentAddress, texts[i].taken ? given : own, sizeof(own));
+    }
+    stack_carry(0, lan, lan);
+    ck_assert_mem_eq(stack_link(1).CurrentAddress, stack_link(1).PermanentAddress, sizeof(own));
+
+    /* It is the adapter's, and stays with it. */
+    stack_detach(0);
+    await_gone(0);
+    stack_attach(0);
+    await_back(0);
+    ck_assert_mem_eq(stack_link(0).CurrentAddress, given, sizeof(given));
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("bus of VIFs");
+    TCase *tcase = tcase_create("identity");
+
+    lan = stack_capture("tests/captures/few-wire.pcap");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, identity);
+    tcase_add_test(tcase, only_vifs_become_children);
+    tcase_add_test(tcase, no_address_no_card);
+    tcase_add_test(tcase, network_address);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("coming and going");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, ejected_by_the_user);
+    tcase_add_test(tcase, ejected_before_it_was_started);
+    tcase_add_test(tcase, node_vanishes);
+    tcase_add_test(tcase, surprise_removal);
+    tcase_add_test(tcase, removed_and_found_again);
+    tcase_add_test(tcase, stopped_and_started);
+    tcase_add_test(tcase, many_at_once);
+    tcase_add_test(tcase, disconnect);
+    suite_add_tcase(suite, tcase);
+    return guest_suite_run(suite);
+}
