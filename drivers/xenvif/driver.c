@@ -12,6 +12,8 @@
 #include "unplug_interface.h"
 #include "vif_interface.h"
 
+#include <ndisguid.h>
+
 #include "driver.h"
 #include "fdo.h"
 #include "log.h"

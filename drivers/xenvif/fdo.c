@@ -8,14 +8,14 @@
 #define FDO_RETIRED_TIME 1000     /* ms */
 #define FDO_RETIRED_PATIENCE 5000 /* ms */
 
-static PAGED_FUNCTION VOID FdoLock(_Inout_ PXENVIF_FDO Fdo)
+PAGED_FUNCTION VOID FdoLock(_Inout_ PXENVIF_FDO Fdo)
 {
     PAGED_CODE();
 
     (VOID) KeWaitForSingleObject(&Fdo->Mutex, Executive, KernelMode, FALSE, NULL);
 }
 
-static PAGED_FUNCTION VOID FdoUnlock(_Inout_ PXENVIF_FDO Fdo)
+PAGED_FUNCTION VOID FdoUnlock(_Inout_ PXENVIF_FDO Fdo)
 {
     PAGED_CODE();
 
@@ -373,6 +373,7 @@ static NTSTATUS NTAPI FdoThread(_In_ PDRIVER_THREAD Self, _In_opt_ PVOID Context
         if (Status != STATUS_TIMEOUT && FdoScan(Fdo))
             FdoInvalidateRelations(Fdo);
 
+        FdoLookForTwins(Fdo);
         Retired = FdoRetryRetired(Fdo);
     }
 
@@ -389,8 +390,7 @@ static PAGED_FUNCTION VOID FdoSetScanner(_Inout_ PXENVIF_FDO Fdo, _In_opt_ PDRIV
     FdoUnlock(Fdo);
 }
 
-/* With the mutex. */
-static PAGED_FUNCTION VOID FdoWakeScanner(_Inout_ PXENVIF_FDO Fdo)
+PAGED_FUNCTION VOID FdoWakeScanner(_Inout_ PXENVIF_FDO Fdo)
 {
     PAGED_CODE();
 
@@ -459,10 +459,18 @@ PAGED_FUNCTION NTSTATUS FdoStart(_Inout_ PXENVIF_FDO Fdo)
     if (!NT_SUCCESS(Status))
         goto fail3;
 
+    Status = FdoWatchTwins(Fdo);
+    if (!NT_SUCCESS(Status))
+        goto fail4;
+
     FdoSetScanner(Fdo, Fdo->Thread);
     Fdo->Started = TRUE;
 
     return STATUS_SUCCESS;
+
+fail4:
+    (VOID) XENBUS_STORE_CALL(&Fdo->Parent.Store, WatchRemove, Fdo->Watch);
+    Fdo->Watch = NULL;
 
 fail3:
     ThreadAlert(Fdo->Thread);
@@ -519,6 +527,8 @@ PAGED_FUNCTION VOID FdoStop(_Inout_ PXENVIF_FDO Fdo)
         return;
 
     Fdo->Started = FALSE;
+
+    FdoStopWatchingTwins(Fdo);
 
     (VOID) XENBUS_STORE_CALL(&Fdo->Parent.Store, WatchRemove, Fdo->Watch);
     Fdo->Watch = NULL;

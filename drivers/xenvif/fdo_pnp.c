@@ -71,6 +71,7 @@ static PAGED_FUNCTION NTSTATUS FdoPnpRemove(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIR
 
     PAGED_CODE();
 
+    FdoWithdrawUnplug(Fdo);
     FdoStop(Fdo);
     DeviceSetPnpState(&Fdo->Device, XENVIF_PNP_REMOVED);
 

@@ -26,7 +26,12 @@ struct _XENVIF_FDO {
 
     KMUTEX Mutex;
     LIST_ENTRY Children;
-    ULONG Scans; /* of the store, so far */
+    ULONG Scans;      /* of the store, so far */
+    PVOID TwinWatch;  /* NULL: there is none */
+    LONG TwinChanges; /* adapters that have come, so far */
+    LONG TwinsDue;    /* the thread is to look for twins */
+    LONG UnplugAsked; /* in this boot, for the next */
+    LONG RebootAsked; /* in this boot */
     LIST_ENTRY Ejected;
     LIST_ENTRY Retired;     /* granters */
     PDRIVER_THREAD Scanner; /* Thread, while it may be woken */
@@ -34,6 +39,29 @@ struct _XENVIF_FDO {
 
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS FdoStart(_Inout_ PXENVIF_FDO Fdo);
+/* The bus's mutex; with it: wakes the thread, if it may be woken. PASSIVE_LEVEL. */
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID FdoLock(_Inout_ PXENVIF_FDO Fdo);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID FdoUnlock(_Inout_ PXENVIF_FDO Fdo);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID FdoWakeScanner(_Inout_ PXENVIF_FDO Fdo);
+
+/*
+ * From start to stop, while there is the thread, it is woken for each adapter that comes, and looks whether one of them
+ * is a child's twin. PASSIVE_LEVEL.
+ */
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS FdoWatchTwins(_Inout_ PXENVIF_FDO Fdo);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID FdoStopWatchingTwins(_Inout_ PXENVIF_FDO Fdo);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID FdoLookForTwins(_Inout_ PXENVIF_FDO Fdo);
+
+/* No reason is left to have emulated cards unplugged at the next boot: takes back what was asked. PASSIVE_LEVEL. */
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID FdoWithdrawUnplug(_Inout_ PXENVIF_FDO Fdo);
+
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID FdoStop(_Inout_ PXENVIF_FDO Fdo);
 

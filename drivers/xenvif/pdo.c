@@ -127,6 +127,20 @@ VOID PdoEject(_Inout_ PXENVIF_PDO Pdo)
     FdoInvalidateRelations(Pdo->Fdo);
 }
 
+VOID PdoFail(_Inout_ PXENVIF_PDO Pdo)
+{
+    if (InterlockedExchange(&Pdo->Failed, TRUE) != FALSE)
+        return;
+
+    Error("vif %u: an emulated card has the same address, and has been started", Pdo->Number);
+    IoInvalidateDeviceState(Pdo->Device.DeviceObject);
+}
+
+const ETHERNET_ADDRESS *PdoGetAddress(_In_ PXENVIF_PDO Pdo)
+{
+    return &Pdo->Address;
+}
+
 BOOLEAN PdoIsStarted(_In_ PXENVIF_PDO Pdo)
 {
     return Pdo->Device.PnpState == XENVIF_PNP_STARTED;

@@ -32,6 +32,15 @@ BOOLEAN PdoIsMissing(_In_ PXENVIF_PDO Pdo);
 /* The toolstack has detached the device: as PdoSetMissing, and the PnP manager is told. */
 VOID PdoEject(_Inout_ PXENVIF_PDO Pdo);
 
+/*
+ * The device's twin has come (twin.h): it is out of service, and the PnP manager is told to take it away. Once until it
+ * is removed. PASSIVE_LEVEL to DISPATCH_LEVEL.
+ */
+VOID PdoFail(_Inout_ PXENVIF_PDO Pdo);
+
+/* The address that the store had for it; zero: none. */
+const ETHERNET_ADDRESS *PdoGetAddress(_In_ PXENVIF_PDO Pdo);
+
 /* Whether it is started, and nobody has asked it to stop. PASSIVE_LEVEL. */
 BOOLEAN PdoIsStarted(_In_ PXENVIF_PDO Pdo);
 

@@ -11,12 +11,18 @@
 static PAGED_FUNCTION NTSTATUS PdoPnpStart(_Inout_ PXENVIF_PDO Pdo)
 {
     POWER_STATE PowerState;
+    LONG Changes;
     NTSTATUS Status;
 
     PAGED_CODE();
 
     if (PdoIsMissing(Pdo))
         return STATUS_NO_SUCH_DEVICE;
+
+    if (FdoHasTwin(Pdo->Fdo, &Pdo->Address, &Changes)) {
+        Error("vif %u: an emulated card has the same address: not started before it is unplugged", Pdo->Number);
+        return STATUS_PNP_REBOOT_REQUIRED;
+    }
 
     Status = PdoStart(Pdo);
     if (!NT_SUCCESS(Status))
@@ -26,6 +32,7 @@ static PAGED_FUNCTION NTSTATUS PdoPnpStart(_Inout_ PXENVIF_PDO Pdo)
     (VOID) PoSetPowerState(Pdo->Device.DeviceObject, DevicePowerState, PowerState);
     Pdo->Device.PowerState = PowerDeviceD0;
     DeviceSetPnpState(&Pdo->Device, XENVIF_PNP_STARTED);
+    FdoHasStarted(Pdo->Fdo, Changes);
 
     return STATUS_SUCCESS;
 }
@@ -65,6 +72,7 @@ static PAGED_FUNCTION NTSTATUS PdoPnpRemove(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIR
 
     PdoStop(Pdo);
     Pdo->Device.PowerState = PowerDeviceD3;
+    (VOID) InterlockedExchange(&Pdo->Failed, FALSE);
 
     if (PdoIsMissing(Pdo) && !PdoIsReported(Pdo)) {
         FdoRemoveChild(Pdo->Fdo, Pdo);
@@ -208,6 +216,8 @@ static PAGED_FUNCTION NTSTATUS PdoPnpQueryState(_Inout_ PXENVIF_PDO Pdo, _Inout_
 
     if (PdoIsMissing(Pdo))
         Irp->IoStatus.Information |= PNP_DEVICE_REMOVED;
+    if (ReadAcquire(&Pdo->Failed) != FALSE)
+        Irp->IoStatus.Information |= PNP_DEVICE_FAILED;
 
     return STATUS_SUCCESS;
 }

@@ -24,6 +24,7 @@ struct _XENVIF_PDO {
     LIST_ENTRY ListEntry;
     ULONG Seen; /* the last scan of the bus that found it in the store */
     LONG Missing;
+    LONG Failed; /* it has a twin */
     BOOLEAN Reported;
 
     /* The revisions whose interfaces there are, newest first. */

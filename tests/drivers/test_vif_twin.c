@@ -1,0 +1,328 @@
+/*
+ * VIFs and the emulated network cards of the same address: Windows is never to see one card twice. The VIF does not
+ * start, or goes when its twin comes later; the next boot has the emulated cards unplugged, and the VIF works.
+ */
+#include <stdio.h>
+
+#include "cli/guest.h"
+#include "common/stack.h"
+#include "common/stack_dom0.h"
+#include "machine/clock.h"
+#include "machine/image.h"
+#include "machine/sched.h"
+#include "nt/cm/cm.h"
+#include "nt/pnp/pnp.h"
+
+#define NET .drivers = STACK_XENVIF | STACK_NETCLIENT | STACK_NIC
+#define CHILD "XENVIF\\VEN_XP0001&DEV_NET&REV_09000005\\"
+#define BUS "XENBUS\\VEN_XP0001&DEV_VIF"
+#define REALTEK "PCI\\VEN_10EC&DEV_8139"
+#define INTEL "PCI\\VEN_8086&DEV_100E"
+#define PATIENCE_MS 5000u
+
+#define CARD(kind, n)                                                                                                  \
+    {                                                                                                                  \
+        .model = MACHINE_NIC_##kind, .mac = MACHINE_VIF_MAC(n)                                                         \
+    }
+#define ONE_CARD(kind, n)                                                                                              \
+    .board = {                                                                                                         \
+        .nic = {CARD(kind, n)},                                                                                        \
+        .nics = 1,                                                                                                     \
+    }
+
+static struct capture *few;
+
+/* ---- what there is ---- */
+
+static struct devnode *vif(unsigned number)
+{
+    char path[64];
+    struct devnode *node;
+
+    snprintf(path, sizeof(path), CHILD "%u", number);
+    node = pnp_find(path);
+    ck_assert_msg(node != NULL, "there is no VIF %u", number);
+    return node;
+}
+
+/* Requests for the next boot; 0: none. */
+static ULONG unplug_asked(void)
+{
+    struct cm_key *key = cm_key_open(CM_SERVICES "\\xen\\Unplug");
+    ULONG count = 0;
+
+    if (key != NULL)
+        (void)cm_value_get_dword(key, "NICS", &count);
+    return count;
+}
+
+static bool reboot_asked(void)
+{
+    struct cm_key *key = cm_key_open(CM_SERVICES "\\xenbus_monitor\\Request\\xenvif");
+    ULONG value = 0;
+
+    return key != NULL && cm_value_get_dword(key, "Reboot", &value) && value == 1;
+}
+
+static void install_monitor(void)
+{
+    (void)cm_key_create(CM_SERVICES "\\xenbus_monitor");
+}
+
+static void assert_refused(unsigned number)
+{
+    ck_assert_int_ne(pnp_state(vif(number)), DEVNODE_STARTED);
+    ck_assert_int_eq(pnp_problem(vif(number)), PROBLEM_NEED_RESTART);
+    ck_assert_int_eq(pnp_problem_status(vif(number)), STATUS_PNP_REBOOT_REQUIRED);
+}
+
+/* The bus hears of a card that starts after the VIF, and says that the VIF has failed. */
+static bool is_out(void *number)
+{
+    enum devnode_problem problem = pnp_problem(vif(*(unsigned *)number));
+
+    return pnp_quiet() && pnp_state(vif(*(unsigned *)number)) == DEVNODE_REMOVED &&
+           (problem == PROBLEM_FAILED_POST_START || problem == PROBLEM_NEED_RESTART);
+}
+
+/* Whichever of the two started first: the VIF is out of service, and does not start again. */
+static void assert_out(unsigned number)
+{
+    ck_assert_msg(stack_wait(is_out, &number, PATIENCE_MS), "VIF %u is %s, problem %s", number,
+                  pnp_state_name(pnp_state(vif(number))), pnp_problem_name(pnp_problem(vif(number))));
+    (void)pnp_retry_device(vif(number));
+    assert_refused(number);
+}
+
+static void assert_works(unsigned number)
+{
+    stack_wait_connected(number);
+    pnp_wait_quiet();
+    ck_assert_int_eq(stack_wait_link(number, true), STATUS_SUCCESS);
+    stack_carry(number, few, few);
+}
+
+/* ---- a twin from the start ---- */
+
+static void twin_is_there(void *card)
+{
+    ck_assert(stack_device_started(card));
+    assert_out(0);
+    ck_assert_uint_eq(unplug_asked(), 1);
+    ck_assert(reboot_asked());
+    assert_works(1);
+
+    /* It stays so, and is asked for once, however often it is tried. */
+    for (unsigned i = 0; i < 3; i++) {
+        (void)pnp_retry_device(vif(0));
+        assert_refused(0);
+    }
+    ck_assert_uint_eq(unplug_asked(), 1);
+
+    /* Without the twin there is nothing in the way. */
+    ck_assert_int_eq(pnp_remove_device(stack_device(card), false), STATUS_SUCCESS);
+    ck_assert_int_eq(pnp_retry_device(vif(0)), STATUS_SUCCESS);
+    assert_works(0);
+    assert_works(1);
+}
+
+START_TEST(refused_beside_its_twin)
+{
+    static const struct stack_options options[] = {
+        {NET, .vifs = 2, .quiet = true, .prepare = install_monitor, ONE_CARD(RTL8139, 0)},
+        {NET, .vifs = 2, .quiet = true, .prepare = install_monitor, ONE_CARD(E1000, 0)},
+        {NET, .vifs = 2, .quiet = true, .prepare = install_monitor, .policy = POLICY_PCT, ONE_CARD(E1000, 0)}};
+
+    stack_run(&options[_i], twin_is_there, _i == 0 ? REALTEK : INTEL);
+}
+END_TEST
+
+/* Without the monitor there is nobody to offer the reboot: the VIF stays out all the same. */
+STACK_TEST(refused_without_a_monitor, NET, .vifs = 1, .quiet = true, ONE_CARD(RTL8139, 0))
+{
+    assert_out(0);
+    ck_assert_uint_eq(unplug_asked(), 1);
+    ck_assert(!reboot_asked());
+}
+
+STACK_TEST(several_twins, NET, .vifs = 4, .quiet = true, .prepare = install_monitor,
+           .board = {.nic = {CARD(E1000, 3), CARD(RTL8139, 1), CARD(RTL8139, 9)}, .nics = 3})
+{
+    assert_works(0);
+    assert_out(1);
+    assert_works(2);
+    assert_out(3);
+    ck_assert_uint_eq(unplug_asked(), 1);
+    ck_assert(reboot_asked());
+}
+
+/* ---- no twin ---- */
+
+static void nothing_in_the_way(void *unused)
+{
+    (void)unused;
+    assert_works(0);
+    ck_assert_uint_eq(unplug_asked(), 0);
+    ck_assert(!reboot_asked());
+}
+
+START_TEST(no_twin)
+{
+    static const struct stack_options options[] = {
+        {NET, .vifs = 1, .prepare = install_monitor},
+        /* Another address; nobody drives it, so that it is nobody's card. */
+        {NET, .vifs = 1, .prepare = install_monitor, ONE_CARD(RTL8139, 7)},
+        {.drivers = STACK_XENVIF | STACK_NETCLIENT, .vifs = 1, .prepare = install_monitor, ONE_CARD(RTL8139, 0)}};
+
+    stack_run(&options[_i], nothing_in_the_way, NULL);
+}
+END_TEST
+
+/* ---- a twin that comes later ---- */
+
+/* The cards are taken out of service, and found again by a look at their bus: one is VIF 0's twin, one nobody's. */
+static void twin_comes(void *unused)
+{
+    struct devnode *pci = pnp_parent(stack_device(REALTEK));
+
+    (void)unused;
+    for (unsigned round = 0; round < 2; round++) {
+        assert_out(0);
+        ck_assert_int_eq(pnp_remove_device(stack_device(REALTEK), false), STATUS_SUCCESS);
+        ck_assert_int_eq(pnp_remove_device(stack_device(INTEL), false), STATUS_SUCCESS);
+        ck_assert_int_eq(pnp_retry_device(vif(0)), STATUS_SUCCESS);
+        assert_works(0);
+        assert_works(1);
+        ck_assert_int_eq(pnp_rescan(pci), STATUS_SUCCESS);
+        ck_assert_msg(stack_wait(is_out, &(unsigned){0}, PATIENCE_MS), "the twin has come, and the VIF stays");
+        stack_store_await(stack_path("device/vif/0/state"), "6", PATIENCE_MS);
+        assert_works(1);
+    }
+    ck_assert_uint_eq(unplug_asked(), 1);
+    ck_assert(reboot_asked());
+}
+
+START_TEST(twin_that_comes_later)
+{
+    struct stack_options options = {NET, .vifs = 2, .quiet = true, .prepare = install_monitor,
+                                    .board = {.nic = {CARD(RTL8139, 0), CARD(E1000, 9)}, .nics = 2}};
+
+    stack_run(&options, twin_comes, NULL);
+    options.policy = POLICY_PCT;
+    for (options.seed = 1; options.seed <= 3; options.seed++)
+        stack_run(&options, twin_comes, NULL);
+}
+END_TEST
+
+/* ---- the next boot ---- */
+
+static bool is_there(const char *card)
+{
+    return stack_device(card) != NULL;
+}
+
+static void boots(void *unused)
+{
+    (void)unused;
+    ck_assert(is_there(REALTEK));
+    while (!reboot_asked())
+        (void)task_park(clock_now() + 100000, "the VIF's twin");
+    ck_assert(guest_wait_quiet());
+    ck_assert_int_ne(pnp_state(vif(0)), DEVNODE_STARTED);
+    for (unsigned i = 0; i < 2; i++) {
+        stack_stop_now();
+        stack_power_cycle_now(); /* until every VIF is connected */
+        ck_assert(!is_there(REALTEK));
+        ck_assert_int_eq(pnp_state(vif(0)), DEVNODE_STARTED);
+        ck_assert_uint_eq(unplug_asked(), 1);
+    }
+}
+
+START_TEST(unplugged_from_the_next_boot_on)
+{
+    static const struct stack_options options = {
+        NET, .vifs = 2, .quiet = true, .from_dom0 = true, .prepare = install_monitor, ONE_CARD(RTL8139, 0)};
+
+    stack_run(&options, boots, NULL);
+}
+END_TEST
+
+static void ask_before(void)
+{
+    install_monitor();
+    cm_value_set_dword(cm_key_create(CM_SERVICES "\\xen\\Unplug"), "NICS", 1);
+}
+
+/* With the drivers goes their wish: the next boot has the cards again. */
+STACK_TEST(withdrawn_with_the_drivers, NET, .vifs = 2, .prepare = ask_before, ONE_CARD(RTL8139, 0))
+{
+    ck_assert(!is_there(REALTEK));
+    assert_works(0);
+    assert_works(1);
+    ck_assert_uint_eq(unplug_asked(), 1);
+    ck_assert(!reboot_asked());
+    ck_assert_int_eq(pnp_remove_device(stack_device(BUS), false), STATUS_SUCCESS);
+    ck_assert_uint_eq(unplug_asked(), 0);
+    ck_assert_int_eq(pnp_rescan(pnp_parent(stack_device(BUS))), STATUS_SUCCESS);
+    assert_works(0);
+    ck_assert_uint_eq(unplug_asked(), 1);
+}
+
+/* FB15: a host that does not unplug for these drivers. The VIF stays out, and no boot after boot is asked for. */
+static void host_refuses(void *unused)
+{
+    (void)unused;
+    ck_assert(stack_device_started(REALTEK));
+    assert_out(0);
+    assert_works(1);
+    ck_assert_uint_eq(unplug_asked(), 1); /* another host may do it */
+    ck_assert(!reboot_asked());
+}
+
+START_TEST(fb15_host_does_not_unplug)
+{
+    struct stack_options options = {NET, .vifs = 2, .quiet = true, .prepare = ask_before, ONE_CARD(RTL8139, 0)};
+
+    options.board.unplug = _i == 0 ? MACHINE_UNPLUG_REFUSED : MACHINE_UNPLUG_ABSENT;
+    stack_run(&options, host_refuses, NULL);
+}
+END_TEST
+
+static void want_emulated(void)
+{
+    install_monitor();
+    cm_value_set_string(cm_key_create(CM_CONTROL), "SystemStartOptions", REG_SZ, " XEN:BOOT_EMULATED=TRUE");
+}
+
+/* FB15: an administrator who wants emulated devices has them, once. */
+STACK_TEST(fb15_administrator_wants_emulated, NET, .vifs = 2, .quiet = true, .prepare = want_emulated,
+           ONE_CARD(RTL8139, 0))
+{
+    ck_assert(stack_device_started(REALTEK));
+    assert_out(0);
+    assert_works(1);
+    ck_assert(!reboot_asked());
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("twins of VIFs");
+    TCase *tcase = tcase_create("twins");
+
+    few = stack_capture("tests/captures/few-wire.pcap");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_loop_test(tcase, refused_beside_its_twin, 0, 3);
+    tcase_add_test(tcase, refused_without_a_monitor);
+    tcase_add_test(tcase, several_twins);
+    tcase_add_loop_test(tcase, no_twin, 0, 3);
+    tcase_add_test(tcase, twin_that_comes_later);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("boots");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, unplugged_from_the_next_boot_on);
+    tcase_add_test(tcase, withdrawn_with_the_drivers);
+    tcase_add_loop_test(tcase, fb15_host_does_not_unplug, 0, 2);
+    tcase_add_test(tcase, fb15_administrator_wants_emulated);
+    suite_add_tcase(suite, tcase);
+    return guest_suite_run(suite);
+}
