@@ -48,17 +48,26 @@ static void put_features(void *list)
     free(copy);
 }
 
-static void make_nodes(void)
+/* The backend's directory. It is at InitWait when all of it is there. */
+static void make_back(void)
 {
-    struct xs_permissions front[] = {{stack.domain.domid, XS_PERM_NONE}, {0, XS_PERM_READ}};
     struct xs_permissions back[] = {{0, XS_PERM_NONE}, {stack.domain.domid, XS_PERM_READ}};
-    const char *frontend = stack_path("device/vif/1");
 
     ck_assert(xs_mkdir(backend.xs, XBT_NULL, BACKEND));
     ck_assert(xs_set_permissions(backend.xs, XBT_NULL, BACKEND, back, 2));
-    put(BACKEND, "frontend", frontend);
+    put(BACKEND, "frontend", stack_path("device/vif/1"));
     put(BACKEND, "online", "1");
     put(BACKEND, "feature-rx-copy", "1");
+    if (backend.features != NULL)
+        put_features((void *)backend.features);
+    put(BACKEND, "state", "2");
+}
+
+static void make_front(void)
+{
+    struct xs_permissions front[] = {{stack.domain.domid, XS_PERM_NONE}, {0, XS_PERM_READ}};
+    const char *frontend = stack_path("device/vif/1");
+
     ck_assert(xs_mkdir(backend.xs, XBT_NULL, frontend));
     ck_assert(xs_set_permissions(backend.xs, XBT_NULL, frontend, front, 2));
     put(frontend, "backend-id", "0");
@@ -76,8 +85,8 @@ void vif_backend_make(void *unused)
     backend.events = xenevtchn_open(NULL, 0);
     backend.grants = xengnttab_open(NULL, 0);
     backend.features = NULL;
-    make_nodes();
-    put(BACKEND, "state", "2");
+    make_back();
+    make_front();
 }
 
 void vif_backend_features(const char *list)
@@ -117,7 +126,6 @@ static void connect_rings(void *unused)
     backend.rx = map_ring(published.rx);
     backend.tx_taken = 0;
     backend.rx_taken = 0;
-    put(BACKEND, "state", "4");
 }
 
 /* Of the first queue: a frontend with one has the nodes in its own directory. */
@@ -131,13 +139,19 @@ static unsigned queue_number(const char *node)
     return vif_backend_front_number(path);
 }
 
-void vif_backend_connect(void)
+void vif_backend_map(void)
 {
     stack_store_await(stack_path("device/vif/1/state"), "4", 20000);
     published.channel = queue_number("event-channel");
     published.tx = queue_number("tx-ring-ref");
     published.rx = queue_number("rx-ring-ref");
     stack_in_dom0(connect_rings, NULL);
+}
+
+void vif_backend_connect(void)
+{
+    vif_backend_map();
+    stack_store_write(BACKEND "/state", "4");
 }
 
 static void disconnect_rings(void *unused)
@@ -151,6 +165,16 @@ static void disconnect_rings(void *unused)
     backend.tx = NULL;
 }
 
+void vif_backend_state(const char *state)
+{
+    stack_store_write(BACKEND "/state", state);
+}
+
+void vif_backend_let_go(void)
+{
+    stack_in_dom0(disconnect_rings, NULL);
+}
+
 void vif_backend_suspended(void *unused)
 {
     disconnect_rings(unused);
@@ -160,10 +184,24 @@ void vif_backend_suspended(void *unused)
 void vif_backend_restored(void *unused)
 {
     (void)unused;
-    make_nodes();
-    if (backend.features != NULL)
-        put_features((void *)backend.features);
-    put(BACKEND, "state", "2");
+    make_back();
+    make_front();
+}
+
+void vif_backend_vanish(void)
+{
+    stack_in_dom0(vif_backend_suspended, NULL);
+}
+
+static void come_back(void *unused)
+{
+    (void)unused;
+    make_back();
+}
+
+void vif_backend_return(void)
+{
+    stack_in_dom0(come_back, NULL);
 }
 
 void vif_backend_close(void)
@@ -379,4 +417,29 @@ unsigned vif_backend_room(void)
 
     stack_in_dom0(count_room, &room);
     return room;
+}
+
+/* The pages that are out for reception, and what of the rings' pages is no entry. */
+static void check_pages(void *unused)
+{
+    RING_IDX end = __atomic_load_n(&backend.rx->req_prod, __ATOMIC_ACQUIRE);
+    const size_t tx_end = offsetof(netif_tx_sring_t, ring) + RING * sizeof(backend.tx->ring[0]);
+    const size_t rx_end = offsetof(netif_rx_sring_t, ring) + RING * sizeof(backend.rx->ring[0]);
+
+    (void)unused;
+    ck_assert(is_zero((const uint8_t *)backend.tx + tx_end, PAGE - tx_end));
+    ck_assert(is_zero((const uint8_t *)backend.rx + rx_end, PAGE - rx_end));
+    for (RING_IDX i = backend.rx_taken; i != end; i++) {
+        grant_ref_t gref = backend.rx->ring[i % RING].req.gref;
+        uint8_t *page = xengnttab_map_grant_ref(backend.grants, stack.domain.domid, gref, PROT_READ);
+
+        ck_assert_ptr_nonnull(page);
+        ck_assert_msg(is_zero(page, PAGE), "page %u for reception has something in it", i);
+        ck_assert_int_eq(xengnttab_unmap(backend.grants, page, 1), 0);
+    }
+}
+
+void vif_backend_check_pages(void)
+{
+    stack_in_dom0(check_pages, NULL);
 }

@@ -27,6 +27,15 @@ void vif_backend_close(void);
 void vif_backend_disconnect(void);
 void vif_backend_end(void);
 
+/* The same in steps: map what the frontend has published; let go of it; say so. */
+void vif_backend_map(void);
+void vif_backend_let_go(void);
+void vif_backend_state(const char *state);
+
+/* Let go, and have no directory any more; have it again, with the same features, and be at InitWait. */
+void vif_backend_vanish(void);
+void vif_backend_return(void);
+
 /*
  * For stack_resumer.meanwhile: the domain is suspended, and this backend's time is over. And for
  * stack_options.restored: there is another one, with the same features, for the domain that goes
@@ -76,6 +85,8 @@ struct vif_backend_frame {
 void vif_backend_give(const struct vif_backend_frame *frame);
 /* Requests that the frontend has out for reception. */
 unsigned vif_backend_room(void);
+/* Nothing may be in their pages, nor in the rings' beside the entries. */
+void vif_backend_check_pages(void);
 
 static inline netif_extra_info_t vif_backend_gso(uint8_t type, uint16_t size)
 {
