@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/stack.h"
+#include "machine/fault.h"
 #include "machine/image.h"
 #include "machine/log.h"
 #include "nt/cm/cm.h"
@@ -188,6 +189,29 @@ STACK_TEST(unplugged_on_request, .drivers = DRIVERS, .board = BOARD, .prepare = 
     ck_assert(!XENBUS_UNPLUG_CALL(&unplug, IsRequested, XENBUS_UNPLUG_DEVICE_TYPE_DISKS));
     ck_assert(!XENBUS_UNPLUG_CALL(&unplug, BootEmulated));
     assert_count_taken();
+    end();
+}
+
+/* What the registry does not take is said, and is not asked for. */
+STACK_TEST(request_not_recorded, .drivers = DRIVERS, .board = BOARD, .quiet = true,
+           .fail = "kind=registry,nth=100000000")
+{
+    ULONG count;
+
+    fault_suspend();
+    begin();
+    machine->config.faults.rule[0].nth = 1;
+    machine->fault->matched[0] = 0;
+    fault_resume();
+    XENBUS_UNPLUG_CALL(&unplug, Request, XENBUS_UNPLUG_DEVICE_TYPE_DISKS, TRUE);
+    fault_suspend();
+    ck_assert_uint_eq(fault_injected(), 1);
+    ck_assert(cm_key_open(CM_SERVICES "\\xen\\Unplug") == NULL ||
+              !cm_value_get_dword(cm_key_open(CM_SERVICES "\\xen\\Unplug"), "DISKS", &count));
+    XENBUS_UNPLUG_CALL(&unplug, Request, XENBUS_UNPLUG_DEVICE_TYPE_DISKS, TRUE);
+    ck_assert(cm_value_get_dword(cm_key_open(CM_SERVICES "\\xen\\Unplug"), "DISKS", &count));
+    ck_assert_uint_eq(count, 1);
+    XENBUS_UNPLUG_CALL(&unplug, Request, XENBUS_UNPLUG_DEVICE_TYPE_DISKS, FALSE);
     end();
 }
 
@@ -573,6 +597,7 @@ int main(void)
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("decision");
     tcase_add_test(tcase, unplugged_on_request);
+    tcase_add_test(tcase, request_not_recorded);
     tcase_add_test(tcase, back_after_a_resume);
     tcase_add_test(tcase, back_after_hibernation);
     tcase_add_test(tcase, unplugged_by_force);

@@ -290,6 +290,32 @@ ABI_TEST(raises_itself, .drivers = STACK_PROBE, .vcpus = 1, .quiet = true)
     end();
 }
 
+/* ---- a wait until a time of day ---- */
+
+ABI_TEST(waits_until_a_time, .drivers = STACK_PROBE)
+{
+    PXENBUS_EVTCHN_CHANNEL channel;
+    LARGE_INTEGER until;
+    ULONGLONG start;
+    ULONG count;
+
+    begin();
+    channel = open_unbound();
+    ck_assert_ptr_nonnull(channel);
+    count = CALL(GetCount, channel);
+    KeQuerySystemTime(&until);
+    start = KeQueryInterruptTime();
+    until.QuadPart += 20 * 10000;
+    ck_assert_int_eq(CALL(Wait, channel, count, &until), STATUS_TIMEOUT);
+    ck_assert_uint_ge(KeQueryInterruptTime() - start, 19 * 10000);
+    ck_assert_uint_lt(KeQueryInterruptTime() - start, 40 * 10000);
+    start = KeQueryInterruptTime();
+    ck_assert_int_eq(CALL(Wait, channel, count, &until), STATUS_TIMEOUT); /* it is past */
+    ck_assert_uint_lt(KeQueryInterruptTime() - start, 20 * 10000);
+    CALL(Close, channel);
+    end();
+}
+
 /* ---- what was left behind ---- */
 
 /* Whoever had the domain before has left it with control blocks of its own. */
@@ -381,6 +407,7 @@ int main(void)
     tcase_add_test(tcase, interrupt_of_a_processor);
     tcase_add_test(tcase, no_page_for_ports);
     tcase_add_test(tcase, raises_itself);
+    tcase_add_test(tcase, waits_until_a_time);
     tcase_add_test(tcase, control_blocks_left_behind);
     tcase_add_test(tcase, line_of_another);
     tcase_add_test(tcase, outlives_two_resumes);

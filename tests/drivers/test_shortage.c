@@ -12,6 +12,7 @@
 #include "machine/fault.h"
 #include "machine/log.h"
 #include "nt/cm/cm.h"
+#include "nt/ke/ke.h"
 #include "nt/pnp/pnp.h"
 #include "nt/po/po.h"
 #include "xen/hypervisor.h"
@@ -498,6 +499,130 @@ START_TEST(shared_info_is_not_there)
 }
 END_TEST
 
+/* ---- a guest that comes back from disk under another Xen ---- */
+
+static void turn_off(void)
+{
+    xen_guest_ends(false);
+}
+
+/* nth: of the calls that wake it up, which fails; 0: each. */
+static void wake_from_disk(uint64_t nth)
+{
+    struct stack_resumer resumer = {.from_disk = true, .rounds = 1};
+
+    ck_assert_int_eq(po_set_system_state(PowerSystemHibernate), STATUS_SUCCESS);
+    stack_resume_when_suspended(&resumer);
+    po_with_processors_held(turn_off);
+    machine->config.faults.rule[0].nth = nth;
+    machine->fault->matched[0] = 0;
+    fault_resume();
+    (void)po_set_system_state(PowerSystemWorking);
+    fault_suspend();
+    stack_await_resumer(&resumer);
+    pnp_wait_quiet();
+}
+
+static void wakes(void *unused)
+{
+    uint64_t before, nth = 1;
+
+    (void)unused;
+    fault_suspend();
+    do {
+        before = fault_injected();
+        wake_from_disk(nth);
+        if (stack_device(PLATFORM) == NULL || !stack_device_started(PLATFORM))
+            (void)pnp_rescan(stack_device("ACPI\\PNP0A03"));
+        assert_works(nth++);
+    } while (fault_injected() != before);
+    ck_assert_uint_ne(before, 0);
+}
+
+START_TEST(guest_wakes)
+{
+    const struct stack_options options = {
+        .drivers = STACK_PROBE, .quiet = true, .fail = "kind=pool+mdl+mapping+hypercall" NONE_FAILS};
+
+    stack_run(&options, wakes, NULL);
+}
+END_TEST
+
+static void wakes_without_pages(void *unused)
+{
+    (void)unused;
+    fault_suspend();
+    wake_from_disk(0);
+}
+
+/* The new Xen has no page for vCPUs that need one. */
+START_TEST(page_is_not_there)
+{
+    const struct stack_options options = {
+        .drivers = STACK_PROBE, .vcpus = 34, .quiet = true, .fail = "call=XENMEM_populate_physmap" NONE_FAILS};
+    const struct failure *failure = stack_must_fail(&options, wakes_without_pages, NULL, "bugcheck");
+
+    ck_assert_uint_eq(failure->code, 0x58454E58);
+    ck_assert(logged("a page of the hole is not there under a new Xen"));
+}
+END_TEST
+
+/* The device is lost while the guest is on its way to the disk. */
+STACK_TEST(bus_lost_in_hibernation, .drivers = STACK_PROBE, .quiet = true)
+{
+    ck_assert_int_eq(po_set_system_state(PowerSystemHibernate), STATUS_SUCCESS);
+    (void)pnp_remove_device(stack_device(PLATFORM), true);
+    ck_assert_int_eq(po_set_system_state(PowerSystemWorking), STATUS_SUCCESS);
+    pnp_wait_quiet();
+    (void)pnp_rescan(stack_device("ACPI\\PNP0A03"));
+    assert_works(1);
+}
+
+/* ---- processors that come ---- */
+
+static volatile bool all_there;
+
+static void plug(void *unused)
+{
+    (void)unused;
+    for (unsigned count = 3; count <= stack.options->vcpus; count++) {
+        (void)task_park(clock_now() + 100000 + (uint64_t)count * 7000, "the next processor");
+        ke_processors_announce(count);
+        while (!ke_processors_settled())
+            (void)task_park(clock_now() + 10000, "a processor");
+    }
+    all_there = true;
+}
+
+/* A processor that comes while the others are being held is held, too: nobody runs while the guest is suspended. */
+static void suspends_while_they_come(void *unused)
+{
+    struct stack_resumer resumer = {.cancelled = true, .rounds = 1};
+
+    (void)unused;
+    begin();
+    all_there = false;
+    (void)task_create("plug", plug, NULL);
+    while (!all_there) {
+        stack_resume_when_suspended(&resumer);
+        ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
+        stack_await_resumer(&resumer);
+    }
+    assert_works(1);
+    end();
+}
+
+START_TEST(processors_come)
+{
+    struct stack_options options = {.drivers = STACK_PROBE, .vcpus = 12, .start_vcpus = 2, .quiet = true};
+
+    options.fail = "kind=pool" NONE_FAILS;
+    options.policy = POLICY_RANDOM;
+    for (options.seed = 1; options.seed <= 4; options.seed++)
+        stack_run(&options, suspends_while_they_come, NULL);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("shortage");
@@ -524,6 +649,16 @@ int main(void)
     tcase_add_test(tcase, page_is_not_taken);
     tcase_add_test(tcase, ram_is_lost);
     tcase_add_test(tcase, shared_info_is_not_there);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("hibernation");
+    tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, guest_wakes);
+    tcase_add_test(tcase, page_is_not_there);
+    tcase_add_test(tcase, bus_lost_in_hibernation);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("processors");
+    tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, processors_come);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

@@ -12,6 +12,7 @@
 #include "nt/cm/cm.h"
 #include "nt/pnp/pnp.h"
 #include "nt/po/po.h"
+#include "xen/hypervisor.h"
 #include "xen/xen.h"
 
 #include <initguid.h>
@@ -276,6 +277,27 @@ STACK_TEST(back_with_the_bus, .drivers = STACK_PROBE, .vcpus = 1, .prepare = of_
     hang_and(BITES);
 }
 
+/* The guest's memory goes on under a Xen that has never heard of its watchdog, and nobody has told the guest. */
+static void forget(void)
+{
+    xen_watchdogs_stop(domain_find(stack.domain.domid));
+}
+
+STACK_TEST(forgotten, .drivers = STACK_PROBE, .vcpus = 1, .prepare = of_12_seconds, .quiet = true)
+{
+    forget();
+    assert_stays(30);
+    hang_and(BITES);
+}
+
+STACK_TEST(forgotten_at_the_end, .drivers = STACK_PROBE, .vcpus = 1, .prepare = of_12_seconds, .quiet = true)
+{
+    forget();
+    ck_assert_int_eq(pnp_remove_device(bus(), false), STATUS_SUCCESS);
+    ck_assert(logged("is not stopped"));
+    hang_and(SLEEPS);
+}
+
 /* What is printed at the debug key, and in a bugcheck; there it is stopped, so that a dump can be written. */
 static void crash(void *unused)
 {
@@ -331,6 +353,8 @@ int main(void)
     tcase_add_test(tcase, asleep_with_the_bus_up);
     tcase_add_test(tcase, stopped_with_the_bus);
     tcase_add_test(tcase, back_with_the_bus);
+    tcase_add_test(tcase, forgotten);
+    tcase_add_test(tcase, forgotten_at_the_end);
     tcase_add_test(tcase, stopped_in_a_bugcheck);
     tcase_add_test(tcase, shown_at_the_debug_key);
     suite_add_tcase(suite, tcase);
