@@ -4,8 +4,8 @@ that exist.
 
     check_imports.py --library libntoskrnl.a --library libhal.a [--library libxen.a] xenbus.sys
 
-A driver imports from ntoskrnl.exe, hal.dll and xen.sys only, and each name must be in one of the import libraries. Exit
-status: 0 the image is right, 1 it is not (one line each reason).
+A driver imports from ntoskrnl.exe, hal.dll, netio.sys and xen.sys only, and each name must be in one of the import
+libraries. Exit status: 0 the image is right, 1 it is not (one line each reason).
 """
 
 import argparse
@@ -15,7 +15,7 @@ import sys
 
 import pe
 
-ALLOWED_DLLS = {"ntoskrnl.exe", "hal.dll", "xen.sys"}
+ALLOWED_DLLS = {"ntoskrnl.exe", "hal.dll", "netio.sys", "xen.sys"}
 
 # DllCharacteristics that a driver must have.
 WANTED_CHARACTERISTICS = ("HIGH_ENTROPY_VA", "DYNAMIC_BASE", "NX_COMPAT", "WDM_DRIVER")

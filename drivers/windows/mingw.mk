@@ -49,6 +49,8 @@ endef
 
 # xen.sys exports to the others what is marked XEN_API; they link with the import library that comes with it.
 WINDOWS_CFLAGS_xen := -DXEN_EXPORTS
+# What a driver imports from beside ntoskrnl.exe, hal.dll and xen.sys.
+WINDOWS_IMPORTS_xenvif := netio
 WINDOWS_OBJECTS_xen := $(patsubst drivers/windows/%.S,$(WINDOWS_OBJ)/gate/%.o,$(wildcard drivers/windows/amd64/*.S))
 WINDOWS_LIBRARY := $(WINDOWS)/libxen.a
 
@@ -77,9 +79,10 @@ $(WINDOWS)/$(1).sys: $(call windows_objects,$(1)) $(WINDOWS_OBJECTS_$(1)) $(if $
 		drivers/windows/check_imports.py drivers/windows/pe.py
 	$$(call say,LINK,$$@)
 	$$(Q)mkdir -p $$(@D) && $(MINGW)gcc $$(WINDOWS_LDFLAGS) $$(filter %.o,$$^) \
-		$$(if $$(filter xen,$(1)),,$$(WINDOWS_LIBRARY)) -lntoskrnl -lhal -o $$@
+		$$(if $$(filter xen,$(1)),,$$(WINDOWS_LIBRARY)) -lntoskrnl -lhal $(WINDOWS_IMPORTS_$(1):%=-l%) -o $$@
 	$$(Q)python3 drivers/windows/check_imports.py --objdump $(MINGW)objdump --nm $(MINGW)nm \
 		--library $$$$($(MINGW)gcc -print-file-name=libntoskrnl.a) --library $$$$($(MINGW)gcc -print-file-name=libhal.a) \
+		$(foreach name,$(WINDOWS_IMPORTS_$(1)),--library $$$$($(MINGW)gcc -print-file-name=lib$(name).a)) \
 		$$(if $$(filter xen,$(1)),,--library $$(WINDOWS_LIBRARY)) $$@
 endef
 

@@ -82,6 +82,10 @@ static VOID FrontendReadRequest(_Inout_ PXENVIF_FRONTEND Frontend)
 
     KeReleaseSpinLock(&Frontend->Lock, Irql);
 
+    /* What wants a connection after that tells the neighbours of it by itself. */
+    if (Frontend->Target != FRONTEND_CONNECT)
+        Frontend->Moved = FALSE;
+
     /* A client that enables the VIF need not wait for more than a place to leave its packets. */
     if (New && Frontend->Target == FRONTEND_CONNECT) {
         FrontendSetAccepting(Frontend, TRUE);
@@ -182,6 +186,7 @@ static BOOLEAN FrontendAdvance(_Inout_ PXENVIF_FRONTEND Frontend)
     FrontendServeHash(Frontend);
     FrontendContinueSteering(Frontend);
     FrontendUpdateMulticast(Frontend);
+    AnnouncerUpdate(Frontend->Announcer);
 
     FrontendUpdateLink(Frontend);
 
@@ -466,14 +471,21 @@ static PAGED_FUNCTION NTSTATUS FrontendMakeModules(_Inout_ PXENVIF_FRONTEND Fron
     if (!NT_SUCCESS(Status))
         goto fail3;
 
+    Status = AnnouncerInitialize(Frontend, &Frontend->Announcer);
+    if (!NT_SUCCESS(Status))
+        goto fail4;
+
     /* There is always one; the others are made when it is known how many there are to be. */
     Status = FrontendMakeQueue(Frontend);
     if (!NT_SUCCESS(Status))
-        goto fail4;
+        goto fail5;
 
     Frontend->RingCount = 1;
 
     return STATUS_SUCCESS;
+
+fail5:
+    AnnouncerTeardown(Frontend->Announcer);
 
 fail4:
     ControllerTeardown(Frontend->Controller);
@@ -493,6 +505,7 @@ static PAGED_FUNCTION VOID FrontendUnmakeModules(_Inout_ PXENVIF_FRONTEND Fronte
     PAGED_CODE();
 
     FrontendUnmakeQueues(Frontend);
+    AnnouncerTeardown(Frontend->Announcer);
     ControllerTeardown(Frontend->Controller);
     SteeringTeardown(Frontend->Steering);
     MacTeardown(Frontend->Mac);
@@ -522,6 +535,8 @@ static PAGED_FUNCTION NTSTATUS FrontendRegister(_Inout_ PXENVIF_FRONTEND Fronten
     if (!NT_SUCCESS(Status))
         goto fail3;
 
+    AnnouncerStart(Frontend->Announcer);
+
     return STATUS_SUCCESS;
 
 fail3:
@@ -538,6 +553,7 @@ static PAGED_FUNCTION VOID FrontendDeregister(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     PAGED_CODE();
 
+    AnnouncerStop(Frontend->Announcer);
     FrontendRemoveWatches(Frontend, FRONTEND_WATCHES);
     XENBUS_SUSPEND_CALL(&Frontend->Parent->Suspend, Deregister, Frontend->SuspendCallback);
     XENBUS_DEBUG_CALL(&Frontend->Parent->Debug, Deregister, Frontend->DebugCallback);

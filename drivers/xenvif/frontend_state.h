@@ -9,6 +9,7 @@
 
 #include <xen/io/xenbus.h>
 
+#include "announcer.h"
 #include "controller.h"
 #include "frontend.h"
 #include "ring.h"
@@ -83,6 +84,7 @@ struct _XENVIF_FRONTEND {
     PXENVIF_MAC Mac;
     PXENVIF_STEERING Steering;
     PXENVIF_CONTROLLER Controller;
+    PXENVIF_ANNOUNCER Announcer;
     PXENVIF_QUEUE Queues[FRONTEND_MAXIMUM_QUEUES];
     ULONG QueueCount; /* made; grows only, by the thread */
     ULONG RingCount;  /* in use, or to be in use */
@@ -144,6 +146,7 @@ struct _XENVIF_FRONTEND {
     BOOLEAN InitWaitIsClosed; /* while closing: a backend at InitWait has been restarted */
     BOOLEAN Parked;           /* closed until the backend leaves ParkedState, or the client or power asks anew */
     XenbusState ParkedState;
+    BOOLEAN Moved;   /* a connection has ended, and the client wants it still: neighbours are told of the next */
     BOOLEAN Ejected; /* the toolstack has taken the device away */
 };
 

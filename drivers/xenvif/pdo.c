@@ -1,6 +1,8 @@
 #include "bug.h"
 #include "mac.h"
+#include "netio.h"
 #include "pdo_private.h"
+#include "registry.h"
 #include "text.h"
 
 /* What is told apart of the device before it is started. */
@@ -166,6 +168,56 @@ PAGED_FUNCTION NTSTATUS PdoOpenSoftwareKey(_In_ PXENVIF_PDO Pdo, _Out_ PHANDLE K
     PAGED_CODE();
 
     return IoOpenDeviceRegistryKey(Pdo->Device.DeviceObject, PLUGPLAY_REGKEY_DRIVER, KEY_READ, Key);
+}
+
+/* Characters of a GUID as text, without the NUL. */
+#define PDO_GUID_LENGTH 38
+
+/* The name under which the network class has installed the device. */
+static PAGED_FUNCTION NTSTATUS PdoQueryAdapterGuid(_In_ PXENVIF_PDO Pdo, _Out_ GUID *Guid)
+{
+    WCHAR Wide[PDO_GUID_LENGTH];
+    UNICODE_STRING String;
+    ULONG Index;
+    HANDLE Key;
+    PSTR Text;
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    Status = PdoOpenSoftwareKey(Pdo, &Key);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    Status = RegistryQueryString(Key, L"NetCfgInstanceId", &Text);
+    RegistryCloseKey(Key);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    for (Index = 0; Index < PDO_GUID_LENGTH && Text[Index] != '\0'; Index++)
+        Wide[Index] = (UCHAR)Text[Index];
+    String.Buffer = Wide;
+    String.Length = (USHORT)(Index * sizeof(WCHAR));
+    String.MaximumLength = sizeof(Wide);
+
+    Status = (Text[Index] == '\0') ? RtlGUIDFromString(&String, Guid) : STATUS_INVALID_PARAMETER;
+    RegistryFree(Text);
+
+    return Status;
+}
+
+PAGED_FUNCTION NTSTATUS PdoQueryInterfaceLuid(_In_ PXENVIF_PDO Pdo, _Out_ NET_LUID *Luid)
+{
+    NTSTATUS Status;
+    GUID Guid;
+
+    PAGED_CODE();
+
+    Status = PdoQueryAdapterGuid(Pdo, &Guid);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    return ConvertInterfaceGuidToLuid(&Guid, Luid);
 }
 
 VOID PdoSetSeen(_Inout_ PXENVIF_PDO Pdo, _In_ ULONG Scan)

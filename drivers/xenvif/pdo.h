@@ -6,6 +6,8 @@
 
 #include <ntddk.h>
 
+#include <ifdef.h>
+
 #include "fdo.h"
 
 typedef struct _XENVIF_PDO XENVIF_PDO, *PXENVIF_PDO;
@@ -54,6 +56,10 @@ BOOLEAN PdoReport(_Inout_ PXENVIF_PDO Pdo);
 /* Opens the software key of the driver that is installed on the device. PASSIVE_LEVEL. Closed by RegistryCloseKey. */
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS PdoOpenSoftwareKey(_In_ PXENVIF_PDO Pdo, _Out_ PHANDLE Key);
+
+/* The interface that stands for the device, once its driver has been started. PASSIVE_LEVEL. */
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS PdoQueryInterfaceLuid(_In_ PXENVIF_PDO Pdo, _Out_ NET_LUID *Luid);
 
 /* For the bus: the number of its scan that saw the device in the store last. */
 VOID PdoSetSeen(_Inout_ PXENVIF_PDO Pdo, _In_ ULONG Scan);

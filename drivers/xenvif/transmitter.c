@@ -250,7 +250,7 @@ static VOID TransmitterCount(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PTRAN
         StatisticsAdd(Transmitter->Statistics, XENVIF_TRANSMITTER_BACKEND_ERRORS, 1);
 }
 
-/* Tells the client what became of a packet. DISPATCH_LEVEL, without the lock. */
+/* Tells the client what became of its packet; a frame of our own ends here. DISPATCH_LEVEL, without the lock. */
 static VOID TransmitterReturnPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
     XENVIF_TRANSMITTER_PACKET_COMPLETION_INFO Completion;
@@ -259,6 +259,11 @@ static VOID TransmitterReturnPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In
         Packet->Status = XENVIF_TRANSMITTER_PACKET_OK;
 
     TransmitterCount(Transmitter, Packet);
+
+    if (Packet->Description.Frame != NULL) {
+        BufferFree(Packet->Description.Frame);
+        return;
+    }
 
     Completion.Type = (UCHAR)Packet->Description.Layout.Type;
     Completion.Status = Packet->Status;
@@ -602,34 +607,21 @@ static PXENVIF_TRANSMITTER TransmitterSelect(_In_ PXENVIF_FRONTEND Frontend,
     }
 }
 
-NTSTATUS TransmitterQueuePacket(_In_ PXENVIF_FRONTEND Frontend, _In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length,
-                                _In_ XENVIF_VIF_OFFLOAD_OPTIONS OffloadOptions, _In_ USHORT MaximumSegmentSize,
-                                _In_ USHORT TagControlInformation, _In_opt_ PXENVIF_PACKET_HASH Hash, _In_ BOOLEAN More,
-                                _In_opt_ PVOID Cookie)
+/* Queues what is described but for its headers. */
+static NTSTATUS TransmitterSubmit(_In_ PXENVIF_FRONTEND Frontend, _Inout_ PTRANSMITTER_DESCRIPTION Description,
+                                  _In_ USHORT TagControlInformation, _In_ BOOLEAN More)
 {
-    TRANSMITTER_DESCRIPTION Description;
     PXENVIF_TRANSMITTER Transmitter;
     NTSTATUS Status;
     KIRQL Irql;
 
-    Description.Mdl = Mdl;
-    Description.Offset = Offset;
-    Description.Length = Length;
-    Description.Cookie = Cookie;
-    Description.Options = OffloadOptions;
-    Description.MaximumSegmentSize = MaximumSegmentSize;
-    Description.Hash.Algorithm = XENVIF_PACKET_HASH_ALGORITHM_NONE;
-    if (Hash != NULL)
-        Description.Hash = *Hash;
-    SteeringFlow(Hash, &Description.Flow);
-
-    Status = TransmitterDescribe(FrontendGetTransmitter(Frontend, 0), &Description, TagControlInformation);
+    Status = TransmitterDescribe(FrontendGetTransmitter(Frontend, 0), Description, TagControlInformation);
     if (!NT_SUCCESS(Status))
         goto done;
 
-    Transmitter = TransmitterSelect(Frontend, &Description, &Irql);
+    Transmitter = TransmitterSelect(Frontend, Description, &Irql);
 
-    Status = TransmitterEnqueue(Transmitter, &Description);
+    Status = TransmitterEnqueue(Transmitter, Description);
     TransmitterAdvance(Transmitter, NT_SUCCESS(Status) && More);
 
     TransmitterUnlock(Transmitter, Irql);
@@ -640,6 +632,50 @@ done:
         TransmitterEndRow(Frontend);
 
     return Status;
+}
+
+NTSTATUS TransmitterSendFrame(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENVIF_BUFFER Buffer, _In_ ULONG Length)
+{
+    TRANSMITTER_DESCRIPTION Description;
+    NTSTATUS Status;
+
+    Description.Mdl = Buffer->Mdl;
+    Description.Offset = 0;
+    Description.Length = Length;
+    Description.Cookie = NULL;
+    Description.Frame = Buffer;
+    Description.Options.Value = 0;
+    Description.MaximumSegmentSize = 0;
+    Description.Hash.Algorithm = XENVIF_PACKET_HASH_ALGORITHM_NONE;
+    SteeringFlow(NULL, &Description.Flow);
+
+    Status = TransmitterSubmit(Frontend, &Description, 0, FALSE);
+    if (!NT_SUCCESS(Status))
+        BufferFree(Buffer);
+
+    return Status;
+}
+
+NTSTATUS TransmitterQueuePacket(_In_ PXENVIF_FRONTEND Frontend, _In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULONG Length,
+                                _In_ XENVIF_VIF_OFFLOAD_OPTIONS OffloadOptions, _In_ USHORT MaximumSegmentSize,
+                                _In_ USHORT TagControlInformation, _In_opt_ PXENVIF_PACKET_HASH Hash, _In_ BOOLEAN More,
+                                _In_opt_ PVOID Cookie)
+{
+    TRANSMITTER_DESCRIPTION Description;
+
+    Description.Mdl = Mdl;
+    Description.Offset = Offset;
+    Description.Length = Length;
+    Description.Cookie = Cookie;
+    Description.Frame = NULL;
+    Description.Options = OffloadOptions;
+    Description.MaximumSegmentSize = MaximumSegmentSize;
+    Description.Hash.Algorithm = XENVIF_PACKET_HASH_ALGORITHM_NONE;
+    if (Hash != NULL)
+        Description.Hash = *Hash;
+    SteeringFlow(Hash, &Description.Flow);
+
+    return TransmitterSubmit(Frontend, &Description, TagControlInformation, More);
 }
 
 VOID TransmitterDebug(_In_ PXENVIF_TRANSMITTER Transmitter)

@@ -27,6 +27,7 @@
 typedef struct _XENVIF_FRONTEND XENVIF_FRONTEND, *PXENVIF_FRONTEND;
 typedef struct _XENVIF_QUEUE XENVIF_QUEUE, *PXENVIF_QUEUE;
 typedef struct _XENVIF_TRANSMITTER XENVIF_TRANSMITTER, *PXENVIF_TRANSMITTER;
+typedef struct _XENVIF_BUFFER XENVIF_BUFFER, *PXENVIF_BUFFER;
 
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS TransmitterInitialize(_In_ PXENVIF_QUEUE Queue, _Outptr_ PXENVIF_TRANSMITTER *Transmitter);
@@ -123,6 +124,13 @@ NTSTATUS TransmitterQueuePacket(_In_ PXENVIF_FRONTEND Frontend, _In_ PMDL Mdl, _
                                 _In_ XENVIF_VIF_OFFLOAD_OPTIONS OffloadOptions, _In_ USHORT MaximumSegmentSize,
                                 _In_ USHORT TagControlInformation, _In_opt_ PXENVIF_PACKET_HASH Hash, _In_ BOOLEAN More,
                                 _In_opt_ PVOID Cookie);
+
+/*
+ * Sends a frame of our own, the first Length bytes of Buffer, as a packet among the client's; it counts as one. The
+ * buffer is the transmitter's from here on, whatever the status is. As of TransmitterQueuePacket.
+ */
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTSTATUS TransmitterSendFrame(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENVIF_BUFFER Buffer, _In_ ULONG Length);
 
 /*
  * Puts nothing on the ring from here on; TransmitterSteer ends it. IRQL <= DISPATCH_LEVEL. The frontend's thread is

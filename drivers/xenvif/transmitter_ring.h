@@ -55,6 +55,7 @@ typedef struct _TRANSMITTER_DESCRIPTION {
     ULONG Offset;
     ULONG Length;
     PVOID Cookie;
+    PXENVIF_BUFFER Frame; /* a frame of our own; NULL: it is the client's */
     XENVIF_VIF_OFFLOAD_OPTIONS Options;
     USHORT MaximumSegmentSize; /* other than 0: it is a large packet */
     XENVIF_PACKET_HASH Hash;

@@ -1,0 +1,105 @@
+/*
+ * <netioapi.h>, the IP helper routines of netio.sys, for a driver. Included after <ntddk.h>.
+ *
+ * mingw-w64's (version 10) is for programs: it stands on Winsock's headers, which have no place in a driver. For it the
+ * types and routines that the drivers use are declared here, as the driver kit has them.
+ */
+#ifndef DRIVER_NETIO_H
+#define DRIVER_NETIO_H
+
+#include <ntddk.h>
+
+#if !defined(__MINGW32__)
+
+#include <netioapi.h>
+
+#else
+
+#include <ifdef.h>
+#include <nldef.h>
+
+#define NETIOAPI_API_ NTAPI
+
+typedef USHORT ADDRESS_FAMILY;
+#define AF_UNSPEC 0
+#define AF_INET 2
+#define AF_INET6 23
+
+typedef struct in_addr {
+    union {
+        struct {
+            UCHAR s_b1, s_b2, s_b3, s_b4;
+        } S_un_b;
+        ULONG S_addr;
+    } S_un;
+} IN_ADDR;
+
+typedef struct in6_addr {
+    union {
+        UCHAR Byte[16];
+        USHORT Word[8];
+    } u;
+} IN6_ADDR;
+
+typedef struct sockaddr_in {
+    ADDRESS_FAMILY sin_family;
+    USHORT sin_port;
+    IN_ADDR sin_addr;
+    CHAR sin_zero[8];
+} SOCKADDR_IN;
+
+typedef struct sockaddr_in6 {
+    ADDRESS_FAMILY sin6_family;
+    USHORT sin6_port;
+    ULONG sin6_flowinfo;
+    IN6_ADDR sin6_addr;
+    ULONG sin6_scope_id;
+} SOCKADDR_IN6;
+
+typedef union _SOCKADDR_INET {
+    SOCKADDR_IN Ipv4;
+    SOCKADDR_IN6 Ipv6;
+    ADDRESS_FAMILY si_family;
+} SOCKADDR_INET;
+
+typedef enum _MIB_NOTIFICATION_TYPE {
+    MibParameterNotification,
+    MibAddInstance,
+    MibDeleteInstance,
+    MibInitialNotification
+} MIB_NOTIFICATION_TYPE;
+
+typedef struct _MIB_UNICASTIPADDRESS_ROW {
+    SOCKADDR_INET Address;
+    NET_LUID InterfaceLuid;
+    NET_IFINDEX InterfaceIndex;
+    NL_PREFIX_ORIGIN PrefixOrigin;
+    NL_SUFFIX_ORIGIN SuffixOrigin;
+    ULONG ValidLifetime;
+    ULONG PreferredLifetime;
+    UCHAR OnLinkPrefixLength;
+    BOOLEAN SkipAsSource;
+    NL_DAD_STATE DadState;
+    ULONG ScopeId;
+    LARGE_INTEGER CreationTimeStamp;
+} MIB_UNICASTIPADDRESS_ROW, *PMIB_UNICASTIPADDRESS_ROW;
+
+typedef struct _MIB_UNICASTIPADDRESS_TABLE {
+    ULONG NumEntries;
+    MIB_UNICASTIPADDRESS_ROW Table[1];
+} MIB_UNICASTIPADDRESS_TABLE, *PMIB_UNICASTIPADDRESS_TABLE;
+
+typedef VOID(NETIOAPI_API_ *PUNICAST_IPADDRESS_CHANGE_CALLBACK)(PVOID CallerContext, PMIB_UNICASTIPADDRESS_ROW Row,
+                                                                MIB_NOTIFICATION_TYPE NotificationType);
+
+NTSTATUS NETIOAPI_API_ GetUnicastIpAddressTable(ADDRESS_FAMILY Family, PMIB_UNICASTIPADDRESS_TABLE *Table);
+VOID NETIOAPI_API_ FreeMibTable(PVOID Memory);
+NTSTATUS NETIOAPI_API_ NotifyUnicastIpAddressChange(ADDRESS_FAMILY Family, PUNICAST_IPADDRESS_CHANGE_CALLBACK Callback,
+                                                    PVOID CallerContext, BOOLEAN InitialNotification,
+                                                    HANDLE *NotificationHandle);
+NTSTATUS NETIOAPI_API_ CancelMibChangeNotify2(HANDLE NotificationHandle);
+NTSTATUS NETIOAPI_API_ ConvertInterfaceGuidToLuid(const GUID *InterfaceGuid, PNET_LUID InterfaceLuid);
+
+#endif /* __MINGW32__ */
+
+#endif /* DRIVER_NETIO_H */
