@@ -1,6 +1,6 @@
 /*
- * IP helper routines of kernel mode (netioapi.h, netio.sys): the table of unicast addresses, changes of it, and
- * names of interfaces. With it what they need of <ws2def.h>, <ws2ipdef.h>, <ifdef.h> and <nldef.h>.
+ * IP helper routines of kernel mode (netioapi.h, netio.sys): the table of unicast addresses, changes of it, interfaces
+ * and their names. With it what they need of <ws2def.h>, <ws2ipdef.h>, <ifdef.h> and <nldef.h>.
  */
 
 #ifndef PVSIM_NETIOAPI_H
@@ -8,6 +8,7 @@
 
 #include <wdm.h>
 #include <ifdef.h>
+#include <ntddndis.h>
 
 #define NETIO_STATUS NTSTATUS
 #define NETIO_SUCCESS(status) NT_SUCCESS(status)
@@ -158,6 +159,70 @@ _IRQL_requires_max_(PASSIVE_LEVEL)
 NTKERNELAPI NETIO_STATUS NTAPI CancelMibChangeNotify2(_In_ HANDLE NotificationHandle);
 _IRQL_requires_max_(APC_LEVEL)
 NTKERNELAPI VOID NTAPI FreeMibTable(_In_ PVOID Memory);
+
+/* ---- interfaces ---- */
+
+typedef struct _MIB_IF_ROW2 {
+    NET_LUID InterfaceLuid;
+    NET_IFINDEX InterfaceIndex;
+    GUID InterfaceGuid;
+    WCHAR Alias[IF_MAX_STRING_SIZE + 1];
+    WCHAR Description[IF_MAX_STRING_SIZE + 1];
+    ULONG PhysicalAddressLength;
+    UCHAR PhysicalAddress[IF_MAX_PHYS_ADDRESS_LENGTH];
+    UCHAR PermanentPhysicalAddress[IF_MAX_PHYS_ADDRESS_LENGTH];
+    ULONG Mtu;
+    IFTYPE Type;
+    TUNNEL_TYPE TunnelType;
+    NDIS_MEDIUM MediaType;
+    NDIS_PHYSICAL_MEDIUM PhysicalMediumType;
+    NET_IF_ACCESS_TYPE AccessType;
+    NET_IF_DIRECTION_TYPE DirectionType;
+    struct {
+        BOOLEAN HardwareInterface : 1;
+        BOOLEAN FilterInterface : 1;
+        BOOLEAN ConnectorPresent : 1;
+        BOOLEAN NotAuthenticated : 1;
+        BOOLEAN NotMediaConnected : 1;
+        BOOLEAN Paused : 1;
+        BOOLEAN LowPower : 1;
+        BOOLEAN EndPointInterface : 1;
+    } InterfaceAndOperStatusFlags;
+    IF_OPER_STATUS OperStatus;
+    NET_IF_ADMIN_STATUS AdminStatus;
+    NET_IF_MEDIA_CONNECT_STATE MediaConnectState;
+    NET_IF_NETWORK_GUID NetworkGuid;
+    NET_IF_CONNECTION_TYPE ConnectionType;
+    ULONG64 TransmitLinkSpeed;
+    ULONG64 ReceiveLinkSpeed;
+    ULONG64 InOctets;
+    ULONG64 InUcastPkts;
+    ULONG64 InNUcastPkts;
+    ULONG64 InDiscards;
+    ULONG64 InErrors;
+    ULONG64 InUnknownProtos;
+    ULONG64 InUcastOctets;
+    ULONG64 InMulticastOctets;
+    ULONG64 InBroadcastOctets;
+    ULONG64 OutOctets;
+    ULONG64 OutUcastPkts;
+    ULONG64 OutNUcastPkts;
+    ULONG64 OutDiscards;
+    ULONG64 OutErrors;
+    ULONG64 OutUcastOctets;
+    ULONG64 OutMulticastOctets;
+    ULONG64 OutBroadcastOctets;
+    ULONG64 OutQLen;
+} MIB_IF_ROW2, *PMIB_IF_ROW2;
+_Static_assert(sizeof(MIB_IF_ROW2) == 0x548, "MIB_IF_ROW2");
+
+typedef struct _MIB_IF_TABLE2 {
+    ULONG NumEntries;
+    MIB_IF_ROW2 Table[1];
+} MIB_IF_TABLE2, *PMIB_IF_TABLE2;
+
+_IRQL_requires_max_(APC_LEVEL)
+NTKERNELAPI NETIO_STATUS NTAPI GetIfTable2(_Outptr_ PMIB_IF_TABLE2 *Table);
 
 /* ---- names of interfaces ---- */
 

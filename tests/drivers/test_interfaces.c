@@ -253,6 +253,63 @@ STACK_TEST(emulated_card, .drivers = STACK_NIC,
     image_free(adapter.name);
 }
 
+/* The row of an interface; its LUID is 0 if there is none. */
+static MIB_IF_ROW2 if_row_of(NET_LUID luid)
+{
+    MIB_IF_ROW2 row = {.InterfaceIndex = 0};
+    PMIB_IF_TABLE2 table;
+
+    ck_assert_int_eq(GetIfTable2(&table), STATUS_SUCCESS);
+    for (ULONG i = 0; i < table->NumEntries; i++)
+        if (table->Table[i].InterfaceLuid.Value == luid.Value)
+            row = table->Table[i];
+    FreeMibTable(table);
+    return row;
+}
+
+static void check_card(const char *id, const uint8_t mac[6])
+{
+    struct adapter adapter = adapter_of(find(id, ""));
+    MIB_IF_ROW2 row = if_row_of(adapter.luid);
+
+    ck_assert_uint_eq(row.InterfaceLuid.Value, adapter.luid.Value);
+    ck_assert_mem_eq(&row.InterfaceGuid, &adapter.guid, sizeof(adapter.guid));
+    ck_assert_uint_eq(row.PhysicalAddressLength, 6);
+    ck_assert_mem_eq(row.PhysicalAddress, mac, 6);
+    ck_assert_mem_eq(row.PermanentPhysicalAddress, mac, 6);
+    ck_assert_uint_eq(row.Type, 6);
+    ck_assert(row.InterfaceAndOperStatusFlags.HardwareInterface);
+    ck_assert_int_eq(row.Description[0], 'N'); /* as its INF says */
+    image_free(adapter.name);
+}
+
+STACK_TEST(addresses_of_cards, .drivers = STACK_NIC,
+           .board = {.nic = {{.model = MACHINE_NIC_RTL8139, .mac = MACHINE_VIF_MAC(0)},
+                             {.model = MACHINE_NIC_E1000, .mac = {0x02, 0x13, 0x57, 0x9b, 0xdf, 0xe1}}},
+                     .nics = 2})
+{
+    check_card("PCI\\VEN_10EC&DEV_8139", (const uint8_t[])MACHINE_VIF_MAC(0));
+    check_card("PCI\\VEN_8086&DEV_100E", (const uint8_t[]){0x02, 0x13, 0x57, 0x9b, 0xdf, 0xe1});
+}
+
+/* The address that is used, and the one that the toolstack gave. */
+STACK_TEST(addresses_of_an_adapter, NET, .vifs = 1)
+{
+    static const uint8_t mac[6] = MACHINE_VIF_MAC(0), other[6] = {2, 0, 10, 11, 12, 13};
+    struct adapter adapter = adapter_of(child_of_vif(0));
+    MIB_IF_ROW2 row;
+
+    cm_value_set_string(software_key(adapter.node), "NetworkAddress", REG_SZ, "02000A0B0C0D");
+    ck_assert_int_eq(pnp_restart_device(adapter.node), STATUS_SUCCESS);
+    row = if_row_of(adapter.luid);
+    ck_assert_uint_eq(row.PhysicalAddressLength, 6);
+    ck_assert_mem_eq(row.PhysicalAddress, other, 6);
+    ck_assert_mem_eq(row.PermanentPhysicalAddress, mac, 6);
+    ck_assert_int_eq(pnp_remove_device(adapter.node, false), STATUS_SUCCESS);
+    ck_assert_uint_eq(if_row_of(adapter.luid).InterfaceLuid.Value, 0);
+    image_free(adapter.name);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("interfaces");
@@ -264,6 +321,8 @@ int main(void)
     tcase_add_test(tcase, who_asked_is_told);
     tcase_add_test(tcase, the_name_stays);
     tcase_add_test(tcase, emulated_card);
+    tcase_add_test(tcase, addresses_of_cards);
+    tcase_add_test(tcase, addresses_of_an_adapter);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

@@ -11,7 +11,6 @@
 #include "nt/ex/pool.h"
 #include "nt/ke/ke.h"
 
-#define TAG_TABLE POOL_TAG('N', 't', 'I', 'p')
 #define FOREVER 0xFFFFFFFFu
 #define UNSAID 255 /* of OnLinkPrefixLength */
 
@@ -237,7 +236,7 @@ NETIO_STATUS NTAPI GetUnicastIpAddressTable(ADDRESS_FAMILY Family, PMIB_UNICASTI
         return STATUS_NOT_FOUND;
     table =
         pool_allocate(NonPagedPoolNx, FIELD_OFFSET(MIB_UNICASTIPADDRESS_TABLE, Table) + count * sizeof(*table->Table),
-                      TAG_TABLE, __builtin_return_address(0));
+                      NETIO_TAG_TABLE, __builtin_return_address(0));
     if (table == NULL)
         return STATUS_NO_MEMORY;
     table->NumEntries = 0;
@@ -255,7 +254,7 @@ VOID NTAPI FreeMibTable(PVOID Memory)
 {
     NT_CALL(APC_LEVEL);
     if (Memory != NULL)
-        ExFreePoolWithTag(Memory, TAG_TABLE);
+        ExFreePoolWithTag(Memory, NETIO_TAG_TABLE);
 }
 
 NETIO_STATUS NTAPI GetUnicastIpAddressEntry(PMIB_UNICASTIPADDRESS_ROW Row)

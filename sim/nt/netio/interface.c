@@ -130,8 +130,9 @@ static bool guid_of(const char *name, GUID *guid)
     return good;
 }
 
-void netio_adapter_started(PDEVICE_OBJECT pdo, const struct cm_key *software)
+void netio_adapter_started(PDEVICE_OBJECT pdo, const struct cm_key *software, const struct netio_physical *physical)
 {
+    struct netio_interface *interface;
     char *name = cm_value_get_string(software, "NetCfgInstanceId");
     ULONG type = IF_TYPE_ETHERNET;
     ULONG luid_index;
@@ -140,10 +141,14 @@ void netio_adapter_started(PDEVICE_OBJECT pdo, const struct cm_key *software)
     if (name == NULL)
         return;
     (void)cm_value_get_dword(software, "*IfType", &type);
-    if (!guid_of(name, &guid) || !cm_value_get_dword(software, "NetLuidIndex", &luid_index))
+    if (!guid_of(name, &guid) || !cm_value_get_dword(software, "NetLuidIndex", &luid_index)) {
         log_line(LOG_WARNING, "netio", "%s: no name of an adapter, or it has no NetLuidIndex", name);
-    else
-        add_static_addresses(add_interface(type, luid_index, &guid, pdo), name);
+    } else {
+        interface = add_interface(type, luid_index, &guid, pdo);
+        interface->physical = *physical;
+        interface->description = cm_value_get_string(software, "DriverDesc");
+        add_static_addresses(interface, name);
+    }
     image_free(name);
 }
 
@@ -159,8 +164,77 @@ void netio_adapter_gone(PDEVICE_OBJECT pdo)
             continue;
         netio_addresses_go(interface);
         RemoveEntryList(&interface->entry);
+        image_free(interface->description);
         image_free(interface);
     }
+}
+
+/* ---- the table ---- */
+
+static void fill_text(WCHAR *field, const char *text)
+{
+    size_t length;
+    WCHAR *wide = cm_utf16_from_utf8(text, &length);
+
+    if (length > IF_MAX_STRING_SIZE)
+        length = IF_MAX_STRING_SIZE;
+    memcpy(field, wide, length * sizeof(WCHAR));
+    image_free(wide);
+}
+
+/* What nobody asks the adapter for is unknown, and 0 where there is no word for that: no packet goes through IP here.
+ */
+static void fill_row(MIB_IF_ROW2 *row, const struct netio_interface *interface)
+{
+    bool loopback = interface->pdo == NULL;
+
+    memset(row, 0, sizeof(*row));
+    row->InterfaceLuid = interface->luid;
+    row->InterfaceIndex = interface->index;
+    row->InterfaceGuid = interface->guid;
+    if (interface->description != NULL)
+        fill_text(row->Description, interface->description);
+    row->PhysicalAddressLength = interface->physical.length;
+    memcpy(row->PhysicalAddress, interface->physical.current, interface->physical.length);
+    memcpy(row->PermanentPhysicalAddress, interface->physical.permanent, interface->physical.length);
+    row->Type = (IFTYPE)interface->luid.Info.IfType;
+    row->TunnelType = TUNNEL_TYPE_NONE;
+    row->MediaType = loopback ? NdisMediumLoopback : NdisMedium802_3;
+    row->PhysicalMediumType = NdisPhysicalMediumUnspecified;
+    row->AccessType = loopback ? NET_IF_ACCESS_LOOPBACK : NET_IF_ACCESS_BROADCAST;
+    row->DirectionType = NET_IF_DIRECTION_SENDRECEIVE;
+    row->InterfaceAndOperStatusFlags.HardwareInterface = !loopback;
+    row->InterfaceAndOperStatusFlags.ConnectorPresent = !loopback;
+    row->OperStatus = loopback ? IfOperStatusUp : IfOperStatusUnknown;
+    row->AdminStatus = NET_IF_ADMIN_STATUS_UP;
+    row->MediaConnectState = loopback ? MediaConnectStateConnected : MediaConnectStateUnknown;
+    row->ConnectionType = NET_IF_CONNECTION_DEDICATED;
+    row->TransmitLinkSpeed = NET_LINK_SPEED_UNKNOWN;
+    row->ReceiveLinkSpeed = NET_LINK_SPEED_UNKNOWN;
+}
+
+NETIO_STATUS NTAPI GetIfTable2(PMIB_IF_TABLE2 *Table)
+{
+    PLIST_ENTRY head = &machine->netio->interfaces;
+    PMIB_IF_TABLE2 table;
+    ULONG count = 0;
+
+    NT_CALL(APC_LEVEL);
+    if (Table == NULL)
+        return STATUS_INVALID_PARAMETER;
+    if (FAULT(POOL))
+        return STATUS_NO_MEMORY;
+    for (PLIST_ENTRY entry = head->Flink; entry != head; entry = entry->Flink)
+        count++;
+    table = pool_allocate(NonPagedPoolNx, FIELD_OFFSET(MIB_IF_TABLE2, Table) + count * sizeof(*table->Table),
+                          NETIO_TAG_TABLE, __builtin_return_address(0));
+    if (table == NULL)
+        return STATUS_NO_MEMORY;
+    table->NumEntries = 0;
+    for (PLIST_ENTRY entry = head->Flink; entry != head; entry = entry->Flink)
+        fill_row(&table->Table[table->NumEntries++], CONTAINING_RECORD(entry, struct netio_interface, entry));
+    *Table = table;
+    return STATUS_SUCCESS;
 }
 
 /* ---- names ---- */

@@ -10,10 +10,15 @@ void netio_init(void);
 
 /*
  * A network adapter has started: its interface comes up, with the name (NetCfgInstanceId), LUID (NetLuidIndex, *IfType)
- * that its software key says, and the static IPv4 addresses that the registry has for it. Nothing happens if the key
- * has no name. An adapter that goes takes its interface along.
+ * and description (DriverDesc) that its software key says, the addresses that its driver gave, and the static IPv4
+ * addresses that the registry has for it. Nothing happens if the key has no name. An adapter that goes takes its
+ * interface along.
  */
-void netio_adapter_started(PDEVICE_OBJECT pdo, const struct cm_key *software);
+struct netio_physical {
+    ULONG length; /* 0: the driver knows of no addresses */
+    UCHAR current[6], permanent[6];
+};
+void netio_adapter_started(PDEVICE_OBJECT pdo, const struct cm_key *software, const struct netio_physical *physical);
 void netio_adapter_gone(PDEVICE_OBJECT pdo);
 
 /* A change callback inside [base, base + size) that is still registered, NULL if there is none. */

@@ -9,12 +9,17 @@
 #include "nt/ke/ke.h"
 #include "nt/netio/netio.h"
 
+/* Of the tables that FreeMibTable frees. */
+#define NETIO_TAG_TABLE POOL_TAG('N', 't', 'I', 'p')
+
 struct netio_interface {
     LIST_ENTRY entry; /* in order of arrival */
     NET_LUID luid;
     NET_IFINDEX index; /* from 1; none is given twice */
     GUID guid;
     PDEVICE_OBJECT pdo; /* NULL: no adapter's */
+    struct netio_physical physical;
+    char *description;
 };
 
 struct netio_state {

@@ -1,14 +1,18 @@
 /*
  * Network adapters: the values by which the class installer names an adapter in its software key (NetCfgInstanceId,
- * NetLuidIndex, *IfType), and the interface that it has while it is started.
+ * NetLuidIndex, *IfType), and the interface that it has while it is started. Its driver is asked for the addresses of
+ * the card as NDIS passes such a question on, by IOCTL_NDIS_QUERY_GLOBAL_STATS.
  */
+#include <ntddndis.h>
 #include <string.h>
 
+#include "nt/ex/pool.h"
 #include "nt/netio/netio.h"
 #include "nt/pnp/pnp_internal.h"
 
 #define NET_CLASS "{4d36e972-e325-11ce-bfc1-08002be10318}"
 #define IF_TYPE_ETHERNET 6u
+#define TAG POOL_TAG('N', 'd', 'i', 's')
 #define FIRST_LUID_INDEX 0x8000u /* those below are for interfaces of NDIS's own */
 
 /* NULL: it is no network adapter, or none that a driver was installed for. */
@@ -59,12 +63,56 @@ void net_class_install(const struct devnode *node)
     cm_value_set_dword(key, "*IfType", IF_TYPE_ETHERNET);
 }
 
+/* Sends one question to the top of the adapter's stack. The buffer is locked in memory. */
+static bool ask(PDEVICE_OBJECT top, ULONG oid, void *buffer, ULONG length)
+{
+    IO_STATUS_BLOCK block = {.Information = 0};
+    NTSTATUS status;
+    KEVENT event;
+    PIRP irp;
+
+    KeInitializeEvent(&event, NotificationEvent, FALSE);
+    irp = IoBuildDeviceIoControlRequest(IOCTL_NDIS_QUERY_GLOBAL_STATS, top, &oid, sizeof(oid), buffer, length, FALSE,
+                                        &event, &block);
+    if (irp == NULL)
+        return false;
+    status = IoCallDriver(top, irp);
+    if (status == STATUS_PENDING) {
+        KeWaitForSingleObject(&event, Executive, KernelMode, FALSE, NULL);
+        status = block.Status;
+    }
+    return NT_SUCCESS(status) && block.Information == length;
+}
+
+/* An adapter whose driver answers one of the two questions only has no addresses. */
+static struct netio_physical ask_for_addresses(PDEVICE_OBJECT pdo)
+{
+    struct netio_physical physical = {.length = 0};
+    PDEVICE_OBJECT top = IoGetAttachedDeviceReference(pdo);
+    UCHAR *buffer = pool_allocate(NonPagedPoolNx, sizeof(physical.current), TAG, __builtin_return_address(0));
+
+    if (buffer != NULL && ask(top, OID_802_3_CURRENT_ADDRESS, buffer, sizeof(physical.current))) {
+        memcpy(physical.current, buffer, sizeof(physical.current));
+        if (ask(top, OID_802_3_PERMANENT_ADDRESS, buffer, sizeof(physical.permanent))) {
+            memcpy(physical.permanent, buffer, sizeof(physical.permanent));
+            physical.length = sizeof(physical.current);
+        }
+    }
+    if (buffer != NULL)
+        ExFreePoolWithTag(buffer, TAG);
+    ObDereferenceObject(top);
+    return physical;
+}
+
 void net_class_started(const struct devnode *node)
 {
     const struct cm_key *key = software_key(node);
 
-    if (key != NULL && node->service != NULL)
-        netio_adapter_started(node->pdo, key);
+    if (key != NULL && node->service != NULL) {
+        struct netio_physical physical = ask_for_addresses(node->pdo);
+
+        netio_adapter_started(node->pdo, key, &physical);
+    }
 }
 
 void net_class_gone(const struct devnode *node)

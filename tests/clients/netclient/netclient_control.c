@@ -1,5 +1,7 @@
 #include "netclient.h"
 
+#include <ntddndis.h>
+
 C_ASSERT(NETCLIENT_VIF_STATISTICS == XENVIF_VIF_STATISTIC_COUNT);
 
 static NTSTATUS NetClientQueryStatistics(_Inout_ PNETCLIENT Client, _Out_ PNETCLIENT_STATISTICS Statistics)
@@ -217,6 +219,48 @@ static NTSTATUS NetClientWaitLink(_Inout_ PNETCLIENT Client, _Inout_ PIRP Irp)
     return Status;
 }
 
+/* What NDIS would be asked for by others: the addresses of the adapter. */
+static NTSTATUS NetClientQueryOid(_Inout_ PNETCLIENT Client, _Inout_ PIRP Irp)
+{
+    PIO_STACK_LOCATION StackLocation = IoGetCurrentIrpStackLocation(Irp);
+    NTSTATUS Status = STATUS_DEVICE_NOT_READY;
+    ETHERNET_ADDRESS Address;
+    PVOID Buffer;
+
+    if (StackLocation->Parameters.DeviceIoControl.InputBufferLength < sizeof(NDIS_OID) ||
+        StackLocation->Parameters.DeviceIoControl.OutputBufferLength < sizeof(Address)) {
+        NetClientComplete(Client, Irp, STATUS_BUFFER_TOO_SMALL, 0);
+        return STATUS_BUFFER_TOO_SMALL;
+    }
+
+    if (NetClientFlag(&Client->Started) && ExAcquireRundownProtection(&Client->Rundown)) {
+        Status = STATUS_SUCCESS;
+        switch (*(NDIS_OID *)Irp->AssociatedIrp.SystemBuffer) {
+        case OID_802_3_PERMANENT_ADDRESS:
+            XENVIF_VIF_CALL(&Client->Vif, MacQueryPermanentAddress, &Address);
+            break;
+        case OID_802_3_CURRENT_ADDRESS:
+            XENVIF_VIF_CALL(&Client->Vif, MacQueryCurrentAddress, &Address);
+            break;
+        default:
+            Status = STATUS_INVALID_DEVICE_REQUEST;
+            break;
+        }
+        ExReleaseRundownProtection(&Client->Rundown);
+    }
+
+    if (NT_SUCCESS(Status)) {
+        Buffer = MmGetSystemAddressForMdlSafe(Irp->MdlAddress, NormalPagePriority | MdlMappingNoExecute);
+        if (Buffer != NULL)
+            RtlCopyMemory(Buffer, &Address, sizeof(Address));
+        else
+            Status = STATUS_INSUFFICIENT_RESOURCES;
+    }
+    NetClientComplete(Client, Irp, Status, NT_SUCCESS(Status) ? sizeof(Address) : 0);
+
+    return Status;
+}
+
 NTSTATUS NetClientControl(_Inout_ PNETCLIENT Client, _Inout_ PIRP Irp)
 {
     PIO_STACK_LOCATION StackLocation = IoGetCurrentIrpStackLocation(Irp);
@@ -224,6 +268,9 @@ NTSTATUS NetClientControl(_Inout_ PNETCLIENT Client, _Inout_ PIRP Irp)
     ULONG InputLength = StackLocation->Parameters.DeviceIoControl.InputBufferLength;
     ULONG OutputLength = StackLocation->Parameters.DeviceIoControl.OutputBufferLength;
     NTSTATUS Status;
+
+    if (Code == IOCTL_NDIS_QUERY_GLOBAL_STATS)
+        return NetClientQueryOid(Client, Irp);
 
     if (InputLength < NetClientInputSize(Code) || OutputLength < NetClientOutputSize(Code)) {
         Status = STATUS_BUFFER_TOO_SMALL;

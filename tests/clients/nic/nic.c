@@ -122,12 +122,14 @@ static NTSTATUS NicRemove(PNIC Nic, PIRP Irp)
 static NTSTATUS NicQuery(PNIC Nic, PIRP Irp)
 {
     PIO_STACK_LOCATION Location = IoGetCurrentIrpStackLocation(Irp);
+    NDIS_OID Oid = 0;
     PVOID Output;
 
     if (Location->Parameters.DeviceIoControl.IoControlCode != IOCTL_NDIS_QUERY_GLOBAL_STATS)
         return STATUS_INVALID_DEVICE_REQUEST;
-    if (Location->Parameters.DeviceIoControl.InputBufferLength < sizeof(NDIS_OID) ||
-        *(PNDIS_OID)Irp->AssociatedIrp.SystemBuffer != OID_802_3_PERMANENT_ADDRESS)
+    if (Location->Parameters.DeviceIoControl.InputBufferLength >= sizeof(NDIS_OID))
+        Oid = *(PNDIS_OID)Irp->AssociatedIrp.SystemBuffer;
+    if (Oid != OID_802_3_PERMANENT_ADDRESS && Oid != OID_802_3_CURRENT_ADDRESS) /* it uses the one it came with */
         return STATUS_NOT_SUPPORTED;
     if (Location->Parameters.DeviceIoControl.OutputBufferLength < NIC_ADDRESS_LENGTH)
         return STATUS_BUFFER_TOO_SMALL;

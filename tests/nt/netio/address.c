@@ -298,6 +298,7 @@ static VOID AddressAtApcLevel(VOID)
 {
     MIB_UNICASTIPADDRESS_ROW Entry, Found;
     PMIB_UNICASTIPADDRESS_TABLE Table = NULL;
+    PMIB_IF_TABLE2 Interfaces = NULL;
     HANDLE Handle;
     KIRQL Irql;
 
@@ -313,6 +314,8 @@ static VOID AddressAtApcLevel(VOID)
     EXPECT_STATUS(GetUnicastIpAddressEntry(&Found), STATUS_SUCCESS);
     EXPECT_STATUS(GetUnicastIpAddressTable(AF_INET, &Table), STATUS_SUCCESS);
     FreeMibTable(Table);
+    EXPECT_STATUS(GetIfTable2(&Interfaces), STATUS_SUCCESS);
+    FreeMibTable(Interfaces);
     EXPECT_STATUS(DeleteUnicastIpAddressEntry(&Entry), STATUS_SUCCESS);
     KeLowerIrql(Irql);
     EXPECT_STATUS(CancelMibChangeNotify2(Handle), STATUS_SUCCESS);
@@ -346,7 +349,39 @@ static VOID InterfaceNames(VOID)
     EXPECT_EQUAL(Found.Value, 0);
 }
 
+/* Each interface once, with a name that leads to its LUID; the loopback interface is one of them, without a card. */
+static VOID InterfaceTable(VOID)
+{
+    PMIB_IF_TABLE2 Table = NULL;
+    ULONG Loopbacks = 0;
+    NET_LUID Luid;
+
+    EXPECT_STATUS(GetIfTable2(NULL), STATUS_INVALID_PARAMETER);
+    EXPECT_STATUS(GetIfTable2(&Table), STATUS_SUCCESS);
+    REQUIRE(Table != NULL);
+    for (ULONG Index = 0; Index < Table->NumEntries; Index++) {
+        const MIB_IF_ROW2 *Entry = &Table->Table[Index];
+
+        CHECK(ConvertInterfaceGuidToLuid(&Entry->InterfaceGuid, &Luid) == STATUS_SUCCESS);
+        CHECK(Luid.Value == Entry->InterfaceLuid.Value && Luid.Info.IfType == Entry->Type);
+        for (ULONG Other = 0; Other < Index; Other++)
+            CHECK(Table->Table[Other].InterfaceIndex != Entry->InterfaceIndex);
+        if (Entry->InterfaceIndex != LOOPBACK_INDEX)
+            continue;
+        Loopbacks++;
+        EXPECT_EQUAL(Entry->Type, 24); /* IF_TYPE_SOFTWARE_LOOPBACK */
+        EXPECT_EQUAL(Entry->MediaType, NdisMediumLoopback);
+        EXPECT_EQUAL(Entry->AccessType, NET_IF_ACCESS_LOOPBACK);
+        EXPECT_EQUAL(Entry->PhysicalAddressLength, 0);
+        EXPECT_FALSE(Entry->InterfaceAndOperStatusFlags.HardwareInterface);
+        EXPECT_EQUAL(Entry->OperStatus, IfOperStatusUp);
+    }
+    EXPECT_EQUAL(Loopbacks, 1);
+    FreeMibTable(Table);
+}
+
 TEST_TABLE(netio_address){TEST(AddressTable, 0),
+                          TEST(InterfaceTable, 0),
                           TEST(InterfaceNames, 0),
                           TEST(AddressInitialized, 0),
                           TEST(AddressCreatedSetDeleted, 0),
