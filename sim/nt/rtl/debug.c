@@ -61,12 +61,14 @@ static ULONG print(const char *prefix, ULONG component, ULONG level, const char 
     if (length > TEXT_MAX)
         length = TEXT_MAX;
     text[length] = '\0';
+    machine->rtl->debug_printing++;
     for (struct rtl_debug_callback *callback = machine->rtl->debug_callbacks; callback != NULL;
          callback = callback->next) {
         STRING string = {.Length = (USHORT)length, .MaximumLength = (USHORT)(length + 1), .Buffer = text};
 
         KERNEL_CALLOUT(callback->function, &string, component, level);
     }
+    machine->rtl->debug_printing--;
     if ((*mask_of(component) & bits_of(level)) != 0)
         rtl_log(level < ARRAYSIZE(levels) ? levels[level] : LOG_DEBUG, text, length);
     return STATUS_SUCCESS;
@@ -142,6 +144,12 @@ NTSTATUS NTAPI DbgSetDebugPrintCallback(PDEBUG_PRINT_CALLBACK DebugPrintCallback
     struct rtl_debug_callback *callback = *link;
 
     *link = callback->next;
+    /* Its code may go as soon as this is back. */
+    while (machine->rtl->debug_printing != 0) {
+        LARGE_INTEGER moment = {.QuadPart = -10};
+
+        (void)KeDelayExecutionThread(KernelMode, FALSE, &moment);
+    }
     image_free(callback);
     return STATUS_SUCCESS;
 }

@@ -37,6 +37,7 @@ struct rtl_debug_callback;
 struct rtl_state {
     ULONG debug_mask[256];                      /* by component: DbgSetDebugFilterState */
     struct rtl_debug_callback *debug_callbacks; /* DbgSetDebugPrintCallback, in order of registration */
+    unsigned debug_printing;                    /* messages that they are being told of now */
     char partial[512];                          /* debug output that has not ended its line yet */
     size_t partial_length;
     ULONG random[128]; /* RtlRandom's table */
