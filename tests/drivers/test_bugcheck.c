@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "clients/probe/probe_ioctl.h"
 #include "common/stack.h"
@@ -200,6 +201,42 @@ START_TEST(of_which_nobody_wants_to_read)
 }
 END_TEST
 
+#ifndef PVSIM_SANITIZE
+static void stop(void)
+{
+    KeBugCheckEx(0x4711, 1, 2, 3, 4);
+}
+
+/* sub rsp, 8; call rdi; add rsp, 8; ret */
+static const uint8_t call_it[] = {0x48, 0x83, 0xEC, 0x08, 0xFF, 0xD7, 0x48, 0x83, 0xC4, 0x08, 0xC3};
+
+/* From code that is in no image, as of somebody who has loaded his own. */
+static void crash_from_nowhere(void *unused)
+{
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    (void)unused;
+    ck_assert_ptr_ne(page, MAP_FAILED);
+    memcpy(page, call_it, sizeof(call_it));
+    ((void (*)(void (*)(void)))(uintptr_t)page)(stop);
+}
+
+/* The stack is shown as far as it is known. */
+START_TEST(by_code_of_no_image)
+{
+    static const struct stack_options options = {
+        .drivers = STACK_PROBE, .quiet = true, .prepare = log_nowhere_but_to_the_emulator};
+    const struct failure *failure = stack_must_fail(&options, crash_from_nowhere, NULL, "bugcheck");
+    const char *line;
+
+    (void)log_tail(tail, sizeof(tail));
+    expect_reason(failure);
+    line = expect("stack of processor");
+    ck_assert_ptr_nonnull(strstr(line, " ?"));
+}
+END_TEST
+#endif
+
 int main(void)
 {
     Suite *suite = suite_create("bugcheck");
@@ -210,6 +247,7 @@ int main(void)
     tcase_add_test(tcase, by_a_rule);
 #ifndef PVSIM_SANITIZE
     tcase_add_test(tcase, by_an_access);
+    tcase_add_test(tcase, by_code_of_no_image);
 #endif
     tcase_add_test(tcase, by_the_bus);
     tcase_add_test(tcase, of_which_nobody_wants_to_read);

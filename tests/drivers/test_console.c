@@ -4,6 +4,7 @@
 #include "common/stack.h"
 #include "image/loader.h"
 #include "machine/clock.h"
+#include "machine/fault.h"
 #include "machine/kernel_lock.h"
 #include "nt/cm/cm.h"
 #include "nt/pnp/pnp.h"
@@ -310,12 +311,14 @@ static void move_ring(void *unused)
 }
 
 /* Resumed in its place, the guest finds its console elsewhere, and then nowhere. */
-STACK_TEST(ring_moves, .drivers = STACK_PROBE, .prepare = log_nothing, .quiet = true)
+STACK_TEST(ring_moves, .drivers = STACK_PROBE, .prepare = log_nothing, .quiet = true,
+           .fail = "call=MmMapIoSpace,nth=100000000")
 {
     const PHYSICAL_ADDRESS highest = {.QuadPart = -1};
-    struct xencons_interface *page = MmAllocateContiguousMemory(PAGE_SIZE, highest);
+    struct xencons_interface *page = MmAllocateContiguousMemory(2 * PAGE_SIZE, highest);
     XENBUS_SUSPEND_INTERFACE_V1 suspend;
 
+    fault_suspend();
     begin();
     STACK_GET(GUID_XENBUS_SUSPEND_INTERFACE, 1, &suspend);
     ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Acquire), STATUS_SUCCESS);
@@ -326,6 +329,21 @@ STACK_TEST(ring_moves, .drivers = STACK_PROBE, .prepare = log_nothing, .quiet = 
     ck_assert_uint_eq(write("moved", 5), 5);
     ck_assert_uint_eq(page->out_prod, 5);
     ck_assert_int_eq(memcmp(page->out, "moved", 5), 0);
+
+    /* There is no room to map it, and the next time there is. */
+    elsewhere = (struct xencons_interface *)((PUCHAR)page + PAGE_SIZE);
+    machine->config.faults.rule[0].nth = 1;
+    machine->fault->matched[0] = 0;
+    (void)task_create("resumer", move_ring, NULL);
+    fault_resume();
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
+    fault_suspend();
+    ck_assert_uint_eq(fault_injected(), 1);
+    ck_assert(!CALL(CanWrite));
+    elsewhere = page;
+    (void)task_create("resumer", move_ring, NULL);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
+    ck_assert(CALL(CanWrite));
 
     elsewhere = NULL;
     (void)task_create("resumer", move_ring, NULL);

@@ -9,6 +9,8 @@
 #include "image/loader.h"
 #include "machine/kernel_lock.h"
 #include "nt/cm/cm.h"
+#include "nt/ke/ke.h"
+#include "nt/pnp/pnp.h"
 #include "xen/xen.h"
 
 #undef XEN_UNPLUG_NICS /* the simulator's mask; the driver's type of device has the same name */
@@ -284,6 +286,155 @@ STACK_TEST(line_without_end, .drivers = STACK_PROBE, .vcpus = 2, .quiet = true)
     ck_assert_uint_eq(entered, 2);
 }
 
+/* ---- a debugger's messages while xen goes ---- */
+
+#define PLATFORM "PCI\\VEN_5853&DEV_0001"
+
+static volatile bool quiet, printing;
+
+static VOID NTAPI print(PVOID unused)
+{
+    (void)unused;
+    (void)KeSetSystemAffinityThreadEx(2);
+    printing = true;
+    while (!quiet) {
+        (void)DbgPrintEx(DPFLTR_IHVDRIVER_ID, DPFLTR_ERROR_LEVEL, "XEN is told of %s\n", "something");
+        YieldProcessor();
+    }
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+/* It does not go under a message that it is taking. */
+static void prints(void *unused)
+{
+    struct devnode *parent = pnp_parent(stack_device(PLATFORM));
+    PKTHREAD thread;
+
+    (void)unused;
+    quiet = printing = false;
+    thread = stack_thread(print, NULL);
+    while (!printing)
+        stack_sleep_us(10);
+    for (unsigned i = 0; i < 12; i++) {
+        ck_assert_int_eq(pnp_remove_device(stack_device(PLATFORM), false), STATUS_SUCCESS);
+        ck_assert_int_eq(pnp_rescan(parent), STATUS_SUCCESS);
+        pnp_wait_quiet();
+        ck_assert(stack_device_started(PLATFORM));
+    }
+    quiet = true;
+    stack_join(thread);
+}
+
+START_TEST(printed_while_it_goes)
+{
+    over_schedules(prints, NULL);
+}
+END_TEST
+
+/* ---- a value that grows ---- */
+
+static volatile bool grown;
+
+static VOID NTAPI grow(PVOID unused)
+{
+    static char value[4096];
+    unsigned length = 0;
+
+    (void)unused;
+    (void)KeSetSystemAffinityThreadEx(2);
+    while (!grown) {
+        length = length < 3900 ? length + 40 : 40;
+        memset(value, 'X', length);
+        value[length] = '\0';
+        cm_value_set_string(cm_key_create(CM_CONTROL), "SystemStartOptions", REG_SZ, value);
+        YieldProcessor();
+    }
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+/* Somebody makes a value longer each time that it is read: whoever reads it gives up, or has what was there once. */
+static void value_grows(void *unused)
+{
+    unsigned given_up = 0;
+    PKTHREAD thread;
+
+    (void)unused;
+    grown = false;
+    (void)KeSetSystemAffinityThreadEx(1);
+    thread = stack_thread(grow, NULL);
+    for (unsigned i = 0; i < 3000 && given_up == 0; i++) {
+        char option[8];
+        NTSTATUS status = XEN(XenQueryStartOption, "NONE", option, sizeof(option));
+
+        ck_assert(!NT_SUCCESS(status));
+        given_up += status != STATUS_OBJECT_NAME_NOT_FOUND;
+    }
+    grown = true;
+    stack_join(thread);
+    KeRevertToUserAffinityThreadEx(0);
+    ck_assert_uint_ne(given_up, 0);
+}
+
+START_TEST(value_that_grows)
+{
+    over_schedules(value_grows, NULL);
+}
+END_TEST
+
+/* ---- a processor that asks for itself ---- */
+
+static volatile unsigned asked_for;
+
+static VOID NTAPI ask(PVOID unused)
+{
+    ULONG id, next = KeQueryActiveProcessorCountEx(ALL_PROCESSOR_GROUPS);
+
+    (void)unused;
+    while (next < stack.options->vcpus) {
+        while (KeQueryActiveProcessorCountEx(ALL_PROCESSOR_GROUPS) == next)
+            YieldProcessor();
+        (void)KeSetSystemAffinityThreadEx((KAFFINITY)1 << next);
+        ck_assert_int_eq(XEN(XenQueryVcpuId, next, &id), STATUS_SUCCESS);
+        ck_assert_uint_eq(id, next);
+        asked_for++;
+        KeRevertToUserAffinityThreadEx(0);
+        next++;
+    }
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+static void plug(void *count)
+{
+    ke_processors_announce((unsigned)(uintptr_t)count);
+}
+
+/* As soon as there is a processor it knows which vCPU it is. */
+static void processors_ask(void *unused)
+{
+    PKTHREAD thread;
+
+    (void)unused;
+    asked_for = 0;
+    thread = stack_thread(ask, NULL);
+    for (unsigned count = 3; count <= stack.options->vcpus; count++) {
+        stack_in_dom0(plug, (void *)(uintptr_t)count);
+        while (!ke_processors_settled())
+            stack_sleep_us(5);
+    }
+    stack_join(thread);
+    ck_assert_uint_eq(asked_for, stack.options->vcpus - 2);
+}
+
+START_TEST(processor_asks_for_itself)
+{
+    struct stack_options options = {
+        .drivers = STACK_PROBE, .vcpus = 10, .start_vcpus = 2, .quiet = true, .policy = POLICY_RANDOM};
+
+    for (options.seed = 1; options.seed <= 4; options.seed++)
+        stack_run(&options, processors_ask, NULL);
+}
+END_TEST
+
 /* ---- a holder that has crashed ---- */
 
 #ifndef PVSIM_SANITIZE /* where a wild access ends the program instead */
@@ -347,6 +498,9 @@ int main(void)
     tcase_add_test(tcase, console_at_once);
     tcase_add_test(tcase, log_at_once);
     tcase_add_test(tcase, line_without_end);
+    tcase_add_test(tcase, printed_while_it_goes);
+    tcase_add_test(tcase, value_that_grows);
+    tcase_add_test(tcase, processor_asks_for_itself);
 #ifndef PVSIM_SANITIZE
     tcase_add_test(tcase, crash_with_the_console_locked);
 #endif

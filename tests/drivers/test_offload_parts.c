@@ -289,6 +289,7 @@ START_TEST(what_cannot_be_cut)
     ck_assert(!SegmentationInitialize(&s, frame, headers + 4, 4, ip, tcp, payload, 1000));
     ck_assert(!SegmentationInitialize(&s, frame, tcp + 16, 4, ip, tcp, payload, 1000));
     ck_assert(!SegmentationInitialize(&s, frame, headers, 4, ip, tcp - 4, payload, 1000));
+    ck_assert(!SegmentationInitialize(&s, frame, headers + 4, 4, ip, tcp + 4, payload, 1000)); /* IP has no options */
     ck_assert(!SegmentationInitialize(&s, frame, headers, 4, 10, tcp, payload, 1000));
     ck_assert(!SegmentationInitialize(&s, frame, headers, 4, ip, tcp, 65536, 65536));
     ck_assert(!SegmentationInitialize(&s, frame, headers, 4, ip, tcp, 65536, 65535 - 20 - 28 + 1));
