@@ -154,6 +154,22 @@ ABI_TEST(port_is_closed, .drivers = STACK_PROBE, .quiet = true)
     end();
 }
 
+/* A port has one channel. */
+ABI_TEST(port_that_is_taken, .drivers = STACK_PROBE, .quiet = true)
+{
+    PXENBUS_EVTCHN_CHANNEL channel;
+    ULONG port;
+
+    begin();
+    channel = open_unbound();
+    ck_assert_ptr_nonnull(channel);
+    port = CALL(GetPort, channel);
+    ck_assert_ptr_null(CALL(Open, XENBUS_EVTCHN_TYPE_FIXED, on_event, NULL, port, FALSE));
+    CALL(Close, channel);
+    assert_works();
+    end();
+}
+
 /* Somebody has reset the domain's event channels. */
 STACK_TEST(all_ports_are_closed, .drivers = STACK_PROBE, .quiet = true, .prepare = use_two_level)
 {
@@ -402,6 +418,7 @@ int main(void)
 
     tcase_set_timeout(tcase, 30);
     tcase_add_test(tcase, port_is_closed);
+    tcase_add_test(tcase, port_that_is_taken);
     tcase_add_test(tcase, all_ports_are_closed);
     tcase_add_test(tcase, port_of_nobody);
     tcase_add_test(tcase, interrupt_of_a_processor);
