@@ -119,16 +119,20 @@ const char *stack_backend_path(unsigned vif, const char *node);
 
 /*
  * A READ or a WRITE of a NetClient's device, as stack_open() gives it. And: read all frames that have come for it,
- * which have to be frames of the capture, in order and none twice; how many.
+ * which have to be frames of the capture, in order, with several queues that of each flow, and none twice; how many.
  */
 NTSTATUS stack_transfer(UCHAR major, PFILE_OBJECT file, PDEVICE_OBJECT device, void *buffer, ULONG length, ULONG *done);
 unsigned stack_read_all(unsigned vif, const struct capture *capture);
+/* The same, but judged by the caller. */
+struct checker_verdict stack_read_verdict(unsigned vif, const struct capture *capture);
 
 void stack_attach(unsigned vif);
 void stack_detach(unsigned vif);
 void stack_wait_connected(unsigned vif);
 const struct netback_statistics *stack_netback_statistics(unsigned vif);
-/* In a dom0 task: netback ends, and another begins in its place, with stack.features. */
+/*
+ * In a dom0 task: netback ends, and another begins in its place, with stack.features. The network ends of VIFs stay.
+ */
 void stack_netback_restart(void *unused);
 /* How often its VIFs of this number have connected, under every number of the guest's domain. */
 unsigned stack_netback_connections(unsigned vif);

@@ -164,27 +164,32 @@ void stack_netback_start(void)
 {
     struct netback_options options = {.features = &stack.features, .open_port = open_port, .logger = &stack_logger};
 
-    memset(ends, 0, sizeof(ends));
     netback_waiter = NULL;
     stack.netback = netback_create(&options);
     ck_assert_ptr_nonnull(stack.netback);
     (void)task_create("netback", netback_main, NULL);
 }
 
-void stack_netback_stop(void)
+static void end_netback(void)
 {
     netback_waiter = task_current();
     netback_stop(stack.netback);
     while (stack.netback != NULL)
         (void)task_park(CLOCK_NEVER, "netback to end");
+}
+
+void stack_netback_stop(void)
+{
+    end_netback();
     for (unsigned vif = 0; vif < VIFS_MAX; vif++)
         port_destroy(ends[vif].checker);
+    memset(ends, 0, sizeof(ends));
 }
 
 void stack_netback_restart(void *unused)
 {
     (void)unused;
-    stack_netback_stop();
+    end_netback();
     stack_netback_start();
 }
 

@@ -1,7 +1,10 @@
 /*
- * The guest is suspended again and again under traffic both ways, in each way that a toolstack has. What is lost is no
- * more than what was in flight at the suspends; nothing is lost when a suspend is cancelled, or when the guest's
- * drivers do not know of it. PVSIM_ROUNDS: how often each, by default a few times; `make rounds` has 100.
+ * Traffic both ways is interrupted again and again: the guest is suspended in each way that a toolstack has, netback
+ * ends and another takes its place, processors come, the client hashes otherwise. On one queue, and on four with all
+ * that netback offers. No frame is corrupt, comes twice or, but where flows change their queues, out of its flow's
+ * order. What is lost is no more than what was in flight at the interruptions; nothing is lost when a suspend is
+ * cancelled, or when the guest's drivers do not know of it, nor when the backend stays. PVSIM_ROUNDS: how often each,
+ * by default a few times; `make rounds` has 100.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +18,8 @@
 #include "machine/clock.h"
 #include "machine/sched.h"
 #include "machine/snapshot.h"
+#include "nt/ke/ke.h"
+#include "packet.h"
 #include "xen/xen.h"
 
 #include <xen/grant_table.h>
@@ -28,8 +33,9 @@
 #define WRITERS 4
 #define SUSPENDED_NS UINT64_C(2000000)
 #define RING_SLOTS 256u
+#define QUEUES_MAX 4u
 
-enum form { CANCELLED, FORCED, SLOW, RESTORED, SAVED };
+enum form { CANCELLED, FORCED, SLOW, RESTARTED, HASHED, GROWN, RESTORED, SAVED };
 
 static const struct {
     const char *name;
@@ -37,7 +43,8 @@ static const struct {
 } forms[] = {
     [CANCELLED] = {"cancelled", false},       [FORCED] = {"forced", false},
     [SLOW] = {"resumed slowly", true},        [RESTORED] = {"restored as a new domain", true},
-    [SAVED] = {"restored from a file", true},
+    [SAVED] = {"restored from a file", true}, [RESTARTED] = {"another backend", true},
+    [HASHED] = {"hashed otherwise", false},   [GROWN] = {"a processor more", false},
 };
 
 #ifdef MACHINE_THREAD_SANITIZER /* under which no machine can be saved */
@@ -55,10 +62,12 @@ struct direction {
 static struct capture *lan;
 static struct capture coming; /* the first of them */
 
+static unsigned flow[FRAMES]; /* of those that are sent: which writer's */
+
 static struct {
     enum form form;
-    volatile bool gone_on; /* the guest */
-    volatile unsigned next;
+    unsigned queues;
+    volatile bool gone_on;     /* the guest */
     volatile unsigned dropped; /* writes that say so */
     unsigned saved;
     struct direction tx;
@@ -67,13 +76,15 @@ static struct {
 
 /* ---- domain 0 ---- */
 
-static void *map_ring(struct xs_handle *xs, const char *node, uint32_t *handle)
+static void *map_ring(struct xs_handle *xs, unsigned queue, const char *node, uint32_t *handle)
 {
+    const char *path =
+        test.queues == 1 ? stack_path("device/vif/0/%s", node) : stack_path("device/vif/0/queue-%u/%s", queue, node);
     unsigned length;
-    char *reference = xs_read(xs, XBT_NULL, stack_path("device/vif/0/%s", node), &length);
+    char *reference = xs_read(xs, XBT_NULL, path, &length);
     void *ring = NULL;
 
-    ck_assert_msg(reference != NULL, "there is no %s", node);
+    ck_assert_msg(reference != NULL, "there is no %s", path);
     ck_assert_int_eq(
         xen_grant_map(XEN_DOM0, stack.domain.domid, (uint32_t)strtoul(reference, NULL, 10), true, &ring, handle), 0);
     free(reference);
@@ -87,15 +98,18 @@ static void *map_ring(struct xs_handle *xs, const char *node, uint32_t *handle)
 static void look_at_rings(void)
 {
     struct xs_handle *xs = xs_open(0);
-    uint32_t handle[2];
-    const netif_tx_sring_t *tx = map_ring(xs, "tx-ring-ref", &handle[0]);
-    const netif_rx_sring_t *rx = map_ring(xs, "rx-ring-ref", &handle[1]);
-    uint32_t taken = rx->rsp_event - 1;
 
-    test.tx.in_flight += tx->req_prod - tx->rsp_prod;
-    test.rx.in_flight += rx->req_prod - taken < RING_SLOTS ? rx->req_prod - taken : RING_SLOTS;
-    for (unsigned i = 0; i < 2; i++)
-        ck_assert_int_eq(xen_grant_unmap(XEN_DOM0, handle[i]), 0);
+    for (unsigned queue = 0; queue < test.queues; queue++) {
+        uint32_t handle[2];
+        const netif_tx_sring_t *tx = map_ring(xs, queue, "tx-ring-ref", &handle[0]);
+        const netif_rx_sring_t *rx = map_ring(xs, queue, "rx-ring-ref", &handle[1]);
+        uint32_t taken = rx->rsp_event - 1;
+
+        test.tx.in_flight += tx->req_prod - tx->rsp_prod;
+        test.rx.in_flight += rx->req_prod - taken < RING_SLOTS ? rx->req_prod - taken : RING_SLOTS;
+        for (unsigned i = 0; i < 2; i++)
+            ck_assert_int_eq(xen_grant_unmap(XEN_DOM0, handle[i]), 0);
+    }
     xs_close(xs);
 }
 
@@ -133,7 +147,7 @@ static void through_a_file(void)
     test.saved++;
 }
 
-static void toolstack_main(void *unused)
+static void suspend_main(void *unused)
 {
     struct toolstack *toolstack = toolstack_open(&stack_logger);
 
@@ -154,21 +168,67 @@ static void toolstack_main(void *unused)
     test.gone_on = true;
 }
 
+/* What is on the rings when a backend ends nobody sees from here: they may be full. */
+static void restart_main(void *unused)
+{
+    stack_netback_restart(unused);
+    test.tx.in_flight += (uint64_t)test.queues * RING_SLOTS;
+    test.rx.in_flight += (uint64_t)test.queues * RING_SLOTS;
+    test.gone_on = true;
+}
+
+static void grow_main(void *unused)
+{
+    unsigned count = xen_domain_online_vcpus(stack.domain.domid);
+
+    (void)unused;
+    if (count < stack.options->vcpus)
+        ke_processors_announce(count + 1);
+    while (!ke_processors_settled())
+        (void)task_park(clock_now() + 20000, "the new processor");
+    test.gone_on = true;
+}
+
 /* ---- the guest ---- */
 
-static VOID NTAPI write_thread(PVOID unused)
+static NTSTATUS set(ULONG code, void *input, size_t length)
+{
+    return stack_netclient(0, code, input, (ULONG)length, NULL, 0);
+}
+
+/* Another key and another mapping, off and on again. */
+static void hash_otherwise(unsigned round)
+{
+    ULONG algorithm = 0;
+    NETCLIENT_HASH hash = {.Types = 0x1E};
+    PROCESSOR_NUMBER mapping[8] = {{0}};
+
+    ck_assert_int_eq(set(IOCTL_NETCLIENT_SET_HASH_ALGORITHM, &algorithm, sizeof(algorithm)), STATUS_SUCCESS);
+    stack_sleep_us(100);
+    algorithm = 2;
+    memset(hash.Key, (int)(round * 31 + 1), sizeof(hash.Key));
+    for (unsigned i = 0; i < 8; i++)
+        mapping[i].Number = (UCHAR)((i * (round + 1) + round) % test.queues);
+    ck_assert_int_eq(set(IOCTL_NETCLIENT_SET_HASH_ALGORITHM, &algorithm, sizeof(algorithm)), STATUS_SUCCESS);
+    ck_assert_int_eq(set(IOCTL_NETCLIENT_SET_HASH_PARAMETERS, &hash, sizeof(hash)), STATUS_SUCCESS);
+    ck_assert_int_eq(set(IOCTL_NETCLIENT_SET_HASH_MAPPING, mapping, sizeof(mapping)), STATUS_SUCCESS);
+    test.gone_on = true;
+}
+
+/* A flow's frames are one writer's, in their order. */
+static VOID NTAPI write_thread(PVOID number)
 {
     uint8_t *buffer = ExAllocatePool2(POOL_FLAG_NON_PAGED, 65536, STACK_TAG);
     PDEVICE_OBJECT device;
     PFILE_OBJECT file;
-    unsigned index;
 
-    (void)unused;
     stack_open("NetClient0", &file, &device);
-    while ((index = __atomic_fetch_add(&test.next, 1, __ATOMIC_SEQ_CST)) < FRAMES) {
+    for (unsigned index = 0; index < FRAMES; index++) {
         NTSTATUS status;
         ULONG done;
 
+        if (flow[index] % WRITERS != (unsigned)(uintptr_t)number)
+            continue;
         memcpy(buffer, lan->frame[index].data, lan->frame[index].length);
         while ((status = stack_transfer(IRP_MJ_WRITE, file, device, buffer, lan->frame[index].length, &done)) ==
                STATUS_DEVICE_NOT_READY)
@@ -209,16 +269,22 @@ static void round_of_traffic(unsigned round)
 {
     PKTHREAD writer[WRITERS];
     struct checker_verdict verdict;
-    unsigned got;
+    struct checker_verdict got;
 
-    test.next = 0;
     test.gone_on = false;
     stack_end_expect(0, lan);
     stack_end_send(0, &coming);
     for (unsigned i = 0; i < WRITERS; i++)
-        writer[i] = stack_thread(write_thread, NULL);
+        writer[i] = stack_thread(write_thread, (PVOID)(uintptr_t)i);
     stack_sleep_us(200 + round * 37 % 400);
-    (void)task_create("toolstack", toolstack_main, NULL);
+    if (test.form == HASHED)
+        hash_otherwise(round);
+    else
+        (void)task_create("interruption",
+                          test.form == RESTARTED ? restart_main
+                          : test.form == GROWN   ? grow_main
+                                                 : suspend_main,
+                          NULL);
     ck_assert_msg(stack_wait(has_gone_on, NULL, 60000), "the guest does not go on");
     for (unsigned i = 0; i < WRITERS; i++)
         stack_join(writer[i]);
@@ -226,9 +292,15 @@ static void round_of_traffic(unsigned round)
     wait_until_quiet();
     verdict = stack_end_verdict(0);
     ck_assert_uint_eq(verdict.corrupt + verdict.extra, 0);
+    if (test.queues > 1) /* then it is the order of each flow */
+        ck_assert_uint_eq(verdict.reordered, 0);
     test.tx.lost += FRAMES - (verdict.good + verdict.reordered);
-    got = stack_read_all(0, &coming);
-    test.rx.lost += COMING - got;
+    got = stack_read_verdict(0, &coming);
+    ck_assert_uint_eq(got.corrupt + got.extra, 0);
+    /* A flow that is steered to another queue may overtake what of it is still on the old one. */
+    if (test.form != HASHED || test.queues == 1)
+        ck_assert_uint_eq(got.reordered, 0);
+    test.rx.lost += COMING - (got.good + got.reordered);
 }
 
 static unsigned rounds(void)
@@ -242,15 +314,15 @@ static void in_a_row(void *argument)
 {
     memset(&test, 0, sizeof(test));
     test.form = *(const enum form *)argument;
+    test.queues = stack.options->features != NULL ? QUEUES_MAX : 1;
     ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
     for (unsigned round = 0; round < rounds(); round++)
         round_of_traffic(round);
-    printf(
-        "%u suspends, %s: %llu frames of %llu sent lost, %llu slots in flight; %llu of %llu received lost, %llu slots "
-        "in flight\n",
-        rounds(), forms[test.form].name, (unsigned long long)test.tx.lost, (unsigned long long)rounds() * FRAMES,
-        (unsigned long long)test.tx.in_flight, (unsigned long long)test.rx.lost, (unsigned long long)rounds() * COMING,
-        (unsigned long long)test.rx.in_flight);
+    printf("%u times %s: %llu frames of %llu sent lost, %llu slots in flight; %llu of %llu received lost, %llu slots "
+           "in flight\n",
+           rounds(), forms[test.form].name, (unsigned long long)test.tx.lost, (unsigned long long)rounds() * FRAMES,
+           (unsigned long long)test.tx.in_flight, (unsigned long long)test.rx.lost,
+           (unsigned long long)rounds() * COMING, (unsigned long long)test.rx.in_flight);
     fflush(stdout);
     ck_assert_uint_eq(test.saved, test.form == SAVED ? rounds() : 0);
     if (forms[test.form].loses) {
@@ -262,22 +334,39 @@ static void in_a_row(void *argument)
     }
 }
 
-START_TEST(suspended_in_a_row)
+START_TEST(interrupted_in_a_row)
 {
-    static const unsigned vcpus[] = {1, 4};
+    enum form form = (enum form)(_i % FORMS);
+    const bool many = _i >= FORMS;
     const struct stack_options options = {
         .drivers = STACK_PROBE | STACK_XENVIF | STACK_NETCLIENT,
         .vifs = 1,
         .wait = true,
-        .vcpus = vcpus[_i / FORMS],
-        .policy = _i < FORMS ? POLICY_FIFO : POLICY_PCT,
+        .vcpus = form == GROWN ? 8
+                 : many        ? 4
+                               : 1,
+        .start_vcpus = form != GROWN ? 0
+                       : many        ? 4
+                                     : 1,
+        .features = many ? "all,queues=4" : NULL,
+        .policy = many ? POLICY_PCT : POLICY_FIFO,
         .paused = through_a_file,
     };
-    enum form form = (enum form)(_i % FORMS);
 
     stack_run(&options, in_a_row, &form);
 }
 END_TEST
+
+/* The writer of each frame that is sent, by its flow. */
+static void sort_flows(void)
+{
+    for (unsigned i = 0; i < FRAMES; i++) {
+        struct packet packet;
+
+        packet_parse(lan->frame[i].data, lan->frame[i].length, &packet);
+        flow[i] = packet_flow(lan->frame[i].data, &packet);
+    }
+}
 
 int main(void)
 {
@@ -287,8 +376,9 @@ int main(void)
     lan = stack_capture(STACK_LAN);
     coming = *lan;
     coming.count = COMING;
+    sort_flows();
     tcase_set_timeout(tcase, 1800); /* `make rounds` on a busy host */
-    tcase_add_loop_test(tcase, suspended_in_a_row, 0, 2 * FORMS);
+    tcase_add_loop_test(tcase, interrupted_in_a_row, 0, 2 * FORMS);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }
