@@ -34,9 +34,9 @@ typedef VOID(NTAPI *XENBUS_CACHE_RELEASE_LOCK)(_In_opt_ PVOID Argument);
 
 /*
  * Makes a cache of objects of Size bytes. PASSIVE_LEVEL up to DISPATCH_LEVEL. Name is copied and used in the log.
- * Reservation objects are constructed at once and always kept; Cap bounds the number of objects in existence, 0 means
- * no bound. STATUS_INVALID_PARAMETER: Size is 0, or Reservation is past Cap. STATUS_INSUFFICIENT_RESOURCES, or the
- * constructor's error.
+ * Reservation objects are constructed at once and always kept; as many as were in use of late are kept too; Cap bounds
+ * the number of objects in existence, 0 means no bound. STATUS_INVALID_PARAMETER: Size is 0, or Reservation is past
+ * Cap. STATUS_INSUFFICIENT_RESOURCES, or the constructor's error.
  */
 typedef NTSTATUS(NTAPI *XENBUS_CACHE_CREATE)(_In_ PINTERFACE Interface, _In_ PCSTR Name, _In_ ULONG Size,
                                              _In_ ULONG Reservation, _In_ ULONG Cap, _In_ XENBUS_CACHE_CTOR Ctor,

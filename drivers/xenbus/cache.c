@@ -13,6 +13,9 @@
 #define CACHE_OBJECT_FREE POOL_TAG('F', 'R', 'E', 'E')
 #define CACHE_OBJECT_USED POOL_TAG('U', 'S', 'E', 'D')
 
+/* Puts after which the most that was in use before no longer counts. */
+#define CACHE_WINDOW 1024
+
 /* Room for this many objects is asked for at a time, if they are small; see CacheSlabSize. */
 #define CACHE_SLAB_OBJECTS 8
 
@@ -45,6 +48,9 @@ struct _XENBUS_CACHE {
     ULONG Cap;
     ULONG Count; /* objects in existence */
     ULONG Used;
+    ULONG Peak;     /* the most in use in this window of puts, ... */
+    ULONG LastPeak; /* ... in the one before, ... */
+    ULONG Puts;     /* ... and how many there were in this one */
     XENBUS_CACHE_CTOR Ctor;
     XENBUS_CACHE_DTOR Dtor;
     XENBUS_CACHE_ACQUIRE_LOCK AcquireLock;
@@ -148,6 +154,7 @@ static PVOID CacheGetLocked(_In_ PXENBUS_CACHE Cache)
     Object->State = CACHE_OBJECT_USED;
 
     Cache->Used++;
+    Cache->Peak = max(Cache->Peak, Cache->Used);
     if (++Slab->Used == Slab->Count) {
         RemoveEntryList(&Slab->ListEntry);
         InsertTailList(&Cache->Full, &Slab->ListEntry);
@@ -156,11 +163,29 @@ static PVOID CacheGetLocked(_In_ PXENBUS_CACHE Cache)
     return CacheBody(Object);
 }
 
+/*
+ * Objects in existence that stay: as many as were in use of late, since a client with much to do takes them again at
+ * once; free ones at least the reservation and a slab's worth, so that one at the edge does not make and unmake it.
+ */
+static ULONG CacheKeep(_In_ PXENBUS_CACHE Cache, _In_ ULONG Slab)
+{
+    return max(max(Cache->Peak, Cache->LastPeak), Cache->Used + max(Cache->Reservation, Slab));
+}
+
+static VOID CacheCountPut(_In_ PXENBUS_CACHE Cache)
+{
+    if (++Cache->Puts < CACHE_WINDOW)
+        return;
+
+    Cache->LastPeak = Cache->Peak;
+    Cache->Peak = Cache->Used;
+    Cache->Puts = 0;
+}
+
 static VOID CachePutLocked(_In_ PXENBUS_CACHE Cache, _In_ PVOID Body)
 {
     PCACHE_OBJECT Object = (PCACHE_OBJECT)Body - 1;
     PCACHE_SLAB Slab;
-    ULONG Keep;
 
     if (Object->State != CACHE_OBJECT_USED || Object->Slab->Cache != Cache) {
         Critical("%s: %p is not an object in use (state %08x)", Cache->Name, Body, Object->State);
@@ -176,9 +201,8 @@ static VOID CachePutLocked(_In_ PXENBUS_CACHE Cache, _In_ PVOID Body)
     RemoveEntryList(&Slab->ListEntry);
     InsertHeadList(&Cache->Partial, &Slab->ListEntry);
 
-    /* The reservation and at least a slab's worth stay, so that a client at the edge does not make and unmake one. */
-    Keep = Cache->Reservation > Slab->Count ? Cache->Reservation : Slab->Count;
-    if (Slab->Used == 0 && Cache->Count - Cache->Used >= Keep + Slab->Count)
+    CacheCountPut(Cache);
+    if (Slab->Used == 0 && Cache->Count >= CacheKeep(Cache, Slab->Count) + Slab->Count)
         CacheShrink(Cache, Slab);
 }
 

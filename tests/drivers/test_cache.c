@@ -160,6 +160,41 @@ STACK_TEST(reservation_and_cap, .drivers = STACK_PROBE, .quiet = true)
     ExFreePoolWithTag(client, STACK_TAG);
 }
 
+/* A client that takes and gives back as many again and again makes none: and what it no longer needs goes. */
+STACK_TEST(keeps_what_is_in_use_of_late, .drivers = STACK_PROBE, .quiet = true)
+{
+    struct client *client = client_new();
+    struct object *object[100];
+    PXENBUS_CACHE cache;
+    unsigned made = 0;
+
+    begin();
+    ck_assert_int_eq(create(client, sizeof(struct object), 0, 0, &cache), STATUS_SUCCESS);
+    for (unsigned round = 0; round < 50; round++) {
+        for (unsigned i = 0; i < ARRAYSIZE(object); i++)
+            ck_assert_ptr_nonnull(object[i] = CALL(Get, cache, FALSE));
+        if (round == 0)
+            made = client->made;
+        for (unsigned i = 0; i < ARRAYSIZE(object); i++)
+            CALL(Put, cache, object[i], FALSE);
+        ck_assert_uint_eq(client->made, made);
+        ck_assert_uint_eq(client->unmade, 0);
+    }
+    for (unsigned round = 0; round < 4096; round++) {
+        object[round % 2] = CALL(Get, cache, FALSE);
+        CALL(Put, cache, object[round % 2], FALSE);
+    }
+    ck_assert_uint_gt(client->unmade, 0);
+    for (unsigned i = 0; i < ARRAYSIZE(object); i++)
+        ck_assert_ptr_nonnull(object[i] = CALL(Get, cache, FALSE));
+    for (unsigned i = 0; i < ARRAYSIZE(object); i++)
+        CALL(Put, cache, object[i], FALSE);
+    CALL(Destroy, cache);
+    ck_assert_uint_eq(client->made, client->unmade);
+    CALL(Release);
+    ExFreePoolWithTag(client, STACK_TAG);
+}
+
 STACK_TEST(constructor_fails, .drivers = STACK_PROBE, .quiet = true)
 {
     struct client *client = client_new();
@@ -281,6 +316,7 @@ int main(void)
 
     tcase_add_test(tcase, objects_stay_constructed);
     tcase_add_test(tcase, reservation_and_cap);
+    tcase_add_test(tcase, keeps_what_is_in_use_of_late);
     tcase_add_test(tcase, constructor_fails);
     tcase_add_test(tcase, sizes);
     tcase_add_test(tcase, many_threads);
