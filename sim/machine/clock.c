@@ -45,9 +45,19 @@ void clock_on_new_host(uint64_t now)
 
 uint64_t clock_now(void)
 {
-    const struct clock_state *clock = machine->clock;
+    struct clock_state *clock = machine->clock;
+    uint64_t now;
 
-    return machine->config.clock == CLOCK_WALL ? clock_host() - clock->host_start : clock->point.now;
+    if (machine->config.clock != CLOCK_WALL)
+        return clock->point.now;
+    now = clock_host() - clock->host_start;
+    __atomic_store_n(&clock->point.now, now, __ATOMIC_RELAXED);
+    return now;
+}
+
+uint64_t clock_recent(void)
+{
+    return __atomic_load_n(&machine->clock->point.now, __ATOMIC_RELAXED);
 }
 
 void clock_charge(uint64_t nanoseconds)

@@ -13,6 +13,8 @@
 #define CLOCK_NEVER UINT64_MAX
 
 uint64_t clock_now(void);
+uint64_t
+clock_recent(void); /* what somebody was told last: costs nothing on the wall clock, and is a little late there */
 void clock_charge(uint64_t nanoseconds); /* no effect on the wall clock */
 
 /* System time (UTC) at power-on in 100 ns units since 1601, fixed so that runs are equal. */

@@ -30,6 +30,8 @@ struct runner {
     const char *why;    /* what it waits for while it is not runnable */
     const void *where;  /* address that a spinning vCPU waits on, NULL if none */
     uint32_t signal;    /* parallel engine: counts what its sleeping host thread has to wake up for */
+    uint32_t work;      /* parallel engine, a vCPU: something may be pending for it (nt/ke knows what) */
+    unsigned points;    /* parallel engine: its switch points in the kernel */
     bool sleeps;        /* parallel engine: its host thread may be asleep */
     bool stands;        /* parallel engine: held, and at a switch point */
     bool over;          /* parallel engine: its host thread leaves the machine where it stands */

@@ -83,7 +83,6 @@ struct vcpu {
     struct _KTHREAD *current;
     struct _KTHREAD *idle;
     bool attention;      /* something may be deliverable: pending vector, DPC, timer, preemption */
-    uint32_t work;       /* parallel engine: bit n: something pending that an IRQL below n admits */
     uint64_t pending[4]; /* interrupt vectors */
     bool nmi_pending;
     SINGLE_LIST_ENTRY dpc_queue; /* through KDPC.DpcListEntry */

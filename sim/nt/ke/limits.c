@@ -53,11 +53,14 @@ _Noreturn static void report_dpc(const struct vcpu *vcpu, uint64_t took, uint64_
 void ke_limits_look(struct vcpu *vcpu)
 {
     const struct machine_limits *limits = &machine->config.limits;
-    uint64_t now = clock_now();
     uint64_t isr = limit(limits->isr, defaults.isr);
     uint64_t dpc = limit(limits->dpc, defaults.dpc);
     uint64_t dispatch = limit(limits->dispatch, defaults.dispatch);
+    uint64_t now;
 
+    if ((isr | dpc | dispatch) == 0)
+        return;
+    now = clock_now();
     if (vcpu->dispatch_since == 0)
         vcpu->dispatch_since = now;
     if (machine->failure != NULL)

@@ -78,6 +78,7 @@ static bool deliverable(const struct vcpu *vcpu)
 
 /* ---- the parallel engine: what is pending, for those who hold no lock ---- */
 
+/* Of runner.work: bit n: something pending that an IRQL below n admits. */
 #define WORK_STOP (1u << 31)
 #define WORK_NMI (1u << 30)
 
@@ -88,13 +89,13 @@ static void note_work(struct vcpu *vcpu)
 
     if (has_pending_vector(vcpu))
         work |= 1u << (highest_vector(vcpu) >> 4);
-    __atomic_store_n(&vcpu->work, work, __ATOMIC_RELAXED);
+    __atomic_store_n(&vcpu->runner.work, work, __ATOMIC_RELAXED);
 }
 
 bool ke_wants_attention(const struct runner *runner)
 {
     const struct vcpu *vcpu = CONTAINING_RECORD(runner, struct vcpu, runner);
-    uint32_t work = __atomic_load_n(&vcpu->work, __ATOMIC_RELAXED);
+    uint32_t work = __atomic_load_n(&vcpu->runner.work, __ATOMIC_RELAXED);
 
     return work != 0 &&
            ((work >> (vcpu->irql + 1) != 0 && !vcpu->interrupts_off) || (work & (WORK_STOP | WORK_NMI)) != 0);
@@ -102,7 +103,7 @@ bool ke_wants_attention(const struct runner *runner)
 
 void ke_interrupt_for_stop(struct runner *runner)
 {
-    __atomic_fetch_or(&vcpu_of(runner)->work, WORK_STOP, __ATOMIC_RELAXED);
+    __atomic_fetch_or(&runner->work, WORK_STOP, __ATOMIC_RELAXED);
 }
 
 void ke_vcpu_attend(struct vcpu *vcpu)
