@@ -171,10 +171,10 @@ static bool is_some_whole(const struct port_frame *expected, const struct packet
     struct port_frame as = *frame;
 
     as.gso = expected->gso;
-    as.checksum = PORT_CHECKSUM_NONE;
+    as.checksum = expected->checksum; /* the same bytes need no checksum to be made */
     if (is_whole(expected, packet, &as))
         return true;
-    as.checksum = PORT_CHECKSUM_BLANK;
+    as.checksum = PORT_CHECKSUM_NONE;
     return expected->checksum == PORT_CHECKSUM_BLANK && is_whole(expected, packet, &as);
 }
 

@@ -8,6 +8,7 @@
 #include "machine/eventlog.h"
 #include "machine/fail.h"
 #include "machine/image.h"
+#include "machine/kernel_lock.h"
 #include "machine/log.h"
 #include "machine/sched.h"
 #include "netback.h"
@@ -63,13 +64,20 @@ static void end_stop(struct port *port)
     inner->ops->stop(inner);
 }
 
+static void note_frame(const struct end *end, unsigned direction, uint32_t length)
+{
+    KERNEL_SCOPE();
+
+    eventlog_add(EVENT_FRAME, end->handle, direction, length);
+}
+
 static bool end_receive(struct port *port, struct port_frame *frame)
 {
     struct end *end = end_of(port);
 
     if (!end->checker->ops->receive(end->checker, frame))
         return false;
-    eventlog_add(EVENT_FRAME, end->handle, 1, frame->length);
+    note_frame(end, 1, frame->length);
     return true;
 }
 
@@ -77,7 +85,7 @@ static void end_transmit(struct port *port, const struct port_frame *frame)
 {
     struct end *end = end_of(port);
 
-    eventlog_add(EVENT_FRAME, end->handle, 0, frame->length);
+    note_frame(end, 0, frame->length);
     end->checker->ops->transmit(end->checker, frame);
 }
 
@@ -99,6 +107,7 @@ static const struct port_ops end_ops = {
     .destroy = end_destroy,
 };
 
+/* Also outside the simulator: by netback. */
 static bool make_end(struct netback_task *task, struct end *end)
 {
     static const struct capture nothing;
@@ -145,13 +154,21 @@ static const struct netback_statistics *statistics_of(const struct netback_task 
     return &task->ends[handle].statistics;
 }
 
+/* netback's own code. It enters the simulator by its libraries, and here where it is told of something. */
+static bool run_netback(struct netback_task *task)
+{
+    KERNEL_OUTSIDE();
+
+    return netback_run(task->netback);
+}
+
 static void netback_main(void *argument)
 {
     struct netback_task *task = argument;
 
     if (task->own_domid != XEN_DOM0)
         dom0_enter_domain(task->own_domid);
-    if (!netback_run(task->netback))
+    if (!run_netback(task))
         fail("netback", "netback gave up: its store or event channels failed");
     for (unsigned handle = 0; handle < VIFS_MAX; handle++)
         task->ends[handle].statistics = *statistics_of(task, handle);
@@ -170,6 +187,8 @@ static void forward_log(void *context, enum backend_log_level level, const char 
         [BACKEND_LOG_INFO] = LOG_INFO,
         [BACKEND_LOG_DEBUG] = LOG_DEBUG,
     };
+
+    KERNEL_SCOPE();
 
     (void)context;
     log_line(levels[level], "netback", "%s", line);

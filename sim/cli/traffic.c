@@ -4,6 +4,7 @@
 
 #include "capture.h"
 #include "checker.h"
+#include "machine/kernel_lock.h"
 #include "machine/log.h"
 #include "nt/ke/ke.h"
 #include "nt/nt_init.h"
@@ -205,6 +206,7 @@ static uint32_t fill_row(const struct flow *flow, struct slot *slot, uint32_t fi
     const struct capture *capture = flow->vif->tx;
     uint32_t at = 0;
     uint32_t number;
+    KERNEL_OUTSIDE();
 
     slot->bytes = 0;
     for (number = first; number < capture->count && number - first < flow->vif->batch; number++) {
@@ -226,6 +228,7 @@ static uint32_t fill_row(const struct flow *flow, struct slot *slot, uint32_t fi
 static void take_row(struct flow *flow, const struct slot *slot)
 {
     uint32_t length = (uint32_t)slot->status.Information;
+    KERNEL_OUTSIDE();
 
     for (uint32_t at = 0; at < length;) {
         const NETCLIENT_ENTRY *entry = (const NETCLIENT_ENTRY *)(slot->buffer + at);
@@ -446,6 +449,8 @@ static NTSTATUS open_device(struct flow *flow)
 
 static void log_difference(void *context, enum backend_log_level level, const char *line)
 {
+    KERNEL_SCOPE();
+
     (void)level;
     log_line(LOG_WARNING, "traffic", "VIF %u: %s", ((struct traffic_vif *)context)->index, line);
 }

@@ -2,6 +2,7 @@
 #include "dom0/heap.h"
 
 #include "machine/image.h"
+#include "machine/kernel_lock.h"
 #include "machine/sched.h"
 
 #include <errno.h>
@@ -9,6 +10,8 @@
 
 void *dom0_malloc(size_t size)
 {
+    KERNEL_SCOPE();
+
     return image_alloc(size ? size : 1);
 }
 
@@ -19,6 +22,8 @@ void *dom0_calloc(size_t count, size_t size)
 
 void *dom0_realloc(void *block, size_t size)
 {
+    KERNEL_SCOPE();
+
     return block ? image_realloc(block, size ? size : 1) : dom0_malloc(size);
 }
 
@@ -33,18 +38,22 @@ void *dom0_reallocarray(void *block, size_t count, size_t size)
 
 void dom0_free(void *block)
 {
+    KERNEL_SCOPE();
+
     image_free(block);
 }
 
 char *dom0_strdup(const char *string)
 {
+    KERNEL_SCOPE();
+
     return image_strdup(string);
 }
 
 char *dom0_strndup(const char *string, size_t length)
 {
     size_t size = strnlen(string, length);
-    char *copy = image_alloc(size + 1);
+    char *copy = dom0_malloc(size + 1);
 
     memcpy(copy, string, size);
     return copy;
@@ -60,7 +69,7 @@ int dom0_vasprintf(char **string, const char *format, va_list arguments)
     va_end(again);
     if (length < 0)
         return -1;
-    *string = image_alloc((size_t)length + 1);
+    *string = dom0_malloc((size_t)length + 1);
     return vsnprintf(*string, (size_t)length + 1, format, arguments);
 }
 

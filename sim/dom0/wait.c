@@ -5,6 +5,7 @@
 #include "dom0/dom0_state.h"
 
 #include "machine/clock.h"
+#include "machine/kernel_lock.h"
 #include "machine/sched.h"
 #include "machine/vcpu.h"
 #include "store/store.h"
@@ -93,6 +94,8 @@ int backend_wait(struct pollfd *fds, unsigned count, int timeout_ms)
         errno = EINVAL;
         return -1;
     }
+    KERNEL_SCOPE();
+
     sched_point(POINT_DOM0);
     if (!task_current())
         store_pump();
@@ -109,6 +112,7 @@ int backend_wait(struct pollfd *fds, unsigned count, int timeout_ms)
 void backend_interrupt(void)
 {
     struct dom0_state *state = dom0_state();
+    KERNEL_SCOPE();
 
     state->interrupts++;
     dom0_wake(state->interruptible);

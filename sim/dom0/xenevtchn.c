@@ -3,6 +3,7 @@
 
 #include "dom0/dom0.h"
 
+#include "machine/kernel_lock.h"
 #include "machine/log.h"
 #include "machine/sched.h"
 #include "xen/xen.h"
@@ -31,6 +32,7 @@ struct xenevtchn_handle {
 xenevtchn_handle *xenevtchn_open(struct xentoollog_logger *logger, unsigned int flags)
 {
     struct xenevtchn_handle *handle;
+    KERNEL_SCOPE();
 
     (void)logger;
     if (flags & ~(unsigned)XENEVTCHN_NO_CLOEXEC) {
@@ -104,6 +106,8 @@ xenevtchn_port_or_error_t xenevtchn_bind_unbound_port(xenevtchn_handle *xce, uin
 {
     struct port *port;
 
+    KERNEL_SCOPE();
+
     sched_point(POINT_DOM0);
     if (xce->restricted != NOT_RESTRICTED && xce->restricted != domid) {
         errno = EACCES;
@@ -117,6 +121,8 @@ xenevtchn_port_or_error_t xenevtchn_bind_interdomain(xenevtchn_handle *xce, uint
 {
     struct port *port;
 
+    KERNEL_SCOPE();
+
     sched_point(POINT_DOM0);
     if (xce->restricted != NOT_RESTRICTED && xce->restricted != domid) {
         errno = EACCES;
@@ -129,6 +135,8 @@ xenevtchn_port_or_error_t xenevtchn_bind_interdomain(xenevtchn_handle *xce, uint
 xenevtchn_port_or_error_t xenevtchn_bind_virq(xenevtchn_handle *xce, unsigned int virq)
 {
     struct port *port;
+
+    KERNEL_SCOPE();
 
     sched_point(POINT_DOM0);
     if (xce->restricted != NOT_RESTRICTED) {
@@ -172,6 +180,8 @@ int xenevtchn_unbind(xenevtchn_handle *xce, evtchn_port_t number)
 {
     struct port *port = port_find(xce, number);
 
+    KERNEL_SCOPE();
+
     sched_point(POINT_DOM0);
     if (!port) {
         errno = ENOTCONN;
@@ -182,6 +192,8 @@ int xenevtchn_unbind(xenevtchn_handle *xce, evtchn_port_t number)
 
 int xenevtchn_close(xenevtchn_handle *xce)
 {
+    KERNEL_SCOPE();
+
     if (!xce)
         return 0;
     while (xce->ports)
@@ -193,6 +205,8 @@ int xenevtchn_close(xenevtchn_handle *xce)
 
 int xenevtchn_notify(xenevtchn_handle *xce, evtchn_port_t number)
 {
+    KERNEL_SCOPE();
+
     sched_point(POINT_DOM0);
     if (!port_find(xce, number)) {
         errno = ENOTCONN;
@@ -205,6 +219,8 @@ xenevtchn_port_or_error_t xenevtchn_pending(xenevtchn_handle *xce)
 {
     struct port *port;
     unsigned tries = 0;
+
+    KERNEL_SCOPE();
 
     sched_point(POINT_DOM0);
     while (!xce->pending) {
@@ -220,6 +236,8 @@ xenevtchn_port_or_error_t xenevtchn_pending(xenevtchn_handle *xce)
 
 int xenevtchn_unmask(xenevtchn_handle *xce, evtchn_port_t number)
 {
+    KERNEL_SCOPE();
+
     sched_point(POINT_DOM0);
     if (!port_find(xce, number)) {
         errno = ENOTCONN;

@@ -8,6 +8,7 @@
 #include "dom0/dom0.h"
 #include "dom0/dom0_state.h"
 
+#include "machine/kernel_lock.h"
 #include "machine/log.h"
 #include "machine/sched.h"
 #include "xen/xen.h"
@@ -135,6 +136,8 @@ void *xenforeignmemory_map2(xenforeignmemory_handle *fmem, uint32_t dom, void *a
     int error = 0;
 
     (void)addr; /* a wish, as for mmap() */
+    KERNEL_SCOPE();
+
     sched_point(POINT_DOM0);
     if (!may(fmem, dom) || !place_possible(flags))
         return NULL;
@@ -190,6 +193,8 @@ static int unmap(const void *address, size_t pages)
 int xenforeignmemory_unmap(xenforeignmemory_handle *fmem, void *addr, size_t pages)
 {
     (void)fmem;
+    KERNEL_SCOPE();
+
     sched_point(POINT_DOM0);
     return unmap(addr, pages);
 }
@@ -215,6 +220,8 @@ xenforeignmemory_resource_handle *xenforeignmemory_map_resource(xenforeignmemory
     int64_t held = 0;
     void **page;
     void *address = NULL;
+
+    KERNEL_SCOPE();
 
     sched_point(POINT_DOM0);
     if (!may(fmem, domid) || !place_possible(flags))
@@ -253,6 +260,8 @@ int xenforeignmemory_resource_size(xenforeignmemory_handle *fmem, domid_t domid,
                                    size_t *size)
 {
     int64_t frames;
+
+    KERNEL_SCOPE();
 
     sched_point(POINT_DOM0);
     if (!may(fmem, domid))

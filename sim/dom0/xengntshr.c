@@ -4,6 +4,7 @@
 #include "dom0/shares.h"
 #include "dom0/xengnttab_handle.h"
 
+#include "machine/kernel_lock.h"
 #include "machine/sched.h"
 #include "xen/xen.h"
 
@@ -60,6 +61,8 @@ static void *share(struct xengntdev_handle *handle, uint32_t domid, uint32_t cou
     void **page;
     int error;
 
+    KERNEL_SCOPE();
+
     sched_point(POINT_DOM0);
     if (!count || grant_notify_check(handle, count, notify_offset, notify_port) != 0) {
         errno = EINVAL;
@@ -105,6 +108,8 @@ void *xengntshr_share_page_notify(xengntshr_handle *xgs, uint32_t domid, uint32_
 int xengntshr_unshare(xengntshr_handle *xgs, void *start_address, uint32_t count)
 {
     struct grant_pages *pages;
+
+    KERNEL_SCOPE();
 
     sched_point(POINT_DOM0);
     pages = grant_pages_take(xgs, start_address, count);

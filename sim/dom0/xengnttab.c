@@ -6,6 +6,7 @@
 
 #include "dom0/xengnttab_handle.h"
 
+#include "machine/kernel_lock.h"
 #include "machine/log.h"
 #include "machine/sched.h"
 #include "xen/xen.h"
@@ -19,6 +20,8 @@
 
 xengnttab_handle *xengnttab_open(struct xentoollog_logger *logger, unsigned open_flags)
 {
+    KERNEL_SCOPE();
+
     (void)logger;
     return grant_handle_open(open_flags);
 }
@@ -55,6 +58,8 @@ static void *map(xengnttab_handle *xgt, uint32_t count, const uint32_t *domids, 
     void **page;
     uint32_t done;
     int result = 0;
+
+    KERNEL_SCOPE();
 
     sched_point(POINT_DOM0);
     if (!count || (notify_offset != NO_NOTIFY && !(prot & PROT_WRITE)) ||
@@ -132,6 +137,8 @@ int xengnttab_unmap(xengnttab_handle *xgt, void *start_address, uint32_t count)
 {
     struct grant_pages *mapping;
 
+    KERNEL_SCOPE();
+
     sched_point(POINT_DOM0);
     mapping = grant_pages_take(xgt, start_address, count);
     if (!mapping)
@@ -142,6 +149,8 @@ int xengnttab_unmap(xengnttab_handle *xgt, void *start_address, uint32_t count)
 
 int xengnttab_close(xengnttab_handle *xgt)
 {
+    KERNEL_SCOPE();
+
     return grant_handle_close(xgt, end_mapping);
 }
 
@@ -202,6 +211,8 @@ int xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count, xengnttab_grant_
     struct gnttab_copy copy[COPY_BATCH];
     uint32_t owner[COPY_BATCH];
     uint32_t segment = 0, done = 0;
+
+    KERNEL_SCOPE();
 
     sched_point(POINT_DOM0);
     for (uint32_t i = 0; i < count; i++) {

@@ -4,6 +4,7 @@
 
 #include "dom0/xenstore_handle.h"
 
+#include "machine/kernel_lock.h"
 #include "machine/sched.h"
 
 #include <errno.h>
@@ -34,8 +35,10 @@ static void on_message(void *argument)
 
 struct xs_handle *xs_open(unsigned long flags)
 {
-    struct xs_handle *handle = calloc(1, sizeof(*handle));
+    struct xs_handle *handle;
+    KERNEL_SCOPE();
 
+    handle = calloc(1, sizeof(*handle));
     handle->filter_unwatched = (flags & XS_UNWATCH_FILTER) != 0;
     handle->replies_tail = &handle->replies;
     handle->events_tail = &handle->events;
@@ -71,6 +74,8 @@ static void free_messages(struct store_message *message)
 
 void xs_close(struct xs_handle *xsh)
 {
+    KERNEL_SCOPE();
+
     if (!xsh)
         return;
     store_disconnect(xsh->connection);
@@ -142,6 +147,8 @@ char *xs_request(struct xs_handle *handle, xs_transaction_t transaction, uint32_
     uint32_t request;
     unsigned tries = 0;
     char *result;
+
+    KERNEL_SCOPE();
 
     sched_point(POINT_DOM0);
     for (unsigned i = 0; i < parts; i++)

@@ -3,6 +3,7 @@
 
 #include "dom0/xenstore_handle.h"
 
+#include "machine/kernel_lock.h"
 #include "machine/sched.h"
 
 #include <errno.h>
@@ -50,6 +51,7 @@ static void filter_events(struct xs_handle *h, const char *path, const char *tok
 bool xs_unwatch(struct xs_handle *h, const char *path, const char *token)
 {
     struct xs_part part[2] = {xs_string(path), xs_string(token)};
+    KERNEL_SCOPE();
 
     if (!xs_command(h, XBT_NULL, XS_UNWATCH, part, 2))
         return false;
@@ -80,6 +82,8 @@ static char **next_event(struct xs_handle *h)
 
 char **xs_check_watch(struct xs_handle *h)
 {
+    KERNEL_SCOPE();
+
     sched_point(POINT_DOM0);
     return next_event(h);
 }
@@ -88,6 +92,8 @@ char **xs_read_watch(struct xs_handle *h, unsigned int *num)
 {
     unsigned tries = 0;
     char **event;
+
+    KERNEL_SCOPE();
 
     sched_point(POINT_DOM0);
     while (!(event = next_event(h))) {

@@ -114,6 +114,16 @@ struct fiber *kernel_lock_leave_for(const void *routine)
     return runner->fiber;
 }
 
+struct fiber *kernel_lock_leave_if_inside(void)
+{
+    struct runner *runner = runner_current();
+
+    if (runner == NULL || !runner->fiber->in_kernel)
+        return NULL;
+    kernel_lock_leave(runner->fiber);
+    return runner->fiber;
+}
+
 void kernel_lock_return(struct fiber *fiber)
 {
     fiber->in_kernel = true;

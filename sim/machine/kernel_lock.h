@@ -1,8 +1,8 @@
 /*
  * The kernel lock. Under the parallel engine every vCPU is a host thread; one lock makes the simulator (NT objects,
  * Xen's tables, the store, dom0) what it is under the deterministic engine: indivisible between two switch points.
- * Driver code runs without it. Under the deterministic engine there is nothing to lock, and all of this costs a test of
- * one flag.
+ * Driver code runs without it, and so does dom0's own code (netback and its ends): the in-process libraries enter.
+ * Under the deterministic engine there is nothing to lock, and all of this costs a test of one flag.
  *
  * Being "in the kernel" belongs to the flow of control, that is to the fiber: a thread that waits inside a routine
  * takes it along to the host thread on which it goes on.
@@ -25,6 +25,7 @@ static inline bool engine_is_parallel(void)
 struct fiber *kernel_lock_enter(void);
 void kernel_lock_leave(struct fiber *fiber);
 struct fiber *kernel_lock_leave_for(const void *routine);
+struct fiber *kernel_lock_leave_if_inside(void);
 void kernel_lock_return(struct fiber *fiber);
 
 /*
@@ -58,6 +59,12 @@ static inline void kernel_callout_return(struct fiber **left)
         kernel_lock_return(*left);
 }
 
+/* Leave the simulator, if inside, for code of ours that touches nothing of it and is no switch point. */
+static inline struct fiber *kernel_outside(void)
+{
+    return engine_is_parallel() ? kernel_lock_leave_if_inside() : NULL;
+}
+
 /* The lock itself, for the scheduler. */
 void kernel_lock_init(void);
 void kernel_lock_acquire(void); /* does not return when the thread has to stop */
@@ -68,6 +75,10 @@ void kernel_lock_yield(void); /* let somebody else have it, if anybody waits */
 /* From here to the end of the block, inside the simulator. */
 #define KERNEL_SCOPE()                                                                                                 \
     __attribute__((cleanup(kernel_leave), unused)) struct fiber *kernel_scope_entered = kernel_enter()
+
+/* From here to the end of the block, outside of it. */
+#define KERNEL_OUTSIDE()                                                                                               \
+    __attribute__((cleanup(kernel_callout_return), unused)) struct fiber *kernel_outside_left = kernel_outside()
 
 /*
  * Call a routine of a driver; yields its result. The arguments are evaluated outside the simulator: let nothing be

@@ -24,11 +24,14 @@
 #define TASK_SLICE_NS 1000000u     /* a task that others wait for gives way after so long */
 #define STOP_GRACE_NS 1000000000u  /* for a vCPU to come to a switch point by itself; then it is interrupted */
 #define STOP_LIMIT_NS 10000000000u /* and then it will never stop */
+#define POINTS_BEFORE_CLOCK 8      /* inside the kernel: switch points between two looks at the clock */
 #define PAUSES_BEFORE_YIELD 16     /* a spin outside the kernel: processor pauses between two turns given away */
 #define PAUSES_BEFORE_KERNEL 64    /* and between two full switch points */
 #define PAUSES_BEFORE_SLEEP 64     /* a spin inside the kernel sleeps a little from here on */
 #define PAUSE_SLEEP_NS 50000
 #define STOP_SIGNAL SIGUSR2
+#define SPIN_NS 20000u /* a host thread looks for work so long before it sleeps, if the host has a processor for it */
+#define SPINS_BEFORE_CLOCK 16
 
 /* One host thread that executes runners. */
 struct seat {
@@ -47,6 +50,7 @@ struct parallel_state {
     unsigned last_task; /* slot in the table of runners */
     uint64_t watch_until;
     bool watch_sleeps;
+    bool spins;              /* there is a processor of the host for each thread */
     bool watch_polls;        /* it sleeps where peers wake it (peer.h) */
     uint32_t stopping;       /* the machine has ended, or ... */
     struct runner *survivor; /* ... goes on alone until it ends */
@@ -82,7 +86,11 @@ static struct parallel_state *state(void)
 
 void parallel_init(void)
 {
+    cpu_set_t processors;
+
     machine->parallel = image_alloc(sizeof(*machine->parallel));
+    machine->parallel->spins = sched_getaffinity(0, sizeof(processors), &processors) == 0 &&
+                               (unsigned)CPU_COUNT(&processors) > machine->config.vcpus;
 }
 
 bool parallel_is_task(const struct runner *runner)
@@ -105,26 +113,49 @@ static void futex_wake(uint32_t *word)
 /* Have the runner's host thread look again. */
 static void notify(struct runner *runner)
 {
-    __atomic_fetch_add(&runner->signal, 1, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&runner->signal, 1, __ATOMIC_SEQ_CST);
     if (runner == &state()->watch && state()->watch_polls)
         peers_wake();
-    else if (runner->sleeps)
+    else if (__atomic_load_n(&runner->sleeps, __ATOMIC_SEQ_CST))
         futex_wake(&runner->signal);
+}
+
+/* To be notified by a store is cheaper than by the host's kernel. False: the time is over. */
+static bool spin_for(const struct runner *runner, uint32_t signal, uint64_t until)
+{
+    uint64_t end = clock_now() + SPIN_NS;
+
+    if (end > until)
+        end = until;
+    for (unsigned turn = 1; __atomic_load_n(&runner->signal, __ATOMIC_ACQUIRE) == signal; turn++) {
+        if (turn % SPINS_BEFORE_CLOCK == 0 && clock_now() >= end)
+            return false;
+        __builtin_ia32_pause();
+    }
+    return true;
+}
+
+/* It tells that it sleeps before the host looks at the signal once more: whoever finds it awake has changed that. */
+static void sleep_for(struct runner *runner, uint32_t signal, uint64_t until)
+{
+    uint64_t now = clock_now();
+    uint64_t left = until > now ? until - now : 0;
+    struct timespec timeout = {(time_t)(left / 1000000000u), (long)(left % 1000000000u)};
+
+    __atomic_store_n(&runner->sleeps, true, __ATOMIC_SEQ_CST);
+    futex_wait(&runner->signal, signal, until == CLOCK_NEVER ? NULL : &timeout);
+    __atomic_store_n(&runner->sleeps, false, __ATOMIC_RELAXED);
 }
 
 /* Sleep, without the lock, until notified or until the time is over (UINT64_MAX: never). */
 static void doze(struct runner *runner, uint64_t until)
 {
     uint32_t signal = __atomic_load_n(&runner->signal, __ATOMIC_RELAXED);
-    uint64_t now = clock_now();
-    uint64_t left = until > now ? until - now : 0;
-    struct timespec timeout = {(time_t)(left / 1000000000u), (long)(left % 1000000000u)};
 
-    runner->sleeps = true;
     kernel_lock_release();
-    futex_wait(&runner->signal, signal, until == CLOCK_NEVER ? NULL : &timeout);
+    if (!state()->spins || !spin_for(runner, signal, until))
+        sleep_for(runner, signal, until);
     kernel_lock_acquire();
-    runner->sleeps = false;
     if (runner->over)
         parallel_stop();
 }
@@ -324,14 +355,17 @@ static void pause_in_kernel(struct runner *runner)
 void parallel_point(enum sched_point kind)
 {
     struct runner *runner = parallel_current();
+    bool looks;
 
     if (runner == NULL)
         return;
     if (!runner->fiber->in_kernel) {
-        light_point(runner, kind);
+        if (kind == POINT_PAUSE || __atomic_load_n(&runner->work, __ATOMIC_RELAXED) != 0)
+            light_point(runner, kind);
         return;
     }
-    if (clock_due())
+    looks = kind == POINT_PAUSE || ++runner->points % POINTS_BEFORE_CLOCK == 0;
+    if (looks && clock_due())
         clock_fire_due();
     if (kind == POINT_PAUSE)
         pause_in_kernel(runner);
@@ -340,7 +374,7 @@ void parallel_point(enum sched_point kind)
     if (runner->is_vcpu) {
         stand_while_held(runner);
         ke_attention();
-    } else if (parallel_is_task(runner) && (kind == POINT_PAUSE || clock_now() >= runner->slice_end)) {
+    } else if (looks && parallel_is_task(runner) && (kind == POINT_PAUSE || clock_now() >= runner->slice_end)) {
         back_to_watch(runner);
     }
 }

@@ -1,6 +1,7 @@
 /* GNTTABOP_copy: copies between pages named by grant references or, for a domain's own pages, by frame. */
 #include <string.h>
 
+#include "machine/kernel_lock.h"
 #include "machine/peer.h"
 #include "xen/grant.h"
 
@@ -76,13 +77,25 @@ static void release(const struct copy_side *side)
     eventlog_add(EVENT_GRANT, side->granter->domid, side->reference, GRANT_CHANGE_COPIED);
 }
 
+/* Both sides of a copy, claimed: only if the status says so. */
+struct copy_claims {
+    struct copy_side source;
+    struct copy_side dest;
+};
+
+static void release_claims(const struct copy_claims *claims)
+{
+    release(&claims->dest);
+    release(&claims->source);
+}
+
 static bool within(const struct copy_side *side, uint32_t offset, uint32_t bytes)
 {
     return offset >= side->start && offset + bytes <= side->end;
 }
 
-static int16_t copy_claimed(const struct domain *caller, const struct gnttab_copy *segment,
-                            const struct copy_side *source, const struct copy_side *dest)
+static int16_t check_claimed(const struct domain *caller, const struct gnttab_copy *segment,
+                             const struct copy_side *source, const struct copy_side *dest)
 {
     if (segment->source.offset + (uint32_t)segment->len > GUEST_PAGE_SIZE ||
         segment->dest.offset + (uint32_t)segment->len > GUEST_PAGE_SIZE) {
@@ -95,27 +108,40 @@ static int16_t copy_claimed(const struct domain *caller, const struct gnttab_cop
                  caller->domid, segment->len, segment->source.offset, segment->dest.offset);
         return GNTST_general_error;
     }
-    /* Both may be one page. */
-    memmove(dest->page + segment->dest.offset, source->page + segment->source.offset, segment->len);
     return GNTST_okay;
+}
+
+static void copy_claimed(const struct gnttab_copy *segment, const struct copy_claims *claims)
+{
+    /* Both may be one page. */
+    memmove(claims->dest.page + segment->dest.offset, claims->source.page + segment->source.offset, segment->len);
+}
+
+static int16_t claim_segment(struct domain *caller, const struct gnttab_copy *segment, struct copy_claims *claims)
+{
+    int16_t status;
+
+    status = claim(caller, &segment->source, (segment->flags & GNTCOPY_source_gref) != 0, true, &claims->source);
+    if (status != GNTST_okay)
+        return status;
+    status = claim(caller, &segment->dest, (segment->flags & GNTCOPY_dest_gref) != 0, false, &claims->dest);
+    if (status == GNTST_okay)
+        status = check_claimed(caller, segment, &claims->source, &claims->dest);
+    if (status != GNTST_okay)
+        release_claims(claims);
+    return status;
 }
 
 static int16_t copy_segment(struct domain *caller, const struct gnttab_copy *segment)
 {
-    struct copy_side source;
-    struct copy_side dest;
-    int16_t status;
+    struct copy_claims claims = {0};
+    int16_t status = claim_segment(caller, segment, &claims);
 
-    status = claim(caller, &segment->source, (segment->flags & GNTCOPY_source_gref) != 0, true, &source);
     if (status != GNTST_okay)
         return status;
-    status = claim(caller, &segment->dest, (segment->flags & GNTCOPY_dest_gref) != 0, false, &dest);
-    if (status == GNTST_okay) {
-        status = copy_claimed(caller, segment, &source, &dest);
-        release(&dest);
-    }
-    release(&source);
-    return status;
+    copy_claimed(segment, &claims);
+    release_claims(&claims);
+    return GNTST_okay;
 }
 
 int64_t grant_op_copy(struct domain *domain, uint64_t arg, uint32_t count)
@@ -134,10 +160,40 @@ int64_t grant_op_copy(struct domain *domain, uint64_t arg, uint32_t count)
     return 0;
 }
 
+/* As many segments as are claimed at a time, so that their bytes are copied without the kernel lock. */
+#define CLAIMS_MAX 64u
+
+static void copy_claimed_together(struct domain *domain, struct gnttab_copy *segments, unsigned count)
+{
+    struct copy_claims claims[CLAIMS_MAX];
+
+    for (unsigned i = 0; i < count; i++) {
+        claims[i] = (struct copy_claims){0};
+        segments[i].status = claim_segment(domain, &segments[i], &claims[i]);
+    }
+    {
+        KERNEL_OUTSIDE();
+
+        for (unsigned i = 0; i < count; i++)
+            if (segments[i].status == GNTST_okay)
+                copy_claimed(&segments[i], &claims[i]);
+    }
+    for (unsigned i = 0; i < count; i++)
+        if (segments[i].status == GNTST_okay)
+            release_claims(&claims[i]);
+}
+
 void xen_grant_copy(unsigned domid, struct gnttab_copy *segments, unsigned count)
 {
     struct domain *domain = domain_find_host(domid);
 
-    for (unsigned i = 0; i < count; i++)
-        segments[i].status = domain != NULL ? copy_segment(domain, &segments[i]) : GNTST_bad_domain;
+    for (unsigned first = 0; first < count; first += CLAIMS_MAX) {
+        unsigned some = count - first < CLAIMS_MAX ? count - first : CLAIMS_MAX;
+
+        if (domain != NULL)
+            copy_claimed_together(domain, segments + first, some);
+        else
+            for (unsigned i = first; i < first + some; i++)
+                segments[i].status = GNTST_bad_domain;
+    }
 }

@@ -1,7 +1,8 @@
 /*
  * Mapping the pages of an MDL. A mapping is an alias in the system PTE window that is gone when it is unmapped, so that
- * a stale pointer faults. A single page of RAM is mapped as the RAM window has it, which costs no system call; a build
- * with AddressSanitizer makes an alias of these too.
+ * a stale pointer faults. A single page of RAM is mapped as the RAM window has it, which costs no system call, and
+ * under the parallel engine so are pages that lie in a row there; a build with AddressSanitizer makes an alias of these
+ * too.
  */
 #include "nt/mm/mm.h"
 
@@ -13,16 +14,24 @@
 
 #define PRIORITY_FLAGS (MdlMappingNoWrite | MdlMappingNoExecute | MdlMappingWithGuardPtes)
 
+/* As they lie in the RAM window. */
+static bool lie_in_row(const PFN_NUMBER *frames, uint32_t count)
+{
+    uint32_t first = guest_ram_virtual_page(frames[0]);
+
+    if (first == UINT32_MAX || (count > 1 && !engine_is_parallel()))
+        return false;
+    for (uint32_t i = 1; i < count; i++)
+        if (guest_ram_virtual_page(frames[i]) != first + i)
+            return false;
+    return true;
+}
+
 static void *map_frames(const PFN_NUMBER *frames, uint32_t count, bool writable, bool *direct)
 {
-    *direct = false;
-    if (DIRECT_MAPPINGS && count == 1 && writable) {
-        uint32_t page = guest_ram_virtual_page(frames[0]);
-        if (page != UINT32_MAX) {
-            *direct = true;
-            return page_address(page);
-        }
-    }
+    *direct = DIRECT_MAPPINGS && writable && lie_in_row(frames, count);
+    if (*direct)
+        return page_address(guest_ram_virtual_page(frames[0]));
 
     /* PFN_NUMBER and uint64_t are the same type by two names. */
     uint64_t few[32];
@@ -107,8 +116,9 @@ void mm_unmap_mdl(PMDL mdl, struct mm_record *record)
 {
     if (!record->direct)
         guest_unmap_frames(record->address, record->pages);
-    else if (page_info(page_of(record->address))->protected)
-        page_set_access(page_of(record->address), GUEST_ACCESS_READ | GUEST_ACCESS_WRITE);
+    for (size_t i = 0; record->direct && i < record->pages; i++)
+        if (page_info(page_of(record->address) + i)->protected)
+            page_set_access(page_of(record->address) + i, GUEST_ACCESS_READ | GUEST_ACCESS_WRITE);
     mm_record_remove(record);
     mdl->MdlFlags &= ~(MDL_MAPPED_TO_SYSTEM_VA | MDL_PARTIAL_HAS_BEEN_MAPPED);
     mdl->MappedSystemVa = NULL;
@@ -132,20 +142,26 @@ VOID NTAPI MmUnmapLockedPages(PVOID BaseAddress, PMDL MemoryDescriptorList)
 }
 
 /*
- * Some mapping of one page of RAM is the page's own address. Where nobody else knows it (MmAllocatePagesForMdl's pages
- * have no address but that of their mapping) the page itself is protected.
+ * Some mapping of RAM is the pages' own address. Where nobody else knows it (MmAllocatePagesForMdl's pages have no
+ * address but that of their mapping) the page itself is protected.
  */
+static void protect_page(uint32_t page, enum guest_access access)
+{
+    if (page_info(page)->use != PAGE_MDL)
+        NT_UNIMPLEMENTED(
+            "protecting the mapping of one page of pool, which is the pool's own address here (map it with "
+            "MdlMappingNoWrite, or describe two pages),");
+    page_set_access(page, access);
+}
+
 static void protect(const struct mm_record *record, enum guest_access access)
 {
     if (!record->direct) {
         guest_protect_frames(record->address, record->pages, access);
         return;
     }
-    if (page_info(page_of(record->address))->use != PAGE_MDL)
-        NT_UNIMPLEMENTED(
-            "protecting the mapping of one page of pool, which is the pool's own address here (map it with "
-            "MdlMappingNoWrite, or describe two pages),");
-    page_set_access(page_of(record->address), access);
+    for (size_t i = 0; i < record->pages; i++)
+        protect_page(page_of(record->address) + i, access);
 }
 
 NTSTATUS NTAPI MmProtectMdlSystemAddress(PMDL MemoryDescriptorList, ULONG NewProtect)
