@@ -13,6 +13,9 @@
 /* How long a client that asked for a pause is left alone. */
 #define RECEIVER_PAUSE_TIME 2 /* ms */
 
+/* Packets that it gives back meanwhile, and is found to have room again; or all that it has. */
+#define RECEIVER_PAUSE_RETURNS 32
+
 /* Headers must still fit into the page behind both of these. */
 #define RECEIVER_MAXIMUM_ALIGN 64
 #define RECEIVER_MAXIMUM_BACKFILL (PAGE_SIZE - PACKET_HEADER_LIMIT - RECEIVER_MAXIMUM_ALIGN)
@@ -344,8 +347,9 @@ static VOID ReceiverUnlinkMdls(_In_ PRECEIVER_PACKET Packet)
     }
 }
 
-/* Gives one frame to the client. TRUE: it asks for a pause. */
-static BOOLEAN ReceiverQueuePacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PRECEIVER_PACKET Packet, _In_ BOOLEAN More)
+/* Gives one frame, which is counted in the batch, to the client. TRUE: it asks for a pause. */
+static BOOLEAN ReceiverQueuePacket(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PXENVIF_STATISTICS Batch,
+                                   _In_ PRECEIVER_PACKET Packet, _In_ BOOLEAN More)
 {
     XENVIF_VIF_CALLBACK_PARAMETERS Parameters;
 
@@ -362,7 +366,7 @@ static BOOLEAN ReceiverQueuePacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PRECE
     Parameters.ReceiverQueuePacket.More = More;
     Parameters.ReceiverQueuePacket.Cookie = Packet;
 
-    StatisticsCountReceived(Receiver->Statistics, &Packet->Layout, Packet->Length, Packet->Flags, Packet->Large);
+    StatisticsCountReceived(Batch, &Packet->Layout, Packet->Length, Packet->Flags, Packet->Large);
     (VOID) InterlockedIncrement(&Receiver->Loaned);
 
     return VifReceiverQueuePacket(Receiver->Vif, &Parameters);
@@ -371,12 +375,12 @@ static BOOLEAN ReceiverQueuePacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PRECE
 /* The client, or want of pages, makes us wait: a page that comes back, or the timer, goes on. */
 static VOID ReceiverPause(_Inout_ PXENVIF_RECEIVER Receiver)
 {
+    WriteRelease(&Receiver->LoanedAtPause, ReadAcquire(&Receiver->Loaned));
     (VOID) InterlockedExchange(&Receiver->Paused, TRUE);
     ReceiverSetTimer(Receiver, RECEIVER_PAUSE_TIME);
 }
 
-/* Gives the client the frames that are there for it. FALSE: not all of them for now. */
-static BOOLEAN ReceiverDeliver(_Inout_ PXENVIF_RECEIVER Receiver)
+static BOOLEAN ReceiverDeliverSome(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PXENVIF_STATISTICS Batch)
 {
     while (!IsListEmpty(&Receiver->Deliver)) {
         PRECEIVER_PACKET Packet = CONTAINING_RECORD(Receiver->Deliver.Flink, RECEIVER_PACKET, ListEntry);
@@ -391,13 +395,29 @@ static BOOLEAN ReceiverDeliver(_Inout_ PXENVIF_RECEIVER Receiver)
 
         RemoveEntryList(&Packet->ListEntry);
 
-        if (ReceiverQueuePacket(Receiver, Packet, !IsListEmpty(&Receiver->Deliver))) {
+        if (ReceiverQueuePacket(Receiver, Batch, Packet, !IsListEmpty(&Receiver->Deliver))) {
             ReceiverPause(Receiver);
             return FALSE;
         }
     }
 
     return TRUE;
+}
+
+/* Gives the client the frames that are there for it. FALSE: not all of them for now. */
+static BOOLEAN ReceiverDeliver(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    XENVIF_STATISTICS Batch;
+    BOOLEAN All;
+
+    if (IsListEmpty(&Receiver->Deliver))
+        return TRUE;
+
+    RtlZeroMemory(&Batch, sizeof(Batch));
+    All = ReceiverDeliverSome(Receiver, &Batch);
+    StatisticsFlush(Receiver->Statistics, &Batch);
+
+    return All;
 }
 
 /* Sorts frames from the ring into those for the client and those to be dropped, which are. */
@@ -462,6 +482,14 @@ ULONG ReceiverPoll(_Inout_ PXENVIF_RECEIVER Receiver, _Out_ PBOOLEAN More)
     return (ULONG)Receiver->Responses;
 }
 
+/* With the packet that comes back. One that is missed here is not waited for: there is the timer. */
+static BOOLEAN ReceiverHasRoomAgain(_In_ PXENVIF_RECEIVER Receiver)
+{
+    LONG Left = ReadAcquire(&Receiver->Loaned) - 1;
+
+    return Left <= 0 || Left + RECEIVER_PAUSE_RETURNS <= ReadAcquire(&Receiver->LoanedAtPause);
+}
+
 VOID ReceiverReturnPacket(_In_ PVOID Cookie)
 {
     PRECEIVER_PACKET Packet = Cookie;
@@ -480,7 +508,8 @@ VOID ReceiverReturnPacket(_In_ PVOID Cookie)
 
     ReceiverUnlock(Receiver, Irql);
 
-    if (InterlockedExchange(&Receiver->Paused, FALSE) != FALSE)
+    if (ReadAcquire(&Receiver->Paused) != FALSE && ReceiverHasRoomAgain(Receiver) &&
+        InterlockedExchange(&Receiver->Paused, FALSE) != FALSE)
         PollerKick(Receiver->Poller, POLLER_RECEIVE);
 
     (VOID) InterlockedDecrement(&Receiver->Loaned);

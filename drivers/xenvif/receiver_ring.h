@@ -86,8 +86,9 @@ struct _XENVIF_RECEIVER {
 
     KTIMER Timer;
     KDPC TimerDpc;
-    LONG Paused; /* the client has asked for no more for now */
-    LONG Loaned; /* frames that the client has */
+    LONG Paused;        /* the client has asked for no more for now */
+    LONG Loaned;        /* frames that the client has */
+    LONG LoanedAtPause; /* as many as it had when it asked */
     ULONG OffloadOptions;
     ULONG BackfillSize;
 

@@ -27,13 +27,12 @@ NTSTATUS StatisticsQuery(_In_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STA
     return STATUS_SUCCESS;
 }
 
-static VOID StatisticsIncrement(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Tagged,
-                                _In_ ULONG Place)
+static VOID StatisticsIncrement(_Inout_ PXENVIF_STATISTICS Batch, _In_ XENVIF_VIF_STATISTIC Tagged, _In_ ULONG Place)
 {
-    StatisticsAdd(Statistics, (XENVIF_VIF_STATISTIC)((ULONG)Tagged + Place), 1);
+    Batch->Value[(ULONG)Tagged + Place]++;
 }
 
-static VOID StatisticsCountType(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Unicast,
+static VOID StatisticsCountType(_Inout_ PXENVIF_STATISTICS Batch, _In_ XENVIF_VIF_STATISTIC Unicast,
                                 _In_ ETHERNET_ADDRESS_TYPE Type, _In_ ULONG Length)
 {
     ULONG Index = Unicast;
@@ -43,30 +42,30 @@ static VOID StatisticsCountType(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENV
     else if (Type == ETHERNET_ADDRESS_BROADCAST)
         Index += STATISTICS_BROADCAST;
 
-    StatisticsAdd(Statistics, (XENVIF_VIF_STATISTIC)Index, 1);
-    StatisticsAdd(Statistics, (XENVIF_VIF_STATISTIC)(Index + 1), Length);
+    Batch->Value[Index]++;
+    Batch->Value[Index + 1] += Length;
 }
 
-static VOID StatisticsCountProtocols(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Tagged,
+static VOID StatisticsCountProtocols(_Inout_ PXENVIF_STATISTICS Batch, _In_ XENVIF_VIF_STATISTIC Tagged,
                                      _In_ const XENVIF_PACKET_LAYOUT *Layout, _In_ BOOLEAN Large)
 {
     if (Layout->Tagged)
-        StatisticsIncrement(Statistics, Tagged, STATISTICS_OF(TAGGED_PACKETS));
+        StatisticsIncrement(Batch, Tagged, STATISTICS_OF(TAGGED_PACKETS));
     if (Layout->Info.LLCSnapHeader.Length != 0)
-        StatisticsIncrement(Statistics, Tagged, STATISTICS_OF(LLC_SNAP_PACKETS));
+        StatisticsIncrement(Batch, Tagged, STATISTICS_OF(LLC_SNAP_PACKETS));
     if (Layout->IpVersion == 4)
-        StatisticsIncrement(Statistics, Tagged, STATISTICS_OF(IPV4_PACKETS));
+        StatisticsIncrement(Batch, Tagged, STATISTICS_OF(IPV4_PACKETS));
     if (Layout->IpVersion == 6)
-        StatisticsIncrement(Statistics, Tagged, STATISTICS_OF(IPV6_PACKETS));
+        StatisticsIncrement(Batch, Tagged, STATISTICS_OF(IPV6_PACKETS));
     if (Layout->Info.TcpHeader.Length != 0)
-        StatisticsIncrement(Statistics, Tagged, STATISTICS_OF(TCP_PACKETS));
+        StatisticsIncrement(Batch, Tagged, STATISTICS_OF(TCP_PACKETS));
     if (Layout->Info.UdpHeader.Length != 0)
-        StatisticsIncrement(Statistics, Tagged, STATISTICS_OF(UDP_PACKETS));
+        StatisticsIncrement(Batch, Tagged, STATISTICS_OF(UDP_PACKETS));
     if (Large)
-        StatisticsIncrement(Statistics, Tagged, STATISTICS_OF(GSO_PACKETS));
+        StatisticsIncrement(Batch, Tagged, STATISTICS_OF(GSO_PACKETS));
 }
 
-static VOID StatisticsCountChecksums(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Tagged,
+static VOID StatisticsCountChecksums(_Inout_ PXENVIF_STATISTICS Batch, _In_ XENVIF_VIF_STATISTIC Tagged,
                                      _In_ XENVIF_PACKET_CHECKSUM_FLAGS Flags)
 {
     ULONG Bit;
@@ -74,21 +73,30 @@ static VOID StatisticsCountChecksums(_Inout_ PXENVIF_STATISTICS Statistics, _In_
     /* The flags are in the order of the counters. */
     for (Bit = 0; Bit <= STATISTICS_OF(UDP_CHECKSUM_NOT_VALIDATED) - STATISTICS_OF(IPV4_CHECKSUM_SUCCEEDED); Bit++)
         if (Flags.Value & (1u << Bit))
-            StatisticsIncrement(Statistics, Tagged, STATISTICS_OF(IPV4_CHECKSUM_SUCCEEDED) + Bit);
+            StatisticsIncrement(Batch, Tagged, STATISTICS_OF(IPV4_CHECKSUM_SUCCEEDED) + Bit);
 }
 
-VOID StatisticsCountSent(_Inout_ PXENVIF_STATISTICS Statistics, _In_ const XENVIF_PACKET_LAYOUT *Layout,
-                         _In_ ULONG Length, _In_ XENVIF_PACKET_CHECKSUM_FLAGS Flags, _In_ BOOLEAN Large)
+VOID StatisticsCountSent(_Inout_ PXENVIF_STATISTICS Batch, _In_ const XENVIF_PACKET_LAYOUT *Layout, _In_ ULONG Length,
+                         _In_ XENVIF_PACKET_CHECKSUM_FLAGS Flags, _In_ BOOLEAN Large)
 {
-    StatisticsCountType(Statistics, XENVIF_TRANSMITTER_UNICAST_PACKETS, Layout->Type, Length);
-    StatisticsCountProtocols(Statistics, XENVIF_TRANSMITTER_TAGGED_PACKETS, Layout, Large);
-    StatisticsCountChecksums(Statistics, XENVIF_TRANSMITTER_TAGGED_PACKETS, Flags);
+    StatisticsCountType(Batch, XENVIF_TRANSMITTER_UNICAST_PACKETS, Layout->Type, Length);
+    StatisticsCountProtocols(Batch, XENVIF_TRANSMITTER_TAGGED_PACKETS, Layout, Large);
+    StatisticsCountChecksums(Batch, XENVIF_TRANSMITTER_TAGGED_PACKETS, Flags);
 }
 
-VOID StatisticsCountReceived(_Inout_ PXENVIF_STATISTICS Statistics, _In_ const XENVIF_PACKET_LAYOUT *Layout,
+VOID StatisticsCountReceived(_Inout_ PXENVIF_STATISTICS Batch, _In_ const XENVIF_PACKET_LAYOUT *Layout,
                              _In_ ULONG Length, _In_ XENVIF_PACKET_CHECKSUM_FLAGS Flags, _In_ BOOLEAN Large)
 {
-    StatisticsCountType(Statistics, XENVIF_RECEIVER_UNICAST_PACKETS, Layout->Type, Length);
-    StatisticsCountProtocols(Statistics, XENVIF_RECEIVER_TAGGED_PACKETS, Layout, Large);
-    StatisticsCountChecksums(Statistics, XENVIF_RECEIVER_TAGGED_PACKETS, Flags);
+    StatisticsCountType(Batch, XENVIF_RECEIVER_UNICAST_PACKETS, Layout->Type, Length);
+    StatisticsCountProtocols(Batch, XENVIF_RECEIVER_TAGGED_PACKETS, Layout, Large);
+    StatisticsCountChecksums(Batch, XENVIF_RECEIVER_TAGGED_PACKETS, Flags);
+}
+
+VOID StatisticsFlush(_Inout_ PXENVIF_STATISTICS Statistics, _In_ const XENVIF_STATISTICS *Batch)
+{
+    ULONG Index;
+
+    for (Index = 0; Index < XENVIF_VIF_STATISTIC_COUNT; Index++)
+        if (Batch->Value[Index] != 0)
+            (VOID) InterlockedExchangeAdd64(&Statistics->Value[Index], Batch->Value[Index]);
 }

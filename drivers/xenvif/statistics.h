@@ -27,12 +27,15 @@ VOID StatisticsAdd(_Inout_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATIS
 NTSTATUS StatisticsQuery(_In_ PXENVIF_STATISTICS Statistics, _In_ XENVIF_VIF_STATISTIC Index, _Out_ PULONGLONG Value);
 
 /*
- * Counts a packet of Length bytes, as the client has it, that the backend took, or that the client was given. Large: it
- * is one of TCP that is larger than a frame. Any IRQL.
+ * Counts a packet of Length bytes, as the client has it, that the backend took, or that the client was given, in a
+ * batch of the caller's own: zeroed counters, which StatisticsFlush adds to those of the VIF, once for all packets that
+ * are done with together. Large: it is one of TCP that is larger than a frame. Any IRQL.
  */
-VOID StatisticsCountSent(_Inout_ PXENVIF_STATISTICS Statistics, _In_ const XENVIF_PACKET_LAYOUT *Layout,
-                         _In_ ULONG Length, _In_ XENVIF_PACKET_CHECKSUM_FLAGS Flags, _In_ BOOLEAN Large);
-VOID StatisticsCountReceived(_Inout_ PXENVIF_STATISTICS Statistics, _In_ const XENVIF_PACKET_LAYOUT *Layout,
+VOID StatisticsCountSent(_Inout_ PXENVIF_STATISTICS Batch, _In_ const XENVIF_PACKET_LAYOUT *Layout, _In_ ULONG Length,
+                         _In_ XENVIF_PACKET_CHECKSUM_FLAGS Flags, _In_ BOOLEAN Large);
+VOID StatisticsCountReceived(_Inout_ PXENVIF_STATISTICS Batch, _In_ const XENVIF_PACKET_LAYOUT *Layout,
                              _In_ ULONG Length, _In_ XENVIF_PACKET_CHECKSUM_FLAGS Flags, _In_ BOOLEAN Large);
+
+VOID StatisticsFlush(_Inout_ PXENVIF_STATISTICS Statistics, _In_ const XENVIF_STATISTICS *Batch);
 
 #endif /* XENVIF_STATISTICS_H */

@@ -237,11 +237,15 @@ static VOID TransmitterMoveList(_Inout_ PLIST_ENTRY From, _Inout_ PLIST_ENTRY To
         InsertTailList(To, RemoveHeadList(From));
 }
 
-static VOID TransmitterCount(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PTRANSMITTER_PACKET Packet)
+static VOID TransmitterCount(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PXENVIF_STATISTICS Batch,
+                             _In_ PTRANSMITTER_PACKET Packet)
 {
+    if (Packet->Status == 0)
+        Packet->Status = XENVIF_TRANSMITTER_PACKET_OK;
+
     if (Packet->Status == XENVIF_TRANSMITTER_PACKET_OK)
-        StatisticsCountSent(Transmitter->Statistics, &Packet->Description.Layout, Packet->Description.Length,
-                            Packet->Description.Flags, Packet->Description.MaximumSegmentSize != 0);
+        StatisticsCountSent(Batch, &Packet->Description.Layout, Packet->Description.Length, Packet->Description.Flags,
+                            Packet->Description.MaximumSegmentSize != 0);
     else if (Packet->Status == XENVIF_TRANSMITTER_PACKET_DROPPED)
         StatisticsAdd(Transmitter->Statistics, XENVIF_TRANSMITTER_PACKETS_DROPPED, 1);
     else if (Packet->Failed)
@@ -254,11 +258,6 @@ static VOID TransmitterCount(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PTRAN
 static VOID TransmitterReturnPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
     XENVIF_TRANSMITTER_PACKET_COMPLETION_INFO Completion;
-
-    if (Packet->Status == 0)
-        Packet->Status = XENVIF_TRANSMITTER_PACKET_OK;
-
-    TransmitterCount(Transmitter, Packet);
 
     if (Packet->Description.Frame != NULL) {
         BufferFree(Packet->Description.Frame);
@@ -275,6 +274,7 @@ static VOID TransmitterReturnPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In
 
 VOID TransmitterReturnDone(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
+    XENVIF_STATISTICS Batch;
     LIST_ENTRY List;
     PLIST_ENTRY ListEntry;
 
@@ -285,6 +285,12 @@ VOID TransmitterReturnDone(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     TransmitterMoveList(&Transmitter->Done, &List);
 
     KeReleaseSpinLockFromDpcLevel(&Transmitter->Granter->Lock);
+
+    /* Counted before the client hears of them. */
+    RtlZeroMemory(&Batch, sizeof(Batch));
+    for (ListEntry = List.Flink; ListEntry != &List; ListEntry = ListEntry->Flink)
+        TransmitterCount(Transmitter, &Batch, CONTAINING_RECORD(ListEntry, TRANSMITTER_PACKET, ListEntry));
+    StatisticsFlush(Transmitter->Statistics, &Batch);
 
     for (ListEntry = List.Flink; ListEntry != &List; ListEntry = ListEntry->Flink)
         TransmitterReturnPacket(Transmitter, CONTAINING_RECORD(ListEntry, TRANSMITTER_PACKET, ListEntry));

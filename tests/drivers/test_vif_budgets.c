@@ -11,7 +11,7 @@
 #include "common/inet.h"
 #include "common/stack.h"
 #include "nt/ex/pool.h"
-#include "nt/verifier/lock_state.h"
+#include "nt/ke/ke.h"
 #include "xen/xen.h"
 
 #include <xen/xen.h>
@@ -33,7 +33,7 @@ static struct counts now(void)
         POOL_TAG('V', 'f', 'r', 'o'), POOL_TAG('V', 's', 't', 'r'), POOL_TAG('V', 'g', 'n', 't'),
         POOL_TAG('V', 'p', 'o', 'l'), POOL_TAG('V', 'q', 'u', 'e'), POOL_TAG('V', 'r', 'x', ' '),
         POOL_TAG('V', 's', 't', 'e'), POOL_TAG('V', 't', 'x', ' '), POOL_TAG('V', 'v', 'i', 'f')};
-    struct counts counts = {.locks = machine->lock->spin_acquisitions};
+    struct counts counts = {.locks = ke_spin_acquisitions()};
 
     for (unsigned op = 0; op < OPERATIONS; op++)
         counts.hypercalls += xen_hypercall_count(op);
@@ -112,7 +112,7 @@ static void carry(void *argument)
     struct counts before, after;
 
     ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
-    for (unsigned times = 0; times < 2; times++)
+    for (unsigned times = 0; times < 6; times++) /* until as many pages are there as are ever under way at once */
         stack_carry(0, shape->to_guest ? NULL : frames, shape->to_guest ? frames : NULL);
     before = now();
     stack_carry(0, shape->to_guest ? NULL : frames, shape->to_guest ? frames : NULL);

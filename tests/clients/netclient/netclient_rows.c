@@ -152,62 +152,70 @@ VOID NetClientRowSent(_Inout_ PNETCLIENT Client, _In_ PVOID Cookie,
         NetClientSend(Client);
 }
 
-/* A place for a frame, or NULL. */
-static PNETCLIENT_FRAME NetClientRowGetFrame(_Inout_ PNETCLIENT Client)
+/* With the lock: a place for a frame that was kept from before, or NULL. */
+static PNETCLIENT_FRAME NetClientRowPopSpare(_Inout_ PNETCLIENT Client)
 {
-    PNETCLIENT_FRAME Frame = NULL;
+    if (IsListEmpty(&Client->Spare))
+        return NULL;
+
+    return CONTAINING_RECORD(RemoveHeadList(&Client->Spare), NETCLIENT_FRAME, ListEntry);
+}
+
+/* Puts a frame where readers find it. FALSE: there is no room for it. */
+static BOOLEAN NetClientRowKeep(_Inout_ PNETCLIENT Client, _In_ PXENVIF_VIF_CALLBACK_PARAMETERS Parameters,
+                                _Out_ PBOOLEAN Pause)
+{
+    PNETCLIENT_FRAME Frame;
     BOOLEAN Room;
 
     KeAcquireSpinLockAtDpcLevel(&Client->Lock);
 
+    NetClientNote(Client, Parameters);
     Room = Client->ReceivedCount < NETCLIENT_RECEIVED_LIMIT;
-    if (Room && !IsListEmpty(&Client->Spare))
-        Frame = CONTAINING_RECORD(RemoveHeadList(&Client->Spare), NETCLIENT_FRAME, ListEntry);
+    Frame = Room ? NetClientRowPopSpare(Client) : NULL;
+
+    if (Room && Frame == NULL) {
+        KeReleaseSpinLockFromDpcLevel(&Client->Lock);
+        Frame = ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(NETCLIENT_FRAME), NETCLIENT_TAG);
+        KeAcquireSpinLockAtDpcLevel(&Client->Lock);
+    }
+
+    if (Frame != NULL) {
+        Frame->Mdl = Parameters->ReceiverQueuePacket.Mdl;
+        Frame->Offset = Parameters->ReceiverQueuePacket.Offset;
+        Frame->Length = Parameters->ReceiverQueuePacket.Length;
+        Frame->Cookie = Parameters->ReceiverQueuePacket.Cookie;
+        Frame->Due = 0;
+        InsertTailList(&Client->Received, &Frame->ListEntry);
+        Client->ReceivedCount++;
+    }
+    *Pause = Client->ReceivedCount >= NETCLIENT_RECEIVED_HIGH;
 
     KeReleaseSpinLockFromDpcLevel(&Client->Lock);
 
-    if (Room && Frame == NULL)
-        Frame = ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(NETCLIENT_FRAME), NETCLIENT_TAG);
-
-    return Frame;
+    return Frame != NULL;
 }
 
 /* DISPATCH_LEVEL. Readers are looked for when the last frame of those that come at once is there. */
 VOID NetClientRowReceived(_Inout_ PNETCLIENT Client, _Inout_ PXENVIF_VIF_CALLBACK_PARAMETERS Parameters)
 {
-    PNETCLIENT_FRAME Frame = NetClientRowGetFrame(Client);
+    BOOLEAN Kept;
     BOOLEAN Pause;
 
     NetClientCount(Client, &Client->Statistics.Received);
 
-    if (Frame == NULL) {
+    Kept = NetClientRowKeep(Client, Parameters, &Pause);
+    if (!Kept) {
         NetClientCount(Client, &Client->Statistics.ReceivedLost);
         XENVIF_VIF_CALL(&Client->Vif, ReceiverReturnPacket, Parameters->ReceiverQueuePacket.Cookie);
-        NetClientDeliver(Client);
-        return;
     }
-
-    Frame->Mdl = Parameters->ReceiverQueuePacket.Mdl;
-    Frame->Offset = Parameters->ReceiverQueuePacket.Offset;
-    Frame->Length = Parameters->ReceiverQueuePacket.Length;
-    Frame->Cookie = Parameters->ReceiverQueuePacket.Cookie;
-    Frame->Due = 0;
-
-    KeAcquireSpinLockAtDpcLevel(&Client->Lock);
-
-    NetClientNote(Client, Parameters);
-    InsertTailList(&Client->Received, &Frame->ListEntry);
-    Client->ReceivedCount++;
-    Pause = Client->ReceivedCount >= NETCLIENT_RECEIVED_HIGH;
-
-    KeReleaseSpinLockFromDpcLevel(&Client->Lock);
 
     if (Pause) {
         NetClientCount(Client, &Client->Statistics.Pauses);
         Parameters->ReceiverQueuePacket.Pause = TRUE;
     }
 
-    if (Pause || !Parameters->ReceiverQueuePacket.More)
+    if (!Kept || Pause || !Parameters->ReceiverQueuePacket.More)
         NetClientDeliver(Client);
 }
 
