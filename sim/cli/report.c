@@ -223,6 +223,13 @@ static json_t *json_direction(const struct report_direction *direction, bool rin
                      (json_int_t)get_lost(direction), "ring", rings ? json_ring(&direction->ring) : json_null());
 }
 
+static json_t *json_cost(const struct report_cost *cost)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "hypercalls", (json_int_t)cost->hypercalls, "interrupts",
+                     (json_int_t)cost->interrupts, "dpcs", (json_int_t)cost->dpcs, "spin_locks",
+                     (json_int_t)cost->spin_locks, "allocations", (json_int_t)cost->allocations);
+}
+
 static json_t *json_stacks(const struct failure *failure)
 {
     json_t *stacks = json_array();
@@ -287,7 +294,8 @@ static void print_json(const struct report *report, const char *verdict)
     }
     snprintf(hash, sizeof(hash), "%016" PRIx64, report->hash);
     object = json_pack(
-        "{s:s, s:b, s:{s:i, s:i, s:I, s:s?, s:s, s:s}, s:o, s:{s:b, s:I, s:I}, s:{s:I, s:I}, s:{s:s?, s:I, s:I, s:I, "
+        "{s:s, s:b, s:{s:i, s:i, s:I, s:s?, s:s, s:s}, s:o, s:{s:b, s:I, s:I}, s:{s:I, s:I, s:o}, s:{s:s?, s:I, s:I, "
+        "s:I, "
         "s:I, "
         "s:I}, s:o, s:o, s:o, s:s, s:s}",
         "verdict", verdict, "passed", report_passed(report) ? 1 : 0, "machine", "vcpus", (int)options->machine.vcpus,
@@ -295,9 +303,9 @@ static void print_json(const struct report *report, const char *verdict)
         parallel ? NULL : policy_names[options->machine.policy], "engine", engine_names[options->machine.engine],
         "clock", clock_names[options->machine.clock], "vifs", vifs, "connected", "reached", report->connected ? 1 : 0,
         "virtual_ns", (json_int_t)report->connected_virtual, "host_ns", (json_int_t)report->connected_host, "traffic",
-        "virtual_ns", (json_int_t)report->traffic_virtual, "host_ns", (json_int_t)report->traffic_host, "events",
-        "hash", parallel ? NULL : hash, "count", (json_int_t)report->events, "switch_points",
-        (json_int_t)report->switch_points, "switches", (json_int_t)report->switches, "hypercalls",
+        "virtual_ns", (json_int_t)report->traffic_virtual, "host_ns", (json_int_t)report->traffic_host, "cost",
+        json_cost(&report->traffic_cost), "events", "hash", parallel ? NULL : hash, "count", (json_int_t)report->events,
+        "switch_points", (json_int_t)report->switch_points, "switches", (json_int_t)report->switches, "hypercalls",
         (json_int_t)report->hypercalls, "host_ns", (json_int_t)report->total_host, "leaks", leaks, "faults",
         json_faults(report), "failure", json_failure(report->failure), "complaint", report->complaint, "bundle",
         report->bundle);

@@ -37,6 +37,15 @@ struct report_leak {
     uint64_t count;
 };
 
+/* What Windows would have had to do for it. */
+struct report_cost {
+    uint64_t hypercalls;
+    uint64_t interrupts;
+    uint64_t dpcs;
+    uint64_t spin_locks;  /* acquired by drivers */
+    uint64_t allocations; /* of pool, by drivers and the kernel's own routines */
+};
+
 #define REPORT_LEAKS_MAX 64
 
 struct report {
@@ -47,6 +56,7 @@ struct report {
     uint64_t connected_host;
     uint64_t traffic_virtual; /* ns from then until the last frame had arrived */
     uint64_t traffic_host;
+    struct report_cost traffic_cost;
     uint64_t total_host;
     uint64_t fault_calls; /* counted for the plan of faults */
     uint64_t faults_injected;

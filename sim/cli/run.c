@@ -22,6 +22,8 @@
 #include "machine/log.h"
 #include "machine/rng.h"
 #include "machine/sched.h"
+#include "nt/ex/pool.h"
+#include "nt/ke/ke.h"
 #include "nt/pnp/pnp.h"
 #include "xen/xen.h"
 
@@ -261,6 +263,50 @@ static void prepare_vif(struct run *run, unsigned index, uint64_t patience)
     };
 }
 
+static uint64_t hypercalls(void)
+{
+    uint64_t count = 0;
+
+    for (unsigned op = 0; op < 64; op++)
+        count += xen_hypercall_count(op);
+    return count;
+}
+
+static struct report_cost cost_so_far(void)
+{
+    struct report_cost cost = {
+        .hypercalls = hypercalls(), .spin_locks = ke_spin_acquisitions(), .allocations = pool_allocations()};
+
+    for (unsigned index = 0; index < machine->config.vcpus; index++) {
+        cost.interrupts += machine->vcpu[index]->interrupts;
+        cost.dpcs += machine->vcpu[index]->dpcs;
+    }
+    return cost;
+}
+
+static struct report_cost cost_since(const struct report_cost *before)
+{
+    struct report_cost cost = cost_so_far();
+
+    return (struct report_cost){.hypercalls = cost.hypercalls - before->hypercalls,
+                                .interrupts = cost.interrupts - before->interrupts,
+                                .dpcs = cost.dpcs - before->dpcs,
+                                .spin_locks = cost.spin_locks - before->spin_locks,
+                                .allocations = cost.allocations - before->allocations};
+}
+
+/* The traffic begins, and what had been done by then. */
+struct run_start {
+    uint64_t virtual;
+    uint64_t host;
+    struct report_cost cost;
+};
+
+static struct run_start begin_traffic(void)
+{
+    return (struct run_start){.virtual = clock_now(), .host = clock_host(), .cost = cost_so_far()};
+}
+
 /* Start it on each VIF, all of it or the readers alone, and wait until the readers are there. */
 static void start_traffic(struct run *run, uint64_t patience, void (*start)(struct traffic_vif *vif))
 {
@@ -274,13 +320,14 @@ static void start_traffic(struct run *run, uint64_t patience, void (*start)(stru
 }
 
 /* False: a device was not there. */
-static bool end_traffic(struct run *run, uint64_t virtual, uint64_t host)
+static bool end_traffic(struct run *run, const struct run_start *start)
 {
     for (unsigned index = 0; index < run->options.vifs; index++)
         while (run->traffic[index].running > 0)
             task_park(CLOCK_NEVER, "the guest's traffic");
-    run->report.traffic_virtual = clock_now() - virtual;
-    run->report.traffic_host = clock_host() - host;
+    run->report.traffic_virtual = clock_now() - start->virtual;
+    run->report.traffic_host = clock_host() - start->host;
+    run->report.traffic_cost = cost_since(&start->cost);
     for (unsigned index = 0; index < run->options.vifs; index++)
         if (run->traffic[index].open_status < 0)
             return false;
@@ -289,12 +336,11 @@ static bool end_traffic(struct run *run, uint64_t virtual, uint64_t host)
 
 bool run_carry_traffic(struct run *run, uint64_t patience)
 {
-    uint64_t virtual = clock_now();
-    uint64_t host = clock_host();
+    struct run_start start = begin_traffic();
 
     start_traffic(run, patience, traffic_start);
     netback_task_go(run->netback);
-    return end_traffic(run, virtual, host);
+    return end_traffic(run, &start);
 }
 
 static void need_devices(const struct run *run)
@@ -314,18 +360,16 @@ void run_carry_all(struct run *run)
 /* With a program that sends as soon as it is connected. */
 static void carry_with_program(struct run *run, struct toolstack *toolstack, uint64_t power_on)
 {
-    uint64_t virtual;
-    uint64_t host;
+    struct run_start start;
 
     start_traffic(run, 0, traffic_start_reader);
     need_devices(run);
     run_backend_admit(run);
     run_wait_connected(run, toolstack, power_on);
-    virtual = clock_now();
-    host = clock_host();
+    start = begin_traffic();
     for (unsigned index = 0; index < run->options.vifs; index++)
         traffic_start_writer(&run->traffic[index]);
-    if (!end_traffic(run, virtual, host))
+    if (!end_traffic(run, &start))
         need_devices(run);
 }
 
@@ -496,8 +540,7 @@ static void collect(struct run *run)
     report->events = eventlog_count();
     report->switch_points = sched_points();
     report->switches = sched_switches();
-    for (unsigned op = 0; op < 64; op++)
-        report->hypercalls += xen_hypercall_count(op);
+    report->hypercalls = hypercalls();
     report->fault_calls = fault_calls();
     report->faults_injected = fault_injected();
     for (const struct fault_record *record; (record = fault_record(report->fault_count)) != NULL; report->fault_count++)

@@ -335,11 +335,11 @@ static void read_rows(struct flow *flow)
     }
 }
 
-/* What is large is to come whole, as XENNET has it. */
+/* What is large is to come whole, and checksums that netback vouches for as they are, as XENNET has it. */
 static NTSTATUS ask_for_rows(const struct flow *flow)
 {
     NETCLIENT_MODE mode = {.Rows = 1};
-    NETCLIENT_OFFLOAD offload = {.ReceiverOptions = LARGE4 | LARGE6};
+    NETCLIENT_OFFLOAD offload = {.ReceiverOptions = LARGE4 | TCP4 | UDP4 | LARGE6 | TCP6 | UDP6};
     NTSTATUS status = control(flow, IOCTL_NETCLIENT_SET_MODE, &mode, sizeof(mode));
 
     return NT_SUCCESS(status) ? control(flow, IOCTL_NETCLIENT_SET_OFFLOAD, &offload, sizeof(offload)) : status;

@@ -57,20 +57,20 @@ struct parallel_state {
 };
 
 /* What the host thread executes. The host's, not the machine's: it is the processor's register for "who am I". */
-static __thread struct runner *here;
+__thread struct runner *parallel_here;
 static __thread struct seat *here_seat;
 
 /* Out of line: a fiber that has moved to another thread must not use the address of the old one's variable. */
 __attribute__((noinline)) static void set_here(struct runner *runner)
 {
     __asm__ volatile("" : : : "memory");
-    here = runner;
+    parallel_here = runner;
 }
 
 __attribute__((noinline)) struct runner *parallel_current(void)
 {
     __asm__ volatile("" : : : "memory");
-    return here;
+    return parallel_here;
 }
 
 __attribute__((noinline)) static struct seat *current_seat(void)
@@ -360,7 +360,7 @@ void parallel_point(enum sched_point kind)
     if (runner == NULL)
         return;
     if (!runner->fiber->in_kernel) {
-        if (kind == POINT_PAUSE || __atomic_load_n(&runner->work, __ATOMIC_RELAXED) != 0)
+        if (kind == POINT_PAUSE || !parallel_is_quiet(runner))
             light_point(runner, kind);
         return;
     }

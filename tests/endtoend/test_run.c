@@ -162,6 +162,33 @@ START_TEST(captures_out_of_several_vifs)
 }
 END_TEST
 
+/* What traffic costs is more than nothing, and with rows of frames less than a frame each. */
+START_TEST(cost_of_traffic)
+{
+    static const char *const kinds[] = {"hypercalls", "interrupts", "dpcs", "spin_locks", "allocations"};
+    json_int_t cost[2][5];
+
+    for (unsigned batch = 0; batch < 2; batch++) {
+        struct process_result result =
+            pvsim("run --engine %s --format json --batch %u --tx %s", engines[_i], batch == 0 ? 1 : 64, LAN);
+        json_t *report = json_loads(result.output, 0, NULL);
+        const json_t *costs = json_object_get(json_object_get(report, "traffic"), "cost");
+
+        ck_assert_msg(result.status == 0, "%s%s", result.output, result.error);
+        for (unsigned kind = 0; kind < 5; kind++) {
+            cost[batch][kind] = json_integer_value(json_object_get(costs, kinds[kind]));
+            ck_assert_msg(cost[batch][kind] > 0, "no %s", kinds[kind]);
+        }
+        json_decref(report);
+        process_free(&result);
+    }
+    for (unsigned kind = 0; kind < 3; kind++)
+        ck_assert_int_lt(cost[1][kind], FRAMES);
+    ck_assert_int_lt(cost[1][3], 3 * FRAMES);
+    ck_assert_int_lt(cost[1][4], cost[0][4]);
+}
+END_TEST
+
 START_TEST(json_report)
 {
     struct process_result text = pvsim("run --tx %s --rx %s", LAN, LAN);
@@ -356,6 +383,7 @@ int main(void)
     tcase_add_test(reports, captures_out);
     tcase_add_test(reports, captures_out_of_several_vifs);
     tcase_add_test(reports, json_report);
+    tcase_add_loop_test(reports, cost_of_traffic, 0, 2);
     tcase_add_test(reports, help_is_complete);
     suite_add_tcase(suite, reports);
     tcase_add_loop_test(errors, usage_errors, 0, (int)(sizeof(bad_commands) / sizeof(bad_commands[0])));

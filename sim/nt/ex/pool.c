@@ -93,6 +93,15 @@ uint64_t pool_tag_allocations(ULONG tag)
     return allocations;
 }
 
+uint64_t pool_allocations(void)
+{
+    uint64_t allocations = 0;
+
+    for (unsigned i = 0; i < pool()->tags; i++)
+        allocations += pool()->statistics[i].allocations;
+    return allocations;
+}
+
 /* What holds for every block that is freed, of both layouts. */
 static void check_free(void *block, uint64_t size, uint32_t tag, uint32_t given, unsigned kind, bool inside,
                        const char *routine)

@@ -43,6 +43,7 @@ bool pool_trim(void);
 uint64_t pool_tag_bytes(ULONG tag);
 /* Blocks of a tag that were ever allocated. */
 uint64_t pool_tag_allocations(ULONG tag);
+uint64_t pool_allocations(void); /* of all tags */
 
 void pool_init(void);
 

@@ -112,6 +112,7 @@ struct vcpu {
     struct lock_list locks;  /* spin locks that it holds */
     const void *irql_raiser; /* who raised the IRQL last, for reports */
     uint64_t dpcs, interrupts;
+    uint64_t spin_acquisitions; /* of spin locks, by drivers; only the vCPU itself counts */
     uint64_t isr_since; /* clock when the service routine that runs now, the outermost, began; the same of the */
     uint64_t dpc_since; /* DPC, and of the time at DISPATCH_LEVEL and above (0: below) */
     uint64_t dispatch_since;
@@ -195,6 +196,8 @@ void ke_line_end_of_interrupt(uint8_t vector);
 /* Spin locks at raised IRQL without the checks of the public routines (interrupt locks, kernel components). */
 void ke_spin_acquire(PKSPIN_LOCK lock);
 void ke_spin_release(PKSPIN_LOCK lock);
+/* Acquisitions of spin locks by drivers so far, on all vCPUs. */
+uint64_t ke_spin_acquisitions(void);
 /* The parallel engine's: compare and exchange, outside the kernel unless there is somebody to wait for or to wake. */
 void ke_parallel_spin_acquire(PKSPIN_LOCK lock);
 void ke_parallel_spin_release(PKSPIN_LOCK lock);

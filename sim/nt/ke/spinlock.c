@@ -149,16 +149,25 @@ VOID NTAPI KeInitializeSpinLock(PKSPIN_LOCK SpinLock)
     *SpinLock = 0;
 }
 
-static inline void count_acquisition(void)
+static inline void count_acquisition(struct vcpu *vcpu)
 {
-    if (!engine_is_parallel())
-        machine->lock->spin_acquisitions++;
+    __atomic_store_n(&vcpu->spin_acquisitions, vcpu->spin_acquisitions + 1, __ATOMIC_RELAXED);
+}
+
+uint64_t ke_spin_acquisitions(void)
+{
+    uint64_t count = 0;
+
+    for (unsigned index = 0; index < machine->config.vcpus; index++)
+        count += __atomic_load_n(&machine->vcpu[index]->spin_acquisitions, __ATOMIC_RELAXED);
+    return count;
 }
 
 /* The vCPU acquires the lock; whoever waits for it in the order of locks is checked before it waits. */
 static void acquire(PKSPIN_LOCK lock, enum lock_kind kind, const void *handle, const char *routine, const void *caller)
 {
     bool queued = kind == LOCK_QUEUED || kind == LOCK_QUEUED_DPC;
+    struct vcpu *vcpu;
 
     lock_check_flavour(lock, queued, routine);
     lock_order(lock, kind, caller);
@@ -166,8 +175,9 @@ static void acquire(PKSPIN_LOCK lock, enum lock_kind kind, const void *handle, c
         acquire_in_line(lock);
     else
         ke_spin_acquire(lock);
-    count_acquisition();
-    lock_add(&ke_vcpu()->locks, lock, kind, handle, caller);
+    vcpu = ke_vcpu();
+    count_acquisition(vcpu);
+    lock_add(&vcpu->locks, lock, kind, handle, caller);
 }
 
 static void release(PKSPIN_LOCK lock, enum lock_kind kind, const void *handle, const char *routine)
@@ -201,7 +211,7 @@ static inline bool acquire_alone(PKSPIN_LOCK lock, KIRQL *old, const void *calle
     vcpu->irql = DISPATCH_LEVEL;
     ke_irql_changed(vcpu);
     *lock = vcpu->index + 1;
-    count_acquisition();
+    count_acquisition(vcpu);
     lock_add(&vcpu->locks, lock, LOCK_SPIN, NULL, caller);
     return true;
 }
@@ -264,7 +274,7 @@ BOOLEAN NTAPI KeTryToAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)
     lock_check_flavour(SpinLock, false, __func__);
     if (!try_acquire(SpinLock))
         return FALSE;
-    count_acquisition();
+    count_acquisition(ke_vcpu());
     lock_add(&ke_vcpu()->locks, SpinLock, LOCK_SPIN_DPC, NULL, __builtin_return_address(0));
     return TRUE;
 }

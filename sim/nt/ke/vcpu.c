@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "machine/fiber.h"
+#include "machine/parallel.h"
 #include "machine/runner.h"
 #include "nt/ke/ke.h"
 #include "xen/xen.h"
@@ -27,7 +28,7 @@ struct vcpu *ke_vcpu(void)
 
     if (machine == NULL || machine->sched == NULL)
         return NULL;
-    current = runner_current();
+    current = engine_is_parallel() ? parallel_here : runner_current();
     return current != NULL && current->is_vcpu ? vcpu_of(current) : NULL;
 }
 
@@ -519,10 +520,12 @@ void nt_call(const char *routine, const void *caller, unsigned min_irql, unsigne
     vcpu = ke_vcpu();
     if (vcpu == NULL)
         return;
-    if (vcpu->irql > max_irql || vcpu->irql < min_irql)
-        nt_violation_sub("irql", vcpu->irql, 0, 0, "%s called at IRQL %u, allowed are %u to %u; the caller is at %p",
-                         routine, vcpu->irql, min_irql, max_irql, caller);
-    sched_point(point);
+    if (vcpu->irql <= max_irql && vcpu->irql >= min_irql) {
+        sched_light_point(point);
+        return;
+    }
+    nt_violation_sub("irql", vcpu->irql, 0, 0, "%s called at IRQL %u, allowed are %u to %u; the caller is at %p",
+                     routine, vcpu->irql, min_irql, max_irql, caller);
 }
 
 void ke_describe_context(char *buffer, size_t size)

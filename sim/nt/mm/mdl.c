@@ -122,25 +122,33 @@ void mm_check_mdl_freed(PMDL mdl, const char *routine)
 
 /* ---- contents ---- */
 
+#define FACTOR UINT64_C(0x9E3779B97F4A7C15)
+
 static uint64_t mix(uint64_t state, uint64_t word)
 {
-    state = (state ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+    state = (state ^ word) * FACTOR;
     return state ^ state >> 29;
 }
 
-/* Several at a time, none of which waits for another one's product. */
-#define LANES 4
+/* So many at a time, none of which waits for another one's product. */
+#define LANES 8
 
 static uint64_t mix_bytes(uint64_t state, const uint8_t *bytes, size_t count)
 {
-    uint64_t lane[LANES] = {state, state + 1, state + 2, state + 3};
+    uint64_t lane[LANES];
     uint64_t word;
 
-    for (; count >= sizeof(lane); bytes += sizeof(lane), count -= sizeof(lane))
+#pragma GCC unroll 8
+    for (unsigned index = 0; index < LANES; index++)
+        lane[index] = state + index;
+    for (; count >= sizeof(lane); bytes += sizeof(lane), count -= sizeof(lane)) {
+#pragma GCC unroll 8
         for (unsigned index = 0; index < LANES; index++) {
             memcpy(&word, bytes + index * sizeof(word), sizeof(word));
-            lane[index] = mix(lane[index], word);
+            lane[index] = (lane[index] ^ word) * FACTOR;
         }
+    }
+#pragma GCC unroll 8
     for (unsigned index = 0; index < LANES; index++)
         state = mix(state, lane[index]);
     for (; count >= sizeof(word); bytes += sizeof(word), count -= sizeof(word)) {

@@ -19,7 +19,6 @@ struct lock_state {
     struct lock_edge *edge_bucket[LOCK_EDGE_BUCKETS];
     struct lock_flavour *flavour_bucket[LOCK_FLAVOUR_BUCKETS]; /* KSPIN_LOCKs that are queued ones */
     unsigned flavour_count;
-    uint64_t spin_acquisitions; /* of spin locks, by drivers; not counted under the parallel engine */
 };
 
 /* Whether lock_check_freed() and the like need a look; under the parallel engine of the own vCPU and all threads. */
