@@ -23,6 +23,9 @@ static struct {
     netif_tx_sring_t *tx;
     netif_rx_sring_t *rx;
     RING_IDX tx_taken, rx_taken;
+    bool keep;
+    void *kept[VIF_BACKEND_KEPT];
+    unsigned kept_count;
     const char *features; /* as vif_backend_features() was given them last */
 } backend;
 
@@ -262,6 +265,11 @@ static void copy_slot(struct vif_backend_packet *packet, const netif_tx_request_
     packet->length += length;
     ck_assert_msg(is_zero(page, request->offset) && is_zero(page + end, PAGE - end),
                   "there is more in a page than the packet");
+    if (backend.keep) {
+        ck_assert_uint_lt(backend.kept_count, VIF_BACKEND_KEPT);
+        backend.kept[backend.kept_count++] = page;
+        return;
+    }
     ck_assert_int_eq(xengnttab_unmap(backend.grants, page, 1), 0);
 }
 
@@ -442,4 +450,118 @@ static void check_pages(void *unused)
 void vif_backend_check_pages(void)
 {
     stack_in_dom0(check_pages, NULL);
+}
+
+void vif_backend_keep(void)
+{
+    backend.keep = true;
+}
+
+static void release(void *unused)
+{
+    (void)unused;
+    while (backend.kept_count != 0)
+        ck_assert_int_eq(xengnttab_unmap(backend.grants, backend.kept[--backend.kept_count], 1), 0);
+    backend.keep = false;
+}
+
+void vif_backend_release(void)
+{
+    stack_in_dom0(release, NULL);
+}
+
+/* ---- what no backend does that is well ---- */
+
+static struct {
+    uint16_t wrong; /* in the ID */
+    int16_t status;
+    netif_rx_response_t response;
+    bool tx;
+    uint32_t by;
+} odd;
+
+static void produce_tx(RING_IDX index)
+{
+    __atomic_store_n(&backend.tx->rsp_prod, index, __ATOMIC_RELEASE);
+    ck_assert_int_eq(xenevtchn_notify(backend.events, backend.port), 0);
+}
+
+static void produce_rx(RING_IDX index)
+{
+    __atomic_store_n(&backend.rx->rsp_prod, index, __ATOMIC_RELEASE);
+    ck_assert_int_eq(xenevtchn_notify(backend.events, backend.port), 0);
+}
+
+static void odd_tx(void *unused)
+{
+    union netif_tx_sring_entry *entry = &backend.tx->ring[backend.tx_taken % RING];
+
+    (void)unused;
+    ck_assert_uint_ne(backend.tx_taken, __atomic_load_n(&backend.tx->req_prod, __ATOMIC_ACQUIRE));
+    entry->rsp = (netif_tx_response_t){.id = (uint16_t)(entry->req.id ^ odd.wrong), .status = odd.status};
+    produce_tx(++backend.tx_taken);
+}
+
+static void same_tx(void *unused)
+{
+    (void)unused;
+    backend.tx->ring[backend.tx_taken % RING].rsp = backend.tx->ring[(backend.tx_taken - 1) % RING].rsp;
+    produce_tx(++backend.tx_taken);
+}
+
+void vif_backend_same_tx(void)
+{
+    stack_in_dom0(same_tx, NULL);
+}
+
+void vif_backend_odd_tx(uint16_t wrong, int16_t status)
+{
+    odd.wrong = wrong;
+    odd.status = status;
+    stack_in_dom0(odd_tx, NULL);
+}
+
+static void odd_rx(void *unused)
+{
+    union netif_rx_sring_entry *entry = &backend.rx->ring[backend.rx_taken % RING];
+
+    (void)unused;
+    ck_assert_uint_ne(backend.rx_taken, __atomic_load_n(&backend.rx->req_prod, __ATOMIC_ACQUIRE));
+    odd.response.id = (uint16_t)(entry->req.id ^ odd.wrong);
+    entry->rsp = odd.response;
+    produce_rx(++backend.rx_taken);
+}
+
+void vif_backend_odd_rx(uint16_t wrong, netif_rx_response_t response)
+{
+    odd.wrong = wrong;
+    odd.response = response;
+    stack_in_dom0(odd_rx, NULL);
+}
+
+static void odd_extra(void *extra)
+{
+    memcpy(&backend.rx->ring[backend.rx_taken % RING], extra, sizeof(netif_extra_info_t));
+    produce_rx(++backend.rx_taken);
+}
+
+void vif_backend_odd_extra(netif_extra_info_t extra)
+{
+    stack_in_dom0(odd_extra, &extra);
+}
+
+static void odd_producer(void *unused)
+{
+    (void)unused;
+    if (odd.tx)
+        produce_tx(backend.tx_taken + odd.by);
+    else
+        produce_rx(backend.rx_taken + odd.by);
+}
+
+void vif_backend_odd_producer(bool tx, uint32_t by)
+{
+    odd.tx = tx;
+    odd.by = by;
+    stack_in_dom0(odd_producer, NULL);
 }

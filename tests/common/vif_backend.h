@@ -88,6 +88,21 @@ unsigned vif_backend_room(void);
 /* Nothing may be in their pages, nor in the rings' beside the entries. */
 void vif_backend_check_pages(void);
 
+/* Keep the pages of the packets that are taken from now on mapped; and let go of them, and keep no more. */
+#define VIF_BACKEND_KEPT 64u
+void vif_backend_keep(void);
+void vif_backend_release(void);
+
+/*
+ * What no backend does that is well: answer the next request with an ID that is wrong in these bits, or with any
+ * response or extra info; move the producer's index by so much, with no response there.
+ */
+void vif_backend_odd_tx(uint16_t wrong, int16_t status);
+void vif_backend_same_tx(void); /* the last answer once more, in the place of the next */
+void vif_backend_odd_rx(uint16_t wrong, netif_rx_response_t response);
+void vif_backend_odd_extra(netif_extra_info_t extra);
+void vif_backend_odd_producer(bool tx, uint32_t by);
+
 static inline netif_extra_info_t vif_backend_gso(uint8_t type, uint16_t size)
 {
     return (netif_extra_info_t){.type = XEN_NETIF_EXTRA_TYPE_GSO, .u.gso = {.size = size, .type = type}};
