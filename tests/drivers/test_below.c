@@ -529,6 +529,21 @@ STACK_TEST(children_change_in_sleep, .drivers = STACK_XENFILT, .quiet = true, .v
     pnp_wait_quiet();
 }
 
+/* A toolstack that has made no such node, nor lets the guest make one, is told nothing, and finds none afterwards. */
+STACK_TEST(nobody_wants_to_know, NO_CHILD)
+{
+    assert_is_up();
+    fall_asleep();
+    stack_store_remove(stack_path("control/feature-suspend"));
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_int_eq(po_set_system_state(PowerSystemWorking), STATUS_SUCCESS);
+        ck_assert(stack_device_started(PLATFORM));
+        stack_store_await(stack_path("control/feature-suspend"), "(absent)", 1000);
+        ck_assert_int_eq(po_set_system_state(PowerSystemSleeping3), STATUS_SUCCESS);
+    }
+    ck_assert_int_eq(po_set_system_state(PowerSystemWorking), STATUS_SUCCESS);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("around the bus");
@@ -550,6 +565,7 @@ int main(void)
     tcase_add_test(tcase, does_not_wake);
     tcase_add_loop_test(tcase, wakes_short, 0, 2);
     tcase_add_test(tcase, children_change_in_sleep);
+    tcase_add_test(tcase, nobody_wants_to_know);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

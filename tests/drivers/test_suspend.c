@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/stack.h"
+#include "common/stack_dom0.h"
 #include "machine/clock.h"
 #include "machine/kernel_lock.h"
 #include "nt/cm/cm.h"
@@ -14,6 +15,9 @@
 #include "gnttab_interface.h"
 #include "store_interface.h"
 #include "suspend_interface.h"
+
+#include <xen/sched.h>
+#include <xenstore.h>
 
 #define VCPUS_MAX 4
 
@@ -638,6 +642,83 @@ EACH_MACHINE(toolstack_asks, 2, VIF_STACK)
     end();
 }
 
+/* ---- a request that is taken back ---- */
+
+static volatile bool over, has_ended;
+
+/* Resumes the guest whenever it is suspended. */
+static void resume_always(void *unused)
+{
+    struct toolstack *toolstack = toolstack_open(&stack_logger);
+
+    (void)unused;
+    ck_assert_ptr_nonnull(toolstack);
+    while (!over) {
+        if (xen_domain_shutdown_reason(stack.domain.domid) == SHUTDOWN_suspend) {
+            ck_assert_int_eq(xen_domain_resume(stack.domain.domid, true), 0);
+            ck_assert(toolstack_domain_resumed(toolstack, stack.domain.domid));
+        }
+        (void)task_park(clock_now() + 20000, "the guest's suspension");
+    }
+    toolstack_close(toolstack);
+    has_ended = true;
+}
+
+static bool is_true(void *flag)
+{
+    return *(volatile bool *)flag;
+}
+
+/* So many ns after it has asked the toolstack takes its request back, or asks for something else. */
+struct request {
+    unsigned after;
+    const char *instead;
+};
+
+static void ask_and_take_back(void *argument)
+{
+    const struct request *request = argument;
+    struct xs_handle *xs = xs_open(0);
+    const char *path = stack_path("control/shutdown");
+
+    ck_assert_ptr_nonnull(xs);
+    ck_assert(xs_write(xs, XBT_NULL, path, "suspend", 7));
+    (void)task_park(clock_now() + request->after, "a change of mind");
+    ck_assert(xs_write(xs, XBT_NULL, path, request->instead, (unsigned)strlen(request->instead)));
+    xs_close(xs);
+}
+
+/* What it has written then it finds as it left it. */
+static void take_back(void *unused)
+{
+    (void)unused;
+    begin();
+    over = has_ended = false;
+    (void)task_create("resumer", resume_always, NULL);
+    for (unsigned i = 0; i < 200; i++) {
+        struct request request = {.after = 250 * i, .instead = i % 2 == 0 ? "" : "halt?"};
+
+        stack_in_dom0(ask_and_take_back, &request);
+        stack_sleep_us(1000);
+        stack_store_await(stack_path("control/shutdown"), request.instead, 1000);
+    }
+    over = true;
+    ck_assert(stack_wait(is_true, (void *)(uintptr_t)&has_ended, 1000));
+    stack_store_write(stack_path("control/shutdown"), "");
+    ck_assert_uint_eq(XENBUS_SUSPEND_CALL(&suspend, GetCount), 0);
+    asked(false, 1);
+    end();
+}
+
+START_TEST(request_taken_back)
+{
+    struct stack_options options = {.drivers = STACK_PROBE, .vcpus = 2, .quiet = true, .policy = POLICY_RANDOM};
+
+    for (options.seed = 1; options.seed <= 3; options.seed++)
+        stack_run(&options, take_back, NULL);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("SUSPEND");
@@ -661,6 +742,10 @@ int main(void)
     tcase_add_loop_test(tcase, vif_through_cancelled, 0, 3);
     tcase_add_loop_test(tcase, vif_through_completed, 0, 3);
     tcase_add_loop_test(tcase, toolstack_asks, 0, 3);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("toolstack");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, request_taken_back);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }
