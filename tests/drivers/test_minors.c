@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "common/stack.h"
+#include "machine/fault.h"
 #include "machine/image.h"
 #include "machine/kernel_lock.h"
 #include "nt/cm/cm.h"
@@ -325,6 +326,21 @@ STACK_TEST(target_relation, .drivers = DRIVERS)
     ck_assert_int_eq(send(child, IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
 }
 
+STACK_TEST(target_relation_without_memory, .drivers = DRIVERS, .quiet = true, .fail = "kind=pool,nth=100000000")
+{
+    IO_STACK_LOCATION what = {.MinorFunction = IRP_MN_QUERY_DEVICE_RELATIONS};
+    ULONG_PTR information = 0;
+
+    fault_suspend();
+    what.Parameters.QueryDeviceRelations.Type = TargetDeviceRelation;
+    machine->config.faults.rule[0].nth = 1;
+    machine->fault->matched[0] = 0;
+    fault_resume();
+    ck_assert_int_eq(send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_INSUFFICIENT_RESOURCES);
+    fault_suspend();
+    ck_assert_uint_eq(information, 0);
+}
+
 /* What a child does not have is told by the status that the IRP came with. */
 STACK_TEST(not_of_a_child, .drivers = DRIVERS)
 {
@@ -383,6 +399,7 @@ int main(void)
     tcase_add_test(tcase, paging_file_past_the_filter);
     tcase_add_loop_test(tcase, refused_while_it_goes, 0, 2);
     tcase_add_test(tcase, target_relation);
+    tcase_add_test(tcase, target_relation_without_memory);
     tcase_add_test(tcase, not_of_a_child);
     tcase_add_test(tcase, unknown_texts_and_ids);
     tcase_add_test(tcase, capabilities_of_another_version);

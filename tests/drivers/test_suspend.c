@@ -5,6 +5,7 @@
 #include "common/stack.h"
 #include "common/stack_dom0.h"
 #include "machine/clock.h"
+#include "machine/fault.h"
 #include "machine/kernel_lock.h"
 #include "nt/cm/cm.h"
 #include "xen/xen.h"
@@ -719,6 +720,33 @@ START_TEST(request_taken_back)
 }
 END_TEST
 
+/* A request that cannot be acknowledged for want of memory is not honoured; the next one is. */
+STACK_TEST(request_without_memory, .drivers = STACK_PROBE, .quiet = true, .fail = "kind=pool,nth=100000000")
+{
+    uint64_t before;
+
+    fault_suspend();
+    begin();
+    over = has_ended = false;
+    (void)task_create("resumer", resume_always, NULL);
+    for (uint64_t nth = 1; nth <= 16; nth++) {
+        before = fault_injected();
+        machine->config.faults.rule[0].nth = nth;
+        machine->fault->matched[0] = 0;
+        fault_resume();
+        stack_store_write(stack_path("control/shutdown"), "suspend");
+        stack_sleep_us(20000);
+        fault_suspend();
+        stack_store_write(stack_path("control/shutdown"), "");
+        stack_sleep_us(20000);
+    }
+    ck_assert_uint_ge(before, 6);
+    over = true;
+    ck_assert(stack_wait(is_true, (void *)(uintptr_t)&has_ended, 1000));
+    asked(false, 1);
+    end();
+}
+
 int main(void)
 {
     Suite *suite = suite_create("SUSPEND");
@@ -746,6 +774,7 @@ int main(void)
     tcase = tcase_create("toolstack");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, request_taken_back);
+    tcase_add_test(tcase, request_without_memory);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }
