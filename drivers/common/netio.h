@@ -17,6 +17,7 @@
 
 #include <ifdef.h>
 #include <nldef.h>
+#include <ntddndis.h>
 
 #define NETIOAPI_API_ NTAPI
 
@@ -62,6 +63,48 @@ typedef union _SOCKADDR_INET {
     ADDRESS_FAMILY si_family;
 } SOCKADDR_INET;
 
+typedef struct _MIB_IF_ROW2 {
+    NET_LUID InterfaceLuid;
+    NET_IFINDEX InterfaceIndex;
+    GUID InterfaceGuid;
+    WCHAR Alias[IF_MAX_STRING_SIZE + 1];
+    WCHAR Description[IF_MAX_STRING_SIZE + 1];
+    ULONG PhysicalAddressLength;
+    UCHAR PhysicalAddress[IF_MAX_PHYS_ADDRESS_LENGTH];
+    UCHAR PermanentPhysicalAddress[IF_MAX_PHYS_ADDRESS_LENGTH];
+    ULONG Mtu;
+    ULONG Type;
+    TUNNEL_TYPE TunnelType;
+    NDIS_MEDIUM MediaType;
+    NDIS_PHYSICAL_MEDIUM PhysicalMediumType;
+    NET_IF_ACCESS_TYPE AccessType;
+    NET_IF_DIRECTION_TYPE DirectionType;
+    struct {
+        BOOLEAN HardwareInterface : 1;
+        BOOLEAN FilterInterface : 1;
+        BOOLEAN ConnectorPresent : 1;
+        BOOLEAN NotAuthenticated : 1;
+        BOOLEAN NotMediaConnected : 1;
+        BOOLEAN Paused : 1;
+        BOOLEAN LowPower : 1;
+        BOOLEAN EndPointInterface : 1;
+    } InterfaceAndOperStatusFlags;
+    IF_OPER_STATUS OperStatus;
+    NET_IF_ADMIN_STATUS AdminStatus;
+    NET_IF_MEDIA_CONNECT_STATE MediaConnectState;
+    NET_IF_NETWORK_GUID NetworkGuid;
+    NET_IF_CONNECTION_TYPE ConnectionType;
+    ULONG64 TransmitLinkSpeed;
+    ULONG64 ReceiveLinkSpeed;
+    ULONG64 Counters[18];
+} MIB_IF_ROW2;
+C_ASSERT(sizeof(MIB_IF_ROW2) == 0x548);
+
+typedef struct _MIB_IF_TABLE2 {
+    ULONG NumEntries;
+    MIB_IF_ROW2 Table[1];
+} MIB_IF_TABLE2, *PMIB_IF_TABLE2;
+
 typedef enum _MIB_NOTIFICATION_TYPE {
     MibParameterNotification,
     MibAddInstance,
@@ -98,6 +141,7 @@ NTSTATUS NETIOAPI_API_ NotifyUnicastIpAddressChange(ADDRESS_FAMILY Family, PUNIC
                                                     PVOID CallerContext, BOOLEAN InitialNotification,
                                                     HANDLE *NotificationHandle);
 NTSTATUS NETIOAPI_API_ CancelMibChangeNotify2(HANDLE NotificationHandle);
+NTSTATUS NETIOAPI_API_ GetIfTable2(PMIB_IF_TABLE2 *Table);
 NTSTATUS NETIOAPI_API_ ConvertInterfaceGuidToLuid(const GUID *InterfaceGuid, PNET_LUID InterfaceLuid);
 
 #endif /* __MINGW32__ */

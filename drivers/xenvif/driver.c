@@ -55,6 +55,17 @@ PAGED_FUNCTION ULONG DriverQueryParameter(_In_z_ PCWSTR Name, _In_ ULONG Default
     return Value;
 }
 
+PAGED_FUNCTION NTSTATUS DriverOpenParametersKey(_In_z_ PCWSTR Name, _In_ BOOLEAN Make, _Out_ PHANDLE Key)
+{
+    PAGED_CODE();
+
+    if (Driver.ParametersKey == NULL)
+        return STATUS_OBJECT_NAME_NOT_FOUND;
+
+    return Make ? RegistryCreateKey(Driver.ParametersKey, Name, KEY_READ | KEY_WRITE, Key)
+                : RegistryOpenKey(Driver.ParametersKey, Name, KEY_READ | KEY_WRITE, Key);
+}
+
 NTSTATUS DriverCompleteIrp(_Inout_ PIRP Irp, _In_ NTSTATUS Status)
 {
     Irp->IoStatus.Status = Status;

@@ -47,6 +47,10 @@ PDRIVER_OBJECT DriverGetObject(VOID);
 _IRQL_requires_(PASSIVE_LEVEL)
 ULONG DriverQueryParameter(_In_z_ PCWSTR Name, _In_ ULONG Default);
 
+/* Opens a key below the service's Parameters, Make: or makes it. PASSIVE_LEVEL. Closed by RegistryCloseKey. */
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS DriverOpenParametersKey(_In_z_ PCWSTR Name, _In_ BOOLEAN Make, _Out_ PHANDLE Key);
+
 /* Completes an IRP with Status, and gives Status. */
 NTSTATUS DriverCompleteIrp(_Inout_ PIRP Irp, _In_ NTSTATUS Status);
 

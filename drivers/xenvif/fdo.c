@@ -374,6 +374,7 @@ static NTSTATUS NTAPI FdoThread(_In_ PDRIVER_THREAD Self, _In_opt_ PVOID Context
             FdoInvalidateRelations(Fdo);
 
         FdoLookForTwins(Fdo);
+        FdoKeepSettings(Fdo);
         Retired = FdoRetryRetired(Fdo);
     }
 
@@ -463,6 +464,8 @@ PAGED_FUNCTION NTSTATUS FdoStart(_Inout_ PXENVIF_FDO Fdo)
     if (!NT_SUCCESS(Status))
         goto fail4;
 
+    FdoWatchAddresses(Fdo);
+
     FdoSetScanner(Fdo, Fdo->Thread);
     Fdo->Started = TRUE;
 
@@ -528,6 +531,7 @@ PAGED_FUNCTION VOID FdoStop(_Inout_ PXENVIF_FDO Fdo)
 
     Fdo->Started = FALSE;
 
+    FdoStopWatchingAddresses(Fdo);
     FdoStopWatchingTwins(Fdo);
 
     (VOID) XENBUS_STORE_CALL(&Fdo->Parent.Store, WatchRemove, Fdo->Watch);

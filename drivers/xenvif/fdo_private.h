@@ -26,10 +26,12 @@ struct _XENVIF_FDO {
 
     KMUTEX Mutex;
     LIST_ENTRY Children;
-    ULONG Scans;      /* of the store, so far */
-    PVOID TwinWatch;  /* NULL: there is none */
-    LONG TwinChanges; /* adapters that have come, so far */
-    LONG TwinsDue;    /* the thread is to look for twins */
+    ULONG Scans;         /* of the store, so far */
+    PVOID TwinWatch;     /* NULL: there is none */
+    LONG TwinChanges;    /* adapters that have come, so far */
+    LONG TwinsDue;       /* the thread is to look for twins */
+    HANDLE AddressWatch; /* NULL: there is none */
+    LONG AddressesChanged;
     LONG UnplugAsked; /* in this boot, for the next */
     LONG RebootAsked; /* in this boot */
     LIST_ENTRY Ejected;
@@ -57,6 +59,17 @@ _IRQL_requires_(PASSIVE_LEVEL)
 VOID FdoStopWatchingTwins(_Inout_ PXENVIF_FDO Fdo);
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID FdoLookForTwins(_Inout_ PXENVIF_FDO Fdo);
+
+/*
+ * From start to stop the thread is woken when addresses change, and keeps the settings of the children's twins
+ * (settings.h). PASSIVE_LEVEL.
+ */
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID FdoWatchAddresses(_Inout_ PXENVIF_FDO Fdo);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID FdoStopWatchingAddresses(_Inout_ PXENVIF_FDO Fdo);
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID FdoKeepSettings(_Inout_ PXENVIF_FDO Fdo);
 
 /* No reason is left to have emulated cards unplugged at the next boot: takes back what was asked. PASSIVE_LEVEL. */
 _IRQL_requires_(PASSIVE_LEVEL)

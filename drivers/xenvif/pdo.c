@@ -47,6 +47,7 @@ PAGED_FUNCTION NTSTATUS PdoCreate(_In_ PXENVIF_FDO Fdo, _In_ ULONG Number, _Outp
     New->Fdo = Fdo;
     New->Number = Number;
     InitializeListHead(&New->ListEntry);
+    KeInitializeMutex(&New->Mutex, 0);
     (VOID) TextPrint(New->Name, sizeof(New->Name), "%u", Number);
 
     Status = VifInitialize(Number, &New->Vif);
@@ -84,11 +85,102 @@ PAGED_FUNCTION VOID PdoDelete(_In_ PXENVIF_PDO Pdo)
     IoDeleteDevice(Pdo->Device.DeviceObject);
 }
 
+/* Finds out what the network class has called the device: a GUID as text, or nothing. */
+static PAGED_FUNCTION VOID PdoReadAdapter(_Inout_ PXENVIF_PDO Pdo)
+{
+    UNICODE_STRING Name;
+    ULONG Index;
+    HANDLE Key;
+    PSTR Text;
+    GUID Guid;
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    RtlZeroMemory(Pdo->Adapter, sizeof(Pdo->Adapter));
+
+    Status = PdoOpenSoftwareKey(Pdo, &Key);
+    if (!NT_SUCCESS(Status))
+        return;
+
+    Status = RegistryQueryString(Key, L"NetCfgInstanceId", &Text);
+    RegistryCloseKey(Key);
+    if (!NT_SUCCESS(Status))
+        return;
+
+    if (TextLength(Text, SETTINGS_ADAPTER_SIZE) == SETTINGS_ADAPTER_SIZE - 1)
+        for (Index = 0; Index < SETTINGS_ADAPTER_SIZE - 1; Index++)
+            Pdo->Adapter[Index] = (UCHAR)Text[Index];
+    RegistryFree(Text);
+
+    RtlInitUnicodeString(&Name, Pdo->Adapter);
+    if (NT_SUCCESS(RtlGUIDFromString(&Name, &Guid)))
+        return;
+
+    Warning("vif %u: NetCfgInstanceId is no GUID", Pdo->Number);
+    RtlZeroMemory(Pdo->Adapter, sizeof(Pdo->Adapter));
+}
+
+/* When something is done about the settings of the device's adapter. */
+typedef enum _PDO_SETTINGS_EVENT {
+    PDO_SETTINGS_START,
+    PDO_SETTINGS_TWIN,   /* it does not start, because its twin is there */
+    PDO_SETTINGS_CHANGE, /* of some adapter's addresses */
+    PDO_SETTINGS_STOP
+} PDO_SETTINGS_EVENT;
+
+static PAGED_FUNCTION VOID PdoCarrySettings(_Inout_ PXENVIF_PDO Pdo, _In_ PDO_SETTINGS_EVENT Event)
+{
+    PAGED_CODE();
+
+    if (!Pdo->HasAddress)
+        return;
+
+    (VOID) KeWaitForSingleObject(&Pdo->Mutex, Executive, KernelMode, FALSE, NULL);
+
+    if (Event == PDO_SETTINGS_START || Event == PDO_SETTINGS_TWIN)
+        PdoReadAdapter(Pdo);
+
+    if (Pdo->Adapter[0] == L'\0')
+        goto done;
+
+    switch (Event) {
+    case PDO_SETTINGS_START:
+        SettingsGive(Pdo->Number, &Pdo->Address, Pdo->Adapter);
+        break;
+    case PDO_SETTINGS_STOP:
+        SettingsTake(Pdo->Number, &Pdo->Address, Pdo->Adapter);
+        break;
+    default:
+        (VOID) SettingsKeep(Pdo->Number, &Pdo->Address, Pdo->Adapter);
+        break;
+    }
+
+done:
+    (VOID) KeReleaseMutex(&Pdo->Mutex, FALSE);
+}
+
+PAGED_FUNCTION VOID PdoKeepSettings(_Inout_ PXENVIF_PDO Pdo)
+{
+    PAGED_CODE();
+
+    PdoCarrySettings(Pdo, PDO_SETTINGS_CHANGE);
+}
+
+PAGED_FUNCTION VOID PdoKeepTwinSettings(_Inout_ PXENVIF_PDO Pdo)
+{
+    PAGED_CODE();
+
+    PdoCarrySettings(Pdo, PDO_SETTINGS_TWIN);
+}
+
 PAGED_FUNCTION NTSTATUS PdoStart(_Inout_ PXENVIF_PDO Pdo)
 {
     NTSTATUS Status;
 
     PAGED_CODE();
+
+    PdoCarrySettings(Pdo, PDO_SETTINGS_START);
 
     Status = FrontendInitialize(Pdo, FdoGetParent(Pdo->Fdo), Pdo->Vif, Pdo->Number, &Pdo->Frontend);
     if (!NT_SUCCESS(Status))
@@ -111,6 +203,8 @@ PAGED_FUNCTION VOID PdoStop(_Inout_ PXENVIF_PDO Pdo)
     FrontendPowerDown(Pdo->Frontend);
     FrontendTeardown(Pdo->Frontend);
     Pdo->Frontend = NULL;
+
+    PdoCarrySettings(Pdo, PDO_SETTINGS_STOP);
 }
 
 VOID PdoSetMissing(_Inout_ PXENVIF_PDO Pdo)
@@ -170,50 +264,17 @@ PAGED_FUNCTION NTSTATUS PdoOpenSoftwareKey(_In_ PXENVIF_PDO Pdo, _Out_ PHANDLE K
     return IoOpenDeviceRegistryKey(Pdo->Device.DeviceObject, PLUGPLAY_REGKEY_DRIVER, KEY_READ, Key);
 }
 
-/* Characters of a GUID as text, without the NUL. */
-#define PDO_GUID_LENGTH 38
-
-/* The name under which the network class has installed the device. */
-static PAGED_FUNCTION NTSTATUS PdoQueryAdapterGuid(_In_ PXENVIF_PDO Pdo, _Out_ GUID *Guid)
-{
-    WCHAR Wide[PDO_GUID_LENGTH];
-    UNICODE_STRING String;
-    ULONG Index;
-    HANDLE Key;
-    PSTR Text;
-    NTSTATUS Status;
-
-    PAGED_CODE();
-
-    Status = PdoOpenSoftwareKey(Pdo, &Key);
-    if (!NT_SUCCESS(Status))
-        return Status;
-
-    Status = RegistryQueryString(Key, L"NetCfgInstanceId", &Text);
-    RegistryCloseKey(Key);
-    if (!NT_SUCCESS(Status))
-        return Status;
-
-    for (Index = 0; Index < PDO_GUID_LENGTH && Text[Index] != '\0'; Index++)
-        Wide[Index] = (UCHAR)Text[Index];
-    String.Buffer = Wide;
-    String.Length = (USHORT)(Index * sizeof(WCHAR));
-    String.MaximumLength = sizeof(Wide);
-
-    Status = (Text[Index] == '\0') ? RtlGUIDFromString(&String, Guid) : STATUS_INVALID_PARAMETER;
-    RegistryFree(Text);
-
-    return Status;
-}
-
 PAGED_FUNCTION NTSTATUS PdoQueryInterfaceLuid(_In_ PXENVIF_PDO Pdo, _Out_ NET_LUID *Luid)
 {
-    NTSTATUS Status;
+    UNICODE_STRING Name;
     GUID Guid;
+    NTSTATUS Status;
 
     PAGED_CODE();
 
-    Status = PdoQueryAdapterGuid(Pdo, &Guid);
+    RtlInitUnicodeString(&Name, Pdo->Adapter);
+
+    Status = RtlGUIDFromString(&Name, &Guid);
     if (!NT_SUCCESS(Status))
         return Status;
 

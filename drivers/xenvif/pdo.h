@@ -61,6 +61,10 @@ NTSTATUS PdoOpenSoftwareKey(_In_ PXENVIF_PDO Pdo, _Out_ PHANDLE Key);
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS PdoQueryInterfaceLuid(_In_ PXENVIF_PDO Pdo, _Out_ NET_LUID *Luid);
 
+/* The settings of the device's twin may have changed (settings.h). PASSIVE_LEVEL. */
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID PdoKeepSettings(_Inout_ PXENVIF_PDO Pdo);
+
 /* For the bus: the number of its scan that saw the device in the store last. */
 VOID PdoSetSeen(_Inout_ PXENVIF_PDO Pdo, _In_ ULONG Scan);
 ULONG PdoGetSeen(_In_ PXENVIF_PDO Pdo);

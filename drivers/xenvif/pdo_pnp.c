@@ -21,6 +21,7 @@ static PAGED_FUNCTION NTSTATUS PdoPnpStart(_Inout_ PXENVIF_PDO Pdo)
 
     if (FdoHasTwin(Pdo->Fdo, &Pdo->Address, &Changes)) {
         Error("vif %u: an emulated card has the same address: not started before it is unplugged", Pdo->Number);
+        PdoKeepTwinSettings(Pdo);
         return STATUS_PNP_REBOOT_REQUIRED;
     }
 

@@ -8,6 +8,7 @@
 #include "ethernet.h"
 #include "frontend.h"
 #include "pdo.h"
+#include "settings.h"
 #include "vif.h"
 
 #define PDO_TAG POOL_TAG('V', 'p', 'd', 'o')
@@ -33,11 +34,18 @@ struct _XENVIF_PDO {
 
     PXENVIF_VIF Vif;
     PXENVIF_FRONTEND Frontend; /* NULL while the device is not started */
+
+    WCHAR Adapter[SETTINGS_ADAPTER_SIZE]; /* what the network class called it at its last start; or empty */
+    KMUTEX Mutex;                         /* settings are kept and given by one at a time; PASSIVE_LEVEL */
 };
 
 /* Makes the frontend and powers it up. */
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS PdoStart(_Inout_ PXENVIF_PDO Pdo);
+
+/* The device does not start because its twin is there: keeps the twin's settings (settings.h). PASSIVE_LEVEL. */
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID PdoKeepTwinSettings(_Inout_ PXENVIF_PDO Pdo);
 
 /*
  * Chooses the revisions of the table whose interfaces there are, ours and the bus's. PASSIVE_LEVEL.
