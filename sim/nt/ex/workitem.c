@@ -105,12 +105,15 @@ static void worker_main(void *argument)
 
 static void start_thread(struct ex_worker_queue *queue)
 {
+    struct _KTHREAD *thread;
     char name[48];
 
     queue->threads++;
     queue->idle++;
     snprintf(name, sizeof name, "worker %d.%u", (int)queue->priority, queue->started++);
-    ob_dereference(ke_thread_create(name, NULL, worker_main, queue, queue->priority));
+    thread = ke_thread_create(name, NULL, worker_main, queue, queue->priority);
+    thread->of_kernel = true;
+    ob_dereference(thread);
 }
 
 static void item_arrives(void *argument)

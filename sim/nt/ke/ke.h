@@ -38,7 +38,7 @@ struct _KTHREAD {
     LIST_ENTRY ready_entry; /* in ke_state.ready[priority] */
     LIST_ENTRY all_entry;
     uint64_t quantum_end;
-    bool of_kernel;       /* comes with the processor, as the idle thread does: no leak */
+    bool of_kernel;       /* of the processor or of a work queue, comes and goes as the kernel likes: no leak */
     bool in_threaded_dpc; /* runs the routine of one: may not wait */
 
     /* the wait in progress */
