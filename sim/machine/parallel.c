@@ -360,7 +360,7 @@ void parallel_point(enum sched_point kind)
     if (runner == NULL)
         return;
     if (!runner->fiber->in_kernel) {
-        if (kind == POINT_PAUSE || !parallel_is_quiet(runner))
+        if (kind == POINT_PAUSE || __atomic_load_n(&runner->work, __ATOMIC_RELAXED) != 0)
             light_point(runner, kind);
         return;
     }

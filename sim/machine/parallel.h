@@ -11,7 +11,6 @@
 
 #include <stdbool.h>
 
-#include "machine/kernel_lock.h"
 #include "machine/runner.h"
 
 void parallel_init(void);
@@ -20,19 +19,6 @@ void parallel_init(void);
 struct runner *parallel_current(void);
 /* The same, for what is over before its fiber can move to another host thread. */
 extern __thread struct runner *parallel_here;
-
-/* Outside the kernel with nothing pending? Then nothing comes of a switch point but of POINT_PAUSE. */
-static inline bool parallel_is_quiet(const struct runner *runner)
-{
-    return runner != NULL && !runner->fiber->in_kernel && __atomic_load_n(&runner->work, __ATOMIC_RELAXED) == 0;
-}
-
-/* sched_point() of what is called most, not for POINT_PAUSE. */
-static inline void sched_light_point(enum sched_point kind)
-{
-    if (!engine_is_parallel() || !parallel_is_quiet(parallel_here))
-        sched_point(kind);
-}
 
 /* The task that executes, NULL on a vCPU and in the watch. */
 bool parallel_is_task(const struct runner *runner);

@@ -7,6 +7,7 @@
 
 #include "machine/delay.h"
 #include "machine/fiber.h"
+#include "machine/parallel.h"
 #include "machine/point.h"
 #include "machine/policy.h"
 #include "machine/runner.h"
@@ -160,7 +161,40 @@ void ke_processors_announce(unsigned count);
 /* The system has dealt with what was announced. */
 bool ke_processors_settled(void);
 
-struct vcpu *ke_vcpu(void);       /* the current one; NULL in a task or on the host's stack */
+struct vcpu *ke_vcpu(void); /* the current one; NULL in a task or on the host's stack */
+/* The same, for routines that no fiber enters on one host thread and leaves on another. */
+static inline struct vcpu *ke_vcpu_here(void)
+{
+    if (!engine_is_parallel())
+        return ke_vcpu();
+    return parallel_here != NULL && parallel_here->is_vcpu ? CONTAINING_RECORD(parallel_here, struct vcpu, runner)
+                                                           : NULL;
+}
+
+/* Of runner.work, under the parallel engine: bit n: something pending that an IRQL below n admits. */
+#define WORK_STOP (1u << 31)
+#define WORK_NMI (1u << 30)
+
+static inline bool ke_work_admitted(const struct vcpu *vcpu)
+{
+    uint32_t work = __atomic_load_n(&vcpu->runner.work, __ATOMIC_RELAXED);
+
+    return __builtin_expect(work != 0, false) &&
+           ((work >> (vcpu->irql + 1) != 0 && !vcpu->interrupts_off) || (work & (WORK_STOP | WORK_NMI)) != 0);
+}
+
+/* sched_point() of what drivers call most, not for POINT_PAUSE: nothing comes of it outside the kernel mostly. */
+static inline void ke_light_point(enum sched_point kind)
+{
+    if (engine_is_parallel()) {
+        const struct vcpu *vcpu = ke_vcpu_here();
+
+        if (vcpu != NULL && !vcpu->runner.fiber->in_kernel && !ke_work_admitted(vcpu))
+            return;
+    }
+    sched_point(kind);
+}
+
 struct _KTHREAD *ke_thread(void); /* the current thread, NULL likewise */
 
 /* IRQL without the switch point and checks of the public routines, for use inside the kernel. */

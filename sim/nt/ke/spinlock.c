@@ -175,14 +175,14 @@ static void acquire(PKSPIN_LOCK lock, enum lock_kind kind, const void *handle, c
         acquire_in_line(lock);
     else
         ke_spin_acquire(lock);
-    vcpu = ke_vcpu();
+    vcpu = ke_vcpu_here();
     count_acquisition(vcpu);
     lock_add(&vcpu->locks, lock, kind, handle, caller);
 }
 
 static void release(PKSPIN_LOCK lock, enum lock_kind kind, const void *handle, const char *routine)
 {
-    lock_remove(&ke_vcpu()->locks, lock, kind, handle, routine);
+    lock_remove(&ke_vcpu_here()->locks, lock, kind, handle, routine);
     ke_spin_release(lock);
 }
 

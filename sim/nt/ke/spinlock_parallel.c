@@ -42,7 +42,7 @@ static void sleep_for(PKSPIN_LOCK lock)
 
 void ke_parallel_spin_acquire(PKSPIN_LOCK lock)
 {
-    const struct vcpu *vcpu = ke_vcpu();
+    const struct vcpu *vcpu = ke_vcpu_here();
     KSPIN_LOCK mine = vcpu->index + 1;
 
     while (!try_take(lock, mine)) {
@@ -61,7 +61,7 @@ void ke_parallel_spin_acquire(PKSPIN_LOCK lock)
 bool ke_parallel_spin_try(PKSPIN_LOCK lock)
 {
     ke_spin_check(lock, __atomic_load_n(lock, __ATOMIC_RELAXED));
-    return try_take(lock, ke_vcpu()->index + 1);
+    return try_take(lock, ke_vcpu_here()->index + 1);
 }
 
 void ke_parallel_spin_release(PKSPIN_LOCK lock)
@@ -69,7 +69,7 @@ void ke_parallel_spin_release(PKSPIN_LOCK lock)
     KSPIN_LOCK value = __atomic_load_n(lock, __ATOMIC_RELAXED);
 
     ke_spin_check(lock, value);
-    if (value != ke_vcpu()->index + 1)
+    if (value != ke_vcpu_here()->index + 1)
         ke_spin_not_owner(lock, value);
     __atomic_exchange_n(lock, 0, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&machine->ke->spinning, __ATOMIC_RELAXED) != 0) {

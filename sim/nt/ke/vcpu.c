@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "machine/fiber.h"
-#include "machine/parallel.h"
 #include "machine/runner.h"
 #include "nt/ke/ke.h"
 #include "xen/xen.h"
@@ -28,7 +27,7 @@ struct vcpu *ke_vcpu(void)
 
     if (machine == NULL || machine->sched == NULL)
         return NULL;
-    current = engine_is_parallel() ? parallel_here : runner_current();
+    current = runner_current();
     return current != NULL && current->is_vcpu ? vcpu_of(current) : NULL;
 }
 
@@ -79,10 +78,6 @@ static bool deliverable(const struct vcpu *vcpu)
 
 /* ---- the parallel engine: what is pending, for those who hold no lock ---- */
 
-/* Of runner.work: bit n: something pending that an IRQL below n admits. */
-#define WORK_STOP (1u << 31)
-#define WORK_NMI (1u << 30)
-
 static void note_work(struct vcpu *vcpu)
 {
     uint32_t work = (has_dispatch_work(vcpu) ? 1u << DISPATCH_LEVEL : 0) | (vcpu->runner.held ? WORK_STOP : 0) |
@@ -95,11 +90,7 @@ static void note_work(struct vcpu *vcpu)
 
 bool ke_wants_attention(const struct runner *runner)
 {
-    const struct vcpu *vcpu = CONTAINING_RECORD(runner, struct vcpu, runner);
-    uint32_t work = __atomic_load_n(&vcpu->runner.work, __ATOMIC_RELAXED);
-
-    return work != 0 &&
-           ((work >> (vcpu->irql + 1) != 0 && !vcpu->interrupts_off) || (work & (WORK_STOP | WORK_NMI)) != 0);
+    return ke_work_admitted(CONTAINING_RECORD(runner, struct vcpu, runner));
 }
 
 void ke_interrupt_for_stop(struct runner *runner)
@@ -517,11 +508,11 @@ void nt_call(const char *routine, const void *caller, unsigned min_irql, unsigne
     vcpu = ke_vcpu_quiet();
     if (vcpu != NULL && vcpu->irql <= max_irql && vcpu->irql >= min_irql && ke_point_passes(vcpu, point))
         return;
-    vcpu = ke_vcpu();
+    vcpu = ke_vcpu_here();
     if (vcpu == NULL)
         return;
     if (vcpu->irql <= max_irql && vcpu->irql >= min_irql) {
-        sched_light_point(point);
+        ke_light_point(point);
         return;
     }
     nt_violation_sub("irql", vcpu->irql, 0, 0, "%s called at IRQL %u, allowed are %u to %u; the caller is at %p",

@@ -1,31 +1,30 @@
 /*
  * Interlocked operations, ordered accesses. Each is a switch point, then one sequentially consistent access.
  */
-#include "machine/parallel.h"
-#include "nt/nt.h"
+#include "nt/ke/ke.h"
 
 #define DEFINE_INCREMENT(name, type)                                                                                   \
     type NTAPI name(type volatile *Addend)                                                                             \
     {                                                                                                                  \
-        sched_light_point(POINT_INTERLOCKED);                                                                          \
+        ke_light_point(POINT_INTERLOCKED);                                                                             \
         return (type)__atomic_add_fetch(Addend, 1, __ATOMIC_SEQ_CST);                                                  \
     }
 #define DEFINE_DECREMENT(name, type)                                                                                   \
     type NTAPI name(type volatile *Addend)                                                                             \
     {                                                                                                                  \
-        sched_light_point(POINT_INTERLOCKED);                                                                          \
+        ke_light_point(POINT_INTERLOCKED);                                                                             \
         return (type)__atomic_sub_fetch(Addend, 1, __ATOMIC_SEQ_CST);                                                  \
     }
 #define DEFINE_FETCH(name, type, operation)                                                                            \
     type NTAPI name(type volatile *Destination, type Value)                                                            \
     {                                                                                                                  \
-        sched_light_point(POINT_INTERLOCKED);                                                                          \
+        ke_light_point(POINT_INTERLOCKED);                                                                             \
         return (type)__atomic_##operation(Destination, Value, __ATOMIC_SEQ_CST);                                       \
     }
 #define DEFINE_COMPARE_EXCHANGE(name, type)                                                                            \
     type NTAPI name(type volatile *Destination, type Exchange, type Comperand)                                         \
     {                                                                                                                  \
-        sched_light_point(POINT_INTERLOCKED);                                                                          \
+        ke_light_point(POINT_INTERLOCKED);                                                                             \
         __atomic_compare_exchange_n(Destination, &Comperand, Exchange, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);         \
         return Comperand;                                                                                              \
     }
@@ -65,13 +64,13 @@ DEFINE_FETCH(InterlockedXor8, CHAR, fetch_xor)
 
 PVOID NTAPI KxInterlockedExchangePointer(PVOID volatile *Target, PVOID Value)
 {
-    sched_light_point(POINT_INTERLOCKED);
+    ke_light_point(POINT_INTERLOCKED);
     return __atomic_exchange_n(Target, Value, __ATOMIC_SEQ_CST);
 }
 
 PVOID NTAPI KxInterlockedCompareExchangePointer(PVOID volatile *Target, PVOID Exchange, PVOID Comperand)
 {
-    sched_light_point(POINT_INTERLOCKED);
+    ke_light_point(POINT_INTERLOCKED);
     __atomic_compare_exchange_n(Target, &Comperand, Exchange, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     return Comperand;
 }
@@ -85,7 +84,7 @@ BOOLEAN NTAPI InterlockedCompareExchange128(LONG64 volatile *Destination, LONG64
 
     if ((uintptr_t)Destination % 16 != 0)
         nt_violation("misaligned", "InterlockedCompareExchange128: the operand is not aligned to 16 bytes");
-    sched_light_point(POINT_INTERLOCKED);
+    ke_light_point(POINT_INTERLOCKED);
     __asm__ volatile("lock cmpxchg16b %1\n\tsete %0"
                      : "=q"(exchanged), "+m"(*(unsigned __int128 volatile *)Destination), "+a"(ComparandResult[0]),
                        "+d"(ComparandResult[1])
@@ -104,7 +103,7 @@ BOOLEAN NTAPI InterlockedBitTestAndSet(LONG volatile *Base, LONG Bit)
 {
     ULONG mask = 1u << (Bit & 31);
 
-    sched_light_point(POINT_INTERLOCKED);
+    ke_light_point(POINT_INTERLOCKED);
     return (__atomic_fetch_or(word_of(Base, Bit), (LONG)mask, __ATOMIC_SEQ_CST) & (LONG)mask) != 0;
 }
 
@@ -112,7 +111,7 @@ BOOLEAN NTAPI InterlockedBitTestAndReset(LONG volatile *Base, LONG Bit)
 {
     ULONG mask = 1u << (Bit & 31);
 
-    sched_light_point(POINT_INTERLOCKED);
+    ke_light_point(POINT_INTERLOCKED);
     return (__atomic_fetch_and(word_of(Base, Bit), (LONG)~mask, __ATOMIC_SEQ_CST) & (LONG)mask) != 0;
 }
 
@@ -120,7 +119,7 @@ BOOLEAN NTAPI InterlockedBitTestAndComplement(LONG volatile *Base, LONG Bit)
 {
     ULONG mask = 1u << (Bit & 31);
 
-    sched_light_point(POINT_INTERLOCKED);
+    ke_light_point(POINT_INTERLOCKED);
     return (__atomic_fetch_xor(word_of(Base, Bit), (LONG)mask, __ATOMIC_SEQ_CST) & (LONG)mask) != 0;
 }
 
@@ -128,7 +127,7 @@ BOOLEAN NTAPI InterlockedBitTestAndSet64(LONG64 volatile *Base, LONG64 Bit)
 {
     ULONG64 mask = 1ull << (Bit & 63);
 
-    sched_light_point(POINT_INTERLOCKED);
+    ke_light_point(POINT_INTERLOCKED);
     return (__atomic_fetch_or(Base + (Bit >> 6), (LONG64)mask, __ATOMIC_SEQ_CST) & (LONG64)mask) != 0;
 }
 
@@ -136,20 +135,20 @@ BOOLEAN NTAPI InterlockedBitTestAndReset64(LONG64 volatile *Base, LONG64 Bit)
 {
     ULONG64 mask = 1ull << (Bit & 63);
 
-    sched_light_point(POINT_INTERLOCKED);
+    ke_light_point(POINT_INTERLOCKED);
     return (__atomic_fetch_and(Base + (Bit >> 6), (LONG64)~mask, __ATOMIC_SEQ_CST) & (LONG64)mask) != 0;
 }
 
 #define DEFINE_READ(name, type)                                                                                        \
     type NTAPI name(type const volatile *Source)                                                                       \
     {                                                                                                                  \
-        sched_light_point(POINT_INTERLOCKED);                                                                          \
+        ke_light_point(POINT_INTERLOCKED);                                                                             \
         return __atomic_load_n(Source, __ATOMIC_ACQUIRE);                                                              \
     }
 #define DEFINE_WRITE(name, type)                                                                                       \
     VOID NTAPI name(type volatile *Destination, type Value)                                                            \
     {                                                                                                                  \
-        sched_light_point(POINT_INTERLOCKED);                                                                          \
+        ke_light_point(POINT_INTERLOCKED);                                                                             \
         __atomic_store_n(Destination, Value, __ATOMIC_RELEASE);                                                        \
     }
 
@@ -172,12 +171,12 @@ DEFINE_WRITE(WriteULong64Release, ULONG64)
 
 PVOID NTAPI KxReadPointerAcquire(PVOID const volatile *Source)
 {
-    sched_light_point(POINT_INTERLOCKED);
+    ke_light_point(POINT_INTERLOCKED);
     return __atomic_load_n(Source, __ATOMIC_ACQUIRE);
 }
 
 VOID NTAPI KxWritePointerRelease(PVOID volatile *Destination, PVOID Value)
 {
-    sched_light_point(POINT_INTERLOCKED);
+    ke_light_point(POINT_INTERLOCKED);
     __atomic_store_n(Destination, Value, __ATOMIC_RELEASE);
 }
