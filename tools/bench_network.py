@@ -82,7 +82,7 @@ def write_capture(path, size, count):
 
 def command(pvsim, way, capture):
     return [pvsim, "run", "--format", "json", "--no-bundle", "--engine", "par", "--vcpus", "1", "--timeout", "10m",
-            "--batch", str(BATCH), "--backend-features", "all", f"--{way}", capture]
+            "--batch", str(BATCH), "--backend-features", "all,queues=1", f"--{way}", capture]
 
 
 def through_drivers(pvsim, way, capture):

@@ -339,6 +339,8 @@ bool run_carry_traffic(struct run *run, uint64_t patience)
     struct run_start start = begin_traffic();
 
     start_traffic(run, patience, traffic_start);
+    if (frames_of(run->tx) == 0) /* nothing has moved before the readers were there */
+        start = begin_traffic();
     netback_task_go(run->netback);
     return end_traffic(run, &start);
 }
