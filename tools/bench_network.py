@@ -232,10 +232,10 @@ of the application's and the test client's requests are among them.</p>
 
 
 def dpdk_verdict(row):
-    if row["shape"].size != 64:
-        return ""
     if row["busy"]:
         return ": no verdict, other programs ran"
+    if row["shape"].size != 64:
+        return ""
     return f', at least {DPDK_TARGET}: {"met" if row["ours"] >= DPDK_TARGET * row["dpdk"] else "missed"}'
 
 
