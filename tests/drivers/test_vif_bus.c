@@ -406,6 +406,14 @@ STACK_TEST(stopped_and_started, NET, .vifs = 2)
     }
     ck_assert_int_eq(pnp_restart_device(stack_device(BUS)), STATUS_DEVICE_BUSY);
     stack_carry(1, lan, lan);
+
+    /* With nobody above it it can be. */
+    for (unsigned vif = 0; vif < 2; vif++)
+        ck_assert_int_eq(pnp_remove_device(child(vif), false), STATUS_SUCCESS);
+    ck_assert_int_eq(pnp_restart_device(stack_device(BUS)), STATUS_SUCCESS);
+    ck_assert_int_eq(pnp_rescan(stack_device(BUS)), STATUS_SUCCESS);
+    await_back(0);
+    await_back(1);
 }
 
 /* As many as there can be, at once and gone at once. */
