@@ -1,6 +1,7 @@
 /*
  * XENFILT_EMULATED: which emulated devices this machine still has. Provided by XENFILT; an XENBUS child passes the
- * query down its own stack to where XENFILT answers. The query methods take the interface's Context, not the interface.
+ * query down its own stack to where XENFILT answers. The first argument of the query methods, of type PVOID, may be the
+ * interface, as everywhere, or its Context: it says nothing, since there is one list of devices.
  */
 #ifndef XENFILT_EMULATED_INTERFACE_H
 #define XENFILT_EMULATED_INTERFACE_H
@@ -56,5 +57,8 @@ struct _XENFILT_EMULATED_INTERFACE_V3 {
 typedef struct _XENFILT_EMULATED_INTERFACE_V2 XENFILT_EMULATED_INTERFACE_V2, *PXENFILT_EMULATED_INTERFACE_V2;
 typedef struct _XENFILT_EMULATED_INTERFACE_V3 XENFILT_EMULATED_INTERFACE_V3, *PXENFILT_EMULATED_INTERFACE_V3;
 typedef XENFILT_EMULATED_INTERFACE_V3 XENFILT_EMULATED_INTERFACE, *PXENFILT_EMULATED_INTERFACE;
+
+/* Calls a method of an XENFILT_EMULATED interface: XENFILT_EMULATED_CALL(&Interface, IsDiskPresent, 0). */
+#define XENFILT_EMULATED_CALL(_Pointer, _Method, ...) XEN_INTERFACE_CALL(_Pointer, Emulated##_Method, ##__VA_ARGS__)
 
 #endif /* XENFILT_EMULATED_INTERFACE_H */

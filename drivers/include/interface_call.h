@@ -2,7 +2,8 @@
  * How the exported interfaces are used, and the one macro that calls a method.
  *
  * Every interface in this folder is a structure whose slot 0 is the driver kit's INTERFACE header and whose further
- * slots are function pointers; each method takes the INTERFACE pointer first. A client:
+ * slots are function pointers; each method takes the INTERFACE pointer first (the three query methods of EMULATED,
+ * whose parameter is a PVOID, take its Context as well). A client:
  *
  *   1. sends IRP_MN_QUERY_INTERFACE with the GUID, the version and the size of the structure to its own PDO's stack
  *      (PASSIVE_LEVEL). A version that the provider does not have fails with STATUS_NOT_SUPPORTED, a structure that

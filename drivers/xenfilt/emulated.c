@@ -1,5 +1,6 @@
 #include "emulated.h"
 
+#include "driver.h"
 #include "interface.h"
 #include "log.h"
 #include "pool.h"
@@ -114,9 +115,9 @@ static BOOLEAN EmulatedMatches(_In_ PCSTR Id, _In_opt_ PCSTR Wanted)
     return (Id[Length] == '\0' || Id[Length] == '&') && TextEqual(Start, Wanted, TRUE);
 }
 
-static BOOLEAN EmulatedHasDevice(_In_ PXENFILT_EMULATED_CONTEXT Context, _In_opt_ PCSTR DeviceId,
-                                 _In_opt_ PCSTR InstanceId)
+static BOOLEAN EmulatedHasDevice(_In_opt_ PCSTR DeviceId, _In_opt_ PCSTR InstanceId)
 {
+    PXENFILT_EMULATED_CONTEXT Context = DriverGetEmulated();
     BOOLEAN Found = FALSE;
     PLIST_ENTRY ListEntry;
     KIRQL Irql;
@@ -136,14 +137,22 @@ static BOOLEAN EmulatedHasDevice(_In_ PXENFILT_EMULATED_CONTEXT Context, _In_opt
     return Found;
 }
 
+/*
+ * The first argument of these three is the interface or its Context: clients of either reading are about, and there is
+ * one context.
+ */
 static BOOLEAN NTAPI EmulatedIsDevicePresentVersion1(_In_ PVOID Context, _In_ PSTR DeviceID, _In_opt_ PSTR InstanceID)
 {
-    return EmulatedHasDevice(Context, DeviceID, InstanceID);
+    UNREFERENCED_PARAMETER(Context);
+
+    return EmulatedHasDevice(DeviceID, InstanceID);
 }
 
 static BOOLEAN NTAPI EmulatedIsDevicePresent(_In_ PVOID Context, _In_opt_ PSTR DeviceID, _In_opt_ PSTR InstanceID,
                                              _Out_opt_ PXENBUS_EMULATED_ACTIVATION_STATUS IsForceActivated)
 {
+    UNREFERENCED_PARAMETER(Context);
+
     if (IsForceActivated != NULL) {
         switch (XenUnplugQueryPolicy()) {
         case XEN_UNPLUG_NEVER:
@@ -160,27 +169,29 @@ static BOOLEAN NTAPI EmulatedIsDevicePresent(_In_ PVOID Context, _In_opt_ PSTR D
         }
     }
 
-    return EmulatedHasDevice(Context, DeviceID, InstanceID);
+    return EmulatedHasDevice(DeviceID, InstanceID);
 }
 
-static BOOLEAN NTAPI EmulatedIsDiskPresent(_In_ PVOID Argument, _In_ ULONG Index)
+static BOOLEAN NTAPI EmulatedIsDiskPresent(_In_ PVOID Context, _In_ ULONG Index)
 {
-    PXENFILT_EMULATED_CONTEXT Context = Argument;
+    PXENFILT_EMULATED_CONTEXT Emulated = DriverGetEmulated();
     BOOLEAN Found = FALSE;
     PLIST_ENTRY ListEntry;
     KIRQL Irql;
 
+    UNREFERENCED_PARAMETER(Context);
+
     if (Index == EMULATED_NO_DISK)
         return FALSE;
 
-    KeAcquireSpinLock(&Context->Lock, &Irql);
+    KeAcquireSpinLock(&Emulated->Lock, &Irql);
 
-    for (ListEntry = Context->Devices.Flink; ListEntry != &Context->Devices; ListEntry = ListEntry->Flink) {
+    for (ListEntry = Emulated->Devices.Flink; ListEntry != &Emulated->Devices; ListEntry = ListEntry->Flink) {
         if (CONTAINING_RECORD(ListEntry, XENFILT_EMULATED_DEVICE, ListEntry)->Disk == Index)
             Found = TRUE;
     }
 
-    KeReleaseSpinLock(&Context->Lock, Irql);
+    KeReleaseSpinLock(&Emulated->Lock, Irql);
 
     return Found;
 }

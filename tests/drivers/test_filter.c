@@ -40,7 +40,7 @@ static unsigned disks_present(void)
     unsigned disks = 0;
 
     for (ULONG i = 0; i < 8; i++)
-        if (emulated.EmulatedIsDiskPresent(emulated.Interface.Context, i))
+        if (XENFILT_EMULATED_CALL(&emulated, IsDiskPresent, i))
             disks |= 1u << i;
     return disks;
 }
