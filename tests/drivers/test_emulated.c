@@ -544,44 +544,66 @@ static const char *const classes[] = {"{4D36E97D-E325-11CE-BFC1-08002BE10318}",
                                       "{4D36E96A-E325-11CE-BFC1-08002BE10318}"};
 
 static const struct {
-    const char *before[4], *after[4];
+    const char *before[4], *after[4], *removed[4];
 } filters[] = {
-    {{"xenfilt"}, {"xenfilt"}},
-    {{NULL}, {"xenfilt"}},
-    {{"partmgr"}, {"partmgr", "xenfilt"}},
-    {{"xenfilt", "partmgr"}, {"xenfilt", "partmgr"}},
-    {{"partmgr", "xenfilt", "other"}, {"partmgr", "xenfilt", "other"}},
-    {{"xenfilter"}, {"xenfilter", "xenfilt"}},
+    {{"xenfilt"}, {"xenfilt"}, {NULL}},
+    {{"XENFILT"}, {"XENFILT"}, {NULL}},
+    {{NULL}, {"xenfilt"}, {NULL}},
+    {{"partmgr"}, {"partmgr", "xenfilt"}, {"partmgr"}},
+    {{"xenfilt", "partmgr"}, {"xenfilt", "partmgr"}, {"partmgr"}},
+    {{"partmgr", "xenfilt", "other"}, {"partmgr", "xenfilt", "other"}, {"partmgr", "other"}},
+    {{"xenfilter"}, {"xenfilter", "xenfilt"}, {"xenfilter"}},
 };
+
+static struct cm_key *class_key(unsigned class)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s\\%s", CM_CLASS, classes[class]);
+    return cm_key_create(path);
+}
+
+static void put_filters(struct cm_key *key, const char *const *list)
+{
+    unsigned count = 0;
+
+    while (count < 4 && list[count] != NULL)
+        count++;
+    (void)cm_value_delete(key, "UpperFilters");
+    if (count != 0)
+        cm_value_set_multi(key, "UpperFilters", list, count);
+}
+
+static void assert_filters(struct cm_key *key, const char *const *list, unsigned at)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        char *entry = cm_value_get_multi(key, "UpperFilters", i);
+
+        if (list[i] == NULL)
+            ck_assert_msg(entry == NULL, "list %u: %s is too many", at, entry);
+        else
+            ck_assert_msg(entry != NULL && strcmp(entry, list[i]) == 0, "list %u: %s instead of %s", at,
+                          entry != NULL ? entry : "nothing", list[i]);
+        if (entry == NULL)
+            break;
+        image_free(entry);
+    }
+}
+
+static void install(void)
+{
+    char error[256] = "";
+
+    ck_assert_msg(pnp_install_inf(PVSIM_BUILD "/drivers/xenfilt.inf", error, sizeof(error)), "%s", error);
+}
 
 static void install_over(unsigned at)
 {
     for (unsigned class = 0; class < 2; class ++) {
-        char path[128], error[256] = "";
-        struct cm_key *key;
-        unsigned count = 0;
-
-        snprintf(path, sizeof(path), "%s\\%s", CM_CLASS, classes[class]);
-        key = cm_key_create(path);
-        while (count < 4 && filters[at].before[count] != NULL)
-            count++;
-        (void)cm_value_delete(key, "UpperFilters");
-        if (count != 0)
-            cm_value_set_multi(key, "UpperFilters", filters[at].before, count);
-        ck_assert_msg(pnp_install_inf(PVSIM_BUILD "/drivers/xenfilt.inf", error, sizeof(error)), "%s", error);
-        for (unsigned i = 0; i < 4; i++) {
-            char *entry = cm_value_get_multi(key, "UpperFilters", i);
-
-            if (filters[at].after[i] == NULL)
-                ck_assert_msg(entry == NULL, "list %u: %s is too many", at, entry);
-            else
-                ck_assert_msg(entry != NULL && strcmp(entry, filters[at].after[i]) == 0, "list %u: %s instead of %s",
-                              at, entry != NULL ? entry : "nothing", filters[at].after[i]);
-            if (entry == NULL)
-                break;
-            image_free(entry);
-        }
-        cm_value_set_multi(key, "UpperFilters", filters[0].after, 1);
+        put_filters(class_key(class), filters[at].before);
+        install();
+        assert_filters(class_key(class), filters[at].after, at);
+        put_filters(class_key(class), filters[0].after);
     }
 }
 
@@ -596,6 +618,34 @@ STACK_TEST(fb14_class_filters, .drivers = DRIVERS | STACK_NIC, .prepare = instal
 {
     ck_assert_ptr_nonnull(find(NIC));
     ck_assert_int_eq(pnp_state(find(NIC)), DEVNODE_STARTED);
+}
+
+static void remove_from_all(void)
+{
+    for (unsigned at = 0; at < sizeof(filters) / sizeof(filters[0]); at++) {
+        char error[256] = "";
+
+        for (unsigned class = 0; class < 2; class ++)
+            put_filters(class_key(class), filters[at].before);
+        install();
+        ck_assert_msg(pnp_uninstall_inf("XenFilt.inf", error, sizeof(error)), "%s", error);
+        ck_assert_ptr_null(cm_key_open(CM_SERVICES "\\xenfilt"));
+        for (unsigned class = 0; class < 2; class ++)
+            assert_filters(class_key(class), filters[at].removed, at);
+        ck_assert(!pnp_uninstall_inf("XenFilt.inf", error, sizeof(error))); /* it is not there any more */
+        ck_assert_str_eq(error, "XenFilt.inf: the driver store has no such package");
+    }
+    for (unsigned class = 0; class < 2; class ++)
+        put_filters(class_key(class), filters[0].removed);
+}
+
+/* FB14: removed, it takes its entries along and no others; the machine starts without. */
+STACK_TEST(fb14_removed, .drivers = DRIVERS | STACK_NIC, .prepare = remove_from_all, .board = BOARD)
+{
+    ck_assert_int_eq(pnp_state(find(NIC)), DEVNODE_STARTED);
+    assert_not_filtered();
+    for (unsigned class = 0; class < 2; class ++)
+        assert_filters(class_key(class), filters[0].removed, 0);
 }
 
 int main(void)
@@ -632,6 +682,7 @@ int main(void)
     tcase_add_test(tcase, bus_of_unknown_kind);
     tcase_add_test(tcase, removed_and_back);
     tcase_add_test(tcase, fb14_class_filters);
+    tcase_add_test(tcase, fb14_removed);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

@@ -104,6 +104,7 @@ static const struct malformed {
     {"bad-models.inf", "bad-models.inf:7: "},
     {"bad-service.inf", "bad-service.inf:18: "},
     {"bad-addreg.inf", "bad-addreg.inf:13: "},
+    {"bad-uninstall.inf", "bad-uninstall.inf:13: LegacyUninstall is 1, in a [DefaultUninstall], or left out"},
 };
 
 /* Whether it is the syntax or what it says, somewhere before the end of the installation it is found and named. */

@@ -84,6 +84,8 @@ bool inf_install_device(const struct inf_match *match, const char *instance, str
 bool inf_has_default_install(const struct inf *inf);
 /* [DefaultInstall]: AddReg, DelReg, Services of an INF that installs a driver without a device. */
 bool inf_install_default(const struct inf *inf, struct inf_error *error);
+/* [DefaultUninstall], decorated or not: the same directives, and the INF leaves the driver store. */
+bool inf_uninstall_default(const struct inf *inf, struct inf_error *error);
 
 /*
  * The files that the install section copies (CopyFiles): calls back with each destination name and the folder

@@ -1,6 +1,7 @@
 /*
  * Installing a device or a primitive driver from its INF: "INF DDInstall Section" and the sections that go with it,
- * "INF ClassInstall32 Section", "INF DefaultInstall Section", "Registry Trees and Keys for Devices and Drivers".
+ * "INF ClassInstall32 Section", "INF DefaultInstall Section", "INF DefaultUninstall Section", "Registry Trees and Keys
+ * for Devices and Drivers".
  */
 #include <string.h>
 #include <strings.h>
@@ -73,13 +74,30 @@ static char *stage(const struct inf *inf)
     return name;
 }
 
+static void unstage(const struct inf *inf, const char *name)
+{
+    char *package = inf_package_name(inf);
+    char *paths[] = {image_printf(DRIVER_DATABASE "\\DriverPackages\\%s", package),
+                     image_printf(DRIVER_DATABASE "\\DriverInfFiles\\%s", name)};
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        cm_key_delete(cm_key_create(paths[i]));
+        image_free(paths[i]);
+    }
+    image_free(package);
+}
+
 /* ---- install sections ---- */
 
+#define DEFAULT_INSTALL "DefaultInstall"
+#define DEFAULT_UNINSTALL "DefaultUninstall"
+
 enum directive_kind {
-    DIRECTIVE_REGISTRY,  /* names sections of registry entries */
-    DIRECTIVE_COPY,      /* names file lists, or a file as @file */
-    DIRECTIVE_FILES,     /* names sections about files, which this machine does not have */
-    DIRECTIVE_FILE_NAMES /* names files themselves */
+    DIRECTIVE_REGISTRY,   /* names sections of registry entries */
+    DIRECTIVE_COPY,       /* names file lists, or a file as @file */
+    DIRECTIVE_FILES,      /* names sections about files, which this machine does not have */
+    DIRECTIVE_FILE_NAMES, /* names files themselves */
+    DIRECTIVE_UNINSTALL /* 1: the section is for versions of Windows that do not undo the install section themselves */
 };
 
 static const struct {
@@ -89,7 +107,7 @@ static const struct {
     {"AddReg", DIRECTIVE_REGISTRY},    {"DelReg", DIRECTIVE_REGISTRY},       {"CopyFiles", DIRECTIVE_COPY},
     {"DelFiles", DIRECTIVE_FILES},     {"RenFiles", DIRECTIVE_FILES},        {"CopyINF", DIRECTIVE_FILE_NAMES},
     {"RegisterDlls", DIRECTIVE_FILES}, {"UnregisterDlls", DIRECTIVE_FILES},  {"ProfileItems", DIRECTIVE_FILES},
-    {"UpdateInis", DIRECTIVE_FILES},   {"UpdateIniFields", DIRECTIVE_FILES},
+    {"UpdateInis", DIRECTIVE_FILES},   {"UpdateIniFields", DIRECTIVE_FILES}, {"LegacyUninstall", DIRECTIVE_UNINSTALL},
 };
 
 static bool check_directive(const struct inf_scope *scope, const struct inf_section *section, unsigned line)
@@ -106,6 +124,13 @@ static bool check_directive(const struct inf_scope *scope, const struct inf_sect
     if (i == sizeof(directives) / sizeof(directives[0]))
         return inf_fail(scope->inf, inf_line_number(section, line), scope->error,
                         "%s is not implemented in an install section", key);
+    if (directives[i].kind == DIRECTIVE_UNINSTALL) {
+        if (strncasecmp(section->name, DEFAULT_UNINSTALL, strlen(DEFAULT_UNINSTALL)) != 0 ||
+            strcmp(inf_text(section, line, 0), "1") != 0)
+            return inf_fail(scope->inf, inf_line_number(section, line), scope->error,
+                            "%s is 1, in a [" DEFAULT_UNINSTALL "], or left out", key);
+        return true;
+    }
     if (directives[i].kind == DIRECTIVE_COPY)
         return inf_copy_files_line(scope->inf, section, line, NULL, NULL, scope->error);
     for (unsigned field = 0; (name = inf_field(section, line, field)) != NULL; field++) {
@@ -343,8 +368,6 @@ bool inf_install_device(const struct inf_match *match, const char *instance, str
 
 /* ---- primitive drivers ---- */
 
-#define DEFAULT_INSTALL "DefaultInstall"
-
 bool inf_has_default_install(const struct inf *inf)
 {
     const char *extension;
@@ -352,23 +375,36 @@ bool inf_has_default_install(const struct inf *inf)
     return inf_actual_section(inf, DEFAULT_INSTALL, &extension) != NULL;
 }
 
-bool inf_install_default(const struct inf *inf, struct inf_error *error)
+static bool process_default(const struct inf *inf, const char *name, const char *oem_name, struct inf_error *error)
 {
-    static const char name[] = DEFAULT_INSTALL;
-    struct inf_scope scope = {.inf = inf, .error = error};
+    struct inf_scope scope = {.inf = inf, .oem_name = oem_name, .error = error};
     const char *extension;
     const struct inf_section *section = inf_actual_section(inf, name, &extension);
     const struct inf_section *services;
-    char *oem_name;
-    bool good;
 
     if (section == NULL)
         return inf_fail(inf, 0, error, "section [%s] is not there", name);
-    oem_name = stage(inf);
-    scope.oem_name = oem_name;
     services = companion(inf, name, extension, ".Services");
-    good = check_companions(&scope, name, extension) && process_section(&scope, section) &&
+    return check_companions(&scope, name, extension) && process_section(&scope, section) &&
            (services == NULL || inf_install_services(&scope, services, NULL));
+}
+
+bool inf_install_default(const struct inf *inf, struct inf_error *error)
+{
+    char *oem_name = stage(inf);
+    bool good = process_default(inf, DEFAULT_INSTALL, oem_name, error);
+
+    image_free(oem_name);
+    return good;
+}
+
+bool inf_uninstall_default(const struct inf *inf, struct inf_error *error)
+{
+    char *oem_name = stage(inf); /* as it was when it was installed */
+    bool good = process_default(inf, DEFAULT_UNINSTALL, oem_name, error);
+
+    if (good)
+        unstage(inf, oem_name);
     image_free(oem_name);
     return good;
 }

@@ -161,6 +161,33 @@ bool pnp_install_inf(const char *path, char *error, size_t error_size)
     return true;
 }
 
+bool pnp_uninstall_inf(const char *name, char *error, size_t error_size)
+{
+    struct driver_package **link = &machine->pnp->packages;
+    struct driver_package *package;
+    bool found = false;
+
+    while ((package = *link) != NULL) {
+        struct inf_error problem = {.text = ""};
+
+        if (_stricmp(inf_name(package->inf), name) != 0) {
+            link = &package->next;
+            continue;
+        }
+        if (!inf_uninstall_default(package->inf, &problem)) {
+            snprintf(error, error_size, "%s", problem.text);
+            return false;
+        }
+        found = true;
+        *link = package->next;
+        inf_free(package->inf);
+        image_free(package);
+    }
+    if (!found)
+        snprintf(error, error_size, "%s: the driver store has no such package", name);
+    return found;
+}
+
 bool pnp_install_driver(const struct machine_driver *driver, char *error, size_t error_size)
 {
     struct inf_error problem = {.text = ""};

@@ -51,6 +51,12 @@ enum devnode_problem {
  * machine-wide settings. False: one line in `error`.
  */
 bool pnp_install_inf(const char *path, char *error, size_t error_size);
+/*
+ * Undo that, by the [DefaultUninstall] of every package whose INF has the name ("xenfilt.inf"), which leaves the store.
+ * A driver that runs stays until its devices go. False, also if there is no such package or section: one line in
+ * `error`.
+ */
+bool pnp_uninstall_inf(const char *name, char *error, size_t error_size);
 /* The INF of a driver that was brought along; it has to name the driver's binary. */
 bool pnp_install_driver(const struct machine_driver *driver, char *error, size_t error_size);
 /* INFs whose driver, or whose own name, is among those brought along are left out. */
