@@ -265,6 +265,8 @@ XEN_API NTSTATUS NTAPI XenUnplugRepeat(VOID);
  * ActiveLocationInformation). PASSIVE_LEVEL. A device C000 wins over the others, from the boot after it was first seen
  * on; among the others the first to claim wins. *Active is TRUE if the caller is the active device from now on, or was
  * already; if FALSE it must make no children. The active device gives its claim back when it goes; the record stays.
+ * Another device that is turned away because of a C000 that has not come in this boot takes the record away: C000
+ * records itself again when it comes, and without it the next boot's first is active.
  */
 XEN_API NTSTATUS NTAPI XenActiveDeviceClaim(_In_ PCSTR DeviceId, _In_ PCSTR InstanceId,
                                             _In_opt_ PCSTR LocationInformation, _Out_ PBOOLEAN Active);

@@ -59,7 +59,7 @@ PAGED_FUNCTION static NTSTATUS RecordActiveDevice(_In_ HANDLE Key, _In_ PCSTR De
     return (Status == STATUS_OBJECT_NAME_NOT_FOUND) ? STATUS_SUCCESS : Status;
 }
 
-/* TRUE if the record names a vendor device, which is then waited for. */
+/* TRUE if the record names a vendor device. */
 PAGED_FUNCTION static BOOLEAN RecordIsVendorDevice(_In_ HANDLE Key)
 {
     BOOLEAN Vendor;
@@ -74,6 +74,35 @@ PAGED_FUNCTION static BOOLEAN RecordIsVendorDevice(_In_ HANDLE Key)
     RegistryFree(Recorded);
 
     return Vendor;
+}
+
+/* Takes the record away. What stays of it is found by the next boot, which does the same. */
+PAGED_FUNCTION static VOID ForgetActiveDevice(_In_ HANDLE Key)
+{
+    const PCWSTR Values[] = {ActiveDeviceValue, ActiveInstanceValue, ActiveLocationValue};
+    NTSTATUS Status;
+    ULONG Index;
+
+    for (Index = 0; Index < RTL_NUMBER_OF(Values); Index++) {
+        Status = RegistryDeleteValue(Key, Values[Index]);
+        if (!NT_SUCCESS(Status) && Status != STATUS_OBJECT_NAME_NOT_FOUND)
+            Warning("%ls is not deleted (%08x)", Values[Index], Status);
+    }
+}
+
+/*
+ * TRUE if a platform device has to leave the part to a vendor device: one that has come in this boot, or one that an
+ * earlier boot has recorded. That one is waited for once: it is recorded again when it comes, and if it does not (the
+ * guest has moved to a host without it), the next boot does not wait any more.
+ */
+PAGED_FUNCTION static BOOLEAN IsVendorDeviceAwaited(_Inout_ PXEN_ACTIVE_DEVICE Device, _In_ HANDLE Key)
+{
+    if (!Device->VendorDevice && RecordIsVendorDevice(Key)) {
+        ForgetActiveDevice(Key);
+        Device->VendorDevice = TRUE;
+    }
+
+    return Device->VendorDevice;
 }
 
 /* Takes the part for this boot. Called with the configuration held and the part free. */
@@ -101,7 +130,8 @@ fail1:
         PoolFree(Device->InstanceId, XEN_TAG);
     if (Device->DeviceId != NULL)
         PoolFree(Device->DeviceId, XEN_TAG);
-    RtlZeroMemory(Device, sizeof(XEN_ACTIVE_DEVICE));
+    Device->DeviceId = NULL;
+    Device->InstanceId = NULL;
 
     return Status;
 }
@@ -123,7 +153,7 @@ PAGED_FUNCTION NTSTATUS NTAPI XenActiveDeviceClaim(_In_ PCSTR DeviceId, _In_ PCS
         goto fail1;
 
     if (Device->DeviceId == NULL) {
-        if (IsVendorDevice(DeviceId) || !RecordIsVendorDevice(Key)) {
+        if (IsVendorDevice(DeviceId) || !IsVendorDeviceAwaited(Device, Key)) {
             Status = TakeActiveDevice(Device, Key, DeviceId, InstanceId, LocationInformation);
             if (!NT_SUCCESS(Status))
                 goto fail2;
@@ -137,6 +167,9 @@ PAGED_FUNCTION NTSTATUS NTAPI XenActiveDeviceClaim(_In_ PCSTR DeviceId, _In_ PCS
             goto fail2;
         Warning("%s takes over from %s at the next boot", DeviceId, Device->DeviceId);
     }
+
+    if (IsVendorDevice(DeviceId))
+        Device->VendorDevice = TRUE;
 
     Info("%s\\%s is %s", DeviceId, InstanceId, *Active ? "active" : "not active");
 
@@ -167,7 +200,8 @@ PAGED_FUNCTION VOID NTAPI XenActiveDeviceRelease(VOID)
     if (Device->DeviceId != NULL) {
         PoolFree(Device->InstanceId, XEN_TAG);
         PoolFree(Device->DeviceId, XEN_TAG);
-        RtlZeroMemory(Device, sizeof(XEN_ACTIVE_DEVICE));
+        Device->DeviceId = NULL;
+        Device->InstanceId = NULL;
     }
 
     ConfigurationRelease();

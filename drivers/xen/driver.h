@@ -84,6 +84,7 @@ typedef struct _XEN_UNPLUG {
 typedef struct _XEN_ACTIVE_DEVICE {
     PSTR DeviceId; /* NULL: nobody has claimed the part */
     PSTR InstanceId;
+    BOOLEAN VendorDevice; /* one has come in this boot, or had the part in an earlier one */
 } XEN_ACTIVE_DEVICE, *PXEN_ACTIVE_DEVICE;
 
 typedef struct _XEN_CONTEXT {

@@ -7,6 +7,7 @@
 
 #include "common/runs_out.h"
 #include "image/loader.h"
+#include "machine/fault.h"
 #include "machine/image.h"
 #include "machine/kernel_lock.h"
 #include "machine/log.h"
@@ -466,9 +467,6 @@ static void assert_claim(const char *device, const char *instance, const char *l
 /* The bus that runs gives the part up first: what follows is a boot's order of claims. */
 STACK_TEST(active_device, .drivers = 0, .quiet = true)
 {
-    static char endless[20001];
-    bool active;
-
     XEN(XenActiveDeviceRelease);
     XEN(XenActiveDeviceRelease); /* of nobody */
     assert_claim(FIRST, "10", "slot 2", true);
@@ -490,7 +488,17 @@ STACK_TEST(active_device, .drivers = 0, .quiet = true)
     assert_record(VENDOR, "20", "slot 5");
     XEN(XenActiveDeviceRelease);
 
-    /* A record that somebody has spoilt, and names that do not fit into it. */
+    assert_claim(FIRST, "10", "slot 2", false);
+    assert_record(VENDOR, "20", "slot 5"); /* it has been there in this boot */
+}
+
+/* A record that somebody has spoilt, and names that do not fit into it. */
+STACK_TEST(active_device_spoilt, .drivers = 0, .quiet = true)
+{
+    static char endless[20001];
+    bool active;
+
+    XEN(XenActiveDeviceRelease);
     cm_value_set_dword(cm_key_open(FILTER_KEY), "ActiveDeviceID", 1);
     memset(endless, 'x', sizeof(endless) - 1);
     ck_assert_int_eq(claim(endless, "10", "slot 2", &active), STATUS_BUFFER_OVERFLOW);
@@ -499,6 +507,61 @@ STACK_TEST(active_device, .drivers = 0, .quiet = true)
     assert_record(FIRST, "10", "slot 2");
     XEN(XenActiveDeviceRelease);
 }
+
+static void record(const char *device)
+{
+    cm_value_set_string(cm_key_create(FILTER_KEY), "ActiveDeviceID", REG_SZ, device);
+    cm_value_set_string(cm_key_create(FILTER_KEY), "ActiveInstanceID", REG_SZ, "20");
+    cm_value_set_string(cm_key_create(FILTER_KEY), "ActiveLocationInformation", REG_SZ, "slot 5");
+}
+
+static void record_vendor(void)
+{
+    record(VENDOR);
+}
+
+/* One that is recorded is waited for by all others in this boot; until it comes, there is no record. */
+STACK_TEST(vendor_device_awaited, .drivers = 0, .quiet = true, .prepare = record_vendor)
+{
+    assert_record(NULL, NULL, NULL); /* the bus of this machine was turned away */
+    assert_claim(FIRST, "10", "slot 2", false);
+    assert_claim(SECOND, "10", "slot 4", false);
+    assert_record(NULL, NULL, NULL);
+    assert_claim(VENDOR, "20", "slot 5", true);
+    assert_record(VENDOR, "20", "slot 5");
+    XEN(XenActiveDeviceRelease);
+    assert_claim(FIRST, "10", "slot 2", false);
+    assert_record(VENDOR, "20", "slot 5");
+}
+
+/* A record that cannot be deleted is waited for in this boot all the same. */
+static void not_forgotten(void *nth)
+{
+    static char tail[65536];
+    bool active;
+
+    runs_out_off();
+    XEN(XenActiveDeviceRelease);
+    record_vendor();
+    machine->config.faults.rule[0].nth = *(const unsigned *)nth;
+    machine->fault->matched[0] = 0;
+    fault_resume();
+    (void)claim(FIRST, "10", "slot 2", &active);
+    fault_suspend();
+    ck_assert(!active);
+    (void)log_tail(tail, sizeof(tail));
+    ck_assert_ptr_nonnull(strstr(tail, " is not deleted"));
+    assert_claim(SECOND, "10", "slot 4", false);
+}
+
+START_TEST(vendor_device_not_forgotten)
+{
+    static const struct stack_options options = {.quiet = true, .fail = "kind=registry,nth=100000000"};
+    unsigned nth = (unsigned)_i;
+
+    stack_run(&options, not_forgotten, &nth);
+}
+END_TEST
 
 static NTSTATUS claim_it(void)
 {
@@ -639,6 +702,9 @@ int main(void)
     tcase_add_test(tcase, start_options);
     tcase_add_test(tcase, endless_start_options);
     tcase_add_test(tcase, active_device);
+    tcase_add_test(tcase, active_device_spoilt);
+    tcase_add_test(tcase, vendor_device_awaited);
+    tcase_add_loop_test(tcase, vendor_device_not_forgotten, 4, 7);
     tcase_add_test(tcase, reboots);
     tcase_add_test(tcase, unplugged);
     tcase_add_test(tcase, unplug_refused);
