@@ -151,8 +151,9 @@ check: ## Install what is missing, build, and pass every test (SUITE=name, or se
 		$(if $(JUNIT),--junit $(JUNIT)) $(if $(REQUIRE),--require $(REQUIRE)) $(if $(SKIP_LIST),--skipped $(SKIP_LIST)) \
 		$(if $(JOBS),--jobs $(JOBS)) $(TESTS)
 
-SEEDS ?= 1-2000
+SEEDS ?= 1-5000
 LAN := tests/captures/lan-wire.pcap
+OFFLOAD := tests/captures/lan-offload.pcap
 ROUNDS ?= 100
 .PHONY: rounds
 rounds: ## Suspend and reboot the guest 100 times in a row under traffic, in each way (ROUNDS=N for another number)
@@ -174,10 +175,11 @@ hosts: ## The main job and a guest's life on every host that --host can name, wi
 	PVSIM_HOSTS=all CK_DEFAULT_TIMEOUT=1200 $(BUILD)/tests/endtoend/test_host
 
 .PHONY: sweep
-sweep: ## Build and run the main job under 2,000 pct schedules (SEEDS=A-B for others)
+sweep: ## Build and run the main job, plain and with all that netback offers on four queues, under 5,000 pct schedules (SEEDS=A-B for others)
 	$(Q)$(MAKE) --no-print-directory build/.setup-build
 	$(Q)$(MAKE) --no-print-directory all
 	$(BUILD)/pvsim sweep --seeds $(SEEDS) --policy pct -- run --tx $(LAN) --rx $(LAN)
+	$(BUILD)/pvsim sweep --seeds $(SEEDS) --policy pct -- run --vcpus 4 --batch 16 --backend-features all,queues=4 --tx $(OFFLOAD) --rx $(OFFLOAD)
 
 QUEUES ?= 1-16
 .PHONY: matrix
@@ -188,7 +190,7 @@ matrix: ## Every combination of what netback can offer, with each capture in bot
 
 FEW := tests/captures/few-wire.pcap
 .PHONY: lives
-lives: ## Build and have the guest live whole lives (boot, load, sleep, hibernation, suspends, resumes, traffic, teardown) under 2,000 pct schedules (SEEDS=A-B for others)
+lives: ## Build and have the guest live whole lives (boot, load, sleep, hibernation, suspends, resumes, traffic, teardown) under 5,000 pct schedules (SEEDS=A-B for others)
 	$(Q)$(MAKE) --no-print-directory build/.setup-build
 	$(Q)$(MAKE) --no-print-directory all
 	$(BUILD)/pvsim sweep --seeds $(SEEDS) --policy pct -- run --through suspend,sleep,slow,hibernate,migrate --tx $(FEW) --rx $(FEW)

@@ -85,7 +85,8 @@ static void worker_main(void *argument)
 {
     struct ex_worker_queue *queue = argument;
 
-    do {
+    /* Another thread may have taken the item that this one was made for. */
+    while (queue->threads <= queue->permanent || queue->available.Header.SignalState > 0 || queue->late > 0) {
         KeWaitForSingleObject(&queue->available, Executive, KernelMode, FALSE, NULL);
         PWORK_QUEUE_ITEM item = CONTAINING_RECORD(RemoveHeadList(&queue->items), WORK_QUEUE_ITEM, List);
         PWORKER_THREAD_ROUTINE routine = item->WorkerRoutine;
@@ -98,7 +99,7 @@ static void worker_main(void *argument)
         KERNEL_CALLOUT(routine, parameter);
         ex_worker_check_return((const void *)(uintptr_t)routine, item, parameter);
         queue->idle++;
-    } while (queue->threads <= queue->permanent || queue->available.Header.SignalState > 0 || queue->late > 0);
+    }
     queue->idle--;
     queue->threads--;
 }
