@@ -1,7 +1,8 @@
 /*
- * What the registry tells the drivers of the package: requests for unplug, and the values that turn a part of xenbus
- * off, under traffic.
+ * What the registry tells the drivers of the package: requests for unplug, the classes that have children, and the
+ * values that turn a part of xenbus off, under traffic. And what installation leaves in it.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "common/stack.h"
@@ -75,6 +76,37 @@ STACK_TEST(unplug_requests, .drivers = STACK_PROBE, .quiet = true)
     UNPLUG(Release);
 }
 
+static void ask_for_nics(void)
+{
+    cm_value_set_dword(cm_key_create(CM_SERVICES "\\xen\\Unplug"), "NICS", 1);
+}
+
+/* All versions count together. */
+STACK_TEST(unplug_by_old_versions, .drivers = STACK_PROBE, .prepare = ask_for_nics)
+{
+    XENBUS_UNPLUG_INTERFACE_V1 first;
+    XENBUS_UNPLUG_INTERFACE_V2 second;
+
+    STACK_GET(GUID_XENBUS_UNPLUG_INTERFACE, 1, &first);
+    STACK_GET(GUID_XENBUS_UNPLUG_INTERFACE, 2, &second);
+    ck_assert_int_eq(XENBUS_UNPLUG_CALL(&first, Acquire), STATUS_SUCCESS);
+    ck_assert_int_eq(XENBUS_UNPLUG_CALL(&second, Acquire), STATUS_SUCCESS);
+    ck_assert(XENBUS_UNPLUG_CALL(&second, IsRequested, XENBUS_UNPLUG_DEVICE_TYPE_NICS));
+    ck_assert(!XENBUS_UNPLUG_CALL(&second, IsRequested, XENBUS_UNPLUG_DEVICE_TYPE_DISKS));
+    XENBUS_UNPLUG_CALL(&first, Request, XENBUS_UNPLUG_DEVICE_TYPE_DISKS, TRUE);
+    ck_assert_uint_eq(requests("DISKS"), 1);
+    XENBUS_UNPLUG_CALL(&second, Request, XENBUS_UNPLUG_DEVICE_TYPE_DISKS, TRUE);
+    ck_assert_uint_eq(requests("DISKS"), 2);
+    ck_assert(!XENBUS_UNPLUG_CALL(&second, IsRequested, XENBUS_UNPLUG_DEVICE_TYPE_DISKS)); /* for the next boot */
+    XENBUS_UNPLUG_CALL(&first, Request, XENBUS_UNPLUG_DEVICE_TYPE_DISKS, FALSE);
+    ck_assert_uint_eq(requests("DISKS"), 1);
+    XENBUS_UNPLUG_CALL(&second, Request, XENBUS_UNPLUG_DEVICE_TYPE_DISKS, FALSE);
+    ck_assert_uint_eq(requests("DISKS"), 0);
+    ck_assert_uint_eq(requests("NICS"), 0);
+    XENBUS_UNPLUG_CALL(&second, Release);
+    XENBUS_UNPLUG_CALL(&first, Release);
+}
+
 static bool is_logged(const char *words)
 {
     static char tail[65536];
@@ -123,6 +155,55 @@ STACK_TEST(no_supported_classes, .drivers = STACK_PROBE | STACK_XENVIF, .vifs = 
     ck_assert(!has_child("DEV_VIF"));
     acquire_unplug();
     UNPLUG(Release);
+}
+
+static bool is_child_there(void *device)
+{
+    return has_child(device);
+}
+
+static bool is_child_gone(void *device)
+{
+    return !has_child(device);
+}
+
+/* The supported classes by default; of another one the store may show what it wants. */
+STACK_TEST(classes, .drivers = 0, .quiet = true)
+{
+    static const char *const nodes[] = {"device/vbd", "device/vkbd"};
+    static char *const children[] = {(char *)"XP0001&DEV_VBD&", (char *)"XP0001&DEV_VKBD&"};
+
+    for (unsigned i = 0; i < ARRAYSIZE(nodes); i++) {
+        ck_assert(!has_child(children[i]));
+        stack_store_write(stack_path("device/vfb/0/backend-id"), "0");
+        stack_store_write(stack_path("%s/0/backend-id", nodes[i]), "0");
+        ck_assert(stack_wait(is_child_there, children[i], 1000));
+        ck_assert(!has_child("DEV_VFB"));
+        stack_store_remove(stack_path("%s", nodes[i]));
+        ck_assert(stack_wait(is_child_gone, children[i], 1000));
+        stack_store_remove(stack_path("device/vfb"));
+    }
+}
+
+/* ---- interrupts ---- */
+
+static void assert_interrupts(const char *key, const char *name)
+{
+    char path[256];
+    ULONG value;
+
+    snprintf(path, sizeof(path), "%s\\%s\\Device Parameters\\Interrupt Management\\%s", CM_ENUM,
+             pnp_instance_path(platform_device()), key);
+    ck_assert_ptr_nonnull(cm_key_open(path));
+    ck_assert(cm_value_get_dword(cm_key_open(path), name, &value));
+    ck_assert_uint_eq(value, 1);
+}
+
+/* What Windows wants to see before it gives out message interrupts, on processors of every group. */
+STACK_TEST(hardware_key, .drivers = 0)
+{
+    assert_interrupts("MessageSignaledInterruptProperties", "MSISupported");
+    assert_interrupts("Affinity Policy", "GroupPolicy");
 }
 
 /* ---- parts of xenbus that are turned off ---- */
@@ -181,8 +262,11 @@ int main(void)
 
     few = stack_capture("tests/captures/few-wire.pcap");
     tcase_add_test(tcase, unplug_requests);
+    tcase_add_test(tcase, unplug_by_old_versions);
     tcase_add_test(tcase, unplug_request_that_is_no_count);
     tcase_add_test(tcase, no_supported_classes);
+    tcase_add_test(tcase, classes);
+    tcase_add_test(tcase, hardware_key);
     tcase_add_loop_test(tcase, turned_off, 0, 3);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);

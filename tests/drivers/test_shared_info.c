@@ -18,10 +18,34 @@
 #define CALL(method, ...) XENBUS_SHARED_INFO_CALL(&info, method, ##__VA_ARGS__)
 
 static XENBUS_SHARED_INFO_INTERFACE_V4 info;
+static unsigned version = 4;
+
+/* Version 3 has the same methods but UpcallSupported, in slots of its own. */
+static void get_version_3(void)
+{
+    XENBUS_SHARED_INFO_INTERFACE_V3 old;
+
+    STACK_GET(GUID_XENBUS_SHARED_INFO_INTERFACE, 3, &old);
+    info = (XENBUS_SHARED_INFO_INTERFACE_V4){
+        .Interface = old.Interface,
+        .SharedInfoAcquire = old.SharedInfoAcquire,
+        .SharedInfoRelease = old.SharedInfoRelease,
+        .SharedInfoUpcallPending = old.SharedInfoUpcallPending,
+        .SharedInfoEvtchnPoll = old.SharedInfoEvtchnPoll,
+        .SharedInfoEvtchnAck = old.SharedInfoEvtchnAck,
+        .SharedInfoEvtchnMask = old.SharedInfoEvtchnMask,
+        .SharedInfoEvtchnUnmask = old.SharedInfoEvtchnUnmask,
+        .SharedInfoGetTime = old.SharedInfoGetTime,
+    };
+}
 
 static void begin(void)
 {
-    STACK_GET(GUID_XENBUS_SHARED_INFO_INTERFACE, 4, &info);
+    if (version == 3)
+        get_version_3();
+    else
+        STACK_GET(GUID_XENBUS_SHARED_INFO_INTERFACE, 4, &info);
+    ck_assert_uint_eq(info.Interface.Version, version);
     ck_assert_int_eq(CALL(Acquire), STATUS_SUCCESS);
 }
 
@@ -197,8 +221,21 @@ static void use_two_level(void)
     cm_value_set_dword(cm_key_create(CM_SERVICES "\\xenbus\\Parameters"), "UseEvtchnFifoAbi", 0);
 }
 
+/* A test of the methods that both versions have: the loop's index is the version. */
+#define VERSIONS_TEST(name)                                                                                            \
+    static void name##_scenario(void *unused);                                                                         \
+    START_TEST(name)                                                                                                   \
+    {                                                                                                                  \
+        static const struct stack_options options = {.drivers = STACK_PROBE, .prepare = use_two_level};                \
+                                                                                                                       \
+        version = (unsigned)_i;                                                                                        \
+        stack_run(&options, name##_scenario, NULL);                                                                    \
+    }                                                                                                                  \
+    END_TEST                                                                                                           \
+    static void name##_scenario(__attribute__((unused)) void *unused)
+
 /* Mask and acknowledge say what was pending; a masked port raises nothing. */
-STACK_TEST(ports, .drivers = STACK_PROBE, .prepare = use_two_level)
+VERSIONS_TEST(ports)
 {
     uint32_t port;
     int dom0;
@@ -245,7 +282,7 @@ static BOOLEAN NTAPI on_port(PVOID argument, ULONG port)
 }
 
 /* A poll finds a port that is pending and not masked, once, and tells whether anything was done. */
-STACK_TEST(poll, .drivers = STACK_PROBE, .prepare = use_two_level)
+VERSIONS_TEST(poll)
 {
     struct seen seen = {0};
     KIRQL irql;
@@ -289,7 +326,7 @@ static void upcalls(void *unused)
 }
 
 /* The flag that Xen raises with an interrupt, taken once, by whoever asks first. */
-STACK_TEST(upcall_pending, .drivers = STACK_PROBE, .prepare = use_two_level)
+VERSIONS_TEST(upcall_pending)
 {
     uint32_t port;
     KIRQL irql;
@@ -346,9 +383,9 @@ int main(void)
     tcase_add_test(tcase, time);
     tcase_add_test(tcase, time_that_does_not_settle);
     tcase_add_loop_test(tcase, local_time, 0, 4);
-    tcase_add_test(tcase, ports);
-    tcase_add_test(tcase, poll);
-    tcase_add_test(tcase, upcall_pending);
+    tcase_add_loop_test(tcase, ports, 3, 5);
+    tcase_add_loop_test(tcase, poll, 3, 5);
+    tcase_add_loop_test(tcase, upcall_pending, 3, 5);
     tcase_add_loop_test(tcase, upcall_supported, 0, 3);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
