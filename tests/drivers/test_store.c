@@ -263,6 +263,83 @@ STACK_TEST(transaction_given_up, .drivers = STACK_PROBE)
     end();
 }
 
+/* The names below data/test, as `transaction` sees them, are these. */
+static void assert_listed(PXENBUS_STORE_TRANSACTION transaction, const char *const *names)
+{
+    unsigned expected = 0, found = 0;
+    PSTR list;
+
+    while (names[expected] != NULL)
+        expected++;
+    ck_assert_int_eq(CALL(Directory, transaction, NULL, DATA, &list), STATUS_SUCCESS);
+    for (const char *name = list; *name != '\0'; name += strlen(name) + 1) {
+        unsigned i = 0;
+
+        while (names[i] != NULL && strcmp(names[i], name) != 0)
+            i++;
+        ck_assert_msg(names[i] != NULL, "%s is listed", name);
+        found++;
+    }
+    ck_assert_uint_eq(found, expected);
+    CALL(Free, list);
+}
+
+static unsigned permission_count(const char *path)
+{
+    struct permissions seen = {.path = path};
+
+    stack_in_dom0(get_permissions, &seen);
+    return seen.count;
+}
+
+/* Nobody else sees what is done in a transaction until it ends, and nobody ever what is given up. */
+static void everything_in_a_transaction(void *commit)
+{
+    static const char *const before[] = {"kept", "gone", NULL};
+    static const char *const after[] = {"kept", "new", NULL};
+    XENBUS_STORE_PERMISSION list[] = {
+        {(USHORT)stack.domain.domid, XENBUS_STORE_PERM_NONE},
+        {7, XENBUS_STORE_PERM_READ},
+        {8, XENBUS_STORE_PERM_WRITE},
+    };
+    bool committed = *(const bool *)commit;
+    PXENBUS_STORE_TRANSACTION transaction;
+    PSTR buffer;
+
+    begin();
+    ck_assert_int_eq(CALL(Printf, NULL, DATA, text("kept"), "k"), STATUS_SUCCESS);
+    ck_assert_int_eq(CALL(Printf, NULL, DATA, text("gone/below"), "g"), STATUS_SUCCESS);
+    ck_assert_uint_eq(permission_count(stack_path("data/test/kept")), 1);
+
+    ck_assert_int_eq(CALL(TransactionStart, &transaction), STATUS_SUCCESS);
+    assert_listed(transaction, before);
+    ck_assert_int_eq(CALL(PermissionsSet, transaction, DATA, text("kept"), list, ARRAYSIZE(list)), STATUS_SUCCESS);
+    ck_assert_int_eq(CALL(Remove, transaction, DATA, text("gone")), STATUS_SUCCESS);
+    ck_assert_int_eq(CALL(Printf, transaction, DATA, text("new"), "n"), STATUS_SUCCESS);
+    ck_assert_int_eq(CALL(Directory, transaction, DATA, text("gone"), &buffer), STATUS_OBJECT_NAME_NOT_FOUND);
+    ck_assert_int_eq(CALL(PermissionsSet, transaction, DATA, text("gone"), list, 1), STATUS_OBJECT_NAME_NOT_FOUND);
+    assert_listed(transaction, after);
+    assert_listed(NULL, before);
+    assert_node(stack_path("data/test/gone/below"), "g");
+    ck_assert_uint_eq(permission_count(stack_path("data/test/kept")), 1);
+
+    ck_assert_int_eq(CALL(TransactionEnd, transaction, committed), STATUS_SUCCESS);
+    assert_listed(NULL, committed ? after : before);
+    ck_assert_uint_eq(permission_count(stack_path("data/test/kept")), committed ? ARRAYSIZE(list) : 1);
+    ck_assert_int_eq(read_status("data/test", "gone/below"), committed ? STATUS_OBJECT_NAME_NOT_FOUND : STATUS_SUCCESS);
+    ck_assert_int_eq(CALL(Remove, NULL, NULL, DATA), STATUS_SUCCESS);
+    end();
+}
+
+START_TEST(transaction_has_all)
+{
+    static const struct stack_options options = {.drivers = STACK_PROBE};
+    bool commit = _i != 0;
+
+    stack_run(&options, everything_in_a_transaction, &commit);
+}
+END_TEST
+
 /* What was read has changed when the transaction ends: nothing is written, and the second try works. */
 STACK_TEST(transaction_loses_a_race, .drivers = STACK_PROBE)
 {
@@ -806,6 +883,7 @@ int main(void)
     tcase_add_test(tcase, permissions);
     tcase_add_test(tcase, transaction_commits);
     tcase_add_test(tcase, transaction_given_up);
+    tcase_add_loop_test(tcase, transaction_has_all, 0, 2);
     tcase_add_test(tcase, transaction_loses_a_race);
     tcase_add_test(tcase, watches);
     tcase_add_test(tcase, two_watches_of_a_node);
