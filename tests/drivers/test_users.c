@@ -16,6 +16,7 @@
 #include "cache_interface.h"
 #include "console_interface.h"
 #include "debug_interface.h"
+#include "emulated_interface.h"
 #include "evtchn_interface.h"
 #include "gnttab_interface.h"
 #include "range_set_interface.h"
@@ -53,6 +54,11 @@ static const struct provider {
     {"CONSOLE", &GUID_XENBUS_CONSOLE_INTERFACE, 1, sizeof(XENBUS_CONSOLE_INTERFACE)},
 };
 
+static const struct provider emulated[] = {
+    {"EMULATED", &GUID_XENFILT_EMULATED_INTERFACE, 2, sizeof(XENFILT_EMULATED_INTERFACE_V2)},
+    {"EMULATED", &GUID_XENFILT_EMULATED_INTERFACE, 3, sizeof(XENFILT_EMULATED_INTERFACE)},
+};
+
 static union {
     struct any_interface any;
     UCHAR bytes[PAGE_SIZE];
@@ -86,16 +92,17 @@ static void release_too_often(void *provider)
         held.any.Release(&held.any.Interface);
 }
 
-static void assert_stops(void (*scenario)(void *), const struct provider *provider, const char *format)
+static void assert_stops(void (*scenario)(void *), const struct provider *provider, const char *driver,
+                         const char *format)
 {
-    static const struct stack_options options = {.drivers = STACK_PROBE, .quiet = true};
+    static const struct stack_options options = {.drivers = STACK_PROBE | STACK_XENFILT, .quiet = true};
     const struct failure *failure;
     static char tail[65536];
     char text[96];
 
     failure = stack_must_fail(&options, scenario, (void *)(uintptr_t)provider, "bugcheck");
     ck_assert_uint_eq(failure->code, 0x58454E58);
-    ck_assert_str_eq(failure->driver, "xenbus");
+    ck_assert_str_eq(failure->driver, driver);
     snprintf(text, sizeof(text), format, provider->name);
     (void)log_tail(tail, sizeof(tail));
     ck_assert_msg(strstr(tail, text) != NULL, "'%s' is not in the log:\n%s", text, tail);
@@ -103,20 +110,34 @@ static void assert_stops(void (*scenario)(void *), const struct provider *provid
 
 START_TEST(held_by_a_client)
 {
-    assert_stops(acquire_once, &providers[_i], " %s goes while 1 client(s) hold it");
+    assert_stops(acquire_once, &providers[_i], "xenbus", " %s goes while 1 client(s) hold it");
 }
 END_TEST
 
 START_TEST(held_twice)
 {
-    assert_stops(acquire_twice, &providers[_i], " %s goes while 2 client(s) hold it");
+    assert_stops(acquire_twice, &providers[_i], "xenbus", " %s goes while 2 client(s) hold it");
 }
 END_TEST
 
 /* An interface that was never held, down to the bus's own hold of it. */
 START_TEST(released_too_often)
 {
-    assert_stops(release_too_often, &providers[_i], " %s is released more often than acquired");
+    assert_stops(release_too_often, &providers[_i], "xenbus", " %s is released more often than acquired");
+}
+END_TEST
+
+/* ---- XENFILT_EMULATED ---- */
+
+START_TEST(emulated_held)
+{
+    assert_stops(acquire_once, &emulated[_i], "xenfilt", " %s goes while 1 client(s) hold it");
+}
+END_TEST
+
+START_TEST(emulated_released_too_often)
+{
+    assert_stops(release_too_often, &emulated[_i], "xenfilt", " %s is released more often than acquired");
 }
 END_TEST
 
@@ -323,6 +344,8 @@ int main(void)
     tcase_add_loop_test(tcase, held_by_a_client, 0, ARRAYSIZE(providers));
     tcase_add_loop_test(tcase, held_twice, 0, 2);
     tcase_add_loop_test(tcase, released_too_often, 0, ARRAYSIZE(providers));
+    tcase_add_loop_test(tcase, emulated_held, 0, ARRAYSIZE(emulated));
+    tcase_add_loop_test(tcase, emulated_released_too_often, 0, ARRAYSIZE(emulated));
     tcase_add_test(tcase, released);
     tcase_add_test(tcase, not_in_sleep);
     tcase_add_loop_test(tcase, vif_held, 8, 11);
