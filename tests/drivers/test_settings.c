@@ -156,7 +156,7 @@ static bool uses(const struct devnode *node, ULONG ipv4)
 
 /* ---- the emulated card ---- */
 
-STACK_TEST(of_the_emulated_card, ONE)
+STACK_TEST(fb13_of_the_emulated_card, ONE)
 {
     static const uint8_t blob[] = {1, 2, 3, 4, 5};
     const char *servers = "10.9.9.9";
@@ -325,7 +325,7 @@ static void name_anew(struct cm_key *software)
 }
 
 /* The device is another one to Windows, as after an upgrade that changes its ID; the MAC address is what stays. */
-STACK_TEST(of_a_removed_vif, NET, .vifs = 1, .wait = true)
+STACK_TEST(fb13_of_a_removed_vif, NET, .vifs = 1, .wait = true)
 {
     struct cm_key *software = software_key(vif(0));
 
@@ -360,7 +360,7 @@ int main(void)
     TCase *tcase = tcase_create("settings");
 
     tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, of_the_emulated_card);
+    tcase_add_test(tcase, fb13_of_the_emulated_card);
     tcase_add_test(tcase, once_only);
     tcase_add_test(tcase, changed_later);
     tcase_add_test(tcase, each_by_its_address);
@@ -368,7 +368,7 @@ int main(void)
     tcase_add_test(tcase, addresses_of_its_own_stay);
     tcase_add_test(tcase, defaults_do_not_stay);
     tcase_add_test(tcase, malformed_values);
-    tcase_add_test(tcase, of_a_removed_vif);
+    tcase_add_test(tcase, fb13_of_a_removed_vif);
     tcase_add_test(tcase, of_a_vif_that_comes_back);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);

@@ -497,7 +497,7 @@ static VOID NTAPI carry_thread(PVOID unused)
 }
 
 /* FB7: traffic goes on through cancelled suspensions, and not a frame is lost. */
-EACH_MACHINE(vif_through_cancelled, 2, VIF_STACK)
+EACH_MACHINE(fb7_vif_through_cancelled, 2, VIF_STACK)
 {
     PKTHREAD thread;
     unsigned times = 0;
@@ -767,7 +767,7 @@ int main(void)
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("VIF");
     tcase_add_loop_test(tcase, vif_reconnects, 0, 3);
-    tcase_add_loop_test(tcase, vif_through_cancelled, 0, 3);
+    tcase_add_loop_test(tcase, fb7_vif_through_cancelled, 0, 3);
     tcase_add_loop_test(tcase, vif_through_completed, 0, 3);
     tcase_add_loop_test(tcase, toolstack_asks, 0, 3);
     suite_add_tcase(suite, tcase);

@@ -178,7 +178,7 @@ static void storm(void *unused)
     ck_assert_msg(stormy >= calm / 40, "a thread has done %u of %u", stormy, calm);
 }
 
-START_TEST(event_storm)
+START_TEST(fb17_event_storm)
 {
     struct stack_options options = {.drivers = STACK_XENVIF | STACK_NETCLIENT,
                                     .wait = true,
@@ -281,7 +281,7 @@ int main(void)
     TCase *tcase = tcase_create("hostile");
 
     lan = stack_capture(STACK_LAN);
-    tcase_add_test(tcase, event_storm);
+    tcase_add_test(tcase, fb17_event_storm);
     tcase_add_test(tcase, kept_pages);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
