@@ -363,7 +363,7 @@ STACK_TEST(in_pieces, .drivers = STACK_PROBE, .quiet = true)
         if (MmGetMdlPfnArray(taken[i])[0] % 2 == 0)
             give_back(&taken[i]);
     give_back(&taken[first]);
-    set_and_await(8 * LARGE);
+    set_and_await(2 * LARGE);
     set_and_await(0);
     for (uint32_t i = 0; i < count; i++)
         if (taken[i] != NULL)
