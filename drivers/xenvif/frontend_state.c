@@ -221,8 +221,6 @@ static BOOLEAN FrontendStepInitialising(_Inout_ PXENVIF_FRONTEND Frontend)
 
     switch (Frontend->BackendState) {
     case XenbusStateInitWait:
-        Frontend->Split = FrontendReadBackendNumber(Frontend, "feature-split-event-channels", 0) != 0;
-        Frontend->TransmitFeatures = FrontendReadFeatures(Frontend);
         (VOID) FrontendCountQueues(Frontend);
         FrontendSetState(Frontend, FRONTEND_PREPARED, 0);
         return TRUE;
@@ -313,6 +311,9 @@ static NTSTATUS FrontendConnect(_Inout_ PXENVIF_FRONTEND Frontend)
     if (FrontendReadBackendNumber(Frontend, "feature-rx-copy", 1) == 0)
         return STATUS_NOT_SUPPORTED;
 
+    /* Of the backend that is there now: since we were prepared, one may have gone and another come. */
+    Frontend->Split = FrontendReadBackendNumber(Frontend, "feature-split-event-channels", 0) != 0;
+    Frontend->TransmitFeatures = FrontendReadFeatures(Frontend);
     FrontendPrepareMulticast(Frontend);
 
     for (Count = FrontendCountQueues(Frontend);; Count /= 2) {

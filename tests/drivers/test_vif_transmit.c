@@ -22,15 +22,20 @@ static struct vif_backend_packet got;
 enum feature { SG = 1, CSUM4 = 2, CSUM6 = 4, GSO4 = 8, GSO6 = 16 };
 #define COMBINATIONS 32u
 
-static void say(unsigned features)
+static void write_features(char *list, size_t size, unsigned features)
 {
-    char list[256];
-
-    snprintf(list, sizeof(list),
+    snprintf(list, size,
              "feature-sg=%d,feature-no-csum-offload=%d,feature-ipv6-csum-offload=%d,feature-gso-tcpv4=%d,feature-gso-"
              "tcpv6=%d",
              (features & SG) != 0, (features & CSUM4) == 0, (features & CSUM6) != 0, (features & GSO4) != 0,
              (features & GSO6) != 0);
+}
+
+static void say(unsigned features)
+{
+    char list[256];
+
+    write_features(list, sizeof(list), features);
     vif_backend_features(list);
 }
 
@@ -127,10 +132,12 @@ static void carry_one(unsigned features, const struct inet_packet *packet, bool 
     if (!leaves_checksum(features, packet->version))
         ck_assert_ptr_null(inet_fault(got.data, got.length));
     assert_pulled_up();
+    if (!(features & SG))
+        ck_assert_uint_eq(got.slots, 1);
 }
 
 /* A client's own checksums stay as they are, right or wrong. */
-static void carry_as_is(const struct inet_packet *packet)
+static void carry_as_is(unsigned features, const struct inet_packet *packet)
 {
     size_t length = inet_make(frame, packet);
     struct vif_client_packet send = {.data = frame, .length = length};
@@ -146,13 +153,16 @@ static void carry_as_is(const struct inet_packet *packet)
         ck_assert_uint_eq(got.length, length);
         ck_assert_mem_eq(got.data, frame, length);
         ck_assert_uint_eq(got.flags & BLANK, 0);
+        if (!(features & SG))
+            ck_assert_uint_eq(got.slots, 1);
     }
 }
 
 /* The segments, one by one: right by themselves, and together the packet. */
-static void take_segments(const struct inet_packet *packet, const struct inet_layout *large, unsigned mss,
-                          bool checksum)
+static void take_segments(unsigned features, const struct inet_packet *packet, const struct inet_layout *large,
+                          unsigned mss)
 {
+    bool checksum = !leaves_checksum(features, packet->version);
     size_t done = 0;
 
     for (unsigned k = 0; done < packet->payload; k++) {
@@ -176,6 +186,8 @@ static void take_segments(const struct inet_packet *packet, const struct inet_la
         if (packet->version == 4)
             ck_assert_uint_eq(inet_get16(got.data + layout.ip + 4), (uint16_t)(packet->id + k));
         assert_pulled_up();
+        if (!(features & SG))
+            ck_assert_uint_eq(got.slots, 1);
     }
 }
 
@@ -207,7 +219,7 @@ static void carry_large(unsigned features, const struct inet_packet *packet, uns
         ck_assert(inet_parse(got.data, got.length, &layout));
         assert_pulled_up();
     } else {
-        take_segments(packet, &large, mss, !leaves_checksum(features, packet->version));
+        take_segments(features, packet, &large, mss);
     }
     assert_sent(length, length - large.payload);
     ck_assert(!vif_backend_take(&got, NETIF_RSP_OKAY));
@@ -247,7 +259,7 @@ static void every_combination(void *unused)
         for (unsigned i = 0; i < ARRAYSIZE(small); i++) {
             carry_one(features, &small[i], false);
             carry_one(features, &small[i], true);
-            carry_as_is(&small[i]);
+            carry_as_is(features, &small[i]);
         }
         for (unsigned i = 0; i < ARRAYSIZE(large); i++) {
             struct inet_packet packet = large[i].packet;
@@ -269,6 +281,51 @@ START_TEST(combinations)
     static const struct stack_options options = {PLAYED};
 
     stack_run(&options, every_combination, NULL);
+}
+END_TEST
+
+/* ---- features of a backend that has changed before the client came ---- */
+
+static void say_split(unsigned features, bool split)
+{
+    char list[256];
+
+    write_features(list, sizeof(list), features);
+    snprintf(list + strlen(list), sizeof(list) - strlen(list), ",feature-split-event-channels=%d", split);
+    vif_backend_features(list);
+}
+
+/* The frontend has seen one backend at InitWait; what it connects to is another. */
+static void changed_while_prepared(void *to_all)
+{
+    const unsigned all = SG | CSUM4 | CSUM6 | GSO4 | GSO6;
+    const unsigned features = to_all != NULL ? all : 0;
+    struct inet_packet packet = {.protocol = INET_TCP, .flags = INET_ACK, .payload = 9000};
+    char value[8];
+
+    say_split(all & ~features, to_all == NULL);
+    vif_client_acquire();
+    stack_store_await(stack_path("device/vif/1/state"), "1", 5000);
+    stack_sleep_us(100000);
+    say_split(features, false);
+    vif_client_enable();
+    stack_store_await(stack_path("device/vif/1/state"), "4", 5000);
+    ck_assert(stack_store_read(stack_path("device/vif/1/event-channel"), value, sizeof(value)));
+    ck_assert(!stack_store_read(stack_path("device/vif/1/event-channel-tx"), value, sizeof(value)));
+    vif_backend_connect();
+    vif_client_await_link(true);
+    for (unsigned i = 0; i < ARRAYSIZE(small); i++)
+        carry_one(features, &small[i], false);
+    for (packet.version = 4; packet.version <= 6; packet.version += 2)
+        carry_large(features, &packet, 1400, 0, 0);
+    vif_client_finish();
+}
+
+START_TEST(features_of_the_backend_that_is_connected_to)
+{
+    static const struct stack_options options = {PLAYED};
+
+    stack_run(&options, changed_while_prepared, _i == 0 ? NULL : "all");
 }
 END_TEST
 
@@ -594,6 +651,7 @@ int main(void)
     TCase *tcase = tcase_create("offloads");
 
     tcase_add_test(tcase, combinations);
+    tcase_add_loop_test(tcase, features_of_the_backend_that_is_connected_to, 0, 2);
     tcase_add_test(tcase, fb12_chains_of_any_shape);
     tcase_add_test(tcase, options);
     tcase_add_test(tcase, sizes);
