@@ -155,7 +155,7 @@ static const char *judge_extras(const struct vif *vif, struct tx_frame *frame, c
  * The first request carries the size of the whole frame: turn it into that of its own part. NULL, or why the frame is
  * refused.
  */
-static const char *judge_parts(struct tx_frame *frame, struct tx_slot *slot)
+static const char *judge_parts(const struct vif *vif, struct tx_frame *frame, struct tx_slot *slot)
 {
     netif_tx_request_t *first = &slot[0].u.request;
     uint32_t rest = 0;
@@ -167,6 +167,8 @@ static const char *judge_parts(struct tx_frame *frame, struct tx_slot *slot)
         if (requests++)
             rest += slot[i].u.request.size;
     }
+    if (requests > 1 && !vif->netback->features.sg)
+        return "several slots, which were not offered";
     if (requests > FRAME_SLOTS_MAX)
         return "more slots than a frame may take";
     if (frame->size < PORT_FRAME_MIN)
@@ -196,7 +198,7 @@ static const char *judge(const struct vif *vif, struct tx_frame *frame, struct t
     fault = judge_extras(vif, frame, slot);
     if (fault || is_multicast_request(frame))
         return fault;
-    return judge_parts(frame, slot);
+    return judge_parts(vif, frame, slot);
 }
 
 /* A grant-copy segment for each request of a good frame. */

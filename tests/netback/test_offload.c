@@ -261,6 +261,21 @@ GUEST_TEST(what_was_not_offered_is_refused)
     ck_assert(!refused(front, &made[0], NETTXF_data_validated, NULL, 0));
 }
 
+GUEST_TEST(several_slots_that_were_not_offered_are_refused)
+{
+    const uint16_t size[2] = {100, 20};
+    struct netfront *front;
+
+    made[0] = make_tcp(bytes[0], 46);
+    backend_offer("all,-sg");
+    front = connected_with_notes();
+    netfront_tx_offloaded(front, bytes[0], size, 2, 0, NULL, 0);
+    ck_assert_uint_eq(errors_of(front), 2);
+    ck_assert_uint_eq(transmitted, 0);
+    ck_assert_uint_eq(backend_statistics()->tx.errors, 1);
+    ck_assert(!refused(front, &made[0], NETTXF_csum_blank, NULL, 0));
+}
+
 GUEST_TEST(illegal_extras_are_refused)
 {
     static uint8_t udp[100];
@@ -619,6 +634,7 @@ int main(void)
         flags_and_extras_reach_the_port,
         segments_without_the_flag_of_a_blank_checksum,
         what_was_not_offered_is_refused,
+        several_slots_that_were_not_offered_are_refused,
         illegal_extras_are_refused,
         long_chains_of_extras,
         multicast_frames_are_filtered_when_that_is_asked_for,
