@@ -4,8 +4,8 @@
 #include "pool.h"
 #include "text.h"
 
-/* How often granters in retirement try again, and for how long when the bus stops. */
-#define FDO_RETIRED_TIME 1000     /* ms */
+/* When what could not be done is tried again, and for how long granters in retirement do so when the bus stops. */
+#define FDO_RETRY_TIME 1000       /* ms */
 #define FDO_RETIRED_PATIENCE 5000 /* ms */
 
 PAGED_FUNCTION VOID FdoLock(_Inout_ PXENVIF_FDO Fdo)
@@ -161,34 +161,38 @@ static PAGED_FUNCTION BOOLEAN FdoParseNumber(_In_z_ PCSTR Name, _Out_ PULONG Num
     return NT_SUCCESS(TextToUlong(Name, 10, Number));
 }
 
-/* Whether the toolstack wants a device: it has a backend, and is not being taken away. */
-static PAGED_FUNCTION BOOLEAN FdoIsWanted(_In_ PXENVIF_FDO Fdo, _In_z_ PCSTR Name)
+/*
+ * Whether the toolstack wants a device: it has a backend, and is not being taken away. An error: the store has not
+ * said.
+ */
+static PAGED_FUNCTION NTSTATUS FdoIsWanted(_In_ PXENVIF_FDO Fdo, _In_z_ PCSTR Name, _Out_ PBOOLEAN Wanted)
 {
     PXENBUS_STORE_INTERFACE_V2 Store = &Fdo->Parent.Store;
     CHAR Path[32];
-    BOOLEAN Wanted;
     PSTR Backend;
     PSTR Online;
     NTSTATUS Status;
 
     PAGED_CODE();
 
+    *Wanted = FALSE;
+
     (VOID) TextPrint(Path, sizeof(Path), FDO_CHILDREN_PATH "/%s", Name);
 
     Status = XENBUS_STORE_CALL(Store, Read, NULL, Path, (PSTR) "backend", &Backend);
     if (!NT_SUCCESS(Status))
-        return FALSE;
+        return (Status == STATUS_OBJECT_NAME_NOT_FOUND) ? STATUS_SUCCESS : Status;
 
-    Wanted = TRUE;
+    *Wanted = TRUE;
     Status = XENBUS_STORE_CALL(Store, Read, NULL, Backend, (PSTR) "online", &Online);
     if (NT_SUCCESS(Status)) {
-        Wanted = !TextEqual(Online, "0", FALSE);
+        *Wanted = !TextEqual(Online, "0", FALSE);
         XENBUS_STORE_CALL(Store, Free, Online);
     }
 
     XENBUS_STORE_CALL(Store, Free, Backend);
 
-    return Wanted;
+    return STATUS_SUCCESS;
 }
 
 /* With the mutex: looks behind After (a child, or the head) first, as the store mostly lists children in our order. */
@@ -258,6 +262,27 @@ static PAGED_FUNCTION BOOLEAN FdoDropChildren(_Inout_ PXENVIF_FDO Fdo)
     return Changed;
 }
 
+/* With the mutex: makes a child of Name if it is a VIF that the toolstack wants; *Pdo is NULL if it is none. */
+static PAGED_FUNCTION NTSTATUS FdoMakeChild(_Inout_ PXENVIF_FDO Fdo, _In_z_ PCSTR Name, _Outptr_ PXENVIF_PDO *Pdo)
+{
+    BOOLEAN Wanted;
+    ULONG Number;
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    *Pdo = NULL;
+
+    if (!FdoParseNumber(Name, &Number))
+        return STATUS_SUCCESS;
+
+    Status = FdoIsWanted(Fdo, Name, &Wanted);
+    if (!NT_SUCCESS(Status) || !Wanted)
+        return Status;
+
+    return PdoCreate(Fdo, Number, Pdo);
+}
+
 /* With the mutex: makes a child of each of Names that has none. TRUE: some were made. */
 static PAGED_FUNCTION BOOLEAN FdoMakeChildren(_Inout_ PXENVIF_FDO Fdo, _In_ PCSTR Names)
 {
@@ -269,7 +294,7 @@ static PAGED_FUNCTION BOOLEAN FdoMakeChildren(_Inout_ PXENVIF_FDO Fdo, _In_ PCST
 
     for (Name = TextListFirst(Names); Name != NULL; Name = TextListNext(Name)) {
         PXENVIF_PDO Pdo = FdoFindChild(Fdo, After, Name);
-        ULONG Number;
+        NTSTATUS Status;
 
         /* One of the same name that is on its way out must be gone first: FdoRemoveChild looks again. */
         if (Pdo != NULL) {
@@ -280,7 +305,14 @@ static PAGED_FUNCTION BOOLEAN FdoMakeChildren(_Inout_ PXENVIF_FDO Fdo, _In_ PCST
         if (EjectedHas(&Fdo->Ejected, Name))
             continue;
 
-        if (!FdoParseNumber(Name, &Number) || !FdoIsWanted(Fdo, Name) || !NT_SUCCESS(PdoCreate(Fdo, Number, &Pdo)))
+        Status = FdoMakeChild(Fdo, Name, &Pdo);
+        if (!NT_SUCCESS(Status)) {
+            Warning("vif %s cannot be taken up for now (%08x)", Name, Status);
+            Fdo->ScanAgain = TRUE;
+            continue;
+        }
+
+        if (Pdo == NULL)
             continue;
 
         Info("vif %s has come", Name);
@@ -291,7 +323,10 @@ static PAGED_FUNCTION BOOLEAN FdoMakeChildren(_Inout_ PXENVIF_FDO Fdo, _In_ PCST
     return Changed;
 }
 
-/* Brings the children in line with the store. TRUE: they have changed. */
+/*
+ * Brings the children in line with the store. TRUE: they have changed. What could not be found out or done stands in
+ * ScanAgain.
+ */
 static PAGED_FUNCTION BOOLEAN FdoScan(_Inout_ PXENVIF_FDO Fdo)
 {
     PXENBUS_STORE_INTERFACE_V2 Store = &Fdo->Parent.Store;
@@ -301,6 +336,8 @@ static PAGED_FUNCTION BOOLEAN FdoScan(_Inout_ PXENVIF_FDO Fdo)
 
     PAGED_CODE();
 
+    Fdo->ScanAgain = FALSE;
+
     Status = XENBUS_STORE_CALL(Store, Directory, NULL, NULL, (PSTR)FDO_CHILDREN_PATH, &Names);
     if (!NT_SUCCESS(Status)) {
         Names = NULL;
@@ -308,6 +345,7 @@ static PAGED_FUNCTION BOOLEAN FdoScan(_Inout_ PXENVIF_FDO Fdo)
         /* A store that does not answer has not taken the devices away. */
         if (Status != STATUS_OBJECT_NAME_NOT_FOUND) {
             Warning("%s cannot be listed (%08x)", FDO_CHILDREN_PATH, Status);
+            Fdo->ScanAgain = TRUE;
             return FALSE;
         }
     }
@@ -361,19 +399,24 @@ static NTSTATUS NTAPI FdoThread(_In_ PDRIVER_THREAD Self, _In_opt_ PVOID Context
     PXENVIF_FDO Fdo = Context;
     LARGE_INTEGER Timeout;
     BOOLEAN Retired = FALSE;
+    BOOLEAN Twins = FALSE;
 
-    Timeout.QuadPart = -(LONGLONG)FDO_RETIRED_TIME * 10000;
+    Timeout.QuadPart = -(LONGLONG)FDO_RETRY_TIME * 10000;
 
     for (;;) {
-        NTSTATUS Status = ThreadWait(Self, Retired ? &Timeout : NULL);
+        BOOLEAN Again = Fdo->ScanAgain || Twins || Retired || ReadAcquire(&Fdo->RelationsDue) != FALSE;
+        NTSTATUS Status = ThreadWait(Self, Again ? &Timeout : NULL);
 
         if (ThreadIsAlerted(Self))
             break;
 
-        if (Status != STATUS_TIMEOUT && FdoScan(Fdo))
+        if (Status == STATUS_TIMEOUT && InterlockedExchange(&Fdo->RelationsDue, FALSE) != FALSE)
             FdoInvalidateRelations(Fdo);
 
-        FdoLookForTwins(Fdo);
+        if ((Status != STATUS_TIMEOUT || Fdo->ScanAgain) && FdoScan(Fdo))
+            FdoInvalidateRelations(Fdo);
+
+        Twins = FdoLookForTwins(Fdo);
         FdoKeepSettings(Fdo);
         Retired = FdoRetryRetired(Fdo);
     }
@@ -508,9 +551,9 @@ static PAGED_FUNCTION BOOLEAN FdoEndRetired(_Inout_ PXENVIF_FDO Fdo)
 
     PAGED_CODE();
 
-    Interval.QuadPart = -(LONGLONG)FDO_RETIRED_TIME * 10000;
+    Interval.QuadPart = -(LONGLONG)FDO_RETRY_TIME * 10000;
 
-    for (Waited = 0; FdoRetryRetired(Fdo); Waited += FDO_RETIRED_TIME) {
+    for (Waited = 0; FdoRetryRetired(Fdo); Waited += FDO_RETRY_TIME) {
         if (Waited >= FDO_RETIRED_PATIENCE) {
             Critical("a backend does not let go of pages, which are lost to this system");
             return TRUE;
@@ -608,6 +651,9 @@ PAGED_FUNCTION NTSTATUS FdoAddRelations(_Inout_ PXENVIF_FDO Fdo, _Inout_ PDEVICE
         PagedPool, FIELD_OFFSET(DEVICE_RELATIONS, Objects) + ((SIZE_T)OldCount + Present + 1) * sizeof(PDEVICE_OBJECT),
         FDO_TAG);
     if (New == NULL) {
+        /* Nobody asks again by himself. */
+        (VOID) InterlockedExchange(&Fdo->RelationsDue, TRUE);
+        FdoWakeScanner(Fdo);
         FdoUnlock(Fdo);
         return STATUS_INSUFFICIENT_RESOURCES;
     }

@@ -46,16 +46,17 @@ PCSTR FdoGetVendor(_In_ PXENVIF_FDO Fdo);
 VOID FdoInvalidateRelations(_In_ PXENVIF_FDO Fdo);
 
 /*
- * Whether the card of this address is in the machine a second time, as an emulated one that nobody has unplugged. Then
- * it is asked for that to be so at the next boot, and for a reboot, unless that has been tried in this boot or an
- * administrator wants emulated devices. Changes, for FdoHasStarted, is as of before the answer. PASSIVE_LEVEL.
+ * STATUS_PNP_REBOOT_REQUIRED if the card of this address is in the machine a second time, as an emulated one that
+ * nobody has unplugged. Then it is asked for that to be so at the next boot, and for a reboot, unless that has been
+ * tried in this boot or an administrator wants emulated devices. Another error: the emulated cards cannot be looked at
+ * now. Changes, for FdoHasStarted, is as of before the answer. PASSIVE_LEVEL.
  */
 _IRQL_requires_(PASSIVE_LEVEL)
-BOOLEAN FdoHasTwin(_Inout_ PXENVIF_FDO Fdo, _In_ const ETHERNET_ADDRESS *Address, _Out_ PLONG Changes);
+NTSTATUS FdoCheckTwin(_Inout_ PXENVIF_FDO Fdo, _In_ const ETHERNET_ADDRESS *Address, _Out_ PLONG Changes);
 
 /*
- * A child has started that had no twin when FdoHasTwin gave Changes: looks again if adapters have come since, and asks
- * that emulated cards stay unplugged at the next boot if they were in this one. PASSIVE_LEVEL.
+ * A child has started that had no twin when FdoCheckTwin gave Changes: looks again if adapters have come since, and
+ * asks that emulated cards stay unplugged at the next boot if they were in this one. PASSIVE_LEVEL.
  */
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID FdoHasStarted(_Inout_ PXENVIF_FDO Fdo, _In_ LONG Changes);

@@ -27,8 +27,10 @@ struct _XENVIF_FDO {
     KMUTEX Mutex;
     LIST_ENTRY Children;
     ULONG Scans;         /* of the store, so far */
+    BOOLEAN ScanAgain;   /* the last one is to be repeated; of whoever scans: the start, then the thread */
     PVOID TwinWatch;     /* NULL: there is none */
     LONG TwinChanges;    /* adapters that have come, so far */
+    LONG RelationsDue;   /* the PnP manager has asked for the children, and there was no memory to tell it */
     LONG TwinsDue;       /* the thread is to look for twins */
     HANDLE AddressWatch; /* NULL: there is none */
     LONG AddressesChanged;
@@ -51,14 +53,14 @@ VOID FdoWakeScanner(_Inout_ PXENVIF_FDO Fdo);
 
 /*
  * From start to stop, while there is the thread, it is woken for each adapter that comes, and looks whether one of them
- * is a child's twin. PASSIVE_LEVEL.
+ * is a child's twin. TRUE: that could not be done, and the thread is to try again. PASSIVE_LEVEL.
  */
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS FdoWatchTwins(_Inout_ PXENVIF_FDO Fdo);
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID FdoStopWatchingTwins(_Inout_ PXENVIF_FDO Fdo);
 _IRQL_requires_(PASSIVE_LEVEL)
-VOID FdoLookForTwins(_Inout_ PXENVIF_FDO Fdo);
+BOOLEAN FdoLookForTwins(_Inout_ PXENVIF_FDO Fdo);
 
 /*
  * From start to stop the thread is woken when addresses change, and keeps the settings of the children's twins
@@ -88,7 +90,7 @@ VOID FdoDestroy(_Inout_ PXENVIF_FDO Fdo);
 
 /*
  * The children that there are, in front of those that Relations (NULL: none) already has; Relations is replaced. They
- * are then reported. No memory: Relations is as it was.
+ * are then reported. No memory: Relations is as it was, and the thread has the PnP manager ask again.
  */
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS FdoAddRelations(_Inout_ PXENVIF_FDO Fdo, _Inout_ PDEVICE_RELATIONS *Relations);

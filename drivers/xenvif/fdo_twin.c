@@ -62,7 +62,7 @@ static PAGED_FUNCTION VOID FdoAskForReboot(_Inout_ PXENVIF_FDO Fdo)
         Error("a reboot is needed, and cannot be asked for (%08x)", Status);
 }
 
-PAGED_FUNCTION BOOLEAN FdoHasTwin(_Inout_ PXENVIF_FDO Fdo, _In_ const ETHERNET_ADDRESS *Address, _Out_ PLONG Changes)
+PAGED_FUNCTION NTSTATUS FdoCheckTwin(_Inout_ PXENVIF_FDO Fdo, _In_ const ETHERNET_ADDRESS *Address, _Out_ PLONG Changes)
 {
     TWIN_LIST Twins;
     BOOLEAN Has;
@@ -73,21 +73,23 @@ PAGED_FUNCTION BOOLEAN FdoHasTwin(_Inout_ PXENVIF_FDO Fdo, _In_ const ETHERNET_A
     *Changes = ReadAcquire(&Fdo->TwinChanges);
 
     if (XenUnplugIsDone(XEN_UNPLUG_NICS))
-        return FALSE;
+        return STATUS_SUCCESS;
 
     Status = TwinListCreate(&Twins);
     if (!NT_SUCCESS(Status)) {
-        Warning("emulated cards cannot be looked for (%08x)", Status);
-        return FALSE;
+        Error("emulated cards cannot be looked for (%08x)", Status);
+        return Status;
     }
 
     Has = TwinListHas(&Twins, Address);
     TwinListDestroy(&Twins);
 
-    if (Has)
-        FdoAskForReboot(Fdo);
+    if (!Has)
+        return STATUS_SUCCESS;
 
-    return Has;
+    FdoAskForReboot(Fdo);
+
+    return STATUS_PNP_REBOOT_REQUIRED;
 }
 
 /* With the mutex: takes out of service each child that has a twin. TRUE: there was one. */
@@ -110,7 +112,7 @@ static PAGED_FUNCTION BOOLEAN FdoFailTwins(_In_ PXENVIF_FDO Fdo, _In_ const TWIN
     return Failed;
 }
 
-PAGED_FUNCTION VOID FdoLookForTwins(_Inout_ PXENVIF_FDO Fdo)
+PAGED_FUNCTION BOOLEAN FdoLookForTwins(_Inout_ PXENVIF_FDO Fdo)
 {
     TWIN_LIST Twins;
     BOOLEAN Failed;
@@ -119,12 +121,13 @@ PAGED_FUNCTION VOID FdoLookForTwins(_Inout_ PXENVIF_FDO Fdo)
     PAGED_CODE();
 
     if (InterlockedExchange(&Fdo->TwinsDue, FALSE) == FALSE || XenUnplugIsDone(XEN_UNPLUG_NICS))
-        return;
+        return FALSE;
 
     Status = TwinListCreate(&Twins);
     if (!NT_SUCCESS(Status)) {
         Warning("emulated cards cannot be looked for (%08x)", Status);
-        return;
+        (VOID) InterlockedExchange(&Fdo->TwinsDue, TRUE);
+        return TRUE;
     }
 
     FdoLock(Fdo);
@@ -135,6 +138,8 @@ PAGED_FUNCTION VOID FdoLookForTwins(_Inout_ PXENVIF_FDO Fdo)
 
     if (Failed)
         FdoAskForReboot(Fdo);
+
+    return FALSE;
 }
 
 /* An adapter has come, or is going. */

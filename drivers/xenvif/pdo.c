@@ -5,10 +5,10 @@
 #include "registry.h"
 #include "text.h"
 
-/* What is told apart of the device before it is started. */
-static PAGED_FUNCTION VOID PdoReadAddress(_Inout_ PXENVIF_PDO Pdo)
+PAGED_FUNCTION NTSTATUS PdoReadAddress(_Inout_ PXENVIF_PDO Pdo)
 {
     PXENBUS_STORE_INTERFACE_V2 Store = &FdoGetParent(Pdo->Fdo)->Store;
+    ETHERNET_ADDRESS Address = {{0}};
     CHAR Path[32];
     PSTR Text;
     NTSTATUS Status;
@@ -18,11 +18,22 @@ static PAGED_FUNCTION VOID PdoReadAddress(_Inout_ PXENVIF_PDO Pdo)
     (VOID) TextPrint(Path, sizeof(Path), FDO_CHILDREN_PATH "/%s", Pdo->Name);
 
     Status = XENBUS_STORE_CALL(Store, Read, NULL, Path, (PSTR) "mac", &Text);
-    if (!NT_SUCCESS(Status))
-        return;
+    if (Status == STATUS_OBJECT_NAME_NOT_FOUND) {
+        Pdo->HasAddress = FALSE;
+        Pdo->Address = Address;
+        return STATUS_SUCCESS;
+    }
 
-    Pdo->HasAddress = NT_SUCCESS(MacAddressFromText(Text, &Pdo->Address));
+    if (!NT_SUCCESS(Status)) {
+        Error("vif %u: mac cannot be read (%08x)", Pdo->Number, Status);
+        return Status;
+    }
+
+    Pdo->HasAddress = NT_SUCCESS(MacAddressFromText(Text, &Address));
+    Pdo->Address = Address;
     XENBUS_STORE_CALL(Store, Free, Text);
+
+    return STATUS_SUCCESS;
 }
 
 PAGED_FUNCTION NTSTATUS PdoCreate(_In_ PXENVIF_FDO Fdo, _In_ ULONG Number, _Outptr_ PXENVIF_PDO *Pdo)
@@ -54,8 +65,13 @@ PAGED_FUNCTION NTSTATUS PdoCreate(_In_ PXENVIF_FDO Fdo, _In_ ULONG Number, _Outp
     if (!NT_SUCCESS(Status))
         goto fail2;
 
-    PdoReadAddress(New);
-    PdoSetRevisions(New);
+    Status = PdoReadAddress(New);
+    if (!NT_SUCCESS(Status))
+        goto fail3;
+
+    Status = PdoSetRevisions(New);
+    if (!NT_SUCCESS(Status))
+        goto fail3;
 
     DeviceObject->Flags |= DO_POWER_PAGABLE;
     DeviceObject->Flags &= ~DO_DEVICE_INITIALIZING;
@@ -63,6 +79,9 @@ PAGED_FUNCTION NTSTATUS PdoCreate(_In_ PXENVIF_FDO Fdo, _In_ ULONG Number, _Outp
     *Pdo = New;
 
     return STATUS_SUCCESS;
+
+fail3:
+    VifTeardown(New->Vif);
 
 fail2:
     IoDeleteDevice(DeviceObject);

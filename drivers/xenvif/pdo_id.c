@@ -38,30 +38,41 @@ typedef union _PDO_INTERFACE {
     XENBUS_UNPLUG_INTERFACE Unplug;
 } PDO_INTERFACE;
 
-/* Whether the bus has an interface. A query counts for nothing, so there is nothing to give back. */
-static PAGED_FUNCTION BOOLEAN PdoBusHas(_In_ PXENVIF_PDO Pdo, _In_ const GUID *Type, _In_ USHORT Version)
+/* An error: the bus lacks the interface. A query counts for nothing, so there is nothing to give back. */
+static PAGED_FUNCTION NTSTATUS PdoAskBus(_In_ PXENVIF_PDO Pdo, _In_ const GUID *Type, _In_ USHORT Version)
 {
     PDO_INTERFACE Interface;
 
     PAGED_CODE();
 
-    return NT_SUCCESS(ParentQueryInterface(FdoGetLowerDevice(Pdo->Fdo), Type, Version, sizeof(Interface), NULL,
-                                           &Interface.Interface));
+    return ParentQueryInterface(FdoGetLowerDevice(Pdo->Fdo), Type, Version, sizeof(Interface), NULL,
+                                &Interface.Interface);
 }
 
-static PAGED_FUNCTION BOOLEAN PdoHasRevision(_In_ PXENVIF_PDO Pdo, _In_ const PDO_REVISION *Row)
+/* An error: an interface of the revision is not there. */
+static PAGED_FUNCTION NTSTATUS PdoCheckRevision(_In_ PXENVIF_PDO Pdo, _In_ const PDO_REVISION *Row)
 {
+    NTSTATUS Status;
+
     PAGED_CODE();
 
-    return Row->Vif >= VIF_VERSION_MIN && Row->Vif <= VIF_VERSION_MAX &&
-           PdoBusHas(Pdo, &GUID_XENBUS_CACHE_INTERFACE, Row->Cache) &&
-           PdoBusHas(Pdo, &GUID_XENBUS_STORE_INTERFACE, Row->Store) &&
-           PdoBusHas(Pdo, &GUID_XENBUS_SUSPEND_INTERFACE, Row->Suspend) &&
-           PdoBusHas(Pdo, &GUID_XENBUS_UNPLUG_INTERFACE, Row->Unplug);
+    if (Row->Vif < VIF_VERSION_MIN || Row->Vif > VIF_VERSION_MAX)
+        return STATUS_NOT_SUPPORTED;
+
+    Status = PdoAskBus(Pdo, &GUID_XENBUS_CACHE_INTERFACE, Row->Cache);
+    if (NT_SUCCESS(Status))
+        Status = PdoAskBus(Pdo, &GUID_XENBUS_STORE_INTERFACE, Row->Store);
+    if (NT_SUCCESS(Status))
+        Status = PdoAskBus(Pdo, &GUID_XENBUS_SUSPEND_INTERFACE, Row->Suspend);
+    if (NT_SUCCESS(Status))
+        Status = PdoAskBus(Pdo, &GUID_XENBUS_UNPLUG_INTERFACE, Row->Unplug);
+
+    return Status;
 }
 
-PAGED_FUNCTION VOID PdoSetRevisions(_Inout_ PXENVIF_PDO Pdo)
+PAGED_FUNCTION NTSTATUS PdoSetRevisions(_Inout_ PXENVIF_PDO Pdo)
 {
+    NTSTATUS Status;
     ULONG Index;
 
     PAGED_CODE();
@@ -69,12 +80,18 @@ PAGED_FUNCTION VOID PdoSetRevisions(_Inout_ PXENVIF_PDO Pdo)
     Pdo->RevisionCount = 0;
 
     /* The table goes from the oldest to the newest. */
-    for (Index = RTL_NUMBER_OF(PdoRevisionTable); Index-- != 0;)
-        if (PdoHasRevision(Pdo, &PdoRevisionTable[Index]))
+    for (Index = RTL_NUMBER_OF(PdoRevisionTable); Index-- != 0;) {
+        Status = PdoCheckRevision(Pdo, &PdoRevisionTable[Index]);
+        if (NT_SUCCESS(Status))
             Pdo->Revisions[Pdo->RevisionCount++] = PdoRevisionTable[Index].Revision;
+        else if (Status == STATUS_INSUFFICIENT_RESOURCES)
+            return Status;
+    }
 
     if (Pdo->RevisionCount == 0)
         Error("vif %u: the bus has the interfaces of no revision", Pdo->Number);
+
+    return STATUS_SUCCESS;
 }
 
 PAGED_FUNCTION BOOLEAN PdoOffers(_In_ const GUID *Type, _In_ USHORT Version)

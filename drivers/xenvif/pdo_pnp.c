@@ -19,11 +19,18 @@ static PAGED_FUNCTION NTSTATUS PdoPnpStart(_Inout_ PXENVIF_PDO Pdo)
     if (PdoIsMissing(Pdo))
         return STATUS_NO_SUCH_DEVICE;
 
-    if (FdoHasTwin(Pdo->Fdo, &Pdo->Address, &Changes)) {
+    Status = PdoReadAddress(Pdo);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    Status = FdoCheckTwin(Pdo->Fdo, &Pdo->Address, &Changes);
+    if (Status == STATUS_PNP_REBOOT_REQUIRED) {
         Error("vif %u: an emulated card has the same address: not started before it is unplugged", Pdo->Number);
         PdoKeepTwinSettings(Pdo);
-        return STATUS_PNP_REBOOT_REQUIRED;
     }
+
+    if (!NT_SUCCESS(Status))
+        return Status;
 
     Status = PdoStart(Pdo);
     if (!NT_SUCCESS(Status))

@@ -21,7 +21,7 @@ struct _XENVIF_PDO {
     ULONG Number;
     CHAR Name[12];
     BOOLEAN HasAddress;       /* the store has one, and it is a card's */
-    ETHERNET_ADDRESS Address; /* as of the child's coming */
+    ETHERNET_ADDRESS Address; /* as of the child's coming, then of its last start */
     LIST_ENTRY ListEntry;
     ULONG Seen; /* the last scan of the bus that found it in the store */
     LONG Missing;
@@ -39,6 +39,13 @@ struct _XENVIF_PDO {
     KMUTEX Mutex;                         /* settings are kept and given by one at a time; PASSIVE_LEVEL */
 };
 
+/*
+ * Reads the address: what a device is told apart by before it is started, and what a twin is known by. None, or none of
+ * a card, is no error; one that cannot be read is. PASSIVE_LEVEL.
+ */
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS PdoReadAddress(_Inout_ PXENVIF_PDO Pdo);
+
 /* Makes the frontend and powers it up. */
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS PdoStart(_Inout_ PXENVIF_PDO Pdo);
@@ -48,10 +55,11 @@ _IRQL_requires_(PASSIVE_LEVEL)
 VOID PdoKeepTwinSettings(_Inout_ PXENVIF_PDO Pdo);
 
 /*
- * Chooses the revisions of the table whose interfaces there are, ours and the bus's. PASSIVE_LEVEL.
+ * Chooses the revisions of the table whose interfaces there are, ours and the bus's. STATUS_INSUFFICIENT_RESOURCES: the
+ * bus could not be asked. PASSIVE_LEVEL.
  */
 _IRQL_requires_(PASSIVE_LEVEL)
-VOID PdoSetRevisions(_Inout_ PXENVIF_PDO Pdo);
+NTSTATUS PdoSetRevisions(_Inout_ PXENVIF_PDO Pdo);
 
 /* Whether a revision of the table stands for this version of an interface. PASSIVE_LEVEL. */
 _IRQL_requires_(PASSIVE_LEVEL)

@@ -268,6 +268,53 @@ STACK_TEST(no_address_no_card, NET, .vifs = 1, .quiet = true)
     stack_carry(0, lan, lan);
 }
 
+static bool has_children(void *count)
+{
+    struct devnode *bus = stack_device(BUS);
+    unsigned found = 0;
+
+    for (struct devnode *node = bus; node != NULL; node = pnp_next(node))
+        found += pnp_parent(node) == bus;
+    return pnp_quiet() && found == *(unsigned *)count;
+}
+
+/*
+ * Whatever the bus could not do for a moment when a VIF came: it comes, and with its address. From the first question
+ * on that the PnP manager asks the child itself it is not the bus's doing.
+ */
+STACK_TEST(comes_in_spite_of_a_shortage, NET, .vifs = 1, .quiet = true, .fail = "kind=pool,nth=100000000")
+{
+    unsigned nth = 0, one = 1, two = 2;
+    bool identified;
+
+    fault_suspend();
+    link_up(0);
+    do {
+        uint64_t before = fault_injected();
+        bool come;
+        PWSTR id;
+
+        machine->config.faults.rule[0].nth = ++nth;
+        machine->fault->matched[0] = 0;
+        fault_resume();
+        make_child("5", "00:16:3e:5a:00:05", "1");
+        come = stack_wait(has_children, &two, PATIENCE_MS);
+        fault_suspend();
+        ck_assert_uint_eq(fault_injected(), before + 1);
+        ck_assert_msg(come, "call %u failed, and the VIF has not come", nth);
+        identified = pnp_find(path_of(5)) != NULL;
+        if (identified) {
+            ck_assert_msg(query_id(5, BusQueryContainerID, &id) == STATUS_SUCCESS,
+                          "call %u failed, and the VIF has no address", nth);
+            ExFreePool(id);
+        }
+        stack_in_dom0(unmake_all, NULL);
+        ck_assert(stack_wait(has_children, &one, PATIENCE_MS));
+    } while (identified);
+    ck_assert_uint_gt(nth, 10);
+    stack_carry(0, lan, lan);
+}
+
 /* ---- ejection ---- */
 
 /* The user takes a card out: it is closed, and stays out until the toolstack has taken it away and given one anew. */
@@ -537,6 +584,7 @@ int main(void)
     tcase_add_test(tcase, identity);
     tcase_add_test(tcase, only_vifs_become_children);
     tcase_add_test(tcase, no_address_no_card);
+    tcase_add_test(tcase, comes_in_spite_of_a_shortage);
     tcase_add_test(tcase, network_address);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("coming and going");

@@ -214,6 +214,64 @@ START_TEST(twin_that_comes_later)
 }
 END_TEST
 
+/* ---- what cannot be found out for a moment ---- */
+
+#define NOT_FOUND_OUT .fail = "call=IoGetDeviceInterfaces,nth=100000000"
+
+static void fail_next_look(void)
+{
+    machine->config.faults.rule[0].nth = 1;
+    machine->fault->matched[0] = 0;
+    fault_resume();
+}
+
+static void assert_looked(uint64_t injected)
+{
+    ck_assert_uint_eq(fault_injected(), injected);
+    fault_suspend();
+}
+
+/* No VIF starts that may have a twin. */
+STACK_TEST(refused_while_cards_cannot_be_looked_at, NET, .vifs = 1, .quiet = true, NOT_FOUND_OUT, ONE_CARD(RTL8139, 0))
+{
+    fault_suspend();
+    assert_out(0);
+    fail_next_look();
+    (void)pnp_retry_device(vif(0));
+    assert_looked(1);
+    ck_assert_int_ne(pnp_state(vif(0)), DEVNODE_STARTED);
+    ck_assert_int_eq(pnp_problem_status(vif(0)), STATUS_INSUFFICIENT_RESOURCES);
+    (void)pnp_retry_device(vif(0));
+    assert_refused(0);
+}
+
+/* A twin that comes is looked for again. */
+STACK_TEST(twin_that_is_looked_for_again, NET, .vifs = 1, .quiet = true, .prepare = install_monitor, NOT_FOUND_OUT,
+           ONE_CARD(RTL8139, 0))
+{
+    struct devnode *pci = pnp_parent(stack_device(REALTEK));
+
+    fault_suspend();
+    assert_out(0);
+    ck_assert_int_eq(pnp_remove_device(stack_device(REALTEK), false), STATUS_SUCCESS);
+    ck_assert_int_eq(pnp_retry_device(vif(0)), STATUS_SUCCESS);
+    assert_works(0);
+    fail_next_look();
+    ck_assert_int_eq(pnp_rescan(pci), STATUS_SUCCESS);
+    ck_assert_msg(stack_wait(is_out, &(unsigned){0}, PATIENCE_MS), "the twin has come, and the VIF stays");
+    assert_looked(1);
+}
+
+/* The address counts that the VIF is to start with. */
+STACK_TEST(twin_by_another_address, NET, .vifs = 1, .quiet = true, ONE_CARD(RTL8139, 7))
+{
+    assert_works(0);
+    ck_assert_int_eq(pnp_remove_device(vif(0), false), STATUS_SUCCESS);
+    stack_store_write(stack_path("device/vif/0/mac"), "00:16:3e:5a:00:07");
+    (void)pnp_retry_device(vif(0));
+    assert_refused(0);
+}
+
 /* ---- the next boot ---- */
 
 static bool is_there(const char *card)
@@ -316,6 +374,9 @@ int main(void)
     tcase_add_test(tcase, several_twins);
     tcase_add_loop_test(tcase, no_twin, 0, 3);
     tcase_add_test(tcase, twin_that_comes_later);
+    tcase_add_test(tcase, refused_while_cards_cannot_be_looked_at);
+    tcase_add_test(tcase, twin_that_is_looked_for_again);
+    tcase_add_test(tcase, twin_by_another_address);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("boots");
     tcase_set_timeout(tcase, 60);
