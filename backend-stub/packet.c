@@ -78,6 +78,7 @@ static bool parse_ipv6(const uint8_t *data, uint32_t length, struct packet *pack
     while (at + 8 <= packet->end && at + 8 <= PACKET_HEADERS_MAX && !packet->fragment &&
            (size = extension_length(packet->protocol, data + at)) != 0) {
         packet->fragment = packet->protocol == IPV6_FRAGMENT;
+        packet->common = packet->common && packet->protocol != IPV6_ROUTING;
         packet->protocol = data[at];
         at += size;
     }
@@ -121,6 +122,7 @@ void packet_parse(const uint8_t *data, uint32_t length, struct packet *packet)
         type = packet_get16(data + at - 2);
     }
     packet->network = (uint16_t)at;
+    packet->common = at <= ETHERNET_HEADER + 4;
     if (type == TYPE_IPV4)
         whole = parse_ipv4(data, length, packet);
     else if (type == TYPE_IPV6)

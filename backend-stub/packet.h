@@ -19,6 +19,7 @@ struct packet {
     uint8_t version;    /* of IP: 4 or 6, 0: no IP packet that is there as a whole */
     uint8_t protocol;   /* behind IP and its extension headers */
     bool fragment;      /* a part of a packet */
+    bool common;        /* one tag at most, and no routing header: what every frontend finds its way in */
     uint16_t network;   /* where the IP header begins */
     uint16_t transport; /* where the header of `protocol` begins */
     uint16_t payload;   /* where the data of TCP or UDP begins; 0: it is neither, or not there as a whole */

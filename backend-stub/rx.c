@@ -129,10 +129,11 @@ static bool judge(struct vif *vif, struct rx_next *next)
         return false;
     }
     if (frame->gso != PORT_GSO_NONE) {
-        next->whole = !next->done && (frame->gso == PORT_GSO_TCPV4 ? takes->gso_tcpv4 : takes->gso_tcpv6);
+        next->whole =
+            !next->done && next->packet.common && (frame->gso == PORT_GSO_TCPV4 ? takes->gso_tcpv4 : takes->gso_tcpv6);
         next->complete = !next->whole;
     } else if (blank) {
-        next->complete = !(next->packet.version == 4 ? takes->csum : takes->csum_ipv6);
+        next->complete = !next->packet.common || !(next->packet.version == 4 ? takes->csum : takes->csum_ipv6);
     }
     steer(vif, next);
     next->judged = true;

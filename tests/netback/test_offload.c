@@ -114,8 +114,8 @@ static struct port_frame make_tcp(uint8_t *data, uint32_t length)
     return (struct port_frame){.data = data, .length = 54 + length, .checksum = PORT_CHECKSUM_BLANK};
 }
 
-static uint8_t bytes[4][65536];
-static struct port_frame made[4];
+static uint8_t bytes[8][65536];
+static struct port_frame made[8];
 
 /* Frames whose headers are spread over as many slots as there are, one byte in each (field bug FB12). */
 GUEST_TEST(headers_in_slots_of_one_byte)
@@ -565,6 +565,63 @@ GUEST_TEST(frames_of_a_wire_arrive_unchanged)
     ck_assert_uint_eq(backend_statistics()->rx.summed, 0);
 }
 
+/* Put `length` bytes into a frame; its TCP checksum stays that of the pseudo-header. */
+static void insert(struct port_frame *frame, uint8_t *data, uint32_t at, const uint8_t *what, uint32_t length)
+{
+    memmove(data + at + length, data + at, frame->length - at);
+    memcpy(data + at, what, length);
+    frame->length += length;
+}
+
+/* A TCP frame of IPv6 with a routing header (RFC 8200, 4.4) that has no segments left: the destination is the last. */
+static struct port_frame make_routed(uint8_t *data, uint32_t length)
+{
+    static const uint8_t routing[8] = {PACKET_TCP, 0, 253};
+    struct port_frame frame = make_tcp(data, length);
+    struct packet packet;
+    uint8_t ip[20] = {0};
+
+    memset(data + 14, 0, 20);
+    insert(&frame, data, 14, ip, sizeof(ip));
+    insert(&frame, data, 54, routing, sizeof(routing));
+    packet_put16(data + 12, 0x86dd);
+    data[14] = 0x60;
+    packet_put16(data + 18, 8 + 20 + length);
+    data[20] = 43;
+    data[21] = 64;
+    data[22] = data[38] = 0xfd;
+    data[37] = 1;
+    data[53] = 2;
+    packet_parse(data, frame.length, &packet);
+    ck_assert_uint_eq(packet.protocol, PACKET_TCP);
+    packet_set_partial(data, &packet);
+    return frame;
+}
+
+/*
+ * What a frontend may not find its way in (two tags, a routing header) is not left to it: whole frames are cut, and
+ * checksums completed, whatever it takes. What is beside such frames is left as ever.
+ */
+GUEST_TEST(frames_of_rare_headers_leave_nothing_to_the_guest)
+{
+    static const uint8_t tag[4] = {0x81, 0, 0, 5}, tags[8] = {0x88, 0xa8, 0, 9, 0x81, 0, 0, 5};
+
+    for (unsigned i = 0; i < 8; i++)
+        made[i] = i % 4 == 3 ? make_routed(bytes[i], i < 4 ? 1000 : 4000) : make_tcp(bytes[i], i < 4 ? 1000 : 4000);
+    for (unsigned i = 0; i < 8; i += 4) {
+        insert(&made[i + 1], bytes[i + 1], 12, tag, sizeof(tag));
+        insert(&made[i + 2], bytes[i + 2], 12, tags, sizeof(tags));
+    }
+    for (unsigned i = 4; i < 8; i++) {
+        made[i].gso = i == 7 ? PORT_GSO_TCPV6 : PORT_GSO_TCPV4;
+        made[i].gso_size = i == 7 ? 1428 : 1448;
+    }
+    backend_sent = (struct capture){.count = 8, .frame = made};
+    receive_all("all,queues=1", true, true, true, 2, 2, 0);
+    ck_assert_uint_eq(backend_statistics()->rx.blank, 4);
+    ck_assert_uint_eq(backend_statistics()->rx.summed, 2 + 3 + 3);
+}
+
 GUEST_TEST(flags_tell_what_is_known_of_a_checksum)
 {
     struct netfront *front;
@@ -647,6 +704,7 @@ int main(void)
         a_guest_that_takes_one_slot_a_frame,
         what_is_not_offered_is_not_given,
         frames_of_a_wire_arrive_unchanged,
+        frames_of_rare_headers_leave_nothing_to_the_guest,
         flags_tell_what_is_known_of_a_checksum,
         segments_wait_for_requests,
     };
