@@ -131,7 +131,9 @@ bool vif_sample_multicast(struct vif *vif)
 
     if (!read_feature(vif, "request-multicast-control", 0, &wanted))
         return false;
-    vif->multicast_filter = wanted && vif->netback->features.multicast_control;
+    wanted = wanted && vif->netback->features.multicast_control;
+    vif->statistics->filters += wanted && !vif->multicast_filter;
+    vif->multicast_filter = wanted;
     return true;
 }
 

@@ -59,6 +59,7 @@ struct netback_statistics {
     unsigned connections;                   /* how often it came to Connected */
     struct netback_direction_statistics tx; /* from the guest */
     struct netback_direction_statistics rx; /* to the guest */
+    uint64_t filters;                       /* times that the guest has asked for a filter of multicast addresses */
     uint64_t filtered;                      /* frames for a multicast address that the guest does not want */
     uint64_t control;                       /* requests of the control ring that were answered */
     unsigned queues;                        /* of the connection there is, or was last */

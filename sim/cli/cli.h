@@ -64,7 +64,9 @@ struct run_options {
     const char *rx;
     const char *tx_frames; /* of the captures only these (cli/frames.h); NULL: all */
     const char *rx_frames;
-    unsigned batch; /* frames that a request of the guest's application carries */
+    unsigned batch;        /* frames that a request of the guest's application carries */
+    bool rss;              /* it has received frames hashed and spread */
+    bool multicast_filter; /* it wants the groups of the capture alone */
     struct through_list through;
     const char *out_tx;
     const char *out_rx;

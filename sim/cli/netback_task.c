@@ -273,9 +273,9 @@ static struct report_ring ring_of(const struct netback_ring_statistics *statisti
     };
 }
 
-void netback_task_report(const struct netback_task *task, unsigned handle, struct report_direction *tx,
-                         struct report_direction *rx)
+void netback_task_report(const struct netback_task *task, unsigned handle, struct report_vif *vif)
 {
+    struct report_direction *tx = &vif->tx, *rx = &vif->rx;
     const struct end *end = &task->ends[handle];
     const struct netback_statistics *statistics = statistics_of(task, handle);
     struct checker_verdict verdict = end->checker != NULL ? port_checker_verdict(end->checker) : end->verdict;
@@ -287,4 +287,7 @@ void netback_task_report(const struct netback_task *task, unsigned handle, struc
     rx->ring = ring_of(&statistics->rx.ring);
     tx->dropped = statistics->tx.drops + statistics->tx.errors;
     rx->dropped = statistics->rx.drops + statistics->rx.errors;
+    vif->control = statistics->control;
+    vif->filters = statistics->filters;
+    vif->filtered = statistics->filtered;
 }

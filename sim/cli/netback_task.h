@@ -24,8 +24,8 @@ void netback_task_again(struct netback_task *task);
 /* Stop it and wait until it has ended. */
 void netback_task_stop(struct netback_task *task);
 
-/* netback's part of the report on a VIF: everything of tx, the ring of rx and what was dropped. From any context. */
-void netback_task_report(const struct netback_task *task, unsigned handle, struct report_direction *tx,
-                         struct report_direction *rx);
+/* netback's part of the report on a VIF: everything of tx, the ring of rx, what was dropped, what the guest
+ * has asked for. From any context. */
+void netback_task_report(const struct netback_task *task, unsigned handle, struct report_vif *vif);
 
 #endif

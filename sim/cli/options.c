@@ -61,6 +61,8 @@ enum {
     OPTION_TX_FRAMES,
     OPTION_RX_FRAMES,
     OPTION_BATCH,
+    OPTION_RSS,
+    OPTION_MULTICAST_FILTER,
     OPTION_OUT_TX,
     OPTION_OUT_RX,
     OPTION_TIMEOUT,
@@ -94,6 +96,8 @@ static const struct option run_long_options[] = {
     {"tx-frames", required_argument, NULL, OPTION_TX_FRAMES},
     {"rx-frames", required_argument, NULL, OPTION_RX_FRAMES},
     {"batch", required_argument, NULL, OPTION_BATCH},
+    {"rss", no_argument, NULL, OPTION_RSS},
+    {"multicast-filter", no_argument, NULL, OPTION_MULTICAST_FILTER},
     {"out-tx", required_argument, NULL, OPTION_OUT_TX},
     {"out-rx", required_argument, NULL, OPTION_OUT_RX},
     {"log", required_argument, NULL, OPTION_LOG},
@@ -421,6 +425,12 @@ static bool run_option(int option, const char *value, struct run_options *option
         if (!parse_number("batch", value, 1, REQUEST_FRAMES_MAX, &number))
             return false;
         options->batch = (unsigned)number;
+        return true;
+    case OPTION_RSS:
+        options->rss = true;
+        return true;
+    case OPTION_MULTICAST_FILTER:
+        options->multicast_filter = true;
         return true;
     case OPTION_OUT_TX:
         options->out_tx = value;

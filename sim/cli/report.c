@@ -93,6 +93,14 @@ static void print_direction(unsigned vif, const char *name, const struct report_
            direction->ring.notifications_suppressed);
 }
 
+/* What the client has asked netback for. */
+static void print_wishes(unsigned vif, const struct report_vif *report)
+{
+    printf("vif %u control ring: %" PRIu64 " requests; multicast filter: asked for %" PRIu64 " times, %" PRIu64
+           " frames filtered\n",
+           vif, report->control, report->filters, report->filtered);
+}
+
 static void print_faults(const struct report *report)
 {
     char where[1024];
@@ -184,6 +192,8 @@ static void print_text(const struct report *report)
     for (unsigned index = 0; index < options->vifs; index++) {
         print_direction(index, "tx", &report->vif[index].tx, rings);
         print_direction(index, "rx", &report->vif[index].rx, rings);
+        if (rings && (options->rss || options->multicast_filter))
+            print_wishes(index, &report->vif[index]);
     }
     if (report->traffic_virtual != 0)
         printf("throughput: %" PRIu64
@@ -228,6 +238,12 @@ static json_t *json_cost(const struct report_cost *cost)
     return json_pack("{s:I, s:I, s:I, s:I, s:I}", "hypercalls", (json_int_t)cost->hypercalls, "interrupts",
                      (json_int_t)cost->interrupts, "dpcs", (json_int_t)cost->dpcs, "spin_locks",
                      (json_int_t)cost->spin_locks, "allocations", (json_int_t)cost->allocations);
+}
+
+static json_t *json_wishes(const struct report_vif *vif)
+{
+    return json_pack("{s:I, s:I, s:I}", "control_requests", (json_int_t)vif->control, "multicast_filters",
+                     (json_int_t)vif->filters, "multicast_filtered", (json_int_t)vif->filtered);
 }
 
 static json_t *json_stacks(const struct failure *failure)
@@ -283,9 +299,10 @@ static void print_json(const struct report *report, const char *verdict)
     bool rings = !backend_is_outside(&options->backend);
 
     for (unsigned index = 0; index < options->vifs; index++)
-        json_array_append_new(vifs, json_pack("{s:i, s:o, s:o}", "vif", (int)index, "tx",
+        json_array_append_new(vifs, json_pack("{s:i, s:o, s:o, s:o}", "vif", (int)index, "tx",
                                               json_direction(&report->vif[index].tx, rings), "rx",
-                                              json_direction(&report->vif[index].rx, rings)));
+                                              json_direction(&report->vif[index].rx, rings), "asked",
+                                              rings ? json_wishes(&report->vif[index]) : json_null()));
     for (unsigned index = 0; index < report->leak_count && index < REPORT_LEAKS_MAX; index++) {
         const struct report_leak *leak = &report->leaks[index];
 

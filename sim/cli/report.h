@@ -28,6 +28,10 @@ struct report_direction {
 struct report_vif {
     struct report_direction tx;
     struct report_direction rx;
+    /* By netback's count: */
+    uint64_t control;  /* requests of the control ring */
+    uint64_t filters;  /* times that it was asked to filter multicast frames */
+    uint64_t filtered; /* frames that it has kept back for that */
 };
 
 struct report_leak {

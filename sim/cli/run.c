@@ -258,6 +258,8 @@ static void prepare_vif(struct run *run, unsigned index, uint64_t patience)
         .progress = show_progress,
         .progress_context = run,
         .batch = run->options.batch,
+        .rss = run->options.rss,
+        .multicast_filter = run->options.multicast_filter,
         .patience = patience,
         .waiter = task_current(),
     };
@@ -508,7 +510,7 @@ static void collect_vif(struct run *run, unsigned index)
     vif->tx.expected = frames_of(run->tx);
     vif->rx.expected = frames_of(run->rx);
     if (run->netback != NULL)
-        netback_task_report(run->netback, index, &vif->tx, &vif->rx);
+        netback_task_report(run->netback, index, vif);
     if (traffic == NULL)
         return;
     if (run->netback == NULL) { /* by the guest's account: what came out at the other end is for the program to say */

@@ -82,8 +82,8 @@ static uint64_t left_to_card(const struct port_frame *frame)
     return options;
 }
 
-/* A request of the device's own, to its end. */
-static NTSTATUS control(const struct flow *flow, ULONG code, void *input, ULONG length)
+/* A request of the device's own, to its end; what comes out takes the place of what goes in. */
+static NTSTATUS control(const struct flow *flow, ULONG code, void *buffer, ULONG input, ULONG output)
 {
     IO_STATUS_BLOCK block;
     KEVENT done;
@@ -91,7 +91,7 @@ static NTSTATUS control(const struct flow *flow, ULONG code, void *input, ULONG 
     NTSTATUS status;
 
     KeInitializeEvent(&done, NotificationEvent, FALSE);
-    irp = IoBuildDeviceIoControlRequest(code, flow->device, input, length, NULL, 0, FALSE, &done, &block);
+    irp = IoBuildDeviceIoControlRequest(code, flow->device, buffer, input, buffer, output, FALSE, &done, &block);
     if (irp == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     status = IoCallDriver(flow->device, irp);
@@ -340,9 +340,96 @@ static NTSTATUS ask_for_rows(const struct flow *flow)
 {
     NETCLIENT_MODE mode = {.Rows = 1};
     NETCLIENT_OFFLOAD offload = {.ReceiverOptions = LARGE4 | TCP4 | UDP4 | LARGE6 | TCP6 | UDP6};
-    NTSTATUS status = control(flow, IOCTL_NETCLIENT_SET_MODE, &mode, sizeof(mode));
+    NTSTATUS status = control(flow, IOCTL_NETCLIENT_SET_MODE, &mode, sizeof(mode), 0);
 
-    return NT_SUCCESS(status) ? control(flow, IOCTL_NETCLIENT_SET_OFFLOAD, &offload, sizeof(offload)) : status;
+    return NT_SUCCESS(status) ? control(flow, IOCTL_NETCLIENT_SET_OFFLOAD, &offload, sizeof(offload), 0) : status;
+}
+
+/* ---- what the client wants of the receive side ---- */
+
+#define TOEPLITZ 2u        /* XENVIF_PACKET_HASH_ALGORITHM */
+#define TOEPLITZ_ALL 0x1Eu /* IPv4 and IPv6, and TCP over each */
+#define MAPPING 16u
+#define TYPE_MULTICAST 2u /* ETHERNET_ADDRESS_TYPE */
+#define SETTLE 200000u    /* 100 ns: a backend is told of groups by the ring, and asked by the store */
+#define LEVEL_MATCHING 1u /* XENVIF_MAC_FILTER_LEVEL */
+
+/* Frames of a flow go to one processor, whichever it is. */
+static NTSTATUS spread(const struct flow *flow)
+{
+    ULONG processors = KeQueryActiveProcessorCountEx(ALL_PROCESSOR_GROUPS);
+    PROCESSOR_NUMBER mapping[MAPPING];
+
+    for (ULONG index = 0; index < MAPPING; index++)
+        (void)KeGetProcessorNumberFromIndex(index % processors, &mapping[index]);
+    return control(flow, IOCTL_NETCLIENT_SET_HASH_MAPPING, mapping, sizeof(mapping), 0);
+}
+
+static NTSTATUS ask_for_hash(const struct flow *flow)
+{
+    NETCLIENT_HASH hash = {.Types = TOEPLITZ_ALL};
+    ULONG algorithm = TOEPLITZ;
+    NETCLIENT_LINK link = {.RingCount = 0};
+    NTSTATUS status = control(flow, IOCTL_NETCLIENT_SET_HASH_ALGORITHM, &algorithm, sizeof(algorithm), 0);
+
+    for (unsigned index = 0; index < sizeof(hash.Key); index++)
+        hash.Key[index] = (UCHAR)(index * 151 + 109);
+    if (NT_SUCCESS(status))
+        status = control(flow, IOCTL_NETCLIENT_SET_HASH_PARAMETERS, &hash, sizeof(hash), 0);
+    if (NT_SUCCESS(status))
+        status = control(flow, IOCTL_NETCLIENT_QUERY_LINK, &link, 0, sizeof(link));
+    return NT_SUCCESS(status) && link.RingCount > 1 ? spread(flow) : status;
+}
+
+/* The groups that frames of a capture are for, each once; how many. */
+static unsigned find_groups(const struct capture *capture, uint8_t (*groups)[6])
+{
+    static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    unsigned count = 0;
+
+    for (uint32_t number = 0; number < capture->count; number++) {
+        const uint8_t *address = capture->frame[number].data;
+        unsigned at = 0;
+
+        if ((address[0] & 1) == 0 || memcmp(address, broadcast, sizeof(broadcast)) == 0)
+            continue;
+        while (at < count && memcmp(groups[at], address, sizeof(groups[at])) != 0)
+            at++;
+        if (at == count)
+            memcpy(groups[count++], address, sizeof(groups[at]));
+    }
+    return count;
+}
+
+static NTSTATUS ask_for_groups(const struct flow *flow, const struct capture *capture)
+{
+    NETCLIENT_FILTER filter = {TYPE_MULTICAST, LEVEL_MATCHING};
+    LARGE_INTEGER settle = {.QuadPart = -(LONGLONG)SETTLE};
+    uint8_t(*groups)[6] = image_alloc((capture->count + 1) * sizeof(*groups));
+    unsigned count = find_groups(capture, groups);
+    NTSTATUS status = control(flow, IOCTL_NETCLIENT_SET_MULTICAST, groups, count * (ULONG)sizeof(*groups), 0);
+
+    image_free(groups);
+    if (NT_SUCCESS(status))
+        status = control(flow, IOCTL_NETCLIENT_SET_FILTER, &filter, sizeof(filter), 0);
+    if (NT_SUCCESS(status))
+        (void)KeDelayExecutionThread(KernelMode, FALSE, &settle);
+    return status;
+}
+
+/* The reader's part comes before anything is sent to it. */
+static NTSTATUS set_up(const struct flow *flow, const struct capture *capture)
+{
+    const struct traffic_vif *vif = flow->vif;
+    NTSTATUS status = vif->batch > 1 ? ask_for_rows(flow) : STATUS_SUCCESS;
+
+    if (flow->major != IRP_MJ_READ)
+        return status;
+    if (NT_SUCCESS(status) && vif->rss)
+        status = ask_for_hash(flow);
+    if (NT_SUCCESS(status) && vif->multicast_filter)
+        status = ask_for_groups(flow, capture);
+    return status;
 }
 
 /* ---- requests that carry a frame each ---- */
@@ -484,7 +571,7 @@ static void flow_main(struct traffic_vif *vif, UCHAR major)
     }
     vif->open_status = open_device(flow);
     if (NT_SUCCESS(vif->open_status)) {
-        NTSTATUS status = rows ? ask_for_rows(flow) : STATUS_SUCCESS;
+        NTSTATUS status = set_up(flow, capture);
 
         memory = NT_SUCCESS(status) ? ExAllocatePool2(POOL_FLAG_NON_PAGED, (SIZE_T)flow->size * window, TAG) : NULL;
         if (memory == NULL) {

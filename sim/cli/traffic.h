@@ -30,10 +30,12 @@ struct traffic_vif {
     void *received_context;
     void (*progress)(void *context); /* after each frame, either way; may be NULL */
     void *progress_context;
-    bool by_flow;        /* frames of different flows may overtake one another, as they do on several queues */
-    unsigned batch;      /* frames that a request carries at most; 1: requests carry frames as they are */
-    uint64_t patience;   /* ns after which a request is given up; 0: never */
-    struct task *waiter; /* unparked when a thread of ours is ready or ends */
+    bool by_flow;   /* frames of different flows may overtake one another, as they do on several queues */
+    unsigned batch; /* frames that a request carries at most; 1: requests carry frames as they are */
+    bool rss;       /* have received frames hashed, and spread over the processors where there are several queues */
+    bool multicast_filter; /* let in multicast frames of the groups in `rx` alone */
+    uint64_t patience;     /* ns after which a request is given up; 0: never */
+    struct task *waiter;   /* unparked when a thread of ours is ready or ends */
 
     struct traffic_count sent;
     struct traffic_count got;

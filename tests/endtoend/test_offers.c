@@ -1,7 +1,11 @@
 /*
  * Traffic in both directions under combinations of what netback can offer, with the shipping drivers. The combinations
- * are generated: by default rows in which every two settings of any two of the features, the number of queues and the
- * capture meet; with PVSIM_OFFERS=A-B (make matrix) every combination for A to B queues, with the whole captures.
+ * are generated: by default rows in which every two settings of any two of the features, the number of queues, the
+ * capture and the frames that a request of the client carries meet; with PVSIM_OFFERS=A-B (make matrix) every
+ * combination for A to B queues, with the whole captures.
+ *
+ * The client asks for everything that there is to ask for: hashes, spread over the queues, and multicast frames of some
+ * groups alone.
  *
  * Every run has to end with each frame there once, in its flow's order, with a right checksum (the checker's, which
  * shares nothing with the driver), and with counters that add up. What leaves may be left to the backend where that
@@ -44,7 +48,12 @@ struct combination {
     unsigned features; /* a bit each */
     unsigned queues;
     unsigned capture;
+    unsigned batch; /* of batches */
 };
+
+/* Frames a request; where they are several what is large goes up whole. */
+static const unsigned batches[] = {1, 16};
+#define BATCHES 2u
 
 static bool has(const struct combination *combination, unsigned feature)
 {
@@ -128,6 +137,22 @@ static void assert_counters(const char *offer, const char *output)
     }
 }
 
+/* What the client asks for has reached the backend where that offers it, and nowhere else. */
+static void assert_asked(const struct combination *combination, const char *offer, const char *output)
+{
+    unsigned long long control, filters, filtered;
+    const char *line = "vif 0 control ring: ";
+    const char *at = strstr(output, line);
+
+    ck_assert_msg(at != NULL && sscanf(at + strlen(line),
+                                       "%llu requests; multicast filter: asked for %llu times, %llu frames filtered",
+                                       &control, &filters, &filtered) == 3,
+                  "%s: nothing of wishes in the report: %s", offer, output);
+    ck_assert_msg((control > 0) == has(combination, CTRL), "%s: %llu requests on the control ring", offer, control);
+    ck_assert_msg((filters > 0) == has(combination, MULTICAST), "%s: a filter asked for %llu times", offer, filters);
+    ck_assert_uint_eq(filtered, 0);
+}
+
 /* The throughput by the machine's clock, in Mbit/s. */
 static double run(const struct combination *combination, bool whole)
 {
@@ -143,13 +168,16 @@ static double run(const struct combination *combination, bool whole)
     if (!whole)
         snprintf(few, sizeof(few), " --tx-frames %s --rx-frames %s", captures[combination->capture].few,
                  captures[combination->capture].few);
-    result = pvsim("run --no-bundle --vcpus %u --backend-features %s --tx %s --rx %s --out-tx %s%s", vcpus, offer,
-                   capture, capture, path, few);
+    result = pvsim("run --no-bundle --rss --multicast-filter --batch %u --vcpus %u --backend-features %s --tx %s --rx "
+                   "%s --out-tx %s%s",
+                   batches[combination->batch], vcpus, offer, capture, capture, path, few);
     last_line(result.output, line, sizeof(line));
     ck_assert_msg(result.status == 0 && strncmp(line, "PASS ", 5) == 0 &&
                       strstr(line, " lost=0 corrupt=0 leaks=0") != NULL,
-                  "%s with %s: status %d, %s\n%s", offer, capture, result.status, line, result.error);
+                  "%s with %s, %u frames a request: status %d, %s\n%s", offer, capture, batches[combination->batch],
+                  result.status, line, result.error);
     assert_counters(offer, result.output);
+    assert_asked(combination, offer, result.output);
     assert_left(combination, offer, path);
     clock = strstr(result.output, "\nthroughput: ");
     ck_assert_msg(clock != NULL &&
@@ -163,7 +191,7 @@ static double run(const struct combination *combination, bool whole)
 
 /* ---- every two settings of any two factors ---- */
 
-#define FACTORS (FEATURES + 2u)
+#define FACTORS (FEATURES + 3u)
 #define LEVELS 4u
 #define TRIES 40u
 
@@ -175,7 +203,9 @@ struct row {
 
 static unsigned levels_of(unsigned factor)
 {
-    return factor < FEATURES ? 2 : factor == FEATURES ? LEVELS : CAPTURES;
+    static const unsigned others[] = {LEVELS, CAPTURES, BATCHES};
+
+    return factor < FEATURES ? 2 : others[factor - FEATURES];
 }
 
 static bool met[FACTORS][LEVELS][FACTORS][LEVELS];
@@ -245,7 +275,8 @@ START_TEST(any_two_settings_together)
     unsigned rows = 0;
 
     while (next_row(&row)) {
-        struct combination combination = {0, queue_levels[row.level[FEATURES]], row.level[FEATURES + 1]};
+        struct combination combination = {0, queue_levels[row.level[FEATURES]], row.level[FEATURES + 1],
+                                          row.level[FEATURES + 2]};
 
         for (unsigned feature = 0; feature < FEATURES; feature++)
             combination.features |= row.level[feature] << feature;
@@ -285,9 +316,10 @@ START_TEST(every_combination)
     struct combination combination = {.queues = (unsigned)_i};
 
     for (combination.capture = 0; combination.capture < CAPTURES; combination.capture++)
-        for (combination.features = 0; combination.features < 1u << FEATURES; combination.features++)
-            run(&combination, true);
-    printf("%u queues: %u runs\n", combination.queues, CAPTURES << FEATURES);
+        for (combination.batch = 0; combination.batch < BATCHES; combination.batch++)
+            for (combination.features = 0; combination.features < 1u << FEATURES; combination.features++)
+                run(&combination, true);
+    printf("%u queues: %u runs\n", combination.queues, (CAPTURES * BATCHES) << FEATURES);
     fflush(stdout);
 }
 END_TEST
