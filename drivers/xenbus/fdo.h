@@ -94,6 +94,11 @@ struct _XENBUS_FDO {
     PDRIVER_THREAD SuspendThread;
     PXENBUS_STORE_WATCH SuspendWatch;
     XENBUS_FEATURE SuspendFeature;
+    BOOLEAN SuspendAnnounced;
+    ULONG SuspendAnnouncedAt;     /* the count of suspends then */
+    BOOLEAN SuspendAcknowledged;  /* a request is, and has not been done */
+    ULONG SuspendCount;           /* then */
+    ULONGLONG SuspendDeadline;    /* the time of ClockNow() at which it is given up */
     PDRIVER_THREAD BalloonThread; /* NULL: there is none */
     PXENBUS_STORE_WATCH BalloonWatch;
     XENBUS_FEATURE BalloonFeature;
@@ -156,9 +161,6 @@ extern const XENBUS_SUSPEND_OPERATIONS FdoSuspendOperations; /* but for Argument
 
 _Must_inspect_result_ NTSTATUS FdoSuspendBegin(_In_ PXENBUS_FDO Fdo);
 VOID FdoSuspendEnd(_In_ PXENBUS_FDO Fdo);
-
-/* Tells the toolstack that suspend is handled here. PASSIVE_LEVEL. */
-VOID FdoSuspendAnnounce(_In_ PXENBUS_FDO Fdo);
 
 /* The channel of Xen's debug key, at which debug callbacks run. IRQL <= DISPATCH_LEVEL. */
 VOID FdoDebugOpen(_In_ PXENBUS_FDO Fdo);

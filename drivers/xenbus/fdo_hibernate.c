@@ -42,7 +42,6 @@ PAGED_FUNCTION NTSTATUS FdoWake(_In_ PXENBUS_FDO Fdo)
         Fdo->Held = FALSE;
         if (Fdo->Balloon != NULL)
             BalloonForget(Fdo->Balloon);
-        FdoSuspendAnnounce(Fdo);
     } else {
         FdoGoOn(Fdo);
     }

@@ -3,14 +3,24 @@
  */
 #include "fdo.h"
 
+#include "clock.h"
 #include "log.h"
 #include "text.h"
 #include "xen.h"
 
 #include <xen/xen.h>
 
-/* How often an acknowledgement is tried that loses to another writer. */
+/* How often an acknowledgement is tried at once that loses to another writer. */
 #define SUSPEND_ATTEMPTS 16
+
+/* What fails for a moment is tried again after this pause: the watch fires once for a request. */
+#define SUSPEND_PAUSE CLOCK_SECONDS(1)
+
+/*
+ * How long libxl waits for the suspend that is acknowledged. Nobody would resume a domain that is suspended later. A
+ * try can take as long as StoreDrain waits.
+ */
+#define SUSPEND_PATIENCE CLOCK_SECONDS(50)
 
 static NTSTATUS FdoSuspendPrepare(_In_ PVOID Argument)
 {
@@ -102,20 +112,46 @@ VOID FdoDebugClose(_In_ PXENBUS_FDO Fdo)
     Fdo->DebugChannel = NULL;
 }
 
-PAGED_FUNCTION VOID FdoSuspendAnnounce(_In_ PXENBUS_FDO Fdo)
+/* A store that answers so will answer no better in a moment. */
+static BOOLEAN FdoSuspendIsFinal(_In_ NTSTATUS Status)
 {
+    switch (Status) {
+    case STATUS_SUCCESS:
+    case STATUS_CANCELLED:
+    case STATUS_OBJECT_NAME_NOT_FOUND:
+    case STATUS_ACCESS_DENIED:
+    case STATUS_DATA_ERROR:
+        return TRUE;
+
+    default:
+        return FALSE;
+    }
+}
+
+/* Once in each place: the store of another does not know of it. */
+PAGED_FUNCTION static NTSTATUS FdoSuspendAnnounce(_In_ PXENBUS_FDO Fdo)
+{
+    ULONG Count = XENBUS_SUSPEND_CALL(&Fdo->SuspendInterface, GetCount);
     NTSTATUS Status;
 
     PAGED_CODE();
 
+    if (Fdo->SuspendAnnounced && Fdo->SuspendAnnouncedAt == Count)
+        return STATUS_SUCCESS;
+
     Status = FdoFeatureAnnounce(Fdo, &Fdo->SuspendFeature);
     if (!NT_SUCCESS(Status))
         Warning("control/feature-suspend cannot be written (%08x)", Status);
+
+    Fdo->SuspendAnnounced = FdoSuspendIsFinal(Status);
+    Fdo->SuspendAnnouncedAt = Count;
+    return Status;
 }
 
-PAGED_FUNCTION static BOOLEAN FdoSuspendIsAskedFor(_In_ PXENBUS_FDO Fdo, _In_opt_ PXENBUS_STORE_TRANSACTION Transaction)
+/* STATUS_CANCELLED: no suspend is asked for. */
+PAGED_FUNCTION static NTSTATUS FdoSuspendIsAskedFor(_In_ PXENBUS_FDO Fdo,
+                                                    _In_opt_ PXENBUS_STORE_TRANSACTION Transaction)
 {
-    BOOLEAN AskedFor;
     PSTR Value;
     NTSTATUS Status;
 
@@ -123,12 +159,13 @@ PAGED_FUNCTION static BOOLEAN FdoSuspendIsAskedFor(_In_ PXENBUS_FDO Fdo, _In_opt
 
     Status = XENBUS_STORE_CALL(&Fdo->StoreInterface, Read, Transaction, "control", "shutdown", &Value);
     if (!NT_SUCCESS(Status))
-        return FALSE;
+        return Status;
 
-    AskedFor = TextEqual(Value, "suspend", FALSE);
+    if (!TextEqual(Value, "suspend", FALSE))
+        Status = STATUS_CANCELLED;
     XENBUS_STORE_CALL(&Fdo->StoreInterface, Free, Value);
 
-    return AskedFor;
+    return Status;
 }
 
 PAGED_FUNCTION static NTSTATUS FdoSuspendTryAcknowledge(_In_ PXENBUS_FDO Fdo)
@@ -143,8 +180,8 @@ PAGED_FUNCTION static NTSTATUS FdoSuspendTryAcknowledge(_In_ PXENBUS_FDO Fdo)
         return Status;
 
     /* The toolstack takes a request back that was not heard in time. */
-    Status = STATUS_CANCELLED;
-    if (!FdoSuspendIsAskedFor(Fdo, Transaction))
+    Status = FdoSuspendIsAskedFor(Fdo, Transaction);
+    if (!NT_SUCCESS(Status))
         goto fail1;
 
     Status = XENBUS_STORE_CALL(&Fdo->StoreInterface, Printf, Transaction, "control", "shutdown", "%s", "");
@@ -169,49 +206,77 @@ PAGED_FUNCTION static NTSTATUS FdoSuspendAcknowledge(_In_ PXENBUS_FDO Fdo)
     for (Attempt = 0; Status == STATUS_RETRY && Attempt < SUSPEND_ATTEMPTS; Attempt++)
         Status = FdoSuspendTryAcknowledge(Fdo);
 
+    if (NT_SUCCESS(Status)) {
+        Fdo->SuspendAcknowledged = TRUE;
+        Fdo->SuspendDeadline = ClockNow() + SUSPEND_PATIENCE;
+        Fdo->SuspendCount = XENBUS_SUSPEND_CALL(&Fdo->SuspendInterface, GetCount);
+    } else {
+        Warning("the suspend that was asked for is not acknowledged (%08x)", Status);
+    }
+
     return Status;
 }
 
-/* Something was written to control/shutdown. Requests other than suspend are for the interface driver. */
-PAGED_FUNCTION static VOID FdoSuspendPoll(_In_ PXENBUS_FDO Fdo)
+/* Does what was acknowledged, unless somebody has done it meanwhile or the toolstack does not wait for it any more. */
+PAGED_FUNCTION static NTSTATUS FdoSuspendObey(_In_ PXENBUS_FDO Fdo)
 {
-    NTSTATUS Acknowledged;
-    ULONG Count;
-    NTSTATUS Status = STATUS_IO_TIMEOUT;
-    ULONG Attempt;
+    NTSTATUS Status = STATUS_SUCCESS;
 
     PAGED_CODE();
 
-    if (!FdoSuspendIsAskedFor(Fdo, NULL))
-        return;
-
-    Acknowledged = FdoSuspendAcknowledge(Fdo);
-    if (!NT_SUCCESS(Acknowledged)) {
-        Warning("the suspend that was asked for is not acknowledged (%08x)", Acknowledged);
-        return;
-    }
-
-    Count = XENBUS_SUSPEND_CALL(&Fdo->SuspendInterface, GetCount);
-
-    /* The store must be at rest, and is not waited for for long with every processor held: in between they run. */
-    for (Attempt = 0; Status == STATUS_IO_TIMEOUT && Attempt < SUSPEND_ATTEMPTS; Attempt++)
+    if (ClockNow() >= Fdo->SuspendDeadline)
+        Error("the suspend that was acknowledged is given up");
+    else if (XENBUS_SUSPEND_CALL(&Fdo->SuspendInterface, GetCount) == Fdo->SuspendCount)
         Status = XENBUS_SUSPEND_CALL(&Fdo->SuspendInterface, Trigger);
 
-    if (XENBUS_SUSPEND_CALL(&Fdo->SuspendInterface, GetCount) != Count)
-        FdoSuspendAnnounce(Fdo);
+    if (!NT_SUCCESS(Status))
+        return STATUS_RETRY;
+
+    Fdo->SuspendAcknowledged = FALSE;
+    return STATUS_SUCCESS;
+}
+
+/*
+ * Something was written to control/shutdown, or what was written has not been done. Requests other than suspend are for
+ * the interface driver.
+ */
+PAGED_FUNCTION static NTSTATUS FdoSuspendPoll(_In_ PXENBUS_FDO Fdo)
+{
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    if (!Fdo->SuspendAcknowledged) {
+        Status = FdoSuspendIsAskedFor(Fdo, NULL);
+        if (NT_SUCCESS(Status))
+            Status = FdoSuspendAcknowledge(Fdo);
+        if (!NT_SUCCESS(Status))
+            return Status;
+    }
+
+    return FdoSuspendObey(Fdo);
 }
 
 _Function_class_(DRIVER_THREAD_FUNCTION)
 PAGED_FUNCTION static NTSTATUS NTAPI FdoSuspendThread(_In_ PDRIVER_THREAD Self, _In_opt_ PVOID Context)
 {
+    PXENBUS_FDO Fdo = Context;
+    BOOLEAN Again = FALSE;
+    LARGE_INTEGER Pause;
+
     PAGED_CODE();
 
+    Pause.QuadPart = -(LONGLONG)SUSPEND_PAUSE;
+
     for (;;) {
-        (VOID) ThreadWait(Self, NULL);
+        (VOID) ThreadWait(Self, Again ? &Pause : NULL);
         if (ThreadIsAlerted(Self))
             break;
 
-        FdoSuspendPoll(Context);
+        /* The watch is set off in each new place, and not again for what fails there. */
+        Again = !FdoSuspendIsFinal(FdoSuspendAnnounce(Fdo));
+        if (!FdoSuspendIsFinal(FdoSuspendPoll(Fdo)))
+            Again = TRUE;
     }
 
     return STATUS_SUCCESS;
@@ -224,7 +289,9 @@ PAGED_FUNCTION NTSTATUS FdoSuspendBegin(_In_ PXENBUS_FDO Fdo)
     PAGED_CODE();
 
     FdoFeatureBegin(Fdo, &Fdo->SuspendFeature, "feature-suspend");
-    FdoSuspendAnnounce(Fdo);
+    Fdo->SuspendAnnounced = FALSE;
+    (VOID) FdoSuspendAnnounce(Fdo);
+    Fdo->SuspendAcknowledged = FALSE;
 
     Status = ThreadCreate(FdoSuspendThread, Fdo, &Fdo->SuspendThread);
     if (!NT_SUCCESS(Status))

@@ -62,6 +62,10 @@ static struct {
     volatile bool mute; /* takes nothing */
     struct message request;
     const char *to_watches; /* the error that it answers XS_WATCH with; NULL: none */
+    bool (*answers)(void);  /* answers what it wants to answer; may be NULL */
+    int port;               /* of domain 0, to tell the guest of answers; 0: it finds them by itself */
+    char token[16];         /* of the watch on control/shutdown */
+    volatile bool fire;     /* that watch */
     void (*meanwhile)(void);
     volatile bool resumed;
 } far;
@@ -112,6 +116,10 @@ static void answer_request(void)
 {
     const struct xsd_sockmsg *header = &far.request.header;
 
+    if (header->type == XS_WATCH && strcmp(far.request.payload, "control/shutdown") == 0)
+        snprintf(far.token, sizeof(far.token), "%.8s", far.request.payload + sizeof("control/shutdown"));
+    if (far.answers != NULL && far.answers())
+        return;
     if (header->type == XS_WATCH && far.to_watches != NULL)
         put_message(XS_ERROR, header->req_id, far.to_watches);
     else if (header->type == XS_RESET_WATCHES || header->type == XS_DIRECTORY)
@@ -120,12 +128,29 @@ static void answer_request(void)
         put_message(header->type, header->req_id, header->type == XS_TRANSACTION_START ? "7" : "OK");
 }
 
+static void fire_watch(void)
+{
+    char payload[sizeof("control/shutdown") + sizeof(far.token)];
+    struct xsd_sockmsg header = {.type = XS_WATCH_EVENT};
+
+    header.len = (uint32_t)snprintf(payload, sizeof(payload), "control/shutdown%c%s", '\0', far.token) + 1;
+    put(&header, sizeof(header));
+    put(payload, header.len);
+}
+
 static void daemon_main(void *unused)
 {
     (void)unused;
     for (;;) {
+        uint32_t before = far.ring->rsp_prod;
+
         if (!far.mute && take_request())
             answer_request();
+        if (far.fire)
+            fire_watch();
+        far.fire = false;
+        if (far.port != 0 && far.ring->rsp_prod != before)
+            ck_assert_int_eq(xen_evtchn_send(XEN_DOM0, (uint32_t)far.port), 0);
         (void)task_park(clock_now() + 20000, "requests");
     }
 }
@@ -575,6 +600,220 @@ STACK_TEST(watch_asked_for_twice, .drivers = STACK_PROBE, .vcpus = 2, .quiet = t
     leave();
 }
 
+/* ---- a suspend that the toolstack asks for ---- */
+
+static struct {
+    char shutdown[16]; /* what control/shutdown says */
+    bool withdrawn;    /* once it has been read it does not say it any more */
+    bool cleared;      /* in the transaction that has begun */
+    unsigned fails;    /* requests of this type, */
+    bool within;       /* in a transaction, or outside, */
+    const char *error; /* get this answer */
+    unsigned times;    /* so often */
+    bool deaf;         /* when it is acknowledged the daemon says so, takes in one request more, and goes deaf */
+    volatile bool at_end;
+    unsigned reads, acknowledged;
+} asked;
+
+static bool answer_asked(void)
+{
+    const struct xsd_sockmsg *header = &far.request.header;
+    bool of_shutdown = strcmp(far.request.payload, "control/shutdown") == 0;
+
+    if (header->type == XS_READ && !of_shutdown)
+        return false;
+    asked.reads += header->type == XS_READ && header->tx_id == 0;
+    if (header->type == asked.fails && (header->tx_id != 0) == asked.within && asked.times != 0) {
+        asked.times--;
+        put_message(XS_ERROR, header->req_id, asked.error);
+        return true;
+    }
+    if (header->type == XS_READ) {
+        put_message(XS_READ, header->req_id, asked.shutdown);
+        if (asked.withdrawn)
+            asked.shutdown[0] = '\0';
+        return true;
+    }
+    if (header->type == XS_TRANSACTION_START)
+        asked.cleared = false;
+    if (header->type == XS_WRITE && of_shutdown)
+        asked.cleared = header->len == sizeof("control/shutdown");
+    if (header->type != XS_TRANSACTION_END || !asked.cleared || far.request.payload[0] != 'T')
+        return false;
+    asked.shutdown[0] = '\0';
+    asked.acknowledged++;
+    if (asked.deaf) {
+        struct xsd_sockmsg end = *header;
+
+        asked.at_end = true;
+        while (waiting() == 0)
+            (void)task_park(clock_now() + 20000, "another request");
+        put_message(end.type, end.req_id, "OK");
+        far.mute = true;
+        return true;
+    }
+    return false;
+}
+
+static bool has_token(void *unused)
+{
+    (void)unused;
+    return far.token[0] != '\0';
+}
+
+/* The toolstack asks for a suspend, which is to be resumed in its place. */
+static void ask(void)
+{
+    uint64_t port = 0;
+
+    take_over();
+    memset(&asked, 0, sizeof(asked));
+    ck_assert_int_eq(xen_hvm_param_get(stack.domain.domid, HVM_PARAM_STORE_EVTCHN, &port), 0);
+    far.port = xen_evtchn_bind_interdomain(XEN_DOM0, stack.domain.domid, (uint32_t)port, nothing, NULL);
+    ck_assert_int_gt(far.port, 0);
+    suspend_in_place(NULL);
+    ck_assert(stack_wait(has_token, NULL, 1000));
+    ck_assert_uint_eq(XENBUS_SUSPEND_CALL(&suspend, GetCount), 1);
+    far.answers = answer_asked;
+    far.resumed = false;
+    (void)task_create("resumer", resumer_main, NULL);
+    strcpy(asked.shutdown, "suspend");
+}
+
+static void assert_suspended_once(void)
+{
+    ck_assert_msg(stack_wait(flag, (void *)(uintptr_t)&far.resumed, 20000), "the domain was not suspended");
+    stack_sleep_us(3000000);
+    ck_assert_uint_eq(XENBUS_SUSPEND_CALL(&suspend, GetCount), 2);
+    ck_assert_uint_eq(asked.acknowledged, 1);
+    ck_assert_str_eq(asked.shutdown, "");
+}
+
+static void assert_not_suspended(void)
+{
+    stack_sleep_us(3000000);
+    ck_assert(!far.resumed);
+    ck_assert_uint_eq(XENBUS_SUSPEND_CALL(&suspend, GetCount), 1);
+}
+
+/* The watch fires once: whatever request fails then for a moment is made again, and no second suspend comes of it. */
+static const struct {
+    unsigned type;
+    bool within;
+    const char *error;
+    unsigned times;
+    unsigned reads;
+} step[] = {
+    {XS_READ, false, "ENOMEM", 1, 2},
+    {XS_READ, false, "ENOMEM", 3, 4},
+    {XS_TRANSACTION_START, false, "ENOMEM", 1, 2},
+    {XS_READ, true, "ENOMEM", 1, 2},
+    {XS_WRITE, true, "ENOMEM", 1, 2},
+    {XS_TRANSACTION_END, true, "EBUSY", 1, 2},
+    {XS_TRANSACTION_END, true, "EAGAIN", 15, 1}, /* another writer comes in between: at once once more */
+    {XS_TRANSACTION_END, true, "EAGAIN", 16, 2},
+};
+
+static void ask_and_fail(void *index)
+{
+    unsigned i = (unsigned)(uintptr_t)index;
+
+    ask();
+    asked.fails = step[i].type;
+    asked.within = step[i].within;
+    asked.error = step[i].error;
+    asked.times = step[i].times;
+    far.fire = true;
+    assert_suspended_once();
+    ck_assert_uint_eq(asked.times, 0);
+    ck_assert_uint_eq(asked.reads, step[i].reads);
+    leave();
+}
+
+START_TEST(asked_and_a_request_fails)
+{
+    static const struct stack_options options = {.drivers = STACK_PROBE, .quiet = true};
+
+    stack_run(&options, ask_and_fail, (void *)(uintptr_t)_i);
+}
+END_TEST
+
+/* What the store will not say the next time either is not asked for again. */
+STACK_TEST(asked_and_forbidden, .drivers = STACK_PROBE, .quiet = true)
+{
+    ask();
+    asked.fails = XS_READ;
+    asked.error = "EACCES";
+    asked.times = 5;
+    far.fire = true;
+    assert_not_suspended();
+    ck_assert_uint_eq(asked.reads, 1);
+    leave();
+}
+
+STACK_TEST(asked_and_withdrawn, .drivers = STACK_PROBE, .quiet = true)
+{
+    ask();
+    asked.withdrawn = true;
+    far.fire = true;
+    assert_not_suspended();
+    ck_assert_uint_eq(asked.acknowledged, 0);
+    ck_assert_uint_eq(asked.reads, 1);
+    ASSERT_LOGGED("the suspend that was asked for is not acknowledged (c0000120)");
+    leave();
+}
+
+static bool is_refused(void *unused)
+{
+    (void)unused;
+    return is_logged("the domain was not suspended");
+}
+
+/* It is acknowledged, and a request under way is not answered: the store is not at rest. */
+static struct client *ask_and_go_deaf(void)
+{
+    struct client *client;
+
+    ask();
+    asked.deaf = true;
+    far.fire = true;
+    ck_assert(stack_wait(flag, (void *)(uintptr_t)&asked.at_end, 1000));
+    client = client_start(read, NULL);
+    ck_assert_msg(stack_wait(is_refused, NULL, 20000), "the domain was suspended with a request under way");
+    ck_assert(!far.resumed);
+    return client;
+}
+
+STACK_TEST(asked_and_deaf_for_a_moment, .drivers = STACK_PROBE, .quiet = true)
+{
+    struct client *client = ask_and_go_deaf();
+
+    far.mute = false;
+    assert_suspended_once();
+    stack_join(client->thread);
+    ck_assert_int_eq(client->status, STATUS_SUCCESS);
+    CALL(Free, client->value);
+    ExFreePoolWithTag(client, STACK_TAG);
+    leave();
+}
+
+/* The toolstack has long given up: nobody would resume the domain. */
+STACK_TEST(asked_and_deaf_for_long, .drivers = STACK_PROBE, .quiet = true)
+{
+    struct client *client = ask_and_go_deaf();
+
+    stack_sleep_us(58000000);
+    ASSERT_LOGGED("the suspend that was acknowledged is given up");
+    far.mute = false;
+    assert_not_suspended();
+    ck_assert_uint_eq(asked.acknowledged, 1);
+    stack_join(client->thread);
+    if (NT_SUCCESS(client->status))
+        CALL(Free, client->value);
+    ExFreePoolWithTag(client, STACK_TAG);
+    leave();
+}
+
 int main(void)
 {
     Suite *suite = suite_create("store across a resume");
@@ -592,6 +831,13 @@ int main(void)
     tcase_add_test(tcase, hibernates_unanswered);
     tcase_add_test(tcase, bus_goes_unanswered);
     tcase_add_test(tcase, answer_in_the_last_moment);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("asked for");
+    tcase_add_loop_test(tcase, asked_and_a_request_fails, 0, (int)(sizeof(step) / sizeof(step[0])));
+    tcase_add_test(tcase, asked_and_forbidden);
+    tcase_add_test(tcase, asked_and_withdrawn);
+    tcase_add_test(tcase, asked_and_deaf_for_a_moment);
+    tcase_add_test(tcase, asked_and_deaf_for_long);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

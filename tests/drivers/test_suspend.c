@@ -720,32 +720,63 @@ START_TEST(request_taken_back)
 }
 END_TEST
 
-/* A request that cannot be acknowledged for want of memory is not honoured; the next one is. */
-STACK_TEST(request_without_memory, .drivers = STACK_PROBE, .quiet = true, .fail = "kind=pool,nth=100000000")
+/* Whoever called for it, the toolstack of the new place is told that suspend is handled here. */
+EACH_MACHINE(announced_in_each_place, 1, .drivers = STACK_PROBE)
+{
+    begin();
+    suspend_once(false);
+    stack_store_await(stack_path("control/feature-suspend"), "1", 5000);
+    asked(false, 2);
+    stack_store_await(stack_path("control/feature-suspend"), "1", 5000);
+    suspend_once(true);
+    suspend_once(false);
+    stack_store_await(stack_path("control/feature-suspend"), "1", 5000);
+    end();
+}
+
+static void no_more_failures(void *unused)
+{
+    (void)unused;
+    fault_suspend();
+}
+
+static void ask_short_of_memory(void *unused)
 {
     uint64_t before;
+    unsigned nth;
 
+    (void)unused;
     fault_suspend();
     begin();
-    over = has_ended = false;
-    (void)task_create("resumer", resume_always, NULL);
-    for (uint64_t nth = 1; nth <= 16; nth++) {
+    for (nth = 1;; nth++) {
+        struct stack_resumer resumer = {.rounds = 1, .meanwhile = no_more_failures};
+
         before = fault_injected();
         machine->config.faults.rule[0].nth = nth;
         machine->fault->matched[0] = 0;
+        stack_resume_when_suspended(&resumer);
         fault_resume();
-        stack_store_write(stack_path("control/shutdown"), "suspend");
-        stack_sleep_us(20000);
-        fault_suspend();
-        stack_store_write(stack_path("control/shutdown"), "");
-        stack_sleep_us(20000);
+        stack_ask_shutdown("suspend");
+        stack_await_resumer(&resumer);
+        ck_assert_msg(stack_wait(counted, (void *)(uintptr_t)nth, 5000), "the count is %u and not %u",
+                      XENBUS_SUSPEND_CALL(&suspend, GetCount), nth);
+        stack_store_await(stack_path("control/shutdown"), "", 5000);
+        if (fault_injected() == before)
+            break;
     }
-    ck_assert_uint_ge(before, 6);
-    over = true;
-    ck_assert(stack_wait(is_true, (void *)(uintptr_t)&has_ended, 1000));
-    asked(false, 1);
+    ck_assert_uint_gt(nth, 6);
     end();
 }
+
+/* One allocation fails between the toolstack's request and the suspend, each in turn: it comes a little later. */
+START_TEST(asked_short_of_memory)
+{
+    static const struct stack_options options = {
+        .drivers = STACK_PROBE, .quiet = true, .fail = "kind=pool,nth=100000000"};
+
+    stack_run(&options, ask_short_of_memory, NULL);
+}
+END_TEST
 
 int main(void)
 {
@@ -770,11 +801,12 @@ int main(void)
     tcase_add_loop_test(tcase, fb7_vif_through_cancelled, 0, 3);
     tcase_add_loop_test(tcase, vif_through_completed, 0, 3);
     tcase_add_loop_test(tcase, toolstack_asks, 0, 3);
+    tcase_add_loop_test(tcase, announced_in_each_place, 0, 3);
+    tcase_add_test(tcase, asked_short_of_memory);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("toolstack");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, request_taken_back);
-    tcase_add_test(tcase, request_without_memory);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }
