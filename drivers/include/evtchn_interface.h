@@ -74,7 +74,8 @@ typedef ULONG(NTAPI *XENBUS_EVTCHN_GET_COUNT)(_In_ PINTERFACE Interface, _In_ PX
  * Waits until the count has moved past Count. Take the count, look for work, then wait: no event is missed in
  * between. Timeout as in KeWaitForSingleObject (100 ns units, negative is relative, NULL is for ever). IRQL <=
  * DISPATCH_LEVEL; at DISPATCH_LEVEL it spins, a timeout must be given, and it must not be 0.
- * STATUS_SUCCESS or STATUS_TIMEOUT.
+ * STATUS_SUCCESS; STATUS_TIMEOUT; STATUS_CANCELLED: the channel went in a suspend, whenever that was, and is to be
+ * closed.
  */
 typedef NTSTATUS(NTAPI *XENBUS_EVTCHN_WAIT)(_In_ PINTERFACE Interface, _In_ PXENBUS_EVTCHN_CHANNEL Channel,
                                             _In_ ULONG Count, _In_opt_ PLARGE_INTEGER Timeout);

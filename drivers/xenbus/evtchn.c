@@ -590,6 +590,7 @@ VOID EvtchnResume(_In_ PXENBUS_EVTCHN_CONTEXT Context)
         Channel->Active = FALSE;
         EvtchnRemoveChannel(Context, Channel);
         EvtchnForgetPort(Channel, StorePort, ConsolePort);
+        EvtchnWakeWaiters(Context, Channel);
     }
 
     if (Context->Fifo != NULL) {

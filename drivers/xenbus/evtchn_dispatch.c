@@ -26,13 +26,17 @@ typedef struct _EVTCHN_WAITER {
     KEVENT Event;
 } EVTCHN_WAITER, *PEVTCHN_WAITER;
 
-VOID EvtchnCount(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PXENBUS_EVTCHN_CHANNEL Channel)
+VOID EvtchnWakeWaiters(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PXENBUS_EVTCHN_CHANNEL Channel)
 {
-    InterlockedIncrement(&Channel->Count);
-
-    /* The increment is a full barrier: either this sees the waiter, or the waiter sees the count. */
     if (ReadAcquire(&Channel->Waiters) != 0)
         KeInsertQueueDpc(&Context->WaitDpc, NULL, NULL);
+}
+
+VOID EvtchnCount(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PXENBUS_EVTCHN_CHANNEL Channel)
+{
+    /* The increment is a full barrier: either this sees the waiter, or the waiter sees the count. */
+    InterlockedIncrement(&Channel->Count);
+    EvtchnWakeWaiters(Context, Channel);
 }
 
 VOID EvtchnRaise(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ ULONG Port)
@@ -265,22 +269,33 @@ static BOOLEAN EvtchnHasMoved(_In_ PXENBUS_EVTCHN_CHANNEL Channel, _In_ ULONG Co
     return (LONG)((ULONG)ReadAcquire(&Channel->Count) - Count) > 0;
 }
 
+/* A channel that went in a suspend takes no events any more. FALSE: there is nothing to wait for. */
+static BOOLEAN EvtchnMayMove(_In_ PXENBUS_EVTCHN_CHANNEL Channel, _In_ ULONG Count, _Out_ PNTSTATUS Status)
+{
+    BOOLEAN Moved = EvtchnHasMoved(Channel, Count);
+
+    *Status = Moved ? STATUS_SUCCESS : STATUS_CANCELLED;
+    return !Moved && Channel->Active;
+}
+
 static NTSTATUS EvtchnSpinForCount(_In_ PXENBUS_EVTCHN_CHANNEL Channel, _In_ ULONG Count, _In_ ULONGLONG Deadline)
 {
-    while (!EvtchnHasMoved(Channel, Count)) {
+    NTSTATUS Status;
+
+    while (EvtchnMayMove(Channel, Count, &Status)) {
         if (ClockNow() >= Deadline)
             return STATUS_TIMEOUT;
         YieldProcessor();
     }
 
-    return STATUS_SUCCESS;
+    return Status;
 }
 
 static NTSTATUS EvtchnSleepForCount(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PXENBUS_EVTCHN_CHANNEL Channel,
                                     _In_ ULONG Count, _In_ ULONGLONG Deadline, _In_ BOOLEAN Forever)
 {
     EVTCHN_WAITER Waiter;
-    NTSTATUS Status = STATUS_SUCCESS;
+    NTSTATUS Status;
     KIRQL Irql;
 
     KeInitializeEvent(&Waiter.Event, SynchronizationEvent, FALSE);
@@ -291,7 +306,7 @@ static NTSTATUS EvtchnSleepForCount(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PX
 
     InterlockedIncrement(&Channel->Waiters);
 
-    while (!EvtchnHasMoved(Channel, Count)) {
+    while (EvtchnMayMove(Channel, Count, &Status)) {
         LARGE_INTEGER Timeout = ClockRemaining(Deadline);
 
         Status = KeWaitForSingleObject(&Waiter.Event, Executive, KernelMode, FALSE, Forever ? NULL : &Timeout);

@@ -128,6 +128,9 @@ VOID EvtchnRaise(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ ULONG Port);
 /* An event was taken: steps the count and wakes those who wait for it. Any IRQL up to the interrupts'. */
 VOID EvtchnCount(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PXENBUS_EVTCHN_CHANNEL Channel);
 
+/* Has those who wait for the channel's count look at the channel again. Any IRQL. */
+VOID EvtchnWakeWaiters(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PXENBUS_EVTCHN_CHANNEL Channel);
+
 /* Counts an event of a channel that nobody has to unmask; TRUE if there are too many. In the interrupt. */
 BOOLEAN EvtchnFiresTooOften(_In_ PXENBUS_EVTCHN_CHANNEL Channel);
 

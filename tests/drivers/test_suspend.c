@@ -467,6 +467,53 @@ EACH_MACHINE(channels_and_grants_are_made_again, 2, .drivers = STACK_PROBE)
     ExFreePoolWithTag(peer, STACK_TAG);
 }
 
+static struct peer nobody;
+
+static struct {
+    PXENBUS_EVTCHN_CHANNEL channel;
+    ULONG count;
+    volatile NTSTATUS status[2];
+} waits;
+
+static VOID NTAPI wait_thread(PVOID index)
+{
+    waits.status[(uintptr_t)index] = XENBUS_EVTCHN_CALL(&evtchn, Wait, waits.channel, waits.count, NULL);
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+/* Who waits for an event of a channel without a timeout is told that it went: nothing will come. */
+EACH_MACHINE(waits_end_with_their_channel, 2, .drivers = STACK_PROBE)
+{
+    LARGE_INTEGER timeout = {.QuadPart = -10000};
+    PKTHREAD thread[2];
+    KIRQL irql;
+
+    begin();
+    waits.channel = XENBUS_EVTCHN_CALL(&evtchn, Open, XENBUS_EVTCHN_TYPE_UNBOUND, on_event, &nobody, (USHORT)0, FALSE);
+    waits.count = XENBUS_EVTCHN_CALL(&evtchn, GetCount, waits.channel);
+    for (unsigned i = 0; i < 2; i++) {
+        waits.status[i] = STATUS_PENDING;
+        thread[i] = stack_thread(wait_thread, (PVOID)(uintptr_t)i);
+    }
+    stack_sleep_us(1000);
+    suspend_once(true);
+    stack_sleep_us(1000);
+    for (unsigned i = 0; i < 2; i++)
+        ck_assert_int_eq(waits.status[i], STATUS_PENDING);
+    suspend_once(false);
+    for (unsigned i = 0; i < 2; i++) {
+        stack_join(thread[i]);
+        ck_assert_int_eq(waits.status[i], STATUS_CANCELLED);
+    }
+    /* Nor is it waited for anew, however that is done. */
+    ck_assert_int_eq(XENBUS_EVTCHN_CALL(&evtchn, Wait, waits.channel, waits.count, NULL), STATUS_CANCELLED);
+    KeRaiseIrql(DISPATCH_LEVEL, &irql);
+    ck_assert_int_eq(XENBUS_EVTCHN_CALL(&evtchn, Wait, waits.channel, waits.count, &timeout), STATUS_CANCELLED);
+    KeLowerIrql(irql);
+    XENBUS_EVTCHN_CALL(&evtchn, Close, waits.channel);
+    end();
+}
+
 /* ---- a VIF ---- */
 
 #define VIF_STACK .drivers = STACK_PROBE | STACK_XENVIF | STACK_NETCLIENT, .vifs = 1, .wait = true
@@ -795,6 +842,7 @@ int main(void)
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("channels and grants");
     tcase_add_loop_test(tcase, channels_and_grants_are_made_again, 0, 3);
+    tcase_add_loop_test(tcase, waits_end_with_their_channel, 0, 3);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("VIF");
     tcase_add_loop_test(tcase, vif_reconnects, 0, 3);
