@@ -492,6 +492,7 @@ ULONG StoreCountUsers(_In_ PXENBUS_STORE_CONTEXT Context)
 VOID StoreDisable(_In_ PXENBUS_STORE_CONTEXT Context)
 {
     UsersDisable(&Context->Users);
+    StoreEndRestore(Context);
     StoreFinish(Context);
 
     StoreCloseChannel(Context);
@@ -630,6 +631,7 @@ NTSTATUS StoreInitialize(_Outptr_ PXENBUS_STORE_CONTEXT *Context)
     InitializeListHead(&(*Context)->Pending);
     InitializeListHead(&(*Context)->Transactions);
     InitializeListHead(&(*Context)->Watches);
+    StoreInitializeRestore(*Context);
     return STATUS_SUCCESS;
 }
 

@@ -77,6 +77,7 @@ struct _XENBUS_STORE_WATCH {
     PKEVENT Event;
     PSTR Path;
     PSTORE_REQUEST Request;
+    ULONG Refusals; /* how often the daemon has refused it for a moment since the last resume */
 };
 
 struct _XENBUS_STORE_CONTEXT {
@@ -98,6 +99,8 @@ struct _XENBUS_STORE_CONTEXT {
     LIST_ENTRY Pending;
     LIST_ENTRY Transactions;
     LIST_ENTRY Watches;
+    KTIMER RestoreTimer; /* runs: a watch that was refused for a moment is to be registered again */
+    KDPC RestoreDpc;
     ULONG LastRequestId;
     ULONG LastWatchId;
     ULONG volatile Resumes; /* what began before the last one is gone */
@@ -179,7 +182,11 @@ NTSTATUS StoreRemoveWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PXENBUS_STORE
 VOID StoreRestoreWatches(_In_ PXENBUS_STORE_CONTEXT Context);
 
 /* The daemon has answered. Lock is held. */
-VOID StoreFinishRestore(_In_ PXENBUS_STORE_WATCH Watch, _In_ NTSTATUS Status);
+VOID StoreFinishRestore(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PXENBUS_STORE_WATCH Watch, _In_ NTSTATUS Status);
+
+/* The timer by which watches are registered that were refused for a moment. And: no client is left. */
+VOID StoreInitializeRestore(_In_ PXENBUS_STORE_CONTEXT Context);
+VOID StoreEndRestore(_In_ PXENBUS_STORE_CONTEXT Context);
 
 /* A watch has fired: Payload, Length bytes and a NUL, should be path and token. Lock is held. */
 VOID StoreFireWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_reads_(Length) PCSTR Payload, _In_ ULONG Length);

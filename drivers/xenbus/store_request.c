@@ -105,12 +105,12 @@ static VOID StoreQueueRequest(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_RE
 }
 
 /* The last that is done with a request under the lock: its maker may free it as soon as the lock is released. */
-static VOID StoreFinishRequest(_In_ PSTORE_REQUEST Request)
+static VOID StoreFinishRequest(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQUEST Request)
 {
     Request->State = STORE_REQUEST_DONE;
 
     if (Request->Restored != NULL)
-        StoreFinishRestore(Request->Restored, Request->Status);
+        StoreFinishRestore(Context, Request->Restored, Request->Status);
     Request->Restored = NULL;
 
     if (Request->Abandoned)
@@ -210,16 +210,14 @@ VOID StoreCompleteRequest(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQUES
         Request->Status = StoreKeepResponse(Request, Payload, Length);
     }
 
-    StoreFinishRequest(Request);
+    StoreFinishRequest(Context, Request);
 }
 
 VOID StoreFailRequest(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQUEST Request, _In_ NTSTATUS Status)
 {
-    UNREFERENCED_PARAMETER(Context);
-
     RemoveEntryList(&Request->ListEntry);
     Request->Status = Status;
-    StoreFinishRequest(Request);
+    StoreFinishRequest(Context, Request);
 }
 
 VOID StoreFailAll(_In_ PXENBUS_STORE_CONTEXT Context, _In_ NTSTATUS Status)

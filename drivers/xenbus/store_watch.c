@@ -1,12 +1,17 @@
 /*
  * Watches. A watch is known by its token, a number of ours: paths come back as the daemon likes to write them.
  */
+#include "clock.h"
 #include "log.h"
 #include "pool.h"
 #include "store_private.h"
 #include "text.h"
 
 #define STORE_TOKEN_SIZE sizeof("FFFFFFFF")
+
+/* How often after a resume, and with what pause in between, a watch is registered that is refused for a moment. */
+#define STORE_RESTORE_ATTEMPTS 16
+#define STORE_RESTORE_PAUSE CLOCK_MILLISECONDS(500)
 
 static NTSTATUS StoreCopyPath(_In_opt_ PCSTR Prefix, _In_ PCSTR Node, _Outptr_ PSTR *Path)
 {
@@ -132,13 +137,41 @@ NTSTATUS StoreRemoveWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PXENBUS_STORE
     return Status;
 }
 
-VOID StoreFinishRestore(_In_ PXENBUS_STORE_WATCH Watch, _In_ NTSTATUS Status)
+/* The daemon has no memory, or something else to do, and may take the request a moment later. */
+static BOOLEAN StoreIsRefusedForNow(_In_ NTSTATUS Status)
 {
+    return Status == STATUS_INSUFFICIENT_RESOURCES || Status == STATUS_RETRY || Status == STATUS_DEVICE_BUSY;
+}
+
+VOID StoreFinishRestore(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PXENBUS_STORE_WATCH Watch, _In_ NTSTATUS Status)
+{
+    LARGE_INTEGER Pause;
+
+    if (StoreIsRefusedForNow(Status) && ++Watch->Refusals < STORE_RESTORE_ATTEMPTS) {
+        Pause.QuadPart = -(LONGLONG)STORE_RESTORE_PAUSE;
+        (VOID) KeSetTimer(&Context->RestoreTimer, Pause, &Context->RestoreDpc);
+        return;
+    }
+
+    Watch->Refusals = 0;
+
     /* A resume in place has lost nothing: the daemon knows the watch, and what changed meanwhile is unknown. */
     if (Status == STATUS_OBJECT_NAME_COLLISION)
         (VOID) KeSetEvent(Watch->Event, IO_NO_INCREMENT, FALSE);
     else if (!NT_SUCCESS(Status))
         Error("%s is not watched any more (%08x)", Watch->Path, Status);
+}
+
+/* Lock is held. */
+static VOID StoreRestoreWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PXENBUS_STORE_WATCH Watch)
+{
+    /* One that is being added is on its way to the new daemon already, or was given up. */
+    if (Watch->Request == NULL || Watch->Request->State != STORE_REQUEST_DONE)
+        return;
+
+    Watch->Request->Header.type = XS_WATCH;
+    Watch->Request->Restored = Watch;
+    StoreSubmitRequest(Context, NULL, Watch->Request);
 }
 
 VOID StoreRestoreWatches(_In_ PXENBUS_STORE_CONTEXT Context)
@@ -151,16 +184,45 @@ VOID StoreRestoreWatches(_In_ PXENBUS_STORE_CONTEXT Context)
     for (ListEntry = Context->Watches.Flink; ListEntry != &Context->Watches; ListEntry = ListEntry->Flink) {
         PXENBUS_STORE_WATCH Watch = CONTAINING_RECORD(ListEntry, XENBUS_STORE_WATCH, ListEntry);
 
-        /* One that is being added is on its way to the new daemon already, or was given up. */
-        if (Watch->Request == NULL || Watch->Request->State != STORE_REQUEST_DONE)
-            continue;
-
-        Watch->Request->Header.type = XS_WATCH;
-        Watch->Request->Restored = Watch;
-        StoreSubmitRequest(Context, NULL, Watch->Request);
+        Watch->Refusals = 0;
+        StoreRestoreWatch(Context, Watch);
     }
 
     KeReleaseSpinLock(&Context->Lock, Irql);
+}
+
+_Function_class_(KDEFERRED_ROUTINE)
+static VOID NTAPI StoreRestoreDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Argument, _In_opt_ PVOID Argument1,
+                                  _In_opt_ PVOID Argument2)
+{
+    PXENBUS_STORE_CONTEXT Context = Argument;
+    PLIST_ENTRY ListEntry;
+
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+
+    KeAcquireSpinLockAtDpcLevel(&Context->Lock);
+
+    for (ListEntry = Context->Watches.Flink; ListEntry != &Context->Watches; ListEntry = ListEntry->Flink) {
+        PXENBUS_STORE_WATCH Watch = CONTAINING_RECORD(ListEntry, XENBUS_STORE_WATCH, ListEntry);
+
+        if (Watch->Refusals != 0)
+            StoreRestoreWatch(Context, Watch);
+    }
+
+    KeReleaseSpinLockFromDpcLevel(&Context->Lock);
+}
+
+VOID StoreInitializeRestore(_In_ PXENBUS_STORE_CONTEXT Context)
+{
+    KeInitializeTimer(&Context->RestoreTimer);
+    KeInitializeDpc(&Context->RestoreDpc, StoreRestoreDpc, Context);
+}
+
+VOID StoreEndRestore(_In_ PXENBUS_STORE_CONTEXT Context)
+{
+    (VOID) KeCancelTimer(&Context->RestoreTimer);
 }
 
 VOID StoreFireWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_reads_(Length) PCSTR Payload, _In_ ULONG Length)

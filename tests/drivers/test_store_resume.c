@@ -62,10 +62,13 @@ static struct {
     volatile bool mute; /* takes nothing */
     struct message request;
     const char *to_watches; /* the error that it answers XS_WATCH with; NULL: none */
-    bool (*answers)(void);  /* answers what it wants to answer; may be NULL */
-    int port;               /* of domain 0, to tell the guest of answers; 0: it finds them by itself */
-    char token[16];         /* of the watch on control/shutdown */
-    volatile bool fire;     /* that watch */
+    const char *refused;    /* of this path alone, */
+    unsigned refusals;      /* so often, and is counted */
+    unsigned asked_for;
+    bool (*answers)(void); /* answers what it wants to answer; may be NULL */
+    int port;              /* of domain 0, to tell the guest of answers; 0: it finds them by itself */
+    char token[16];        /* of the watch on control/shutdown */
+    volatile bool fire;    /* that watch */
     void (*meanwhile)(void);
     volatile bool resumed;
 } far;
@@ -120,6 +123,16 @@ static void answer_request(void)
         snprintf(far.token, sizeof(far.token), "%.8s", far.request.payload + sizeof("control/shutdown"));
     if (far.answers != NULL && far.answers())
         return;
+    if (header->type == XS_WATCH && far.refused != NULL) {
+        bool meant = strcmp(far.request.payload, far.refused) == 0;
+
+        far.asked_for += meant;
+        if (meant && far.asked_for <= far.refusals)
+            put_message(XS_ERROR, header->req_id, far.to_watches);
+        else
+            put_message(XS_WATCH, header->req_id, "OK");
+        return;
+    }
     if (header->type == XS_WATCH && far.to_watches != NULL)
         put_message(XS_ERROR, header->req_id, far.to_watches);
     else if (header->type == XS_RESET_WATCHES || header->type == XS_DIRECTORY)
@@ -249,6 +262,79 @@ STACK_TEST(watches_after_a_resume, .drivers = STACK_PROBE, .quiet = true)
     ck_assert_int_eq(CALL(WatchRemove, watch), STATUS_SUCCESS);
     leave();
 }
+
+/* A watch that is refused for a moment is not lost, and is not asked for without end or pause. */
+static const char *const momentary[] = {"ENOMEM", "EAGAIN", "EBUSY"};
+
+static bool is_asked_for(void *times)
+{
+    CALL(Poll);
+    return far.asked_for == *(unsigned *)times;
+}
+
+static void refuse_watch(unsigned refusals)
+{
+    far.asked_for = 0;
+    far.refusals = refusals;
+    suspend_in_place(NULL);
+}
+
+static void refuse_for_a_moment(void *error)
+{
+    KEVENT *event = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*event), STACK_TAG);
+    PXENBUS_STORE_WATCH watch;
+    unsigned wanted;
+
+    take_over();
+    KeInitializeEvent(event, NotificationEvent, FALSE);
+    ck_assert_int_eq(CALL(WatchAdd, (PSTR) "data", (PSTR) "watched", event, &watch), STATUS_SUCCESS);
+    far.refused = "data/watched";
+    far.to_watches = error;
+
+    refuse_watch(3);
+    wanted = 1;
+    ck_assert(stack_wait(is_asked_for, &wanted, 1000));
+    stack_sleep_us(300000);
+    CALL(Poll);
+    ck_assert_uint_eq(far.asked_for, 1);
+    wanted = 4;
+    ck_assert_msg(stack_wait(is_asked_for, &wanted, 3000), "the watch was asked for %u times", far.asked_for);
+    stack_sleep_us(2000000);
+    CALL(Poll);
+    ck_assert_uint_eq(far.asked_for, 4);
+
+    /* The last time that it is tried; and one time more than that. */
+    wanted = 16;
+    refuse_watch(15);
+    ck_assert_msg(stack_wait(is_asked_for, &wanted, 20000), "the watch was asked for %u times", far.asked_for);
+    stack_sleep_us(2000000);
+    CALL(Poll);
+    ck_assert(!is_logged("is not watched any more"));
+    refuse_watch(20);
+    ck_assert_msg(stack_wait(is_asked_for, &wanted, 20000), "the watch was asked for %u times", far.asked_for);
+    stack_sleep_us(2000000);
+    CALL(Poll);
+    ASSERT_LOGGED("data/watched is not watched any more");
+    ck_assert_uint_eq(far.asked_for, 16);
+
+    /* Taken away while it is refused: nobody asks for it any more. */
+    refuse_watch(20);
+    wanted = 2;
+    ck_assert(stack_wait(is_asked_for, &wanted, 3000));
+    (void)CALL(WatchRemove, watch);
+    stack_sleep_us(2000000);
+    CALL(Poll);
+    ck_assert_uint_eq(far.asked_for, 2);
+    leave();
+}
+
+START_TEST(watch_refused_for_a_moment)
+{
+    static const struct stack_options options = {.drivers = STACK_PROBE, .quiet = true};
+
+    stack_run(&options, refuse_for_a_moment, (void *)(uintptr_t)momentary[_i]);
+}
+END_TEST
 
 /* ---- a message on its way ---- */
 
@@ -820,6 +906,7 @@ int main(void)
     TCase *tcase = tcase_create("resume");
 
     tcase_add_test(tcase, watches_after_a_resume);
+    tcase_add_loop_test(tcase, watch_refused_for_a_moment, 0, (int)(sizeof(momentary) / sizeof(momentary[0])));
     tcase_add_loop_test(tcase, message_on_its_way, 0, 2);
     tcase_add_test(tcase, ring_moves);
     tcase_add_test(tcase, ring_is_gone);
