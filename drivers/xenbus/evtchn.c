@@ -504,6 +504,7 @@ NTSTATUS EvtchnEnable(_In_ PXENBUS_EVTCHN_CONTEXT Context, _In_ PDEVICE_OBJECT P
     NTSTATUS Status;
 
     Context->SharedInfo = SharedInfo;
+    Context->Asleep = FALSE;
 
     Status = EvtchnFindProcessors(Context);
     if (!NT_SUCCESS(Status))
@@ -601,6 +602,7 @@ VOID EvtchnResume(_In_ PXENBUS_EVTCHN_CONTEXT Context)
     }
 
     EvtchnResumeInterrupts(Context);
+    InterlockedExchange(&Context->Asleep, FALSE);
 }
 
 NTSTATUS EvtchnInitialize(_Outptr_ PXENBUS_EVTCHN_CONTEXT *Context)

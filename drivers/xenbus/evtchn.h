@@ -51,4 +51,8 @@ _Must_inspect_result_ NTSTATUS EvtchnGetInterface(_In_ PVOID Context, _In_ ULONG
  */
 BOOLEAN EvtchnIsForgotten(VOID);
 
+/* Into sleep, in which no events are taken, and out of it under the same Xen. IRQL <= DISPATCH_LEVEL. */
+VOID EvtchnSleep(_In_ PXENBUS_EVTCHN_CONTEXT Context);
+VOID EvtchnGoOn(_In_ PXENBUS_EVTCHN_CONTEXT Context);
+
 #endif /* XENBUS_EVTCHN_H */

@@ -121,6 +121,15 @@ static BOOLEAN EvtchnTakeUpcall(_In_ PEVTCHN_SOURCE Source)
     return InterlockedExchange(&Source->More, FALSE) != FALSE || Upcall;
 }
 
+/*
+ * In sleep an interrupt that is on its way when the domain is moved comes in the new place. A line stays up until its
+ * upcall is taken, so that it is looked at where Xen still raises it.
+ */
+static BOOLEAN EvtchnMustWait(_In_ PEVTCHN_SOURCE Source)
+{
+    return ReadAcquire(&Source->Context->Asleep) != FALSE && (Source->Message || EvtchnIsForgotten());
+}
+
 /* The events of a source's processor. By one at a time: under the lock of the source's interrupt. */
 static BOOLEAN EvtchnDispatch(_In_ PEVTCHN_SOURCE Source)
 {
@@ -130,6 +139,11 @@ static BOOLEAN EvtchnDispatch(_In_ PEVTCHN_SOURCE Source)
     ULONG Round;
 
     InterlockedIncrement(&Source->Sequence);
+
+    if (EvtchnMustWait(Source)) {
+        InterlockedIncrement(&Source->Sequence);
+        return FALSE;
+    }
 
     for (Round = 0; EvtchnTakeUpcall(Source) || Budget == 0; Round++) {
         if (Round == EVTCHN_ROUNDS || Budget == 0) {
@@ -199,6 +213,32 @@ VOID EvtchnSynchronize(_In_ PXENBUS_EVTCHN_CONTEXT Context)
 
         while ((Seen & 1) != 0 && ReadAcquire(Sequence) == Seen)
             YieldProcessor();
+    }
+}
+
+VOID EvtchnSleep(_In_ PXENBUS_EVTCHN_CONTEXT Context)
+{
+    InterlockedExchange(&Context->Asleep, TRUE);
+    EvtchnSynchronize(Context);
+}
+
+VOID EvtchnGoOn(_In_ PXENBUS_EVTCHN_CONTEXT Context)
+{
+    ULONG Index;
+
+    if (EvtchnIsForgotten())
+        return;
+
+    InterlockedExchange(&Context->Asleep, FALSE);
+
+    for (Index = 0; Index < Context->SourceCount; Index++) {
+        PEVTCHN_SOURCE Source = &Context->Source[Index];
+
+        if (Source->Interrupt != NULL &&
+            ReadPointerAcquire((PVOID *)&Context->Processor[Source->Index].Source) == Source) {
+            InterlockedExchange(&Source->More, TRUE);
+            KeInsertQueueDpc(&Source->Dpc, NULL, NULL);
+        }
     }
 }
 

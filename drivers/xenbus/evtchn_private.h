@@ -82,6 +82,9 @@ struct _XENBUS_EVTCHN_CONTEXT {
     ULONG SourceCount;
     ULONGLONG CallbackVia;
 
+    /* The domain may be moved at any time: shared info, which is then gone, is left alone. */
+    LONG volatile Asleep;
+
     /* Guards Waiters; nothing else is taken under it. */
     KSPIN_LOCK WaitLock;
     LIST_ENTRY Waiters;

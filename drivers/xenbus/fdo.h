@@ -81,7 +81,8 @@ struct _XENBUS_FDO {
 
     BOOLEAN Failed; /* it did not come back from D3 */
 
-    BOOLEAN Hibernating; /* the last change of the system's state that was not to work was to S4 */
+    BOOLEAN Asleep;      /* the last change of the system's state that was not to work was to S1 to S4, */
+    BOOLEAN Hibernating; /* to S4 */
     BOOLEAN Held;        /* in D3 with Powered: the store is left alone */
     BOOLEAN Fresh;       /* a resume is under a Xen that has never seen this domain's memory */
 
@@ -183,8 +184,8 @@ VOID FdoBalloonEnd(_In_ PXENBUS_FDO Fdo);
 
 /* ---- fdo_hibernate.c; PASSIVE_LEVEL ---- */
 
-/* Into S4 with clients, out of it to wherever that is, and back without more ado. */
-VOID FdoHibernate(_In_ PXENBUS_FDO Fdo);
+/* Into D3 with clients, out of it to wherever that is, and back without more ado. */
+VOID FdoHold(_In_ PXENBUS_FDO Fdo);
 _Must_inspect_result_ NTSTATUS FdoWake(_In_ PXENBUS_FDO Fdo);
 VOID FdoGoOn(_In_ PXENBUS_FDO Fdo);
 

@@ -178,8 +178,8 @@ PAGED_FUNCTION NTSTATUS FdoPowerUp(_In_ PXENBUS_FDO Fdo)
 
     ASSERT(Fdo->Active && !Fdo->Powered);
 
-    /* After S4 the emulator may be a new one, as after a resume. */
-    if (Fdo->Hibernating) {
+    /* After a sleep the emulator may be a new one, as after a resume. */
+    if (Fdo->Asleep) {
         Status = XenUnplugRepeat();
         if (!NT_SUCCESS(Status))
             Error("emulated devices are back (%08x)", Status);

@@ -1,7 +1,8 @@
 /*
  * Hibernation and fast startup: the guest's memory is written to disk in the middle of a change of power, and read back
  * under what may be another Xen, which knows nothing of this domain. No suspend is called for. Nor does it have to
- * happen: the system can go back to work where it is.
+ * happen: the system can go back to work where it is. In any other sleep the toolstack may have suspended the domain
+ * without asking it, and restored it elsewhere.
  *
  * A bus that nobody uses is off meanwhile and comes up as at any other time. One that is used stays, without a word to
  * the store, and finds out when it has power again whether its Xen is still the one it knows.
@@ -10,15 +11,17 @@
 
 #include "log.h"
 
-VOID FdoHibernate(_In_ PXENBUS_FDO Fdo)
+VOID FdoHold(_In_ PXENBUS_FDO Fdo)
 {
     StoreHold(Fdo->Providers.Store);
+    EvtchnSleep(Fdo->Providers.Evtchn);
     Fdo->Held = TRUE;
 }
 
 VOID FdoGoOn(_In_ PXENBUS_FDO Fdo)
 {
     Fdo->Held = FALSE;
+    EvtchnGoOn(Fdo->Providers.Evtchn);
     StoreGoOn(Fdo->Providers.Store);
 }
 
@@ -31,21 +34,24 @@ PAGED_FUNCTION NTSTATUS FdoWake(_In_ PXENBUS_FDO Fdo)
     if (EvtchnIsForgotten()) {
         Info("the domain's memory goes on under another Xen");
 
-        Fdo->Fresh = TRUE;
+        Fdo->Fresh = Fdo->Hibernating;
         Status = SuspendRecover(Fdo->Providers.Suspend);
         Fdo->Fresh = FALSE;
         if (!NT_SUCCESS(Status)) {
-            Error("the bus does not come back from hibernation (%08x)", Status);
+            Error("the bus does not come back from sleep (%08x)", Status);
             return Status;
         }
 
         Fdo->Held = FALSE;
-        if (Fdo->Balloon != NULL)
+        if (Fdo->Hibernating && Fdo->Balloon != NULL)
             BalloonForget(Fdo->Balloon);
     } else {
         FdoGoOn(Fdo);
     }
 
-    FdoBalloonBegin(Fdo);
+    if (Fdo->Watchdog != NULL)
+        WatchdogGoOn(Fdo->Watchdog);
+    if (Fdo->Hibernating)
+        FdoBalloonBegin(Fdo);
     return STATUS_SUCCESS;
 }

@@ -72,8 +72,10 @@ static NTSTATUS FdoSetSystemPower(_In_ PXENBUS_FDO Fdo, _In_ PIRP Irp)
 {
     SYSTEM_POWER_STATE State = IoGetCurrentIrpStackLocation(Irp)->Parameters.Power.State.SystemState;
 
-    if (State != PowerSystemWorking)
+    if (State != PowerSystemWorking) {
+        Fdo->Asleep = (State <= PowerSystemHibernate);
         Fdo->Hibernating = (State == PowerSystemHibernate);
+    }
 
     IoMarkIrpPending(Irp);
     IoCopyCurrentIrpStackLocationToNext(Irp);
@@ -96,6 +98,7 @@ static VOID NTAPI FdoPowerUpWork(_In_ PDEVICE_OBJECT DeviceObject, _In_opt_ PVOI
 
     Status = Fdo->Held ? FdoWake(Fdo) : FdoPowerUp(Fdo);
     if (NT_SUCCESS(Status)) {
+        Fdo->Asleep = FALSE;
         Fdo->Hibernating = FALSE;
         Fdo->Failed = FALSE;
         State.DeviceState = PowerDeviceD0;
@@ -161,8 +164,8 @@ static VOID NTAPI FdoPowerDownWork(_In_ PDEVICE_OBJECT DeviceObject, _In_opt_ PV
         FdoBalloonEnd(Fdo);
     if (FdoChildrenAreOff(Fdo) && !FdoHasClients(Fdo) && !FdoMustRemember(Fdo))
         FdoPowerDown(Fdo);
-    else if (Fdo->Hibernating)
-        FdoHibernate(Fdo);
+    else if (Fdo->Asleep)
+        FdoHold(Fdo);
 
     (VOID) PoSetPowerState(DeviceObject, DevicePowerState, IoGetCurrentIrpStackLocation(Irp)->Parameters.Power.State);
 
@@ -223,10 +226,6 @@ NTSTATUS FdoDispatchPower(_In_ PXENBUS_FDO Fdo, _In_ PIRP Irp)
 
     if (FdoPowerChanges(Fdo, Location->Parameters.Power.State.DeviceState))
         return FdoSetDevicePower(Fdo, Irp, Location->Parameters.Power.State.DeviceState);
-
-    /* A bus that stayed up in D3 has nothing else to do. */
-    if (Location->Parameters.Power.State.DeviceState == PowerDeviceD0 && Fdo->Watchdog != NULL)
-        WatchdogGoOn(Fdo->Watchdog);
 
     return FdoPassPower(Fdo, Irp);
 }

@@ -1,17 +1,23 @@
 /*
  * Hibernation and fast startup: the guest goes into S4, its memory comes back under a Xen that does not know it, and it
- * goes on from there; or it goes on where it was, because nothing came of it.
+ * goes on from there; or it goes on where it was, because nothing came of it. And every other sleep, in which the
+ * toolstack suspends the domain and restores it elsewhere.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "common/stack.h"
+#include "common/stack_dom0.h"
 #include "machine/clock.h"
 #include "machine/kernel_lock.h"
+#include "machine/sched.h"
 #include "nt/pnp/pnp.h"
 #include "nt/po/po.h"
 #include "nt/cm/cm.h"
 #include "xen/hypervisor.h"
+#include "xen/xen.h"
+
+#include <xen/sched.h>
 
 #include <initguid.h>
 
@@ -83,6 +89,46 @@ static void hibernate_in_vain(void)
     ck_assert_int_eq(po_set_system_state(PowerSystemWorking), STATUS_SUCCESS);
 }
 
+/* The toolstack suspends the domain although it sleeps, and does not ask it; the domain goes on elsewhere, or not. */
+static void move_now(void *in_place)
+{
+    struct toolstack *toolstack = toolstack_open(&stack_logger);
+
+    ck_assert_ptr_nonnull(toolstack);
+    ck_assert_int_eq(xen_domain_shutdown(stack.domain.domid, SHUTDOWN_suspend), 0);
+    while (!xen_domain_stands(stack.domain.domid))
+        (void)task_park(clock_now() + 20000, "the vCPUs");
+    if (in_place != NULL) {
+        ck_assert_int_eq(xen_domain_resume(stack.domain.domid, true), 0);
+        ck_assert(toolstack_domain_resumed(toolstack, stack.domain.domid));
+    } else {
+        stack_restore_now(toolstack);
+    }
+    toolstack_close(toolstack);
+}
+
+static SYSTEM_POWER_STATE sleep_state = PowerSystemSleeping3;
+
+static void sleep_and_move(void *in_place)
+{
+    ck_assert_int_eq(po_set_system_state(sleep_state), STATUS_SUCCESS);
+    stack_in_dom0(move_now, in_place);
+    ck_assert_int_eq(po_set_system_state(PowerSystemWorking), STATUS_SUCCESS);
+}
+
+static void sleep_elsewhere(void)
+{
+    unsigned before = stack.domain.domid;
+
+    sleep_and_move(NULL);
+    ck_assert_uint_gt(stack.domain.domid, before);
+}
+
+static void sleep_in_place(void)
+{
+    sleep_and_move(&sleep_state);
+}
+
 static void over_policies(struct stack_options options, void (*scenario)(void *))
 {
     stack_run(&options, scenario, NULL);
@@ -116,6 +162,16 @@ static void assert_store_works(const char *value)
     ck_assert_str_eq(seen, value);
     ck_assert_int_eq(XENBUS_STORE_CALL(&store, Remove, NULL, text("data"), text("key")), STATUS_SUCCESS);
     end();
+}
+
+EACH_POLICY(devices_off_asleep, .drivers = STACK_PROBE)
+{
+    assert_store_works("before");
+    sleep_elsewhere();
+    stack_store_await(stack_path("control/feature-suspend"), "1", 1000);
+    assert_store_works("after");
+    sleep_in_place();
+    assert_store_works("in place");
 }
 
 EACH_POLICY(devices_off, .drivers = STACK_PROBE)
@@ -249,7 +305,7 @@ static bool fired(PKEVENT event)
     return set;
 }
 
-static void clients(unsigned rounds, void (*meanwhile)(void *))
+static void clients(unsigned rounds, void (*in_vain)(void), void (*elsewhere)(void))
 {
     PXENBUS_SUSPEND_CALLBACK callback[2];
     PXENBUS_STORE_TRANSACTION transaction;
@@ -269,7 +325,7 @@ static void clients(unsigned rounds, void (*meanwhile)(void *))
 
     /* In vain: nothing was lost, and nobody is told. */
     ck_assert_int_eq(XENBUS_STORE_CALL(&store, TransactionStart, &transaction), STATUS_SUCCESS);
-    hibernate_in_vain();
+    in_vain();
     ck_assert_int_eq(XENBUS_STORE_CALL(&store, TransactionEnd, transaction, TRUE), STATUS_SUCCESS);
     ck_assert_str_eq(order, "");
     ck_assert_uint_eq(XENBUS_SUSPEND_CALL(&suspend, GetCount), 0);
@@ -277,7 +333,7 @@ static void clients(unsigned rounds, void (*meanwhile)(void *))
 
     for (unsigned round = 1; round <= rounds; round++) {
         ck_assert_int_eq(XENBUS_STORE_CALL(&store, TransactionStart, &transaction), STATUS_SUCCESS);
-        hibernate_and(meanwhile);
+        elsewhere();
         ck_assert_int_eq(XENBUS_STORE_CALL(&store, TransactionEnd, transaction, TRUE), STATUS_RETRY);
         ck_assert_uint_eq(XENBUS_SUSPEND_CALL(&suspend, GetCount), round);
         ck_assert_uint_eq(strlen(order), 2 * round);
@@ -302,7 +358,7 @@ static void clients(unsigned rounds, void (*meanwhile)(void *))
 
 EACH_POLICY(clients_stay, .drivers = STACK_PROBE)
 {
-    clients(2, NULL);
+    clients(2, hibernate_in_vain, hibernate);
 }
 
 /* The other host lets the domain have grant tables of version 1 only. */
@@ -312,9 +368,14 @@ static void old_grants(void *unused)
     domain_find(stack.domain.domid)->config.max_grant_version = 1;
 }
 
+static void hibernate_for_an_old_host(void)
+{
+    hibernate_and(old_grants);
+}
+
 STACK_TEST(another_host, .drivers = STACK_PROBE, .quiet = true)
 {
-    clients(1, old_grants);
+    clients(1, hibernate_in_vain, hibernate_for_an_old_host);
 }
 
 static void no_hole(void)
@@ -324,8 +385,27 @@ static void no_hole(void)
 
 STACK_TEST(without_a_hole, .drivers = STACK_PROBE, .prepare = no_hole)
 {
-    clients(1, NULL);
+    clients(1, hibernate_in_vain, hibernate);
 }
+
+EACH_POLICY(clients_asleep, .drivers = STACK_PROBE)
+{
+    clients(2, sleep_in_place, sleep_elsewhere);
+}
+
+static void clients_in(void *state)
+{
+    sleep_state = (SYSTEM_POWER_STATE)(uintptr_t)state;
+    clients(1, sleep_in_place, sleep_elsewhere);
+}
+
+START_TEST(clients_in_each_sleep)
+{
+    static const struct stack_options options = {.drivers = STACK_PROBE};
+
+    stack_run(&options, clients_in, (void *)(uintptr_t)_i);
+}
+END_TEST
 
 /* Some vCPUs have their vcpu_info in pages that only the old Xen had given; in RAM where there is no hole. */
 static void many(void *unused)
@@ -398,6 +478,24 @@ STACK_TEST(pages_out, .drivers = STACK_PROBE, .quiet = true)
     ck_assert(stack_wait(has_pages, &all, 20000));
 }
 
+/* Pages that Xen had of a guest that slept are not there, and can be had. */
+STACK_TEST(pages_out_asleep, .drivers = STACK_PROBE, .quiet = true)
+{
+    uint64_t all = domain_find(stack.domain.domid)->tot_pages, wanted = all - 700;
+
+    begin();
+    set_target(700);
+    ck_assert(stack_wait(has_pages, &wanted, 5000));
+    stack.domain.target_kib = stack.domain.memory_kib - 700 * 4; /* in the new place too */
+    sleep_elsewhere();
+    stack_sleep_us(1000000);
+    ck_assert(has_pages(&wanted));
+    stack_store_await(stack_path("control/feature-balloon"), "1", 1000);
+    set_target(0);
+    ck_assert(stack_wait(has_pages, &all, 5000));
+    end();
+}
+
 /* ---- VIFs ---- */
 
 #define VIF_STACK .drivers = STACK_PROBE | STACK_XENVIF | STACK_NETCLIENT, .vifs = 1, .wait = true
@@ -415,6 +513,21 @@ EACH_POLICY(vif, VIF_STACK)
     hibernate_in_vain();
     ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
     stack_carry(0, lan, lan);
+}
+
+EACH_POLICY(vif_asleep, VIF_STACK)
+{
+    ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
+    stack_carry(0, lan, lan);
+    for (unsigned round = 0; round < 4; round++) {
+        if (round % 2 == 0)
+            sleep_elsewhere();
+        else
+            sleep_in_place();
+        ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
+        stack_wait_connected(0);
+        stack_carry(0, lan, lan);
+    }
 }
 
 /* What the guest sends does not stop for it. */
@@ -589,12 +702,17 @@ int main(void)
 
     lan = stack_capture(STACK_LAN);
     tcase_add_test(tcase, devices_off);
+    tcase_add_test(tcase, devices_off_asleep);
     tcase_add_test(tcase, clients_stay);
+    tcase_add_test(tcase, clients_asleep);
+    tcase_add_loop_test(tcase, clients_in_each_sleep, PowerSystemSleeping1, PowerSystemHibernate);
     tcase_add_test(tcase, another_host);
     tcase_add_test(tcase, without_a_hole);
     tcase_add_loop_test(tcase, many_processors, 0, 2);
     tcase_add_test(tcase, pages_out);
+    tcase_add_test(tcase, pages_out_asleep);
     tcase_add_test(tcase, vif);
+    tcase_add_test(tcase, vif_asleep);
     tcase_add_test(tcase, under_traffic);
     tcase_add_test(tcase, received_and_sent);
     tcase_add_test(tcase, refused);

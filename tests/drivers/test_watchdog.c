@@ -236,16 +236,26 @@ STACK_TEST(hung_while_asleep, .drivers = STACK_PROBE, .vcpus = 1, .prepare = of_
 }
 
 /* The bus stays up in D3 for a client that keeps an interface. */
-STACK_TEST(asleep_with_the_bus_up, .drivers = STACK_PROBE, .vcpus = 1, .prepare = of_12_seconds, .quiet = true)
+static void with_the_bus_up(SYSTEM_POWER_STATE state)
 {
     STACK_GET(GUID_XENBUS_SUSPEND_INTERFACE, 1, &suspend);
     ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Acquire), STATUS_SUCCESS);
-    ck_assert_int_eq(po_set_system_state(PowerSystemSleeping3), STATUS_SUCCESS);
+    ck_assert_int_eq(po_set_system_state(state), STATUS_SUCCESS);
     assert_stays(30);
     ck_assert_int_eq(po_set_system_state(PowerSystemWorking), STATUS_SUCCESS);
     assert_stays(30);
     XENBUS_SUSPEND_CALL(&suspend, Release);
     hang_and(BITES);
+}
+
+STACK_TEST(asleep_with_the_bus_up, .drivers = STACK_PROBE, .vcpus = 1, .prepare = of_12_seconds, .quiet = true)
+{
+    with_the_bus_up(PowerSystemSleeping3);
+}
+
+STACK_TEST(hibernating_with_the_bus_up, .drivers = STACK_PROBE, .vcpus = 1, .prepare = of_12_seconds, .quiet = true)
+{
+    with_the_bus_up(PowerSystemHibernate);
 }
 
 /* ---- the end ---- */
@@ -351,6 +361,7 @@ int main(void)
     tcase_add_test(tcase, asleep);
     tcase_add_test(tcase, hung_while_asleep);
     tcase_add_test(tcase, asleep_with_the_bus_up);
+    tcase_add_test(tcase, hibernating_with_the_bus_up);
     tcase_add_test(tcase, stopped_with_the_bus);
     tcase_add_test(tcase, back_with_the_bus);
     tcase_add_test(tcase, forgotten);
