@@ -1,6 +1,7 @@
 /*
  * A suspend comes whenever it comes: inside a transaction, while DPCs run, while a VIF connects, while one is removed.
- * In place: cancelled, and resumed slowly, where the guest takes itself for restored and nothing is gone.
+ * In place: cancelled, and resumed slowly, where the guest takes itself for restored and nothing is gone; and
+ * elsewhere, as another domain, with what its toolstack has changed meanwhile.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,8 @@ static struct {
     volatile bool stop; /* nobody suspends any more */
     volatile unsigned suspends;
     unsigned pause_us;
+    unsigned forms;                                   /* 2: in place alone */
+    void (*before_move)(struct toolstack *toolstack); /* while the domain is suspended; may be NULL */
 } run;
 
 static PSTR text(const char *string)
@@ -38,7 +41,21 @@ static PSTR text(const char *string)
     return (PSTR)(uintptr_t)string;
 }
 
-/* The toolstack: every other suspend is cancelled. */
+static void resume(struct toolstack *toolstack)
+{
+    unsigned form = run.suspends % run.forms;
+
+    if (form == 2) {
+        if (run.before_move != NULL)
+            run.before_move(toolstack);
+        stack_restore_now(toolstack);
+        return;
+    }
+    ck_assert_int_eq(xen_domain_resume(stack.domain.domid, form == 0), 0);
+    ck_assert(toolstack_domain_resumed(toolstack, stack.domain.domid));
+}
+
+/* The toolstack: one suspend after the other is cancelled, resumed in its place, and elsewhere. */
 static void resumer_main(void *ended)
 {
     struct toolstack *toolstack = toolstack_open(&stack_logger);
@@ -46,8 +63,7 @@ static void resumer_main(void *ended)
     ck_assert_ptr_nonnull(toolstack);
     while (!run.stop) {
         if (xen_domain_shutdown_reason(stack.domain.domid) == SHUTDOWN_suspend) {
-            ck_assert_int_eq(xen_domain_resume(stack.domain.domid, run.suspends % 2 == 0), 0);
-            ck_assert(toolstack_domain_resumed(toolstack, stack.domain.domid));
+            resume(toolstack);
             run.suspends++;
         }
         (void)task_park(clock_now() + 5000, "the guest's suspension");
@@ -67,7 +83,7 @@ static VOID NTAPI suspend_thread(PVOID unused)
 }
 
 /* Do the work again and again until there have been all suspends. */
-static void during(void (*work)(void), unsigned pause_us)
+static void during_forms(void (*work)(void), unsigned pause_us, unsigned forms, void (*before_move)(struct toolstack *))
 {
     static volatile bool ended;
     PKTHREAD thread;
@@ -78,6 +94,8 @@ static void during(void (*work)(void), unsigned pause_us)
     ck_assert_int_eq(XENBUS_STORE_CALL(&store, Acquire), STATUS_SUCCESS);
     memset(&run, 0, sizeof(run));
     run.pause_us = pause_us;
+    run.forms = forms;
+    run.before_move = before_move;
     ended = false;
     (void)task_create("resumer", resumer_main, (void *)(uintptr_t)&ended);
     thread = stack_thread(suspend_thread, NULL);
@@ -87,22 +105,32 @@ static void during(void (*work)(void), unsigned pause_us)
     run.stop = true;
     while (!ended)
         stack_sleep_us(100);
-    ck_assert_uint_eq(XENBUS_SUSPEND_CALL(&suspend, GetCount), ROUNDS / 2);
+    ck_assert_uint_eq(XENBUS_SUSPEND_CALL(&suspend, GetCount), ROUNDS - ROUNDS / forms);
     XENBUS_STORE_CALL(&store, Release);
     XENBUS_SUSPEND_CALL(&suspend, Release);
 }
 
-static void over_policies(struct stack_options options, void (*scenario)(void *))
+static void during(void (*work)(void), unsigned pause_us)
+{
+    during_forms(work, pause_us, 2, NULL);
+}
+
+static void during_moves(void (*work)(void), unsigned pause_us)
+{
+    during_forms(work, pause_us, 3, NULL);
+}
+
+static void over_policies(struct stack_options options, void (*scenario)(void *), void *argument)
 {
     static const unsigned vcpus[] = {1, 4};
 
     for (unsigned i = 0; i < 2; i++) {
         options.vcpus = vcpus[i];
         options.policy = POLICY_FIFO;
-        stack_run(&options, scenario, NULL);
+        stack_run(&options, scenario, argument);
         options.policy = POLICY_PCT;
         for (options.seed = 1; options.seed <= 2; options.seed++)
-            stack_run(&options, scenario, NULL);
+            stack_run(&options, scenario, argument);
     }
 }
 
@@ -110,21 +138,23 @@ static void over_policies(struct stack_options options, void (*scenario)(void *)
     static void name##_scenario(void *argument);                                                                       \
     START_TEST(name)                                                                                                   \
     {                                                                                                                  \
-        over_policies((struct stack_options){__VA_ARGS__}, name##_scenario);                                           \
+        over_policies((struct stack_options){__VA_ARGS__}, name##_scenario, NULL);                                     \
     }                                                                                                                  \
     END_TEST                                                                                                           \
     static void name##_scenario(__attribute__((unused)) void *argument)
 
 /* ---- in a transaction ---- */
 
-static unsigned committed;
+static unsigned committed, committed_in;
 
-/* It is committed whole, or it has to begin again. */
+/* It is committed whole, or it has to begin again. The store of another place has nothing of what was committed. */
 static void transact(void)
 {
     PXENBUS_STORE_TRANSACTION transaction;
-    char value[16];
+    unsigned place = stack.domain.domid;
+    char first[16], second[16];
     NTSTATUS status;
+    bool both;
 
     ck_assert_int_eq(XENBUS_STORE_CALL(&store, TransactionStart, &transaction), STATUS_SUCCESS);
     status = XENBUS_STORE_CALL(&store, Printf, transaction, text("data"), text("first"), "%u", committed + 1);
@@ -134,13 +164,19 @@ static void transact(void)
     ck_assert(status == STATUS_SUCCESS || status == STATUS_RETRY);
     status = XENBUS_STORE_CALL(&store, TransactionEnd, transaction, TRUE);
     ck_assert(status == STATUS_SUCCESS || status == STATUS_RETRY);
-    committed += status == STATUS_SUCCESS;
-    if (committed == 0)
+    if (status == STATUS_SUCCESS) {
+        committed++;
+        committed_in = place;
+    }
+    if (committed == 0 || committed_in != place)
         return;
-    ck_assert(stack_store_read(stack_path("data/first"), value, sizeof(value)));
-    ck_assert_uint_eq(strtoul(value, NULL, 10), committed);
-    ck_assert(stack_store_read(stack_path("data/second"), value, sizeof(value)));
-    ck_assert_uint_eq(strtoul(value, NULL, 10), committed);
+    both = stack_store_read(stack_path("data/first"), first, sizeof(first)) &&
+           stack_store_read(stack_path("data/second"), second, sizeof(second));
+    if (stack.domain.domid != place)
+        return;
+    ck_assert(both);
+    ck_assert_uint_eq(strtoul(first, NULL, 10), committed);
+    ck_assert_uint_eq(strtoul(second, NULL, 10), committed);
 }
 
 EACH_POLICY(in_a_transaction, .drivers = STACK_PROBE)
@@ -148,6 +184,19 @@ EACH_POLICY(in_a_transaction, .drivers = STACK_PROBE)
     committed = 0;
     during(transact, 110);
     ck_assert_uint_gt(committed, 0);
+    stack_store_remove(stack_path("data/first"));
+    stack_store_remove(stack_path("data/second"));
+}
+
+EACH_POLICY(moved_in_a_transaction, .drivers = STACK_PROBE)
+{
+    unsigned before = stack.domain.domid;
+
+    committed = 0;
+    during_moves(transact, 110);
+    ck_assert_uint_ge(stack.domain.domid, before + ROUNDS / 3);
+    while (committed_in != stack.domain.domid)
+        transact();
     stack_store_remove(stack_path("data/first"));
     stack_store_remove(stack_path("data/second"));
 }
@@ -177,7 +226,7 @@ static void keep_dpcs_busy(void)
     stack_sleep_us(10);
 }
 
-EACH_POLICY(in_a_dpc, .drivers = STACK_PROBE)
+static void with_dpcs(void (*suspends)(void (*work)(void), unsigned pause_us))
 {
     dpcs = 0;
     for (unsigned i = 0; i < stack.options->vcpus; i++) {
@@ -186,9 +235,19 @@ EACH_POLICY(in_a_dpc, .drivers = STACK_PROBE)
         KeInitializeDpc(&dpc[i], dpc_routine, NULL);
         ck_assert_int_eq(KeSetTargetProcessorDpcEx(&dpc[i], &number), STATUS_SUCCESS);
     }
-    during(keep_dpcs_busy, 70);
+    suspends(keep_dpcs_busy, 70);
     KeFlushQueuedDpcs();
     ck_assert_uint_gt(dpcs, 0);
+}
+
+EACH_POLICY(in_a_dpc, .drivers = STACK_PROBE)
+{
+    with_dpcs(during);
+}
+
+EACH_POLICY(moved_in_a_dpc, .drivers = STACK_PROBE)
+{
+    with_dpcs(during_moves);
 }
 
 /* ---- while a VIF comes and goes ---- */
@@ -214,6 +273,59 @@ EACH_POLICY(in_connect_and_removal, .drivers = STACK_PROBE | STACK_XENVIF | STAC
     stack_carry(1, lan, lan);
 }
 
+static bool add_next; /* in the next place the VIF is there */
+
+/* A VIF that is there is taken away while the domain is suspended, one that is not is there in the new place. */
+static void take_away(struct toolstack *toolstack)
+{
+    bool forced;
+
+    add_next = !stack.attached[1];
+    if (add_next)
+        return;
+    ck_assert(toolstack_network_detach(toolstack, stack.domain.domid, stack.options->program_domid, 1, 1, &forced));
+    stack.attached[1] = false;
+}
+
+static void add_in_new_place(void *unused)
+{
+    (void)unused;
+    if (add_next)
+        stack_attach_now(1);
+}
+
+static void idle(void)
+{
+    stack_sleep_us(100);
+}
+
+/* Each suspend comes while the guest makes a VIF of what it has found after the last, or takes one down. */
+static void moved_with_vifs(void *pause_us)
+{
+    ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
+    during_forms(idle, (unsigned)(uintptr_t)pause_us, 3, take_away);
+    ck_assert_msg(!stack.attached[1], "the VIF was not taken away with the second move");
+    stack_attach(1);
+    for (unsigned vif = 0; vif < 2; vif++) {
+        stack_wait_connected(vif);
+        ck_assert_int_eq(stack_wait_link(vif, true), STATUS_SUCCESS);
+        stack_carry(vif, lan, lan);
+    }
+}
+
+START_TEST(moved_in_connect_and_removal)
+{
+    static const unsigned pause_us[] = {150, 500, 900, 2500};
+
+    over_policies((struct stack_options){.drivers = STACK_PROBE | STACK_XENVIF | STACK_NETCLIENT,
+                                         .vifs = 1,
+                                         .wait = true,
+                                         .quiet = true,
+                                         .restored = add_in_new_place},
+                  moved_with_vifs, (void *)(uintptr_t)pause_us[_i]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("suspend anywhere");
@@ -221,8 +333,11 @@ int main(void)
 
     lan = stack_capture(STACK_LAN);
     tcase_add_test(tcase, in_a_transaction);
+    tcase_add_test(tcase, moved_in_a_transaction);
     tcase_add_test(tcase, in_a_dpc);
+    tcase_add_test(tcase, moved_in_a_dpc);
     tcase_add_test(tcase, in_connect_and_removal);
+    tcase_add_loop_test(tcase, moved_in_connect_and_removal, 0, 4);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }
