@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/inet.h"
 #include "common/stack.h"
 #include "dom0/heap.h"
 #include "machine/clock.h"
@@ -226,6 +227,134 @@ START_TEST(every_version)
 }
 END_TEST
 
+/* ---- what each version hands over with a packet ---- */
+
+#define GIVEN 5u
+#define TOEPLITZ_ALL 0x1Eu
+#define SUCCEEDED_IP 0x01u
+#define SUCCEEDED_TCP 0x08u
+#define SUCCEEDED_UDP 0x40u
+
+static const struct given {
+    struct inet_packet packet;
+    uint16_t mss;
+    ULONG flags, type; /* that succeeded; of the hash */
+} given[GIVEN] = {
+    {{.version = 4, .protocol = INET_TCP, .payload = 100, .tagged = true}, 0, SUCCEEDED_IP | SUCCEEDED_TCP, 2},
+    {{.version = 6, .protocol = INET_TCP, .payload = 1000}, 0, SUCCEEDED_TCP, 4},
+    {{.version = 4, .protocol = INET_UDP, .payload = 10}, 0, SUCCEEDED_IP | SUCCEEDED_UDP, 1},
+    {{.version = 6, .protocol = INET_UDP, .payload = 33, .tagged = true}, 0, SUCCEEDED_UDP, 3},
+    {{.version = 4, .protocol = INET_TCP, .payload = 9000}, 1448, SUCCEEDED_IP | SUCCEEDED_TCP, 2},
+};
+
+static uint8_t given_bytes[GIVEN][INET_FRAME_MAX];
+static struct port_frame given_frame[GIVEN];
+static struct capture given_capture = {.count = GIVEN, .frame = given_frame};
+static NETCLIENT_FRAMES taken, newest; /* by the version under test, and by the newest */
+
+static void make_given(void)
+{
+    for (unsigned i = 0; i < GIVEN; i++) {
+        struct inet_packet packet = given[i].packet;
+        struct port_frame *frame = &given_frame[i];
+
+        packet.flags = INET_ACK;
+        *frame = (struct port_frame){.data = given_bytes[i], .length = (uint32_t)inet_make(given_bytes[i], &packet)};
+        if (given[i].mss == 0)
+            continue;
+        inet_make_blank(given_bytes[i], frame->length);
+        frame->checksum = PORT_CHECKSUM_BLANK;
+        frame->gso = PORT_GSO_TCPV4;
+        frame->gso_size = given[i].mss;
+    }
+}
+
+static bool all_are_taken(void *unused)
+{
+    (void)unused;
+    ck_assert_int_eq(stack_netclient(0, IOCTL_NETCLIENT_QUERY_FRAMES, NULL, 0, &taken, sizeof(taken)), STATUS_SUCCESS);
+    return taken.Total == GIVEN;
+}
+
+static void tell(ULONG code, void *input, size_t length)
+{
+    ck_assert_int_eq(stack_netclient(0, code, input, (ULONG)length, NULL, 0), STATUS_SUCCESS);
+}
+
+/* What is in the packets is for test_vif_receive. */
+static void read_given(void)
+{
+    uint8_t *bytes = ExAllocatePool2(POOL_FLAG_NON_PAGED, INET_FRAME_MAX, STACK_TAG);
+    PFILE_OBJECT file;
+    PDEVICE_OBJECT device;
+    ULONG length;
+
+    ck_assert_ptr_nonnull(bytes);
+    stack_open("NetClient0", &file, &device);
+    for (unsigned i = 0; i < GIVEN; i++)
+        ck_assert_int_eq(stack_transfer(IRP_MJ_READ, file, device, bytes, INET_FRAME_MAX, &length), STATUS_SUCCESS);
+    ObDereferenceObject(file);
+    ExFreePool(bytes);
+}
+
+static void hands_over(void *unused)
+{
+    NETCLIENT_OFFLOAD offload = {.ReceiverOptions = 0xFF};
+    NETCLIENT_HASH hash = {.Types = TOEPLITZ_ALL, .Key = {0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2}};
+    NETCLIENT_MODE reverse = {.ReverseEvery = 3};
+    NETCLIENT_SHAPE shape = {.FragmentSize = 700, .PageOffset = 4000, .LeadingBytes = 20, .Gap = 64};
+    ULONG toeplitz = XENVIF_PACKET_HASH_ALGORITHM_TOEPLITZ;
+
+    (void)unused;
+    link_up(0);
+    tell(IOCTL_NETCLIENT_SET_OFFLOAD, &offload, sizeof(offload));
+    tell(IOCTL_NETCLIENT_SET_HASH_ALGORITHM, &toeplitz, sizeof(toeplitz));
+    tell(IOCTL_NETCLIENT_SET_HASH_PARAMETERS, &hash, sizeof(hash));
+    stack_end_send(0, &given_capture);
+    ck_assert(stack_wait(all_are_taken, NULL, 5000));
+
+    memset(&offload, 0, sizeof(offload));
+    tell(IOCTL_NETCLIENT_SET_OFFLOAD, &offload, sizeof(offload));
+    tell(IOCTL_NETCLIENT_SET_SHAPE, &shape, sizeof(shape));
+    tell(IOCTL_NETCLIENT_SET_MODE, &reverse, sizeof(reverse));
+    read_given();
+    stack_carry(0, lan, lan);
+}
+
+START_TEST(every_version_hands_over_the_same)
+{
+    struct stack_options options = {.wait = true, .vifs = 1, .vcpus = 2, .features = "all,queues=2"};
+    unsigned queues = 0;
+
+    make_given();
+    options.drivers = STACK_XENVIF | STACK_NETCLIENT;
+    stack_run(&options, hands_over, NULL);
+    newest = taken;
+    for (unsigned i = 0; i < GIVEN; i++) {
+        /* Flows may overtake one another: each packet is known by its length. */
+        const NETCLIENT_FRAME_INFO *info = NULL;
+
+        for (unsigned k = 0; k < GIVEN; k++)
+            if (newest.Frame[k].Length == given_frame[i].length - (given[i].packet.tagged ? 4 : 0))
+                info = &newest.Frame[k];
+        ck_assert_msg(info != NULL, "packet %u has not come", i);
+        ck_assert_uint_eq(info->Flags, given[i].flags);
+        ck_assert_uint_eq(info->MaximumSegmentSize, given[i].mss);
+        ck_assert_uint_eq(info->TagControlInformation, given[i].packet.tagged ? 5u << 13 | 42u : 0);
+        ck_assert_uint_eq(info->HashAlgorithm, XENVIF_PACKET_HASH_ALGORITHM_TOEPLITZ);
+        ck_assert_uint_eq(info->HashType, given[i].type);
+        ck_assert_uint_ne(info->HashValue, 0);
+        queues |= 1u << info->Index;
+    }
+    ck_assert_uint_eq(queues, 3); /* both */
+
+    options.drivers = STACK_XENVIF | versions[_i].client;
+    stack_run(&options, hands_over, NULL);
+    for (unsigned i = 0; i < GIVEN; i++)
+        ck_assert_mem_eq(&taken.Frame[i], &newest.Frame[i], sizeof(taken.Frame[i]));
+}
+END_TEST
+
 /* What the installer found it by says which version it is of. */
 static void bound_by(void *id)
 {
@@ -409,6 +538,7 @@ int main(void)
     tcase_add_test(tcase, sleep_and_wake);
     tcase_add_loop_test(tcase, detach_and_attach, 0, 3);
     tcase_add_loop_test(tcase, every_version, 0, ARRAYSIZE(versions));
+    tcase_add_loop_test(tcase, every_version_hands_over_the_same, 0, 2);
     tcase_add_loop_test(tcase, version_is_bound_by_its_revision, 0, ARRAYSIZE(versions));
     tcase_add_loop_test(tcase, mute, 0, 2);
     tcase_add_test(tcase, mute_from_the_start);
