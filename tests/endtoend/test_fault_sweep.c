@@ -123,7 +123,7 @@ START_TEST(sites_are_found_in_the_code)
         ck_assert_int_eq(call_sites_get(sites, index)->use, CALL_SITE_USED);
     for (unsigned index = 0; index < call_sites_count(sites); index++)
         pools += strcmp(call_sites_get(sites, index)->routine, "ExAllocatePoolWithTag") == 0;
-    ck_assert_uint_eq(pools, 4);
+    ck_assert_uint_eq(pools, 5);
     ck_assert_int_eq(call_sites_match(sites, &stack), -1);
     stack.frame[0] = call_sites_get(sites, 0)->frame;
     ck_assert_int_eq(call_sites_match(sites, &stack), 0);
