@@ -527,6 +527,14 @@ static void carry_main(void *argument)
     image_free(traffic);
 }
 
+bool stack_is_logged(const char *words)
+{
+    static char tail[65536];
+
+    (void)log_tail(tail, sizeof(tail));
+    return strstr(tail, words) != NULL;
+}
+
 void stack_carry(unsigned vif, const struct capture *tx, const struct capture *rx)
 {
     struct carry carry = {vif, tx, rx};

@@ -14,14 +14,6 @@
 #include <xen/event_channel.h>
 #include <xen/hvm/params.h>
 
-static bool is_logged(const char *words)
-{
-    static char tail[65536];
-
-    (void)log_tail(tail, sizeof(tail));
-    return strstr(tail, words) != NULL;
-}
-
 /* ---- arguments that cannot be ---- */
 
 STACK_TEST(channels_that_cannot_be, .drivers = STACK_PROBE, .quiet = true)
@@ -177,8 +169,8 @@ STACK_TEST(printed_outside_a_callback, .drivers = STACK_PROBE, .quiet = true)
 {
     bus_acquire();
     DEBUG(Printf, "number %u", 4711u);
-    ck_assert(is_logged("'number %u' is printed outside a debug callback"));
-    ck_assert(!is_logged("4711"));
+    STACK_ASSERT_LOGGED("'number %u' is printed outside a debug callback");
+    ck_assert(!stack_is_logged("4711"));
     bus_release();
 }
 
@@ -206,9 +198,9 @@ STACK_TEST(lines_of_a_report, .drivers = STACK_PROBE, .prepare = log_reports)
     bus_acquire();
     ck_assert_int_eq(DEBUG(Register, (PSTR) "reporter", report_lines, NULL, &callback), STATUS_SUCCESS);
     DEBUG(Trigger, callback);
-    ck_assert(is_logged("reporter: one\n"));
-    ck_assert(is_logged("reporter: two\n"));
-    ck_assert(is_logged("reporter: \n"));
+    STACK_ASSERT_LOGGED("reporter: one\n");
+    STACK_ASSERT_LOGGED("reporter: two\n");
+    STACK_ASSERT_LOGGED("reporter: \n");
     DEBUG(Deregister, callback);
     bus_release();
 }
@@ -448,7 +440,7 @@ START_TEST(stops_the_machine)
 
     ck_assert_uint_eq(failure->code, 0x58454E58);
     ck_assert_str_eq(failure->driver, "xenbus");
-    ck_assert_msg(is_logged(wrongs[_i].words), "'%s' is not in the log", wrongs[_i].words);
+    STACK_ASSERT_LOGGED(wrongs[_i].words);
 }
 END_TEST
 

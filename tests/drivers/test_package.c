@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "common/stack.h"
-#include "machine/log.h"
 #include "nt/cm/cm.h"
 #include "nt/pnp/pnp.h"
 
@@ -107,14 +106,6 @@ STACK_TEST(unplug_by_old_versions, .drivers = STACK_PROBE, .prepare = ask_for_ni
     XENBUS_UNPLUG_CALL(&first, Release);
 }
 
-static bool is_logged(const char *words)
-{
-    static char tail[65536];
-
-    (void)log_tail(tail, sizeof(tail));
-    return strstr(tail, words) != NULL;
-}
-
 static void spoilt_requests(void)
 {
     cm_value_set_string(cm_key_create(CM_SERVICES "\\xen\\Unplug"), "NICS", REG_SZ, "many");
@@ -126,7 +117,7 @@ STACK_TEST(unplug_request_that_is_no_count, .drivers = STACK_PROBE, .quiet = tru
     acquire_unplug();
     ck_assert(!UNPLUG(IsRequested, XENBUS_UNPLUG_DEVICE_TYPE_NICS));
     ck_assert_ptr_null(cm_value_get(cm_key_open(CM_SERVICES "\\xen\\Unplug"), "NICS", NULL, NULL));
-    ck_assert(is_logged("the count for NICs is not readable"));
+    STACK_ASSERT_LOGGED("the count for NICs is not readable");
     UNPLUG(Release);
 }
 
@@ -150,7 +141,7 @@ STACK_TEST(no_supported_classes, .drivers = STACK_PROBE | STACK_XENVIF, .vifs = 
     ck_assert_int_eq(pnp_remove_device(bus, false), STATUS_SUCCESS);
     ck_assert_int_eq(pnp_rescan(parent), STATUS_SUCCESS);
     pnp_wait_quiet();
-    ck_assert(is_logged("no SupportedClasses: no children will be made of the store's devices"));
+    STACK_ASSERT_LOGGED("no SupportedClasses: no children will be made of the store's devices");
     ck_assert(has_child("DEV_IFACE"));
     ck_assert(!has_child("DEV_VIF"));
     acquire_unplug();

@@ -7,7 +7,6 @@
 
 #include "common/stack.h"
 #include "machine/clock.h"
-#include "machine/log.h"
 #include "nt/pnp/pnp.h"
 #include "xen/platform.h"
 #include "xen/xen.h"
@@ -195,16 +194,6 @@ static void client_ends(struct client *client, NTSTATUS status)
     client_free(client);
 }
 
-static bool is_logged(const char *words)
-{
-    static char tail[65536];
-
-    (void)log_tail(tail, sizeof(tail));
-    return strstr(tail, words) != NULL;
-}
-
-#define ASSERT_LOGGED(words) ck_assert_msg(is_logged(words), "'%s' is not in the log", words)
-
 /* ---- answers ---- */
 
 static const struct {
@@ -246,7 +235,7 @@ STACK_TEST(errors_by_name, .drivers = STACK_PROBE, .quiet = true)
         ck_assert_ptr_null(client->buffer);
         client_free(client);
     }
-    ASSERT_LOGGED("the store daemon reports 'ENOBODYKNOWS'");
+    STACK_ASSERT_LOGGED("the store daemon reports 'ENOBODYKNOWS'");
     leave();
 }
 
@@ -293,8 +282,8 @@ STACK_TEST(answers_to_nobody, .drivers = STACK_PROBE, .quiet = true)
     ck_assert_str_eq(client->buffer, "yours");
     CALL(Free, client->buffer);
     client_free(client);
-    ASSERT_LOGGED("which nobody has made");
-    ASSERT_LOGGED("a watch event without a token of ours");
+    STACK_ASSERT_LOGGED("which nobody has made");
+    STACK_ASSERT_LOGGED("a watch event without a token of ours");
     leave();
 }
 
@@ -416,8 +405,8 @@ static void broken(void *which)
     ck_assert_int_eq(CALL(Read, NULL, NULL, (PSTR) "name", &buffer), STATUS_DATA_ERROR);
     ck_assert_ptr_null(buffer);
     client_ends(client, STATUS_DATA_ERROR);
-    ASSERT_LOGGED("the store daemon breaks the protocol: ");
-    ASSERT_LOGGED(spoils[number].words);
+    STACK_ASSERT_LOGGED("the store daemon breaks the protocol: ");
+    STACK_ASSERT_LOGGED(spoils[number].words);
     producer = far.ring->req_prod;
     consumer = far.ring->rsp_cons;
     ck_assert_int_eq(CALL(Remove, NULL, NULL, (PSTR) "data/value"), STATUS_DATA_ERROR);
@@ -549,7 +538,7 @@ STACK_TEST(given_up_at_dispatch_level, .drivers = STACK_PROBE, .quiet = true)
     ck_assert_ptr_null(buffer);
     ck_assert_uint_ge(clock_now() - start, UINT64_C(5000000000));
     ck_assert_uint_lt(clock_now() - start, UINT64_C(6000000000));
-    ASSERT_LOGGED("of type 2 is given up");
+    STACK_ASSERT_LOGGED("of type 2 is given up");
     leave();
 }
 
@@ -567,7 +556,7 @@ STACK_TEST(answer_without_an_event, .drivers = STACK_PROBE, .quiet = true)
     ck_assert_str_eq(client->buffer, "found");
     CALL(Free, client->buffer);
     client_free(client);
-    ASSERT_LOGGED("was there before its event");
+    STACK_ASSERT_LOGGED("was there before its event");
     leave();
 }
 
@@ -634,7 +623,7 @@ START_TEST(left_behind)
     const struct failure *failure = stack_must_fail(&options, left[_i].scenario, NULL, "bugcheck");
 
     ck_assert_str_eq(failure->driver, "xenbus");
-    ASSERT_LOGGED(left[_i].words);
+    STACK_ASSERT_LOGGED(left[_i].words);
 }
 END_TEST
 

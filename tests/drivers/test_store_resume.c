@@ -10,7 +10,6 @@
 #include "image/loader.h"
 #include "machine/clock.h"
 #include "machine/kernel_lock.h"
-#include "machine/log.h"
 #include "nt/cm/cm.h"
 #include "nt/pnp/pnp.h"
 #include "nt/po/po.h"
@@ -38,16 +37,6 @@
 
 static XENBUS_STORE_INTERFACE_V2 store;
 static XENBUS_SUSPEND_INTERFACE_V1 suspend;
-
-static bool is_logged(const char *words)
-{
-    static char tail[65536];
-
-    (void)log_tail(tail, sizeof(tail));
-    return strstr(tail, words) != NULL;
-}
-
-#define ASSERT_LOGGED(words) ck_assert_msg(is_logged(words), "'%s' is not in the log", words)
 
 /* ---- the daemon ---- */
 
@@ -258,7 +247,7 @@ STACK_TEST(watches_after_a_resume, .drivers = STACK_PROBE, .quiet = true)
     suspend_in_place(NULL);
     assert_answered();
     ck_assert_int_eq(KeReadStateEvent(event), 0);
-    ASSERT_LOGGED("data/watched is not watched any more");
+    STACK_ASSERT_LOGGED("data/watched is not watched any more");
     ck_assert_int_eq(CALL(WatchRemove, watch), STATUS_SUCCESS);
     leave();
 }
@@ -309,12 +298,12 @@ static void refuse_for_a_moment(void *error)
     ck_assert_msg(stack_wait(is_asked_for, &wanted, 20000), "the watch was asked for %u times", far.asked_for);
     stack_sleep_us(2000000);
     CALL(Poll);
-    ck_assert(!is_logged("is not watched any more"));
+    ck_assert(!stack_is_logged("is not watched any more"));
     refuse_watch(20);
     ck_assert_msg(stack_wait(is_asked_for, &wanted, 20000), "the watch was asked for %u times", far.asked_for);
     stack_sleep_us(2000000);
     CALL(Poll);
-    ASSERT_LOGGED("data/watched is not watched any more");
+    STACK_ASSERT_LOGGED("data/watched is not watched any more");
     ck_assert_uint_eq(far.asked_for, 16);
 
     /* Taken away while it is refused: nobody asks for it any more. */
@@ -364,7 +353,7 @@ static void half_a_message(void *comes)
     suspend_in_place(begin_message);
     assert_answered();
     ck_assert_uint_eq(far.ring->rsp_cons, far.ring->rsp_prod);
-    ck_assert_int_eq(is_logged("of a message of the old store daemon are dropped"), comes == NULL);
+    ck_assert_int_eq(stack_is_logged("of a message of the old store daemon are dropped"), comes == NULL);
     leave();
 }
 
@@ -420,7 +409,7 @@ START_TEST(ring_is_gone)
     const struct failure *failure = stack_must_fail(&options, resume_without_ring, NULL, "bugcheck");
 
     ck_assert_str_eq(failure->driver, "xenbus");
-    ASSERT_LOGGED("no store ring after a resume");
+    STACK_ASSERT_LOGGED("no store ring after a resume");
 }
 END_TEST
 
@@ -434,7 +423,7 @@ static void boot_without_ring(void *unused)
 STACK_TEST(no_ring, .drivers = STACK_XENFILT, .quiet = true, .before_boot = boot_without_ring)
 {
     ck_assert(!stack_device_started(PLATFORM));
-    ASSERT_LOGGED("no ring");
+    STACK_ASSERT_LOGGED("no ring");
 }
 
 /* ---- requests that nobody has answered ---- */
@@ -520,7 +509,7 @@ STACK_TEST(hibernates_unanswered, .drivers = STACK_PROBE, .quiet = true, .prepar
     reader = client_start(read, NULL);
     stack_sleep_us(1000);
     ck_assert_int_eq(po_set_system_state(PowerSystemHibernate), STATUS_SUCCESS);
-    ASSERT_LOGGED("requests are under way");
+    STACK_ASSERT_LOGGED("requests are under way");
     ck_assert_int_eq(xen_grant_unmap(XEN_DOM0, far.handle), 0);
     stack_resume_when_suspended(&resumer);
     po_with_processors_held(turn_off);
@@ -555,7 +544,7 @@ STACK_TEST(bus_goes_unanswered, .drivers = STACK_PROBE, .quiet = true, .prepare 
     CALL(Release);
     XENBUS_SUSPEND_CALL(&suspend, Release);
     ck_assert_int_eq(pnp_remove_device(stack_device(PLATFORM), false), STATUS_SUCCESS);
-    ASSERT_LOGGED("the store daemon does not answer");
+    STACK_ASSERT_LOGGED("the store daemon does not answer");
     leave();
 }
 
@@ -845,14 +834,14 @@ STACK_TEST(asked_and_withdrawn, .drivers = STACK_PROBE, .quiet = true)
     assert_not_suspended();
     ck_assert_uint_eq(asked.acknowledged, 0);
     ck_assert_uint_eq(asked.reads, 1);
-    ASSERT_LOGGED("the suspend that was asked for is not acknowledged (c0000120)");
+    STACK_ASSERT_LOGGED("the suspend that was asked for is not acknowledged (c0000120)");
     leave();
 }
 
 static bool is_refused(void *unused)
 {
     (void)unused;
-    return is_logged("the domain was not suspended");
+    return stack_is_logged("the domain was not suspended");
 }
 
 /* It is acknowledged, and a request under way is not answered: the store is not at rest. */
@@ -889,7 +878,7 @@ STACK_TEST(asked_and_deaf_for_long, .drivers = STACK_PROBE, .quiet = true)
     struct client *client = ask_and_go_deaf();
 
     stack_sleep_us(58000000);
-    ASSERT_LOGGED("the suspend that was acknowledged is given up");
+    STACK_ASSERT_LOGGED("the suspend that was acknowledged is given up");
     far.mute = false;
     assert_not_suspended();
     ck_assert_uint_eq(asked.acknowledged, 1);

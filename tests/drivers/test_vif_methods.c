@@ -319,14 +319,6 @@ STACK_TEST(chains, PLAYED)
 
 /* ---- the debug key ---- */
 
-static bool is_logged(const char *words)
-{
-    static char tail[65536];
-
-    (void)log_tail(tail, sizeof(tail));
-    return strstr(tail, words) != NULL;
-}
-
 static void press_key(void *unused)
 {
     (void)unused;
@@ -335,7 +327,7 @@ static void press_key(void *unused)
 
 static bool is_reported(void *words)
 {
-    return is_logged(words);
+    return stack_is_logged(words);
 }
 
 static void log_information(void)
@@ -351,7 +343,7 @@ STACK_TEST(report_at_the_debug_key, PLAYED, .prepare = log_information)
     stack_in_dom0(press_key, NULL);
     ck_assert(stack_wait(is_reported, "vif 1: state", 1000));
     ck_assert(stack_wait(is_reported, "RX:", 1000));
-    ck_assert(is_logged("TX: accepting 1 running 1"));
+    STACK_ASSERT_LOGGED("TX: accepting 1 running 1");
     vif_client_finish();
 }
 
