@@ -10,7 +10,7 @@
 NTSTATUS stack_transfer(UCHAR major, PFILE_OBJECT file, PDEVICE_OBJECT device, void *buffer, ULONG length, ULONG *done)
 {
     LARGE_INTEGER offset = {.QuadPart = 0};
-    IO_STATUS_BLOCK block;
+    IO_STATUS_BLOCK block = {0}; /* a request that is refused at once does not write it */
     KEVENT event;
     NTSTATUS status;
     PIRP irp;
