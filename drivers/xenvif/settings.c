@@ -219,13 +219,15 @@ static PAGED_FUNCTION NTSTATUS SettingsPrune(_In_ HANDLE Of, _In_ HANDLE By)
 
         SettingsName(Value, &Name);
 
-        Status = ZwQueryValueKey(By, &Name, KeyValuePartialInformation, NULL, 0, &Needed);
-        if (Status == STATUS_OBJECT_NAME_NOT_FOUND)
+        /* One that cannot be asked for may be there. */
+        if (ZwQueryValueKey(By, &Name, KeyValuePartialInformation, NULL, 0, &Needed) == STATUS_OBJECT_NAME_NOT_FOUND)
             Status = ZwDeleteValueKey(Of, &Name);
         else
             Index++;
 
         PoolFree(Value, SETTINGS_TAG);
+        if (!NT_SUCCESS(Status))
+            return Status;
     }
 
     return (Status == STATUS_NO_MORE_ENTRIES) ? STATUS_SUCCESS : Status;

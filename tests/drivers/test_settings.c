@@ -7,6 +7,7 @@
 #include <netioapi.h>
 
 #include "common/stack.h"
+#include "machine/machine.h"
 #include "nt/cm/cm.h"
 #include "nt/pnp/pnp.h"
 
@@ -238,6 +239,33 @@ STACK_TEST(changed_later, ONE)
     ck_assert_ptr_null(cm_value_get(place(TCPIP, vif(0), false), "NameServer", NULL, NULL));
 }
 
+/* What cannot be kept as it is now is kept as it was, and is tried again with the next change. */
+STACK_TEST(value_that_cannot_be_deleted, ONE, .fail = "call=ZwDeleteValueKey,nth=100000000")
+{
+    fault_suspend();
+    refuse(0);
+    set_addresses(card(0), "192.168.7.9", "192.168.7.1");
+    cm_value_set_string(place(TCPIP, card(0), true), "NameServer", REG_SZ, "192.168.7.2");
+    restart(card(0));
+    ck_assert(stack_wait(kept_is, "192.168.7.9", 1000));
+    machine->config.faults.rule[0].nth = 0; /* each */
+    fault_resume();
+    cm_value_delete(place(TCPIP, card(0), true), "NameServer");
+    set_addresses(card(0), "192.168.7.10", "192.168.7.1");
+    restart(card(0));
+    ck_assert(stack_wait(kept_is, "192.168.7.10", 1000));
+    stack_sleep_us(100000);
+    ck_assert_uint_ge(fault_injected(), 1);
+    fault_suspend();
+    STACK_ASSERT_LOGGED("settings cannot be kept (c000009a)");
+    set_addresses(card(0), "192.168.7.11", "192.168.7.1");
+    restart(card(0));
+    ck_assert(stack_wait(kept_is, "192.168.7.11", 1000));
+    replace(card(0), 0);
+    check_address(vif(0), "192.168.7.11");
+    ck_assert_ptr_null(cm_value_get(place(TCPIP, vif(0), false), "NameServer", NULL, NULL));
+}
+
 STACK_TEST(each_by_its_address, NET, .vifs = 2, .quiet = true, .board = {.nic = {CARD(1), CARD(0)}, .nics = 2})
 {
     set_addresses(card(0), "192.168.7.1", "192.168.7.254");
@@ -363,6 +391,7 @@ int main(void)
     tcase_add_test(tcase, fb13_of_the_emulated_card);
     tcase_add_test(tcase, once_only);
     tcase_add_test(tcase, changed_later);
+    tcase_add_test(tcase, value_that_cannot_be_deleted);
     tcase_add_test(tcase, each_by_its_address);
     tcase_add_test(tcase, nothing_to_carry);
     tcase_add_test(tcase, addresses_of_its_own_stay);
