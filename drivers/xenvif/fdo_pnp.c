@@ -71,8 +71,9 @@ static PAGED_FUNCTION NTSTATUS FdoPnpRemove(_Inout_ PXENVIF_FDO Fdo, _Inout_ PIR
 
     PAGED_CODE();
 
-    FdoWithdrawUnplug(Fdo);
+    /* Only when the thread is no more: it may ask. */
     FdoStop(Fdo);
+    FdoWithdrawUnplug(Fdo);
     DeviceSetPnpState(&Fdo->Device, XENVIF_PNP_REMOVED);
 
     Irp->IoStatus.Status = STATUS_SUCCESS;
