@@ -36,7 +36,8 @@ static PAGED_FUNCTION PCWSTR TwinNextLink(_In_z_ PCWSTR Link)
     return Link + 1;
 }
 
-static PAGED_FUNCTION NTSTATUS TwinAsk(_In_ PDEVICE_OBJECT Device, _Out_ PETHERNET_ADDRESS Address)
+static PAGED_FUNCTION NTSTATUS TwinAsk(_In_ PDEVICE_OBJECT Device, _In_ PFILE_OBJECT File,
+                                       _Out_ PETHERNET_ADDRESS Address)
 {
     ULONG Oid = OID_802_3_PERMANENT_ADDRESS;
     IO_STATUS_BLOCK StatusBlock;
@@ -53,6 +54,9 @@ static PAGED_FUNCTION NTSTATUS TwinAsk(_In_ PDEVICE_OBJECT Device, _Out_ PETHERN
                                         sizeof(ETHERNET_ADDRESS), FALSE, &Event, &StatusBlock);
     if (Irp == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
+
+    /* NDIS looks into the file object for whom it answers; the routine above leaves it out. */
+    IoGetNextIrpStackLocation(Irp)->FileObject = File;
 
     Status = IoCallDriver(Device, Irp);
     if (Status == STATUS_PENDING) {
@@ -81,7 +85,7 @@ static PAGED_FUNCTION NTSTATUS TwinQueryAddress(_In_z_ PCWSTR Link, _Out_ PETHER
     if (!NT_SUCCESS(Status))
         return Status;
 
-    Status = TwinAsk(Device, Address);
+    Status = TwinAsk(Device, File, Address);
     ObDereferenceObject(File);
 
     return Status;
@@ -101,8 +105,9 @@ static PAGED_FUNCTION ULONG TwinCount(_In_ PCWSTR Links)
     return Count;
 }
 
-/* There is room for all of them. */
-static PAGED_FUNCTION VOID TwinQueryAll(_Inout_ PTWIN_LIST List, _In_ PCWSTR Links)
+/* There is room for all of them. A card that does not answer is none of Windows's; one that could not be asked may be.
+ */
+static PAGED_FUNCTION NTSTATUS TwinQueryAll(_Inout_ PTWIN_LIST List, _In_ PCWSTR Links)
 {
     PCWSTR Link;
     NTSTATUS Status;
@@ -116,9 +121,13 @@ static PAGED_FUNCTION VOID TwinQueryAll(_Inout_ PTWIN_LIST List, _In_ PCWSTR Lin
         Status = TwinQueryAddress(Link, &List->Addresses[List->Count]);
         if (NT_SUCCESS(Status))
             List->Count++;
+        else if (Status == STATUS_INSUFFICIENT_RESOURCES)
+            return Status;
         else
             Warning("a network card on the PCI bus does not tell its address (%08x)", Status);
     }
+
+    return STATUS_SUCCESS;
 }
 
 PAGED_FUNCTION NTSTATUS TwinListCreate(_Out_ PTWIN_LIST List)
@@ -138,13 +147,13 @@ PAGED_FUNCTION NTSTATUS TwinListCreate(_Out_ PTWIN_LIST List)
     Count = TwinCount(Links);
     if (Count != 0) {
         List->Addresses = PoolAllocate((SIZE_T)Count * sizeof(ETHERNET_ADDRESS), TWIN_TAG);
-        if (List->Addresses != NULL)
-            TwinQueryAll(List, Links);
-        else
-            Status = STATUS_INSUFFICIENT_RESOURCES;
+        Status = (List->Addresses != NULL) ? TwinQueryAll(List, Links) : STATUS_INSUFFICIENT_RESOURCES;
     }
 
     ExFreePool(Links);
+
+    if (!NT_SUCCESS(Status))
+        TwinListDestroy(List);
 
     return Status;
 }

@@ -232,8 +232,9 @@ static void assert_looked(uint64_t injected)
 }
 
 /* No VIF starts that may have a twin. */
-STACK_TEST(refused_while_cards_cannot_be_looked_at, NET, .vifs = 1, .quiet = true, NOT_FOUND_OUT, ONE_CARD(RTL8139, 0))
+static void card_cannot_be_asked(void *unused)
 {
+    (void)unused;
     fault_suspend();
     assert_out(0);
     fail_next_look();
@@ -244,6 +245,23 @@ STACK_TEST(refused_while_cards_cannot_be_looked_at, NET, .vifs = 1, .quiet = tru
     (void)pnp_retry_device(vif(0));
     assert_refused(0);
 }
+
+STACK_TEST(refused_while_cards_cannot_be_looked_at, NET, .vifs = 1, .quiet = true, NOT_FOUND_OUT, ONE_CARD(RTL8139, 0))
+{
+    card_cannot_be_asked(NULL);
+}
+
+/* A card that cannot be asked for lack of memory may be the twin, whichever of the steps it is. */
+START_TEST(refused_while_a_card_cannot_be_asked)
+{
+    static const char *const calls[] = {"call=IoGetDeviceObjectPointer,nth=100000000",
+                                        "call=IoBuildDeviceIoControlRequest,nth=100000000"};
+    struct stack_options options = {NET, .vifs = 1, .quiet = true, ONE_CARD(RTL8139, 0)};
+
+    options.fail = calls[_i];
+    stack_run(&options, card_cannot_be_asked, NULL);
+}
+END_TEST
 
 /* A twin that comes is looked for again. */
 STACK_TEST(twin_that_is_looked_for_again, NET, .vifs = 1, .quiet = true, .prepare = install_monitor, NOT_FOUND_OUT,
@@ -377,6 +395,7 @@ int main(void)
     tcase_add_loop_test(tcase, no_twin, 0, 3);
     tcase_add_test(tcase, twin_that_comes_later);
     tcase_add_test(tcase, refused_while_cards_cannot_be_looked_at);
+    tcase_add_loop_test(tcase, refused_while_a_card_cannot_be_asked, 0, 2);
     tcase_add_test(tcase, twin_that_is_looked_for_again);
     tcase_add_test(tcase, twin_by_another_address);
     suite_add_tcase(suite, tcase);

@@ -63,8 +63,8 @@ void net_class_install(const struct devnode *node)
     cm_value_set_dword(key, "*IfType", IF_TYPE_ETHERNET);
 }
 
-/* Sends one question to the top of the adapter's stack. The buffer is locked in memory. */
-static bool ask(PDEVICE_OBJECT top, ULONG oid, void *buffer, ULONG length)
+/* Sends one question to the top of the adapter's stack, as of an open file. The buffer is locked in memory. */
+static bool ask(PDEVICE_OBJECT top, PFILE_OBJECT file, ULONG oid, void *buffer, ULONG length)
 {
     IO_STATUS_BLOCK block = {.Information = 0};
     NTSTATUS status;
@@ -76,6 +76,7 @@ static bool ask(PDEVICE_OBJECT top, ULONG oid, void *buffer, ULONG length)
                                         &event, &block);
     if (irp == NULL)
         return false;
+    IoGetNextIrpStackLocation(irp)->FileObject = file;
     status = IoCallDriver(top, irp);
     if (status == STATUS_PENDING) {
         KeWaitForSingleObject(&event, Executive, KernelMode, FALSE, NULL);
@@ -84,23 +85,40 @@ static bool ask(PDEVICE_OBJECT top, ULONG oid, void *buffer, ULONG length)
     return NT_SUCCESS(status) && block.Information == length;
 }
 
-/* An adapter whose driver answers one of the two questions only has no addresses. */
+/* The adapter's stack, opened by the name of its device; the caller dereferences the file. */
+static bool open_adapter(PDEVICE_OBJECT pdo, PFILE_OBJECT *file, PDEVICE_OBJECT *top)
+{
+    UNICODE_STRING name;
+    WCHAR text[128];
+    ULONG length;
+
+    if (!NT_SUCCESS(IoGetDeviceProperty(pdo, DevicePropertyPhysicalDeviceObjectName, sizeof(text), text, &length)))
+        return false;
+    RtlInitUnicodeString(&name, text);
+    return NT_SUCCESS(IoGetDeviceObjectPointer(&name, FILE_READ_DATA, file, top));
+}
+
+/* An adapter whose driver answers one of the two questions only, or does not let itself be opened, has no addresses. */
 static struct netio_physical ask_for_addresses(PDEVICE_OBJECT pdo)
 {
     struct netio_physical physical = {.length = 0};
-    PDEVICE_OBJECT top = IoGetAttachedDeviceReference(pdo);
-    UCHAR *buffer = pool_allocate(NonPagedPoolNx, sizeof(physical.current), TAG, __builtin_return_address(0));
+    PDEVICE_OBJECT top;
+    PFILE_OBJECT file;
+    UCHAR *buffer;
 
-    if (buffer != NULL && ask(top, OID_802_3_CURRENT_ADDRESS, buffer, sizeof(physical.current))) {
+    if (!open_adapter(pdo, &file, &top))
+        return physical;
+    buffer = pool_allocate(NonPagedPoolNx, sizeof(physical.current), TAG, __builtin_return_address(0));
+    if (buffer != NULL && ask(top, file, OID_802_3_CURRENT_ADDRESS, buffer, sizeof(physical.current))) {
         memcpy(physical.current, buffer, sizeof(physical.current));
-        if (ask(top, OID_802_3_PERMANENT_ADDRESS, buffer, sizeof(physical.permanent))) {
+        if (ask(top, file, OID_802_3_PERMANENT_ADDRESS, buffer, sizeof(physical.permanent))) {
             memcpy(physical.permanent, buffer, sizeof(physical.permanent));
             physical.length = sizeof(physical.current);
         }
     }
     if (buffer != NULL)
         ExFreePoolWithTag(buffer, TAG);
-    ObDereferenceObject(top);
+    ObDereferenceObject(file);
     return physical;
 }
 

@@ -127,6 +127,8 @@ static NTSTATUS NicQuery(PNIC Nic, PIRP Irp)
 
     if (Location->Parameters.DeviceIoControl.IoControlCode != IOCTL_NDIS_QUERY_GLOBAL_STATS)
         return STATUS_INVALID_DEVICE_REQUEST;
+    if (Location->FileObject == NULL) /* whoever asks has opened the device, and says by which file */
+        return STATUS_INVALID_PARAMETER;
     if (Location->Parameters.DeviceIoControl.InputBufferLength >= sizeof(NDIS_OID))
         Oid = *(PNDIS_OID)Irp->AssociatedIrp.SystemBuffer;
     if (Oid != OID_802_3_PERMANENT_ADDRESS && Oid != OID_802_3_CURRENT_ADDRESS) /* it uses the one it came with */
