@@ -394,8 +394,7 @@ NTSTATUS ControllerSetHashKey(_Inout_ PXENVIF_CONTROLLER Controller, _In_reads_(
     return ControllerAskWithPage(Controller, XEN_NETIF_CTRL_TYPE_SET_HASH_KEY, Key, Length, Length, 0);
 }
 
-NTSTATUS ControllerSetHashMapping(_Inout_ PXENVIF_CONTROLLER Controller, _In_reads_(Size) const ULONG *Queue,
-                                  _In_ ULONG Size)
+NTSTATUS ControllerSetHashMappingSize(_Inout_ PXENVIF_CONTROLLER Controller, _In_ ULONG Size)
 {
     ULONG Largest;
     ULONG Answer;
@@ -408,10 +407,12 @@ NTSTATUS ControllerSetHashMapping(_Inout_ PXENVIF_CONTROLLER Controller, _In_rea
     if (Size > Largest)
         return STATUS_BUFFER_OVERFLOW;
 
-    Status = ControllerAsk(Controller, XEN_NETIF_CTRL_TYPE_SET_HASH_MAPPING_SIZE, Size, 0, 0, &Answer);
-    if (!NT_SUCCESS(Status))
-        return Status;
+    return ControllerAsk(Controller, XEN_NETIF_CTRL_TYPE_SET_HASH_MAPPING_SIZE, Size, 0, 0, &Answer);
+}
 
+NTSTATUS ControllerSetHashMapping(_Inout_ PXENVIF_CONTROLLER Controller, _In_reads_(Size) const ULONG *Queue,
+                                  _In_ ULONG Size)
+{
     return ControllerAskWithPage(Controller, XEN_NETIF_CTRL_TYPE_SET_HASH_MAPPING, Queue, Size * (ULONG)sizeof(ULONG),
                                  Size, 0);
 }

@@ -50,7 +50,14 @@ _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS ControllerSetHashKey(_Inout_ PXENVIF_CONTROLLER Controller, _In_reads_(Length) const UCHAR *Key,
                               _In_ ULONG Length);
 
-/* Queue by hash value modulo Size, at most a page of entries. STATUS_BUFFER_OVERFLOW: the backend takes fewer. */
+/*
+ * Makes a mapping of Size entries, all of them queue 0; without any the backend chooses by modulo.
+ * STATUS_BUFFER_OVERFLOW: the backend takes fewer.
+ */
+_IRQL_requires_(PASSIVE_LEVEL)
+NTSTATUS ControllerSetHashMappingSize(_Inout_ PXENVIF_CONTROLLER Controller, _In_ ULONG Size);
+
+/* Queue by hash value modulo Size, which has been set: at most a page of entries. */
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS ControllerSetHashMapping(_Inout_ PXENVIF_CONTROLLER Controller, _In_reads_(Size) const ULONG *Queue,
                                   _In_ ULONG Size);

@@ -127,37 +127,20 @@ static NTSTATUS HashQueryCapabilities(_Inout_ PXENVIF_FRONTEND Frontend, _Out_ P
     return Status;
 }
 
-/* The key first: no hash is then made with the old one and the new types. */
-static NTSTATUS HashSendParameters(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG Types, _In_ const UCHAR *Key)
+/* The key first: no hash is then made with the old one and the new types. Half: it has failed, and the key is new. */
+static NTSTATUS HashSendParameters(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG Types, _In_ const UCHAR *Key,
+                                   _Out_ PBOOLEAN Half)
 {
     NTSTATUS Status;
+
+    *Half = FALSE;
 
     Status = ControllerSetHashKey(Frontend->Controller, Key, XENVIF_VIF_HASH_KEY_SIZE);
     if (!NT_SUCCESS(Status))
         return Status;
 
-    return ControllerSetHashFlags(Frontend->Controller, Types >> 1);
-}
-
-static NTSTATUS HashSetParameters(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG Types, _In_ const UCHAR *Key)
-{
-    FRONTEND_HASH *Hash = &Frontend->Hash;
-    NTSTATUS Status = STATUS_SUCCESS;
-
-    if (!FrontendWantsHash(Frontend))
-        return STATUS_NOT_SUPPORTED;
-    if ((Types & ~HASH_TYPES) != 0)
-        return STATUS_INVALID_PARAMETER;
-
-    if (HashIsBackends(Frontend))
-        Status = HashSendParameters(Frontend, Types, Key);
-
-    if (NT_SUCCESS(Status)) {
-        Hash->Types = Types;
-        RtlCopyMemory(Hash->Key, Key, sizeof(Hash->Key));
-        Hash->HasParameters = TRUE;
-        HashUpdateHasher(Frontend);
-    }
+    Status = ControllerSetHashFlags(Frontend->Controller, Types >> 1);
+    *Half = !NT_SUCCESS(Status);
 
     return Status;
 }
@@ -248,22 +231,82 @@ static VOID HashBeginSteering(_Inout_ PXENVIF_FRONTEND Frontend)
     Frontend->SteerDeadline = FrontendLater(HASH_STEER_TIME);
 }
 
+/* Half: it has failed, and the backend has a mapping to queue 0 in place of the one before. */
 static NTSTATUS HashSendMapping(_Inout_ PXENVIF_FRONTEND Frontend, _In_ const PROCESSOR_NUMBER *Processors,
-                                _In_ ULONG Size)
+                                _In_ ULONG Size, _Out_ PBOOLEAN Half)
 {
     PROCESSOR_NUMBER Known[STEERING_MAXIMUM_MAPPING];
     STEERING_MAPPING Mapping;
+    NTSTATUS Status;
     ULONG Count;
 
+    *Half = FALSE;
     HashMap(Frontend, Processors, Size, &Mapping, Known, &Count);
 
-    return ControllerSetHashMapping(Frontend->Controller, Mapping.Queue, Mapping.Size);
+    Status = ControllerSetHashMappingSize(Frontend->Controller, Size);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    Status = ControllerSetHashMapping(Frontend->Controller, Mapping.Queue, Size);
+    *Half = !NT_SUCCESS(Status);
+
+    return Status;
+}
+
+/* Tells a backend that has the algorithm what else has been accepted. What it does not take is done here. */
+static VOID HashSendAccepted(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    const FRONTEND_HASH *Hash = &Frontend->Hash;
+    NTSTATUS Status = STATUS_SUCCESS;
+    BOOLEAN Half;
+
+    if (Hash->HasParameters)
+        Status = HashSendParameters(Frontend, Hash->Types, Hash->Key, &Half);
+    if (NT_SUCCESS(Status) && Hash->MappingSize != 0)
+        Status = HashSendMapping(Frontend, Hash->Mapping, Hash->MappingSize, &Half);
+
+    if (!NT_SUCCESS(Status))
+        HashDoHere(Frontend, Status);
+}
+
+/* What failed half way is not to be in force: what was accepted is told again. */
+static VOID HashRestore(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    HashSendAccepted(Frontend);
+    HashUpdateHasher(Frontend);
+}
+
+static NTSTATUS HashSetParameters(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG Types, _In_ const UCHAR *Key)
+{
+    FRONTEND_HASH *Hash = &Frontend->Hash;
+    NTSTATUS Status = STATUS_SUCCESS;
+    BOOLEAN Half = FALSE;
+
+    if (!FrontendWantsHash(Frontend))
+        return STATUS_NOT_SUPPORTED;
+    if ((Types & ~HASH_TYPES) != 0)
+        return STATUS_INVALID_PARAMETER;
+
+    if (HashIsBackends(Frontend))
+        Status = HashSendParameters(Frontend, Types, Key, &Half);
+
+    if (NT_SUCCESS(Status)) {
+        Hash->Types = Types;
+        RtlCopyMemory(Hash->Key, Key, sizeof(Hash->Key));
+        Hash->HasParameters = TRUE;
+        HashUpdateHasher(Frontend);
+    } else if (Half) {
+        HashRestore(Frontend);
+    }
+
+    return Status;
 }
 
 static NTSTATUS HashSetMapping(_Inout_ PXENVIF_FRONTEND Frontend, _In_ const PROCESSOR_NUMBER *Mapping, _In_ ULONG Size)
 {
     FRONTEND_HASH *Hash = &Frontend->Hash;
     NTSTATUS Status = STATUS_SUCCESS;
+    BOOLEAN Half = FALSE;
     ULONG Index;
 
     if (Size == 0 || Size > STEERING_MAXIMUM_MAPPING || (Size & (Size - 1)) != 0)
@@ -278,30 +321,19 @@ static NTSTATUS HashSetMapping(_Inout_ PXENVIF_FRONTEND Frontend, _In_ const PRO
 
     /* Without hashing it is the backend that chooses. */
     if (FrontendWantsHash(Frontend) && HashIsBackends(Frontend))
-        Status = HashSendMapping(Frontend, Mapping, Size);
+        Status = HashSendMapping(Frontend, Mapping, Size, &Half);
 
     if (NT_SUCCESS(Status)) {
         RtlCopyMemory(Hash->Mapping, Mapping, Size * sizeof(PROCESSOR_NUMBER));
         Hash->MappingSize = Size;
         HashBeginSteering(Frontend);
+    } else if (Half) {
+        if (Hash->MappingSize == 0)
+            (VOID) ControllerSetHashMappingSize(Frontend->Controller, 0);
+        HashRestore(Frontend);
     }
 
     return Status;
-}
-
-/* Tells a backend that has the algorithm what else has been accepted. What it does not take is done here. */
-static VOID HashSendAccepted(_Inout_ PXENVIF_FRONTEND Frontend)
-{
-    const FRONTEND_HASH *Hash = &Frontend->Hash;
-    NTSTATUS Status = STATUS_SUCCESS;
-
-    if (Hash->HasParameters)
-        Status = HashSendParameters(Frontend, Hash->Types, Hash->Key);
-    if (NT_SUCCESS(Status) && Hash->MappingSize != 0)
-        Status = HashSendMapping(Frontend, Hash->Mapping, Hash->MappingSize);
-
-    if (!NT_SUCCESS(Status))
-        HashDoHere(Frontend, Status);
 }
 
 static NTSTATUS HashSetAlgorithm(_Inout_ PXENVIF_FRONTEND Frontend, _In_ XENVIF_PACKET_HASH_ALGORITHM Algorithm)

@@ -155,6 +155,19 @@ static BOOLEAN ReceiverCheckLength(_In_ PXENVIF_RECEIVER Receiver, _Inout_ PRECE
     return Packet->Length <= ReceiverLimit(Receiver, Packet);
 }
 
+/* Ours replaces that of a backend that does not hash as it was asked to. */
+static VOID ReceiverHash(_In_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet)
+{
+    const XENVIF_HASHER *Hasher = FrontendGetHasher(Receiver->Frontend);
+    PXENVIF_BUFFER First = ReceiverFirstBuffer(Packet);
+
+    if (!HasherIsSet(Hasher))
+        return;
+
+    RtlZeroMemory(&Packet->Hash, sizeof(Packet->Hash));
+    HasherHash(Hasher, First->Address + First->Offset, &Packet->Layout, &Packet->Hash);
+}
+
 /* Does for a frame, which is to go to the client, what the client has asked for. FALSE: it cannot be split. */
 static BOOLEAN ReceiverFinish(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet)
 {
@@ -166,12 +179,7 @@ static BOOLEAN ReceiverFinish(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIV
     if (Options.OffloadTagManipulation)
         ReceiverRemoveTag(Packet);
 
-    if (Packet->Hash.Algorithm == XENVIF_PACKET_HASH_ALGORITHM_NONE) {
-        PXENVIF_BUFFER First = ReceiverFirstBuffer(Packet);
-
-        HasherHash(FrontendGetHasher(Receiver->Frontend), First->Address + First->Offset, &Packet->Layout,
-                   &Packet->Hash);
-    }
+    ReceiverHash(Receiver, Packet);
 
     Packet->Large = Packet->MaximumSegmentSize != 0;
 

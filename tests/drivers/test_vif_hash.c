@@ -240,7 +240,7 @@ STACK_TEST(parameters_are_sent_key_first, PLAYED)
     /* What it does not have it refuses. */
     vif_control.types = XEN_NETIF_CTRL_HASH_TYPE_IPV4;
     ck_assert_int_eq(set_parameters(ALL_TYPES, key), STATUS_INVALID_PARAMETER);
-    ASKED(KEY, FLAGS);
+    ASKED(KEY, FLAGS, KEY, FLAGS); /* nor does it take what was accepted any more */
     carry();
     finish();
 }
@@ -377,11 +377,19 @@ static void refuse(unsigned type, uint32_t status)
     vif_control.status = type != 0 ? status : XEN_NETIF_CTRL_STATUS_SUCCESS;
 }
 
+/* A backend that refuses nothing, and hears of what is in force. */
+static void reconnect(void)
+{
+    refuse(0, 0);
+    disconnect_both();
+    connect_both();
+    assert_told_all(ASKED(ALGORITHM, KEY, FLAGS, GET_SIZE, SIZE, MAPPING));
+}
+
 /* What is refused is not in force: the next backend hears of what was, and the refused call is all that failed. */
 STACK_TEST(every_refusal, PLAYED)
 {
     static const uint8_t other[VIF_CONTROL_KEY] = {1, 2, 3};
-    const struct vif_control_told *told;
     ULONG types;
 
     begin();
@@ -407,7 +415,8 @@ STACK_TEST(every_refusal, PLAYED)
         ASKED(KEY);
         refuse(FLAGS, status);
         ck_assert_int_eq(set_parameters(0x02, other), means);
-        ASKED(KEY, FLAGS);
+        ASKED(KEY, FLAGS, KEY, FLAGS); /* it does not take back what it took before either */
+        reconnect();
 
         refuse(GET_SIZE, status);
         ck_assert_int_eq(set_mapping(2, 2), means);
@@ -417,13 +426,8 @@ STACK_TEST(every_refusal, PLAYED)
         ASKED(GET_SIZE, SIZE);
         refuse(MAPPING, status);
         ck_assert_int_eq(set_mapping(2, 2), means);
-        ASKED(GET_SIZE, SIZE, MAPPING);
-
-        refuse(0, 0);
-        disconnect_both();
-        connect_both();
-        told = ASKED(ALGORITHM, KEY, FLAGS, GET_SIZE, SIZE, MAPPING);
-        assert_told_all(told);
+        ASKED(GET_SIZE, SIZE, MAPPING, KEY, FLAGS, GET_SIZE, SIZE, MAPPING);
+        reconnect();
         carry();
 
         /* Nor can a client be kept from having no hash. */
@@ -435,8 +439,16 @@ STACK_TEST(every_refusal, PLAYED)
     finish();
 }
 
-/* A frame of the published vector, that the backend has not hashed: what the driver makes of it. */
-static void assert_hashed_here(bool here)
+static netif_extra_info_t hash_extra(uint8_t type, uint8_t algorithm, uint32_t value)
+{
+    netif_extra_info_t extra = {.type = XEN_NETIF_EXTRA_TYPE_HASH, .u.hash = {.type = type, .algorithm = algorithm}};
+
+    memcpy(extra.u.hash.value, &value, sizeof(value));
+    return extra;
+}
+
+/* A frame of the published vector, to which the backend has added this much: what the driver makes of it. */
+static void assert_vector(unsigned extras, const netif_extra_info_t *extra, bool here)
 {
     static const uint8_t addresses[] = {66, 9, 149, 187, 161, 142, 100, 80};
     const struct inet_packet kind = {.version = 4,
@@ -445,9 +457,11 @@ static void assert_hashed_here(bool here)
                                      .source_port = 2794,
                                      .destination_port = 1766,
                                      .payload = 10};
-    struct vif_backend_frame given = {.data = frame, .length = inet_make(frame, &kind)};
+    struct vif_backend_frame given = {.data = frame, .length = inet_make(frame, &kind), .extras = extras};
     const XENVIF_PACKET_HASH *hash;
 
+    if (extras != 0)
+        given.extra[0] = *extra;
     memcpy(frame + 14 + 12, addresses, sizeof(addresses));
     vif_client_forget();
     vif_backend_give(&given);
@@ -455,6 +469,70 @@ static void assert_hashed_here(bool here)
     hash = &vif_client_received(0)->hash;
     ck_assert_uint_eq(hash->Algorithm, here ? TOEPLITZ : NONE);
     ck_assert_uint_eq(hash->Value, here ? HASH_BY_PORTS : 0);
+}
+
+static void assert_hashed_here(bool here)
+{
+    assert_vector(0, NULL, here);
+}
+
+/* A call of several requests, the last of which is refused: the backend has what was accepted before. */
+STACK_TEST(refused_half_way, PLAYED)
+{
+    static const uint8_t other[VIF_CONTROL_KEY] = {1, 2, 3};
+    const struct vif_control_told *told;
+
+    begin();
+    ck_assert_int_eq(set_algorithm(TOEPLITZ), STATUS_SUCCESS);
+    vif_control_forget();
+
+    /* Nothing was: the backend chooses by modulo. */
+    vif_control.queues = 1;
+    ck_assert_int_eq(set_mapping(8, QUEUES), STATUS_INVALID_PARAMETER);
+    told = ASKED(GET_SIZE, SIZE, MAPPING, GET_SIZE, SIZE);
+    ck_assert_uint_eq(told->mapping_size, 0);
+
+    vif_control.queues = QUEUES;
+    set_all();
+    vif_control_forget();
+    vif_control.queues = QUEUES - 1;
+    vif_control.types = ALL_FLAGS & ~1u;
+    ck_assert_int_eq(set_parameters(0x1c, key), STATUS_SUCCESS);
+    ck_assert_int_eq(set_mapping(8, 2), STATUS_SUCCESS);
+    ASKED(KEY, FLAGS, GET_SIZE, SIZE, MAPPING);
+
+    ck_assert_int_eq(set_parameters(ALL_TYPES, other), STATUS_INVALID_PARAMETER);
+    told = ASKED(KEY, FLAGS, KEY, FLAGS, GET_SIZE, SIZE, MAPPING);
+    ck_assert_uint_eq(told->types, 0x0e);
+    ck_assert_mem_eq(told->key, key, sizeof(key));
+
+    ck_assert_int_eq(set_mapping(16, QUEUES), STATUS_INVALID_PARAMETER);
+    told = ASKED(GET_SIZE, SIZE, MAPPING, KEY, FLAGS, GET_SIZE, SIZE, MAPPING);
+    ck_assert_uint_eq(told->mapping_size, 8);
+    for (unsigned i = 0; i < 8; i++)
+        ck_assert_uint_eq(told->mapping[i], i % 2);
+    assert_hashed_here(false);
+    carry();
+    finish();
+}
+
+/* And one that does not take that back: what it makes of a frame is not what was asked for, and is replaced. */
+STACK_TEST(not_taken_back, PLAYED)
+{
+    static const uint8_t other[VIF_CONTROL_KEY] = {1, 2, 3};
+    netif_extra_info_t extra = hash_extra(3, 1, 7);
+
+    begin();
+    set_all();
+    refuse(FLAGS, XEN_NETIF_CTRL_STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(set_parameters(0x02, other), STATUS_NOT_SUPPORTED);
+    assert_vector(1, &extra, true);
+    assert_hashed_here(true);
+    ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_BACKEND_ERRORS), 0);
+    vif_control_forget();
+    reconnect();
+    assert_hashed_here(false);
+    finish();
 }
 
 /* One that does not take what another has accepted: the driver hashes, until there is one that does. */
@@ -644,14 +722,6 @@ STACK_TEST(silence_on_a_new_connection, PLAYED, .quiet = true, .engine = ENGINE_
 
 /* ---- hashes that go along with frames ---- */
 
-static netif_extra_info_t hash_extra(uint8_t type, uint8_t algorithm, uint32_t value)
-{
-    netif_extra_info_t extra = {.type = XEN_NETIF_EXTRA_TYPE_HASH, .u.hash = {.type = type, .algorithm = algorithm}};
-
-    memcpy(extra.u.hash.value, &value, sizeof(value));
-    return extra;
-}
-
 STACK_TEST(hashes_from_the_backend, PLAYED)
 {
     static const struct {
@@ -775,6 +845,8 @@ int main(void)
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("refused");
     tcase_add_test(tcase, every_refusal);
+    tcase_add_test(tcase, refused_half_way);
+    tcase_add_test(tcase, not_taken_back);
     tcase_add_test(tcase, refused_on_a_new_connection);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("answers");
