@@ -16,7 +16,7 @@
 
 struct _XENVIF_ANNOUNCER {
     PXENVIF_FRONTEND Frontend;
-    HANDLE Registration; /* NULL: netio does not tell of changes */
+    HANDLE Registration; /* NULL: netio does not tell of changes (yet) */
     LONG Changed;
     ULONG Count;
     SOCKADDR_INET Addresses[ANNOUNCER_MAXIMUM_ADDRESSES];
@@ -64,8 +64,8 @@ static BOOLEAN AnnouncerIsUsable(_In_ const XENVIF_ANNOUNCER *Announcer, _In_ co
 }
 
 /* Takes the interface's rows of the table. */
-static PAGED_FUNCTION VOID AnnouncerTake(_Inout_ PXENVIF_ANNOUNCER Announcer, _In_ const NET_LUID *Luid,
-                                         _In_ const MIB_UNICASTIPADDRESS_TABLE *Table)
+static PAGED_FUNCTION NTSTATUS AnnouncerTake(_Inout_ PXENVIF_ANNOUNCER Announcer, _In_ const NET_LUID *Luid,
+                                             _In_ const MIB_UNICASTIPADDRESS_TABLE *Table)
 {
     ULONG Number = FrontendGetNumber(Announcer->Frontend);
     SOCKADDR_INET *Addresses;
@@ -75,10 +75,8 @@ static PAGED_FUNCTION VOID AnnouncerTake(_Inout_ PXENVIF_ANNOUNCER Announcer, _I
     PAGED_CODE();
 
     Addresses = PoolAllocate(sizeof(Announcer->Addresses), ANNOUNCER_TAG);
-    if (Addresses == NULL) {
-        Warning("vif %u: no memory for the interface's addresses", Number);
-        return;
-    }
+    if (Addresses == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
 
     for (Index = 0; Index < Table->NumEntries; Index++) {
         const MIB_UNICASTIPADDRESS_ROW *Row = &Table->Table[Index];
@@ -98,9 +96,11 @@ static PAGED_FUNCTION VOID AnnouncerTake(_Inout_ PXENVIF_ANNOUNCER Announcer, _I
     Announcer->Count = Count;
 
     PoolFree(Addresses, ANNOUNCER_TAG);
+
+    return STATUS_SUCCESS;
 }
 
-PAGED_FUNCTION VOID AnnouncerUpdate(_Inout_ PXENVIF_ANNOUNCER Announcer)
+static PAGED_FUNCTION NTSTATUS AnnouncerRead(_Inout_ PXENVIF_ANNOUNCER Announcer)
 {
     PMIB_UNICASTIPADDRESS_TABLE Table;
     NET_LUID Luid;
@@ -108,24 +108,25 @@ PAGED_FUNCTION VOID AnnouncerUpdate(_Inout_ PXENVIF_ANNOUNCER Announcer)
 
     PAGED_CODE();
 
-    if (InterlockedExchange(&Announcer->Changed, FALSE) == FALSE)
-        return;
-
     /* There is no interface before the client is started, nor any address of it. */
     Status = PdoQueryInterfaceLuid(FrontendGetPdo(Announcer->Frontend), &Luid);
     if (!NT_SUCCESS(Status)) {
         Announcer->Count = 0;
-        return;
+        return STATUS_SUCCESS;
     }
 
     Status = GetUnicastIpAddressTable(AF_UNSPEC, &Table);
-    if (!NT_SUCCESS(Status)) {
-        Warning("vif %u: the table of addresses cannot be read (%08x)", FrontendGetNumber(Announcer->Frontend), Status);
-        return;
+    if (Status == STATUS_NOT_FOUND) {
+        Announcer->Count = 0;
+        return STATUS_SUCCESS;
     }
+    if (!NT_SUCCESS(Status))
+        return Status;
 
-    AnnouncerTake(Announcer, &Luid, Table);
+    Status = AnnouncerTake(Announcer, &Luid, Table);
     FreeMibTable(Table);
+
+    return Status;
 }
 
 static VOID NETIOAPI_API_ AnnouncerChange(_In_ PVOID CallerContext, _In_opt_ PMIB_UNICASTIPADDRESS_ROW Row,
@@ -138,6 +139,48 @@ static VOID NETIOAPI_API_ AnnouncerChange(_In_ PVOID CallerContext, _In_opt_ PMI
 
     (VOID) InterlockedExchange(&Announcer->Changed, TRUE);
     FrontendWake(Announcer->Frontend);
+}
+
+/* The first notification comes at once: what addresses there are is read then. */
+static PAGED_FUNCTION BOOLEAN AnnouncerRegister(_Inout_ PXENVIF_ANNOUNCER Announcer)
+{
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    if (Announcer->Registration != NULL)
+        return TRUE;
+
+    Status = NotifyUnicastIpAddressChange(AF_UNSPEC, AnnouncerChange, Announcer, TRUE, &Announcer->Registration);
+    if (NT_SUCCESS(Status))
+        return TRUE;
+
+    Warning("vif %u: netio does not tell of addresses (%08x), and none is announced",
+            FrontendGetNumber(Announcer->Frontend), Status);
+    Announcer->Registration = NULL;
+
+    return FALSE;
+}
+
+PAGED_FUNCTION BOOLEAN AnnouncerUpdate(_Inout_ PXENVIF_ANNOUNCER Announcer)
+{
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    if (!AnnouncerRegister(Announcer))
+        return FALSE;
+    if (InterlockedExchange(&Announcer->Changed, FALSE) == FALSE)
+        return TRUE;
+
+    Status = AnnouncerRead(Announcer);
+    if (NT_SUCCESS(Status))
+        return TRUE;
+
+    Warning("vif %u: the interface's addresses cannot be read (%08x)", FrontendGetNumber(Announcer->Frontend), Status);
+    (VOID) InterlockedExchange(&Announcer->Changed, TRUE);
+
+    return FALSE;
 }
 
 /* ---- frames ---- */
@@ -227,7 +270,7 @@ VOID AnnouncerSend(_Inout_ PXENVIF_ANNOUNCER Announcer)
     ETHERNET_ADDRESS Mac;
     ULONG Index;
 
-    AnnouncerUpdate(Announcer);
+    (VOID) AnnouncerUpdate(Announcer);
     MacQueryCurrentAddress(FrontendGetMac(Announcer->Frontend), &Mac);
 
     for (Index = 0; Index < Announcer->Count; Index++) {
@@ -279,22 +322,6 @@ PAGED_FUNCTION VOID AnnouncerTeardown(_In_ PXENVIF_ANNOUNCER Announcer)
     BUG_ON(Announcer->Registration != NULL);
 
     PoolFree(Announcer, ANNOUNCER_TAG);
-}
-
-PAGED_FUNCTION VOID AnnouncerStart(_Inout_ PXENVIF_ANNOUNCER Announcer)
-{
-    NTSTATUS Status;
-
-    PAGED_CODE();
-
-    /* The first notification comes at once: what addresses there are is read then. */
-    Status = NotifyUnicastIpAddressChange(AF_UNSPEC, AnnouncerChange, Announcer, TRUE, &Announcer->Registration);
-    if (NT_SUCCESS(Status))
-        return;
-
-    Warning("vif %u: netio does not tell of addresses (%08x), and none is announced",
-            FrontendGetNumber(Announcer->Frontend), Status);
-    Announcer->Registration = NULL;
 }
 
 PAGED_FUNCTION VOID AnnouncerStop(_Inout_ PXENVIF_ANNOUNCER Announcer)

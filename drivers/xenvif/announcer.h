@@ -20,21 +20,20 @@ typedef struct _XENVIF_ANNOUNCER XENVIF_ANNOUNCER, *PXENVIF_ANNOUNCER;
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS AnnouncerInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ PXENVIF_ANNOUNCER *Announcer);
 
-/*
- * From AnnouncerStart until AnnouncerStop returns netio tells of changes, and the frontend's thread is woken by them.
- * If netio does not, nothing is announced, and the log says so. PASSIVE_LEVEL.
- */
-_IRQL_requires_(PASSIVE_LEVEL)
-VOID AnnouncerStart(_Inout_ PXENVIF_ANNOUNCER Announcer);
-_IRQL_requires_(PASSIVE_LEVEL)
-VOID AnnouncerStop(_Inout_ PXENVIF_ANNOUNCER Announcer);
-
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID AnnouncerTeardown(_In_ PXENVIF_ANNOUNCER Announcer);
 
-/* Reads the addresses if they have changed. PASSIVE_LEVEL. */
+/*
+ * Reads the addresses if they have changed. From the first call on that succeeds until AnnouncerStop returns netio
+ * tells of changes, and the frontend's thread is woken by them. FALSE: for want of memory it could not be done, or
+ * netio does not tell; the log says so, and the call is to be made again. PASSIVE_LEVEL.
+ */
 _IRQL_requires_(PASSIVE_LEVEL)
-VOID AnnouncerUpdate(_Inout_ PXENVIF_ANNOUNCER Announcer);
+BOOLEAN AnnouncerUpdate(_Inout_ PXENVIF_ANNOUNCER Announcer);
+
+/* The end of that; may be called again. PASSIVE_LEVEL. */
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID AnnouncerStop(_Inout_ PXENVIF_ANNOUNCER Announcer);
 
 /* Queues the frames; one that the queue has no room for is left out. PASSIVE_LEVEL. */
 _IRQL_requires_(PASSIVE_LEVEL)

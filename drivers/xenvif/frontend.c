@@ -172,6 +172,7 @@ static VOID FrontendFlush(_Inout_ PXENVIF_FRONTEND Frontend)
 /* Goes as far as it can without waiting. TRUE: something is to be tried again even if nobody wakes the thread. */
 static BOOLEAN FrontendAdvance(_Inout_ PXENVIF_FRONTEND Frontend)
 {
+    BOOLEAN Announced;
     BOOLEAN Held;
     BOOLEAN Granted;
 
@@ -186,7 +187,7 @@ static BOOLEAN FrontendAdvance(_Inout_ PXENVIF_FRONTEND Frontend)
     FrontendServeHash(Frontend);
     FrontendContinueSteering(Frontend);
     FrontendUpdateMulticast(Frontend);
-    AnnouncerUpdate(Frontend->Announcer);
+    Announced = AnnouncerUpdate(Frontend->Announcer);
 
     FrontendUpdateLink(Frontend);
 
@@ -198,7 +199,7 @@ static BOOLEAN FrontendAdvance(_Inout_ PXENVIF_FRONTEND Frontend)
         FrontendSettle(Frontend);
     }
 
-    return Held || Granted;
+    return Held || Granted || !Announced;
 }
 
 /* How long the thread may sleep; FALSE: until it is woken. */
@@ -244,6 +245,7 @@ static NTSTATUS NTAPI FrontendThread(_In_ PDRIVER_THREAD Self, _In_opt_ PVOID Co
         Retry = FrontendAdvance(Frontend);
     }
 
+    AnnouncerStop(Frontend->Announcer);
     FrontendForgetBackend(Frontend);
 
     return STATUS_SUCCESS;
@@ -535,8 +537,6 @@ static PAGED_FUNCTION NTSTATUS FrontendRegister(_Inout_ PXENVIF_FRONTEND Fronten
     if (!NT_SUCCESS(Status))
         goto fail3;
 
-    AnnouncerStart(Frontend->Announcer);
-
     return STATUS_SUCCESS;
 
 fail3:
@@ -553,7 +553,6 @@ static PAGED_FUNCTION VOID FrontendDeregister(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     PAGED_CODE();
 
-    AnnouncerStop(Frontend->Announcer);
     FrontendRemoveWatches(Frontend, FRONTEND_WATCHES);
     XENBUS_SUSPEND_CALL(&Frontend->Parent->Suspend, Deregister, Frontend->SuspendCallback);
     XENBUS_DEBUG_CALL(&Frontend->Parent->Debug, Deregister, Frontend->DebugCallback);

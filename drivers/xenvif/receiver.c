@@ -372,7 +372,7 @@ static BOOLEAN ReceiverQueuePacket(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PX
     return VifReceiverQueuePacket(Receiver->Vif, &Parameters);
 }
 
-/* The client, or want of pages, makes us wait: a page that comes back, or the timer, goes on. */
+/* The client, or want of pages, makes us wait: frames that come back, enough of them, or the timer go on. */
 static VOID ReceiverPause(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     WriteRelease(&Receiver->LoanedAtPause, ReadAcquire(&Receiver->Loaned));

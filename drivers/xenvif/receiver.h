@@ -7,7 +7,8 @@
  *
  * The client gets frames in order, from the poller's DPC, and may keep them as long as it likes; the pages in existence
  * are bounded, so a client that keeps all of them stops the ring and nothing else. When it asks for a pause, frames
- * stay here and on the ring until a page comes back or the timer's DPC tries again.
+ * stay here and on the ring until enough of them come back (RECEIVER_PAUSE_RETURNS, or all) or the timer's DPC tries
+ * again.
  *
  * A TCP frame that is larger than those of the link goes to the client whole if the client says that it takes such,
  * else in segments, which are made as the client gets them. Registry: ReceiverAllowGsoPackets (DWORD, 1) offers

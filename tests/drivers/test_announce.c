@@ -9,6 +9,7 @@
 
 #include "common/inet.h"
 #include "common/stack.h"
+#include "machine/fault.h"
 #include "nt/cm/cm.h"
 #include "nt/pnp/pnp.h"
 
@@ -247,6 +248,76 @@ STACK_TEST(addresses_that_change, NET)
     restart_expecting();
 }
 
+#define NONE_FAILS ",nth=100000000"
+
+static bool has_failed(void *before)
+{
+    return fault_injected() != *(uint64_t *)before;
+}
+
+/* Gives an address, of which the driver hears while the nth allocation from here on fails. FALSE: there was none. */
+static bool give_in_vain(const uint8_t *address, unsigned nth)
+{
+    uint64_t before = fault_injected();
+    bool failed;
+
+    machine->config.faults.rule[0].nth = nth;
+    machine->fault->matched[0] = 0;
+    fault_resume();
+    give(address, 4);
+    failed = stack_wait(has_failed, &before, 20);
+    fault_suspend();
+    return failed;
+}
+
+/* Of an address that could not be read for a moment the neighbours hear. */
+STACK_TEST(address_read_again, NET, .quiet = true, .fail = "kind=pool" NONE_FAILS)
+{
+    unsigned nth = 0;
+    bool failed;
+
+    fault_suspend();
+    stack_wait_connections(0, 1);
+    stack_sleep_us(20000);
+    do {
+        failed = give_in_vain((uint8_t[]){10, 0, 0, (uint8_t)++nth}, nth);
+        for (unsigned i = 1; i <= nth; i++)
+            expect_arp((uint8_t[]){10, 0, 0, (uint8_t)i}, mac);
+        migrate_expecting();
+    } while (failed);
+    ck_assert_uint_gt(nth, 2); /* netio's table and the driver's list */
+}
+
+/* It does not take another change to have it read. */
+STACK_TEST(address_read_in_time, NET, .quiet = true, .fail = "call=GetUnicastIpAddressTable" NONE_FAILS)
+{
+    uint64_t before;
+
+    fault_suspend();
+    stack_wait_connections(0, 1);
+    stack_sleep_us(20000);
+    ck_assert(give_in_vain(v4[0], 1));
+    before = fault_injected();
+    machine->config.faults.rule[0].nth = 1;
+    machine->fault->matched[0] = 0;
+    fault_resume();
+    ck_assert(stack_wait(has_failed, &before, 2000));
+    fault_suspend();
+    expect_arp(v4[0], mac);
+    migrate_expecting();
+}
+
+/* Netio cannot tell of addresses at first. */
+STACK_TEST(told_of_addresses_later, NET, .quiet = true, .fail = "call=NotifyUnicastIpAddressChange,nth=1")
+{
+    give(v4[0], 4);
+    stack_wait_connections(0, 1);
+    stack_sleep_us(1100000);
+    ck_assert_uint_eq(fault_injected(), 1);
+    expect_arp(v4[0], mac);
+    migrate_expecting();
+}
+
 STACK_TEST(nothing_without_an_address, NET)
 {
     migrate_expecting();
@@ -371,6 +442,9 @@ int main(void)
     tcase_add_test(tcase, version_4_only);
     tcase_add_test(tcase, version_6_only);
     tcase_add_test(tcase, addresses_that_change);
+    tcase_add_test(tcase, address_read_again);
+    tcase_add_test(tcase, address_read_in_time);
+    tcase_add_test(tcase, told_of_addresses_later);
     tcase_add_test(tcase, nothing_without_an_address);
     tcase_add_test(tcase, each_adapter_its_own);
     tcase_add_test(tcase, not_when_nothing_moved);
