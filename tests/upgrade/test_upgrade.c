@@ -195,6 +195,15 @@ static const char *vif_subscriptions(uint32_t revision)
     return lines[revision - 0x09000001];
 }
 
+static void make_folder(const char *folder)
+{
+    const char *argv[] = {"mkdir", folder, NULL};
+    struct process_result result = process_run(argv);
+
+    ck_assert_int_eq(result.status, 0);
+    process_free(&result);
+}
+
 /* A machine's folder of drivers; kept for all the machines that are made of the same. */
 static const char *folder_of(struct build build, const struct client *clients, unsigned count, char folder[FOLDER_MAX])
 {
@@ -204,13 +213,7 @@ static const char *folder_of(struct build build, const struct client *clients, u
              clients[0].revision, clients[1].revision, clients[0].subscribes);
     if (access(folder, R_OK) == 0)
         return folder;
-    {
-        const char *argv[] = {"mkdir", folder, NULL};
-        struct process_result result = process_run(argv);
-
-        ck_assert_int_eq(result.status, 0);
-        process_free(&result);
-    }
+    make_folder(folder);
     link_file(folder, PVSIM_BUILD "/drivers/xen.so", "xen.so");
     link_file(folder, module_of(build.bus, "xenbus", path), "xenbus.so");
     link_file(folder, PVSIM_BUILD "/drivers/xenbus.inf", "xenbus.inf");
@@ -430,6 +433,58 @@ START_TEST(every_order)
 }
 END_TEST
 
+/* ---- device IDs that stay the same ---- */
+
+static void assert_device_ids(const char *const *paths)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        struct devnode *node = pnp_find(paths[i]);
+
+        ck_assert_msg(node != NULL, "there is no %s", paths[i]);
+        ck_assert_int_eq(pnp_state(node), DEVNODE_STARTED);
+    }
+}
+
+/* From a package with such IDs to today's and back: each has the devices that its documents say, with their drivers. */
+static void go_to_stable(void *argument)
+{
+    static const char *const stable[] = {"XENBUS\\VEN_XP&DEV_VIF\\_", "XENVIF\\VEN_XP&DEV_NET\\0"};
+    static const char *const usual[] = {"XENBUS\\VEN_XP0001&DEV_VIF&REV_0900000C\\_",
+                                        "XENVIF\\VEN_XP0001&DEV_NET&REV_09000005\\0"};
+
+    assert_device_ids(stable);
+    ck_assert(guest_shutdown());
+    stack_stop_now();
+    machine->config.driver_dir = PVSIM_BUILD "/drivers";
+    stack_boot_again_now();
+    assert_device_ids(usual);
+    ck_assert_ptr_null(pnp_find(stable[0]));
+    ck_assert(guest_shutdown());
+    stack_stop_now();
+    machine->config.driver_dir = argument;
+    stack_boot_again_now();
+    assert_device_ids(stable);
+    ck_assert_ptr_null(pnp_find(usual[0]));
+}
+
+START_TEST(stable_device_ids)
+{
+    static const char *const linked[] = {
+        "drivers/xen.so",     "test-drivers/stable/xenbus.so", "drivers/xenbus.inf",   "test-drivers/stable/xenvif.so",
+        "drivers/xenvif.inf", "drivers/netclient.so",          "drivers/netclient.inf"};
+    char folder[FOLDER_MAX], path[FOLDER_MAX];
+    const struct stack_options options = {.folder = folder, .vifs = 1, .from_dom0 = true, .quiet = true};
+
+    snprintf(folder, sizeof(folder), "%s/stable", scratch());
+    make_folder(folder);
+    for (unsigned i = 0; i < sizeof(linked) / sizeof(linked[0]); i++) {
+        snprintf(path, sizeof(path), PVSIM_BUILD "/%s", linked[i]);
+        link_file(folder, path, strrchr(linked[i], '/') + 1);
+    }
+    stack_run(&options, go_to_stable, folder);
+}
+END_TEST
+
 /* ---- what our own clients subscribe to ---- */
 
 struct subscriptions {
@@ -489,6 +544,7 @@ int main(void)
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("upgrades");
     tcase_add_loop_test(tcase, in_turn, 0, 2 * AGES);
+    tcase_add_test(tcase, stable_device_ids);
     tcase_add_loop_test(tcase, every_order, 0, PACKAGES * PACKAGES);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
