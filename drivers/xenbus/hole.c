@@ -31,35 +31,50 @@ static PFN_NUMBER HoleFrame(_In_ PVOID Address)
     return (PFN_NUMBER)(MmGetPhysicalAddress(Address).QuadPart >> PAGE_SHIFT);
 }
 
-typedef NTSTATUS (*HOLE_CHANGE)(_In_ PFN_NUMBER Frame);
+/* A page of Xen's. */
+typedef struct _HOLE_SOURCE {
+    ULONG Space;
+    ULONG_PTR Index;
+} HOLE_SOURCE;
 
-static NTSTATUS HoleTryPopulate(_In_ PFN_NUMBER Frame)
+typedef NTSTATUS (*HOLE_CHANGE)(_In_ PFN_NUMBER Frame, _In_opt_ const HOLE_SOURCE *Source);
+
+static NTSTATUS HoleTryPopulate(_In_ PFN_NUMBER Frame, _In_opt_ const HOLE_SOURCE *Source)
 {
     ULONG Done;
     NTSTATUS Status;
+
+    UNREFERENCED_PARAMETER(Source);
 
     Status = XenMemoryPopulatePhysMap(0, 1, &Frame, &Done);
     return NT_SUCCESS(Status) && Done != 1 ? STATUS_INSUFFICIENT_RESOURCES : Status;
 }
 
-static NTSTATUS HoleTryDepopulate(_In_ PFN_NUMBER Frame)
+static NTSTATUS HoleTryDepopulate(_In_ PFN_NUMBER Frame, _In_opt_ const HOLE_SOURCE *Source)
 {
     ULONG Done;
     NTSTATUS Status;
+
+    UNREFERENCED_PARAMETER(Source);
 
     Status = XenMemoryDecreaseReservation(0, 1, &Frame, &Done);
     return NT_SUCCESS(Status) && Done != 1 ? STATUS_INSUFFICIENT_RESOURCES : Status;
 }
 
-/* What cannot be left undone is tried for a while. Any IRQL. */
-static NTSTATUS HoleInsist(_In_ HOLE_CHANGE Change, _In_ PFN_NUMBER Frame)
+static NTSTATUS HoleTryPut(_In_ PFN_NUMBER Frame, _In_opt_ const HOLE_SOURCE *Source)
 {
-    NTSTATUS Status = Change(Frame);
+    return XenMemoryAddToPhysMap(Source->Space, Source->Index, Frame);
+}
+
+/* What cannot be left undone is tried for a while. Any IRQL. */
+static NTSTATUS HoleInsist(_In_ HOLE_CHANGE Change, _In_ PFN_NUMBER Frame, _In_opt_ const HOLE_SOURCE *Source)
+{
+    NTSTATUS Status = Change(Frame, Source);
     ULONG Attempt;
 
     for (Attempt = 1; !NT_SUCCESS(Status) && Attempt < HOLE_ATTEMPTS; Attempt++) {
         KeStallExecutionProcessor(HOLE_PAUSE);
-        Status = Change(Frame);
+        Status = Change(Frame, Source);
     }
 
     return Status;
@@ -71,7 +86,7 @@ static ULONG HolePopulate(_In_ PFN_NUMBER Frame, _In_ ULONG Count)
     ULONG Index;
 
     for (Index = 0; Index < Count; Index++) {
-        NTSTATUS Status = HoleInsist(HoleTryPopulate, Frame + Index);
+        NTSTATUS Status = HoleInsist(HoleTryPopulate, Frame + Index, NULL);
 
         if (!NT_SUCCESS(Status)) {
             Critical("Xen gives no page for frame %llx (%08x)", (ULONGLONG)(Frame + Index), Status);
@@ -88,7 +103,7 @@ static NTSTATUS HoleDepopulate(_In_ PFN_NUMBER Frame, _In_ ULONG Count)
     ULONG Index;
 
     for (Index = 0; Index < Count; Index++) {
-        NTSTATUS Status = HoleTryDepopulate(Frame + Index);
+        NTSTATUS Status = HoleTryDepopulate(Frame + Index, NULL);
 
         if (!NT_SUCCESS(Status)) {
             Error("Xen does not take frame %llx (%08x)", (ULONGLONG)(Frame + Index), Status);
@@ -170,16 +185,12 @@ VOID HoleFree(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_AREA *Area)
 
 VOID HolePutAgain(_In_ const XENBUS_HOLE_AREA *Area, _In_ ULONG Space, _In_ ULONG_PTR Index)
 {
-    NTSTATUS Status = STATUS_UNSUCCESSFUL;
-    ULONG Attempt;
+    const HOLE_SOURCE Source = {Space, Index};
+    NTSTATUS Status;
 
-    for (Attempt = 0; Attempt < HOLE_ATTEMPTS; Attempt++) {
-        Status = XenMemoryAddToPhysMap(Space, Index, Area->Frame);
-        if (NT_SUCCESS(Status))
-            return;
-
-        KeStallExecutionProcessor(HOLE_PAUSE);
-    }
+    Status = HoleInsist(HoleTryPut, Area->Frame, &Source);
+    if (NT_SUCCESS(Status))
+        return;
 
     Critical("page %u of space %u cannot be mapped after a resume (%08x)", (ULONG)Index, Space, Status);
     BUG("a page of Xen's is not there after a resume");
@@ -219,7 +230,7 @@ NTSTATUS HoleAllocatePage(_In_ PXENBUS_HOLE Hole, _Out_ PXENBUS_HOLE_PAGE Page)
     return STATUS_SUCCESS;
 
 fail3:
-    (VOID) HoleInsist(HoleTryDepopulate, Page->Area.Frame);
+    (VOID) HoleInsist(HoleTryDepopulate, Page->Area.Frame, NULL);
 
 fail2:
     HoleFree(Hole, &Page->Area);
@@ -246,7 +257,7 @@ VOID HoleFreePage(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_PAGE *Page)
 
     HoleUnmap(Hole, &Page->Area, Page->Address);
 
-    Status = HoleInsist(HoleTryDepopulate, Page->Area.Frame);
+    Status = HoleInsist(HoleTryDepopulate, Page->Area.Frame, NULL);
     if (!NT_SUCCESS(Status))
         Error("the page at frame %llx stays (%08x)", (ULONGLONG)Page->Area.Frame, Status);
 
