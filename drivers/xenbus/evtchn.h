@@ -51,7 +51,10 @@ _Must_inspect_result_ NTSTATUS EvtchnGetInterface(_In_ PVOID Context, _In_ ULONG
  */
 BOOLEAN EvtchnIsForgotten(VOID);
 
-/* Into sleep, in which no events are taken, and out of it under the same Xen. IRQL <= DISPATCH_LEVEL. */
+/*
+ * Into sleep, in which the domain may be moved without a word, and out of it under the same Xen. Asleep, a message
+ * interrupt takes no events, and the line does as long as Xen knows the callback parameter. IRQL <= DISPATCH_LEVEL.
+ */
 VOID EvtchnSleep(_In_ PXENBUS_EVTCHN_CONTEXT Context);
 VOID EvtchnGoOn(_In_ PXENBUS_EVTCHN_CONTEXT Context);
 

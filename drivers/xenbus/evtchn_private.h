@@ -82,7 +82,8 @@ struct _XENBUS_EVTCHN_CONTEXT {
     ULONG SourceCount;
     ULONGLONG CallbackVia;
 
-    /* The domain may be moved at any time: shared info, which is then gone, is left alone. */
+    /* The domain may be moved at any time, and shared info is then gone: only the line looks at it, having asked Xen.
+     */
     LONG volatile Asleep;
 
     /* Guards Waiters; nothing else is taken under it. */
