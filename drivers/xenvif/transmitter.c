@@ -254,7 +254,10 @@ static VOID TransmitterCount(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PX
         StatisticsAdd(Transmitter->Statistics, XENVIF_TRANSMITTER_BACKEND_ERRORS, 1);
 }
 
-/* Tells the client what became of its packet; a frame of our own ends here. DISPATCH_LEVEL, without the lock. */
+/*
+ * Tells the client what became of its packet; a frame of our own ends here, of which the backend had a copy only.
+ * DISPATCH_LEVEL, without the lock.
+ */
 static VOID TransmitterReturnPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
     XENVIF_TRANSMITTER_PACKET_COMPLETION_INFO Completion;
@@ -644,6 +647,9 @@ NTSTATUS TransmitterSendFrame(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENVIF_BUFFE
 {
     TRANSMITTER_DESCRIPTION Description;
     NTSTATUS Status;
+
+    /* What fills a page could be granted in place, and stay with a backend that does not let go. */
+    ASSERT(Length < PAGE_SIZE);
 
     Description.Mdl = Buffer->Mdl;
     Description.Offset = 0;

@@ -126,8 +126,9 @@ NTSTATUS TransmitterQueuePacket(_In_ PXENVIF_FRONTEND Frontend, _In_ PMDL Mdl, _
                                 _In_opt_ PVOID Cookie);
 
 /*
- * Sends a frame of our own, the first Length bytes of Buffer, as a packet among the client's; it counts as one. The
- * buffer is the transmitter's from here on, whatever the status is. As of TransmitterQueuePacket.
+ * Sends a frame of our own, the first Length bytes of Buffer, as a packet among the client's; it counts as one. Less
+ * than a page, so that the backend gets a copy, which it may keep without keeping Buffer. The buffer is the
+ * transmitter's from here on, whatever the status is. As of TransmitterQueuePacket.
  */
 _IRQL_requires_max_(DISPATCH_LEVEL)
 NTSTATUS TransmitterSendFrame(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENVIF_BUFFER Buffer, _In_ ULONG Length);
