@@ -91,13 +91,14 @@ static VOID HashDoHere(_Inout_ PXENVIF_FRONTEND Frontend, _In_ NTSTATUS Status)
 static NTSTATUS HashStart(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     NTSTATUS Status;
+    LONG Before;
 
     /* From here on frames may come with a hash. */
-    (VOID) InterlockedExchange(&Frontend->Hashing, TRUE);
+    Before = InterlockedExchange(&Frontend->Hashing, TRUE);
 
     Status = ControllerSetHashAlgorithm(Frontend->Controller, XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ);
     if (!NT_SUCCESS(Status))
-        (VOID) InterlockedExchange(&Frontend->Hashing, FALSE);
+        (VOID) InterlockedExchange(&Frontend->Hashing, Before);
 
     /* That is how it says that it does not know the algorithm. */
     return (Status == STATUS_INVALID_PARAMETER) ? STATUS_NOT_SUPPORTED : Status;
@@ -406,6 +407,13 @@ VOID FrontendServeHash(_Inout_ PXENVIF_FRONTEND Frontend)
         return;
 
     Request->Status = HashServe(Frontend, Request);
+
+    /* Nobody knows what the backend has taken of it. */
+    if (HashIsBackends(Frontend) &&
+        (Request->Status == STATUS_IO_TIMEOUT || Request->Status == STATUS_DEVICE_PROTOCOL_ERROR)) {
+        HashDoHere(Frontend, Request->Status);
+        HashUpdateHasher(Frontend);
+    }
 
     WritePointerRelease((PVOID volatile *)&Frontend->HashRequest, NULL);
     (VOID) KeSetEvent(&Request->Done, IO_NO_INCREMENT, FALSE);

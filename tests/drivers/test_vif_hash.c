@@ -568,17 +568,25 @@ STACK_TEST(refused_on_a_new_connection, PLAYED)
 static const enum vif_control_fault faults[] = {VIF_CONTROL_WRONG_ID, VIF_CONTROL_WRONG_TYPE, VIF_CONTROL_TWICE,
                                                 VIF_CONTROL_BACKWARDS, VIF_CONTROL_FAR};
 
-/* The ring is given up for this connection; packets go on, and the next one is a new beginning. */
-static void assert_given_up(NTSTATUS status)
+/*
+ * The ring is given up for this connection, and it is done here what was accepted, and what is asked for later,
+ * whatever the backend makes of the request that it has had; the next connection is a new beginning.
+ */
+static void assert_given_up(void)
 {
+    netif_extra_info_t extra = hash_extra(3, 1, 7);
     uint64_t start = clock_now();
     ULONG types;
 
     vif_control.fault = VIF_CONTROL_RIGHT;
     vif_control_forget();
-    ck_assert_int_eq(set_parameters(ALL_TYPES, key), status);
-    ck_assert_int_eq(query_types(&types), status);
-    ck_assert_int_eq(set_mapping(4, 2), status);
+    assert_vector(1, &extra, true);
+    ck_assert_int_eq(query_types(&types), STATUS_SUCCESS);
+    ck_assert_uint_eq(types, ALL_TYPES);
+    ck_assert_int_eq(set_parameters(0x02, key), STATUS_SUCCESS); /* addresses only */
+    ck_assert_int_eq(set_mapping(4, 2), STATUS_SUCCESS);
+    ck_assert_int_eq(set_parameters(ALL_TYPES, key), STATUS_SUCCESS);
+    assert_hashed_here(true);
     NOTHING_ASKED();
     ck_assert_uint_lt(clock_now() - start, SECOND / 2);
     carry();
@@ -602,7 +610,7 @@ STACK_TEST(wrong_answers, PLAYED, .quiet = true)
         ck_assert_int_eq(query_types(&types), STATUS_DEVICE_PROTOCOL_ERROR);
         ck_assert_uint_eq(types, 0);
         ck_assert_uint_lt(clock_now() - start, SECOND / 2);
-        assert_given_up(STATUS_DEVICE_PROTOCOL_ERROR);
+        assert_given_up();
     }
 
     /* Not a status of io/netif.h. */
@@ -610,7 +618,7 @@ STACK_TEST(wrong_answers, PLAYED, .quiet = true)
         refuse(GET_FLAGS, i == 0 ? 4 : i == 1 ? 0x80000000 : 0xffffffff);
         ck_assert_int_eq(query_types(&types), STATUS_DEVICE_PROTOCOL_ERROR);
         refuse(0, 0);
-        assert_given_up(STATUS_DEVICE_PROTOCOL_ERROR);
+        assert_given_up();
     }
 
     /* An answer too many is found when the next is awaited. */
@@ -618,7 +626,7 @@ STACK_TEST(wrong_answers, PLAYED, .quiet = true)
     ck_assert_int_eq(query_types(&types), STATUS_SUCCESS);
     stack_sleep_us(10000);
     ck_assert_int_eq(query_types(&types), STATUS_DEVICE_PROTOCOL_ERROR);
-    assert_given_up(STATUS_DEVICE_PROTOCOL_ERROR);
+    assert_given_up();
     finish();
 }
 
@@ -681,7 +689,7 @@ STACK_TEST(silence_is_bounded, PLAYED, .quiet = true, .engine = ENGINE_DETERMINI
     ck_assert_uint_ge(clock_now() - start, SECOND);
     ck_assert_uint_lt(clock_now() - start, 2 * SECOND);
     stack_join(thread);
-    assert_given_up(STATUS_IO_TIMEOUT);
+    assert_given_up();
 
     /* The client's Disable, and the backend's close, wait no longer than for the one answer. */
     KeClearEvent(&calling);
@@ -701,6 +709,24 @@ STACK_TEST(silence_is_bounded, PLAYED, .quiet = true, .engine = ENGINE_DETERMINI
     ck_assert_uint_lt(clock_now() - start, SECOND);
     vif_client_release();
     vif_backend_end();
+}
+
+/* Silent when it is to cease: the hashes that it goes on to send spoil no frame, and are not passed on. */
+STACK_TEST(silence_at_the_end, PLAYED, .quiet = true, .engine = ENGINE_DETERMINISTIC)
+{
+    netif_extra_info_t extra = hash_extra(3, 1, 7);
+
+    begin();
+    set_all();
+    vif_control.fault = VIF_CONTROL_SILENT;
+    ck_assert_int_eq(set_algorithm(NONE), STATUS_SUCCESS);
+    assert_vector(1, &extra, false);
+    ck_assert_int_eq(set_algorithm(TOEPLITZ), STATUS_IO_TIMEOUT);
+    assert_vector(1, &extra, false);
+    ck_assert_int_eq(set_algorithm(TOEPLITZ), STATUS_SUCCESS);
+    assert_vector(1, &extra, true);
+    ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_BACKEND_ERRORS), 0);
+    finish();
 }
 
 /* Silent from the connection on: what was accepted is done here. */
@@ -852,6 +878,7 @@ int main(void)
     tcase = tcase_create("answers");
     tcase_add_test(tcase, wrong_answers);
     tcase_add_test(tcase, silence_is_bounded);
+    tcase_add_test(tcase, silence_at_the_end);
     tcase_add_test(tcase, silence_on_a_new_connection);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("frames");
