@@ -184,7 +184,7 @@ VOID FdoBalloonEnd(_In_ PXENBUS_FDO Fdo);
 
 /* ---- fdo_hibernate.c; PASSIVE_LEVEL ---- */
 
-/* Into D3 with clients, out of it to wherever that is, and back without more ado. */
+/* Into D3 with clients, out of it to wherever that is, and back without more ado (FdoGoOn: IRQL <= DISPATCH_LEVEL). */
 VOID FdoHold(_In_ PXENBUS_FDO Fdo);
 _Must_inspect_result_ NTSTATUS FdoWake(_In_ PXENBUS_FDO Fdo);
 VOID FdoGoOn(_In_ PXENBUS_FDO Fdo);

@@ -12,10 +12,15 @@ static DEVICE_POWER_STATE FdoDeviceStateFor(_In_ SYSTEM_POWER_STATE State)
     return State == PowerSystemWorking ? PowerDeviceD0 : PowerDeviceD3;
 }
 
-/* The device has not come back from D3: the PnP manager takes it away, and its children go with it. */
+/*
+ * The device has not come back from D3: the PnP manager takes it away, and its children go with it. They close their
+ * own devices first, which takes a store that answers; what a bus with clients has of Xen is all there.
+ */
 static VOID FdoNotBack(_In_ PXENBUS_FDO Fdo)
 {
     Fdo->Failed = TRUE;
+    if (Fdo->Held && !EvtchnIsForgotten())
+        FdoGoOn(Fdo);
     IoInvalidateDeviceState(Fdo->PhysicalDeviceObject);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/irps.h"
+#include "machine/clock.h"
 #include "machine/fault.h"
 #include "nt/cm/cm.h"
 #include "nt/pnp/pnp.h"
@@ -482,6 +483,41 @@ STACK_TEST(does_not_wake, NO_CHILD)
     assert_is_up();
 }
 
+/* With VIFs, which close their devices before the bus goes: nobody waits for a store that is left alone in sleep. */
+static void does_not_wake_with_vifs(void *state)
+{
+    uint64_t start;
+
+    for (unsigned round = 0; round < 2; round++) {
+        ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
+        irps_intercept(irps_bottom(PLATFORM), false, IRP_MJ_POWER, IRP_MN_SET_POWER, no_power);
+        ck_assert_int_eq(po_set_system_state((SYSTEM_POWER_STATE)(uintptr_t)state), STATUS_SUCCESS);
+        start = clock_now();
+        (void)po_set_system_state(PowerSystemWorking);
+        pnp_wait_quiet();
+        irps_let_pass();
+        ck_assert(!stack_device_started(PLATFORM));
+        ck_assert_uint_lt(clock_now() - start, UINT64_C(5000000000));
+        mend_bus();
+        assert_is_up();
+        stack_wait_connected(0);
+    }
+    ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
+}
+
+START_TEST(vifs_of_a_bus_that_does_not_wake)
+{
+    static const SYSTEM_POWER_STATE state[] = {PowerSystemSleeping3, PowerSystemHibernate};
+    static const struct stack_options options = {.drivers = STACK_XENFILT | STACK_XENVIF | STACK_NETCLIENT,
+                                                 .vifs = 1,
+                                                 .wait = true,
+                                                 .quiet = true,
+                                                 .engine = ENGINE_DETERMINISTIC};
+
+    stack_run(&options, does_not_wake_with_vifs, (void *)(uintptr_t)state[_i]);
+}
+END_TEST
+
 /* Something runs out when power comes back, one call after the other. */
 static void wake(void *state)
 {
@@ -563,6 +599,7 @@ int main(void)
     tcase = tcase_create("power");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, does_not_wake);
+    tcase_add_loop_test(tcase, vifs_of_a_bus_that_does_not_wake, 0, 2);
     tcase_add_loop_test(tcase, wakes_short, 0, 2);
     tcase_add_test(tcase, children_change_in_sleep);
     tcase_add_test(tcase, nobody_wants_to_know);
