@@ -288,6 +288,11 @@ static void note_extra(struct vif_backend_packet *packet, const netif_extra_info
         packet->hash_algorithm = extra->u.hash.algorithm;
         memcpy(&packet->hash, extra->u.hash.value, 4);
         break;
+    case XEN_NETIF_EXTRA_TYPE_MCAST_ADD:
+    case XEN_NETIF_EXTRA_TYPE_MCAST_DEL:
+        packet->multicast = extra->type;
+        memcpy(packet->data, extra->u.mcast.addr, sizeof(extra->u.mcast.addr));
+        break;
     default:
         ck_abort_msg("extra info of type %u", extra->type);
     }
@@ -331,11 +336,11 @@ static void take(void *context)
         more_extra = slots == 0 && (request[slots].flags & NETTXF_extra_info) != 0;
     }
     total = request[0].size;
-    ck_assert_uint_gt(total, rest);
+    ck_assert(packet->multicast ? total == 0 && data == 1 : total > rest);
     packet->slots = data;
     packet->first = total - rest;
     for (unsigned i = 0; i < slots; i++)
-        if (!extra[i])
+        if (!extra[i] && !packet->multicast)
             copy_slot(packet, &request[i], i == 0 ? packet->first : request[i].size);
     for (unsigned i = 0; i < slots; i++, backend.tx_taken++) {
         netif_tx_response_t *response = &backend.tx->ring[backend.tx_taken % RING].rsp;

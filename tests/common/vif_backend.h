@@ -59,6 +59,7 @@ struct vif_backend_packet {
     bool hashed;
     uint8_t hash_type, hash_algorithm;
     uint32_t hash;
+    uint8_t multicast; /* no packet, but an address for the filter: the extra info's type */
 };
 
 /*

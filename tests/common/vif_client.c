@@ -18,7 +18,7 @@ static PVOID held[VIF_CLIENT_KEPT];
 static KSPIN_LOCK lock; /* the queues' processors deliver at the same time */
 static unsigned received, held_count, total;
 
-static bool back;
+static unsigned outstanding; /* packets that are not back */
 static XENVIF_TRANSMITTER_PACKET_COMPLETION_INFO completion;
 static PMDL sending;
 static void *piece_memory[PIECES_MAX];
@@ -65,7 +65,7 @@ static VOID NTAPI callback(PVOID argument, XENVIF_VIF_CALLBACK_TYPE type, PXENVI
         ck_assert_ptr_eq(parameters->TransmitterReturnPacket.Cookie, sending);
         ck_assert(!vif_client_is_back());
         completion = *parameters->TransmitterReturnPacket.Completion;
-        __atomic_store_n(&back, true, __ATOMIC_RELEASE);
+        (void)__atomic_sub_fetch(&outstanding, 1, __ATOMIC_RELEASE);
         break;
     case XENVIF_RECEIVER_QUEUE_PACKET:
         KeAcquireSpinLockAtDpcLevel(&lock);
@@ -170,6 +170,11 @@ static PMDL make_chain(const struct vif_client_packet *packet)
         *link = make_mdl(NULL, packet->ahead, skew);
         link = &(*link)->Next;
     }
+    if (packet->empty) {
+        *link = make_mdl(NULL, 1, skew);
+        (*link)->ByteCount = 0;
+        link = &(*link)->Next;
+    }
     while (done < packet->length) {
         size_t length = packet->piece != 0 ? packet->piece : packet->length;
 
@@ -196,16 +201,27 @@ static void free_chain(void)
     sending = NULL;
 }
 
+NTSTATUS vif_client_repeat(const struct vif_client_packet *packet)
+{
+    NTSTATUS status;
+
+    (void)__atomic_add_fetch(&outstanding, 1, __ATOMIC_RELEASE);
+    status =
+        XENVIF_VIF_CALL(&vif_client, TransmitterQueuePacket, sending, (ULONG)packet->ahead, (ULONG)packet->length,
+                        packet->options, packet->mss, packet->tci, (PXENVIF_PACKET_HASH)packet->hash, FALSE, sending);
+    if (!NT_SUCCESS(status))
+        (void)__atomic_sub_fetch(&outstanding, 1, __ATOMIC_RELEASE);
+    return status;
+}
+
 NTSTATUS vif_client_send(const struct vif_client_packet *packet)
 {
     NTSTATUS status;
 
     ck_assert_ptr_null(sending);
+    ck_assert(vif_client_is_back());
     sending = make_chain(packet);
-    __atomic_store_n(&back, false, __ATOMIC_RELEASE);
-    status =
-        XENVIF_VIF_CALL(&vif_client, TransmitterQueuePacket, sending, (ULONG)packet->ahead, (ULONG)packet->length,
-                        packet->options, packet->mss, packet->tci, (PXENVIF_PACKET_HASH)packet->hash, FALSE, sending);
+    status = vif_client_repeat(packet);
     if (!NT_SUCCESS(status))
         free_chain();
     return status;
@@ -213,7 +229,7 @@ NTSTATUS vif_client_send(const struct vif_client_packet *packet)
 
 bool vif_client_is_back(void)
 {
-    return __atomic_load_n(&back, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&outstanding, __ATOMIC_ACQUIRE) == 0;
 }
 
 XENVIF_TRANSMITTER_PACKET_COMPLETION_INFO vif_client_await_sent(void)

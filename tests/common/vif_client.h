@@ -52,11 +52,14 @@ struct vif_client_packet {
     size_t piece; /* bytes in each MDL; 0: all */
     size_t skew;  /* where each MDL begins in its page; beyond the first it is skewed once more each */
     size_t ahead; /* bytes in the chain before the packet */
+    bool empty;   /* an MDL with nothing in it comes first */
 };
 
 /* Queue it. The status is that of the call. */
 NTSTATUS vif_client_send(const struct vif_client_packet *packet);
-/* Wait until it is back: what it came back with. */
+/* The same packet once more, before it is back: it is when all of them are. */
+NTSTATUS vif_client_repeat(const struct vif_client_packet *packet);
+/* Wait until it is back: what it, or the last of them, came back with. */
 XENVIF_TRANSMITTER_PACKET_COMPLETION_INFO vif_client_await_sent(void);
 /* Whether it is back. */
 bool vif_client_is_back(void);

@@ -108,6 +108,35 @@ STACK_TEST(headers_with_any_byte_wrong, PLAYED)
     vif_client_finish();
 }
 
+/* IP says that the packet ends early, at any place, and the frame ends there or goes on: nothing beyond is a header. */
+STACK_TEST(packets_that_end_early, PLAYED)
+{
+    static uint8_t whole[INET_FRAME_MAX];
+
+    begin();
+    for (unsigned i = 0; i < ARRAYSIZE(kinds); i++) {
+        struct inet_layout layout;
+        size_t full = inet_make(whole, &kinds[i]), fixed = kinds[i].version == 4 ? 0 : 40;
+
+        ck_assert(inet_parse(whole, full, &layout));
+        for (size_t length = 0; length < full - layout.ip - fixed; length++)
+            for (unsigned cut = 0; cut < 2; cut++) {
+                size_t end = layout.ip + fixed + length;
+                const struct vif_client_received *got;
+
+                memcpy(frame, whole, full);
+                inet_put16(frame + layout.ip + (kinds[i].version == 4 ? 2 : 4), (uint16_t)length);
+                got = give(cut && end >= 14 ? end : full);
+                ck_assert(got->info.TcpHeader.Length == 0 ||
+                          got->info.TcpHeader.Offset + got->info.TcpHeader.Length + got->info.TcpOptions.Length <= end);
+                ck_assert(got->info.UdpHeader.Length == 0 ||
+                          got->info.UdpHeader.Offset + got->info.UdpHeader.Length <= end);
+                ck_assert(!got->flags.TcpChecksumSucceeded && !got->flags.UdpChecksumSucceeded);
+            }
+    }
+    vif_client_finish();
+}
+
 /* IEEE 802.2 with SNAP: its own header, and IP behind it; without SNAP there is no more to tell. */
 STACK_TEST(llc_and_snap, PLAYED)
 {
@@ -177,6 +206,7 @@ int main(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, frames_that_end_early);
     tcase_add_test(tcase, headers_with_any_byte_wrong);
+    tcase_add_test(tcase, packets_that_end_early);
     tcase_add_test(tcase, llc_and_snap);
     tcase_add_test(tcase, extension_headers);
     suite_add_tcase(suite, tcase);

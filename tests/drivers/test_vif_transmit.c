@@ -468,6 +468,50 @@ STACK_TEST(sizes, PLAYED)
 
     for (send.length = 0; send.length < 14; send.length += 13)
         ck_assert_int_eq(vif_client_send(&send), STATUS_INVALID_PARAMETER);
+
+    /* With a tag it is longer than any frame may be. */
+    memset(frame + 54, 0, INET_FRAME_MAX - 54);
+    send.length = INET_FRAME_MAX;
+    send.options.Value = OPTION(OffloadTagManipulation);
+    ck_assert_int_eq(vif_client_send(&send), STATUS_INVALID_PARAMETER);
+    vif_client_finish();
+}
+
+/* A link in the chain that has nothing in it is none. */
+STACK_TEST(empty_links, PLAYED)
+{
+    const struct inet_packet kind = {.version = 4, .protocol = INET_TCP, .flags = INET_ACK, .payload = 1000};
+    struct vif_client_packet send = {.data = frame, .length = inet_make(frame, &kind), .empty = true};
+
+    begin(SG);
+    for (send.ahead = 0; send.ahead <= 100; send.ahead += 100) {
+        ck_assert_int_eq(vif_client_send(&send), STATUS_SUCCESS);
+        vif_backend_await(&got, NETIF_RSP_OKAY);
+        assert_sent(send.length, 1000);
+        ck_assert_uint_eq(got.length, send.length);
+        ck_assert_mem_eq(got.data, frame, send.length);
+    }
+    vif_client_finish();
+}
+
+/* IEEE 802.3 with SNAP has a length in the place of the type: no frame of it can be a large one. */
+STACK_TEST(no_large_packet_with_a_length, PLAYED)
+{
+    const struct inet_packet kind = {.version = 4, .protocol = INET_TCP, .flags = INET_ACK, .payload = 1000};
+    static uint8_t plain[INET_FRAME_MAX];
+    struct vif_client_packet send = {.data = frame, .length = inet_make(plain, &kind) + 8};
+
+    begin(SG | CSUM4 | GSO4);
+    memcpy(frame, plain, 12);
+    inet_put16(frame + 12, (uint16_t)(send.length - 14));
+    memcpy(frame + 14, "\xAA\xAA\x03\x00\x00\x00", 6);
+    memcpy(frame + 20, plain + 12, send.length - 20);
+    ck_assert_int_eq(vif_client_send(&send), STATUS_SUCCESS);
+    vif_backend_await(&got, NETIF_RSP_OKAY);
+    assert_sent(send.length, 1000);
+    send.options = options_for(&kind, true);
+    send.mss = 500;
+    ck_assert_int_eq(vif_client_send(&send), STATUS_INVALID_PARAMETER);
     vif_client_finish();
 }
 
@@ -572,6 +616,31 @@ static void count_packets(void *unused)
         assert_counters();
     }
 
+    /* UDP without a checksum, which IPv4 has and IPv6 has not. */
+    for (packet.version = 4; packet.version <= 6; packet.version += 2) {
+        struct vif_client_packet send = {.data = frame, .length = length = inet_make(frame, &packet)};
+        struct inet_layout layout;
+
+        ck_assert(inet_parse(frame, length, &layout));
+        inet_put16(inet_checksum_field(frame, &layout), 0);
+        ck_assert_int_eq(vif_client_send(&send), STATUS_SUCCESS);
+        vif_backend_await(&got, NETIF_RSP_OKAY);
+        (void)vif_client_await_sent();
+        COUNT(UNICAST_PACKETS, 1);
+        COUNT(UNICAST_OCTETS, length);
+        COUNT(UDP_PACKETS, 1);
+        if (packet.version == 4) {
+            COUNT(IPV4_PACKETS, 1);
+            counters[validates ? XENVIF_TRANSMITTER_IPV4_CHECKSUM_SUCCEEDED
+                               : XENVIF_TRANSMITTER_IPV4_CHECKSUM_NOT_VALIDATED]++;
+        } else {
+            COUNT(IPV6_PACKETS, 1);
+        }
+        counters[validates && packet.version == 6 ? XENVIF_TRANSMITTER_UDP_CHECKSUM_FAILED
+                                                  : XENVIF_TRANSMITTER_UDP_CHECKSUM_NOT_VALIDATED]++;
+        assert_counters();
+    }
+
     /* What the backend drops or refuses, of a packet of three frames: the worst answer is the packet's. */
     for (unsigned kind = 0; kind < 2; kind++) {
         struct inet_packet big = {.version = 6, .protocol = INET_TCP, .payload = 3000};
@@ -655,6 +724,8 @@ int main(void)
     tcase_add_test(tcase, fb12_chains_of_any_shape);
     tcase_add_test(tcase, options);
     tcase_add_test(tcase, sizes);
+    tcase_add_test(tcase, empty_links);
+    tcase_add_test(tcase, no_large_packet_with_a_length);
     tcase_add_loop_test(tcase, counts, 0, 2);
     tcase_add_test(tcase, cut_off);
     suite_add_tcase(suite, tcase);

@@ -1,0 +1,251 @@
+/*
+ * IRPs that the bus of VIFs and its children get seldom or never from the managers of this machine: changes of state
+ * that are taken back, questions to a device that has gone, relations that somebody else has begun; and IRPs that come
+ * while the bus goes.
+ */
+#include <string.h>
+
+#include "common/irps.h"
+#include "machine/kernel_lock.h"
+#include "nt/pnp/pnp.h"
+
+#define NET .drivers = STACK_XENVIF | STACK_NETCLIENT, .vifs = 1, .wait = true
+#define BUS "XENBUS\\VEN_XP0001&DEV_VIF"
+#define CHILD "XENVIF\\VEN_XP0001&DEV_NET"
+
+static struct capture *few;
+
+static PDEVICE_OBJECT child(void)
+{
+    return pnp_pdo(stack_device(CHILD));
+}
+
+/* The bus's own device, with nobody above it. */
+static PDEVICE_OBJECT bus(void)
+{
+    return pnp_pdo(stack_device(BUS))->AttachedDevice;
+}
+
+static NTSTATUS send(PDEVICE_OBJECT target, UCHAR major, const IO_STACK_LOCATION *what, ULONG_PTR *information)
+{
+    IO_STATUS_BLOCK *result = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*result), STACK_TAG);
+    KEVENT *event = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*event), STACK_TAG);
+    PIO_STACK_LOCATION next;
+    NTSTATUS status;
+    PIRP irp;
+
+    KeInitializeEvent(event, NotificationEvent, FALSE);
+    irp = IoBuildSynchronousFsdRequest(IRP_MJ_PNP, target, NULL, 0, NULL, event, result);
+    ck_assert_ptr_nonnull(irp);
+    irp->IoStatus.Status = STATUS_NOT_SUPPORTED;
+    irp->IoStatus.Information = *information;
+    next = IoGetNextIrpStackLocation(irp);
+    next->MajorFunction = major;
+    next->MinorFunction = what->MinorFunction;
+    next->Parameters = what->Parameters;
+    status = IoCallDriver(target, irp);
+    if (status == STATUS_PENDING) {
+        (void)KeWaitForSingleObject(event, Executive, KernelMode, FALSE, NULL);
+        status = result->Status;
+    }
+    *information = result->Information;
+    ExFreePoolWithTag(event, STACK_TAG);
+    ExFreePoolWithTag(result, STACK_TAG);
+    return status;
+}
+
+static NTSTATUS send_minor(PDEVICE_OBJECT target, UCHAR minor)
+{
+    const IO_STACK_LOCATION what = {.MinorFunction = minor};
+    ULONG_PTR information = 0;
+
+    return send(target, IRP_MJ_PNP, &what, &information);
+}
+
+static void assert_works(void)
+{
+    stack_wait_connected(0);
+    pnp_wait_quiet();
+    ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
+    stack_carry(0, few, few);
+}
+
+/* ---- changes that are taken back ---- */
+
+/* A bus does not stop under a child that is started; one that is about to stop or go has agreed. */
+STACK_TEST(taken_back, NET)
+{
+    static const UCHAR minors[][2] = {{IRP_MN_QUERY_STOP_DEVICE, IRP_MN_CANCEL_STOP_DEVICE},
+                                      {IRP_MN_QUERY_REMOVE_DEVICE, IRP_MN_CANCEL_REMOVE_DEVICE}};
+
+    for (unsigned i = 0; i < ARRAYSIZE(minors); i++) {
+        /* Nothing to take back: it stays started. */
+        ck_assert_int_eq(send_minor(child(), minors[i][1]), STATUS_SUCCESS);
+        ck_assert_int_eq(send_minor(bus(), IRP_MN_QUERY_STOP_DEVICE), STATUS_DEVICE_BUSY);
+
+        ck_assert_int_eq(send_minor(child(), minors[i][0]), STATUS_SUCCESS);
+        ck_assert_int_eq(send_minor(bus(), minors[i][0]), STATUS_SUCCESS);
+        ck_assert_int_eq(send_minor(bus(), minors[i][1]), STATUS_SUCCESS);
+        ck_assert_int_eq(send_minor(child(), minors[i][1]), STATUS_SUCCESS);
+        ck_assert_int_eq(send_minor(bus(), IRP_MN_QUERY_STOP_DEVICE), STATUS_DEVICE_BUSY);
+        assert_works();
+    }
+}
+
+/* ---- questions ---- */
+
+static ULONG_PTR state_of(PDEVICE_OBJECT device)
+{
+    const IO_STACK_LOCATION what = {.MinorFunction = IRP_MN_QUERY_PNP_DEVICE_STATE};
+    ULONG_PTR information = 0;
+
+    ck_assert_int_eq(send(device, IRP_MJ_PNP, &what, &information), STATUS_SUCCESS);
+    return information;
+}
+
+/* A child that has been ejected says that it has gone, is ejected only once, and does not start any more. */
+STACK_TEST(has_gone, NET, .quiet = true)
+{
+    PDEVICE_OBJECT gone = child();
+
+    ck_assert_uint_eq(state_of(gone), 0);
+    ck_assert_int_eq(send_minor(gone, IRP_MN_EJECT), STATUS_SUCCESS);
+    ck_assert_uint_eq(state_of(gone), PNP_DEVICE_REMOVED);
+    ck_assert_int_eq(send_minor(gone, IRP_MN_START_DEVICE), STATUS_NO_SUCH_DEVICE);
+    ck_assert_int_eq(send_minor(gone, IRP_MN_EJECT), STATUS_SUCCESS);
+    ck_assert_int_eq(pnp_rescan(stack_device(BUS)), STATUS_SUCCESS);
+    pnp_wait_quiet();
+    ck_assert_ptr_null(stack_device(CHILD));
+    stack_detach(0);
+    stack_attach(0);
+    assert_works();
+}
+
+/* What is asked in a way that it does not know is answered as it came. */
+STACK_TEST(unknown_questions, NET)
+{
+    DEVICE_CAPABILITIES *capabilities = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*capabilities), STACK_TAG);
+    IO_STACK_LOCATION what = {.MinorFunction = IRP_MN_QUERY_CAPABILITIES};
+    ULONG_PTR information = 0;
+
+    capabilities->Size = sizeof(*capabilities);
+    capabilities->Version = 2;
+    what.Parameters.DeviceCapabilities.Capabilities = capabilities;
+    ck_assert_int_eq(send(child(), IRP_MJ_PNP, &what, &information), STATUS_UNSUCCESSFUL);
+    ExFreePoolWithTag(capabilities, STACK_TAG);
+
+    memset(&what, 0, sizeof(what));
+    what.MinorFunction = IRP_MN_QUERY_DEVICE_TEXT;
+    what.Parameters.QueryDeviceText.DeviceTextType = (DEVICE_TEXT_TYPE)99;
+    ck_assert_int_eq(send(child(), IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
+    ck_assert_uint_eq(information, 0);
+}
+
+/* A driver above has begun a list: what it has put there stays, behind the bus's own. */
+STACK_TEST(relations_of_others, NET)
+{
+    IO_STACK_LOCATION what = {.MinorFunction = IRP_MN_QUERY_DEVICE_RELATIONS};
+    PDEVICE_RELATIONS others = ExAllocatePool2(POOL_FLAG_PAGED, sizeof(*others), STACK_TAG), both;
+    ULONG_PTR information = (ULONG_PTR)others;
+
+    others->Count = 1;
+    others->Objects[0] = bus();
+    ObReferenceObject(others->Objects[0]);
+    what.Parameters.QueryDeviceRelations.Type = BusRelations;
+    ck_assert_int_eq(send(bus(), IRP_MJ_PNP, &what, &information), STATUS_SUCCESS);
+    both = (PDEVICE_RELATIONS)information;
+    ck_assert_uint_eq(both->Count, 2);
+    ck_assert_ptr_eq(both->Objects[0], child());
+    ck_assert_ptr_eq(both->Objects[1], bus());
+    for (ULONG i = 0; i < both->Count; i++)
+        ObDereferenceObject(both->Objects[i]);
+    ExFreePool(both);
+    assert_works();
+}
+
+/* ---- a bus that goes ---- */
+
+static struct {
+    PDRIVER_DISPATCH original;
+    PDEVICE_OBJECT device, target;
+    KEVENT gate;
+    volatile bool inside, removed;
+} keeping;
+
+static NTSTATUS NTAPI keep_config(PDEVICE_OBJECT device, PIRP irp)
+{
+    KERNEL_SCOPE();
+
+    if (device == keeping.device &&
+        IoGetCurrentIrpStackLocation(irp)->MinorFunction == IRP_MN_READ_CONFIG) {
+        keeping.inside = true;
+        (void)KeWaitForSingleObject(&keeping.gate, Executive, KernelMode, FALSE, NULL);
+    }
+    return keeping.original(device, irp);
+}
+
+static VOID NTAPI notifier(PVOID unused)
+{
+    (void)unused;
+    (void)send_minor(keeping.target, IRP_MN_READ_CONFIG);
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+static VOID NTAPI remover(PVOID unused)
+{
+    (void)unused;
+    ck_assert_int_eq(pnp_remove_device(stack_device(BUS), false), STATUS_SUCCESS);
+    keeping.removed = true;
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+static bool is_inside(void *unused)
+{
+    (void)unused;
+    return keeping.inside;
+}
+
+/* It waits for the IRP that is under way, and takes no other meanwhile. */
+STACK_TEST(refused_while_it_goes, NET)
+{
+    IO_STACK_LOCATION what = {.MinorFunction = IRP_MN_QUERY_POWER};
+    ULONG_PTR information = 0;
+    PKTHREAD notifying, removing;
+
+    memset(&keeping, 0, sizeof(keeping));
+    KeInitializeEvent(&keeping.gate, NotificationEvent, FALSE);
+    keeping.target = bus();
+    keeping.device = pnp_pdo(stack_device(BUS));
+    keeping.original = keeping.device->DriverObject->MajorFunction[IRP_MJ_PNP];
+    keeping.device->DriverObject->MajorFunction[IRP_MJ_PNP] = keep_config;
+    notifying = stack_thread(notifier, NULL);
+    ck_assert(stack_wait(is_inside, NULL, 1000));
+    removing = stack_thread(remover, NULL);
+    stack_sleep_us(500000);
+    ck_assert(!keeping.removed);
+    ck_assert_int_eq(send_minor(keeping.target, IRP_MN_QUERY_CAPABILITIES), STATUS_DELETE_PENDING);
+    ck_assert_int_eq(send(keeping.target, IRP_MJ_POWER, &what, &information), STATUS_DELETE_PENDING);
+    ck_assert(!keeping.removed);
+    (void)KeSetEvent(&keeping.gate, IO_NO_INCREMENT, FALSE);
+    stack_join(notifying);
+    stack_join(removing);
+    keeping.device->DriverObject->MajorFunction[IRP_MJ_PNP] = keeping.original;
+    ck_assert_int_eq(pnp_rescan(pnp_parent(stack_device(BUS))), STATUS_SUCCESS);
+    assert_works();
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("IRPs of the bus of VIFs");
+    TCase *tcase = tcase_create("irps");
+
+    few = stack_capture("tests/captures/few-wire.pcap");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, taken_back);
+    tcase_add_test(tcase, has_gone);
+    tcase_add_test(tcase, unknown_questions);
+    tcase_add_test(tcase, relations_of_others);
+    tcase_add_test(tcase, refused_while_it_goes);
+    suite_add_tcase(suite, tcase);
+    return guest_suite_run(suite);
+}
