@@ -323,10 +323,10 @@ static NTSTATUS ControllerAsk(_Inout_ PXENVIF_CONTROLLER Controller, _In_ USHORT
     ULONG Data[3] = {Data0, Data1, Data2};
     NTSTATUS Status;
 
+    ASSERT(Controller->Channel != NULL);
+
     *Answer = 0;
 
-    if (Controller->Channel == NULL)
-        return STATUS_NOT_SUPPORTED;
     if (!NT_SUCCESS(Controller->GivenUp))
         return Controller->GivenUp;
 

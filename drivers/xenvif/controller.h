@@ -36,9 +36,9 @@ _IRQL_requires_(PASSIVE_LEVEL)
 ULONG ControllerRetryGrants(_Inout_ PXENVIF_CONTROLLER Controller);
 
 /*
- * The requests, once both sides are Connected; PASSIVE_LEVEL, by the frontend's thread. What the backend answers is
- * STATUS_NOT_SUPPORTED, STATUS_INVALID_PARAMETER or STATUS_BUFFER_OVERFLOW. STATUS_NOT_SUPPORTED also if there is no
- * ring; STATUS_IO_TIMEOUT: it does not answer; STATUS_DEVICE_PROTOCOL_ERROR: it answers nonsense, and is given up.
+ * The requests, once both sides are Connected, with a ring; PASSIVE_LEVEL, by the frontend's thread. What the backend
+ * answers is STATUS_NOT_SUPPORTED, STATUS_INVALID_PARAMETER or STATUS_BUFFER_OVERFLOW. STATUS_IO_TIMEOUT: it does not
+ * answer; STATUS_DEVICE_PROTOCOL_ERROR: it answers nonsense, and is given up.
  */
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS ControllerSetHashAlgorithm(_Inout_ PXENVIF_CONTROLLER Controller, _In_ ULONG Algorithm);

@@ -193,7 +193,7 @@ VOID FrontendLookAtBackend(_Inout_ PXENVIF_FRONTEND Frontend);
 /* Forgets the backend. */
 VOID FrontendForgetBackend(_Inout_ PXENVIF_FRONTEND Frontend);
 
-/* A node of the backend's as a number; Default if there is none, or it is no number. */
+/* A node of the backend's, which is known, as a number; Default if there is none, or it is no number. */
 ULONG FrontendReadBackendNumber(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default);
 
 /* Writes our state, if the device is still in the store. */

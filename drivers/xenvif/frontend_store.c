@@ -92,8 +92,7 @@ ULONG FrontendReadNumber(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_
 
 ULONG FrontendReadBackendNumber(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default)
 {
-    if (Frontend->BackendPath == NULL)
-        return Default;
+    ASSERT(Frontend->BackendPath != NULL);
 
     return FrontendReadNumberAt(Frontend, Frontend->BackendPath, Node, Default);
 }

@@ -265,8 +265,7 @@ VOID ReceiverDisconnect(_Inout_ PXENVIF_RECEIVER Receiver)
     Irql = ReceiverLock(Receiver);
 
     Buffer = Receiver->RingBuffer;
-    if (Buffer == NULL)
-        goto done;
+    ASSERT(Buffer != NULL);
 
     Receiver->Running = FALSE;
     ReceiverRingClear(Receiver);
@@ -279,7 +278,6 @@ VOID ReceiverDisconnect(_Inout_ PXENVIF_RECEIVER Receiver)
     BufferPoolTrim(&Receiver->Buffers);
     Receiver->Generation++;
 
-done:
     ReceiverUnlock(Receiver, Irql);
 
     (VOID) KeCancelTimer(&Receiver->Timer);

@@ -47,7 +47,7 @@ VOID ReceiverDisable(_Inout_ PXENVIF_RECEIVER Receiver);
 
 /*
  * Takes the ring away. Frames that were complete stay, for the next connection. Pages that the backend still has mapped
- * go into quarantine. The poller is disabled. PASSIVE_LEVEL.
+ * go into quarantine. The poller is disabled, and there is a ring. PASSIVE_LEVEL.
  */
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID ReceiverDisconnect(_Inout_ PXENVIF_RECEIVER Receiver);

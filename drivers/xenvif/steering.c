@@ -44,11 +44,6 @@ PAGED_FUNCTION VOID SteeringTeardown(_In_ PXENVIF_STEERING Steering)
     PoolFree(Steering, STEERING_TAG);
 }
 
-ULONG SteeringCount(_In_ PXENVIF_STEERING Steering)
-{
-    return ReadULongAcquire(&Steering->Count);
-}
-
 VOID SteeringFlow(_In_opt_ PXENVIF_PACKET_HASH Hash, _Out_ PSTEERING_FLOW Flow)
 {
     Flow->Hashed = Hash != NULL && Hash->Algorithm != XENVIF_PACKET_HASH_ALGORITHM_NONE;

@@ -37,9 +37,6 @@ NTSTATUS SteeringInitialize(_Outptr_ PXENVIF_STEERING *Steering);
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID SteeringTeardown(_In_ PXENVIF_STEERING Steering);
 
-/* The queues in use. Any IRQL. */
-ULONG SteeringCount(_In_ PXENVIF_STEERING Steering);
-
 /* What a client says of a packet's hash. Any IRQL. */
 VOID SteeringFlow(_In_opt_ PXENVIF_PACKET_HASH Hash, _Out_ PSTEERING_FLOW Flow);
 

@@ -398,8 +398,7 @@ VOID TransmitterDisconnect(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     Irql = TransmitterLock(Transmitter);
 
     Buffer = Transmitter->RingBuffer;
-    if (Buffer == NULL)
-        goto done;
+    ASSERT(Buffer != NULL);
 
     Transmitter->Running = FALSE;
     TransmitterRingPoll(Transmitter);
@@ -419,7 +418,6 @@ VOID TransmitterDisconnect(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     TransmitterReturnDone(Transmitter);
     BufferPoolTrim(&Transmitter->Buffers);
 
-done:
     TransmitterUnlock(Transmitter, Irql);
 }
 

@@ -62,7 +62,7 @@ VOID TransmitterDisable(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 /*
  * Takes the ring away and returns the packets that are on it: as the backend's answers say where it gave them, else as
  * dropped. Packets with a page that the backend still has mapped are held back (TransmitterRetryHeld). The poller is
- * disabled. PASSIVE_LEVEL.
+ * disabled. There is a ring. PASSIVE_LEVEL.
  */
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID TransmitterDisconnect(_Inout_ PXENVIF_TRANSMITTER Transmitter);
