@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "status.h"
 #include "text.h"
 #include "xen.h"
 
@@ -100,7 +101,7 @@ PAGED_FUNCTION static NTSTATUS FdoBalloonFollow(_In_ PXENBUS_FDO Fdo, _In_ PDRIV
     if (!NT_SUCCESS(Status)) {
         /* Of what the store has, the next change is the next occasion; of what could not be read, the next attempt. */
         Warning("the store does not say how much memory to have (%08x)", Status);
-        return Status == STATUS_INSUFFICIENT_RESOURCES || Status == STATUS_IO_TIMEOUT ? Status : STATUS_SUCCESS;
+        return StatusIsForNow(Status) ? Status : STATUS_SUCCESS;
     }
 
     do {

@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "status.h"
 #include "text.h"
 #include "xen.h"
 
@@ -112,22 +113,6 @@ VOID FdoDebugClose(_In_ PXENBUS_FDO Fdo)
     Fdo->DebugChannel = NULL;
 }
 
-/* A store that answers so will answer no better in a moment. */
-static BOOLEAN FdoSuspendIsFinal(_In_ NTSTATUS Status)
-{
-    switch (Status) {
-    case STATUS_SUCCESS:
-    case STATUS_CANCELLED:
-    case STATUS_OBJECT_NAME_NOT_FOUND:
-    case STATUS_ACCESS_DENIED:
-    case STATUS_DATA_ERROR:
-        return TRUE;
-
-    default:
-        return FALSE;
-    }
-}
-
 /* Once in each place: the store of another does not know of it. */
 PAGED_FUNCTION static NTSTATUS FdoSuspendAnnounce(_In_ PXENBUS_FDO Fdo)
 {
@@ -143,7 +128,7 @@ PAGED_FUNCTION static NTSTATUS FdoSuspendAnnounce(_In_ PXENBUS_FDO Fdo)
     if (!NT_SUCCESS(Status))
         Warning("control/feature-suspend cannot be written (%08x)", Status);
 
-    Fdo->SuspendAnnounced = FdoSuspendIsFinal(Status);
+    Fdo->SuspendAnnounced = !StatusIsForNow(Status);
     Fdo->SuspendAnnouncedAt = Count;
     return Status;
 }
@@ -274,8 +259,8 @@ PAGED_FUNCTION static NTSTATUS NTAPI FdoSuspendThread(_In_ PDRIVER_THREAD Self, 
             break;
 
         /* The watch is set off in each new place, and not again for what fails there. */
-        Again = !FdoSuspendIsFinal(FdoSuspendAnnounce(Fdo));
-        if (!FdoSuspendIsFinal(FdoSuspendPoll(Fdo)))
+        Again = StatusIsForNow(FdoSuspendAnnounce(Fdo));
+        if (StatusIsForNow(FdoSuspendPoll(Fdo)))
             Again = TRUE;
     }
 

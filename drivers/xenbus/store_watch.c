@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "log.h"
 #include "pool.h"
+#include "status.h"
 #include "store_private.h"
 #include "text.h"
 
@@ -137,17 +138,11 @@ NTSTATUS StoreRemoveWatch(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PXENBUS_STORE
     return Status;
 }
 
-/* The daemon has no memory, or something else to do, and may take the request a moment later. */
-static BOOLEAN StoreIsRefusedForNow(_In_ NTSTATUS Status)
-{
-    return Status == STATUS_INSUFFICIENT_RESOURCES || Status == STATUS_RETRY || Status == STATUS_DEVICE_BUSY;
-}
-
 VOID StoreFinishRestore(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PXENBUS_STORE_WATCH Watch, _In_ NTSTATUS Status)
 {
     LARGE_INTEGER Pause;
 
-    if (StoreIsRefusedForNow(Status) && ++Watch->Refusals < STORE_RESTORE_ATTEMPTS) {
+    if (StatusIsForNow(Status) && ++Watch->Refusals < STORE_RESTORE_ATTEMPTS) {
         Pause.QuadPart = -(LONGLONG)STORE_RESTORE_PAUSE;
         (VOID) KeSetTimer(&Context->RestoreTimer, Pause, &Context->RestoreDpc);
         return;

@@ -2,6 +2,7 @@
 #include "fdo_private.h"
 #include "pdo.h"
 #include "pool.h"
+#include "status.h"
 #include "text.h"
 
 /* When what could not be done is tried again, and for how long granters in retirement do so when the bus stops. */
@@ -283,8 +284,30 @@ static PAGED_FUNCTION NTSTATUS FdoMakeChild(_Inout_ PXENVIF_FDO Fdo, _In_z_ PCST
     return PdoCreate(Fdo, Number, Pdo);
 }
 
+/*
+ * A VIF cannot be taken up, or ("") none can be looked for: for now, or until something changes in the store. The first
+ * of a scan is told, unless it is what the scan before has told.
+ */
+static PAGED_FUNCTION VOID FdoRefuse(_Inout_ PXENVIF_FDO Fdo, _In_ const FDO_REFUSAL *Before, _In_z_ PCSTR Name,
+                                     _In_ NTSTATUS Status)
+{
+    PAGED_CODE();
+
+    if (StatusIsForNow(Status))
+        Fdo->ScanAgain = TRUE;
+
+    if (!NT_SUCCESS(Fdo->Refusal.Status))
+        return;
+
+    Fdo->Refusal.Status = Status;
+    (VOID) TextPrint(Fdo->Refusal.Name, sizeof(Fdo->Refusal.Name), "%s", Name);
+
+    if (Status != Before->Status || !TextEqual(Fdo->Refusal.Name, Before->Name, FALSE))
+        Warning(FDO_CHILDREN_PATH "/%s cannot be taken up (%08x)", Name, Status);
+}
+
 /* With the mutex: makes a child of each of Names that has none. TRUE: some were made. */
-static PAGED_FUNCTION BOOLEAN FdoMakeChildren(_Inout_ PXENVIF_FDO Fdo, _In_ PCSTR Names)
+static PAGED_FUNCTION BOOLEAN FdoMakeChildren(_Inout_ PXENVIF_FDO Fdo, _In_ const FDO_REFUSAL *Before, _In_ PCSTR Names)
 {
     PLIST_ENTRY After = &Fdo->Children;
     BOOLEAN Changed = FALSE;
@@ -307,8 +330,11 @@ static PAGED_FUNCTION BOOLEAN FdoMakeChildren(_Inout_ PXENVIF_FDO Fdo, _In_ PCST
 
         Status = FdoMakeChild(Fdo, Name, &Pdo);
         if (!NT_SUCCESS(Status)) {
-            Warning("vif %s cannot be taken up for now (%08x)", Name, Status);
-            Fdo->ScanAgain = TRUE;
+            FdoRefuse(Fdo, Before, Name, Status);
+
+            /* A store that is silent would be so for each of the others, and the mutex held as long. */
+            if (Status == STATUS_IO_TIMEOUT)
+                break;
             continue;
         }
 
@@ -324,12 +350,13 @@ static PAGED_FUNCTION BOOLEAN FdoMakeChildren(_Inout_ PXENVIF_FDO Fdo, _In_ PCST
 }
 
 /*
- * Brings the children in line with the store. TRUE: they have changed. What could not be found out or done stands in
- * ScanAgain.
+ * Brings the children in line with the store. TRUE: they have changed. ScanAgain: something could not be found out or
+ * done for now.
  */
 static PAGED_FUNCTION BOOLEAN FdoScan(_Inout_ PXENVIF_FDO Fdo)
 {
     PXENBUS_STORE_INTERFACE_V2 Store = &Fdo->Parent.Store;
+    FDO_REFUSAL Before = Fdo->Refusal;
     BOOLEAN Changed;
     PSTR Names = NULL;
     NTSTATUS Status;
@@ -337,6 +364,7 @@ static PAGED_FUNCTION BOOLEAN FdoScan(_Inout_ PXENVIF_FDO Fdo)
     PAGED_CODE();
 
     Fdo->ScanAgain = FALSE;
+    Fdo->Refusal.Status = STATUS_SUCCESS;
 
     Status = XENBUS_STORE_CALL(Store, Directory, NULL, NULL, (PSTR)FDO_CHILDREN_PATH, &Names);
     if (!NT_SUCCESS(Status)) {
@@ -344,8 +372,7 @@ static PAGED_FUNCTION BOOLEAN FdoScan(_Inout_ PXENVIF_FDO Fdo)
 
         /* A store that does not answer has not taken the devices away. */
         if (Status != STATUS_OBJECT_NAME_NOT_FOUND) {
-            Warning("%s cannot be listed (%08x)", FDO_CHILDREN_PATH, Status);
-            Fdo->ScanAgain = TRUE;
+            FdoRefuse(Fdo, &Before, "", Status);
             return FALSE;
         }
     }
@@ -356,7 +383,7 @@ static PAGED_FUNCTION BOOLEAN FdoScan(_Inout_ PXENVIF_FDO Fdo)
         FdoSeeChildren(Fdo, Names);
     Changed = FdoDropChildren(Fdo);
     EjectedUpdate(&Fdo->Ejected, Store, Names);
-    if (Names != NULL && FdoMakeChildren(Fdo, Names))
+    if (Names != NULL && FdoMakeChildren(Fdo, &Before, Names))
         Changed = TRUE;
     FdoUnlock(Fdo);
 

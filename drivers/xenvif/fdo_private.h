@@ -11,6 +11,12 @@
 
 #define FDO_TAG POOL_TAG('V', 'f', 'd', 'o')
 
+/* What a scan of the store could not take up. */
+typedef struct _FDO_REFUSAL {
+    CHAR Name[12]; /* of the VIF; "": the store could not be listed */
+    NTSTATUS Status;
+} FDO_REFUSAL;
+
 struct _XENVIF_FDO {
     XENVIF_DEVICE Device; /* must be first */
     PDEVICE_OBJECT PhysicalDeviceObject;
@@ -28,6 +34,7 @@ struct _XENVIF_FDO {
     LIST_ENTRY Children;
     ULONG Scans;         /* of the store, so far */
     BOOLEAN ScanAgain;   /* the last one is to be repeated; of whoever scans: the start, then the thread */
+    FDO_REFUSAL Refusal; /* the first of the last scan; likewise. STATUS_SUCCESS: there was none */
     PVOID TwinWatch;     /* NULL: there is none */
     LONG TwinChanges;    /* adapters that have come, so far */
     LONG RelationsDue;   /* the PnP manager has asked for the children, and there was no memory to tell it */

@@ -527,12 +527,20 @@ static void carry_main(void *argument)
     image_free(traffic);
 }
 
-bool stack_is_logged(const char *words)
+unsigned stack_times_logged(const char *words)
 {
     static char tail[65536];
+    unsigned times = 0;
 
     (void)log_tail(tail, sizeof(tail));
-    return strstr(tail, words) != NULL;
+    for (const char *found = tail; (found = strstr(found, words)) != NULL; found++)
+        times++;
+    return times;
+}
+
+bool stack_is_logged(const char *words)
+{
+    return stack_times_logged(words) != 0;
 }
 
 void stack_carry(unsigned vif, const struct capture *tx, const struct capture *rx)

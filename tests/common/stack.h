@@ -109,6 +109,8 @@ int64_t stack_event_op(unsigned command, void *operation, size_t size);
 
 /* Whether the words are in one of the last lines of the log, the drivers' among them. */
 bool stack_is_logged(const char *words);
+/* How often they are there. */
+unsigned stack_times_logged(const char *words);
 #define STACK_ASSERT_LOGGED(words) ck_assert_msg(stack_is_logged(words), "'%s' is not in the log", words)
 
 /* The store as domain 0 sees it. Read: false if the node is not there. */

@@ -253,7 +253,7 @@ STACK_TEST(watches_after_a_resume, .drivers = STACK_PROBE, .quiet = true)
 }
 
 /* A watch that is refused for a moment is not lost, and is not asked for without end or pause. */
-static const char *const momentary[] = {"ENOMEM", "EAGAIN", "EBUSY"};
+static const char *const momentary[] = {"ENOMEM", "EAGAIN", "EBUSY", "ENOSPC"};
 
 static bool is_asked_for(void *times)
 {
@@ -322,6 +322,58 @@ START_TEST(watch_refused_for_a_moment)
     static const struct stack_options options = {.drivers = STACK_PROBE, .quiet = true};
 
     stack_run(&options, refuse_for_a_moment, (void *)(uintptr_t)momentary[_i]);
+}
+END_TEST
+
+/* ---- what it says of the announcement ---- */
+
+static const struct {
+    const char *error;
+    bool of_the_moment;
+} to_announcement[] = {{"EINVAL", false}, {"EROFS", false}, {"EISDIR", false}, {"EACCES", false}, {"EIO", false},
+                       {"ENOMEM", true},  {"EAGAIN", true}, {"EBUSY", true},   {"ENOSPC", true}};
+
+static unsigned announced;
+static const char *refusal;
+
+static bool refuses_announcement(void)
+{
+    const struct xsd_sockmsg *header = &far.request.header;
+
+    if (header->type != XS_WRITE || strcmp(far.request.payload, "control/feature-suspend") != 0)
+        return false;
+    announced++;
+    put_message(XS_ERROR, header->req_id, refusal);
+    return true;
+}
+
+/* That suspend is handled here is not told again and again to a store that will not hear of it. */
+static void refuse_announcement(void *unused)
+{
+    (void)unused;
+    announced = 0;
+    take_over();
+    far.answers = refuses_announcement;
+    suspend_in_place(NULL);
+    assert_answered();
+    far.fire = true;
+    for (unsigned i = 0; i < 500; i++) {
+        CALL(Poll);
+        stack_sleep_us(10000);
+    }
+    leave();
+}
+
+START_TEST(announcement_refused)
+{
+    static const struct stack_options options = {.drivers = STACK_PROBE, .quiet = true};
+
+    refusal = to_announcement[_i].error;
+    stack_run(&options, refuse_announcement, NULL);
+    if (to_announcement[_i].of_the_moment)
+        ck_assert_msg(announced >= 4, "%s: announced %u times", refusal, announced);
+    else
+        ck_assert_msg(announced == 1, "%s: announced %u times", refusal, announced);
 }
 END_TEST
 
@@ -895,6 +947,7 @@ int main(void)
     TCase *tcase = tcase_create("resume");
 
     tcase_add_test(tcase, watches_after_a_resume);
+    tcase_add_loop_test(tcase, announcement_refused, 0, (int)(sizeof(to_announcement) / sizeof(to_announcement[0])));
     tcase_add_loop_test(tcase, watch_refused_for_a_moment, 0, (int)(sizeof(momentary) / sizeof(momentary[0])));
     tcase_add_loop_test(tcase, message_on_its_way, 0, 2);
     tcase_add_test(tcase, ring_moves);

@@ -268,6 +268,50 @@ STACK_TEST(no_address_no_card, NET, .vifs = 1, .quiet = true)
     stack_carry(0, lan, lan);
 }
 
+static void set_mac_permissions(void *permissions)
+{
+    struct xs_handle *xs = xs_open(0);
+
+    ck_assert(xs_set_permissions(xs, XBT_NULL, stack_path("device/vif/5/mac"), permissions, 2));
+    xs_close(xs);
+}
+
+/*
+ * A store that does not let the guest read an address will not in a moment either: the VIF is not asked for again and
+ * again, each change finds the same, which is told once, and one of the changes is the end of it.
+ */
+STACK_TEST(refused_until_something_changes, NET, .vifs = 1, .quiet = true)
+{
+    struct xs_permissions hidden[] = {{0, XS_PERM_NONE}, {stack.domain.domid, XS_PERM_NONE}};
+    struct xs_permissions shown[] = {{0, XS_PERM_NONE}, {stack.domain.domid, XS_PERM_READ}};
+    unsigned before = 0, told = 0, tried;
+
+    link_up(0);
+    make_child("5", "00:16:3e:5a:00:05", "0");
+    stack_in_dom0(set_mac_permissions, hidden);
+    stack_store_write(HELD "/5/online", "1");
+    for (unsigned change = 1; change <= 3; change++) {
+        stack_store_write(stack_path("device/vif/5/speed"), "10");
+        stack_sleep_us(100000);
+        tried = stack_times_logged("vif 5: mac cannot be read (c0000022)");
+        ck_assert_uint_gt(tried, before);
+        stack_sleep_us(5000000);
+        ck_assert_uint_eq(stack_times_logged("vif 5: mac cannot be read (c0000022)"), tried);
+        if (change == 1)
+            told = stack_times_logged("device/vif/5 cannot be taken up (c0000022)");
+        ck_assert_uint_ge(told, 1);
+        ck_assert_uint_eq(stack_times_logged("device/vif/5 cannot be taken up (c0000022)"), told);
+        before = tried;
+    }
+    ck_assert(is_gone((void *)path_of(5)));
+    stack_in_dom0(set_mac_permissions, shown);
+    stack_store_write(stack_path("device/vif/5/speed"), "100");
+    ck_assert_msg(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS), "the VIF may be read, and does not come");
+    stack_carry(0, lan, lan);
+    stack_in_dom0(unmake_all, NULL);
+    await_gone(5);
+}
+
 static bool has_children(void *count)
 {
     struct devnode *bus = stack_device(BUS);
@@ -584,6 +628,7 @@ int main(void)
     tcase_add_test(tcase, identity);
     tcase_add_test(tcase, only_vifs_become_children);
     tcase_add_test(tcase, no_address_no_card);
+    tcase_add_test(tcase, refused_until_something_changes);
     tcase_add_test(tcase, comes_in_spite_of_a_shortage);
     tcase_add_test(tcase, network_address);
     suite_add_tcase(suite, tcase);
