@@ -296,37 +296,64 @@ static PAGED_FUNCTION NTSTATUS SettingsRestore(_In_ ULONG Number, _In_ HANDLE Ke
     return Status;
 }
 
-/* Whether the adapter is the one that has had what is kept, or that it was taken of. */
-static PAGED_FUNCTION BOOLEAN SettingsIsOwner(_In_ HANDLE Kept, _In_z_ PCWSTR Adapter)
+/* Whether a value beside what is kept names the adapter. */
+static PAGED_FUNCTION BOOLEAN SettingsIsNamed(_In_ HANDLE Kept, _In_z_ PCWSTR Value, _In_z_ PCWSTR Adapter)
 {
-    BOOLEAN Owner;
+    BOOLEAN Named;
     ULONG Index;
     PSTR Text;
 
     PAGED_CODE();
 
-    if (!NT_SUCCESS(RegistryQueryString(Kept, L"Adapter", &Text)))
+    if (!NT_SUCCESS(RegistryQueryString(Kept, Value, &Text)))
         return FALSE;
 
     /* Both are names that the class installer made: ASCII, of one length. */
     for (Index = 0; Adapter[Index] != L'\0' && (WCHAR)(UCHAR)Text[Index] == Adapter[Index]; Index++)
         ;
-    Owner = Adapter[Index] == L'\0' && Text[Index] == '\0';
+    Named = Adapter[Index] == L'\0' && Text[Index] == '\0';
     RegistryFree(Text);
 
-    return Owner;
+    return Named;
 }
 
-static PAGED_FUNCTION VOID SettingsSetOwner(_In_ ULONG Number, _In_ HANDLE Kept, _In_z_ PCWSTR Adapter)
+/* Whether the adapter is the one that has had what is kept, or that it was taken of. */
+static PAGED_FUNCTION BOOLEAN SettingsIsOwner(_In_ HANDLE Kept, _In_z_ PCWSTR Adapter)
 {
-    UNICODE_STRING Name = RTL_CONSTANT_STRING(L"Adapter");
+    PAGED_CODE();
+
+    return SettingsIsNamed(Kept, L"Adapter", Adapter);
+}
+
+static PAGED_FUNCTION NTSTATUS SettingsNote(_In_ ULONG Number, _In_ HANDLE Kept, _In_z_ PCWSTR Value,
+                                            _In_z_ PCWSTR Adapter)
+{
+    UNICODE_STRING Name;
     NTSTATUS Status;
 
     PAGED_CODE();
 
+    RtlInitUnicodeString(&Name, Value);
+
     Status = ZwSetValueKey(Kept, &Name, 0, REG_SZ, (PVOID)Adapter, SETTINGS_ADAPTER_SIZE * sizeof(WCHAR));
     if (!NT_SUCCESS(Status))
-        Error("vif %u: it cannot be noted that the adapter has its settings (%08x)", Number, Status);
+        Error("vif %u: it cannot be noted which adapter has its settings (%08x)", Number, Status);
+
+    return Status;
+}
+
+/* The adapter has all of what is kept. A giving that was begun has ended: until then it would be begun anew. */
+static PAGED_FUNCTION NTSTATUS SettingsSetOwner(_In_ ULONG Number, _In_ HANDLE Kept, _In_z_ PCWSTR Adapter)
+{
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    Status = SettingsNote(Number, Kept, L"Adapter", Adapter);
+    if (NT_SUCCESS(Status))
+        (VOID) RegistryDeleteValue(Kept, L"Giving");
+
+    return Status;
 }
 
 /* Whether somebody has given the adapter addresses. */
@@ -350,6 +377,15 @@ static PAGED_FUNCTION BOOLEAN SettingsHasAddresses(_In_z_ PCWSTR Adapter)
     RegistryCloseKey(Key);
 
     return Has;
+}
+
+/* Whether what is kept is to be given to the adapter: it has none of it, or was given a part. */
+static PAGED_FUNCTION BOOLEAN SettingsAreDue(_In_ HANDLE Kept, _In_z_ PCWSTR Adapter)
+{
+    PAGED_CODE();
+
+    return !SettingsIsOwner(Kept, Adapter) &&
+           (SettingsIsNamed(Kept, L"Giving", Adapter) || !SettingsHasAddresses(Adapter));
 }
 
 /* Whether there is anything to keep. */
@@ -453,11 +489,9 @@ PAGED_FUNCTION VOID SettingsGive(_In_ ULONG Number, _In_ const ETHERNET_ADDRESS 
     if (SettingsKeep(Number, Mac, Adapter) || !NT_SUCCESS(SettingsOpenKept(Mac, FALSE, &Kept)))
         return;
 
-    if (!SettingsIsOwner(Kept, Adapter) && !SettingsHasAddresses(Adapter) &&
-        NT_SUCCESS(SettingsRestore(Number, Kept, Adapter))) {
-        SettingsSetOwner(Number, Kept, Adapter);
+    if (SettingsAreDue(Kept, Adapter) && NT_SUCCESS(SettingsNote(Number, Kept, L"Giving", Adapter)) &&
+        NT_SUCCESS(SettingsRestore(Number, Kept, Adapter)) && NT_SUCCESS(SettingsSetOwner(Number, Kept, Adapter)))
         Info("vif %u: it has the settings of the adapter whose place it takes", Number);
-    }
 
     RegistryCloseKey(Kept);
 }
@@ -476,7 +510,7 @@ PAGED_FUNCTION VOID SettingsTake(_In_ ULONG Number, _In_ const ETHERNET_ADDRESS 
 
     /* What is there for us to be given must not be lost. */
     if (NT_SUCCESS(SettingsOpenKept(Mac, FALSE, &Kept))) {
-        Waiting = !SettingsIsOwner(Kept, Adapter) && !SettingsHasAddresses(Adapter);
+        Waiting = SettingsAreDue(Kept, Adapter);
         RegistryCloseKey(Kept);
     }
     if (Waiting)
@@ -489,7 +523,7 @@ PAGED_FUNCTION VOID SettingsTake(_In_ ULONG Number, _In_ const ETHERNET_ADDRESS 
     }
 
     if (NT_SUCCESS(SettingsSave(Number, Kept, Adapter)))
-        SettingsSetOwner(Number, Kept, Adapter);
+        (VOID) SettingsSetOwner(Number, Kept, Adapter);
 
     RegistryCloseKey(Kept);
 }

@@ -315,6 +315,44 @@ STACK_TEST(defaults_do_not_stay, ONE)
     check_address(vif(0), "192.168.7.9");
 }
 
+/* A giving that fails half way, whichever value it is at, is not lost, and does not lose what is kept: the next start.
+ */
+static void given_in_two_attempts(void *nth)
+{
+    fault_suspend();
+    set_addresses(card(0), "192.168.7.9", "192.168.7.1");
+    cm_value_set_string(place(TCPIP, card(0), true), "NameServer", REG_SZ, "192.168.7.2");
+    cm_value_set_string(place(TCPIP6, card(0), true), "NameServer", REG_SZ, "2001:db8::53");
+    refuse(0);
+    ck_assert_int_eq(pnp_remove_device(card(0), false), STATUS_SUCCESS);
+    machine->config.faults.rule[0].nth = (uint64_t)(uintptr_t)nth;
+    machine->fault->matched[0] = 0;
+    fault_resume();
+    ck_assert_int_eq(pnp_retry_device(vif(0)), STATUS_SUCCESS);
+    fault_suspend();
+    ck_assert_uint_eq(fault_injected(), 1);
+    restart(vif(0));
+    check_address(vif(0), "192.168.7.9");
+    check_string(vif(0), TCPIP, "NameServer", "192.168.7.2");
+    check_string(vif(0), TCPIP6, "NameServer", "2001:db8::53");
+
+    /* It is complete now: what becomes of it is not undone. */
+    set_addresses(vif(0), "10.0.0.5", "10.0.0.1");
+    restart(vif(0));
+    check_address(vif(0), "10.0.0.5");
+    cm_key_delete(place(TCPIP, vif(0), false));
+    restart(vif(0));
+    check_address(vif(0), NULL);
+}
+
+START_TEST(given_half_way)
+{
+    struct stack_options options = {ONE, .fail = "call=ZwSetValueKey,nth=100000000"};
+
+    stack_run(&options, given_in_two_attempts, (void *)(uintptr_t)(_i + 1));
+}
+END_TEST
+
 /* Values that are not as Windows has them stay where they are; the others are carried over. */
 STACK_TEST(malformed_values, ONE)
 {
@@ -396,6 +434,7 @@ int main(void)
     tcase_add_test(tcase, nothing_to_carry);
     tcase_add_test(tcase, addresses_of_its_own_stay);
     tcase_add_test(tcase, defaults_do_not_stay);
+    tcase_add_loop_test(tcase, given_half_way, 0, 8); /* Giving, six values, Adapter */
     tcase_add_test(tcase, malformed_values);
     tcase_add_test(tcase, fb13_of_a_removed_vif);
     tcase_add_test(tcase, of_a_vif_that_comes_back);
