@@ -9,6 +9,7 @@ PAGED_FUNCTION NTSTATUS PdoReadAddress(_Inout_ PXENVIF_PDO Pdo)
 {
     PXENBUS_STORE_INTERFACE_V2 Store = &FdoGetParent(Pdo->Fdo)->Store;
     ETHERNET_ADDRESS Address = {{0}};
+    BOOLEAN HasAddress = FALSE;
     CHAR Path[32];
     PSTR Text;
     NTSTATUS Status;
@@ -18,20 +19,19 @@ PAGED_FUNCTION NTSTATUS PdoReadAddress(_Inout_ PXENVIF_PDO Pdo)
     (VOID) TextPrint(Path, sizeof(Path), FDO_CHILDREN_PATH "/%s", Pdo->Name);
 
     Status = XENBUS_STORE_CALL(Store, Read, NULL, Path, (PSTR) "mac", &Text);
-    if (Status == STATUS_OBJECT_NAME_NOT_FOUND) {
-        Pdo->HasAddress = FALSE;
-        Pdo->Address = Address;
-        return STATUS_SUCCESS;
-    }
-
-    if (!NT_SUCCESS(Status)) {
+    if (NT_SUCCESS(Status)) {
+        HasAddress = NT_SUCCESS(MacAddressFromText(Text, &Address));
+        XENBUS_STORE_CALL(Store, Free, Text);
+    } else if (Status != STATUS_OBJECT_NAME_NOT_FOUND) {
         Error("vif %u: mac cannot be read (%08x)", Pdo->Number, Status);
         return Status;
     }
 
-    Pdo->HasAddress = NT_SUCCESS(MacAddressFromText(Text, &Address));
+    /* The bus's thread may be at the settings that are kept for the address. */
+    (VOID) KeWaitForSingleObject(&Pdo->Mutex, Executive, KernelMode, FALSE, NULL);
+    Pdo->HasAddress = HasAddress;
     Pdo->Address = Address;
-    XENBUS_STORE_CALL(Store, Free, Text);
+    (VOID) KeReleaseMutex(&Pdo->Mutex, FALSE);
 
     return STATUS_SUCCESS;
 }
@@ -152,10 +152,10 @@ static PAGED_FUNCTION VOID PdoCarrySettings(_Inout_ PXENVIF_PDO Pdo, _In_ PDO_SE
 {
     PAGED_CODE();
 
-    if (!Pdo->HasAddress)
-        return;
-
     (VOID) KeWaitForSingleObject(&Pdo->Mutex, Executive, KernelMode, FALSE, NULL);
+
+    if (!Pdo->HasAddress)
+        goto done;
 
     if (Event == PDO_SETTINGS_START || Event == PDO_SETTINGS_TWIN)
         PdoReadAdapter(Pdo);

@@ -23,6 +23,9 @@ static PAGED_FUNCTION NTSTATUS PdoPnpStart(_Inout_ PXENVIF_PDO Pdo)
     if (!NT_SUCCESS(Status))
         return Status;
 
+    /* Said of the start before: also by a look for twins that ended after the device had been removed. */
+    (VOID) InterlockedExchange(&Pdo->Failed, FALSE);
+
     Status = FdoCheckTwin(Pdo->Fdo, &Pdo->Address, &Changes);
     if (Status == STATUS_PNP_REBOOT_REQUIRED) {
         Error("vif %u: an emulated card has the same address: not started before it is unplugged", Pdo->Number);
@@ -80,7 +83,6 @@ static PAGED_FUNCTION NTSTATUS PdoPnpRemove(_Inout_ PXENVIF_PDO Pdo, _Inout_ PIR
 
     PdoStop(Pdo);
     Pdo->Device.PowerState = PowerDeviceD3;
-    (VOID) InterlockedExchange(&Pdo->Failed, FALSE);
 
     if (PdoIsMissing(Pdo) && !PdoIsReported(Pdo)) {
         FdoRemoveChild(Pdo->Fdo, Pdo);

@@ -36,7 +36,7 @@ struct _XENVIF_PDO {
     PXENVIF_FRONTEND Frontend; /* NULL while the device is not started */
 
     WCHAR Adapter[SETTINGS_ADAPTER_SIZE]; /* what the network class called it at its last start; or empty */
-    KMUTEX Mutex;                         /* settings are kept and given by one at a time; PASSIVE_LEVEL */
+    KMUTEX Mutex; /* settings are kept and given by one at a time, for the address; PASSIVE_LEVEL */
 };
 
 /*
