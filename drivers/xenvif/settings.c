@@ -13,6 +13,9 @@
 /* A value can grow between asking for its size and reading it; after so many times it is an error. */
 #define SETTINGS_ATTEMPTS 4
 
+/* For how many addresses settings are kept: a toolstack that gives a VIF ever new ones is not to fill the registry. */
+#define SETTINGS_MAXIMUM 64
+
 /* Where the settings of an adapter are, below which its name is; and the name that they are kept under. */
 static const struct {
     PCWSTR Kept;
@@ -70,12 +73,33 @@ static PAGED_FUNCTION NTSTATUS SettingsOpenPlace(_In_ ULONG Place, _In_z_ PCWSTR
     return Make ? RegistryCreateKey(NULL, Path, KEY_READ | KEY_WRITE, Key) : RegistryOpenKey(NULL, Path, KEY_READ, Key);
 }
 
+/* Whether settings are kept for as many addresses as they may be. */
+static PAGED_FUNCTION BOOLEAN SettingsAreFull(VOID)
+{
+    KEY_FULL_INFORMATION Information;
+    NTSTATUS Status;
+    ULONG Needed;
+    HANDLE Key;
+
+    PAGED_CODE();
+
+    if (!NT_SUCCESS(DriverOpenParametersKey(L"Settings", FALSE, &Key)))
+        return FALSE;
+
+    /* The name of its class may not fit. */
+    Status = ZwQueryKey(Key, KeyFullInformation, &Information, sizeof(Information), &Needed);
+    RegistryCloseKey(Key);
+
+    return (NT_SUCCESS(Status) || Status == STATUS_BUFFER_OVERFLOW) && Information.SubKeys >= SETTINGS_MAXIMUM;
+}
+
 /* The key of what is kept for a MAC address, below the service's parameters; made if Make. */
 static PAGED_FUNCTION NTSTATUS SettingsOpenKept(_In_ const ETHERNET_ADDRESS *Mac, _In_ BOOLEAN Make, _Out_ PHANDLE Key)
 {
     static const WCHAR Digits[] = L"0123456789ABCDEF";
     WCHAR Name[] = L"Settings\\000000000000";
     PWSTR Digit = &Name[RTL_NUMBER_OF(Name) - 1 - 2 * ETHERNET_ADDRESS_LENGTH];
+    NTSTATUS Status;
     ULONG Index;
 
     PAGED_CODE();
@@ -85,7 +109,31 @@ static PAGED_FUNCTION NTSTATUS SettingsOpenKept(_In_ const ETHERNET_ADDRESS *Mac
         *Digit++ = Digits[Mac->Byte[Index] & 0xF];
     }
 
-    return DriverOpenParametersKey(Name, Make, Key);
+    Status = DriverOpenParametersKey(Name, FALSE, Key);
+    if (!Make || Status != STATUS_OBJECT_NAME_NOT_FOUND)
+        return Status;
+
+    return SettingsAreFull() ? STATUS_QUOTA_EXCEEDED : DriverOpenParametersKey(Name, TRUE, Key);
+}
+
+/* The same, made if need be; why it cannot is told. */
+static PAGED_FUNCTION NTSTATUS SettingsMakeKept(_In_ ULONG Number, _In_ const ETHERNET_ADDRESS *Mac, _Out_ PHANDLE Key)
+{
+    static LONG Told;
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    Status = SettingsOpenKept(Mac, TRUE, Key);
+    if (NT_SUCCESS(Status))
+        return Status;
+
+    if (Status != STATUS_QUOTA_EXCEEDED)
+        Error("vif %u: settings cannot be kept (%08x)", Number, Status);
+    else if (InterlockedExchange(&Told, TRUE) == FALSE)
+        Warning("vif %u: settings are kept for %u addresses already, and for no more", Number, SETTINGS_MAXIMUM);
+
+    return Status;
 }
 
 /* ---- values ---- */
@@ -456,7 +504,6 @@ PAGED_FUNCTION BOOLEAN SettingsKeep(_In_ ULONG Number, _In_ const ETHERNET_ADDRE
 {
     WCHAR Alias[SETTINGS_ADAPTER_SIZE];
     HANDLE Kept;
-    NTSTATUS Status;
 
     PAGED_CODE();
 
@@ -466,11 +513,8 @@ PAGED_FUNCTION BOOLEAN SettingsKeep(_In_ ULONG Number, _In_ const ETHERNET_ADDRE
     if (!SettingsHasAny(Alias))
         return TRUE;
 
-    Status = SettingsOpenKept(Mac, TRUE, &Kept);
-    if (!NT_SUCCESS(Status)) {
-        Error("vif %u: settings cannot be kept (%08x)", Number, Status);
+    if (!NT_SUCCESS(SettingsMakeKept(Number, Mac, &Kept)))
         return TRUE;
-    }
 
     if (!SettingsIsOwner(Kept, Adapter) && NT_SUCCESS(SettingsSave(Number, Kept, Alias)))
         Info("vif %u: the settings of another adapter with its address are kept", Number);
@@ -501,7 +545,6 @@ PAGED_FUNCTION VOID SettingsTake(_In_ ULONG Number, _In_ const ETHERNET_ADDRESS 
     WCHAR Alias[SETTINGS_ADAPTER_SIZE];
     BOOLEAN Waiting = FALSE;
     HANDLE Kept;
-    NTSTATUS Status;
 
     PAGED_CODE();
 
@@ -516,11 +559,8 @@ PAGED_FUNCTION VOID SettingsTake(_In_ ULONG Number, _In_ const ETHERNET_ADDRESS 
     if (Waiting)
         return;
 
-    Status = SettingsOpenKept(Mac, TRUE, &Kept);
-    if (!NT_SUCCESS(Status)) {
-        Error("vif %u: settings cannot be kept (%08x)", Number, Status);
+    if (!NT_SUCCESS(SettingsMakeKept(Number, Mac, &Kept)))
         return;
-    }
 
     if (NT_SUCCESS(SettingsSave(Number, Kept, Adapter)))
         (VOID) SettingsSetOwner(Number, Kept, Adapter);

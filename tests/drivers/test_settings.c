@@ -405,6 +405,47 @@ STACK_TEST(fb13_of_a_removed_vif, NET, .vifs = 1, .wait = true)
     ck_assert(uses(vif(0), 192u | 168u << 8 | 7u << 16 | 9u << 24));
 }
 
+static void check_kept(const struct cm_key *kept, unsigned index, const char *address)
+{
+    struct cm_key *key = cm_key_child(kept, index), *tcpip = key != NULL ? cm_key_open_at(key, "Tcpip") : NULL;
+    char *text = tcpip != NULL ? cm_value_get_multi(tcpip, "IPAddress", 0) : NULL;
+
+    ck_assert_ptr_nonnull(text);
+    ck_assert_str_eq(text, address);
+    image_free(text);
+}
+
+/* A toolstack with ever new addresses does not fill the registry; those that are known go on. */
+STACK_TEST(no_end_of_addresses, NET, .vifs = 1, .wait = true, .quiet = true)
+{
+    struct cm_key *kept, *last = NULL;
+    unsigned count = 0, told;
+
+    for (unsigned i = 0; i < 64; i++) {
+        char *path = image_printf("%s\\0216000000%02X", KEPT, i);
+
+        last = cm_key_create(path);
+        image_free(path);
+    }
+    kept = cm_key_open(KEPT);
+    set_addresses(vif(0), "192.168.7.9", "192.168.7.1");
+    restart(vif(0));
+    told = stack_times_logged("settings are kept for 64 addresses already");
+    ck_assert_uint_ge(told, 1);
+    restart(vif(0));
+    ck_assert_uint_eq(stack_times_logged("settings are kept for 64 addresses already"), told);
+    while (cm_key_child(kept, count) != NULL)
+        count++;
+    ck_assert_uint_eq(count, 64);
+
+    cm_key_delete(last);
+    restart(vif(0));
+    check_kept(kept, 63, "192.168.7.9");
+    set_addresses(vif(0), "192.168.7.10", "192.168.7.1");
+    restart(vif(0));
+    check_kept(kept, 63, "192.168.7.10");
+}
+
 /* The same one keeps what it has: also what was changed while it was away. */
 STACK_TEST(of_a_vif_that_comes_back, NET, .vifs = 1, .wait = true)
 {
@@ -438,6 +479,7 @@ int main(void)
     tcase_add_test(tcase, malformed_values);
     tcase_add_test(tcase, fb13_of_a_removed_vif);
     tcase_add_test(tcase, of_a_vif_that_comes_back);
+    tcase_add_test(tcase, no_end_of_addresses);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }
