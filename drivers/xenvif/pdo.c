@@ -144,8 +144,8 @@ static PAGED_FUNCTION VOID PdoReadAdapter(_Inout_ PXENVIF_PDO Pdo)
 typedef enum _PDO_SETTINGS_EVENT {
     PDO_SETTINGS_START,
     PDO_SETTINGS_TWIN,   /* it does not start, because its twin is there */
-    PDO_SETTINGS_CHANGE, /* of some adapter's addresses */
-    PDO_SETTINGS_STOP
+    PDO_SETTINGS_CHANGE, /* of some adapter's addresses: of its twin's, if it has one */
+    PDO_SETTINGS_STOP    /* also because of its twin */
 } PDO_SETTINGS_EVENT;
 
 static PAGED_FUNCTION VOID PdoCarrySettings(_Inout_ PXENVIF_PDO Pdo, _In_ PDO_SETTINGS_EVENT Event)
@@ -163,17 +163,12 @@ static PAGED_FUNCTION VOID PdoCarrySettings(_Inout_ PXENVIF_PDO Pdo, _In_ PDO_SE
     if (Pdo->Adapter[0] == L'\0')
         goto done;
 
-    switch (Event) {
-    case PDO_SETTINGS_START:
+    if (ReadAcquire(&Pdo->Failed) != FALSE)
+        SettingsKeep(Pdo->Number, &Pdo->Address, Pdo->Adapter);
+    else if (Event == PDO_SETTINGS_START)
         SettingsGive(Pdo->Number, &Pdo->Address, Pdo->Adapter);
-        break;
-    case PDO_SETTINGS_STOP:
+    else if (Event == PDO_SETTINGS_STOP)
         SettingsTake(Pdo->Number, &Pdo->Address, Pdo->Adapter);
-        break;
-    default:
-        (VOID) SettingsKeep(Pdo->Number, &Pdo->Address, Pdo->Adapter);
-        break;
-    }
 
 done:
     (VOID) KeReleaseMutex(&Pdo->Mutex, FALSE);
@@ -190,6 +185,7 @@ PAGED_FUNCTION VOID PdoKeepTwinSettings(_Inout_ PXENVIF_PDO Pdo)
 {
     PAGED_CODE();
 
+    (VOID) InterlockedExchange(&Pdo->Failed, TRUE);
     PdoCarrySettings(Pdo, PDO_SETTINGS_TWIN);
 }
 

@@ -25,7 +25,7 @@ struct _XENVIF_PDO {
     LIST_ENTRY ListEntry;
     ULONG Seen; /* the last scan of the bus that found it in the store */
     LONG Missing;
-    LONG Failed; /* it has a twin */
+    LONG Failed; /* it has a twin, by which its last start was refused or ended */
     BOOLEAN Reported;
 
     /* The revisions whose interfaces there are, newest first. */

@@ -453,7 +453,7 @@ static PAGED_FUNCTION BOOLEAN SettingsHasAny(_In_z_ PCWSTR Adapter)
     return FALSE;
 }
 
-/* Another adapter that is started and came with the MAC address; FALSE: there is none. */
+/* The name of the twin: another adapter that is started and came with the MAC address; FALSE: there is none. */
 static PAGED_FUNCTION BOOLEAN SettingsFindAlias(_In_ ULONG Number, _In_ const ETHERNET_ADDRESS *Mac,
                                                 _In_z_ PCWSTR Adapter, _Out_writes_(SETTINGS_ADAPTER_SIZE) PWSTR Alias)
 {
@@ -500,28 +500,21 @@ static PAGED_FUNCTION BOOLEAN SettingsFindAlias(_In_ ULONG Number, _In_ const ET
 
 /* ---- what the device does ---- */
 
-PAGED_FUNCTION BOOLEAN SettingsKeep(_In_ ULONG Number, _In_ const ETHERNET_ADDRESS *Mac, _In_z_ PCWSTR Adapter)
+PAGED_FUNCTION VOID SettingsKeep(_In_ ULONG Number, _In_ const ETHERNET_ADDRESS *Mac, _In_z_ PCWSTR Adapter)
 {
     WCHAR Alias[SETTINGS_ADAPTER_SIZE];
     HANDLE Kept;
 
     PAGED_CODE();
 
-    if (!SettingsFindAlias(Number, Mac, Adapter, Alias))
-        return FALSE;
-
-    if (!SettingsHasAny(Alias))
-        return TRUE;
-
-    if (!NT_SUCCESS(SettingsMakeKept(Number, Mac, &Kept)))
-        return TRUE;
+    if (!SettingsFindAlias(Number, Mac, Adapter, Alias) || !SettingsHasAny(Alias) ||
+        !NT_SUCCESS(SettingsMakeKept(Number, Mac, &Kept)))
+        return;
 
     if (!SettingsIsOwner(Kept, Adapter) && NT_SUCCESS(SettingsSave(Number, Kept, Alias)))
-        Info("vif %u: the settings of another adapter with its address are kept", Number);
+        Info("vif %u: the settings of its twin are kept", Number);
 
     RegistryCloseKey(Kept);
-
-    return TRUE;
 }
 
 PAGED_FUNCTION VOID SettingsGive(_In_ ULONG Number, _In_ const ETHERNET_ADDRESS *Mac, _In_z_ PCWSTR Adapter)
@@ -530,7 +523,7 @@ PAGED_FUNCTION VOID SettingsGive(_In_ ULONG Number, _In_ const ETHERNET_ADDRESS 
 
     PAGED_CODE();
 
-    if (SettingsKeep(Number, Mac, Adapter) || !NT_SUCCESS(SettingsOpenKept(Mac, FALSE, &Kept)))
+    if (!NT_SUCCESS(SettingsOpenKept(Mac, FALSE, &Kept)))
         return;
 
     if (SettingsAreDue(Kept, Adapter) && NT_SUCCESS(SettingsNote(Number, Kept, L"Giving", Adapter)) &&
@@ -542,13 +535,12 @@ PAGED_FUNCTION VOID SettingsGive(_In_ ULONG Number, _In_ const ETHERNET_ADDRESS 
 
 PAGED_FUNCTION VOID SettingsTake(_In_ ULONG Number, _In_ const ETHERNET_ADDRESS *Mac, _In_z_ PCWSTR Adapter)
 {
-    WCHAR Alias[SETTINGS_ADAPTER_SIZE];
     BOOLEAN Waiting = FALSE;
     HANDLE Kept;
 
     PAGED_CODE();
 
-    if (!SettingsHasAny(Adapter) || SettingsFindAlias(Number, Mac, Adapter, Alias))
+    if (!SettingsHasAny(Adapter))
         return;
 
     /* What is there for us to be given must not be lost. */

@@ -17,19 +17,19 @@
 
 /*
  * The device starts, and its network driver after it: gives the adapter what is kept for its MAC address, unless it has
- * had that before, or has addresses of its own, or another adapter has the MAC address (SettingsKeep). PASSIVE_LEVEL.
+ * had that before, or has addresses of its own. PASSIVE_LEVEL.
  */
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID SettingsGive(_In_ ULONG Number, _In_ const ETHERNET_ADDRESS *Mac, _In_z_ PCWSTR Adapter);
 
 /*
- * Keeps the settings of another adapter that is started and has the MAC address, for one that has had none yet. Whether
- * there is such an adapter. PASSIVE_LEVEL.
+ * The device has a twin (twin.h): keeps the twin's settings, as long as it is started, for an adapter that has had none
+ * yet. PASSIVE_LEVEL.
  */
 _IRQL_requires_(PASSIVE_LEVEL)
-BOOLEAN SettingsKeep(_In_ ULONG Number, _In_ const ETHERNET_ADDRESS *Mac, _In_z_ PCWSTR Adapter);
+VOID SettingsKeep(_In_ ULONG Number, _In_ const ETHERNET_ADDRESS *Mac, _In_z_ PCWSTR Adapter);
 
-/* The device stops: keeps the adapter's own settings, unless another has the MAC address. PASSIVE_LEVEL. */
+/* The device stops, and has no twin: keeps the adapter's own settings. PASSIVE_LEVEL. */
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID SettingsTake(_In_ ULONG Number, _In_ const ETHERNET_ADDRESS *Mac, _In_z_ PCWSTR Adapter);
 

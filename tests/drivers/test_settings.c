@@ -9,6 +9,7 @@
 #include "common/stack.h"
 #include "machine/machine.h"
 #include "nt/cm/cm.h"
+#include "nt/netio/netio.h"
 #include "nt/pnp/pnp.h"
 
 #define TCPIP CM_SERVICES "\\Tcpip\\Parameters\\Interfaces\\"
@@ -155,6 +156,23 @@ static bool uses(const struct devnode *node, ULONG ipv4)
     return found;
 }
 
+static bool kept_is(void *address)
+{
+    const struct cm_key *key = cm_key_open(KEPT);
+    char *text = NULL;
+    bool is;
+
+    if (key != NULL && cm_key_child(key, 0) != NULL) {
+        char *path = image_printf("%s\\%s\\Tcpip", KEPT, cm_key_name(cm_key_child(key, 0)));
+
+        text = cm_key_open(path) != NULL ? cm_value_get_multi(cm_key_open(path), "IPAddress", 0) : NULL;
+        image_free(path);
+    }
+    is = text != NULL && strcmp(text, address) == 0;
+    image_free(text);
+    return is;
+}
+
 /* ---- the emulated card ---- */
 
 STACK_TEST(fb13_of_the_emulated_card, ONE)
@@ -187,6 +205,19 @@ STACK_TEST(fb13_of_the_emulated_card, ONE)
     ck_assert(uses(vif(0), 192u | 168u << 8 | 7u << 16 | 9u << 24)); /* given before the interface came up */
 }
 
+/* Another adapter that came with the address and is not on the PCI bus (a team's) is no twin, and in nobody's way. */
+STACK_TEST(other_adapter_of_the_address, NET, .vifs = 2, .wait = true, .quiet = true)
+{
+    const struct netio_physical physical = {
+        .length = 6, .current = MACHINE_VIF_MAC(0), .permanent = MACHINE_VIF_MAC(0)};
+
+    netio_adapter_gone(pnp_pdo(vif(1)));
+    netio_adapter_started(pnp_pdo(vif(1)), software_key(vif(1)), &physical);
+    set_addresses(vif(0), "192.168.7.9", "192.168.7.1");
+    restart(vif(0));
+    ck_assert(stack_wait(kept_is, "192.168.7.9", 1000));
+}
+
 /* What has been given once is the adapter's own: what becomes of it there is not undone. */
 STACK_TEST(once_only, ONE)
 {
@@ -200,23 +231,6 @@ STACK_TEST(once_only, ONE)
     cm_key_delete(place(TCPIP, vif(0), false));
     restart(vif(0));
     check_address(vif(0), NULL);
-}
-
-static bool kept_is(void *address)
-{
-    const struct cm_key *key = cm_key_open(KEPT);
-    char *text = NULL;
-    bool is;
-
-    if (key != NULL && cm_key_child(key, 0) != NULL) {
-        char *path = image_printf("%s\\%s\\Tcpip", KEPT, cm_key_name(cm_key_child(key, 0)));
-
-        text = cm_key_open(path) != NULL ? cm_value_get_multi(cm_key_open(path), "IPAddress", 0) : NULL;
-        image_free(path);
-    }
-    is = text != NULL && strcmp(text, address) == 0;
-    image_free(text);
-    return is;
 }
 
 /* Changed while both are there, and nobody tries the VIF: netio tells of it. */
@@ -468,6 +482,7 @@ int main(void)
 
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, fb13_of_the_emulated_card);
+    tcase_add_test(tcase, other_adapter_of_the_address);
     tcase_add_test(tcase, once_only);
     tcase_add_test(tcase, changed_later);
     tcase_add_test(tcase, value_that_cannot_be_deleted);
