@@ -516,8 +516,7 @@ static void hash_moves(void *unused)
     for (unsigned i = 0; i < ARRAYSIZE(ring); i++) {
         stack.features.ctrl_ring = ring[i];
         stack_in_dom0(stack_netback_restart, NULL);
-        ck_assert_int_eq(stack_wait_link(0, false), STATUS_SUCCESS);
-        link_up();
+        stack_wait_connections(0, 1);
         stack_sleep_us(20000); /* for the requests that follow the connection */
         ck_assert_uint_eq(stack_netback_statistics(0)->control != 0, ring[i]);
         assert_hashed_by(ALL_TYPES, NULL, 0, 0);
