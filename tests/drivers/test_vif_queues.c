@@ -505,6 +505,13 @@ STACK_TEST(hashed_here_without_a_control_ring, NET, .features = "queues=2", .vcp
 }
 
 /* What one backend was asked for is done here when the next has no control ring, and the other way round. */
+/* Algorithm, key and flags, in this order. */
+static bool is_told(void *unused)
+{
+    (void)unused;
+    return stack_netback_statistics(0)->control >= 3;
+}
+
 static void hash_moves(void *unused)
 {
     static const bool ring[] = {false, true, false};
@@ -517,7 +524,8 @@ static void hash_moves(void *unused)
         stack.features.ctrl_ring = ring[i];
         stack_in_dom0(stack_netback_restart, NULL);
         stack_wait_connections(0, 1);
-        stack_sleep_us(20000); /* for the requests that follow the connection */
+        ck_assert(!ring[i] || stack_wait(is_told, NULL, 20000)); /* by the requests that follow the connection */
+        stack_sleep_us(20000);
         ck_assert_uint_eq(stack_netback_statistics(0)->control != 0, ring[i]);
         assert_hashed_by(ALL_TYPES, NULL, 0, 0);
     }
