@@ -43,6 +43,23 @@ static void map_ring(void)
         0);
 }
 
+/* Nothing has been asked for a while, and all is answered: what the guest asks at its start is over. */
+static void await_quiet(void)
+{
+    uint32_t asked;
+
+    for (unsigned tries = 0;; tries++) {
+        ck_assert_uint_lt(tries, 200);
+        asked = __atomic_load_n(&far.ring->req_prod, __ATOMIC_ACQUIRE);
+        stack_sleep_us(10000);
+        if (__atomic_load_n(&far.ring->req_prod, __ATOMIC_ACQUIRE) == asked &&
+            __atomic_load_n(&far.ring->req_cons, __ATOMIC_ACQUIRE) == asked &&
+            __atomic_load_n(&far.ring->rsp_cons, __ATOMIC_ACQUIRE) ==
+                __atomic_load_n(&far.ring->rsp_prod, __ATOMIC_ACQUIRE))
+            return;
+    }
+}
+
 /* The daemon that is there hears of nothing any more, and this is another. */
 static void take_over(void)
 {
@@ -55,8 +72,9 @@ static void take_over(void)
     status.port = (uint32_t)port;
     ck_assert_int_eq(stack_event_op(EVTCHNOP_status, &status, sizeof(status)), 0);
     ck_assert_uint_eq(status.status, EVTCHNSTAT_interdomain);
-    ck_assert_int_eq(xen_evtchn_close(XEN_DOM0, status.u.interdomain.port), 0);
     map_ring();
+    await_quiet();
+    ck_assert_int_eq(xen_evtchn_close(XEN_DOM0, status.u.interdomain.port), 0);
     ck_assert_uint_eq(far.ring->req_cons, far.ring->req_prod);
     ck_assert_uint_eq(far.ring->rsp_cons, far.ring->rsp_prod);
 }
