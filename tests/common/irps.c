@@ -67,6 +67,14 @@ NTSTATUS irps_send(PDEVICE_OBJECT target, UCHAR major, const IO_STACK_LOCATION *
     return status;
 }
 
+NTSTATUS irps_send_minor(PDEVICE_OBJECT target, UCHAR minor)
+{
+    const IO_STACK_LOCATION what = {.MinorFunction = minor};
+    ULONG_PTR information = 0;
+
+    return irps_send(target, IRP_MJ_PNP, &what, &information);
+}
+
 static NTSTATUS NTAPI dispatch(PDEVICE_OBJECT device, PIRP irp)
 {
     PIO_STACK_LOCATION location = IoGetCurrentIrpStackLocation(irp);

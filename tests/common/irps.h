@@ -13,6 +13,8 @@ PDEVICE_OBJECT irps_of_driver(const char *path, const char *driver);
 
 /* Send an IRP and wait for its end: its status. *information is in and out. IRQL PASSIVE_LEVEL. */
 NTSTATUS irps_send(PDEVICE_OBJECT target, UCHAR major, const IO_STACK_LOCATION *what, ULONG_PTR *information);
+/* The same of a minor of PnP's without parameters and without information. */
+NTSTATUS irps_send_minor(PDEVICE_OBJECT target, UCHAR minor);
 
 /* Before a driver handles an IRP; true: the routine has dealt with it, and *status is what the driver is to return. */
 typedef bool (*irps_interceptor)(PDEVICE_OBJECT device, PIRP irp, PIO_STACK_LOCATION location, NTSTATUS *status);

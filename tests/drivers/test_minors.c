@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/irps.h"
 #include "common/stack.h"
 #include "machine/fault.h"
 #include "machine/image.h"
@@ -44,43 +45,6 @@ static PDEVICE_OBJECT top(const char *device)
     return IoGetAttachedDeviceReference(bottom(device));
 }
 
-/* To a device of a stack, whatever lies above it; *information is in and out. */
-static NTSTATUS send(PDEVICE_OBJECT target, UCHAR major, const IO_STACK_LOCATION *what, ULONG_PTR *information)
-{
-    IO_STATUS_BLOCK *result = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*result), STACK_TAG);
-    KEVENT *event = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*event), STACK_TAG);
-    PIO_STACK_LOCATION next;
-    NTSTATUS status;
-    PIRP irp;
-
-    KeInitializeEvent(event, NotificationEvent, FALSE);
-    irp = IoBuildSynchronousFsdRequest(IRP_MJ_PNP, target, NULL, 0, NULL, event, result);
-    ck_assert_ptr_nonnull(irp);
-    irp->IoStatus.Status = STATUS_NOT_SUPPORTED;
-    irp->IoStatus.Information = *information;
-    next = IoGetNextIrpStackLocation(irp);
-    next->MajorFunction = major;
-    next->MinorFunction = what->MinorFunction;
-    next->Parameters = what->Parameters;
-    status = IoCallDriver(target, irp);
-    if (status == STATUS_PENDING) {
-        (void)KeWaitForSingleObject(event, Executive, KernelMode, FALSE, NULL);
-        status = result->Status;
-    }
-    *information = result->Information;
-    ExFreePoolWithTag(event, STACK_TAG);
-    ExFreePoolWithTag(result, STACK_TAG);
-    return status;
-}
-
-static NTSTATUS send_minor(PDEVICE_OBJECT target, UCHAR minor)
-{
-    const IO_STACK_LOCATION what = {.MinorFunction = minor};
-    ULONG_PTR information = 0;
-
-    return send(target, IRP_MJ_PNP, &what, &information);
-}
-
 /* ---- a paging file on the bus ---- */
 
 static NTSTATUS notify(PDEVICE_OBJECT target, bool in_path)
@@ -90,7 +54,7 @@ static NTSTATUS notify(PDEVICE_OBJECT target, bool in_path)
 
     what.Parameters.UsageNotification.InPath = in_path;
     what.Parameters.UsageNotification.Type = DeviceUsageTypePaging;
-    return send(target, IRP_MJ_PNP, &what, &information);
+    return irps_send(target, IRP_MJ_PNP, &what, &information);
 }
 
 static ULONG_PTR device_state(const char *device)
@@ -99,7 +63,7 @@ static ULONG_PTR device_state(const char *device)
     PDEVICE_OBJECT target = top(device);
     ULONG_PTR information = 0;
 
-    (void)send(target, IRP_MJ_PNP, &what, &information);
+    (void)irps_send(target, IRP_MJ_PNP, &what, &information);
     ObDereferenceObject(target);
     return information;
 }
@@ -115,15 +79,15 @@ STACK_TEST(paging_file, .drivers = DRIVERS)
     ck_assert_int_eq(notify(bottom(CHILD), false), STATUS_SUCCESS);
     ck_assert_uint_ne(device_state(PLATFORM) & PNP_DEVICE_NOT_DISABLEABLE, 0);
     bus = top(PLATFORM);
-    ck_assert_int_eq(send_minor(bus, IRP_MN_QUERY_STOP_DEVICE), STATUS_DEVICE_BUSY);
-    ck_assert_int_eq(send_minor(bus, IRP_MN_QUERY_REMOVE_DEVICE), STATUS_DEVICE_BUSY);
+    ck_assert_int_eq(irps_send_minor(bus, IRP_MN_QUERY_STOP_DEVICE), STATUS_DEVICE_BUSY);
+    ck_assert_int_eq(irps_send_minor(bus, IRP_MN_QUERY_REMOVE_DEVICE), STATUS_DEVICE_BUSY);
     ck_assert(!NT_SUCCESS(pnp_remove_device(find(PLATFORM), false)));
     ck_assert_int_eq(pnp_state(find(PLATFORM)), DEVNODE_STARTED);
 
     ck_assert_int_eq(notify(bus, false), STATUS_SUCCESS);
     ck_assert_uint_eq(device_state(PLATFORM) & PNP_DEVICE_NOT_DISABLEABLE, 0);
-    ck_assert_int_eq(send_minor(bus, IRP_MN_QUERY_REMOVE_DEVICE), STATUS_SUCCESS);
-    ck_assert_int_eq(send_minor(bus, IRP_MN_CANCEL_REMOVE_DEVICE), STATUS_SUCCESS);
+    ck_assert_int_eq(irps_send_minor(bus, IRP_MN_QUERY_REMOVE_DEVICE), STATUS_SUCCESS);
+    ck_assert_int_eq(irps_send_minor(bus, IRP_MN_CANCEL_REMOVE_DEVICE), STATUS_SUCCESS);
     ObDereferenceObject(bus);
     pnp_wait_quiet();
 }
@@ -154,8 +118,8 @@ STACK_TEST(paging_file_refused, .drivers = DRIVERS)
     ck_assert_int_eq(notify(bottom(CHILD), true), STATUS_DEVICE_NOT_READY);
     refusing.device->DriverObject->MajorFunction[IRP_MJ_PNP] = refusing.original;
     ck_assert_uint_eq(device_state(PLATFORM) & PNP_DEVICE_NOT_DISABLEABLE, 0);
-    ck_assert_int_eq(send_minor(bus, IRP_MN_QUERY_REMOVE_DEVICE), STATUS_SUCCESS);
-    ck_assert_int_eq(send_minor(bus, IRP_MN_CANCEL_REMOVE_DEVICE), STATUS_SUCCESS);
+    ck_assert_int_eq(irps_send_minor(bus, IRP_MN_QUERY_REMOVE_DEVICE), STATUS_SUCCESS);
+    ck_assert_int_eq(irps_send_minor(bus, IRP_MN_CANCEL_REMOVE_DEVICE), STATUS_SUCCESS);
     ObDereferenceObject(bus);
 }
 
@@ -175,13 +139,13 @@ STACK_TEST(interfaces_past_the_filter, .drivers = DRIVERS)
     what.Parameters.QueryInterface.Size = sizeof(*bus);
     what.Parameters.QueryInterface.Version = 1;
     what.Parameters.QueryInterface.Interface = (PINTERFACE)bus;
-    ck_assert_int_eq(send(filter, IRP_MJ_PNP, &what, &information), STATUS_SUCCESS);
+    ck_assert_int_eq(irps_send(filter, IRP_MJ_PNP, &what, &information), STATUS_SUCCESS);
     ck_assert_uint_eq(bus->Version, 1);
     bus->InterfaceDereference(bus->Context);
 
     what.Parameters.QueryInterface.InterfaceType = &GUID_XENFILT_EMULATED_INTERFACE;
     what.Parameters.QueryInterface.Version = 99;
-    ck_assert_int_eq(send(filter, IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(irps_send(filter, IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
     ExFreePoolWithTag(bus, STACK_TAG);
 }
 
@@ -277,10 +241,10 @@ static void going(void *name)
     removing = stack_thread(remover, NULL);
     stack_sleep_us(500000);
     ck_assert(!keeping.removed);
-    ck_assert_int_eq(send_minor(keeping.target, IRP_MN_QUERY_CAPABILITIES), STATUS_DELETE_PENDING);
-    ck_assert_int_eq(send(keeping.target, IRP_MJ_SYSTEM_CONTROL, &what, &information), STATUS_DELETE_PENDING);
+    ck_assert_int_eq(irps_send_minor(keeping.target, IRP_MN_QUERY_CAPABILITIES), STATUS_DELETE_PENDING);
+    ck_assert_int_eq(irps_send(keeping.target, IRP_MJ_SYSTEM_CONTROL, &what, &information), STATUS_DELETE_PENDING);
     what.MinorFunction = IRP_MN_QUERY_POWER;
-    ck_assert_int_eq(send(keeping.target, IRP_MJ_POWER, &what, &information), STATUS_DELETE_PENDING);
+    ck_assert_int_eq(irps_send(keeping.target, IRP_MJ_POWER, &what, &information), STATUS_DELETE_PENDING);
     ck_assert(!keeping.removed);
     (void)KeSetEvent(&keeping.gate, IO_NO_INCREMENT, FALSE);
     stack_join(notifying);
@@ -310,7 +274,7 @@ STACK_TEST(target_relation, .drivers = DRIVERS)
     ULONG_PTR information = 0;
 
     what.Parameters.QueryDeviceRelations.Type = TargetDeviceRelation;
-    ck_assert_int_eq(send(child, IRP_MJ_PNP, &what, &information), STATUS_SUCCESS);
+    ck_assert_int_eq(irps_send(child, IRP_MJ_PNP, &what, &information), STATUS_SUCCESS);
     relations = (PDEVICE_RELATIONS)information;
     ck_assert_uint_eq(relations->Count, 1);
     ck_assert_ptr_eq(relations->Objects[0], child);
@@ -320,10 +284,10 @@ STACK_TEST(target_relation, .drivers = DRIVERS)
     /* A child has no children, nor goes with anything else. */
     what.Parameters.QueryDeviceRelations.Type = BusRelations;
     information = 0;
-    ck_assert_int_eq(send(child, IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(irps_send(child, IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
     ck_assert_uint_eq(information, 0);
     what.Parameters.QueryDeviceRelations.Type = EjectionRelations;
-    ck_assert_int_eq(send(child, IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(irps_send(child, IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
 }
 
 STACK_TEST(target_relation_without_memory, .drivers = DRIVERS, .quiet = true, .fail = "kind=pool,nth=100000000")
@@ -336,7 +300,7 @@ STACK_TEST(target_relation_without_memory, .drivers = DRIVERS, .quiet = true, .f
     machine->config.faults.rule[0].nth = 1;
     machine->fault->matched[0] = 0;
     fault_resume();
-    ck_assert_int_eq(send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_INSUFFICIENT_RESOURCES);
+    ck_assert_int_eq(irps_send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_INSUFFICIENT_RESOURCES);
     fault_suspend();
     ck_assert_uint_eq(information, 0);
 }
@@ -352,9 +316,11 @@ STACK_TEST(not_of_a_child, .drivers = DRIVERS)
     ULONG_PTR information = 0;
 
     for (unsigned i = 0; i < ARRAYSIZE(minors); i++)
-        ck_assert_msg(send_minor(bottom(CHILD), minors[i]) == STATUS_NOT_SUPPORTED, "minor function %02x", minors[i]);
-    ck_assert_int_eq(send(bottom(CHILD), IRP_MJ_SYSTEM_CONTROL, &what, &information), STATUS_NOT_SUPPORTED);
-    ck_assert_int_eq(send(bottom(CHILD), IRP_MJ_DEVICE_CONTROL, &what, &information), STATUS_INVALID_DEVICE_REQUEST);
+        ck_assert_msg(irps_send_minor(bottom(CHILD), minors[i]) == STATUS_NOT_SUPPORTED, "minor function %02x",
+                      minors[i]);
+    ck_assert_int_eq(irps_send(bottom(CHILD), IRP_MJ_SYSTEM_CONTROL, &what, &information), STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(irps_send(bottom(CHILD), IRP_MJ_DEVICE_CONTROL, &what, &information),
+                     STATUS_INVALID_DEVICE_REQUEST);
 }
 
 STACK_TEST(unknown_texts_and_ids, .drivers = DRIVERS)
@@ -363,10 +329,10 @@ STACK_TEST(unknown_texts_and_ids, .drivers = DRIVERS)
     ULONG_PTR information = 0;
 
     what.Parameters.QueryDeviceText.DeviceTextType = (DEVICE_TEXT_TYPE)17;
-    ck_assert_int_eq(send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(irps_send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
     what = (IO_STACK_LOCATION){.MinorFunction = IRP_MN_QUERY_ID};
     what.Parameters.QueryId.IdType = (BUS_QUERY_ID_TYPE)17;
-    ck_assert_int_eq(send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(irps_send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
     ck_assert_uint_eq(information, 0);
 }
 
@@ -378,13 +344,13 @@ STACK_TEST(capabilities_of_another_version, .drivers = DRIVERS)
     ULONG_PTR information = 0;
 
     what.Parameters.DeviceCapabilities.Capabilities = &capabilities;
-    ck_assert_int_eq(send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_UNSUCCESSFUL);
+    ck_assert_int_eq(irps_send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_UNSUCCESSFUL);
     capabilities.Version = 1;
     capabilities.Size--;
-    ck_assert_int_eq(send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_UNSUCCESSFUL);
+    ck_assert_int_eq(irps_send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_UNSUCCESSFUL);
     ck_assert_uint_eq(capabilities.UINumber, 4711);
     capabilities.Size++;
-    ck_assert_int_eq(send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_SUCCESS);
+    ck_assert_int_eq(irps_send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_SUCCESS);
     ck_assert_uint_ne(capabilities.UINumber, 4711);
 }
 

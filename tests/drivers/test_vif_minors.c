@@ -26,42 +26,6 @@ static PDEVICE_OBJECT bus(void)
     return pnp_pdo(stack_device(BUS))->AttachedDevice;
 }
 
-static NTSTATUS send(PDEVICE_OBJECT target, UCHAR major, const IO_STACK_LOCATION *what, ULONG_PTR *information)
-{
-    IO_STATUS_BLOCK *result = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*result), STACK_TAG);
-    KEVENT *event = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*event), STACK_TAG);
-    PIO_STACK_LOCATION next;
-    NTSTATUS status;
-    PIRP irp;
-
-    KeInitializeEvent(event, NotificationEvent, FALSE);
-    irp = IoBuildSynchronousFsdRequest(IRP_MJ_PNP, target, NULL, 0, NULL, event, result);
-    ck_assert_ptr_nonnull(irp);
-    irp->IoStatus.Status = STATUS_NOT_SUPPORTED;
-    irp->IoStatus.Information = *information;
-    next = IoGetNextIrpStackLocation(irp);
-    next->MajorFunction = major;
-    next->MinorFunction = what->MinorFunction;
-    next->Parameters = what->Parameters;
-    status = IoCallDriver(target, irp);
-    if (status == STATUS_PENDING) {
-        (void)KeWaitForSingleObject(event, Executive, KernelMode, FALSE, NULL);
-        status = result->Status;
-    }
-    *information = result->Information;
-    ExFreePoolWithTag(event, STACK_TAG);
-    ExFreePoolWithTag(result, STACK_TAG);
-    return status;
-}
-
-static NTSTATUS send_minor(PDEVICE_OBJECT target, UCHAR minor)
-{
-    const IO_STACK_LOCATION what = {.MinorFunction = minor};
-    ULONG_PTR information = 0;
-
-    return send(target, IRP_MJ_PNP, &what, &information);
-}
-
 static void assert_works(void)
 {
     stack_wait_connected(0);
@@ -80,14 +44,14 @@ STACK_TEST(taken_back, NET)
 
     for (unsigned i = 0; i < ARRAYSIZE(minors); i++) {
         /* Nothing to take back: it stays started. */
-        ck_assert_int_eq(send_minor(child(), minors[i][1]), STATUS_SUCCESS);
-        ck_assert_int_eq(send_minor(bus(), IRP_MN_QUERY_STOP_DEVICE), STATUS_DEVICE_BUSY);
+        ck_assert_int_eq(irps_send_minor(child(), minors[i][1]), STATUS_SUCCESS);
+        ck_assert_int_eq(irps_send_minor(bus(), IRP_MN_QUERY_STOP_DEVICE), STATUS_DEVICE_BUSY);
 
-        ck_assert_int_eq(send_minor(child(), minors[i][0]), STATUS_SUCCESS);
-        ck_assert_int_eq(send_minor(bus(), minors[i][0]), STATUS_SUCCESS);
-        ck_assert_int_eq(send_minor(bus(), minors[i][1]), STATUS_SUCCESS);
-        ck_assert_int_eq(send_minor(child(), minors[i][1]), STATUS_SUCCESS);
-        ck_assert_int_eq(send_minor(bus(), IRP_MN_QUERY_STOP_DEVICE), STATUS_DEVICE_BUSY);
+        ck_assert_int_eq(irps_send_minor(child(), minors[i][0]), STATUS_SUCCESS);
+        ck_assert_int_eq(irps_send_minor(bus(), minors[i][0]), STATUS_SUCCESS);
+        ck_assert_int_eq(irps_send_minor(bus(), minors[i][1]), STATUS_SUCCESS);
+        ck_assert_int_eq(irps_send_minor(child(), minors[i][1]), STATUS_SUCCESS);
+        ck_assert_int_eq(irps_send_minor(bus(), IRP_MN_QUERY_STOP_DEVICE), STATUS_DEVICE_BUSY);
         assert_works();
     }
 }
@@ -99,7 +63,7 @@ static ULONG_PTR state_of(PDEVICE_OBJECT device)
     const IO_STACK_LOCATION what = {.MinorFunction = IRP_MN_QUERY_PNP_DEVICE_STATE};
     ULONG_PTR information = 0;
 
-    ck_assert_int_eq(send(device, IRP_MJ_PNP, &what, &information), STATUS_SUCCESS);
+    ck_assert_int_eq(irps_send(device, IRP_MJ_PNP, &what, &information), STATUS_SUCCESS);
     return information;
 }
 
@@ -109,10 +73,10 @@ STACK_TEST(has_gone, NET, .quiet = true)
     PDEVICE_OBJECT gone = child();
 
     ck_assert_uint_eq(state_of(gone), 0);
-    ck_assert_int_eq(send_minor(gone, IRP_MN_EJECT), STATUS_SUCCESS);
+    ck_assert_int_eq(irps_send_minor(gone, IRP_MN_EJECT), STATUS_SUCCESS);
     ck_assert_uint_eq(state_of(gone), PNP_DEVICE_REMOVED);
-    ck_assert_int_eq(send_minor(gone, IRP_MN_START_DEVICE), STATUS_NO_SUCH_DEVICE);
-    ck_assert_int_eq(send_minor(gone, IRP_MN_EJECT), STATUS_SUCCESS);
+    ck_assert_int_eq(irps_send_minor(gone, IRP_MN_START_DEVICE), STATUS_NO_SUCH_DEVICE);
+    ck_assert_int_eq(irps_send_minor(gone, IRP_MN_EJECT), STATUS_SUCCESS);
     ck_assert_int_eq(pnp_rescan(stack_device(BUS)), STATUS_SUCCESS);
     pnp_wait_quiet();
     ck_assert_ptr_null(stack_device(CHILD));
@@ -131,13 +95,13 @@ STACK_TEST(unknown_questions, NET)
     capabilities->Size = sizeof(*capabilities);
     capabilities->Version = 2;
     what.Parameters.DeviceCapabilities.Capabilities = capabilities;
-    ck_assert_int_eq(send(child(), IRP_MJ_PNP, &what, &information), STATUS_UNSUCCESSFUL);
+    ck_assert_int_eq(irps_send(child(), IRP_MJ_PNP, &what, &information), STATUS_UNSUCCESSFUL);
     ExFreePoolWithTag(capabilities, STACK_TAG);
 
     memset(&what, 0, sizeof(what));
     what.MinorFunction = IRP_MN_QUERY_DEVICE_TEXT;
     what.Parameters.QueryDeviceText.DeviceTextType = (DEVICE_TEXT_TYPE)99;
-    ck_assert_int_eq(send(child(), IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(irps_send(child(), IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
     ck_assert_uint_eq(information, 0);
 }
 
@@ -152,7 +116,7 @@ STACK_TEST(relations_of_others, NET)
     others->Objects[0] = bus();
     ObReferenceObject(others->Objects[0]);
     what.Parameters.QueryDeviceRelations.Type = BusRelations;
-    ck_assert_int_eq(send(bus(), IRP_MJ_PNP, &what, &information), STATUS_SUCCESS);
+    ck_assert_int_eq(irps_send(bus(), IRP_MJ_PNP, &what, &information), STATUS_SUCCESS);
     both = (PDEVICE_RELATIONS)information;
     ck_assert_uint_eq(both->Count, 2);
     ck_assert_ptr_eq(both->Objects[0], child());
@@ -176,8 +140,7 @@ static NTSTATUS NTAPI keep_config(PDEVICE_OBJECT device, PIRP irp)
 {
     KERNEL_SCOPE();
 
-    if (device == keeping.device &&
-        IoGetCurrentIrpStackLocation(irp)->MinorFunction == IRP_MN_READ_CONFIG) {
+    if (device == keeping.device && IoGetCurrentIrpStackLocation(irp)->MinorFunction == IRP_MN_READ_CONFIG) {
         keeping.inside = true;
         (void)KeWaitForSingleObject(&keeping.gate, Executive, KernelMode, FALSE, NULL);
     }
@@ -187,7 +150,7 @@ static NTSTATUS NTAPI keep_config(PDEVICE_OBJECT device, PIRP irp)
 static VOID NTAPI notifier(PVOID unused)
 {
     (void)unused;
-    (void)send_minor(keeping.target, IRP_MN_READ_CONFIG);
+    (void)irps_send_minor(keeping.target, IRP_MN_READ_CONFIG);
     (void)PsTerminateSystemThread(STATUS_SUCCESS);
 }
 
@@ -223,8 +186,8 @@ STACK_TEST(refused_while_it_goes, NET)
     removing = stack_thread(remover, NULL);
     stack_sleep_us(500000);
     ck_assert(!keeping.removed);
-    ck_assert_int_eq(send_minor(keeping.target, IRP_MN_QUERY_CAPABILITIES), STATUS_DELETE_PENDING);
-    ck_assert_int_eq(send(keeping.target, IRP_MJ_POWER, &what, &information), STATUS_DELETE_PENDING);
+    ck_assert_int_eq(irps_send_minor(keeping.target, IRP_MN_QUERY_CAPABILITIES), STATUS_DELETE_PENDING);
+    ck_assert_int_eq(irps_send(keeping.target, IRP_MJ_POWER, &what, &information), STATUS_DELETE_PENDING);
     ck_assert(!keeping.removed);
     (void)KeSetEvent(&keeping.gate, IO_NO_INCREMENT, FALSE);
     stack_join(notifying);
