@@ -12,6 +12,7 @@
 #include "common/process.h"
 #include "common/rule_report.h"
 #include "common/stack_dom0.h"
+#include "image/loader.h"
 #include "machine/census.h"
 #include "machine/clock.h"
 #include "machine/image.h"
@@ -536,6 +537,19 @@ unsigned stack_times_logged(const char *words)
     for (const char *found = tail; (found = strstr(found, words)) != NULL; found++)
         times++;
     return times;
+}
+
+void *stack_xen_export(const char *name)
+{
+    const struct loader_module *module = NULL;
+    void *address;
+
+    while ((module = loader_next(module)) != NULL && strcmp(loader_module_name(module), "xen") != 0)
+        ;
+    ck_assert_ptr_nonnull(module);
+    address = loader_module_symbol(module, name);
+    ck_assert_msg(address != NULL, "xen.sys does not export %s", name);
+    return address;
 }
 
 bool stack_is_logged(const char *words)

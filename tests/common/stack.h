@@ -113,6 +113,10 @@ bool stack_is_logged(const char *words);
 unsigned stack_times_logged(const char *words);
 #define STACK_ASSERT_LOGGED(words) ck_assert_msg(stack_is_logged(words), "'%s' is not in the log", words)
 
+/* A routine that xen.sys exports; and a call of it by its name. */
+void *stack_xen_export(const char *name);
+#define STACK_XEN(routine, ...) (((__typeof__(&(routine)))stack_xen_export(#routine))(__VA_ARGS__))
+
 /* The store as domain 0 sees it. Read: false if the node is not there. */
 void stack_store_write(const char *path, const char *value);
 void stack_store_remove(const char *path);

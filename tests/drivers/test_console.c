@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "common/stack.h"
-#include "image/loader.h"
 #include "machine/clock.h"
 #include "machine/fault.h"
 #include "machine/kernel_lock.h"
@@ -467,21 +466,6 @@ STACK_TEST(none_at_all, .drivers = STACK_PROBE, .before_boot = before_boot)
 
 #define PLATFORM "PCI\\VEN_5853&DEV_0001"
 
-static void *export(const char *name)
-{
-    const struct loader_module *module = NULL;
-    void *address;
-
-    while ((module = loader_next(module)) != NULL && strcmp(loader_module_name(module), "xen") != 0)
-        ;
-    ck_assert_ptr_nonnull(module);
-    address = loader_module_symbol(module, name);
-    ck_assert_msg(address != NULL, "xen.sys does not export %s", name);
-    return address;
-}
-
-#define XEN(routine, ...) (((__typeof__(&(routine)))export(#routine))(__VA_ARGS__))
-
 static VOID NTAPI no_line(PVOID unused, PCSTR line, ULONG length)
 {
     (void)unused;
@@ -498,19 +482,19 @@ STACK_TEST(no_place_in_the_log, .drivers = STACK_PROBE | STACK_XENFILT, .quiet =
 
     ck_assert_int_eq(pnp_remove_device(stack_device(PLATFORM), false), STATUS_SUCCESS);
     while (count < ARRAYSIZE(disposition) &&
-           XEN(XenLogAddDisposition, XEN_LOG_CRITICAL, no_line, NULL, &disposition[count]) == STATUS_SUCCESS)
+           STACK_XEN(XenLogAddDisposition, XEN_LOG_CRITICAL, no_line, NULL, &disposition[count]) == STATUS_SUCCESS)
         count++;
     ck_assert_uint_ge(count, 1);
     ck_assert_uint_lt(count, ARRAYSIZE(disposition));
     (void)pnp_rescan(parent);
     pnp_wait_quiet();
     ck_assert(!stack_device_started(PLATFORM));
-    XEN(XenLogRemoveDisposition, disposition[--count]);
+    STACK_XEN(XenLogRemoveDisposition, disposition[--count]);
     (void)pnp_retry_device(stack_device(PLATFORM));
     pnp_wait_quiet();
     ck_assert(stack_device_started(PLATFORM));
     while (count != 0)
-        XEN(XenLogRemoveDisposition, disposition[--count]);
+        STACK_XEN(XenLogRemoveDisposition, disposition[--count]);
     begin();
     end();
 }

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "common/bus.h"
-#include "image/loader.h"
 #include "machine/kernel_lock.h"
 #include "nt/cm/cm.h"
 #include "nt/ke/ke.h"
@@ -21,21 +20,6 @@
 
 #define VCPUS 4u
 #define ROUNDS 60u
-
-static void *export(const char *name)
-{
-    const struct loader_module *module = NULL;
-    void *address;
-
-    while ((module = loader_next(module)) != NULL && strcmp(loader_module_name(module), "xen") != 0)
-        ;
-    ck_assert_ptr_nonnull(module);
-    address = loader_module_symbol(module, name);
-    ck_assert_msg(address != NULL, "xen.sys does not export %s", name);
-    return address;
-}
-
-#define XEN(routine, ...) (((__typeof__(&(routine)))export(#routine))(__VA_ARGS__))
 
 /* ---- all at once ---- */
 
@@ -225,7 +209,7 @@ static VOID NTAPI on_line(PVOID unused, PCSTR text, ULONG length)
 
 static void print_line(unsigned vcpu)
 {
-    XEN(XenLogPrintf, XEN_LOG_INFO, "line %u", vcpu);
+    STACK_XEN(XenLogPrintf, XEN_LOG_INFO, "line %u", vcpu);
 }
 
 static void log_lines(void *unused)
@@ -234,9 +218,9 @@ static void log_lines(void *unused)
 
     (void)unused;
     lines = mixed = inside = 0;
-    ck_assert_int_eq(XEN(XenLogAddDisposition, XEN_LOG_INFO, on_line, NULL, &disposition), STATUS_SUCCESS);
+    ck_assert_int_eq(STACK_XEN(XenLogAddDisposition, XEN_LOG_INFO, on_line, NULL, &disposition), STATUS_SUCCESS);
     on_each_processor(print_line);
-    XEN(XenLogRemoveDisposition, disposition);
+    STACK_XEN(XenLogRemoveDisposition, disposition);
     ck_assert_uint_eq(lines, VCPUS * ROUNDS);
     ck_assert_uint_eq(mixed, 0);
 }
@@ -277,12 +261,13 @@ STACK_TEST(line_without_end, .drivers = STACK_PROBE, .vcpus = 2, .quiet = true)
 
     entered = 0;
     machine->config.limits.dispatch = UINT64_C(120000000000); /* an attempt takes longer here than on a processor */
-    ck_assert_int_eq(XEN(XenLogAddDisposition, XEN_LOG_INFO, wait_for_another, NULL, &disposition), STATUS_SUCCESS);
+    ck_assert_int_eq(STACK_XEN(XenLogAddDisposition, XEN_LOG_INFO, wait_for_another, NULL, &disposition),
+                     STATUS_SUCCESS);
     for (unsigned i = 0; i < 2; i++)
         thread[i] = stack_thread(log_once, (PVOID)(uintptr_t)i);
     for (unsigned i = 0; i < 2; i++)
         stack_join(thread[i]);
-    XEN(XenLogRemoveDisposition, disposition);
+    STACK_XEN(XenLogRemoveDisposition, disposition);
     ck_assert_uint_eq(entered, 2);
 }
 
@@ -364,7 +349,7 @@ static void value_grows(void *unused)
     thread = stack_thread(grow, NULL);
     for (unsigned i = 0; i < 3000 && given_up == 0; i++) {
         char option[8];
-        NTSTATUS status = XEN(XenQueryStartOption, "NONE", option, sizeof(option));
+        NTSTATUS status = STACK_XEN(XenQueryStartOption, "NONE", option, sizeof(option));
 
         ck_assert(!NT_SUCCESS(status));
         given_up += status != STATUS_OBJECT_NAME_NOT_FOUND;
@@ -394,7 +379,7 @@ static VOID NTAPI ask(PVOID unused)
         while (KeQueryActiveProcessorCountEx(ALL_PROCESSOR_GROUPS) == next)
             YieldProcessor();
         (void)KeSetSystemAffinityThreadEx((KAFFINITY)1 << next);
-        ck_assert_int_eq(XEN(XenQueryVcpuId, next, &id), STATUS_SUCCESS);
+        ck_assert_int_eq(STACK_XEN(XenQueryVcpuId, next, &id), STATUS_SUCCESS);
         ck_assert_uint_eq(id, next);
         asked_for++;
         KeRevertToUserAffinityThreadEx(0);
@@ -453,7 +438,7 @@ static VOID NTAPI in_the_crash(PVOID buffer, ULONG length)
     ck_assert(!CONSOLE(CanRead));
     ck_assert_uint_eq(CONSOLE(Read, &byte, 1), 0);
     ck_assert_uint_eq(CONSOLE(Write, &byte, 1), 0);
-    XEN(XenLogPrintf, XEN_LOG_INFO, "line %u", 0);
+    STACK_XEN(XenLogPrintf, XEN_LOG_INFO, "line %u", 0);
     asked = true;
 }
 

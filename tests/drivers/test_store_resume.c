@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "common/stack.h"
-#include "image/loader.h"
 #include "machine/clock.h"
 #include "machine/kernel_lock.h"
 #include "nt/cm/cm.h"
@@ -602,21 +601,6 @@ STACK_TEST(bus_goes_unanswered, .drivers = STACK_PROBE, .quiet = true, .prepare 
 
 /* ---- an answer in the last moment ---- */
 
-static void *export(const char *name)
-{
-    const struct loader_module *module = NULL;
-    void *address;
-
-    while ((module = loader_next(module)) != NULL && strcmp(loader_module_name(module), "xen") != 0)
-        ;
-    ck_assert_ptr_nonnull(module);
-    address = loader_module_symbol(module, name);
-    ck_assert_msg(address != NULL, "xen.sys does not export %s", name);
-    return address;
-}
-
-#define XEN(routine, ...) (((__typeof__(&(routine)))export(#routine))(__VA_ARGS__))
-
 static int daemon_port;
 static unsigned looks;
 
@@ -652,11 +636,11 @@ STACK_TEST(answer_in_the_last_moment, .drivers = STACK_PROBE, .quiet = true)
     daemon_port = xen_evtchn_bind_interdomain(XEN_DOM0, stack.domain.domid, (uint32_t)port, nothing, NULL);
     ck_assert_int_gt(daemon_port, 0);
     looks = 0;
-    ck_assert_int_eq(XEN(XenLogAddDisposition, XEN_LOG_WARNING, on_line, NULL, &disposition), STATUS_SUCCESS);
+    ck_assert_int_eq(STACK_XEN(XenLogAddDisposition, XEN_LOG_WARNING, on_line, NULL, &disposition), STATUS_SUCCESS);
     far.mute = true;
     client = client_start(read, NULL);
     stack_join(client->thread);
-    XEN(XenLogRemoveDisposition, disposition);
+    STACK_XEN(XenLogRemoveDisposition, disposition);
     ck_assert_uint_eq(looks, 6);
     ck_assert_int_eq(client->status, STATUS_SUCCESS);
     ck_assert_str_eq(client->value, "OK");

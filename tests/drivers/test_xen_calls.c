@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "common/runs_out.h"
-#include "image/loader.h"
 #include "machine/fault.h"
 #include "machine/image.h"
 #include "machine/kernel_lock.h"
@@ -24,21 +23,6 @@
 #include <xen/memory.h>
 #include <xen/version.h>
 
-static void *export(const char *name)
-{
-    const struct loader_module *module = NULL;
-    void *address;
-
-    while ((module = loader_next(module)) != NULL && strcmp(loader_module_name(module), "xen") != 0)
-        ;
-    ck_assert_ptr_nonnull(module);
-    address = loader_module_symbol(module, name);
-    ck_assert_msg(address != NULL, "xen.sys does not export %s", name);
-    return address;
-}
-
-#define XEN(routine, ...) (((__typeof__(&(routine)))export(#routine))(__VA_ARGS__))
-
 /* ---- what Xen says of itself ---- */
 
 STACK_TEST(version_and_features, .drivers = 0)
@@ -46,16 +30,16 @@ STACK_TEST(version_and_features, .drivers = 0)
     struct xen_feature_info *info = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*info), STACK_TAG);
     ULONG major = 0, minor = 0, mask = 4711;
 
-    XEN(XenQueryVersion, &major, &minor);
+    STACK_XEN(XenQueryVersion, &major, &minor);
     ck_assert_uint_eq(major, 4);
     ck_assert_uint_eq(minor, 17);
-    ck_assert_int_eq(XEN(XenQueryFeatures, 0, &mask), STATUS_SUCCESS);
+    ck_assert_int_eq(STACK_XEN(XenQueryFeatures, 0, &mask), STATUS_SUCCESS);
     ck_assert_int_eq(xen_hypercall(__HYPERVISOR_xen_version, XENVER_get_features, (uint64_t)(uintptr_t)info, 0, 0, 0),
                      0);
     ck_assert_uint_eq(mask, info->submap);
     ck_assert_uint_ne(mask & 1u << XENFEAT_auto_translated_physmap, 0);
     mask = 4711;
-    ck_assert_int_eq(XEN(XenQueryFeatures, 7, &mask), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(STACK_XEN(XenQueryFeatures, 7, &mask), STATUS_INVALID_PARAMETER);
     ck_assert_uint_eq(mask, 4711);
     ExFreePoolWithTag(info, STACK_TAG);
 }
@@ -65,9 +49,9 @@ static void domain_id_scenario(void *minor_wanted)
     USHORT domid = 4711;
     ULONG major, minor;
 
-    XEN(XenQueryVersion, &major, &minor);
+    STACK_XEN(XenQueryVersion, &major, &minor);
     ck_assert_uint_eq(minor, (uintptr_t)minor_wanted);
-    ck_assert_int_eq(XEN(XenQueryDomainId, &domid), STATUS_SUCCESS);
+    ck_assert_int_eq(STACK_XEN(XenQueryDomainId, &domid), STATUS_SUCCESS);
     ck_assert_uint_eq(domid, stack.domain.domid);
 }
 
@@ -89,11 +73,11 @@ STACK_TEST(vcpu_ids, .drivers = 0, .vcpus = 3, .start_vcpus = 2)
     ULONG id = 4711;
 
     for (unsigned i = 0; i < 2; i++) {
-        ck_assert_int_eq(XEN(XenQueryVcpuId, i, &id), STATUS_SUCCESS);
+        ck_assert_int_eq(STACK_XEN(XenQueryVcpuId, i, &id), STATUS_SUCCESS);
         ck_assert_uint_eq(id, i);
     }
-    ck_assert_int_eq(XEN(XenQueryVcpuId, 2, &id), STATUS_INVALID_PARAMETER);
-    ck_assert_int_eq(XEN(XenQueryVcpuId, 4711, &id), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(STACK_XEN(XenQueryVcpuId, 2, &id), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(STACK_XEN(XenQueryVcpuId, 4711, &id), STATUS_INVALID_PARAMETER);
     ck_assert_uint_eq(id, 1);
 }
 
@@ -110,7 +94,7 @@ static XEN_EVENT_STATUS event_status(ULONG port)
     XEN_EVENT_STATUS status;
 
     memset(&status, 0xFF, sizeof(status));
-    ck_assert_int_eq(XEN(XenEventQueryStatus, port, &status), STATUS_SUCCESS);
+    ck_assert_int_eq(STACK_XEN(XenEventQueryStatus, port, &status), STATUS_SUCCESS);
     return status;
 }
 
@@ -121,22 +105,22 @@ STACK_TEST(event_ports, .drivers = 0)
     ULONG port;
     int dom0;
 
-    ck_assert_int_eq(XEN(XenEventAllocateUnbound, 0, &port), STATUS_SUCCESS);
+    ck_assert_int_eq(STACK_XEN(XenEventAllocateUnbound, 0, &port), STATUS_SUCCESS);
     status = event_status(port);
     ck_assert_uint_eq(status.Type, XEN_EVENT_UNBOUND);
     ck_assert_uint_eq(status.RemoteDomain, 0);
     dom0 = xen_evtchn_bind_interdomain(XEN_DOM0, stack.domain.domid, port, nothing, NULL);
     ck_assert_int_gt(dom0, 0);
-    ck_assert_int_eq(XEN(XenEventBindVcpu, port, 1), STATUS_SUCCESS);
+    ck_assert_int_eq(STACK_XEN(XenEventBindVcpu, port, 1), STATUS_SUCCESS);
     status = event_status(port);
     ck_assert_uint_eq(status.Type, XEN_EVENT_INTER_DOMAIN);
     ck_assert_uint_eq(status.RemoteDomain, 0);
     ck_assert_uint_eq(status.RemotePort, (ULONG)dom0);
     ck_assert_uint_eq(status.VcpuId, 1);
     ck_assert_int_eq(xen_evtchn_close(XEN_DOM0, (uint32_t)dom0), 0);
-    ck_assert_int_eq(XEN(XenEventClose, port), STATUS_SUCCESS);
+    ck_assert_int_eq(STACK_XEN(XenEventClose, port), STATUS_SUCCESS);
     ck_assert_uint_eq(event_status(port).Type, XEN_EVENT_CLOSED);
-    ck_assert_int_eq(XEN(XenEventClose, port), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(STACK_XEN(XenEventClose, port), STATUS_INVALID_PARAMETER);
 
     ipi->vcpu = 1;
     ck_assert_int_eq(xen_hypercall(__HYPERVISOR_event_channel_op, EVTCHNOP_bind_ipi, (uint64_t)(uintptr_t)ipi, 0, 0, 0),
@@ -144,21 +128,21 @@ STACK_TEST(event_ports, .drivers = 0)
     status = event_status(ipi->port);
     ck_assert_uint_eq(status.Type, XEN_EVENT_IPI);
     ck_assert_uint_eq(status.VcpuId, 1);
-    ck_assert_int_eq(XEN(XenEventClose, ipi->port), STATUS_SUCCESS);
+    ck_assert_int_eq(STACK_XEN(XenEventClose, ipi->port), STATUS_SUCCESS);
     ExFreePoolWithTag(ipi, STACK_TAG);
 
     memset(&status, 0x17, sizeof(status));
-    ck_assert(!NT_SUCCESS(XEN(XenEventQueryStatus, 0x7FFFFFFF, &status)));
+    ck_assert(!NT_SUCCESS(STACK_XEN(XenEventQueryStatus, 0x7FFFFFFF, &status)));
     ck_assert_uint_eq(status.VcpuId, 0x17171717);
 }
 
 static NTSTATUS allocate_unbound(void)
 {
     ULONG port = 4711;
-    NTSTATUS status = XEN(XenEventAllocateUnbound, 0, &port);
+    NTSTATUS status = STACK_XEN(XenEventAllocateUnbound, 0, &port);
 
     if (NT_SUCCESS(status))
-        return XEN(XenEventClose, port);
+        return STACK_XEN(XenEventClose, port);
     ck_assert_uint_eq(port, 4711);
     return status;
 }
@@ -188,7 +172,7 @@ STACK_TEST(copies, .drivers = 0)
     copy[1].source.domid = 333;
     copy[1].flags = GNTCOPY_source_gref;
     copy[2].dest.offset = PAGE_SIZE - 10;
-    ck_assert_int_eq(XEN(XenGrantTableCopy, 3, copy), STATUS_SUCCESS);
+    ck_assert_int_eq(STACK_XEN(XenGrantTableCopy, 3, copy), STATUS_SUCCESS);
     ck_assert_int_eq(copy[0].status, GNTST_okay);
     ck_assert_int_eq(copy[1].status, GNTST_bad_domain);
     ck_assert_int_eq(copy[2].status, GNTST_bad_copy_arg);
@@ -206,13 +190,13 @@ STACK_TEST(memory, .drivers = 0)
     ULONGLONG current = 0, maximum = 0;
     ULONG done = 4711;
 
-    ck_assert_int_eq(XEN(XenMemoryQueryReservation, &current, &maximum), STATUS_SUCCESS);
+    ck_assert_int_eq(STACK_XEN(XenMemoryQueryReservation, &current, &maximum), STATUS_SUCCESS);
     ck_assert_uint_gt(current, 0);
     ck_assert_uint_ge(maximum, current);
     *frame = ~(PFN_NUMBER)0 >> 24;
-    ck_assert(!NT_SUCCESS(XEN(XenMemoryAddToPhysMap, XENMAPSPACE_grant_table, 0x7FFFFFFF, *frame)));
-    ck_assert(!NT_SUCCESS(XEN(XenMemoryRemoveFromPhysMap, *frame)));
-    ck_assert_int_eq(XEN(XenMemoryDecreaseReservation, 0, 1, frame, &done), STATUS_SUCCESS);
+    ck_assert(!NT_SUCCESS(STACK_XEN(XenMemoryAddToPhysMap, XENMAPSPACE_grant_table, 0x7FFFFFFF, *frame)));
+    ck_assert(!NT_SUCCESS(STACK_XEN(XenMemoryRemoveFromPhysMap, *frame)));
+    ck_assert_int_eq(STACK_XEN(XenMemoryDecreaseReservation, 0, 1, frame, &done), STATUS_SUCCESS);
     ck_assert_uint_eq(done, 0); /* there was nothing */
     ExFreePoolWithTag(frame, STACK_TAG);
 }
@@ -241,7 +225,7 @@ STACK_TEST(yield, .drivers = 0)
     thread = stack_thread(turning, (PVOID)(uintptr_t)50);
     KeRaiseIrql(HIGH_LEVEL, &irql);
     for (unsigned i = 0; i < 1000000 && turns < 50; i++)
-        XEN(XenSchedYield);
+        STACK_XEN(XenSchedYield);
     KeLowerIrql(irql);
     KeRevertToUserAffinityThreadEx(0);
     stack_join(thread);
@@ -252,23 +236,23 @@ STACK_TEST(watchdogs, .drivers = 0)
 {
     ULONG id = 0;
 
-    ck_assert_int_eq(XEN(XenSchedWatchdog, &id, 0), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(STACK_XEN(XenSchedWatchdog, &id, 0), STATUS_INVALID_PARAMETER);
     ck_assert_uint_eq(id, 0);
-    ck_assert_int_eq(XEN(XenSchedWatchdog, &id, 60), STATUS_SUCCESS);
+    ck_assert_int_eq(STACK_XEN(XenSchedWatchdog, &id, 60), STATUS_SUCCESS);
     ck_assert_uint_ne(id, 0);
-    ck_assert_int_eq(XEN(XenSchedWatchdog, &id, 0), STATUS_SUCCESS);
-    ck_assert_int_eq(XEN(XenSchedWatchdog, &id, 60), STATUS_INVALID_PARAMETER); /* it is stopped */
+    ck_assert_int_eq(STACK_XEN(XenSchedWatchdog, &id, 0), STATUS_SUCCESS);
+    ck_assert_int_eq(STACK_XEN(XenSchedWatchdog, &id, 60), STATUS_INVALID_PARAMETER); /* it is stopped */
     id = 4711;
-    ck_assert_int_eq(XEN(XenSchedWatchdog, &id, 60), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(STACK_XEN(XenSchedWatchdog, &id, 60), STATUS_INVALID_PARAMETER);
     ck_assert_uint_eq(id, 4711);
 }
 
 static NTSTATUS one_watchdog(void)
 {
     ULONG id = 0;
-    NTSTATUS status = XEN(XenSchedWatchdog, &id, 60);
+    NTSTATUS status = STACK_XEN(XenSchedWatchdog, &id, 60);
 
-    return NT_SUCCESS(status) ? XEN(XenSchedWatchdog, &id, 0) : status;
+    return NT_SUCCESS(status) ? STACK_XEN(XenSchedWatchdog, &id, 0) : status;
 }
 
 /* ---- the log ---- */
@@ -290,7 +274,7 @@ static VOID NTAPI keep(PVOID argument, PCSTR text, ULONG length)
 
 #define PRINTS(expected, ...)                                                                                          \
     do {                                                                                                               \
-        XEN(XenLogPrintf, XEN_LOG_TRACE, __VA_ARGS__);                                                                 \
+        STACK_XEN(XenLogPrintf, XEN_LOG_TRACE, __VA_ARGS__);                                                           \
         ck_assert_msg(strcmp(printed.line, expected) == 0, "%s is '%s'", #__VA_ARGS__, printed.line);                  \
     } while (0)
 
@@ -303,7 +287,7 @@ STACK_TEST(format_of_numbers, .drivers = 0, .prepare = no_traces)
 {
     PXEN_LOG_DISPOSITION disposition;
 
-    ck_assert_int_eq(XEN(XenLogAddDisposition, XEN_LOG_TRACE, keep, NULL, &disposition), STATUS_SUCCESS);
+    ck_assert_int_eq(STACK_XEN(XenLogAddDisposition, XEN_LOG_TRACE, keep, NULL, &disposition), STATUS_SUCCESS);
     PRINTS("5 -5 0", "%d %i %d", 5, -5, 0);
     PRINTS("+5 -5  5 -5", "%+d %+d % d % d", 5, -5, 5, -5);
     PRINTS("   5|5   |0005|-005", "%4d|%-4d|%04d|%04d", 5, 5, 5, -5);
@@ -318,7 +302,7 @@ STACK_TEST(format_of_numbers, .drivers = 0, .prepare = no_traces)
     PRINTS("0x000000ff", "%#010x", 255);
     PRINTS("000000000000BEEF", "%p", (void *)0xBEEF);
     PRINTS("100% a%?", "100%% a%q never seen %d", 1);
-    XEN(XenLogRemoveDisposition, disposition);
+    STACK_XEN(XenLogRemoveDisposition, disposition);
 }
 
 STACK_TEST(format_of_text, .drivers = 0, .prepare = no_traces)
@@ -329,14 +313,14 @@ STACK_TEST(format_of_text, .drivers = 0, .prepare = no_traces)
     ANSI_STRING empty = {.Buffer = NULL};
     PXEN_LOG_DISPOSITION disposition;
 
-    ck_assert_int_eq(XEN(XenLogAddDisposition, XEN_LOG_TRACE, keep, NULL, &disposition), STATUS_SUCCESS);
+    ck_assert_int_eq(STACK_XEN(XenLogAddDisposition, XEN_LOG_TRACE, keep, NULL, &disposition), STATUS_SUCCESS);
     PRINTS("text te   text|text  |", "%s %.2s %6s|%-6s|", "text", "text", "text", "text");
     PRINTS("(null) (null) (null) (n", "%s %S %ws %.2s", (char *)NULL, (WCHAR *)NULL, (WCHAR *)NULL, (char *)NULL);
     PRINTS("wid? wid? wid? wi", "%S %ws %ls %.2S", wide, wide, wide, wide);
     PRINTS("x   x|x  | w ?", "%c %3c|%-3c| %wc %lc", 'x', 'x', 'x', 'w', 0x20AC);
     PRINTS("ansi wid   wid|", "%Z %wZ %5wZ|", &ansi, &unicode, &unicode);
     PRINTS("(null) (null)", "%Z %Z", (ANSI_STRING *)NULL, &empty);
-    XEN(XenLogRemoveDisposition, disposition);
+    STACK_XEN(XenLogRemoveDisposition, disposition);
 }
 
 /* As many places as there are, and again when one is given back. */
@@ -346,19 +330,19 @@ STACK_TEST(dispositions, .drivers = 0, .prepare = no_traces)
     unsigned count = 0;
 
     while (count < ARRAYSIZE(disposition) &&
-           NT_SUCCESS(XEN(XenLogAddDisposition, XEN_LOG_TRACE, keep, NULL, &disposition[count])))
+           NT_SUCCESS(STACK_XEN(XenLogAddDisposition, XEN_LOG_TRACE, keep, NULL, &disposition[count])))
         count++;
     ck_assert_uint_gt(count, 0);
     ck_assert_uint_lt(count, ARRAYSIZE(disposition));
-    ck_assert_int_eq(XEN(XenLogAddDisposition, XEN_LOG_TRACE, keep, NULL, &extra), STATUS_INSUFFICIENT_RESOURCES);
+    ck_assert_int_eq(STACK_XEN(XenLogAddDisposition, XEN_LOG_TRACE, keep, NULL, &extra), STATUS_INSUFFICIENT_RESOURCES);
     printed.lines = 0;
-    XEN(XenLogPrintf, XEN_LOG_TRACE, "to each");
+    STACK_XEN(XenLogPrintf, XEN_LOG_TRACE, "to each");
     ck_assert_uint_eq(printed.lines, count);
-    XEN(XenLogRemoveDisposition, disposition[--count]);
-    ck_assert_int_eq(XEN(XenLogAddDisposition, XEN_LOG_TRACE, keep, NULL, &disposition[count]), STATUS_SUCCESS);
+    STACK_XEN(XenLogRemoveDisposition, disposition[--count]);
+    ck_assert_int_eq(STACK_XEN(XenLogAddDisposition, XEN_LOG_TRACE, keep, NULL, &disposition[count]), STATUS_SUCCESS);
     for (unsigned i = 0; i <= count; i++)
-        XEN(XenLogRemoveDisposition, disposition[i]);
-    XEN(XenLogPrintf, XEN_LOG_TRACE, "to none");
+        STACK_XEN(XenLogRemoveDisposition, disposition[i]);
+    STACK_XEN(XenLogPrintf, XEN_LOG_TRACE, "to none");
     ck_assert_uint_eq(printed.lines, count + 1);
 }
 
@@ -378,7 +362,7 @@ static void assert_option(const char *name, NTSTATUS status, const char *value)
 {
     char found[6] = "!!!!!";
 
-    ck_assert_int_eq(XEN(XenQueryStartOption, name, found, sizeof(found)), status);
+    ck_assert_int_eq(STACK_XEN(XenQueryStartOption, name, found, sizeof(found)), status);
     ck_assert_str_eq(found, value);
 }
 
@@ -417,7 +401,7 @@ STACK_TEST(endless_start_options, .drivers = 0, .prepare = endless_options, .qui
 static NTSTATUS query_option(void)
 {
     char found[6];
-    NTSTATUS status = XEN(XenQueryStartOption, "ONE", found, sizeof(found));
+    NTSTATUS status = STACK_XEN(XenQueryStartOption, "ONE", found, sizeof(found));
 
     ck_assert_str_eq(found, NT_SUCCESS(status) ? "1" : "");
     return status;
@@ -449,7 +433,7 @@ static void assert_record(const char *device, const char *instance, const char *
 static NTSTATUS claim(const char *device, const char *instance, const char *location, bool *active)
 {
     BOOLEAN answer = 2;
-    NTSTATUS status = XEN(XenActiveDeviceClaim, device, instance, location, &answer);
+    NTSTATUS status = STACK_XEN(XenActiveDeviceClaim, device, instance, location, &answer);
 
     ck_assert_uint_le(answer, TRUE);
     *active = answer != FALSE;
@@ -467,8 +451,8 @@ static void assert_claim(const char *device, const char *instance, const char *l
 /* The bus that runs gives the part up first: what follows is a boot's order of claims. */
 STACK_TEST(active_device, .drivers = 0, .quiet = true)
 {
-    XEN(XenActiveDeviceRelease);
-    XEN(XenActiveDeviceRelease); /* of nobody */
+    STACK_XEN(XenActiveDeviceRelease);
+    STACK_XEN(XenActiveDeviceRelease); /* of nobody */
     assert_claim(FIRST, "10", "slot 2", true);
     assert_record(FIRST, "10", "slot 2");
     assert_claim(FIRST, "10", "slot 2", true);
@@ -480,13 +464,13 @@ STACK_TEST(active_device, .drivers = 0, .quiet = true)
     assert_claim(VENDOR, "20", NULL, false);
     assert_record(VENDOR, "20", NULL);
     assert_claim(FIRST, "10", "slot 2", true);
-    XEN(XenActiveDeviceRelease);
+    STACK_XEN(XenActiveDeviceRelease);
     assert_claim(FIRST, "10", "slot 2", false); /* it is waited for */
     assert_claim(VENDOR, "20", "slot 5", true);
     assert_record(VENDOR, "20", "slot 5");
     assert_claim(VENDOR, "21", "slot 6", false); /* another of them changes nothing */
     assert_record(VENDOR, "20", "slot 5");
-    XEN(XenActiveDeviceRelease);
+    STACK_XEN(XenActiveDeviceRelease);
 
     assert_claim(FIRST, "10", "slot 2", false);
     assert_record(VENDOR, "20", "slot 5"); /* it has been there in this boot */
@@ -498,14 +482,14 @@ STACK_TEST(active_device_spoilt, .drivers = 0, .quiet = true)
     static char endless[20001];
     bool active;
 
-    XEN(XenActiveDeviceRelease);
+    STACK_XEN(XenActiveDeviceRelease);
     cm_value_set_dword(cm_key_open(FILTER_KEY), "ActiveDeviceID", 1);
     memset(endless, 'x', sizeof(endless) - 1);
     ck_assert_int_eq(claim(endless, "10", "slot 2", &active), STATUS_BUFFER_OVERFLOW);
     ck_assert(!active);
     assert_claim(FIRST, "10", "slot 2", true);
     assert_record(FIRST, "10", "slot 2");
-    XEN(XenActiveDeviceRelease);
+    STACK_XEN(XenActiveDeviceRelease);
 }
 
 static void record(const char *device)
@@ -529,7 +513,7 @@ STACK_TEST(vendor_device_awaited, .drivers = 0, .quiet = true, .prepare = record
     assert_record(NULL, NULL, NULL);
     assert_claim(VENDOR, "20", "slot 5", true);
     assert_record(VENDOR, "20", "slot 5");
-    XEN(XenActiveDeviceRelease);
+    STACK_XEN(XenActiveDeviceRelease);
     assert_claim(FIRST, "10", "slot 2", false);
     assert_record(VENDOR, "20", "slot 5");
 }
@@ -541,7 +525,7 @@ static void not_forgotten(void *nth)
     bool active;
 
     runs_out_off();
-    XEN(XenActiveDeviceRelease);
+    STACK_XEN(XenActiveDeviceRelease);
     record_vendor();
     machine->config.faults.rule[0].nth = *(const unsigned *)nth;
     machine->fault->matched[0] = 0;
@@ -568,7 +552,7 @@ static NTSTATUS claim_it(void)
     NTSTATUS status;
     bool active;
 
-    XEN(XenActiveDeviceRelease);
+    STACK_XEN(XenActiveDeviceRelease);
     status = claim(VENDOR, "20", "slot 5", &active);
     ck_assert_int_eq(active, NT_SUCCESS(status));
     return status;
@@ -596,14 +580,14 @@ STACK_TEST(reboots, .drivers = 0, .quiet = true)
 
     (void)cm_key_create(MONITOR);
     memset(name, 'n', 65);
-    ck_assert_int_eq(XEN(XenRequestReboot, name), STATUS_INVALID_PARAMETER);
-    ck_assert_int_eq(XEN(XenRequestReboot, ""), STATUS_INVALID_PARAMETER);
-    ck_assert_int_eq(XEN(XenRequestReboot, "a\\b"), STATUS_INVALID_PARAMETER);
-    ck_assert_int_eq(XEN(XenRequestReboot, "a\x01"), STATUS_INVALID_PARAMETER);
-    ck_assert_int_eq(XEN(XenRequestReboot, "\xe4"), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(STACK_XEN(XenRequestReboot, name), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(STACK_XEN(XenRequestReboot, ""), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(STACK_XEN(XenRequestReboot, "a\\b"), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(STACK_XEN(XenRequestReboot, "a\x01"), STATUS_INVALID_PARAMETER);
+    ck_assert_int_eq(STACK_XEN(XenRequestReboot, "\xe4"), STATUS_INVALID_PARAMETER);
     name[64] = '\0';
-    ck_assert_int_eq(XEN(XenRequestReboot, name), STATUS_SUCCESS);
-    ck_assert_int_eq(XEN(XenRequestReboot, "A NAME"), STATUS_SUCCESS);
+    ck_assert_int_eq(STACK_XEN(XenRequestReboot, name), STATUS_SUCCESS);
+    ck_assert_int_eq(STACK_XEN(XenRequestReboot, "A NAME"), STATUS_SUCCESS);
     ck_assert_ptr_nonnull(cm_key_open(MONITOR "\\Request\\A NAME"));
     ck_assert(cm_value_get_dword(cm_key_open(MONITOR "\\Request\\A NAME"), "Reboot", &value));
     ck_assert_uint_eq(value, 1);
@@ -611,7 +595,7 @@ STACK_TEST(reboots, .drivers = 0, .quiet = true)
 
 static NTSTATUS reboot(void)
 {
-    return XEN(XenRequestReboot, "SOMEBODY");
+    return STACK_XEN(XenRequestReboot, "SOMEBODY");
 }
 
 static ULONG unplug_count(void)
@@ -627,7 +611,7 @@ static ULONG unplug_count(void)
 static NTSTATUS request_unplug(void)
 {
     ULONG before = unplug_count();
-    NTSTATUS status = XEN(XenUnplugRequest, XEN_UNPLUG_NICS, TRUE);
+    NTSTATUS status = STACK_XEN(XenUnplugRequest, XEN_UNPLUG_NICS, TRUE);
 
     ck_assert_uint_eq(unplug_count(), NT_SUCCESS(status) ? before + 1 : before);
     return status;
@@ -636,7 +620,7 @@ static NTSTATUS request_unplug(void)
 static NTSTATUS withdraw_unplug(void)
 {
     ULONG before = unplug_count();
-    NTSTATUS status = XEN(XenUnplugRequest, XEN_UNPLUG_NICS, FALSE);
+    NTSTATUS status = STACK_XEN(XenUnplugRequest, XEN_UNPLUG_NICS, FALSE);
 
     ck_assert_uint_eq(unplug_count(), NT_SUCCESS(status) && before != 0 ? before - 1 : before);
     return status;
@@ -652,11 +636,11 @@ static void ask_for_nics(void)
 #define UNPLUG_TEST(name, how, is_done, again)                                                                         \
     STACK_TEST(name, .quiet = true, .prepare = ask_for_nics, .board = {ONE_NIC, .unplug = how})                        \
     {                                                                                                                  \
-        ck_assert_int_eq(XEN(XenUnplugQueryPolicy), XEN_UNPLUG_ON_REQUEST);                                            \
-        ck_assert(XEN(XenUnplugIsRequested, XEN_UNPLUG_NICS));                                                         \
-        ck_assert_int_eq(XEN(XenUnplugIsDone, XEN_UNPLUG_NICS), is_done);                                              \
-        ck_assert(!XEN(XenUnplugIsDone, XEN_UNPLUG_DISKS));                                                            \
-        ck_assert_int_eq(XEN(XenUnplugRepeat), again);                                                                 \
+        ck_assert_int_eq(STACK_XEN(XenUnplugQueryPolicy), XEN_UNPLUG_ON_REQUEST);                                      \
+        ck_assert(STACK_XEN(XenUnplugIsRequested, XEN_UNPLUG_NICS));                                                   \
+        ck_assert_int_eq(STACK_XEN(XenUnplugIsDone, XEN_UNPLUG_NICS), is_done);                                        \
+        ck_assert(!STACK_XEN(XenUnplugIsDone, XEN_UNPLUG_DISKS));                                                      \
+        ck_assert_int_eq(STACK_XEN(XenUnplugRepeat), again);                                                           \
     }
 
 /* What was asked for is done if the emulator does it, and only what was done is done again. */
