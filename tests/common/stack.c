@@ -18,6 +18,7 @@
 #include "machine/image.h"
 #include "machine/log.h"
 #include "machine/sched.h"
+#include "nt/cm/cm.h"
 #include "nt/nt_init.h"
 #include "nt/pnp/pnp.h"
 #include "xen/platform.h"
@@ -537,6 +538,20 @@ unsigned stack_times_logged(const char *words)
     for (const char *found = tail; (found = strstr(found, words)) != NULL; found++)
         times++;
     return times;
+}
+
+struct cm_key *stack_software_key(const struct devnode *node)
+{
+    char *path = image_printf("%s\\%s", CM_ENUM, pnp_instance_path(node));
+    char *driver = cm_value_get_string(cm_key_open(path), "Driver");
+    char *software = image_printf("%s\\%s", CM_CLASS, driver);
+    struct cm_key *key = cm_key_open(software);
+
+    image_free(path);
+    image_free(driver);
+    image_free(software);
+    ck_assert_ptr_nonnull(key);
+    return key;
 }
 
 void *stack_xen_export(const char *name)

@@ -103,6 +103,8 @@ void stack_join(PKTHREAD thread);
 /* The first device whose instance path begins so; NULL: there is none. And whether there is one that is started. */
 struct devnode *stack_device(const char *path);
 bool stack_device_started(const char *path);
+/* A device's software key, under CM_CLASS, into which its INF writes. */
+struct cm_key *stack_software_key(const struct devnode *node);
 
 /* The guest's hypercall event_channel_op, with `size` bytes of operation, which come back. */
 int64_t stack_event_op(unsigned command, void *operation, size_t size);

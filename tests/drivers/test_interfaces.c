@@ -42,24 +42,10 @@ static struct devnode *child_of_vif(unsigned vif)
     return find("XENVIF\\", vif == 0 ? "\\0" : "\\1");
 }
 
-static struct cm_key *software_key(const struct devnode *node)
-{
-    char *path = image_printf("%s\\%s", CM_ENUM, pnp_instance_path(node));
-    char *driver = cm_value_get_string(cm_key_open(path), "Driver");
-    char *software = image_printf("%s\\%s", CM_CLASS, driver);
-    struct cm_key *key = cm_key_open(software);
-
-    image_free(path);
-    image_free(driver);
-    image_free(software);
-    ck_assert_ptr_nonnull(key);
-    return key;
-}
-
 static struct adapter adapter_of(struct devnode *node)
 {
     struct adapter adapter = {.node = node};
-    const struct cm_key *key = software_key(node);
+    const struct cm_key *key = stack_software_key(node);
     UNICODE_STRING name;
     ULONG index = 0, type = 0;
     size_t length;
@@ -306,7 +292,7 @@ STACK_TEST(addresses_of_an_adapter, NET, .vifs = 1)
     struct adapter adapter = adapter_of(child_of_vif(0));
     MIB_IF_ROW2 row;
 
-    cm_value_set_string(software_key(adapter.node), "NetworkAddress", REG_SZ, "02000A0B0C0D");
+    cm_value_set_string(stack_software_key(adapter.node), "NetworkAddress", REG_SZ, "02000A0B0C0D");
     ck_assert_int_eq(pnp_restart_device(adapter.node), STATUS_SUCCESS);
     row = if_row_of(adapter.luid);
     ck_assert_uint_eq(row.PhysicalAddressLength, 6);

@@ -51,20 +51,6 @@ static struct devnode *card(unsigned number)
     return find("PCI\\VEN_10EC&DEV_8139", "", number);
 }
 
-static struct cm_key *software_key(const struct devnode *node)
-{
-    char *path = image_printf("%s\\%s", CM_ENUM, pnp_instance_path(node));
-    char *driver = cm_value_get_string(cm_key_open(path), "Driver");
-    char *software = image_printf("%s\\%s", CM_CLASS, driver);
-    struct cm_key *key = cm_key_open(software);
-
-    image_free(path);
-    image_free(driver);
-    image_free(software);
-    ck_assert_ptr_nonnull(key);
-    return key;
-}
-
 static void restart(struct devnode *node)
 {
     ck_assert_int_eq(pnp_restart_device(node), STATUS_SUCCESS);
@@ -99,7 +85,7 @@ static void replace(struct devnode *emulated, unsigned number)
 /* The key of a device's adapter in one of the places; NULL: there is none. */
 static struct cm_key *place(const char *where, const struct devnode *node, bool make)
 {
-    char *name = cm_value_get_string(software_key(node), "NetCfgInstanceId");
+    char *name = cm_value_get_string(stack_software_key(node), "NetCfgInstanceId");
     char *path = image_printf("%s%s", where, name);
     struct cm_key *key = make ? cm_key_create(path) : cm_key_open(path);
 
@@ -142,7 +128,7 @@ static void check_string(const struct devnode *node, const char *where, const ch
 /* Whether the device's interface has the IPv4 address. */
 static bool uses(const struct devnode *node, ULONG ipv4)
 {
-    const struct cm_key *key = software_key(node);
+    const struct cm_key *key = stack_software_key(node);
     PMIB_UNICASTIPADDRESS_TABLE table;
     bool found = false;
     ULONG index;
@@ -212,7 +198,7 @@ STACK_TEST(other_adapter_of_the_address, NET, .vifs = 2, .wait = true, .quiet = 
         .length = 6, .current = MACHINE_VIF_MAC(0), .permanent = MACHINE_VIF_MAC(0)};
 
     netio_adapter_gone(pnp_pdo(vif(1)));
-    netio_adapter_started(pnp_pdo(vif(1)), software_key(vif(1)), &physical);
+    netio_adapter_started(pnp_pdo(vif(1)), stack_software_key(vif(1)), &physical);
     set_addresses(vif(0), "192.168.7.9", "192.168.7.1");
     restart(vif(0));
     ck_assert(stack_wait(kept_is, "192.168.7.9", 1000));
@@ -407,7 +393,7 @@ static void name_anew(struct cm_key *software)
 /* The device is another one to Windows, as after an upgrade that changes its ID; the MAC address is what stays. */
 STACK_TEST(fb13_of_a_removed_vif, NET, .vifs = 1, .wait = true)
 {
-    struct cm_key *software = software_key(vif(0));
+    struct cm_key *software = stack_software_key(vif(0));
 
     set_addresses(vif(0), "192.168.7.9", "192.168.7.1");
     restart(vif(0));

@@ -25,15 +25,7 @@ static const struct loader_module *module(const char *name)
     return module;
 }
 
-static void *export(const char *name)
-{
-    void *address = loader_module_symbol(module("xen"), name);
-
-    ck_assert_msg(address != NULL, "xen.sys does not export %s", name);
-    return address;
-}
-
-#define EXPORT(routine) ((__typeof__(&(routine)))export(#routine))
+#define EXPORT(routine) ((__typeof__(&(routine)))stack_xen_export(#routine))
 
 static unsigned count(const char *text)
 {
