@@ -11,8 +11,14 @@
 
 static VOID FrontendSetState(_Inout_ PXENVIF_FRONTEND Frontend, _In_ FRONTEND_STATE State, _In_ ULONG Milliseconds)
 {
+    BOOLEAN Ended = Frontend->State == FRONTEND_CONNECTED && State != FRONTEND_CONNECTED;
+
     Frontend->State = State;
     Frontend->Deadline = (Milliseconds != 0) ? FrontendLater(Milliseconds) : 0;
+
+    /* At once, since the steps may go as far as the next connection before they pause. */
+    if (Ended)
+        FrontendUpdateLink(Frontend);
 }
 
 /* TRUE once when the backend's time is over. */
@@ -284,19 +290,7 @@ static NTSTATUS FrontendAnnounce(_Inout_ PXENVIF_FRONTEND Frontend)
 
     Status = FrontendPublish(Frontend);
     if (!NT_SUCCESS(Status))
-        goto fail1;
-
-    Status = FrontendWriteState(Frontend, XenbusStateConnected);
-    if (!NT_SUCCESS(Status))
-        goto fail2;
-
-    return STATUS_SUCCESS;
-
-fail2:
-    FrontendUnpublish(Frontend);
-
-fail1:
-    ControllerDisconnect(Frontend->Controller);
+        ControllerDisconnect(Frontend->Controller);
 
     return Status;
 }
@@ -370,6 +364,12 @@ static BOOLEAN FrontendStepPrepared(_Inout_ PXENVIF_FRONTEND Frontend)
     }
 
     Status = FrontendConnect(Frontend);
+    if (Status == STATUS_CANCELLED) {
+        /* What it was made for is gone: that is no failure. */
+        Frontend->RetryAt = FrontendIsResumed(Frontend) ? 0 : FrontendLater(FRONTEND_RETRY_TIME);
+        FrontendSetState(Frontend, FRONTEND_CLOSED, 0);
+        return TRUE;
+    }
     if (!NT_SUCCESS(Status)) {
         FrontendGiveUp(Frontend, "no connection can be made, the status is", (ULONG)Status);
         Frontend->RetryAt = FrontendLater(FRONTEND_RETRY_TIME);

@@ -199,7 +199,10 @@ ULONG FrontendReadBackendNumber(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Nod
 /* Writes our state, if the device is still in the store. */
 NTSTATUS FrontendWriteState(_In_ PXENVIF_FRONTEND Frontend, _In_ XenbusState State);
 
-/* Writes, in one transaction, and removes what a backend needs to know of the rings. */
+/*
+ * Writes, in one transaction with the state Connected, what a backend needs to know of the rings, and removes it.
+ * STATUS_CANCELLED: the domain has been resumed since they were made, or the device is no longer in the store.
+ */
 NTSTATUS FrontendPublish(_Inout_ PXENVIF_FRONTEND Frontend);
 VOID FrontendUnpublish(_Inout_ PXENVIF_FRONTEND Frontend);
 

@@ -221,12 +221,12 @@ done:
 }
 
 /* Whether the toolstack has taken the device's whole directory away. */
-static BOOLEAN FrontendHasGone(_In_ PXENVIF_FRONTEND Frontend)
+static BOOLEAN FrontendHasGone(_In_ PXENVIF_FRONTEND Frontend, _In_opt_ PXENBUS_STORE_TRANSACTION Transaction)
 {
     PSTR Text;
     NTSTATUS Status;
 
-    Status = FrontendReadNode(Frontend, "state", &Text);
+    Status = XENBUS_STORE_CALL(FrontendStore(Frontend), Read, Transaction, Frontend->Path, (PSTR) "state", &Text);
     if (NT_SUCCESS(Status))
         FrontendFreeNode(Frontend, Text);
 
@@ -236,7 +236,7 @@ static BOOLEAN FrontendHasGone(_In_ PXENVIF_FRONTEND Frontend)
 NTSTATUS FrontendWriteState(_In_ PXENVIF_FRONTEND Frontend, _In_ XenbusState State)
 {
     /* A device that is no longer in the store must not come back as a directory with nothing but a state. */
-    if (FrontendHasGone(Frontend))
+    if (FrontendHasGone(Frontend, NULL))
         return STATUS_SUCCESS;
 
     return XENBUS_STORE_CALL(FrontendStore(Frontend), Printf, NULL, Frontend->Path, (PSTR) "state", "%u", State);
@@ -347,17 +347,21 @@ static NTSTATUS FrontendPrintAll(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENBUS_ST
     if (NT_SUCCESS(Status) && Frontend->Multicast.Offered)
         Status = FrontendPrint(Frontend, Transaction, "request-multicast-control", Frontend->Multicast.Asked);
 
-    return NT_SUCCESS(Status) ? FrontendPrintFeatures(Frontend, Transaction) : Status;
+    if (NT_SUCCESS(Status))
+        Status = FrontendPrintFeatures(Frontend, Transaction);
+
+    return NT_SUCCESS(Status) ? FrontendPrint(Frontend, Transaction, "state", XenbusStateConnected) : Status;
 }
 
 NTSTATUS FrontendWriteMulticast(_In_ PXENVIF_FRONTEND Frontend, _In_ BOOLEAN Asked)
 {
-    if (FrontendHasGone(Frontend))
+    if (FrontendHasGone(Frontend, NULL))
         return STATUS_SUCCESS;
 
     return FrontendPrint(Frontend, NULL, "request-multicast-control", Asked);
 }
 
+/* With our state, which makes the backend look: a store has all of it, or none. */
 NTSTATUS FrontendPublish(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     NTSTATUS Status = STATUS_RETRY;
@@ -370,7 +374,15 @@ NTSTATUS FrontendPublish(_Inout_ PXENVIF_FRONTEND Frontend)
         if (!NT_SUCCESS(Status))
             break;
 
-        Status = FrontendPrintAll(Frontend, Transaction);
+        /*
+         * The transaction is of the life in which it began: if we have been resumed before, the rings are not; if we
+         * are from here on, it has to begin again.
+         */
+        if (FrontendIsResumed(Frontend) || FrontendHasGone(Frontend, Transaction))
+            Status = STATUS_CANCELLED;
+        else
+            Status = FrontendPrintAll(Frontend, Transaction);
+
         if (NT_SUCCESS(Status))
             Status = XENBUS_STORE_CALL(FrontendStore(Frontend), TransactionEnd, Transaction, TRUE);
         else
@@ -404,7 +416,7 @@ VOID FrontendUnpublish(_Inout_ PXENVIF_FRONTEND Frontend)
     Frontend->Published = 0;
 
     /* Then our nodes have gone with it, and its parent directory is not ours to write to. */
-    if (FrontendHasGone(Frontend))
+    if (FrontendHasGone(Frontend, NULL))
         return;
 
     for (Index = 0; Index < RTL_NUMBER_OF(FrontendNodes); Index++)

@@ -326,6 +326,33 @@ START_TEST(moved_in_connect_and_removal)
 }
 END_TEST
 
+static void move(void)
+{
+    struct stack_resumer resumer = {.rounds = 1};
+
+    stack_resume_when_suspended(&resumer);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
+    stack_await_resumer(&resumer);
+}
+
+/* The second move comes at another point of the connect after the first: the new place never has the old one's rings.
+ */
+EACH_POLICY(moved_at_each_point_of_a_connect, .drivers = STACK_PROBE | STACK_XENVIF | STACK_NETCLIENT, .vifs = 1,
+            .wait = true, .quiet = true)
+{
+    STACK_GET(GUID_XENBUS_SUSPEND_INTERFACE, 1, &suspend);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Acquire), STATUS_SUCCESS);
+    for (unsigned after_us = 0; after_us < 500; after_us += 12) {
+        move();
+        stack_sleep_us(after_us);
+        move();
+        stack_wait_connected(0);
+        ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
+        stack_carry(0, lan, lan);
+    }
+    XENBUS_SUSPEND_CALL(&suspend, Release);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("suspend anywhere");
@@ -338,6 +365,7 @@ int main(void)
     tcase_add_test(tcase, moved_in_a_dpc);
     tcase_add_test(tcase, in_connect_and_removal);
     tcase_add_loop_test(tcase, moved_in_connect_and_removal, 0, 4);
+    tcase_add_test(tcase, moved_at_each_point_of_a_connect);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }
