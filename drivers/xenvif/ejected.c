@@ -15,6 +15,7 @@
 typedef struct _EJECTED_DEVICE {
     LIST_ENTRY ListEntry;
     CHAR Name[EJECTED_NAME_LENGTH];
+    BOOLEAN Closed; /* the store says so, or has no state; FALSE: it is to be told yet */
 } EJECTED_DEVICE, *PEJECTED_DEVICE;
 
 static PAGED_FUNCTION VOID EjectedPath(_In_z_ PCSTR Name, _Out_writes_(Size) PSTR Path, _In_ ULONG Size)
@@ -24,23 +25,46 @@ static PAGED_FUNCTION VOID EjectedPath(_In_z_ PCSTR Name, _Out_writes_(Size) PST
     (VOID) TextPrint(Path, Size, FDO_CHILDREN_PATH "/%s", Name);
 }
 
-/* The state of the device in the store; FALSE: there is none. */
-static PAGED_FUNCTION BOOLEAN EjectedReadState(_In_ PXENBUS_STORE_INTERFACE_V2 Store, _In_z_ PCSTR Path,
-                                               _Out_ PULONG State)
+/* The state of the device in the store; XenbusStateUnknown: there is none. An error: the store has not said. */
+static PAGED_FUNCTION NTSTATUS EjectedReadState(_In_ PXENBUS_STORE_INTERFACE_V2 Store, _In_z_ PCSTR Path,
+                                                _Out_ PULONG State)
 {
     PSTR Text;
     NTSTATUS Status;
 
     PAGED_CODE();
 
+    *State = XenbusStateUnknown;
+
     Status = XENBUS_STORE_CALL(Store, Read, NULL, (PSTR)Path, (PSTR) "state", &Text);
     if (!NT_SUCCESS(Status))
-        return FALSE;
+        return (Status == STATUS_OBJECT_NAME_NOT_FOUND) ? STATUS_SUCCESS : Status;
 
-    Status = TextToUlong(Text, 10, State);
+    if (!NT_SUCCESS(TextToUlong(Text, 10, State)))
+        *State = XenbusStateUnknown;
     XENBUS_STORE_CALL(Store, Free, Text);
 
-    return NT_SUCCESS(Status);
+    return STATUS_SUCCESS;
+}
+
+/* A device that was never started has not been closed. */
+static PAGED_FUNCTION NTSTATUS EjectedClose(_Inout_ PEJECTED_DEVICE Device, _In_ PXENBUS_STORE_INTERFACE_V2 Store)
+{
+    CHAR Path[32];
+    ULONG State;
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    EjectedPath(Device->Name, Path, sizeof(Path));
+
+    Status = EjectedReadState(Store, Path, &State);
+    if (NT_SUCCESS(Status) && State != XenbusStateUnknown && State != XenbusStateClosed)
+        Status = XENBUS_STORE_CALL(Store, Printf, NULL, Path, (PSTR) "state", (PSTR) "%u", XenbusStateClosed);
+
+    Device->Closed = NT_SUCCESS(Status);
+
+    return Status;
 }
 
 static PAGED_FUNCTION PEJECTED_DEVICE EjectedFind(_In_ PLIST_ENTRY List, _In_z_ PCSTR Name)
@@ -61,9 +85,7 @@ static PAGED_FUNCTION PEJECTED_DEVICE EjectedFind(_In_ PLIST_ENTRY List, _In_z_ 
 
 PAGED_FUNCTION NTSTATUS EjectedAdd(_Inout_ PLIST_ENTRY List, _In_ PXENBUS_STORE_INTERFACE_V2 Store, _In_z_ PCSTR Name)
 {
-    CHAR Path[32];
     PEJECTED_DEVICE Device;
-    ULONG State;
     NTSTATUS Status;
 
     PAGED_CODE();
@@ -78,18 +100,14 @@ PAGED_FUNCTION NTSTATUS EjectedAdd(_Inout_ PLIST_ENTRY List, _In_ PXENBUS_STORE_
     (VOID) TextPrint(Device->Name, sizeof(Device->Name), "%s", Name);
     InsertTailList(List, &Device->ListEntry);
 
-    /* A device that was never started has not been closed. */
-    EjectedPath(Name, Path, sizeof(Path));
-    if (EjectedReadState(Store, Path, &State) && State != XenbusStateClosed) {
-        Status = XENBUS_STORE_CALL(Store, Printf, NULL, Path, (PSTR) "state", (PSTR) "%u", XenbusStateClosed);
-        if (!NT_SUCCESS(Status))
-            Warning("vif %s: Closed cannot be written (%08x)", Name, Status);
-    }
+    Status = EjectedClose(Device, Store);
+    if (!NT_SUCCESS(Status))
+        Warning("vif %s: Closed cannot be written (%08x)", Name, Status);
 
     return STATUS_SUCCESS;
 }
 
-static PAGED_FUNCTION BOOLEAN EjectedIsOver(_In_ PXENBUS_STORE_INTERFACE_V2 Store, _In_ const EJECTED_DEVICE *Device,
+static PAGED_FUNCTION BOOLEAN EjectedIsOver(_In_ PXENBUS_STORE_INTERFACE_V2 Store, _Inout_ PEJECTED_DEVICE Device,
                                             _In_opt_ PCSTR Names)
 {
     CHAR Path[32];
@@ -100,9 +118,16 @@ static PAGED_FUNCTION BOOLEAN EjectedIsOver(_In_ PXENBUS_STORE_INTERFACE_V2 Stor
     if (Names == NULL || !TextListHas(Names, Device->Name, FALSE))
         return TRUE;
 
+    /* What is in the store is the old device's as long as it has not been closed. */
+    if (!Device->Closed) {
+        (VOID) EjectedClose(Device, Store);
+        return FALSE;
+    }
+
     EjectedPath(Device->Name, Path, sizeof(Path));
 
-    return EjectedReadState(Store, Path, &State) && State != XenbusStateClosed;
+    return NT_SUCCESS(EjectedReadState(Store, Path, &State)) && State != XenbusStateUnknown &&
+           State != XenbusStateClosed;
 }
 
 static PAGED_FUNCTION VOID EjectedForget(_In_ PEJECTED_DEVICE Device)

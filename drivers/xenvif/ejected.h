@@ -10,7 +10,10 @@
 
 #include "parent.h"
 
-/* Adds device/vif/<Name>, once, and leaves Closed in the store if there is a state. STATUS_INSUFFICIENT_RESOURCES. */
+/*
+ * Adds device/vif/<Name>, once, and leaves Closed in the store if there is a state: now, or with one of the updates
+ * that follow. STATUS_INSUFFICIENT_RESOURCES.
+ */
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS EjectedAdd(_Inout_ PLIST_ENTRY List, _In_ PXENBUS_STORE_INTERFACE_V2 Store, _In_z_ PCSTR Name);
 

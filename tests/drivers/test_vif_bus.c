@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/irps.h"
 #include "common/stack.h"
 #include "machine/image.h"
 #include "nt/cm/cm.h"
@@ -215,6 +216,22 @@ static bool is_there(void *path)
     return pnp_quiet() && pnp_find(path) != NULL;
 }
 
+/* The domain's rights on a node of VIF 5's. */
+struct node_rights {
+    const char *node;
+    unsigned right; /* XS_PERM_* */
+};
+
+static void set_rights(void *argument)
+{
+    const struct node_rights *rights = argument;
+    struct xs_permissions permissions[] = {{0, XS_PERM_NONE}, {stack.domain.domid, rights->right}};
+    struct xs_handle *xs = xs_open(0);
+
+    ck_assert(xs_set_permissions(xs, XBT_NULL, stack_path("device/vif/5/%s", rights->node), permissions, 2));
+    xs_close(xs);
+}
+
 /* Names that no toolstack gives a VIF are none; nor is one that is being taken away. */
 STACK_TEST(only_vifs_become_children, NET, .vifs = 1, .quiet = true)
 {
@@ -268,27 +285,18 @@ STACK_TEST(no_address_no_card, NET, .vifs = 1, .quiet = true)
     stack_carry(0, lan, lan);
 }
 
-static void set_mac_permissions(void *permissions)
-{
-    struct xs_handle *xs = xs_open(0);
-
-    ck_assert(xs_set_permissions(xs, XBT_NULL, stack_path("device/vif/5/mac"), permissions, 2));
-    xs_close(xs);
-}
-
 /*
  * A store that does not let the guest read an address will not in a moment either: the VIF is not asked for again and
  * again, each change finds the same, which is told once, and one of the changes is the end of it.
  */
 STACK_TEST(refused_until_something_changes, NET, .vifs = 1, .quiet = true)
 {
-    struct xs_permissions hidden[] = {{0, XS_PERM_NONE}, {stack.domain.domid, XS_PERM_NONE}};
-    struct xs_permissions shown[] = {{0, XS_PERM_NONE}, {stack.domain.domid, XS_PERM_READ}};
+    struct node_rights hidden = {"mac", XS_PERM_NONE}, shown = {"mac", XS_PERM_READ};
     unsigned before = 0, told = 0, tried;
 
     link_up(0);
     make_child("5", "00:16:3e:5a:00:05", "0");
-    stack_in_dom0(set_mac_permissions, hidden);
+    stack_in_dom0(set_rights, &hidden);
     stack_store_write(HELD "/5/online", "1");
     for (unsigned change = 1; change <= 3; change++) {
         stack_store_write(stack_path("device/vif/5/speed"), "10");
@@ -304,7 +312,7 @@ STACK_TEST(refused_until_something_changes, NET, .vifs = 1, .quiet = true)
         before = tried;
     }
     ck_assert(is_gone((void *)path_of(5)));
-    stack_in_dom0(set_mac_permissions, shown);
+    stack_in_dom0(set_rights, &shown);
     stack_store_write(stack_path("device/vif/5/speed"), "100");
     ck_assert_msg(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS), "the VIF may be read, and does not come");
     stack_carry(0, lan, lan);
@@ -359,6 +367,56 @@ STACK_TEST(comes_in_spite_of_a_shortage, NET, .vifs = 1, .quiet = true, .fail = 
     stack_carry(0, lan, lan);
 }
 
+static void log_information(void)
+{
+    static const char *const levels[] = {"INFO", "WARNING", "ERROR", "CRITICAL"};
+
+    cm_value_set_multi(cm_key_create(CM_SERVICES "\\xen\\Parameters"), "XenLogLevel", levels, ARRAYSIZE(levels));
+}
+
+static bool is_logged(void *words)
+{
+    return stack_is_logged(words);
+}
+
+/* The first question of the manager's comes late. */
+static bool take_away(PDEVICE_OBJECT device, PIRP irp, PIO_STACK_LOCATION location, NTSTATUS *status)
+{
+    (void)device;
+    (void)irp;
+    (void)location;
+    (void)status;
+    if (irps_intercepted() == 1) {
+        stack_store_remove(stack_path("device/vif/5"));
+        ck_assert(stack_wait(is_logged, "vif 5 has gone", PATIENCE_MS));
+    }
+    return false;
+}
+
+static bool is_asked(void *unused)
+{
+    (void)unused;
+    return irps_intercepted() != 0;
+}
+
+/* It has come and gone before the manager has asked for the children, and was never there; the next one is. */
+STACK_TEST(child_of_a_moment, NET, .vifs = 1, .prepare = log_information)
+{
+    link_up(0);
+    irps_intercept(irps_of_driver(BUS, "xenvif"), false, IRP_MJ_PNP, IRP_MN_QUERY_DEVICE_RELATIONS, take_away);
+    make_child("5", "00:16:3e:5a:00:05", "1");
+    ck_assert(stack_wait(is_asked, NULL, PATIENCE_MS));
+    pnp_wait_quiet();
+    irps_let_pass();
+    ck_assert_uint_eq(stack_times_logged("vif 5 has come"), 1);
+    ck_assert_ptr_null(pnp_find(path_of(5)));
+    make_child("5", "00:16:3e:5a:00:05", "1");
+    ck_assert(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS));
+    stack_carry(0, lan, lan);
+    stack_in_dom0(unmake_all, NULL);
+    await_gone(5);
+}
+
 /* ---- ejection ---- */
 
 /* The user takes a card out: it is closed, and stays out until the toolstack has taken it away and given one anew. */
@@ -409,6 +467,110 @@ STACK_TEST(ejected_before_it_was_started, NET, .vifs = 1, .quiet = true)
     stack_in_dom0(unmake_all, NULL);
     await_gone(5);
     link_up(0);
+}
+
+/* A look of the bus's own at the store. */
+static void have_it_look(void)
+{
+    stack_store_write(stack_path("device/vif/0/speed"), "10");
+    stack_sleep_us(100000);
+    pnp_wait_quiet();
+}
+
+static void eject_5(void)
+{
+    ck_assert(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS));
+    ck_assert_int_eq(pnp_eject_device(child(5)), STATUS_SUCCESS);
+    await_gone(5);
+}
+
+/* Its state is not what a state is: nobody is told of its being closed, and it stays out until there is one again. */
+STACK_TEST(ejected_without_a_state, NET, .vifs = 1, .quiet = true)
+{
+    static const char *const states[] = {NULL, "", "x"};
+
+    for (unsigned i = 0; i < ARRAYSIZE(states); i++) {
+        make_child("5", NULL, "1");
+        ck_assert(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS));
+        if (states[i] == NULL)
+            stack_store_remove(stack_path("device/vif/5/state"));
+        else
+            stack_store_write(stack_path("device/vif/5/state"), states[i]);
+        eject_5();
+        have_it_look();
+        ck_assert(is_gone((void *)path_of(5)));
+        stack_store_await(stack_path("device/vif/5/state"), states[i] == NULL ? "(absent)" : states[i], 1);
+        stack_store_write(stack_path("device/vif/5/state"), "1");
+        ck_assert(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS));
+        stack_in_dom0(unmake_all, NULL);
+        await_gone(5);
+    }
+    link_up(0);
+}
+
+/* One that cannot be closed stays out all the same, and is closed as soon as it can be. */
+STACK_TEST(ejected_and_not_closed, NET, .vifs = 1, .quiet = true)
+{
+    struct node_rights kept = {"state", XS_PERM_READ}, given = {"state", XS_PERM_READ | XS_PERM_WRITE};
+
+    make_child("5", NULL, "1");
+    ck_assert(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS));
+    stack_in_dom0(set_rights, &kept);
+    eject_5();
+    STACK_ASSERT_LOGGED("vif 5: Closed cannot be written (c0000022)");
+    for (unsigned round = 0; round < 2; round++) {
+        have_it_look();
+        ck_assert_msg(is_gone((void *)path_of(5)), "it is back");
+        stack_store_await(stack_path("device/vif/5/state"), "1", 1);
+    }
+    stack_in_dom0(set_rights, &given);
+    have_it_look();
+    stack_store_await(stack_path("device/vif/5/state"), "6", PATIENCE_MS);
+    have_it_look();
+    ck_assert(is_gone((void *)path_of(5)));
+    stack_store_write(stack_path("device/vif/5/state"), "1");
+    ck_assert(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS));
+    stack_in_dom0(unmake_all, NULL);
+    await_gone(5);
+    link_up(0);
+}
+
+/* Whichever of the calls fails for lack of memory: it is not ejected, and says so, or it is, and is closed. */
+STACK_TEST(ejected_in_a_shortage, NET, .vifs = 1, .quiet = true, .fail = "kind=pool,nth=100000000")
+{
+    unsigned refused = 0, nth = 0;
+    bool failed;
+
+    fault_suspend();
+    link_up(0);
+    do {
+        uint64_t before = fault_injected();
+        NTSTATUS status;
+
+        make_child("5", NULL, "1");
+        ck_assert(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS));
+        machine->config.faults.rule[0].nth = ++nth;
+        machine->fault->matched[0] = 0;
+        fault_resume();
+        status = irps_send_minor(irps_bottom(path_of(5)), IRP_MN_EJECT);
+        fault_suspend();
+        failed = fault_injected() != before;
+        if (!NT_SUCCESS(status)) {
+            ck_assert_int_eq(status, STATUS_INSUFFICIENT_RESOURCES);
+            stack_store_await(stack_path("device/vif/5/state"), "1", 1);
+            refused++;
+            ck_assert_int_eq(irps_send_minor(irps_bottom(path_of(5)), IRP_MN_EJECT), STATUS_SUCCESS);
+        }
+        ck_assert_int_eq(pnp_rescan(stack_device(BUS)), STATUS_SUCCESS);
+        await_gone(5);
+        have_it_look();
+        ck_assert_msg(is_gone((void *)path_of(5)), "call %u failed, and it is back", nth);
+        stack_store_await(stack_path("device/vif/5/state"), "6", PATIENCE_MS);
+        stack_in_dom0(unmake_all, NULL);
+        have_it_look();
+    } while (failed);
+    ck_assert_uint_ge(refused, 1);
+    ck_assert_uint_gt(nth, 3); /* the bus's note, and what the store needs to read and to write */
 }
 
 /* ---- surprises ---- */
@@ -630,12 +792,16 @@ int main(void)
     tcase_add_test(tcase, no_address_no_card);
     tcase_add_test(tcase, refused_until_something_changes);
     tcase_add_test(tcase, comes_in_spite_of_a_shortage);
+    tcase_add_test(tcase, child_of_a_moment);
     tcase_add_test(tcase, network_address);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("coming and going");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, ejected_by_the_user);
     tcase_add_test(tcase, ejected_before_it_was_started);
+    tcase_add_test(tcase, ejected_without_a_state);
+    tcase_add_test(tcase, ejected_and_not_closed);
+    tcase_add_test(tcase, ejected_in_a_shortage);
     tcase_add_test(tcase, node_vanishes);
     tcase_add_test(tcase, surprise_removal);
     tcase_add_test(tcase, removed_and_found_again);
