@@ -60,22 +60,15 @@ static int64_t reservation_op(struct domain *caller, unsigned cmd, uint64_t star
     struct xen_memory_reservation op;
     struct domain *domain;
     unsigned address_bits;
-    int64_t result;
     uint64_t done;
 
     if (!xen_copy_in(&op, arg, sizeof(op)))
         return (int64_t)start;
-    if (op.nr_extents > UINT64_MAX >> MEMOP_EXTENT_SHIFT || start >= op.nr_extents)
+    if (op.nr_extents > UINT32_MAX >> MEMOP_EXTENT_SHIFT || start >= op.nr_extents)
         return (int64_t)start;
     address_bits = XENMEMF_get_address_bits(op.mem_flags);
-    if (cmd != XENMEM_decrease_reservation && address_bits != 0 && address_bits <= GUEST_PAGE_SHIFT)
-        return -XEN_EINVAL;
-    result = domain_find_controlled(caller, op.domid, &domain);
-    if (result == -XEN_ESRCH)
-        return (int64_t)start;
-    if (result != 0)
-        return result;
-    if (!domain->guest || op.extent_order > EXTENT_ORDER_MAX)
+    if ((address_bits != 0 && address_bits <= GUEST_PAGE_SHIFT) ||
+        domain_find_controlled(caller, op.domid, &domain) != 0 || !domain->guest || op.extent_order > EXTENT_ORDER_MAX)
         return (int64_t)start;
 
     for (done = start; done < op.nr_extents; done++) {
@@ -238,12 +231,15 @@ static int64_t add_one(struct domain *domain, unsigned space, uint64_t idx, uint
     return 0;
 }
 
-static int64_t add_to_physmap(struct domain *caller, uint64_t arg)
+/* `start`: frames of a range that were done, as Xen has it in a call that it goes on with. Anybody may say so. */
+static int64_t add_to_physmap(struct domain *caller, uint64_t start, uint64_t arg)
 {
     struct xen_add_to_physmap op;
     struct domain *domain;
     int64_t result;
 
+    if (start > UINT16_MAX) /* more than the size can be */
+        return -XEN_EDOM;
     if (!xen_copy_in(&op, arg, sizeof(op)))
         return -XEN_EFAULT;
     if (op.space == XENMAPSPACE_gmfn_foreign) /* by the batched form only */
@@ -255,9 +251,11 @@ static int64_t add_to_physmap(struct domain *caller, uint64_t arg)
         return -XEN_EACCES;
     if (op.space != XENMAPSPACE_gmfn_range)
         return add_one(domain, op.space, op.idx, op.gpfn);
+    if (op.size < start)
+        return -XEN_EILSEQ;
     if (op.idx > UINT64_MAX - op.size || op.gpfn > UINT64_MAX - op.size)
         return -XEN_EOVERFLOW;
-    for (unsigned i = 0; i < op.size; i++) {
+    for (unsigned i = (unsigned)start; i < op.size; i++) {
         hypercall_preempt(i);
         result = add_one(domain, XENMAPSPACE_gmfn, op.idx + i, op.gpfn + i);
         if (result != 0)
@@ -276,22 +274,26 @@ static int64_t add_foreign(struct domain *domain, domid_t foreign)
     return owner == domain ? -XEN_EINVAL : -XEN_EPERM;
 }
 
-static int64_t add_to_physmap_batch(struct domain *caller, uint64_t arg)
+static int64_t add_to_physmap_batch(struct domain *caller, uint64_t start, uint64_t arg)
 {
     struct xen_add_to_physmap_batch op;
     struct domain *domain;
     int64_t result;
 
+    if (start > UINT16_MAX)
+        return -XEN_EDOM;
     if (!xen_copy_in(&op, arg, sizeof(op)))
         return -XEN_EFAULT;
     if (op.space == XENMAPSPACE_gmfn_range)
-        return -XEN_EINVAL;
+        return -XEN_EOPNOTSUPP;
     result = domain_find_controlled(caller, op.domid, &domain);
     if (result != 0)
         return result;
     if (!domain->guest)
         return -XEN_EACCES;
-    for (unsigned i = 0; i < op.size; i++) {
+    if (op.size < start)
+        return -XEN_EILSEQ;
+    for (unsigned i = (unsigned)start; i < op.size; i++) {
         xen_ulong_t idx;
         xen_pfn_t gpfn;
         int error;
@@ -373,6 +375,20 @@ static int64_t memory_map(const struct domain *domain, uint64_t arg)
     return xen_copy_out(arg, &op, sizeof(op)) ? 0 : -XEN_EFAULT;
 }
 
+static int64_t get_vnumainfo(struct domain *caller, uint64_t arg)
+{
+    struct xen_vnuma_topology_info op;
+    struct domain *domain;
+    int error;
+
+    if (!xen_copy_in(&op, arg, sizeof(op)))
+        return -XEN_EFAULT;
+    if (op.pad != 0)
+        return -XEN_EINVAL;
+    error = domain_find_controlled(caller, op.domid, &domain);
+    return error != 0 ? error : -XEN_EOPNOTSUPP; /* no domain has virtual NUMA */
+}
+
 int64_t memory_op(struct domain *domain, uint64_t cmd_word, uint64_t arg)
 {
     unsigned cmd = (unsigned)cmd_word & MEMOP_CMD_MASK;
@@ -385,17 +401,16 @@ int64_t memory_op(struct domain *domain, uint64_t cmd_word, uint64_t arg)
         return reservation_op(domain, cmd, start, arg);
     case XENMEM_exchange:
         return start != 0 ? -XEN_EINVAL : exchange(domain, arg);
-    case XENMEM_maximum_ram_page:
-        return (int64_t)(IMAGE_DIRECTMAP_SIZE / GUEST_PAGE_SIZE) -
-               1; /* the host's RAM is what the direct map can show */
+    case XENMEM_maximum_ram_page: /* the host's RAM is what the direct map can show */
+        return start != 0 ? -XEN_EINVAL : (int64_t)(IMAGE_DIRECTMAP_SIZE / GUEST_PAGE_SIZE) - 1;
     case XENMEM_current_reservation:
     case XENMEM_maximum_reservation:
     case XENMEM_maximum_gpfn:
         return start != 0 ? -XEN_EINVAL : domain_query(domain, cmd, arg);
     case XENMEM_add_to_physmap:
-        return start != 0 ? -XEN_EINVAL : add_to_physmap(domain, arg);
+        return add_to_physmap(domain, start, arg);
     case XENMEM_add_to_physmap_batch:
-        return start != 0 ? -XEN_EINVAL : add_to_physmap_batch(domain, arg);
+        return add_to_physmap_batch(domain, start, arg);
     case XENMEM_remove_from_physmap:
         return start != 0 ? -XEN_EINVAL : remove_from_physmap(domain, arg);
     case XENMEM_memory_map:
@@ -411,7 +426,7 @@ int64_t memory_op(struct domain *domain, uint64_t cmd_word, uint64_t arg)
         return domain->privileged ? hypercall_missing(__HYPERVISOR_memory_op, cmd, "this memory operation")
                                   : -XEN_EPERM;
     case XENMEM_get_vnumainfo:
-        return -XEN_EOPNOTSUPP; /* the domain has no virtual NUMA */
+        return start != 0 ? -XEN_EINVAL : get_vnumainfo(domain, arg);
     default:
         if (cmd == 8 || cmd > XENMEM_acquire_resource) /* one that was retired; none yet */
             return -XEN_ENOSYS;

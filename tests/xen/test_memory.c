@@ -245,7 +245,7 @@ XEN_TEST(batch)
     ck_assert_uint_eq(table[GNTTAB_RESERVED_XENSTORE].flags, GTF_permit_access);
     ck_assert_int_eq(mem_type(HOLE + 2), HVMMEM_mmio_dm);
     op.space = XENMAPSPACE_gmfn_range; /* "not applicable" */
-    ck_assert_xen_error(call_memory(XENMEM_add_to_physmap_batch, &op), XEN_EINVAL);
+    ck_assert_xen_error(call_memory(XENMEM_add_to_physmap_batch, &op), XEN_EOPNOTSUPP);
     op.space = XENMAPSPACE_grant_table;
     op.errs.p = (int *)(uintptr_t)BAD_POINTER;
     ck_assert_xen_error(call_memory(XENMEM_add_to_physmap_batch, &op), XEN_EFAULT);
@@ -259,6 +259,47 @@ XEN_TEST(batch)
     op.u.foreign_domid = NO_DOMAIN;
     ck_assert_int_eq(call_memory(XENMEM_add_to_physmap_batch, &op), 0);
     ck_assert_int_eq(errors[0], -XEN_ESRCH);
+}
+
+/* Xen goes on with a long list in another call, which says how far it was. Anybody may say so. */
+XEN_TEST(lists_gone_on_with)
+{
+    uint8_t *pages = pages_take(4, 0x44);
+    xen_ulong_t indices[2] = {0, 0};
+    xen_pfn_t gfns[2] = {HOLE, HOLE + 1};
+    int errors[2] = {99, 99};
+    struct xen_add_to_physmap_batch batch = {.domid = DOMID_SELF, .space = XENMAPSPACE_grant_table, .size = 2};
+    struct xen_add_to_physmap add = {
+        .domid = DOMID_SELF, .size = 4, .space = XENMAPSPACE_gmfn_range, .idx = frame_of(pages), .gpfn = HOLE + 20};
+
+    ck_assert_int_eq(call_memory(memory_from(XENMEM_add_to_physmap, 3), &add), 0);
+    ck_assert_int_eq(mem_type(HOLE + 22), HVMMEM_mmio_dm);
+    ck_assert_int_eq(mem_type(HOLE + 23), HVMMEM_ram_rw);
+    ck_assert_xen_error(call_memory(memory_from(XENMEM_add_to_physmap, 5), &add), XEN_EILSEQ);
+    ck_assert_xen_error(call_memory(memory_from(XENMEM_add_to_physmap, 0x10000), &add), XEN_EDOM);
+    add = (struct xen_add_to_physmap){
+        .domid = DOMID_SELF, .space = XENMAPSPACE_gmfn, .idx = HOLE + 23, .gpfn = frame_of(pages) + 3};
+    ck_assert_int_eq(call_memory(memory_from(XENMEM_add_to_physmap, 3), &add), 0); /* no list: it counts for nothing */
+    ck_assert_uint_eq(pages[3 * GUEST_PAGE_SIZE], 0x44);
+
+    set_xen_guest_handle(batch.idxs, indices);
+    set_xen_guest_handle(batch.gpfns, gfns);
+    set_xen_guest_handle(batch.errs, errors);
+    ck_assert_int_eq(call_memory(memory_from(XENMEM_add_to_physmap_batch, 1), &batch), 0);
+    ck_assert_int_eq(errors[0], 99);
+    ck_assert_int_eq(errors[1], 0);
+    ck_assert_int_eq(mem_type(HOLE), HVMMEM_mmio_dm);
+    ck_assert_int_eq(mem_type(HOLE + 1), HVMMEM_ram_rw);
+    ck_assert_xen_error(call_memory(memory_from(XENMEM_add_to_physmap_batch, 3), &batch), XEN_EILSEQ);
+    ck_assert_xen_error(call_memory(memory_from(XENMEM_add_to_physmap_batch, 0x10000), &batch), XEN_EDOM);
+
+    ck_assert_int_eq(physmap_take(HOLE + 1), 0);
+    MmFreeContiguousMemory(pages);
+    ck_assert_xen_error(call_memory(memory_from(XENMEM_remove_from_physmap, 1), &add), XEN_EINVAL);
+    ck_assert_xen_error(call_memory(memory_from(XENMEM_exchange, 1), &add), XEN_EINVAL);
+    ck_assert_xen_error(call_memory(memory_from(XENMEM_maximum_gpfn, 1), &add.domid), XEN_EINVAL);
+    ck_assert_xen_error(call_memory(memory_from(XENMEM_maximum_ram_page, 1), NULL), XEN_EINVAL);
+    ck_assert_xen_error(call_memory(memory_from(XENMEM_get_vnumainfo, 1), &add), XEN_EINVAL);
 }
 
 /* ---- reservation ---- */
@@ -367,15 +408,24 @@ XEN_TEST(bad_arguments)
     ck_assert_xen_error(call_memory(63, NULL), XEN_ENOSYS);
 }
 
-/* What is a toolstack's or a PV guest's. */
+/* What is a toolstack's or a PV guest's, or of hosts with virtual NUMA. */
 XEN_TEST(not_for_guests)
 {
+    struct xen_vnuma_topology_info topology = {.domid = DOMID_SELF};
     uint8_t argument[256];
 
     memset(argument, 0, sizeof(argument));
     ck_assert_xen_error(call_memory(XENMEM_CLAIM_PAGES, argument), XEN_EPERM);
     ck_assert_xen_error(call_memory(XENMEM_set_memory_map, argument), XEN_EPERM);
     ck_assert_xen_error(call_memory(XENMEM_machphys_mapping, argument), XEN_ENOSYS);
+    ck_assert_xen_error(call_memory(XENMEM_get_vnumainfo, &topology), XEN_EOPNOTSUPP);
+    topology.domid = 0;
+    ck_assert_xen_error(call_memory(XENMEM_get_vnumainfo, &topology), XEN_EPERM);
+    topology.domid = NO_DOMAIN;
+    ck_assert_xen_error(call_memory(XENMEM_get_vnumainfo, &topology), XEN_ESRCH);
+    topology.pad = 1;
+    ck_assert_xen_error(call_memory(XENMEM_get_vnumainfo, &topology), XEN_EINVAL);
+    ck_assert_xen_error(call_memory(XENMEM_get_vnumainfo, NULL), XEN_EFAULT);
 }
 
 /* Pages of an HVM domain are not exchanged: its device model may have them mapped. */
@@ -477,6 +527,7 @@ int main(void)
     tcase_add_test(tcase, own_page_moves);
     tcase_add_test(tcase, range_moves);
     tcase_add_test(tcase, batch);
+    tcase_add_test(tcase, lists_gone_on_with);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("reservation");
     tcase_add_test(tcase, balloon);

@@ -73,7 +73,7 @@ static const struct refusal refusals[] = {
     SUB(memory_op, XENMEM_get_pod_target, EPERM),
     SUB(memory_op, 24, EPERM),
     SUB(memory_op, XENMEM_acquire_resource, EPERM),
-    SUB(memory_op, XENMEM_get_vnumainfo, EOPNOTSUPP),
+    SUB(memory_op, XENMEM_get_vnumainfo, EPERM), /* of domain 0, that is */
     /* grant_table_op */
     SUB(grant_table_op, GNTTABOP_dump_table, ENOSYS),
     SUB(grant_table_op, GNTTABOP_transfer, ENOSYS),

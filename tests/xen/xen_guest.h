@@ -85,6 +85,12 @@ static inline int64_t call_memory(uint64_t operation, void *argument)
     return xen_hypercall(__HYPERVISOR_memory_op, operation, at(argument), 0, 0, 0);
 }
 
+/* The operation as Xen goes on with it, `start` of its list being done: in the bits above the operation's six. */
+static inline uint64_t memory_from(unsigned operation, uint64_t start)
+{
+    return operation | start << 6;
+}
+
 static inline int64_t call_evtchn(uint64_t operation, void *argument)
 {
     return xen_hypercall(__HYPERVISOR_event_channel_op, operation, at(argument), 0, 0, 0);
