@@ -143,7 +143,7 @@ demo: ## Install what is missing, build, and run the main job
 	$(BUILD)/pvsim run --tx tests/captures/lan-wire.pcap --rx tests/captures/lan-wire.pcap
 
 .PHONY: check
-check: ## Install what is missing, build, and pass every test (SUITE=name, or several in quotes, for some; TAP=dir, JUNIT=file for reports; REQUIRE=xen-utils: no skip)
+check: ## Install what is missing, build, and pass every test (SUITE=name, or several in quotes, for some; TAP=dir, JUNIT=file for reports; REQUIRE=xen-utils,gdb,parallel,tap: no skips)
 	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-test
 	-$(Q)sh tools/xen_tools.sh
 	$(Q)$(MAKE) --no-print-directory all tests

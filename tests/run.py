@@ -13,7 +13,7 @@ import time
 import xml.etree.ElementTree as ElementTree
 
 SKIPPED = 125
-# The last line that a skipped program writes: what this host lacks, by its name, and how to get it.
+# What a skipped program writes, or one that leaves out a part: what this host lacks, by its name, and how to get it.
 SKIP = re.compile(r"^skipped: (?P<capability>[a-z0-9-]+): (?P<why>.*)$", re.MULTILINE)
 RESULT = re.compile(r"^(ok|not ok) \d+ - (?:(?P<file>[^:]*):)?(?P<suite>[^:]*):(?P<test>[^:]*): ?(?P<text>.*)$")
 
@@ -28,7 +28,8 @@ class Program:
         self.output = ""
         self.seconds = 0.0
         self.tap = ""
-        self.skipped = None
+        self.skips = {}  # why, by capability
+        self.skipped = False  # as a whole
 
     def add(self, passed, test, text):
         self.results.append((passed, test, text))
@@ -62,9 +63,9 @@ def run_program(path, build, timeout):
         match = RESULT.match(line)
         if match:
             program.add(match[1] == "ok", match["test"], match["text"])
-    skip = SKIP.search(program.output)
-    if status == SKIPPED and skip and not program.results:
-        program.skipped = skip
+    program.skips = {match["capability"]: match["why"] for match in SKIP.finditer(program.output)}
+    if status == SKIPPED and program.skips and not program.results:
+        program.skipped = True
         return program
     if status != 0 and program.failed == 0:
         program.add(False, "(program)", f"exit status {status}")
@@ -112,10 +113,12 @@ def main():
         futures = [pool.submit(run_program, path, arguments.build, arguments.timeout) for path in paths]
         for future in concurrent.futures.as_completed(futures):
             program = future.result()
-            if program.skipped and program.skipped["capability"] in arguments.require.split(","):
-                program.add(False, "(program)", f"this host has no {program.skipped['capability']}, and it is required")
-            elif program.skipped:
-                print(f"  skip {program.name}: {program.skipped['why']}", flush=True)
+            for capability, why in program.skips.items():
+                if capability in arguments.require.split(","):
+                    program.add(False, "(program)", f"this host has no {capability}, and it is required")
+                else:
+                    print(f"  skip {'' if program.skipped else 'a part of '}{program.name}: {why}", flush=True)
+            if program.skipped and not program.results:
                 continue
             programs.append(program)
             print(f"  {'ok  ' if program.failed == 0 else 'FAIL'} {program.name}: {program.passed} passed, "

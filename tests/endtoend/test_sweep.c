@@ -253,7 +253,7 @@ START_TEST(gnu_parallel)
 
     process_free(&result);
     if (!there) {
-        printf("SKIPPED gnu_parallel: GNU parallel is not installed (package parallel)\n");
+        printf("skipped: parallel: GNU parallel is not installed (package parallel)\n");
         return;
     }
     result = process_run(argv);

@@ -15,7 +15,7 @@ static bool leave_core(const char *arguments, const char *what, char *core)
     const char *found = strstr(run.output, "core: ");
 
     if (run.status == 125) {
-        printf("skipped: %s", run.error);
+        printf("skipped: core-files: %s", run.error);
         process_free(&run);
         return false;
     }
@@ -33,7 +33,7 @@ static char *gdb(const char *core)
     struct process_result run;
 
     if (access("/usr/bin/gdb", X_OK) != 0) {
-        printf("skipped: there is no gdb (package gdb)\n");
+        printf("skipped: gdb: there is no gdb (package gdb)\n");
         return NULL;
     }
     run = process_run((const char *const[]){"/usr/bin/gdb",
