@@ -12,7 +12,7 @@
 
 #include <wdmguid.h>
 
-/* The drivers' way of having the emulated cards gone, at the next boot. Once in a boot. */
+/* The drivers' way of having the emulated cards gone, at the next boot. Once in a boot, if it can be noted. */
 static PAGED_FUNCTION VOID FdoAskForUnplug(_Inout_ PXENVIF_FDO Fdo)
 {
     NTSTATUS Status;
@@ -23,8 +23,10 @@ static PAGED_FUNCTION VOID FdoAskForUnplug(_Inout_ PXENVIF_FDO Fdo)
         return;
 
     Status = XenUnplugRequest(XEN_UNPLUG_NICS, TRUE);
-    if (!NT_SUCCESS(Status))
+    if (!NT_SUCCESS(Status)) {
         Error("emulated cards will be there at the next boot (%08x)", Status);
+        (VOID) InterlockedExchange(&Fdo->UnplugAsked, FALSE);
+    }
 }
 
 PAGED_FUNCTION VOID FdoWithdrawUnplug(_Inout_ PXENVIF_FDO Fdo)

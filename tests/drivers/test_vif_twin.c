@@ -4,7 +4,10 @@
  */
 #include <stdio.h>
 
+#include <ntddndis.h>
+
 #include "cli/guest.h"
+#include "common/irps.h"
 #include "common/stack.h"
 #include "common/stack_dom0.h"
 #include "machine/clock.h"
@@ -12,6 +15,9 @@
 #include "machine/sched.h"
 #include "nt/cm/cm.h"
 #include "nt/pnp/pnp.h"
+
+#include <initguid.h>
+#include <ndisguid.h>
 
 #define NET .drivers = STACK_XENVIF | STACK_NETCLIENT | STACK_NIC
 #define CHILD "XENVIF\\VEN_XP0001&DEV_NET&REV_09000005\\"
@@ -218,14 +224,14 @@ END_TEST
 
 #define NOT_FOUND_OUT .fail = "call=IoGetDeviceInterfaces,nth=100000000"
 
-static void fail_next_look(void)
+static void fail_next_call(void)
 {
     machine->config.faults.rule[0].nth = 1;
     machine->fault->matched[0] = 0;
     fault_resume();
 }
 
-static void assert_looked(uint64_t injected)
+static void assert_failed(uint64_t injected)
 {
     ck_assert_uint_eq(fault_injected(), injected);
     fault_suspend();
@@ -237,9 +243,9 @@ static void card_cannot_be_asked(void *unused)
     (void)unused;
     fault_suspend();
     assert_out(0);
-    fail_next_look();
+    fail_next_call();
     (void)pnp_retry_device(vif(0));
-    assert_looked(1);
+    assert_failed(1);
     ck_assert_int_ne(pnp_state(vif(0)), DEVNODE_STARTED);
     ck_assert_int_eq(pnp_problem_status(vif(0)), STATUS_INSUFFICIENT_RESOURCES);
     (void)pnp_retry_device(vif(0));
@@ -274,10 +280,153 @@ STACK_TEST(twin_that_is_looked_for_again, NET, .vifs = 1, .quiet = true, .prepar
     ck_assert_int_eq(pnp_remove_device(stack_device(REALTEK), false), STATUS_SUCCESS);
     ck_assert_int_eq(pnp_retry_device(vif(0)), STATUS_SUCCESS);
     assert_works(0);
-    fail_next_look();
+    fail_next_call();
     ck_assert_int_eq(pnp_rescan(pci), STATUS_SUCCESS);
     ck_assert_msg(stack_wait(is_out, &(unsigned){0}, PATIENCE_MS), "the twin has come, and the VIF stays");
-    assert_looked(1);
+    assert_failed(1);
+}
+
+/* ---- answers of cards ---- */
+
+static struct {
+    enum { ERROR_INSTEAD, TOO_LITTLE, LATER } how;
+    PDEVICE_OBJECT device;
+    PIRP irp;
+    PKTHREAD thread; /* that gives the answer later */
+} answer;
+
+static VOID NTAPI answer_later(PVOID unused)
+{
+    (void)unused;
+    stack_sleep_us(10000);
+    (void)irps_go_on(answer.device, answer.irp);
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+static bool answer_oddly(PDEVICE_OBJECT device, PIRP irp, PIO_STACK_LOCATION location, NTSTATUS *status)
+{
+    (void)location;
+    switch (answer.how) {
+    case ERROR_INSTEAD:
+        return irps_answer(irp, STATUS_DEVICE_NOT_READY, 0, status);
+    case TOO_LITTLE:
+        return irps_answer(irp, STATUS_SUCCESS, 5, status);
+    default:
+        IoMarkIrpPending(irp);
+        answer.device = device;
+        answer.irp = irp;
+        answer.thread = stack_thread(answer_later, NULL);
+        *status = STATUS_PENDING;
+        return true;
+    }
+}
+
+static void retry_with_answer(PDEVICE_OBJECT card, unsigned how)
+{
+    answer.how = how;
+    irps_intercept(card, false, IRP_MJ_DEVICE_CONTROL, 0, answer_oddly);
+    (void)pnp_retry_device(vif(0));
+    if (how == LATER)
+        stack_join(answer.thread);
+    irps_let_pass();
+}
+
+/* One that takes its time is waited for; one that does not tell its address is none that Windows could confuse. */
+STACK_TEST(cards_that_answer_otherwise, NET, .vifs = 1, .quiet = true, ONE_CARD(RTL8139, 0))
+{
+    PDEVICE_OBJECT card = irps_of_driver(REALTEK, "nic");
+
+    assert_out(0);
+    retry_with_answer(card, LATER);
+    assert_refused(0);
+    retry_with_answer(card, ERROR_INSTEAD);
+    STACK_ASSERT_LOGGED("a network card on the PCI bus does not tell its address (c00000a3)");
+    assert_works(0);
+    ck_assert_int_eq(pnp_remove_device(vif(0), false), STATUS_SUCCESS);
+    retry_with_answer(card, TOO_LITTLE);
+    STACK_ASSERT_LOGGED("a network card on the PCI bus does not tell its address (c0000206)");
+    assert_works(0);
+}
+
+/* ---- adapters that are no cards ---- */
+
+static volatile bool other_asked;
+
+static bool answer_with_address(PDEVICE_OBJECT device, PIRP irp, PIO_STACK_LOCATION location, NTSTATUS *status)
+{
+    static const uint8_t mac[6] = MACHINE_VIF_MAC(0);
+
+    (void)device;
+    if (location->Parameters.DeviceIoControl.IoControlCode != IOCTL_NDIS_QUERY_GLOBAL_STATS)
+        return false;
+    other_asked = true;
+    memcpy(MmGetSystemAddressForMdlSafe(irp->MdlAddress, NormalPagePriority), mac, sizeof(mac));
+    return irps_answer(irp, STATUS_SUCCESS, sizeof(mac), status);
+}
+
+/* An adapter that is not on the PCI bus (VIF 1's, here) is no card, whatever its address is: it is not even asked. */
+STACK_TEST(adapter_elsewhere, NET, .vifs = 2, .wait = true, ONE_CARD(RTL8139, 7))
+{
+    UNICODE_STRING link;
+
+    assert_works(0);
+    irps_intercept(irps_of_driver(CHILD "1", "netclient"), false, IRP_MJ_DEVICE_CONTROL, 0, answer_with_address);
+    ck_assert_int_eq(IoRegisterDeviceInterface(pnp_pdo(vif(1)), &GUID_DEVINTERFACE_NET, NULL, &link), STATUS_SUCCESS);
+    ck_assert_int_eq(IoSetDeviceInterfaceState(&link, TRUE), STATUS_SUCCESS);
+    pnp_wait_quiet();
+    ck_assert_int_eq(pnp_restart_device(vif(0)), STATUS_SUCCESS);
+    stack_sleep_us(20000); /* the bus looks, as an adapter has come */
+    assert_works(0);
+    assert_works(1);
+    ck_assert(!other_asked);
+    ck_assert_int_eq(IoSetDeviceInterfaceState(&link, FALSE), STATUS_SUCCESS);
+    irps_let_pass();
+    RtlFreeUnicodeString(&link);
+    ck_assert_uint_eq(unplug_asked(), 0);
+}
+
+/* ---- a twin that comes while the VIF starts ---- */
+
+static UNICODE_STRING twin;
+
+/* The other card is being asked: the twin has come too late to be asked as well. */
+static bool let_twin_come(PDEVICE_OBJECT device, PIRP irp, PIO_STACK_LOCATION location, NTSTATUS *status)
+{
+    (void)device;
+    (void)irp;
+    (void)location;
+    (void)status;
+    if (irps_intercepted() == 1) {
+        ck_assert_int_eq(IoSetDeviceInterfaceState(&twin, TRUE), STATUS_SUCCESS);
+        stack_sleep_us(100000); /* the bus looks, and nothing is started that could be its twin */
+    }
+    return false;
+}
+
+/* By IRPs of the test's: the manager of this machine tells of no adapter while it starts a device. */
+STACK_TEST(twin_in_the_middle_of_a_start, NET, .vifs = 1, .quiet = true,
+           .board = {.nic = {CARD(RTL8139, 9), CARD(E1000, 0)}, .nics = 2})
+{
+    PDEVICE_OBJECT top;
+    PZZWSTR links;
+
+    assert_out(0);
+    ck_assert_int_eq(IoGetDeviceInterfaces(&GUID_DEVINTERFACE_NET, pnp_pdo(stack_device(INTEL)), 0, &links),
+                     STATUS_SUCCESS);
+    RtlInitUnicodeString(&twin, links);
+    ck_assert_int_eq(IoSetDeviceInterfaceState(&twin, FALSE), STATUS_SUCCESS);
+    ck_assert_int_eq(pnp_retry_device(vif(0)), STATUS_SUCCESS);
+    assert_works(0);
+
+    top = pnp_pdo(vif(0))->AttachedDevice;
+    ck_assert_int_eq(irps_send_minor(top, IRP_MN_QUERY_STOP_DEVICE), STATUS_SUCCESS);
+    ck_assert_int_eq(irps_send_minor(top, IRP_MN_STOP_DEVICE), STATUS_SUCCESS);
+    irps_intercept(irps_of_driver(REALTEK, "nic"), false, IRP_MJ_DEVICE_CONTROL, 0, let_twin_come);
+    ck_assert_int_eq(irps_send_minor(top, IRP_MN_START_DEVICE), STATUS_SUCCESS);
+    ck_assert_msg(stack_wait(is_out, &(unsigned){0}, PATIENCE_MS), "the twin has come, and the VIF stays");
+    irps_let_pass();
+    ExFreePool(links);
+    assert_out(0);
 }
 
 /* The address counts that the VIF is to start with. */
@@ -288,6 +437,27 @@ STACK_TEST(twin_by_another_address, NET, .vifs = 1, .quiet = true, ONE_CARD(RTL8
     stack_store_write(stack_path("device/vif/0/mac"), "00:16:3e:5a:00:07");
     (void)pnp_retry_device(vif(0));
     assert_refused(0);
+}
+
+/* A wish that could not be noted is noted when the VIF is tried again. */
+STACK_TEST(wish_that_cannot_be_noted, NET, .vifs = 1, .quiet = true, .fail = "call=ZwSetValueKey,nth=100000000",
+           ONE_CARD(RTL8139, 7))
+{
+    fault_suspend();
+    assert_works(0);
+    ck_assert_int_eq(pnp_remove_device(vif(0), false), STATUS_SUCCESS);
+    stack_store_write(stack_path("device/vif/0/mac"), "00:16:3e:5a:00:07");
+    fail_next_call();
+    (void)pnp_retry_device(vif(0));
+    assert_failed(1);
+    assert_refused(0);
+    STACK_ASSERT_LOGGED("emulated cards will be there at the next boot (c000009a)");
+    ck_assert_uint_eq(unplug_asked(), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        (void)pnp_retry_device(vif(0));
+        assert_refused(0);
+        ck_assert_uint_eq(unplug_asked(), 1);
+    }
 }
 
 /* ---- the next boot ---- */
@@ -397,7 +567,11 @@ int main(void)
     tcase_add_test(tcase, refused_while_cards_cannot_be_looked_at);
     tcase_add_loop_test(tcase, refused_while_a_card_cannot_be_asked, 0, 2);
     tcase_add_test(tcase, twin_that_is_looked_for_again);
+    tcase_add_test(tcase, cards_that_answer_otherwise);
+    tcase_add_test(tcase, adapter_elsewhere);
+    tcase_add_test(tcase, twin_in_the_middle_of_a_start);
     tcase_add_test(tcase, twin_by_another_address);
+    tcase_add_test(tcase, wish_that_cannot_be_noted);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("boots");
     tcase_set_timeout(tcase, 60);
