@@ -119,7 +119,7 @@ int xen_hvm_param_get(unsigned domid, uint32_t index, uint64_t *value)
     return 0;
 }
 
-/* The domain of a parameter, or of a memory type: an HVM domain under the caller's control. 0 or an error. */
+/* The domain of a parameter: an HVM domain under the caller's control. 0 or an error. */
 static int64_t find_hvm(struct domain *caller, domid_t domid, struct domain **domain)
 {
     *domain = domain_find_any(caller, domid);
@@ -220,9 +220,11 @@ static int64_t op_get_mem_type(struct domain *caller, uint64_t arg)
 
     if (!xen_copy_in(&op, arg, sizeof(op)))
         return -XEN_EFAULT;
-    result = find_hvm(caller, op.domid, &domain);
+    result = domain_find_controlled(caller, op.domid, &domain);
     if (result != 0)
         return result;
+    if (!domain->guest)
+        return -XEN_EINVAL;
     op.mem_type = p2m_lookup(op.pfn) != BACKING_NONE ? HVMMEM_ram_rw : HVMMEM_mmio_dm;
     return xen_copy_out(arg, &op, sizeof(op)) ? 0 : -XEN_EFAULT;
 }
@@ -230,12 +232,15 @@ static int64_t op_get_mem_type(struct domain *caller, uint64_t arg)
 static int64_t op_pagetable_dying(struct domain *caller, uint64_t arg)
 {
     struct xen_hvm_pagetable_dying op;
+    const struct domain *domain;
 
     if (!xen_copy_in(&op, arg, sizeof(op)))
         return -XEN_EFAULT;
-    if (domain_find_any(caller, op.domid) == NULL)
+    domain = domain_find_any(caller, op.domid);
+    if (domain == NULL)
         return -XEN_ESRCH;
-    return -XEN_EINVAL; /* a hint for shadow paging, and the domain has hardware-assisted paging */
+    /* A hint for shadow paging of one's own domain, which has hardware-assisted paging. */
+    return domain == caller ? -XEN_EINVAL : -XEN_EOPNOTSUPP;
 }
 
 int64_t hvm_op(struct domain *domain, uint64_t op, uint64_t arg)

@@ -142,13 +142,23 @@ XEN_TEST(mem_type)
     ck_assert_int_eq(op.mem_type, HVMMEM_mmio_dm);
     op.domid = NO_DOMAIN;
     ck_assert_xen_error(call_hvm(HVMOP_get_mem_type, &op), XEN_ESRCH);
+    op.domid = 0;
+    ck_assert_xen_error(call_hvm(HVMOP_get_mem_type, &op), XEN_EPERM);
+    ck_assert_xen_error(call_hvm(HVMOP_get_mem_type, NULL), XEN_EFAULT);
     MmFreeContiguousMemory(page);
 }
 
 XEN_TEST(hints)
 {
+    struct xen_hvm_pagetable_dying dying = {.domid = DOMID_SELF};
     uint8_t argument[64];
 
+    ck_assert_xen_error(call_hvm(HVMOP_pagetable_dying, &dying), XEN_EINVAL); /* no shadow paging */
+    dying.domid = 0;
+    ck_assert_xen_error(call_hvm(HVMOP_pagetable_dying, &dying), XEN_EOPNOTSUPP);
+    dying.domid = NO_DOMAIN;
+    ck_assert_xen_error(call_hvm(HVMOP_pagetable_dying, &dying), XEN_ESRCH);
+    ck_assert_xen_error(call_hvm(HVMOP_pagetable_dying, NULL), XEN_EFAULT);
     ck_assert_int_eq(call_hvm(HVMOP_flush_tlbs, NULL), 0);
     ck_assert_xen_error(call_hvm(HVMOP_flush_tlbs, argument), XEN_EINVAL); /* must be a null handle */
 }
