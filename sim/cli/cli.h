@@ -92,6 +92,8 @@ struct xlcfg;
 struct vif_spec;
 
 /* Of a machine that stays up; of `run` what is the machine's. */
+#define CREATE_RESTARTED (1u << SHUTDOWN_reboot) /* unless a configuration file has it otherwise */
+
 struct create_options {
     enum store_kind store;
     const char *store_command; /* STORE_EXEC */
@@ -107,6 +109,8 @@ struct create_options {
     const struct vif_spec *vif; /* its interfaces, run.vifs of them; NULL: with nothing particular about them */
     struct xlcfg *file;         /* that owns what was read from a configuration file; NULL: none was */
     unsigned timeout_ms;        /* of the toolstack's waits for guest and backend; 0: libxl's */
+    bool paused;                /* it does not begin before it is unpaused */
+    bool attach;                /* to its console, once it is there */
     bool agent;                 /* the guest has one (guest_agent.h) */
     bool console;               /* its console is kept by the machine (console_task.h), not left to a program */
 };

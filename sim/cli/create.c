@@ -6,6 +6,7 @@
 #include "cli/guest.h"
 #include "cli/guest_agent.h"
 #include "cli/host.h"
+#include "cli/verb.h"
 #include "cli/xlcfg.h"
 
 static int start(struct host *host)
@@ -29,6 +30,13 @@ static int start(struct host *host)
     return status != 0 ? status : host_start(host, host_create);
 }
 
+static int attach_console(const struct host *host)
+{
+    const char *const argv[] = {"console", "--run-dir", host->dir.path, host->options.name, NULL};
+
+    return verb_console_command(verb_find("console"), 4, (char **)(uintptr_t)argv);
+}
+
 int command_create(int argc, char **argv)
 {
     struct host host = {.command = -1};
@@ -36,6 +44,8 @@ int command_create(int argc, char **argv)
 
     if (status == 0)
         status = start(&host);
+    if (status == 0 && host.options.attach)
+        status = attach_console(&host);
     xlcfg_close(host.options.file);
     return status == -1 ? EXIT_PASSED : status;
 }

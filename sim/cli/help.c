@@ -277,6 +277,8 @@ static const char create[] =
     "comes\n"
     "                         by 'pvsim dom0', such as xenconsoled (builtin)\n"
     "  --agent on|off         has the guest an agent that does what shutdown and reboot ask for? (on)\n"
+    "  -p                     leave the domain paused: the guest begins to boot when it is unpaused ('pvsim unpause')\n"
+    "  -c                     attach to its console, as 'pvsim console' does\n"
     "  --help                 this text\n"
     "\n"
     "FILE.cfg is a configuration of the guest as 'xl create' takes it (xl.cfg(5), see also the manual). Options "
@@ -308,10 +310,14 @@ static const char console[] =
     "  -t pv                  the kind of console; of xl's other kinds, serial and vuart, the board has none\n"
     "  -n 0                   its number\n" OF_A_VERB;
 
-static const char list[] = "usage: pvsim list [OPTION...] [DOMAIN]\n"
-                           "\n"
-                           "Lists the machine's domains as xl does, or the one named by its name or number.\n"
-                           "\n" OF_A_VERB;
+static const char list[] =
+    "usage: pvsim list [OPTION...] [DOMAIN]\n"
+    "\n"
+    "Lists the machine's domains as xl does, or the one named by its name or number.\n"
+    "\n"
+    "  -v, --verbose          with UUIDs, the reason codes of those that have shut down, and "
+    "security labels\n"
+    "  -Z, --context          with security labels: '-', as on a host that gives none\n" OF_A_VERB;
 
 static const char destroy[] = "usage: pvsim destroy [OPTION...] DOMAIN\n"
                               "\n"
@@ -390,7 +396,8 @@ static const char migrate[] =
     "does not suspend, or the other host fails, it goes on where it is. What cannot be saved cannot migrate to a "
     "second "
     "host.\n"
-    "\n" OF_A_VERB;
+    "\n"
+    "  -p                     the domain that it goes on as stays paused\n" OF_A_VERB;
 
 static const char save[] = "usage: pvsim save [OPTION...] DOMAIN FILE [CONFIG]\n"
                            "\n"

@@ -2,6 +2,10 @@
 
 #include <string.h>
 
+#include "xen/abi.h"
+
+#include <xen/sched.h>
+
 #include "cli/operator.h"
 #include "cli/xlcfg.h"
 
@@ -35,6 +39,7 @@ bool host_config_read(const struct operator_state *state, const char *name, cons
     options->file = NULL;
     options->uuid = NULL;
     options->preserved = 0;
+    options->restarted = CREATE_RESTARTED;
     options->target_kib = 0;
     options->max_vcpus = 0;
     board->nics = 0;

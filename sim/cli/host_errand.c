@@ -94,9 +94,10 @@ struct receiver {
     int errors; /* a memfd: its standard error */
 };
 
-static bool start_receiver(struct receiver *receiver, int end, const char *run_dir)
+static bool start_receiver(struct receiver *receiver, int end, const struct operator_errand *errand)
 {
-    char *const argv[] = {"pvsim", "migrate-receive", "--run-dir", (char *)(uintptr_t)run_dir, NULL};
+    char *const argv[] = {
+        "pvsim", "migrate-receive", "--run-dir", (char *)(uintptr_t)errand->path, errand->paused ? "-p" : NULL, NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t defaults;
@@ -181,7 +182,7 @@ static void send_machine(struct operator_errand *errand)
     bool started = false;
 
     if (receiver.errors < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0 ||
-        !(started = start_receiver(&receiver, ends[1], errand->path)))
+        !(started = start_receiver(&receiver, ends[1], errand)))
         refuse(errand, "no process for the other host: %s", strerror(errno));
     if (ends[1] >= 0)
         close(ends[1]);

@@ -143,7 +143,7 @@ void operator_wait_standing(unsigned domid)
         (void)task_park(clock_now() + STAND_POLL_NS, "the guest's vCPUs");
 }
 
-int operator_restore(struct operator_state *state, struct toolstack *toolstack, unsigned *without)
+int operator_restore(struct operator_state *state, struct toolstack *toolstack, bool paused, unsigned *without)
 {
     struct toolstack_domain *domain = &state->domain;
     unsigned old = domain->domid;
@@ -158,7 +158,8 @@ int operator_restore(struct operator_state *state, struct toolstack *toolstack, 
                                   without))
         return -EIO;
     xen_domain_destroy(old);
-    (void)xen_domain_unpause(domain->domid);
+    if (!paused)
+        (void)xen_domain_unpause(domain->domid);
     return domid;
 }
 
@@ -275,6 +276,14 @@ static void boot_main(void *argument)
         log_line(LOG_WARNING, "operator", "%s", note);
     if (!state->is_up)
         state->up(state->context, missing ? note : NULL);
+    state->is_up = true;
+}
+
+/* That is all there is to wait for: it begins when its user has it unpaused. */
+static void leave_paused(struct operator_state *state)
+{
+    (void)xen_domain_pause(state->domain.domid);
+    state->up(state->context, NULL);
     state->is_up = true;
 }
 
@@ -409,6 +418,8 @@ static void operator_main(void *argument)
     if (state->options.console)
         state->consoles = console_task_start(&operator_logger);
     make_domain(state);
+    if (state->options.paused)
+        leave_paused(state);
     start_guest(state);
     watch_domain(state, xs);
 }

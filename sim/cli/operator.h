@@ -38,9 +38,9 @@ void operator_wait_standing(unsigned domid);
 /*
  * The suspended guest goes on as a new domain with the old one's interfaces, so many of them `without` a backend (see
  * toolstack_domain_restore()); the old one is destroyed. The new number, or an errno: -EIO is for toolstack_error(),
- * and the new domain stays paused.
+ * and the new domain stays paused, as it does if that is wanted.
  */
-int operator_restore(struct operator_state *state, struct toolstack *toolstack, unsigned *without);
+int operator_restore(struct operator_state *state, struct toolstack *toolstack, bool paused, unsigned *without);
 /* An interface has no backend yet. */
 bool operator_waits(const struct operator_state *state);
 /* From a verb's task: until no connection is half done and no other verb is at work; a lasting one only for a second.
@@ -64,6 +64,7 @@ struct operator_errand {
     enum operator_errand_kind kind;
     void *machine; /* what snapshot_write() is to be given: the operator */
     char path[4096];
+    bool paused; /* the guest stays so on the other host */
     bool good;
     char text[600]; /* why not */
 };
@@ -77,11 +78,17 @@ enum operator_outcome {
 /*
  * From a task, with the guest suspended and standing still: OPERATOR_ERRAND_SAVE or _SEND. What the machine's programs
  * and users were in the middle of does not go with it. On the new host the guest is a new domain with new event
- * channels, grants and backends, and store and backend have started anew. `config`: a configuration file that the
- * domain is made by there (xlcfg.h), NULL: as it is now.
+ * channels, grants and backends, and store and backend have started anew.
  */
+struct operator_journey {
+    enum operator_errand_kind kind;
+    const char *path;
+    const char *config; /* a file that the domain is made by there (xlcfg.h), NULL: as it is now */
+    bool paused;        /* it stays so there; of OPERATOR_ERRAND_SEND */
+};
+
 enum operator_outcome operator_move(struct operator_state *state, struct toolstack *toolstack,
-                                    enum operator_errand_kind kind, const char *path, const char *config);
+                                    const struct operator_journey *journey);
 const char *operator_error(const struct operator_state *state);
 
 /* For the host's stack: what is to be done on the machine that has paused. */

@@ -205,6 +205,7 @@ void operator_on_new_host(struct operator_state *state, const struct run_dir *di
 void operator_use_options(struct operator_state *state, const struct create_options *options)
 {
     state->options.preserved = options->preserved;
+    state->options.restarted = options->restarted;
     state->options.run.vifs = options->run.vifs;
     state->options.vif = options->vif;
     state->domain.name = strdup(options->name);
@@ -249,7 +250,7 @@ static const char *guest_went_on(unsigned domid)
 }
 
 enum operator_outcome operator_move(struct operator_state *state, struct toolstack *toolstack,
-                                    enum operator_errand_kind kind, const char *path, const char *config)
+                                    const struct operator_journey *journey)
 {
     const char *refused;
     bool good;
@@ -262,10 +263,11 @@ enum operator_outcome operator_move(struct operator_state *state, struct toolsta
         snprintf(state->errand.text, sizeof(state->errand.text), "%s", refused);
         return OPERATOR_STAYED;
     }
-    if (!set_config(state, config))
+    if (!set_config(state, journey->config))
         return OPERATOR_STAYED;
     state->arrived = false;
-    good = run_errand(state, kind, path);
+    state->errand.paused = journey->paused;
+    good = run_errand(state, journey->kind, journey->path);
     if (!state->arrived) {
         drop_config(state);
         return good ? OPERATOR_MOVED : OPERATOR_STAYED;

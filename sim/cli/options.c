@@ -761,6 +761,12 @@ static bool create_option(int option, const char *value, struct create_options *
     uint64_t number;
 
     switch (option) {
+    case 'p':
+        options->paused = true;
+        return true;
+    case 'c':
+        options->attach = true;
+        return true;
     case OPTION_NAME:
         return take_name(value, options);
     case OPTION_VIFS: /* in the place of those of the file, and of the cards that stand for them */
@@ -797,6 +803,8 @@ static bool create_option(int option, const char *value, struct create_options *
     }
 }
 
+#define CREATE_LETTERS ":hpc" /* as getopt() takes them */
+
 /*
  * Look for the configuration file that the line names: options may stand on either side of it. A line that asks for
  * help, or is wrong, names none. 0, or an exit status after a line.
@@ -806,7 +814,7 @@ static int find_file(int argc, char **argv, const struct option *table, const ch
     int option;
 
     do
-        option = getopt_long(argc, argv, ":h", table, NULL);
+        option = getopt_long(argc, argv, CREATE_LETTERS, table, NULL);
     while (option != -1 && option != 'h' && option != '?' && option != ':');
     *file = NULL;
     if (option == -1 && argc - optind > 1) {
@@ -845,14 +853,14 @@ int options_parse_create(int argc, char **argv, struct create_options *options)
     table[count] = (struct option){NULL, 0, NULL, 0};
 
     *options = (struct create_options){
-        .store = STORE_BUILTIN, .name = "guest", .agent = true, .console = true, .restarted = 1u << SHUTDOWN_reboot};
+        .store = STORE_BUILTIN, .name = "guest", .agent = true, .console = true, .restarted = CREATE_RESTARTED};
     set_defaults(&options->run);
     status = find_file(argc, argv, table, &file);
     if (status == 0 && file != NULL)
         status = xlcfg_read(file, options);
     if (status != 0)
         return status;
-    while ((option = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, CREATE_LETTERS, table, NULL)) != -1) {
         status = take_option(option, argv[optind - 1], "create");
         if (status != 0)
             return status;

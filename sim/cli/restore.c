@@ -83,7 +83,7 @@ int command_restore(int argc, char **argv)
 
 int command_migrate_receive(int argc, char **argv)
 {
-    struct line line = {.command = "migrate-receive", .letters = ":h"};
+    struct line line = {.command = "migrate-receive", .letters = ":hp"};
     struct host host = {.image_name = "the machine", .asks = true};
     int status = read_line(argc, argv, &line);
 
@@ -93,6 +93,7 @@ int command_migrate_receive(int argc, char **argv)
         complain("'pvsim migrate-receive' is what 'pvsim migrate' starts, with --run-dir");
         return EXIT_USAGE;
     }
+    host.paused = line.paused;
     host.image = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
     host.command = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
     if (!run_dir_find(&host.dir, line.run_dir))

@@ -41,6 +41,36 @@ static unsigned ask_hypervisor(struct list *list)
     return list->op.u.getdomaininfolist.num_domains;
 }
 
+static void print_uuid(struct verb_call *call, const uint8_t uuid[16])
+{
+    verb_print(call, " ");
+    for (unsigned index = 0; index < 16; index++)
+        verb_print(call, "%s%02x", index == 4 || index == 6 || index == 8 || index == 10 ? "-" : "", uuid[index]);
+}
+
+/* What -v and -Z add: no domain has a security label, for no module that would give it one is loaded. */
+static void print_more(struct verb_call *call, const struct xen_domctl_getdomaininfo *info, unsigned reason)
+{
+    if (verb_flag(call, 'v')) {
+        print_uuid(call, info->handle);
+        if ((info->flags & XEN_DOMINF_shutdown) != 0)
+            verb_print(call, " %8x", reason);
+        else
+            verb_print(call, " %8s", "-");
+    }
+    if (verb_flag(call, 'v') || verb_flag(call, 'Z'))
+        verb_print(call, " %16s", "-");
+    verb_print(call, "\n");
+}
+
+static void print_header(struct verb_call *call)
+{
+    verb_print(call, "Name                                        ID   Mem VCPUs\tState\tTime(s)%s\n",
+               verb_flag(call, 'v')   ? "   UUID                            Reason-Code\tSecurity Label"
+               : verb_flag(call, 'Z') ? "   Security Label"
+                                      : "");
+}
+
 static void print_domain(struct verb_call *call, const struct xen_domctl_getdomaininfo *info)
 {
     static const char reasons[] = "-rscwS";
@@ -48,12 +78,13 @@ static void print_domain(struct verb_call *call, const struct xen_domctl_getdoma
     unsigned reason = flags & XEN_DOMINF_shutdown ? (flags >> XEN_DOMINF_shutdownshift) & XEN_DOMINF_shutdownmask : 0;
     char *name = toolstack_domain_name(verb_toolstack(call), info->domain);
 
-    verb_print(call, "%-40s %5d %5lu %5d     %c%c%c%c%c%c  %8.1f\n", name != NULL ? name : "(null)", info->domain,
+    verb_print(call, "%-40s %5d %5lu %5d     %c%c%c%c%c%c  %8.1f", name != NULL ? name : "(null)", info->domain,
                (unsigned long)(info->tot_pages / 256), (int)info->nr_online_vcpus,
                flags & XEN_DOMINF_running ? 'r' : '-', flags & XEN_DOMINF_blocked ? 'b' : '-',
                flags & XEN_DOMINF_paused ? 'p' : '-', flags & XEN_DOMINF_shutdown ? 's' : '-',
                reason < sizeof(reasons) - 1 ? reasons[reason] : '?', flags & XEN_DOMINF_dying ? 'd' : '-',
                (double)info->cpu_time / 1e9);
+    print_more(call, info, reason);
     free(name);
 }
 
@@ -68,7 +99,7 @@ int verb_list(struct verb_call *call)
         return EXIT_FAILED;
     list = calloc(1, sizeof(*list));
     count = ask_hypervisor(list);
-    verb_print(call, "Name                                        ID   Mem VCPUs\tState\tTime(s)\n");
+    print_header(call);
     for (unsigned index = 0; index < count; index++)
         if (word == NULL || list->info[index].domain == domid)
             print_domain(call, &list->info[index]);

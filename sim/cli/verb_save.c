@@ -24,8 +24,7 @@ static bool can_suspend(struct verb_call *call, unsigned domid)
  * The guest, suspended, with all that is the machine. Whatever goes wrong, it goes on where it is. OPERATOR_ARRIVED: on
  * the other host, where nobody has asked for anything.
  */
-static enum operator_outcome move(struct verb_call *call, unsigned domid, enum operator_errand_kind kind,
-                                  const char *path, const char *config)
+static enum operator_outcome move(struct verb_call *call, unsigned domid, const struct operator_journey *journey)
 {
     struct operator_state *operator= verb_operator(call);
     enum operator_outcome outcome;
@@ -40,7 +39,7 @@ static enum operator_outcome move(struct verb_call *call, unsigned domid, enum o
     if (!can_suspend(call, domid) || !verb_suspend_domain(call, domid, false))
         return OPERATOR_STAYED;
     operator_wait_standing(domid);
-    outcome = operator_move(operator, verb_toolstack(call), kind, path, config);
+    outcome = operator_move(operator, verb_toolstack(call), journey);
     if (outcome != OPERATOR_STAYED)
         return outcome;
     verb_complain(call, "domain %u was not moved and goes on: %s", domid, operator_error(operator));
@@ -59,13 +58,14 @@ static int leave(struct verb_call *call, unsigned domid)
 
 int verb_save(struct verb_call *call)
 {
-    const char *path = verb_word(call, 1);
+    const struct operator_journey journey = {
+        .kind = OPERATOR_ERRAND_SAVE, .path = verb_word(call, 1), .config = verb_word(call, 2)};
     bool paused = verb_flag(call, 'p');
     unsigned domid;
 
     if (!verb_domain(call, verb_word(call, 0), &domid))
         return EXIT_FAILED;
-    switch (move(call, domid, OPERATOR_ERRAND_SAVE, path, verb_word(call, 2))) {
+    switch (move(call, domid, &journey)) {
     case OPERATOR_STAYED:
         return EXIT_FAILED;
     case OPERATOR_ARRIVED:
@@ -73,7 +73,7 @@ int verb_save(struct verb_call *call)
     case OPERATOR_MOVED:
         break;
     }
-    log_line(LOG_INFO, "operator", "domain %u is saved to %s", domid, path);
+    log_line(LOG_INFO, "operator", "domain %u is saved to %s", domid, journey.path);
     if (!paused && !verb_flag(call, 'c'))
         return leave(call, domid);
     if (paused)
@@ -84,7 +84,10 @@ int verb_save(struct verb_call *call)
 /* To a machine in another run-dir, of which this one's process is the parent. */
 static int migrate_away(struct verb_call *call, unsigned domid, const char *run_dir)
 {
-    switch (move(call, domid, OPERATOR_ERRAND_SEND, run_dir, NULL)) {
+    const struct operator_journey journey = {
+        .kind = OPERATOR_ERRAND_SEND, .path = run_dir, .paused = verb_flag(call, 'p')};
+
+    switch (move(call, domid, &journey)) {
     case OPERATOR_STAYED:
         return EXIT_FAILED;
     case OPERATOR_ARRIVED:
@@ -110,7 +113,7 @@ static int migrate_here(struct verb_call *call, unsigned domid)
     }
     if (!can_suspend(call, domid) || !verb_suspend_domain(call, domid, false))
         return EXIT_FAILED;
-    restored = operator_restore(verb_operator(call), toolstack, &without);
+    restored = operator_restore(verb_operator(call), toolstack, verb_flag(call, 'p'), &without);
     if (restored < 0) {
         verb_complain(call, "%s", restored == -EIO ? toolstack_error(toolstack) : strerror(-restored));
         return EXIT_FAILED;

@@ -31,7 +31,7 @@ static const struct verb verbs[] = {
      .maximum = 1,
      .run = verb_console,
      .command = verb_console_command},
-    {.name = "list", .flags = "", .words = "[DOMAIN]", .maximum = 1, .run = verb_list},
+    {.name = "list", .flags = "vZ", .words = "[DOMAIN]", .maximum = 1, .run = verb_list},
     {.name = "destroy", .flags = "", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_destroy},
     {.name = "pause", .flags = "", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_pause},
     {.name = "unpause", .flags = "", .words = "DOMAIN", .minimum = 1, .maximum = 1, .run = verb_unpause},
@@ -49,7 +49,7 @@ static const struct verb verbs[] = {
      .check = check_save,
      .run = verb_save},
     {.name = "migrate",
-     .flags = "",
+     .flags = "p",
      .words = "DOMAIN HOST",
      .minimum = 2,
      .maximum = 2,
@@ -112,7 +112,7 @@ static char long_flag(const struct verb *verb, const char *name)
     static const struct {
         const char *name;
         char letter;
-    } names[] = {{"all", 'a'}, {"wait", 'w'}, {"ignore-host", 'i'}};
+    } names[] = {{"all", 'a'}, {"wait", 'w'}, {"ignore-host", 'i'}, {"verbose", 'v'}, {"context", 'Z'}};
 
     for (size_t index = 0; index < sizeof(names) / sizeof(names[0]); index++)
         if (strcmp(names[index].name, name) == 0 && strchr(verb->flags, names[index].letter) != NULL)

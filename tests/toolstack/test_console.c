@@ -295,6 +295,16 @@ START_TEST(attached)
 }
 END_TEST
 
+/* As xl has it: as soon as the domain is there. */
+START_TEST(attached_when_created)
+{
+    expect_complaint(pvsim("create -c --run-dir %s --console external", standing_dir), 1, "is left to a program");
+    expect_result(VERB("destroy", "guest", standing_dir), 0, "", "");
+    expect_result(pvsim("create --run-dir %s --name other -cp", standing_dir), 0, "", "");
+    expect_result(VERB("destroy", "other", standing_dir), 0, "", "");
+}
+END_TEST
+
 /* What was typed lies in the guest's ring, whoever typed it is gone. */
 START_TEST(typed_and_gone)
 {
@@ -370,6 +380,7 @@ int main(void)
     tcase_add_test(ring_cases, restored);
     suite_add_tcase(suite, ring_cases);
     tcase_add_test(command, attached);
+    tcase_add_test(command, attached_when_created);
     tcase_add_test(command, typed_and_gone);
     tcase_add_test(command, drivers_log);
     tcase_add_test(command, external);

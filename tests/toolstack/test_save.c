@@ -183,6 +183,7 @@ static void write_config(const char *path, const char *text)
 
 START_TEST(made_by_a_configuration)
 {
+    struct process_result result;
     char config[128];
     char other[128];
 
@@ -203,11 +204,18 @@ START_TEST(made_by_a_configuration)
     VIF_CONNECTED(2, 1);
 
     on("b");
-    write_config(other, "name = \"another\"\nvif = [ 'type=vif' ]\n");
+    write_config(other,
+                 "name = \"another\"\nvif = [ 'type=vif' ]\non_reboot = \"preserve\"\non_poweroff = \"restart\"\n");
     expect_result(VERB("restore", "%s %s", standing_dir, other, saved), 0, "", "");
     ck_assert_str_eq(standing_read("/local/domain/2/name"), "another");
     VIF_CONNECTED(2, 0);
     ck_assert_str_eq(standing_read("/local/domain/2/device/vif/1/state"), "");
+    expect_result(VERB("shutdown", "another", standing_dir), 0, "", "Shutting down domain 2\n");
+    VIF_CONNECTED(3, 0);
+    expect_result(VERB("reboot", "-w another", standing_dir), 0, "", "Rebooting domain 3\n");
+    result = VERB("list", "another", standing_dir);
+    ck_assert_msg(strstr(result.output, "sr-") != NULL, "it printed: %s%s", result.output, result.error);
+    process_free(&result);
 }
 END_TEST
 
@@ -328,6 +336,11 @@ START_TEST(there_and_back)
     on("a");
     VIF_CONNECTED(3, 0);
     is_alive("/local/domain/3/device/vif/1/state");
+    expect_result(VERB("migrate", "-p guest %s/b", standing_dir, base), 0, "", "Migration successful.\n");
+    on("b");
+    ck_assert_int_eq(standing_state()[2], 'p');
+    expect_result(VERB("unpause", "guest", standing_dir), 0, "", "");
+    VIF_CONNECTED(4, 1);
 }
 END_TEST
 

@@ -70,6 +70,33 @@ START_TEST(list_is_xls)
 }
 END_TEST
 
+/* What -v and -Z add is xl's. */
+START_TEST(list_has_more)
+{
+    struct process_result result;
+    char end[128];
+
+    create();
+    result = VERB("list", "-v guest", standing_dir);
+    snprintf(end, sizeof(end), " %s        -                -\n", standing_read("/local/domain/1/vm") + strlen("/vm/"));
+    ck_assert_int_eq(result.status, 0);
+    ck_assert_msg(strstr(result.output, "Time(s)   UUID                            Reason-Code\tSecurity Label\n") &&
+                      strlen(result.output) > strlen(end) &&
+                      strcmp(result.output + strlen(result.output) - strlen(end), end) == 0,
+                  "it printed: %s", result.output);
+    process_free(&result);
+    expect_result(VERB("suspend", "guest", standing_dir), 0, "", "");
+    result = VERB("list", "--verbose guest", standing_dir);
+    ck_assert_msg(strstr(result.output, "        2                -\n") != NULL, "it printed: %s", result.output);
+    process_free(&result);
+    result = VERB("list", "-Z", standing_dir);
+    ck_assert_msg(strstr(result.output, "Time(s)   Security Label\n") != NULL, "it printed: %s", result.output);
+    ck_assert_msg(strstr(result.output, "/vm/") == NULL && strstr(result.output, "                -\n") != NULL,
+                  "it printed: %s", result.output);
+    process_free(&result);
+}
+END_TEST
+
 static float listed_time(const char *domain)
 {
     struct process_result result = VERB("list", "%s", standing_dir, domain);
@@ -175,6 +202,33 @@ static char paused_letter(void)
 {
     return standing_state()[2];
 }
+
+/* Nothing of the guest has run before its user wants it. */
+START_TEST(created_paused)
+{
+    expect_result(pvsim("create --run-dir %s -p", standing_dir), 0, "", "");
+    ck_assert_str_eq(standing_state(), "--p---");
+    ck_assert_str_eq(standing_read("/local/domain/1/device/vif/0/state"), "1");
+    ck_assert_str_eq(standing_read("/local/domain/0/backend/vif/1/0/state"), "2");
+    standing_sleep_ms(200);
+    ck_assert_str_eq(standing_read("/local/domain/1/device/vif/0/state"), "1");
+    expect_complaint(VERB("migrate", "guest localhost", standing_dir), 1, "no PV drivers yet that could suspend it");
+    expect_result(VERB("unpause", "guest", standing_dir), 0, "", "");
+    standing_wait_for_node("/local/domain/1/device/vif/0/state", "4");
+    standing_wait_for_node("/local/domain/1/control/feature-reboot", "1");
+    expect_result(VERB("reboot", "guest", standing_dir), 0, "", "Rebooting domain 1\n"); /* which begins at once */
+    standing_wait_for_node("/local/domain/2/device/vif/0/state", "4");
+    expect_result(VERB("destroy", "guest", standing_dir), 0, "", "");
+}
+END_TEST
+
+START_TEST(destroyed_before_it_began)
+{
+    expect_result(pvsim("create -p --run-dir %s", standing_dir), 0, "", "");
+    expect_result(VERB("destroy", "guest", standing_dir), 0, "", "");
+    ck_assert(!standing_is_there());
+}
+END_TEST
 
 START_TEST(paused_and_unpaused)
 {
@@ -342,7 +396,11 @@ START_TEST(migrated)
     expect_result(VERB("resume", "guest", standing_dir), 0, "", "");
     expect_result(VERB("migrate", "2 localhost", standing_dir), 0, "", "Migration successful.\n");
     standing_wait_for_node("/local/domain/3/device/vif/0/state", "4");
-    expect_result(VERB("network-detach", "3 0", standing_dir), 0, "", "");
+    expect_result(VERB("migrate", "-p 3 localhost", standing_dir), 0, "", "Migration successful.\n");
+    ck_assert_int_eq(paused_letter(), 'p');
+    expect_result(VERB("unpause", "4", standing_dir), 0, "", "");
+    standing_wait_for_node("/local/domain/4/device/vif/0/state", "4");
+    expect_result(VERB("network-detach", "4 0", standing_dir), 0, "", "");
     expect_result(VERB("destroy", "guest", standing_dir), 0, "", "");
     ck_assert(!standing_is_there());
 }
@@ -427,11 +485,14 @@ int main(void)
         return 125;
     tcase_add_test(life, up_and_down);
     tcase_add_test(life, list_is_xls);
+    tcase_add_test(life, list_has_more);
     tcase_add_test(life, list_counts_what_ran);
     tcase_add_test(life, uuid_is_its_own);
     tcase_add_test(life, one_machine_a_folder);
     tcase_add_test(life, refused);
     tcase_add_test(life, boot_that_fails);
+    tcase_add_test(life, created_paused);
+    tcase_add_test(life, destroyed_before_it_began);
     tcase_add_test(life, paused_and_unpaused);
     tcase_add_test(life, memory_is_set);
     tcase_add_test(life, keys_of_the_console);
