@@ -305,7 +305,7 @@ $(BUILD)/lib/pvsim-dom0/libpvsim-dom0.so: $(BUILD)/obj/dropin/preload.o
 	$(Q)mkdir -p $(@D) && $(CC) -shared -Wl,--build-id -Wl,-z,defs -Wl,-soname,$(@F) $^ -o $@ -ldl
 
 # A program of dom0 for the tests, built for the distribution's libraries.
-$(BUILD)/dom0-program: tests/dom0/program.c tests/dom0/library_cases.c tests/dom0/library_cases.h | $(SETUP)
+$(BUILD)/dom0-program: tests/dom0/program.c tests/dom0/old_calls.c tests/dom0/library_cases.c tests/dom0/library_cases.h | $(SETUP)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(DROPIN_CFLAGS) $(filter %.c,$^) -o $@ $(DROPINS:%=-l%) -lxenctrl -lxenstore -lxentoolcore
 

@@ -34,4 +34,7 @@ void library_shares(void);
 void library_foreign(void);
 void library_information(void);
 
+/* Of the program alone: the calls that libxenctrl itself has (old_calls.c); the port answers each event with one. */
+void old_calls(unsigned near_port);
+
 #endif

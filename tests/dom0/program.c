@@ -175,6 +175,11 @@ static void try_calls(void)
     CHECK(xencall_close(handle) == 0);
 }
 
+static void try_old_calls(void)
+{
+    old_calls((unsigned)atoi(arguments[0]));
+}
+
 /* What the hypervisor does not do fails, with a line that names it (test_dropins looks for it). */
 static void try_devicemodel(void)
 {
@@ -284,6 +289,7 @@ int main(int argc, char **argv)
         {"shares", library_shares, 0},
         {"foreign", try_foreign, 0},
         {"calls", try_calls, 0},
+        {"old-calls", try_old_calls, 1},
         {"devicemodel", try_devicemodel, 0},
         {"restriction", try_restriction, 0},
         {"nothing", try_nothing, 1},

@@ -226,6 +226,13 @@ START_TEST(hypercalls)
 }
 END_TEST
 
+/* xc_evtchn_*, xc_gnttab_* and xc_gntshr_* of the distribution's libxenctrl. */
+START_TEST(old_calls)
+{
+    try("old-calls", true);
+}
+END_TEST
+
 START_TEST(devicemodel)
 {
     try("devicemodel", false);
@@ -280,6 +287,7 @@ int main(void)
     tcase_add_test(program, shares);
     tcase_add_test(program, foreign_pages);
     tcase_add_test(program, hypercalls);
+    tcase_add_test(program, old_calls);
     tcase_add_test(program, devicemodel);
     tcase_add_test(program, restriction);
     tcase_add_test(program, no_machine);
