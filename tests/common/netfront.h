@@ -84,6 +84,9 @@ void netfront_tx_drain(struct netfront *front);
 
 /* Post this many requests. */
 void netfront_rx_post(struct netfront *front, unsigned count);
+/* How long what has to come may take (ms): by the wall clock machines are slow at times. */
+#define NETFRONT_PATIENCE 20000u
+
 /* The next frame into front->frame; false when there is none within the time (ms). */
 bool netfront_rx_frame(struct netfront *front, unsigned timeout_ms);
 

@@ -379,7 +379,7 @@ static void make_frames_to(const uint8_t (*address)[6], unsigned count)
 
 static void assert_received(struct netfront *front, unsigned number)
 {
-    ck_assert(netfront_rx_frame(front, 100));
+    ck_assert(netfront_rx_frame(front, NETFRONT_PATIENCE));
     ck_assert_mem_eq(front->frame, backend_sent.frame[number].data, 100);
 }
 
@@ -498,7 +498,7 @@ static void receive_all(const char *words, bool gso, bool csum, bool sg, uint64_
     checker = checker_create(&backend_sent, "to the guest", &backend_logger);
     port_capture_go(backend_end);
     netfront_rx_post(front, NETFRONT_SLOTS);
-    while (netfront_rx_frame(front, 20)) {
+    while (netfront_rx_frame(front, checker_verdict(checker).good < backend_sent.count ? NETFRONT_PATIENCE : 20)) {
         const netif_extra_info_t *extra = &front->frame_extra[XEN_NETIF_EXTRA_TYPE_GSO];
         struct port_frame frame = {.data = front->frame, .length = front->frame_length};
 
@@ -637,11 +637,11 @@ GUEST_TEST(flags_tell_what_is_known_of_a_checksum)
     netfront_connect(front, true);
     netfront_rx_post(front, 3);
     port_capture_go(backend_end);
-    ck_assert(netfront_rx_frame(front, 100));
+    ck_assert(netfront_rx_frame(front, NETFRONT_PATIENCE));
     ck_assert_uint_eq(front->frame_flags, 0);
-    ck_assert(netfront_rx_frame(front, 100));
+    ck_assert(netfront_rx_frame(front, NETFRONT_PATIENCE));
     ck_assert_uint_eq(front->frame_flags, NETRXF_data_validated);
-    ck_assert(netfront_rx_frame(front, 100));
+    ck_assert(netfront_rx_frame(front, NETFRONT_PATIENCE));
     ck_assert_uint_eq(front->frame_flags, NETRXF_data_validated | NETRXF_csum_blank);
 }
 
@@ -670,7 +670,7 @@ GUEST_TEST(segments_wait_for_requests)
         }
         ck_assert(!netfront_rx_frame(front, 2));
         netfront_rx_post(front, 1);
-        ck_assert(netfront_rx_frame(front, 100));
+        ck_assert(netfront_rx_frame(front, NETFRONT_PATIENCE));
         ck_assert_uint_eq(front->frame_length, 1054);
         checker_take(checker, &(struct port_frame){.data = front->frame, .length = front->frame_length});
     }

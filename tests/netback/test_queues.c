@@ -148,7 +148,7 @@ GUEST_TEST(a_queue_without_requests_is_waited_for)
     ck_assert_uint_eq(backend_statistics()->rx.drops, 0);
     ck_assert_uint_eq(backend_statistics()->queue[1].rx_frames, 0);
     netfront_rx_post(front->other[1], 16);
-    ck_assert(netfront_rx_frame(front->other[1], 100));
+    ck_assert(netfront_rx_frame(front->other[1], NETFRONT_PATIENCE));
     ck_assert_uint_eq(backend_statistics()->rx.drops, 0);
 }
 

@@ -154,7 +154,7 @@ GUEST_TEST(an_index_out_of_range_closes_the_vif)
     reopen(front);
     netfront_connect(front, true);
     netfront_rx_post(front, 1);
-    ck_assert(netfront_rx_frame(front, 100)); /* the frame waited for a frontend that takes it */
+    ck_assert(netfront_rx_frame(front, NETFRONT_PATIENCE)); /* the frame waited for a frontend that takes it */
 }
 
 /* ---- network to guest ---- */
@@ -178,7 +178,7 @@ GUEST_TEST(frames_of_every_size_reach_the_guest)
     netfront_rx_post(front, NETFRONT_SLOTS);
     port_capture_go(backend_end);
     for (unsigned i = 0; i < count; i++) {
-        ck_assert(netfront_rx_frame(front, 100));
+        ck_assert(netfront_rx_frame(front, NETFRONT_PATIENCE));
         assert_frame(front, i);
     }
     ck_assert_uint_eq(backend_statistics()->rx.frames, count);
@@ -196,15 +196,15 @@ GUEST_TEST(frames_wait_for_requests)
     port_capture_go(backend_end);
     netfront_pause(5);
     netfront_rx_post(front, 1);
-    ck_assert(netfront_rx_frame(front, 100));
+    ck_assert(netfront_rx_frame(front, NETFRONT_PATIENCE));
     assert_frame(front, 0);
     netfront_rx_post(front, 2); /* the second frame needs three */
     ck_assert(!netfront_rx_frame(front, 10));
     netfront_rx_post(front, 1);
-    ck_assert(netfront_rx_frame(front, 100));
+    ck_assert(netfront_rx_frame(front, NETFRONT_PATIENCE));
     assert_frame(front, 1);
     netfront_rx_post(front, 1);
-    ck_assert(netfront_rx_frame(front, 100));
+    ck_assert(netfront_rx_frame(front, NETFRONT_PATIENCE));
     assert_frame(front, 2);
     ck_assert_uint_eq(backend_statistics()->rx.drops, 0);
 }
@@ -220,7 +220,7 @@ GUEST_TEST(frames_do_not_wait_without_rx_notify)
     netfront_connect(front, true);
     netfront_rx_post(front, 1);
     port_capture_go(backend_end);
-    ck_assert(netfront_rx_frame(front, 100));
+    ck_assert(netfront_rx_frame(front, NETFRONT_PATIENCE));
     assert_frame(front, 0);
     netfront_rx_post(front, 8);
     ck_assert(!netfront_rx_frame(front, 10));
@@ -238,7 +238,7 @@ GUEST_TEST(large_frames_need_sg)
     netfront_connect(front, true);
     netfront_rx_post(front, 8);
     port_capture_go(backend_end);
-    ck_assert(netfront_rx_frame(front, 100));
+    ck_assert(netfront_rx_frame(front, NETFRONT_PATIENCE));
     assert_frame(front, 1);
     ck_assert_uint_eq(backend_statistics()->rx.drops, 1);
 }
@@ -254,9 +254,9 @@ GUEST_TEST(pages_that_cannot_be_written_are_answered)
     netfront_connect(front, true);
     netfront_rx_post(front, 3);
     port_capture_go(backend_end);
-    ck_assert(netfront_rx_frame(front, 100));
+    ck_assert(netfront_rx_frame(front, NETFRONT_PATIENCE));
     ck_assert(front->frame_bad);
-    ck_assert(netfront_rx_frame(front, 100));
+    ck_assert(netfront_rx_frame(front, NETFRONT_PATIENCE));
     assert_frame(front, 1);
     ck_assert_uint_eq(backend_statistics()->rx.errors, 1);
     ck_assert_uint_eq(backend_statistics()->rx.frames, 1);
@@ -284,7 +284,7 @@ GUEST_TEST(rings_wrap)
         }
         if (i % 200 == 0)
             netfront_rx_post(front, 200);
-        ck_assert(netfront_rx_frame(front, 100));
+        ck_assert(netfront_rx_frame(front, NETFRONT_PATIENCE));
         assert_frame(front, i);
     }
     backend_assert_good(FRAMES);

@@ -232,7 +232,7 @@ GUEST_TEST(nothing_moves_before_both_are_connected)
     netfront_wait_backend(front, XenbusStateConnected, false);
     netfront_tx_drain(front);
     backend_assert_good(1);
-    ck_assert(netfront_rx_frame(front, 100));
+    ck_assert(netfront_rx_frame(front, NETFRONT_PATIENCE));
 }
 
 GUEST_TEST(initialised_moves_nothing)
@@ -305,7 +305,7 @@ GUEST_TEST(split_event_channels)
     netfront_tx_drain(front);
     netfront_rx_post(front, 1);
     port_capture_go(backend_end);
-    ck_assert(netfront_rx_frame(front, 100));
+    ck_assert(netfront_rx_frame(front, NETFRONT_PATIENCE));
     ck_assert_uint_ge(backend_statistics()->tx.ring.events, 1);
     backend_assert_good(1);
 }

@@ -7,10 +7,11 @@
 #define ROUNDS 5000
 #define THREADS_MAX 8
 #define CONTENDER_BUG 0x434f4e54u /* bugcheck code */
+#define RACES 32                  /* whoever looks for races may miss one, not all of them */
 
 enum {
     SCENARIO_LOCKED,   /* a counter under a spin lock, another one interlocked: nothing is lost */
-    SCENARIO_RACE,     /* two flags that are plain memory: each spins until the other one has set its own */
+    SCENARIO_RACE,     /* flags that are plain memory: each sets its own and spins until the other one has too */
     SCENARIO_BUGCHECK, /* the last processor breaks off while the others compute without a call */
     SCENARIO_WAIT,     /* everybody waits for an event that nobody sets */
     SCENARIO_SPIN,     /* everybody spins on a flag that nobody sets */
@@ -23,7 +24,7 @@ typedef struct _CONTENDER_CONTEXT {
     KSPIN_LOCK Lock;
     ULONG Locked;
     LONG Interlocked;
-    volatile ULONG Plain[2];
+    volatile ULONG64 Plain[2][RACES];
     LONG Arrived;
     KEVENT Never;
     volatile LONG Flag;
@@ -79,9 +80,11 @@ static VOID Contend(ULONG Index)
             CountLocked();
         break;
     case SCENARIO_RACE:
-        Context.Plain[Index & 1] = 1;
-        while (Context.Plain[~Index & 1] == 0)
-            ;
+        for (Round = 0; Round < RACES; Round++) {
+            Context.Plain[Index & 1][Round] = 1;
+            while (Context.Plain[~Index & 1][Round] == 0)
+                ;
+        }
         break;
     case SCENARIO_BUGCHECK:
         if (Index == Context.Count - 1)
