@@ -525,7 +525,7 @@ static void hash_moves(void *unused)
         stack_in_dom0(stack_netback_restart, NULL);
         stack_wait_connections(0, 1);
         ck_assert(!ring[i] || stack_wait(is_told, NULL, 20000)); /* by the requests that follow the connection */
-        stack_sleep_us(20000);
+        await_hashing();
         ck_assert_uint_eq(stack_netback_statistics(0)->control != 0, ring[i]);
         assert_hashed_by(ALL_TYPES, NULL, 0, 0);
     }

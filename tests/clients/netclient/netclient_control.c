@@ -9,7 +9,10 @@ static NTSTATUS NetClientQueryStatistics(_Inout_ PNETCLIENT Client, _Out_ PNETCL
     NTSTATUS Status = STATUS_SUCCESS;
     ULONG Index;
 
-    *Statistics = Client->Statistics;
+    /* All of them are counters, and go on counting. */
+    C_ASSERT(sizeof(Client->Statistics) % sizeof(LONG64) == 0);
+    for (Index = 0; Index < sizeof(Client->Statistics) / sizeof(LONG64); Index++)
+        ((PLONG64)Statistics)[Index] = InterlockedExchangeAdd64((PLONG64)&Client->Statistics + Index, 0);
 
     for (Index = 0; NT_SUCCESS(Status) && Index < NETCLIENT_VIF_STATISTICS; Index++) {
         ULONGLONG Value;

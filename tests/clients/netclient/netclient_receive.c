@@ -254,7 +254,8 @@ static BOOLEAN NetClientKeep(_Inout_ PNETCLIENT Client, _In_ PNETCLIENT_FRAME Fr
     Client->ReceivedCount++;
 
     Pause = Client->ReceivedCount >= NETCLIENT_RECEIVED_HIGH;
-    if (Client->Mode.PauseEvery != 0 && Client->Statistics.Received % Client->Mode.PauseEvery == 0)
+    if (Client->Mode.PauseEvery != 0 &&
+        (ULONG64)InterlockedExchangeAdd64((PLONG64)&Client->Statistics.Received, 0) % Client->Mode.PauseEvery == 0)
         Pause = TRUE;
 
     KeReleaseSpinLock(&Client->Lock, Irql);
