@@ -312,29 +312,49 @@ static void order_by_trying(void)
     KeReleaseSpinLock(&it.spin[1], irql);
 }
 
-/* What was known of a lock ends with its initialisation, and with the memory that it lies in. */
-static void order_forgotten(void)
+/* A block in the place of one that was freed just now. */
+static PVOID again(PVOID freed, SIZE_T size)
 {
-    PKSPIN_LOCK lock;
     PVOID other;
     unsigned turns;
 
-    take_two(&it.spin[0], &it.spin[1]);
-    KeInitializeSpinLock(&it.spin[1]);
-    take_two(&it.spin[1], &it.spin[0]);
-
-    lock = ExAllocatePoolWithTag(NonPagedPoolNx, 64, TEST_TAG);
-    KeInitializeSpinLock(lock);
-    take_two(&it.spin[2], lock);
-    ExFreePoolWithTag(lock, TEST_TAG);
     /* at once, or when its turn comes: under AddressSanitizer the pool gives the longest free first */
-    for (turns = 0; (other = ExAllocatePoolWithTag(NonPagedPoolNx, 64, TEST_TAG)) != lock; turns++) {
+    for (turns = 0; (other = ExAllocatePoolWithTag(NonPagedPoolNx, size, TEST_TAG)) != freed; turns++) {
         ck_assert_uint_lt(turns, 4096);
         ExFreePoolWithTag(other, TEST_TAG);
     }
-    *lock = 0;
-    take_two(lock, &it.spin[2]);
-    ExFreePoolWithTag(lock, TEST_TAG);
+    return other;
+}
+
+/* The locks at its beginning, in its middle and at its end. */
+static void forget_in_block(SIZE_T size)
+{
+    const SIZE_T places[] = {0, size / 16 * 8, size - sizeof(KSPIN_LOCK)};
+    PUCHAR block = ExAllocatePoolWithTag(NonPagedPoolNx, size, TEST_TAG);
+
+    for (unsigned i = 0; i < ARRAYSIZE(places); i++) {
+        KeInitializeSpinLock((PKSPIN_LOCK)(block + places[i]));
+        take_two(&it.spin[2], (PKSPIN_LOCK)(block + places[i]));
+    }
+    ExFreePoolWithTag(block, TEST_TAG);
+    (void)again(block, size);
+    for (unsigned i = 0; i < ARRAYSIZE(places); i++) {
+        *(PKSPIN_LOCK)(block + places[i]) = 0;
+        take_two((PKSPIN_LOCK)(block + places[i]), &it.spin[2]);
+    }
+    ExFreePoolWithTag(block, TEST_TAG);
+}
+
+/* What was known of a lock ends with its initialisation, and with the memory that it lies in. */
+static void order_forgotten(void)
+{
+    take_two(&it.spin[0], &it.spin[1]);
+    KeInitializeSpinLock(&it.spin[1]);
+    take_two(&it.spin[1], &it.spin[0]);
+    forget_in_block(64);
+    forget_in_block(1000);
+    forget_in_block(40000);
+    forget_in_block(600000);
 }
 
 static void fast_then_spin(void)

@@ -176,10 +176,12 @@ static bool search_vcpus(struct search *search)
 static bool search_threads(struct search *search)
 {
     const LIST_ENTRY *threads = &machine->ke->threads;
+    unsigned left = machine->lock->threads_hold; /* entries in the lists that have not been looked at */
 
-    for (PLIST_ENTRY entry = threads->Flink; entry != threads; entry = entry->Flink) {
+    for (PLIST_ENTRY entry = threads->Flink; entry != threads && left != 0; entry = entry->Flink) {
         const struct _KTHREAD *thread = CONTAINING_RECORD(entry, struct _KTHREAD, all_entry);
 
+        left -= thread->locks.count < left ? thread->locks.count : left;
         if (search_list(search, &thread->locks)) {
             search->thread = thread;
             snprintf(search->owner, sizeof(search->owner), "thread %s", thread->name);

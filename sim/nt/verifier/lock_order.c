@@ -16,7 +16,6 @@
 #include "nt/verifier/lock_state.h"
 
 struct lock_node {
-    LIST_ENTRY entry;       /* lock_state.nodes, in order of creation */
     struct lock_node *next; /* in its bucket */
     const void *lock;
     enum lock_kind kind;
@@ -43,7 +42,6 @@ struct lock_flavour {
 void lock_init(void)
 {
     machine->lock = image_alloc(sizeof(*machine->lock));
-    InitializeListHead(&machine->lock->nodes);
 }
 
 static unsigned hash_of(const void *address, unsigned buckets)
@@ -51,11 +49,37 @@ static unsigned hash_of(const void *address, unsigned buckets)
     return (unsigned)(((uintptr_t)address >> 2) * UINT64_C(0x9E3779B97F4A7C15) >> 40) % buckets;
 }
 
+/* ---- locks by their place ---- */
+
+/* Locks that lie together are in one bucket, so that those in memory that goes are found without a look at all. */
+#define GRANULE ((uintptr_t)256)
+
+static unsigned bucket_of(const void *lock, unsigned buckets)
+{
+    return hash_of((const void *)((uintptr_t)lock / GRANULE * GRANULE), buckets);
+}
+
+/* Call `forget` for each bucket in which a lock may be that lies in this memory. */
+static void for_buckets(const void *start, size_t size, unsigned buckets,
+                        void (*forget)(unsigned bucket, const void *start, size_t size))
+{
+    uintptr_t first = (uintptr_t)start / GRANULE;
+    uintptr_t last = ((uintptr_t)start + size - 1) / GRANULE;
+
+    if (last - first >= buckets) {
+        for (unsigned bucket = 0; bucket < buckets; bucket++)
+            forget(bucket, start, size);
+        return;
+    }
+    for (uintptr_t granule = first; granule <= last; granule++)
+        forget(bucket_of((const void *)(granule * GRANULE), buckets), start, size);
+}
+
 /* ---- nodes and edges ---- */
 
 static struct lock_node *node_find(const void *lock)
 {
-    struct lock_node *node = machine->lock->node_bucket[hash_of(lock, LOCK_NODE_BUCKETS)];
+    struct lock_node *node = machine->lock->node_bucket[bucket_of(lock, LOCK_NODE_BUCKETS)];
 
     while (node != NULL && node->lock != lock)
         node = node->next;
@@ -65,7 +89,7 @@ static struct lock_node *node_find(const void *lock)
 static struct lock_node *node_of(const void *lock, enum lock_kind kind)
 {
     struct lock_state *state = machine->lock;
-    struct lock_node **bucket = &state->node_bucket[hash_of(lock, LOCK_NODE_BUCKETS)];
+    struct lock_node **bucket = &state->node_bucket[bucket_of(lock, LOCK_NODE_BUCKETS)];
     struct lock_node *node = node_find(lock);
 
     if (node != NULL)
@@ -75,7 +99,6 @@ static struct lock_node *node_of(const void *lock, enum lock_kind kind)
     node->kind = kind;
     InitializeListHead(&node->out);
     InitializeListHead(&node->in);
-    InsertTailList(&state->nodes, &node->entry);
     node->next = *bucket;
     *bucket = node;
     state->node_count++;
@@ -143,7 +166,7 @@ static void edge_remove(struct lock_edge *edge)
 static void node_remove(struct lock_node *node)
 {
     struct lock_state *state = machine->lock;
-    struct lock_node **link = &state->node_bucket[hash_of(node->lock, LOCK_NODE_BUCKETS)];
+    struct lock_node **link = &state->node_bucket[bucket_of(node->lock, LOCK_NODE_BUCKETS)];
 
     while (!IsListEmpty(&node->out))
         edge_remove(CONTAINING_RECORD(node->out.Flink, struct lock_edge, out_entry));
@@ -152,7 +175,6 @@ static void node_remove(struct lock_node *node)
     while (*link != node)
         link = &(*link)->next;
     *link = node->next;
-    RemoveEntryList(&node->entry);
     state->node_count--;
     image_free(node);
 }
@@ -268,36 +290,40 @@ void lock_order(const void *lock, enum lock_kind kind, const void *caller)
         order_after(waited, wanted, caller);
 }
 
-void lock_forget(const void *start, size_t size)
+static void forget_nodes(unsigned bucket, const void *start, size_t size)
+{
+    for (struct lock_node *node = machine->lock->node_bucket[bucket], *next; node != NULL; node = next) {
+        next = node->next;
+        if ((uintptr_t)node->lock - (uintptr_t)start < size)
+            node_remove(node);
+    }
+}
+
+static void forget_flavours(unsigned bucket, const void *start, size_t size)
 {
     struct lock_state *state = machine->lock;
 
-    if (size <= 8) {
-        struct lock_node *node = node_find(start);
-
-        if (node != NULL)
-            node_remove(node);
-    } else if (state->node_count != 0) {
-        for (PLIST_ENTRY entry = state->nodes.Flink, next; entry != &state->nodes; entry = next) {
-            struct lock_node *node = CONTAINING_RECORD(entry, struct lock_node, entry);
-
-            next = entry->Flink;
-            if ((uintptr_t)node->lock - (uintptr_t)start < size)
-                node_remove(node);
+    for (struct lock_flavour **link = &state->flavour_bucket[bucket], *flavour; (flavour = *link) != NULL;) {
+        if ((uintptr_t)flavour->lock - (uintptr_t)start < size) {
+            *link = flavour->next;
+            image_free(flavour);
+            __atomic_fetch_sub(&state->flavour_count, 1, __ATOMIC_RELAXED);
+        } else {
+            link = &flavour->next;
         }
     }
-    if (state->flavour_count == 0)
+}
+
+void lock_forget(const void *start, size_t size)
+{
+    const struct lock_state *state = machine->lock;
+
+    if (size == 0)
         return;
-    for (unsigned bucket = 0; bucket < LOCK_FLAVOUR_BUCKETS; bucket++)
-        for (struct lock_flavour **link = &state->flavour_bucket[bucket], *flavour; (flavour = *link) != NULL;) {
-            if ((uintptr_t)flavour->lock - (uintptr_t)start < size) {
-                *link = flavour->next;
-                image_free(flavour);
-                __atomic_fetch_sub(&state->flavour_count, 1, __ATOMIC_RELAXED);
-            } else {
-                link = &flavour->next;
-            }
-        }
+    if (state->node_count != 0)
+        for_buckets(start, size, LOCK_NODE_BUCKETS, forget_nodes);
+    if (state->flavour_count != 0)
+        for_buckets(start, size, LOCK_FLAVOUR_BUCKETS, forget_flavours);
 }
 
 /* ---- queued or ordinary ---- */
@@ -305,7 +331,7 @@ void lock_forget(const void *start, size_t size)
 void lock_check_flavour(const void *lock, bool queued, const char *routine)
 {
     struct lock_state *state = machine->lock;
-    struct lock_flavour **bucket = &state->flavour_bucket[hash_of(lock, LOCK_FLAVOUR_BUCKETS)];
+    struct lock_flavour **bucket = &state->flavour_bucket[bucket_of(lock, LOCK_FLAVOUR_BUCKETS)];
     struct lock_flavour *flavour;
 
     if (!queued && __atomic_load_n(&state->flavour_count, __ATOMIC_RELAXED) == 0)

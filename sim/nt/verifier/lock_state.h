@@ -14,7 +14,6 @@ struct lock_state {
     unsigned threads_hold; /* entries in the lists of all threads */
     unsigned node_count;
     uint32_t visit; /* number of the last walk over the graph */
-    LIST_ENTRY nodes;
     struct lock_node *node_bucket[LOCK_NODE_BUCKETS];
     struct lock_edge *edge_bucket[LOCK_EDGE_BUCKETS];
     struct lock_flavour *flavour_bucket[LOCK_FLAVOUR_BUCKETS]; /* KSPIN_LOCKs that are queued ones */
