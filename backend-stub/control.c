@@ -19,6 +19,7 @@ union table {
 void control_reset(struct vif *vif)
 {
     vif->hash = (struct vif_hash){.algorithm = XEN_NETIF_CTRL_HASH_ALGORITHM_NONE};
+    vif->settle_by = 0;
 }
 
 /* Copy the first bytes of a page that the guest has granted. */
@@ -133,6 +134,7 @@ static void answer(struct vif *vif)
     struct vif_control *control = &vif->control;
     struct xen_netif_ctrl_request request;
     struct xen_netif_ctrl_response response = {0};
+    const struct vif_hash before = vif->hash;
     uint32_t data = 0;
 
     ring_copy_slot(&request, &control->ring->ring[control->req_cons++ % CONTROL_SLOTS], sizeof(request));
@@ -145,7 +147,8 @@ static void answer(struct vif *vif)
                 request.data[0], request.data[1], request.data[2], response.status);
     control->ring->ring[control->rsp_prod++ % CONTROL_SLOTS].rsp = response;
     vif->statistics->control++;
-    vif->next_frame.judged = false; /* a frame that waits is steered anew */
+    if (memcmp(&before, &vif->hash, sizeof(before)) != 0)
+        rx_settle(vif);
 }
 
 bool control_poll(struct vif *vif)

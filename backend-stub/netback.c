@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define HOME_TOKEN "backend"
+#define SETTLE_LOOK_MS 1 /* between two looks whether a frontend has taken its frames */
 
 const struct netback_statistics *netback_statistics(const struct netback *netback, unsigned index)
 {
@@ -243,11 +244,11 @@ static bool serve_vif(struct vif *vif)
     return vif->flowing && more;
 }
 
-/* One turn of each VIF that has work; true when one has more. */
-static bool serve(struct netback *netback)
+/* One turn of each VIF that has work; how long the loop may sleep then, as backend_wait() has it. */
+static int serve(struct netback *netback)
 {
     struct vif *vif;
-    bool more = false;
+    bool more = false, settles = false;
 
     for (vif = netback->vifs; vif; vif = vif->next) {
         if (!vif->flowing)
@@ -256,14 +257,16 @@ static bool serve(struct netback *netback)
             vif->rx_work = true;
             vif_publish_link(vif);
         }
+        vif->rx_work |= vif->settle_by != 0; /* no event tells that it has come to rest */
         more |= serve_vif(vif);
+        settles |= vif->flowing && vif->settle_by;
     }
-    return more;
+    return more ? 0 : settles ? SETTLE_LOOK_MS : -1;
 }
 
 bool netback_run(struct netback *netback)
 {
-    bool more = false;
+    int sleep = -1;
 
     while (!__atomic_load_n(&netback->stop, __ATOMIC_ACQUIRE)) {
         struct pollfd fds[2] = {
@@ -271,13 +274,13 @@ bool netback_run(struct netback *netback)
             {.fd = xenevtchn_fd(netback->xce), .events = POLLIN},
         };
         struct vif *vif;
-        int ready = backend_wait(fds, 2, more ? 0 : -1);
+        int ready = backend_wait(fds, 2, sleep);
 
         if (ready < 0) {
             backend_log(netback->options.logger, BACKEND_LOG_ERROR, "waiting failed: %s", strerror(errno));
             return false;
         }
-        if (!ready && !more) { /* interrupted: ask every end, whether it said so by port_wake() or not */
+        if (!ready && sleep) { /* interrupted, it may be: ask every end, whether it said so by port_wake() or not */
             for (vif = netback->vifs; vif; vif = vif->next)
                 vif->rx_work = true;
         }
@@ -292,7 +295,7 @@ bool netback_run(struct netback *netback)
         }
         if ((fds[1].revents & POLLIN) && !channel_events(netback))
             return false;
-        more = serve(netback);
+        sleep = serve(netback);
     }
     return true;
 }

@@ -4,6 +4,7 @@
  * requests on the queue that they are steered to.
  */
 #include "vif.h"
+#include "wait.h"
 
 #include <stdlib.h>
 
@@ -450,11 +451,50 @@ static void publish(struct vif *vif)
     }
 }
 
+/* ---- when flows change their queues ---- */
+
+void rx_settle(struct vif *vif)
+{
+    vif->next_frame.judged = false; /* a frame that waits is steered anew */
+    if (vif->queues > 1)
+        vif->settle_by = backend_clock() + SETTLE_MS * 1000000ull;
+}
+
+/* Has the frontend taken all responses? It has when it asks for the event of one that is to come. */
+static bool all_taken(const struct rx_queue *rx)
+{
+    return ring_load(&rx->ring->rsp_event) - (rx->rsp_prod + 1) < RING_SLOTS;
+}
+
+/*
+ * A frame must not overtake those of its flow that are on the queue that the flow had: nothing is put on any queue
+ * before the frontend has taken what is on all. One that does not say so is waited for so long, and no longer.
+ */
+static bool is_settled(struct vif *vif)
+{
+    if (!vif->settle_by)
+        return true;
+    for (unsigned i = 0; i < vif->queues; i++) {
+        if (all_taken(&vif->queue[i].rx))
+            continue;
+        if (backend_clock() < vif->settle_by)
+            return false;
+        vif_log(vif, BACKEND_LOG_WARNING,
+                "queue %u: its frames are not taken in %u ms; those that are steered anew may overtake them", i,
+                SETTLE_MS);
+        break;
+    }
+    vif->settle_by = 0;
+    return true;
+}
+
 bool rx_poll(struct vif *vif)
 {
     struct rx_batch *batch = vif->netback->rx_batch;
     bool broken = false, more;
 
+    if (!is_settled(vif))
+        return false;
     more = gather(vif, batch, &broken);
     if (broken || !batch->frames)
         return more && !broken;

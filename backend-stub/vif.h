@@ -24,6 +24,9 @@
 /* Less data than this is not a segment's: cutting a frame into it would be work without measure. */
 #define GSO_SIZE_MIN 48u
 
+/* How long frames wait, at most, for those that were steered in another way before. */
+#define SETTLE_MS 1000u
+
 #define HASH_MAPPING_MAX 128u
 #define MULTICAST_MAX 64u
 
@@ -114,7 +117,8 @@ struct vif {
     struct rx_next next_frame;
     struct vif_control control;
     struct vif_hash hash;
-    bool multicast_filter; /* only the addresses below are for the guest */
+    unsigned long long settle_by; /* 0: no frame is in another's way; else so long, by backend_clock(), some may be */
+    bool multicast_filter;        /* only the addresses below are for the guest */
     unsigned multicast_count;
     uint8_t multicast[MULTICAST_MAX][6];
     struct netback_statistics *statistics;
@@ -183,6 +187,8 @@ bool tx_poll(struct vif_queue *queue);
 struct rx_batch *rx_batch_create(void);
 void rx_batch_destroy(struct rx_batch *batch);
 bool rx_poll(struct vif *vif);
+/* Frames are steered in another way from now on. */
+void rx_settle(struct vif *vif);
 
 /* ---- control.c ---- */
 

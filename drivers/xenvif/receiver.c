@@ -446,6 +446,18 @@ static VOID ReceiverSort(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY 
     KeReleaseSpinLockFromDpcLevel(&Receiver->Granter->Lock);
 }
 
+/* Waits for the next response. TRUE: it is there already. */
+static BOOLEAN ReceiverSleep(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    BOOLEAN More;
+
+    KeAcquireSpinLockAtDpcLevel(&Receiver->Granter->Lock);
+    More = ReceiverRingSleep(Receiver);
+    KeReleaseSpinLockFromDpcLevel(&Receiver->Granter->Lock);
+
+    return More;
+}
+
 /* Takes a bounded number of frames off the ring and gives them to the client. TRUE: there are more. */
 static BOOLEAN ReceiverTakeFrames(_Inout_ PXENVIF_RECEIVER Receiver)
 {
@@ -469,7 +481,7 @@ static BOOLEAN ReceiverTakeFrames(_Inout_ PXENVIF_RECEIVER Receiver)
 
     ReceiverSort(Receiver, &List);
 
-    return ReceiverDeliver(Receiver) && More;
+    return ReceiverDeliver(Receiver) && (More || ReceiverSleep(Receiver));
 }
 
 ULONG ReceiverPoll(_Inout_ PXENVIF_RECEIVER Receiver, _Out_ PBOOLEAN More)

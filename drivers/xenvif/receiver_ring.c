@@ -354,12 +354,7 @@ BOOLEAN ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver)
 
         if (Producer == Receiver->ResponseConsumer) {
             ReceiverRingFill(Receiver);
-            RingRequestEvent(Receiver->Ring, Receiver->ResponseConsumer + 1);
-
-            if (RingResponseProducer(Receiver->Ring) == Receiver->ResponseConsumer)
-                return FALSE;
-
-            continue;
+            return FALSE;
         }
 
         while (Receiver->ResponseConsumer != Producer) {
@@ -372,6 +367,16 @@ BOOLEAN ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver)
                 return FALSE;
         }
     }
+}
+
+BOOLEAN ReceiverRingSleep(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    if (!Receiver->Running)
+        return FALSE;
+
+    RingRequestEvent(Receiver->Ring, Receiver->ResponseConsumer + 1);
+
+    return RingResponseProducer(Receiver->Ring) != Receiver->ResponseConsumer;
 }
 
 VOID ReceiverRingClear(_Inout_ PXENVIF_RECEIVER Receiver)

@@ -113,6 +113,12 @@ VOID ReceiverRingFill(_Inout_ PXENVIF_RECEIVER Receiver);
 /* With the lock: takes responses off the ring, a bounded number, and frames to Ready. TRUE: there are more. */
 BOOLEAN ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver);
 
+/*
+ * With the lock, when the client has all frames that were taken off the ring: asks for the event of the next response.
+ * Backends see by that what has been taken, and let a flow change its queue. TRUE: there is one already.
+ */
+BOOLEAN ReceiverRingSleep(_Inout_ PXENVIF_RECEIVER Receiver);
+
 /* With the lock: takes all pages off a ring that is no longer in use, and gives up the frame in the making. */
 VOID ReceiverRingClear(_Inout_ PXENVIF_RECEIVER Receiver);
 

@@ -567,6 +567,82 @@ GUEST_TEST(mappings_change_under_traffic)
     ck_assert_uint_eq(backend_statistics()->rx.drops, 0);
 }
 
+static RING_IDX answered(struct netfront *queue)
+{
+    return ring_load(&queue->rx->rsp_prod);
+}
+
+/* All frames go to queue 0 until it has no room for the next one, and then to queue 1. */
+static struct netfront *on_the_old_queue(void)
+{
+    struct netfront *front;
+
+    backend_load(&backend_sent, LAN);
+    backend_offer("all");
+    front = with_control(2);
+    set_hash(front, 15, 40);
+    set_mapping(front, 1, 1, 0);
+    for (unsigned i = 0; i < 2; i++)
+        netfront_rx_post(netfront_queue(front, i), 16);
+    port_capture_go(backend_end);
+    netfront_pause(5);
+    ck_assert_uint_ge(answered(front), 15);
+    ck_assert_uint_eq(answered(front->other[1]), 0);
+    set_mapping(front, 1, 1, 1);
+    return front;
+}
+
+GUEST_TEST(frames_that_are_steered_anew_wait_for_those_on_the_old_queue)
+{
+    struct netfront *front = on_the_old_queue();
+    RING_IDX old = answered(front);
+    unsigned frames = 0;
+
+    while (front->rx_cons != old) {
+        netfront_pause(20);
+        ck_assert_uint_eq(answered(front->other[1]), 0);
+        ck_assert(netfront_rx_frame(front, 0));
+        ck_assert_uint_eq(front->frame_length, backend_sent.frame[frames++].length);
+    }
+    netfront_pause(3);
+    ck_assert_uint_ge(answered(front->other[1]), 15);
+    ck_assert_uint_eq(answered(front), old);
+    while (netfront_rx_frame(front->other[1], 0))
+        ck_assert_uint_eq(front->other[1]->frame_length, backend_sent.frame[frames++].length);
+}
+
+GUEST_TEST(a_frontend_that_does_not_say_what_it_has_taken_is_not_waited_for_for_ever)
+{
+    struct netfront *front = on_the_old_queue();
+
+    netfront_pause(900);
+    ck_assert_uint_eq(answered(front->other[1]), 0);
+    netfront_pause(150);
+    ck_assert_uint_ge(answered(front->other[1]), 15);
+    ck_assert_uint_eq(backend_statistics()->rx.drops, 0);
+}
+
+/* What changes nothing holds nothing up. */
+GUEST_TEST(a_request_that_changes_nothing_is_not_waited_for)
+{
+    struct netfront *front;
+    RING_IDX before;
+
+    backend_load(&backend_sent, LAN);
+    backend_offer("all");
+    front = with_control(2);
+    set_hash(front, 15, 40);
+    set_mapping(front, 1, 1, 0);
+    netfront_rx_post(front, 16);
+    port_capture_go(backend_end);
+    netfront_pause(5);
+    before = answered(front);
+    set_mapping(front, 1, 1, 0);
+    netfront_rx_post(front, 16);
+    netfront_pause(5);
+    ck_assert_uint_ge(answered(front), before + 15);
+}
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -588,6 +664,9 @@ int main(void)
         no_flags_no_hash,
         a_new_connection_begins_without_hashes,
         mappings_change_under_traffic,
+        frames_that_are_steered_anew_wait_for_those_on_the_old_queue,
+        a_frontend_that_does_not_say_what_it_has_taken_is_not_waited_for_for_ever,
+        a_request_that_changes_nothing_is_not_waited_for,
     };
     Suite *suite = suite_create("queues");
     TCase *tcase = tcase_create("queues");
