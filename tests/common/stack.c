@@ -394,7 +394,7 @@ int64_t stack_event_op(unsigned command, void *operation, size_t size)
     return result;
 }
 
-void stack_open(const char *name, PFILE_OBJECT *file, PDEVICE_OBJECT *device)
+bool stack_try_open(const char *name, PFILE_OBJECT *file, PDEVICE_OBJECT *device)
 {
     WCHAR text[64];
     UNICODE_STRING path = {.Buffer = text, .MaximumLength = sizeof(text)};
@@ -403,8 +403,12 @@ void stack_open(const char *name, PFILE_OBJECT *file, PDEVICE_OBJECT *device)
     snprintf(whole, sizeof(whole), "\\Device\\%s", name);
     for (; whole[path.Length / sizeof(WCHAR)] != '\0'; path.Length += sizeof(WCHAR))
         text[path.Length / sizeof(WCHAR)] = (WCHAR)whole[path.Length / sizeof(WCHAR)];
-    ck_assert_msg(IoGetDeviceObjectPointer(&path, FILE_ALL_ACCESS, file, device) == STATUS_SUCCESS,
-                  "%s could not be opened", whole);
+    return IoGetDeviceObjectPointer(&path, FILE_ALL_ACCESS, file, device) == STATUS_SUCCESS;
+}
+
+void stack_open(const char *name, PFILE_OBJECT *file, PDEVICE_OBJECT *device)
+{
+    ck_assert_msg(stack_try_open(name, file, device), "\\Device\\%s could not be opened", name);
 }
 
 NTSTATUS stack_control(const char *name, ULONG code, void *input, ULONG input_length, void *output, ULONG output_length,

@@ -135,8 +135,9 @@ const char *stack_backend_path(unsigned vif, const char *node);
  */
 NTSTATUS stack_transfer(UCHAR major, PFILE_OBJECT file, PDEVICE_OBJECT device, void *buffer, ULONG length, ULONG *done);
 unsigned stack_read_all(unsigned vif, const struct capture *capture);
-/* The same, but judged by the caller. */
+/* The same, but judged by the caller; and into a checker of the caller's. */
 struct checker_verdict stack_read_verdict(unsigned vif, const struct capture *capture);
+void stack_read_into(unsigned vif, struct checker *checker);
 
 void stack_attach(unsigned vif);
 void stack_detach(unsigned vif);
@@ -202,8 +203,9 @@ NTSTATUS stack_query(const char *instance, const GUID *guid, unsigned version, s
     ck_assert_int_eq(stack_query("_", &(guid), (version), sizeof(*(interface)), &(interface)->Interface),              \
                      STATUS_SUCCESS)
 
-/* Open \Device\<name>; the reference to the file is the caller's. */
+/* Open \Device\<name>; the reference to the file is the caller's. And: false where it can't be opened (now). */
 void stack_open(const char *name, PFILE_OBJECT *file, PDEVICE_OBJECT *device);
+bool stack_try_open(const char *name, PFILE_OBJECT *file, PDEVICE_OBJECT *device);
 /* A device control request to \Device\<name>. */
 NTSTATUS stack_control(const char *name, ULONG code, void *input, ULONG input_length, void *output, ULONG output_length,
                        ULONG_PTR *information);

@@ -28,20 +28,16 @@ NTSTATUS stack_transfer(UCHAR major, PFILE_OBJECT file, PDEVICE_OBJECT device, v
     return status;
 }
 
-struct checker_verdict stack_read_verdict(unsigned vif, const struct capture *capture)
+void stack_read_into(unsigned vif, struct checker *checker)
 {
     uint8_t *buffer = ExAllocatePool2(POOL_FLAG_NON_PAGED, 65536, STACK_TAG);
     NETCLIENT_STATISTICS statistics = stack_statistics(vif);
     uint64_t there = statistics.Received - statistics.ReceivedRead - statistics.ReceivedReturned;
-    struct checker *checker = checker_create(capture, "to the guest", &stack_logger);
-    struct checker_verdict verdict;
     char name[16];
     PDEVICE_OBJECT device;
     PFILE_OBJECT file;
 
     ck_assert_uint_eq(statistics.ReceivedLost, 0);
-    if (stack.features.max_queues > 1)
-        checker_order_by_flow(checker);
     snprintf(name, sizeof(name), "NetClient%u", vif);
     stack_open(name, &file, &device);
     for (uint64_t count = 0; count < there; count++) {
@@ -52,6 +48,16 @@ struct checker_verdict stack_read_verdict(unsigned vif, const struct capture *ca
     }
     ObDereferenceObject(file);
     ExFreePoolWithTag(buffer, STACK_TAG);
+}
+
+struct checker_verdict stack_read_verdict(unsigned vif, const struct capture *capture)
+{
+    struct checker *checker = checker_create(capture, "to the guest", &stack_logger);
+    struct checker_verdict verdict;
+
+    if (stack.features.max_queues > 1)
+        checker_order_by_flow(checker);
+    stack_read_into(vif, checker);
     verdict = checker_verdict(checker);
     checker_destroy(checker);
     return verdict;

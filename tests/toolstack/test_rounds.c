@@ -1,16 +1,21 @@
 /*
  * Traffic both ways is interrupted again and again: the guest is suspended in each way that a toolstack has, netback
- * ends and another takes its place, processors come, the client hashes otherwise. On one queue, and on four with all
- * that netback offers. No frame is corrupt, comes twice or out of its flow's order. What is lost is no more than what
- * was in flight at the interruptions; nothing is lost when a suspend is cancelled, or when the guest's drivers do not
- * know of it, nor when the backend stays. PVSIM_ROUNDS: how often each, by default a few times; `make rounds` has 100.
+ * ends and another takes its place, the VIF is detached and attached again, processors come, the client hashes
+ * otherwise. On one queue, and on four with all that netback offers. No frame is corrupt, comes twice or out of its
+ * flow's order. What is lost is no more than what was in flight at the interruptions; nothing is lost when a suspend is
+ * cancelled, or when the guest's drivers do not know of it, nor when the backend stays. What XENVIF, its client and
+ * netback have counted, and what writers and readers know, is the same to the frame and to the byte. PVSIM_ROUNDS: how
+ * often each, by default a few times; `make rounds` has 100.
  */
+#define DBG 1 /* as the drivers: the client's structure is looked into */
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "clients/netclient/netclient.h"
 #include "common/stack.h"
 #include "common/stack_dom0.h"
 #include "dom0/heap.h"
@@ -18,6 +23,7 @@
 #include "machine/sched.h"
 #include "machine/snapshot.h"
 #include "nt/ke/ke.h"
+#include "checker.h"
 #include "packet.h"
 #include "xen/xen.h"
 
@@ -34,16 +40,21 @@
 #define RING_SLOTS 256u
 #define QUEUES_MAX 4u
 
-enum form { CANCELLED, FORCED, SLOW, RESTARTED, HASHED, GROWN, RESTORED, SAVED };
+enum form { CANCELLED, FORCED, SLOW, RESTARTED, DETACHED, HASHED, GROWN, RESTORED, SAVED };
 
 static const struct {
     const char *name;
     bool loses;
 } forms[] = {
-    [CANCELLED] = {"cancelled", false},       [FORCED] = {"forced", false},
-    [SLOW] = {"resumed slowly", true},        [RESTORED] = {"restored as a new domain", true},
-    [SAVED] = {"restored from a file", true}, [RESTARTED] = {"another backend", true},
-    [HASHED] = {"hashed otherwise", false},   [GROWN] = {"a processor more", false},
+    [CANCELLED] = {"cancelled", false},
+    [FORCED] = {"forced", false},
+    [SLOW] = {"resumed slowly", true},
+    [RESTORED] = {"restored as a new domain", true},
+    [SAVED] = {"restored from a file", true},
+    [RESTARTED] = {"another backend", true},
+    [HASHED] = {"hashed otherwise", false},
+    [GROWN] = {"a processor more", false},
+    [DETACHED] = {"detached and attached", true},
 };
 
 #ifdef MACHINE_THREAD_SANITIZER /* under which no machine can be saved */
@@ -58,6 +69,13 @@ struct direction {
     uint64_t in_flight;
 };
 
+/* What writers know of the frames that they gave to one device. */
+struct writes {
+    uint64_t good, bytes; /* of those */
+    uint64_t dropped;     /* that it says are */
+    uint64_t refused;     /* for now: they were written again */
+};
+
 static struct capture *lan;
 static struct capture coming; /* the first of them */
 
@@ -66,8 +84,12 @@ static unsigned flow[FRAMES]; /* of those that are sent: which writer's */
 static struct {
     enum form form;
     unsigned queues;
-    volatile bool gone_on;     /* the guest */
-    volatile unsigned dropped; /* writes that say so */
+    volatile bool gone_on; /* the guest */
+    struct writes writes;  /* of this round, to the device that there is at its end */
+    struct writes before;  /* to the one that has been detached */
+    uint64_t dropped;      /* writes that say so, of all rounds */
+    struct checker *checker;
+    NETCLIENT_STATISTICS detached; /* the client's of this round, of the device that is gone */
     unsigned saved;
     struct direction tx;
     struct direction rx;
@@ -167,12 +189,28 @@ static void suspend_main(void *unused)
     test.gone_on = true;
 }
 
-/* What is on the rings when a backend ends nobody sees from here: they may be full. */
+/* What is on the rings when a backend ends or closes nobody sees from here: they may be full. */
+static void count_full_rings(void)
+{
+    test.tx.in_flight += (uint64_t)test.queues * RING_SLOTS;
+    test.rx.in_flight += (uint64_t)test.queues * RING_SLOTS;
+}
+
 static void restart_main(void *unused)
 {
     stack_netback_restart(unused);
-    test.tx.in_flight += (uint64_t)test.queues * RING_SLOTS;
-    test.rx.in_flight += (uint64_t)test.queues * RING_SLOTS;
+    count_full_rings();
+    test.gone_on = true;
+}
+
+static void detach_main(void *unused)
+{
+    (void)unused;
+    count_full_rings();
+    stack_detach_now(0);
+    (void)task_park(clock_now() + SUSPENDED_NS, "a while");
+    stack_attach_now(0);
+    stack_wait_connected_now(0);
     test.gone_on = true;
 }
 
@@ -214,30 +252,78 @@ static void hash_otherwise(unsigned round)
     test.gone_on = true;
 }
 
+/* The device is gone, with this file; there is another one soon. */
+static void open_again(PFILE_OBJECT *file, PDEVICE_OBJECT *device)
+{
+    ObDereferenceObject(*file);
+    while (!stack_try_open("NetClient0", file, device))
+        stack_sleep_us(100);
+}
+
 /* A flow's frames are one writer's, in their order. */
 static VOID NTAPI write_thread(PVOID number)
 {
     uint8_t *buffer = ExAllocatePool2(POOL_FLAG_NON_PAGED, 65536, STACK_TAG);
+    struct writes *writes = test.form == DETACHED ? &test.before : &test.writes;
     PDEVICE_OBJECT device;
     PFILE_OBJECT file;
 
     stack_open("NetClient0", &file, &device);
     for (unsigned index = 0; index < FRAMES; index++) {
+        ULONG length = lan->frame[index].length;
         NTSTATUS status;
         ULONG done;
 
         if (flow[index] % WRITERS != (unsigned)(uintptr_t)number)
             continue;
-        memcpy(buffer, lan->frame[index].data, lan->frame[index].length);
-        while ((status = stack_transfer(IRP_MJ_WRITE, file, device, buffer, lan->frame[index].length, &done)) ==
-               STATUS_DEVICE_NOT_READY)
-            stack_sleep_us(100); /* not taken at all */
+        memcpy(buffer, lan->frame[index].data, length);
+        for (;;) {
+            status = stack_transfer(IRP_MJ_WRITE, file, device, buffer, length, &done);
+            if (status == STATUS_DELETE_PENDING && test.form == DETACHED) {
+                open_again(&file, &device);
+                writes = &test.writes;
+            } else if (status == STATUS_DEVICE_NOT_READY) { /* not taken at all */
+                (void)__atomic_fetch_add(&writes->refused, 1, __ATOMIC_SEQ_CST);
+                stack_sleep_us(100);
+            } else {
+                break;
+            }
+        }
         ck_assert_msg(NT_SUCCESS(status) || status == STATUS_NETWORK_UNREACHABLE, "frame %u: status 0x%08X", index,
                       (unsigned)status);
-        if (!NT_SUCCESS(status))
-            (void)__atomic_fetch_add(&test.dropped, 1, __ATOMIC_SEQ_CST);
+        (void)__atomic_fetch_add(NT_SUCCESS(status) ? &writes->good : &writes->dropped, 1, __ATOMIC_SEQ_CST);
+        (void)__atomic_fetch_add(&writes->bytes, NT_SUCCESS(status) ? length : 0, __ATOMIC_SEQ_CST);
         stack_sleep_us(40);
     }
+    ObDereferenceObject(file);
+    ExFreePoolWithTag(buffer, STACK_TAG);
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+/* XENVIF has been let go: nothing comes any more. */
+static bool has_stopped(void *client)
+{
+    return ((volatile NETCLIENT *)client)->Vif.Interface.Size == 0;
+}
+
+/* Until the device is detached. While it is open its object stays, and its counters. */
+static VOID NTAPI read_thread(PVOID unused)
+{
+    uint8_t *buffer = ExAllocatePool2(POOL_FLAG_NON_PAGED, 65536, STACK_TAG);
+    PDEVICE_OBJECT device;
+    PFILE_OBJECT file;
+    NETCLIENT *client;
+    NTSTATUS status;
+    ULONG length;
+
+    (void)unused;
+    stack_open("NetClient0", &file, &device);
+    client = device->DeviceExtension;
+    while (NT_SUCCESS(status = stack_transfer(IRP_MJ_READ, file, device, buffer, 65536, &length)))
+        checker_take_bytes(test.checker, buffer, length);
+    ck_assert_int_eq(status, STATUS_DELETE_PENDING);
+    ck_assert(stack_wait(has_stopped, client, 10000));
+    test.detached = client->Statistics;
     ObDereferenceObject(file);
     ExFreePoolWithTag(buffer, STACK_TAG);
     (void)PsTerminateSystemThread(STATUS_SUCCESS);
@@ -264,40 +350,176 @@ static void wait_until_quiet(void)
     } while (stack_end_sent(0) != COMING || stack_statistics(0).Received != got);
 }
 
-static void round_of_traffic(unsigned round)
-{
-    PKTHREAD writer[WRITERS];
-    struct checker_verdict verdict;
-    struct checker_verdict got;
+/* ---- the counters ---- */
 
-    test.gone_on = false;
-    stack_end_expect(0, lan);
-    stack_end_send(0, &coming);
-    for (unsigned i = 0; i < WRITERS; i++)
-        writer[i] = stack_thread(write_thread, (PVOID)(uintptr_t)i);
-    stack_sleep_us(200 + round * 37 % 400);
+/* What netback has counted, under every number of the domain. */
+static struct netback_statistics netback_counted(void)
+{
+    const struct netback_statistics *each;
+    struct netback_statistics all = {0};
+
+    for (unsigned i = 0; (each = netback_statistics(stack.netback, i)) != NULL; i++) {
+        all.tx.frames += each->tx.frames;
+        all.tx.bytes += each->tx.bytes;
+        all.tx.drops += each->tx.drops + each->tx.errors;
+        all.rx.frames += each->rx.frames;
+        all.rx.bytes += each->rx.bytes;
+        all.rx.drops += each->rx.drops + each->rx.errors + each->filtered;
+    }
+    return all;
+}
+
+static struct netback_statistics netback_difference(const struct netback_statistics *before)
+{
+    struct netback_statistics now = netback_counted();
+
+    now.tx.frames -= before->tx.frames;
+    now.tx.bytes -= before->tx.bytes;
+    now.tx.drops -= before->tx.drops;
+    now.rx.frames -= before->rx.frames;
+    now.rx.bytes -= before->rx.bytes;
+    now.rx.drops -= before->rx.drops;
+    return now;
+}
+
+static void subtract(NETCLIENT_STATISTICS *client, const NETCLIENT_STATISTICS *before)
+{
+    for (size_t i = 0; i < sizeof(*client) / sizeof(ULONG64); i++)
+        ((ULONG64 *)client)[i] -= ((const ULONG64 *)before)[i];
+}
+
+/* Of frames to one address, to several and to all: packets, octets. */
+static uint64_t sum(const NETCLIENT_STATISTICS *client, XENVIF_VIF_STATISTIC first)
+{
+    return client->Vif[first] + client->Vif[first + 2] + client->Vif[first + 4];
+}
+
+/* XENVIF's counters are its client's, and what those who wrote and read know. */
+static void assert_client_adds_up(const NETCLIENT_STATISTICS *client, uint64_t read, uint64_t read_bytes)
+{
+    const struct writes *writes = &test.writes;
+
+    ck_assert_uint_eq(client->Written, writes->good + writes->dropped);
+    ck_assert_uint_eq(client->WrittenOk, writes->good);
+    ck_assert_uint_eq(client->WrittenDropped, writes->dropped);
+    ck_assert_uint_eq(sum(client, XENVIF_TRANSMITTER_UNICAST_PACKETS), writes->good);
+    ck_assert_uint_eq(sum(client, XENVIF_TRANSMITTER_UNICAST_OCTETS), writes->bytes);
+    if (test.form != DETACHED) /* a device that has not started yet refuses by itself */
+        ck_assert_uint_eq(client->Vif[XENVIF_TRANSMITTER_PACKETS_DROPPED], writes->dropped + writes->refused);
+    ck_assert_uint_eq(client->Vif[XENVIF_TRANSMITTER_BACKEND_ERRORS] + client->Vif[XENVIF_TRANSMITTER_FRONTEND_ERRORS],
+                      0);
+    ck_assert_uint_eq(client->Received, read);
+    ck_assert_uint_eq(client->ReceivedRead, read);
+    ck_assert_uint_eq(sum(client, XENVIF_RECEIVER_UNICAST_PACKETS), read);
+    ck_assert_uint_eq(sum(client, XENVIF_RECEIVER_UNICAST_OCTETS), read_bytes);
+    ck_assert_uint_eq(client->Vif[XENVIF_RECEIVER_PACKETS_DROPPED] + client->Vif[XENVIF_RECEIVER_BACKEND_ERRORS] +
+                          client->Vif[XENVIF_RECEIVER_FRONTEND_ERRORS],
+                      0);
+}
+
+/*
+ * netback has counted what has come at its end, and what it has put on the rings. What it has taken off its end and not
+ * put there is the frame in its hand, which is lost with the VIF. That nobody is told of what was on the rings as they
+ * went is the only difference between its counters and XENVIF's.
+ */
+static void assert_netback_adds_up(const struct netback_statistics *netback, const NETCLIENT_STATISTICS *client,
+                                   const struct checker_verdict *sent)
+{
+    const bool loses = forms[test.form].loses;
+
+    if (test.form == RESTARTED) /* the counters began anew meanwhile */
+        return;
+    ck_assert_uint_eq(netback->tx.frames, sent->frames);
+    ck_assert_uint_eq(netback->tx.bytes, sent->bytes);
+    ck_assert_uint_eq(netback->tx.drops, 0);
+    ck_assert_uint_le(COMING - netback->rx.frames - netback->rx.drops, loses ? 1 : 0);
+    if (loses)
+        return;
+    ck_assert_uint_eq(netback->tx.frames, client->WrittenOk);
+    ck_assert_uint_eq(netback->tx.bytes, sum(client, XENVIF_TRANSMITTER_UNICAST_OCTETS));
+    ck_assert_uint_eq(netback->rx.frames, client->Received);
+    ck_assert_uint_eq(netback->rx.bytes, sum(client, XENVIF_RECEIVER_UNICAST_OCTETS));
+}
+
+/* ---- rounds ---- */
+
+static void interrupt(unsigned round)
+{
+    static void (*const tasks[])(void *) = {[RESTARTED] = restart_main, [DETACHED] = detach_main, [GROWN] = grow_main};
+
     if (test.form == HASHED)
         hash_otherwise(round);
     else
         (void)task_create("interruption",
-                          test.form == RESTARTED ? restart_main
-                          : test.form == GROWN   ? grow_main
-                                                 : suspend_main,
+                          test.form < sizeof(tasks) / sizeof(tasks[0]) && tasks[test.form] != NULL ? tasks[test.form]
+                                                                                                   : suspend_main,
                           NULL);
     ck_assert_msg(stack_wait(has_gone_on, NULL, 60000), "the guest does not go on");
+}
+
+/* The client of the device that was detached, and those who wrote to it and read from it. */
+static void assert_detached_adds_up(void)
+{
+    const NETCLIENT_STATISTICS *client = &test.detached;
+
+    ck_assert_uint_eq(client->Written, test.before.good + test.before.dropped);
+    ck_assert_uint_eq(client->WrittenOk, test.before.good);
+    ck_assert_uint_eq(client->WrittenDropped, test.before.dropped);
+    ck_assert_uint_eq(client->Received, client->ReceivedRead + client->ReceivedReturned);
+    ck_assert_uint_eq(client->ReceivedRead, checker_verdict(test.checker).frames);
+}
+
+static void round_of_traffic(unsigned round)
+{
+    const bool detached = test.form == DETACHED;
+    NETCLIENT_STATISTICS before = stack_statistics(0), client;
+    struct netback_statistics netback = netback_counted();
+    struct checker_verdict sent, got, got_before;
+    PKTHREAD writer[WRITERS];
+    PKTHREAD reader = NULL;
+
+    test.gone_on = false;
+    test.detached = (NETCLIENT_STATISTICS){0};
+    test.writes = test.before = (struct writes){0};
+    test.checker = checker_create(&coming, "to the guest", &stack_logger);
+    if (test.queues > 1)
+        checker_order_by_flow(test.checker);
+    stack_end_expect(0, lan);
+    if (detached)
+        reader = stack_thread(read_thread, NULL);
+    stack_end_send(0, &coming);
+    for (unsigned i = 0; i < WRITERS; i++)
+        writer[i] = stack_thread(write_thread, (PVOID)(uintptr_t)i);
+    stack_sleep_us(200 + round * 37 % 400);
+    interrupt(round);
     for (unsigned i = 0; i < WRITERS; i++)
         stack_join(writer[i]);
     stack_wait_connected(0);
     wait_until_quiet();
-    verdict = stack_end_verdict(0);
-    ck_assert_uint_eq(verdict.corrupt + verdict.extra, 0);
+    if (detached) {
+        stack_join(reader);
+        subtract(&test.detached, &before);
+        assert_detached_adds_up();
+        before = (NETCLIENT_STATISTICS){0}; /* the new device counts from there */
+    }
+    sent = stack_end_verdict(0);
+    ck_assert_uint_eq(sent.corrupt + sent.extra, 0);
     if (test.queues > 1) /* then it is the order of each flow */
-        ck_assert_uint_eq(verdict.reordered, 0);
-    test.tx.lost += FRAMES - (verdict.good + verdict.reordered);
-    got = stack_read_verdict(0, &coming);
-    ck_assert_uint_eq(got.corrupt + got.extra, 0);
-    ck_assert_uint_eq(got.reordered, 0);
-    test.rx.lost += COMING - (got.good + got.reordered);
+        ck_assert_uint_eq(sent.reordered, 0);
+    test.tx.lost += FRAMES - (sent.good + sent.reordered);
+    test.dropped += test.writes.dropped + test.before.dropped;
+    got_before = checker_verdict(test.checker);
+    stack_read_into(0, test.checker);
+    got = checker_verdict(test.checker);
+    checker_destroy(test.checker);
+    ck_assert_uint_eq(checker_bad(&got), 0);
+    /* What the client had and nobody had read as its device went is not lost on the way. */
+    test.rx.lost += COMING - (got.good + test.detached.ReceivedReturned);
+    client = stack_statistics(0);
+    subtract(&client, &before);
+    netback = netback_difference(&netback);
+    assert_client_adds_up(&client, got.frames - got_before.frames, got.bytes - got_before.bytes);
+    assert_netback_adds_up(&netback, &client, &sent);
 }
 
 static unsigned rounds(void)
