@@ -353,6 +353,114 @@ START_TEST(given_half_way)
 }
 END_TEST
 
+/* The same wherever there is no memory: the start may fail for it, and what is given in the end is all there is. */
+STACK_TEST(given_in_a_shortage, ONE, .fail = "kind=pool,nth=100000000")
+{
+    struct cm_key *kept;
+    bool told = false;
+
+    fault_suspend();
+    set_addresses(card(0), "192.168.7.9", "192.168.7.1");
+    cm_value_set_string(place(TCPIP, card(0), true), "NameServer", REG_SZ, "192.168.7.2");
+    cm_value_set_string(place(TCPIP6, card(0), true), "NameServer", REG_SZ, "2001:db8::53");
+    refuse(0);
+    ck_assert_int_eq(pnp_remove_device(card(0), false), STATUS_SUCCESS);
+    kept = cm_key_child(cm_key_open(KEPT), 0);
+    for (unsigned nth = 1; nth <= 30; nth++) {
+        uint64_t before = fault_injected();
+
+        machine->config.faults.rule[0].nth = nth;
+        machine->fault->matched[0] = 0;
+        fault_resume();
+        (void)pnp_retry_device(vif(0));
+        fault_suspend();
+        ck_assert_uint_eq(fault_injected(), before + 1);
+        if (pnp_state(vif(0)) == DEVNODE_STARTED)
+            restart(vif(0));
+        else
+            ck_assert_int_eq(pnp_retry_device(vif(0)), STATUS_SUCCESS);
+        check_address(vif(0), "192.168.7.9");
+        check_string(vif(0), TCPIP, "NameServer", "192.168.7.2");
+        check_string(vif(0), TCPIP6, "NameServer", "2001:db8::53");
+
+        told |= stack_is_logged("the adapter cannot be given its settings (c000009a)");
+
+        /* As if it had been given nothing. */
+        ck_assert_int_eq(pnp_remove_device(vif(0), false), STATUS_SUCCESS);
+        cm_key_delete(place(TCPIP, vif(0), false));
+        cm_key_delete(place(TCPIP6, vif(0), false));
+        cm_value_delete(kept, "Adapter");
+    }
+    ck_assert(told);
+}
+
+/* Values are as long as they are: none is cut, or left out. */
+STACK_TEST(long_values, ONE)
+{
+    static const size_t sizes[] = {0, 1, 255, 256, 257, 5000, 65536};
+    static uint8_t bytes[65536];
+    char name[] = "Long0";
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * 7 + i / 256);
+    set_addresses(card(0), "192.168.7.9", "192.168.7.1");
+    for (unsigned i = 0; i < ARRAYSIZE(sizes); i++) {
+        name[4] = (char)('0' + i);
+        cm_value_set(place(TCPIP, card(0), true), name, REG_BINARY, bytes, sizes[i]);
+    }
+    refuse(0);
+    replace(card(0), 0);
+    check_address(vif(0), "192.168.7.9");
+    for (unsigned i = 0; i < ARRAYSIZE(sizes); i++) {
+        const void *data;
+        ULONG type;
+        size_t size;
+
+        name[4] = (char)('0' + i);
+        data = cm_value_get(place(TCPIP, vif(0), false), name, &type, &size);
+        ck_assert_msg(data != NULL && type == REG_BINARY && size == sizes[i], "a value of %zu bytes", sizes[i]);
+        ck_assert_mem_eq(data, bytes, size);
+    }
+}
+
+/* What Windows does not tell for a moment is kept with the next change. */
+static void kept_with_the_next_change(void *argument)
+{
+    const char *error = argument;
+
+    fault_suspend();
+    refuse(0);
+    set_addresses(card(0), "192.168.7.9", "192.168.7.1");
+    machine->config.faults.rule[0].nth = 0; /* each */
+    fault_resume();
+    restart(card(0));
+    stack_sleep_us(100000);
+    fault_suspend();
+    ck_assert_uint_ge(fault_injected(), 1);
+    ck_assert(!kept_is("192.168.7.9"));
+    if (error != NULL)
+        STACK_ASSERT_LOGGED(error);
+    set_addresses(card(0), "192.168.7.10", "192.168.7.1");
+    restart(card(0));
+    ck_assert(stack_wait(kept_is, "192.168.7.10", 1000));
+    replace(card(0), 0);
+    check_address(vif(0), "192.168.7.10");
+}
+
+START_TEST(not_told_for_a_moment)
+{
+    static const struct {
+        const char *fail, *error;
+    } calls[] = {{"call=GetIfTable2,nth=100000000", "the table of interfaces cannot be read (c0000017)"},
+                 {"call=RtlStringFromGUID,nth=100000000", NULL},
+                 {"call=ZwCreateKey,nth=100000000", "settings cannot be kept (c000009a)"}};
+    struct stack_options options = {ONE};
+
+    options.fail = calls[_i].fail;
+    stack_run(&options, kept_with_the_next_change, (void *)(uintptr_t)calls[_i].error);
+}
+END_TEST
+
 /* Values that are not as Windows has them stay where they are; the others are carried over. */
 STACK_TEST(malformed_values, ONE)
 {
@@ -403,6 +511,32 @@ STACK_TEST(fb13_of_a_removed_vif, NET, .vifs = 1, .wait = true)
     stack_wait_connected(0);
     check_address(vif(0), "192.168.7.9");
     ck_assert(uses(vif(0), 192u | 168u << 8 | 7u << 16 | 9u << 24));
+}
+
+/* A name of the adapter's that Windows does not give: nothing is kept of what is called so, or given to it. */
+STACK_TEST(adapter_without_a_name, NET, .vifs = 1, .wait = true, .quiet = true)
+{
+    static const char *const names[] = {"", "none", "{0A1B2C3D-1111-2222-3333-44556677889G}",
+                                        "{0A1B2C3D-1111-2222-3333-445566778899}\\Parameters"};
+    struct cm_key *software = stack_software_key(vif(0));
+    char *name = cm_value_get_string(software, "NetCfgInstanceId");
+
+    for (unsigned i = 0; i < ARRAYSIZE(names); i++) {
+        cm_value_set_string(software, "NetCfgInstanceId", REG_SZ, names[i]);
+        set_addresses(vif(0), "192.168.7.9", "192.168.7.1");
+        for (unsigned round = 1; round <= 2; round++) {
+            restart(vif(0));
+            ck_assert_uint_ge(stack_times_logged("vif 0: NetCfgInstanceId is no GUID"), 2 * i + round);
+            ck_assert_ptr_null(cm_key_open(KEPT));
+        }
+        stack_wait_connected(0);
+    }
+    cm_value_set_string(software, "NetCfgInstanceId", REG_SZ, name);
+    image_free(name);
+    restart(vif(0));
+    set_addresses(vif(0), "192.168.7.10", "192.168.7.1");
+    restart(vif(0));
+    ck_assert(kept_is("192.168.7.10"));
 }
 
 static void check_kept(const struct cm_key *kept, unsigned index, const char *address)
@@ -477,10 +611,14 @@ int main(void)
     tcase_add_test(tcase, addresses_of_its_own_stay);
     tcase_add_test(tcase, defaults_do_not_stay);
     tcase_add_loop_test(tcase, given_half_way, 0, 8); /* Giving, six values, Adapter */
+    tcase_add_test(tcase, given_in_a_shortage);
+    tcase_add_test(tcase, long_values);
+    tcase_add_loop_test(tcase, not_told_for_a_moment, 0, 3);
     tcase_add_test(tcase, malformed_values);
     tcase_add_test(tcase, fb13_of_a_removed_vif);
     tcase_add_test(tcase, of_a_vif_that_comes_back);
     tcase_add_test(tcase, no_end_of_addresses);
+    tcase_add_test(tcase, adapter_without_a_name);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }
