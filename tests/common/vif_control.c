@@ -26,6 +26,8 @@ static struct {
     RING_IDX taken;
     unsigned channel, reference;
     bool stop, stopped;
+    void *kept[VIF_CONTROL_KEPT];
+    unsigned kept_count;
     struct vif_control_told told;
 } control;
 
@@ -43,7 +45,12 @@ static uint32_t read_page(uint32_t reference, void *content, size_t size)
     memcpy(content, page, size);
     for (size_t i = size; i < PAGE; i++)
         ck_assert_msg(page[i] == 0, "byte %zu of a request's page is not the request's", i);
-    ck_assert_int_eq(xengnttab_unmap(control.grants, page, 1), 0);
+    if (vif_control.keep) {
+        ck_assert_uint_lt(control.kept_count, VIF_CONTROL_KEPT);
+        control.kept[control.kept_count++] = page;
+    } else {
+        ck_assert_int_eq(xengnttab_unmap(control.grants, page, 1), 0);
+    }
     return XEN_NETIF_CTRL_STATUS_SUCCESS;
 }
 
@@ -239,6 +246,18 @@ void vif_control_stop(void)
         stack_sleep_us(100);
 }
 
+static void release_kept(void *unused)
+{
+    (void)unused;
+    while (control.kept_count != 0)
+        ck_assert_int_eq(xengnttab_unmap(control.grants, control.kept[--control.kept_count], 1), 0);
+}
+
+void vif_control_release(void)
+{
+    stack_in_dom0(release_kept, NULL);
+}
+
 static void copy_told(void *told)
 {
     *(struct vif_control_told *)told = control.told;
@@ -271,11 +290,13 @@ struct grant_look {
 static void look_at_grant(void *argument)
 {
     struct grant_look *look = argument;
-    void *page = xengnttab_map_grant_ref(control.grants, stack.domain.domid, look->reference, PROT_READ);
+    xengnttab_handle *grants = xengnttab_open(NULL, 0);
+    void *page = xengnttab_map_grant_ref(grants, stack.domain.domid, look->reference, PROT_READ);
 
     look->granted = page != NULL;
     if (page != NULL)
-        ck_assert_int_eq(xengnttab_unmap(control.grants, page, 1), 0);
+        ck_assert_int_eq(xengnttab_unmap(grants, page, 1), 0);
+    xengnttab_close(grants);
 }
 
 bool vif_control_is_granted(uint32_t reference)

@@ -12,6 +12,7 @@
 #define VIF_CONTROL_KEY 40u
 #define VIF_CONTROL_MAPPING 1024u
 #define VIF_CONTROL_ASKED 64u
+#define VIF_CONTROL_KEPT 600u
 
 enum vif_control_fault {
     VIF_CONTROL_RIGHT,
@@ -33,6 +34,8 @@ struct vif_control {
     unsigned type;
     enum vif_control_fault fault;
     uint32_t status;
+
+    bool keep; /* pages of requests stay mapped, VIF_CONTROL_KEPT of them at most */
 };
 extern struct vif_control vif_control;
 
@@ -55,11 +58,14 @@ struct vif_control_told {
 void vif_control_start(void);
 void vif_control_stop(void);
 
+/* Let go of the pages that were kept, before the stop. */
+void vif_control_release(void);
+
 /* A copy of what it was told since the start, and asked since requests were forgotten; until the next call. */
 const struct vif_control_told *vif_control_told(void);
 void vif_control_forget(void);
 
-/* Whether a page that a request came with is still granted. */
+/* Whether a page is still granted: one that a request came with, or the ring's. */
 bool vif_control_is_granted(uint32_t reference);
 
 #endif

@@ -17,6 +17,8 @@
     .drivers = STACK_XENVIF | STACK_PROBE, .vifs = 0, .vcpus = QUEUES, .before_boot = vif_backend_make,                \
     .restored = vif_backend_restored
 #define FEATURES "feature-sg=1,feature-ctrl-ring=1,multi-queue-max-queues=4"
+#define CHILD "XENVIF\\VEN_XP0001&DEV_NET&REV_09000005\\1"
+#define BUS "XENBUS\\VEN_XP0001&DEV_VIF"
 #define QUEUES 4u
 #define SECOND UINT64_C(1000000000)
 
@@ -746,6 +748,109 @@ STACK_TEST(silence_on_a_new_connection, PLAYED, .quiet = true, .engine = ENGINE_
     finish();
 }
 
+/* ---- pages that are kept ---- */
+
+#define HELD_MAX (2u * 256u) /* what a backend may keep of one ring's before the frontend gives it no more */
+
+/* As many as it may keep: what takes another page is refused, and the next connection waits until it lets go. */
+STACK_TEST(kept_pages_of_requests, PLAYED, .quiet = true, .engine = ENGINE_DETERMINISTIC)
+{
+    unsigned kept = 0;
+    NTSTATUS status;
+
+    begin();
+    ck_assert_int_eq(set_algorithm(TOEPLITZ), STATUS_SUCCESS);
+    vif_control.keep = true;
+    do {
+        status = set_parameters(ALL_TYPES, key);
+        vif_control_forget();
+    } while (NT_SUCCESS(status) && ++kept < VIF_CONTROL_KEPT);
+    ck_assert_int_eq(status, STATUS_INSUFFICIENT_RESOURCES);
+    ck_assert_uint_eq(kept, HELD_MAX + 1);
+    assert_hashed_here(false);
+    ck_assert_int_eq(set_mapping(8, QUEUES), STATUS_INSUFFICIENT_RESOURCES);
+    ASKED(GET_SIZE, SIZE, GET_SIZE, SIZE);
+    assert_hashed_here(true); /* the backend cannot be told what was in force */
+    carry();
+
+    vif_backend_disconnect();
+    stack_sleep_us(5000000);
+    stack_store_await(stack_path("device/vif/1/state"), "1", 1);
+    vif_control_release();
+    vif_control_stop();
+    vif_control.keep = false;
+    connect_both();
+    ASKED(ALGORITHM, KEY, FLAGS);
+    ck_assert_int_eq(set_mapping(8, QUEUES), STATUS_SUCCESS);
+    assert_hashed_here(false);
+    carry();
+    finish();
+}
+
+static uint32_t begin_and_close(void)
+{
+    uint32_t reference;
+
+    begin();
+    reference = vif_backend_front_number("ctrl-ring-ref");
+    vif_backend_close();
+    vif_client_disable();
+    vif_client_release();
+    return reference;
+}
+
+/* The device goes before the ring: its page stands until the backend lets go, and no longer. */
+STACK_TEST(kept_ring, PLAYED, .quiet = true, .engine = ENGINE_DETERMINISTIC)
+{
+    uint32_t reference = begin_and_close();
+
+    ck_assert_int_eq(pnp_remove_device(pnp_find(CHILD), false), STATUS_SUCCESS);
+    stack_sleep_us(2500000);
+    ck_assert(vif_control_is_granted(reference));
+    vif_control_stop();
+    stack_sleep_us(2500000);
+    ck_assert(!vif_control_is_granted(reference));
+    vif_backend_end();
+}
+
+/* The bus goes before it: it waits for a bounded time, says so, and goes; what is lost is the page and what it needs.
+ */
+#define LOST "a backend does not let go of pages, which are lost to this system"
+
+static volatile bool waited;
+
+static VOID NTAPI watch_patience(PVOID unused)
+{
+    (void)unused;
+    stack_sleep_us(4900000);
+    waited = !stack_is_logged(LOST);
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+static void bus_goes(void *unused)
+{
+    PKTHREAD thread;
+
+    (void)unused;
+    (void)begin_and_close();
+    thread = stack_thread(watch_patience, NULL);
+    (void)pnp_remove_device(stack_device(BUS), false);
+    stack_join(thread);
+}
+
+START_TEST(kept_ring_of_a_bus)
+{
+    static const struct stack_options options = {PLAYED, .quiet = true, .engine = ENGINE_DETERMINISTIC};
+    const struct failure *failure = stack_must_fail(&options, bus_goes, NULL, "pool-leak-at-unload");
+
+    ck_assert_msg(strstr(failure->text, "driver xenvif is unloaded") != NULL &&
+                      strstr(failure->text, "1 with tag \"Vgnt\"") != NULL,
+                  "%s", failure->text);
+    ck_assert(waited);
+    STACK_ASSERT_LOGGED(LOST);
+}
+END_TEST
+
 /* ---- hashes that go along with frames ---- */
 
 STACK_TEST(hashes_from_the_backend, PLAYED)
@@ -880,6 +985,12 @@ int main(void)
     tcase_add_test(tcase, silence_is_bounded);
     tcase_add_test(tcase, silence_at_the_end);
     tcase_add_test(tcase, silence_on_a_new_connection);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("pages");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, kept_pages_of_requests);
+    tcase_add_test(tcase, kept_ring);
+    tcase_add_test(tcase, kept_ring_of_a_bus);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("frames");
     tcase_add_test(tcase, hashes_from_the_backend);
