@@ -18,6 +18,7 @@ struct _XENVIF_ANNOUNCER {
     PXENVIF_FRONTEND Frontend;
     HANDLE Registration; /* NULL: netio does not tell of changes (yet) */
     LONG Changed;
+    ULONG Sent; /* of the addresses, since there was something to announce; those behind them are to be */
     ULONG Count;
     SOCKADDR_INET Addresses[ANNOUNCER_MAXIMUM_ADDRESSES];
 };
@@ -94,6 +95,7 @@ static PAGED_FUNCTION NTSTATUS AnnouncerTake(_Inout_ PXENVIF_ANNOUNCER Announcer
 
     RtlCopyMemory(Announcer->Addresses, Addresses, Count * sizeof(SOCKADDR_INET));
     Announcer->Count = Count;
+    Announcer->Sent = 0;
 
     PoolFree(Addresses, ANNOUNCER_TAG);
 
@@ -264,37 +266,51 @@ static ULONG AnnouncerMakeAdvertisement(_Inout_ PUCHAR Frame, _In_ const ETHERNE
     return PACKET_ETHERNET_HEADER_SIZE + ANNOUNCER_IPV6_HEADER_SIZE + ANNOUNCER_ADVERTISEMENT_SIZE;
 }
 
-VOID AnnouncerSend(_Inout_ PXENVIF_ANNOUNCER Announcer)
+VOID AnnouncerBegin(_Inout_ PXENVIF_ANNOUNCER Announcer)
+{
+    Announcer->Sent = 0;
+}
+
+static NTSTATUS AnnouncerSendOne(_In_ PXENVIF_ANNOUNCER Announcer, _In_ const ETHERNET_ADDRESS *Mac,
+                                 _In_ const SOCKADDR_INET *Address)
+{
+    PXENVIF_BUFFER Buffer;
+    ULONG Length;
+
+    Buffer = BufferAllocate();
+    if (Buffer == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    Length = (Address->si_family == AF_INET)
+                 ? AnnouncerMakeArp(Buffer->Address, Mac, &Address->Ipv4.sin_addr)
+                 : AnnouncerMakeAdvertisement(Buffer->Address, Mac, &Address->Ipv6.sin6_addr);
+
+    return TransmitterSendFrame(Announcer->Frontend, Buffer, Length);
+}
+
+BOOLEAN AnnouncerSend(_Inout_ PXENVIF_ANNOUNCER Announcer)
 {
     ULONG Number = FrontendGetNumber(Announcer->Frontend);
     ETHERNET_ADDRESS Mac;
-    ULONG Index;
+    NTSTATUS Status;
 
-    (VOID) AnnouncerUpdate(Announcer);
     MacQueryCurrentAddress(FrontendGetMac(Announcer->Frontend), &Mac);
 
-    for (Index = 0; Index < Announcer->Count; Index++) {
-        const SOCKADDR_INET *Address = &Announcer->Addresses[Index];
-        PXENVIF_BUFFER Buffer = BufferAllocate();
-        NTSTATUS Status = STATUS_INSUFFICIENT_RESOURCES;
-        ULONG Length;
+    for (; Announcer->Sent < Announcer->Count; Announcer->Sent++) {
+        Status = AnnouncerSendOne(Announcer, &Mac, &Announcer->Addresses[Announcer->Sent]);
+        if (NT_SUCCESS(Status))
+            continue;
 
-        if (Buffer != NULL) {
-            Length = (Address->si_family == AF_INET)
-                         ? AnnouncerMakeArp(Buffer->Address, &Mac, &Address->Ipv4.sin_addr)
-                         : AnnouncerMakeAdvertisement(Buffer->Address, &Mac, &Address->Ipv6.sin6_addr);
-            Status = TransmitterSendFrame(Announcer->Frontend, Buffer, Length);
-        }
+        Warning("vif %u: %u of %u addresses are not announced yet (%08x)", Number, Announcer->Count - Announcer->Sent,
+                Announcer->Count, Status);
 
-        if (!NT_SUCCESS(Status)) {
-            Warning("vif %u: %u of %u addresses are not announced (%08x)", Number, Announcer->Count - Index,
-                    Announcer->Count, Status);
-            return;
-        }
+        return FALSE;
     }
 
     if (Announcer->Count != 0)
         Info("vif %u: %u addresses are announced", Number, Announcer->Count);
+
+    return TRUE;
 }
 
 /* ---- life ---- */

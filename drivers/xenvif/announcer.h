@@ -35,8 +35,14 @@ BOOLEAN AnnouncerUpdate(_Inout_ PXENVIF_ANNOUNCER Announcer);
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID AnnouncerStop(_Inout_ PXENVIF_ANNOUNCER Announcer);
 
-/* Queues the frames; one that the queue has no room for is left out. PASSIVE_LEVEL. */
+/* From here on all addresses are to be announced, and none has been. */
+VOID AnnouncerBegin(_Inout_ PXENVIF_ANNOUNCER Announcer);
+
+/*
+ * Queues the frames that are to be sent yet, for the addresses that are known. FALSE: there is no memory, or no room in
+ * the queue, for one of them; the log says so, and the call, which goes on there, is to be made again. PASSIVE_LEVEL.
+ */
 _IRQL_requires_(PASSIVE_LEVEL)
-VOID AnnouncerSend(_Inout_ PXENVIF_ANNOUNCER Announcer);
+BOOLEAN AnnouncerSend(_Inout_ PXENVIF_ANNOUNCER Announcer);
 
 #endif /* XENVIF_ANNOUNCER_H */

@@ -169,6 +169,21 @@ static VOID FrontendFlush(_Inout_ PXENVIF_FRONTEND Frontend)
         ReceiverFlush(QueueGetReceiver(Frontend->Queues[Index]));
 }
 
+/* Has the neighbours told of where the adapter's addresses are. FALSE: to be called again. */
+static BOOLEAN FrontendAnnounceAddresses(_Inout_ PXENVIF_FRONTEND Frontend)
+{
+    BOOLEAN Read = AnnouncerUpdate(Frontend->Announcer);
+
+    if (!Frontend->Moved || Frontend->State != FRONTEND_CONNECTED)
+        return Read;
+
+    /* A cable that is out makes the network stack do it when it is in again. */
+    if (!Frontend->Accepting || AnnouncerSend(Frontend->Announcer))
+        Frontend->Moved = FALSE;
+
+    return Read && !Frontend->Moved;
+}
+
 /* Goes as far as it can without waiting. TRUE: something is to be tried again even if nobody wakes the thread. */
 static BOOLEAN FrontendAdvance(_Inout_ PXENVIF_FRONTEND Frontend)
 {
@@ -187,7 +202,7 @@ static BOOLEAN FrontendAdvance(_Inout_ PXENVIF_FRONTEND Frontend)
     FrontendServeHash(Frontend);
     FrontendContinueSteering(Frontend);
     FrontendUpdateMulticast(Frontend);
-    Announced = AnnouncerUpdate(Frontend->Announcer);
+    Announced = FrontendAnnounceAddresses(Frontend);
 
     FrontendUpdateLink(Frontend);
 

@@ -104,8 +104,10 @@ static BOOLEAN FrontendBeginClose(_Inout_ PXENVIF_FRONTEND Frontend)
 
     FrontendQuiesce(Frontend);
 
-    if (Connected && Frontend->Target == FRONTEND_CONNECT)
+    if (Connected && Frontend->Target == FRONTEND_CONNECT) {
         Frontend->Moved = TRUE;
+        AnnouncerBegin(Frontend->Announcer);
+    }
 
     if (ReadAcquire(&Frontend->Broken) != FALSE)
         FrontendGiveUp(Frontend, Frontend->BrokenReason, Frontend->BrokenValue);
@@ -418,11 +420,6 @@ static VOID FrontendConnected(_Inout_ PXENVIF_FRONTEND Frontend)
 
     FrontendStartTraffic(Frontend);
     FrontendSendHash(Frontend);
-
-    /* A cable that is out makes the network stack do it when it is in again. */
-    if (Frontend->Moved && Frontend->Accepting)
-        AnnouncerSend(Frontend->Announcer);
-    Frontend->Moved = FALSE;
 
     FrontendClearError(Frontend);
 

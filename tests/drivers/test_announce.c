@@ -11,6 +11,7 @@
 #include "common/stack.h"
 #include "machine/fault.h"
 #include "nt/cm/cm.h"
+#include "nt/netio/netio.h"
 #include "nt/pnp/pnp.h"
 
 #include <initguid.h>
@@ -122,6 +123,13 @@ static void take(const uint8_t *address, size_t length)
     ck_assert_int_eq(DeleteUnicastIpAddressEntry(&row), STATUS_SUCCESS);
 }
 
+static void detect(const uint8_t *address, size_t length, NL_DAD_STATE state)
+{
+    MIB_UNICASTIPADDRESS_ROW row = row_of(address, length);
+
+    ck_assert(netio_address_detected(row.InterfaceLuid, &row.Address, state));
+}
+
 static const uint8_t v4[3][4] = {{192, 168, 7, 9}, {10, 1, 2, 3}, {169, 254, 77, 1}};
 static const uint8_t v6[2][16] = {{0xfe, 0x80, [8] = 0x02, 0x16, 0x3e, 0xff, 0xfe, 0x5a, 0x00, 0x01},
                                   {0x20, 0x01, 0x0d, 0xb8, 0x00, 0x07, [14] = 0xbe, 0xef}};
@@ -161,7 +169,7 @@ static void await_expected(void)
 {
     struct checker_verdict verdict;
 
-    ck_assert_msg(stack_wait(all_came, NULL, 1000), "%llu of %u frames came",
+    ck_assert_msg(stack_wait(all_came, NULL, 2000), "%llu of %u frames came",
                   (unsigned long long)stack_end_verdict(0).frames, expected.count);
     stack_sleep_us(20000);
     verdict = stack_end_verdict(0);
@@ -248,6 +256,36 @@ STACK_TEST(addresses_that_change, NET)
     restart_expecting();
 }
 
+/* While a link is down every address is looked at anew: those that were the interface's are, those of others are not.
+ */
+STACK_TEST(addresses_that_are_looked_at_anew, NET)
+{
+    static const NL_DAD_STATE states[2][2] = {{IpDadStatePreferred, IpDadStateDuplicate},
+                                              {IpDadStateTentative, IpDadStateTentative}};
+
+    for (unsigned i = 0; i < 2; i++) {
+        give(v4[i], 4);
+        give(v6[i], 16);
+    }
+    for (unsigned round = 0; round < 2; round++)
+        for (unsigned i = 0; i < 2; i++) {
+            detect(v4[i], 4, states[round][i]);
+            detect(v6[i], 16, states[round][i]);
+            stack_sleep_us(20000); /* each is read */
+        }
+    expect_arp(v4[0], mac);
+    expect_advertisement(v6[0]);
+    migrate_expecting();
+
+    detect(v4[0], 4, IpDadStateDuplicate);
+    detect(v6[0], 16, IpDadStateInvalid);
+    detect(v4[1], 4, IpDadStateDeprecated);
+    detect(v6[1], 16, IpDadStatePreferred);
+    expect_arp(v4[1], mac);
+    expect_advertisement(v6[1]);
+    restart_expecting();
+}
+
 #define NONE_FAILS ",nth=100000000"
 
 static bool has_failed(void *before)
@@ -317,6 +355,49 @@ STACK_TEST(told_of_addresses_later, NET, .quiet = true, .fail = "call=NotifyUnic
     stack_sleep_us(1100000);
     expect_arp(v4[0], mac);
     migrate_expecting();
+}
+
+/*
+ * One that there is no memory for is announced in a second, and those behind it behind it, once each. The calls for
+ * them are among a migration's last; what fails elsewhere is not looked at here.
+ */
+STACK_TEST(announced_a_moment_later, NET, .quiet = true, .engine = ENGINE_DETERMINISTIC,
+           .fail = "kind=pool+mdl" NONE_FAILS)
+{
+    unsigned late = 0;
+    uint64_t calls = 0;
+
+    fault_suspend();
+    for (unsigned i = 0; i < 3; i++)
+        give(v4[i], 4);
+    for (unsigned back = 0; back <= 24; back++) {
+        unsigned told = stack_times_logged("addresses are not announced yet (c000009a)");
+
+        stack_wait_connections(0, connections++);
+        stack_sleep_us(20000);
+        for (unsigned i = 0; i < 3; i++)
+            expect_arp(v4[i], mac);
+        stack_end_expect(0, &expected);
+        machine->config.faults.rule[0].nth = back < 2 ? 100000000 : calls + 1 - back;
+        machine->fault->matched[0] = 0;
+        fault_resume();
+        migrate();
+        stack_wait_connections(0, connections);
+        stack_sleep_us(20000);
+        fault_suspend();
+        if (back < 2) {
+            calls = machine->fault->matched[0];
+            await_expected();
+        } else if (stack_times_logged("addresses are not announced yet (c000009a)") > told) {
+            ck_assert_uint_lt(stack_end_verdict(0).frames, 3);
+            late++;
+            await_expected();
+        } else {
+            expected.count = 0;
+            stack_end_expect(0, NULL);
+        }
+    }
+    ck_assert_uint_ge(late, 6);
 }
 
 STACK_TEST(nothing_without_an_address, NET)
@@ -446,6 +527,8 @@ int main(void)
     tcase_add_test(tcase, version_4_only);
     tcase_add_test(tcase, version_6_only);
     tcase_add_test(tcase, addresses_that_change);
+    tcase_add_test(tcase, addresses_that_are_looked_at_anew);
+    tcase_add_test(tcase, announced_a_moment_later);
     tcase_add_test(tcase, address_read_again);
     tcase_add_test(tcase, address_read_in_time);
     tcase_add_test(tcase, told_of_addresses_later);

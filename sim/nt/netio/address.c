@@ -1,7 +1,7 @@
 /*
  * IP addresses of the machine's interfaces (netioapi.h). There is no IP stack behind them: addresses are what somebody
  * has set, in the registry before the interface comes up (interface.c) or here. A new address is preferred at once;
- * nobody is there to find a duplicate.
+ * nobody is there to find a duplicate, unless the harness says that somebody has.
  */
 #include <string.h>
 
@@ -318,6 +318,19 @@ static void discard(struct address *address)
     notify_all(&address->row, MibDeleteInstance);
     RemoveEntryList(&address->entry);
     image_free(address);
+}
+
+bool netio_address_detected(NET_LUID luid, const SOCKADDR_INET *address, NL_DAD_STATE state)
+{
+    const MIB_UNICASTIPADDRESS_ROW row = {.InterfaceLuid = luid, .Address = *address};
+    const struct netio_interface *interface;
+    struct address *found;
+
+    if (!NT_SUCCESS(find_row(&row, &interface, &found)) || found == NULL)
+        return false;
+    found->row.DadState = state;
+    notify_all(&found->row, MibParameterNotification);
+    return true;
 }
 
 void netio_addresses_go(const struct netio_interface *interface)

@@ -2,6 +2,8 @@
 #ifndef NT_NETIO_H
 #define NT_NETIO_H
 
+#include <netioapi.h>
+
 #include "nt/nt.h"
 
 struct cm_key;
@@ -20,6 +22,12 @@ struct netio_physical {
 };
 void netio_adapter_started(PDEVICE_OBJECT pdo, const struct cm_key *software, const struct netio_physical *physical);
 void netio_adapter_gone(PDEVICE_OBJECT pdo);
+
+/*
+ * Duplicate address detection says so of an address: it looks anew (tentative: the link was down), has found another
+ * owner, or none. Whoever wants to know of changes is told. False: the interface has no such address.
+ */
+bool netio_address_detected(NET_LUID luid, const SOCKADDR_INET *address, NL_DAD_STATE state);
 
 /* A change callback inside [base, base + size) that is still registered, NULL if there is none. */
 const void *netio_callback_in_range(const void *base, size_t size);
