@@ -85,10 +85,10 @@ AGENT := agent
 AGENT_FILES := $(BUILD)/drivers/$(AGENT)/$(AGENT).so $(BUILD)/drivers/$(AGENT)/$(AGENT).inf
 TEST_DRIVERS := $(filter-out $(CLIENTS),$(notdir $(patsubst %/,%,$(wildcard tests/clients/*/))))
 MODULES := $(DRIVERS:%=$(BUILD)/drivers/%.so) $(CLIENTS:%=$(BUILD)/drivers/%.so)
-# Drivers of other packages: with other tables of revisions (tests/upgrade/tables), and a xen.sys of another version.
+# Drivers of other packages: with other tables of revisions (tests/upgrade/tables), and xen.sys and xenvif.sys of another version.
 PACKAGES_OF_TABLES := $(patsubst tests/upgrade/tables/%.h,%,$(wildcard tests/upgrade/tables/*.h))
 OTHER_PACKAGES := $(foreach p,$(PACKAGES_OF_TABLES),$(foreach d,xenbus xenvif,$(BUILD)/test-drivers/$(p)/$(d).so)) \
-	$(BUILD)/test-drivers/other-version/xen.so
+	$(BUILD)/test-drivers/other-version/xen.so $(BUILD)/test-drivers/other-version/xenvif.so
 MEMORY_TEST_DRIVERS := $(if $(findstring thread,$(SAN)),,planted)
 TEST_MODULES := $(MEMORY_TEST_DRIVERS:%=$(BUILD)/test-drivers-memory/%.so) $(foreach d,$(TEST_DRIVERS),$(BUILD)/test-drivers/$(d).so $(BUILD)/test-drivers/$(d).inf) \
 	$(OTHER_PACKAGES)
@@ -398,12 +398,17 @@ $(BUILD)/test-drivers/$(1)/$(2).so: $(filter-out %/$(2)/pdo_id.o,$(call module_o
 endef
 $(foreach package,$(PACKAGES_OF_TABLES),$(foreach driver,xenbus xenvif,$(eval $(call tables_rule,$(package),$(driver)))))
 
-$(BUILD)/obj/packages/other-version/xen/driver.o: drivers/xen/driver.c $(XEN_HEADERS)
+$(BUILD)/obj/packages/other-version/%/driver.o: drivers/%/driver.c $(XEN_HEADERS)
 	$(call say,CC,"$< (other version)")
-	$(Q)mkdir -p $(@D) && $(CC) $(DRIVER_CFLAGS) $(COVERAGE_CFLAGS) -DBUILD_NUMBER=1 -DMODULE_NAME='"xen"' -MMD -MP -c $< -o $@
+	$(Q)mkdir -p $(@D) && $(CC) $(DRIVER_CFLAGS) $(COVERAGE_CFLAGS) -DBUILD_NUMBER=1 -DMODULE_NAME='"$*"' -MMD -MP -c $< -o $@
 
 $(BUILD)/test-drivers/other-version/xen.so: $(filter-out %/xen/driver.o,$(call module_objects,xen)) \
 		$(BUILD)/obj/packages/other-version/xen/driver.o $(BUILD)/obj/module/gate.o $(BUILD)/ntoskrnl.list
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(link_module)
+
+$(BUILD)/test-drivers/other-version/xenvif.so: $(filter-out %/xenvif/driver.o,$(call module_objects,xenvif)) \
+		$(BUILD)/obj/packages/other-version/xenvif/driver.o $(BUILD)/drivers/xen.so $(BUILD)/ntoskrnl.list
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(link_module)
 

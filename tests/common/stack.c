@@ -83,6 +83,8 @@ static const char *compose(unsigned drivers)
     }
     if (drivers & STACK_OTHER_XEN)
         add_driver(folder, PVSIM_BUILD "/test-drivers/other-version", "xen");
+    if (drivers & STACK_OTHER_XENVIF)
+        add_driver(folder, PVSIM_BUILD "/test-drivers/other-version", "xenvif");
     add_driver(folder, PVSIM_BUILD "/drivers", "xen");
     add_driver(folder, PVSIM_BUILD "/drivers", "xenbus");
     if (drivers & STACK_XENFILT)

@@ -28,9 +28,10 @@
 #define STACK_XENFILT 0x8u
 #define STACK_NETCLIENT_8 0x10u /* in its place netclient as built for version 8 of XENVIF_VIF; for version 9 */
 #define STACK_NETCLIENT_9 0x20u
-#define STACK_NIC 0x40u        /* on emulated network cards */
-#define STACK_IDE 0x80u        /* on the IDE controller, its channels and its drives */
-#define STACK_OTHER_XEN 0x100u /* xen is of another version than the others */
+#define STACK_NIC 0x40u           /* on emulated network cards */
+#define STACK_IDE 0x80u           /* on the IDE controller, its channels and its drives */
+#define STACK_OTHER_XEN 0x100u    /* xen is of another version than the others */
+#define STACK_OTHER_XENVIF 0x200u /* xenvif is */
 
 struct stack_options {
     unsigned vcpus;       /* 0: 2 */

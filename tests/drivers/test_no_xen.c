@@ -12,6 +12,9 @@
 #include "nt/ob/ob.h"
 #include "nt/pnp/pnp.h"
 
+#include <initguid.h>
+
+#include "store_interface.h"
 #include "version.h"
 
 #define DRIVERS (STACK_XENVIF | STACK_NETCLIENT | STACK_XENFILT | STACK_NIC | STACK_IDE)
@@ -132,6 +135,22 @@ STACK_TEST(beside_another_version, .drivers = DRIVERS | STACK_OTHER_XEN, .board 
     ck_assert_int_eq(touch(BUILD_NUMBER + 1), STATUS_SUCCESS);
 }
 
+/* One driver of another package above those of this one: it declines, and the bus below it works. */
+STACK_TEST(xenvif_of_another_version, .drivers = STACK_PROBE | STACK_XENVIF | STACK_OTHER_XENVIF, .vifs = 1,
+           .quiet = true)
+{
+    XENBUS_STORE_INTERFACE_V2 store;
+    struct devnode *node = stack_device("XENBUS\\VEN_XP0001&DEV_VIF");
+
+    ck_assert_ptr_nonnull(node);
+    ck_assert_int_eq(pnp_problem(node), PROBLEM_FAILED_DRIVER_ENTRY);
+    ck_assert_ptr_null(io_find_driver("xenvif"));
+    ck_assert_ptr_null(stack_device("XENVIF\\"));
+    ck_assert(stack_device_started("PCI\\VEN_5853&DEV_0001"));
+    STACK_GET(GUID_XENBUS_STORE_INTERFACE, 2, &store);
+    stack_store_await(stack_path("device/vif/0/state"), "1", 1); /* nobody has touched it */
+}
+
 /* Its own version is what it takes, each part of it. */
 STACK_TEST(versions_of_xen, .drivers = STACK_PROBE, .quiet = true)
 {
@@ -182,6 +201,7 @@ int main(void)
     tcase_add_loop_test(tcase, without_xen, 0, sizeof(hosts) / sizeof(hosts[0]));
     tcase_add_loop_test(tcase, platform_device_without_xen, 0, sizeof(hosts) / sizeof(hosts[0]));
     tcase_add_test(tcase, beside_another_version);
+    tcase_add_test(tcase, xenvif_of_another_version);
     tcase_add_test(tcase, versions_of_xen);
     tcase_add_test(tcase, command);
     suite_add_tcase(suite, tcase);
