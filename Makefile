@@ -158,7 +158,7 @@ ROUNDS ?= 100
 .PHONY: rounds
 rounds: ## Suspend and reboot the guest 100 times in a row under traffic, in each way (ROUNDS=N for another number)
 	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-test
-	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/toolstack/test_rounds $(BUILD)/tests/toolstack/test_reboot_rounds
+	$(Q)$(MAKE) --no-print-directory all test-modules $(BUILD)/tests/toolstack/test_rounds $(BUILD)/tests/toolstack/test_reboot_rounds
 	PVSIM_ROUNDS=$(ROUNDS) $(BUILD)/tests/toolstack/test_rounds
 	PVSIM_ROUNDS=$(ROUNDS) $(BUILD)/tests/toolstack/test_reboot_rounds
 
@@ -171,7 +171,7 @@ upgrades: ## From each package to each other, with clients of every age: who the
 .PHONY: hosts
 hosts: ## The main job and a guest's life on every host that --host can name, with 1, 2 and 4 vCPUs, under several schedules
 	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-test
-	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/endtoend/test_host
+	$(Q)$(MAKE) --no-print-directory all test-modules $(BUILD)/tests/endtoend/test_host
 	PVSIM_HOSTS=all CK_DEFAULT_TIMEOUT=1200 $(BUILD)/tests/endtoend/test_host
 
 .PHONY: sweep
