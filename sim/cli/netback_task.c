@@ -66,8 +66,6 @@ static void end_stop(struct port *port)
 
 static void note_frame(const struct end *end, unsigned direction, uint32_t length)
 {
-    KERNEL_SCOPE();
-
     eventlog_add(EVENT_FRAME, end->handle, direction, length);
 }
 

@@ -52,50 +52,68 @@ static uint64_t mix(uint64_t hash, uint64_t value)
     return hash ^ (hash >> 29);
 }
 
+/* Under the parallel engine a place of it may be read, or written by somebody who is a whole round behind. */
+static void note(struct event *event, enum event_type type, uint64_t a, uint64_t b, uint64_t c)
+{
+    __atomic_store_n(&event->time, clock_recent(), __ATOMIC_RELAXED);
+    __atomic_store_n(&event->type, type, __ATOMIC_RELAXED);
+    __atomic_store_n(&event->a, a, __ATOMIC_RELAXED);
+    __atomic_store_n(&event->b, b, __ATOMIC_RELAXED);
+    __atomic_store_n(&event->c, c, __ATOMIC_RELAXED);
+}
+
+static struct event look(const struct event *event)
+{
+    return (struct event){
+        .time = __atomic_load_n(&event->time, __ATOMIC_RELAXED),
+        .type = __atomic_load_n(&event->type, __ATOMIC_RELAXED),
+        .a = __atomic_load_n(&event->a, __ATOMIC_RELAXED),
+        .b = __atomic_load_n(&event->b, __ATOMIC_RELAXED),
+        .c = __atomic_load_n(&event->c, __ATOMIC_RELAXED),
+    };
+}
+
 void eventlog_add(enum event_type type, uint64_t a, uint64_t b, uint64_t c)
 {
     struct eventlog_state *log = state();
-    struct event *event = &log->kept[log->count % KEPT];
 
+    if (engine_is_parallel()) { /* no two of its runs are equal: no hash */
+        note(&log->kept[__atomic_fetch_add(&log->count, 1, __ATOMIC_RELAXED) % KEPT], type, a, b, c);
+        return;
+    }
     if (log->count + 1 == machine->config.stop_at_event) {
         machine->stopped_early = true;
         sched_leave();
     }
-    event->time = clock_recent();
-    event->type = type;
-    event->a = a;
-    event->b = b;
-    event->c = c;
-    log->count++;
-    if (!engine_is_parallel()) /* no two of its runs are equal */
-        log->hash = mix(mix(mix(mix(log->hash, type), a), b), c);
+    note(&log->kept[log->count++ % KEPT], type, a, b, c);
+    log->hash = mix(mix(mix(mix(log->hash, type), a), b), c);
 }
 
 uint64_t eventlog_count(void)
 {
-    return state()->count;
+    return __atomic_load_n(&state()->count, __ATOMIC_RELAXED);
 }
 
 uint64_t eventlog_hash(void)
 {
-    return mix(state()->hash, state()->count);
+    return mix(state()->hash, eventlog_count());
 }
 
 size_t eventlog_tail(char *buffer, size_t size, unsigned count)
 {
     const struct eventlog_state *log = state();
-    uint64_t from = log->count;
+    uint64_t end = eventlog_count(), from = end;
     size_t length = 0;
 
     if (count > KEPT)
         count = KEPT;
     from = from > count ? from - count : 0;
-    for (uint64_t index = from; index < log->count && length < size; index++) {
-        const struct event *event = &log->kept[index % KEPT];
+    for (uint64_t index = from; index < end && length < size; index++) {
+        const struct event event = look(&log->kept[index % KEPT]);
         int written = snprintf(buffer + length, size - length,
                                "%" PRIu64 " %" PRIu64 ".%06" PRIu64 " %s %" PRIu64 " %" PRIu64 " %" PRId64 "\n",
-                               index + 1, event->time / 1000000000, event->time / 1000 % 1000000,
-                               event_names[event->type], event->a, event->b, (int64_t)event->c);
+                               index + 1, event.time / 1000000000, event.time / 1000 % 1000000, event_names[event.type],
+                               event.a, event.b, (int64_t)event.c);
 
         if (written < 0 || (size_t)written >= size - length)
             break;

@@ -31,7 +31,10 @@ enum event_type {
     EVENT_TYPE_COUNT
 };
 
-/* Append. Counts from 1. */
+/*
+ * Append. Counts from 1. Under the parallel engine also from outside the kernel, once anything was appended from inside
+ * it.
+ */
 void eventlog_add(enum event_type type, uint64_t a, uint64_t b, uint64_t c);
 
 uint64_t eventlog_count(void);

@@ -80,11 +80,10 @@ struct broken_rule {
     uint64_t parameter[4]; /* ANY: whatever */
 };
 
-static inline void breaks_rule(const struct broken_rule *broken)
+static inline void breaks_rule_with(const struct machine_config *config, void (*run)(void *),
+                                    const struct broken_rule *broken)
 {
-    struct machine_config config = guest_config(2);
-    const struct failure *failure =
-        guest_must_fail(&config, run_case, (void *)(uintptr_t)broken->function, broken->rule);
+    const struct failure *failure = guest_must_fail(config, run, (void *)(uintptr_t)broken->function, broken->rule);
 
     ck_assert_msg(failure->code == broken->code, "%s: bugcheck 0x%X instead of 0x%X: %s", broken->rule, failure->code,
                   broken->code, failure->text);
@@ -93,6 +92,13 @@ static inline void breaks_rule(const struct broken_rule *broken)
                       "%s: parameter %d is 0x%llx instead of 0x%llx: %s", broken->rule, index + 1,
                       (unsigned long long)failure->parameter[index], (unsigned long long)broken->parameter[index],
                       failure->text);
+}
+
+static inline void breaks_rule(const struct broken_rule *broken)
+{
+    struct machine_config config = guest_config(2);
+
+    breaks_rule_with(&config, run_case, broken);
 }
 
 #endif

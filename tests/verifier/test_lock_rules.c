@@ -446,6 +446,23 @@ START_TEST(breaks)
 }
 END_TEST
 
+/* As a driver's code is under the parallel engine, where locks have ways of their own. */
+static void run_outside(void *argument)
+{
+    prepare();
+    KERNEL_OUTSIDE();
+    ((void (*)(void))argument)();
+}
+
+START_TEST(breaks_in_parallel)
+{
+    struct machine_config config = guest_config(2);
+
+    config.engine = ENGINE_PARALLEL;
+    breaks_rule_with(&config, run_outside, &broken[_i]);
+}
+END_TEST
+
 static void (*const allowed[])(void) = {look_holding,    overlapping,     rw_convert,          order_kept,
                                         order_by_trying, order_forgotten, order_of_mutex_timed};
 
@@ -490,6 +507,7 @@ int main(void)
 
     tcase_set_timeout(test, 60);
     tcase_add_loop_test(test, breaks, 0, ARRAYSIZE(broken));
+    tcase_add_loop_test(test, breaks_in_parallel, 0, ARRAYSIZE(broken));
     tcase_add_loop_test(test, passes, 0, ARRAYSIZE(allowed));
     tcase_add_loop_test(test, cycle_shows_both_sides, 0, 2);
     suite_add_tcase(suite, test);

@@ -195,6 +195,20 @@ static inline void ke_light_point(enum sched_point kind)
     sched_point(kind);
 }
 
+/*
+ * Under the parallel engine the current vCPU, if it is outside the kernel and a switch point is nothing to it, so that
+ * a routine which touches nothing else may go its short way; NULL otherwise.
+ */
+static inline struct vcpu *ke_vcpu_outside(void)
+{
+    struct vcpu *vcpu;
+
+    if (!engine_is_parallel())
+        return NULL;
+    vcpu = ke_vcpu_here();
+    return vcpu != NULL && !vcpu->runner.fiber->in_kernel && !ke_work_admitted(vcpu) ? vcpu : NULL;
+}
+
 struct _KTHREAD *ke_thread(void); /* the current thread, NULL likewise */
 
 /* IRQL without the switch point and checks of the public routines, for use inside the kernel. */

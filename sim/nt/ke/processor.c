@@ -37,7 +37,7 @@ ULONG NTAPI KeGetCurrentProcessorNumberEx(PPROCESSOR_NUMBER ProcNumber)
 {
     unsigned index;
 
-    NT_CALL_ANY();
+    NT_CALL_LIGHT(HIGH_LEVEL, POINT_CALL);
     index = ke_vcpu()->index;
     if (ProcNumber != NULL) {
         ProcNumber->Group = (USHORT)(index / GROUP_SIZE);

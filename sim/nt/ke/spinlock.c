@@ -234,11 +234,68 @@ static inline bool release_alone(PKSPIN_LOCK lock, KIRQL irql)
     return true;
 }
 
+/* ---- the same under the parallel engine, at DISPATCH_LEVEL from here on ---- */
+
+/* Does the lock come into no order with others? As lock_order() sees it. */
+static inline bool holds_nothing(const struct vcpu *vcpu)
+{
+    return vcpu->locks.count == 0 && vcpu->locks.room != 0 &&
+           (vcpu->dpc_active || vcpu->isr_depth > 0 || vcpu->current->locks.count == 0);
+}
+
+static inline bool take_outside(struct vcpu *vcpu, PKSPIN_LOCK lock, enum lock_kind kind, const void *caller)
+{
+    KSPIN_LOCK expected = 0;
+
+    if (!holds_nothing(vcpu) || __atomic_load_n(&machine->lock->flavour_count, __ATOMIC_RELAXED) != 0 ||
+        !__atomic_compare_exchange_n(lock, &expected, (KSPIN_LOCK)vcpu->index + 1, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_RELAXED))
+        return false;
+    count_acquisition(vcpu);
+    lock_add(&vcpu->locks, lock, kind, NULL, caller);
+    return true;
+}
+
+/* False, and nothing has happened, when it is not the one lock that is held. */
+static inline bool give_back_outside(struct vcpu *vcpu, PKSPIN_LOCK lock, enum lock_kind kind)
+{
+    const struct lock_held *held = &vcpu->locks.held[0];
+
+    if (vcpu->irql != DISPATCH_LEVEL || vcpu->locks.count != 1 || vcpu->locks.base != 0 || held->lock != lock ||
+        held->kind != kind || __atomic_load_n(lock, __ATOMIC_RELAXED) != (KSPIN_LOCK)vcpu->index + 1)
+        return false;
+    vcpu->locks.count = 0;
+    __atomic_exchange_n(lock, 0, __ATOMIC_SEQ_CST);
+    if (__builtin_expect(__atomic_load_n(&machine->ke->spinning, __ATOMIC_RELAXED) != 0, false)) {
+        KERNEL_SCOPE();
+
+        ke_spin_wake(lock);
+    }
+    return true;
+}
+
+static inline bool acquire_outside(PKSPIN_LOCK lock, KIRQL *old, const void *caller)
+{
+    struct vcpu *vcpu = ke_vcpu_outside();
+
+    if (vcpu == NULL || vcpu->irql > DISPATCH_LEVEL)
+        return false;
+    *old = vcpu->irql;
+    vcpu->irql = DISPATCH_LEVEL;
+    if (!take_outside(vcpu, lock, LOCK_SPIN, caller)) {
+        vcpu->irql = *old;
+        return false;
+    }
+    ke_irql_changed(vcpu);
+    return true;
+}
+
 KIRQL NTAPI KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock)
 {
     KIRQL old;
 
-    if (acquire_alone(SpinLock, &old, __builtin_return_address(0)))
+    if (acquire_alone(SpinLock, &old, __builtin_return_address(0)) ||
+        acquire_outside(SpinLock, &old, __builtin_return_address(0)))
         return old;
     NT_CALL_LIGHT(DISPATCH_LEVEL, POINT_LOCK);
     old = ke_irql();
@@ -249,8 +306,15 @@ KIRQL NTAPI KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock)
 
 VOID NTAPI KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql)
 {
+    struct vcpu *outside;
+
     if (release_alone(SpinLock, NewIrql))
         return;
+    outside = ke_vcpu_outside();
+    if (outside != NULL && NewIrql <= DISPATCH_LEVEL && give_back_outside(outside, SpinLock, LOCK_SPIN)) {
+        ke_set_irql(NewIrql);
+        return;
+    }
     NT_CALL_LIGHT_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL, POINT_LOCK);
     release(SpinLock, LOCK_SPIN, NULL, __func__);
     go_back(SpinLock, NewIrql, __func__);
@@ -258,12 +322,21 @@ VOID NTAPI KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql)
 
 VOID NTAPI KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)
 {
+    struct vcpu *outside = ke_vcpu_outside();
+
+    if (outside != NULL && outside->irql >= DISPATCH_LEVEL &&
+        take_outside(outside, SpinLock, LOCK_SPIN_DPC, __builtin_return_address(0)))
+        return;
     NT_CALL_LIGHT_RANGE(DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
     acquire(SpinLock, LOCK_SPIN_DPC, NULL, __func__, __builtin_return_address(0));
 }
 
 VOID NTAPI KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock)
 {
+    struct vcpu *outside = ke_vcpu_outside();
+
+    if (outside != NULL && give_back_outside(outside, SpinLock, LOCK_SPIN_DPC))
+        return;
     NT_CALL_LIGHT_RANGE(DISPATCH_LEVEL, HIGH_LEVEL, POINT_LOCK);
     release(SpinLock, LOCK_SPIN_DPC, NULL, __func__);
 }

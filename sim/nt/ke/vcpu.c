@@ -465,8 +465,16 @@ KIRQL NTAPI KfRaiseIrql(KIRQL NewIrql)
 
 KIRQL NTAPI KeRaiseIrqlToDpcLevel(VOID)
 {
+    struct vcpu *outside = ke_vcpu_outside();
     KIRQL old;
 
+    if (outside != NULL && outside->irql <= DISPATCH_LEVEL) { /* less is admitted from here on */
+        old = outside->irql;
+        outside->irql_raiser = __builtin_return_address(0);
+        outside->irql = DISPATCH_LEVEL;
+        ke_irql_changed(outside);
+        return old;
+    }
     NT_CALL_LIGHT(DISPATCH_LEVEL, POINT_IRQL);
     old = ke_irql();
     ke_vcpu()->irql_raiser = __builtin_return_address(0);
@@ -476,6 +484,12 @@ KIRQL NTAPI KeRaiseIrqlToDpcLevel(VOID)
 
 VOID NTAPI KeLowerIrql(KIRQL NewIrql)
 {
+    const struct vcpu *outside = ke_vcpu_outside();
+
+    if (outside != NULL && NewIrql <= outside->irql && outside->locks.count == outside->locks.base) {
+        ke_set_irql(NewIrql);
+        return;
+    }
     NT_CALL_LIGHT(HIGH_LEVEL, POINT_IRQL);
     if (NewIrql > ke_irql()) {
         const uint64_t parameter[4] = {ke_irql(), NewIrql, 0, 0};
