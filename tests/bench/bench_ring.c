@@ -3,6 +3,10 @@
  * loops of two pinned threads, with no kernel and no driver. And a copy of the same bytes that the other core has
  * written.
  *
+ * Grants are those of version 1 (xen/grant_table.h). A grant copy takes an entry into use and out of it again, as Xen
+ * has to: the marks in the entry are how its owner knows that it may be taken back. Nothing else is done to the bytes:
+ * nobody writes them before they are sent, or reads them when they have come.
+ *
  *     bench_ring tx|rx|copy BYTES MILLISECONDS
  *
  * writes frames a second to standard output, and the share of two processors that the threads got: where that is well
@@ -66,23 +70,49 @@ static void grant(unsigned slot, bool readonly)
                      __ATOMIC_RELEASE);
 }
 
+/* An entry that is in use stays; there is none here once the response is there. */
 static void revoke(unsigned slot)
 {
     uint16_t flags = __atomic_load_n(&grants[slot].flags, __ATOMIC_RELAXED);
 
-    while (!__atomic_compare_exchange_n(&grants[slot].flags, &flags, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-        ;
+    do {
+        if (flags & (GTF_reading | GTF_writing)) {
+            fprintf(stderr, "bench_ring: grant %u is answered and in use\n", slot);
+            exit(1);
+        }
+    } while (!__atomic_compare_exchange_n(&grants[slot].flags, &flags, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
 }
 
-/* The page of a grant, as a grant copy finds it; a request that has none ends the measurement. */
-static uint8_t *granted(grant_ref_t ref, unsigned offset, unsigned length)
+/* Flags (low half) and grantee, which are judged and marked as one. */
+static uint32_t *grant_word(grant_ref_t ref)
 {
-    if (ref >= SLOTS || offset + length > PAGE ||
-        !(__atomic_load_n(&grants[ref].flags, __ATOMIC_ACQUIRE) & GTF_permit_access) || grants[ref].domid != BACKEND) {
-        fprintf(stderr, "bench_ring: request for grant %u, which is none\n", ref);
-        exit(1);
-    }
+    return (uint32_t *)&grants[ref];
+}
+
+/* The page of a grant, taken into use for a grant copy; a request that has none ends the measurement. */
+static uint8_t *pin(grant_ref_t ref, unsigned offset, unsigned length, bool readonly)
+{
+    uint32_t marks = GTF_reading | (readonly ? 0 : GTF_writing), word;
+
+    if (ref >= SLOTS || offset + length > PAGE)
+        goto none;
+    word = __atomic_load_n(grant_word(ref), __ATOMIC_ACQUIRE);
+    do {
+        if ((word & GTF_type_mask) != GTF_permit_access || word >> 16 != BACKEND ||
+            (!readonly && (word & GTF_readonly)))
+            goto none;
+    } while (
+        !__atomic_compare_exchange_n(grant_word(ref), &word, word | marks, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE));
     return guest_pages + (size_t)grants[ref].frame * PAGE;
+
+none:
+    fprintf(stderr, "bench_ring: request for grant %u, which is none\n", ref);
+    exit(1);
+}
+
+static void unpin(grant_ref_t ref)
+{
+    __atomic_fetch_and(grant_word(ref), ~(uint32_t)(GTF_reading | GTF_writing), __ATOMIC_SEQ_CST);
 }
 
 static unsigned slots_of_frame(void)
@@ -155,7 +185,8 @@ static void *tx_back(void *unused)
             netif_tx_request_t request = entry->req;
             unsigned length = part(at / PAGE);
 
-            memcpy(network + at, granted(request.gref, request.offset, length), length);
+            memcpy(network + at, pin(request.gref, request.offset, length, true) + request.offset, length);
+            unpin(request.gref);
             at += length;
             entry->rsp.id = request.id;
             entry->rsp.status = NETIF_RSP_OKAY;
@@ -226,7 +257,8 @@ static void *rx_back(void *unused)
                 union netif_rx_sring_entry *entry = &rx_ring->ring[consumed++ & (size - 1)];
                 netif_rx_request_t request = entry->req;
 
-                memcpy(granted(request.gref, 0, part(slot)), network + slot * PAGE, part(slot));
+                memcpy(pin(request.gref, 0, part(slot), false), network + slot * PAGE, part(slot));
+                unpin(request.gref);
                 entry->rsp = (netif_rx_response_t){
                     .id = request.id, .flags = slot + 1 < need ? NETRXF_more_data : 0, .status = (int16_t)part(slot)};
             }
