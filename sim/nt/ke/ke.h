@@ -114,6 +114,7 @@ struct vcpu {
     const void *irql_raiser; /* who raised the IRQL last, for reports */
     uint64_t dpcs, interrupts;
     uint64_t spin_acquisitions; /* of spin locks, by drivers; only the vCPU itself counts */
+    uint64_t processor_calls;   /* of other processors, by this one; likewise */
     uint64_t isr_since; /* clock when the service routine that runs now, the outermost, began; the same of the */
     uint64_t dpc_since; /* DPC, and of the time at DISPATCH_LEVEL and above (0: below) */
     uint64_t dispatch_since;
@@ -246,6 +247,11 @@ void ke_spin_acquire(PKSPIN_LOCK lock);
 void ke_spin_release(PKSPIN_LOCK lock);
 /* Acquisitions of spin locks by drivers so far, on all vCPUs. */
 uint64_t ke_spin_acquisitions(void);
+/*
+ * Times that a processor had another one look at something so far, on all vCPUs: a DPC or an APC for it, a thread that
+ * may run there, a generic call. On Windows each is an inter-processor interrupt.
+ */
+uint64_t ke_processor_calls(void);
 /* The parallel engine's: compare and exchange, outside the kernel unless there is somebody to wait for or to wake. */
 void ke_parallel_spin_acquire(PKSPIN_LOCK lock);
 void ke_parallel_spin_release(PKSPIN_LOCK lock);

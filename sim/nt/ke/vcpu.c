@@ -98,8 +98,27 @@ void ke_interrupt_for_stop(struct runner *runner)
     __atomic_fetch_or(&runner->work, WORK_STOP, __ATOMIC_RELAXED);
 }
 
+static void count_call(const struct vcpu *target)
+{
+    int index = vcpu_current_index();
+    struct vcpu *caller = index >= 0 ? machine->vcpu[index] : NULL;
+
+    if (caller != NULL && caller != target)
+        __atomic_store_n(&caller->processor_calls, caller->processor_calls + 1, __ATOMIC_RELAXED);
+}
+
+uint64_t ke_processor_calls(void)
+{
+    uint64_t count = 0;
+
+    for (unsigned index = 0; index < machine->config.vcpus; index++)
+        count += __atomic_load_n(&machine->vcpu[index]->processor_calls, __ATOMIC_RELAXED);
+    return count;
+}
+
 void ke_vcpu_attend(struct vcpu *vcpu)
 {
+    count_call(vcpu);
     if (engine_is_parallel()) { /* its IRQL is its own business: it looks for itself */
         note_work(vcpu);
         vcpu->attention = true;
