@@ -17,6 +17,7 @@
 #include "vif_interface.h"
 
 #define NET .drivers = STACK_XENVIF | STACK_NETCLIENT, .wait = true
+#define STACK_OFFLOADS "tests/captures/lan-offload.pcap"
 #define ONE NET, .vifs = 1
 
 static struct capture *lan;
@@ -198,6 +199,25 @@ STACK_TEST(sleep_and_wake, ONE)
     }
 }
 
+/* ---- offloads ---- */
+
+static struct capture *offloads;
+
+/* Checksums and segments are left to the VIF, which leaves them to netback. */
+static void leaves_offloads(void *unused)
+{
+    const struct netback_statistics *statistics;
+
+    (void)unused;
+    link_up(0);
+    stack_carry(0, offloads, NULL);
+    statistics = stack_netback_statistics(0);
+    ck_assert_uint_gt(statistics->tx.large, 0);
+    ck_assert_uint_gt(statistics->tx.blank, statistics->tx.large);
+    ck_assert_uint_eq(statistics->tx.errors + statistics->tx.drops, 0);
+    ck_assert_uint_eq(stack_statistics(0).Vif[XENVIF_TRANSMITTER_GSO_PACKETS], statistics->tx.large);
+}
+
 /* ---- the older versions of the interface: the same, by the INF of a client that was built for one ---- */
 
 static const struct {
@@ -210,17 +230,17 @@ static const struct {
 static const struct {
     void (*scenario)(void *);
     unsigned vifs;
-} version_scenarios[] = {{queries_scenario, 2},
-                         {link_follows_the_store_scenario, 1},
-                         {statistics_scenario, 1},
-                         {sleep_and_wake_scenario, 1},
-                         {comes_and_goes, 2}};
+} version_scenarios[] = {{queries_scenario, 2},    {link_follows_the_store_scenario, 1},
+                         {statistics_scenario, 1}, {sleep_and_wake_scenario, 1},
+                         {leaves_offloads, 1},     {comes_and_goes, 2}};
 
 START_TEST(every_version)
 {
     struct stack_options options = {.drivers = STACK_XENVIF | versions[_i].client, .wait = true};
 
+    offloads = stack_capture(STACK_OFFLOADS);
     for (unsigned i = 0; i < ARRAYSIZE(version_scenarios); i++) {
+        options.features = version_scenarios[i].scenario == leaves_offloads ? "all,queues=1" : NULL;
         options.vifs = version_scenarios[i].vifs;
         stack_run(&options, version_scenarios[i].scenario, NULL);
     }

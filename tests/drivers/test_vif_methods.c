@@ -258,6 +258,67 @@ STACK_TEST(link_of_the_store, PLAYED)
     vif_client_finish();
 }
 
+/* Of the backend that the test plays. */
+#define PLAYED_CARRIER "/local/domain/0/backend/played/1/carrier"
+
+static void write_or_remove(const char *path, const char *value)
+{
+    if (value != NULL)
+        stack_store_write(path, value);
+    else
+        stack_store_remove(path);
+}
+
+/* The link is what both sides make of it, at any time, and the connection stays. */
+STACK_TEST(link_of_both_sides, PLAYED)
+{
+    static const struct {
+        const char *disconnect, *carrier; /* NULL: the node is not there */
+        bool up;
+    } links[] = {{"0", NULL, true}, {"1", NULL, false}, {"1", "1", false}, {"0", "1", true},   {"0", "0", false},
+                 {"1", "0", false}, {"0", "0", false},  {"0", NULL, true}, {NULL, "0", false}, {NULL, "1", true},
+                 {"2", "1", false}, {NULL, "1", true},  {"", "", true},    {"x", "y", true}};
+
+    vif_client_begin();
+    for (unsigned i = 0; i < ARRAYSIZE(links); i++) {
+        NET_IF_MEDIA_CONNECT_STATE state;
+
+        write_or_remove(stack_path("device/vif/1/disconnect"), links[i].disconnect);
+        write_or_remove(PLAYED_CARRIER, links[i].carrier);
+        vif_client_await_link(links[i].up);
+        stack_sleep_us(5000); /* and it stays so */
+        CALL(MacQueryState, &state, NULL, NULL);
+        ck_assert_msg((state == MediaConnectStateConnected) == links[i].up, "row %u: the link is %s", i,
+                      links[i].up ? "down" : "up");
+        ck_assert_uint_eq(vif_backend_front_number("state"), 4);
+    }
+    vif_client_finish();
+}
+
+/* The list is as long as the client likes; a filter of the backend's has its own bound (test_vif_multicast). */
+STACK_TEST(multicast_list_of_any_length, PLAYED)
+{
+    enum { MANY = 2000 };
+    ETHERNET_ADDRESS *list = ExAllocatePool2(POOL_FLAG_NON_PAGED, 2 * MANY * sizeof(*list), STACK_TAG);
+    ETHERNET_ADDRESS *got = list + MANY;
+    ULONG count;
+
+    for (unsigned i = 0; i < MANY; i++)
+        list[i] = (ETHERNET_ADDRESS){{0x01, 0x00, 0x5E, 0x00, (UCHAR)(i >> 8), (UCHAR)i}};
+    vif_client_begin();
+    for (unsigned length = 1024; length <= MANY; length += length == 1024 ? 1 : MANY - 1025) {
+        ck_assert_int_eq(CALL(MacSetMulticastAddresses, list, length), STATUS_SUCCESS);
+        count = length - 1;
+        ck_assert_int_eq(CALL(MacQueryMulticastAddresses, got, &count), STATUS_BUFFER_OVERFLOW);
+        ck_assert_uint_eq(count, length);
+        ck_assert_int_eq(CALL(MacQueryMulticastAddresses, got, &count), STATUS_SUCCESS);
+        ck_assert_uint_eq(count, length);
+        ck_assert_mem_eq(got, list, length * sizeof(*list));
+    }
+    vif_client_finish();
+    ExFreePoolWithTag(list, STACK_TAG);
+}
+
 STACK_TEST(sizes, PLAYED)
 {
     const struct inet_packet kind = {.version = 4, .protocol = INET_UDP, .payload = 300};
@@ -359,6 +420,8 @@ int main(void)
     tcase_add_test(tcase, filter_levels);
     tcase_add_test(tcase, multicast_list);
     tcase_add_test(tcase, link_of_the_store);
+    tcase_add_test(tcase, link_of_both_sides);
+    tcase_add_test(tcase, multicast_list_of_any_length);
     tcase_add_test(tcase, sizes);
     tcase_add_test(tcase, chains);
     tcase_add_test(tcase, report_at_the_debug_key);

@@ -714,6 +714,61 @@ STACK_TEST(cut_off, PLAYED)
     vif_backend_end();
 }
 
+/* ---- in place, or copied ---- */
+
+/*
+ * What is granted in place is the client's memory: it does not get it back while the backend has a page of it mapped. A
+ * copy is not the client's business. (Pages that a packet does not fill are copied always, as a backend without scatter
+ * and gather has it.)
+ */
+static const struct policy_case {
+    ULONG always_copy;
+    unsigned features;
+    size_t length;
+    bool in_place;
+} policies[] = {
+    {0, SG, 12000, true},  {0, SG, 4095, false}, {0, 0, 4000, false},
+    {1, SG, 12000, false}, {1, SG, 4095, false}, {1, 0, 4000, false},
+};
+
+static ULONG always_copy;
+
+static void set_always_copy(void)
+{
+    cm_value_set_dword(cm_key_create(CM_SERVICES "\\xenvif\\Parameters"), "TransmitterAlwaysCopy", always_copy);
+}
+
+static void keep_a_packet(void *argument)
+{
+    const struct policy_case *policy = argument;
+    struct vif_client_packet send = {.data = frame, .length = policy->length, .piece = 4096};
+    const struct inet_packet packet = {.version = 4, .protocol = INET_UDP, .payload = policy->length - 42};
+
+    stack_store_write(stack_path("device/vif/1/mtu"), policy->features & SG ? "20000" : "4078");
+    begin(policy->features);
+    ck_assert_uint_eq(inet_make(frame, &packet), policy->length);
+    vif_backend_keep();
+    ck_assert_int_eq(vif_client_send(&send), STATUS_SUCCESS);
+    vif_backend_await(&got, NETIF_RSP_OKAY);
+    ck_assert_uint_eq(got.length, policy->length);
+    ck_assert_mem_eq(got.data, frame, policy->length);
+    stack_sleep_us(50000);
+    ck_assert_int_eq(vif_client_is_back(), !policy->in_place);
+    vif_backend_release();
+    ck_assert_uint_eq(vif_client_await_sent().Status, XENVIF_TRANSMITTER_PACKET_OK);
+    vif_client_finish();
+}
+
+START_TEST(granted_in_place_or_copied)
+{
+    static const struct stack_options options = {PLAYED, .prepare = set_always_copy, .quiet = true};
+    struct policy_case policy = policies[_i];
+
+    always_copy = policy.always_copy;
+    stack_run(&options, keep_a_packet, &policy);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("VIF transmit offloads");
@@ -728,6 +783,7 @@ int main(void)
     tcase_add_test(tcase, no_large_packet_with_a_length);
     tcase_add_loop_test(tcase, counts, 0, 2);
     tcase_add_test(tcase, cut_off);
+    tcase_add_loop_test(tcase, granted_in_place_or_copied, 0, ARRAYSIZE(policies));
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }
