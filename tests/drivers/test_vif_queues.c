@@ -237,6 +237,134 @@ STACK_TEST(mapping_moves_the_pollers, NET, .features = "queues=2", .vcpus = 4)
         ck_assert_uint_eq(frames.Frame[i].Processor, frames.Frame[i].Index == 0 ? 3 : 2);
 }
 
+/* ---- processors that come ---- */
+
+#define STARTED 2u
+#define PROCESSORS 4u
+
+static void announce(void *count)
+{
+    ke_processors_announce(*(const unsigned *)count);
+}
+
+static void add_processors(void)
+{
+    for (unsigned count = STARTED + 1; count <= PROCESSORS; count++) {
+        stack_in_dom0(announce, &count);
+        while (!ke_processors_settled())
+            stack_sleep_us(50);
+    }
+    ck_assert_uint_eq(KeQueryActiveProcessorCountEx(ALL_PROCESSOR_GROUPS), PROCESSORS);
+}
+
+static NTSTATUS map_on(unsigned vif, const unsigned char *processor, unsigned size)
+{
+    PROCESSOR_NUMBER mapping[8] = {{0}};
+
+    for (unsigned i = 0; i < size; i++)
+        mapping[i].Number = processor[i];
+    return stack_netclient(vif, IOCTL_NETCLIENT_SET_HASH_MAPPING, mapping, size * (ULONG)sizeof(*mapping), NULL, 0);
+}
+
+static VOID NTAPI carry_on_vif_1(PVOID rounds)
+{
+    for (unsigned i = 0; i < (unsigned)(uintptr_t)rounds; i++)
+        stack_carry(1, flows, flows);
+    PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+/* Frames that come, with all of the VIF's queues in use, each queue on its processor. */
+static void carry_by_processors(unsigned vif, const unsigned char *processor, unsigned queues)
+{
+    static NETCLIENT_FRAMES frames;
+    uint64_t sent[PROCESSORS], before;
+    unsigned seen[PROCESSORS] = {0};
+
+    ck_assert_int_eq(stack_netclient(vif, IOCTL_NETCLIENT_QUERY_FRAMES, NULL, 0, &frames, sizeof(frames)),
+                     STATUS_SUCCESS);
+    before = frames.Total;
+    for (unsigned queue = 0; queue < queues; queue++)
+        sent[queue] = stack_netback_statistics(vif)->queue[queue].tx_frames;
+    stack_carry(vif, flows, NULL);
+    stack_sleep_us(2000); /* steering waits for the rings */
+    stack_carry(vif, NULL, flows);
+    ck_assert_int_eq(stack_netclient(vif, IOCTL_NETCLIENT_QUERY_FRAMES, NULL, 0, &frames, sizeof(frames)),
+                     STATUS_SUCCESS);
+    ck_assert_uint_eq(frames.Total - before, flows->count);
+    for (uint64_t i = before; i < frames.Total; i++) {
+        const NETCLIENT_FRAME_INFO *info = &frames.Frame[i % NETCLIENT_FRAMES_KEPT];
+
+        ck_assert_uint_lt(info->Index, queues);
+        ck_assert_uint_eq(info->Processor, processor[info->Index]);
+        seen[info->Index]++;
+    }
+    for (unsigned queue = 0; queue < queues; queue++) {
+        ck_assert_msg(seen[queue] != 0, "nothing was received on queue %u", queue);
+        ck_assert_msg(stack_netback_statistics(vif)->queue[queue].tx_frames > sent[queue],
+                      "nothing was sent on queue %u", queue);
+    }
+}
+
+static bool has_all_processors(void *vif)
+{
+    NETCLIENT_LINK link = stack_link((unsigned)(uintptr_t)vif);
+
+    return link.Connected && link.RingCount == PROCESSORS;
+}
+
+/*
+ * A connection keeps the number of its queues; their processors may be new ones as soon as these are there, and the
+ * next connection has as many queues as there are processors then, each on one of its own.
+ */
+static void processors_come(void *unused)
+{
+    static const unsigned char first[] = {1, 0}, anew[] = {3, 2}, last[] = {1, 2, 3, 0};
+    struct stack_resumer resumer = {.rounds = 1};
+    PKTHREAD thread;
+
+    (void)unused;
+    for (unsigned vif = 0; vif < 2; vif++) {
+        ck_assert_int_eq(stack_wait_link(vif, true), STATUS_SUCCESS);
+        ck_assert_uint_eq(stack_link(vif).RingCount, STARTED);
+    }
+    carry_by_processors(1, first, STARTED);
+    ck_assert_int_eq(map_on(0, anew, 2), STATUS_INVALID_PARAMETER);
+    thread = stack_thread(carry_on_vif_1, (PVOID)(uintptr_t)4);
+    stack_sleep_us(100);
+    add_processors();
+    stack_join(thread);
+    ck_assert_uint_eq(stack_link(1).RingCount, STARTED);
+    carry_by_processors(1, first, STARTED);
+    ck_assert_int_eq(map_on(0, anew, 2), STATUS_SUCCESS);
+    carry_by_processors(0, anew, STARTED);
+    stack_resume_when_suspended(&resumer);
+    stack_ask_shutdown("suspend");
+    stack_await_resumer(&resumer);
+    for (unsigned vif = 0; vif < 2; vif++) {
+        ck_assert_msg(stack_wait(has_all_processors, (void *)(uintptr_t)vif, 10000), "VIF %u has %u queues", vif,
+                      stack_link(vif).RingCount);
+        ck_assert_uint_eq(stack_netback_statistics(vif)->queues, PROCESSORS);
+    }
+    carry_by_processors(1, last, PROCESSORS);
+}
+
+START_TEST(processors_that_come)
+{
+    struct stack_options options = {.drivers = STACK_XENVIF | STACK_NETCLIENT,
+                                    .vifs = 2,
+                                    .wait = true,
+                                    .features = _i == 0 ? "queues=4" : "queues=4,split-event-channels",
+                                    .start_vcpus = STARTED,
+                                    .vcpus = PROCESSORS,
+                                    .engine = ENGINE_DETERMINISTIC};
+
+    stack_run(&options, processors_come, NULL);
+    options.policy = POLICY_PCT;
+    for (options.seed = 1; options.seed <= 3; options.seed++)
+        stack_run(&options, processors_come, NULL);
+}
+END_TEST
+
 /* ---- connections ---- */
 
 /*
@@ -824,6 +952,7 @@ int main(void)
     tcase = tcase_create("steering");
     tcase_add_test(tcase, all_queues_carry);
     tcase_add_loop_test(tcase, fb8_fewer_queues_than_vcpus, 0, 2);
+    tcase_add_loop_test(tcase, processors_that_come, 0, 2);
     tcase_add_test(tcase, mapping_is_checked);
     tcase_add_test(tcase, mapping_moves_the_pollers);
     suite_add_tcase(suite, tcase);
