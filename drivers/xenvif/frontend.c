@@ -141,7 +141,9 @@ static BOOLEAN FrontendRetryHeld(_Inout_ PXENVIF_FRONTEND Frontend)
         return FALSE;
     }
 
-    if (Frontend->Target != FRONTEND_CONNECT && Frontend->HeldDeadline == 0)
+    if (Abandon)
+        Frontend->HeldDeadline = FrontendLater(FRONTEND_RETRY_TIME);
+    else if (Frontend->Target != FRONTEND_CONNECT && Frontend->HeldDeadline == 0)
         Frontend->HeldDeadline = FrontendLater(FRONTEND_HELD_TIME);
 
     return TRUE;

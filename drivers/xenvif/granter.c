@@ -84,22 +84,23 @@ static BOOLEAN GranterIsWorthTelling(_In_ ULONG Count)
     return (Count & (Count - 1)) == 0;
 }
 
-VOID GranterOrphan(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant)
+BOOLEAN GranterOrphan(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant)
 {
     PGRANTER_ORPHAN Orphan;
 
+    Orphan = PoolAllocate(sizeof(GRANTER_ORPHAN), GRANTER_TAG);
+    if (Orphan == NULL)
+        return FALSE;
+
+    Orphan->Grant = Grant;
+    InsertTailList(&Granter->Orphans, &Orphan->ListEntry);
     Granter->OrphanCount++;
 
     if (GranterIsWorthTelling(Granter->OrphanCount))
         Critical("%s: domain %u does not let go of grant %u, whose page goes back to its owner (%u so far)",
                  Granter->Name, Granter->Domain, GranterReference(Granter, Grant), Granter->OrphanCount);
 
-    Orphan = PoolAllocate(sizeof(GRANTER_ORPHAN), GRANTER_TAG);
-    if (Orphan == NULL)
-        return; /* it still counts: the cache that the grant came from must stay */
-
-    Orphan->Grant = Grant;
-    InsertTailList(&Granter->Orphans, &Orphan->ListEntry);
+    return TRUE;
 }
 
 NTSTATUS GranterPermitBuffer(_Inout_ PXENVIF_GRANTER Granter, _Inout_ PXENVIF_BUFFER Buffer, _In_ BOOLEAN ReadOnly)

@@ -51,9 +51,10 @@ NTSTATUS GranterPermit(_Inout_ PXENVIF_GRANTER Granter, _In_ PFN_NUMBER Pfn, _In
 _IRQL_requires_(DISPATCH_LEVEL)
 NTSTATUS GranterRevoke(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant);
 
-/* Takes over a grant that cannot be revoked, of a page that is not ours to keep. */
+/* Takes over a grant that cannot be revoked, of a page that is not ours to keep. FALSE: no memory, it stays the
+ * caller's. */
 _IRQL_requires_(DISPATCH_LEVEL)
-VOID GranterOrphan(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant);
+BOOLEAN GranterOrphan(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant);
 
 /* Likewise for a buffer. GranterRevokeBuffer gives FALSE when it had to put the buffer into quarantine: it is gone. */
 _IRQL_requires_(DISPATCH_LEVEL)

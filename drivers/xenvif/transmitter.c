@@ -421,10 +421,15 @@ VOID TransmitterDisconnect(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     TransmitterUnlock(Transmitter, Irql);
 }
 
-/* Ends what is left of a packet's grants: its pages go back to the client whatever the backend does with them. */
-static VOID TransmitterAbandon(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+/*
+ * Ends what is left of a packet's grants: its pages go back to the client whatever the backend does with them. FALSE:
+ * there is no memory to note all of them, and the packet must wait for that.
+ */
+static BOOLEAN TransmitterAbandon(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
     ULONG Index;
+
+    Packet->Status = XENVIF_TRANSMITTER_PACKET_ERROR;
 
     for (Index = 0; Index < Packet->FragmentCount; Index++) {
         PTRANSMITTER_FRAGMENT Fragment = &Packet->Fragments[Index];
@@ -432,12 +437,14 @@ static VOID TransmitterAbandon(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ 
         if (Fragment->Grant == NULL)
             continue;
 
-        GranterOrphan(Transmitter->Granter, Fragment->Grant);
+        if (!GranterOrphan(Transmitter->Granter, Fragment->Grant))
+            return FALSE;
         Fragment->Grant = NULL;
     }
 
     Packet->FragmentCount = 0;
-    Packet->Status = XENVIF_TRANSMITTER_PACKET_ERROR;
+
+    return TRUE;
 }
 
 ULONG TransmitterRetryHeld(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOOLEAN Abandon)
@@ -453,15 +460,12 @@ ULONG TransmitterRetryHeld(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOOLEAN
     TransmitterMoveList(&Transmitter->Held, &List);
     while (!IsListEmpty(&List)) {
         PTRANSMITTER_PACKET Packet = CONTAINING_RECORD(RemoveHeadList(&List), TRANSMITTER_PACKET, ListEntry);
-        BOOLEAN Released = TransmitterReleaseFragments(Transmitter, Packet);
 
-        if (!Released && !Abandon) {
+        if (!TransmitterReleaseFragments(Transmitter, Packet) &&
+            !(Abandon && TransmitterAbandon(Transmitter, Packet))) {
             InsertTailList(&Transmitter->Held, &Packet->ListEntry);
             continue;
         }
-
-        if (!Released)
-            TransmitterAbandon(Transmitter, Packet);
 
         Transmitter->HeldCount--;
         InsertTailList(&Transmitter->Done, &Packet->ListEntry);

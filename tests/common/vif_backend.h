@@ -90,7 +90,7 @@ unsigned vif_backend_room(void);
 void vif_backend_check_pages(void);
 
 /* Keep the pages of the packets that are taken from now on mapped; and let go of them, and keep no more. */
-#define VIF_BACKEND_KEPT 64u
+#define VIF_BACKEND_KEPT 1024u
 void vif_backend_keep(void);
 void vif_backend_release(void);
 

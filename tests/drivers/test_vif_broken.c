@@ -10,13 +10,16 @@
 #include "common/vif_backend.h"
 #include "common/vif_client.h"
 #include "machine/clock.h"
+#include "nt/ex/pool.h"
 #include "nt/pnp/pnp.h"
 
 #define PLAYED .drivers = STACK_XENVIF | STACK_PROBE, .vifs = 0, .before_boot = vif_backend_make, .quiet = true
 #define CHILD "XENVIF\\VEN_XP0001&DEV_NET&REV_09000005\\1"
 #define STATE "device/vif/1/state"
+#define GRANTER_TAG POOL_TAG('V', 'g', 'n', 't')
 #define SECOND UINT64_C(1000000000)
 #define PATIENCE_MS 20000u
+#define HELD_MAX 512u /* pages of a ring that a backend may keep */
 
 static uint8_t frame[INET_FRAME_MAX];
 static struct vif_backend_packet taken;
@@ -255,6 +258,14 @@ static VOID NTAPI disable_client(PVOID unused)
     vif_client_disable();
 }
 
+/* The toolstack's word that there is no such device, whatever is mapped of it. */
+static void detach(void)
+{
+    stack_store_remove(stack_path("device/vif/1"));
+    pnp_wait_quiet();
+    ck_assert_ptr_null(pnp_find(CHILD));
+}
+
 STACK_TEST(fb18_packet_whose_page_is_kept, PLAYED, .engine = ENGINE_DETERMINISTIC)
 {
     XENVIF_TRANSMITTER_PACKET_COMPLETION_INFO completion;
@@ -301,10 +312,75 @@ STACK_TEST(fb18_packet_whose_page_is_kept, PLAYED, .engine = ENGINE_DETERMINISTI
     vif_backend_state("6");
     vif_client_disable();
     vif_client_release();
-    ck_assert_int_eq(pnp_remove_device(pnp_find(CHILD), false), STATUS_SUCCESS);
+    detach();
     stack_sleep_us(2500000);
+    ck_assert_uint_ne(pool_tag_bytes(GRANTER_TAG), 0);
     vif_backend_release();
     stack_sleep_us(2500000);
+    ck_assert_uint_eq(pool_tag_bytes(GRANTER_TAG), 0);
+    vif_backend_end();
+}
+
+/* More of them than are left to a backend: that is the end of the connection, and of others until it lets go. */
+STACK_TEST(fb18_more_pages_than_may_be_kept, PLAYED, .engine = ENGINE_DETERMINISTIC)
+{
+    struct vif_client_packet packet = {.data = frame, .length = make_frame(18000), .piece = 2000}; /* copied */
+    char text[256] = "";
+    unsigned kept = 0;
+
+    begin();
+    vif_backend_keep();
+    make_frame(18000);
+    while (stack_store_read(stack_path(STATE), text, sizeof(text)) && strcmp(text, "4") == 0) {
+        ck_assert_uint_lt(kept, HELD_MAX + 6);
+        ck_assert_int_eq(vif_client_send(&packet), STATUS_SUCCESS);
+        vif_backend_await(&taken, NETIF_RSP_OKAY);
+        kept += taken.slots;
+        (void)vif_client_await_sent();
+        stack_sleep_us(1000);
+    }
+    ck_assert_uint_gt(kept, HELD_MAX);
+    ck_assert(stack_store_read(stack_path("error/device/vif/1/error"), text, sizeof(text)));
+    ck_assert_msg(strstr(text, "answered and still mapped") != NULL, "%s", text);
+    stack_store_await(stack_path(STATE), "5", PATIENCE_MS);
+    vif_client_await_link(false);
+    vif_backend_state("5");
+    stack_store_await(stack_path(STATE), "6", PATIENCE_MS);
+    vif_backend_let_go();
+    vif_backend_state("6");
+    stack_sleep_us(50000);
+    vif_backend_state("2");
+    stack_sleep_us(3000000);
+    stack_store_await(stack_path(STATE), "1", 1);
+    ck_assert(stack_store_read(stack_path("error/device/vif/1/error"), text, sizeof(text)));
+    ck_assert_msg(strstr(text, "do not let go") != NULL, "%s", text);
+
+    vif_backend_release();
+    vif_backend_connect();
+    vif_client_await_link(true);
+    carry();
+    vif_client_finish();
+}
+
+/* The rings themselves, by a backend that says that it has closed: the device may go all the same, and they do later.
+ */
+STACK_TEST(fb18_rings_that_are_kept, PLAYED, .engine = ENGINE_DETERMINISTIC)
+{
+    begin();
+    vif_backend_state("5");
+    stack_store_await(stack_path(STATE), "6", PATIENCE_MS);
+    vif_backend_state("6");
+    stack_store_await(stack_path(STATE), "1", PATIENCE_MS);
+    STACK_ASSERT_LOGGED("vif_1_tx_0: domain 0 still has grant");
+    STACK_ASSERT_LOGGED("vif_1_rx_0: domain 0 still has grant");
+    vif_client_disable();
+    vif_client_release();
+    detach();
+    stack_sleep_us(2500000);
+    ck_assert_uint_ne(pool_tag_bytes(GRANTER_TAG), 0);
+    vif_backend_let_go();
+    stack_sleep_us(2500000);
+    ck_assert_uint_eq(pool_tag_bytes(GRANTER_TAG), 0);
     vif_backend_end();
 }
 
@@ -320,6 +396,8 @@ int main(void)
     tcase = tcase_create("pages");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, fb18_packet_whose_page_is_kept);
+    tcase_add_test(tcase, fb18_more_pages_than_may_be_kept);
+    tcase_add_test(tcase, fb18_rings_that_are_kept);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

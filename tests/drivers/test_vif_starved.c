@@ -238,6 +238,38 @@ STACK_TEST(cutting_without_grants, STARVED)
     vif_client_finish();
 }
 
+static VOID NTAPI disable_client(PVOID unused)
+{
+    (void)unused;
+    vif_client_disable();
+}
+
+/*
+ * A packet whose page the backend keeps is not waited for for ever; but it takes memory to go on without it. The grant
+ * ends when the backend lets go of it, and the device can go.
+ */
+STACK_TEST(giving_up_without_memory, STARVED)
+{
+    struct vif_client_packet packet = packet_of(1);
+    PKTHREAD thread;
+
+    begin("feature-sg=1");
+    vif_backend_keep();
+    ck_assert_int_eq(vif_client_send(&packet), STATUS_SUCCESS);
+    vif_backend_await(&taken, NETIF_RSP_OKAY);
+    starve(0);
+    thread = stack_thread(disable_client, NULL);
+    stack_sleep_us(20000000);
+    ck_assert(!vif_client_is_back());
+    feed();
+    stack_join(thread);
+    ck_assert_uint_eq(vif_client_await_sent().Status, XENVIF_TRANSMITTER_PACKET_ERROR);
+    STACK_ASSERT_LOGGED("whose page goes back to its owner");
+    vif_client_release();
+    vif_backend_release();
+    vif_backend_end();
+}
+
 /* ---- frames that are received ---- */
 
 struct arrival {
@@ -443,6 +475,7 @@ int main(void)
     tcase_add_test(tcase, sending_with_each_call_failing);
     tcase_add_test(tcase, sending_without_grants);
     tcase_add_test(tcase, cutting_without_grants);
+    tcase_add_test(tcase, giving_up_without_memory);
     tcase_add_test(tcase, receiving_with_each_call_failing);
     tcase_add_test(tcase, splitting_with_few_packets);
     tcase_add_test(tcase, moving_without_packets);
