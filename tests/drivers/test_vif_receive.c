@@ -424,6 +424,84 @@ STACK_TEST(back_pressure, PLAYED)
     vif_client_finish();
 }
 
+/* Pages that the client keeps are missed on the ring; each frame that it gives back is room for the next one. */
+STACK_TEST(kept_until_there_is_no_room, PLAYED)
+{
+    const struct inet_packet packet = {.version = 4, .protocol = INET_UDP, .payload = 60000};
+    struct vif_backend_frame given = {.data = right, .length = inet_make(right, &packet)};
+    unsigned pages = (unsigned)(given.length + 4095) / 4096, frames = 0, room;
+
+    stack_store_write(stack_path("device/vif/1/mtu"), "65521");
+    begin();
+    vif_client_mode = (struct vif_client_mode){.hold = true};
+    while (vif_backend_room() >= pages) {
+        vif_backend_give(&given);
+        vif_client_await_received(++frames);
+    }
+    ck_assert_uint_ge(frames * pages, 1024 - 256);
+    room = vif_backend_room();
+    vif_client_return();
+    ck_assert_uint_ge(vif_backend_room(), 128); /* before an event */
+    ck_assert_uint_gt(vif_backend_room(), room);
+    vif_client_mode = (struct vif_client_mode){0};
+    vif_client_forget();
+    vif_backend_give(&given);
+    vif_client_await_received(1);
+    ck_assert_mem_eq(vif_client_received(0)->data, right, given.length);
+    ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_FRONTEND_ERRORS), 0);
+    vif_client_finish();
+}
+
+/* ---- the filter ---- */
+
+#define DROP XENVIF_MAC_FILTER_NONE
+#define MATCH XENVIF_MAC_FILTER_MATCHING
+#define ALL XENVIF_MAC_FILTER_ALL
+
+/* Of each type's levels, what is let in: the address is ours, or in the list, or another one. */
+STACK_TEST(filter_levels, PLAYED)
+{
+    static const struct {
+        uint8_t address[6];
+        ETHERNET_ADDRESS_TYPE type;
+        bool matches;
+    } frames[] = {{{0x00, 0x16, 0x3e, 0x5a, 0x00, 0x01}, ETHERNET_ADDRESS_UNICAST, true},
+                  {{0x00, 0x16, 0x3e, 0x5a, 0x00, 0x02}, ETHERNET_ADDRESS_UNICAST, false},
+                  {{0x01, 0x00, 0x5e, 0x00, 0x00, 0x07}, ETHERNET_ADDRESS_MULTICAST, true},
+                  {{0x01, 0x00, 0x5e, 0x00, 0x00, 0x08}, ETHERNET_ADDRESS_MULTICAST, false},
+                  {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, ETHERNET_ADDRESS_BROADCAST, true}};
+    const struct inet_packet packet = {.version = 4, .protocol = INET_UDP, .payload = 100};
+    ETHERNET_ADDRESS group = {{0x01, 0x00, 0x5e, 0x00, 0x00, 0x07}};
+    size_t length = inet_make(right, &packet);
+    uint64_t dropped = 0;
+
+    begin();
+    ck_assert_int_eq(XENVIF_VIF_CALL(&vif_client, MacSetMulticastAddresses, &group, 1), STATUS_SUCCESS);
+    for (unsigned level = DROP; level <= ALL; level++) {
+        for (unsigned i = 0; i < ARRAYSIZE(frames); i++) {
+            bool admitted = level == ALL || (level == MATCH && frames[i].matches);
+
+            /* The other types' are the opposite. */
+            for (unsigned type = ETHERNET_ADDRESS_UNICAST; type <= ETHERNET_ADDRESS_BROADCAST; type++)
+                ck_assert_int_eq(
+                    XENVIF_VIF_CALL(&vif_client, MacSetFilterLevel, (ETHERNET_ADDRESS_TYPE)type,
+                                    (XENVIF_MAC_FILTER_LEVEL)(type == frames[i].type ? level : ALL - level)),
+                    STATUS_SUCCESS);
+            memcpy(right, frames[i].address, 6);
+            vif_client_forget();
+            give(right, length, 0, 0, 0);
+            if (admitted)
+                vif_client_await_received(1);
+            else
+                stack_sleep_us(5000);
+            ck_assert_msg(vif_client_received_count() == admitted, "level %u, frame %u", level, i);
+            dropped += !admitted;
+            ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_PACKETS_DROPPED), dropped);
+        }
+    }
+    vif_client_finish();
+}
+
 /* ---- what a backend must not say ---- */
 
 STACK_TEST(fb10_extra_info_that_makes_no_sense, PLAYED)
@@ -476,6 +554,28 @@ STACK_TEST(fb10_extra_info_that_makes_no_sense, PLAYED)
     ck_assert_uint_eq(vif_client_received(0)->hash.Algorithm, XENVIF_PACKET_HASH_ALGORITHM_NONE);
     ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_BACKEND_ERRORS), errors);
     ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_UNICAST_PACKETS), 3);
+    vif_client_finish();
+}
+
+/* Headers that are longer than a frame may be: there is no way to split it. The client takes the next one. */
+STACK_TEST(fb10_headers_longer_than_a_frame, PLAYED)
+{
+    const struct inet_packet packets[] = {
+        {.version = 4, .protocol = INET_TCP, .payload = 3000, .flags = INET_ACK, .ip_options = 40, .tcp_options = 40},
+        {.version = 4, .protocol = INET_TCP, .payload = 3000, .flags = INET_ACK}};
+
+    stack_store_write(stack_path("device/vif/1/mtu"), "100");
+    begin();
+    give(right, inet_make(right, &packets[0]), 0, XEN_NETIF_GSO_TYPE_TCPV4, 60);
+    stack_sleep_us(5000);
+    ck_assert_uint_eq(vif_client_received_count(), 0);
+    ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_BACKEND_ERRORS), 1);
+
+    give(right, inet_make(right, &packets[1]), 0, XEN_NETIF_GSO_TYPE_TCPV4, 60);
+    vif_client_await_received(50);
+    for (unsigned i = 0; i < 50; i++)
+        ck_assert_uint_eq(vif_client_received(i)->length, 54 + 60);
+    ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_BACKEND_ERRORS), 1);
     vif_client_finish();
 }
 
@@ -634,7 +734,10 @@ int main(void)
     tcase_add_test(tcase, tags);
     tcase_add_test(tcase, fb12_any_legal_split);
     tcase_add_test(tcase, back_pressure);
+    tcase_add_test(tcase, kept_until_there_is_no_room);
+    tcase_add_test(tcase, filter_levels);
     tcase_add_test(tcase, fb10_extra_info_that_makes_no_sense);
+    tcase_add_test(tcase, fb10_headers_longer_than_a_frame);
     tcase_add_loop_test(tcase, registry, 0, 2);
     tcase_add_test(tcase, counts);
     suite_add_tcase(suite, tcase);

@@ -10,6 +10,8 @@
 #include "common/vif_backend.h"
 #include "common/vif_client.h"
 
+#include <xenstore.h>
+
 #define PLAYED .drivers = STACK_XENVIF | STACK_PROBE, .vifs = 0, .before_boot = vif_backend_make, .quiet = true
 #define VIRTUAL PLAYED, .engine = ENGINE_DETERMINISTIC /* seconds pass */
 #define STATE "device/vif/1/state"
@@ -323,6 +325,102 @@ STACK_TEST(groups_while_the_ring_is_full, PLAYED)
     vif_client_finish();
 }
 
+/* ---- a store that does not take it ---- */
+
+/* The node in which a backend is asked to filter, for the guest to write or not. */
+static void set_writable(void *writable)
+{
+    struct xs_permissions permissions[2] = {{.id = writable != NULL ? stack.domain.domid : 0, .perms = XS_PERM_NONE},
+                                            {.id = 0, .perms = XS_PERM_READ}};
+    struct xs_handle *xs = xs_open(0);
+
+    ck_assert_ptr_nonnull(xs);
+    ck_assert(xs_set_permissions(xs, XBT_NULL, stack_path("device/vif/1/request-multicast-control"), permissions, 2));
+    xs_close(xs);
+}
+
+STACK_TEST(wish_that_cannot_be_written, VIRTUAL)
+{
+    vif_backend_features("feature-sg=1,feature-multicast-control=1,feature-dynamic-multicast-control=1");
+    vif_client_begin();
+    await_asked("0");
+    stack_in_dom0(set_writable, NULL);
+    match_groups();
+    stack_sleep_us(3500000);
+    await_asked("0");
+    ck_assert_uint_ge(stack_times_logged("request-multicast-control cannot be written"), 3);
+    ck_assert_uint_le(stack_times_logged("request-multicast-control cannot be written"), 20); /* no busy loop */
+    carry();
+    stack_in_dom0(set_writable, (void *)1);
+    await_asked("1");
+    vif_client_finish();
+}
+
+/* ---- mappings while there is no connection ---- */
+
+/* Hash values 0 and 1 to the first queue, which is the one that is played; 2 and 3 to the second. */
+static NTSTATUS map_to_two(void)
+{
+    PROCESSOR_NUMBER mapping[4] = {{.Number = 0}, {.Number = 0}, {.Number = 1}, {.Number = 1}};
+
+    return XENVIF_VIF_CALL(&vif_client, UpdateHashMapping, mapping, ARRAYSIZE(mapping));
+}
+
+/* By the queue that is played: without a mapping it has those that are even. */
+static void send_hashed(ULONG value, bool at_once)
+{
+    XENVIF_PACKET_HASH hash = {.Algorithm = XENVIF_PACKET_HASH_ALGORITHM_UNSPECIFIED, .Value = value};
+    struct vif_client_packet packet = packet_of(60 + value);
+
+    packet.hash = &hash;
+    ck_assert_int_eq(vif_client_send(&packet), STATUS_SUCCESS);
+    if (!at_once)
+        return;
+    vif_backend_await(&taken, NETIF_RSP_OKAY);
+    ck_assert_uint_eq(taken.length, packet.length);
+    ck_assert_uint_eq(vif_client_await_sent().Status, XENVIF_TRANSMITTER_PACKET_OK);
+}
+
+STACK_TEST(mapping_without_a_connection, PLAYED)
+{
+    vif_backend_features("feature-sg=1,multi-queue-max-queues=2");
+    vif_client_begin();
+    send_hashed(2, true);
+    vif_backend_close();
+    vif_client_await_link(false);
+    ck_assert_int_eq(map_to_two(), STATUS_SUCCESS);
+    vif_backend_state("2");
+    vif_backend_connect();
+    vif_client_await_link(true);
+    send_hashed(1, true);
+    vif_client_finish();
+}
+
+/* It waits for the packets on the ring, and the connection ends first: what came behind it goes out by it. */
+STACK_TEST(mapping_that_outlives_its_connection, PLAYED)
+{
+    XENVIF_PACKET_HASH hash = {.Algorithm = XENVIF_PACKET_HASH_ALGORITHM_UNSPECIFIED, .Value = 2};
+    struct vif_client_packet packet = packet_of(300);
+
+    vif_backend_features("feature-sg=1,multi-queue-max-queues=2");
+    vif_client_begin();
+    packet.hash = &hash;
+    ck_assert_int_eq(vif_client_send(&packet), STATUS_SUCCESS); /* on the first queue's ring, and stays there */
+    ck_assert_int_eq(map_to_two(), STATUS_SUCCESS);
+    hash.Value = 1;
+    ck_assert_int_eq(vif_client_repeat(&packet), STATUS_SUCCESS); /* waits on the second queue */
+    vif_backend_disconnect();
+    vif_backend_connect();
+    vif_client_await_link(true);
+    vif_backend_await(&taken, NETIF_RSP_OKAY);
+    ck_assert_uint_eq(taken.length, packet.length);
+    ck_assert_mem_eq(taken.data, frame, packet.length);
+    ck_assert_uint_eq(vif_client_await_sent().Status, XENVIF_TRANSMITTER_PACKET_OK);
+    ck_assert_uint_eq(vif_client_statistic(XENVIF_TRANSMITTER_PACKETS_DROPPED), 1);
+    ck_assert(!vif_backend_take(&taken, NETIF_RSP_OKAY));
+    vif_client_finish();
+}
+
 int main(void)
 {
     Suite *suite = suite_create("VIFs and what is seldom");
@@ -341,6 +439,12 @@ int main(void)
     tcase_add_test(tcase, as_many_as_may_wait);
     tcase_add_test(tcase, backend_that_refuses_a_group);
     tcase_add_test(tcase, groups_while_the_ring_is_full);
+    tcase_add_test(tcase, wish_that_cannot_be_written);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("mappings");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, mapping_without_a_connection);
+    tcase_add_test(tcase, mapping_that_outlives_its_connection);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }
