@@ -79,8 +79,8 @@ _IRQL_requires_(PASSIVE_LEVEL)
 VOID FrontendRetireGranter(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENVIF_GRANTER Granter);
 
 /*
- * Reads a node of the frontend's own directory. FrontendReadNumber gives Default if there is none, or it is no number.
- * PASSIVE_LEVEL.
+ * Reads a node of the frontend's own directory. FrontendReadNumber gives Default if there is none, or it is no number,
+ * or it cannot be read for a moment: all is looked at again a while later then. PASSIVE_LEVEL.
  */
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS FrontendReadNode(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _Outptr_ PSTR *Text);

@@ -280,11 +280,11 @@ static VOID FrontendDisconnectQueues(_Inout_ PXENVIF_FRONTEND Frontend)
 }
 
 /* Tells the backend of the rings that there are, with a control ring if it has one. */
-static NTSTATUS FrontendAnnounce(_Inout_ PXENVIF_FRONTEND Frontend)
+static NTSTATUS FrontendAnnounce(_Inout_ PXENVIF_FRONTEND Frontend, _In_ BOOLEAN Control)
 {
     NTSTATUS Status;
 
-    if (FrontendReadBackendNumber(Frontend, "feature-ctrl-ring", 0) != 0) {
+    if (Control) {
         Status = ControllerConnect(Frontend->Controller, Frontend->BackendDomain);
         if (!NT_SUCCESS(Status))
             return Status;
@@ -300,8 +300,11 @@ static NTSTATUS FrontendAnnounce(_Inout_ PXENVIF_FRONTEND Frontend)
 /* Makes rings and channels and publishes them: fewer, if they leave too little for what comes after them. */
 static NTSTATUS FrontendConnect(_Inout_ PXENVIF_FRONTEND Frontend)
 {
+    BOOLEAN Control;
     NTSTATUS Status;
     ULONG Count;
+
+    Frontend->Unread = FALSE;
 
     /* A backend that does not say is one of those that do nothing else. */
     if (FrontendReadBackendNumber(Frontend, "feature-rx-copy", 1) == 0)
@@ -310,15 +313,21 @@ static NTSTATUS FrontendConnect(_Inout_ PXENVIF_FRONTEND Frontend)
     /* Of the backend that is there now: since we were prepared, one may have gone and another come. */
     Frontend->Split = FrontendReadBackendNumber(Frontend, "feature-split-event-channels", 0) != 0;
     Frontend->TransmitFeatures = FrontendReadFeatures(Frontend);
+    Control = FrontendReadBackendNumber(Frontend, "feature-ctrl-ring", 0) != 0;
     FrontendPrepareMulticast(Frontend);
+    Count = FrontendCountQueues(Frontend);
 
-    for (Count = FrontendCountQueues(Frontend);; Count /= 2) {
+    /* What it does not do must not be asked of it because we could not read that. */
+    if (Frontend->Unread)
+        return FrontendIsResumed(Frontend) ? STATUS_CANCELLED : STATUS_INSUFFICIENT_RESOURCES;
+
+    for (;; Count /= 2) {
         Status = FrontendConnectQueues(Frontend, Count);
         if (!NT_SUCCESS(Status))
             return Status;
 
         Count = Frontend->Active;
-        Status = FrontendAnnounce(Frontend);
+        Status = FrontendAnnounce(Frontend, Control);
         if (NT_SUCCESS(Status))
             return STATUS_SUCCESS;
 

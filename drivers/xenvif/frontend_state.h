@@ -117,6 +117,7 @@ struct _XENVIF_FRONTEND {
     ULONG Request;          /* number of the request that Target is of */
     ULONGLONG Deadline;     /* of the backend's answer, in 100 ns of interrupt time; 0: none */
     ULONGLONG RetryAt;      /* 0: nothing to try again */
+    BOOLEAN Unread;         /* of the backend's nodes one could not be read, but may be later */
     ULONGLONG HeldDeadline; /* 0: no packet is held back, or nobody waits for it */
 
     FRONTEND_HASH Hash;
@@ -193,7 +194,10 @@ VOID FrontendLookAtBackend(_Inout_ PXENVIF_FRONTEND Frontend);
 /* Forgets the backend. */
 VOID FrontendForgetBackend(_Inout_ PXENVIF_FRONTEND Frontend);
 
-/* A node of the backend's, which is known, as a number; Default if there is none, or it is no number. */
+/*
+ * A node of the backend's, which is known, as a number; Default if there is none, or it is no number. Default, too, for
+ * one that cannot be read for a moment (Unread): all is looked at again a while later.
+ */
 ULONG FrontendReadBackendNumber(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default);
 
 /* Writes our state, if the device is still in the store. */

@@ -65,7 +65,8 @@ VOID FrontendFreeNode(_In_ PXENVIF_FRONTEND Frontend, _In_ PSTR Text)
     XENBUS_STORE_CALL(FrontendStore(Frontend), Free, Text);
 }
 
-static ULONG FrontendReadNumberAt(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PSTR Prefix, _In_z_ PCSTR Node,
+/* What cannot be read for a moment is not what it is by default: it is noted, and all is looked at again. */
+static ULONG FrontendReadNumberAt(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PSTR Prefix, _In_z_ PCSTR Node,
                                   _In_ ULONG Default)
 {
     ULONG Value = Default;
@@ -73,8 +74,14 @@ static ULONG FrontendReadNumberAt(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PSTR Pr
     NTSTATUS Status;
 
     Status = XENBUS_STORE_CALL(FrontendStore(Frontend), Read, NULL, Prefix, (PSTR)Node, &Text);
-    if (!NT_SUCCESS(Status))
+    if (!NT_SUCCESS(Status)) {
+        if (FrontendIsPassing(Status)) {
+            Warning("vif %u: %s cannot be read (%08x)", Frontend->Number, Node, Status);
+            Frontend->Unread = TRUE;
+            Frontend->RetryAt = FrontendLater(FRONTEND_RETRY_TIME);
+        }
         return Default;
+    }
 
     Status = TextToUlong(Text, 10, &Value);
     if (!NT_SUCCESS(Status))

@@ -436,13 +436,10 @@ static unsigned queues(void)
     return (unsigned)strtoul(value, NULL, 10);
 }
 
-/* A connection to a backend that has so many, with the nth allocation failing. */
-static void connect_starved(unsigned count, uint64_t nth)
+/* A connection to a backend with these features, with the nth allocation failing. */
+static void connect_starved(const char *features, uint64_t nth)
 {
-    char features[64];
-
     vif_backend_close();
-    snprintf(features, sizeof(features), "feature-sg=1,multi-queue-max-queues=%u", count);
     vif_backend_features(features);
     starve(nth);
     vif_backend_state("2");
@@ -457,12 +454,40 @@ STACK_TEST(queues_without_memory, STARVED, .vcpus = QUEUES)
 {
     begin("feature-sg=1,multi-queue-max-queues=1");
     for (unsigned count = 2; count <= QUEUES; count++) {
-        connect_starved(count, FIRST_CALL + 3 * (count - 2));
+        char features[64];
+
+        snprintf(features, sizeof(features), "feature-sg=1,multi-queue-max-queues=%u", count);
+        connect_starved(features, FIRST_CALL + 3 * (count - 2));
         ck_assert_uint_le(queues(), count);
     }
     STACK_ASSERT_LOGGED("queues instead of");
-    connect_starved(QUEUES, UINT64_C(100000000));
+    connect_starved("feature-sg=1,multi-queue-max-queues=8", UINT64_C(100000000));
     ck_assert_uint_eq(queues(), QUEUES);
+    vif_client_finish();
+}
+
+/* ---- what a backend does and does not do ---- */
+
+#define CONNECT_CALLS 80u /* those before the rings' */
+
+/* What cannot be read of it is not what it is by default: here, that it makes checksums. */
+STACK_TEST(features_with_each_call_failing, STARVED)
+{
+    struct vif_client_packet packet = {.data = frame, .options.Value = OPTION(OffloadIpVersion4TcpChecksum)};
+
+    begin("feature-sg=1,feature-no-csum-offload=1");
+    packet.length = make(500);
+    for (uint64_t nth = 1; nth <= CONNECT_CALLS; nth++) {
+        const char *fault;
+
+        connect_starved("feature-sg=1,feature-no-csum-offload=1", nth);
+        ck_assert_int_eq(vif_client_send(&packet), STATUS_SUCCESS);
+        vif_backend_await(&taken, NETIF_RSP_OKAY);
+        ck_assert_uint_eq(vif_client_await_sent().Status, XENVIF_TRANSMITTER_PACKET_OK);
+        fault = inet_fault(taken.data, taken.length);
+        ck_assert_msg(fault == NULL, "call %u: %s", (unsigned)nth, fault);
+        ck_assert_msg((taken.flags & NETTXF_csum_blank) == 0, "call %u: a blank checksum", (unsigned)nth);
+    }
     vif_client_finish();
 }
 
@@ -480,6 +505,7 @@ int main(void)
     tcase_add_test(tcase, splitting_with_few_packets);
     tcase_add_test(tcase, moving_without_packets);
     tcase_add_test(tcase, queues_without_memory);
+    tcase_add_test(tcase, features_with_each_call_failing);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }
