@@ -342,9 +342,12 @@ $(XEN_HEADERS): drivers/windows/get_xen_headers.py | $(SETUP)
 	$(call say,GEN,$(@D)/xen)
 	$(Q)python3 $< --source /usr/include/xen --output $(@D)/xen && touch $@
 
+# $(1): source. Where no routine of a file is pageable nothing can get into one.
+driver_cflags = $(if $(shell grep -l PAGED_FUNCTION $(1)),$(DRIVER_CFLAGS),$(filter-out $(SECTION_CFLAGS),$(DRIVER_CFLAGS)))
+
 $(BUILD)/obj/module/%.o: drivers/%.c $(XEN_HEADERS)
 	$(call say,CC,"$< (module)")
-	$(Q)mkdir -p $(@D) && $(CC) $(DRIVER_CFLAGS) $(COVERAGE_CFLAGS) -DMODULE_NAME='"$(firstword $(subst /, ,$*))"' -MMD -MP -c $< -o $@
+	$(Q)mkdir -p $(@D) && $(CC) $(call driver_cflags,$<) $(COVERAGE_CFLAGS) -DMODULE_NAME='"$(firstword $(subst /, ,$*))"' -MMD -MP -c $< -o $@
 
 $(BUILD)/obj/module/clients/%.o: tests/clients/%.c $(XEN_HEADERS)
 	$(call say,CC,"$< (module)")
@@ -354,7 +357,7 @@ $(BUILD)/obj/module/clients/%.o: tests/clients/%.c $(XEN_HEADERS)
 define common_rule
 $(BUILD)/obj/module/$(1)/common/%.o: drivers/common/%.c $(XEN_HEADERS)
 	$$(call say,CC,"$$< ($(1))")
-	$(Q)mkdir -p $$(@D) && $$(CC) $$(DRIVER_CFLAGS) $$(COVERAGE_CFLAGS) -DMODULE_NAME='"$(1)"' -MMD -MP -c $$< -o $$@
+	$(Q)mkdir -p $$(@D) && $$(CC) $$(call driver_cflags,$$<) $$(COVERAGE_CFLAGS) -DMODULE_NAME='"$(1)"' -MMD -MP -c $$< -o $$@
 endef
 $(foreach driver,$(DRIVERS),$(eval $(call common_rule,$(driver))))
 

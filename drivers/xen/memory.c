@@ -83,7 +83,7 @@ static NTSTATUS QueryReservation(_In_ ULONG Command, _Out_ PULONGLONG Pages)
 
 NTSTATUS NTAPI XenMemoryQueryReservation(_Out_ PULONGLONG Current, _Out_ PULONGLONG Maximum)
 {
-    ULONGLONG Pages;
+    ULONGLONG Pages = 0;
     NTSTATUS Status;
 
     Status = QueryReservation(XENMEM_current_reservation, &Pages);

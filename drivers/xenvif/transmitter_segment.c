@@ -105,7 +105,7 @@ static NTSTATUS TransmitterGrantPages(_Inout_ PXENVIF_TRANSMITTER Transmitter,
 static NTSTATUS TransmitterPostSegment(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet,
                                        _In_ ULONG Length)
 {
-    TRANSMITTER_FRAGMENT Fragments[TRANSMITTER_SEGMENT_PAGES];
+    TRANSMITTER_FRAGMENT Fragments[TRANSMITTER_SEGMENT_PAGES] = {0};
     ULONG Count = TransmitterCountPages(Length);
     NTSTATUS Status;
 
