@@ -18,23 +18,98 @@ struct loading {
     char *error;
     struct capture *capture;
     size_t storage_size;
+    size_t storage_used;
     unsigned frames_max;
+    size_t *offset; /* of each frame in the storage, while that still moves; see resolve() */
+    /* Frames by their bytes, those that are in the storage: numbers, from 1 on. More than half of the places are free.
+     */
+    unsigned *place;
+    unsigned places;
+    unsigned distinct;
 };
 
-/* Frames are kept by offset while the storage still moves; see resolve(). */
-static void append(struct loading *loading, const uint8_t *data, uint32_t length)
+static uint64_t hash_of(const uint8_t *data, uint32_t length)
+{
+    uint64_t hash = length, word;
+
+    for (; length >= sizeof(word); data += sizeof(word), length -= sizeof(word)) {
+        memcpy(&word, data, sizeof(word));
+        hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+        hash ^= hash >> 29;
+    }
+    for (; length; data++, length--)
+        hash = (hash ^ *data) * UINT64_C(0x9E3779B97F4A7C15);
+    return hash ^ hash >> 32;
+}
+
+/* Where a frame of these bytes has its number, or is to have it. */
+static unsigned *place_of(const struct loading *loading, const uint8_t *data, uint32_t length)
+{
+    const struct capture *capture = loading->capture;
+    unsigned at = (unsigned)hash_of(data, length) & (loading->places - 1);
+
+    while (loading->place[at]) {
+        unsigned number = loading->place[at] - 1;
+
+        if (capture->frame[number].length == length &&
+            memcmp(capture->storage + loading->offset[number], data, length) == 0)
+            break;
+        at = (at + 1) & (loading->places - 1);
+    }
+    return &loading->place[at];
+}
+
+static void add_places(struct loading *loading)
+{
+    unsigned *before = loading->place, count = loading->places;
+
+    loading->places = count ? count * 2 : 512;
+    loading->place = calloc(loading->places, sizeof(*loading->place));
+    for (unsigned i = 0; i < count; i++) {
+        if (before[i]) {
+            unsigned number = before[i] - 1;
+
+            *place_of(loading, loading->capture->storage + loading->offset[number],
+                      loading->capture->frame[number].length) = number + 1;
+        }
+    }
+    free(before);
+}
+
+static void store(struct loading *loading, const uint8_t *data, uint32_t length)
 {
     struct capture *capture = loading->capture;
 
-    if (capture->bytes + length > loading->storage_size) {
+    if (loading->storage_used + length > loading->storage_size) {
         loading->storage_size = loading->storage_size * 2 + length + 65536;
         capture->storage = realloc(capture->storage, loading->storage_size);
     }
+    memcpy(capture->storage + loading->storage_used, data, length);
+    loading->storage_used += length;
+}
+
+/* What comes again is kept once: long traffic of few frames stays in a processor's cache. */
+static void append(struct loading *loading, const uint8_t *data, uint32_t length)
+{
+    struct capture *capture = loading->capture;
+    unsigned *place;
+
     if (capture->count == loading->frames_max) {
         loading->frames_max = loading->frames_max * 2 + 256;
         capture->frame = realloc(capture->frame, loading->frames_max * sizeof(*capture->frame));
+        loading->offset = realloc(loading->offset, loading->frames_max * sizeof(*loading->offset));
     }
-    memcpy(capture->storage + capture->bytes, data, length);
+    if (loading->distinct * 2 >= loading->places)
+        add_places(loading);
+    place = place_of(loading, data, length);
+    if (*place) {
+        loading->offset[capture->count] = loading->offset[*place - 1];
+    } else {
+        loading->offset[capture->count] = loading->storage_used;
+        store(loading, data, length);
+        *place = capture->count + 1;
+        loading->distinct++;
+    }
     capture->frame[capture->count++] = (struct port_frame){.length = length};
     capture->bytes += length;
 }
@@ -64,17 +139,17 @@ static void classify(struct port_frame *frame)
  * Frames get their place, in memory that starts at a page: a grant copy that crosses a page of ours is two for Xen, and
  * how many there are must not depend on where the heap put the capture.
  */
-static void resolve(struct capture *capture)
+static void resolve(const struct loading *loading)
 {
-    size_t size = (capture->bytes + STORAGE_ALIGNMENT - 1) / STORAGE_ALIGNMENT * STORAGE_ALIGNMENT;
+    struct capture *capture = loading->capture;
+    size_t size = (loading->storage_used + STORAGE_ALIGNMENT - 1) / STORAGE_ALIGNMENT * STORAGE_ALIGNMENT;
     uint8_t *data = aligned_alloc(STORAGE_ALIGNMENT, size);
 
-    memcpy(data, capture->storage, capture->bytes);
+    memcpy(data, capture->storage, loading->storage_used);
     free(capture->storage);
     capture->storage = data;
     for (unsigned i = 0; i < capture->count; i++) {
-        capture->frame[i].data = data;
-        data += capture->frame[i].length;
+        capture->frame[i].data = data + loading->offset[i];
         classify(&capture->frame[i]);
     }
 }
@@ -147,11 +222,14 @@ struct capture *capture_load(const char *path, char error[CAPTURE_ERROR_MAX])
     loading.capture = calloc(1, sizeof(*loading.capture));
     loaded = load_frames(&loading, pcap);
     pcap_close(pcap); /* and the file */
+    if (loaded)
+        resolve(&loading);
+    free(loading.place);
+    free(loading.offset);
     if (!loaded) {
         capture_free(loading.capture);
         return NULL;
     }
-    resolve(loading.capture);
     return loading.capture;
 }
 

@@ -10,8 +10,8 @@
 #define CAPTURE_ERROR_MAX 512
 
 /*
- * All frames of a file, in memory and unchanging: several ends may share one. Frames of a stack that offloads are known
- * by their blank checksums.
+ * All frames of a file, in memory and unchanging: several ends may share one. Frames of the same bytes have them in one
+ * place. Frames of a stack that offloads are known by their blank checksums.
  */
 struct capture {
     unsigned count;

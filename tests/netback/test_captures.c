@@ -61,6 +61,51 @@ static uint64_t second_clock(void)
     return UINT64_C(1700000000123456789);
 }
 
+/* Frame `i` of a capture in which each of `distinct` frames comes again and again. */
+static uint32_t frame_of(uint8_t *data, unsigned i, unsigned distinct)
+{
+    uint32_t number = i % distinct, length = 60 + number % 97;
+
+    memset(data, (int)number, length);
+    memcpy(data + length - sizeof(number), &number, sizeof(number));
+    return length;
+}
+
+GUEST_TEST(frames_that_come_again_are_kept_once)
+{
+    const unsigned distinct = 1500, count = 4 * distinct;
+    char path[] = "/tmp/capture-XXXXXX", error[CAPTURE_ERROR_MAX];
+    struct capture_writer *writer;
+    struct capture *capture;
+    uint8_t data[256];
+    uint64_t bytes = 0;
+    int file = mkstemp(path);
+
+    ck_assert_int_ge(file, 0);
+    close(file);
+    writer = capture_writer_open(path, second_clock, error);
+    for (unsigned i = 0; i < count; i++) {
+        struct port_frame frame = {.data = data, .length = frame_of(data, i, distinct)};
+
+        capture_writer_put(writer, &frame);
+        bytes += frame.length;
+    }
+    ck_assert(capture_writer_close(writer, error));
+    capture = capture_load(path, error);
+    unlink(path);
+    ck_assert_ptr_nonnull(capture);
+    ck_assert_uint_eq(capture->count, count);
+    ck_assert_uint_eq(capture->bytes, bytes);
+    for (unsigned i = 0; i < count; i++) {
+        ck_assert_uint_eq(capture->frame[i].length, frame_of(data, i, distinct));
+        ck_assert_mem_eq(capture->frame[i].data, data, capture->frame[i].length);
+        ck_assert_ptr_eq(capture->frame[i].data, capture->frame[i % distinct].data);
+        ck_assert(i == 0 || i >= distinct ||
+                  capture->frame[i].data == capture->frame[i - 1].data + capture->frame[i - 1].length);
+    }
+    capture_free(capture);
+}
+
 GUEST_TEST(captures_are_written_as_they_are_read)
 {
     static const uint32_t length[] = {60, 1514, 65535};
@@ -132,6 +177,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         captures_that_cannot_be_used,
+        frames_that_come_again_are_kept_once,
         captures_are_written_as_they_are_read,
         the_checker_tells_what_is_wrong,
     };
