@@ -48,8 +48,9 @@ VOID GnttabGrant(_In_ PXENBUS_GNTTAB_CONTEXT Context, _In_ ULONG Reference, _In_
 {
     ULONG Flags = GTF_permit_access | (ReadOnly ? GTF_readonly : 0);
 
+    /* The entry was invalid: an ordered store makes it valid, behind its frame, and nobody waits for its cache line. */
     GnttabSetFrame(Context, Reference, Frame);
-    InterlockedExchange(GnttabWord(Context, Reference), (LONG)(((ULONG)Domain << 16) | Flags));
+    WriteRelease(GnttabWord(Context, Reference), (LONG)(((ULONG)Domain << 16) | Flags));
 }
 
 static BOOLEAN GnttabRevokeV1(_In_ LONG volatile *Word)

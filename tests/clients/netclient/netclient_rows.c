@@ -146,9 +146,10 @@ VOID NetClientRowSent(_Inout_ PNETCLIENT Client, _In_ PVOID Cookie,
         KeBugCheckEx(NETCLIENT_TAG, Completion->Status, (ULONG_PTR)Irp, 0, 1);
     }
 
+    /* An interlocked operation: the flag is looked at behind it. */
     (VOID) NetClientRowAnswered(Client, Irp, Status);
 
-    if (NetClientFlag(&Client->RowBlocked) && InterlockedExchange(&Client->RowBlocked, FALSE) != FALSE)
+    if (ReadAcquire(&Client->RowBlocked) != FALSE && InterlockedExchange(&Client->RowBlocked, FALSE) != FALSE)
         NetClientSend(Client);
 }
 
