@@ -10,7 +10,7 @@
 /* Packets that wait for room on the ring, at most. */
 #define TRANSMITTER_QUEUE_LIMIT 1024
 
-/* Packets that More may hold back before the ring is filled all the same. */
+/* So many packets that More holds back are a reason to fill the ring all the same, or, if it is full, to look at it. */
 #define TRANSMITTER_BATCH 32
 
 /* Pages of copies, at most: the ring's and those of a packet that waits for room. */
@@ -504,7 +504,7 @@ ULONG TransmitterQueryRingSize(VOID)
 /* Fills the ring, now or, if More is to come, with what comes. */
 static VOID TransmitterAdvance(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOOLEAN More)
 {
-    BOOLEAN Delay = More && Transmitter->QueueLength < TRANSMITTER_BATCH;
+    BOOLEAN Delay = More && Transmitter->QueueLength % TRANSMITTER_BATCH != 0;
 
     if (!Transmitter->Running)
         return;
