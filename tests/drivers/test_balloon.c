@@ -47,6 +47,7 @@ static void await_less(uint64_t less)
 {
     ck_assert_msg(stack_wait(has_less, &less, 20000), "the domain has %llu pages of %llu, not %llu less",
                   (unsigned long long)pages(), (unsigned long long)all, (unsigned long long)less);
+    stack_sleep_us(5000); /* xenbus notes it after Xen has, and stays for pages that are out */
 }
 
 static void set_and_await(uint64_t less)
