@@ -18,6 +18,7 @@
 #include "nt/ex/pool.h"
 #include "nt/io/io.h"
 #include "nt/ke/ke.h"
+#include "nt/mm/mm.h"
 #include "nt/nt_init.h"
 #include "nt/pnp/pnp.h"
 #include "nt/po/po.h"
@@ -189,6 +190,11 @@ bool guest_shutdown(void)
 bool guest_is_up(void)
 {
     return pnp_root() != NULL;
+}
+
+bool guest_memory_ran_out(void)
+{
+    return page_ran_out();
 }
 
 static void wait_quiet(struct call *call)

@@ -25,6 +25,7 @@ bool guest_boot(void);
 /* False: the tree could not be taken down; pnp_refusal() says why. */
 bool guest_shutdown(void);
 bool guest_is_up(void); /* there is a device tree */
+bool guest_memory_ran_out(void);
 /* Wait until Plug and Play has nothing under way. */
 bool guest_wait_quiet(void);
 

@@ -8,6 +8,7 @@
 
 #include <xenstore.h>
 
+#include "cli/guest.h"
 #include "dom0/heap.h"
 #include "keys.h"
 #include "machine/clock.h"
@@ -103,6 +104,7 @@ static unsigned enough(const struct tally *tally, unsigned limit)
 static void describe(unsigned domid, const struct tally *tally, char *note, size_t size)
 {
     unsigned watches = store_quota()->watches;
+    unsigned memory = (unsigned)(machine->config.ram_bytes >> 20);
     unsigned frames;
     int length;
 
@@ -116,6 +118,9 @@ static void describe(unsigned domid, const struct tally *tally, char *note, size
         snprintf(note + length, size - (size_t)length,
                  "; it has all the watches in the store that it may have, %u: give it more, --store-quota watches=%u",
                  watches, enough(tally, watches));
+    else if (guest_memory_ran_out())
+        snprintf(note + length, size - (size_t)length, "; the guest's memory was used up: give it more, --memory %u",
+                 enough(tally, memory));
 }
 
 bool operator_vifs_missing(const struct operator_state *state, char *note, size_t size)

@@ -443,6 +443,12 @@ START_TEST(limits_too_low)
         pvsim("create --run-dir %s --vifs 3 --store-quota watches=12", standing_dir), 0,
         "; it has all the watches in the store that it may have, 12: give it more, --store-quota watches=");
     expect_result(VERB("destroy", "guest", standing_dir), 0, "", "");
+    expect_complaint(
+        pvsim("create --run-dir %s --vifs 48 --memory 64 --max-grant-frames 256 --store-quota watches=1000 "
+              "--store-quota nodes=10000",
+              standing_dir),
+        0, "; the guest's memory was used up: give it more, --memory ");
+    expect_result(VERB("destroy", "guest", standing_dir), 0, "", "");
     expect_result(pvsim("create --run-dir %s --vifs 3 --max-grant-frames 64", standing_dir), 0, "", "");
     standing_wait_for_node("/local/domain/1/device/vif/2/state", "4");
     expect_result(VERB("destroy", "guest", standing_dir), 0, "", "");

@@ -69,6 +69,7 @@ void page_set_access(uint32_t first, enum guest_access access);
 /* The first page of the run in use that a page is part of. */
 uint32_t page_run_first(uint32_t page);
 uint32_t page_free_count(void);
+bool page_ran_out(void); /* at some time since the boot there were not as many left as were asked for */
 
 static inline void *page_address(uint32_t page)
 {
@@ -114,6 +115,7 @@ struct mm_state {
     struct mm_page *pages;
     uint32_t bins[32]; /* free runs outside the contiguous zone by log2 of their length; page + 1 of the first */
     uint32_t free_pages;
+    bool ran_out;
     PKEVENT low_memory; /* the standard events, see condition.c */
     PKEVENT high_memory;
     LIST_ENTRY records;

@@ -124,12 +124,18 @@ static uint32_t alloc_once(uint32_t count, enum page_use use, const void *owner)
     return PAGE_NOT_FOUND;
 }
 
+static uint32_t refuse(uint32_t count)
+{
+    machine->mm->ran_out = machine->mm->ran_out || machine->mm->free_pages < count;
+    return PAGE_NOT_FOUND;
+}
+
 uint32_t page_alloc(uint32_t count, enum page_use use, const void *owner)
 {
     uint32_t page = count == 0 ? PAGE_NOT_FOUND : alloc_once(count, use, owner);
     if (page == PAGE_NOT_FOUND && count != 0 && pool_trim())
         page = alloc_once(count, use, owner);
-    return page;
+    return page != PAGE_NOT_FOUND ? page : refuse(count);
 }
 
 uint32_t page_alloc_in_range(uint64_t first_gfn, uint64_t last_gfn, enum page_use use, const void *owner)
@@ -143,7 +149,7 @@ uint32_t page_alloc_in_range(uint64_t first_gfn, uint64_t last_gfn, enum page_us
                 return run_take(run, page, 1, use, owner);
         }
     }
-    return PAGE_NOT_FOUND;
+    return refuse(1);
 }
 
 /* The first place in the free run [run, run + length) of the zone that meets the conditions. */
@@ -178,7 +184,7 @@ uint32_t page_alloc_contiguous(uint32_t count, uint64_t first_gfn, uint64_t last
         if (start != PAGE_NOT_FOUND)
             return run_take(run, start, count, use, owner);
     }
-    return count == 1 && alignment == 1 ? page_alloc_in_range(first_gfn, last_gfn, use, owner) : PAGE_NOT_FOUND;
+    return count == 1 && alignment == 1 ? page_alloc_in_range(first_gfn, last_gfn, use, owner) : refuse(count);
 }
 
 bool page_take(uint32_t page, enum page_use use, const void *owner)
@@ -262,6 +268,11 @@ uint32_t page_run_first(uint32_t page)
 uint32_t page_free_count(void)
 {
     return machine->mm->free_pages;
+}
+
+bool page_ran_out(void)
+{
+    return machine->mm->ran_out;
 }
 
 void mm_init(void)
