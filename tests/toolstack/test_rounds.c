@@ -23,6 +23,7 @@
 #include "machine/sched.h"
 #include "machine/snapshot.h"
 #include "nt/ke/ke.h"
+#include "nt/pnp/pnp.h"
 #include "checker.h"
 #include "packet.h"
 #include "xen/xen.h"
@@ -300,12 +301,6 @@ static VOID NTAPI write_thread(PVOID number)
     (void)PsTerminateSystemThread(STATUS_SUCCESS);
 }
 
-/* XENVIF has been let go: nothing comes any more. */
-static bool has_stopped(void *client)
-{
-    return ((volatile NETCLIENT *)client)->Vif.Interface.Size == 0;
-}
-
 /* Until the device is detached. While it is open its object stays, and its counters. */
 static VOID NTAPI read_thread(PVOID unused)
 {
@@ -322,7 +317,7 @@ static VOID NTAPI read_thread(PVOID unused)
     while (NT_SUCCESS(status = stack_transfer(IRP_MJ_READ, file, device, buffer, 65536, &length)))
         checker_take_bytes(test.checker, buffer, length);
     ck_assert_int_eq(status, STATUS_DELETE_PENDING);
-    ck_assert(stack_wait(has_stopped, client, 10000));
+    pnp_wait_quiet(); /* the device's removal waits for this file, and for nothing else */
     test.detached = client->Statistics;
     ObDereferenceObject(file);
     ExFreePoolWithTag(buffer, STACK_TAG);
