@@ -86,6 +86,7 @@ static struct {
     enum form form;
     unsigned queues;
     volatile bool gone_on; /* the guest */
+    bool device_gone;      /* that was detached */
     struct writes writes;  /* of this round, to the device that there is at its end */
     struct writes before;  /* to the one that has been detached */
     uint64_t dropped;      /* writes that say so, of all rounds */
@@ -209,6 +210,8 @@ static void detach_main(void *unused)
     (void)unused;
     count_full_rings();
     stack_detach_now(0);
+    while (!__atomic_load_n(&test.device_gone, __ATOMIC_ACQUIRE)) /* else the guest may see no difference */
+        (void)task_park(clock_now() + 20000, "the device's removal");
     (void)task_park(clock_now() + SUSPENDED_NS, "a while");
     stack_attach_now(0);
     stack_wait_connected_now(0);
@@ -319,6 +322,7 @@ static VOID NTAPI read_thread(PVOID unused)
     ck_assert_int_eq(status, STATUS_DELETE_PENDING);
     pnp_wait_quiet(); /* the device's removal waits for this file, and for nothing else */
     test.detached = client->Statistics;
+    __atomic_store_n(&test.device_gone, true, __ATOMIC_RELEASE);
     ObDereferenceObject(file);
     ExFreePoolWithTag(buffer, STACK_TAG);
     (void)PsTerminateSystemThread(STATUS_SUCCESS);
@@ -473,7 +477,7 @@ static void round_of_traffic(unsigned round)
     PKTHREAD writer[WRITERS];
     PKTHREAD reader = NULL;
 
-    test.gone_on = false;
+    test.gone_on = test.device_gone = false;
     test.detached = (NETCLIENT_STATISTICS){0};
     test.writes = test.before = (struct writes){0};
     test.checker = checker_create(&coming, "to the guest", &stack_logger);
