@@ -292,24 +292,27 @@ static BOOLEAN MacMatches(_In_ PXENVIF_MAC Mac, _In_ const ETHERNET_ADDRESS *Add
     return FALSE;
 }
 
-BOOLEAN MacAdmits(_Inout_ PXENVIF_MAC Mac, _In_ const ETHERNET_ADDRESS *Address)
+VOID MacBeginAdmission(_Inout_ PXENVIF_MAC Mac)
+{
+    KeAcquireSpinLockAtDpcLevel(&Mac->Lock);
+}
+
+BOOLEAN MacAdmits(_In_ PXENVIF_MAC Mac, _In_ const ETHERNET_ADDRESS *Address)
 {
     ETHERNET_ADDRESS_TYPE Type = EthernetAddressType(Address);
-    BOOLEAN Admitted = FALSE;
-    KIRQL Irql;
 
-    KeAcquireSpinLock(&Mac->Lock, &Irql);
+    if (!Mac->Connected)
+        return FALSE;
 
-    if (Mac->Connected) {
-        if (Mac->Levels[Type] == XENVIF_MAC_FILTER_ALL)
-            Admitted = TRUE;
-        else if (Mac->Levels[Type] == XENVIF_MAC_FILTER_MATCHING)
-            Admitted = MacMatches(Mac, Address, Type);
-    }
+    if (Mac->Levels[Type] == XENVIF_MAC_FILTER_ALL)
+        return TRUE;
 
-    KeReleaseSpinLock(&Mac->Lock, Irql);
+    return Mac->Levels[Type] == XENVIF_MAC_FILTER_MATCHING && MacMatches(Mac, Address, Type);
+}
 
-    return Admitted;
+VOID MacEndAdmission(_Inout_ PXENVIF_MAC Mac)
+{
+    KeReleaseSpinLockFromDpcLevel(&Mac->Lock);
 }
 
 VOID MacQueryState(_Inout_ PXENVIF_MAC Mac, _Out_opt_ PNET_IF_MEDIA_CONNECT_STATE MediaConnectState,

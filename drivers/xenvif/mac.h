@@ -36,9 +36,16 @@ VOID MacTeardown(_In_ PXENVIF_MAC Mac);
 _IRQL_requires_(PASSIVE_LEVEL)
 BOOLEAN MacUpdate(_Inout_ PXENVIF_MAC Mac, _In_ BOOLEAN Connected, _In_ BOOLEAN Gather);
 
-/* TRUE if a frame to Address is to be handed to the client: the link is up and the filter lets it in. */
-_IRQL_requires_max_(DISPATCH_LEVEL)
-BOOLEAN MacAdmits(_Inout_ PXENVIF_MAC Mac, _In_ const ETHERNET_ADDRESS *Address);
+/*
+ * Between begin and end, TRUE if a frame to Address is to be handed to the client: the link is up and the filter lets
+ * it in. One acquisition of the lock for as many frames as there are. DISPATCH_LEVEL.
+ */
+_IRQL_requires_(DISPATCH_LEVEL)
+VOID MacBeginAdmission(_Inout_ PXENVIF_MAC Mac);
+_IRQL_requires_(DISPATCH_LEVEL)
+BOOLEAN MacAdmits(_In_ PXENVIF_MAC Mac, _In_ const ETHERNET_ADDRESS *Address);
+_IRQL_requires_(DISPATCH_LEVEL)
+VOID MacEndAdmission(_Inout_ PXENVIF_MAC Mac);
 
 /* As of the interface. IRQL <= DISPATCH_LEVEL. */
 VOID MacQueryState(_Inout_ PXENVIF_MAC Mac, _Out_opt_ PNET_IF_MEDIA_CONNECT_STATE MediaConnectState,

@@ -418,23 +418,67 @@ static BOOLEAN ReceiverDeliver(_Inout_ PXENVIF_RECEIVER Receiver)
     return All;
 }
 
+static VOID ReceiverDrop(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY Drop, _In_ PRECEIVER_PACKET Packet,
+                         _In_ XENVIF_VIF_STATISTIC Reason)
+{
+    StatisticsAdd(Receiver->Statistics, Reason, 1);
+    InsertTailList(Drop, &Packet->ListEntry);
+}
+
+/* Moves frames that the filter does not let in from List to Drop. */
+static VOID ReceiverFilter(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY List, _Inout_ PLIST_ENTRY Drop)
+{
+    PLIST_ENTRY ListEntry = List->Flink;
+
+    if (IsListEmpty(List))
+        return;
+
+    MacBeginAdmission(Receiver->Mac);
+
+    while (ListEntry != List) {
+        PRECEIVER_PACKET Packet = CONTAINING_RECORD(ListEntry, RECEIVER_PACKET, ListEntry);
+        PXENVIF_BUFFER First = ReceiverFirstBuffer(Packet);
+
+        ListEntry = ListEntry->Flink;
+
+        if (MacAdmits(Receiver->Mac, (const ETHERNET_ADDRESS *)(First->Address + First->Offset)))
+            continue;
+
+        RemoveEntryList(&Packet->ListEntry);
+        ReceiverDrop(Receiver, Drop, Packet, XENVIF_RECEIVER_PACKETS_DROPPED);
+    }
+
+    MacEndAdmission(Receiver->Mac);
+}
+
 /* Sorts frames from the ring into those for the client and those to be dropped, which are. */
 static VOID ReceiverSort(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY List)
 {
+    LIST_ENTRY Good;
     LIST_ENTRY Drop;
 
+    InitializeListHead(&Good);
     InitializeListHead(&Drop);
 
     while (!IsListEmpty(List)) {
         PRECEIVER_PACKET Packet = CONTAINING_RECORD(RemoveHeadList(List), RECEIVER_PACKET, ListEntry);
         XENVIF_VIF_STATISTIC Reason;
 
-        if (ReceiverInspect(Receiver, Packet, &Reason)) {
+        if (ReceiverInspect(Receiver, Packet, &Reason))
+            InsertTailList(&Good, &Packet->ListEntry);
+        else
+            ReceiverDrop(Receiver, &Drop, Packet, Reason);
+    }
+
+    ReceiverFilter(Receiver, &Good, &Drop);
+
+    while (!IsListEmpty(&Good)) {
+        PRECEIVER_PACKET Packet = CONTAINING_RECORD(RemoveHeadList(&Good), RECEIVER_PACKET, ListEntry);
+
+        if (ReceiverFinish(Receiver, Packet))
             InsertTailList(&Receiver->Deliver, &Packet->ListEntry);
-        } else {
-            StatisticsAdd(Receiver->Statistics, Reason, 1);
-            InsertTailList(&Drop, &Packet->ListEntry);
-        }
+        else
+            ReceiverDrop(Receiver, &Drop, Packet, XENVIF_RECEIVER_BACKEND_ERRORS);
     }
 
     if (IsListEmpty(&Drop))

@@ -168,8 +168,7 @@ static VOID ReceiverHash(_In_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKE
     HasherHash(Hasher, First->Address + First->Offset, &Packet->Layout, &Packet->Hash);
 }
 
-/* Does for a frame, which is to go to the client, what the client has asked for. FALSE: it cannot be split. */
-static BOOLEAN ReceiverFinish(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet)
+BOOLEAN ReceiverFinish(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet)
 {
     ULONG Limit = ReceiverLimit(Receiver, Packet);
     XENVIF_VIF_OFFLOAD_OPTIONS Options;
@@ -212,14 +211,6 @@ BOOLEAN ReceiverInspect(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PAC
     PacketParse(Header, First->Length, Packet->Length, FALSE, &Packet->Layout);
 
     *Reason = XENVIF_RECEIVER_BACKEND_ERRORS;
-    if (!ReceiverMatchesFlags(Packet) || !ReceiverCheckLength(Receiver, Packet))
-        return FALSE;
 
-    *Reason = XENVIF_RECEIVER_PACKETS_DROPPED;
-    if (!MacAdmits(Receiver->Mac, (const ETHERNET_ADDRESS *)Header))
-        return FALSE;
-
-    *Reason = XENVIF_RECEIVER_BACKEND_ERRORS;
-
-    return ReceiverFinish(Receiver, Packet);
+    return ReceiverMatchesFlags(Packet) && ReceiverCheckLength(Receiver, Packet);
 }

@@ -126,11 +126,17 @@ VOID ReceiverRingClear(_Inout_ PXENVIF_RECEIVER Receiver);
 ULONG ReceiverHeadroom(_In_ PXENVIF_RECEIVER Receiver);
 
 /*
- * Makes of a frame what a client may be given: parsed, in shape, with flags and a checksum if it needs one; or ready to
- * be split. DISPATCH_LEVEL, without the lock. FALSE: it is to be dropped, and *Reason is the counter.
+ * Brings a frame in shape and parses it. DISPATCH_LEVEL, without the lock. FALSE: it is to be dropped, and *Reason is
+ * the counter.
  */
 BOOLEAN ReceiverInspect(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet,
                         _Out_ XENVIF_VIF_STATISTIC *Reason);
+
+/*
+ * Does for such a frame, which is to go to the client, what the client has asked for: flags, and a checksum if it needs
+ * one; or makes it ready to be split. FALSE: it cannot be split. Likewise.
+ */
+BOOLEAN ReceiverFinish(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet);
 
 /* Takes a tag out of a frame that has one. */
 VOID ReceiverRemoveTag(_Inout_ PRECEIVER_PACKET Packet);
