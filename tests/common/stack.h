@@ -89,6 +89,13 @@ const struct failure *stack_must_fail(const struct stack_options *options, void 
     END_TEST                                                                                                           \
     static void name##_scenario(__attribute__((unused)) void *argument)
 
+/* Schedules of a policy that a test tries: policies are the deterministic engine's. */
+#ifdef MACHINE_THREAD_SANITIZER
+#define STACK_SCHEDULES 0u
+#else
+#define STACK_SCHEDULES 3u
+#endif
+
 /* ---- for the scenario, in guest threads at PASSIVE_LEVEL ---- */
 
 void stack_sleep_us(unsigned microseconds);

@@ -133,7 +133,7 @@ static void over_policies(struct stack_options options, void (*scenario)(void *)
 {
     stack_run(&options, scenario, NULL);
     options.policy = POLICY_PCT;
-    for (options.seed = 1; options.seed <= 3; options.seed++)
+    for (options.seed = 1; options.seed <= STACK_SCHEDULES; options.seed++)
         stack_run(&options, scenario, NULL);
 }
 

@@ -129,7 +129,7 @@ static void over_policies(struct stack_options options, void (*scenario)(void *)
         options.policy = POLICY_FIFO;
         stack_run(&options, scenario, argument);
         options.policy = POLICY_PCT;
-        for (options.seed = 1; options.seed <= 2; options.seed++)
+        for (options.seed = 1; options.seed <= STACK_SCHEDULES; options.seed++)
             stack_run(&options, scenario, argument);
     }
 }
