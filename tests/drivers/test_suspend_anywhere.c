@@ -339,7 +339,7 @@ static void move(void)
 #ifdef MACHINE_THREAD_SANITIZER /* which takes its time for each */
 #define POINTS_US 120u
 #else
-#define POINTS_US 12u
+#define POINTS_US 24u
 #endif
 
 /* The second move comes at another point of the connect after the first: the new place never has the old one's rings.
