@@ -69,7 +69,7 @@ void page_set_access(uint32_t first, enum guest_access access);
 /* The first page of the run in use that a page is part of. */
 uint32_t page_run_first(uint32_t page);
 uint32_t page_free_count(void);
-bool page_ran_out(void); /* at some time since the boot there were not as many left as were asked for */
+bool page_ran_out(void); /* at some time since the boot there were not as many left, or in a row, as were asked for */
 
 static inline void *page_address(uint32_t page)
 {

@@ -135,7 +135,9 @@ uint32_t page_alloc(uint32_t count, enum page_use use, const void *owner)
     uint32_t page = count == 0 ? PAGE_NOT_FOUND : alloc_once(count, use, owner);
     if (page == PAGE_NOT_FOUND && count != 0 && pool_trim())
         page = alloc_once(count, use, owner);
-    return page != PAGE_NOT_FOUND ? page : refuse(count);
+    if (page == PAGE_NOT_FOUND && count != 0)
+        machine->mm->ran_out = true; /* anywhere would have done: those that are left are too few, or lie apart */
+    return page;
 }
 
 uint32_t page_alloc_in_range(uint64_t first_gfn, uint64_t last_gfn, enum page_use use, const void *owner)
