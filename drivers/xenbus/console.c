@@ -27,7 +27,7 @@ struct _XENBUS_CONSOLE_CONTEXT {
     INTERFACE_USERS Users;
     XENBUS_EVTCHN_INTERFACE EvtchnInterface;
     ULONG LogLevels;
-    PXEN_LOG_DISPOSITION Disposition;
+    PXEN_LOG_DISPOSITION Disposition; /* NULL: the log does not go to the console */
 
     PHYSICAL_ADDRESS Address;
     struct xencons_interface *Ring; /* NULL: the domain has no console */
@@ -403,6 +403,21 @@ static VOID ConsoleCloseChannel(_In_ PXENBUS_CONSOLE_CONTEXT Context)
     Context->Channel = NULL;
 }
 
+/* The bus is better off with less of a log than not at all. */
+static VOID ConsoleAddToLog(_In_ PXENBUS_CONSOLE_CONTEXT Context)
+{
+    NTSTATUS Status;
+
+    if (Context->LogLevels == 0)
+        return;
+
+    Status = XenLogAddDisposition(Context->LogLevels, ConsoleLog, Context, &Context->Disposition);
+    if (!NT_SUCCESS(Status)) {
+        Context->Disposition = NULL;
+        Warning("the log does not go to the console (%08x)", Status);
+    }
+}
+
 NTSTATUS ConsoleEnable(_In_ PXENBUS_CONSOLE_CONTEXT Context, _In_ const XENBUS_EVTCHN_INTERFACE *Evtchn)
 {
     NTSTATUS Status;
@@ -421,18 +436,10 @@ NTSTATUS ConsoleEnable(_In_ PXENBUS_CONSOLE_CONTEXT Context, _In_ const XENBUS_E
     if (!NT_SUCCESS(Status))
         goto fail2;
 
-    if (Context->LogLevels != 0) {
-        Status = XenLogAddDisposition(Context->LogLevels, ConsoleLog, Context, &Context->Disposition);
-        if (!NT_SUCCESS(Status))
-            goto fail3;
-    }
+    ConsoleAddToLog(Context);
 
     UsersEnable(&Context->Users);
     return STATUS_SUCCESS;
-
-fail3:
-    ConsoleCloseChannel(Context);
-    KeFlushQueuedDpcs();
 
 fail2:
     ConsoleUnmapRing(Context);

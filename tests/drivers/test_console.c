@@ -473,8 +473,8 @@ static VOID NTAPI no_line(PVOID unused, PCSTR line, ULONG length)
     (void)length;
 }
 
-/* Others have all the log's dispositions: the bus does not start, and does when one is free. */
-STACK_TEST(no_place_in_the_log, .drivers = STACK_PROBE | STACK_XENFILT, .quiet = true)
+/* The bus comes anew while others have all the log's dispositions but so many. */
+static void restart_with_dispositions(unsigned free)
 {
     PXEN_LOG_DISPOSITION disposition[32]; /* more than the log has */
     struct devnode *parent = pnp_parent(stack_device(PLATFORM));
@@ -484,19 +484,32 @@ STACK_TEST(no_place_in_the_log, .drivers = STACK_PROBE | STACK_XENFILT, .quiet =
     while (count < ARRAYSIZE(disposition) &&
            STACK_XEN(XenLogAddDisposition, XEN_LOG_CRITICAL, no_line, NULL, &disposition[count]) == STATUS_SUCCESS)
         count++;
-    ck_assert_uint_ge(count, 1);
+    ck_assert_uint_ge(count, free);
     ck_assert_uint_lt(count, ARRAYSIZE(disposition));
+    for (; free != 0; free--)
+        STACK_XEN(XenLogRemoveDisposition, disposition[--count]);
     (void)pnp_rescan(parent);
     pnp_wait_quiet();
-    ck_assert(!stack_device_started(PLATFORM));
-    STACK_XEN(XenLogRemoveDisposition, disposition[--count]);
-    (void)pnp_retry_device(stack_device(PLATFORM));
-    pnp_wait_quiet();
-    ck_assert(stack_device_started(PLATFORM));
     while (count != 0)
         STACK_XEN(XenLogRemoveDisposition, disposition[--count]);
-    begin();
-    end();
+}
+
+/* Others have all the log's dispositions: the bus starts, and only the log does not go to its console. */
+STACK_TEST(no_place_in_the_log, .drivers = STACK_PROBE | STACK_XENFILT, .quiet = true, .prepare = log_information)
+{
+    char *buffer = ExAllocatePool2(POOL_FLAG_NON_PAGED, 4096, STACK_TAG);
+
+    for (unsigned free = 0; free < 2; free++) {
+        restart_with_dispositions(free);
+        ck_assert(stack_device_started(PLATFORM));
+        STACK_ASSERT_LOGGED("the log does not go to the console (c000009a)");
+        begin();
+        log_line_of_debug();
+        (void)daemon_take(buffer, 4096);
+        ck_assert_int_eq(strstr(buffer, "TEST: said at HIGH_LEVEL") != NULL, free != 0);
+        end();
+    }
+    ExFreePoolWithTag(buffer, STACK_TAG);
 }
 
 int main(void)
