@@ -96,7 +96,8 @@ struct _XENBUS_FDO {
     PXENBUS_STORE_WATCH SuspendWatch;
     XENBUS_FEATURE SuspendFeature;
     BOOLEAN SuspendAnnounced;
-    ULONG SuspendAnnouncedAt;     /* the count of suspends then */
+    BOOLEAN SuspendRefused;       /* the last try failed, which the log has been told */
+    ULONG SuspendAnnouncedAt;     /* the count of suspends at the last try */
     BOOLEAN SuspendAcknowledged;  /* a request is, and has not been done */
     ULONG SuspendCount;           /* then */
     ULONGLONG SuspendDeadline;    /* the time of ClockNow() at which it is given up */

@@ -113,23 +113,31 @@ VOID FdoDebugClose(_In_ PXENBUS_FDO Fdo)
     Fdo->DebugChannel = NULL;
 }
 
-/* Once in each place: the store of another does not know of it. */
+/*
+ * Once in each place: the store of another does not know of it. Nor is it said more than once in a place that it cannot
+ * be written, however often it is tried.
+ */
 PAGED_FUNCTION static NTSTATUS FdoSuspendAnnounce(_In_ PXENBUS_FDO Fdo)
 {
     ULONG Count = XENBUS_SUSPEND_CALL(&Fdo->SuspendInterface, GetCount);
+    BOOLEAN Here = (Fdo->SuspendAnnouncedAt == Count);
+    BOOLEAN Told = Here && Fdo->SuspendRefused;
     NTSTATUS Status;
 
     PAGED_CODE();
 
-    if (Fdo->SuspendAnnounced && Fdo->SuspendAnnouncedAt == Count)
+    if (Fdo->SuspendAnnounced && Here)
         return STATUS_SUCCESS;
 
     Status = FdoFeatureAnnounce(Fdo, &Fdo->SuspendFeature);
-    if (!NT_SUCCESS(Status))
+    if (!NT_SUCCESS(Status) && !Told)
         Warning("control/feature-suspend cannot be written (%08x)", Status);
+    else if (NT_SUCCESS(Status) && Told)
+        Warning("control/feature-suspend is written after all");
 
     Fdo->SuspendAnnounced = !StatusIsForNow(Status);
     Fdo->SuspendAnnouncedAt = Count;
+    Fdo->SuspendRefused = !NT_SUCCESS(Status);
     return Status;
 }
 
@@ -275,6 +283,7 @@ PAGED_FUNCTION NTSTATUS FdoSuspendBegin(_In_ PXENBUS_FDO Fdo)
 
     FdoFeatureBegin(Fdo, &Fdo->SuspendFeature, "feature-suspend");
     Fdo->SuspendAnnounced = FALSE;
+    Fdo->SuspendRefused = FALSE;
     (VOID) FdoSuspendAnnounce(Fdo);
     Fdo->SuspendAcknowledged = FALSE;
 

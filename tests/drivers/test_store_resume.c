@@ -346,19 +346,55 @@ static bool refuses_announcement(void)
     return true;
 }
 
-/* That suspend is handled here is not told again and again to a store that will not hear of it. */
-static void refuse_announcement(void *unused)
+#define NOT_WRITTEN "control/feature-suspend cannot be written"
+#define WRITTEN "control/feature-suspend is written after all"
+
+static bool announcement_is_refused(void *unused)
 {
     (void)unused;
+    CALL(Poll);
+    return stack_is_logged(NOT_WRITTEN);
+}
+
+static void poll_for_seconds(unsigned seconds)
+{
+    for (unsigned i = 0; i < seconds * 100; i++) {
+        CALL(Poll);
+        stack_sleep_us(10000);
+    }
+}
+
+/*
+ * That suspend is handled here is not told again and again to a store that will not hear of it, and the log hears once
+ * of each place where it is not told, and once that it is.
+ */
+static void refuse_announcement(void *of_the_moment)
+{
+    unsigned once;
+
     announced = 0;
     take_over();
     far.answers = refuses_announcement;
     suspend_in_place(NULL);
     assert_answered();
     far.fire = true;
-    for (unsigned i = 0; i < 500; i++) {
-        CALL(Poll);
-        stack_sleep_us(10000);
+    ck_assert(stack_wait(announcement_is_refused, NULL, 1000));
+    once = stack_times_logged(NOT_WRITTEN);
+    poll_for_seconds(5);
+    ck_assert_uint_eq(stack_times_logged(NOT_WRITTEN), once);
+    ck_assert_uint_eq(stack_times_logged(WRITTEN), 0);
+    if (of_the_moment != NULL) {
+        ck_assert_msg(announced >= 4, "%s: announced %u times", refusal, announced);
+        suspend_in_place(NULL);
+        far.fire = true;
+        poll_for_seconds(3);
+        ck_assert_uint_eq(stack_times_logged(NOT_WRITTEN), 2 * once);
+        far.answers = NULL;
+        poll_for_seconds(3);
+        ck_assert_uint_eq(stack_times_logged(NOT_WRITTEN), 2 * once);
+        ck_assert_uint_eq(stack_times_logged(WRITTEN), once);
+    } else {
+        ck_assert_msg(announced == 1, "%s: announced %u times", refusal, announced);
     }
     leave();
 }
@@ -368,11 +404,7 @@ START_TEST(announcement_refused)
     static const struct stack_options options = {.drivers = STACK_PROBE, .quiet = true};
 
     refusal = to_announcement[_i].error;
-    stack_run(&options, refuse_announcement, NULL);
-    if (to_announcement[_i].of_the_moment)
-        ck_assert_msg(announced >= 4, "%s: announced %u times", refusal, announced);
-    else
-        ck_assert_msg(announced == 1, "%s: announced %u times", refusal, announced);
+    stack_run(&options, refuse_announcement, to_announcement[_i].of_the_moment ? (void *)(uintptr_t)refusal : NULL);
 }
 END_TEST
 
