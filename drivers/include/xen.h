@@ -174,6 +174,14 @@ XEN_API NTSTATUS NTAPI XenSchedWatchdog(_Inout_ PULONG Id, _In_ ULONG Seconds);
 /* Puts the vCPU's vcpu_info at Offset in Frame; it must not cross the page. Once a vCPU in a domain's life. */
 XEN_API NTSTATUS NTAPI XenVcpuRegisterInfo(_In_ ULONG VcpuId, _In_ PFN_NUMBER Frame, _In_ ULONG Offset);
 
+/*
+ * Gives the calling processor's vCPU, of an ID that shared_info has no room for, a vcpu_info in a page of this
+ * module's, which stays for as long as the module does: *Info is where Xen has it, also if it was placed before in this
+ * domain's life. IRQL <= DISPATCH_LEVEL, on that processor throughout; not on two at once. STATUS_INVALID_PARAMETER:
+ * not such an ID, or Xen has it elsewhere. STATUS_INSUFFICIENT_RESOURCES: no page.
+ */
+XEN_API NTSTATUS NTAPI XenVcpuPlaceInfo(_In_ ULONG VcpuId, _Outptr_ PVOID *Info);
+
 /* ---- The log ---- */
 
 /* A message has one level, a disposition a mask of them. */

@@ -134,6 +134,7 @@ PAGED_FUNCTION NTSTATUS NTAPI DllUnload(VOID)
     Trace("====>");
 
     XenActiveDeviceRelease();
+    VcpuInfoTeardown(Context->VcpuInfoPage);
     ProcessorsTeardown(&Context->Processors);
     BugcheckTeardown(&Context->Bugcheck);
     ModulesTeardown(&Context->Modules);

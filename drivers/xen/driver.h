@@ -24,6 +24,15 @@ typedef struct _XEN_PROCESSORS {
     PVOID Callback; /* for processors that are added */
 } XEN_PROCESSORS, *PXEN_PROCESSORS;
 
+/* A page of vcpu_info, for vCPUs from XEN_LEGACY_MAX_VCPUS up (vcpu_info.c). */
+typedef struct _XEN_VCPU_INFO_PAGE {
+    PVOID Address;  /* NULL: none has been needed */
+    ULONG64 Placed; /* those that Xen has taken */
+} XEN_VCPU_INFO_PAGE, *PXEN_VCPU_INFO_PAGE;
+
+/* Together they have room for twice the processors that Windows can have. */
+#define XEN_VCPU_INFO_PAGES 64
+
 /* The log's dispositions (logger.c). */
 #define XEN_LOG_MAXIMUM_DISPOSITIONS 8
 
@@ -92,6 +101,7 @@ typedef struct _XEN_CONTEXT {
     KMUTEX ConfigurationMutex;   /* one change of the configuration at a time; PASSIVE_LEVEL */
     XEN_HYPERVISOR Hypervisor;
     XEN_PROCESSORS Processors;
+    XEN_VCPU_INFO_PAGE VcpuInfoPage[XEN_VCPU_INFO_PAGES];
     XEN_LOGGER Logger;
     XEN_DEBUGGER Debugger;
     XEN_MODULES Modules;
@@ -108,6 +118,9 @@ VOID HypervisorInitialize(_Out_ PXEN_HYPERVISOR Hypervisor);
 
 NTSTATUS ProcessorsInitialize(_Out_ PXEN_PROCESSORS Processors);
 VOID ProcessorsTeardown(_Inout_ PXEN_PROCESSORS Processors);
+
+/* Nobody looks at a vcpu_info any more. */
+VOID VcpuInfoTeardown(_Inout_updates_(XEN_VCPU_INFO_PAGES) PXEN_VCPU_INFO_PAGE Pages);
 
 /* Parameters is the service's Parameters key, or NULL if it has none. */
 NTSTATUS LoggerInitialize(_Out_ PXEN_LOGGER Logger, _In_opt_ HANDLE Parameters);

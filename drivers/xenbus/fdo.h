@@ -84,7 +84,6 @@ struct _XENBUS_FDO {
     BOOLEAN Asleep;      /* the last change of the system's state that was not to work was to S1 to S4, */
     BOOLEAN Hibernating; /* to S4 */
     BOOLEAN Held;        /* in D3 with Powered: the store is left alone */
-    BOOLEAN Fresh;       /* a resume is under a Xen that has never seen this domain's memory */
 
     /* From D0 to D3. */
     BOOLEAN Powered;

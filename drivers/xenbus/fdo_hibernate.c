@@ -34,9 +34,7 @@ PAGED_FUNCTION NTSTATUS FdoWake(_In_ PXENBUS_FDO Fdo)
     if (EvtchnIsForgotten()) {
         Info("the domain's memory goes on under another Xen");
 
-        Fdo->Fresh = Fdo->Hibernating;
         Status = SuspendRecover(Fdo->Providers.Suspend);
-        Fdo->Fresh = FALSE;
         if (!NT_SUCCESS(Status)) {
             Error("the bus does not come back from sleep (%08x)", Status);
             return Status;

@@ -54,8 +54,6 @@ static VOID FdoResumeEarly(_In_ PVOID Argument, _In_ PXENBUS_SYNC Sync)
     if (!NT_SUCCESS(Status))
         Error("emulated devices are back (%08x)", Status);
 
-    if (Fdo->Fresh)
-        SharedInfoRestorePages(Fdo->Providers.SharedInfo);
     SharedInfoResume(Fdo->Providers.SharedInfo);
     SyncRun(Sync, FdoResumeProcessor, Fdo);
     GnttabResume(Fdo->Providers.Gnttab);

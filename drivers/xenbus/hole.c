@@ -50,12 +50,10 @@ static NTSTATUS HoleTryPopulate(_In_ PFN_NUMBER Frame, _In_opt_ const HOLE_SOURC
     return NT_SUCCESS(Status) && Done != 1 ? STATUS_INSUFFICIENT_RESOURCES : Status;
 }
 
-static NTSTATUS HoleTryDepopulate(_In_ PFN_NUMBER Frame, _In_opt_ const HOLE_SOURCE *Source)
+static NTSTATUS HoleTryDepopulate(_In_ PFN_NUMBER Frame)
 {
     ULONG Done;
     NTSTATUS Status;
-
-    UNREFERENCED_PARAMETER(Source);
 
     Status = XenMemoryDecreaseReservation(0, 1, &Frame, &Done);
     return NT_SUCCESS(Status) && Done != 1 ? STATUS_INSUFFICIENT_RESOURCES : Status;
@@ -103,7 +101,7 @@ static NTSTATUS HoleDepopulate(_In_ PFN_NUMBER Frame, _In_ ULONG Count)
     ULONG Index;
 
     for (Index = 0; Index < Count; Index++) {
-        NTSTATUS Status = HoleTryDepopulate(Frame + Index, NULL);
+        NTSTATUS Status = HoleTryDepopulate(Frame + Index);
 
         if (!NT_SUCCESS(Status)) {
             Error("Xen does not take frame %llx (%08x)", (ULONGLONG)(Frame + Index), Status);
@@ -208,60 +206,6 @@ VOID HoleUnmap(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_AREA *Area, _In_ P
 {
     if (Hole->Frames != NULL)
         MmUnmapIoSpace(Address, (SIZE_T)Area->Count << PAGE_SHIFT);
-}
-
-NTSTATUS HoleAllocatePage(_In_ PXENBUS_HOLE Hole, _Out_ PXENBUS_HOLE_PAGE Page)
-{
-    NTSTATUS Status;
-
-    Status = HoleAllocate(Hole, 1, &Page->Area);
-    if (!NT_SUCCESS(Status))
-        goto fail1;
-
-    Status = STATUS_INSUFFICIENT_RESOURCES;
-    if (HolePopulate(Page->Area.Frame, 1) != 1)
-        goto fail2;
-
-    Page->Address = HoleMap(Hole, &Page->Area);
-    if (Page->Address == NULL)
-        goto fail3;
-
-    RtlZeroMemory(Page->Address, PAGE_SIZE);
-    return STATUS_SUCCESS;
-
-fail3:
-    (VOID) HoleInsist(HoleTryDepopulate, Page->Area.Frame, NULL);
-
-fail2:
-    HoleFree(Hole, &Page->Area);
-
-fail1:
-    return Status;
-}
-
-VOID HoleRestorePage(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_PAGE *Page)
-{
-    /* RAM of Windows's is there. */
-    if (Hole->Frames == NULL) {
-        RtlZeroMemory(Page->Address, PAGE_SIZE);
-        return;
-    }
-
-    if (HolePopulate(Page->Area.Frame, 1) != 1)
-        BUG("a page of the hole is not there under a new Xen");
-}
-
-VOID HoleFreePage(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_PAGE *Page)
-{
-    NTSTATUS Status;
-
-    HoleUnmap(Hole, &Page->Area, Page->Address);
-
-    Status = HoleInsist(HoleTryDepopulate, Page->Area.Frame, NULL);
-    if (!NT_SUCCESS(Status))
-        Error("the page at frame %llx stays (%08x)", (ULONGLONG)Page->Area.Frame, Status);
-
-    HoleFree(Hole, &Page->Area);
 }
 
 NTSTATUS HoleCreate(_In_ const XENBUS_RANGE_SET_INTERFACE *RangeSet, _In_ PHYSICAL_ADDRESS Start, _In_ ULONGLONG Length,

@@ -47,20 +47,4 @@ VOID HolePutAgain(_In_ const XENBUS_HOLE_AREA *Area, _In_ ULONG Space, _In_ ULON
 _Must_inspect_result_ PVOID HoleMap(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_AREA *Area);
 VOID HoleUnmap(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_AREA *Area, _In_ PVOID Address);
 
-/*
- * A page of RAM, zeroed, at a frame of the hole: for what Xen keeps hold of for the domain's life, as of a registered
- * vcpu_info, and which could therefore never go back to Windows. The page is on top of what the domain had; it is given
- * back to Xen, who frees it when it lets go of it. PASSIVE_LEVEL.
- */
-typedef struct _XENBUS_HOLE_PAGE {
-    XENBUS_HOLE_AREA Area;
-    PVOID Address;
-} XENBUS_HOLE_PAGE, *PXENBUS_HOLE_PAGE;
-
-_Must_inspect_result_ NTSTATUS HoleAllocatePage(_In_ PXENBUS_HOLE Hole, _Out_ PXENBUS_HOLE_PAGE Page);
-VOID HoleFreePage(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_PAGE *Page);
-
-/* Under a Xen that never gave it: the page is there again, zeroed, or this ends in a bug check. Any IRQL. */
-VOID HoleRestorePage(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_PAGE *Page);
-
 #endif /* XENBUS_HOLE_H */

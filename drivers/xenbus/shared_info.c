@@ -14,9 +14,6 @@
 
 #define WORD_BITS 64u
 
-/* vcpu_info structures in one page that holds nothing else. */
-#define HELD_INFOS ((ULONG)(PAGE_SIZE / sizeof(struct vcpu_info)))
-
 /* Reads of a clock that Xen may be changing, before giving up on a consistent one. */
 #define CLOCK_ATTEMPTS 10000
 
@@ -38,8 +35,6 @@ struct _XENBUS_SHARED_INFO_CONTEXT {
     struct shared_info *Shared;
     PSHARED_INFO_PROCESSOR Processor;
     ULONG ProcessorCount;
-    PXENBUS_HOLE_PAGE HeldPage; /* for vCPUs from XEN_LEGACY_MAX_VCPUS up */
-    ULONG HeldPageCount;
 };
 
 C_ASSERT(sizeof(((struct shared_info *)0)->evtchn_pending) * 8 == SHARED_INFO_PORTS);
@@ -390,44 +385,37 @@ static VOID SharedInfoUnmap(_In_ PXENBUS_SHARED_INFO_CONTEXT Context)
     Context->Hole = NULL;
 }
 
-/* On the processor itself: Xen takes a vCPU's registration from that vCPU only. Any IRQL. */
-static VOID SharedInfoRegister(_In_ PSHARED_INFO_PROCESSOR Processor, _In_ struct vcpu_info *Info)
+/* Moves to the processor to have its vcpu_info placed, and back: Xen takes it from the vCPU itself only. */
+static VOID SharedInfoPlace(_In_ PSHARED_INFO_PROCESSOR Processor, _In_ ULONG Index)
 {
-    NTSTATUS Status;
-
-    Status = XenVcpuRegisterInfo(Processor->VcpuId, Processor->HeldFrame, Processor->HeldOffset);
-    Processor->Info = NT_SUCCESS(Status) ? Info : NULL;
-
-    if (!NT_SUCCESS(Status))
-        Warning("vCPU %u has no vcpu_info and takes no upcall (%08x)", Processor->VcpuId, Status);
-}
-
-/* Moves to the processor to register its vcpu_info, and back. */
-static VOID SharedInfoPlace(_In_ PXENBUS_SHARED_INFO_CONTEXT Context, _In_ ULONG Index)
-{
-    PSHARED_INFO_PROCESSOR Processor = &Context->Processor[Index];
-    ULONG Slot = Processor->VcpuId - XEN_LEGACY_MAX_VCPUS;
-    PXENBUS_HOLE_PAGE Page;
     PROCESSOR_NUMBER Number;
     GROUP_AFFINITY Affinity;
     GROUP_AFFINITY Previous;
+    PVOID Info;
+    NTSTATUS Status;
 
-    if (Slot / HELD_INFOS >= Context->HeldPageCount || !NT_SUCCESS(KeGetProcessorNumberFromIndex(Index, &Number))) {
-        Warning("vCPU %u has no vcpu_info and takes no upcall", Processor->VcpuId);
-        return;
-    }
-
-    Page = &Context->HeldPage[Slot / HELD_INFOS];
-    Processor->HeldFrame = Page->Area.Frame;
-    Processor->HeldOffset = (ULONG)(Slot % HELD_INFOS * sizeof(struct vcpu_info));
+    Status = KeGetProcessorNumberFromIndex(Index, &Number);
+    if (!NT_SUCCESS(Status))
+        goto fail1;
 
     RtlZeroMemory(&Affinity, sizeof(Affinity));
     Affinity.Group = Number.Group;
     Affinity.Mask = (KAFFINITY)1 << Number.Number;
 
     KeSetSystemGroupAffinityThread(&Affinity, &Previous);
-    SharedInfoRegister(Processor, (struct vcpu_info *)((PUCHAR)Page->Address + Processor->HeldOffset));
+    Status = XenVcpuPlaceInfo(Processor->VcpuId, &Info);
     KeRevertToUserGroupAffinityThread(&Previous);
+
+    if (!NT_SUCCESS(Status))
+        goto fail1;
+
+    Processor->Info = Info;
+    Processor->HeldFrame = (PFN_NUMBER)(MmGetPhysicalAddress(Info).QuadPart >> PAGE_SHIFT);
+    Processor->HeldOffset = (ULONG)((ULONG_PTR)Info & (PAGE_SIZE - 1));
+    return;
+
+fail1:
+    Warning("vCPU %u has no vcpu_info and takes no upcall (%08x)", Processor->VcpuId, Status);
 }
 
 /*
@@ -443,36 +431,8 @@ static VOID SharedInfoClear(_In_ PSHARED_INFO_PROCESSOR Processor)
     InterlockedAnd((LONG volatile *)&Processor->Info->evtchn_upcall_pending, ~0xFF);
 }
 
-/* Pages for the vCPUs that shared_info has no room for. Those for which there is none have to do without upcalls. */
-static NTSTATUS SharedInfoAllocateHeld(_In_ PXENBUS_SHARED_INFO_CONTEXT Context, _In_ ULONG HighestVcpuId)
-{
-    ULONG Count;
-
-    if (HighestVcpuId < XEN_LEGACY_MAX_VCPUS)
-        return STATUS_SUCCESS;
-
-    Count = (HighestVcpuId - XEN_LEGACY_MAX_VCPUS) / HELD_INFOS + 1;
-
-    Context->HeldPage = PoolAllocateArray(Count, sizeof(XENBUS_HOLE_PAGE), SHARED_INFO_TAG);
-    if (Context->HeldPage == NULL)
-        return STATUS_INSUFFICIENT_RESOURCES;
-
-    while (Context->HeldPageCount < Count &&
-           NT_SUCCESS(HoleAllocatePage(Context->Hole, &Context->HeldPage[Context->HeldPageCount])))
-        Context->HeldPageCount++;
-
-    return STATUS_SUCCESS;
-}
-
 static VOID SharedInfoFreeProcessors(_In_ PXENBUS_SHARED_INFO_CONTEXT Context)
 {
-    while (Context->HeldPageCount != 0)
-        HoleFreePage(Context->Hole, &Context->HeldPage[--Context->HeldPageCount]);
-
-    if (Context->HeldPage != NULL)
-        PoolFree(Context->HeldPage, SHARED_INFO_TAG);
-    Context->HeldPage = NULL;
-
     PoolFree(Context->Processor, SHARED_INFO_TAG);
     Context->Processor = NULL;
     Context->ProcessorCount = 0;
@@ -481,7 +441,6 @@ static VOID SharedInfoFreeProcessors(_In_ PXENBUS_SHARED_INFO_CONTEXT Context)
 static NTSTATUS SharedInfoFindProcessors(_In_ PXENBUS_SHARED_INFO_CONTEXT Context)
 {
     ULONG Count = KeQueryActiveProcessorCountEx(ALL_PROCESSOR_GROUPS);
-    ULONG HighestVcpuId = 0;
     ULONG Index;
     NTSTATUS Status;
 
@@ -498,19 +457,13 @@ static NTSTATUS SharedInfoFindProcessors(_In_ PXENBUS_SHARED_INFO_CONTEXT Contex
 
         if (Processor->VcpuId < XEN_LEGACY_MAX_VCPUS)
             Processor->Info = &Context->Shared->vcpu_info[Processor->VcpuId];
-        if (Processor->VcpuId > HighestVcpuId)
-            HighestVcpuId = Processor->VcpuId;
     }
 
     Context->ProcessorCount = Count;
 
-    Status = SharedInfoAllocateHeld(Context, HighestVcpuId);
-    if (!NT_SUCCESS(Status))
-        goto fail1;
-
     for (Index = 0; Index < Count; Index++) {
         if (Context->Processor[Index].VcpuId >= XEN_LEGACY_MAX_VCPUS)
-            SharedInfoPlace(Context, Index);
+            SharedInfoPlace(&Context->Processor[Index], Index);
         SharedInfoClear(&Context->Processor[Index]);
     }
 
@@ -555,14 +508,6 @@ VOID SharedInfoDisable(_In_ PXENBUS_SHARED_INFO_CONTEXT Context)
     UsersDisable(&Context->Users);
     SharedInfoFreeProcessors(Context);
     SharedInfoUnmap(Context);
-}
-
-VOID SharedInfoRestorePages(_In_ PXENBUS_SHARED_INFO_CONTEXT Context)
-{
-    ULONG Index;
-
-    for (Index = 0; Index < Context->HeldPageCount; Index++)
-        HoleRestorePage(Context->Hole, &Context->HeldPage[Index]);
 }
 
 VOID SharedInfoResume(_In_ PXENBUS_SHARED_INFO_CONTEXT Context)

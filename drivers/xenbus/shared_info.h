@@ -57,8 +57,4 @@ VOID SharedInfoSetPending(_In_ PXENBUS_SHARED_INFO_CONTEXT Context, _In_ ULONG P
 _Must_inspect_result_ NTSTATUS SharedInfoGetInterface(_In_ PVOID Context, _In_ ULONG Version,
                                                       _Out_writes_bytes_(Size) PINTERFACE Interface, _In_ ULONG Size);
 
-/* Before SharedInfoResume, under a Xen that has never seen this domain's memory: pages that it was asked for. Any IRQL.
- */
-VOID SharedInfoRestorePages(_In_ PXENBUS_SHARED_INFO_CONTEXT Context);
-
 #endif /* XENBUS_SHARED_INFO_H */

@@ -1,6 +1,7 @@
 /* The bus on a machine of more than one processor group: 70 processors, of which 6 are in the second group. */
 #include "common/stack.h"
 #include "machine/kernel_lock.h"
+#include "nt/pnp/pnp.h"
 #include "xen/xen.h"
 
 #include <initguid.h>
@@ -105,7 +106,7 @@ static void suspend_once(bool cancelled)
 }
 
 /* Events go to processors of both groups, also after a suspend, for which all 69 others are held. */
-STACK_TEST(channels, .drivers = STACK_PROBE, .vcpus = VCPUS)
+static void assert_channels(void)
 {
     XENBUS_SHARED_INFO_INTERFACE_V4 shared_info;
 
@@ -130,6 +131,16 @@ STACK_TEST(channels, .drivers = STACK_PROBE, .vcpus = VCPUS)
 
     XENBUS_SUSPEND_CALL(&suspend, Release);
     CALL(Release);
+}
+
+/* And also after a restart of the bus. */
+STACK_TEST(channels, .drivers = STACK_PROBE, .vcpus = VCPUS)
+{
+    assert_channels();
+    (void)pnp_remove_device(stack_device("XENBUS\\VEN_XP0001&DEV_IFACE"), false);
+    ck_assert_int_eq(pnp_restart_device(stack_device("PCI\\VEN_5853&DEV_0001")), STATUS_SUCCESS);
+    pnp_wait_quiet();
+    assert_channels();
 }
 
 int main(void)

@@ -5,6 +5,7 @@
 #include "machine/clock.h"
 #include "machine/log.h"
 #include "nt/cm/cm.h"
+#include "nt/pnp/pnp.h"
 #include "xen/hypervisor.h"
 #include "xen/platform.h"
 #include "xen/xen.h"
@@ -12,6 +13,7 @@
 #include <initguid.h>
 
 #include "shared_info_interface.h"
+#include "suspend_interface.h"
 
 #include <xen/event_channel.h>
 
@@ -315,14 +317,46 @@ VERSIONS_TEST(poll)
     CALL(Release);
 }
 
-static void upcalls(void *unused)
+static void assert_upcalls(void)
 {
-    (void)unused;
     begin();
     for (unsigned i = 0; i < stack.options->vcpus; i++)
         ck_assert_msg(CALL(UpcallSupported, i), "processor %u has no upcall", i);
     ck_assert(!CALL(UpcallSupported, stack.options->vcpus));
     CALL(Release);
+}
+
+static void restart_bus(void)
+{
+    (void)pnp_remove_device(stack_device("XENBUS\\VEN_XP0001&DEV_IFACE"), false);
+    ck_assert_int_eq(pnp_restart_device(stack_device("PCI\\VEN_5853&DEV_0001")), STATUS_SUCCESS);
+    pnp_wait_quiet();
+}
+
+static void suspend_once(void)
+{
+    struct stack_resumer resumer = {.rounds = 1};
+    XENBUS_SUSPEND_INTERFACE_V1 suspend;
+
+    STACK_GET(GUID_XENBUS_SUSPEND_INTERFACE, 1, &suspend);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Acquire), STATUS_SUCCESS);
+    stack_resume_when_suspended(&resumer);
+    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
+    stack_await_resumer(&resumer);
+    XENBUS_SUSPEND_CALL(&suspend, Release);
+}
+
+/* Whatever the bus does, Xen has taken each vCPU's place once in each domain. */
+static void upcalls(void *unused)
+{
+    (void)unused;
+    for (unsigned round = 0; round < 2; round++) {
+        assert_upcalls();
+        restart_bus();
+        assert_upcalls();
+        suspend_once();
+        assert_upcalls();
+    }
 }
 
 /* The flag that Xen raises with an interrupt, taken once, by whoever asks first. */
