@@ -58,4 +58,10 @@ BOOLEAN EvtchnIsForgotten(VOID);
 VOID EvtchnSleep(_In_ PXENBUS_EVTCHN_CONTEXT Context);
 VOID EvtchnGoOn(_In_ PXENBUS_EVTCHN_CONTEXT Context);
 
+/*
+ * Ports of the toolstack's that could not be bound again at a resume: tries once more. IRQL <= DISPATCH_LEVEL, not on
+ * two processors at once.
+ */
+VOID EvtchnBindLostPorts(VOID);
+
 #endif /* XENBUS_EVTCHN_H */

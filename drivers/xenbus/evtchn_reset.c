@@ -23,15 +23,30 @@ typedef struct _EVTCHN_KEPT_PORT {
     XEN_EVENT_STATUS Status;
 } EVTCHN_KEPT_PORT, *PEVTCHN_KEPT_PORT;
 
-static VOID EvtchnFindKeptPort(_In_ ULONG Parameter, _Out_ PEVTCHN_KEPT_PORT Kept)
+#define KEPT_PORTS 2
+
+/*
+ * Those that could not be bound again, whose parameters are 0 until they are: another channel may have the number by
+ * then. Used at a reset, and by the store when it opens its channel: never by two at once. One device is active, so
+ * that there is one set of ports to this driver.
+ */
+static EVTCHN_KEPT_PORT EvtchnLost[KEPT_PORTS];
+
+static VOID EvtchnFindKeptPort(_In_ ULONG Parameter, _In_ const EVTCHN_KEPT_PORT *Lost, _Out_ PEVTCHN_KEPT_PORT Kept)
 {
     ULONGLONG Value = 0;
 
     RtlZeroMemory(Kept, sizeof(EVTCHN_KEPT_PORT));
     Kept->Parameter = Parameter;
 
-    if (!NT_SUCCESS(XenHvmQueryParameter(Parameter, &Value)) || Value == 0 || Value > MAXULONG)
+    if (!NT_SUCCESS(XenHvmQueryParameter(Parameter, &Value)) || Value > MAXULONG)
         return;
+
+    if (Value == 0) {
+        if (Lost->Port != 0)
+            *Kept = *Lost;
+        return;
+    }
 
     if (!NT_SUCCESS(XenEventQueryStatus((ULONG)Value, &Kept->Status)))
         return;
@@ -70,7 +85,8 @@ static NTSTATUS EvtchnTryKeptPort(_In_ const XEN_EVENT_STATUS *Old, _Out_ PULONG
     return XenEventAllocateUnbound(Old->RemoteDomain, Port);
 }
 
-static VOID EvtchnBindKeptPort(_In_ const EVTCHN_KEPT_PORT *Kept)
+/* Lost: its parameter does not name it. */
+static NTSTATUS EvtchnBindKeptPort(_In_ const EVTCHN_KEPT_PORT *Kept, _In_ ULONG Attempts, _In_ BOOLEAN Lost)
 {
     ULONG Filler[RESET_FILLERS];
     ULONG Count = EvtchnFillBelow(Kept->Port, Filler);
@@ -79,7 +95,7 @@ static VOID EvtchnBindKeptPort(_In_ const EVTCHN_KEPT_PORT *Kept)
     NTSTATUS Status;
 
     Status = EvtchnTryKeptPort(&Kept->Status, &Port);
-    for (Attempt = 1; !NT_SUCCESS(Status) && Attempt < RESET_ATTEMPTS; Attempt++) {
+    for (Attempt = 1; !NT_SUCCESS(Status) && Attempt < Attempts; Attempt++) {
         KeStallExecutionProcessor(RESET_PAUSE);
         Status = EvtchnTryKeptPort(&Kept->Status, &Port);
     }
@@ -87,24 +103,64 @@ static VOID EvtchnBindKeptPort(_In_ const EVTCHN_KEPT_PORT *Kept)
     while (Count != 0)
         (VOID) XenEventClose(Filler[--Count]);
 
-    if (NT_SUCCESS(Status) && Port != Kept->Port) {
-        Info("port %u has become %u", Kept->Port, Port);
+    if (NT_SUCCESS(Status) && (Port != Kept->Port || Lost)) {
+        if (Port != Kept->Port)
+            Info("port %u has become %u", Kept->Port, Port);
         Status = XenHvmSetParameter(Kept->Parameter, Port);
+        if (!NT_SUCCESS(Status))
+            (VOID) XenEventClose(Port);
     }
 
-    if (!NT_SUCCESS(Status))
-        Critical("port %u, to domain %u, cannot be bound again (%08x)", Kept->Port, Kept->Status.RemoteDomain, Status);
+    return Status;
+}
+
+VOID EvtchnBindLostPorts(VOID)
+{
+    ULONG Index;
+
+    for (Index = 0; Index < KEPT_PORTS; Index++) {
+        PEVTCHN_KEPT_PORT Lost = &EvtchnLost[Index];
+        ULONGLONG Value;
+
+        if (Lost->Port == 0 || !NT_SUCCESS(XenHvmQueryParameter(Lost->Parameter, &Value)))
+            continue;
+
+        /* In a new place it names the toolstack's new one. */
+        if (Value != 0 || NT_SUCCESS(EvtchnBindKeptPort(Lost, 1, TRUE)))
+            Lost->Port = 0;
+    }
+}
+
+/* At a reset. What is lost is remembered, if the parameter can say so. */
+static VOID EvtchnKeepPort(_In_ const EVTCHN_KEPT_PORT *Kept, _Inout_ PEVTCHN_KEPT_PORT Lost)
+{
+    BOOLEAN WasLost = Lost->Port != 0;
+    NTSTATUS Status;
+
+    Lost->Port = 0;
+    if (Kept->Port == 0)
+        return;
+
+    Status = EvtchnBindKeptPort(Kept, RESET_ATTEMPTS, WasLost);
+    if (NT_SUCCESS(Status))
+        return;
+
+    Critical("port %u, to domain %u, cannot be bound again (%08x)", Kept->Port, Kept->Status.RemoteDomain, Status);
+
+    Status = XenHvmSetParameter(Kept->Parameter, 0);
+    if (NT_SUCCESS(Status))
+        *Lost = *Kept;
 }
 
 NTSTATUS EvtchnResetPorts(VOID)
 {
-    EVTCHN_KEPT_PORT Kept[2];
+    EVTCHN_KEPT_PORT Kept[KEPT_PORTS];
     ULONG First;
     ULONG Index;
     NTSTATUS Status;
 
-    EvtchnFindKeptPort(HVM_PARAM_STORE_EVTCHN, &Kept[0]);
-    EvtchnFindKeptPort(HVM_PARAM_CONSOLE_EVTCHN, &Kept[1]);
+    EvtchnFindKeptPort(HVM_PARAM_STORE_EVTCHN, &EvtchnLost[0], &Kept[0]);
+    EvtchnFindKeptPort(HVM_PARAM_CONSOLE_EVTCHN, &EvtchnLost[1], &Kept[1]);
 
     Status = XenEventReset();
     if (!NT_SUCCESS(Status)) {
@@ -114,12 +170,8 @@ NTSTATUS EvtchnResetPorts(VOID)
 
     /* The lower number first: filling up to the higher one would take it. */
     First = Kept[0].Port <= Kept[1].Port ? 0 : 1;
-    for (Index = 0; Index < RTL_NUMBER_OF(Kept); Index++) {
-        const EVTCHN_KEPT_PORT *This = &Kept[First ^ Index];
-
-        if (This->Port != 0)
-            EvtchnBindKeptPort(This);
-    }
+    for (Index = 0; Index < KEPT_PORTS; Index++)
+        EvtchnKeepPort(&Kept[First ^ Index], &EvtchnLost[First ^ Index]);
 
     return STATUS_SUCCESS;
 }

@@ -2,6 +2,7 @@
 
 #include "bug.h"
 #include "clock.h"
+#include "evtchn.h"
 #include "interface.h"
 #include "pool.h"
 #include "store_private.h"
@@ -16,6 +17,10 @@
 
 /* How long the rest of a message may take that had begun to come in before a resume. */
 #define STORE_REST_TIMEOUT CLOCK_MILLISECONDS(100)
+
+/* A channel that cannot be opened after a resume is tried again so often, after such pauses. */
+#define STORE_PORT_ATTEMPTS 16
+#define STORE_PORT_PAUSE CLOCK_SECONDS(1)
 
 /* Path as segments: prefix, slash, node, NUL. */
 #define STORE_PATH_SEGMENTS 4
@@ -361,6 +366,8 @@ static NTSTATUS StoreOpenChannel(_In_ PXENBUS_STORE_CONTEXT Context)
     NTSTATUS Status;
     KIRQL Irql;
 
+    EvtchnBindLostPorts();
+
     Status = XenHvmQueryParameter(HVM_PARAM_STORE_EVTCHN, &Port);
     if (!NT_SUCCESS(Status))
         goto fail1;
@@ -380,7 +387,6 @@ static NTSTATUS StoreOpenChannel(_In_ PXENBUS_STORE_CONTEXT Context)
     return STATUS_SUCCESS;
 
 fail1:
-    Error("no event channel (%08x)", Status);
     return Status;
 }
 
@@ -397,6 +403,68 @@ static VOID StoreCloseChannel(_In_ PXENBUS_STORE_CONTEXT Context)
 
     if (Channel != NULL)
         XENBUS_EVTCHN_CALL(&Context->EvtchnInterface, Close, Channel);
+}
+
+/* Lets the channel be opened after a pause, unless it has been tried often enough. Lock is held. */
+static VOID StoreOpenLater(_In_ PXENBUS_STORE_CONTEXT Context)
+{
+    LARGE_INTEGER Pause;
+
+    if (Context->PortAttempts == 0)
+        return;
+
+    Pause.QuadPart = -(LONGLONG)STORE_PORT_PAUSE;
+    (VOID) KeSetTimer(&Context->PortTimer, Pause, &Context->PortDpc);
+}
+
+/* At DISPATCH_LEVEL: a resume comes before it or after it. */
+_Function_class_(KDEFERRED_ROUTINE)
+static VOID NTAPI StorePortDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Argument, _In_opt_ PVOID Argument1,
+                               _In_opt_ PVOID Argument2)
+{
+    PXENBUS_STORE_CONTEXT Context = Argument;
+    NTSTATUS Status;
+
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+
+    /* A resume has opened it meanwhile, or the store goes. */
+    if (Context->Channel != NULL || ReadULongAcquire(&Context->PortAttempts) == 0)
+        return;
+
+    Status = StoreOpenChannel(Context);
+
+    KeAcquireSpinLockAtDpcLevel(&Context->Lock);
+
+    if (NT_SUCCESS(Status)) {
+        /* What has been written to the ring since the resume, nobody has been told of. */
+        StoreNotify(Context);
+        StorePollLocked(Context);
+    } else if (Context->PortAttempts != 0) {
+        Context->PortAttempts--;
+        StoreOpenLater(Context);
+    }
+
+    KeReleaseSpinLockFromDpcLevel(&Context->Lock);
+
+    if (NT_SUCCESS(Status))
+        Warning("XenStore has an event channel again");
+    else if (ReadULongAcquire(&Context->PortAttempts) == 0)
+        Critical("XenStore has no event channel until the next resume (%08x)", Status);
+}
+
+/* No attempt is made any more, or under way. PASSIVE_LEVEL. */
+static VOID StoreEndPort(_In_ PXENBUS_STORE_CONTEXT Context)
+{
+    KIRQL Irql;
+
+    KeAcquireSpinLock(&Context->Lock, &Irql);
+    Context->PortAttempts = 0;
+    KeReleaseSpinLock(&Context->Lock, Irql);
+
+    (VOID) KeCancelTimer(&Context->PortTimer);
+    KeFlushQueuedDpcs();
 }
 
 NTSTATUS StoreEnable(_In_ PXENBUS_STORE_CONTEXT Context, _In_ const XENBUS_EVTCHN_INTERFACE *Evtchn)
@@ -416,8 +484,10 @@ NTSTATUS StoreEnable(_In_ PXENBUS_STORE_CONTEXT Context, _In_ const XENBUS_EVTCH
     StoreConnectRing(Context);
 
     Status = StoreOpenChannel(Context);
-    if (!NT_SUCCESS(Status))
+    if (!NT_SUCCESS(Status)) {
+        Error("no event channel (%08x)", Status);
         goto fail2;
+    }
 
     UsersEnable(&Context->Users);
     return STATUS_SUCCESS;
@@ -494,6 +564,7 @@ VOID StoreDisable(_In_ PXENBUS_STORE_CONTEXT Context)
     UsersDisable(&Context->Users);
     StoreEndRestore(Context);
     StoreFinish(Context);
+    StoreEndPort(Context);
 
     StoreCloseChannel(Context);
     KeFlushQueuedDpcs();
@@ -564,6 +635,7 @@ VOID StoreResume(_In_ PXENBUS_STORE_CONTEXT Context)
 {
     PLIST_ENTRY ListEntry;
     ULONGLONG Frame;
+    NTSTATUS Status;
     KIRQL Irql;
 
     StoreCloseChannel(Context);
@@ -588,8 +660,15 @@ VOID StoreResume(_In_ PXENBUS_STORE_CONTEXT Context)
 
     KeReleaseSpinLock(&Context->Lock, Irql);
 
-    if (!NT_SUCCESS(StoreOpenChannel(Context)))
-        Critical("XenStore has no event channel after a resume");
+    Status = StoreOpenChannel(Context);
+    if (!NT_SUCCESS(Status)) {
+        Critical("XenStore has no event channel after a resume (%08x)", Status);
+
+        KeAcquireSpinLock(&Context->Lock, &Irql);
+        Context->PortAttempts = STORE_PORT_ATTEMPTS;
+        StoreOpenLater(Context);
+        KeReleaseSpinLock(&Context->Lock, Irql);
+    }
 
     StoreReset(Context);
     StoreRestoreWatches(Context);
@@ -627,6 +706,8 @@ NTSTATUS StoreInitialize(_Outptr_ PXENBUS_STORE_CONTEXT *Context)
     UsersInitialize(&(*Context)->Users, "STORE");
     KeInitializeSpinLock(&(*Context)->Lock);
     KeInitializeDpc(&(*Context)->Dpc, StoreDpc, *Context);
+    KeInitializeTimer(&(*Context)->PortTimer);
+    KeInitializeDpc(&(*Context)->PortDpc, StorePortDpc, *Context);
     InitializeListHead(&(*Context)->Queued);
     InitializeListHead(&(*Context)->Pending);
     InitializeListHead(&(*Context)->Transactions);

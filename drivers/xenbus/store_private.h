@@ -99,7 +99,10 @@ struct _XENBUS_STORE_CONTEXT {
     LIST_ENTRY Pending;
     LIST_ENTRY Transactions;
     LIST_ENTRY Watches;
-    KTIMER RestoreTimer; /* runs: a watch that was refused for a moment is to be registered again */
+    KTIMER PortTimer; /* runs: the channel is to be opened */
+    KDPC PortDpc;
+    ULONG volatile PortAttempts; /* that are left */
+    KTIMER RestoreTimer;         /* runs: a watch that was refused for a moment is to be registered again */
     KDPC RestoreDpc;
     ULONG LastRequestId;
     ULONG LastWatchId;

@@ -369,20 +369,60 @@ STACK_TEST(no_port_to_keep, .drivers = STACK_PROBE, .quiet = true)
     end();
 }
 
-/* Without its port the store's client cannot call the daemon, and says so; the next resume brings another. */
+#define AGAIN "XenStore has an event channel again"
+#define NEVER "XenStore has no event channel until the next resume"
+
+static bool is_told(void *words)
+{
+    return logged(words);
+}
+
+/*
+ * Without its port the store's client cannot call the daemon, and says so. It is tried again for a while, after which
+ * the next resume brings another.
+ */
 STACK_TEST(store_without_a_port, .drivers = STACK_PROBE, .quiet = true,
+           .fail = "call=EVTCHNOP_bind_interdomain" NONE_FAILS)
+{
+    begin();
+    for (unsigned lasting = 0; lasting < 2; lasting++) {
+        run_short();
+        suspend_in_place(NULL);
+        ck_assert(logged("XenStore has no event channel after a resume"));
+        ck_assert(!logged(NEVER));
+        ck_assert_uint_ne(status_of(param(HVM_PARAM_STORE_EVTCHN)), EVTCHNSTAT_interdomain);
+        if (lasting != 0) {
+            ck_assert(stack_wait(is_told, (void *)(uintptr_t)NEVER, 30000));
+            fault_suspend();
+            stack_sleep_us(3000000);
+            suspend_once();
+        } else {
+            stack_sleep_us(2500000);
+            ck_assert(!logged(AGAIN));
+            fault_suspend();
+            ck_assert(stack_wait(is_told, (void *)(uintptr_t)AGAIN, 3000));
+        }
+        ck_assert_uint_eq(status_of(param(HVM_PARAM_STORE_EVTCHN)), EVTCHNSTAT_interdomain);
+        assert_works(lasting);
+    }
+    end();
+}
+
+/* The bus goes while its store has no port, and has it when it comes again. */
+STACK_TEST(bus_restarts_without_a_port, .drivers = STACK_PROBE, .quiet = true,
            .fail = "call=EVTCHNOP_bind_interdomain" NONE_FAILS)
 {
     begin();
     run_short();
     suspend_in_place(NULL);
     fault_suspend();
-    ck_assert(logged("XenStore has no event channel after a resume"));
-    ck_assert_uint_ne(status_of(param(HVM_PARAM_STORE_EVTCHN)), EVTCHNSTAT_interdomain);
-    suspend_once();
-    ck_assert_uint_eq(status_of(param(HVM_PARAM_STORE_EVTCHN)), EVTCHNSTAT_interdomain);
-    assert_works(1);
     end();
+    restart_bus();
+    assert_works(1);
+    begin();
+    suspend_once(); /* to a port of the toolstack's own number */
+    end();
+    assert_works(2);
 }
 
 /* vCPUs that have a vcpu_info of their own keep it: Xen has not forgotten it. */
@@ -620,6 +660,7 @@ int main(void)
     tcase_add_test(tcase, port_is_not_to_be_had);
     tcase_add_test(tcase, no_port_to_keep);
     tcase_add_test(tcase, store_without_a_port);
+    tcase_add_test(tcase, bus_restarts_without_a_port);
     tcase_add_test(tcase, many_processors_in_place);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("pages");
