@@ -456,7 +456,8 @@ static void publish(struct vif *vif)
 void rx_settle(struct vif *vif)
 {
     vif->next_frame.judged = false; /* a frame that waits is steered anew */
-    if (vif->queues > 1)
+    /* Nothing has been put since an earlier change that is waited for: its time is the later one's too. */
+    if (vif->queues > 1 && !vif->settle_by)
         vif->settle_by = backend_clock() + SETTLE_MS * 1000000ull;
 }
 
@@ -479,7 +480,7 @@ static bool is_settled(struct vif *vif)
             continue;
         if (backend_clock() < vif->settle_by)
             return false;
-        vif_log(vif, BACKEND_LOG_WARNING,
+        vif_log(vif, vif->overtaken++ ? BACKEND_LOG_DEBUG : BACKEND_LOG_WARNING,
                 "queue %u: its frames are not taken in %u ms; those that are steered anew may overtake them", i,
                 SETTLE_MS);
         break;

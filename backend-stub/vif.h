@@ -118,6 +118,7 @@ struct vif {
     struct vif_control control;
     struct vif_hash hash;
     unsigned long long settle_by; /* 0: no frame is in another's way; else so long, by backend_clock(), some may be */
+    unsigned overtaken;           /* changes that frames of before were not taken for in time */
     bool multicast_filter;        /* only the addresses below are for the guest */
     unsigned multicast_count;
     uint8_t multicast[MULTICAST_MAX][6];

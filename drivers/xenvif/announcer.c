@@ -18,7 +18,8 @@ struct _XENVIF_ANNOUNCER {
     PXENVIF_FRONTEND Frontend;
     HANDLE Registration; /* NULL: netio does not tell of changes (yet) */
     LONG Changed;
-    ULONG Sent; /* of the addresses, since there was something to announce; those behind them are to be */
+    ULONG Sent;   /* of the addresses, since there was something to announce; those behind them are to be */
+    BOOLEAN Told; /* that those behind them have to wait */
     ULONG Count;
     SOCKADDR_INET Addresses[ANNOUNCER_MAXIMUM_ADDRESSES];
 };
@@ -269,6 +270,7 @@ static ULONG AnnouncerMakeAdvertisement(_Inout_ PUCHAR Frame, _In_ const ETHERNE
 VOID AnnouncerBegin(_Inout_ PXENVIF_ANNOUNCER Announcer)
 {
     Announcer->Sent = 0;
+    Announcer->Told = FALSE;
 }
 
 static NTSTATUS AnnouncerSendOne(_In_ PXENVIF_ANNOUNCER Announcer, _In_ const ETHERNET_ADDRESS *Mac,
@@ -301,8 +303,11 @@ BOOLEAN AnnouncerSend(_Inout_ PXENVIF_ANNOUNCER Announcer)
         if (NT_SUCCESS(Status))
             continue;
 
-        Warning("vif %u: %u of %u addresses are not announced yet (%08x)", Number, Announcer->Count - Announcer->Sent,
-                Announcer->Count, Status);
+        /* Once: a backend that takes no frames may last. */
+        if (!Announcer->Told)
+            Warning("vif %u: %u of %u addresses are not announced yet (%08x)", Number,
+                    Announcer->Count - Announcer->Sent, Announcer->Count, Status);
+        Announcer->Told = TRUE;
 
         return FALSE;
     }

@@ -138,8 +138,10 @@ static PAGED_FUNCTION VOID EjectedForget(_In_ PEJECTED_DEVICE Device)
     PoolFree(Device, EJECTED_TAG);
 }
 
-PAGED_FUNCTION VOID EjectedUpdate(_Inout_ PLIST_ENTRY List, _In_ PXENBUS_STORE_INTERFACE_V2 Store, _In_opt_ PCSTR Names)
+PAGED_FUNCTION BOOLEAN EjectedUpdate(_Inout_ PLIST_ENTRY List, _In_ PXENBUS_STORE_INTERFACE_V2 Store,
+                                     _In_opt_ PCSTR Names)
 {
+    BOOLEAN Closed = TRUE;
     PLIST_ENTRY ListEntry;
     PLIST_ENTRY Next;
 
@@ -151,7 +153,11 @@ PAGED_FUNCTION VOID EjectedUpdate(_Inout_ PLIST_ENTRY List, _In_ PXENBUS_STORE_I
         Next = ListEntry->Flink;
         if (EjectedIsOver(Store, Device, Names))
             EjectedForget(Device);
+        else if (!Device->Closed)
+            Closed = FALSE;
     }
+
+    return Closed;
 }
 
 PAGED_FUNCTION BOOLEAN EjectedHas(_In_ PLIST_ENTRY List, _In_z_ PCSTR Name)

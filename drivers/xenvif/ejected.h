@@ -17,9 +17,12 @@
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS EjectedAdd(_Inout_ PLIST_ENTRY List, _In_ PXENBUS_STORE_INTERFACE_V2 Store, _In_z_ PCSTR Name);
 
-/* Forgets what is over. Names: what there is below device/vif; NULL: nothing. */
+/*
+ * Forgets what is over. Names: what there is below device/vif; NULL: nothing. FALSE: Closed could not be written for
+ * one of the others, and is to be tried again.
+ */
 _IRQL_requires_(PASSIVE_LEVEL)
-VOID EjectedUpdate(_Inout_ PLIST_ENTRY List, _In_ PXENBUS_STORE_INTERFACE_V2 Store, _In_opt_ PCSTR Names);
+BOOLEAN EjectedUpdate(_Inout_ PLIST_ENTRY List, _In_ PXENBUS_STORE_INTERFACE_V2 Store, _In_opt_ PCSTR Names);
 
 _IRQL_requires_(PASSIVE_LEVEL)
 BOOLEAN EjectedHas(_In_ PLIST_ENTRY List, _In_z_ PCSTR Name);

@@ -382,7 +382,8 @@ static PAGED_FUNCTION BOOLEAN FdoScan(_Inout_ PXENVIF_FDO Fdo)
     if (Names != NULL)
         FdoSeeChildren(Fdo, Names);
     Changed = FdoDropChildren(Fdo);
-    EjectedUpdate(&Fdo->Ejected, Store, Names);
+    if (!EjectedUpdate(&Fdo->Ejected, Store, Names))
+        Fdo->ScanAgain = TRUE;
     if (Names != NULL && FdoMakeChildren(Fdo, &Before, Names))
         Changed = TRUE;
     FdoUnlock(Fdo);

@@ -87,7 +87,7 @@ NTSTATUS FrontendReadNode(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _Ou
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID FrontendFreeNode(_In_ PXENVIF_FRONTEND Frontend, _In_ PSTR Text);
 _IRQL_requires_(PASSIVE_LEVEL)
-ULONG FrontendReadNumber(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default);
+ULONG FrontendReadNumber(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default);
 
 /* What a client asks for, as of the interface. */
 typedef enum _FRONTEND_HASH_REQUEST_TYPE {

@@ -191,7 +191,7 @@ static ULONG FrontendCountQueues(_Inout_ PXENVIF_FRONTEND Frontend)
 }
 
 /* What the backend takes of us; what it does not speak of has xen/io/netif.h's default. */
-static ULONG FrontendReadFeatures(_In_ PXENVIF_FRONTEND Frontend)
+static ULONG FrontendReadFeatures(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     static const struct {
         PCSTR Node;

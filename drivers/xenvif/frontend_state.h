@@ -117,7 +117,7 @@ struct _XENVIF_FRONTEND {
     ULONG Request;          /* number of the request that Target is of */
     ULONGLONG Deadline;     /* of the backend's answer, in 100 ns of interrupt time; 0: none */
     ULONGLONG RetryAt;      /* 0: nothing to try again */
-    BOOLEAN Unread;         /* of the backend's nodes one could not be read, but may be later */
+    BOOLEAN Unread;         /* a node could not be read, but may be later */
     ULONGLONG HeldDeadline; /* 0: no packet is held back, or nobody waits for it */
 
     FRONTEND_HASH Hash;
@@ -186,7 +186,7 @@ ULONGLONG FrontendNow(VOID);
 ULONGLONG FrontendLater(_In_ ULONG Milliseconds);
 
 /* TRUE when the toolstack has not pulled the cable, nor has the backend lost its own. */
-BOOLEAN FrontendReadLink(_In_ PXENVIF_FRONTEND Frontend);
+BOOLEAN FrontendReadLink(_Inout_ PXENVIF_FRONTEND Frontend);
 
 /* Finds out where the backend is, and what its state is. */
 VOID FrontendLookAtBackend(_Inout_ PXENVIF_FRONTEND Frontend);
@@ -198,7 +198,7 @@ VOID FrontendForgetBackend(_Inout_ PXENVIF_FRONTEND Frontend);
  * A node of the backend's, which is known, as a number; Default if there is none, or it is no number. Default, too, for
  * one that cannot be read for a moment (Unread): all is looked at again a while later.
  */
-ULONG FrontendReadBackendNumber(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default);
+ULONG FrontendReadBackendNumber(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default);
 
 /* Writes our state, if the device is still in the store. */
 NTSTATUS FrontendWriteState(_In_ PXENVIF_FRONTEND Frontend, _In_ XenbusState State);

@@ -41,6 +41,15 @@ static BOOLEAN FrontendIsAbsent(_In_ NTSTATUS Status)
     return Status == STATUS_OBJECT_NAME_NOT_FOUND || Status == STATUS_OBJECT_PATH_NOT_FOUND;
 }
 
+/*
+ * Where a directory has been removed the store asks for the right to read the one above, which is not for us: that a
+ * node may not be read says that there is none.
+ */
+static BOOLEAN FrontendIsMissing(_In_ NTSTATUS Status)
+{
+    return FrontendIsAbsent(Status) || Status == STATUS_ACCESS_DENIED;
+}
+
 /* What a transaction that is started again may get over: another one was faster, or memory was short. */
 static BOOLEAN FrontendIsPassing(_In_ NTSTATUS Status)
 {
@@ -75,7 +84,7 @@ static ULONG FrontendReadNumberAt(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PSTR
 
     Status = XENBUS_STORE_CALL(FrontendStore(Frontend), Read, NULL, Prefix, (PSTR)Node, &Text);
     if (!NT_SUCCESS(Status)) {
-        if (FrontendIsPassing(Status)) {
+        if (!FrontendIsMissing(Status)) {
             Warning("vif %u: %s cannot be read (%08x)", Frontend->Number, Node, Status);
             Frontend->Unread = TRUE;
             Frontend->RetryAt = FrontendLater(FRONTEND_RETRY_TIME);
@@ -92,19 +101,19 @@ static ULONG FrontendReadNumberAt(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PSTR
     return Value;
 }
 
-ULONG FrontendReadNumber(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default)
+ULONG FrontendReadNumber(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default)
 {
     return FrontendReadNumberAt(Frontend, Frontend->Path, Node, Default);
 }
 
-ULONG FrontendReadBackendNumber(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default)
+ULONG FrontendReadBackendNumber(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default)
 {
     ASSERT(Frontend->BackendPath != NULL);
 
     return FrontendReadNumberAt(Frontend, Frontend->BackendPath, Node, Default);
 }
 
-BOOLEAN FrontendReadLink(_In_ PXENVIF_FRONTEND Frontend)
+BOOLEAN FrontendReadLink(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     return FrontendReadNumber(Frontend, "disconnect", 0) == 0 && FrontendReadBackendNumber(Frontend, "carrier", 1) != 0;
 }
@@ -164,12 +173,8 @@ static XenbusState FrontendReadBackendState(_In_ PXENVIF_FRONTEND Frontend)
     PSTR Text;
     NTSTATUS Status;
 
-    /*
-     * Where a directory has been removed the store asks for the right to read the one above, which is not for us: that
-     * a backend's state may not be read says that there is none.
-     */
     Status = XENBUS_STORE_CALL(FrontendStore(Frontend), Read, NULL, Frontend->BackendPath, (PSTR) "state", &Text);
-    if (FrontendIsAbsent(Status) || Status == STATUS_ACCESS_DENIED)
+    if (FrontendIsMissing(Status))
         return XenbusStateUnknown;
     if (!NT_SUCCESS(Status)) {
         Warning("vif %u: %s/state cannot be read (%08x)", Frontend->Number, Frontend->BackendPath, Status);
@@ -368,7 +373,10 @@ NTSTATUS FrontendWriteMulticast(_In_ PXENVIF_FRONTEND Frontend, _In_ BOOLEAN Ask
     return FrontendPrint(Frontend, NULL, "request-multicast-control", Asked);
 }
 
-/* With our state, which makes the backend look: a store has all of it, or none. */
+/*
+ * With our state, which makes the backend look: a store has all of it, or none. Where the answer to the commit does not
+ * come it may have all of it: what there may be is taken back as what there is.
+ */
 NTSTATUS FrontendPublish(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     NTSTATUS Status = STATUS_RETRY;
@@ -390,14 +398,13 @@ NTSTATUS FrontendPublish(_Inout_ PXENVIF_FRONTEND Frontend)
         else
             Status = FrontendPrintAll(Frontend, Transaction);
 
-        if (NT_SUCCESS(Status))
+        if (NT_SUCCESS(Status)) {
+            Frontend->Published = Frontend->Active;
             Status = XENBUS_STORE_CALL(FrontendStore(Frontend), TransactionEnd, Transaction, TRUE);
-        else
+        } else {
             (VOID) XENBUS_STORE_CALL(FrontendStore(Frontend), TransactionEnd, Transaction, FALSE);
+        }
     }
-
-    if (NT_SUCCESS(Status))
-        Frontend->Published = Frontend->Active;
 
     return Status;
 }

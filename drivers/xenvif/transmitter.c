@@ -429,8 +429,6 @@ static BOOLEAN TransmitterAbandon(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inou
 {
     ULONG Index;
 
-    Packet->Status = XENVIF_TRANSMITTER_PACKET_ERROR;
-
     for (Index = 0; Index < Packet->FragmentCount; Index++) {
         PTRANSMITTER_FRAGMENT Fragment = &Packet->Fragments[Index];
 
@@ -440,6 +438,7 @@ static BOOLEAN TransmitterAbandon(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inou
         if (!GranterOrphan(Transmitter->Granter, Fragment->Grant))
             return FALSE;
         Fragment->Grant = NULL;
+        Packet->Status = XENVIF_TRANSMITTER_PACKET_ERROR;
     }
 
     Packet->FragmentCount = 0;
