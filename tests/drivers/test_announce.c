@@ -400,6 +400,30 @@ STACK_TEST(announced_a_moment_later, NET, .quiet = true, .engine = ENGINE_DETERM
     ck_assert_uint_ge(late, 6);
 }
 
+static void take_all(void)
+{
+    PMIB_UNICASTIPADDRESS_TABLE table;
+
+    ck_assert_int_eq(GetUnicastIpAddressTable(AF_UNSPEC, &table), STATUS_SUCCESS);
+    for (ULONG i = 0; i < table->NumEntries; i++)
+        ck_assert_int_eq(DeleteUnicastIpAddressEntry(&table->Table[i]), STATUS_SUCCESS);
+    FreeMibTable(table);
+    ck_assert_int_eq(GetUnicastIpAddressTable(AF_UNSPEC, &table), STATUS_NOT_FOUND);
+}
+
+/* Not even the loopback interface has one: netio has no table then, and what there was is not announced. */
+STACK_TEST(nothing_without_any_interface_s_address, NET)
+{
+    give(v4[0], 4);
+    expect_arp(v4[0], mac);
+    migrate_expecting();
+    take_all();
+    migrate_expecting();
+    give(v4[1], 4);
+    expect_arp(v4[1], mac);
+    migrate_expecting();
+}
+
 STACK_TEST(nothing_without_an_address, NET)
 {
     migrate_expecting();
@@ -533,6 +557,7 @@ int main(void)
     tcase_add_test(tcase, address_read_in_time);
     tcase_add_test(tcase, told_of_addresses_later);
     tcase_add_test(tcase, nothing_without_an_address);
+    tcase_add_test(tcase, nothing_without_any_interface_s_address);
     tcase_add_test(tcase, each_adapter_its_own);
 #ifndef MACHINE_THREAD_SANITIZER
     tcase_add_test(tcase, not_when_nothing_moved);

@@ -10,6 +10,9 @@
 #include "xen/platform.h"
 #include "xen/xen.h"
 
+#undef XEN_UNPLUG_NICS /* the simulator's mask; the driver's type of device has the same name */
+#include "xen.h"
+
 #include <initguid.h>
 
 #include "shared_info_interface.h"
@@ -409,6 +412,19 @@ START_TEST(upcall_supported)
 }
 END_TEST
 
+/* Those below have theirs in the page, and there are no vCPUs beyond what the pages of xen.sys hold. */
+STACK_TEST(not_to_be_placed, .drivers = STACK_PROBE)
+{
+    static const ULONG ids[] = {0, 31, 32 + 64 * 64, MAXULONG};
+
+    for (unsigned i = 0; i < ARRAYSIZE(ids); i++) {
+        PVOID place = &place;
+
+        ck_assert_int_eq(STACK_XEN(XenVcpuPlaceInfo, ids[i], &place), STATUS_INVALID_PARAMETER);
+        ck_assert_ptr_null(place);
+    }
+}
+
 int main(void)
 {
     Suite *suite = suite_create("SHARED_INFO");
@@ -421,6 +437,7 @@ int main(void)
     tcase_add_loop_test(tcase, poll, 3, 5);
     tcase_add_loop_test(tcase, upcall_pending, 3, 5);
     tcase_add_loop_test(tcase, upcall_supported, 0, 3);
+    tcase_add_test(tcase, not_to_be_placed);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }

@@ -337,10 +337,15 @@ STACK_TEST(port_is_not_to_be_had, .drivers = STACK_PROBE, .quiet = true, SOME_PO
     suspend_in_place(console_at_a_high_port);
     fault_suspend();
     ck_assert(logged("to domain 0, cannot be bound again"));
+    ck_assert_uint_eq(param(HVM_PARAM_CONSOLE_EVTCHN), 0);
     assert_works(1);
+    suspend_in_place(NULL); /* which gives back what the one before has lost */
+    ck_assert_uint_eq(param(HVM_PARAM_CONSOLE_EVTCHN), console_port);
+    ck_assert_uint_eq(status_of(console_port), EVTCHNSTAT_unbound);
+    assert_works(2);
     suspend_once();
     ck_assert_uint_eq(status_of(param(HVM_PARAM_CONSOLE_EVTCHN)), EVTCHNSTAT_unbound);
-    assert_works(2);
+    assert_works(3);
     end();
 }
 
@@ -355,6 +360,13 @@ static void console_beyond_all_ports(void)
     domain_find(stack.domain.domid)->param[HVM_PARAM_CONSOLE_EVTCHN] = 100000;
 }
 
+/* Whose lower half is the number of one that there is. */
+static void console_beyond_32_bits(void)
+{
+    console_at_a_high_port();
+    domain_find(stack.domain.domid)->param[HVM_PARAM_CONSOLE_EVTCHN] |= 1ull << 32;
+}
+
 STACK_TEST(no_port_to_keep, .drivers = STACK_PROBE, .quiet = true)
 {
     begin();
@@ -363,9 +375,13 @@ STACK_TEST(no_port_to_keep, .drivers = STACK_PROBE, .quiet = true)
     suspend_in_place(console_beyond_all_ports);
     ck_assert_uint_eq(param(HVM_PARAM_CONSOLE_EVTCHN), 100000);
     assert_works(2);
+    suspend_in_place(console_beyond_32_bits);
+    ck_assert_uint_eq(domain_find(stack.domain.domid)->param[HVM_PARAM_CONSOLE_EVTCHN], 1ull << 32 | console_port);
+    ck_assert_uint_eq(status_of(console_port), EVTCHNSTAT_closed);
+    assert_works(3);
     suspend_once();
     ck_assert_uint_eq(status_of(param(HVM_PARAM_CONSOLE_EVTCHN)), EVTCHNSTAT_unbound);
-    assert_works(3);
+    assert_works(4);
     end();
 }
 

@@ -8,6 +8,7 @@
 
 #include "common/stack.h"
 #include "machine/clock.h"
+#include "machine/fault.h"
 #include "machine/kernel_lock.h"
 #include "nt/cm/cm.h"
 #include "nt/pnp/pnp.h"
@@ -509,6 +510,38 @@ STACK_TEST(no_ring, .drivers = STACK_XENFILT, .quiet = true, .before_boot = boot
     STACK_ASSERT_LOGGED("no ring");
 }
 
+/* ---- a port that is not to be had ---- */
+
+/*
+ * The daemon answers without being called, so that the guest can be suspended once more: that resume has the port, and
+ * there is no attempt after it.
+ */
+STACK_TEST(port_comes_with_a_resume, .drivers = STACK_PROBE, .quiet = true,
+           .fail = "call=EVTCHNOP_alloc_unbound,nth=100000000")
+{
+    uint64_t calls;
+
+    fault_suspend();
+    take_over();
+    machine->config.faults.rule[0].nth = 0;
+    fault_resume();
+    suspend_in_place(NULL);
+    STACK_ASSERT_LOGGED("XenStore has no event channel after a resume");
+    assert_answered();
+    fault_suspend();
+    suspend_in_place(NULL);
+    machine->config.faults.rule[0].nth = 100000000;
+    machine->fault->matched[0] = 0;
+    fault_resume();
+    stack_sleep_us(3000000);
+    calls = machine->fault->matched[0];
+    fault_suspend();
+    ck_assert_uint_eq(calls, 0);
+    ck_assert(!stack_is_logged("XenStore has an event channel again"));
+    assert_answered();
+    leave();
+}
+
 /* ---- requests that nobody has answered ---- */
 
 struct client {
@@ -969,6 +1002,7 @@ int main(void)
     tcase_add_test(tcase, ring_moves);
     tcase_add_test(tcase, ring_is_gone);
     tcase_add_test(tcase, no_ring);
+    tcase_add_test(tcase, port_comes_with_a_resume);
     tcase_add_test(tcase, watch_asked_for_twice);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("unanswered");

@@ -216,10 +216,10 @@ static bool is_there(void *path)
     return pnp_quiet() && pnp_find(path) != NULL;
 }
 
-/* The domain's rights on a node of VIF 5's. */
+/* The domain's rights on a node of a VIF's. */
 struct node_rights {
-    const char *node;
-    unsigned right; /* XS_PERM_* */
+    const char *node; /* "5/mac" */
+    unsigned right;   /* XS_PERM_* */
 };
 
 static void set_rights(void *argument)
@@ -228,7 +228,7 @@ static void set_rights(void *argument)
     struct xs_permissions permissions[] = {{0, XS_PERM_NONE}, {stack.domain.domid, rights->right}};
     struct xs_handle *xs = xs_open(0);
 
-    ck_assert(xs_set_permissions(xs, XBT_NULL, stack_path("device/vif/5/%s", rights->node), permissions, 2));
+    ck_assert(xs_set_permissions(xs, XBT_NULL, stack_path("device/vif/%s", rights->node), permissions, 2));
     xs_close(xs);
 }
 
@@ -291,7 +291,7 @@ STACK_TEST(no_address_no_card, NET, .vifs = 1, .quiet = true)
  */
 STACK_TEST(refused_until_something_changes, NET, .vifs = 1, .quiet = true)
 {
-    struct node_rights hidden = {"mac", XS_PERM_NONE}, shown = {"mac", XS_PERM_READ};
+    struct node_rights hidden = {"5/mac", XS_PERM_NONE}, shown = {"5/mac", XS_PERM_READ};
     unsigned before = 0, told = 0, tried;
 
     link_up(0);
@@ -317,6 +317,38 @@ STACK_TEST(refused_until_something_changes, NET, .vifs = 1, .quiet = true)
     ck_assert_msg(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS), "the VIF may be read, and does not come");
     stack_carry(0, lan, lan);
     stack_in_dom0(unmake_all, NULL);
+    await_gone(5);
+}
+
+/* Of two that are refused in one scan the log hears of the first, and the other one comes no less when it may. */
+STACK_TEST(two_are_refused, NET, .vifs = 1, .quiet = true)
+{
+    static const char *const refusals[] = {"device/vif/4 cannot be taken up (c0000022)",
+                                           "device/vif/5 cannot be taken up (c0000022)"};
+    struct node_rights hidden[] = {{"4/mac", XS_PERM_NONE}, {"5/mac", XS_PERM_NONE}};
+    struct node_rights shown[] = {{"4/mac", XS_PERM_READ}, {"5/mac", XS_PERM_READ}};
+
+    link_up(0);
+    make_child("4", "00:16:3e:5a:00:04", "0");
+    make_child("5", "00:16:3e:5a:00:05", "0");
+    for (unsigned i = 0; i < 2; i++)
+        stack_in_dom0(set_rights, &hidden[i]);
+    stack_sleep_us(100000); /* none is looked at while it is offline */
+    stack_store_write(HELD "/4/online", "1");
+    stack_store_write(HELD "/5/online", "1");
+    stack_store_write(stack_path("device/vif/5/speed"), "10");
+    stack_sleep_us(100000);
+    ck_assert(stack_is_logged("vif 4: mac cannot be read (c0000022)"));
+    ck_assert(stack_is_logged("vif 5: mac cannot be read (c0000022)"));
+    ck_assert(stack_is_logged(refusals[0]) != stack_is_logged(refusals[1]));
+    for (unsigned i = 0; i < 2; i++)
+        stack_in_dom0(set_rights, &shown[i]);
+    stack_store_write(stack_path("device/vif/5/speed"), "100");
+    ck_assert(stack_wait(is_there, (void *)path_of(4), PATIENCE_MS));
+    ck_assert(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS));
+    stack_carry(0, lan, lan);
+    stack_in_dom0(unmake_all, NULL);
+    await_gone(4);
     await_gone(5);
 }
 
@@ -511,7 +543,7 @@ STACK_TEST(ejected_without_a_state, NET, .vifs = 1, .quiet = true)
 /* One that cannot be closed stays out all the same, and is closed as soon as it can be. */
 STACK_TEST(ejected_and_not_closed, NET, .vifs = 1, .quiet = true)
 {
-    struct node_rights kept = {"state", XS_PERM_READ}, given = {"state", XS_PERM_READ | XS_PERM_WRITE};
+    struct node_rights kept = {"5/state", XS_PERM_READ}, given = {"5/state", XS_PERM_READ | XS_PERM_WRITE};
 
     make_child("5", NULL, "1");
     ck_assert(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS));
@@ -791,6 +823,7 @@ int main(void)
     tcase_add_test(tcase, only_vifs_become_children);
     tcase_add_test(tcase, no_address_no_card);
     tcase_add_test(tcase, refused_until_something_changes);
+    tcase_add_test(tcase, two_are_refused);
     tcase_add_test(tcase, comes_in_spite_of_a_shortage);
     tcase_add_test(tcase, child_of_a_moment);
     tcase_add_test(tcase, network_address);
