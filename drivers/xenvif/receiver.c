@@ -506,7 +506,6 @@ static BOOLEAN ReceiverSleep(_Inout_ PXENVIF_RECEIVER Receiver)
 static BOOLEAN ReceiverTakeFrames(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     LIST_ENTRY List;
-    BOOLEAN More = FALSE;
 
     if (ReadAcquire(&Receiver->Paused) != FALSE || !ReceiverDeliver(Receiver))
         return FALSE;
@@ -516,7 +515,7 @@ static BOOLEAN ReceiverTakeFrames(_Inout_ PXENVIF_RECEIVER Receiver)
     KeAcquireSpinLockAtDpcLevel(&Receiver->Granter->Lock);
 
     if (Receiver->Running)
-        More = ReceiverRingPoll(Receiver);
+        ReceiverRingPoll(Receiver);
 
     while (!IsListEmpty(&Receiver->Ready))
         InsertTailList(&List, RemoveHeadList(&Receiver->Ready));
@@ -525,7 +524,7 @@ static BOOLEAN ReceiverTakeFrames(_Inout_ PXENVIF_RECEIVER Receiver)
 
     ReceiverSort(Receiver, &List);
 
-    return ReceiverDeliver(Receiver) && (More || ReceiverSleep(Receiver));
+    return ReceiverDeliver(Receiver) && ReceiverSleep(Receiver);
 }
 
 ULONG ReceiverPoll(_Inout_ PXENVIF_RECEIVER Receiver, _Out_ PBOOLEAN More)

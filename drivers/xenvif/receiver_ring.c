@@ -340,31 +340,24 @@ static BOOLEAN ReceiverTakeResponse(_Inout_ PXENVIF_RECEIVER Receiver)
                                     : ReceiverTakeData(Receiver, Buffer, &Copy.Data);
 }
 
-BOOLEAN ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver)
+VOID ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver)
 {
-    ULONG Budget = RING_ENTRIES;
-
     for (;;) {
         ULONG Producer = RingResponseProducer(Receiver->Ring);
 
         if (Producer - Receiver->ResponseConsumer > Receiver->RequestPushed - Receiver->ResponseConsumer) {
             ReceiverBreak(Receiver, "receive responses ahead of the requests", Producer);
-            return FALSE;
+            return;
         }
 
         if (Producer == Receiver->ResponseConsumer) {
             ReceiverRingFill(Receiver);
-            return FALSE;
+            return;
         }
 
         while (Receiver->ResponseConsumer != Producer) {
-            if (Budget-- == 0) {
-                ReceiverRingFill(Receiver);
-                return TRUE;
-            }
-
             if (!ReceiverTakeResponse(Receiver))
-                return FALSE;
+                return;
         }
     }
 }

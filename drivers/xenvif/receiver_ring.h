@@ -110,8 +110,8 @@ VOID ReceiverPutPacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PRECEIVER_PACKET 
 /* With the lock: puts pages on the ring wherever there is room, and tells the backend if it is to be told. */
 VOID ReceiverRingFill(_Inout_ PXENVIF_RECEIVER Receiver);
 
-/* With the lock: takes responses off the ring, a bounded number, and frames to Ready. TRUE: there are more. */
-BOOLEAN ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver);
+/* With the lock: takes responses off the ring, no more than there were requests on it, and frames to Ready. */
+VOID ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver);
 
 /*
  * With the lock, when the client has all frames that were taken off the ring: asks for the event of the next response.
