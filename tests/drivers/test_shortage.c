@@ -11,6 +11,7 @@
 #include "machine/clock.h"
 #include "machine/fault.h"
 #include "machine/log.h"
+#include "machine/sched.h"
 #include "nt/cm/cm.h"
 #include "nt/ke/ke.h"
 #include "nt/pnp/pnp.h"
@@ -614,41 +615,58 @@ STACK_TEST(bus_lost_in_hibernation, .drivers = STACK_PROBE, .quiet = true)
 
 /* ---- processors that come ---- */
 
-static volatile bool all_there;
+struct coming {
+    unsigned count;
+    uint64_t after; /* ns */
+};
 
-static void plug(void *unused)
+static void plug(void *argument)
 {
-    (void)unused;
-    for (unsigned count = 3; count <= stack.options->vcpus; count++) {
-        (void)task_park(clock_now() + 100000 + (uint64_t)count * 7000, "the next processor");
-        ke_processors_announce(count);
-        while (!ke_processors_settled())
-            (void)task_park(clock_now() + 10000, "a processor");
-    }
-    all_there = true;
+    const struct coming *coming = argument;
+
+    (void)task_park(clock_now() + coming->after, "a moment of a suspend");
+    ke_processors_announce(coming->count);
 }
 
-/* A processor that comes while the others are being held is held, too: nobody runs while the guest is suspended. */
+/* How often the others are held: each time memory is taken once. */
+static unsigned captures(void)
+{
+    return (unsigned)fault_kind_calls(FAULT_POOL);
+}
+
+/*
+ * A processor that comes while the others are counted and held is held, too: nobody runs while the guest is suspended.
+ * With one that comes in between they are let go, and all of them held.
+ */
 static void suspends_while_they_come(void *unused)
 {
     struct stack_resumer resumer = {.cancelled = true, .rounds = 1};
+    unsigned again = 0;
 
     (void)unused;
     begin();
-    all_there = false;
-    (void)task_create("plug", plug, NULL);
-    while (!all_there) {
+    for (unsigned count = 3; count <= stack.options->vcpus; count++) {
+        struct coming coming = {.count = count, .after = count % 20 * 500};
+        unsigned before = captures();
+
         stack_resume_when_suspended(&resumer);
+        (void)task_create("plug", plug, &coming);
+        fault_resume();
         ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
+        fault_suspend();
+        again += captures() - before - 1;
         stack_await_resumer(&resumer);
+        while (KeQueryActiveProcessorCountEx(ALL_PROCESSOR_GROUPS) != count || !ke_processors_settled())
+            stack_sleep_us(5);
     }
     assert_works(1);
+    ck_assert(again != 0 || engine_is_parallel());
     end();
 }
 
 START_TEST(processors_come)
 {
-    struct stack_options options = {.drivers = STACK_PROBE, .vcpus = 12, .start_vcpus = 2, .quiet = true};
+    struct stack_options options = {.drivers = STACK_PROBE, .vcpus = 40, .start_vcpus = 2, .quiet = true};
 
     options.fail = "kind=pool" NONE_FAILS;
     options.policy = POLICY_RANDOM;
