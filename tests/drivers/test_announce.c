@@ -9,6 +9,7 @@
 
 #include "common/inet.h"
 #include "common/stack.h"
+#include "common/vif_backend.h"
 #include "machine/fault.h"
 #include "nt/cm/cm.h"
 #include "nt/netio/netio.h"
@@ -21,6 +22,7 @@
 
 #define NET .drivers = STACK_PROBE | STACK_XENVIF | STACK_NETCLIENT, .vifs = 1, .wait = true
 #define FRAMES_MAX 80u
+#define MANY 40u
 
 static const uint8_t mac[6] = MACHINE_VIF_MAC(0);
 
@@ -400,6 +402,72 @@ STACK_TEST(announced_a_moment_later, NET, .quiet = true, .engine = ENGINE_DETERM
     ck_assert_uint_ge(late, 6);
 }
 
+/* What a backend that the test plays is sent: frames for the first MANY addresses, in order. */
+static void take_announcements(void)
+{
+    static struct vif_backend_packet taken;
+
+    for (unsigned i = 1; i <= MANY; i++) {
+        vif_backend_await(&taken, NETIF_RSP_OKAY);
+        ck_assert_uint_eq(taken.length, 42);
+        ck_assert_mem_eq(taken.data + 38, ((uint8_t[]){10, 0, 0, (uint8_t)i}), 4);
+    }
+    ck_assert(!vif_backend_take(&taken, NETIF_RSP_OKAY));
+}
+
+#define NOT_YET "addresses are not announced yet (c000009a)"
+
+static bool packet_refused;
+
+/* The nth allocation from a connection on fails, whichever it is. */
+static void connect_short(void *nth)
+{
+    static struct vif_backend_packet left;
+
+    fault_suspend();
+    vif_backend_connect();
+    for (unsigned i = 1; i <= MANY; i++)
+        give((uint8_t[]){10, 0, 0, (uint8_t)i}, 4);
+    stack_sleep_us(20000);
+    vif_backend_disconnect();
+    machine->config.faults.rule[0].nth = (unsigned)(uintptr_t)nth;
+    machine->fault->matched[0] = 0;
+    fault_resume();
+    vif_backend_connect();
+    stack_sleep_us(20000);
+    fault_suspend();
+    ck_assert_uint_eq(fault_injected(), 1);
+    if (stack_is_logged(NOT_YET)) {
+        packet_refused = stack_statistics(1).Vif[XENVIF_TRANSMITTER_FRONTEND_ERRORS] != 0;
+        stack_sleep_us(1100000);
+        take_announcements();
+    }
+    while (vif_backend_take(&left, NETIF_RSP_OKAY))
+        ;
+    vif_backend_close();
+    vif_backend_end();
+}
+
+/*
+ * A frame is there, and no packet for it: the backend takes none, so that more are under way than there have been. It
+ * is an error of this side's, and that frame and those behind it follow in a second.
+ */
+START_TEST(announced_when_there_are_packets)
+{
+    static const struct stack_options options = {
+        .drivers = STACK_PROBE | STACK_XENVIF | STACK_NETCLIENT,
+        .before_boot = vif_backend_make,
+        .quiet = true,
+        .engine = ENGINE_DETERMINISTIC,
+        .fail = "kind=pool" NONE_FAILS,
+    };
+
+    packet_refused = false;
+    for (unsigned nth = 1; !packet_refused; nth++)
+        stack_run(&options, connect_short, (void *)(uintptr_t)nth);
+}
+END_TEST
+
 static void take_all(void)
 {
     PMIB_UNICASTIPADDRESS_TABLE table;
@@ -553,6 +621,7 @@ int main(void)
     tcase_add_test(tcase, addresses_that_change);
     tcase_add_test(tcase, addresses_that_are_looked_at_anew);
     tcase_add_test(tcase, announced_a_moment_later);
+    tcase_add_test(tcase, announced_when_there_are_packets);
     tcase_add_test(tcase, address_read_again);
     tcase_add_test(tcase, address_read_in_time);
     tcase_add_test(tcase, told_of_addresses_later);
