@@ -8,9 +8,18 @@
 #include "common/irps.h"
 #include "common/stack.h"
 #include "machine/image.h"
+#include "machine/kernel_lock.h"
 #include "nt/cm/cm.h"
 #include "nt/pnp/pnp.h"
+#include "xen/hypervisor.h"
+#include "xen/platform.h"
+#include "xen/xen.h"
 
+#undef XEN_UNPLUG_NICS /* the simulator's mask; the driver's type of device has the same name */
+#include "xen.h"
+
+#include <xen/event_channel.h>
+#include <xen/hvm/params.h>
 #include <xenstore.h>
 
 #define NET .drivers = STACK_XENVIF | STACK_NETCLIENT, .wait = true
@@ -352,6 +361,81 @@ STACK_TEST(two_are_refused, NET, .vifs = 1, .quiet = true)
     await_gone(5);
 }
 
+static bool is_logged(void *words)
+{
+    return stack_is_logged(words);
+}
+
+static void log_information(void)
+{
+    static const char *const levels[] = {"INFO", "WARNING", "ERROR", "CRITICAL"};
+
+    cm_value_set_multi(cm_key_create(CM_SERVICES "\\xen\\Parameters"), "XenLogLevel", levels, ARRAYSIZE(levels));
+}
+
+/* ---- a store that falls silent between two answers ---- */
+
+static uint32_t daemon_port;
+
+static void find_daemon_port(void)
+{
+    struct evtchn_status status = {.dom = DOMID_SELF};
+    uint64_t port = 0;
+
+    ck_assert_int_eq(xen_hvm_param_get(stack.domain.domid, HVM_PARAM_STORE_EVTCHN, &port), 0);
+    status.port = (uint32_t)port;
+    ck_assert_int_eq(stack_event_op(EVTCHNOP_status, &status, sizeof(status)), 0);
+    ck_assert_uint_eq(status.status, EVTCHNSTAT_interdomain);
+    daemon_port = status.u.interdomain.port;
+}
+
+/* The scan has what the store lists, and sees that VIF 4 has gone, before it asks for those that have come. */
+static VOID NTAPI make_deaf(PVOID unused, PCSTR text, ULONG length)
+{
+    static const char words[] = "vif 4 has gone";
+    KERNEL_SCOPE();
+
+    (void)unused;
+    if (memmem(text, length, words, sizeof(words) - 1) == NULL)
+        return;
+    KeStallExecutionProcessor(1000); /* until the daemon waits for its next event */
+    evtchn_find(domain_find_host(XEN_DOM0), daemon_port)->masked = true;
+}
+
+/* One of two VIFs cannot be asked for in time: the other is not asked for in that scan, and both come in the end. */
+STACK_TEST(silent_between_two_answers, NET, .vifs = 1, .quiet = true, .prepare = log_information,
+           .engine = ENGINE_DETERMINISTIC)
+{
+    PXEN_LOG_DISPOSITION disposition;
+    unsigned once;
+
+    link_up(0);
+    find_daemon_port();
+    make_child("4", "00:16:3e:5a:00:04", "1");
+    ck_assert(stack_wait(is_there, (void *)path_of(4), PATIENCE_MS));
+    make_child("5", "00:16:3e:5a:00:05", "0");
+    make_child("6", "00:16:3e:5a:00:06", "0");
+    stack_sleep_us(100000); /* nobody watches what says that they are online */
+    stack_store_write(HELD "/5/online", "1");
+    stack_store_write(HELD "/6/online", "1");
+    ck_assert_int_eq(STACK_XEN(XenLogAddDisposition, XEN_LOG_INFO, make_deaf, NULL, &disposition), STATUS_SUCCESS);
+    stack_store_remove(stack_path("device/vif/4"));
+    ck_assert(stack_wait(is_logged, "cannot be taken up (c00000b5)", 70000));
+    once = stack_times_logged("cannot be taken up (c00000b5)"); /* the log goes to several places */
+    stack_sleep_us(70000000);
+    ck_assert_uint_eq(stack_times_logged("of type 2 is given up"), once);
+    ck_assert_uint_eq(stack_times_logged("of type 1 is given up"), once); /* the next scan's list */
+    STACK_XEN(XenLogRemoveDisposition, disposition);
+    ck_assert_int_eq(xen_evtchn_unmask(XEN_DOM0, daemon_port), 0);
+    ck_assert(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS));
+    ck_assert(stack_wait(is_there, (void *)path_of(6), PATIENCE_MS));
+    ck_assert_uint_eq(stack_times_logged("of type 2 is given up"), once);
+    stack_carry(0, lan, lan);
+    stack_in_dom0(unmake_all, NULL);
+    await_gone(5);
+    await_gone(6);
+}
+
 static bool has_children(void *count)
 {
     struct devnode *bus = stack_device(BUS);
@@ -397,18 +481,6 @@ STACK_TEST(comes_in_spite_of_a_shortage, NET, .vifs = 1, .quiet = true, .fail = 
     } while (identified);
     ck_assert_uint_gt(nth, 10);
     stack_carry(0, lan, lan);
-}
-
-static void log_information(void)
-{
-    static const char *const levels[] = {"INFO", "WARNING", "ERROR", "CRITICAL"};
-
-    cm_value_set_multi(cm_key_create(CM_SERVICES "\\xen\\Parameters"), "XenLogLevel", levels, ARRAYSIZE(levels));
-}
-
-static bool is_logged(void *words)
-{
-    return stack_is_logged(words);
 }
 
 /* The first question of the manager's comes late. */
@@ -824,6 +896,7 @@ int main(void)
     tcase_add_test(tcase, no_address_no_card);
     tcase_add_test(tcase, refused_until_something_changes);
     tcase_add_test(tcase, two_are_refused);
+    tcase_add_test(tcase, silent_between_two_answers);
     tcase_add_test(tcase, comes_in_spite_of_a_shortage);
     tcase_add_test(tcase, child_of_a_moment);
     tcase_add_test(tcase, network_address);
