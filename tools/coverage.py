@@ -7,9 +7,7 @@ or for several that are alike:
     PATH | FUNCTION | TEXT | REASON
 
 PATH and FUNCTION are shell patterns, TEXT is a regular expression that the region's first line has to have somewhere.
-A region without a reason fails, and so does a reason that no region has: what it names is executed now. A package whose
-regions have not all been gone through yet (--figures-only) has to be above the thresholds by itself; those of its regions
-that have no reason are told of, and do not fail.
+A region without a reason fails, and so does a reason that no region has: what it names is executed now.
 """
 
 import argparse
@@ -70,7 +68,7 @@ def read_reasons(path):
 def run_gcovr(arguments, folder):
     command = ["gcovr", "--root", ".", "--object-directory", arguments.build, "--exclude-unreachable-branches",
                "--exclude-throw-branches", "--exclude-branches-by-pattern", ASSERTIONS, "-j", "2"]
-    for package in arguments.packages + arguments.figures_only:
+    for package in arguments.packages:
         command += ["--filter", f"{package}/"]
     command += ["--json", str(folder / "coverage.json"), "--json-pretty", "--html-details", str(folder / "index.html"),
                 "--html-title", "Coverage of the drivers by the tests", f"{arguments.build}/obj"]
@@ -136,7 +134,7 @@ def percent(part, whole):
 
 
 class Figures:
-    """Lines and branches of one package or of several, and how many of them were executed."""
+    """Lines and branches of the packages, and how many of them were executed."""
 
     def __init__(self, name):
         self.name = name
@@ -168,16 +166,13 @@ def main():
     parser.add_argument("--reasons", required=True, help="file of reasons")
     parser.add_argument("--lines", type=float, required=True, help="per cent of the lines that have to be executed")
     parser.add_argument("--branches", type=float, required=True, help="likewise of the branches")
-    parser.add_argument("--figures-only", action="append", default=[], metavar="PACKAGE",
-                        help="a folder that has to be above the thresholds by itself, and may lack reasons")
     parser.add_argument("packages", nargs="+", help="folders of sources")
     arguments = parser.parse_args()
     folder = pathlib.Path(arguments.build) / "report"
     folder.mkdir(parents=True, exist_ok=True)
     reasons = read_reasons(arguments.reasons)
     regions = []
-    explained = Figures(", ".join(arguments.packages))
-    alone = [Figures(package) for package in arguments.figures_only]
+    figures = Figures(", ".join(arguments.packages))
     failed = False
 
     files = run_gcovr(arguments, folder)
@@ -185,7 +180,6 @@ def main():
         sys.exit(f"{arguments.build}: there are no counts: run 'make coverage'")
     for file in files:
         found, counts = regions_of(file)
-        figures = next((other for other in alone if file["file"].startswith(f"{other.name}/")), explained)
         figures.add(counts, len(found))
         regions += found
         print(f"  {file['file']}: lines {percent(counts[1], counts[0]):.1f} %, branches "
@@ -194,8 +188,6 @@ def main():
         region.reason = next((reason for reason in reasons if reason.fits(region)), None)
         if region.reason is not None:
             region.reason.used += 1
-        elif region.path.startswith(tuple(f"{package}/" for package in arguments.figures_only)):
-            print(f"no reason yet: {region}")
         else:
             failed = True
             print(f"no reason: {region}")
@@ -203,12 +195,11 @@ def main():
         if reason.used == 0:
             failed = True
             print(f"{reason.where}: this is executed, or is not there: {reason.path} {reason.function}: {reason.why}")
-    write_page(folder / "uncovered.html", regions, " ".join(figures.summary(arguments) for figures in [explained] + alone))
-    for figures in [explained] + alone:
-        print(figures.summary(arguments))
-        if not figures.are_enough(arguments):
-            failed = True
-            print("under the threshold")
+    write_page(folder / "uncovered.html", regions, figures.summary(arguments))
+    print(figures.summary(arguments))
+    if not figures.are_enough(arguments):
+        failed = True
+        print("under the threshold")
     print(f"{folder}/index.html, {folder}/uncovered.html")
     sys.exit(1 if failed else 0)
 

@@ -62,15 +62,15 @@ COVERAGE_BUILD := build/coverage
 COVERAGE_SUITES := drivers upgrade machine endtoend toolstack teardown dom0 netback
 # Without the one that knows where the drivers' call sites are: they are elsewhere where nothing is inlined.
 COVERAGE_PROGRAMS := $(filter-out %/test_fault_sweep,$(foreach suite,$(COVERAGE_SUITES),$(patsubst tests/%.c,$(COVERAGE_BUILD)/tests/%,$(wildcard tests/$(suite)/test_*.c))))
-COVERAGE_PACKAGE := xen xenbus xenfilt common
+COVERAGE_PACKAGE := xen xenbus xenfilt xenvif common
 COVERAGE_EVERY ?= 1
 
 .PHONY: coverage
-coverage: ## What of the drivers the tests execute: HTML, thresholds, a reason for each region that they do not, but for some of xenvif's (long; COVERAGE_EVERY=K: fail each K-th call only; REPORT=1: of the last run)
+coverage: ## What of the drivers the tests execute: HTML, thresholds, a reason for each region that they do not (long; COVERAGE_EVERY=K: fail each K-th call only; REPORT=1: of the last run)
 	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-test build/.setup-coverage
 	$(Q)test -n "$(REPORT)" || $(MAKE) --no-print-directory coverage-run
 	$(Q)python3 tools/coverage.py --build $(COVERAGE_BUILD) --reasons drivers/coverage.reasons \
-		--lines 90 --branches 80 --figures-only drivers/xenvif $(COVERAGE_PACKAGE:%=drivers/%)
+		--lines 90 --branches 80 $(COVERAGE_PACKAGE:%=drivers/%)
 
 .PHONY: coverage-run
 coverage-run:
