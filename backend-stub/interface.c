@@ -23,16 +23,26 @@ static const char *state_name(enum xenbus_state state)
     return (unsigned)state < sizeof(name) / sizeof(name[0]) ? name[state] : "out of range";
 }
 
-/* A write would make the directory anew that the toolstack has removed, and nobody would take it away again. */
-static bool is_there(const struct vif *vif, xs_transaction_t transaction)
+/*
+ * A write would make the directory anew that the toolstack has removed, and nobody would take it away again; and where
+ * the toolstack has asked for the end since the states were looked at, InitWait or Connected would take that back.
+ */
+static bool may_write(const struct vif *vif, xs_transaction_t transaction, enum xenbus_state state)
 {
-    char *state = key_read(vif->netback->xs, transaction, "%s/state", vif->backend_path);
+    uint32_t now;
 
-    free(state);
-    return state != NULL;
+    if (!key_read_number(vif->netback->xs, transaction, UINT32_MAX, &now, "%s/state", vif->backend_path)) {
+        if (errno != EINVAL)
+            return false;
+        now = XenbusStateUnknown; /* it is there, and no state */
+    }
+    if (now != XenbusStateClosing || state == XenbusStateClosing || state == XenbusStateClosed)
+        return true;
+    errno = EBUSY;
+    return false;
 }
 
-/* The state, and with it what is offered, into a directory that is there; errno ENOENT: it is not. */
+/* The state, and with it what is offered. errno ENOENT: there is no directory; EBUSY: the toolstack wants it closed. */
 static bool write_state(struct vif *vif, enum xenbus_state state, bool features)
 {
     struct xs_handle *xs = vif->netback->xs;
@@ -44,7 +54,7 @@ static bool write_state(struct vif *vif, enum xenbus_state state, bool features)
 
         if (transaction == XBT_NULL)
             return false;
-        good = is_there(vif, transaction) && (!features || vif_publish_features(vif, transaction)) &&
+        good = may_write(vif, transaction, state) && (!features || vif_publish_features(vif, transaction)) &&
                key_write_number(xs, transaction, state, "%s/state", vif->backend_path);
         error = errno;
         if (xs_transaction_end(xs, transaction, !good)) {
@@ -56,14 +66,20 @@ static bool write_state(struct vif *vif, enum xenbus_state state, bool features)
     }
 }
 
-static void set_state(struct vif *vif, enum xenbus_state state)
+/* False: the toolstack wants it closed, and the state is as it was. */
+static bool set_state(struct vif *vif, enum xenbus_state state)
 {
     if (vif->state == state)
-        return;
+        return true;
+    if (!write_state(vif, state, false)) {
+        if (errno == EBUSY)
+            return false;
+        if (errno != ENOENT)
+            vif_log(vif, BACKEND_LOG_ERROR, "%s/state can't be written: %s", vif->backend_path, strerror(errno));
+    }
     vif_log(vif, BACKEND_LOG_INFO, "%s to %s", state_name(vif->state), state_name(state));
     vif->state = state;
-    if (!write_state(vif, state, false) && errno != ENOENT)
-        vif_log(vif, BACKEND_LOG_ERROR, "%s/state can't be written: %s", vif->backend_path, strerror(errno));
+    return true;
 }
 
 static void disconnect(struct vif *vif)
@@ -91,7 +107,7 @@ void vif_fatal(struct vif *vif, const char *format, ...)
               vif->netback->options.domid, vif->domid, vif->handle);
     disconnect(vif);
     vif->failed = true;
-    set_state(vif, XenbusStateClosing);
+    (void)set_state(vif, XenbusStateClosing);
 }
 
 /* ---- states ---- */
@@ -100,7 +116,7 @@ void vif_fatal(struct vif *vif, const char *format, ...)
 static void enter_init_wait(struct vif *vif)
 {
     if (!write_state(vif, XenbusStateInitWait, true)) {
-        if (errno != ENOENT)
+        if (errno != ENOENT && errno != EBUSY)
             vif_log(vif, BACKEND_LOG_ERROR, "features can't be written to %s: %s", vif->backend_path, strerror(errno));
         return;
     }
@@ -114,13 +130,14 @@ static void close_vif(struct vif *vif)
 {
     disconnect(vif);
     if (vif->state != XenbusStateClosed)
-        set_state(vif, XenbusStateClosing);
-    set_state(vif, XenbusStateClosed);
+        (void)set_state(vif, XenbusStateClosing);
+    (void)set_state(vif, XenbusStateClosed);
 }
 
 static void flow(struct vif *vif)
 {
-    set_state(vif, XenbusStateConnected);
+    if (!set_state(vif, XenbusStateConnected))
+        return; /* the rings stay until the frontend has answered */
     vif->flowing = true;
     for (unsigned i = 0; i < vif->queues; i++)
         vif->queue[i].work = true;
@@ -177,7 +194,7 @@ void vif_evaluate(struct vif *vif)
     hotplugged = hotplug && strcmp(hotplug, "connected") == 0;
     free(hotplug);
 
-    if (own == XenbusStateClosing && vif->state != XenbusStateClosing && vif->state != XenbusStateClosed) {
+    if (own == XenbusStateClosing && vif->state != XenbusStateClosing) {
         /* The toolstack wants it closed, and the frontend has been told so: it answers while there are rings. */
         vif_log(vif, BACKEND_LOG_INFO, "%s to Closing, by the toolstack", state_name(vif->state));
         vif->state = XenbusStateClosing;
@@ -185,6 +202,11 @@ void vif_evaluate(struct vif *vif)
             close_vif(vif);
             return;
         }
+    }
+    if (vif->state == XenbusStateInitWait && !online) {
+        /* The toolstack found it Closed while it was made ready once more: nobody is to connect to it. */
+        close_vif(vif);
+        return;
     }
     switch (front) {
     case XenbusStateInitialising:
@@ -199,7 +221,7 @@ void vif_evaluate(struct vif *vif)
     case XenbusStateClosing:
         disconnect(vif);
         if (vif->state != XenbusStateClosed)
-            set_state(vif, XenbusStateClosing);
+            (void)set_state(vif, XenbusStateClosing);
         break;
     case XenbusStateClosed:
     case XenbusStateUnknown:
@@ -264,7 +286,7 @@ struct vif *vif_create(struct netback *netback, unsigned domid, unsigned handle)
     vif->state = own;
     if (own == XenbusStateConnected || own == XenbusStateInitialised) {
         vif->failed = true;
-        set_state(vif, XenbusStateClosing);
+        (void)set_state(vif, XenbusStateClosing);
     } else if (own == XenbusStateInitWait) {
         vif->state = XenbusStateInitialising;
     }

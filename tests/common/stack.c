@@ -303,7 +303,7 @@ const struct failure *stack_must_fail(const struct stack_options *options, void 
 
 void stack_sleep_us(unsigned microseconds)
 {
-    bool settles = microseconds >= 5000 && microseconds <= 100000;
+    bool settles = microseconds >= 5000 && microseconds < 100000;
     LARGE_INTEGER interval = {.QuadPart = -10 * (LONGLONG)microseconds * (settles ? SLOWNESS : 1)};
 
     ck_assert_int_eq(KeDelayExecutionThread(KernelMode, FALSE, &interval), STATUS_SUCCESS);

@@ -498,14 +498,23 @@ static void name_anew(struct cm_key *software)
     cm_value_set_string(software, "NetCfgInstanceId", REG_SZ, OTHER_NAME);
 }
 
+/* A device that was told of has left the tree. */
+static bool is_gone(void *path)
+{
+    return pnp_quiet() && pnp_find(path) == NULL;
+}
+
 /* The device is another one to Windows, as after an upgrade that changes its ID; the MAC address is what stays. */
 STACK_TEST(fb13_of_a_removed_vif, NET, .vifs = 1, .wait = true)
 {
     struct cm_key *software = stack_software_key(vif(0));
+    char *path = image_printf("%s", pnp_instance_path(vif(0)));
 
     set_addresses(vif(0), "192.168.7.9", "192.168.7.1");
     restart(vif(0));
     stack_detach(0);
+    ck_assert(stack_wait(is_gone, path, 5000));
+    image_free(path);
     name_anew(software);
     stack_attach(0);
     stack_wait_connected(0);

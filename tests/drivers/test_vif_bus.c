@@ -884,6 +884,37 @@ STACK_TEST(network_address, NET, .vifs = 2, .quiet = true)
     ck_assert_mem_eq(stack_link(0).CurrentAddress, given, sizeof(given));
 }
 
+/* The toolstack asks for the end at one moment or another of a connect: whoever reads it late does not write over it.
+ */
+static void detach_at_each_point(void *unused)
+{
+    (void)unused;
+    for (unsigned after_us = 0; after_us < 200; after_us += 3) {
+        await_back(0);
+        ck_assert_int_eq(pnp_restart_device(child(0)), STATUS_SUCCESS);
+        stack_sleep_us(after_us);
+        stack_detach(0);
+        await_gone(0);
+        stack_attach(0);
+    }
+    await_back(0);
+    stack_carry(0, lan, lan);
+}
+
+START_TEST(detached_at_each_point_of_a_connect)
+{
+    struct stack_options options = {NET, .vifs = 1, .quiet = true};
+
+    stack_run(&options, detach_at_each_point, NULL);
+    options.policy = POLICY_PCT;
+    for (options.seed = 1; options.seed <= STACK_SCHEDULES; options.seed++)
+        stack_run(&options, detach_at_each_point, NULL);
+    options.policy = POLICY_RANDOM;
+    for (options.seed = 1; options.seed <= STACK_SCHEDULES; options.seed++)
+        stack_run(&options, detach_at_each_point, NULL);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("bus of VIFs");
@@ -903,6 +934,7 @@ int main(void)
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("coming and going");
     tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, detached_at_each_point_of_a_connect);
     tcase_add_test(tcase, ejected_by_the_user);
     tcase_add_test(tcase, ejected_before_it_was_started);
     tcase_add_test(tcase, ejected_without_a_state);
