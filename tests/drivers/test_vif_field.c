@@ -250,6 +250,12 @@ static void load(unsigned given)
     }
 }
 
+static bool is_refused(void *unused)
+{
+    (void)unused;
+    return !NT_SUCCESS(send(64));
+}
+
 static void link_down_at_start(void *unused)
 {
     PKTHREAD thread;
@@ -261,6 +267,7 @@ static void link_down_at_start(void *unused)
     vif_client_acquire();
     vif_client_enable();
     vif_backend_connect();
+    ck_assert(stack_wait(is_refused, NULL, 1000)); /* until the frontend has seen both, packets wait */
     for (unsigned i = 0; i < 20; i++) {
         stack_sleep_us(2000);
         ck_assert(!NT_SUCCESS(send(64)));

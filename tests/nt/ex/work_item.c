@@ -102,13 +102,16 @@ static WORK Broken;
 
 static VOID ExWorkItemQueuedTwice(VOID)
 {
+    ULONG Index;
     KIRQL Irql;
 
     KeInitializeEvent(&Broken.Done, SynchronizationEvent, FALSE);
     ExInitializeWorkItem(&Broken.Item, DoWork, &Broken);
     KeRaiseIrql(DISPATCH_LEVEL, &Irql);
-    ExQueueWorkItem(&Broken.Item, DelayedWorkQueue);
-    ExQueueWorkItem(&Broken.Item, DelayedWorkQueue);
+
+    /* A worker on another processor may take it between two of the calls, but not between all. */
+    for (Index = 0; Index < 1000; Index++)
+        ExQueueWorkItem(&Broken.Item, DelayedWorkQueue);
 }
 
 static VOID NTAPI ReturnRaised(PVOID Parameter)
