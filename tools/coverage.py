@@ -134,7 +134,7 @@ def percent(part, whole):
 
 
 class Figures:
-    """Lines and branches of the packages, and how many of them were executed."""
+    """Lines and branches of a package or of all, and how many of them were executed."""
 
     def __init__(self, name):
         self.name = name
@@ -173,6 +173,7 @@ def main():
     reasons = read_reasons(arguments.reasons)
     regions = []
     figures = Figures(", ".join(arguments.packages))
+    each = [Figures(package) for package in arguments.packages]
     failed = False
 
     files = run_gcovr(arguments, folder)
@@ -180,7 +181,8 @@ def main():
         sys.exit(f"{arguments.build}: there are no counts: run 'make coverage'")
     for file in files:
         found, counts = regions_of(file)
-        figures.add(counts, len(found))
+        for sum_of in [figures] + [package for package in each if file["file"].startswith(f"{package.name}/")]:
+            sum_of.add(counts, len(found))
         regions += found
         print(f"  {file['file']}: lines {percent(counts[1], counts[0]):.1f} %, branches "
               f"{percent(counts[3], counts[2]):.1f} %, {len(found)} regions not executed")
@@ -196,10 +198,11 @@ def main():
             failed = True
             print(f"{reason.where}: this is executed, or is not there: {reason.path} {reason.function}: {reason.why}")
     write_page(folder / "uncovered.html", regions, figures.summary(arguments))
-    print(figures.summary(arguments))
-    if not figures.are_enough(arguments):
-        failed = True
-        print("under the threshold")
+    for sum_of in [figures] + each:
+        print(sum_of.summary(arguments))
+        if not sum_of.are_enough(arguments):
+            failed = True
+            print("under the threshold")
     print(f"{folder}/index.html, {folder}/uncovered.html")
     sys.exit(1 if failed else 0)
 

@@ -66,7 +66,7 @@ COVERAGE_PACKAGE := xen xenbus xenfilt xenvif common
 COVERAGE_EVERY ?= 1
 
 .PHONY: coverage
-coverage: ## What of the drivers the tests execute: HTML, thresholds, a reason for each region that they do not (long; COVERAGE_EVERY=K: fail each K-th call only; REPORT=1: of the last run)
+coverage: ## What of the drivers the tests execute: HTML, thresholds of each package, a reason for each region that they do not (long; COVERAGE_EVERY=K: fail each K-th call only; REPORT=1: of the last run)
 	$(Q)$(MAKE) --no-print-directory build/.setup-build build/.setup-test build/.setup-coverage
 	$(Q)test -n "$(REPORT)" || $(MAKE) --no-print-directory coverage-run
 	$(Q)python3 tools/coverage.py --build $(COVERAGE_BUILD) --reasons drivers/coverage.reasons \
