@@ -280,7 +280,7 @@ bool netback_run(struct netback *netback)
             backend_log(netback->options.logger, BACKEND_LOG_ERROR, "waiting failed: %s", strerror(errno));
             return false;
         }
-        if (!ready && sleep) { /* interrupted, it may be: ask every end, whether it said so by port_wake() or not */
+        if (!ready && sleep) { /* interrupted, or only waiting for rings: ask every end, said by port_wake() or not */
             for (vif = netback->vifs; vif; vif = vif->next)
                 vif->rx_work = true;
         }

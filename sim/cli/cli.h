@@ -91,9 +91,9 @@ enum store_kind { STORE_BUILTIN, STORE_EXTERNAL, STORE_EXEC };
 struct xlcfg;
 struct vif_spec;
 
-/* Of a machine that stays up; of `run` what is the machine's. */
-#define CREATE_RESTARTED (1u << SHUTDOWN_reboot) /* unless a configuration file has it otherwise */
+#define CREATE_RESTARTED (1u << SHUTDOWN_reboot) /* create_options.restarted, unless a file has another */
 
+/* Of a machine that stays up; of `run` what is the machine's. */
 struct create_options {
     enum store_kind store;
     const char *store_command; /* STORE_EXEC */

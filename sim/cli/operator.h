@@ -75,18 +75,19 @@ enum operator_outcome {
     OPERATOR_ARRIVED /* this is the other host, and the guest runs: the call has returned in both */
 };
 
-/*
- * From a task, with the guest suspended and standing still: OPERATOR_ERRAND_SAVE or _SEND. What the machine's programs
- * and users were in the middle of does not go with it. On the new host the guest is a new domain with new event
- * channels, grants and backends, and store and backend have started anew.
- */
+/* Where a machine goes. */
 struct operator_journey {
-    enum operator_errand_kind kind;
+    enum operator_errand_kind kind; /* OPERATOR_ERRAND_SAVE or _SEND */
     const char *path;
     const char *config; /* a file that the domain is made by there (xlcfg.h), NULL: as it is now */
     bool paused;        /* it stays so there; of OPERATOR_ERRAND_SEND */
 };
 
+/*
+ * From a task, with the guest suspended and standing still. What the machine's programs and users were in the middle of
+ * does not go with it. On the new host the guest is a new domain with new event channels, grants and backends, and
+ * store and backend have started anew.
+ */
 enum operator_outcome operator_move(struct operator_state *state, struct toolstack *toolstack,
                                     const struct operator_journey *journey);
 const char *operator_error(const struct operator_state *state);
