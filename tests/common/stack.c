@@ -384,6 +384,11 @@ bool stack_device_started(const char *path)
     return node != NULL && pnp_state(node) == DEVNODE_STARTED;
 }
 
+bool stack_device_gone(void *path)
+{
+    return pnp_quiet() && pnp_find(path) == NULL;
+}
+
 int64_t stack_event_op(unsigned command, void *operation, size_t size)
 {
     void *copy = ExAllocatePool2(POOL_FLAG_NON_PAGED, size, STACK_TAG);
@@ -394,6 +399,18 @@ int64_t stack_event_op(unsigned command, void *operation, size_t size)
     memcpy(operation, copy, size);
     ExFreePoolWithTag(copy, STACK_TAG);
     return result;
+}
+
+uint32_t stack_daemon_port(void)
+{
+    struct evtchn_status status = {.dom = DOMID_SELF};
+    uint64_t port = 0;
+
+    ck_assert_int_eq(xen_hvm_param_get(stack.domain.domid, HVM_PARAM_STORE_EVTCHN, &port), 0);
+    status.port = (uint32_t)port;
+    ck_assert_int_eq(stack_event_op(EVTCHNOP_status, &status, sizeof(status)), 0);
+    ck_assert_uint_eq(status.status, EVTCHNSTAT_interdomain);
+    return status.u.interdomain.port;
 }
 
 bool stack_try_open(const char *name, PFILE_OBJECT *file, PDEVICE_OBJECT *device)

@@ -111,6 +111,8 @@ void stack_join(PKTHREAD thread);
 /* The first device whose instance path begins so; NULL: there is none. And whether there is one that is started. */
 struct devnode *stack_device(const char *path);
 bool stack_device_started(const char *path);
+/* For stack_wait(): the device of this instance path has left the tree, and Plug and Play has nothing under way. */
+bool stack_device_gone(void *path);
 /* A device's software key, under CM_CLASS, into which its INF writes. */
 struct cm_key *stack_software_key(const struct devnode *node);
 
@@ -186,8 +188,12 @@ struct stack_resumer {
 void stack_resume_when_suspended(struct stack_resumer *resumer);
 /* Wait for the task's end; the structure lives until then. */
 void stack_await_resumer(struct stack_resumer *resumer);
+/* All of that once, from a guest thread: XENBUS_SUSPEND asks for the suspension. */
+void stack_suspend(struct stack_resumer *resumer);
 /* In a dom0 task: the suspended guest goes on as a new domain, with the same VIFs. */
 void stack_restore_now(struct toolstack *toolstack);
+/* The port of the store's daemon on its channel with the guest. */
+uint32_t stack_daemon_port(void);
 /* Write control/shutdown as the toolstack does. */
 void stack_ask_shutdown(const char *reason);
 

@@ -15,9 +15,6 @@
 #include "nt/netio/netio.h"
 #include "nt/pnp/pnp.h"
 
-#include <initguid.h>
-
-#include "suspend_interface.h"
 #include "vif_interface.h"
 
 #define NET .drivers = STACK_PROBE | STACK_XENVIF | STACK_NETCLIENT, .vifs = 1, .wait = true
@@ -140,15 +137,9 @@ static const uint8_t v6[2][16] = {{0xfe, 0x80, [8] = 0x02, 0x16, 0x3e, 0xff, 0xf
 
 static void migrate(void)
 {
-    XENBUS_SUSPEND_INTERFACE_V1 suspend;
-    struct stack_resumer resumer = {.rounds = 1};
+    struct stack_resumer resumer = {0};
 
-    STACK_GET(GUID_XENBUS_SUSPEND_INTERFACE, 1, &suspend);
-    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Acquire), STATUS_SUCCESS);
-    stack_resume_when_suspended(&resumer);
-    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
-    stack_await_resumer(&resumer);
-    XENBUS_SUSPEND_CALL(&suspend, Release);
+    stack_suspend(&resumer);
 }
 
 /* What is expected is known before the new netback connects. */
@@ -535,17 +526,11 @@ static bool netback_connected(void *unused)
  */
 STACK_TEST(not_when_nothing_moved, NET)
 {
-    XENBUS_SUSPEND_INTERFACE_V1 suspend;
-    struct stack_resumer resumer = {.rounds = 1, .cancelled = true};
+    struct stack_resumer resumer = {.cancelled = true};
 
     give(v4[0], 4);
     stack_end_expect(0, &expected);
-    STACK_GET(GUID_XENBUS_SUSPEND_INTERFACE, 1, &suspend);
-    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Acquire), STATUS_SUCCESS);
-    stack_resume_when_suspended(&resumer);
-    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
-    stack_await_resumer(&resumer);
-    XENBUS_SUSPEND_CALL(&suspend, Release);
+    stack_suspend(&resumer);
     await_expected();
     stack_store_write(stack_path("device/vif/0/disconnect"), "1");
     ck_assert_int_eq(stack_wait_link(0, false), STATUS_SUCCESS);

@@ -8,7 +8,6 @@
 
 #include "evtchn_interface.h"
 #include "shared_info_interface.h"
-#include "suspend_interface.h"
 
 #define VCPUS 70u
 #define GROUP 64u
@@ -16,7 +15,6 @@
 #define CALL(method, ...) XENBUS_EVTCHN_CALL(&evtchn, method, ##__VA_ARGS__)
 
 static XENBUS_EVTCHN_INTERFACE_V9 evtchn;
-static XENBUS_SUSPEND_INTERFACE_V1 suspend;
 
 static struct {
     PXENBUS_EVTCHN_CHANNEL channel;
@@ -98,11 +96,9 @@ static void assert_each_processor(void)
 
 static void suspend_once(bool cancelled)
 {
-    struct stack_resumer resumer = {.cancelled = cancelled, .rounds = 1};
+    struct stack_resumer resumer = {.cancelled = cancelled};
 
-    stack_resume_when_suspended(&resumer);
-    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
-    stack_await_resumer(&resumer);
+    stack_suspend(&resumer);
 }
 
 /* Events go to processors of both groups, also after a suspend, for which all 69 others are held. */
@@ -112,10 +108,8 @@ static void assert_channels(void)
 
     ck_assert_uint_eq(KeQueryActiveGroupCount(), 2);
     STACK_GET(GUID_XENBUS_EVTCHN_INTERFACE, 9, &evtchn);
-    STACK_GET(GUID_XENBUS_SUSPEND_INTERFACE, 1, &suspend);
     STACK_GET(GUID_XENBUS_SHARED_INFO_INTERFACE, 4, &shared_info);
     ck_assert_int_eq(CALL(Acquire), STATUS_SUCCESS);
-    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Acquire), STATUS_SUCCESS);
     ck_assert(shared_info.SharedInfoUpcallSupported(&shared_info.Interface, VCPUS - 1));
     ck_assert(!shared_info.SharedInfoUpcallSupported(&shared_info.Interface, VCPUS));
 
@@ -129,7 +123,6 @@ static void assert_channels(void)
     assert_each_processor();
     close_channel();
 
-    XENBUS_SUSPEND_CALL(&suspend, Release);
     CALL(Release);
 }
 

@@ -315,16 +315,22 @@ STACK_TEST(defaults_do_not_stay, ONE)
     check_address(vif(0), "192.168.7.9");
 }
 
-/* A giving that fails half way, whichever value it is at, is not lost, and does not lose what is kept: the next start.
- */
-static void given_in_two_attempts(void *nth)
+/* The VIF is refused beside its twin, whose settings are kept, and the twin goes. */
+static void keep_of_the_card(void)
 {
-    fault_suspend();
     set_addresses(card(0), "192.168.7.9", "192.168.7.1");
     cm_value_set_string(place(TCPIP, card(0), true), "NameServer", REG_SZ, "192.168.7.2");
     cm_value_set_string(place(TCPIP6, card(0), true), "NameServer", REG_SZ, "2001:db8::53");
     refuse(0);
     ck_assert_int_eq(pnp_remove_device(card(0), false), STATUS_SUCCESS);
+}
+
+/* A giving that fails half way, whichever value it is at, is not lost, and does not lose what is kept: the next start.
+ */
+static void given_in_two_attempts(void *nth)
+{
+    fault_suspend();
+    keep_of_the_card();
     machine->config.faults.rule[0].nth = (uint64_t)(uintptr_t)nth;
     machine->fault->matched[0] = 0;
     fault_resume();
@@ -360,11 +366,7 @@ STACK_TEST(given_in_a_shortage, ONE, .fail = "kind=pool,nth=100000000")
     bool told = false;
 
     fault_suspend();
-    set_addresses(card(0), "192.168.7.9", "192.168.7.1");
-    cm_value_set_string(place(TCPIP, card(0), true), "NameServer", REG_SZ, "192.168.7.2");
-    cm_value_set_string(place(TCPIP6, card(0), true), "NameServer", REG_SZ, "2001:db8::53");
-    refuse(0);
-    ck_assert_int_eq(pnp_remove_device(card(0), false), STATUS_SUCCESS);
+    keep_of_the_card();
     kept = cm_key_child(cm_key_open(KEPT), 0);
     for (unsigned nth = 1; nth <= 30; nth++) {
         uint64_t before = fault_injected();
@@ -498,12 +500,6 @@ static void name_anew(struct cm_key *software)
     cm_value_set_string(software, "NetCfgInstanceId", REG_SZ, OTHER_NAME);
 }
 
-/* A device that was told of has left the tree. */
-static bool is_gone(void *path)
-{
-    return pnp_quiet() && pnp_find(path) == NULL;
-}
-
 /* The device is another one to Windows, as after an upgrade that changes its ID; the MAC address is what stays. */
 STACK_TEST(fb13_of_a_removed_vif, NET, .vifs = 1, .wait = true)
 {
@@ -513,7 +509,7 @@ STACK_TEST(fb13_of_a_removed_vif, NET, .vifs = 1, .wait = true)
     set_addresses(vif(0), "192.168.7.9", "192.168.7.1");
     restart(vif(0));
     stack_detach(0);
-    ck_assert(stack_wait(is_gone, path, 5000));
+    ck_assert(stack_wait(stack_device_gone, path, 5000));
     image_free(path);
     name_anew(software);
     stack_attach(0);

@@ -16,7 +16,6 @@
 #include <initguid.h>
 
 #include "shared_info_interface.h"
-#include "suspend_interface.h"
 
 #include <xen/event_channel.h>
 
@@ -338,15 +337,9 @@ static void restart_bus(void)
 
 static void suspend_once(void)
 {
-    struct stack_resumer resumer = {.rounds = 1};
-    XENBUS_SUSPEND_INTERFACE_V1 suspend;
+    struct stack_resumer resumer = {0};
 
-    STACK_GET(GUID_XENBUS_SUSPEND_INTERFACE, 1, &suspend);
-    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Acquire), STATUS_SUCCESS);
-    stack_resume_when_suspended(&resumer);
-    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
-    stack_await_resumer(&resumer);
-    XENBUS_SUSPEND_CALL(&suspend, Release);
+    stack_suspend(&resumer);
 }
 
 /* Whatever the bus does, Xen has taken each vCPU's place once in each domain. */

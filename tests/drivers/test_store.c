@@ -601,14 +601,7 @@ static uint32_t daemon_port;
 
 static void make_deaf(void)
 {
-    struct evtchn_status status = {.dom = DOMID_SELF};
-    uint64_t port = 0;
-
-    ck_assert_int_eq(xen_hvm_param_get(stack.domain.domid, HVM_PARAM_STORE_EVTCHN, &port), 0);
-    status.port = (uint32_t)port;
-    ck_assert_int_eq(stack_event_op(EVTCHNOP_status, &status, sizeof(status)), 0);
-    ck_assert_uint_eq(status.status, EVTCHNSTAT_interdomain);
-    daemon_port = status.u.interdomain.port;
+    daemon_port = stack_daemon_port();
     evtchn_find(domain_find_host(XEN_DOM0), daemon_port)->masked = true;
 }
 

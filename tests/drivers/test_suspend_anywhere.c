@@ -329,11 +329,9 @@ END_TEST
 
 static void move(void)
 {
-    struct stack_resumer resumer = {.rounds = 1};
+    struct stack_resumer resumer = {0};
 
-    stack_resume_when_suspended(&resumer);
-    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
-    stack_await_resumer(&resumer);
+    stack_suspend(&resumer);
 }
 
 #ifdef MACHINE_THREAD_SANITIZER /* which takes its time for each */
@@ -347,8 +345,6 @@ static void move(void)
 EACH_POLICY(moved_at_each_point_of_a_connect, .drivers = STACK_PROBE | STACK_XENVIF | STACK_NETCLIENT, .vifs = 1,
             .wait = true, .quiet = true)
 {
-    STACK_GET(GUID_XENBUS_SUSPEND_INTERFACE, 1, &suspend);
-    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Acquire), STATUS_SUCCESS);
     for (unsigned after_us = 0; after_us < 500; after_us += POINTS_US) {
         move();
         stack_sleep_us(after_us);
@@ -357,7 +353,6 @@ EACH_POLICY(moved_at_each_point_of_a_connect, .drivers = STACK_PROBE | STACK_XEN
         ck_assert_int_eq(stack_wait_link(0, true), STATUS_SUCCESS);
         stack_carry(0, lan, lan);
     }
-    XENBUS_SUSPEND_CALL(&suspend, Release);
 }
 
 int main(void)

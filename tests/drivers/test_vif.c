@@ -138,18 +138,13 @@ STACK_TEST(statistics, ONE)
 
 /* ---- coming and going ---- */
 
-static bool device_is_gone(void *path)
-{
-    return pnp_quiet() && pnp_find(path) == NULL;
-}
-
 /* The bus hears of it by a watch, after the toolstack is done. */
 static void await_gone(unsigned vif)
 {
     char path[64];
 
     snprintf(path, sizeof(path), "XENVIF\\VEN_XP0001&DEV_NET&REV_09000005\\%u", vif);
-    ck_assert_msg(stack_wait(device_is_gone, path, 5000), "%s does not go", path);
+    ck_assert_msg(stack_wait(stack_device_gone, path, 5000), "%s does not go", path);
 }
 
 static void comes_and_goes(void *unused)

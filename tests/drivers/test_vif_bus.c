@@ -19,7 +19,6 @@
 #include "xen.h"
 
 #include <xen/event_channel.h>
-#include <xen/hvm/params.h>
 #include <xenstore.h>
 
 #define NET .drivers = STACK_XENVIF | STACK_NETCLIENT, .wait = true
@@ -53,14 +52,9 @@ static struct devnode *child(unsigned vif)
     return node;
 }
 
-static bool is_gone(void *path)
-{
-    return pnp_quiet() && pnp_find(path) == NULL;
-}
-
 static void await_gone(unsigned vif)
 {
-    ck_assert_msg(stack_wait(is_gone, (void *)path_of(vif), PATIENCE_MS), "VIF %u does not go", vif);
+    ck_assert_msg(stack_wait(stack_device_gone, (void *)path_of(vif), PATIENCE_MS), "VIF %u does not go", vif);
 }
 
 static void await_back(unsigned vif)
@@ -320,7 +314,7 @@ STACK_TEST(refused_until_something_changes, NET, .vifs = 1, .quiet = true)
         ck_assert_uint_eq(stack_times_logged("device/vif/5 cannot be taken up (c0000022)"), told);
         before = tried;
     }
-    ck_assert(is_gone((void *)path_of(5)));
+    ck_assert(stack_device_gone((void *)path_of(5)));
     stack_in_dom0(set_rights, &shown);
     stack_store_write(stack_path("device/vif/5/speed"), "100");
     ck_assert_msg(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS), "the VIF may be read, and does not come");
@@ -377,18 +371,6 @@ static void log_information(void)
 
 static uint32_t daemon_port;
 
-static void find_daemon_port(void)
-{
-    struct evtchn_status status = {.dom = DOMID_SELF};
-    uint64_t port = 0;
-
-    ck_assert_int_eq(xen_hvm_param_get(stack.domain.domid, HVM_PARAM_STORE_EVTCHN, &port), 0);
-    status.port = (uint32_t)port;
-    ck_assert_int_eq(stack_event_op(EVTCHNOP_status, &status, sizeof(status)), 0);
-    ck_assert_uint_eq(status.status, EVTCHNSTAT_interdomain);
-    daemon_port = status.u.interdomain.port;
-}
-
 /* The scan has what the store lists, and sees that VIF 4 has gone, before it asks for those that have come. */
 static VOID NTAPI make_deaf(PVOID unused, PCSTR text, ULONG length)
 {
@@ -410,7 +392,7 @@ STACK_TEST(silent_between_two_answers, NET, .vifs = 1, .quiet = true, .prepare =
     unsigned once;
 
     link_up(0);
-    find_daemon_port();
+    daemon_port = stack_daemon_port();
     make_child("4", "00:16:3e:5a:00:04", "1");
     ck_assert(stack_wait(is_there, (void *)path_of(4), PATIENCE_MS));
     make_child("5", "00:16:3e:5a:00:05", "0");
@@ -539,7 +521,7 @@ STACK_TEST(ejected_by_the_user, NET, .vifs = 2)
         stack_store_write(stack_path("device/vif/1/speed"), "10");
         stack_sleep_us(100000);
         pnp_wait_quiet();
-        ck_assert(is_gone((void *)path_of(1)));
+        ck_assert(stack_device_gone((void *)path_of(1)));
         stack_carry(0, lan, lan);
 
         stack_detach(1);
@@ -602,7 +584,7 @@ STACK_TEST(ejected_without_a_state, NET, .vifs = 1, .quiet = true)
             stack_store_write(stack_path("device/vif/5/state"), states[i]);
         eject_5();
         have_it_look();
-        ck_assert(is_gone((void *)path_of(5)));
+        ck_assert(stack_device_gone((void *)path_of(5)));
         stack_store_await(stack_path("device/vif/5/state"), states[i] == NULL ? "(absent)" : states[i], 1);
         stack_store_write(stack_path("device/vif/5/state"), "1");
         ck_assert(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS));
@@ -624,14 +606,14 @@ STACK_TEST(ejected_and_not_closed, NET, .vifs = 1, .quiet = true)
     STACK_ASSERT_LOGGED("vif 5: Closed cannot be written (c0000022)");
     for (unsigned round = 0; round < 2; round++) {
         have_it_look();
-        ck_assert_msg(is_gone((void *)path_of(5)), "it is back");
+        ck_assert_msg(stack_device_gone((void *)path_of(5)), "it is back");
         stack_store_await(stack_path("device/vif/5/state"), "1", 1);
     }
     stack_in_dom0(set_rights, &given);
     have_it_look();
     stack_store_await(stack_path("device/vif/5/state"), "6", PATIENCE_MS);
     have_it_look();
-    ck_assert(is_gone((void *)path_of(5)));
+    ck_assert(stack_device_gone((void *)path_of(5)));
     stack_store_write(stack_path("device/vif/5/state"), "1");
     ck_assert(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS));
     stack_in_dom0(unmake_all, NULL);
@@ -668,7 +650,7 @@ STACK_TEST(ejected_in_a_shortage, NET, .vifs = 1, .quiet = true, .fail = "kind=p
         ck_assert_int_eq(pnp_rescan(stack_device(BUS)), STATUS_SUCCESS);
         await_gone(5);
         have_it_look();
-        ck_assert_msg(is_gone((void *)path_of(5)), "call %u failed, and it is back", nth);
+        ck_assert_msg(stack_device_gone((void *)path_of(5)), "call %u failed, and it is back", nth);
         stack_store_await(stack_path("device/vif/5/state"), "6", PATIENCE_MS);
         stack_in_dom0(unmake_all, NULL);
         have_it_look();
@@ -743,7 +725,7 @@ STACK_TEST(removed_and_found_again, NET, .vifs = 2)
     ck_assert_int_eq(pnp_rescan(pnp_parent(stack_device(BUS))), STATUS_SUCCESS);
     await_back(0);
     await_back(2);
-    ck_assert(is_gone((void *)path_of(1)));
+    ck_assert(stack_device_gone((void *)path_of(1)));
 }
 
 /* Stopped and started, as for other resources: another connection, and the same card. The bus is not stopped under it.

@@ -115,12 +115,6 @@ static void assert_stays(void)
     ck_assert_msg(stack_device_started(CHILD), "the device is gone with the backend's directory");
 }
 
-static bool is_gone(void *unused)
-{
-    (void)unused;
-    return pnp_quiet() && pnp_find(CHILD) == NULL;
-}
-
 STACK_TEST(fb3_backend_directory_goes_and_comes, PLAYED, .quiet = true, .engine = ENGINE_DETERMINISTIC)
 {
     vif_client_begin();
@@ -155,7 +149,7 @@ STACK_TEST(fb3_backend_directory_goes_and_comes, PLAYED, .quiet = true, .engine 
     vif_client_disable();
     vif_client_release();
     vif_backend_state("6");
-    ck_assert(stack_wait(is_gone, NULL, PATIENCE_MS));
+    ck_assert(stack_wait(stack_device_gone, (void *)(uintptr_t)CHILD, PATIENCE_MS));
     vif_backend_end();
 }
 

@@ -187,14 +187,9 @@ static void suspended_for_long(void *unused)
 
 static void suspend_once(bool cancelled)
 {
-    struct stack_resumer resumer = {.cancelled = cancelled, .rounds = 1, .meanwhile = suspended_for_long};
+    struct stack_resumer resumer = {.cancelled = cancelled, .meanwhile = suspended_for_long};
 
-    STACK_GET(GUID_XENBUS_SUSPEND_INTERFACE, 1, &suspend);
-    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Acquire), STATUS_SUCCESS);
-    stack_resume_when_suspended(&resumer);
-    ck_assert_int_eq(XENBUS_SUSPEND_CALL(&suspend, Trigger), STATUS_SUCCESS);
-    stack_await_resumer(&resumer);
-    XENBUS_SUSPEND_CALL(&suspend, Release);
+    stack_suspend(&resumer);
 }
 
 /* No watchdog's time runs meanwhile, and there is one afterwards. */
