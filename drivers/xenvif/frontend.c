@@ -97,13 +97,22 @@ VOID FrontendUpdateLink(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     BOOLEAN Connected = Frontend->State == FRONTEND_CONNECTED;
     BOOLEAN Link = Connected && FrontendReadLink(Frontend);
-    BOOLEAN Changed = MacUpdate(Frontend->Mac, Link, (Frontend->TransmitFeatures & TRANSMITTER_GATHER) || !Connected);
+    BOOLEAN Accepting;
+    BOOLEAN Changed;
 
     /* Packets are queued across a reconnection, but not for a cable that is out. */
-    FrontendSetAccepting(Frontend, Frontend->Target == FRONTEND_CONNECT && !Frontend->Failed && (Link || !Connected));
+    Accepting = Frontend->Target == FRONTEND_CONNECT && !Frontend->Failed && (Link || !Connected);
 
+    /* Who sees the link up may send; who is refused, or gets back what waits, has been told that it is down. */
+    if (Accepting)
+        FrontendSetAccepting(Frontend, TRUE);
+
+    Changed = MacUpdate(Frontend->Mac, Link, (Frontend->TransmitFeatures & TRANSMITTER_GATHER) || !Connected);
     if (Changed && Frontend->Target == FRONTEND_CONNECT)
         VifMacStateChange(Frontend->Vif);
+
+    if (!Accepting)
+        FrontendSetAccepting(Frontend, FALSE);
 }
 
 /* Tries again to end grants that the backend held on to. TRUE: some still stand. */

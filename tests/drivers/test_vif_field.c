@@ -297,6 +297,63 @@ START_TEST(fb9_link_down_at_start_and_flapping)
 }
 END_TEST
 
+static bool link_is_up(void)
+{
+    NET_IF_MEDIA_CONNECT_STATE state;
+
+    XENVIF_VIF_CALL(&vif_client, MacQueryState, &state, NULL, NULL);
+    return state == MediaConnectStateConnected;
+}
+
+static VOID NTAPI plug(PVOID disconnect)
+{
+    stack_store_write(stack_path("device/vif/1/disconnect"), disconnect);
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+/* Who sees the link up may send; who is refused sees it down: at each moment, both ways. */
+static void link_as_it_is_seen(void *unused)
+{
+    struct vif_client_packet packet = {.data = frame, .length = make_frame(64)};
+
+    (void)unused;
+    vif_client_begin();
+    for (unsigned round = 0; round < 10; round++) {
+        PKTHREAD thread;
+        NTSTATUS status;
+
+        /* It is on the ring from here on, so that there is nothing to be made before the next one goes. */
+        ck_assert_int_eq(vif_client_send(&packet), STATUS_SUCCESS);
+        thread = stack_thread(plug, "1");
+        while ((status = vif_client_repeat(&packet)) == STATUS_SUCCESS)
+            KeStallExecutionProcessor(20);
+        ck_assert_int_eq(status, STATUS_DEVICE_NOT_READY);
+        ck_assert_msg(!link_is_up(), "a packet is refused while the link is up");
+        stack_join(thread);
+
+        thread = stack_thread(plug, "0");
+        while (!link_is_up())
+            continue;
+        ck_assert_msg(vif_client_repeat(&packet) == STATUS_SUCCESS, "the link is up and a packet is refused");
+        stack_join(thread);
+        while (!vif_client_is_back()) {
+            (void)vif_backend_take(&taken, NETIF_RSP_OKAY);
+            stack_sleep_us(20);
+        }
+        (void)vif_client_await_sent();
+    }
+    vif_client_finish();
+}
+
+START_TEST(fb9_packets_go_while_the_link_is_up)
+{
+    struct stack_options options = {PLAYED, .vcpus = 4, .engine = ENGINE_DETERMINISTIC, .policy = POLICY_RANDOM};
+
+    for (options.seed = 1; options.seed <= 10; options.seed++)
+        stack_run(&options, link_as_it_is_seen, NULL);
+}
+END_TEST
+
 /* ---- FB11: resume and teardown, wherever a connection is ---- */
 
 /* How far the two are when the domain is suspended; what follows the resume: another connection, or the end at once. */
@@ -416,6 +473,7 @@ int main(void)
     tcase_add_test(tcase, fb3_backend_directory_goes_and_comes);
     tcase_add_test(tcase, fb6_nothing_before_both_are_connected);
     tcase_add_loop_test(tcase, fb9_link_down_at_start_and_flapping, 0, 2);
+    tcase_add_test(tcase, fb9_packets_go_while_the_link_is_up);
     tcase_add_loop_test(tcase, fb11_resume_and_teardown_at_every_stage, 0, 2 * STAGES);
     tcase_add_test(tcase, fb19_nothing_old_is_granted);
     suite_add_tcase(suite, tcase);
