@@ -78,16 +78,31 @@ VOID FrontendWake(_Inout_ PXENVIF_FRONTEND Frontend);
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID FrontendRetireGranter(_In_ PXENVIF_FRONTEND Frontend, _In_ PXENVIF_GRANTER Granter);
 
-/*
- * Reads a node of the frontend's own directory. FrontendReadNumber gives Default if there is none, or it is no number,
- * or it cannot be read for a moment: all is looked at again a while later then. PASSIVE_LEVEL.
- */
+/* Reads a node of the frontend's own directory. PASSIVE_LEVEL. */
 _IRQL_requires_(PASSIVE_LEVEL)
 NTSTATUS FrontendReadNode(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _Outptr_ PSTR *Text);
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID FrontendFreeNode(_In_ PXENVIF_FRONTEND Frontend, _In_ PSTR Text);
+
+/*
+ * The same of a node that may change while the device runs. STATUS_OBJECT_NAME_NOT_FOUND: there is none. Any other
+ * failure: it cannot be read for a moment, and is to be taken as it was; the log says so once (Unread: not again), and
+ * all is looked at again a while later. By the frontend's thread, or before there is one.
+ */
 _IRQL_requires_(PASSIVE_LEVEL)
-ULONG FrontendReadNumber(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default);
+NTSTATUS FrontendReadWatchedNode(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _Inout_ PBOOLEAN Unread,
+                                 _Outptr_ PSTR *Text);
+
+/* A number in such a node, as it was when it could be read last. */
+typedef struct _FRONTEND_NUMBER {
+    ULONG Value;
+    BOOLEAN Unread;
+} FRONTEND_NUMBER;
+
+/* Reads it: Default if there is no node, or no number in it. */
+_IRQL_requires_(PASSIVE_LEVEL)
+VOID FrontendUpdateNumber(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default,
+                          _Inout_ FRONTEND_NUMBER *Number);
 
 /* What a client asks for, as of the interface. */
 typedef enum _FRONTEND_HASH_REQUEST_TYPE {

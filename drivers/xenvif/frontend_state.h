@@ -45,6 +45,8 @@ typedef enum _FRONTEND_STATE {
 
 #define FRONTEND_WATCHES 4
 
+#define FRONTEND_DEFAULT_CARRIER 1
+
 /* What the client has asked for and been granted, whatever connection there is. */
 typedef struct _FRONTEND_HASH {
     LONG Toeplitz; /* the rings read it */
@@ -132,7 +134,11 @@ struct _XENVIF_FRONTEND {
     PSTR BackendPath; /* NULL: none is known */
     USHORT BackendDomain;
     PXENBUS_STORE_WATCH BackendWatch;
+    BOOLEAN BackendUnread; /* "backend" cannot be read for now; nor can the backend's state */
+    BOOLEAN BackendStateUnread;
     XenbusState BackendState;
+    FRONTEND_NUMBER Disconnect; /* by the toolstack */
+    FRONTEND_NUMBER Carrier;    /* of the backend */
 
     BOOLEAN Split;            /* feature-split-event-channels */
     ULONG TransmitFeatures;   /* TRANSMITTER_*: what the backend takes of us */

@@ -74,11 +74,76 @@ VOID FrontendFreeNode(_In_ PXENVIF_FRONTEND Frontend, _In_ PSTR Text)
     XENBUS_STORE_CALL(FrontendStore(Frontend), Free, Text);
 }
 
+/* A node that can change cannot be read now. It is as it was; that is said once, and all is looked at again. */
+static VOID FrontendKeepNode(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _Inout_ PBOOLEAN Unread,
+                             _In_ NTSTATUS Status)
+{
+    if (!*Unread)
+        Warning("vif %u: %s cannot be read (%08x)", Frontend->Number, Node, Status);
+
+    *Unread = TRUE;
+    Frontend->RetryAt = FrontendLater(FRONTEND_RETRY_TIME);
+}
+
+static NTSTATUS FrontendReadChangingNode(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PSTR Prefix, _In_z_ PCSTR Node,
+                                         _Inout_ PBOOLEAN Unread, _Outptr_ PSTR *Text)
+{
+    NTSTATUS Status;
+
+    Status = XENBUS_STORE_CALL(FrontendStore(Frontend), Read, NULL, Prefix, (PSTR)Node, Text);
+
+    if (NT_SUCCESS(Status) || FrontendIsMissing(Status))
+        *Unread = FALSE;
+    else
+        FrontendKeepNode(Frontend, Node, Unread, Status);
+
+    return FrontendIsMissing(Status) ? STATUS_OBJECT_NAME_NOT_FOUND : Status;
+}
+
+NTSTATUS FrontendReadWatchedNode(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _Inout_ PBOOLEAN Unread,
+                                 _Outptr_ PSTR *Text)
+{
+    return FrontendReadChangingNode(Frontend, Frontend->Path, Node, Unread, Text);
+}
+
+/* The number that Text says, which is freed. */
+static ULONG FrontendParseNumber(_In_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ PSTR Text, _In_ ULONG Default)
+{
+    ULONG Value = Default;
+    NTSTATUS Status;
+
+    Status = TextToUlong(Text, 10, &Value);
+    if (!NT_SUCCESS(Status))
+        Warning("vif %u: %s is '%s', taken as %u", Frontend->Number, Node, Text, Default);
+
+    FrontendFreeNode(Frontend, Text);
+
+    return Value;
+}
+
+static VOID FrontendUpdateNumberAt(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PSTR Prefix, _In_z_ PCSTR Node,
+                                   _In_ ULONG Default, _Inout_ FRONTEND_NUMBER *Number)
+{
+    PSTR Text;
+    NTSTATUS Status;
+
+    Status = FrontendReadChangingNode(Frontend, Prefix, Node, &Number->Unread, &Text);
+    if (NT_SUCCESS(Status))
+        Number->Value = FrontendParseNumber(Frontend, Node, Text, Default);
+    else if (Status == STATUS_OBJECT_NAME_NOT_FOUND)
+        Number->Value = Default;
+}
+
+VOID FrontendUpdateNumber(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default,
+                          _Inout_ FRONTEND_NUMBER *Number)
+{
+    FrontendUpdateNumberAt(Frontend, Frontend->Path, Node, Default, Number);
+}
+
 /* What cannot be read for a moment is not what it is by default: it is noted, and all is looked at again. */
 static ULONG FrontendReadNumberAt(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PSTR Prefix, _In_z_ PCSTR Node,
                                   _In_ ULONG Default)
 {
-    ULONG Value = Default;
     PSTR Text;
     NTSTATUS Status;
 
@@ -92,18 +157,7 @@ static ULONG FrontendReadNumberAt(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PSTR
         return Default;
     }
 
-    Status = TextToUlong(Text, 10, &Value);
-    if (!NT_SUCCESS(Status))
-        Warning("vif %u: %s is '%s', taken as %u", Frontend->Number, Node, Text, Default);
-
-    FrontendFreeNode(Frontend, Text);
-
-    return Value;
-}
-
-ULONG FrontendReadNumber(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default)
-{
-    return FrontendReadNumberAt(Frontend, Frontend->Path, Node, Default);
+    return FrontendParseNumber(Frontend, Node, Text, Default);
 }
 
 ULONG FrontendReadBackendNumber(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR Node, _In_ ULONG Default)
@@ -115,7 +169,12 @@ ULONG FrontendReadBackendNumber(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR 
 
 BOOLEAN FrontendReadLink(_Inout_ PXENVIF_FRONTEND Frontend)
 {
-    return FrontendReadNumber(Frontend, "disconnect", 0) == 0 && FrontendReadBackendNumber(Frontend, "carrier", 1) != 0;
+    ASSERT(Frontend->BackendPath != NULL);
+
+    FrontendUpdateNumber(Frontend, "disconnect", 0, &Frontend->Disconnect);
+    FrontendUpdateNumberAt(Frontend, Frontend->BackendPath, "carrier", FRONTEND_DEFAULT_CARRIER, &Frontend->Carrier);
+
+    return Frontend->Disconnect.Value == 0 && Frontend->Carrier.Value != 0;
 }
 
 VOID FrontendForgetBackend(_Inout_ PXENVIF_FRONTEND Frontend)
@@ -136,7 +195,7 @@ static VOID FrontendAdoptBackend(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR
     ULONG Domain;
     NTSTATUS Status;
 
-    Domain = FrontendReadNumber(Frontend, "backend-id", FRONTEND_MAXIMUM_DOMAIN + 1);
+    Domain = FrontendReadNumberAt(Frontend, Frontend->Path, "backend-id", FRONTEND_MAXIMUM_DOMAIN + 1);
     if (Path[0] != '/' || Domain > FRONTEND_MAXIMUM_DOMAIN) {
         Warning("vif %u: no backend at '%s' in domain %u", Frontend->Number, Path, Domain);
         return;
@@ -154,6 +213,7 @@ static VOID FrontendAdoptBackend(_Inout_ PXENVIF_FRONTEND Frontend, _In_z_ PCSTR
         goto fail2;
 
     Frontend->BackendDomain = (USHORT)Domain;
+    Frontend->Carrier.Value = FRONTEND_DEFAULT_CARRIER; /* what another one's was says nothing of this one's */
 
     return;
 
@@ -167,20 +227,17 @@ fail1:
 }
 
 /* The backend's state; what cannot be read now is as it was, and is read again: its watch has fired already. */
-static XenbusState FrontendReadBackendState(_In_ PXENVIF_FRONTEND Frontend)
+static XenbusState FrontendReadBackendState(_Inout_ PXENVIF_FRONTEND Frontend)
 {
     ULONG State;
     PSTR Text;
     NTSTATUS Status;
 
-    Status = XENBUS_STORE_CALL(FrontendStore(Frontend), Read, NULL, Frontend->BackendPath, (PSTR) "state", &Text);
-    if (FrontendIsMissing(Status))
+    Status = FrontendReadChangingNode(Frontend, Frontend->BackendPath, "state", &Frontend->BackendStateUnread, &Text);
+    if (Status == STATUS_OBJECT_NAME_NOT_FOUND)
         return XenbusStateUnknown;
-    if (!NT_SUCCESS(Status)) {
-        Warning("vif %u: %s/state cannot be read (%08x)", Frontend->Number, Frontend->BackendPath, Status);
-        Frontend->RetryAt = FrontendLater(FRONTEND_RETRY_TIME);
+    if (!NT_SUCCESS(Status))
         return Frontend->BackendState;
-    }
 
     Status = TextToUlong(Text, 10, &State);
     if (!NT_SUCCESS(Status) || State > XenbusStateReconfigured) {
@@ -201,11 +258,11 @@ VOID FrontendLookAtBackend(_Inout_ PXENVIF_FRONTEND Frontend)
 
     Status = FrontendReadNode(Frontend, "backend", &Path);
     if (!NT_SUCCESS(Status) && !FrontendIsAbsent(Status)) {
-        Warning("vif %u: backend cannot be read (%08x)", Frontend->Number, Status);
-        Frontend->RetryAt = FrontendLater(FRONTEND_RETRY_TIME);
+        FrontendKeepNode(Frontend, "backend", &Frontend->BackendUnread, Status);
         return;
     }
 
+    Frontend->BackendUnread = FALSE;
     if (!NT_SUCCESS(Status))
         Path = NULL;
 

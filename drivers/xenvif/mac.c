@@ -25,6 +25,10 @@ struct _XENVIF_MAC {
     ULONG Mtu; /* read without the lock */
     ULONG64 DefaultSpeed;
 
+    /* The frontend's thread's. */
+    FRONTEND_NUMBER StoreMtu;
+    BOOLEAN SpeedUnread;
+
     KSPIN_LOCK Lock; /* guards what follows */
     BOOLEAN Connected;
     ULONG64 Speed; /* bit/s */
@@ -143,13 +147,14 @@ done:
     RegistryCloseKey(Key);
 }
 
-static PAGED_FUNCTION ULONG MacReadMtu(_In_ PXENVIF_MAC Mac)
+static PAGED_FUNCTION ULONG MacReadMtu(_Inout_ PXENVIF_MAC Mac)
 {
     ULONG Mtu;
 
     PAGED_CODE();
 
-    Mtu = FrontendReadNumber(Mac->Frontend, "mtu", MAC_DEFAULT_MTU);
+    FrontendUpdateNumber(Mac->Frontend, "mtu", MAC_DEFAULT_MTU, &Mac->StoreMtu);
+    Mtu = Mac->StoreMtu.Value;
 
     if (Mtu < MAC_MINIMUM_MTU || Mtu > MAC_MAXIMUM_MTU) {
         Warning("vif %u: mtu is %u, taken as %u", FrontendGetNumber(Mac->Frontend), Mtu, MAC_DEFAULT_MTU);
@@ -189,7 +194,7 @@ static NTSTATUS MacParseSpeed(_In_ PCSTR Text, _Out_ PULONG64 Speed)
     return STATUS_SUCCESS;
 }
 
-static PAGED_FUNCTION ULONG64 MacReadSpeed(_In_ PXENVIF_MAC Mac)
+static PAGED_FUNCTION ULONG64 MacReadSpeed(_Inout_ PXENVIF_MAC Mac)
 {
     ULONG64 Speed = Mac->DefaultSpeed;
     PSTR Text;
@@ -197,9 +202,9 @@ static PAGED_FUNCTION ULONG64 MacReadSpeed(_In_ PXENVIF_MAC Mac)
 
     PAGED_CODE();
 
-    Status = FrontendReadNode(Mac->Frontend, "speed", &Text);
+    Status = FrontendReadWatchedNode(Mac->Frontend, "speed", &Mac->SpeedUnread, &Text);
     if (!NT_SUCCESS(Status))
-        return Speed;
+        return (Status == STATUS_OBJECT_NAME_NOT_FOUND) ? Speed : Mac->Speed;
 
     Status = MacParseSpeed(Text, &Speed);
     if (!NT_SUCCESS(Status))
@@ -229,8 +234,10 @@ PAGED_FUNCTION NTSTATUS MacInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ P
         goto fail;
 
     MacReadCurrentAddress(New);
+    New->StoreMtu.Value = MAC_DEFAULT_MTU;
     New->Mtu = MacReadMtu(New);
     New->DefaultSpeed = (ULONG64)DriverQueryParameter(L"MacSpeed", MAC_DEFAULT_SPEED) * 1000000000;
+    New->Speed = New->DefaultSpeed;
     New->Speed = MacReadSpeed(New);
 
     *Mac = New;

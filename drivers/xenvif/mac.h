@@ -4,7 +4,8 @@
  * The permanent address is the store's "mac", read when the device starts. The MTU is the store's "mtu" (1500 if there
  * is none), read again whenever it changes, but no more than fits one page as long as the backend takes no more. The
  * current address is the adapter's NetworkAddress setting if there is a valid one. The link's speed is the
- * store's "speed", else the registry's MacSpeed (DWORD, Gbit/s), else 1 Gbit/s.
+ * store's "speed", else the registry's MacSpeed (DWORD, Gbit/s), else 1 Gbit/s. What cannot be read for a moment is as
+ * it was.
  *
  * A frame passes the filter by the level of its destination's type; all levels are NONE until the client sets them.
  * Lock: the MAC's own, a leaf.

@@ -491,6 +491,102 @@ STACK_TEST(features_with_each_call_failing, STARVED)
     vif_client_finish();
 }
 
+/* ---- what the store says of the link ---- */
+
+#define CARRIER "/local/domain/0/backend/played/1/carrier"
+#define LOGS 2u        /* a driver's line goes to the console of QEMU and to the hypervisor's */
+#define LINK_CALLS 60u /* more than reading all of it takes */
+
+/* Has the frontend's thread look at everything. */
+static void wake(void)
+{
+    ck_assert_int_eq(XENVIF_VIF_CALL(&vif_client, MacSetFilterLevel, ETHERNET_ADDRESS_MULTICAST, XENVIF_MAC_FILTER_ALL),
+                     STATUS_SUCCESS);
+    stack_sleep_us(5000);
+}
+
+static void assert_link(uint64_t expected_speed, unsigned expected_mtu)
+{
+    NET_IF_MEDIA_CONNECT_STATE state;
+    ULONG64 speed;
+    ULONG size;
+
+    XENVIF_VIF_CALL(&vif_client, MacQueryState, &state, &speed, NULL);
+    XENVIF_VIF_CALL(&vif_client, MacQueryMaximumFrameSize, &size);
+    ck_assert_uint_eq(speed, expected_speed);
+    ck_assert_int_eq(state, expected_speed != 0 ? MediaConnectStateConnected : MediaConnectStateDisconnected);
+    ck_assert_uint_eq(size, expected_mtu + 14);
+}
+
+/* Each of the calls that looking at it takes fails once: a node that cannot be read says what it said before. */
+static void look_with_each_call_failing(uint64_t speed)
+{
+    unsigned failed = 0;
+
+    for (uint64_t nth = 1; nth <= LINK_CALLS; nth++) {
+        uint64_t before = fault_injected();
+
+        starve(nth);
+        wake();
+        feed();
+        failed += fault_injected() != before;
+        assert_link(speed, 9000);
+        stack_sleep_us(1100000); /* it is looked at again */
+        assert_link(speed, 9000);
+    }
+    ck_assert_uint_gt(failed, 8); /* two for each node */
+    ck_assert_uint_lt(failed, LINK_CALLS);
+}
+
+STACK_TEST(link_with_each_call_failing, STARVED)
+{
+    begin("feature-sg=1");
+    stack_store_write(stack_path("device/vif/1/speed"), "40");
+    stack_store_write(stack_path("device/vif/1/mtu"), "9000");
+    stack_sleep_us(5000);
+    look_with_each_call_failing(40000000000);
+
+    stack_store_write(CARRIER, "0");
+    vif_client_await_link(false);
+    look_with_each_call_failing(0);
+    stack_store_write(CARRIER, "1");
+    vif_client_await_link(true);
+    stack_store_write(stack_path("device/vif/1/disconnect"), "1");
+    vif_client_await_link(false);
+    look_with_each_call_failing(0);
+    stack_store_write(stack_path("device/vif/1/disconnect"), "0");
+    vif_client_await_link(true);
+    assert_link(40000000000, 9000);
+    vif_client_finish();
+}
+
+/* As long as nothing can be read the log says it once of each node; what has changed meanwhile is seen afterwards. */
+STACK_TEST(link_without_memory, STARVED)
+{
+    static const char *const lines[] = {"vif 1: backend cannot be read", "vif 1: disconnect cannot be read",
+                                        "vif 1: carrier cannot be read", "vif 1: mtu cannot be read",
+                                        "vif 1: speed cannot be read"};
+
+    begin("feature-sg=1");
+    stack_store_write(stack_path("device/vif/1/speed"), "40");
+    stack_store_write(stack_path("device/vif/1/mtu"), "9000");
+    stack_sleep_us(5000);
+    for (unsigned times = 1; times <= 2; times++) {
+        starve(0);
+        wake();
+        stack_store_write(stack_path("device/vif/1/mtu"), times == 1 ? "4000" : "9000");
+        stack_sleep_us(5000000);
+        assert_link(40000000000, times == 1 ? 9000 : 4000);
+        for (unsigned i = 0; i < ARRAYSIZE(lines); i++)
+            ck_assert_msg(stack_times_logged(lines[i]) == LOGS * times, "'%s' is logged %u times, not %u", lines[i],
+                          stack_times_logged(lines[i]) / LOGS, times);
+        feed();
+        stack_sleep_us(1100000);
+        assert_link(40000000000, times == 1 ? 4000 : 9000);
+    }
+    vif_client_finish();
+}
+
 int main(void)
 {
     Suite *suite = suite_create("VIFs without memory");
@@ -506,6 +602,8 @@ int main(void)
     tcase_add_test(tcase, moving_without_packets);
     tcase_add_test(tcase, queues_without_memory);
     tcase_add_test(tcase, features_with_each_call_failing);
+    tcase_add_test(tcase, link_with_each_call_failing);
+    tcase_add_test(tcase, link_without_memory);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }
