@@ -48,6 +48,8 @@ struct through_list {
 bool through_parse(const char *text, struct through_list *list);
 
 #define REQUEST_FRAMES_MAX 1024u
+#define PKTGEN_BATCH_MAX 256u
+#define PKTGEN_ROUNDS_MAX UINT64_C(1000000000)
 
 struct run_options {
     struct machine_config machine;
@@ -64,7 +66,8 @@ struct run_options {
     const char *rx;
     const char *tx_frames; /* of the captures only these (cli/frames.h); NULL: all */
     const char *rx_frames;
-    unsigned batch;        /* frames that a request of the guest's application carries */
+    unsigned batch;        /* frames that a request of the guest's application carries, or a row of the generator's */
+    uint64_t rounds;       /* of the packet generator; 0: an application carries the captures once */
     bool rss;              /* it has received frames hashed and spread */
     bool multicast_filter; /* it wants the groups of the capture alone */
     struct through_list through;

@@ -1,6 +1,7 @@
 #include "cli/netback_task.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "dom0/dom0.h"
 #include "log.h"
@@ -14,12 +15,13 @@
 #include "netback.h"
 #include "port_capture.h"
 #include "port_checker.h"
+#include "port_pktgen.h"
 #include "wait.h"
 #include "xen/xen.h"
 
 /*
- * The end of one VIF: the checker in front of the capture, seen from outside as one. It outlives netback's VIF, so that
- * what the checker found can still be read.
+ * The end of one VIF: the checker in front of the capture, seen from outside as one, or the packet generator's. It
+ * outlives netback's VIF, so that what was found can still be read.
  */
 struct end {
     struct port port;
@@ -27,9 +29,10 @@ struct end {
     const struct capture *rx;
     const struct capture *tx;
     struct capture_writer *out_tx;
-    struct port *capture;
-    struct port *checker;                 /* owns the capture end; NULL while the VIF is not there */
-    struct checker_verdict verdict;       /* of an end that is gone */
+    struct port *capture;           /* NULL with a packet generator */
+    struct port *inner;             /* the checker, which owns the capture end; NULL while the VIF is not there */
+    struct checker_verdict verdict; /* of an end that is gone */
+    char difference[PORT_PKTGEN_DIFFERENCE];
     struct netback_statistics statistics; /* of a netback that is gone */
 };
 
@@ -41,7 +44,8 @@ struct netback_task {
     unsigned own_domid; /* that netback runs in */
     unsigned domid;     /* the guest's */
     bool going;
-    bool by_flow; /* there may be several queues, on which flows overtake one another */
+    uint64_t rounds; /* of a packet generator; 0: captures go once, and every byte is compared */
+    bool by_flow;    /* there may be several queues, on which flows overtake one another */
     struct end ends[VIFS_MAX];
 };
 
@@ -52,14 +56,14 @@ static struct end *end_of(struct port *port)
 
 static void end_start(struct port *port)
 {
-    struct port *inner = end_of(port)->checker;
+    struct port *inner = end_of(port)->inner;
 
     inner->ops->start(inner);
 }
 
 static void end_stop(struct port *port)
 {
-    struct port *inner = end_of(port)->checker;
+    struct port *inner = end_of(port)->inner;
 
     inner->ops->stop(inner);
 }
@@ -73,7 +77,7 @@ static bool end_receive(struct port *port, struct port_frame *frame)
 {
     struct end *end = end_of(port);
 
-    if (!end->checker->ops->receive(end->checker, frame))
+    if (!end->inner->ops->receive(end->inner, frame))
         return false;
     note_frame(end, 1, frame->length);
     return true;
@@ -84,16 +88,30 @@ static void end_transmit(struct port *port, const struct port_frame *frame)
     struct end *end = end_of(port);
 
     note_frame(end, 0, frame->length);
-    end->checker->ops->transmit(end->checker, frame);
+    end->inner->ops->transmit(end->inner, frame);
+}
+
+static struct checker_verdict verdict_of(const struct end *end)
+{
+    if (end->inner == NULL)
+        return end->verdict;
+    return end->capture != NULL ? port_checker_verdict(end->inner) : port_pktgen_verdict(end->inner);
+}
+
+static const char *difference_of(const struct end *end)
+{
+    return end->inner != NULL && end->capture == NULL ? port_pktgen_difference(end->inner) : end->difference;
 }
 
 static void end_destroy(struct port *port)
 {
     struct end *end = end_of(port);
 
-    end->verdict = port_checker_verdict(end->checker);
-    port_destroy(end->checker);
-    end->checker = NULL;
+    end->verdict = verdict_of(end);
+    if (end->capture == NULL)
+        memcpy(end->difference, port_pktgen_difference(end->inner), sizeof(end->difference));
+    port_destroy(end->inner);
+    end->inner = NULL;
     end->capture = NULL;
 }
 
@@ -105,24 +123,44 @@ static const struct port_ops end_ops = {
     .destroy = end_destroy,
 };
 
-/* Also outside the simulator: by netback. */
-static bool make_end(struct netback_task *task, struct end *end)
+static void let_go(const struct end *end)
+{
+    if (end->capture != NULL)
+        port_capture_go(end->capture);
+    else
+        port_pktgen_go(end->inner);
+}
+
+static bool make_checker(const struct netback_task *task, struct end *end)
 {
     static const struct capture nothing;
 
     end->capture = port_capture_create(end->rx, end->out_tx);
     if (end->capture == NULL)
         return false;
-    end->checker = port_checker_create(end->capture, end->tx != NULL ? end->tx : &nothing, &task->logger);
-    if (end->checker == NULL) {
+    end->inner = port_checker_create(end->capture, end->tx != NULL ? end->tx : &nothing, &task->logger);
+    if (end->inner == NULL) {
         port_destroy(end->capture);
+        end->capture = NULL;
         return false;
     }
     if (task->by_flow)
-        port_checker_order_by_flow(end->checker);
-    end->checker->outer = &end->port; /* port_wake() of the capture reaches netback through all three */
+        port_checker_order_by_flow(end->inner);
+    return true;
+}
+
+/* Also outside the simulator: by netback. */
+static bool make_end(struct netback_task *task, struct end *end)
+{
+    if (task->rounds == 0 && !make_checker(task, end))
+        return false;
+    if (task->rounds != 0)
+        end->inner = port_pktgen_create(end->rx, end->tx, task->rounds);
+    if (end->inner == NULL)
+        return false;
+    end->inner->outer = &end->port; /* port_wake() of the innermost reaches netback through all of them */
     if (task->going)
-        port_capture_go(end->capture);
+        let_go(end);
     return true;
 }
 
@@ -131,7 +169,7 @@ static struct port *open_port(void *context, unsigned domid, unsigned handle)
     struct netback_task *task = context;
     struct end *end;
 
-    if (domid != task->domid || handle >= VIFS_MAX || task->ends[handle].checker != NULL)
+    if (domid != task->domid || handle >= VIFS_MAX || task->ends[handle].inner != NULL)
         return NULL;
     end = &task->ends[handle];
     end->port = (struct port){.ops = &end_ops, .offload = true};
@@ -192,12 +230,13 @@ static void forward_log(void *context, enum backend_log_level level, const char 
     log_line(levels[level], "netback", "%s", line);
 }
 
-struct netback_task *netback_task_start(unsigned domid, const struct netback_features *features)
+struct netback_task *netback_task_start(unsigned domid, const struct netback_features *features, uint64_t rounds)
 {
     struct netback_task *task = image_alloc(sizeof(*task));
     struct netback_options options = {
         .domid = domid, .features = features, .open_port = open_port, .context = task, .logger = &task->logger};
 
+    task->rounds = rounds;
     task->by_flow = features->max_queues > 1;
     task->logger.write = forward_log;
     task->own_domid = domid;
@@ -233,8 +272,8 @@ void netback_task_go(struct netback_task *task)
 {
     task->going = true;
     for (unsigned handle = 0; handle < VIFS_MAX; handle++)
-        if (task->ends[handle].capture != NULL)
-            port_capture_go(task->ends[handle].capture);
+        if (task->ends[handle].inner != NULL)
+            let_go(&task->ends[handle]);
     backend_interrupt();
 }
 
@@ -245,9 +284,9 @@ void netback_task_again(struct netback_task *task)
         struct end *end = &task->ends[handle];
 
         end->verdict = (struct checker_verdict){0};
-        if (end->checker == NULL)
+        if (end->inner == NULL)
             continue;
-        port_destroy(end->checker);
+        port_destroy(end->inner);
         if (!make_end(task, end))
             fail("netback", "the end of VIF %u could not be made again", handle);
     }
@@ -276,7 +315,7 @@ void netback_task_report(const struct netback_task *task, unsigned handle, struc
     struct report_direction *tx = &vif->tx, *rx = &vif->rx;
     const struct end *end = &task->ends[handle];
     const struct netback_statistics *statistics = statistics_of(task, handle);
-    struct checker_verdict verdict = end->checker != NULL ? port_checker_verdict(end->checker) : end->verdict;
+    struct checker_verdict verdict = verdict_of(end);
 
     tx->frames = verdict.good;
     tx->bytes = verdict.bytes;
@@ -288,4 +327,9 @@ void netback_task_report(const struct netback_task *task, unsigned handle, struc
     vif->control = statistics->control;
     vif->filters = statistics->filters;
     vif->filtered = statistics->filtered;
+}
+
+const char *netback_task_difference(const struct netback_task *task, unsigned handle)
+{
+    return difference_of(&task->ends[handle]);
 }

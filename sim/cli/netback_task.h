@@ -1,5 +1,5 @@
-/* netback as a dom0 task of the machine, with the ends that the main job needs: a capture for the guest, a checker for
- * what it sends. */
+/* netback as a dom0 task of the machine, with the ends that the main job needs: a capture for the guest and a checker
+ * for what it sends, or a packet generator's. */
 #ifndef CLI_NETBACK_TASK_H
 #define CLI_NETBACK_TASK_H
 
@@ -9,8 +9,11 @@
 
 struct netback_task;
 
-/* From a dom0 task; in domain 0 or in a driver domain that is there. */
-struct netback_task *netback_task_start(unsigned domid, const struct netback_features *features);
+/*
+ * From a dom0 task; in domain 0 or in a driver domain that is there. With `rounds` its ends are a packet generator's:
+ * so many times the captures go, and are to come (port_pktgen.h).
+ */
+struct netback_task *netback_task_start(unsigned domid, const struct netback_features *features, uint64_t rounds);
 /* What VIF `handle` of the domain is to carry; before it is created. Captures and writer stay the caller's; NULL: none.
  */
 void netback_task_expect(struct netback_task *task, unsigned domid, unsigned handle, const struct capture *rx,
@@ -27,5 +30,8 @@ void netback_task_stop(struct netback_task *task);
 /* netback's part of the report on a VIF: everything of tx, the ring of rx, what was dropped, what the guest
  * has asked for. From any context. */
 void netback_task_report(const struct netback_task *task, unsigned handle, struct report_vif *vif);
+/* Likewise a packet generator's line on the first frame from the guest that was not the one expected, "" if all were.
+ */
+const char *netback_task_difference(const struct netback_task *task, unsigned handle);
 
 #endif

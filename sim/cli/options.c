@@ -61,6 +61,7 @@ enum {
     OPTION_TX_FRAMES,
     OPTION_RX_FRAMES,
     OPTION_BATCH,
+    OPTION_PKTGEN,
     OPTION_RSS,
     OPTION_MULTICAST_FILTER,
     OPTION_OUT_TX,
@@ -96,6 +97,7 @@ static const struct option run_long_options[] = {
     {"tx-frames", required_argument, NULL, OPTION_TX_FRAMES},
     {"rx-frames", required_argument, NULL, OPTION_RX_FRAMES},
     {"batch", required_argument, NULL, OPTION_BATCH},
+    {"pktgen", required_argument, NULL, OPTION_PKTGEN},
     {"rss", no_argument, NULL, OPTION_RSS},
     {"multicast-filter", no_argument, NULL, OPTION_MULTICAST_FILTER},
     {"out-tx", required_argument, NULL, OPTION_OUT_TX},
@@ -426,6 +428,8 @@ static bool run_option(int option, const char *value, struct run_options *option
             return false;
         options->batch = (unsigned)number;
         return true;
+    case OPTION_PKTGEN:
+        return parse_number("pktgen", value, 1, PKTGEN_ROUNDS_MAX, &options->rounds);
     case OPTION_RSS:
         options->rss = true;
         return true;
@@ -672,6 +676,31 @@ static int check_backend(struct run_options *options)
     return 0;
 }
 
+/* What a packet generator does not go together with; 0 or an exit status after one line. */
+static int check_pktgen(const struct run_options *options)
+{
+    const char *refused = NULL;
+
+    if (options->rounds == 0)
+        return 0;
+    if (options->tx == NULL && options->rx == NULL)
+        refused = "--pktgen without --tx or --rx: there is nothing to carry";
+    else if (options->batch > PKTGEN_BATCH_MAX)
+        refused = "--pktgen with --batch above 256: half of the frames on their way at once are the most in a row";
+    else if (backend_is_outside(&options->backend))
+        refused = "--pktgen with --backend none or exec: the frames come from, and go to, pvsim's own backend";
+    else if (options->backend.features.max_queues > 1)
+        refused = "--pktgen with queues above 1 in --backend-features: which frame is next is known of one queue alone";
+    else if (options->machine.faults.count != 0)
+        refused = "--pktgen with --fail: a generator does not start again after a fault";
+    else if (options->out_tx != NULL || options->out_rx != NULL)
+        refused = "--pktgen with --out-tx or --out-rx: frames are checked where they are, and not kept";
+    if (refused == NULL)
+        return 0;
+    complain("%s", refused);
+    return EXIT_USAGE;
+}
+
 int options_parse_run(int argc, char **argv, struct run_options *options)
 {
     int status;
@@ -693,6 +722,8 @@ int options_parse_run(int argc, char **argv, struct run_options *options)
     status = end_options(argc, argv, "run", options);
     if (status == 0)
         status = check_no_xen(options);
+    if (status == 0)
+        status = check_pktgen(options);
     return status != 0 ? status : check_backend(options);
 }
 

@@ -7,6 +7,7 @@
 
 #include "cli/driver_lines.h"
 #include "machine/fail.h"
+#include "port_pktgen.h"
 
 static const char *const policy_names[] = {"fifo", "random", "pct", "trace"};
 static const char *const engine_names[] = {"default", "det", "par"};
@@ -189,6 +190,11 @@ static void print_text(const struct report *report)
     if (report->connected && options->vifs != 0)
         printf("power-on to Connected: %s by the machine's clock, %s of host time\n",
                format_time(a, sizeof(a), report->connected_virtual), format_time(b, sizeof(b), report->connected_host));
+    if (options->rounds != 0)
+        printf("packet generator: each capture %" PRIu64
+               " times, %u packets in a row; of each frame its length and first "
+               "%u bytes were compared\n",
+               options->rounds, options->batch, PORT_PKTGEN_HEAD);
     for (unsigned index = 0; index < options->vifs; index++) {
         print_direction(index, "tx", &report->vif[index].tx, rings);
         print_direction(index, "rx", &report->vif[index].rx, rings);
@@ -288,6 +294,14 @@ static json_t *json_faults(const struct report *report)
                      list);
 }
 
+static json_t *json_pktgen(const struct run_options *options)
+{
+    if (options->rounds == 0)
+        return json_null();
+    return json_pack("{s:I, s:i, s:i}", "rounds", (json_int_t)options->rounds, "batch", (int)options->batch,
+                     "bytes_compared", (int)PORT_PKTGEN_HEAD);
+}
+
 static void print_json(const struct report *report, const char *verdict)
 {
     const struct run_options *options = report->options;
@@ -330,6 +344,7 @@ static void print_json(const struct report *report, const char *verdict)
         complain("the report holds text that JSON cannot carry");
         return;
     }
+    json_object_set_new(object, "pktgen", json_pktgen(options));
     if (parallel) {
         json_object_set_new(json_object_get(object, "events"), "switch_points", json_null());
         json_object_set_new(json_object_get(object, "events"), "switches", json_null());

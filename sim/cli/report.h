@@ -17,7 +17,7 @@ struct report_ring {
 };
 
 struct report_direction {
-    uint64_t expected; /* frames in the capture */
+    uint64_t expected; /* frames in the capture, times the rounds of a packet generator */
     uint64_t frames;   /* that arrived right and in order */
     uint64_t bytes;
     uint64_t dropped; /* refused or dropped on the way, by either side's count */

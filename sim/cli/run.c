@@ -258,6 +258,7 @@ static void prepare_vif(struct run *run, unsigned index, uint64_t patience)
         .progress = show_progress,
         .progress_context = run,
         .batch = run->options.batch,
+        .rounds = run->options.rounds,
         .rss = run->options.rss,
         .multicast_filter = run->options.multicast_filter,
         .patience = patience,
@@ -336,9 +337,34 @@ static bool end_traffic(struct run *run, const struct run_start *start)
     return true;
 }
 
+/* Hand the captures to the packet generators, and have these carry them over and over. */
+static bool carry_rounds(struct run *run)
+{
+    struct run_start start;
+
+    start_traffic(run, 0, traffic_start_load);
+    for (unsigned index = 0; index < run->options.vifs; index++) {
+        if (run->traffic[index].open_status < 0)
+            return false;
+        if (run->traffic[index].load_status < 0)
+            give_up(
+                "VIF %u: the captures could not be loaded: status 0x%08X (the guest's memory has to hold the frames of "
+                "--tx: --memory)",
+                index, (unsigned)run->traffic[index].load_status);
+    }
+    start = begin_traffic();
+    netback_task_go(run->netback);
+    for (unsigned index = 0; index < run->options.vifs; index++)
+        traffic_start_pktgen(&run->traffic[index]);
+    return end_traffic(run, &start);
+}
+
 bool run_carry_traffic(struct run *run, uint64_t patience)
 {
     struct run_start start = begin_traffic();
+
+    if (run->options.rounds != 0)
+        return carry_rounds(run);
 
     start_traffic(run, patience, traffic_start);
     if (frames_of(run->tx) == 0) /* nothing has moved before the readers were there */
@@ -478,7 +504,8 @@ static void harness(void *argument)
     if (backend_is_outside(&run->options.backend)) {
         run_backend_attach(run, toolstack, &logger);
     } else {
-        run->netback = netback_task_start(run->options.backend.domid, &run->options.backend.features);
+        run->netback =
+            netback_task_start(run->options.backend.domid, &run->options.backend.features, run->options.rounds);
         run_attach_vifs(run, toolstack);
     }
 
@@ -506,11 +533,16 @@ static void collect_vif(struct run *run, unsigned index)
 {
     struct report_vif *vif = &run->report.vif[index];
     const struct traffic_vif *traffic = run->traffic != NULL ? &run->traffic[index] : NULL;
+    uint64_t rounds = run->options.rounds != 0 ? run->options.rounds : 1;
 
-    vif->tx.expected = frames_of(run->tx);
-    vif->rx.expected = frames_of(run->rx);
+    vif->tx.expected = frames_of(run->tx) * rounds;
+    vif->rx.expected = frames_of(run->rx) * rounds;
     if (run->netback != NULL)
         netback_task_report(run->netback, index, vif);
+    if (run->netback != NULL && run->report.complaint[0] == '\0' &&
+        netback_task_difference(run->netback, index)[0] != '\0')
+        snprintf(run->report.complaint, sizeof(run->report.complaint), "VIF %u: %s", index,
+                 netback_task_difference(run->netback, index));
     if (traffic == NULL)
         return;
     if (run->netback == NULL) { /* by the guest's account: what came out at the other end is for the program to say */
@@ -522,6 +554,8 @@ static void collect_vif(struct run *run, unsigned index)
     vif->rx.bytes = traffic->got.bytes;
     vif->rx.corrupt = traffic->got.corrupt;
     vif->rx.dropped += traffic->got.failed;
+    if (run->report.complaint[0] == '\0')
+        memcpy(run->report.complaint, traffic->complaint, sizeof(traffic->complaint));
     if (run->report.complaint[0] == '\0' && traffic->sent.first_bad != 0)
         snprintf(run->report.complaint, sizeof(run->report.complaint),
                  "VIF %u: frame %u could not be sent: status 0x%08X", index, traffic->sent.first_bad,
@@ -607,6 +641,8 @@ struct run *run_open(int argc, char **argv, const struct run_options *options, i
         *status = select_frames("tx-frames", options->tx_frames, &run->tx, &run->tx_set);
     if (*status == 0)
         *status = select_frames("rx-frames", options->rx_frames, &run->rx, &run->rx_set);
+    if (*status == 0 && options->rounds != 0 && !traffic_pktgen_check(run->tx, run->rx, &options->backend.features))
+        *status = EXIT_USAGE;
     if (*status == 0)
         *status = create_outputs(run, options->out_tx, run->out_tx);
     if (*status == 0)

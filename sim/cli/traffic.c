@@ -4,6 +4,7 @@
 
 #include "capture.h"
 #include "checker.h"
+#include "cli/traffic_device.h"
 #include "machine/kernel_lock.h"
 #include "machine/log.h"
 #include "nt/ke/ke.h"
@@ -30,8 +31,7 @@ struct slot {
 struct flow {
     struct traffic_vif *vif;
     struct traffic_count *count;
-    PFILE_OBJECT file;
-    PDEVICE_OBJECT device;
+    struct traffic_device device;
     UCHAR major;    /* IRP_MJ_WRITE or IRP_MJ_READ */
     uint32_t size;  /* of a slot's buffer */
     uint32_t next;  /* frame to ask for next */
@@ -58,63 +58,19 @@ static NTSTATUS NTAPI request_done(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID 
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
 
-/* XENVIF_VIF_OFFLOAD_OPTIONS */
-enum { LARGE4 = 1 << 1, TCP4 = 1 << 3, UDP4 = 1 << 4, LARGE6 = 1 << 5, TCP6 = 1 << 6, UDP6 = 1 << 7 };
-
-/*
- * What a frame's sender leaves to the card goes along with the write, as its byte offset: the options in the
- * lowest 16 bits, the maximum segment size in the next.
- */
-static uint64_t left_to_card(const struct port_frame *frame)
-{
-    struct packet packet;
-    bool tcp, four;
-    uint64_t options;
-
-    if (frame->checksum != PORT_CHECKSUM_BLANK)
-        return 0;
-    packet_parse(frame->data, frame->length, &packet);
-    tcp = packet.protocol == PACKET_TCP;
-    four = packet.version == 4;
-    options = four ? (tcp ? TCP4 : UDP4) : (tcp ? TCP6 : UDP6);
-    if (frame->gso != PORT_GSO_NONE)
-        options |= (four ? LARGE4 : LARGE6) | (uint64_t)frame->gso_size << 16;
-    return options;
-}
-
-/* A request of the device's own, to its end; what comes out takes the place of what goes in. */
-static NTSTATUS control(const struct flow *flow, ULONG code, void *buffer, ULONG input, ULONG output)
-{
-    IO_STATUS_BLOCK block;
-    KEVENT done;
-    PIRP irp;
-    NTSTATUS status;
-
-    KeInitializeEvent(&done, NotificationEvent, FALSE);
-    irp = IoBuildDeviceIoControlRequest(code, flow->device, buffer, input, buffer, output, FALSE, &done, &block);
-    if (irp == NULL)
-        return STATUS_INSUFFICIENT_RESOURCES;
-    status = IoCallDriver(flow->device, irp);
-    if (status == STATUS_PENDING) {
-        (void)KeWaitForSingleObject(&done, Executive, KernelMode, FALSE, NULL);
-        status = block.Status;
-    }
-    return status;
-}
-
 static NTSTATUS submit(struct flow *flow, struct slot *slot, uint32_t length, uint64_t left)
 {
     LARGE_INTEGER offset = {.QuadPart = (LONGLONG)left};
-    PIRP irp = IoBuildAsynchronousFsdRequest(flow->major, flow->device, slot->buffer, length, &offset, NULL);
+    PIRP irp = IoBuildAsynchronousFsdRequest(flow->major, flow->device.object, slot->buffer, length, &offset, NULL);
 
     if (irp == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
-    IoGetNextIrpStackLocation(irp)->FileObject = flow->file;
+    IoGetNextIrpStackLocation(irp)->FileObject = flow->device.file;
     IoSetCompletionRoutine(irp, request_done, slot, TRUE, TRUE, TRUE);
     slot->irp = irp; /* ours until collected, so that it can be cancelled at any time */
     KeClearEvent(&slot->done);
     slot->busy = true;
-    (void)IoCallDriver(flow->device, irp);
+    (void)IoCallDriver(flow->device.object, irp);
     return STATUS_SUCCESS;
 }
 
@@ -215,7 +171,7 @@ static uint32_t fill_row(const struct flow *flow, struct slot *slot, uint32_t fi
 
         if (flow->size - at < NETCLIENT_ENTRY_SIZE(frame->length))
             break;
-        *entry = (NETCLIENT_ENTRY){.Length = frame->length, .Left = (uint32_t)left_to_card(frame)};
+        *entry = (NETCLIENT_ENTRY){.Length = frame->length, .Left = (uint32_t)traffic_left_to_card(frame)};
         memcpy(entry + 1, frame->data, frame->length);
         slot->bytes += frame->length;
         at += NETCLIENT_ENTRY_SIZE(frame->length);
@@ -335,101 +291,22 @@ static void read_rows(struct flow *flow)
     }
 }
 
-/* What is large is to come whole, and checksums that netback vouches for as they are, as XENNET has it. */
 static NTSTATUS ask_for_rows(const struct flow *flow)
 {
     NETCLIENT_MODE mode = {.Rows = 1};
-    NETCLIENT_OFFLOAD offload = {.ReceiverOptions = LARGE4 | TCP4 | UDP4 | LARGE6 | TCP6 | UDP6};
-    NTSTATUS status = control(flow, IOCTL_NETCLIENT_SET_MODE, &mode, sizeof(mode), 0);
+    NTSTATUS status = traffic_control(&flow->device, IOCTL_NETCLIENT_SET_MODE, &mode, sizeof(mode), 0);
 
-    return NT_SUCCESS(status) ? control(flow, IOCTL_NETCLIENT_SET_OFFLOAD, &offload, sizeof(offload), 0) : status;
-}
-
-/* ---- what the client wants of the receive side ---- */
-
-#define TOEPLITZ 2u        /* XENVIF_PACKET_HASH_ALGORITHM */
-#define TOEPLITZ_ALL 0x1Eu /* IPv4 and IPv6, and TCP over each */
-#define MAPPING 16u
-#define TYPE_MULTICAST 2u /* ETHERNET_ADDRESS_TYPE */
-#define SETTLE 200000u    /* 100 ns: a backend is told of groups by the ring, and asked by the store */
-#define LEVEL_MATCHING 1u /* XENVIF_MAC_FILTER_LEVEL */
-
-/* Frames of a flow go to one processor, whichever it is. */
-static NTSTATUS spread(const struct flow *flow)
-{
-    ULONG processors = KeQueryActiveProcessorCountEx(ALL_PROCESSOR_GROUPS);
-    PROCESSOR_NUMBER mapping[MAPPING];
-
-    for (ULONG index = 0; index < MAPPING; index++)
-        (void)KeGetProcessorNumberFromIndex(index % processors, &mapping[index]);
-    return control(flow, IOCTL_NETCLIENT_SET_HASH_MAPPING, mapping, sizeof(mapping), 0);
-}
-
-static NTSTATUS ask_for_hash(const struct flow *flow)
-{
-    NETCLIENT_HASH hash = {.Types = TOEPLITZ_ALL};
-    ULONG algorithm = TOEPLITZ;
-    NETCLIENT_LINK link = {.RingCount = 0};
-    NTSTATUS status = control(flow, IOCTL_NETCLIENT_SET_HASH_ALGORITHM, &algorithm, sizeof(algorithm), 0);
-
-    for (unsigned index = 0; index < sizeof(hash.Key); index++)
-        hash.Key[index] = (UCHAR)(index * 151 + 109);
-    if (NT_SUCCESS(status))
-        status = control(flow, IOCTL_NETCLIENT_SET_HASH_PARAMETERS, &hash, sizeof(hash), 0);
-    if (NT_SUCCESS(status))
-        status = control(flow, IOCTL_NETCLIENT_QUERY_LINK, &link, 0, sizeof(link));
-    return NT_SUCCESS(status) && link.RingCount > 1 ? spread(flow) : status;
-}
-
-/* The groups that frames of a capture are for, each once; how many. */
-static unsigned find_groups(const struct capture *capture, uint8_t (*groups)[6])
-{
-    static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-    unsigned count = 0;
-
-    for (uint32_t number = 0; number < capture->count; number++) {
-        const uint8_t *address = capture->frame[number].data;
-        unsigned at = 0;
-
-        if ((address[0] & 1) == 0 || memcmp(address, broadcast, sizeof(broadcast)) == 0)
-            continue;
-        while (at < count && memcmp(groups[at], address, sizeof(groups[at])) != 0)
-            at++;
-        if (at == count)
-            memcpy(groups[count++], address, sizeof(groups[at]));
-    }
-    return count;
-}
-
-static NTSTATUS ask_for_groups(const struct flow *flow, const struct capture *capture)
-{
-    NETCLIENT_FILTER filter = {TYPE_MULTICAST, LEVEL_MATCHING};
-    LARGE_INTEGER settle = {.QuadPart = -(LONGLONG)SETTLE};
-    uint8_t(*groups)[6] = image_alloc((capture->count + 1) * sizeof(*groups));
-    unsigned count = find_groups(capture, groups);
-    NTSTATUS status = control(flow, IOCTL_NETCLIENT_SET_MULTICAST, groups, count * (ULONG)sizeof(*groups), 0);
-
-    image_free(groups);
-    if (NT_SUCCESS(status))
-        status = control(flow, IOCTL_NETCLIENT_SET_FILTER, &filter, sizeof(filter), 0);
-    if (NT_SUCCESS(status))
-        (void)KeDelayExecutionThread(KernelMode, FALSE, &settle);
-    return status;
+    return NT_SUCCESS(status) ? traffic_ask_for_whole(&flow->device) : status;
 }
 
 /* The reader's part comes before anything is sent to it. */
 static NTSTATUS set_up(const struct flow *flow, const struct capture *capture)
 {
-    const struct traffic_vif *vif = flow->vif;
-    NTSTATUS status = vif->batch > 1 ? ask_for_rows(flow) : STATUS_SUCCESS;
+    NTSTATUS status = flow->vif->batch > 1 ? ask_for_rows(flow) : STATUS_SUCCESS;
 
-    if (flow->major != IRP_MJ_READ)
+    if (!NT_SUCCESS(status) || flow->major != IRP_MJ_READ)
         return status;
-    if (NT_SUCCESS(status) && vif->rss)
-        status = ask_for_hash(flow);
-    if (NT_SUCCESS(status) && vif->multicast_filter)
-        status = ask_for_groups(flow, capture);
-    return status;
+    return traffic_ask_for_wishes(&flow->device, flow->vif, capture);
 }
 
 /* ---- requests that carry a frame each ---- */
@@ -475,7 +352,7 @@ static void run_flow(struct flow *flow)
         if (flow->major == IRP_MJ_WRITE) {
             length = vif->tx->frame[number].length;
             memcpy(slot->buffer, vif->tx->frame[number].data, length);
-            left = left_to_card(&vif->tx->frame[number]);
+            left = traffic_left_to_card(&vif->tx->frame[number]);
         }
         status = submit(flow, slot, length, left);
         if (!NT_SUCCESS(status)) {
@@ -518,22 +395,6 @@ static uint32_t longest(const struct capture *capture)
     return length;
 }
 
-static NTSTATUS open_device(struct flow *flow)
-{
-    WCHAR text[] = L"\\Device\\NetClient\0\0\0\0";
-    UNICODE_STRING name = {.Buffer = text, .MaximumLength = sizeof(text)};
-    unsigned digits = flow->vif->index >= 100 ? 3 : flow->vif->index >= 10 ? 2 : 1;
-    unsigned rest = flow->vif->index;
-    size_t length = ARRAYSIZE(L"\\Device\\NetClient") - 1;
-
-    for (unsigned at = digits; at > 0; at--) {
-        text[length + at - 1] = (WCHAR)(L'0' + rest % 10);
-        rest /= 10;
-    }
-    name.Length = (USHORT)((length + digits) * sizeof(WCHAR));
-    return IoGetDeviceObjectPointer(&name, FILE_ALL_ACCESS, &flow->file, &flow->device);
-}
-
 static void log_difference(void *context, enum backend_log_level level, const char *line)
 {
     KERNEL_SCOPE();
@@ -569,7 +430,7 @@ static void flow_main(struct traffic_vif *vif, UCHAR major)
         if (vif->by_flow)
             checker_order_by_flow(vif->checker);
     }
-    vif->open_status = open_device(flow);
+    vif->open_status = traffic_open(vif->index, &flow->device);
     if (NT_SUCCESS(vif->open_status)) {
         NTSTATUS status = set_up(flow, capture);
 
@@ -589,7 +450,7 @@ static void flow_main(struct traffic_vif *vif, UCHAR major)
                 write_rows(flow);
             ExFreePoolWithTag(memory, TAG);
         }
-        ObDereferenceObject(flow->file);
+        ObDereferenceObject(flow->device.file);
     }
     tell_ready(flow);
     if (major == IRP_MJ_READ) {

@@ -1,6 +1,7 @@
 /*
  * The guest's application: for each VIF it opens the client driver's device and has one thread write every frame of a
- * capture and one read every frame that comes. It speaks I/O requests only, as any program in the guest would.
+ * capture and one read every frame that comes. It speaks I/O requests only, as any program in the guest would. Or it
+ * has the client's packet generator do both in the kernel.
  */
 #ifndef CLI_TRAFFIC_H
 #define CLI_TRAFFIC_H
@@ -8,8 +9,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "port_pktgen.h"
+
 struct capture;
 struct checker;
+struct netback_features;
 struct task;
 
 /* Totals of one direction of one VIF as the guest sees them. */
@@ -30,9 +34,10 @@ struct traffic_vif {
     void *received_context;
     void (*progress)(void *context); /* after each frame, either way; may be NULL */
     void *progress_context;
-    bool by_flow;   /* frames of different flows may overtake one another, as they do on several queues */
-    unsigned batch; /* frames that a request carries at most; 1: requests carry frames as they are */
-    bool rss;       /* have received frames hashed, and spread over the processors where there are several queues */
+    bool by_flow;    /* frames of different flows may overtake one another, as they do on several queues */
+    unsigned batch;  /* frames that a request carries at most; 1: requests carry frames as they are */
+    uint64_t rounds; /* of the packet generator: each of them carries all frames */
+    bool rss;        /* have received frames hashed, and spread over the processors where there are several queues */
     bool multicast_filter; /* let in multicast frames of the groups in `rx` alone */
     uint64_t patience;     /* ns after which a request is given up; 0: never */
     struct task *waiter;   /* unparked when a thread of ours is ready or ends */
@@ -41,13 +46,24 @@ struct traffic_vif {
     struct traffic_count got;
     unsigned running;        /* threads that have not ended */
     struct checker *checker; /* the reader's own */
-    bool ready;              /* the reader has its requests posted (or could not open the device) */
+    bool ready;              /* the reader has its requests posted, or the load is there (or the device was not) */
     int32_t open_status;
+    int32_t load_status;
+    char complaint[PORT_PKTGEN_DIFFERENCE + 64]; /* of the packet generator, "" if all was right */
 };
 
 /* Start the threads (from a guest thread or a dom0 task), both or one at a time. `vif` stays until running is 0. */
 void traffic_start(struct traffic_vif *vif);
 void traffic_start_reader(struct traffic_vif *vif);
 void traffic_start_writer(struct traffic_vif *vif);
+
+/* Can a packet generator carry the frames, each as it is? False after one line on stderr. */
+bool traffic_pktgen_check(const struct capture *tx, const struct capture *rx, const struct netback_features *features);
+/*
+ * The packet generator's two steps, each over when running is 0 again: load the captures, and carry them `rounds`
+ * times. Frames may come from the end of the first on.
+ */
+void traffic_start_load(struct traffic_vif *vif);
+void traffic_start_pktgen(struct traffic_vif *vif);
 
 #endif

@@ -19,7 +19,8 @@ enum planted_bug {
     PLANTED_SCRAMBLE,
     PLANTED_WAIT,
     PLANTED_FALLIBLE,
-    PLANTED_PAIR
+    PLANTED_PAIR,
+    PLANTED_LOAD
 };
 
 /* A new folder in scratch(); `memory`: modules for --preempt=memory. The path is valid until the next call. */

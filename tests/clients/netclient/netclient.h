@@ -93,6 +93,9 @@ typedef struct _NETCLIENT {
 
     KTIMER ReturnTimer;
     KDPC ReturnDpc;
+
+    struct _NETCLIENT_GENERATOR *Generator; /* NULL: there is none; netclient_pktgen.c */
+    struct _NETCLIENT_GENERATOR *Checking;  /* the same, once frames that come are its own */
 } NETCLIENT, *PNETCLIENT;
 
 /* netclient.c */
@@ -145,6 +148,18 @@ VOID NetClientRowSent(_Inout_ PNETCLIENT Client, _In_ PVOID Cookie,
 VOID NetClientRowReceived(_Inout_ PNETCLIENT Client, _Inout_ PXENVIF_VIF_CALLBACK_PARAMETERS Parameters);
 VOID NetClientRowDeliver(_Inout_ PNETCLIENT Client);
 VOID NetClientRowForget(_Inout_ PNETCLIENT Client);
+
+/* netclient_pktgen.c: the packet generator. */
+NTSTATUS NetClientGeneratorBegin(_Inout_ PNETCLIENT Client, _In_ const NETCLIENT_PKTGEN *Parameters);
+NTSTATUS NetClientGeneratorAddSent(_Inout_ PNETCLIENT Client, _In_ PUCHAR Row, _In_ ULONG Length);
+NTSTATUS NetClientGeneratorAddExpected(_Inout_ PNETCLIENT Client, _In_ PVOID Expected, _In_ ULONG Length);
+NTSTATUS NetClientGeneratorRun(_Inout_ PNETCLIENT Client, _Out_ PNETCLIENT_PKTGEN_RESULT Result);
+BOOLEAN NetClientIsGeneratorCookie(_In_ PVOID Cookie);
+VOID NetClientGeneratorSent(_Inout_ PNETCLIENT Client, _In_ PVOID Cookie,
+                            _In_ PXENVIF_TRANSMITTER_PACKET_COMPLETION_INFO Completion);
+BOOLEAN NetClientGeneratorReceived(_Inout_ PNETCLIENT Client, _Inout_ PXENVIF_VIF_CALLBACK_PARAMETERS Parameters);
+VOID NetClientGeneratorDisabled(_Inout_ PNETCLIENT Client); /* packets no longer move */
+VOID NetClientGeneratorEnd(_Inout_ PNETCLIENT Client);
 
 /* netclient_control.c */
 NTSTATUS NetClientControl(_Inout_ PNETCLIENT Client, _Inout_ PIRP Irp);

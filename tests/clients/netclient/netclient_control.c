@@ -146,6 +146,8 @@ static ULONG NetClientInputSize(_In_ ULONG Code)
         return sizeof(NETCLIENT_OFFLOAD);
     case IOCTL_NETCLIENT_SET_SHAPE:
         return sizeof(NETCLIENT_SHAPE);
+    case IOCTL_NETCLIENT_PKTGEN_BEGIN:
+        return sizeof(NETCLIENT_PKTGEN);
     case IOCTL_NETCLIENT_SET_HASH_ALGORITHM:
         return sizeof(ULONG);
     case IOCTL_NETCLIENT_SET_HASH_PARAMETERS:
@@ -166,6 +168,8 @@ static ULONG NetClientOutputSize(_In_ ULONG Code)
         return sizeof(ULONG);
     case IOCTL_NETCLIENT_QUERY_FRAMES:
         return sizeof(NETCLIENT_FRAMES);
+    case IOCTL_NETCLIENT_PKTGEN_RUN:
+        return sizeof(NETCLIENT_PKTGEN_RESULT);
     default:
         return 0;
     }
@@ -202,6 +206,14 @@ static NTSTATUS NetClientDo(_Inout_ PNETCLIENT Client, _In_ ULONG Code, _Inout_ 
         return NetClientSetHashMapping(Client, Buffer, InputLength);
     case IOCTL_NETCLIENT_QUERY_FRAMES:
         return NetClientQueryFrames(Client, Buffer);
+    case IOCTL_NETCLIENT_PKTGEN_BEGIN:
+        return NetClientGeneratorBegin(Client, Buffer);
+    case IOCTL_NETCLIENT_PKTGEN_SEND:
+        return NetClientGeneratorAddSent(Client, Buffer, InputLength);
+    case IOCTL_NETCLIENT_PKTGEN_EXPECT:
+        return NetClientGeneratorAddExpected(Client, Buffer, InputLength);
+    case IOCTL_NETCLIENT_PKTGEN_RUN:
+        return NetClientGeneratorRun(Client, Buffer);
     default:
         return STATUS_INVALID_DEVICE_REQUEST;
     }

@@ -225,6 +225,11 @@ VOID NetClientSent(_Inout_ PNETCLIENT Client, _In_ PVOID Cookie,
 {
     PIRP Irp = Cookie;
 
+    if (NetClientIsGeneratorCookie(Cookie)) {
+        NetClientGeneratorSent(Client, Cookie, Completion);
+        return;
+    }
+
     if (NetClientIsRowCookie(Cookie)) {
         NetClientRowSent(Client, Cookie, Completion);
         return;

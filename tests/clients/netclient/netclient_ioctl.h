@@ -27,6 +27,13 @@
  * is that of the first that it did not; the byte offset has no meaning. A READ gives as many frames as are there and
  * fit, at least one; Information is the length of the row.
  *
+ * The packet generator (PKTGEN_...) takes frames once and keeps them in nonpaged memory, an MDL each; it sends them
+ * round and round from the thread that asks for it, and of those that come checks each one's length and first bytes
+ * where they are. BEGIN says how many, SEND and EXPECT bring the frames in their order, in rows or all at once, RUN
+ * does it and returns when all that was sent has come back and all that is expected has come, when nothing has moved
+ * for some seconds, or when a packet is not taken; Result.Status says which. From the last EXPECT on frames that come
+ * are the generator's. One generator a start of the device; there is one thread that uses these codes.
+ *
  * DEVICE_CONTROL: the codes below, all METHOD_BUFFERED. STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER,
  * STATUS_INVALID_DEVICE_REQUEST (no such code), STATUS_DEVICE_NOT_READY (the device is not started). Queries give the
  * structure's size as Information.
@@ -50,6 +57,11 @@
 #define IOCTL_NETCLIENT_SET_HASH_MAPPING NETCLIENT_CODE(0x80A)    /* in: any number of PROCESSOR_NUMBER */
 #define IOCTL_NETCLIENT_QUERY_FRAMES NETCLIENT_CODE(0x80B)        /* out: NETCLIENT_FRAMES, see there */
 #define IOCTL_NETCLIENT_SET_SHAPE NETCLIENT_CODE(0x80C)           /* in: NETCLIENT_SHAPE */
+
+#define IOCTL_NETCLIENT_PKTGEN_BEGIN NETCLIENT_CODE(0x80D)  /* in: NETCLIENT_PKTGEN */
+#define IOCTL_NETCLIENT_PKTGEN_SEND NETCLIENT_CODE(0x80E)   /* in: a row of NETCLIENT_ENTRY, each with its frame */
+#define IOCTL_NETCLIENT_PKTGEN_EXPECT NETCLIENT_CODE(0x80F) /* in: any number of NETCLIENT_EXPECTED */
+#define IOCTL_NETCLIENT_PKTGEN_RUN NETCLIENT_CODE(0x810)    /* out: NETCLIENT_PKTGEN_RESULT */
 
 #define NETCLIENT_VIF_STATISTICS 50
 
@@ -155,5 +167,42 @@ typedef struct _NETCLIENT_FRAMES {
     ULONG64 Total;
     NETCLIENT_FRAME_INFO Frame[NETCLIENT_FRAMES_KEPT]; /* that of frame number n is at n modulo their number */
 } NETCLIENT_FRAMES, *PNETCLIENT_FRAMES;
+
+#define NETCLIENT_PKTGEN_WINDOW 512u    /* packets that the VIF has at most */
+#define NETCLIENT_PKTGEN_BATCH_MAX 256u /* of them */
+#define NETCLIENT_PKTGEN_HEAD 64u       /* bytes of each frame that are compared */
+
+/* STATUS_INVALID_PARAMETER: no rounds, no batch, too large a one. STATUS_INVALID_DEVICE_STATE: there is a generator. */
+typedef struct _NETCLIENT_PKTGEN {
+    ULONG64 Rounds; /* times that all frames go, and come */
+    ULONG Send;     /* frames of SEND */
+    ULONG Expect;   /* frames of EXPECT */
+    ULONG Batch;    /* packets that the VIF is given in a row (More) */
+    ULONG Reserved;
+} NETCLIENT_PKTGEN, *PNETCLIENT_PKTGEN;
+
+/* A frame that is to come. The checksum of one that was left to a card may come in either of two forms. */
+typedef struct _NETCLIENT_EXPECTED {
+    UCHAR Head[NETCLIENT_PKTGEN_HEAD]; /* zero behind the frame's end */
+    ULONG Length;
+    USHORT OtherAt; /* where in Head the two bytes lie that may be others; 0: nowhere */
+    UCHAR Other[2]; /* those */
+} NETCLIENT_EXPECTED, *PNETCLIENT_EXPECTED;
+
+typedef struct _NETCLIENT_PKTGEN_RESULT {
+    LONG Status;           /* STATUS_SUCCESS; STATUS_IO_TIMEOUT: nothing moved; else that of the packet not taken */
+    ULONG DifferentLength; /* of the first frame that was not the one expected */
+    UCHAR DifferentHead[NETCLIENT_PKTGEN_HEAD];
+    ULONG64 Different; /* number of the one expected in its place, from 0 over all rounds; ~0: all were right */
+    ULONG64 Sent;      /* packets that the VIF has taken, */
+    ULONG64 SentOk;    /* and how they came back */
+    ULONG64 SentDropped;
+    ULONG64 SentError;
+    ULONG64 Received; /* frames that came, */
+    ULONG64 ReceivedBytes;
+    ULONG64 ReceivedGood;    /* those in their place, */
+    ULONG64 ReceivedLate;    /* behind their place, or a second time, */
+    ULONG64 ReceivedCorrupt; /* and in the place of another */
+} NETCLIENT_PKTGEN_RESULT, *PNETCLIENT_PKTGEN_RESULT;
 
 #endif /* NETCLIENT_IOCTL_H */

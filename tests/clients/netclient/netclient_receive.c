@@ -286,6 +286,9 @@ VOID NetClientReceived(_Inout_ PNETCLIENT Client, _Inout_ PXENVIF_VIF_CALLBACK_P
     PNETCLIENT_FRAME Frame = NULL;
     KIRQL Irql;
 
+    if (NetClientGeneratorReceived(Client, Parameters))
+        return;
+
     if (Client->Mode.Rows) {
         NetClientRowReceived(Client, Parameters);
         return;

@@ -157,6 +157,7 @@ VOID NetClientDisable(_Inout_ PNETCLIENT Client)
     /* All packets that were sent have come back when this returns, and none comes in any more. */
     XENVIF_VIF_CALL(&Client->Vif, Disable);
 
+    NetClientGeneratorDisabled(Client);
     ExWaitForRundownProtectionRelease(&Client->Rundown);
 
     (VOID) KeCancelTimer(&Client->ReturnTimer);
@@ -232,6 +233,7 @@ VOID NetClientStop(_Inout_ PNETCLIENT Client, _In_ NTSTATUS Status)
 
     NetClientDisable(Client);
     NetClientFlush(Client, Status);
+    NetClientGeneratorEnd(Client);
 
     XENVIF_VIF_CALL(&Client->Vif, Release);
     RtlZeroMemory(&Client->Vif, sizeof(Client->Vif));

@@ -195,6 +195,9 @@ DECLSPEC_EXPORT NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE
     case BugPair:
         PlantedPair(DriverObject);
         break;
+    case BugLoad:
+        PlantedLoad(DriverObject);
+        break;
     case BugFallible:
         PlantedFallible(DriverObject);
         break;

@@ -21,7 +21,8 @@ enum {
     BugScramble,    /* a filter above the client that changes a frame */
     BugWait,        /* a wait for what never comes */
     BugFallible,    /* calls that can fail, and which of them did */
-    BugPair         /* a filter above the client that does not survive two frames */
+    BugPair,        /* a filter above the client that does not survive two frames */
+    BugLoad         /* a filter above the client that changes the load of its packet generator */
 };
 
 #define PLANTED_THREADS_MAX 2
@@ -32,6 +33,7 @@ VOID PlantedRunThreads(PKSTART_ROUTINE const *Routines, ULONG Count);
 VOID PlantedPinned(VOID);
 VOID PlantedScramble(PDRIVER_OBJECT DriverObject);
 VOID PlantedPair(PDRIVER_OBJECT DriverObject);
+VOID PlantedLoad(PDRIVER_OBJECT DriverObject);
 /* These do not return. */
 VOID PlantedFallible(PDRIVER_OBJECT DriverObject);
 VOID PlantedScene(PDRIVER_OBJECT DriverObject);

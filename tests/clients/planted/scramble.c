@@ -1,11 +1,14 @@
 /*
  * A filter above the client of the first VIF, attached when the machine has booted. It changes one byte of the third
  * frame read, or it crashes once it has seen a frame of each of two lengths: in lan-wire.pcap those of the frames 40
- * and 1117, and of no others.
+ * and 1117, and of no others; or it changes the first frame of each load for the client's packet generator.
  */
 #include "planted.h"
 
+#include "../netclient/netclient_ioctl.h"
+
 #define SCRAMBLED_FRAME 3
+#define LOAD_BYTE 60 /* of the frame */
 #define PAIR_FIRST 256
 #define PAIR_SECOND 546
 
@@ -16,7 +19,7 @@ typedef VOID SCRAMBLER_LOOK(PSCRAMBLER Scrambler, PIRP Irp);
 
 struct _SCRAMBLER {
     PDEVICE_OBJECT Lower;
-    SCRAMBLER_LOOK *Look;
+    SCRAMBLER_LOOK *Look; /* NULL: loads are changed */
     LONG Frames;
     LONG PairSeen; /* a bit for each of the two */
 };
@@ -25,6 +28,7 @@ static DRIVER_DISPATCH ScramblerPass;
 static DRIVER_DISPATCH ScramblerPower;
 static DRIVER_DISPATCH ScramblerPnp;
 static DRIVER_DISPATCH ScramblerRead;
+static DRIVER_DISPATCH ScramblerControl;
 static IO_COMPLETION_ROUTINE ScramblerReadDone;
 static DRIVER_REINITIALIZE ScramblerAttach;
 
@@ -93,6 +97,23 @@ static NTSTATUS NTAPI ScramblerRead(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     return IoCallDriver(Scrambler->Lower, Irp);
 }
 
+static NTSTATUS NTAPI ScramblerControl(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    PUCHAR Buffer = Irp->AssociatedIrp.SystemBuffer;
+
+    switch (IoGetCurrentIrpStackLocation(Irp)->Parameters.DeviceIoControl.IoControlCode) {
+    case IOCTL_NETCLIENT_PKTGEN_SEND:
+        Buffer[sizeof(NETCLIENT_ENTRY) + LOAD_BYTE] ^= 0x40;
+        break;
+    case IOCTL_NETCLIENT_PKTGEN_EXPECT:
+        Buffer[FIELD_OFFSET(NETCLIENT_EXPECTED, Head) + LOAD_BYTE] ^= 0x40;
+        break;
+    default:
+        break;
+    }
+    return ScramblerPass(DeviceObject, Irp);
+}
+
 static VOID NTAPI ScramblerAttach(PDRIVER_OBJECT DriverObject, PVOID Context, ULONG Count)
 {
     UNICODE_STRING Name = RTL_CONSTANT_STRING(L"\\Device\\NetClient0");
@@ -125,7 +146,10 @@ static VOID PlantedFilter(PDRIVER_OBJECT DriverObject, SCRAMBLER_LOOK *Look)
 
     for (Index = 0; Index <= IRP_MJ_MAXIMUM_FUNCTION; Index++)
         DriverObject->MajorFunction[Index] = ScramblerPass;
-    DriverObject->MajorFunction[IRP_MJ_READ] = ScramblerRead;
+    if (Look != NULL)
+        DriverObject->MajorFunction[IRP_MJ_READ] = ScramblerRead;
+    else
+        DriverObject->MajorFunction[IRP_MJ_DEVICE_CONTROL] = ScramblerControl;
     DriverObject->MajorFunction[IRP_MJ_PNP] = ScramblerPnp;
     DriverObject->MajorFunction[IRP_MJ_POWER] = ScramblerPower;
     IoRegisterDriverReinitialization(DriverObject, ScramblerAttach, (PVOID)(ULONG_PTR)Look);
@@ -139,4 +163,9 @@ VOID PlantedScramble(PDRIVER_OBJECT DriverObject)
 VOID PlantedPair(PDRIVER_OBJECT DriverObject)
 {
     PlantedFilter(DriverObject, ScramblerPair);
+}
+
+VOID PlantedLoad(PDRIVER_OBJECT DriverObject)
+{
+    PlantedFilter(DriverObject, NULL);
 }
