@@ -89,8 +89,6 @@ PXENVIF_BUFFER BufferPoolGet(_Inout_ PXENVIF_BUFFER_POOL Pool)
 
 VOID BufferPoolPut(_Inout_ PXENVIF_BUFFER_POOL Pool, _In_ PXENVIF_BUFFER Buffer)
 {
-    ASSERT(Buffer->Grant == NULL);
-
     InsertHeadList(&Pool->Free, &Buffer->ListEntry);
 }
 
@@ -101,12 +99,22 @@ VOID BufferPoolForget(_Inout_ PXENVIF_BUFFER_POOL Pool)
     Pool->Count--;
 }
 
+PXENVIF_BUFFER BufferPoolRemove(_Inout_ PXENVIF_BUFFER_POOL Pool)
+{
+    if (IsListEmpty(&Pool->Free))
+        return NULL;
+
+    BufferPoolForget(Pool);
+
+    return CONTAINING_RECORD(RemoveHeadList(&Pool->Free), XENVIF_BUFFER, ListEntry);
+}
+
 VOID BufferPoolTrim(_Inout_ PXENVIF_BUFFER_POOL Pool)
 {
-    while (!IsListEmpty(&Pool->Free)) {
-        BufferFree(CONTAINING_RECORD(RemoveHeadList(&Pool->Free), XENVIF_BUFFER, ListEntry));
-        BufferPoolForget(Pool);
-    }
+    PXENVIF_BUFFER Buffer;
+
+    while ((Buffer = BufferPoolRemove(Pool)) != NULL)
+        BufferFree(Buffer);
 }
 
 VOID BufferPoolTeardown(_Inout_ PXENVIF_BUFFER_POOL Pool)

@@ -17,6 +17,7 @@ typedef struct _XENVIF_BUFFER {
     PMDL Mdl; /* describes the page, without a mapping of its own */
     PFN_NUMBER Pfn;
     PXENBUS_GNTTAB_ENTRY Grant; /* while the page is granted */
+    ULONG Reference;            /* of Grant, for the backend */
     ULONG Dirty;                /* bytes from the start of the page that may be other than zero */
     ULONG Generation;           /* the receiver's connection in which the page was last posted */
     ULONG Offset;               /* where data lies, as the holder uses it */
@@ -38,8 +39,8 @@ VOID BufferScrub(_Inout_ PXENVIF_BUFFER Buffer, _In_ ULONG From);
 VOID BufferTouch(_Inout_ PXENVIF_BUFFER Buffer, _In_ ULONG End);
 
 /*
- * A bounded pool of buffers that stay allocated while they are free. Guarded by a lock of its owner's, held by the
- * caller of everything but initialisation and teardown.
+ * A bounded pool of buffers that stay allocated while they are free, and granted if its owner leaves them so. Guarded
+ * by a lock of its owner's, held by the caller of everything but initialisation and teardown.
  */
 typedef struct _XENVIF_BUFFER_POOL {
     LIST_ENTRY Free;
@@ -53,18 +54,21 @@ VOID BufferPoolInitialize(_Out_ PXENVIF_BUFFER_POOL Pool, _In_ ULONG Cap);
 _IRQL_requires_max_(DISPATCH_LEVEL)
 _Must_inspect_result_ PXENVIF_BUFFER BufferPoolGet(_Inout_ PXENVIF_BUFFER_POOL Pool);
 
-/* Gives a buffer back, ungranted. IRQL <= DISPATCH_LEVEL. */
+/* Gives a buffer back. IRQL <= DISPATCH_LEVEL. */
 _IRQL_requires_max_(DISPATCH_LEVEL)
 VOID BufferPoolPut(_Inout_ PXENVIF_BUFFER_POOL Pool, _In_ PXENVIF_BUFFER Buffer);
 
 /* A taken buffer is the pool's no longer: it has been freed, or is in quarantine. Any IRQL. */
 VOID BufferPoolForget(_Inout_ PXENVIF_BUFFER_POOL Pool);
 
-/* Frees the free buffers. IRQL <= DISPATCH_LEVEL. */
+/* Takes a free buffer out of the pool for good; NULL: there is none. Any IRQL. */
+_Must_inspect_result_ PXENVIF_BUFFER BufferPoolRemove(_Inout_ PXENVIF_BUFFER_POOL Pool);
+
+/* Frees the free buffers, none of which is granted. IRQL <= DISPATCH_LEVEL. */
 _IRQL_requires_max_(DISPATCH_LEVEL)
 VOID BufferPoolTrim(_Inout_ PXENVIF_BUFFER_POOL Pool);
 
-/* All buffers must have been given back or forgotten. IRQL <= DISPATCH_LEVEL. */
+/* All buffers must have been given back, ungranted, or forgotten. IRQL <= DISPATCH_LEVEL. */
 _IRQL_requires_max_(DISPATCH_LEVEL)
 VOID BufferPoolTeardown(_Inout_ PXENVIF_BUFFER_POOL Pool);
 

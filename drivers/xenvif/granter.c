@@ -105,15 +105,19 @@ BOOLEAN GranterOrphan(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY
 
 NTSTATUS GranterPermitBuffer(_Inout_ PXENVIF_GRANTER Granter, _Inout_ PXENVIF_BUFFER Buffer, _In_ BOOLEAN ReadOnly)
 {
+    NTSTATUS Status;
+
     ASSERT(Buffer->Grant == NULL);
 
-    return GranterPermit(Granter, Buffer->Pfn, ReadOnly, &Buffer->Grant);
+    Status = GranterPermit(Granter, Buffer->Pfn, ReadOnly, &Buffer->Grant);
+    if (NT_SUCCESS(Status))
+        Buffer->Reference = GranterReference(Granter, Buffer->Grant);
+
+    return Status;
 }
 
 BOOLEAN GranterRevokeBuffer(_Inout_ PXENVIF_GRANTER Granter, _Inout_ PXENVIF_BUFFER Buffer)
 {
-    ULONG Reference = GranterReference(Granter, Buffer->Grant);
-
     if (NT_SUCCESS(GranterRevoke(Granter, Buffer->Grant))) {
         Buffer->Grant = NULL;
         return TRUE;
@@ -124,7 +128,7 @@ BOOLEAN GranterRevokeBuffer(_Inout_ PXENVIF_GRANTER Granter, _Inout_ PXENVIF_BUF
 
     if (GranterIsWorthTelling(Granter->HeldCount))
         Warning("%s: domain %u still has grant %u mapped: its page is set aside (%u so far)", Granter->Name,
-                Granter->Domain, Reference, Granter->HeldCount);
+                Granter->Domain, Buffer->Reference, Granter->HeldCount);
 
     return FALSE;
 }

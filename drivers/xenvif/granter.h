@@ -17,7 +17,10 @@
 #include "gnttab_interface.h"
 #include "ring.h"
 
-/* Grants that a backend may hold on to before the connection ends, and none is made while it does. */
+/*
+ * Grants that a backend may hold on to before the connection ends, and none is made while it does. What it has of a
+ * connection that ends comes to them.
+ */
 #define GRANTER_HELD_CAP (2 * RING_ENTRIES)
 
 typedef struct _XENVIF_GRANTER {

@@ -176,7 +176,7 @@ NTSTATUS TransmitterConnect(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ USHORT
 
 ULONG TransmitterRingReference(_In_ PXENVIF_TRANSMITTER Transmitter)
 {
-    return GranterReference(Transmitter->Granter, Transmitter->RingBuffer->Grant);
+    return Transmitter->RingBuffer->Reference;
 }
 
 VOID TransmitterAccept(_Inout_ PXENVIF_TRANSMITTER Transmitter)
@@ -414,9 +414,9 @@ VOID TransmitterDisconnect(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     Transmitter->Ring = NULL;
     if (GranterRevokeBuffer(Transmitter->Granter, Buffer))
         BufferFree(Buffer);
+    TransmitterFreeBuffers(Transmitter);
 
     TransmitterReturnDone(Transmitter);
-    BufferPoolTrim(&Transmitter->Buffers);
 
     TransmitterUnlock(Transmitter, Irql);
 }

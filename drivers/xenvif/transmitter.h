@@ -11,7 +11,8 @@
  * What the backend gets to see of a packet is its bytes and nothing else (field bug FB19). A page of the packet is
  * granted in place only when the packet covers it all; every other piece, and the headers always, are copied into pages
  * of our own whose rest is zero. The registry's TransmitterAlwaysCopy (DWORD) has everything copied. Grants are
- * read-only and last from the request to its response.
+ * read-only. That of a page of the packet lasts from the request to its response; those of our own pages last as long
+ * as the connection, so that a frame that is copied takes none: such a page shows what was sent in it last.
  *
  * Lock: the granter's. It guards the private indices of the ring, the table of slots, the lists of packets and the pool
  * of copies. It is a leaf but for what the bus takes below it.

@@ -2,6 +2,33 @@
 #include "frontend.h"
 #include "transmitter_ring.h"
 
+PXENVIF_BUFFER TransmitterGetBuffer(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    return BufferPoolGet(&Transmitter->Buffers);
+}
+
+NTSTATUS TransmitterGrantBuffer(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PXENVIF_BUFFER Buffer,
+                                _In_ ULONG Length)
+{
+    BufferScrub(Buffer, Length);
+
+    return (Buffer->Grant != NULL) ? STATUS_SUCCESS : GranterPermitBuffer(Transmitter->Granter, Buffer, TRUE);
+}
+
+VOID TransmitterPutBuffer(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PXENVIF_BUFFER Buffer)
+{
+    BufferPoolPut(&Transmitter->Buffers, Buffer);
+}
+
+VOID TransmitterFreeBuffers(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    PXENVIF_BUFFER Buffer;
+
+    while ((Buffer = BufferPoolRemove(&Transmitter->Buffers)) != NULL)
+        if (Buffer->Grant == NULL || GranterRevokeBuffer(Transmitter->Granter, Buffer))
+            BufferFree(Buffer);
+}
+
 static BOOLEAN TransmitterIsWholePage(_In_ const TRANSMITTER_PIECE *Piece)
 {
     return Piece->PageOffset == 0 && Piece->Length == PAGE_SIZE;
@@ -59,10 +86,35 @@ static NTSTATUS TransmitterAddInPlace(_Inout_ PXENVIF_TRANSMITTER Transmitter, _
     Fragment->Length = PAGE_SIZE;
 
     Status = GranterPermit(Transmitter->Granter, Piece->Pfn, TRUE, &Fragment->Grant);
+    if (!NT_SUCCESS(Status)) {
+        /* Copies that are not in use may have all the grants that there are. */
+        TransmitterFreeBuffers(Transmitter);
+        Status = GranterPermit(Transmitter->Granter, Piece->Pfn, TRUE, &Fragment->Grant);
+    }
     if (NT_SUCCESS(Status))
         Packet->FragmentCount++;
 
     return Status;
+}
+
+/* Grants the packet's copies, of which nothing but the packet's bytes is other than zero. */
+static NTSTATUS TransmitterGrantCopies(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+{
+    NTSTATUS Status;
+    ULONG Index;
+
+    for (Index = 0; Index < Packet->FragmentCount; Index++) {
+        PTRANSMITTER_FRAGMENT Fragment = &Packet->Fragments[Index];
+
+        if (Fragment->Buffer == NULL)
+            continue;
+
+        Status = TransmitterGrantBuffer(Transmitter, Fragment->Buffer, Fragment->Length);
+        if (!NT_SUCCESS(Status))
+            return Status;
+    }
+
+    return STATUS_SUCCESS;
 }
 
 /* A fragment for data that is copied, empty as yet. It is granted when it is full or the packet is complete. */
@@ -111,45 +163,6 @@ static NTSTATUS TransmitterCopy(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_
     }
 
     return STATUS_SUCCESS;
-}
-
-/* Grants the packet's copies, of which nothing but the packet's bytes is other than zero. */
-static NTSTATUS TransmitterGrantCopies(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
-{
-    NTSTATUS Status;
-    ULONG Index;
-
-    for (Index = 0; Index < Packet->FragmentCount; Index++) {
-        PTRANSMITTER_FRAGMENT Fragment = &Packet->Fragments[Index];
-
-        if (Fragment->Buffer == NULL)
-            continue;
-
-        BufferScrub(Fragment->Buffer, Fragment->Length);
-
-        Status = GranterPermitBuffer(Transmitter->Granter, Fragment->Buffer, TRUE);
-        if (!NT_SUCCESS(Status))
-            return Status;
-    }
-
-    return STATUS_SUCCESS;
-}
-
-PXENVIF_BUFFER TransmitterGetBuffer(_Inout_ PXENVIF_TRANSMITTER Transmitter)
-{
-    return BufferPoolGet(&Transmitter->Buffers);
-}
-
-VOID TransmitterPutBuffer(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PXENVIF_BUFFER Buffer)
-{
-    if (Buffer->Grant == NULL || GranterRevokeBuffer(Transmitter->Granter, Buffer)) {
-        BufferPoolPut(&Transmitter->Buffers, Buffer);
-        return;
-    }
-
-    /* The frontend's thread tries again to get the page back. */
-    BufferPoolForget(&Transmitter->Buffers);
-    FrontendWake(Transmitter->Frontend);
 }
 
 /* Ends a fragment's grant and gives its copy back. FALSE: the backend has the client's page mapped. */
@@ -360,7 +373,6 @@ VOID TransmitterPostFrame(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRAN
 
     for (Index = 0; Index < Count; Index++) {
         const TRANSMITTER_FRAGMENT *Fragment = &Fragments[Index];
-        PXENBUS_GNTTAB_ENTRY Grant = (Fragment->Buffer != NULL) ? Fragment->Buffer->Grant : Fragment->Grant;
         netif_tx_request_t *Request = TransmitterNextEntry(Transmitter);
         USHORT Id = Transmitter->FreeIds[--Transmitter->FreeIdCount];
         USHORT Flags = (Index + 1 < Count) ? NETTXF_more_data : 0;
@@ -373,7 +385,8 @@ VOID TransmitterPostFrame(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRAN
         if (Index == 0 && Extras != 0)
             Flags |= NETTXF_extra_info;
 
-        Request->gref = GranterReference(Transmitter->Granter, Grant);
+        Request->gref = (Fragment->Buffer != NULL) ? Fragment->Buffer->Reference
+                                                   : GranterReference(Transmitter->Granter, Fragment->Grant);
         Request->offset = Fragment->Offset;
         Request->flags = Flags;
         Request->id = Id;

@@ -175,9 +175,16 @@ VOID TransmitterPostFrame(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRAN
                           _In_reads_(Count) const TRANSMITTER_FRAGMENT *Fragments, _In_ ULONG Count,
                           _In_ BOOLEAN Segment);
 
-/* Takes a buffer for a copy; gives one back whose grant, if any, has to end first. */
+/*
+ * Takes a buffer for a copy; has the backend see what is in its first Length bytes, and zeroes; gives it back. It stays
+ * granted when it is given back, for the next copy: until TransmitterFreeBuffers, which frees what is not in use, but
+ * for the pages that the backend has mapped.
+ */
 PXENVIF_BUFFER TransmitterGetBuffer(_Inout_ PXENVIF_TRANSMITTER Transmitter);
+_Must_inspect_result_ NTSTATUS TransmitterGrantBuffer(_Inout_ PXENVIF_TRANSMITTER Transmitter,
+                                                      _Inout_ PXENVIF_BUFFER Buffer, _In_ ULONG Length);
 VOID TransmitterPutBuffer(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PXENVIF_BUFFER Buffer);
+VOID TransmitterFreeBuffers(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
 /* Makes a large packet ready to be cut here. STATUS_INVALID_PARAMETER: it cannot be. */
 NTSTATUS TransmitterPrepareSegments(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet);

@@ -94,10 +94,8 @@ static NTSTATUS TransmitterGrantPages(_Inout_ PXENVIF_TRANSMITTER Transmitter,
     NTSTATUS Status = STATUS_SUCCESS;
     ULONG Index;
 
-    for (Index = 0; NT_SUCCESS(Status) && Index < Count; Index++) {
-        BufferScrub(Fragments[Index].Buffer, Fragments[Index].Length);
-        Status = GranterPermitBuffer(Transmitter->Granter, Fragments[Index].Buffer, TRUE);
-    }
+    for (Index = 0; NT_SUCCESS(Status) && Index < Count; Index++)
+        Status = TransmitterGrantBuffer(Transmitter, Fragments[Index].Buffer, Fragments[Index].Length);
 
     return Status;
 }

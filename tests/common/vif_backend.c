@@ -24,6 +24,7 @@ static struct {
     netif_rx_sring_t *rx;
     RING_IDX tx_taken, rx_taken;
     bool keep;
+    grant_ref_t kept_reference[VIF_BACKEND_KEPT];
     void *kept[VIF_BACKEND_KEPT];
     unsigned kept_count;
     const char *features; /* as vif_backend_features() was given them last */
@@ -253,6 +254,15 @@ static bool is_zero(const uint8_t *bytes, size_t length)
     return true;
 }
 
+/* A grant that is mapped stands: the reference is that of the page that has been kept. */
+static bool is_kept(grant_ref_t reference)
+{
+    for (unsigned i = 0; i < backend.kept_count; i++)
+        if (backend.kept_reference[i] == reference)
+            return true;
+    return false;
+}
+
 static void copy_slot(struct vif_backend_packet *packet, const netif_tx_request_t *request, size_t length)
 {
     uint8_t *page = xengnttab_map_grant_ref(backend.grants, stack.domain.domid, request->gref, PROT_READ);
@@ -265,8 +275,9 @@ static void copy_slot(struct vif_backend_packet *packet, const netif_tx_request_
     packet->length += length;
     ck_assert_msg(is_zero(page, request->offset) && is_zero(page + end, PAGE - end),
                   "there is more in a page than the packet");
-    if (backend.keep) {
+    if (backend.keep && !is_kept(request->gref)) {
         ck_assert_uint_lt(backend.kept_count, VIF_BACKEND_KEPT);
+        backend.kept_reference[backend.kept_count] = request->gref;
         backend.kept[backend.kept_count++] = page;
         return;
     }
@@ -473,6 +484,23 @@ static void release(void *unused)
 void vif_backend_release(void)
 {
     stack_in_dom0(release, NULL);
+}
+
+static void sum_kept(void *argument)
+{
+    uint64_t *sum = argument;
+
+    for (unsigned i = 0; i < backend.kept_count; i++)
+        for (unsigned byte = 0; byte < PAGE; byte++)
+            *sum = *sum * 31 + ((const uint8_t *)backend.kept[i])[byte];
+}
+
+uint64_t vif_backend_sum_kept(void)
+{
+    uint64_t sum = 0;
+
+    stack_in_dom0(sum_kept, &sum);
+    return sum;
 }
 
 /* ---- what no backend does that is well ---- */

@@ -89,10 +89,12 @@ unsigned vif_backend_room(void);
 /* Nothing may be in their pages, nor in the rings' beside the entries. */
 void vif_backend_check_pages(void);
 
-/* Keep the pages of the packets that are taken from now on mapped; and let go of them, and keep no more. */
-#define VIF_BACKEND_KEPT 1024u
+/* Keep the pages of the packets that are taken from now on mapped, each once; and let go of them, and keep no more. */
+#define VIF_BACKEND_KEPT 2048u
 void vif_backend_keep(void);
 void vif_backend_release(void);
+/* A sum over all that is in the pages that are kept. */
+uint64_t vif_backend_sum_kept(void);
 
 /*
  * What no backend does that is well: answer the next request with an ID that is wrong in these bits, or with any
