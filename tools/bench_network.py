@@ -1,15 +1,21 @@
 #!/usr/bin/env python3
 """Frames a second through the shipping drivers on the parallel engine, held against what the protocol allows.
 
-Each shape goes each way alone: a capture of that many frames, checked at the other end, through the test client, xenvif, the
-rings and netback. So many of its frames are distinct as a processor's cache holds beside the rest, and come again and again: the
-bare ring's bytes are in the cache too. One vCPU and dom0 are two threads of the host, as the bare ring's are; requests carry many
-frames. The yardsticks are measured around it: the bare ring (tests/bench/bench_ring.c), a copy of the same bytes from the
-other core, and, where dpdk-testpmd is, DPDK's virtio-user and vhost-user. The large frames go once more under every combination
-of what netback takes over, none of which may be a tenth as fast as the best. A round has the first three once; figures are the
-medians of the rounds, ratios the medians of each round's. The report is one HTML file. While the bare ring's threads do not
-get their two processors, something else runs on them and there is no verdict. Exit status: 0 when all was measured and, with
---strict, every target met.
+Each shape goes each way alone, through the test client, xenvif, the rings and netback, in two manners. By a packet generator
+(pvsim run --pktgen), as NIC drivers are measured: a thread in the guest's kernel sends frames that lie in memory once, and the
+receive callback and netback's end check each frame's length and its first 64 bytes, in order, where they are; nobody writes the
+bytes before they are sent or reads them all when they have come. The yardsticks do no more, so the targets, the ratios, the costs
+a frame and the stages of time are the generator's. And through an application, whose requests carry rows of frames to and from the
+client, with a copy each, and which compares every byte: what the rest of the machine adds, without targets.
+
+So few of the frames are distinct as a processor's cache holds beside the rest, and they come again and again: the bare ring's bytes
+are in the cache too. One vCPU and dom0 are two threads of the host, as the bare ring's are; packets go in rows, as NDIS's lists have
+them. The yardsticks are measured around it: the bare ring (tests/bench/bench_ring.c), a copy of the same bytes from the other core,
+and, where dpdk-testpmd is, DPDK's virtio-user and vhost-user with its own generator (txonly) and sink (rxonly). The large frames go
+once more, through the application, under every combination of what netback takes over, none of which may be a tenth as fast as the
+best. A round has the first four once; figures are the medians of the rounds, ratios the medians of each round's. The report is one
+HTML file. While the bare ring's threads do not get their two processors, something else runs on them and there is no verdict. Exit
+status: 0 when all was measured and, with --strict, every target met.
 """
 
 import argparse
@@ -27,10 +33,13 @@ import sys
 import tempfile
 import time
 
-Shape = collections.namedtuple("Shape", "name size target frames")
-SHAPES = (Shape("64 bytes", 64, 0.3, 300000), Shape("1,514 bytes", 1514, 0.5, 100000), Shape("64 KiB", 64054, 0.7, 3000))
-DISTINCT_BYTES = 512 << 10  # of frames before the first of them comes again
-BATCH = 64  # frames of a request
+# Frames by the generator, so many that a run takes a third of a second and more; and through the application.
+Shape = collections.namedtuple("Shape", "name size target frames requested")
+SHAPES = (Shape("64 bytes", 64, 0.3, 1 << 20, 300000), Shape("1,514 bytes", 1514, 0.5, 500000, 100000),
+          Shape("64 KiB", 64054, 0.7, 20000, 3000))
+DISTINCT_BYTES = 512 << 10  # of frames before the first of them comes again,
+DISTINCT_LOAD = 1024  # or so many of them by the generator: twice as many as are on their way
+BATCH = 64  # frames of a row
 DPDK_SIZES = (64, 1514)
 DPDK_TARGET = 0.1  # of DPDK, at 64 bytes
 DPDK_SECONDS = 4
@@ -40,16 +49,18 @@ OFFLOAD_TARGET = 0.1  # of the best combination: field bug FB16
 WAYS = (("tx", "from the guest"), ("rx", "to the guest"))
 STAGES = (  # the first that fits a symbol, or the file that it is in
     ("waiting for the other thread", r" (doze|spin_for|sleep_for)$"),
-    ("xenvif", r"^xenvif\.so "), ("other drivers", r"^xen\w*\.so "), ("test client", r"^netclient\.so "),
+    ("xenvif", r"^xenvif\.so "), ("other drivers", r"^xen\w*\.so "), ("test client's generator", r"^netclient\.so "),
     ("host kernel", r"^\[kernel|^\[unknown\]"), ("copying and comparing bytes", r" _*mem(cpy|move|cmp|set)"),
-    ("checking frames", r" (checker|packet|port_checker|take|find_sequence|is_|are_|flow_of|arrange)"),
-    ("netback", r" (netback|vif|tx|rx|ring|port|flow|deliver|fetch|gather|judge|respond|transmit|describe|produce|serve|steer)"),
-    ("Xen", r" (grant|evtchn|hypercall|gnttab|xen|xenevtchn|xengnttab|dom0|claim|copy_|release_claims|clear_unpinned)"),
+    ("checking frames", r" (matches|packet)"),
+    ("netback", r" (netback|vif|tx|rx|ring|port|end_|deliver|fetch|gather|judge|respond|transmit|receive|describe|produce|serve|steer"
+                r"|take|requests_available)"),
+    ("Xen", r" (grant|evtchn|hypercall|gnttab|xen|xenevtchn|xengnttab|dom0|claim|copy_|release_claims|clear_unpinned|note$|word_permits|page_state"
+            r"|p2m)"),
     ("kernel lock", r" kernel_(lock|callout|enter|leave)"),
     ("verifier", r" (verifier|lock_|rule|mm_mdl_signature|search_|order_)"),
     ("interlocked operations and spin locks", r" (Interlocked|Kx|Read\w*Acquire|Write\w*Release|Ke\w*SpinLock|ke_(parallel_)?spin|acquire|release)"),
     ("engine", r" (sched|task|vcpu|parallel|runner|point|fiber|wait|clock|image|log|eventlog|guest_ram)_|light_point|nt_call"),
-    ("NT kernel", r" (Ke|Ex|Io|Mm|Rtl|Ob|ke|io|mm|ex|pool|irp|dpc|irql|nt)"), ("application", r" (flow_main|fill_row|read_rows|write_rows)"),
+    ("NT kernel", r" (Ke|Ex|Io|Mm|Rtl|Ob|ke|io|mm|ex|pool|irp|dpc|irql|nt)"),
     ("C library", r"^(lib|\[vdso)"), ("other", ""))
 COSTS = (("hypercalls", "hypercalls"), ("interrupts", "interrupts"), ("dpcs", "DPCs"), ("spin_locks", "spin locks"),
          ("allocations", "pool allocations"))
@@ -86,9 +97,11 @@ def write_capture(path, size, count):
             file.write(struct.pack("<IIII", number // 1000000, number % 1000000, size, size) + distinct[number % len(distinct)])
 
 
-def command(pvsim, way, capture, features="all"):
+def command(pvsim, way, capture, features="all", rounds=0):
+    """By the generator if it is to go `rounds` times."""
     return [pvsim, "run", "--format", "json", "--no-bundle", "--engine", "par", "--vcpus", "1", "--timeout", "10m",
-            "--batch", str(BATCH), "--backend-features", f"{features},queues=1", f"--{way}", capture]
+            "--batch", str(BATCH), "--backend-features", f"{features},queues=1"] + (
+                ["--pktgen", str(rounds)] if rounds else []) + [f"--{way}", capture]
 
 
 def report_of(arguments):
@@ -98,9 +111,27 @@ def report_of(arguments):
     return json.loads(result.stdout)
 
 
-def through_drivers(pvsim, way, capture):
-    report = report_of(command(pvsim, way, capture))
-    return report["vifs"][0][way]["frames"] / (report["traffic"]["host_ns"] / 1e9), report
+def rate_of(report, way):
+    return report["vifs"][0][way]["frames"] / (report["traffic"]["host_ns"] / 1e9)
+
+
+class Load:
+    """The captures of a shape: the generator's, with the times that it goes, and the application's."""
+
+    def __init__(self, folder, shape, scale):
+        frames = max(int(shape.frames * scale), 1)
+        distinct = min(frames, DISTINCT_LOAD, DISTINCT_BYTES // shape.size)
+        self.rounds = -(-frames // distinct)
+        self.requested = max(int(shape.requested * scale), 1)
+        self.generated, self.applied = (os.path.join(folder, f"{shape.size}-{name}.pcap") for name in ("load", "traffic"))
+        write_capture(self.generated, shape.size, distinct)
+        write_capture(self.applied, shape.size, self.requested)
+
+    def by_generator(self, pvsim, way):
+        return command(pvsim, way, self.generated, rounds=self.rounds)
+
+    def by_application(self, pvsim, way, features="all"):
+        return command(pvsim, way, self.applied, features)
 
 
 def yardstick(ring, kind, size, milliseconds):
@@ -158,13 +189,13 @@ def dpdk(way, size):
     return "dpdk-testpmd carried nothing: " + (errors or ["no message"])[0]
 
 
-def stages(pvsim, way, capture):
+def stages(arguments):
     """Of the guest's thread and of dom0's the share of the time by stage, or why there is none."""
     if not shutil.which("perf"):
         return "there is no perf (package linux-perf)"
     with tempfile.TemporaryDirectory() as folder:
         data = os.path.join(folder, "perf.data")
-        result = subprocess.run(["perf", "record", "-q", "-F", "999", "-o", data, "--"] + command(pvsim, way, capture),
+        result = subprocess.run(["perf", "record", "-q", "-F", "999", "-o", data, "--"] + arguments,
                                 capture_output=True, text=True, check=False)
         if result.returncode != 0:
             return "perf record does not work here: " + (result.stderr.strip().splitlines() or ["no message"])[-1]
@@ -212,6 +243,10 @@ def write_report(path, rows, offloads, rounds):
     combinations = "".join(
         f'<tr><td>{row["text"]}</td><td>{row["offloads"]}</td><td>{row["rate"]:,.0f}</td><td>{row["ratio"]:.4f}</td>'
         f'<td>{OFFLOAD_TARGET}</td><td>{row["verdict"]}</td></tr>' for row in offloads)
+    applied = "".join(
+        f'<tr><td>{row["shape"].name}</td><td>{row["text"]}</td><td>{row["applied"]:,.0f}</td>'
+        f'<td>{row["applied"] / row["ours"]:.4f}</td>'
+        + "".join(f'<td>{row["applied_costs"][key]:.3f}</td>' for key, _ in COSTS) + "</tr>" for row in rows)
     against = ""
     for row in rows:
         if isinstance(row["dpdk"], str):
@@ -232,17 +267,22 @@ def write_report(path, rows, offloads, rounds):
 <style>body{{font-family:sans-serif;max-width:60em;margin:2em auto}}td,th{{padding:2px 10px;text-align:right}}</style></head>
 <body><h1>Frames a second through the drivers</h1>
 <p>Parallel engine, 1 vCPU and dom0, medians of {rounds} rounds, on {os.cpu_count()} processors whose load average was
-{os.getloadavg()[0]:.1f} at the end. The test client's I/O requests, of
-{BATCH} frames each as NDIS's lists may be, and the check of every frame are in the time.
-Hypercalls, interrupts, DPCs, spin locks that drivers acquire and allocations of pool are those of the traffic, a frame; those
-of the application's and the test client's requests are among them.</p>
+{os.getloadavg()[0]:.1f} at the end. A packet generator in the guest's kernel (pvsim run --pktgen) sends frames that lie in memory
+once, in rows of {BATCH} as NDIS's lists may be, and takes those that come; of each frame the length and the first 64 bytes are
+checked, in order, at its end of the way, and the payload behind them is not: the bare ring and DPDK's testpmd do not look at it
+either. Hypercalls, interrupts, DPCs, spin locks that drivers acquire and allocations of pool are those of the traffic, a frame.</p>
 <table><tr><th>shape</th><th>way</th><th>drivers</th><th>bare ring</th><th>copy</th><th>of the bare ring</th><th>target</th>
 <th></th><th>of the copy</th>{"".join(f"<th>{name}</th>" for _, name in COSTS)}</tr>{table}</table>
 {chart(rows)}
-<h2>Frames of 64 KiB by what netback takes over</h2>
+<h2>Through an application that checks every byte</h2>
+<p>The application's I/O requests carry {BATCH} frames each, which are copied on their way, and every byte is compared in the end: the
+time of requests, copies and comparisons is in it. There is no target.</p>
+<table><tr><th>shape</th><th>way</th><th>frames a second</th><th>of the generator's</th>
+{"".join(f"<th>{name}</th>" for _, name in COSTS)}</tr>{applied}</table>
+<h2>Frames of 64 KiB by what netback takes over, through the application</h2>
 <table><tr><th>way</th><th>offered</th><th>frames a second</th><th>of the best</th><th>target</th><th></th></tr>{combinations}</table>
-<h2>Where the time goes</h2>{where}
-<h2>DPDK's virtio-user and vhost-user</h2>{against}</body></html>
+<h2>Where the generator's time goes</h2>{where}
+<h2>DPDK's virtio-user and vhost-user, by testpmd (txonly, rxonly)</h2>{against}</body></html>
 """)
 
 
@@ -254,26 +294,34 @@ def dpdk_verdict(row):
     return f', at least {DPDK_TARGET}: {"met" if row["ours"] >= DPDK_TARGET * row["dpdk"] else "missed"}'
 
 
-def measure(arguments, shape, way, text, capture):
-    ours, ring, copy, shares, report = [], [], [], [], None
+def costs_of(report, way):
+    return {key: report["traffic"]["cost"][key] / report["vifs"][0][way]["frames"] for key, _ in COSTS}
+
+
+def measure(arguments, shape, way, text, load):
+    ours, applied, ring, copy, shares = [], [], [], [], []
+    report = applied_report = None
     for _ in range(arguments.rounds):
-        rate, report = through_drivers(arguments.pvsim, way, capture)
-        ours.append(rate)
+        report = report_of(load.by_generator(arguments.pvsim, way))
+        ours.append(rate_of(report, way))
         for kind, rates in ((way, ring), ("copy", copy)):
             rate, share = yardstick(arguments.ring, kind, shape.size, 300)
             rates.append(rate)
             shares.append(share)
+        applied_report = report_of(load.by_application(arguments.pvsim, way))
+        applied.append(rate_of(applied_report, way))
     row = {"shape": shape, "text": text, "ours": statistics.median(ours), "ring": statistics.median(ring),
            "copy": statistics.median(copy), "ratio": statistics.median(a / max(b, 1) for a, b in zip(ours, ring)),
-           "copy_ratio": statistics.median(a / max(b, 1) for a, b in zip(ours, copy)),
-           "costs": {key: report["traffic"]["cost"][key] / report["vifs"][0][way]["frames"] for key, _ in COSTS},
+           "copy_ratio": statistics.median(a / max(b, 1) for a, b in zip(ours, copy)), "costs": costs_of(report, way),
+           "applied": statistics.median(applied), "applied_costs": costs_of(applied_report, way),
            "dpdk": dpdk(way, shape.size) if shape.size in DPDK_SIZES else None, "busy": statistics.median(shares) < SHARE_MIN,
-           "stages": stages(arguments.pvsim, way, capture)}
+           "stages": stages(load.by_generator(arguments.pvsim, way))}
     row["verdict"] = ("none: other programs ran" if row["busy"]
                       else "met" if row["ratio"] >= shape.target else "missed")
     print(f'{shape.name:12} {text:15} {row["ours"]:>12,.0f}/s   bare ring {row["ring"]:>12,.0f}/s   copy {row["copy"]:>12,.0f}/s   '
           f'ratio {row["ratio"]:.4f}, at least {shape.target}: {row["verdict"]}', flush=True)
     print(" " * 13 + "a frame: " + ", ".join(f'{row["costs"][key]:.3f} {name}' for key, name in COSTS))
+    print(" " * 13 + f'through an application that checks every byte: {row["applied"]:,.0f}/s', flush=True)
     if isinstance(row["dpdk"], str):
         print(f'{"":12} DPDK: skipped: {row["dpdk"]}', flush=True)
     elif row["dpdk"]:
@@ -281,15 +329,15 @@ def measure(arguments, shape, way, text, capture):
     return row
 
 
-def measure_offloads(arguments, way, text, capture, count, busy):
+def measure_offloads(arguments, way, text, load, busy):
     """Frames of the capture a second, by what netback takes over; the rest is done in the guest, or for it."""
     rows = []
     for which in range(1 << len(OFFLOADS)):
         chosen = [OFFLOADS[bit] for bit in range(len(OFFLOADS)) if which >> bit & 1]
         features = ",".join(["none"] + [words for _, words in chosen])
-        times = [report_of(command(arguments.pvsim, way, capture, features))["traffic"]["host_ns"] for _ in range(arguments.rounds)]
+        times = [report_of(load.by_application(arguments.pvsim, way, features))["traffic"]["host_ns"] for _ in range(arguments.rounds)]
         rows.append({"text": text, "offloads": ", ".join(name for name, _ in chosen) or "nothing",
-                     "rate": count / (statistics.median(times) / 1e9)})
+                     "rate": load.requested / (statistics.median(times) / 1e9)})
     best = max(row["rate"] for row in rows)
     for row in rows:
         row["ratio"] = row["rate"] / best
@@ -312,13 +360,11 @@ def main():
     rows, offloads = [], []
     with tempfile.TemporaryDirectory() as folder:
         for shape in SHAPES:
-            capture = os.path.join(folder, f"{shape.size}.pcap")
-            count = max(int(shape.frames * arguments.scale), 1)
-            write_capture(capture, shape.size, count)
+            load = Load(folder, shape, arguments.scale)
             for way, text in WAYS:
-                rows.append(measure(arguments, shape, way, text, capture))
+                rows.append(measure(arguments, shape, way, text, load))
                 if shape is SHAPES[-1]:
-                    offloads += measure_offloads(arguments, way, text, capture, count, rows[-1]["busy"])
+                    offloads += measure_offloads(arguments, way, text, load, rows[-1]["busy"])
     os.makedirs(os.path.dirname(arguments.report) or ".", exist_ok=True)
     write_report(arguments.report, rows, offloads, arguments.rounds)
     verdicts = collections.Counter(row["verdict"] for row in rows + offloads)
