@@ -197,6 +197,28 @@ bool guest_memory_ran_out(void)
     return page_ran_out();
 }
 
+bool guest_memory_is_short(void)
+{
+    return page_is_short();
+}
+
+static void find_starved_device(struct call *call)
+{
+    struct devnode *node;
+
+    pnp_hold();
+    for (node = pnp_root(); node != NULL; node = pnp_next(node))
+        if (pnp_problem(node) != PROBLEM_NONE && pnp_problem_status(node) == STATUS_INSUFFICIENT_RESOURCES)
+            break;
+    call->good = node != NULL;
+    pnp_release();
+}
+
+bool guest_has_starved_device(void)
+{
+    return call_in_guest("looker", find_starved_device);
+}
+
 static void wait_quiet(struct call *call)
 {
     (void)call;

@@ -24,8 +24,12 @@ int guest_install(const struct machine_config *config);
 bool guest_boot(void);
 /* False: the tree could not be taken down; pnp_refusal() says why. */
 bool guest_shutdown(void);
-bool guest_is_up(void); /* there is a device tree */
-bool guest_memory_ran_out(void);
+bool guest_is_up(void);           /* there is a device tree */
+bool guest_memory_ran_out(void);  /* at some time since its boot */
+bool guest_memory_is_short(void); /* and what was not there then is not there now */
+/* Is there a device that could not be brought up for want of memory, or of what else a driver may mean by that? Waits.
+ */
+bool guest_has_starved_device(void);
 /* Wait until Plug and Play has nothing under way. */
 bool guest_wait_quiet(void);
 

@@ -24,11 +24,15 @@
 #define LOOK_NS UINT64_C(1000000)
 #define TEXT_MAX 120
 
+/* STATUS_INSUFFICIENT_RESOURCES in the guest's words. */
+static const char number_of_shortage[] = "3221225626";
+
 /* Of those that have not connected the first one that says why, else the first one. */
 struct tally {
     unsigned count;
     unsigned missing;
     unsigned silent; /* of these, those that may still connect */
+    bool starved;    /* one of them says that the guest has no memory for it, or what else a driver may mean by that */
     unsigned first;
     char text[TEXT_MAX];
 };
@@ -57,6 +61,7 @@ static void look_at(struct xs_handle *xs, unsigned domid, unsigned handle, struc
         return;
     read_error(xs, domid, handle, text);
     tally->silent += text[0] == '\0';
+    tally->starved = tally->starved || strstr(text, number_of_shortage) != NULL;
     if (tally->missing++ == 0 || (tally->text[0] == '\0' && text[0] != '\0')) {
         tally->first = handle;
         memcpy(tally->text, text, sizeof(text));
@@ -100,6 +105,12 @@ static unsigned enough(const struct tally *tally, unsigned limit)
     return wanted;
 }
 
+/* That memory was short once, of which the guest may have got over, is not why an interface has not connected. */
+static bool is_for_memory(const struct tally *tally)
+{
+    return guest_memory_ran_out() && (tally->starved || guest_memory_is_short() || guest_has_starved_device());
+}
+
 /* With the way out where the machine knows one. */
 static void describe(unsigned domid, const struct tally *tally, char *note, size_t size)
 {
@@ -118,7 +129,7 @@ static void describe(unsigned domid, const struct tally *tally, char *note, size
         snprintf(note + length, size - (size_t)length,
                  "; it has all the watches in the store that it may have, %u: give it more, --store-quota watches=%u",
                  watches, enough(tally, watches));
-    else if (guest_memory_ran_out())
+    else if (is_for_memory(tally))
         snprintf(note + length, size - (size_t)length, "; the guest's memory was used up: give it more, --memory %u",
                  enough(tally, memory));
 }

@@ -69,7 +69,9 @@ void page_set_access(uint32_t first, enum guest_access access);
 /* The first page of the run in use that a page is part of. */
 uint32_t page_run_first(uint32_t page);
 uint32_t page_free_count(void);
-bool page_ran_out(void); /* at some time since the boot there were not as many left, or in a row, as were asked for */
+/* At some time since the boot there were not as many left, or in a row, as were asked for; and: there still are not. */
+bool page_ran_out(void);
+bool page_is_short(void);
 
 static inline void *page_address(uint32_t page)
 {
@@ -115,7 +117,7 @@ struct mm_state {
     struct mm_page *pages;
     uint32_t bins[32]; /* free runs outside the contiguous zone by log2 of their length; page + 1 of the first */
     uint32_t free_pages;
-    bool ran_out;
+    uint32_t refused;   /* as many as were asked for when they were not there the last time; 0: they always were */
     PKEVENT low_memory; /* the standard events, see condition.c */
     PKEVENT high_memory;
     LIST_ENTRY records;

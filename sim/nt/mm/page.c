@@ -126,7 +126,8 @@ static uint32_t alloc_once(uint32_t count, enum page_use use, const void *owner)
 
 static uint32_t refuse(uint32_t count)
 {
-    machine->mm->ran_out = machine->mm->ran_out || machine->mm->free_pages < count;
+    if (machine->mm->free_pages < count)
+        machine->mm->refused = count;
     return PAGE_NOT_FOUND;
 }
 
@@ -136,7 +137,7 @@ uint32_t page_alloc(uint32_t count, enum page_use use, const void *owner)
     if (page == PAGE_NOT_FOUND && count != 0 && pool_trim())
         page = alloc_once(count, use, owner);
     if (page == PAGE_NOT_FOUND && count != 0)
-        machine->mm->ran_out = true; /* anywhere would have done: those that are left are too few, or lie apart */
+        machine->mm->refused = count; /* anywhere would have done: those that are left are too few, or lie apart */
     return page;
 }
 
@@ -274,7 +275,14 @@ uint32_t page_free_count(void)
 
 bool page_ran_out(void)
 {
-    return machine->mm->ran_out;
+    return machine->mm->refused != 0;
+}
+
+bool page_is_short(void)
+{
+    uint32_t count = machine->mm->refused;
+
+    return count != 0 && find_in_bins(count) == PAGE_NOT_FOUND && find_last_in_zone(count) == PAGE_NOT_FOUND;
 }
 
 void mm_init(void)
