@@ -5,6 +5,7 @@
 #include "ejected.h"
 #include "fdo.h"
 #include "log.h"
+#include "mac.h"
 #include "pool.h"
 #include "text.h"
 
@@ -12,11 +13,41 @@
 
 #define EJECTED_NAME_LENGTH 12
 
+/* How often a transaction that somebody was faster than is started again. */
+#define EJECTED_TRANSACTION_TRIES 16
+
+/* What the store says of a device. */
+typedef struct _EJECTED_IDENTITY {
+    ULONG State;              /* XenbusStateUnknown: there is none */
+    ETHERNET_ADDRESS Address; /* zero: there is none */
+} EJECTED_IDENTITY, *PEJECTED_IDENTITY;
+
 typedef struct _EJECTED_DEVICE {
     LIST_ENTRY ListEntry;
     CHAR Name[EJECTED_NAME_LENGTH];
+    EJECTED_IDENTITY Identity; /* State: as it was seen first */
+    BOOLEAN Seen;
     BOOLEAN Closed; /* the store says so, or has no state; FALSE: it is to be told yet */
+    BOOLEAN Over;   /* what the store has is another device */
 } EJECTED_DEVICE, *PEJECTED_DEVICE;
+
+/* A node of the device's directory as text; NULL: there is none. An error: the store has not said. */
+static PAGED_FUNCTION NTSTATUS EjectedRead(_In_ PXENBUS_STORE_INTERFACE_V2 Store,
+                                           _In_opt_ PXENBUS_STORE_TRANSACTION Transaction, _In_z_ PCSTR Path,
+                                           _In_z_ PCSTR Node, _Outptr_ PSTR *Text)
+{
+    NTSTATUS Status;
+
+    PAGED_CODE();
+
+    Status = XENBUS_STORE_CALL(Store, Read, Transaction, (PSTR)Path, (PSTR)Node, Text);
+    if (NT_SUCCESS(Status))
+        return STATUS_SUCCESS;
+
+    *Text = NULL;
+
+    return (Status == STATUS_OBJECT_NAME_NOT_FOUND) ? STATUS_SUCCESS : Status;
+}
 
 static PAGED_FUNCTION VOID EjectedPath(_In_z_ PCSTR Name, _Out_writes_(Size) PSTR Path, _In_ ULONG Size)
 {
@@ -25,42 +56,101 @@ static PAGED_FUNCTION VOID EjectedPath(_In_z_ PCSTR Name, _Out_writes_(Size) PST
     (VOID) TextPrint(Path, Size, FDO_CHILDREN_PATH "/%s", Name);
 }
 
-/* The state of the device in the store; XenbusStateUnknown: there is none. An error: the store has not said. */
-static PAGED_FUNCTION NTSTATUS EjectedReadState(_In_ PXENBUS_STORE_INTERFACE_V2 Store, _In_z_ PCSTR Path,
-                                                _Out_ PULONG State)
+static PAGED_FUNCTION NTSTATUS EjectedReadIdentity(_In_ PXENBUS_STORE_INTERFACE_V2 Store,
+                                                   _In_opt_ PXENBUS_STORE_TRANSACTION Transaction, _In_z_ PCSTR Path,
+                                                   _Out_ PEJECTED_IDENTITY Identity)
 {
     PSTR Text;
     NTSTATUS Status;
 
     PAGED_CODE();
 
-    *State = XenbusStateUnknown;
+    RtlZeroMemory(Identity, sizeof(EJECTED_IDENTITY));
+    Identity->State = XenbusStateUnknown;
 
-    Status = XENBUS_STORE_CALL(Store, Read, NULL, (PSTR)Path, (PSTR) "state", &Text);
+    Status = EjectedRead(Store, Transaction, Path, "state", &Text);
     if (!NT_SUCCESS(Status))
-        return (Status == STATUS_OBJECT_NAME_NOT_FOUND) ? STATUS_SUCCESS : Status;
+        return Status;
 
-    if (!NT_SUCCESS(TextToUlong(Text, 10, State)))
-        *State = XenbusStateUnknown;
-    XENBUS_STORE_CALL(Store, Free, Text);
+    if (Text != NULL) {
+        if (!NT_SUCCESS(TextToUlong(Text, 10, &Identity->State)))
+            Identity->State = XenbusStateUnknown;
+        XENBUS_STORE_CALL(Store, Free, Text);
+    }
+
+    Status = EjectedRead(Store, Transaction, Path, "mac", &Text);
+    if (!NT_SUCCESS(Status))
+        return Status;
+
+    if (Text != NULL) {
+        if (!NT_SUCCESS(MacAddressFromText(Text, &Identity->Address)))
+            RtlZeroMemory(&Identity->Address, sizeof(ETHERNET_ADDRESS));
+        XENBUS_STORE_CALL(Store, Free, Text);
+    }
 
     return STATUS_SUCCESS;
 }
 
-/* A device that was never started has not been closed. */
-static PAGED_FUNCTION NTSTATUS EjectedClose(_Inout_ PEJECTED_DEVICE Device, _In_ PXENBUS_STORE_INTERFACE_V2 Store)
+/* Whether the store still has the device that was ejected: nobody but us, and we no more, changes its state. */
+static PAGED_FUNCTION BOOLEAN EjectedIsSame(_Inout_ PEJECTED_DEVICE Device, _In_ const EJECTED_IDENTITY *Identity)
 {
+    PAGED_CODE();
+
+    if (!RtlEqualMemory(&Device->Identity.Address, &Identity->Address, sizeof(ETHERNET_ADDRESS)))
+        return FALSE;
+
+    if (!Device->Seen) {
+        Device->Seen = TRUE;
+        Device->Identity.State = Identity->State;
+    }
+
+    return Identity->State == Device->Identity.State || Identity->State == XenbusStateClosed;
+}
+
+/* Writes Closed if it is the device's directory still, and there is a state to replace. STATUS_RETRY: begin again. */
+static PAGED_FUNCTION NTSTATUS EjectedCloseIn(_Inout_ PEJECTED_DEVICE Device, _In_ PXENBUS_STORE_INTERFACE_V2 Store,
+                                              _In_ PXENBUS_STORE_TRANSACTION Transaction)
+{
+    EJECTED_IDENTITY Identity;
+    BOOLEAN Write = FALSE;
     CHAR Path[32];
-    ULONG State;
     NTSTATUS Status;
 
     PAGED_CODE();
 
     EjectedPath(Device->Name, Path, sizeof(Path));
 
-    Status = EjectedReadState(Store, Path, &State);
-    if (NT_SUCCESS(Status) && State != XenbusStateUnknown && State != XenbusStateClosed)
-        Status = XENBUS_STORE_CALL(Store, Printf, NULL, Path, (PSTR) "state", (PSTR) "%u", XenbusStateClosed);
+    Status = EjectedReadIdentity(Store, Transaction, Path, &Identity);
+    if (NT_SUCCESS(Status)) {
+        Device->Over = !EjectedIsSame(Device, &Identity);
+        Write = !Device->Over && Identity.State != XenbusStateUnknown && Identity.State != XenbusStateClosed;
+    }
+
+    /* A device that was never started has not been closed. */
+    if (Write)
+        Status = XENBUS_STORE_CALL(Store, Printf, Transaction, Path, (PSTR) "state", (PSTR) "%u", XenbusStateClosed);
+
+    if (Write && NT_SUCCESS(Status))
+        return XENBUS_STORE_CALL(Store, TransactionEnd, Transaction, TRUE);
+
+    (VOID) XENBUS_STORE_CALL(Store, TransactionEnd, Transaction, FALSE);
+
+    return Status;
+}
+
+static PAGED_FUNCTION NTSTATUS EjectedClose(_Inout_ PEJECTED_DEVICE Device, _In_ PXENBUS_STORE_INTERFACE_V2 Store)
+{
+    PXENBUS_STORE_TRANSACTION Transaction;
+    NTSTATUS Status = STATUS_RETRY;
+    ULONG Try;
+
+    PAGED_CODE();
+
+    for (Try = 0; Status == STATUS_RETRY && Try < EJECTED_TRANSACTION_TRIES; Try++) {
+        Status = XENBUS_STORE_CALL(Store, TransactionStart, &Transaction);
+        if (NT_SUCCESS(Status))
+            Status = EjectedCloseIn(Device, Store, Transaction);
+    }
 
     Device->Closed = NT_SUCCESS(Status);
 
@@ -83,7 +173,8 @@ static PAGED_FUNCTION PEJECTED_DEVICE EjectedFind(_In_ PLIST_ENTRY List, _In_z_ 
     return NULL;
 }
 
-PAGED_FUNCTION NTSTATUS EjectedAdd(_Inout_ PLIST_ENTRY List, _In_ PXENBUS_STORE_INTERFACE_V2 Store, _In_z_ PCSTR Name)
+PAGED_FUNCTION NTSTATUS EjectedAdd(_Inout_ PLIST_ENTRY List, _In_ PXENBUS_STORE_INTERFACE_V2 Store, _In_z_ PCSTR Name,
+                                   _In_ const ETHERNET_ADDRESS *Address)
 {
     PEJECTED_DEVICE Device;
     NTSTATUS Status;
@@ -98,6 +189,7 @@ PAGED_FUNCTION NTSTATUS EjectedAdd(_Inout_ PLIST_ENTRY List, _In_ PXENBUS_STORE_
         return STATUS_INSUFFICIENT_RESOURCES;
 
     (VOID) TextPrint(Device->Name, sizeof(Device->Name), "%s", Name);
+    Device->Identity.Address = *Address;
     InsertTailList(List, &Device->ListEntry);
 
     Status = EjectedClose(Device, Store);
@@ -110,24 +202,23 @@ PAGED_FUNCTION NTSTATUS EjectedAdd(_Inout_ PLIST_ENTRY List, _In_ PXENBUS_STORE_
 static PAGED_FUNCTION BOOLEAN EjectedIsOver(_In_ PXENBUS_STORE_INTERFACE_V2 Store, _Inout_ PEJECTED_DEVICE Device,
                                             _In_opt_ PCSTR Names)
 {
+    EJECTED_IDENTITY Identity;
     CHAR Path[32];
-    ULONG State;
 
     PAGED_CODE();
 
     if (Names == NULL || !TextListHas(Names, Device->Name, FALSE))
         return TRUE;
 
-    /* What is in the store is the old device's as long as it has not been closed. */
-    if (!Device->Closed) {
+    if (!Device->Closed)
         (VOID) EjectedClose(Device, Store);
-        return FALSE;
-    }
+    if (Device->Over || !Device->Closed)
+        return Device->Over;
 
     EjectedPath(Device->Name, Path, sizeof(Path));
 
-    return NT_SUCCESS(EjectedReadState(Store, Path, &State)) && State != XenbusStateUnknown &&
-           State != XenbusStateClosed;
+    return NT_SUCCESS(EjectedReadIdentity(Store, NULL, Path, &Identity)) && Identity.State != XenbusStateUnknown &&
+           Identity.State != XenbusStateClosed;
 }
 
 static PAGED_FUNCTION VOID EjectedForget(_In_ PEJECTED_DEVICE Device)

@@ -470,7 +470,7 @@ PAGED_FUNCTION VOID FdoWakeScanner(_Inout_ PXENVIF_FDO Fdo)
         ThreadWake(Fdo->Scanner);
 }
 
-PAGED_FUNCTION NTSTATUS FdoEject(_Inout_ PXENVIF_FDO Fdo, _In_z_ PCSTR Name)
+PAGED_FUNCTION NTSTATUS FdoEject(_Inout_ PXENVIF_FDO Fdo, _In_z_ PCSTR Name, _In_ const ETHERNET_ADDRESS *Address)
 {
     NTSTATUS Status = STATUS_DEVICE_NOT_READY;
 
@@ -478,7 +478,7 @@ PAGED_FUNCTION NTSTATUS FdoEject(_Inout_ PXENVIF_FDO Fdo, _In_z_ PCSTR Name)
 
     if (Fdo->Started) {
         FdoLock(Fdo);
-        Status = EjectedAdd(&Fdo->Ejected, &Fdo->Parent.Store, Name);
+        Status = EjectedAdd(&Fdo->Ejected, &Fdo->Parent.Store, Name, Address);
         FdoUnlock(Fdo);
     }
 

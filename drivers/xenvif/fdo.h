@@ -62,11 +62,12 @@ _IRQL_requires_(PASSIVE_LEVEL)
 VOID FdoHasStarted(_Inout_ PXENVIF_FDO Fdo, _In_ LONG Changes);
 
 /*
- * The guest has ejected device/vif/<Name>: there is no child of that name until the toolstack has taken it away or
- * given another. STATUS_INSUFFICIENT_RESOURCES; STATUS_DEVICE_NOT_READY: the bus is not started. PASSIVE_LEVEL.
+ * The guest has ejected device/vif/<Name>, whose address is Address: there is no child of that name until the toolstack
+ * has taken it away or given another. STATUS_INSUFFICIENT_RESOURCES; STATUS_DEVICE_NOT_READY: the bus is not started.
+ * PASSIVE_LEVEL.
  */
 _IRQL_requires_(PASSIVE_LEVEL)
-NTSTATUS FdoEject(_Inout_ PXENVIF_FDO Fdo, _In_z_ PCSTR Name);
+NTSTATUS FdoEject(_Inout_ PXENVIF_FDO Fdo, _In_z_ PCSTR Name, _In_ const ETHERNET_ADDRESS *Address);
 
 /* Takes a child off the list, and looks whether there is to be another in its place. PASSIVE_LEVEL. */
 _IRQL_requires_(PASSIVE_LEVEL)

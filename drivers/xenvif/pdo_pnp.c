@@ -239,7 +239,7 @@ static PAGED_FUNCTION NTSTATUS PdoPnpEject(_Inout_ PXENVIF_PDO Pdo)
 
     PAGED_CODE();
 
-    Status = FdoEject(Pdo->Fdo, Pdo->Name);
+    Status = FdoEject(Pdo->Fdo, Pdo->Name, &Pdo->Address);
     if (!NT_SUCCESS(Status))
         return Status;
 

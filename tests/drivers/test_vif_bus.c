@@ -621,6 +621,112 @@ STACK_TEST(ejected_and_not_closed, NET, .vifs = 1, .quiet = true)
     link_up(0);
 }
 
+/* ---- a toolstack that has put another device in the place of the ejected one ---- */
+
+static const char *mac_of_other; /* NULL: it has none, and does not start */
+
+/* In one transaction: there is no moment in which there is none. */
+static void replace_5(void *rights)
+{
+    struct xs_permissions front[] = {{stack.domain.domid, XS_PERM_NONE}, {0, XS_PERM_READ}};
+    const char *frontend = stack_path("device/vif/5");
+    struct xs_handle *xs = xs_open(0);
+    bool done = false;
+
+    (void)rights;
+    while (!done) {
+        const char *const nodes[][2] = {
+            {"backend-id", "0"}, {"state", "1"}, {"backend", HELD "/5"}, {"mac", mac_of_other}};
+        xs_transaction_t transaction = xs_transaction_start(xs);
+
+        done = xs_rm(xs, transaction, frontend) && xs_mkdir(xs, transaction, frontend) &&
+               xs_set_permissions(xs, transaction, frontend, front, 2);
+        for (unsigned i = 0; i < ARRAYSIZE(nodes) && nodes[i][1] != NULL && done; i++) {
+            char path[128];
+
+            snprintf(path, sizeof(path), "%s/%s", frontend, nodes[i][0]);
+            done = xs_write(xs, transaction, path, nodes[i][1], (unsigned)strlen(nodes[i][1]));
+        }
+        ck_assert_msg(done, "%s", strerror(errno));
+        done = xs_transaction_end(xs, transaction, false);
+    }
+    xs_close(xs);
+}
+
+/* It is what the bus sees next, and nobody has closed it. */
+static void assert_other_comes(void)
+{
+    char text[18];
+
+    have_it_look();
+    ck_assert_msg(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS), "the other one does not come");
+    ck_assert_int_eq(stack_device_started(path_of(5)), mac_of_other != NULL);
+    ck_assert(stack_store_read(stack_path("device/vif/5/state"), text, sizeof(text)));
+    ck_assert_str_ne(text, "6");
+}
+
+/* Between two attempts to close the old one; told apart by its address, or by its state. */
+STACK_TEST(ejected_and_replaced, NET, .vifs = 1, .quiet = true)
+{
+    static const char *const states[] = {"1", "3"}, *const macs[] = {"00:16:3e:5a:00:05", NULL};
+    struct node_rights kept = {"5/state", XS_PERM_READ};
+
+    link_up(0);
+    for (unsigned i = 0; i < ARRAYSIZE(states); i++) {
+        make_child("5", NULL, "1");
+        ck_assert(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS));
+        stack_store_write(stack_path("device/vif/5/state"), states[i]);
+        stack_in_dom0(set_rights, &kept);
+        ck_assert_int_eq(irps_send_minor(irps_bottom(path_of(5)), IRP_MN_EJECT), STATUS_SUCCESS);
+        ck_assert_int_eq(pnp_rescan(stack_device(BUS)), STATUS_SUCCESS);
+        await_gone(5);
+        stack_store_await(stack_path("device/vif/5/state"), states[i], 1);
+        mac_of_other = macs[i];
+        stack_in_dom0(replace_5, NULL);
+        assert_other_comes();
+        stack_in_dom0(unmake_all, NULL);
+        await_gone(5);
+    }
+}
+
+static VOID NTAPI replace(PVOID unused)
+{
+    (void)unused;
+    stack_in_dom0(replace_5, NULL);
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+/* While the old one is closed: at each point of it. */
+static void replaced_at_each_point(void *unused)
+{
+    (void)unused;
+    mac_of_other = "00:16:3e:5a:00:05";
+    for (unsigned after_us = 0; after_us < 400; after_us += 4) {
+        PKTHREAD thread;
+
+        make_child("5", NULL, "1");
+        ck_assert(stack_wait(is_there, (void *)path_of(5), PATIENCE_MS));
+        thread = stack_thread(replace, NULL);
+        stack_sleep_us(after_us);
+        ck_assert_int_eq(irps_send_minor(irps_bottom(path_of(5)), IRP_MN_EJECT), STATUS_SUCCESS);
+        stack_join(thread);
+        ck_assert_int_eq(pnp_rescan(stack_device(BUS)), STATUS_SUCCESS);
+        assert_other_comes();
+        stack_in_dom0(unmake_all, NULL);
+        await_gone(5);
+    }
+}
+
+START_TEST(replaced_while_it_is_closed)
+{
+    struct stack_options options = {NET, .vifs = 1, .quiet = true, .engine = ENGINE_DETERMINISTIC};
+
+    stack_run(&options, replaced_at_each_point, NULL);
+    options.policy = POLICY_RANDOM;
+    stack_run(&options, replaced_at_each_point, NULL);
+}
+END_TEST
+
 /* Whichever of the calls fails for lack of memory: it is not ejected, and says so, or it is, and is closed. */
 STACK_TEST(ejected_in_a_shortage, NET, .vifs = 1, .quiet = true, .fail = "kind=pool,nth=100000000")
 {
@@ -922,6 +1028,8 @@ int main(void)
     tcase_add_test(tcase, ejected_without_a_state);
     tcase_add_test(tcase, ejected_and_not_closed);
     tcase_add_test(tcase, ejected_in_a_shortage);
+    tcase_add_test(tcase, ejected_and_replaced);
+    tcase_add_test(tcase, replaced_while_it_is_closed);
     tcase_add_test(tcase, node_vanishes);
     tcase_add_test(tcase, surprise_removal);
     tcase_add_test(tcase, removed_and_found_again);
