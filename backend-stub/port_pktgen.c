@@ -59,7 +59,8 @@ void port_pktgen_describe(char line[PORT_PKTGEN_DIFFERENCE], const char *from, c
     while (at < size && data[at] == frame->data[at])
         at++;
     if (at < size)
-        snprintf(where, sizeof(where), ", first 0x%02X for 0x%02X at byte %u", data[at], frame->data[at], at);
+        snprintf(where, sizeof(where), "; they differ from byte %u on: 0x%02X for 0x%02X", at, data[at],
+                 frame->data[at]);
     snprintf(line, PORT_PKTGEN_DIFFERENCE,
              "in the place of frame %llu %s, which is frame %u of the capture in round %llu and has %u bytes, came one "
              "of %u bytes%s",

@@ -15,7 +15,11 @@
 #define FEW_FRAMES 6u
 #define OFFLOAD_FRAMES 205u
 
-static const char *const engines[] = {"det", "det --policy pct --delay 0.01", "par"};
+#ifdef MACHINE_THREAD_SANITIZER
+static const char *const engines[] = {"par"};
+#else
+static const char *const engines[] = {"par", "det", "det --policy pct --delay 0.01"};
+#endif
 
 static void assert_verdict(struct process_result result, int status, const char *verdict, const char *says)
 {
@@ -86,6 +90,7 @@ START_TEST(the_guest_may_have_gone_through_something)
 }
 END_TEST
 
+#ifndef MACHINE_THREAD_SANITIZER /* equal runs and replays are the deterministic engine's */
 static void read_run(const char *options, char hash[32], json_t **report)
 {
     struct process_result result =
@@ -128,23 +133,6 @@ START_TEST(equal_runs_are_equal_and_the_report_says_what_was_done)
 }
 END_TEST
 
-/* The load is not what the other end expects: one byte of its first frame is another, in each round. */
-START_TEST(frames_that_are_changed_fail_the_run)
-{
-    char folder[256];
-
-    snprintf(folder, sizeof(folder), "%s", planted_folder(PLANTED_LOAD, false));
-    assert_verdict(
-        pvsim("run --no-bundle --engine %s --drivers %s --pktgen 4 --batch 16 --tx %s", engines[_i], folder, FEW), 1,
-        "FAIL tx=20 rx=0 lost=0 corrupt=4 leaks=0",
-        "failure: VIF 0: in the place of frame 1 from the guest, which is frame 1 of the capture in round 1 ");
-    assert_verdict(
-        pvsim("run --no-bundle --engine %s --drivers %s --pktgen 4 --batch 16 --rx %s", engines[_i], folder, FEW), 1,
-        "FAIL tx=0 rx=20 lost=0 corrupt=4 leaks=0",
-        "failure: VIF 0: in the place of frame 1 to the guest, which is frame 1 of the capture in round 1 ");
-}
-END_TEST
-
 /* A failed run is found again by its bundle. */
 START_TEST(a_failed_run_can_be_replayed)
 {
@@ -161,6 +149,25 @@ START_TEST(a_failed_run_can_be_replayed)
     ck_assert_msg(result.status == 0 && strstr(result.output, "replay: the same failure") != NULL, "%s%s",
                   result.output, result.error);
     process_free(&result);
+}
+END_TEST
+
+#endif
+
+/* The load is not what the other end expects: one byte of its first frame is another, in each round. */
+START_TEST(frames_that_are_changed_fail_the_run)
+{
+    char folder[256];
+
+    snprintf(folder, sizeof(folder), "%s", planted_folder(PLANTED_LOAD, false));
+    assert_verdict(
+        pvsim("run --no-bundle --engine %s --drivers %s --pktgen 4 --batch 16 --tx %s", engines[_i], folder, FEW), 1,
+        "FAIL tx=20 rx=0 lost=0 corrupt=4 leaks=0",
+        "failure: VIF 0: in the place of frame 1 from the guest, which is frame 1 of the capture in round 1 ");
+    assert_verdict(
+        pvsim("run --no-bundle --engine %s --drivers %s --pktgen 4 --batch 16 --rx %s", engines[_i], folder, FEW), 1,
+        "FAIL tx=0 rx=20 lost=0 corrupt=4 leaks=0",
+        "failure: VIF 0: in the place of frame 1 to the guest, which is frame 1 of the capture in round 1 ");
 }
 END_TEST
 
@@ -235,9 +242,11 @@ int main(void)
     tcase_add_loop_test(tcase, whatever_is_offered, 0, (int)(sizeof(offers) / sizeof(offers[0])));
     tcase_add_test(tcase, frames_left_to_a_card);
     tcase_add_test(tcase, the_guest_may_have_gone_through_something);
-    tcase_add_test(tcase, equal_runs_are_equal_and_the_report_says_what_was_done);
     tcase_add_loop_test(tcase, frames_that_are_changed_fail_the_run, 0, count);
+#ifndef MACHINE_THREAD_SANITIZER
+    tcase_add_test(tcase, equal_runs_are_equal_and_the_report_says_what_was_done);
     tcase_add_test(tcase, a_failed_run_can_be_replayed);
+#endif
     tcase_add_loop_test(tcase, what_cannot_be_is_refused_by_name, 0, (int)(sizeof(refused) / sizeof(refused[0])));
     tcase_add_test(tcase, a_load_that_does_not_fit_is_told);
     tcase_set_timeout(tcase, 120);

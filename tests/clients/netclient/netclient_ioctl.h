@@ -32,7 +32,8 @@
  * where they are. BEGIN says how many, SEND and EXPECT bring the frames in their order, in rows or all at once, RUN
  * does it and returns when all that was sent has come back and all that is expected has come, when nothing has moved
  * for some seconds, or when a packet is not taken; Result.Status says which. From the last EXPECT on frames that come
- * are the generator's. One generator a start of the device; there is one thread that uses these codes.
+ * are the generator's. One generator a start of the device; there is one thread that uses these codes. The statistics
+ * do not count its packets.
  *
  * DEVICE_CONTROL: the codes below, all METHOD_BUFFERED. STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER,
  * STATUS_INVALID_DEVICE_REQUEST (no such code), STATUS_DEVICE_NOT_READY (the device is not started). Queries give the

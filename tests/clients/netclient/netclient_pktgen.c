@@ -324,31 +324,23 @@ static NTSTATUS NetClientGeneratorSend(_Inout_ PNETCLIENT Client, _Out_ PULONG64
 
 /* ---- receiving ---- */
 
-/* The first bytes of a frame that has come; those of one in pieces are collected in Buffer. NULL: out of reach. */
+/* The first bytes of a frame that has come; if its first MDL has fewer they are in Buffer. NULL: out of reach. */
 static const UCHAR *NetClientGeneratorHead(_In_ PXENVIF_VIF_CALLBACK_PARAMETERS Parameters, _In_ ULONG Size,
                                            _Out_writes_(Size) PUCHAR Buffer)
 {
+    PMDL Mdl = Parameters->ReceiverQueuePacket.Mdl;
     ULONG Offset = Parameters->ReceiverQueuePacket.Offset;
-    ULONG Done = 0;
-    PMDL Mdl;
+    PUCHAR Address = MmGetSystemAddressForMdlSafe(Mdl, NormalPagePriority);
+    NETCLIENT_FRAME Head;
 
-    for (Mdl = Parameters->ReceiverQueuePacket.Mdl; Done != Size; Mdl = Mdl->Next) {
-        PUCHAR Address = MmGetSystemAddressForMdlSafe(Mdl, NormalPagePriority);
-        ULONG Part = MmGetMdlByteCount(Mdl) - Offset;
+    if (Address != NULL && MmGetMdlByteCount(Mdl) - Offset >= Size)
+        return Address + Offset;
 
-        if (Address == NULL)
-            return NULL;
-        if (Done == 0 && Part >= Size)
-            return Address + Offset;
+    Head.Mdl = Mdl;
+    Head.Offset = Offset;
+    Head.Length = Size;
 
-        if (Part > Size - Done)
-            Part = Size - Done;
-        RtlCopyMemory(Buffer + Done, Address + Offset, Part);
-        Done += Part;
-        Offset = 0;
-    }
-
-    return Buffer;
+    return NT_SUCCESS(NetClientCopy(&Head, Buffer)) ? Buffer : NULL;
 }
 
 /* Is it this frame, in either of its forms? */
