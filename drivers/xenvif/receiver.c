@@ -78,7 +78,7 @@ static VOID NTAPI ReceiverTimerDpc(_In_ PKDPC Dpc, _In_opt_ PVOID Context, _In_o
     UNREFERENCED_PARAMETER(Argument1);
     UNREFERENCED_PARAMETER(Argument2);
 
-    (VOID) InterlockedExchange(&Receiver->Paused, FALSE);
+    (VOID) InterlockedAnd(&Receiver->Awaited, ~RECEIVER_AWAITS_ROOM);
     PollerKick(Receiver->Poller, POLLER_RECEIVE);
 }
 
@@ -149,6 +149,15 @@ fail1:
     return Status;
 }
 
+static VOID ReceiverReclaimAll(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    KIRQL Irql = ReceiverLock(Receiver);
+
+    ReceiverReclaim(Receiver);
+
+    ReceiverUnlock(Receiver, Irql);
+}
+
 PAGED_FUNCTION VOID ReceiverTeardown(_In_ PXENVIF_RECEIVER Receiver)
 {
     PAGED_CODE();
@@ -156,8 +165,10 @@ PAGED_FUNCTION VOID ReceiverTeardown(_In_ PXENVIF_RECEIVER Receiver)
     BUG_ON(Receiver->RingBuffer != NULL);
     BUG_ON(!IsListEmpty(&Receiver->Ready) || !IsListEmpty(&Receiver->Deliver));
 
+    ReceiverReclaimAll(Receiver);
+
     /* A client that still has frames would read, and return, memory that is gone. */
-    BUG_ON(ReadAcquire(&Receiver->Loaned) != 0);
+    BUG_ON(Receiver->Loaned + Receiver->Given != 0);
 
     (VOID) KeCancelTimer(&Receiver->Timer);
     KeFlushQueuedDpcs();
@@ -190,6 +201,33 @@ VOID ReceiverPutPacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PRECEIVER_PACKET 
 {
     ReceiverPutBuffers(Receiver, &Packet->Buffers);
     XENBUS_CACHE_CALL(Receiver->CacheInterface, Put, Receiver->PacketCache, Packet, TRUE);
+}
+
+VOID ReceiverReclaim(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    PLIST_ENTRY ListEntry;
+
+    if (!ReceiverHasReturns(Receiver))
+        return;
+
+    ListEntry = InterlockedExchangePointer(&Receiver->Returned, NULL);
+
+    while (ListEntry != NULL) {
+        PRECEIVER_PACKET Packet = CONTAINING_RECORD(ListEntry, RECEIVER_PACKET, ListEntry);
+
+        ListEntry = ListEntry->Flink;
+
+        ReceiverPutPacket(Receiver, Packet);
+        Receiver->Loaned--;
+    }
+}
+
+PXENVIF_BUFFER ReceiverGetBuffer(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    if (IsListEmpty(&Receiver->Buffers.Free))
+        ReceiverReclaim(Receiver);
+
+    return BufferPoolGet(&Receiver->Buffers);
 }
 
 static VOID ReceiverConnectRing(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF_BUFFER Buffer)
@@ -237,7 +275,7 @@ VOID ReceiverEnable(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     KIRQL Irql = ReceiverLock(Receiver);
 
-    (VOID) InterlockedExchange(&Receiver->Paused, FALSE);
+    (VOID) InterlockedAnd(&Receiver->Awaited, ~RECEIVER_AWAITS_ROOM);
     Receiver->Running = TRUE;
     ReceiverRingFill(Receiver);
 
@@ -275,6 +313,7 @@ VOID ReceiverDisconnect(_Inout_ PXENVIF_RECEIVER Receiver)
     if (GranterRevokeBuffer(Receiver->Granter, Buffer))
         BufferFree(Buffer);
 
+    ReceiverReclaim(Receiver);
     BufferPoolTrim(&Receiver->Buffers);
     Receiver->Generation++;
 
@@ -297,6 +336,7 @@ VOID ReceiverFlush(_Inout_ PXENVIF_RECEIVER Receiver)
 
     ReceiverFlushList(Receiver, &Receiver->Deliver);
     ReceiverFlushList(Receiver, &Receiver->Ready);
+    ReceiverReclaim(Receiver);
     BufferPoolTrim(&Receiver->Buffers);
 
     ReceiverUnlock(Receiver, Irql);
@@ -335,16 +375,6 @@ static PMDL ReceiverLinkMdls(_In_ PRECEIVER_PACKET Packet)
     return First->Mdl;
 }
 
-static VOID ReceiverUnlinkMdls(_In_ PRECEIVER_PACKET Packet)
-{
-    PXENVIF_BUFFER Buffer;
-
-    for (Buffer = ReceiverFirstBuffer(Packet); Buffer != NULL; Buffer = ReceiverNextBuffer(Packet, Buffer)) {
-        Buffer->Mdl->ByteCount = PAGE_SIZE;
-        Buffer->Mdl->Next = NULL;
-    }
-}
-
 /* Gives one frame, which is counted in the batch, to the client. TRUE: it asks for a pause. */
 static BOOLEAN ReceiverQueuePacket(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PXENVIF_STATISTICS Batch,
                                    _In_ PRECEIVER_PACKET Packet, _In_ BOOLEAN More)
@@ -365,16 +395,33 @@ static BOOLEAN ReceiverQueuePacket(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PX
     Parameters.ReceiverQueuePacket.Cookie = Packet;
 
     StatisticsCountReceived(Batch, &Packet->Layout, Packet->Length, Packet->Flags, Packet->Large);
-    (VOID) InterlockedIncrement(&Receiver->Loaned);
+    Receiver->Given++;
 
     return VifReceiverQueuePacket(Receiver->Vif, &Parameters);
 }
 
-/* The client, or want of pages, makes us wait: frames that come back, enough of them, or the timer go on. */
+/* With the lock, by the poll. */
+static VOID ReceiverAccountGiven(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    Receiver->Loaned += Receiver->Given;
+    Receiver->Given = 0;
+}
+
+/*
+ * The client, or want of pages, makes us wait: frames that come back, enough of them, or the timer go on. A frame that
+ * comes back without seeing that it is awaited is seen here.
+ */
 static VOID ReceiverPause(_Inout_ PXENVIF_RECEIVER Receiver)
 {
-    WriteRelease(&Receiver->LoanedAtPause, ReadAcquire(&Receiver->Loaned));
-    (VOID) InterlockedExchange(&Receiver->Paused, TRUE);
+    KeAcquireSpinLockAtDpcLevel(&Receiver->Granter->Lock);
+
+    ReceiverAccountGiven(Receiver);
+    (VOID) InterlockedOr(&Receiver->Awaited, RECEIVER_AWAITS_ROOM);
+    ReceiverReclaim(Receiver);
+    Receiver->LoanedAtPause = Receiver->Loaned;
+
+    KeReleaseSpinLockFromDpcLevel(&Receiver->Granter->Lock);
+
     ReceiverSetTimer(Receiver, RECEIVER_PAUSE_TIME);
 }
 
@@ -507,12 +554,15 @@ static BOOLEAN ReceiverTakeFrames(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     LIST_ENTRY List;
 
-    if (ReadAcquire(&Receiver->Paused) != FALSE || !ReceiverDeliver(Receiver))
+    if ((ReadAcquire(&Receiver->Awaited) & RECEIVER_AWAITS_ROOM) != 0 || !ReceiverDeliver(Receiver))
         return FALSE;
 
     InitializeListHead(&List);
 
     KeAcquireSpinLockAtDpcLevel(&Receiver->Granter->Lock);
+
+    ReceiverAccountGiven(Receiver);
+    ReceiverReclaim(Receiver);
 
     if (Receiver->Running)
         ReceiverRingPoll(Receiver);
@@ -535,37 +585,55 @@ ULONG ReceiverPoll(_Inout_ PXENVIF_RECEIVER Receiver, _Out_ PBOOLEAN More)
     return (ULONG)Receiver->Responses;
 }
 
-/* With the packet that comes back. One that is missed here is not waited for: there is the timer. */
-static BOOLEAN ReceiverHasRoomAgain(_In_ PXENVIF_RECEIVER Receiver)
+/* With the lock: ends a pause if enough has come back. TRUE: it did. */
+static BOOLEAN ReceiverEndPause(_Inout_ PXENVIF_RECEIVER Receiver)
 {
-    LONG Left = ReadAcquire(&Receiver->Loaned) - 1;
+    if ((ReadAcquire(&Receiver->Awaited) & RECEIVER_AWAITS_ROOM) == 0)
+        return FALSE;
 
-    return Left <= 0 || Left + RECEIVER_PAUSE_RETURNS <= ReadAcquire(&Receiver->LoanedAtPause);
+    if (Receiver->Loaned > 0 && Receiver->Loaned + RECEIVER_PAUSE_RETURNS > Receiver->LoanedAtPause)
+        return FALSE;
+
+    return (InterlockedAnd(&Receiver->Awaited, ~RECEIVER_AWAITS_ROOM) & RECEIVER_AWAITS_ROOM) != 0;
+}
+
+/* Does with frames that have come back what they are awaited for. */
+static VOID ReceiverUseReturns(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    BOOLEAN Resumed;
+    KIRQL Irql;
+
+    Irql = ReceiverLock(Receiver);
+
+    ReceiverReclaim(Receiver);
+
+    if (Receiver->Running && ReceiverIsLow(Receiver))
+        ReceiverRingFill(Receiver);
+
+    Resumed = ReceiverEndPause(Receiver);
+
+    ReceiverUnlock(Receiver, Irql);
+
+    if (Resumed)
+        PollerKick(Receiver->Poller, POLLER_RECEIVE);
 }
 
 VOID ReceiverReturnPacket(_In_ PVOID Cookie)
 {
     PRECEIVER_PACKET Packet = Cookie;
     PXENVIF_RECEIVER Receiver = Packet->Receiver;
-    KIRQL Irql;
+    PVOID First = ReadPointerAcquire(&Receiver->Returned);
+    PVOID Next;
 
-    ReceiverUnlinkMdls(Packet);
+    do {
+        Next = First;
+        Packet->ListEntry.Flink = Next;
+        First = InterlockedCompareExchangePointer(&Receiver->Returned, &Packet->ListEntry, Next);
+    } while (First != Next);
 
-    Irql = ReceiverLock(Receiver);
-
-    ReceiverPutPacket(Receiver, Packet);
-
-    /* A poll fills the ring too; this is for a ring that has run low because the client kept the pages. */
-    if (Receiver->Running && Receiver->RequestProducer - Receiver->ResponseConsumer < RING_ENTRIES / 2)
-        ReceiverRingFill(Receiver);
-
-    ReceiverUnlock(Receiver, Irql);
-
-    if (ReadAcquire(&Receiver->Paused) != FALSE && ReceiverHasRoomAgain(Receiver) &&
-        InterlockedExchange(&Receiver->Paused, FALSE) != FALSE)
-        PollerKick(Receiver->Poller, POLLER_RECEIVE);
-
-    (VOID) InterlockedDecrement(&Receiver->Loaned);
+    /* Behind the exchange: whoever awaits frames says so before looking for them. */
+    if (ReadAcquire(&Receiver->Awaited) != 0)
+        ReceiverUseReturns(Receiver);
 }
 
 VOID ReceiverSetOffloadOptions(_Inout_ PXENVIF_RECEIVER Receiver, _In_ XENVIF_VIF_OFFLOAD_OPTIONS Options)
@@ -601,8 +669,8 @@ VOID ReceiverDebug(_In_ PXENVIF_RECEIVER Receiver)
 {
     PXENBUS_DEBUG_INTERFACE_V1 Debug = &FrontendGetParent(Receiver->Frontend)->Debug;
 
-    XENBUS_DEBUG_CALL(Debug, Printf, "RX: running %u broken %u paused %d loaned %d pages %u", Receiver->Running,
-                      Receiver->Broken, Receiver->Paused, Receiver->Loaned, Receiver->Buffers.Count);
+    XENBUS_DEBUG_CALL(Debug, Printf, "RX: running %u broken %u awaited %x loaned %d pages %u", Receiver->Running,
+                      Receiver->Broken, Receiver->Awaited, Receiver->Loaned + Receiver->Given, Receiver->Buffers.Count);
     XENBUS_DEBUG_CALL(Debug, Printf, "RX: req_prod %u (pushed %u) rsp_cons %u", Receiver->RequestProducer,
                       Receiver->RequestPushed, Receiver->ResponseConsumer);
     XENBUS_DEBUG_CALL(Debug, Printf, "RX: requests %llu responses %llu notifications %llu suppressed %llu",

@@ -2,19 +2,6 @@
 #include "frontend.h"
 #include "receiver_ring.h"
 
-PXENVIF_BUFFER ReceiverFirstBuffer(_In_ PRECEIVER_PACKET Packet)
-{
-    return CONTAINING_RECORD(Packet->Buffers.Flink, XENVIF_BUFFER, ListEntry);
-}
-
-PXENVIF_BUFFER ReceiverNextBuffer(_In_ PRECEIVER_PACKET Packet, _In_ PXENVIF_BUFFER Buffer)
-{
-    if (Buffer->ListEntry.Flink == &Packet->Buffers)
-        return NULL;
-
-    return CONTAINING_RECORD(Buffer->ListEntry.Flink, XENVIF_BUFFER, ListEntry);
-}
-
 /* Moves a page's data within the page. */
 static VOID ReceiverMove(_Inout_ PXENVIF_BUFFER Buffer, _In_ ULONG Offset)
 {
@@ -66,7 +53,7 @@ static BOOLEAN ReceiverSplitFirst(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRE
     PXENVIF_BUFFER Rest;
 
     KeAcquireSpinLockAtDpcLevel(&Receiver->Granter->Lock);
-    Rest = BufferPoolGet(&Receiver->Buffers);
+    Rest = ReceiverGetBuffer(Receiver);
     KeReleaseSpinLockFromDpcLevel(&Receiver->Granter->Lock);
 
     if (Rest == NULL)

@@ -60,7 +60,7 @@ static BOOLEAN ReceiverPost(_Inout_ PXENVIF_RECEIVER Receiver)
     netif_rx_request_t *Request;
     PXENVIF_BUFFER Buffer;
 
-    Buffer = BufferPoolGet(&Receiver->Buffers);
+    Buffer = ReceiverGetBuffer(Receiver);
     if (Buffer == NULL)
         return FALSE;
 
@@ -87,17 +87,41 @@ static BOOLEAN ReceiverPost(_Inout_ PXENVIF_RECEIVER Receiver)
     return TRUE;
 }
 
+static ULONG ReceiverRequestsOut(_In_ PXENVIF_RECEIVER Receiver)
+{
+    return Receiver->RequestProducer - Receiver->ResponseConsumer;
+}
+
+BOOLEAN ReceiverIsLow(_In_ PXENVIF_RECEIVER Receiver)
+{
+    return ReceiverRequestsOut(Receiver) < RING_ENTRIES / 2;
+}
+
+/* Has frames that come back put on the ring at once if it is low. TRUE: one has come back already. */
+static BOOLEAN ReceiverAwaitPages(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    if (ReceiverIsLow(Receiver)) {
+        (VOID) InterlockedOr(&Receiver->Awaited, RECEIVER_AWAITS_PAGES);
+        return ReceiverHasReturns(Receiver);
+    }
+
+    if ((ReadAcquire(&Receiver->Awaited) & RECEIVER_AWAITS_PAGES) != 0)
+        (VOID) InterlockedAnd(&Receiver->Awaited, ~RECEIVER_AWAITS_PAGES);
+
+    return FALSE;
+}
+
 VOID ReceiverRingFill(_Inout_ PXENVIF_RECEIVER Receiver)
 {
-    BOOLEAN Posted = TRUE;
-
-    while (Posted && Receiver->RequestProducer - Receiver->ResponseConsumer < RING_ENTRIES)
-        Posted = ReceiverPost(Receiver);
+    do {
+        while (ReceiverRequestsOut(Receiver) < RING_ENTRIES && ReceiverPost(Receiver))
+            ;
+    } while (ReceiverAwaitPages(Receiver));
 
     ReceiverPush(Receiver);
 
     /* Nothing else may ever bring a nearly empty ring back to life. */
-    if (!Posted && Receiver->RequestProducer - Receiver->ResponseConsumer < RECEIVER_LOW_WATER)
+    if (ReceiverRequestsOut(Receiver) < RECEIVER_LOW_WATER)
         ReceiverSetTimer(Receiver, RECEIVER_STARVED_TIME);
 }
 

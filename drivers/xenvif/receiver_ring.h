@@ -22,7 +22,7 @@
 /* A frame, from its first slot until the client has returned it. */
 typedef struct _RECEIVER_PACKET {
     PXENVIF_RECEIVER Receiver;
-    LIST_ENTRY ListEntry;
+    LIST_ENTRY ListEntry;         /* of one of the receiver's lists; Flink alone counts in Returned */
     LIST_ENTRY Buffers;           /* its pages in order; data is Length bytes at Offset of each */
     ULONG Length;                 /* of the frame */
     USHORT SlotFlags;             /* of the first slot */
@@ -51,6 +51,10 @@ typedef struct _RECEIVER_ASSEMBLY {
     PRECEIVER_PACKET Packet; /* NULL if it cannot be had, or the frame is dropped */
 } RECEIVER_ASSEMBLY;
 
+/* The client has asked for no more for now; the ring is low, and there are no pages. */
+#define RECEIVER_AWAITS_ROOM 1
+#define RECEIVER_AWAITS_PAGES 2
+
 struct _XENVIF_RECEIVER {
     PXENVIF_FRONTEND Frontend;
     ULONG Index; /* of the queue */
@@ -74,8 +78,10 @@ struct _XENVIF_RECEIVER {
     ULONG ResponseConsumer;
     PXENVIF_BUFFER Slots[RING_ENTRIES]; /* the pages on the ring, by request ID, which is the place on the ring */
     RECEIVER_ASSEMBLY Assembly;
-    LIST_ENTRY Ready; /* frames that are complete, as the backend gave them */
-    ULONG Generation; /* of the connection */
+    LIST_ENTRY Ready;   /* frames that are complete, as the backend gave them */
+    LONG Loaned;        /* frames that the client has: without those of Given, and with those of Returned */
+    LONG LoanedAtPause; /* as many as it had when it asked for a pause */
+    ULONG Generation;   /* of the connection */
     ULONG64 Requests;
     ULONG64 Responses;
     ULONG64 Notifications;
@@ -83,12 +89,18 @@ struct _XENVIF_RECEIVER {
 
     /* The poll's alone, or the frontend thread's while there are no polls. */
     LIST_ENTRY Deliver; /* frames that the client is to be given */
+    LONG Given;         /* frames that it has been given, and that are not in Loaned yet */
+
+    /*
+     * Frames that the client has returned, the last one first, until somebody with the lock takes all of them: a poll,
+     * or, if one is awaited, whoever returns it. Anybody puts one there, without the lock; because nobody takes a
+     * single one, an entry that comes back meanwhile does no harm.
+     */
+    PVOID Returned;
+    LONG Awaited; /* RECEIVER_AWAITS_*: why frames must not lie there until the next poll; set with the lock */
 
     KTIMER Timer;
     KDPC TimerDpc;
-    LONG Paused;        /* the client has asked for no more for now */
-    LONG Loaned;        /* frames that the client has */
-    LONG LoanedAtPause; /* as many as it had when it asked */
     ULONG OffloadOptions;
     ULONG BackfillSize;
 
@@ -106,6 +118,21 @@ VOID ReceiverSetTimer(_Inout_ PXENVIF_RECEIVER Receiver, _In_ ULONG Milliseconds
 VOID ReceiverPutBuffer(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF_BUFFER Buffer);
 VOID ReceiverPutBuffers(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY List);
 VOID ReceiverPutPacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PRECEIVER_PACKET Packet);
+
+/* Whether frames have been returned that nobody has reclaimed. Any IRQL. */
+static inline BOOLEAN ReceiverHasReturns(_In_ PXENVIF_RECEIVER Receiver)
+{
+    return ReadPointerAcquire(&Receiver->Returned) != NULL;
+}
+
+/* With the lock: takes frames that have been returned, if there are any, and their pages. */
+VOID ReceiverReclaim(_Inout_ PXENVIF_RECEIVER Receiver);
+
+/* With the lock: a page; NULL at the cap or without memory. */
+PXENVIF_BUFFER ReceiverGetBuffer(_Inout_ PXENVIF_RECEIVER Receiver);
+
+/* With the lock: whether so few pages are on the ring that those of a frame that comes back are put there at once. */
+BOOLEAN ReceiverIsLow(_In_ PXENVIF_RECEIVER Receiver);
 
 /* With the lock: puts pages on the ring wherever there is room, and tells the backend if it is to be told. */
 VOID ReceiverRingFill(_Inout_ PXENVIF_RECEIVER Receiver);
@@ -163,7 +190,17 @@ BOOLEAN ReceiverPrepareSplit(_Inout_ PRECEIVER_PACKET Packet, _In_ ULONG Limit);
 BOOLEAN ReceiverSplit(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet);
 
 /* The pages of a frame. */
-PXENVIF_BUFFER ReceiverFirstBuffer(_In_ PRECEIVER_PACKET Packet);
-PXENVIF_BUFFER ReceiverNextBuffer(_In_ PRECEIVER_PACKET Packet, _In_ PXENVIF_BUFFER Buffer);
+static inline PXENVIF_BUFFER ReceiverFirstBuffer(_In_ PRECEIVER_PACKET Packet)
+{
+    return CONTAINING_RECORD(Packet->Buffers.Flink, XENVIF_BUFFER, ListEntry);
+}
+
+static inline PXENVIF_BUFFER ReceiverNextBuffer(_In_ PRECEIVER_PACKET Packet, _In_ PXENVIF_BUFFER Buffer)
+{
+    if (Buffer->ListEntry.Flink == &Packet->Buffers)
+        return NULL;
+
+    return CONTAINING_RECORD(Buffer->ListEntry.Flink, XENVIF_BUFFER, ListEntry);
+}
 
 #endif /* XENVIF_RECEIVER_RING_H */

@@ -101,7 +101,7 @@ static PRECEIVER_PACKET ReceiverGetFrame(_Inout_ PXENVIF_RECEIVER Receiver, _In_
     Frame->Length = Length;
 
     while (Length != 0) {
-        PXENVIF_BUFFER Buffer = BufferPoolGet(&Receiver->Buffers);
+        PXENVIF_BUFFER Buffer = ReceiverGetBuffer(Receiver);
 
         if (Buffer == NULL)
             goto fail;
