@@ -44,6 +44,12 @@
 #define KeMemoryBarrier() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #endif
 
+/* Declared there for programs only. */
+#if !defined(PreFetchCacheLine)
+#define PF_TEMPORAL_LEVEL_1 3
+#define PreFetchCacheLine(_Level, _Address) __builtin_prefetch((_Address), 0, (_Level))
+#endif
+
 /* Not declared there: unwinding, what is printed for a debugger, what a bugcheck's triage data callback is given. */
 typedef struct _RUNTIME_FUNCTION {
     ULONG BeginAddress;

@@ -18,6 +18,9 @@
 
 /* Headers must still fit into the page behind both of these. */
 #define RECEIVER_MAXIMUM_ALIGN 64
+/* Frames that are looked at together and given to the client, while their headers are in the processor's cache. */
+#define RECEIVER_BATCH 32
+
 #define RECEIVER_MAXIMUM_BACKFILL (PAGE_SIZE - PACKET_HEADER_LIMIT - RECEIVER_MAXIMUM_ALIGN)
 
 static KIRQL ReceiverLock(_Inout_ PXENVIF_RECEIVER Receiver)
@@ -425,9 +428,14 @@ static VOID ReceiverPause(_Inout_ PXENVIF_RECEIVER Receiver)
     ReceiverSetTimer(Receiver, RECEIVER_PAUSE_TIME);
 }
 
-static BOOLEAN ReceiverDeliverSome(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PXENVIF_STATISTICS Batch)
+/*
+ * Gives the client the frames that are there for it, and counts them in the batch; the last one only if Last, because
+ * the client is told of each whether another follows. FALSE: not all of them for now.
+ */
+static BOOLEAN ReceiverDeliver(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PXENVIF_STATISTICS Batch, _In_ BOOLEAN Last)
 {
-    while (!IsListEmpty(&Receiver->Deliver)) {
+    /* The first and the last are the same in a list of one, and in an empty one. */
+    while (Receiver->Deliver.Flink != (Last ? &Receiver->Deliver : Receiver->Deliver.Blink)) {
         PRECEIVER_PACKET Packet = CONTAINING_RECORD(Receiver->Deliver.Flink, RECEIVER_PACKET, ListEntry);
 
         if (Packet->Segmentation.Count != 0) {
@@ -447,22 +455,6 @@ static BOOLEAN ReceiverDeliverSome(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PX
     }
 
     return TRUE;
-}
-
-/* Gives the client the frames that are there for it. FALSE: not all of them for now. */
-static BOOLEAN ReceiverDeliver(_Inout_ PXENVIF_RECEIVER Receiver)
-{
-    XENVIF_STATISTICS Batch;
-    BOOLEAN All;
-
-    if (IsListEmpty(&Receiver->Deliver))
-        return TRUE;
-
-    RtlZeroMemory(&Batch, sizeof(Batch));
-    All = ReceiverDeliverSome(Receiver, &Batch);
-    StatisticsFlush(Receiver->Statistics, &Batch);
-
-    return All;
 }
 
 static VOID ReceiverDrop(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY Drop, _In_ PRECEIVER_PACKET Packet,
@@ -498,8 +490,18 @@ static VOID ReceiverFilter(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTR
     MacEndAdmission(Receiver->Mac);
 }
 
+static VOID ReceiverReadTerms(_In_ PXENVIF_RECEIVER Receiver, _Out_ RECEIVER_TERMS *Terms)
+{
+    const XENVIF_HASHER *Hasher = FrontendGetHasher(Receiver->Frontend);
+
+    Terms->Headroom = ReceiverHeadroom(Receiver);
+    Terms->FrameSize = MacQueryMaximumFrameSize(Receiver->Mac);
+    Terms->Options.Value = (USHORT)ReadULongNoFence(&Receiver->OffloadOptions);
+    Terms->Hasher = HasherIsSet(Hasher) ? Hasher : NULL;
+}
+
 /* Sorts frames from the ring into those for the client and those to be dropped, which are. */
-static VOID ReceiverSort(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY List)
+static VOID ReceiverSort(_Inout_ PXENVIF_RECEIVER Receiver, _In_ const RECEIVER_TERMS *Terms, _Inout_ PLIST_ENTRY List)
 {
     LIST_ENTRY Good;
     LIST_ENTRY Drop;
@@ -511,7 +513,7 @@ static VOID ReceiverSort(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY 
         PRECEIVER_PACKET Packet = CONTAINING_RECORD(RemoveHeadList(List), RECEIVER_PACKET, ListEntry);
         XENVIF_VIF_STATISTIC Reason;
 
-        if (ReceiverInspect(Receiver, Packet, &Reason))
+        if (ReceiverInspect(Receiver, Terms, Packet, &Reason))
             InsertTailList(&Good, &Packet->ListEntry);
         else
             ReceiverDrop(Receiver, &Drop, Packet, Reason);
@@ -522,7 +524,7 @@ static VOID ReceiverSort(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY 
     while (!IsListEmpty(&Good)) {
         PRECEIVER_PACKET Packet = CONTAINING_RECORD(RemoveHeadList(&Good), RECEIVER_PACKET, ListEntry);
 
-        if (ReceiverFinish(Receiver, Packet))
+        if (ReceiverFinish(Receiver, Terms, Packet))
             InsertTailList(&Receiver->Deliver, &Packet->ListEntry);
         else
             ReceiverDrop(Receiver, &Drop, Packet, XENVIF_RECEIVER_BACKEND_ERRORS);
@@ -549,15 +551,10 @@ static BOOLEAN ReceiverSleep(_Inout_ PXENVIF_RECEIVER Receiver)
     return More;
 }
 
-/* Takes a bounded number of frames off the ring and gives them to the client. TRUE: there are more. */
-static BOOLEAN ReceiverTakeFrames(_Inout_ PXENVIF_RECEIVER Receiver)
+/* Takes a bounded number of frames off the ring. */
+static VOID ReceiverTakeFrames(_Inout_ PXENVIF_RECEIVER Receiver, _Out_ PLIST_ENTRY List)
 {
-    LIST_ENTRY List;
-
-    if ((ReadAcquire(&Receiver->Awaited) & RECEIVER_AWAITS_ROOM) != 0 || !ReceiverDeliver(Receiver))
-        return FALSE;
-
-    InitializeListHead(&List);
+    InitializeListHead(List);
 
     KeAcquireSpinLockAtDpcLevel(&Receiver->Granter->Lock);
 
@@ -567,19 +564,71 @@ static BOOLEAN ReceiverTakeFrames(_Inout_ PXENVIF_RECEIVER Receiver)
     if (Receiver->Running)
         ReceiverRingPoll(Receiver);
 
-    while (!IsListEmpty(&Receiver->Ready))
-        InsertTailList(&List, RemoveHeadList(&Receiver->Ready));
+    /* The frames get another head. */
+    AppendTailList(&Receiver->Ready, List);
+    RemoveEntryList(&Receiver->Ready);
+    InitializeListHead(&Receiver->Ready);
 
     KeReleaseSpinLockFromDpcLevel(&Receiver->Granter->Lock);
+}
 
-    ReceiverSort(Receiver, &List);
+/* Moves the first frames of From to To. The backend's processor has their headers, which are on their way now. */
+static VOID ReceiverTakeBatch(_Inout_ PLIST_ENTRY From, _Out_ PLIST_ENTRY To)
+{
+    ULONG Count;
 
-    return ReceiverDeliver(Receiver) && ReceiverSleep(Receiver);
+    InitializeListHead(To);
+
+    for (Count = 0; Count < RECEIVER_BATCH && !IsListEmpty(From); Count++) {
+        PRECEIVER_PACKET Packet = CONTAINING_RECORD(RemoveHeadList(From), RECEIVER_PACKET, ListEntry);
+        PXENVIF_BUFFER First = ReceiverFirstBuffer(Packet);
+
+        PreFetchCacheLine(PF_TEMPORAL_LEVEL_1, First->Address + First->Offset);
+        InsertTailList(To, &Packet->ListEntry);
+    }
+}
+
+/* Gives the client frames that were taken off the ring. FALSE: not all of them for now. */
+static BOOLEAN ReceiverPassOn(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PXENVIF_STATISTICS Batch,
+                              _Inout_ PLIST_ENTRY List)
+{
+    BOOLEAN All = TRUE;
+    RECEIVER_TERMS Terms;
+    LIST_ENTRY Some;
+
+    ReceiverReadTerms(Receiver, &Terms);
+
+    while (!IsListEmpty(List)) {
+        ReceiverTakeBatch(List, &Some);
+        ReceiverSort(Receiver, &Terms, &Some);
+
+        if (All)
+            All = ReceiverDeliver(Receiver, Batch, IsListEmpty(List));
+    }
+
+    return All;
+}
+
+/* TRUE: there are more. */
+static BOOLEAN ReceiverPollRing(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PXENVIF_STATISTICS Batch)
+{
+    LIST_ENTRY List;
+
+    if ((ReadAcquire(&Receiver->Awaited) & RECEIVER_AWAITS_ROOM) != 0 || !ReceiverDeliver(Receiver, Batch, TRUE))
+        return FALSE;
+
+    ReceiverTakeFrames(Receiver, &List);
+
+    return ReceiverPassOn(Receiver, Batch, &List) && ReceiverSleep(Receiver);
 }
 
 ULONG ReceiverPoll(_Inout_ PXENVIF_RECEIVER Receiver, _Out_ PBOOLEAN More)
 {
-    *More = ReceiverTakeFrames(Receiver);
+    XENVIF_STATISTICS Batch;
+
+    RtlZeroMemory(&Batch, sizeof(Batch));
+    *More = ReceiverPollRing(Receiver, &Batch);
+    StatisticsFlush(Receiver->Statistics, &Batch);
 
     /* Nobody else takes any. */
     return (ULONG)Receiver->Responses;

@@ -75,9 +75,8 @@ static BOOLEAN ReceiverSplitFirst(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRE
  * Gives a frame the shape that the client is promised: one page if it fits, else headers together in the first page;
  * the backfill that it asked for ahead of them; and data at the start of every later page.
  */
-static BOOLEAN ReceiverShape(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet)
+static BOOLEAN ReceiverShape(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet, _In_ ULONG Headroom)
 {
-    ULONG Headroom = ReceiverHeadroom(Receiver);
     ULONG Wanted = Receiver->AlwaysPullUp ? PAGE_SIZE - Headroom : PACKET_HEADER_LIMIT;
     PXENVIF_BUFFER First = ReceiverFirstBuffer(Packet);
     PXENVIF_BUFFER Buffer;
@@ -126,46 +125,42 @@ static BOOLEAN ReceiverMatchesFlags(_In_ const RECEIVER_PACKET *Packet)
 }
 
 /* The longest frame of this kind that is no large one. */
-static ULONG ReceiverLimit(_In_ PXENVIF_RECEIVER Receiver, _In_ const RECEIVER_PACKET *Packet)
+static ULONG ReceiverLimit(_In_ const RECEIVER_TERMS *Terms, _In_ const RECEIVER_PACKET *Packet)
 {
-    return MacQueryMaximumFrameSize(Receiver->Mac) + (Packet->Layout.Tagged ? PACKET_TAG_SIZE : 0);
+    return Terms->FrameSize + (Packet->Layout.Tagged ? PACKET_TAG_SIZE : 0);
 }
 
 /* Looks at the frame's length: a large one is large because it has more than one segment in it. FALSE: too long. */
-static BOOLEAN ReceiverCheckLength(_In_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet)
+static BOOLEAN ReceiverCheckLength(_In_ const RECEIVER_TERMS *Terms, _Inout_ PRECEIVER_PACKET Packet)
 {
     if (Packet->GsoType != XEN_NETIF_GSO_TYPE_NONE && ReceiverPayloadLength(Packet) > Packet->MaximumSegmentSize)
         return TRUE;
 
     Packet->MaximumSegmentSize = 0;
 
-    return Packet->Length <= ReceiverLimit(Receiver, Packet);
+    return Packet->Length <= ReceiverLimit(Terms, Packet);
 }
 
 /* Ours replaces that of a backend that does not hash as it was asked to. */
-static VOID ReceiverHash(_In_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet)
+static VOID ReceiverHash(_In_ const XENVIF_HASHER *Hasher, _Inout_ PRECEIVER_PACKET Packet)
 {
-    const XENVIF_HASHER *Hasher = FrontendGetHasher(Receiver->Frontend);
     PXENVIF_BUFFER First = ReceiverFirstBuffer(Packet);
-
-    if (!HasherIsSet(Hasher))
-        return;
 
     RtlZeroMemory(&Packet->Hash, sizeof(Packet->Hash));
     HasherHash(Hasher, First->Address + First->Offset, &Packet->Layout, &Packet->Hash);
 }
 
-BOOLEAN ReceiverFinish(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet)
+BOOLEAN ReceiverFinish(_In_ PXENVIF_RECEIVER Receiver, _In_ const RECEIVER_TERMS *Terms,
+                       _Inout_ PRECEIVER_PACKET Packet)
 {
-    ULONG Limit = ReceiverLimit(Receiver, Packet);
-    XENVIF_VIF_OFFLOAD_OPTIONS Options;
-
-    Options.Value = (USHORT)ReadULongNoFence(&Receiver->OffloadOptions);
+    ULONG Limit = ReceiverLimit(Terms, Packet);
+    XENVIF_VIF_OFFLOAD_OPTIONS Options = Terms->Options;
 
     if (Options.OffloadTagManipulation)
         ReceiverRemoveTag(Packet);
 
-    ReceiverHash(Receiver, Packet);
+    if (Terms->Hasher != NULL)
+        ReceiverHash(Terms->Hasher, Packet);
 
     Packet->Large = Packet->MaximumSegmentSize != 0;
 
@@ -179,8 +174,8 @@ BOOLEAN ReceiverFinish(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACK
     return ReceiverPrepareSplit(Packet, Limit);
 }
 
-BOOLEAN ReceiverInspect(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet,
-                        _Out_ XENVIF_VIF_STATISTIC *Reason)
+BOOLEAN ReceiverInspect(_Inout_ PXENVIF_RECEIVER Receiver, _In_ const RECEIVER_TERMS *Terms,
+                        _Inout_ PRECEIVER_PACKET Packet, _Out_ XENVIF_VIF_STATISTIC *Reason)
 {
     PXENVIF_BUFFER First;
     PUCHAR Header;
@@ -190,7 +185,7 @@ BOOLEAN ReceiverInspect(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PAC
         return FALSE;
 
     *Reason = XENVIF_RECEIVER_FRONTEND_ERRORS;
-    if (!ReceiverShape(Receiver, Packet))
+    if (!ReceiverShape(Receiver, Packet, Terms->Headroom))
         return FALSE;
 
     First = ReceiverFirstBuffer(Packet);
@@ -199,5 +194,5 @@ BOOLEAN ReceiverInspect(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PAC
 
     *Reason = XENVIF_RECEIVER_BACKEND_ERRORS;
 
-    return ReceiverMatchesFlags(Packet) && ReceiverCheckLength(Receiver, Packet);
+    return ReceiverMatchesFlags(Packet) && ReceiverCheckLength(Terms, Packet);
 }

@@ -9,6 +9,7 @@
 #include "buffer.h"
 #include "cache_interface.h"
 #include "granter.h"
+#include "hasher.h"
 #include "mac.h"
 #include "packet.h"
 #include "poller.h"
@@ -152,18 +153,27 @@ VOID ReceiverRingClear(_Inout_ PXENVIF_RECEIVER Receiver);
 /* Bytes that are to be free ahead of a frame in its first page. */
 ULONG ReceiverHeadroom(_In_ PXENVIF_RECEIVER Receiver);
 
+/* What holds for all frames of one poll, whatever changes meanwhile. */
+typedef struct _RECEIVER_TERMS {
+    ULONG Headroom;                     /* as of ReceiverHeadroom */
+    ULONG FrameSize;                    /* of the longest frame that is no large one, without its tag */
+    XENVIF_VIF_OFFLOAD_OPTIONS Options; /* what the client wants */
+    const XENVIF_HASHER *Hasher;        /* of our own; NULL: the backend's hashes count */
+} RECEIVER_TERMS;
+
 /*
  * Brings a frame in shape and parses it. DISPATCH_LEVEL, without the lock. FALSE: it is to be dropped, and *Reason is
  * the counter.
  */
-BOOLEAN ReceiverInspect(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet,
-                        _Out_ XENVIF_VIF_STATISTIC *Reason);
+BOOLEAN ReceiverInspect(_Inout_ PXENVIF_RECEIVER Receiver, _In_ const RECEIVER_TERMS *Terms,
+                        _Inout_ PRECEIVER_PACKET Packet, _Out_ XENVIF_VIF_STATISTIC *Reason);
 
 /*
  * Does for such a frame, which is to go to the client, what the client has asked for: flags, and a checksum if it needs
  * one; or makes it ready to be split. FALSE: it cannot be split. Likewise.
  */
-BOOLEAN ReceiverFinish(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PRECEIVER_PACKET Packet);
+BOOLEAN ReceiverFinish(_In_ PXENVIF_RECEIVER Receiver, _In_ const RECEIVER_TERMS *Terms,
+                       _Inout_ PRECEIVER_PACKET Packet);
 
 /* Takes a tag out of a frame that has one. */
 VOID ReceiverRemoveTag(_Inout_ PRECEIVER_PACKET Packet);
