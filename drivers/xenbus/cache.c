@@ -25,7 +25,7 @@ struct _XENBUS_CACHE_CONTEXT {
 
 /* In front of each object. */
 typedef struct DECLSPEC_ALIGN(CACHE_ALIGNMENT) _CACHE_OBJECT {
-    LIST_ENTRY ListEntry; /* in CACHE_SLAB.Free */
+    SINGLE_LIST_ENTRY ListEntry; /* in CACHE_SLAB.Free */
     struct _CACHE_SLAB *Slab;
     ULONG State;
 } CACHE_OBJECT, *PCACHE_OBJECT;
@@ -36,12 +36,12 @@ typedef struct DECLSPEC_ALIGN(CACHE_ALIGNMENT) _CACHE_SLAB {
     PXENBUS_CACHE Cache;
     ULONG Count;
     ULONG Used;
-    LIST_ENTRY Free;
+    SINGLE_LIST_ENTRY Free; /* the one used last first */
 } CACHE_SLAB, *PCACHE_SLAB;
 
 /* All fields that change are guarded by the client's lock. */
 struct _XENBUS_CACHE {
-    LIST_ENTRY Partial; /* slabs with a free object, the one used last first */
+    LIST_ENTRY Partial; /* slabs with a free object, the one that was full last first */
     LIST_ENTRY Full;
     ULONG Stride;
     ULONG Reservation;
@@ -105,7 +105,7 @@ static NTSTATUS CacheGrow(_In_ PXENBUS_CACHE Cache)
     Slab->Count = (ULONG)((Size - sizeof(CACHE_SLAB)) / Cache->Stride);
     if (Cache->Cap != 0 && Slab->Count > Cache->Cap - Cache->Count)
         Slab->Count = Cache->Cap - Cache->Count;
-    InitializeListHead(&Slab->Free);
+    Slab->Free.Next = NULL;
 
     for (Index = 0; Index < Slab->Count; Index++) {
         PCACHE_OBJECT Object = CacheSlabObject(Slab, Index);
@@ -123,7 +123,7 @@ static NTSTATUS CacheGrow(_In_ PXENBUS_CACHE Cache)
 
         Object->Slab = Slab;
         Object->State = CACHE_OBJECT_FREE;
-        InsertTailList(&Slab->Free, &Object->ListEntry);
+        PushEntryList(&Slab->Free, &Object->ListEntry);
     }
 
     Cache->Count += Slab->Count;
@@ -148,7 +148,7 @@ static PVOID CacheGetLocked(_In_ PXENBUS_CACHE Cache)
         return NULL;
 
     Slab = CONTAINING_RECORD(Cache->Partial.Flink, CACHE_SLAB, ListEntry);
-    Object = CONTAINING_RECORD(RemoveHeadList(&Slab->Free), CACHE_OBJECT, ListEntry);
+    Object = CONTAINING_RECORD(PopEntryList(&Slab->Free), CACHE_OBJECT, ListEntry);
 
     ASSERT(Object->State == CACHE_OBJECT_FREE);
     Object->State = CACHE_OBJECT_USED;
@@ -194,12 +194,13 @@ static VOID CachePutLocked(_In_ PXENBUS_CACHE Cache, _In_ PVOID Body)
 
     Slab = Object->Slab;
     Object->State = CACHE_OBJECT_FREE;
-    InsertHeadList(&Slab->Free, &Object->ListEntry);
+    PushEntryList(&Slab->Free, &Object->ListEntry);
 
     Cache->Used--;
-    --Slab->Used;
-    RemoveEntryList(&Slab->ListEntry);
-    InsertHeadList(&Cache->Partial, &Slab->ListEntry);
+    if (Slab->Used-- == Slab->Count) {
+        RemoveEntryList(&Slab->ListEntry);
+        InsertHeadList(&Cache->Partial, &Slab->ListEntry);
+    }
 
     CacheCountPut(Cache);
     if (Slab->Used == 0 && Cache->Count >= CacheKeep(Cache, Slab->Count) + Slab->Count)

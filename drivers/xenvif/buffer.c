@@ -48,21 +48,6 @@ VOID BufferFree(_In_ PXENVIF_BUFFER Buffer)
     PoolFree(Buffer, BUFFER_TAG);
 }
 
-VOID BufferScrub(_Inout_ PXENVIF_BUFFER Buffer, _In_ ULONG From)
-{
-    if (Buffer->Dirty > From)
-        RtlZeroMemory(Buffer->Address + From, Buffer->Dirty - From);
-
-    Buffer->Dirty = min(Buffer->Dirty, From);
-}
-
-VOID BufferTouch(_Inout_ PXENVIF_BUFFER Buffer, _In_ ULONG End)
-{
-    ASSERT(End <= PAGE_SIZE);
-
-    Buffer->Dirty = max(Buffer->Dirty, End);
-}
-
 VOID BufferPoolInitialize(_Out_ PXENVIF_BUFFER_POOL Pool, _In_ ULONG Cap)
 {
     InitializeListHead(&Pool->Free);
@@ -70,12 +55,9 @@ VOID BufferPoolInitialize(_Out_ PXENVIF_BUFFER_POOL Pool, _In_ ULONG Cap)
     Pool->Cap = Cap;
 }
 
-PXENVIF_BUFFER BufferPoolGet(_Inout_ PXENVIF_BUFFER_POOL Pool)
+PXENVIF_BUFFER BufferPoolGrow(_Inout_ PXENVIF_BUFFER_POOL Pool)
 {
     PXENVIF_BUFFER Buffer;
-
-    if (!IsListEmpty(&Pool->Free))
-        return CONTAINING_RECORD(RemoveHeadList(&Pool->Free), XENVIF_BUFFER, ListEntry);
 
     if (Pool->Count == Pool->Cap)
         return NULL;
@@ -85,11 +67,6 @@ PXENVIF_BUFFER BufferPoolGet(_Inout_ PXENVIF_BUFFER_POOL Pool)
         Pool->Count++;
 
     return Buffer;
-}
-
-VOID BufferPoolPut(_Inout_ PXENVIF_BUFFER_POOL Pool, _In_ PXENVIF_BUFFER Buffer)
-{
-    InsertHeadList(&Pool->Free, &Buffer->ListEntry);
 }
 
 VOID BufferPoolForget(_Inout_ PXENVIF_BUFFER_POOL Pool)

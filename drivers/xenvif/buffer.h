@@ -7,8 +7,11 @@
 #ifndef XENVIF_BUFFER_H
 #define XENVIF_BUFFER_H
 
+#include "compat.h"
+
 #include <ntddk.h>
 
+#include "bug.h"
 #include "gnttab_interface.h"
 
 typedef struct _XENVIF_BUFFER {
@@ -33,10 +36,21 @@ _IRQL_requires_max_(DISPATCH_LEVEL)
 VOID BufferFree(_In_ PXENVIF_BUFFER Buffer);
 
 /* Zeroes what lies from byte From on. Any IRQL. */
-VOID BufferScrub(_Inout_ PXENVIF_BUFFER Buffer, _In_ ULONG From);
+static inline VOID BufferScrub(_Inout_ PXENVIF_BUFFER Buffer, _In_ ULONG From)
+{
+    if (Buffer->Dirty > From)
+        RtlZeroMemory(Buffer->Address + From, Buffer->Dirty - From);
+
+    Buffer->Dirty = min(Buffer->Dirty, From);
+}
 
 /* Notes that the bytes up to End may be other than zero. Any IRQL. */
-VOID BufferTouch(_Inout_ PXENVIF_BUFFER Buffer, _In_ ULONG End);
+static inline VOID BufferTouch(_Inout_ PXENVIF_BUFFER Buffer, _In_ ULONG End)
+{
+    ASSERT(End <= PAGE_SIZE);
+
+    Buffer->Dirty = max(Buffer->Dirty, End);
+}
 
 /*
  * A bounded pool of buffers that stay allocated while they are free, and granted if its owner leaves them so. Guarded
@@ -50,13 +64,26 @@ typedef struct _XENVIF_BUFFER_POOL {
 
 VOID BufferPoolInitialize(_Out_ PXENVIF_BUFFER_POOL Pool, _In_ ULONG Cap);
 
+/* A new buffer for the pool, taken; NULL at the cap or without memory. IRQL <= DISPATCH_LEVEL. */
+_IRQL_requires_max_(DISPATCH_LEVEL)
+_Must_inspect_result_ PXENVIF_BUFFER BufferPoolGrow(_Inout_ PXENVIF_BUFFER_POOL Pool);
+
 /* Takes a buffer; NULL at the cap or without memory. IRQL <= DISPATCH_LEVEL. */
 _IRQL_requires_max_(DISPATCH_LEVEL)
-_Must_inspect_result_ PXENVIF_BUFFER BufferPoolGet(_Inout_ PXENVIF_BUFFER_POOL Pool);
+_Must_inspect_result_ static inline PXENVIF_BUFFER BufferPoolGet(_Inout_ PXENVIF_BUFFER_POOL Pool)
+{
+    if (IsListEmpty(&Pool->Free))
+        return BufferPoolGrow(Pool);
+
+    return CONTAINING_RECORD(RemoveHeadList(&Pool->Free), XENVIF_BUFFER, ListEntry);
+}
 
 /* Gives a buffer back. IRQL <= DISPATCH_LEVEL. */
 _IRQL_requires_max_(DISPATCH_LEVEL)
-VOID BufferPoolPut(_Inout_ PXENVIF_BUFFER_POOL Pool, _In_ PXENVIF_BUFFER Buffer);
+static inline VOID BufferPoolPut(_Inout_ PXENVIF_BUFFER_POOL Pool, _In_ PXENVIF_BUFFER Buffer)
+{
+    InsertHeadList(&Pool->Free, &Buffer->ListEntry);
+}
 
 /* A taken buffer is the pool's no longer: it has been freed, or is in quarantine. Any IRQL. */
 VOID BufferPoolForget(_Inout_ PXENVIF_BUFFER_POOL Pool);

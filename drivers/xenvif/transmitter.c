@@ -10,7 +10,8 @@
 /* Packets that wait for room on the ring, at most. */
 #define TRANSMITTER_QUEUE_LIMIT 1024
 
-/* So many packets that More holds back are a reason to fill the ring all the same, or, if it is full, to look at it. */
+/* So many packets that More holds back are a reason to tell the backend all the same, or, if the ring is full, to look
+ * at it. */
 #define TRANSMITTER_BATCH 32
 
 /* Pages of copies, at most: the ring's and those of a packet that waits for room. */
@@ -233,8 +234,14 @@ BOOLEAN TransmitterIsQuiet(_In_ PXENVIF_TRANSMITTER Transmitter)
 
 static VOID TransmitterMoveList(_Inout_ PLIST_ENTRY From, _Inout_ PLIST_ENTRY To)
 {
-    while (!IsListEmpty(From))
-        InsertTailList(To, RemoveHeadList(From));
+    PLIST_ENTRY First = From->Flink;
+
+    if (IsListEmpty(From))
+        return;
+
+    RemoveEntryList(From);
+    InitializeListHead(From);
+    AppendTailList(To, First);
 }
 
 static VOID TransmitterCount(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PXENVIF_STATISTICS Batch,
@@ -500,19 +507,22 @@ ULONG TransmitterQueryRingSize(VOID)
     return RING_ENTRIES;
 }
 
-/* Fills the ring, now or, if More is to come, with what comes. */
+/* Fills the ring, and tells the backend: now or, if More is to come, with what comes. */
 static VOID TransmitterAdvance(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOOLEAN More)
 {
-    BOOLEAN Delay = More && Transmitter->QueueLength % TRANSMITTER_BATCH != 0;
+    LONG Delayed = More ? (Transmitter->Delayed + 1) % TRANSMITTER_BATCH : 0;
 
     if (!Transmitter->Running)
         return;
 
-    WriteNoFence(&Transmitter->Delayed, Delay);
-    if (Delay)
-        return;
+    WriteNoFence(&Transmitter->Delayed, Delayed);
+    TransmitterRingPost(Transmitter);
 
-    TransmitterRingFill(Transmitter);
+    /* What is on a full ring waits for nothing. */
+    if (Delayed == 0 || !IsListEmpty(&Transmitter->Queue))
+        TransmitterRingPush(Transmitter);
+    if (Delayed != 0)
+        return;
 
     /* No room: perhaps the backend has answered without being asked for an event. */
     if (!IsListEmpty(&Transmitter->Queue)) {
@@ -530,18 +540,22 @@ PTRANSMITTER_PACKET TransmitterGetPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter
                                          _In_ const TRANSMITTER_DESCRIPTION *Description)
 {
     PTRANSMITTER_PACKET Packet;
+    BOOLEAN Copied;
 
     Packet = XENBUS_CACHE_CALL(Transmitter->CacheInterface, Get, Transmitter->PacketCache, TRUE);
     if (Packet == NULL)
         return NULL;
 
+    Copied = Description->Header == Description->Headers;
     RtlCopyMemory(&Packet->Description, Description,
-                  FIELD_OFFSET(TRANSMITTER_DESCRIPTION, Headers) + Description->HeadersLength);
+                  FIELD_OFFSET(TRANSMITTER_DESCRIPTION, Headers) + (Copied ? Description->FrontLength : 0));
+    if (Copied)
+        Packet->Description.Header = Packet->Description.Headers;
     Packet->Status = 0;
     Packet->Failed = FALSE;
     Packet->Prepared = FALSE;
     Packet->Posted = FALSE;
-    Packet->Segmentation.Count = 0;
+    Packet->Cut = FALSE;
     Packet->FragmentCount = 0;
     Packet->Unanswered = 0;
 
@@ -605,9 +619,8 @@ static PXENVIF_TRANSMITTER TransmitterSelect(_In_ PXENVIF_FRONTEND Frontend,
         PXENVIF_TRANSMITTER Transmitter;
         ULONG Version;
 
-        Transmitter =
-            FrontendGetTransmitter(Frontend, SteeringSelect(Steering, &Description->Flow, Description->Headers,
-                                                            &Description->Layout, &Version));
+        Transmitter = FrontendGetTransmitter(Frontend, SteeringSelect(Steering, &Description->Flow, Description->Header,
+                                                                      &Description->Layout, &Version));
 
         *Irql = TransmitterLock(Transmitter);
         if (SteeringIsCurrent(Steering, Version))

@@ -109,19 +109,39 @@ static NTSTATUS TransmitterCheckChain(_In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULO
     return STATUS_SUCCESS;
 }
 
-/* Reads the packet's headers, once, and finds out what they are. */
-static NTSTATUS TransmitterParse(_Inout_ PTRANSMITTER_DESCRIPTION Description)
+/* Has the packet's first Length bytes in one piece: where they are if they lie so, or a copy. */
+static VOID TransmitterReadFront(_Inout_ PTRANSMITTER_DESCRIPTION Description, _In_ ULONG Length)
 {
     TRANSMITTER_CURSOR Cursor;
+    TRANSMITTER_PIECE Piece;
+
+    TransmitterCursorInitialize(&Cursor, Description->Mdl, Description->Offset, Description->Length);
+    (VOID) TransmitterNextPiece(&Cursor, PAGE_SIZE, &Piece);
+
+    Description->Header = Piece.Address;
+    Description->FrontLength = Piece.Length;
+
+    if (Piece.Length < Length) {
+        RtlCopyMemory(Description->Headers, Piece.Address, Piece.Length);
+        TransmitterCopyNext(&Cursor, Description->Headers + Piece.Length, Length - Piece.Length);
+        Description->Header = Description->Headers;
+        Description->FrontLength = Length;
+    }
+
+    Description->FrontSource = Description->FrontLength;
+}
+
+/* Finds out what the packet's headers are. */
+static NTSTATUS TransmitterParse(_Inout_ PTRANSMITTER_DESCRIPTION Description)
+{
     ULONG Available = min(Description->Length, PACKET_HEADER_LIMIT);
 
     if (Description->Length < PACKET_MINIMUM_SIZE || Description->Length > XEN_NETIF_MAX_TX_SIZE)
         return STATUS_INVALID_PARAMETER;
 
-    TransmitterCursorInitialize(&Cursor, Description->Mdl, Description->Offset, Available);
-    TransmitterCopyNext(&Cursor, Description->Headers, Available);
+    TransmitterReadFront(Description, Available);
 
-    PacketParse(Description->Headers, Available, Description->Length, Description->MaximumSegmentSize != 0,
+    PacketParse(Description->Header, Available, Description->Length, Description->MaximumSegmentSize != 0,
                 &Description->Layout);
 
     Description->HeadersSource = Description->Layout.Info.Length;
@@ -144,6 +164,20 @@ static VOID TransmitterInsertTag(_Inout_ PTRANSMITTER_DESCRIPTION Description, _
     Description->HeadersLength += PACKET_TAG_SIZE;
     Description->Layout.Tagged = TRUE;
     PacketShift(&Description->Layout, PACKET_TAG_SIZE);
+}
+
+/* Has a copy of the headers, to be worked on, and the tag put in. */
+static VOID TransmitterCopyHeaders(_Inout_ PTRANSMITTER_DESCRIPTION Description, _In_ USHORT TagControlInformation)
+{
+    if (Description->Header != Description->Headers)
+        RtlCopyMemory(Description->Headers, Description->Header, Description->HeadersLength);
+
+    if (Description->Options.OffloadTagManipulation)
+        TransmitterInsertTag(Description, TagControlInformation);
+
+    Description->Header = Description->Headers;
+    Description->FrontLength = Description->HeadersLength;
+    Description->FrontSource = Description->HeadersSource;
 }
 
 /* Whether the frame, or each one that is cut from it, may be as long as it is. */
@@ -276,8 +310,8 @@ NTSTATUS TransmitterDescribe(_In_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRAN
     if (!NT_SUCCESS(Status))
         return Status;
 
-    if (Description->Options.OffloadTagManipulation)
-        TransmitterInsertTag(Description, TagControlInformation);
+    if (Description->Options.Value != 0 || Description->Length >= PAGE_SIZE || Transmitter->ValidateChecksums)
+        TransmitterCopyHeaders(Description, TagControlInformation);
 
     Status = TransmitterCheckLength(Description, MacQueryMaximumFrameSize(FrontendGetMac(Transmitter->Frontend)));
     if (!NT_SUCCESS(Status))

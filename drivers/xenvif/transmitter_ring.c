@@ -34,12 +34,11 @@ static BOOLEAN TransmitterIsWholePage(_In_ const TRANSMITTER_PIECE *Piece)
     return Piece->PageOffset == 0 && Piece->Length == PAGE_SIZE;
 }
 
-/* What of the client's packet goes out as it is: all behind the headers. */
-static VOID TransmitterCursorOfPayload(_In_ const TRANSMITTER_DESCRIPTION *Description,
-                                       _Out_ PTRANSMITTER_CURSOR Cursor)
+/* What of the client's packet goes out as it lies in the chain. */
+static VOID TransmitterCursorOfRest(_In_ const TRANSMITTER_DESCRIPTION *Description, _Out_ PTRANSMITTER_CURSOR Cursor)
 {
-    TransmitterCursorInitialize(Cursor, Description->Mdl, Description->Offset + Description->HeadersSource,
-                                Description->Length - Description->HeadersSource);
+    TransmitterCursorInitialize(Cursor, Description->Mdl, Description->Offset + Description->FrontSource,
+                                Description->Length - Description->FrontSource);
 }
 
 /* Bytes of the frame that goes out. */
@@ -54,9 +53,9 @@ static ULONG TransmitterCountInPlace(_In_ const TRANSMITTER_DESCRIPTION *Descrip
     TRANSMITTER_CURSOR Cursor;
     TRANSMITTER_PIECE Piece;
     ULONG Count = 1;
-    ULONG Room = PAGE_SIZE - Description->HeadersLength; /* in the copy that is being filled */
+    ULONG Room = PAGE_SIZE - Description->FrontLength; /* in the copy that is being filled */
 
-    TransmitterCursorOfPayload(Description, &Cursor);
+    TransmitterCursorOfRest(Description, &Cursor);
 
     while (TransmitterNextPiece(&Cursor, PAGE_SIZE, &Piece)) {
         if (TransmitterIsWholePage(&Piece)) {
@@ -207,11 +206,11 @@ static NTSTATUS TransmitterMakeFragments(_Inout_ PXENVIF_TRANSMITTER Transmitter
     NTSTATUS Status;
 
     /* The headers lie together in the first slot, whatever the client's chain looks like. */
-    Status = TransmitterCopy(Transmitter, Packet, Description->Headers, Description->HeadersLength);
+    Status = TransmitterCopy(Transmitter, Packet, Description->Header, Description->FrontLength);
     if (!NT_SUCCESS(Status))
         return Status;
 
-    TransmitterCursorOfPayload(Description, &Cursor);
+    TransmitterCursorOfRest(Description, &Cursor);
 
     while (TransmitterNextPiece(&Cursor, PAGE_SIZE, &Piece)) {
         if (InPlace && TransmitterIsWholePage(&Piece))
@@ -261,9 +260,9 @@ static BOOLEAN TransmitterHasHash(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ con
 {
     const XENVIF_PACKET_HASH *Hash = &Description->Hash;
 
-    return FrontendIsHashing(Transmitter->Frontend) && FrontendWantsHash(Transmitter->Frontend) &&
-           Hash->Algorithm == XENVIF_PACKET_HASH_ALGORITHM_TOEPLITZ && Hash->Type > XENVIF_PACKET_HASH_TYPE_NONE &&
-           Hash->Type <= XENVIF_PACKET_HASH_TYPE_IPV6_TCP;
+    return Hash->Algorithm == XENVIF_PACKET_HASH_ALGORITHM_TOEPLITZ && Hash->Type > XENVIF_PACKET_HASH_TYPE_NONE &&
+           Hash->Type <= XENVIF_PACKET_HASH_TYPE_IPV6_TCP && FrontendIsHashing(Transmitter->Frontend) &&
+           FrontendWantsHash(Transmitter->Frontend);
 }
 
 /* Decides what is left to this connection's backend, and does the rest. */
@@ -277,7 +276,7 @@ static NTSTATUS TransmitterPrepare(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Ino
     Packet->Prepared = TRUE;
     Packet->Posted = FALSE;
     Packet->GsoType = XEN_NETIF_GSO_TYPE_NONE;
-    Packet->Segmentation.Count = 0;
+    Packet->Cut = FALSE;
     Packet->Hashed = TransmitterHasHash(Transmitter, &Packet->Description);
     Packet->Blank = TransmitterNeedsChecksum(&Packet->Description) && (Features & Checksum) != 0;
 
@@ -311,15 +310,17 @@ ULONG TransmitterRoom(_In_ PXENVIF_TRANSMITTER Transmitter)
     return (Free > Kept) ? Free - Kept : 0;
 }
 
-static PVOID TransmitterNextEntry(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+/* The next place on the ring, of which all is to be written. */
+static inline PVOID TransmitterNextEntry(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
-    PVOID Entry;
+    return RingEntry(Transmitter->Ring, Transmitter->RequestProducer++, sizeof(union netif_tx_sring_entry));
+}
 
-    Entry = RingEntry(Transmitter->Ring, Transmitter->RequestProducer, sizeof(union netif_tx_sring_entry));
+static netif_extra_info_t *TransmitterNextExtra(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    PVOID Entry = TransmitterNextEntry(Transmitter);
+
     RtlZeroMemory(Entry, sizeof(union netif_tx_sring_entry));
-
-    Transmitter->RequestProducer++;
-    Transmitter->Requests++;
 
     return Entry;
 }
@@ -329,9 +330,9 @@ ULONG TransmitterCountExtras(_In_ const TRANSMITTER_PACKET *Packet)
     return ((Packet->GsoType != XEN_NETIF_GSO_TYPE_NONE) ? 1 : 0) + (Packet->Hashed ? 1 : 0);
 }
 
-static VOID TransmitterPostExtras(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ const TRANSMITTER_PACKET *Packet)
+static VOID TransmitterPostExtras(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ const TRANSMITTER_PACKET *Packet,
+                                  _In_ ULONG Left)
 {
-    ULONG Left = TransmitterCountExtras(Packet);
     netif_extra_info_t *Extra;
 
     C_ASSERT(sizeof(netif_extra_info_t) <= sizeof(union netif_tx_sring_entry));
@@ -341,7 +342,7 @@ static VOID TransmitterPostExtras(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ 
     Transmitter->Extras += Left;
 
     if (Packet->GsoType != XEN_NETIF_GSO_TYPE_NONE) {
-        Extra = TransmitterNextEntry(Transmitter);
+        Extra = TransmitterNextExtra(Transmitter);
         Extra->type = XEN_NETIF_EXTRA_TYPE_GSO;
         Extra->flags = (--Left != 0) ? XEN_NETIF_EXTRA_FLAG_MORE : 0;
         Extra->u.gso.size = Packet->Description.MaximumSegmentSize;
@@ -351,7 +352,7 @@ static VOID TransmitterPostExtras(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ 
     if (Left != 0) {
         const XENVIF_PACKET_HASH *Hash = &Packet->Description.Hash;
 
-        Extra = TransmitterNextEntry(Transmitter);
+        Extra = TransmitterNextExtra(Transmitter);
         Extra->type = XEN_NETIF_EXTRA_TYPE_HASH;
         Extra->u.hash.type = (UCHAR)(Hash->Type - 1);
         Extra->u.hash.algorithm = XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ;
@@ -392,17 +393,19 @@ VOID TransmitterPostFrame(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRAN
         Request->id = Id;
         Request->size = (Index == 0) ? (USHORT)Length : Fragment->Length;
 
-        if (Index == 0)
-            TransmitterPostExtras(Transmitter, Packet);
+        if (Index == 0 && Extras != 0)
+            TransmitterPostExtras(Transmitter, Packet, Extras);
     }
 
     Packet->Unanswered += Count;
 }
 
-static VOID TransmitterPush(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+VOID TransmitterRingPush(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     if (Transmitter->RequestProducer == Transmitter->RequestPushed)
         return;
+
+    Transmitter->Requests += Transmitter->RequestProducer - Transmitter->RequestPushed;
 
     if (RingPushRequests(Transmitter->Ring, Transmitter->RequestPushed, Transmitter->RequestProducer)) {
         PollerSend(Transmitter->Poller, POLLER_TRANSMIT);
@@ -428,10 +431,9 @@ static VOID TransmitterPostMulticast(_Inout_ PXENVIF_TRANSMITTER Transmitter, _I
     Transmitter->MulticastUnanswered++;
 
     /* Nothing is granted: the backend looks at the extra info only (xen/io/netif.h: "dummy transmit requests"). */
-    Request->id = Id;
-    Request->flags = NETTXF_extra_info;
+    *Request = (netif_tx_request_t){.id = Id, .flags = NETTXF_extra_info};
 
-    Extra = TransmitterNextEntry(Transmitter);
+    Extra = TransmitterNextExtra(Transmitter);
     Extra->type = Add ? XEN_NETIF_EXTRA_TYPE_MCAST_ADD : XEN_NETIF_EXTRA_TYPE_MCAST_DEL;
     RtlCopyMemory(Extra->u.mcast.addr, Address, sizeof(Extra->u.mcast.addr));
     Transmitter->Extras++;
@@ -445,7 +447,7 @@ BOOLEAN TransmitterSendMulticast(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ c
 
     if (Room) {
         TransmitterPostMulticast(Transmitter, Address, Add);
-        TransmitterPush(Transmitter);
+        TransmitterRingPush(Transmitter);
     }
     Transmitter->MulticastWaits = !Room;
 
@@ -487,7 +489,7 @@ BOOLEAN TransmitterHasMulticastRoom(_In_ PXENVIF_TRANSMITTER Transmitter)
 /* Puts the packet on the ring, as much of it as there is room for. */
 static NTSTATUS TransmitterPost(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
-    if (Packet->Segmentation.Count != 0)
+    if (Packet->Cut)
         return TransmitterPostSegments(Transmitter, Packet);
 
     if (Packet->FragmentCount + TransmitterCountExtras(Packet) <= TransmitterRoom(Transmitter)) {
@@ -507,10 +509,10 @@ BOOLEAN TransmitterIsCutting(_In_ PXENVIF_TRANSMITTER Transmitter)
 
     Packet = CONTAINING_RECORD(Transmitter->Queue.Flink, TRANSMITTER_PACKET, ListEntry);
 
-    return Packet->Prepared && Packet->Segmentation.Count != 0 && Packet->Segment != 0;
+    return Packet->Prepared && Packet->Cut && Packet->Segment != 0;
 }
 
-VOID TransmitterRingFill(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+VOID TransmitterRingPost(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     while (!IsListEmpty(&Transmitter->Queue)) {
         PTRANSMITTER_PACKET Packet = CONTAINING_RECORD(Transmitter->Queue.Flink, TRANSMITTER_PACKET, ListEntry);
@@ -534,8 +536,12 @@ VOID TransmitterRingFill(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 
         TransmitterDequeue(Transmitter, Packet);
     }
+}
 
-    TransmitterPush(Transmitter);
+VOID TransmitterRingFill(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    TransmitterRingPost(Transmitter);
+    TransmitterRingPush(Transmitter);
 }
 
 VOID TransmitterDequeue(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)

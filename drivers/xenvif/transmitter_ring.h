@@ -47,8 +47,12 @@ typedef struct _TRANSMITTER_FRAGMENT {
 } TRANSMITTER_FRAGMENT, *PTRANSMITTER_FRAGMENT;
 
 /*
- * What the client has given, and the headers that go out for it: these are read once, and whatever is put into them is
- * put into this copy. HeadersLength bytes of it stand for the first HeadersSource bytes of the client's packet.
+ * What the client has given, and the headers that go out for it: whatever is put into them is put into a copy, of which
+ * HeadersLength bytes stand for the first HeadersSource bytes of the client's packet.
+ *
+ * The first FrontSource bytes of the client's packet go out as the FrontLength bytes at Header; the rest goes out as it
+ * lies in the chain. The front is the headers. Of a packet of less than a page into which nothing is put it is whatever
+ * lies in one piece, and stays where it is.
  */
 typedef struct _TRANSMITTER_DESCRIPTION {
     PMDL Mdl;
@@ -61,7 +65,10 @@ typedef struct _TRANSMITTER_DESCRIPTION {
     XENVIF_PACKET_HASH Hash;
     STEERING_FLOW Flow;
     XENVIF_PACKET_CHECKSUM_FLAGS Flags; /* for the counters */
-    XENVIF_PACKET_LAYOUT Layout;        /* of Headers */
+    XENVIF_PACKET_LAYOUT Layout;        /* of Header */
+    const UCHAR *Header;                /* Headers, or where the client has them */
+    ULONG FrontSource;
+    ULONG FrontLength;
     ULONG HeadersSource;
     ULONG HeadersLength;
     UCHAR Headers[PACKET_HEADER_LIMIT + PACKET_TAG_SIZE];
@@ -69,20 +76,21 @@ typedef struct _TRANSMITTER_DESCRIPTION {
 
 typedef struct _TRANSMITTER_PACKET {
     LIST_ENTRY ListEntry; /* of one of the transmitter's lists */
-    TRANSMITTER_DESCRIPTION Description;
-    UCHAR Status;     /* XENVIF_TRANSMITTER_PACKET_STATUS; 0 as long as nothing is against the packet */
-    BOOLEAN Failed;   /* Status is an error for want of resources here, not the backend's */
-    BOOLEAN Prepared; /* made ready for this connection, as the fields below say */
-    BOOLEAN Posted;   /* all of it has been put on the ring */
-    BOOLEAN Blank;    /* the checksum is left to the backend */
-    BOOLEAN Hashed;   /* its hash goes along */
-    UCHAR GsoType;    /* XEN_NETIF_GSO_TYPE_*: so is the cutting into segments */
-    ULONG Unanswered; /* requests on the ring */
+    UCHAR Status;         /* XENVIF_TRANSMITTER_PACKET_STATUS; 0 as long as nothing is against the packet */
+    BOOLEAN Failed;       /* Status is an error for want of resources here, not the backend's */
+    BOOLEAN Prepared;     /* made ready for this connection, as the fields below say */
+    BOOLEAN Posted;       /* all of it has been put on the ring */
+    BOOLEAN Blank;        /* the checksum is left to the backend */
+    BOOLEAN Hashed;       /* its hash goes along */
+    UCHAR GsoType;        /* XEN_NETIF_GSO_TYPE_*: so is the cutting into segments */
+    BOOLEAN Cut;          /* it is cut into segments here */
+    ULONG Unanswered;     /* requests on the ring */
     ULONG FragmentCount;
     TRANSMITTER_FRAGMENT Fragments[TRANSMITTER_MAXIMUM_SLOTS];
-    SEGMENTATION Segmentation; /* Count other than 0: it is cut here, */
-    ULONG Segment;             /* this is the next segment, */
-    TRANSMITTER_CURSOR Cursor; /* and this where its payload begins */
+    TRANSMITTER_DESCRIPTION Description;
+    SEGMENTATION Segmentation; /* if it is cut: how, */
+    ULONG Segment;             /* the next segment, */
+    TRANSMITTER_CURSOR Cursor; /* and where its payload begins */
 } TRANSMITTER_PACKET, *PTRANSMITTER_PACKET;
 
 /* Whose request has an ID; it is free while it is neither a packet's nor of the filter. */
@@ -114,7 +122,7 @@ struct _XENVIF_TRANSMITTER {
 
     LIST_ENTRY Queue; /* to be put on the ring */
     ULONG QueueLength;
-    LONG Delayed;    /* More holds them back; written with the lock, looked at without it */
+    LONG Delayed;    /* packets that More holds back; written with the lock, looked at without it */
     LIST_ENTRY Sent; /* on the ring */
     LIST_ENTRY Held; /* done with, but for pages that the backend has still mapped */
     ULONG HeldCount;
@@ -215,7 +223,9 @@ BOOLEAN TransmitterIsQuiet(_In_ PXENVIF_TRANSMITTER Transmitter);
 /* Returns the packets that are done with. DISPATCH_LEVEL, with the lock, which is let go meanwhile. */
 VOID TransmitterReturnDone(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
-/* Puts on the ring what there is room for, and tells the backend. Packets that cannot be sent go to Done. */
+/* Puts on the ring what there is room for; tells the backend; both. Packets that cannot be sent go to Done. */
+VOID TransmitterRingPost(_Inout_ PXENVIF_TRANSMITTER Transmitter);
+VOID TransmitterRingPush(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 VOID TransmitterRingFill(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
 /* Whether there is room now for a request that waits for it, of the backend's filter. */

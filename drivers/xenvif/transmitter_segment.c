@@ -29,6 +29,7 @@ NTSTATUS TransmitterPrepareSegments(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In
         Description->HeadersLength + min(Payload, Description->MaximumSegmentSize) > PAGE_SIZE)
         return STATUS_INVALID_BUFFER_SIZE;
 
+    Packet->Cut = TRUE;
     Packet->Segment = 0;
     TransmitterCursorInitialize(&Packet->Cursor, Description->Mdl, Description->Offset + Description->HeadersSource,
                                 Payload);

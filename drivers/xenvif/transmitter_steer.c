@@ -45,7 +45,7 @@ static ULONG TransmitterPlace(_In_ PXENVIF_FRONTEND Frontend, _In_ PTRANSMITTER_
     const TRANSMITTER_DESCRIPTION *Description = &Packet->Description;
     ULONG Version;
 
-    return SteeringSelect(FrontendGetSteering(Frontend), &Description->Flow, Description->Headers, &Description->Layout,
+    return SteeringSelect(FrontendGetSteering(Frontend), &Description->Flow, Description->Header, &Description->Layout,
                           &Version);
 }
 
