@@ -1,9 +1,15 @@
 #include "compat.h"
+#include "frontend.h"
 #include "pool.h"
 #include "steering.h"
 #include "toeplitz.h"
 
 #define STEERING_TAG POOL_TAG('V', 's', 't', 'e')
+
+#define STEERING_COUNT_MASK 0x1Fu
+#define STEERING_CHANGE (STEERING_COUNT_MASK + 1)
+
+C_ASSERT(FRONTEND_MAXIMUM_QUEUES <= STEERING_COUNT_MASK);
 
 /* A key for packets that the client has not hashed: any will do that has no pattern. */
 static const UCHAR SteeringKey[TOEPLITZ_KEY_SIZE] = {0x9e, 0x37, 0x79, 0xb9, 0x7f, 0x4a, 0x7c, 0x15, 0xf3, 0x9c,
@@ -13,8 +19,7 @@ static const UCHAR SteeringKey[TOEPLITZ_KEY_SIZE] = {0x9e, 0x37, 0x79, 0xb9, 0x7
 
 struct _XENVIF_STEERING {
     TOEPLITZ Toeplitz;
-    ULONG Version;
-    ULONG Count;
+    ULONG State; /* the number of changes so far, and the number of queues in the lowest bits: read at once */
     ULONG MappingSize;
     ULONG Mapping[STEERING_MAXIMUM_MAPPING];
 };
@@ -30,7 +35,7 @@ PAGED_FUNCTION NTSTATUS SteeringInitialize(_Outptr_ PXENVIF_STEERING *Steering)
         return STATUS_INSUFFICIENT_RESOURCES;
 
     ToeplitzInitialize(&New->Toeplitz, SteeringKey);
-    New->Count = 1;
+    New->State = 1;
 
     *Steering = New;
 
@@ -75,14 +80,13 @@ ULONG SteeringSelect(_In_ PXENVIF_STEERING Steering, _In_ const STEERING_FLOW *F
     ULONG Size;
     ULONG Value;
 
-    *Version = ReadULongAcquire(&Steering->Version);
+    *Version = ReadULongAcquire(&Steering->State);
 
-    Count = ReadULongAcquire(&Steering->Count);
-    Size = ReadULongNoFence(&Steering->MappingSize);
-
+    Count = *Version & STEERING_COUNT_MASK;
     if (Count == 1)
         return 0;
 
+    Size = ReadULongNoFence(&Steering->MappingSize);
     Value = Flow->Hashed ? Flow->Value : SteeringHash(Steering, Header, Layout);
 
     /* What is read while somebody changes it may not fit together, and is found out by the version; but it is used. */
@@ -91,7 +95,7 @@ ULONG SteeringSelect(_In_ PXENVIF_STEERING Steering, _In_ const STEERING_FLOW *F
 
 BOOLEAN SteeringIsCurrent(_In_ PXENVIF_STEERING Steering, _In_ ULONG Version)
 {
-    return ReadULongNoFence(&Steering->Version) == Version;
+    return ReadULongNoFence(&Steering->State) == Version;
 }
 
 VOID SteeringSet(_Inout_ PXENVIF_STEERING Steering, _In_ ULONG Count, _In_ const STEERING_MAPPING *Mapping)
@@ -102,6 +106,5 @@ VOID SteeringSet(_Inout_ PXENVIF_STEERING Steering, _In_ ULONG Count, _In_ const
         WriteULongNoFence(&Steering->Mapping[Index], Mapping->Queue[Index]);
 
     WriteULongNoFence(&Steering->MappingSize, Mapping->Size);
-    WriteULongRelease(&Steering->Count, Count);
-    WriteULongRelease(&Steering->Version, Steering->Version + 1);
+    WriteULongRelease(&Steering->State, (Steering->State & ~STEERING_COUNT_MASK) + STEERING_CHANGE + Count);
 }
