@@ -69,13 +69,12 @@ static VOID StatisticsCountProtocols(_Inout_ PXENVIF_STATISTICS Batch, _In_ XENV
 static VOID StatisticsCountChecksums(_Inout_ PXENVIF_STATISTICS Batch, _In_ XENVIF_VIF_STATISTIC Tagged,
                                      _In_ XENVIF_PACKET_CHECKSUM_FLAGS Flags)
 {
-    ULONG Left = Flags.Value & ((2u << STATISTICS_LAST_CHECKSUM) - 1);
+    ULONG Left;
     ULONG Bit;
 
     /* The flags are in the order of the counters. */
-    for (Bit = 0; Left != 0; Bit++, Left >>= 1)
-        if (Left & 1)
-            StatisticsIncrement(Batch, Tagged, STATISTICS_OF(IPV4_CHECKSUM_SUCCEEDED) + Bit);
+    for (Left = Flags.Value & ((2u << STATISTICS_LAST_CHECKSUM) - 1); _BitScanForward(&Bit, Left); Left &= Left - 1)
+        StatisticsIncrement(Batch, Tagged, STATISTICS_OF(IPV4_CHECKSUM_SUCCEEDED) + Bit);
 }
 
 VOID StatisticsCountSent(_Inout_ PXENVIF_STATISTICS Batch, _In_ const XENVIF_PACKET_LAYOUT *Layout, _In_ ULONG Length,
