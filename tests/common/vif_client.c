@@ -206,9 +206,9 @@ NTSTATUS vif_client_repeat(const struct vif_client_packet *packet)
     NTSTATUS status;
 
     (void)__atomic_add_fetch(&outstanding, 1, __ATOMIC_RELEASE);
-    status =
-        XENVIF_VIF_CALL(&vif_client, TransmitterQueuePacket, sending, (ULONG)packet->ahead, (ULONG)packet->length,
-                        packet->options, packet->mss, packet->tci, (PXENVIF_PACKET_HASH)packet->hash, FALSE, sending);
+    status = XENVIF_VIF_CALL(&vif_client, TransmitterQueuePacket, sending, (ULONG)packet->ahead, (ULONG)packet->length,
+                             packet->options, packet->mss, packet->tci, (PXENVIF_PACKET_HASH)packet->hash, packet->more,
+                             sending);
     if (!NT_SUCCESS(status))
         (void)__atomic_sub_fetch(&outstanding, 1, __ATOMIC_RELEASE);
     return status;

@@ -53,6 +53,7 @@ struct vif_client_packet {
     size_t skew;  /* where each MDL begins in its page; beyond the first it is skewed once more each */
     size_t ahead; /* bytes in the chain before the packet */
     bool empty;   /* an MDL with nothing in it comes first */
+    bool more;    /* another packet is to follow at once */
 };
 
 /* Queue it. The status is that of the call. */

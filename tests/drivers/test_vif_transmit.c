@@ -714,6 +714,108 @@ STACK_TEST(cut_off, PLAYED)
     vif_backend_end();
 }
 
+/* ---- rows ---- */
+
+#define ROW 32u /* packets of a row after which the backend is told */
+
+static void assert_next(const struct vif_client_packet *packet)
+{
+    vif_backend_await(&got, NETIF_RSP_OKAY);
+    ck_assert_uint_eq(got.length, packet->length);
+    ck_assert_mem_eq(got.data, frame, got.length);
+}
+
+/* Nothing more is there, after a while either. */
+static void assert_held_back(void)
+{
+    stack_sleep_us(20000);
+    ck_assert(!vif_backend_take(&got, NETIF_RSP_OKAY));
+}
+
+/* While more is to follow the backend is not told of each packet: of all at the end, however that comes, or of many. */
+STACK_TEST(rows, PLAYED)
+{
+    const struct inet_packet kind = {.version = 4, .protocol = INET_UDP, .payload = 100};
+    struct vif_client_packet packet = {.data = frame, .more = true};
+    struct vif_client_packet last = {.data = frame}, bad = {.data = frame, .length = 10};
+
+    begin(SG);
+    packet.length = last.length = inet_make(frame, &kind);
+    for (unsigned end = 0; end < 3; end++) {
+        ck_assert_int_eq(vif_client_send(&packet), STATUS_SUCCESS);
+        ck_assert_int_eq(vif_client_repeat(&packet), STATUS_SUCCESS);
+        assert_held_back();
+        switch (end) {
+        case 0: /* the last one */
+            ck_assert_int_eq(vif_client_repeat(&last), STATUS_SUCCESS);
+            assert_next(&last);
+            break;
+        case 1: /* one that is not taken, whatever was to follow it */
+            bad.more = true;
+            ck_assert_int_eq(vif_client_repeat(&bad), STATUS_INVALID_PARAMETER);
+            break;
+        default: /* so many that they are a row by themselves */
+            for (unsigned i = 2; i < ROW; i++)
+                ck_assert_int_eq(vif_client_repeat(&packet), STATUS_SUCCESS);
+            for (unsigned i = 2; i < ROW; i++)
+                assert_next(&packet);
+            break;
+        }
+        assert_next(&packet);
+        assert_next(&packet);
+        ck_assert_uint_eq(vif_client_await_sent().Status, XENVIF_TRANSMITTER_PACKET_OK);
+        assert_held_back();
+    }
+    vif_client_finish();
+}
+
+/* Packets that fill the ring are not held back for those that find no room on it. */
+STACK_TEST(row_that_fills_the_ring, PLAYED)
+{
+    const struct inet_packet kind = {.version = 4, .protocol = INET_UDP, .payload = 60000 - 42};
+    struct vif_client_packet packet = {.data = frame, .piece = 5000, .more = true};
+    unsigned count = 256 / 15; /* of 15 pages, and of one more that has no room */
+
+    say(SG);
+    stack_store_write(stack_path("device/vif/1/mtu"), "65521");
+    vif_client_begin();
+    packet.length = inet_make(frame, &kind);
+    ck_assert_int_eq(vif_client_send(&packet), STATUS_SUCCESS);
+    for (unsigned i = 1; i < count; i++)
+        ck_assert_int_eq(vif_client_repeat(&packet), STATUS_SUCCESS);
+    assert_held_back();
+    ck_assert_int_eq(vif_client_repeat(&packet), STATUS_SUCCESS);
+    for (unsigned i = 0; i <= count; i++)
+        assert_next(&packet);
+    ck_assert_uint_eq(got.slots, 15);
+    ck_assert_uint_eq(vif_client_await_sent().Status, XENVIF_TRANSMITTER_PACKET_OK);
+    vif_client_finish();
+}
+
+/* What the backend has not been told of when the connection ends has not been sent. */
+STACK_TEST(row_that_is_cut_off, PLAYED)
+{
+    const struct inet_packet kind = {.version = 4, .protocol = INET_UDP, .payload = 100};
+    struct vif_client_packet packet = {.data = frame, .more = true};
+    struct vif_client_packet last = {.data = frame};
+
+    begin(SG);
+    packet.length = last.length = inet_make(frame, &kind);
+    ck_assert_int_eq(vif_client_send(&packet), STATUS_SUCCESS);
+    ck_assert_int_eq(vif_client_repeat(&packet), STATUS_SUCCESS);
+    vif_backend_disconnect();
+    ck_assert_uint_eq(vif_client_await_sent().Status, XENVIF_TRANSMITTER_PACKET_DROPPED);
+    ck_assert_uint_eq(vif_client_statistic(XENVIF_TRANSMITTER_PACKETS_DROPPED), 2);
+    vif_client_await_link(false);
+    vif_backend_connect();
+    vif_client_await_link(true);
+    ck_assert_int_eq(vif_client_send(&last), STATUS_SUCCESS);
+    assert_next(&last);
+    ck_assert_uint_eq(vif_client_await_sent().Status, XENVIF_TRANSMITTER_PACKET_OK);
+    assert_held_back();
+    vif_client_finish();
+}
+
 /* ---- in place, or copied ---- */
 
 /*
@@ -783,6 +885,9 @@ int main(void)
     tcase_add_test(tcase, no_large_packet_with_a_length);
     tcase_add_loop_test(tcase, counts, 0, 2);
     tcase_add_test(tcase, cut_off);
+    tcase_add_test(tcase, rows);
+    tcase_add_test(tcase, row_that_fills_the_ring);
+    tcase_add_test(tcase, row_that_is_cut_off);
     tcase_add_loop_test(tcase, granted_in_place_or_copied, 0, ARRAYSIZE(policies));
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
