@@ -244,8 +244,8 @@ static VOID TransmitterMoveList(_Inout_ PLIST_ENTRY From, _Inout_ PLIST_ENTRY To
     AppendTailList(To, First);
 }
 
-static VOID TransmitterCount(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PXENVIF_STATISTICS Batch,
-                             _In_ PTRANSMITTER_PACKET Packet)
+static inline VOID TransmitterCount(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PXENVIF_STATISTICS Batch,
+                                    _In_ PTRANSMITTER_PACKET Packet)
 {
     if (Packet->Status == 0)
         Packet->Status = XENVIF_TRANSMITTER_PACKET_OK;
@@ -265,7 +265,7 @@ static VOID TransmitterCount(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PX
  * Tells the client what became of its packet; a frame of our own ends here, of which the backend had a copy only.
  * DISPATCH_LEVEL, without the lock.
  */
-static VOID TransmitterReturnPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+static inline VOID TransmitterReturnPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
     XENVIF_TRANSMITTER_PACKET_COMPLETION_INFO Completion;
 
@@ -563,8 +563,8 @@ PTRANSMITTER_PACKET TransmitterGetPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter
 }
 
 /* Queues a packet. With the lock. */
-static NTSTATUS TransmitterEnqueue(_Inout_ PXENVIF_TRANSMITTER Transmitter,
-                                   _In_ const TRANSMITTER_DESCRIPTION *Description)
+static inline NTSTATUS TransmitterEnqueue(_Inout_ PXENVIF_TRANSMITTER Transmitter,
+                                          _In_ const TRANSMITTER_DESCRIPTION *Description)
 {
     PTRANSMITTER_PACKET Packet;
 
@@ -610,8 +610,8 @@ static VOID TransmitterEndRow(_In_ PXENVIF_FRONTEND Frontend)
 }
 
 /* The transmitter of a packet's queue, locked. */
-static PXENVIF_TRANSMITTER TransmitterSelect(_In_ PXENVIF_FRONTEND Frontend,
-                                             _In_ const TRANSMITTER_DESCRIPTION *Description, _Out_ PKIRQL Irql)
+static inline PXENVIF_TRANSMITTER TransmitterSelect(_In_ PXENVIF_FRONTEND Frontend,
+                                                    _In_ const TRANSMITTER_DESCRIPTION *Description, _Out_ PKIRQL Irql)
 {
     PXENVIF_STEERING Steering = FrontendGetSteering(Frontend);
 

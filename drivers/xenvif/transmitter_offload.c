@@ -72,6 +72,9 @@ static BOOLEAN TransmitterMatchesOptions(_In_ XENVIF_VIF_OFFLOAD_OPTIONS Options
     BOOLEAN Version4 = Layout->IpVersion == 4;
     BOOLEAN Version6 = Layout->IpVersion == 6;
 
+    if (Options.Value == 0)
+        return TRUE;
+
     if (Options.OffloadTagManipulation && Layout->Tagged)
         return FALSE;
 

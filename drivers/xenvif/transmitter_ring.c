@@ -117,8 +117,8 @@ static NTSTATUS TransmitterGrantCopies(_Inout_ PXENVIF_TRANSMITTER Transmitter, 
 }
 
 /* A fragment for data that is copied, empty as yet. It is granted when it is full or the packet is complete. */
-static PTRANSMITTER_FRAGMENT TransmitterAddCopy(_Inout_ PXENVIF_TRANSMITTER Transmitter,
-                                                _Inout_ PTRANSMITTER_PACKET Packet)
+static inline PTRANSMITTER_FRAGMENT TransmitterAddCopy(_Inout_ PXENVIF_TRANSMITTER Transmitter,
+                                                       _Inout_ PTRANSMITTER_PACKET Packet)
 {
     PTRANSMITTER_FRAGMENT Fragment = &Packet->Fragments[Packet->FragmentCount];
 
@@ -135,8 +135,8 @@ static PTRANSMITTER_FRAGMENT TransmitterAddCopy(_Inout_ PXENVIF_TRANSMITTER Tran
 }
 
 /* Copies bytes to the end of the packet's fragments. */
-static NTSTATUS TransmitterCopy(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet,
-                                _In_reads_(Size) const UCHAR *Source, _In_ ULONG Size)
+static inline NTSTATUS TransmitterCopy(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet,
+                                       _In_reads_(Size) const UCHAR *Source, _In_ ULONG Size)
 {
     PTRANSMITTER_FRAGMENT Fragment = NULL;
     ULONG Done = 0;
@@ -265,20 +265,15 @@ static BOOLEAN TransmitterHasHash(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ con
            FrontendWantsHash(Transmitter->Frontend);
 }
 
-/* Decides what is left to this connection's backend, and does the rest. */
-static NTSTATUS TransmitterPrepare(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+/* Of a packet whose checksum is left to us: decides what is left to this connection's backend, and does the rest. */
+static NTSTATUS TransmitterPrepareOffload(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
     BOOLEAN Version4 = Packet->Description.Layout.IpVersion == 4;
     ULONG Checksum = Version4 ? TRANSMITTER_CHECKSUM_V4 : TRANSMITTER_CHECKSUM_V6;
     ULONG Large = Version4 ? TRANSMITTER_LARGE_V4 : TRANSMITTER_LARGE_V6;
     ULONG Features = Transmitter->Features;
 
-    Packet->Prepared = TRUE;
-    Packet->Posted = FALSE;
-    Packet->GsoType = XEN_NETIF_GSO_TYPE_NONE;
-    Packet->Cut = FALSE;
-    Packet->Hashed = TransmitterHasHash(Transmitter, &Packet->Description);
-    Packet->Blank = TransmitterNeedsChecksum(&Packet->Description) && (Features & Checksum) != 0;
+    Packet->Blank = (Features & Checksum) != 0;
 
     if (TransmitterIsCut(&Packet->Description)) {
         /* A backend that cuts makes the checksums too, and takes what is as long as several pages. */
@@ -288,10 +283,30 @@ static NTSTATUS TransmitterPrepare(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Ino
         Packet->GsoType = Version4 ? XEN_NETIF_GSO_TYPE_TCPV4 : XEN_NETIF_GSO_TYPE_TCPV6;
     }
 
-    if (TransmitterNeedsChecksum(&Packet->Description))
-        TransmitterMakeChecksum(&Packet->Description, Packet->Blank);
+    TransmitterMakeChecksum(&Packet->Description, Packet->Blank);
 
-    return TransmitterPrepareFragments(Transmitter, Packet);
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS TransmitterPrepare(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+{
+    NTSTATUS Status = STATUS_SUCCESS;
+
+    Packet->Prepared = TRUE;
+    Packet->Posted = FALSE;
+    Packet->Blank = FALSE;
+    Packet->GsoType = XEN_NETIF_GSO_TYPE_NONE;
+    Packet->Cut = FALSE;
+    Packet->Hashed = TransmitterHasHash(Transmitter, &Packet->Description);
+
+    if (TransmitterNeedsChecksum(&Packet->Description))
+        Status = TransmitterPrepareOffload(Transmitter, Packet);
+
+    /* What is cut has its pages segment by segment. */
+    if (NT_SUCCESS(Status) && !Packet->Cut)
+        Status = TransmitterPrepareFragments(Transmitter, Packet);
+
+    return Status;
 }
 
 /* A request with nothing in it, and the address. */

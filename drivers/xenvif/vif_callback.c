@@ -41,7 +41,6 @@ VOID VifCallbackReturnPacket(_In_ const VIF_CALLBACK *Callback, _In_opt_ PVOID C
         return;
     }
 
-    RtlZeroMemory(&Parameters, sizeof(Parameters));
     Parameters.TransmitterReturnPacket.Cookie = Cookie;
     Parameters.TransmitterReturnPacket.Completion = Completion;
 
