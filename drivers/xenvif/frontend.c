@@ -127,35 +127,58 @@ static BOOLEAN FrontendRetryGrants(_Inout_ PXENVIF_FRONTEND Frontend)
     return Count + ControllerRetryGrants(Frontend->Controller) != 0;
 }
 
+/* Whether packets that wait for the backend to let go of their pages are to wait on. */
+static TRANSMITTER_PATIENCE FrontendPatience(_In_ PXENVIF_FRONTEND Frontend)
+{
+    if (Frontend->HeldDeadline == 0 || FrontendNow() < Frontend->HeldDeadline)
+        return TRANSMITTER_WAIT;
+
+    return (Frontend->HeldTries < FRONTEND_HELD_TRIES) ? TRANSMITTER_ABANDON : TRANSMITTER_LOSE;
+}
+
+/* There was no memory to give up what is held back: it is tried again, but not for ever. */
+static VOID FrontendWaitForMemory(_Inout_ PXENVIF_FRONTEND Frontend, _In_ ULONG Count)
+{
+    if (Frontend->HeldTries == 0)
+        Warning("vif %u: the backend keeps pages of %u packets, and there is no memory to note which: waiting for it",
+                Frontend->Number, Count);
+
+    Frontend->HeldTries++;
+    Frontend->HeldDeadline = FrontendLater(FRONTEND_RETRY_TIME);
+}
+
 /*
  * Tries to return packets that wait for the backend to let go of their pages. When the client waits for them in turn,
  * patience ends with a deadline. TRUE: there are some.
  */
 static BOOLEAN FrontendRetryHeld(_Inout_ PXENVIF_FRONTEND Frontend)
 {
-    BOOLEAN Abandon = FALSE;
+    TRANSMITTER_PATIENCE Patience;
     ULONG Count = 0;
     ULONG Index;
 
     if (Frontend->Target == FRONTEND_CONNECT)
         Frontend->HeldDeadline = 0;
-    else if (Frontend->HeldDeadline != 0)
-        Abandon = FrontendNow() >= Frontend->HeldDeadline;
+
+    Patience = FrontendPatience(Frontend);
 
     for (Index = 0; Index < Frontend->QueueCount; Index++)
-        Count += TransmitterRetryHeld(QueueGetTransmitter(Frontend->Queues[Index]), Abandon);
+        Count += TransmitterRetryHeld(QueueGetTransmitter(Frontend->Queues[Index]), Patience);
 
-    if (Count == 0) {
-        Frontend->HeldDeadline = 0;
-        return FALSE;
+    if (Count != 0 && Patience != TRANSMITTER_WAIT) {
+        FrontendWaitForMemory(Frontend, Count);
+        return TRUE;
     }
 
-    if (Abandon)
-        Frontend->HeldDeadline = FrontendLater(FRONTEND_RETRY_TIME);
+    if (Count == 0)
+        Frontend->HeldDeadline = 0;
     else if (Frontend->Target != FRONTEND_CONNECT && Frontend->HeldDeadline == 0)
         Frontend->HeldDeadline = FrontendLater(FRONTEND_HELD_TIME);
 
-    return TRUE;
+    if (Frontend->HeldDeadline == 0)
+        Frontend->HeldTries = 0;
+
+    return Count != 0;
 }
 
 /* Whether nothing of what power or client wants to be over is going on any more. */

@@ -43,6 +43,9 @@ typedef enum _FRONTEND_STATE {
 /* How long the client waits for a packet whose page the backend does not let go. */
 #define FRONTEND_HELD_TIME 5000 /* ms */
 
+/* How often, FRONTEND_RETRY_TIME apart, it is then waited for memory to note what the backend keeps. */
+#define FRONTEND_HELD_TRIES 5
+
 #define FRONTEND_WATCHES 4
 
 #define FRONTEND_DEFAULT_CARRIER 1
@@ -121,6 +124,7 @@ struct _XENVIF_FRONTEND {
     ULONGLONG RetryAt;      /* 0: nothing to try again */
     BOOLEAN Unread;         /* a node could not be read, but may be later */
     ULONGLONG HeldDeadline; /* 0: no packet is held back, or nobody waits for it */
+    ULONG HeldTries;        /* at giving up what is held back, for which there was no memory */
 
     FRONTEND_HASH Hash;
     LONG Hashing;       /* frames of this connection may have a hash */

@@ -84,13 +84,27 @@ static BOOLEAN GranterIsWorthTelling(_In_ ULONG Count)
     return (Count & (Count - 1)) == 0;
 }
 
-BOOLEAN GranterOrphan(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant)
+static VOID GranterLose(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant)
+{
+    Granter->LostCount++;
+
+    if (GranterIsWorthTelling(Granter->LostCount))
+        Critical(
+            "%s: domain %u does not let go of grant %u, which stands for good, since there is no memory to note it "
+            "(%u so far)",
+            Granter->Name, Granter->Domain, GranterReference(Granter, Grant), Granter->LostCount);
+}
+
+BOOLEAN GranterOrphan(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant, _In_ BOOLEAN Lose)
 {
     PGRANTER_ORPHAN Orphan;
 
     Orphan = PoolAllocate(sizeof(GRANTER_ORPHAN), GRANTER_TAG);
-    if (Orphan == NULL)
-        return FALSE;
+    if (Orphan == NULL) {
+        if (Lose)
+            GranterLose(Granter, Grant);
+        return Lose;
+    }
 
     Orphan->Grant = Grant;
     InsertTailList(&Granter->Orphans, &Orphan->ListEntry);
@@ -180,7 +194,7 @@ static VOID GranterRetryOrphans(_Inout_ PXENVIF_GRANTER Granter)
 
 BOOLEAN GranterIsOverheld(_In_ PXENVIF_GRANTER Granter, _In_ ULONG Others)
 {
-    return Granter->HeldCount + Granter->OrphanCount + Others > GRANTER_HELD_CAP;
+    return Granter->HeldCount + Granter->OrphanCount + Granter->LostCount + Others > GRANTER_HELD_CAP;
 }
 
 ULONG GranterRetry(_Inout_ PXENVIF_GRANTER Granter)
@@ -203,7 +217,7 @@ PAGED_FUNCTION BOOLEAN GranterTeardown(_In_ PXENVIF_GRANTER Granter)
 {
     PAGED_CODE();
 
-    if (GranterRetry(Granter) != 0)
+    if (GranterRetry(Granter) != 0 || Granter->LostCount != 0)
         return FALSE;
 
     XENBUS_GNTTAB_CALL(Granter->Gnttab, DestroyCache, Granter->Cache);

@@ -34,6 +34,7 @@ typedef struct _XENVIF_GRANTER {
     ULONG HeldCount;
     LIST_ENTRY Orphans; /* grants of other people's pages, which could not be kept from their owners any longer */
     ULONG OrphanCount;
+    ULONG LostCount; /* orphans that there was no memory to note: they stand for good */
     CHAR Name[24];
 } XENVIF_GRANTER, *PXENVIF_GRANTER;
 
@@ -54,10 +55,12 @@ NTSTATUS GranterPermit(_Inout_ PXENVIF_GRANTER Granter, _In_ PFN_NUMBER Pfn, _In
 _IRQL_requires_(DISPATCH_LEVEL)
 NTSTATUS GranterRevoke(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant);
 
-/* Takes over a grant that cannot be revoked, of a page that is not ours to keep. FALSE: no memory, it stays the
- * caller's. */
+/*
+ * Takes over a grant that cannot be revoked, of a page that is not ours to keep. FALSE: no memory, it stays the
+ * caller's. Lose: not then, but it is never revoked, and the granter does not end.
+ */
 _IRQL_requires_(DISPATCH_LEVEL)
-BOOLEAN GranterOrphan(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant);
+BOOLEAN GranterOrphan(_Inout_ PXENVIF_GRANTER Granter, _In_ PXENBUS_GNTTAB_ENTRY Grant, _In_ BOOLEAN Lose);
 
 /* Likewise for a buffer. GranterRevokeBuffer gives FALSE when it had to put the buffer into quarantine: it is gone. */
 _IRQL_requires_(DISPATCH_LEVEL)

@@ -430,9 +430,10 @@ VOID TransmitterDisconnect(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 
 /*
  * Ends what is left of a packet's grants: its pages go back to the client whatever the backend does with them. FALSE:
- * there is no memory to note all of them, and the packet must wait for that.
+ * there is no memory to note all of them, and they are not to be lost: the packet must wait for that.
  */
-static BOOLEAN TransmitterAbandon(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+static BOOLEAN TransmitterAbandon(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet,
+                                  _In_ BOOLEAN Lose)
 {
     ULONG Index;
 
@@ -442,7 +443,7 @@ static BOOLEAN TransmitterAbandon(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inou
         if (Fragment->Grant == NULL)
             continue;
 
-        if (!GranterOrphan(Transmitter->Granter, Fragment->Grant))
+        if (!GranterOrphan(Transmitter->Granter, Fragment->Grant, Lose))
             return FALSE;
         Fragment->Grant = NULL;
         Packet->Status = XENVIF_TRANSMITTER_PACKET_ERROR;
@@ -453,7 +454,7 @@ static BOOLEAN TransmitterAbandon(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inou
     return TRUE;
 }
 
-ULONG TransmitterRetryHeld(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOOLEAN Abandon)
+ULONG TransmitterRetryHeld(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ TRANSMITTER_PATIENCE Patience)
 {
     LIST_ENTRY List;
     ULONG Count;
@@ -468,7 +469,7 @@ ULONG TransmitterRetryHeld(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOOLEAN
         PTRANSMITTER_PACKET Packet = CONTAINING_RECORD(RemoveHeadList(&List), TRANSMITTER_PACKET, ListEntry);
 
         if (!TransmitterReleaseFragments(Transmitter, Packet) &&
-            !(Abandon && TransmitterAbandon(Transmitter, Packet))) {
+            !(Patience != TRANSMITTER_WAIT && TransmitterAbandon(Transmitter, Packet, Patience == TRANSMITTER_LOSE))) {
             InsertTailList(&Transmitter->Held, &Packet->ListEntry);
             continue;
         }

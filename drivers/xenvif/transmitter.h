@@ -68,12 +68,19 @@ VOID TransmitterDisable(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 _IRQL_requires_(PASSIVE_LEVEL)
 VOID TransmitterDisconnect(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
+/* What becomes of a packet with a page that the backend still has mapped. */
+typedef enum _TRANSMITTER_PATIENCE {
+    TRANSMITTER_WAIT,    /* it is held back */
+    TRANSMITTER_ABANDON, /* it is returned as an error if there is memory to note its grants */
+    TRANSMITTER_LOSE     /* it is returned as an error; grants that there is no memory for stand for good */
+} TRANSMITTER_PATIENCE;
+
 /*
- * Tries to return the packets that are held back. Abandon: return them in any case, as errors; their pages are then in
- * the backend's sight until it lets go. PASSIVE_LEVEL. How many are still held.
+ * Tries to return the packets that are held back. The pages of those that are given up are in the backend's sight until
+ * it lets go. PASSIVE_LEVEL. How many are still held.
  */
 _IRQL_requires_(PASSIVE_LEVEL)
-ULONG TransmitterRetryHeld(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOOLEAN Abandon);
+ULONG TransmitterRetryHeld(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ TRANSMITTER_PATIENCE Patience);
 
 /* TRUE: backends hold on to so many pages that no more are to be granted. IRQL <= DISPATCH_LEVEL. */
 _IRQL_requires_max_(DISPATCH_LEVEL)

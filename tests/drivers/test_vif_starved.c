@@ -11,13 +11,16 @@
 #include "common/vif_backend.h"
 #include "common/vif_client.h"
 #include "machine/fault.h"
+#include "nt/pnp/pnp.h"
 
 #define STARVED                                                                                                        \
     .drivers = STACK_XENVIF | STACK_PROBE, .vifs = 0, .before_boot = vif_backend_make, .quiet = true,                  \
     .engine = ENGINE_DETERMINISTIC, .fail = "kind=pool,nth=100000000"
+#define BUS "XENBUS\\VEN_XP0001&DEV_VIF"
 #define LARGE OPTION(OffloadIpVersion4LargePacket)
 #define PATIENCE_MS 5000u
 #define CALLS_MAX 400u
+#define LOGS 2u /* a driver's line goes to the console of QEMU and to the hypervisor's */
 
 static uint8_t frame[INET_FRAME_MAX];
 static struct vif_backend_packet taken;
@@ -244,11 +247,17 @@ static VOID NTAPI disable_client(PVOID unused)
     vif_client_disable();
 }
 
-/*
- * A packet whose page the backend keeps is not waited for for ever; but it takes memory to go on without it. The grant
- * ends when the backend lets go of it, and the device can go.
- */
-STACK_TEST(giving_up_without_memory, STARVED)
+static volatile bool disabled;
+
+static VOID NTAPI disable_and_say_so(PVOID unused)
+{
+    disable_client(unused);
+    disabled = true;
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+/* The client disables the VIF while the backend keeps a page of each of two packets, and there is no memory. */
+static PKTHREAD begin_giving_up(void)
 {
     struct vif_client_packet packet = packet_of(1);
     PKTHREAD thread;
@@ -257,10 +266,28 @@ STACK_TEST(giving_up_without_memory, STARVED)
     vif_backend_keep();
     ck_assert_int_eq(vif_client_send(&packet), STATUS_SUCCESS);
     vif_backend_await(&taken, NETIF_RSP_OKAY);
+    ck_assert_int_eq(vif_client_repeat(&packet), STATUS_SUCCESS);
+    vif_backend_await(&taken, NETIF_RSP_OKAY);
     starve(0);
-    thread = stack_thread(disable_client, NULL);
-    stack_sleep_us(20000000);
+    disabled = false;
+    thread = stack_thread(disable_and_say_so, NULL);
+    stack_sleep_us(4000000);
+    ck_assert(!stack_is_logged("waiting for it"));
+    stack_sleep_us(4000000);
     ck_assert(!vif_client_is_back());
+    STACK_ASSERT_LOGGED("vif 1: the backend keeps pages of 2 packets, and there is no memory to note which: waiting");
+    ck_assert_uint_eq(stack_times_logged("waiting for it"), LOGS);
+    return thread;
+}
+
+/*
+ * A packet whose page the backend keeps is not waited for for ever; but it takes memory to go on without it. The grant
+ * ends when the backend lets go of it, and the device can go.
+ */
+STACK_TEST(giving_up_without_memory, STARVED)
+{
+    PKTHREAD thread = begin_giving_up();
+
     feed();
     stack_join(thread);
     ck_assert_uint_eq(vif_client_await_sent().Status, XENVIF_TRANSMITTER_PACKET_ERROR);
@@ -269,6 +296,45 @@ STACK_TEST(giving_up_without_memory, STARVED)
     vif_backend_release();
     vif_backend_end();
 }
+
+/* And memory is not waited for for ever: what is lost then is what it takes to note the grants, for good. */
+static void lose_without_memory(void *unused)
+{
+    PKTHREAD thread = begin_giving_up();
+
+    (void)unused;
+    stack_sleep_us(4000000);
+    ck_assert_msg(disabled, "the client still waits");
+    ck_assert(vif_client_is_back());
+    feed();
+    stack_join(thread);
+    ck_assert_uint_eq(vif_client_await_sent().Status, XENVIF_TRANSMITTER_PACKET_ERROR);
+    STACK_ASSERT_LOGGED("which stands for good, since there is no memory to note it");
+    ck_assert(!stack_is_logged("whose page goes back to its owner"));
+    vif_backend_release();
+
+    /* The next connection is as good as any. */
+    vif_client_enable();
+    vif_backend_disconnect();
+    vif_backend_connect();
+    vif_client_await_link(true);
+    vif_client_finish();
+
+    /* When the bus goes the grant stands still. */
+    (void)pnp_remove_device(stack_device(BUS), false);
+}
+
+START_TEST(losing_without_memory)
+{
+    static const struct stack_options options = {STARVED};
+    const struct failure *failure = stack_must_fail(&options, lose_without_memory, NULL, "pool-leak-at-unload");
+
+    ck_assert_msg(strstr(failure->text, "driver xenvif is unloaded") != NULL &&
+                      strstr(failure->text, "1 with tag \"Vgnt\"") != NULL,
+                  "%s", failure->text);
+    STACK_ASSERT_LOGGED("a backend does not let go of pages, which are lost to this system");
+}
+END_TEST
 
 /* ---- frames that are received ---- */
 
@@ -494,7 +560,6 @@ STACK_TEST(features_with_each_call_failing, STARVED)
 /* ---- what the store says of the link ---- */
 
 #define CARRIER "/local/domain/0/backend/played/1/carrier"
-#define LOGS 2u        /* a driver's line goes to the console of QEMU and to the hypervisor's */
 #define LINK_CALLS 60u /* more than reading all of it takes */
 
 /* Has the frontend's thread look at everything. */
@@ -597,6 +662,7 @@ int main(void)
     tcase_add_test(tcase, sending_without_grants);
     tcase_add_test(tcase, cutting_without_grants);
     tcase_add_test(tcase, giving_up_without_memory);
+    tcase_add_test(tcase, losing_without_memory);
     tcase_add_test(tcase, receiving_with_each_call_failing);
     tcase_add_test(tcase, splitting_with_few_packets);
     tcase_add_test(tcase, moving_without_packets);
