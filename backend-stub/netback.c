@@ -273,16 +273,10 @@ bool netback_run(struct netback *netback)
             {.fd = xs_fileno(netback->xs), .events = POLLIN},
             {.fd = xenevtchn_fd(netback->xce), .events = POLLIN},
         };
-        struct vif *vif;
-        int ready = backend_wait(fds, 2, sleep);
 
-        if (ready < 0) {
+        if (backend_wait(fds, 2, sleep) < 0) {
             backend_log(netback->options.logger, BACKEND_LOG_ERROR, "waiting failed: %s", strerror(errno));
             return false;
-        }
-        if (!ready && sleep) { /* interrupted, or only waiting for rings: ask every end, said by port_wake() or not */
-            for (vif = netback->vifs; vif; vif = vif->next)
-                vif->rx_work = true;
         }
         if (fds[0].revents) {
             store_events(netback);

@@ -642,6 +642,50 @@ GUEST_TEST(a_frontend_that_does_not_say_what_it_has_taken_is_not_waited_for_for_
     ck_assert_uint_eq(backend_statistics()->rx.drops, 0);
 }
 
+static unsigned asked;
+
+static bool count_receive(struct port *port, struct port_frame *frame)
+{
+    (void)port;
+    (void)frame;
+    asked++;
+    return false;
+}
+
+/* Another VIF, connected, with requests for frames, which its end has none of. */
+static void attach_idle_vif(void)
+{
+    static struct port_ops counting;
+    struct toolstack_vif vif = {.domid = backend_domid, .handle = 1, .mac = {0x00, 0x16, 0x3e, 1, 2, 4}, .mtu = 1500};
+    struct netfront *front;
+
+    ck_assert_msg(toolstack_network_attach(backend_toolstack, &vif, 1000), "%s", toolstack_error(backend_toolstack));
+    counting = *backend_checker->ops;
+    counting.receive = count_receive;
+    backend_checker->ops = &counting;
+    front = netfront_create(backend_domid, 1);
+    netfront_connect(front, true);
+    netfront_rx_post(front, 16);
+    netfront_pause(10);
+}
+
+/* netback looks at its rings again and again while it waits, and leaves those alone that have nothing to wait for. */
+GUEST_TEST(one_that_is_waited_for_is_nothing_to_others)
+{
+    struct netfront *front = on_the_old_queue();
+
+    attach_idle_vif();
+    asked = 0;
+    netfront_pause(200);
+    ck_assert(backend_clock() < settled_by || engine_is_parallel());
+    ck_assert_uint_eq(answered(front->other[1]), 0);
+    ck_assert_msg(asked == 0, "the other one's end was asked for frames %u times", asked);
+    port_wake(backend_checker);
+    netfront_pause(10);
+    ck_assert_uint_eq(asked, 1);
+    await_full(front->other[1]);
+}
+
 /* What changes nothing holds nothing up. */
 GUEST_TEST(a_request_that_changes_nothing_is_not_waited_for)
 {
@@ -685,6 +729,7 @@ int main(void)
         mappings_change_under_traffic,
         frames_that_are_steered_anew_wait_for_those_on_the_old_queue,
         a_frontend_that_does_not_say_what_it_has_taken_is_not_waited_for_for_ever,
+        one_that_is_waited_for_is_nothing_to_others,
         a_request_that_changes_nothing_is_not_waited_for,
     };
     Suite *suite = suite_create("queues");
