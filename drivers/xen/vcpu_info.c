@@ -4,15 +4,12 @@
  * again.
  */
 #include "driver.h"
+#include "insist.h"
 #include "log.h"
 
 #include <xen/xen.h>
 
 #define INFOS_PER_PAGE ((ULONG)(PAGE_SIZE / sizeof(struct vcpu_info)))
-
-/* Xen may be short of memory, and have some a moment later. The pause is in microseconds. */
-#define EXCHANGE_ATTEMPTS 100u
-#define EXCHANGE_PAUSE 50u
 
 C_ASSERT(PAGE_SIZE / sizeof(struct vcpu_info) <= 64);
 
@@ -72,23 +69,27 @@ NTSTATUS NTAPI XenVcpuPlaceInfo(_In_ ULONG VcpuId, _Outptr_ PVOID *Info)
     return STATUS_SUCCESS;
 }
 
-typedef NTSTATUS(NTAPI *PAGE_CHANGE)(_In_ ULONG Order, _In_ ULONG Count, _In_reads_(Count) const PFN_NUMBER *Frames,
-                                     _Out_ PULONG Done);
-
-static NTSTATUS PageInsist(_In_ PAGE_CHANGE Change, _In_ PFN_NUMBER Frame)
+/* Argument: the frame. */
+static NTSTATUS PageGiveAway(_In_ const VOID *Argument)
 {
-    NTSTATUS Status = STATUS_SUCCESS;
-    ULONG Attempt;
+    const PFN_NUMBER *Frame = Argument;
     ULONG Done;
+    NTSTATUS Status;
 
-    for (Attempt = 0; Attempt < EXCHANGE_ATTEMPTS; Attempt++) {
-        Status = Change(0, 1, &Frame, &Done);
-        if (NT_SUCCESS(Status) && Done == 1)
-            return STATUS_SUCCESS;
-        KeStallExecutionProcessor(EXCHANGE_PAUSE);
-    }
+    Status = XenMemoryDecreaseReservation(0, 1, Frame, &Done);
 
-    return NT_SUCCESS(Status) ? STATUS_INSUFFICIENT_RESOURCES : Status;
+    return (NT_SUCCESS(Status) && Done != 1) ? STATUS_INSUFFICIENT_RESOURCES : Status;
+}
+
+static NTSTATUS PageTake(_In_ const VOID *Argument)
+{
+    const PFN_NUMBER *Frame = Argument;
+    ULONG Done;
+    NTSTATUS Status;
+
+    Status = XenMemoryPopulatePhysMap(0, 1, Frame, &Done);
+
+    return (NT_SUCCESS(Status) && Done != 1) ? STATUS_INSUFFICIENT_RESOURCES : Status;
 }
 
 /* Gives the page that Xen has hold of away, and has Xen put another in its place. */
@@ -96,11 +97,11 @@ static NTSTATUS PageExchange(_In_ PFN_NUMBER Frame)
 {
     NTSTATUS Status;
 
-    Status = PageInsist(XenMemoryDecreaseReservation, Frame);
+    Status = Insist(PageGiveAway, &Frame);
     if (!NT_SUCCESS(Status))
         return Status;
 
-    return PageInsist(XenMemoryPopulatePhysMap, Frame);
+    return Insist(PageTake, &Frame);
 }
 
 PAGED_FUNCTION VOID VcpuInfoTeardown(_Inout_updates_(XEN_VCPU_INFO_PAGES) PXEN_VCPU_INFO_PAGE Pages)

@@ -1,15 +1,12 @@
 #include "hole.h"
 
 #include "bug.h"
+#include "insist.h"
 #include "log.h"
 #include "pool.h"
 #include "xen.h"
 
 #define HOLE_TAG POOL_TAG('H', 'O', 'L', 'E')
-
-/* Xen may be short of memory, and have some a moment later. The pause is in microseconds. */
-#define HOLE_ATTEMPTS 100u
-#define HOLE_PAUSE 50u
 
 struct _XENBUS_HOLE {
     XENBUS_RANGE_SET_INTERFACE RangeSetInterface;
@@ -31,22 +28,21 @@ static PFN_NUMBER HoleFrame(_In_ PVOID Address)
     return (PFN_NUMBER)(MmGetPhysicalAddress(Address).QuadPart >> PAGE_SHIFT);
 }
 
-/* A page of Xen's. */
-typedef struct _HOLE_SOURCE {
+/* A page of Xen's, and the frame at which it is to be. */
+typedef struct _HOLE_PLACE {
+    PFN_NUMBER Frame;
     ULONG Space;
     ULONG_PTR Index;
-} HOLE_SOURCE;
+} HOLE_PLACE;
 
-typedef NTSTATUS (*HOLE_CHANGE)(_In_ PFN_NUMBER Frame, _In_opt_ const HOLE_SOURCE *Source);
-
-static NTSTATUS HoleTryPopulate(_In_ PFN_NUMBER Frame, _In_opt_ const HOLE_SOURCE *Source)
+/* Argument: the frame. */
+static NTSTATUS HoleTryPopulate(_In_ const VOID *Argument)
 {
+    const PFN_NUMBER *Frame = Argument;
     ULONG Done;
     NTSTATUS Status;
 
-    UNREFERENCED_PARAMETER(Source);
-
-    Status = XenMemoryPopulatePhysMap(0, 1, &Frame, &Done);
+    Status = XenMemoryPopulatePhysMap(0, 1, Frame, &Done);
     return NT_SUCCESS(Status) && Done != 1 ? STATUS_INSUFFICIENT_RESOURCES : Status;
 }
 
@@ -59,23 +55,11 @@ static NTSTATUS HoleTryDepopulate(_In_ PFN_NUMBER Frame)
     return NT_SUCCESS(Status) && Done != 1 ? STATUS_INSUFFICIENT_RESOURCES : Status;
 }
 
-static NTSTATUS HoleTryPut(_In_ PFN_NUMBER Frame, _In_opt_ const HOLE_SOURCE *Source)
+static NTSTATUS HoleTryPut(_In_ const VOID *Argument)
 {
-    return XenMemoryAddToPhysMap(Source->Space, Source->Index, Frame);
-}
+    const HOLE_PLACE *Place = Argument;
 
-/* What cannot be left undone is tried for a while. Any IRQL. */
-static NTSTATUS HoleInsist(_In_ HOLE_CHANGE Change, _In_ PFN_NUMBER Frame, _In_opt_ const HOLE_SOURCE *Source)
-{
-    NTSTATUS Status = Change(Frame, Source);
-    ULONG Attempt;
-
-    for (Attempt = 1; !NT_SUCCESS(Status) && Attempt < HOLE_ATTEMPTS; Attempt++) {
-        KeStallExecutionProcessor(HOLE_PAUSE);
-        Status = Change(Frame, Source);
-    }
-
-    return Status;
+    return XenMemoryAddToPhysMap(Place->Space, Place->Index, Place->Frame);
 }
 
 /* Asks Xen for RAM at Count frames in a row; returns how many it gave, from the first. */
@@ -84,10 +68,11 @@ static ULONG HolePopulate(_In_ PFN_NUMBER Frame, _In_ ULONG Count)
     ULONG Index;
 
     for (Index = 0; Index < Count; Index++) {
-        NTSTATUS Status = HoleInsist(HoleTryPopulate, Frame + Index, NULL);
+        PFN_NUMBER Next = Frame + Index;
+        NTSTATUS Status = Insist(HoleTryPopulate, &Next);
 
         if (!NT_SUCCESS(Status)) {
-            Critical("Xen gives no page for frame %llx (%08x)", (ULONGLONG)(Frame + Index), Status);
+            Critical("Xen gives no page for frame %llx (%08x)", (ULONGLONG)Next, Status);
             break;
         }
     }
@@ -183,10 +168,10 @@ VOID HoleFree(_In_ PXENBUS_HOLE Hole, _In_ const XENBUS_HOLE_AREA *Area)
 
 VOID HolePutAgain(_In_ const XENBUS_HOLE_AREA *Area, _In_ ULONG Space, _In_ ULONG_PTR Index)
 {
-    const HOLE_SOURCE Source = {Space, Index};
+    const HOLE_PLACE Place = {Area->Frame, Space, Index};
     NTSTATUS Status;
 
-    Status = HoleInsist(HoleTryPut, Area->Frame, &Source);
+    Status = Insist(HoleTryPut, &Place);
     if (NT_SUCCESS(Status))
         return;
 
