@@ -127,3 +127,64 @@ bool irps_answer(PIRP irp, NTSTATUS wanted, ULONG_PTR information, NTSTATUS *sta
     *status = wanted;
     return true;
 }
+
+/* ---- a device that goes while an IRP is under way ---- */
+
+static struct {
+    const struct irps_going *what;
+    KEVENT gate;
+    volatile bool inside, removed;
+} going;
+
+static bool keep(PDEVICE_OBJECT device, PIRP irp, PIO_STACK_LOCATION location, NTSTATUS *status)
+{
+    (void)device;
+    (void)irp;
+    (void)location;
+    (void)status;
+    going.inside = true;
+    (void)KeWaitForSingleObject(&going.gate, Executive, KernelMode, FALSE, NULL);
+    return false;
+}
+
+static VOID NTAPI sender(PVOID unused)
+{
+    (void)unused;
+    going.what->send();
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+static VOID NTAPI remover(PVOID unused)
+{
+    (void)unused;
+    ck_assert_int_eq(pnp_remove_device(stack_device(going.what->path), false), STATUS_SUCCESS);
+    going.removed = true;
+    (void)PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+static bool is_inside(void *unused)
+{
+    (void)unused;
+    return going.inside;
+}
+
+void irps_go_during(const struct irps_going *what)
+{
+    PKTHREAD sending, removing;
+
+    going.what = what;
+    going.inside = going.removed = false;
+    KeInitializeEvent(&going.gate, NotificationEvent, FALSE);
+    irps_intercept(what->below, false, IRP_MJ_PNP, what->minor, keep);
+    sending = stack_thread(sender, NULL);
+    ck_assert(stack_wait(is_inside, NULL, 1000));
+    removing = stack_thread(remover, NULL);
+    stack_sleep_us(500000);
+    ck_assert(!going.removed);
+    what->meanwhile();
+    ck_assert(!going.removed);
+    (void)KeSetEvent(&going.gate, IO_NO_INCREMENT, FALSE);
+    stack_join(sending);
+    stack_join(removing);
+    irps_let_pass();
+}

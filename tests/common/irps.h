@@ -29,4 +29,19 @@ unsigned irps_intercepted(void);                      /* how many so far, the pr
 NTSTATUS irps_go_on(PDEVICE_OBJECT device, PIRP irp); /* the driver's own routine */
 bool irps_answer(PIRP irp, NTSTATUS wanted, ULONG_PTR information, NTSTATUS *status); /* complete it; true */
 
+/*
+ * A device goes while an IRP is under way below it. `send` sends that one, a PnP IRP of this minor, which is kept
+ * before the driver of `below` has it; then the device of this instance path is asked to go, in an orderly way;
+ * `meanwhile` is called while it waits, and must not end that. Then the IRP goes on, and so does the device. All are
+ * called once.
+ */
+struct irps_going {
+    const char *path;
+    PDEVICE_OBJECT below;
+    UCHAR minor;
+    void (*send)(void);
+    void (*meanwhile)(void);
+};
+void irps_go_during(const struct irps_going *going);
+
 #endif

@@ -2,15 +2,9 @@
  * IRPs that reach the bus, its child and the filter above the bus, but that the managers of this machine send seldom or
  * never: notices of a paging file, relations, device states, WMI, and what a device is asked that is no one's concern.
  */
-#include <string.h>
-#include <strings.h>
-
 #include "common/irps.h"
 #include "common/stack.h"
 #include "machine/fault.h"
-#include "machine/image.h"
-#include "machine/kernel_lock.h"
-#include "nt/cm/cm.h"
 #include "nt/pnp/pnp.h"
 
 #include <initguid.h>
@@ -24,25 +18,10 @@
 #define BRIDGE "ACPI\\PNP0A03"
 #define CHILD "XENBUS\\VEN_XP0001&DEV_IFACE"
 
-static struct devnode *find(const char *device)
-{
-    struct devnode *node = pnp_root();
-
-    while (node != NULL && strncmp(pnp_instance_path(node), device, strlen(device)) != 0)
-        node = pnp_next(node);
-    ck_assert_msg(node != NULL, "there is no %s", device);
-    return node;
-}
-
-/* Of the device's stack: the bottom, and the top with a reference. */
-static PDEVICE_OBJECT bottom(const char *device)
-{
-    return pnp_pdo(find(device));
-}
-
+/* Of the device's stack: the top, with a reference. */
 static PDEVICE_OBJECT top(const char *device)
 {
-    return IoGetAttachedDeviceReference(bottom(device));
+    return IoGetAttachedDeviceReference(irps_bottom(device));
 }
 
 /* ---- a paging file on the bus ---- */
@@ -74,15 +53,15 @@ STACK_TEST(paging_file, .drivers = DRIVERS)
     PDEVICE_OBJECT bus;
 
     ck_assert_uint_eq(device_state(PLATFORM) & PNP_DEVICE_NOT_DISABLEABLE, 0);
-    ck_assert_int_eq(notify(bottom(CHILD), true), STATUS_SUCCESS);
-    ck_assert_int_eq(notify(bottom(CHILD), true), STATUS_SUCCESS);
-    ck_assert_int_eq(notify(bottom(CHILD), false), STATUS_SUCCESS);
+    ck_assert_int_eq(notify(irps_bottom(CHILD), true), STATUS_SUCCESS);
+    ck_assert_int_eq(notify(irps_bottom(CHILD), true), STATUS_SUCCESS);
+    ck_assert_int_eq(notify(irps_bottom(CHILD), false), STATUS_SUCCESS);
     ck_assert_uint_ne(device_state(PLATFORM) & PNP_DEVICE_NOT_DISABLEABLE, 0);
     bus = top(PLATFORM);
     ck_assert_int_eq(irps_send_minor(bus, IRP_MN_QUERY_STOP_DEVICE), STATUS_DEVICE_BUSY);
     ck_assert_int_eq(irps_send_minor(bus, IRP_MN_QUERY_REMOVE_DEVICE), STATUS_DEVICE_BUSY);
-    ck_assert(!NT_SUCCESS(pnp_remove_device(find(PLATFORM), false)));
-    ck_assert_int_eq(pnp_state(find(PLATFORM)), DEVNODE_STARTED);
+    ck_assert(!NT_SUCCESS(pnp_remove_device(stack_device(PLATFORM), false)));
+    ck_assert_int_eq(pnp_state(stack_device(PLATFORM)), DEVNODE_STARTED);
 
     ck_assert_int_eq(notify(bus, false), STATUS_SUCCESS);
     ck_assert_uint_eq(device_state(PLATFORM) & PNP_DEVICE_NOT_DISABLEABLE, 0);
@@ -92,19 +71,11 @@ STACK_TEST(paging_file, .drivers = DRIVERS)
     pnp_wait_quiet();
 }
 
-static struct {
-    PDRIVER_DISPATCH original;
-    PDEVICE_OBJECT device;
-} refusing;
-
-static NTSTATUS NTAPI refuse_usage(PDEVICE_OBJECT device, PIRP irp)
+static bool refuse_usage(PDEVICE_OBJECT device, PIRP irp, PIO_STACK_LOCATION location, NTSTATUS *status)
 {
-    if (device != refusing.device ||
-        IoGetCurrentIrpStackLocation(irp)->MinorFunction != IRP_MN_DEVICE_USAGE_NOTIFICATION)
-        return refusing.original(device, irp);
-    irp->IoStatus.Status = STATUS_DEVICE_NOT_READY;
-    IoCompleteRequest(irp, IO_NO_INCREMENT);
-    return STATUS_DEVICE_NOT_READY;
+    (void)device;
+    (void)location;
+    return irps_answer(irp, STATUS_DEVICE_NOT_READY, 0, status);
 }
 
 /* What the device below refuses has not happened: the bus is as free as before. */
@@ -112,11 +83,9 @@ STACK_TEST(paging_file_refused, .drivers = DRIVERS)
 {
     PDEVICE_OBJECT bus = top(PLATFORM);
 
-    refusing.device = bottom(PLATFORM);
-    refusing.original = refusing.device->DriverObject->MajorFunction[IRP_MJ_PNP];
-    refusing.device->DriverObject->MajorFunction[IRP_MJ_PNP] = refuse_usage;
-    ck_assert_int_eq(notify(bottom(CHILD), true), STATUS_DEVICE_NOT_READY);
-    refusing.device->DriverObject->MajorFunction[IRP_MJ_PNP] = refusing.original;
+    irps_intercept(irps_bottom(PLATFORM), false, IRP_MJ_PNP, IRP_MN_DEVICE_USAGE_NOTIFICATION, refuse_usage);
+    ck_assert_int_eq(notify(irps_bottom(CHILD), true), STATUS_DEVICE_NOT_READY);
+    irps_let_pass();
     ck_assert_uint_eq(device_state(PLATFORM) & PNP_DEVICE_NOT_DISABLEABLE, 0);
     ck_assert_int_eq(irps_send_minor(bus, IRP_MN_QUERY_REMOVE_DEVICE), STATUS_SUCCESS);
     ck_assert_int_eq(irps_send_minor(bus, IRP_MN_CANCEL_REMOVE_DEVICE), STATUS_SUCCESS);
@@ -125,13 +94,11 @@ STACK_TEST(paging_file_refused, .drivers = DRIVERS)
 
 /* ---- the filter ---- */
 
-static PDEVICE_OBJECT of_driver(const char *stack_of, const char *name);
-
 /* The filter answers for its own interface; what is asked of the bus below is the bus's to answer. */
 STACK_TEST(interfaces_past_the_filter, .drivers = DRIVERS)
 {
     IO_STACK_LOCATION what = {.MinorFunction = IRP_MN_QUERY_INTERFACE};
-    PDEVICE_OBJECT filter = of_driver(PLATFORM, "xenfilt");
+    PDEVICE_OBJECT filter = irps_of_driver(PLATFORM, "xenfilt");
     BUS_INTERFACE_STANDARD *bus = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*bus), STACK_TAG);
     ULONG_PTR information = 0;
 
@@ -152,8 +119,8 @@ STACK_TEST(interfaces_past_the_filter, .drivers = DRIVERS)
 /* Above a bus the filter has nothing to say about a paging file: the answer is the one from below. */
 STACK_TEST(paging_file_past_the_filter, .drivers = DRIVERS)
 {
-    PDEVICE_OBJECT filter = of_driver(BRIDGE, "xenfilt");
-    PDEVICE_OBJECT below = bottom(BRIDGE);
+    PDEVICE_OBJECT filter = irps_of_driver(BRIDGE, "xenfilt");
+    PDEVICE_OBJECT below = irps_bottom(BRIDGE);
 
     while (below->AttachedDevice != filter)
         below = below->AttachedDevice;
@@ -164,95 +131,36 @@ STACK_TEST(paging_file_past_the_filter, .drivers = DRIVERS)
 
 /* ---- a device that goes ---- */
 
-/* What lies below keeps a notice of a paging file until the gate opens. */
-static struct {
-    PDRIVER_DISPATCH original;
-    PDEVICE_OBJECT device;
-    KEVENT gate;
-    volatile bool inside;
-    volatile bool removed;
-    PDEVICE_OBJECT target;
-} keeping;
+static PDEVICE_OBJECT going_device;
 
-static NTSTATUS NTAPI keep_usage(PDEVICE_OBJECT device, PIRP irp)
+/* What lies below keeps a notice of a paging file. */
+static void tell_usage(void)
 {
-    KERNEL_SCOPE();
-
-    if (device == keeping.device &&
-        IoGetCurrentIrpStackLocation(irp)->MinorFunction == IRP_MN_DEVICE_USAGE_NOTIFICATION) {
-        keeping.inside = true;
-        (void)KeWaitForSingleObject(&keeping.gate, Executive, KernelMode, FALSE, NULL);
-    }
-    return keeping.original(device, irp);
+    ck_assert_int_eq(notify(going_device, true), STATUS_SUCCESS);
 }
 
-static VOID NTAPI notifier(PVOID unused)
+static void assert_refused(void)
 {
-    (void)unused;
-    ck_assert_int_eq(notify(keeping.target, true), STATUS_SUCCESS);
-    (void)PsTerminateSystemThread(STATUS_SUCCESS);
-}
+    IO_STACK_LOCATION what = {.MinorFunction = 0};
+    ULONG_PTR information = 0;
 
-static VOID NTAPI remover(PVOID unused)
-{
-    (void)unused;
-    ck_assert_int_eq(pnp_remove_device(find(PLATFORM), false), STATUS_SUCCESS);
-    keeping.removed = true;
-    (void)PsTerminateSystemThread(STATUS_SUCCESS);
-}
-
-static bool is_inside(void *unused)
-{
-    (void)unused;
-    return keeping.inside;
-}
-
-/* The device object of a driver in a device's stack. */
-static PDEVICE_OBJECT of_driver(const char *stack_of, const char *name)
-{
-    for (PDEVICE_OBJECT device = bottom(stack_of); device != NULL; device = device->AttachedDevice) {
-        UNICODE_STRING *driver = &device->DriverObject->DriverName;
-        char *text = cm_utf8_from_utf16(driver->Buffer, driver->Length / sizeof(WCHAR));
-        const char *last = strrchr(text, '\\');
-        bool found = strcasecmp(last != NULL ? last + 1 : text, name) == 0;
-
-        image_free(text);
-        if (found)
-            return device;
-    }
-    ck_abort_msg("%s is not in the stack", name);
+    ck_assert_int_eq(irps_send_minor(going_device, IRP_MN_QUERY_CAPABILITIES), STATUS_DELETE_PENDING);
+    ck_assert_int_eq(irps_send(going_device, IRP_MJ_SYSTEM_CONTROL, &what, &information), STATUS_DELETE_PENDING);
+    what.MinorFunction = IRP_MN_QUERY_POWER;
+    ck_assert_int_eq(irps_send(going_device, IRP_MJ_POWER, &what, &information), STATUS_DELETE_PENDING);
 }
 
 /* One that waits for an IRP under way before it goes takes no other, and goes when that is done. */
 static void going(void *name)
 {
-    IO_STACK_LOCATION what = {.MinorFunction = 0};
-    ULONG_PTR information = 0;
-    PKTHREAD notifying, removing;
+    const struct irps_going during = {PLATFORM, irps_bottom(PLATFORM), IRP_MN_DEVICE_USAGE_NOTIFICATION, tell_usage,
+                                      assert_refused};
 
-    memset(&keeping, 0, sizeof(keeping));
-    KeInitializeEvent(&keeping.gate, NotificationEvent, FALSE);
-    keeping.target = of_driver(PLATFORM, name);
-    keeping.device = bottom(PLATFORM);
-    keeping.original = keeping.device->DriverObject->MajorFunction[IRP_MJ_PNP];
-    keeping.device->DriverObject->MajorFunction[IRP_MJ_PNP] = keep_usage;
-    notifying = stack_thread(notifier, NULL);
-    ck_assert(stack_wait(is_inside, NULL, 1000));
-    removing = stack_thread(remover, NULL);
-    stack_sleep_us(500000);
-    ck_assert(!keeping.removed);
-    ck_assert_int_eq(irps_send_minor(keeping.target, IRP_MN_QUERY_CAPABILITIES), STATUS_DELETE_PENDING);
-    ck_assert_int_eq(irps_send(keeping.target, IRP_MJ_SYSTEM_CONTROL, &what, &information), STATUS_DELETE_PENDING);
-    what.MinorFunction = IRP_MN_QUERY_POWER;
-    ck_assert_int_eq(irps_send(keeping.target, IRP_MJ_POWER, &what, &information), STATUS_DELETE_PENDING);
-    ck_assert(!keeping.removed);
-    (void)KeSetEvent(&keeping.gate, IO_NO_INCREMENT, FALSE);
-    stack_join(notifying);
-    stack_join(removing);
-    keeping.device->DriverObject->MajorFunction[IRP_MJ_PNP] = keeping.original;
-    ck_assert_int_eq(pnp_rescan(find(BRIDGE)), STATUS_SUCCESS);
+    going_device = irps_of_driver(PLATFORM, name);
+    irps_go_during(&during);
+    ck_assert_int_eq(pnp_rescan(stack_device(BRIDGE)), STATUS_SUCCESS);
     pnp_wait_quiet();
-    ck_assert_int_eq(pnp_state(find(PLATFORM)), DEVNODE_STARTED);
+    ck_assert_int_eq(pnp_state(stack_device(PLATFORM)), DEVNODE_STARTED);
 }
 
 START_TEST(refused_while_it_goes)
@@ -269,7 +177,7 @@ END_TEST
 STACK_TEST(target_relation, .drivers = DRIVERS)
 {
     IO_STACK_LOCATION what = {.MinorFunction = IRP_MN_QUERY_DEVICE_RELATIONS};
-    PDEVICE_OBJECT child = bottom(CHILD);
+    PDEVICE_OBJECT child = irps_bottom(CHILD);
     PDEVICE_RELATIONS relations;
     ULONG_PTR information = 0;
 
@@ -300,7 +208,7 @@ STACK_TEST(target_relation_without_memory, .drivers = DRIVERS, .quiet = true, .f
     machine->config.faults.rule[0].nth = 1;
     machine->fault->matched[0] = 0;
     fault_resume();
-    ck_assert_int_eq(irps_send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_INSUFFICIENT_RESOURCES);
+    ck_assert_int_eq(irps_send(irps_bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_INSUFFICIENT_RESOURCES);
     fault_suspend();
     ck_assert_uint_eq(information, 0);
 }
@@ -316,10 +224,10 @@ STACK_TEST(not_of_a_child, .drivers = DRIVERS)
     ULONG_PTR information = 0;
 
     for (unsigned i = 0; i < ARRAYSIZE(minors); i++)
-        ck_assert_msg(irps_send_minor(bottom(CHILD), minors[i]) == STATUS_NOT_SUPPORTED, "minor function %02x",
+        ck_assert_msg(irps_send_minor(irps_bottom(CHILD), minors[i]) == STATUS_NOT_SUPPORTED, "minor function %02x",
                       minors[i]);
-    ck_assert_int_eq(irps_send(bottom(CHILD), IRP_MJ_SYSTEM_CONTROL, &what, &information), STATUS_NOT_SUPPORTED);
-    ck_assert_int_eq(irps_send(bottom(CHILD), IRP_MJ_DEVICE_CONTROL, &what, &information),
+    ck_assert_int_eq(irps_send(irps_bottom(CHILD), IRP_MJ_SYSTEM_CONTROL, &what, &information), STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(irps_send(irps_bottom(CHILD), IRP_MJ_DEVICE_CONTROL, &what, &information),
                      STATUS_INVALID_DEVICE_REQUEST);
 }
 
@@ -329,10 +237,10 @@ STACK_TEST(unknown_texts_and_ids, .drivers = DRIVERS)
     ULONG_PTR information = 0;
 
     what.Parameters.QueryDeviceText.DeviceTextType = (DEVICE_TEXT_TYPE)17;
-    ck_assert_int_eq(irps_send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(irps_send(irps_bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
     what = (IO_STACK_LOCATION){.MinorFunction = IRP_MN_QUERY_ID};
     what.Parameters.QueryId.IdType = (BUS_QUERY_ID_TYPE)17;
-    ck_assert_int_eq(irps_send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
+    ck_assert_int_eq(irps_send(irps_bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_NOT_SUPPORTED);
     ck_assert_uint_eq(information, 0);
 }
 
@@ -344,13 +252,13 @@ STACK_TEST(capabilities_of_another_version, .drivers = DRIVERS)
     ULONG_PTR information = 0;
 
     what.Parameters.DeviceCapabilities.Capabilities = &capabilities;
-    ck_assert_int_eq(irps_send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_UNSUCCESSFUL);
+    ck_assert_int_eq(irps_send(irps_bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_UNSUCCESSFUL);
     capabilities.Version = 1;
     capabilities.Size--;
-    ck_assert_int_eq(irps_send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_UNSUCCESSFUL);
+    ck_assert_int_eq(irps_send(irps_bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_UNSUCCESSFUL);
     ck_assert_uint_eq(capabilities.UINumber, 4711);
     capabilities.Size++;
-    ck_assert_int_eq(irps_send(bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_SUCCESS);
+    ck_assert_int_eq(irps_send(irps_bottom(CHILD), IRP_MJ_PNP, &what, &information), STATUS_SUCCESS);
     ck_assert_uint_ne(capabilities.UINumber, 4711);
 }
 

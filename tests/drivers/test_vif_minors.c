@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "common/irps.h"
-#include "machine/kernel_lock.h"
 #include "nt/pnp/pnp.h"
 
 #define NET .drivers = STACK_XENVIF | STACK_NETCLIENT, .vifs = 1, .wait = true
@@ -129,70 +128,29 @@ STACK_TEST(relations_of_others, NET)
 
 /* ---- a bus that goes ---- */
 
-static struct {
-    PDRIVER_DISPATCH original;
-    PDEVICE_OBJECT device, target;
-    KEVENT gate;
-    volatile bool inside, removed;
-} keeping;
+static PDEVICE_OBJECT going;
 
-static NTSTATUS NTAPI keep_config(PDEVICE_OBJECT device, PIRP irp)
+static void read_config(void)
 {
-    KERNEL_SCOPE();
-
-    if (device == keeping.device && IoGetCurrentIrpStackLocation(irp)->MinorFunction == IRP_MN_READ_CONFIG) {
-        keeping.inside = true;
-        (void)KeWaitForSingleObject(&keeping.gate, Executive, KernelMode, FALSE, NULL);
-    }
-    return keeping.original(device, irp);
+    (void)irps_send_minor(going, IRP_MN_READ_CONFIG);
 }
 
-static VOID NTAPI notifier(PVOID unused)
+static void assert_refused(void)
 {
-    (void)unused;
-    (void)irps_send_minor(keeping.target, IRP_MN_READ_CONFIG);
-    (void)PsTerminateSystemThread(STATUS_SUCCESS);
-}
+    IO_STACK_LOCATION what = {.MinorFunction = IRP_MN_QUERY_POWER};
+    ULONG_PTR information = 0;
 
-static VOID NTAPI remover(PVOID unused)
-{
-    (void)unused;
-    ck_assert_int_eq(pnp_remove_device(stack_device(BUS), false), STATUS_SUCCESS);
-    keeping.removed = true;
-    (void)PsTerminateSystemThread(STATUS_SUCCESS);
-}
-
-static bool is_inside(void *unused)
-{
-    (void)unused;
-    return keeping.inside;
+    ck_assert_int_eq(irps_send_minor(going, IRP_MN_QUERY_CAPABILITIES), STATUS_DELETE_PENDING);
+    ck_assert_int_eq(irps_send(going, IRP_MJ_POWER, &what, &information), STATUS_DELETE_PENDING);
 }
 
 /* It waits for the IRP that is under way, and takes no other meanwhile. */
 STACK_TEST(refused_while_it_goes, NET)
 {
-    IO_STACK_LOCATION what = {.MinorFunction = IRP_MN_QUERY_POWER};
-    ULONG_PTR information = 0;
-    PKTHREAD notifying, removing;
+    const struct irps_going during = {BUS, pnp_pdo(stack_device(BUS)), IRP_MN_READ_CONFIG, read_config, assert_refused};
 
-    memset(&keeping, 0, sizeof(keeping));
-    KeInitializeEvent(&keeping.gate, NotificationEvent, FALSE);
-    keeping.target = bus();
-    keeping.device = pnp_pdo(stack_device(BUS));
-    keeping.original = keeping.device->DriverObject->MajorFunction[IRP_MJ_PNP];
-    keeping.device->DriverObject->MajorFunction[IRP_MJ_PNP] = keep_config;
-    notifying = stack_thread(notifier, NULL);
-    ck_assert(stack_wait(is_inside, NULL, 1000));
-    removing = stack_thread(remover, NULL);
-    stack_sleep_us(500000);
-    ck_assert(!keeping.removed);
-    ck_assert_int_eq(irps_send_minor(keeping.target, IRP_MN_QUERY_CAPABILITIES), STATUS_DELETE_PENDING);
-    ck_assert_int_eq(irps_send(keeping.target, IRP_MJ_POWER, &what, &information), STATUS_DELETE_PENDING);
-    ck_assert(!keeping.removed);
-    (void)KeSetEvent(&keeping.gate, IO_NO_INCREMENT, FALSE);
-    stack_join(notifying);
-    stack_join(removing);
-    keeping.device->DriverObject->MajorFunction[IRP_MJ_PNP] = keeping.original;
+    going = bus();
+    irps_go_during(&during);
     ck_assert_int_eq(pnp_rescan(pnp_parent(stack_device(BUS))), STATUS_SUCCESS);
     assert_works();
 }
