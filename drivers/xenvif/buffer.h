@@ -2,7 +2,7 @@
  * Pages that are granted to a backend: the two rings, received data, and copies of data to send.
  *
  * A buffer is one page of nonpaged memory with an MDL of its own. Whatever of it the backend does not need to see is
- * zero when it is granted; for that each buffer knows how far it has been written.
+ * zero when a request names it; for that each buffer knows how far it has been written.
  */
 #ifndef XENVIF_BUFFER_H
 #define XENVIF_BUFFER_H

@@ -293,6 +293,33 @@ STACK_TEST(grants_for_others, PLAYED)
     vif_client_finish();
 }
 
+/* A copy that no grant could be had for is lost with its packet, and freed with the connection like the others. */
+STACK_TEST(copies_without_grants, PLAYED)
+{
+    struct vif_client_packet packet = {.data = frame, .length = make(1514)};
+    unsigned sent = 0;
+
+    begin();
+    take_all_grants();
+    ck_assert_int_eq(vif_client_send(&packet), STATUS_SUCCESS);
+    for (unsigned i = 1; i < TOGETHER; i++)
+        ck_assert_int_eq(vif_client_repeat(&packet), STATUS_SUCCESS);
+    for (; vif_backend_take(&taken, NETIF_RSP_OKAY); sent++)
+        ck_assert_mem_eq(taken.data, frame, taken.length);
+    (void)vif_client_await_sent();
+    ck_assert_uint_gt(sent, 0);
+    ck_assert_uint_lt(sent, TOGETHER);
+    ck_assert_uint_eq(vif_client_statistic(XENVIF_TRANSMITTER_FRONTEND_ERRORS), TOGETHER - sent);
+    close_both();
+    ck_assert_uint_eq(pages(), 0);
+    ck_assert_uint_eq(grants(), other_count);
+    give_them_back();
+    vif_backend_state("2");
+    connect_both();
+    burst(TOGETHER);
+    vif_client_finish();
+}
+
 int main(void)
 {
     Suite *suite = suite_create("copies of packets");
@@ -303,6 +330,7 @@ int main(void)
     tcase_add_test(tcase, none_goes_along);
     tcase_add_test(tcase, fb18_copies_that_are_kept);
     tcase_add_test(tcase, grants_for_others);
+    tcase_add_test(tcase, copies_without_grants);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }
