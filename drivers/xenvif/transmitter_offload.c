@@ -112,21 +112,23 @@ static NTSTATUS TransmitterCheckChain(_In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULO
     return STATUS_SUCCESS;
 }
 
-/* Has the packet's first Length bytes in one piece: where they are if they lie so, or a copy. */
-static VOID TransmitterReadFront(_Inout_ PTRANSMITTER_DESCRIPTION Description, _In_ ULONG Length)
+/*
+ * Has the packet's first Length bytes in one piece: InPlace, where they are if they lie so, or else a copy. What is
+ * worked on is read once.
+ */
+static VOID TransmitterReadFront(_Inout_ PTRANSMITTER_DESCRIPTION Description, _In_ ULONG Length, _In_ BOOLEAN InPlace)
 {
     TRANSMITTER_CURSOR Cursor;
     TRANSMITTER_PIECE Piece;
 
     TransmitterCursorInitialize(&Cursor, Description->Mdl, Description->Offset, Description->Length);
-    (VOID) TransmitterNextPiece(&Cursor, PAGE_SIZE, &Piece);
 
-    Description->Header = Piece.Address;
-    Description->FrontLength = Piece.Length;
-
-    if (Piece.Length < Length) {
-        RtlCopyMemory(Description->Headers, Piece.Address, Piece.Length);
-        TransmitterCopyNext(&Cursor, Description->Headers + Piece.Length, Length - Piece.Length);
+    if (InPlace && TransmitterNextPiece(&Cursor, PAGE_SIZE, &Piece) && Piece.Length >= Length) {
+        Description->Header = Piece.Address;
+        Description->FrontLength = Piece.Length;
+    } else {
+        TransmitterCursorInitialize(&Cursor, Description->Mdl, Description->Offset, Length);
+        TransmitterCopyNext(&Cursor, Description->Headers, Length);
         Description->Header = Description->Headers;
         Description->FrontLength = Length;
     }
@@ -135,14 +137,14 @@ static VOID TransmitterReadFront(_Inout_ PTRANSMITTER_DESCRIPTION Description, _
 }
 
 /* Finds out what the packet's headers are. */
-static NTSTATUS TransmitterParse(_Inout_ PTRANSMITTER_DESCRIPTION Description)
+static NTSTATUS TransmitterParse(_Inout_ PTRANSMITTER_DESCRIPTION Description, _In_ BOOLEAN InPlace)
 {
     ULONG Available = min(Description->Length, PACKET_HEADER_LIMIT);
 
     if (Description->Length < PACKET_MINIMUM_SIZE || Description->Length > XEN_NETIF_MAX_TX_SIZE)
         return STATUS_INVALID_PARAMETER;
 
-    TransmitterReadFront(Description, Available);
+    TransmitterReadFront(Description, Available, InPlace);
 
     PacketParse(Description->Header, Available, Description->Length, Description->MaximumSegmentSize != 0,
                 &Description->Layout);
@@ -167,20 +169,6 @@ static VOID TransmitterInsertTag(_Inout_ PTRANSMITTER_DESCRIPTION Description, _
     Description->HeadersLength += PACKET_TAG_SIZE;
     Description->Layout.Tagged = TRUE;
     PacketShift(&Description->Layout, PACKET_TAG_SIZE);
-}
-
-/* Has a copy of the headers, to be worked on, and the tag put in. */
-static VOID TransmitterCopyHeaders(_Inout_ PTRANSMITTER_DESCRIPTION Description, _In_ USHORT TagControlInformation)
-{
-    if (Description->Header != Description->Headers)
-        RtlCopyMemory(Description->Headers, Description->Header, Description->HeadersLength);
-
-    if (Description->Options.OffloadTagManipulation)
-        TransmitterInsertTag(Description, TagControlInformation);
-
-    Description->Header = Description->Headers;
-    Description->FrontLength = Description->HeadersLength;
-    Description->FrontSource = Description->HeadersSource;
 }
 
 /* Whether the frame, or each one that is cut from it, may be as long as it is. */
@@ -299,6 +287,8 @@ static VOID TransmitterValidate(_Inout_ PTRANSMITTER_DESCRIPTION Description, _I
 NTSTATUS TransmitterDescribe(_In_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_DESCRIPTION Description,
                              _In_ USHORT TagControlInformation)
 {
+    BOOLEAN Verbatim =
+        Description->Options.Value == 0 && Description->Length < PAGE_SIZE && !Transmitter->ValidateChecksums;
     NTSTATUS Status;
 
     Status = TransmitterCheckOptions(Description->Options, Description->MaximumSegmentSize, TagControlInformation);
@@ -309,12 +299,17 @@ NTSTATUS TransmitterDescribe(_In_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRAN
     if (!NT_SUCCESS(Status))
         return Status;
 
-    Status = TransmitterParse(Description);
+    Status = TransmitterParse(Description, Verbatim);
     if (!NT_SUCCESS(Status))
         return Status;
 
-    if (Description->Options.Value != 0 || Description->Length >= PAGE_SIZE || Transmitter->ValidateChecksums)
-        TransmitterCopyHeaders(Description, TagControlInformation);
+    if (Description->Options.OffloadTagManipulation)
+        TransmitterInsertTag(Description, TagControlInformation);
+
+    if (!Verbatim) {
+        Description->FrontLength = Description->HeadersLength;
+        Description->FrontSource = Description->HeadersSource;
+    }
 
     Status = TransmitterCheckLength(Description, MacQueryMaximumFrameSize(FrontendGetMac(Transmitter->Frontend)));
     if (!NT_SUCCESS(Status))
