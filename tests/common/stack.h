@@ -153,6 +153,9 @@ void stack_attach(unsigned vif);
 void stack_detach(unsigned vif);
 void stack_wait_connected(unsigned vif);
 const struct netback_statistics *stack_netback_statistics(unsigned vif);
+/* The frames, octets, drops and errors of all VIFs, under every number of the domain, and of netbacks that have ended.
+ */
+struct netback_statistics stack_netback_sum(void);
 /*
  * In a dom0 task: netback ends, and another begins in its place, with stack.features. The network ends of VIFs stay.
  */
@@ -168,6 +171,7 @@ void stack_wait_connections(unsigned vif, unsigned connections);
  * stay the caller's until the next call.
  */
 void stack_end_expect(unsigned vif, const struct capture *capture);
+void stack_end_order_by_flow(unsigned vif); /* of one queue, too: several write to it. Before the first frame */
 void stack_end_send(unsigned vif, const struct capture *capture);
 struct checker_verdict stack_end_verdict(unsigned vif);
 unsigned stack_end_sent(unsigned vif);

@@ -109,6 +109,11 @@ static void expect_main(void *argument)
         port_checker_order_by_flow(end->checker);
 }
 
+static void order_main(void *vif)
+{
+    port_checker_order_by_flow(ends[(uintptr_t)vif].checker);
+}
+
 static void send_main(void *argument)
 {
     const struct end_change *change = argument;
@@ -136,6 +141,11 @@ void stack_end_expect(unsigned vif, const struct capture *capture)
     change_end(expect_main, vif, capture);
 }
 
+void stack_end_order_by_flow(unsigned vif)
+{
+    stack_in_dom0(order_main, (void *)(uintptr_t)vif);
+}
+
 void stack_end_send(unsigned vif, const struct capture *capture)
 {
     change_end(send_main, vif, capture);
@@ -151,10 +161,38 @@ unsigned stack_end_sent(unsigned vif)
     return ends[vif].next;
 }
 
+static struct netback_statistics ended; /* the counters of netbacks that are no more */
+
+static void add_counters(struct netback_statistics *sum)
+{
+    const struct netback_statistics *each;
+
+    for (unsigned i = 0; (each = netback_statistics(stack.netback, i)) != NULL; i++) {
+        sum->tx.frames += each->tx.frames;
+        sum->tx.bytes += each->tx.bytes;
+        sum->tx.drops += each->tx.drops;
+        sum->tx.errors += each->tx.errors;
+        sum->rx.frames += each->rx.frames;
+        sum->rx.bytes += each->rx.bytes;
+        sum->rx.drops += each->rx.drops;
+        sum->rx.errors += each->rx.errors;
+        sum->filtered += each->filtered;
+    }
+}
+
+struct netback_statistics stack_netback_sum(void)
+{
+    struct netback_statistics sum = ended;
+
+    add_counters(&sum);
+    return sum;
+}
+
 static void netback_main(void *unused)
 {
     (void)unused;
     ck_assert(netback_run(stack.netback));
+    add_counters(&ended);
     netback_destroy(stack.netback);
     stack.netback = NULL;
     if (netback_waiter != NULL)
