@@ -435,6 +435,11 @@ static void count_room(void *room)
     *(unsigned *)room = __atomic_load_n(&backend.rx->req_prod, __ATOMIC_ACQUIRE) - backend.rx_taken;
 }
 
+uint32_t vif_backend_rx_taken(void)
+{
+    return __atomic_load_n(&backend.rx->rsp_event, __ATOMIC_ACQUIRE) - 1;
+}
+
 unsigned vif_backend_room(void)
 {
     unsigned room;

@@ -86,6 +86,8 @@ struct vif_backend_frame {
 void vif_backend_give(const struct vif_backend_frame *frame);
 /* Requests that the frontend has out for reception. */
 unsigned vif_backend_room(void);
+/* Responses that it says its client has had, by the event that it asks for. Also at DISPATCH_LEVEL. */
+uint32_t vif_backend_rx_taken(void);
 /* Nothing may be in their pages, nor in the rings' beside the entries. */
 void vif_backend_check_pages(void);
 

@@ -70,6 +70,8 @@ static VOID NTAPI callback(PVOID argument, XENVIF_VIF_CALLBACK_TYPE type, PXENVI
     case XENVIF_RECEIVER_QUEUE_PACKET:
         KeAcquireSpinLockAtDpcLevel(&lock);
         ck_assert_uint_lt(received, VIF_CLIENT_KEPT);
+        if (vif_client_mode.look != NULL)
+            vif_client_mode.look(total);
         keep(parameters);
         total++;
         if (vif_client_mode.pause_every != 0 && total % vif_client_mode.pause_every == 0)

@@ -83,8 +83,9 @@ struct vif_client_received {
 
 /* How the client behaves, in vif_client_mode: */
 struct vif_client_mode {
-    bool hold;            /* keep packets until vif_client_return() */
-    unsigned pause_every; /* ask for a pause with every n-th packet; 0: never */
+    bool hold;                     /* keep packets until vif_client_return() */
+    unsigned pause_every;          /* ask for a pause with every n-th packet; 0: never */
+    void (*look)(unsigned before); /* at each packet that comes, with how many came before it; may be NULL */
 };
 extern struct vif_client_mode vif_client_mode;
 

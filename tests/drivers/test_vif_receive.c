@@ -728,6 +728,49 @@ STACK_TEST(counts, PLAYED)
     vif_client_finish();
 }
 
+/* ---- what the backend is told of them ---- */
+
+#define BURSTS 20u
+#define BURST 24u
+
+static void assert_not_before(unsigned before)
+{
+    uint32_t taken = vif_backend_rx_taken();
+
+    ck_assert_msg(taken <= before, "frame %u comes, and the backend has been told that %u are taken", before, taken);
+}
+
+/*
+ * The event that is asked for says which frames the client has had: a backend goes by that where a flow is to change
+ * its queue, so that it is never ahead of them, and says so of all in the end.
+ */
+static void taken_when_it_is_said(void *pause_every)
+{
+    const struct inet_packet kind = {.version = 4, .protocol = INET_UDP, .payload = 100};
+    size_t length = inet_make(frame, &kind);
+
+    vif_client_mode.look = assert_not_before;
+    vif_client_mode.pause_every = (unsigned)(uintptr_t)pause_every;
+    begin();
+    for (unsigned burst = 0; burst < BURSTS; burst++) {
+        vif_client_forget();
+        for (unsigned i = 0; i < BURST; i++)
+            give(frame, length, 0, 0, 0);
+        vif_client_await_received(BURST);
+        ck_assert_uint_eq(vif_backend_rx_taken(), (burst + 1) * BURST);
+    }
+    vif_client_finish();
+}
+
+START_TEST(taken_is_what_the_client_has_had)
+{
+    const struct stack_options options = {PLAYED, .engine = ENGINE_DETERMINISTIC,
+                                          .policy = _i == 0 ? POLICY_FIFO : POLICY_RANDOM, .seed = (uint64_t)_i};
+
+    stack_run(&options, taken_when_it_is_said, (void *)(uintptr_t)(_i % 2 != 0 ? 5 : 0));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("VIF receive offloads");
@@ -746,6 +789,7 @@ int main(void)
     tcase_add_test(tcase, fb10_headers_longer_than_a_frame);
     tcase_add_loop_test(tcase, registry, 0, 2);
     tcase_add_test(tcase, counts);
+    tcase_add_loop_test(tcase, taken_is_what_the_client_has_had, 0, 4);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }
