@@ -59,6 +59,7 @@ void kernel_lock_release(void)
 
     if (__atomic_exchange_n(&lock->word, LOCK_FREE, __ATOMIC_RELEASE) == LOCK_AWAITED)
         syscall(SYS_futex, &lock->word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    parallel_wake_noted();
 }
 
 void kernel_lock_yield(void)
@@ -66,6 +67,7 @@ void kernel_lock_yield(void)
     const uint32_t *word = &machine->kernel_lock->word;
     uint64_t end;
 
+    parallel_wake_noted(); /* who does not leave the kernel for long keeps nobody asleep */
     if (__atomic_load_n(word, __ATOMIC_RELAXED) != LOCK_AWAITED)
         return;
     kernel_lock_release();

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,7 +31,11 @@
 #define PAUSES_BEFORE_SLEEP 64     /* a spin inside the kernel sleeps a little from here on */
 #define PAUSE_SLEEP_NS 50000
 #define STOP_SIGNAL SIGUSR2
-#define SPIN_NS 20000u /* a host thread looks for work so long before it sleeps, if the host has a processor for it */
+/* Where the host has a processor for each of them, its threads look for work so long before they sleep: always, ... */
+#define SPIN_NS 20000u
+#define SPIN_MAX_NS 200000u      /* ... and at most, when that would have been enough the last time; ... */
+#define PENALTY_MIN_NS 500000u   /* ... but not for so long after that was in vain: twice as long each time, ... */
+#define PENALTY_MAX_NS 50000000u /* ... up to this */
 #define SPINS_BEFORE_CLOCK 16
 
 /* One host thread that executes runners. */
@@ -59,6 +64,7 @@ struct parallel_state {
 /* What the host thread executes. The host's, not the machine's: it is the processor's register for "who am I". */
 __thread struct runner *parallel_here;
 static __thread struct seat *here_seat;
+static __thread struct runner *to_wake; /* whom the host is to wake when the kernel lock has been released */
 
 /* Out of line: a fiber that has moved to another thread must not use the address of the old one's variable. */
 __attribute__((noinline)) static void set_here(struct runner *runner)
@@ -110,23 +116,34 @@ static void futex_wake(uint32_t *word)
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
-/* Have the runner's host thread look again. */
+void parallel_wake_noted(void)
+{
+    struct runner *runner = to_wake;
+
+    if (__builtin_expect(runner == NULL, true))
+        return;
+    to_wake = NULL;
+    futex_wake(&runner->signal);
+}
+
+/*
+ * Have the runner's host thread look again. What it needs first is the kernel lock, which is ours: it is woken when
+ * that is free, or at our next switch point.
+ */
 static void notify(struct runner *runner)
 {
     __atomic_fetch_add(&runner->signal, 1, __ATOMIC_SEQ_CST);
-    if (runner == &state()->watch && state()->watch_polls)
+    if (runner == &state()->watch && state()->watch_polls) {
         peers_wake();
-    else if (__atomic_load_n(&runner->sleeps, __ATOMIC_SEQ_CST))
-        futex_wake(&runner->signal);
+    } else if (__atomic_load_n(&runner->sleeps, __ATOMIC_SEQ_CST) && to_wake != runner) {
+        parallel_wake_noted();
+        to_wake = runner;
+    }
 }
 
-/* To be notified by a store is cheaper than by the host's kernel. False: the time is over. */
-static bool spin_for(const struct runner *runner, uint32_t signal, uint64_t until)
+/* False: the time is over. */
+static bool spin_until(const struct runner *runner, uint32_t signal, uint64_t end)
 {
-    uint64_t end = clock_now() + SPIN_NS;
-
-    if (end > until)
-        end = until;
     for (unsigned turn = 1; __atomic_load_n(&runner->signal, __ATOMIC_ACQUIRE) == signal; turn++) {
         if (turn % SPINS_BEFORE_CLOCK == 0 && clock_now() >= end)
             return false;
@@ -147,13 +164,70 @@ static void sleep_for(struct runner *runner, uint32_t signal, uint64_t until)
     __atomic_store_n(&runner->sleeps, false, __ATOMIC_RELAXED);
 }
 
+/* How often the host has taken its processor from the calling thread for another one. */
+static long times_displaced(void)
+{
+    struct rusage usage;
+
+    return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nivcsw : 0;
+}
+
+/* Looking for longer was in vain: not again for a while. */
+static void penalise(struct runner *runner)
+{
+    uint64_t penalty = runner->spin_penalty * 2;
+
+    if (penalty < PENALTY_MIN_NS)
+        penalty = PENALTY_MIN_NS;
+    if (penalty > PENALTY_MAX_NS)
+        penalty = PENALTY_MAX_NS;
+    runner->spin_penalty = penalty;
+    runner->spin_again = clock_now() + penalty;
+    runner->spin_ns = 0;
+}
+
+/*
+ * As long as the work has lately taken to come. If the host has something else for the processor to do, it may be what
+ * is to notify us.
+ */
+static bool spin_longer(struct runner *runner, uint32_t signal, uint64_t end)
+{
+    long displaced = times_displaced();
+    bool found = spin_until(runner, signal, end);
+
+    if (found && times_displaced() == displaced)
+        runner->spin_penalty /= 2;
+    else
+        penalise(runner);
+    return found;
+}
+
+/* To be notified by a store is cheaper, for both, than by the host's kernel. */
+static void spin_or_sleep(struct runner *runner, uint32_t signal, uint64_t until)
+{
+    uint64_t start = clock_now(), end = start + SPIN_NS, longer = start + runner->spin_ns, waited;
+
+    if (spin_until(runner, signal, end < until ? end : until))
+        return;
+    if (longer > end && longer <= until && spin_longer(runner, signal, longer))
+        return;
+    sleep_for(runner, signal, until);
+    waited = clock_now() - start;
+    if (waited >= SPIN_MAX_NS || start < runner->spin_again)
+        runner->spin_ns = 0;
+    else
+        runner->spin_ns = waited * 2 < SPIN_MAX_NS ? (uint32_t)waited * 2 : SPIN_MAX_NS;
+}
+
 /* Sleep, without the lock, until notified or until the time is over (UINT64_MAX: never). */
 static void doze(struct runner *runner, uint64_t until)
 {
     uint32_t signal = __atomic_load_n(&runner->signal, __ATOMIC_RELAXED);
 
     kernel_lock_release();
-    if (!state()->spins || !spin_for(runner, signal, until))
+    if (state()->spins)
+        spin_or_sleep(runner, signal, until);
+    else
         sleep_for(runner, signal, until);
     kernel_lock_acquire();
     if (runner->over)

@@ -50,6 +50,9 @@ void parallel_freeze(void);
 void parallel_stop_vcpus(void);
 void parallel_start_vcpus(void);
 
+/* The calling host thread has released the kernel lock, or gives others a chance: wake whom it has left asleep. */
+void parallel_wake_noted(void);
+
 /* There are peers from now on. */
 void parallel_peers_opened(void);
 /* The earliest deadline has become earlier. */

@@ -26,15 +26,18 @@ struct runner {
     uint64_t priority; /* pct: higher runs */
     unsigned pauses;   /* consecutive spins without other work */
     unsigned since_pause;
-    uint64_t slice_end; /* fifo: when the others get their turn */
-    const char *why;    /* what it waits for while it is not runnable */
-    const void *where;  /* address that a spinning vCPU waits on, NULL if none */
-    uint32_t signal;    /* parallel engine: counts what its sleeping host thread has to wake up for */
-    uint32_t work;      /* parallel engine, a vCPU: something may be pending for it (nt/ke knows what) */
-    unsigned points;    /* parallel engine: its switch points in the kernel */
-    bool sleeps;        /* parallel engine: its host thread may be asleep */
-    bool stands;        /* parallel engine: held, and at a switch point */
-    bool over;          /* parallel engine: its host thread leaves the machine where it stands */
+    uint64_t slice_end;    /* fifo: when the others get their turn */
+    const char *why;       /* what it waits for while it is not runnable */
+    const void *where;     /* address that a spinning vCPU waits on, NULL if none */
+    uint32_t signal;       /* parallel engine: counts what its sleeping host thread has to wake up for */
+    uint32_t work;         /* parallel engine, a vCPU: something may be pending for it (nt/ke knows what) */
+    unsigned points;       /* parallel engine: its switch points in the kernel */
+    uint32_t spin_ns;      /* parallel engine: its host thread looks so long for work before it sleeps, if longer ... */
+    uint64_t spin_again;   /* parallel engine: ... than usual, and if this time is over */
+    uint64_t spin_penalty; /* parallel engine: after the last time that it was in vain, ns */
+    bool sleeps;           /* parallel engine: its host thread may be asleep */
+    bool stands;           /* parallel engine: held, and at a switch point */
+    bool over;             /* parallel engine: its host thread leaves the machine where it stands */
 };
 
 /* All runners. Slots in use or passed over (NULL), in order of creation. */
