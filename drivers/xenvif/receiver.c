@@ -120,6 +120,7 @@ PAGED_FUNCTION NTSTATUS ReceiverInitialize(_In_ PXENVIF_QUEUE Queue, _Outptr_ PX
     New->AlwaysPullUp = DriverQueryParameter(L"ReceiverAlwaysPullup", 0) != 0;
     New->IpAlignOffset = min(DriverQueryParameter(L"ReceiverIpAlignOffset", 0), RECEIVER_MAXIMUM_ALIGN);
 
+    InitializeListHead(&New->Packets);
     InitializeListHead(&New->Ready);
     InitializeListHead(&New->Deliver);
     BufferPoolInitialize(&New->Buffers, RECEIVER_BUFFER_CAP);
@@ -152,39 +153,6 @@ fail1:
     return Status;
 }
 
-static VOID ReceiverReclaimAll(_Inout_ PXENVIF_RECEIVER Receiver)
-{
-    KIRQL Irql = ReceiverLock(Receiver);
-
-    ReceiverReclaim(Receiver);
-
-    ReceiverUnlock(Receiver, Irql);
-}
-
-PAGED_FUNCTION VOID ReceiverTeardown(_In_ PXENVIF_RECEIVER Receiver)
-{
-    PAGED_CODE();
-
-    BUG_ON(Receiver->RingBuffer != NULL);
-    BUG_ON(!IsListEmpty(&Receiver->Ready) || !IsListEmpty(&Receiver->Deliver));
-
-    ReceiverReclaimAll(Receiver);
-
-    /* A client that still has frames would read, and return, memory that is gone. */
-    BUG_ON(Receiver->Loaned + Receiver->Given != 0);
-
-    (VOID) KeCancelTimer(&Receiver->Timer);
-    KeFlushQueuedDpcs();
-
-    XENBUS_CACHE_CALL(Receiver->CacheInterface, Destroy, Receiver->PacketCache);
-    BufferPoolTeardown(&Receiver->Buffers);
-
-    if (!GranterTeardown(Receiver->Granter))
-        FrontendRetireGranter(Receiver->Frontend, Receiver->Granter);
-
-    PoolFree(Receiver, RECEIVER_TAG);
-}
-
 VOID ReceiverPutBuffer(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF_BUFFER Buffer)
 {
     /* Another backend may have written anywhere in the page. */
@@ -203,7 +171,27 @@ VOID ReceiverPutBuffers(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY L
 VOID ReceiverPutPacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PRECEIVER_PACKET Packet)
 {
     ReceiverPutBuffers(Receiver, &Packet->Buffers);
-    XENBUS_CACHE_CALL(Receiver->CacheInterface, Put, Receiver->PacketCache, Packet, TRUE);
+    InsertHeadList(&Receiver->Packets, &Packet->ListEntry);
+}
+
+PRECEIVER_PACKET ReceiverGetPacket(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    if (!IsListEmpty(&Receiver->Packets))
+        return CONTAINING_RECORD(RemoveHeadList(&Receiver->Packets), RECEIVER_PACKET, ListEntry);
+
+    return XENBUS_CACHE_CALL(Receiver->CacheInterface, Get, Receiver->PacketCache, TRUE);
+}
+
+/* With the lock: gives back what is free, after what the client has returned. */
+static VOID ReceiverTrim(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    ReceiverReclaim(Receiver);
+
+    while (!IsListEmpty(&Receiver->Packets))
+        XENBUS_CACHE_CALL(Receiver->CacheInterface, Put, Receiver->PacketCache,
+                          CONTAINING_RECORD(RemoveHeadList(&Receiver->Packets), RECEIVER_PACKET, ListEntry), TRUE);
+
+    BufferPoolTrim(&Receiver->Buffers);
 }
 
 VOID ReceiverReclaim(_Inout_ PXENVIF_RECEIVER Receiver)
@@ -231,6 +219,39 @@ PXENVIF_BUFFER ReceiverGetBuffer(_Inout_ PXENVIF_RECEIVER Receiver)
         ReceiverReclaim(Receiver);
 
     return BufferPoolGet(&Receiver->Buffers);
+}
+
+static VOID ReceiverTrimAll(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    KIRQL Irql = ReceiverLock(Receiver);
+
+    ReceiverTrim(Receiver);
+
+    ReceiverUnlock(Receiver, Irql);
+}
+
+PAGED_FUNCTION VOID ReceiverTeardown(_In_ PXENVIF_RECEIVER Receiver)
+{
+    PAGED_CODE();
+
+    BUG_ON(Receiver->RingBuffer != NULL);
+    BUG_ON(!IsListEmpty(&Receiver->Ready) || !IsListEmpty(&Receiver->Deliver));
+
+    ReceiverTrimAll(Receiver);
+
+    /* A client that still has frames would read, and return, memory that is gone. */
+    BUG_ON(Receiver->Loaned + Receiver->Given != 0);
+
+    (VOID) KeCancelTimer(&Receiver->Timer);
+    KeFlushQueuedDpcs();
+
+    XENBUS_CACHE_CALL(Receiver->CacheInterface, Destroy, Receiver->PacketCache);
+    BufferPoolTeardown(&Receiver->Buffers);
+
+    if (!GranterTeardown(Receiver->Granter))
+        FrontendRetireGranter(Receiver->Frontend, Receiver->Granter);
+
+    PoolFree(Receiver, RECEIVER_TAG);
 }
 
 static VOID ReceiverConnectRing(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF_BUFFER Buffer)
@@ -316,8 +337,7 @@ VOID ReceiverDisconnect(_Inout_ PXENVIF_RECEIVER Receiver)
     if (GranterRevokeBuffer(Receiver->Granter, Buffer))
         BufferFree(Buffer);
 
-    ReceiverReclaim(Receiver);
-    BufferPoolTrim(&Receiver->Buffers);
+    ReceiverTrim(Receiver);
     Receiver->Generation++;
 
     ReceiverUnlock(Receiver, Irql);
@@ -339,8 +359,7 @@ VOID ReceiverFlush(_Inout_ PXENVIF_RECEIVER Receiver)
 
     ReceiverFlushList(Receiver, &Receiver->Deliver);
     ReceiverFlushList(Receiver, &Receiver->Ready);
-    ReceiverReclaim(Receiver);
-    BufferPoolTrim(&Receiver->Buffers);
+    ReceiverTrim(Receiver);
 
     ReceiverUnlock(Receiver, Irql);
 }

@@ -160,7 +160,7 @@ static VOID ReceiverStartFrame(_Inout_ PXENVIF_RECEIVER Receiver, _In_ USHORT Fl
     Assembly->Started = TRUE;
     Assembly->Extra = (Flags & NETRXF_extra_info) != 0;
 
-    Assembly->Packet = XENBUS_CACHE_CALL(Receiver->CacheInterface, Get, Receiver->PacketCache, TRUE);
+    Assembly->Packet = ReceiverGetPacket(Receiver);
     if (Assembly->Packet == NULL) {
         Assembly->Starved = TRUE;
         return;
@@ -232,7 +232,7 @@ static BOOLEAN ReceiverTakeData(_Inout_ PXENVIF_RECEIVER Receiver, _In_opt_ PXEN
         ReceiverPutBuffer(Receiver, Buffer);
     }
 
-    if (!Assembly->More && !Assembly->Extra)
+    if ((Response->flags & NETRXF_more_data) == 0 && !Assembly->Extra)
         ReceiverEndFrame(Receiver);
 
     return TRUE;

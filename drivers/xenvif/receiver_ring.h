@@ -69,6 +69,7 @@ struct _XENVIF_RECEIVER {
     PXENVIF_GRANTER Granter;
     KIRQL CacheIrql; /* saved by the packet cache's own acquisition of the lock */
     PXENBUS_CACHE PacketCache;
+    LIST_ENTRY Packets; /* free ones that the cache is spared until the connection ends */
     XENVIF_BUFFER_POOL Buffers;
     BOOLEAN Running; /* the ring is in use */
     BOOLEAN Broken;  /* the backend has broken the protocol: the ring is not read again */
@@ -119,6 +120,9 @@ VOID ReceiverSetTimer(_Inout_ PXENVIF_RECEIVER Receiver, _In_ ULONG Milliseconds
 VOID ReceiverPutBuffer(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF_BUFFER Buffer);
 VOID ReceiverPutBuffers(_Inout_ PXENVIF_RECEIVER Receiver, _Inout_ PLIST_ENTRY List);
 VOID ReceiverPutPacket(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PRECEIVER_PACKET Packet);
+
+/* With the lock: a frame without pages; NULL without memory. */
+PRECEIVER_PACKET ReceiverGetPacket(_Inout_ PXENVIF_RECEIVER Receiver);
 
 /* Whether frames have been returned that nobody has reclaimed. Any IRQL. */
 static inline BOOLEAN ReceiverHasReturns(_In_ PXENVIF_RECEIVER Receiver)

@@ -94,7 +94,7 @@ static PRECEIVER_PACKET ReceiverGetFrame(_Inout_ PXENVIF_RECEIVER Receiver, _In_
     PRECEIVER_PACKET Frame;
     ULONG Offset = Headroom;
 
-    Frame = XENBUS_CACHE_CALL(Receiver->CacheInterface, Get, Receiver->PacketCache, TRUE);
+    Frame = ReceiverGetPacket(Receiver);
     if (Frame == NULL)
         return NULL;
 
