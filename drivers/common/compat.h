@@ -48,6 +48,7 @@
 #if !defined(PreFetchCacheLine)
 #define PF_TEMPORAL_LEVEL_1 3
 #define PreFetchCacheLine(_Level, _Address) __builtin_prefetch((_Address), 0, (_Level))
+#define PrefetchForWrite(_Address) __asm__ volatile("prefetchw %0" : : "m"(*(const volatile CHAR *)(_Address)))
 #endif
 
 /* Not declared there: unwinding, what is printed for a debugger, what a bugcheck's triage data callback is given. */

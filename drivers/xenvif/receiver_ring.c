@@ -11,6 +11,12 @@
 /* Flags that mean something in a response of data, and are accepted. */
 #define RECEIVER_FLAGS (NETRXF_data_validated | NETRXF_csum_blank | NETRXF_more_data | NETRXF_extra_info)
 
+/* A frame of the usual MTU is copied: to end its page's grant and to make another one takes longer. */
+#define RECEIVER_COPY_SIZE 1536
+
+/* Responses ahead of the one that is taken whose data, which the backend's processor has, is sent for. */
+#define RECEIVER_FETCH_AHEAD 6
+
 /* Below so many pages on the ring, with none to be had, a timer looks for more. */
 #define RECEIVER_LOW_WATER (RING_ENTRIES / 8)
 #define RECEIVER_STARVED_TIME 50 /* ms */
@@ -53,11 +59,27 @@ static VOID ReceiverPush(_Inout_ PXENVIF_RECEIVER Receiver)
     }
 }
 
-/* Puts one page on the ring, zeroed and granted. */
-static BOOLEAN ReceiverPost(_Inout_ PXENVIF_RECEIVER Receiver)
+/* Puts a page that is zeroed and granted on the ring, which has room. */
+static VOID ReceiverPutRequest(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF_BUFFER Buffer)
 {
     ULONG Id = RING_INDEX(Receiver->RequestProducer);
     netif_rx_request_t *Request;
+
+    ASSERT(Receiver->Slots[Id] == NULL);
+    Receiver->Slots[Id] = Buffer;
+
+    Request = RingEntry(Receiver->Ring, Receiver->RequestProducer, sizeof(union netif_rx_sring_entry));
+    Request->id = (USHORT)Id;
+    Request->pad = 0;
+    Request->gref = Buffer->Reference;
+
+    Receiver->RequestProducer++;
+    Receiver->Requests++;
+}
+
+/* Puts one page on the ring, zeroed and granted. */
+static BOOLEAN ReceiverPost(_Inout_ PXENVIF_RECEIVER Receiver)
+{
     PXENVIF_BUFFER Buffer;
 
     Buffer = ReceiverGetBuffer(Receiver);
@@ -72,17 +94,7 @@ static BOOLEAN ReceiverPost(_Inout_ PXENVIF_RECEIVER Receiver)
     }
 
     Buffer->Generation = Receiver->Generation;
-
-    ASSERT(Receiver->Slots[Id] == NULL);
-    Receiver->Slots[Id] = Buffer;
-
-    Request = RingEntry(Receiver->Ring, Receiver->RequestProducer, sizeof(union netif_rx_sring_entry));
-    Request->id = (USHORT)Id;
-    Request->pad = 0;
-    Request->gref = GranterReference(Receiver->Granter, Buffer->Grant);
-
-    Receiver->RequestProducer++;
-    Receiver->Requests++;
+    ReceiverPutRequest(Receiver, Buffer);
 
     return TRUE;
 }
@@ -195,6 +207,51 @@ static BOOLEAN ReceiverCheckSlot(_In_ const RECEIVER_ASSEMBLY *Assembly, _In_ co
         return FALSE;
 
     return Assembly->Packet == NULL || Assembly->Packet->Length + (ULONG)Response->status <= RECEIVER_MAXIMUM_SIZE;
+}
+
+/*
+ * Takes a small frame of one slot, of which the client gets a copy, and puts its page, which stays granted, on the ring
+ * again. The backend may write there all the time: nothing is read twice. FALSE: it is no such frame, or there is no
+ * page for the copy.
+ */
+static BOOLEAN ReceiverCopyFrame(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF_BUFFER Buffer,
+                                 _In_ const netif_rx_response_t *Response, _In_ ULONG Headroom)
+{
+    RECEIVER_ASSEMBLY *Assembly = &Receiver->Assembly;
+    PRECEIVER_PACKET Packet;
+    PXENVIF_BUFFER Copy;
+
+    if (Assembly->Started || (ULONG)Response->status > min((ULONG)RECEIVER_COPY_SIZE, PAGE_SIZE - Headroom) ||
+        (Response->flags & (NETRXF_more_data | NETRXF_extra_info)) != 0 || !ReceiverCheckSlot(Assembly, Response))
+        return FALSE;
+
+    Copy = ReceiverGetBuffer(Receiver);
+    if (Copy == NULL)
+        return FALSE;
+
+    ReceiverStartFrame(Receiver, Response->flags);
+    Packet = Assembly->Packet;
+
+    if (Packet != NULL) {
+        Copy->Generation = Receiver->Generation;
+        Copy->Offset = Headroom;
+        Copy->Length = (ULONG)Response->status;
+        RtlCopyMemory(Copy->Address + Copy->Offset, Buffer->Address + Response->offset, Copy->Length);
+        BufferTouch(Copy, Copy->Offset + Copy->Length);
+
+        InsertTailList(&Packet->Buffers, &Copy->ListEntry);
+        Packet->Length = Copy->Length;
+    } else {
+        BufferPoolPut(&Receiver->Buffers, Copy);
+    }
+
+    BufferTouch(Buffer, (ULONG)Response->offset + (ULONG)Response->status);
+    BufferScrub(Buffer, 0);
+    ReceiverPutRequest(Receiver, Buffer);
+
+    ReceiverEndFrame(Receiver);
+
+    return TRUE;
 }
 
 /* Takes a slot of data. Buffer is its page, or NULL if the backend has it mapped still. FALSE: the protocol is broken.
@@ -329,7 +386,7 @@ static BOOLEAN ReceiverTakeExtra(_Inout_ PXENVIF_RECEIVER Receiver, _In_opt_ PXE
 }
 
 /* Takes one response. FALSE: it breaks the protocol. */
-static BOOLEAN ReceiverTakeResponse(_Inout_ PXENVIF_RECEIVER Receiver)
+static BOOLEAN ReceiverTakeResponse(_Inout_ PXENVIF_RECEIVER Receiver, _In_ ULONG Headroom)
 {
     ULONG Id = RING_INDEX(Receiver->ResponseConsumer);
     RECEIVER_RESPONSE Copy;
@@ -348,6 +405,9 @@ static BOOLEAN ReceiverTakeResponse(_Inout_ PXENVIF_RECEIVER Receiver)
     Receiver->ResponseConsumer++;
     Receiver->Responses++;
 
+    if (!Receiver->Assembly.Extra && ReceiverCopyFrame(Receiver, Buffer, &Copy.Data, Headroom))
+        return TRUE;
+
     /* The frontend's thread tries again to get the page back. */
     if (!GranterRevokeBuffer(Receiver->Granter, Buffer)) {
         BufferPoolForget(&Receiver->Buffers);
@@ -364,8 +424,20 @@ static BOOLEAN ReceiverTakeResponse(_Inout_ PXENVIF_RECEIVER Receiver)
                                     : ReceiverTakeData(Receiver, Buffer, &Copy.Data);
 }
 
+/* The next responses' data, which is to be copied and zeroed, is on its way while one is taken; most begins its page.
+ */
+static VOID ReceiverFetchAhead(_In_ PXENVIF_RECEIVER Receiver, _In_ ULONG Producer)
+{
+    ULONG Index = Receiver->ResponseConsumer + RECEIVER_FETCH_AHEAD;
+
+    if (Producer - Receiver->ResponseConsumer > RECEIVER_FETCH_AHEAD)
+        PrefetchForWrite(Receiver->Slots[RING_INDEX(Index)]->Address);
+}
+
 VOID ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver)
 {
+    ULONG Headroom = ReceiverHeadroom(Receiver);
+
     for (;;) {
         ULONG Producer = RingResponseProducer(Receiver->Ring);
 
@@ -380,7 +452,9 @@ VOID ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver)
         }
 
         while (Receiver->ResponseConsumer != Producer) {
-            if (!ReceiverTakeResponse(Receiver))
+            ReceiverFetchAhead(Receiver, Producer);
+
+            if (!ReceiverTakeResponse(Receiver, Headroom))
                 return;
         }
     }

@@ -14,7 +14,7 @@ XENVIF_VIF_INTERFACE vif_client;
 struct vif_client_mode vif_client_mode;
 
 static struct vif_client_received kept[VIF_CLIENT_KEPT];
-static PVOID held[VIF_CLIENT_KEPT];
+static PVOID held[VIF_CLIENT_HELD];
 static KSPIN_LOCK lock; /* the queues' processors deliver at the same time */
 static unsigned received, held_count, total;
 
@@ -76,8 +76,10 @@ static VOID NTAPI callback(PVOID argument, XENVIF_VIF_CALLBACK_TYPE type, PXENVI
         total++;
         if (vif_client_mode.pause_every != 0 && total % vif_client_mode.pause_every == 0)
             parameters->ReceiverQueuePacket.Pause = TRUE;
-        if (vif_client_mode.hold)
+        if (vif_client_mode.hold) {
+            ck_assert_uint_lt(held_count, VIF_CLIENT_HELD);
             held[held_count++] = parameters->ReceiverQueuePacket.Cookie;
+        }
         __atomic_store_n(&received, received + 1, __ATOMIC_RELEASE);
         KeReleaseSpinLockFromDpcLevel(&lock);
         if (!vif_client_mode.hold)

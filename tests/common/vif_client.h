@@ -13,6 +13,8 @@
 #include "vif_interface.h"
 
 #define VIF_CLIENT_KEPT 128u
+/* Those that it may hold. */
+#define VIF_CLIENT_HELD 1024u
 
 /* The bits of XENVIF_VIF_OFFLOAD_OPTIONS as constants: OPTION(NeedChecksumValue). */
 enum {

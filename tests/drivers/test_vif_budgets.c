@@ -35,9 +35,11 @@ struct counts {
 static ULONG tags[TAGS_MAX];
 static unsigned tag_count;
 
-/* xenbus's caches are as large as has been in use, which varies where a frame is many: a few times in a hundred frames.
+/*
+ * xenbus's caches are as large as has been in use, which varies where a frame is many, and where the client keeps so
+ * many that the ring runs low: a few times in a hundred frames.
  */
-#define OTHERS_OF_LARGE 0.125
+#define OTHERS_THAT_VARY 0.125
 
 static void see_tag(const struct scan_call *call, void *unused)
 {
@@ -139,7 +141,7 @@ static const struct shape {
     {"64 bytes from the guest", 64, 1024, false, 1, 0, 0.02, 0.02, 0.02, 9.2, 0.01},
     {"64 bytes to the guest", 64, 1024, true, 1, 0, 0.008, 0.004, 0.008, 17, 0.012},
     {"1,514 bytes from the guest", 1514, 1024, false, 1, 0, 0.02, 0.02, 0.02, 9.2, 0.01},
-    {"1,514 bytes to the guest", 1514, 1024, true, 1, 0, 0.008, 0.004, 0.008, 17, 0.012},
+    {"1,514 bytes to the guest", 1514, 1024, true, 1, 0, 0.008, 0.004, 0.008, 17, 0.015},
     {"64 KiB from the guest", 64054, 128, false, 1, 0, 0.1, 0.1, 0.1, 9.6, 0.03},
     {"64 KiB to the guest", 64054, 128, true, 1, 0, 0.08, 0.08, 1.25, 720, 0.75},
     {"64 bytes from the guest, four queues", 64, 1024, false, 4, 0, 0.02, 0.02, 0.02, 9.2, 0.012},
@@ -163,7 +165,7 @@ static const struct variant {
     {{"64 bytes to the guest, returned last first", 64, 1024, true, 1, 0, 0.008, 0.004, 0.008, 17, 0.015},
      NULL,
      {.ReverseEvery = 16}},
-    {{"64 bytes to the guest, returned late", 64, 1024, true, 1, 0, 0.015, 0.012, 0.015, 18, 0.015},
+    {{"64 bytes to the guest, returned late", 64, 1024, true, 1, 0, 0.015, 0.012, 0.02, 18, 0.015},
      NULL,
      {.HoldMilliseconds = 1}},
     {{"64 bytes to the guest, with pauses", 64, 1024, true, 1, 0, 0.008, 0.07, 0.14, 17, 0.14},
@@ -210,7 +212,7 @@ static void carry(void *argument)
     assert_within(shape, "calls of other processors", after.calls - before.calls, shape->calls);
     assert_within(shape, "allocations by xenvif", after.allocations - before.allocations, 0);
     assert_within(shape, "allocations by xenbus", after.others - before.others,
-                  shape->length > 1514 ? OTHERS_OF_LARGE : 0);
+                  shape->length > 1514 || mode.HoldMilliseconds != 0 ? OTHERS_THAT_VARY : 0);
     capture_free(frames);
 }
 

@@ -460,6 +460,34 @@ STACK_TEST(kept_until_there_is_no_room, PLAYED)
     vif_client_finish();
 }
 
+/*
+ * A small frame is a copy, and its page is on the ring again at once; when there is no page for a copy the client gets
+ * that page itself, until there are none.
+ */
+STACK_TEST(small_frames_kept_until_there_is_no_room, PLAYED)
+{
+    const struct inet_packet packet = {.version = 4, .protocol = INET_UDP, .payload = 150};
+    struct vif_backend_frame given = {.data = right, .length = inet_make(right, &packet), .offset = 7};
+    unsigned frames = 0;
+
+    begin();
+    vif_client_mode = (struct vif_client_mode){.hold = true};
+    while (vif_backend_room() != 0) {
+        vif_client_forget();
+        vif_backend_give(&given);
+        vif_client_await_received(1);
+        ck_assert_mem_eq(vif_client_received(0)->data, right, given.length);
+        frames++;
+    }
+    ck_assert_uint_eq(frames, 1024);
+    vif_client_return();
+    ck_assert_uint_ge(vif_backend_room(), 128); /* before an event */
+    vif_backend_check_pages();
+    ck_assert_uint_eq(vif_client_statistic(XENVIF_RECEIVER_FRONTEND_ERRORS), 0);
+    vif_client_mode = (struct vif_client_mode){0};
+    vif_client_finish();
+}
+
 /* ---- the filter ---- */
 
 #define DROP XENVIF_MAC_FILTER_NONE
@@ -784,6 +812,7 @@ int main(void)
     tcase_add_test(tcase, fb12_any_legal_split);
     tcase_add_test(tcase, back_pressure);
     tcase_add_test(tcase, kept_until_there_is_no_room);
+    tcase_add_test(tcase, small_frames_kept_until_there_is_no_room);
     tcase_add_test(tcase, filter_levels);
     tcase_add_test(tcase, fb10_extra_info_that_makes_no_sense);
     tcase_add_test(tcase, fb10_headers_longer_than_a_frame);

@@ -271,9 +271,10 @@ NTKERNELAPI VOID NTAPI KxMemoryBarrier(VOID);
 #define LoadFence() __asm__ volatile("lfence" : : : "memory")
 #define StoreFence() __asm__ volatile("sfence" : : : "memory")
 
-/* A hint that the line of an address will be read soon. */
+/* Hints that the line of an address will be read, or written, soon. */
 #define PF_TEMPORAL_LEVEL_1 3
 #define PreFetchCacheLine(level, address) __builtin_prefetch((address), 0, (level))
+#define PrefetchForWrite(address) __asm__ volatile("prefetchw %0" : : "m"(*(const volatile CHAR *)(address)))
 
 /* The pause of a spin loop: gives the other processors their turn. */
 _IRQL_requires_max_(HIGH_LEVEL)
