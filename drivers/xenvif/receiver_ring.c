@@ -17,6 +17,9 @@
 /* Responses ahead of the one that is taken whose data, which the backend's processor has, is sent for. */
 #define RECEIVER_FETCH_AHEAD 6
 
+/* Requests of which the backend is told at once: it works while pages are made ready for the others. */
+#define RECEIVER_PUSH_BATCH (RING_ENTRIES / 2)
+
 /* Below so many pages on the ring, with none to be had, a timer looks for more. */
 #define RECEIVER_LOW_WATER (RING_ENTRIES / 8)
 #define RECEIVER_STARVED_TIME 50 /* ms */
@@ -75,6 +78,9 @@ static VOID ReceiverPutRequest(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF_B
 
     Receiver->RequestProducer++;
     Receiver->Requests++;
+
+    if (Receiver->RequestProducer - Receiver->RequestPushed >= RECEIVER_PUSH_BATCH)
+        ReceiverPush(Receiver);
 }
 
 /* Puts one page on the ring, zeroed and granted. */
@@ -437,21 +443,26 @@ static VOID ReceiverFetchAhead(_In_ PXENVIF_RECEIVER Receiver, _In_ ULONG Produc
 VOID ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     ULONG Headroom = ReceiverHeadroom(Receiver);
+    ULONG Left = RING_ENTRIES; /* responses to what the backend is told of meanwhile could be taken without end */
 
     for (;;) {
         ULONG Producer = RingResponseProducer(Receiver->Ring);
+        ULONG Count = Producer - Receiver->ResponseConsumer;
 
-        if (Producer - Receiver->ResponseConsumer > Receiver->RequestPushed - Receiver->ResponseConsumer) {
+        if (Count > Receiver->RequestPushed - Receiver->ResponseConsumer) {
             ReceiverBreak(Receiver, "receive responses ahead of the requests", Producer);
             return;
         }
 
-        if (Producer == Receiver->ResponseConsumer) {
+        Count = min(Count, Left);
+        Left -= Count;
+
+        if (Count == 0) {
             ReceiverRingFill(Receiver);
             return;
         }
 
-        while (Receiver->ResponseConsumer != Producer) {
+        for (; Count != 0; Count--) {
             ReceiverFetchAhead(Receiver, Producer);
 
             if (!ReceiverTakeResponse(Receiver, Headroom))

@@ -142,7 +142,7 @@ BOOLEAN ReceiverIsLow(_In_ PXENVIF_RECEIVER Receiver);
 /* With the lock: puts pages on the ring wherever there is room, and tells the backend if it is to be told. */
 VOID ReceiverRingFill(_Inout_ PXENVIF_RECEIVER Receiver);
 
-/* With the lock: takes responses off the ring, no more than there were requests on it, and frames to Ready. */
+/* With the lock: takes responses off the ring, a ring's worth at most, and frames to Ready. */
 VOID ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver);
 
 /*
