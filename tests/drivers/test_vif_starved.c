@@ -455,6 +455,53 @@ STACK_TEST(splitting_with_few_packets, STARVED)
     vif_client_finish();
 }
 
+static bool is_each_known(void *argument)
+{
+    const unsigned *frames = argument;
+
+    return vif_client_received_count() + vif_client_statistic(XENVIF_RECEIVER_FRONTEND_ERRORS) == *frames;
+}
+
+/* Pages are there for the copies of small frames, and packets for a few: the others are lost, and no page with them. */
+STACK_TEST(small_frames_with_few_packets, STARVED)
+{
+    static const struct arrival whole = {.payload = 60000, .frames = 8}, small = {.payload = 100, .frames = 1};
+    size_t length = make(whole.payload);
+    unsigned frames = 32, room;
+
+    begin("feature-sg=1");
+    vif_client_mode.hold = true;
+    for (unsigned i = 0; i < whole.frames; i++)
+        give(&whole, length);
+    vif_client_await_received(whole.frames);
+    vif_client_return();
+    vif_client_forget();
+    length = make(small.payload);
+    give(&small, length);
+    vif_client_await_received(1);
+    room = vif_backend_room();
+    vif_client_return();
+    vif_client_forget();
+    starve(0);
+    for (unsigned i = 0; i < frames; i++)
+        give(&small, length);
+    ck_assert(stack_wait(is_each_known, &frames, PATIENCE_MS));
+    feed();
+    ck_assert_uint_ge(vif_client_received_count(), whole.frames);
+    ck_assert_uint_lt(vif_client_received_count(), frames);
+    for (unsigned i = 0; i < vif_client_received_count(); i++)
+        ck_assert_mem_eq(vif_client_received(i)->data, frame, length);
+    ck_assert_uint_eq(vif_backend_room(), room);
+    vif_backend_check_pages();
+    vif_client_return();
+    vif_client_mode.hold = false;
+    vif_client_forget();
+    give(&small, length);
+    vif_client_await_received(1);
+    assert_received(&small, length);
+    vif_client_finish();
+}
+
 /* ---- frames that change queues ---- */
 
 #define RING 256u
@@ -665,6 +712,7 @@ int main(void)
     tcase_add_test(tcase, losing_without_memory);
     tcase_add_test(tcase, receiving_with_each_call_failing);
     tcase_add_test(tcase, splitting_with_few_packets);
+    tcase_add_test(tcase, small_frames_with_few_packets);
     tcase_add_test(tcase, moving_without_packets);
     tcase_add_test(tcase, queues_without_memory);
     tcase_add_test(tcase, features_with_each_call_failing);
