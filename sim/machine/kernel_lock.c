@@ -95,6 +95,7 @@ void kernel_lock_leave(struct fiber *fiber)
 {
     kernel_lock_release();
     fiber->in_kernel = false;
+    parallel_crossed(true);
 }
 
 /* The code of the simulator: the program itself. Drivers are modules. */
@@ -128,6 +129,7 @@ struct fiber *kernel_lock_leave_if_inside(void)
 
 void kernel_lock_return(struct fiber *fiber)
 {
+    parallel_crossed(false);
     fiber->in_kernel = true;
     kernel_lock_acquire();
 }

@@ -63,6 +63,7 @@ struct parallel_state {
 
 /* What the host thread executes. The host's, not the machine's: it is the processor's register for "who am I". */
 __thread struct runner *parallel_here;
+__thread struct runner *parallel_outside;
 static __thread struct seat *here_seat;
 static __thread struct runner *to_wake; /* whom the host is to wake when the kernel lock has been released */
 
@@ -71,6 +72,13 @@ __attribute__((noinline)) static void set_here(struct runner *runner)
 {
     __asm__ volatile("" : : : "memory");
     parallel_here = runner;
+    parallel_outside = NULL; /* a runner begins and ends inside */
+}
+
+__attribute__((noinline)) void parallel_crossed(bool outside)
+{
+    __asm__ volatile("" : : : "memory");
+    parallel_outside = outside && parallel_here != NULL && parallel_here->is_vcpu ? parallel_here : NULL;
 }
 
 __attribute__((noinline)) struct runner *parallel_current(void)

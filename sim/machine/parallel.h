@@ -19,6 +19,13 @@ void parallel_init(void);
 struct runner *parallel_current(void);
 /* The same, for what is over before its fiber can move to another host thread. */
 extern __thread struct runner *parallel_here;
+/*
+ * The same while it is a vCPU and executes outside the kernel (kernel_lock.h), else NULL, as under the deterministic
+ * engine: all that a switch point there has to look at, and for what is over as soon.
+ */
+extern __thread struct runner *parallel_outside;
+/* The current fiber has come to be inside or outside. */
+void parallel_crossed(bool outside);
 
 /* The task that executes, NULL on a vCPU and in the watch. */
 bool parallel_is_task(const struct runner *runner);

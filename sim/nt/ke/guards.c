@@ -28,6 +28,6 @@ VOID NTAPI KxFastFail(ULONG Code)
 
 VOID NTAPI KxMemoryBarrier(VOID)
 {
-    sched_point(POINT_INTERLOCKED);
+    ke_light_point(POINT_INTERLOCKED);
     __asm__ volatile("lock; orl $0, (%%rsp)" : : : "memory", "cc"); /* a fence that every sanitizer lets pass */
 }

@@ -184,30 +184,23 @@ static inline bool ke_work_admitted(const struct vcpu *vcpu)
            ((work >> (vcpu->irql + 1) != 0 && !vcpu->interrupts_off) || (work & (WORK_STOP | WORK_NMI)) != 0);
 }
 
-/* sched_point() of what drivers call most, not for POINT_PAUSE: nothing comes of it outside the kernel mostly. */
-static inline void ke_light_point(enum sched_point kind)
-{
-    if (engine_is_parallel()) {
-        const struct vcpu *vcpu = ke_vcpu_here();
-
-        if (vcpu != NULL && !vcpu->runner.fiber->in_kernel && !ke_work_admitted(vcpu))
-            return;
-    }
-    sched_point(kind);
-}
-
 /*
  * Under the parallel engine the current vCPU, if it is outside the kernel and a switch point is nothing to it, so that
  * a routine which touches nothing else may go its short way; NULL otherwise.
  */
 static inline struct vcpu *ke_vcpu_outside(void)
 {
-    struct vcpu *vcpu;
+    struct runner *runner = parallel_outside;
+    struct vcpu *vcpu = CONTAINING_RECORD(runner, struct vcpu, runner);
 
-    if (!engine_is_parallel())
-        return NULL;
-    vcpu = ke_vcpu_here();
-    return vcpu != NULL && !vcpu->runner.fiber->in_kernel && !ke_work_admitted(vcpu) ? vcpu : NULL;
+    return runner != NULL && !ke_work_admitted(vcpu) ? vcpu : NULL;
+}
+
+/* sched_point() of what drivers call most, not for POINT_PAUSE: nothing comes of it outside the kernel mostly. */
+static inline void ke_light_point(enum sched_point kind)
+{
+    if (ke_vcpu_outside() == NULL)
+        sched_point(kind);
 }
 
 struct _KTHREAD *ke_thread(void); /* the current thread, NULL likewise */
@@ -221,6 +214,16 @@ static inline void ke_irql_changed(const struct vcpu *vcpu)
         mm_paged_hide();
 }
 void ke_set_irql(KIRQL irql); /* raise or lower; lowering delivers what became deliverable */
+/* Lower the IRQL of what ke_vcpu_outside() gave. */
+static inline void ke_lower_outside(struct vcpu *vcpu, KIRQL irql)
+{
+    if (__builtin_expect(__atomic_load_n(&vcpu->runner.work, __ATOMIC_RELAXED) == 0, true)) {
+        vcpu->irql = irql;
+        ke_irql_changed(vcpu);
+    } else {
+        ke_set_irql(irql);
+    }
+}
 
 /* Threads of the simulator's own code (boot, harness): run `routine` at PASSIVE_LEVEL. Not a handle, one reference
  * owned by the caller. */

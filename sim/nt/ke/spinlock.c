@@ -294,8 +294,8 @@ KIRQL NTAPI KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock)
 {
     KIRQL old;
 
-    if (acquire_alone(SpinLock, &old, __builtin_return_address(0)) ||
-        acquire_outside(SpinLock, &old, __builtin_return_address(0)))
+    if (acquire_outside(SpinLock, &old, __builtin_return_address(0)) ||
+        acquire_alone(SpinLock, &old, __builtin_return_address(0)))
         return old;
     NT_CALL_LIGHT(DISPATCH_LEVEL, POINT_LOCK);
     old = ke_irql();
@@ -306,15 +306,14 @@ KIRQL NTAPI KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock)
 
 VOID NTAPI KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql)
 {
-    struct vcpu *outside;
+    struct vcpu *outside = ke_vcpu_outside();
 
-    if (release_alone(SpinLock, NewIrql))
-        return;
-    outside = ke_vcpu_outside();
     if (outside != NULL && NewIrql <= DISPATCH_LEVEL && give_back_outside(outside, SpinLock, LOCK_SPIN)) {
-        ke_set_irql(NewIrql);
+        ke_lower_outside(outside, NewIrql);
         return;
     }
+    if (release_alone(SpinLock, NewIrql))
+        return;
     NT_CALL_LIGHT_RANGE(DISPATCH_LEVEL, DISPATCH_LEVEL, POINT_LOCK);
     release(SpinLock, LOCK_SPIN, NULL, __func__);
     go_back(SpinLock, NewIrql, __func__);

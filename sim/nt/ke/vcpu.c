@@ -503,10 +503,10 @@ KIRQL NTAPI KeRaiseIrqlToDpcLevel(VOID)
 
 VOID NTAPI KeLowerIrql(KIRQL NewIrql)
 {
-    const struct vcpu *outside = ke_vcpu_outside();
+    struct vcpu *outside = ke_vcpu_outside();
 
     if (outside != NULL && NewIrql <= outside->irql && outside->locks.count == outside->locks.base) {
-        ke_set_irql(NewIrql);
+        ke_lower_outside(outside, NewIrql);
         return;
     }
     NT_CALL_LIGHT(HIGH_LEVEL, POINT_IRQL);
