@@ -60,13 +60,6 @@ void parallel_start_vcpus(void);
 /* The calling host thread has released the kernel lock, or gives others a chance: wake whom it has left asleep. */
 void parallel_wake_noted(void);
 
-/*
- * A fence of all host threads at once, from one of them: each has stored what came before it in its code and loads anew
- * what comes after. It is dear, and spares the others fences of their own. False: the host has none.
- */
-bool parallel_can_fence_all(void);
-void parallel_fence_all(void);
-
 /* There are peers from now on. */
 void parallel_peers_opened(void);
 /* The earliest deadline has become earlier. */

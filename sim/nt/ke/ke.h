@@ -135,7 +135,6 @@ struct ke_state {
     struct deadline timer_deadline;
     uint64_t timer_expiries;
     unsigned spinning;             /* vCPUs that wait for a spin lock */
-    bool fences_all;               /* parallel_fence_all() is there for them */
     struct spin_waiter *spin_line; /* who waits for a queued spin lock, in the order of coming */
     uint8_t line_vector[48];
     bool line_level[48];
@@ -256,31 +255,10 @@ uint64_t ke_spin_acquisitions(void);
  * may run there, a generic call. On Windows each is an inter-processor interrupt.
  */
 uint64_t ke_processor_calls(void);
-/* Whoever waits for the lock looks at it again. */
-void ke_spin_wake(const void *lock);
 /* The parallel engine's: compare and exchange, outside the kernel unless there is somebody to wait for or to wake. */
 void ke_parallel_spin_acquire(PKSPIN_LOCK lock);
 void ke_parallel_spin_release(PKSPIN_LOCK lock);
 bool ke_parallel_spin_try(PKSPIN_LOCK lock);
-/*
- * The lock is free, and whoever sleeps for it is woken. Release semantics, as with ARM64's Windows: a fence here would
- * wait each time until the other domain's processor has given up what was last written of the rings. Who goes to sleep
- * fences for all.
- */
-static inline void ke_parallel_spin_free(PKSPIN_LOCK lock)
-{
-    if (__builtin_expect(machine->ke->fences_all, true)) {
-        __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
-        __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    } else {
-        __atomic_exchange_n(lock, 0, __ATOMIC_SEQ_CST);
-    }
-    if (__builtin_expect(__atomic_load_n(&machine->ke->spinning, __ATOMIC_RELAXED) != 0, false)) {
-        KERNEL_SCOPE();
-
-        ke_spin_wake(lock);
-    }
-}
 void ke_spin_check(const KSPIN_LOCK *lock, KSPIN_LOCK value);
 _Noreturn void ke_spin_recursive(const KSPIN_LOCK *lock);
 _Noreturn void ke_spin_not_owner(const KSPIN_LOCK *lock, KSPIN_LOCK value);
@@ -294,6 +272,7 @@ void ke_spin_wait(const void *lock);
  * one that spins: who releases looks at the count after the release, so one of the two sees the other.
  */
 void ke_spin_wait_unless(const void *lock, bool (*over)(const void *argument), const void *argument);
+void ke_spin_wake(const void *lock);
 
 /* ---- time limits (limits.c) ---- */
 

@@ -71,5 +71,10 @@ void ke_parallel_spin_release(PKSPIN_LOCK lock)
     ke_spin_check(lock, value);
     if (value != ke_vcpu_here()->index + 1)
         ke_spin_not_owner(lock, value);
-    ke_parallel_spin_free(lock);
+    __atomic_exchange_n(lock, 0, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&machine->ke->spinning, __ATOMIC_RELAXED) != 0) {
+        KERNEL_SCOPE();
+
+        ke_spin_wake(lock);
+    }
 }

@@ -704,7 +704,6 @@ void ke_init(void)
     InitializeListHead(&ke->processor_callbacks);
     ke->processors = machine->config.start_vcpus != 0 ? machine->config.start_vcpus : machine->config.vcpus;
     ke->announced = ke->processors;
-    ke->fences_all = engine_is_parallel() && parallel_can_fence_all();
     machine->ke = ke;
     lock_init();
     for (unsigned index = 0; index < machine->config.vcpus; index++)
