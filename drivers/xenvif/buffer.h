@@ -78,6 +78,15 @@ _Must_inspect_result_ static inline PXENVIF_BUFFER BufferPoolGet(_Inout_ PXENVIF
     return CONTAINING_RECORD(RemoveHeadList(&Pool->Free), XENVIF_BUFFER, ListEntry);
 }
 
+/* The buffer that is taken next, if one is free. Any IRQL. */
+static inline const XENVIF_BUFFER *BufferPoolPeek(_In_ const XENVIF_BUFFER_POOL *Pool)
+{
+    if (IsListEmpty(&Pool->Free))
+        return NULL;
+
+    return CONTAINING_RECORD(Pool->Free.Flink, XENVIF_BUFFER, ListEntry);
+}
+
 /* Gives a buffer back. IRQL <= DISPATCH_LEVEL. */
 _IRQL_requires_max_(DISPATCH_LEVEL)
 static inline VOID BufferPoolPut(_Inout_ PXENVIF_BUFFER_POOL Pool, _In_ PXENVIF_BUFFER Buffer)

@@ -2,9 +2,27 @@
 #include "frontend.h"
 #include "transmitter_ring.h"
 
+/* What the next packet will be copied over is in the backend's processor, which has read it: it is fetched meanwhile.
+ */
+static VOID TransmitterFetchAhead(_In_ PXENVIF_TRANSMITTER Transmitter)
+{
+    const XENVIF_BUFFER *Next = BufferPoolPeek(&Transmitter->Buffers);
+    ULONG Offset;
+
+    if (Next == NULL)
+        return;
+
+    for (Offset = 0; Offset < Next->Dirty; Offset += SYSTEM_CACHE_ALIGNMENT_SIZE)
+        PrefetchForWrite(Next->Address + Offset);
+}
+
 PXENVIF_BUFFER TransmitterGetBuffer(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
-    return BufferPoolGet(&Transmitter->Buffers);
+    PXENVIF_BUFFER Buffer = BufferPoolGet(&Transmitter->Buffers);
+
+    TransmitterFetchAhead(Transmitter);
+
+    return Buffer;
 }
 
 NTSTATUS TransmitterGrantBuffer(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PXENVIF_BUFFER Buffer,
