@@ -117,6 +117,24 @@ static void copy_claimed(const struct gnttab_copy *segment, const struct copy_cl
     memmove(claims->dest.page + segment->dest.offset, claims->source.page + segment->source.offset, segment->len);
 }
 
+/* Of a page that is copied in order the processor fetches the rest by itself. */
+#define FETCH_MAX 1536u
+#define CACHE_LINE 64u
+
+/* Both ends of a copy are in the other side's processor mostly: they are on their way while the copy before is made. */
+static void fetch_claimed(const struct gnttab_copy *segment, const struct copy_claims *claims)
+{
+    const uint8_t *dest = claims->dest.page + segment->dest.offset,
+                  *source = claims->source.page + segment->source.offset;
+
+    for (uint32_t at = 0; at < segment->len && at < FETCH_MAX; at += CACHE_LINE) {
+        /* What __builtin_prefetch() makes of a write without a choice of processors fetches for reading, twice so slow.
+         */
+        __asm__ volatile("prefetchw %0" : : "m"(dest[at]));
+        __builtin_prefetch(source + at);
+    }
+}
+
 static int16_t claim_segment(struct domain *caller, const struct gnttab_copy *segment, struct copy_claims *claims)
 {
     int16_t status;
@@ -174,9 +192,13 @@ static void copy_claimed_together(struct domain *domain, struct gnttab_copy *seg
     {
         KERNEL_OUTSIDE();
 
-        for (unsigned i = 0; i < count; i++)
-            if (segments[i].status == GNTST_okay)
-                copy_claimed(&segments[i], &claims[i]);
+        for (unsigned i = 0; i < count; i++) {
+            if (segments[i].status != GNTST_okay)
+                continue;
+            if (i + 1 < count && segments[i + 1].status == GNTST_okay)
+                fetch_claimed(&segments[i + 1], &claims[i + 1]);
+            copy_claimed(&segments[i], &claims[i]);
+        }
     }
     for (unsigned i = 0; i < count; i++)
         if (segments[i].status == GNTST_okay)
