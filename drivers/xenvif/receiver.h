@@ -1,8 +1,9 @@
 /*
  * The receive side of a queue: pages on the ring, frames from them, and the client that is given the frames.
  *
- * Each request offers the backend one zeroed page. When its response comes the grant is revoked first and the page
- * looked at afterwards: what is checked and parsed cannot change any more. A frame of several slots becomes a chain of
+ * Each request offers the backend one page, zeroed when it was granted. A small frame is copied out of it once, and the
+ * page offered again as it is; for any other the grant is revoked first when the response comes, and the page looked at
+ * afterwards: what is checked and parsed cannot change any more. A frame of several slots becomes a chain of
  * MDLs whose headers lie together in the first; a frame that fits into one page always becomes one MDL.
  *
  * The client gets frames in order, from the poller's DPC, and may keep them as long as it likes; the pages in existence

@@ -62,7 +62,7 @@ static VOID ReceiverPush(_Inout_ PXENVIF_RECEIVER Receiver)
     }
 }
 
-/* Puts a page that is zeroed and granted on the ring, which has room. */
+/* Puts a page that is granted, and in which nobody but the backend has written, on the ring, which has room. */
 static VOID ReceiverPutRequest(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF_BUFFER Buffer)
 {
     ULONG Id = RING_INDEX(Receiver->RequestProducer);
@@ -217,8 +217,8 @@ static BOOLEAN ReceiverCheckSlot(_In_ const RECEIVER_ASSEMBLY *Assembly, _In_ co
 
 /*
  * Takes a small frame of one slot, of which the client gets a copy, and puts its page, which stays granted, on the ring
- * again. The backend may write there all the time: nothing is read twice. FALSE: it is no such frame, or there is no
- * page for the copy.
+ * again, as it is: nobody but the backend has written there, which may do so all the time: nothing is read twice.
+ * FALSE: it is no such frame, or there is no page for the copy.
  */
 static BOOLEAN ReceiverCopyFrame(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF_BUFFER Buffer,
                                  _In_ const netif_rx_response_t *Response, _In_ ULONG Headroom)
@@ -252,7 +252,6 @@ static BOOLEAN ReceiverCopyFrame(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF
     }
 
     BufferTouch(Buffer, (ULONG)Response->offset + (ULONG)Response->status);
-    BufferScrub(Buffer, 0);
     ReceiverPutRequest(Receiver, Buffer);
 
     ReceiverEndFrame(Receiver);
@@ -430,14 +429,13 @@ static BOOLEAN ReceiverTakeResponse(_Inout_ PXENVIF_RECEIVER Receiver, _In_ ULON
                                     : ReceiverTakeData(Receiver, Buffer, &Copy.Data);
 }
 
-/* The next responses' data, which is to be copied and zeroed, is on its way while one is taken; most begins its page.
- */
+/* The next responses' data, which is to be copied, is on its way while one is taken; most begins its page. */
 static VOID ReceiverFetchAhead(_In_ PXENVIF_RECEIVER Receiver, _In_ ULONG Producer)
 {
     ULONG Index = Receiver->ResponseConsumer + RECEIVER_FETCH_AHEAD;
 
     if (Producer - Receiver->ResponseConsumer > RECEIVER_FETCH_AHEAD)
-        PrefetchForWrite(Receiver->Slots[RING_INDEX(Index)]->Address);
+        PreFetchCacheLine(PF_TEMPORAL_LEVEL_1, Receiver->Slots[RING_INDEX(Index)]->Address);
 }
 
 VOID ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver)

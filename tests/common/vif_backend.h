@@ -88,7 +88,7 @@ void vif_backend_give(const struct vif_backend_frame *frame);
 unsigned vif_backend_room(void);
 /* Responses that it says its client has had, by the event that it asks for. Also at DISPATCH_LEVEL. */
 uint32_t vif_backend_rx_taken(void);
-/* Nothing may be in their pages, nor in the rings' beside the entries. */
+/* Nothing may be in their pages but what was given in them before, nor in the rings' beside the entries. */
 void vif_backend_check_pages(void);
 
 /* Keep the pages of the packets that are taken from now on mapped, each once; and let go of them, and keep no more. */

@@ -453,7 +453,8 @@ STACK_TEST(fb19_nothing_old_is_granted, PLAYED)
             (void)vif_client_await_sent();
             receive(payload);
             if (i % 50 == 0)
-                vif_backend_check_pages(); /* used ones come again, without what was in them */
+                vif_backend_check_pages(); /* used ones come again, with nothing in them that the backend has not
+                                              written */
         }
         vif_backend_check_pages();
         vif_backend_disconnect();
