@@ -51,7 +51,7 @@ ifneq ($(COVERAGE),)
 COVERAGE_CFLAGS := --coverage -fprofile-update=atomic -O0
 COVERAGE_LDFLAGS := --coverage
 endif
-SIM_LIBS := -lpcap -ljansson -ldw -lelf -lnettle -lxlutil -lxenlight -ldl -pthread
+SIM_LIBS := -lpcap -lxxhash -ljansson -ldw -lelf -lnettle -lxlutil -lxenlight -ldl -pthread
 CHECK_LIBS = $(shell pkg-config --libs check)
 # Each test program holds the whole machine: a fast linker is half of the build.
 ifneq ($(shell command -v mold 2>/dev/null),)

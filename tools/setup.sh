@@ -4,7 +4,7 @@
 set -eu
 
 case "${1:-}" in
-build) packages="gcc mold libc6-dev python3 pkg-config libpcap-dev libjansson-dev libdw-dev libxen-dev nettle-dev" ;;
+build) packages="gcc mold libc6-dev python3 pkg-config libpcap-dev libxxhash-dev libjansson-dev libdw-dev libxen-dev nettle-dev" ;;
 test) packages="gdb check python3 patch parallel clang-19" ;;
 windows) packages="gcc-mingw-w64-x86-64 binutils-mingw-w64-x86-64 mingw-w64-common python3" ;;
 lint) packages="clang clang-format cppcheck python3" ;;

@@ -1,6 +1,6 @@
 /* MDLs: building them for nonpaged pool, probing and locking. */
 #include <string.h>
-#include <wmmintrin.h>
+#include <xxh_x86dispatch.h>
 
 #include "nt/ke/ke.h"
 #include "nt/mm/mm.h"
@@ -123,78 +123,8 @@ void mm_check_mdl_freed(PMDL mdl, const char *routine)
 
 /* ---- contents ---- */
 
-#define FACTOR UINT64_C(0x9E3779B97F4A7C15)
-
-static uint64_t mix(uint64_t state, uint64_t word)
-{
-    state = (state ^ word) * FACTOR;
-    return state ^ state >> 29;
-}
-
-/* Whole words, and the bytes behind them. */
-static uint64_t mix_rest(uint64_t state, const uint8_t *bytes, size_t count)
-{
-    uint64_t word;
-
-    for (; count >= sizeof(word); bytes += sizeof(word), count -= sizeof(word)) {
-        memcpy(&word, bytes, sizeof(word));
-        state = mix(state, word);
-    }
-    word = 0;
-    memcpy(&word, bytes, count);
-    return mix(state, word);
-}
-
-/* So many at a time, none of which waits for another one's round or product. */
-#define LANES 8
-
-static uint64_t mix_bytes(uint64_t state, const uint8_t *bytes, size_t count)
-{
-    uint64_t lane[LANES];
-    uint64_t word;
-
-#pragma GCC unroll 8
-    for (unsigned index = 0; index < LANES; index++)
-        lane[index] = state + index;
-    for (; count >= sizeof(lane); bytes += sizeof(lane), count -= sizeof(lane)) {
-#pragma GCC unroll 8
-        for (unsigned index = 0; index < LANES; index++) {
-            memcpy(&word, bytes + index * sizeof(word), sizeof(word));
-            lane[index] = (lane[index] ^ word) * FACTOR;
-        }
-    }
-#pragma GCC unroll 8
-    for (unsigned index = 0; index < LANES; index++)
-        state = mix(state, lane[index]);
-    return mix_rest(state, bytes, count);
-}
-
-/* The same by rounds of AES, which take 16 bytes and not a multiplication's time: as fast as memory is. */
-__attribute__((target("aes"))) static uint64_t mix_bytes_by_aes(uint64_t state, const uint8_t *bytes, size_t count)
-{
-    __m128i lane[LANES];
-    uint64_t half[2];
-
-#pragma GCC unroll 8
-    for (unsigned index = 0; index < LANES; index++)
-        lane[index] = _mm_set_epi64x((long long)state, index);
-    for (; count >= sizeof(lane); bytes += sizeof(lane), count -= sizeof(lane)) {
-#pragma GCC unroll 8
-        for (unsigned index = 0; index < LANES; index++)
-            lane[index] = _mm_aesenc_si128(
-                lane[index], _mm_loadu_si128((const __m128i *)(const void *)(bytes + index * sizeof(lane[0]))));
-    }
-#pragma GCC unroll 8
-    for (unsigned index = 0; index < LANES; index++) {
-        memcpy(half, &lane[index], sizeof(half));
-        state = mix(mix(state, half[0]), half[1]);
-    }
-    return mix_rest(state, bytes, count);
-}
-
 uint64_t mm_mdl_signature(PMDL mdl)
 {
-    bool aes = __builtin_cpu_supports("aes") != 0;
     uint64_t state = 1;
 
     for (; mdl != NULL; mdl = mdl->Next) {
@@ -210,7 +140,7 @@ uint64_t mm_mdl_signature(PMDL mdl)
 
             if (bytes == NULL)
                 return 0;
-            state = aes ? mix_bytes_by_aes(state, bytes + offset, chunk) : mix_bytes(state, bytes + offset, chunk);
+            state = XXH3_64bits_withSeed(bytes + offset, chunk, state);
             left -= chunk;
             offset = 0;
         }
