@@ -321,7 +321,7 @@ void grant_frame_set_gfn(struct domain *domain, uint64_t index, uint64_t gfn);
 
 /* physmap.c */
 void xen_pages_init(void);
-/* Every frame has its RAM, and only RAM. */
+/* Every frame has its RAM, and only RAM; what was RAM keeps what is in it. */
 void physmap_rebuild(struct domain *domain);
 /* References that keep a page alive after its domain gave it up (grant maps, foreign maps, vcpu_info). */
 void xen_page_hold(uint32_t backing);

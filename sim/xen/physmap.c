@@ -266,6 +266,8 @@ void physmap_rebuild(struct domain *domain)
     for (uint64_t gfn = p2m_next_changed(0); gfn != GFN_INVALID; gfn = p2m_next_changed(gfn + 1)) {
         const struct frame_record *record = physmap_find(domain, gfn);
 
+        if (xen_frame_is_memory(gfn) && p2m_original(gfn) != BACKING_NONE)
+            continue; /* another page than at power-on, with what the guest has in it */
         if (record != NULL && record->kind == FRAME_GRANT_MAP)
             physmap_forget(domain, gfn); /* of another's page */
         else

@@ -1,6 +1,9 @@
 /* MEMORY_OP: what lies at the guest's frames, and its reservation (public/memory.h). */
 #include "xen/xen_guest.h"
 
+#include "machine/clock.h"
+#include "machine/sched.h"
+
 #define XENMEM_CLAIM_PAGES 24 /* the header shows it to toolstacks only */
 
 static int64_t reservation(unsigned operation, domid_t domid, uint64_t *gfns, unsigned count, unsigned order)
@@ -327,6 +330,50 @@ XEN_TEST(balloon)
     MmFreeContiguousMemory(pages);
 }
 
+/* The toolstack's part, in a task of domain 0: the guest that has turned itself off is turned on. */
+static void wake_from_disk(void *argument)
+{
+    volatile bool *ended = argument;
+
+    while (xen_domain_shutdown_reason(1) != SHUTDOWN_poweroff)
+        (void)task_park(clock_now() + 100000, "the guest's end");
+    ck_assert_int_eq(xen_domain_wake_from_disk(1), 2);
+    xen_domain_destroy(1);
+    ck_assert_int_eq(xen_domain_unpause(2), 0);
+    *ended = true;
+}
+
+/* What is on disk is what was in memory, whichever pages it lay in; and what was given away is there again, and empty.
+ */
+XEN_TEST(hibernation)
+{
+    enum { PAGES = 4 };
+    struct sched_shutdown op = {.reason = SHUTDOWN_poweroff};
+    uint8_t *pages = pages_take(PAGES, 0x33);
+    volatile bool ended = false;
+    uint64_t gfns[PAGES];
+    int64_t before = query(XENMEM_current_reservation), held;
+    void *seen;
+
+    for (unsigned i = 0; i < PAGES; i++)
+        gfns[i] = frame_of(pages + i * GUEST_PAGE_SIZE);
+    held = xen_foreign_map(XEN_DOM0, 1, gfns[1], &seen); /* this page stays domain 0's: the guest gets another one */
+    ck_assert_int_ge(held, 0);
+    ck_assert_int_eq(reservation(XENMEM_decrease_reservation, DOMID_SELF, gfns, PAGES, 0), PAGES);
+    ck_assert_int_eq(populate(gfns[1]), 1);
+    ck_assert_int_eq(populate(gfns[2]), 1);
+    memset(pages + GUEST_PAGE_SIZE, 0x44, 2 * GUEST_PAGE_SIZE);
+    (void)task_create("toolstack", wake_from_disk, (void *)&ended);
+    ck_assert_int_eq(call_sched(SCHEDOP_shutdown, &op), 0);
+    while (!ended)
+        sleep_us(100);
+    xen_foreign_unmap(held);
+    for (unsigned i = 0; i < PAGES * GUEST_PAGE_SIZE; i++)
+        ck_assert_uint_eq(pages[i], i / GUEST_PAGE_SIZE == 1 || i / GUEST_PAGE_SIZE == 2 ? 0x44 : 0);
+    ck_assert_int_eq(query(XENMEM_current_reservation), before);
+    MmFreeContiguousMemory(pages);
+}
+
 XEN_TEST(reservation_limits)
 {
     uint64_t gfn = HOLE + 1;
@@ -531,6 +578,7 @@ int main(void)
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("reservation");
     tcase_add_test(tcase, balloon);
+    tcase_add_test(tcase, hibernation);
     tcase_add_test(tcase, reservation_limits);
     tcase_add_test(tcase, extent_order);
     tcase_add_test(tcase, memory_map);
