@@ -244,10 +244,14 @@ static void load(unsigned given)
     }
 }
 
+/* One that is not has to be back before the next. */
 static bool is_refused(void *unused)
 {
     (void)unused;
-    return !NT_SUCCESS(send(64));
+    if (!NT_SUCCESS(send(64)))
+        return true;
+    (void)vif_client_await_sent();
+    return false;
 }
 
 static void link_down_at_start(void *unused)

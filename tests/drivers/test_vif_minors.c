@@ -77,8 +77,7 @@ STACK_TEST(has_gone, NET, .quiet = true)
     ck_assert_int_eq(irps_send_minor(gone, IRP_MN_START_DEVICE), STATUS_NO_SUCH_DEVICE);
     ck_assert_int_eq(irps_send_minor(gone, IRP_MN_EJECT), STATUS_SUCCESS);
     ck_assert_int_eq(pnp_rescan(stack_device(BUS)), STATUS_SUCCESS);
-    pnp_wait_quiet();
-    ck_assert_ptr_null(stack_device(CHILD));
+    ck_assert(stack_wait(stack_device_gone, (void *)CHILD, 1000));
     stack_detach(0);
     stack_attach(0);
     assert_works();

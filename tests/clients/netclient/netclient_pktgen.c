@@ -288,12 +288,13 @@ static NTSTATUS NetClientGeneratorSendRow(_Inout_ PNETCLIENT Client, _In_ ULONG 
     return Status;
 }
 
-/* Sends all frames in all rounds, and waits for the last of them to come back. */
+/* Sends all frames in all rounds, or up to one that is refused, and waits for the last of them to come back. */
 static NTSTATUS NetClientGeneratorSend(_Inout_ PNETCLIENT Client, _Out_ PULONG64 Sent)
 {
     PNETCLIENT_GENERATOR Generator = Client->Generator;
     ULONG64 Total = Generator->Parameters.Rounds * Generator->FrameCount;
     NTSTATUS Status = STATUS_SUCCESS;
+    NTSTATUS Returned;
 
     *Sent = 0;
     while (NT_SUCCESS(Status) && *Sent != Total) {
@@ -316,10 +317,9 @@ static NTSTATUS NetClientGeneratorSend(_Inout_ PNETCLIENT Client, _Out_ PULONG64
             Status = NetClientGeneratorAwaitRoom(Generator, NetClientGeneratorInFlight(Generator) / 2);
     }
 
-    if (NT_SUCCESS(Status))
-        Status = NetClientGeneratorAwaitRoom(Generator, 0);
+    Returned = NetClientGeneratorAwaitRoom(Generator, 0);
 
-    return Status;
+    return NT_SUCCESS(Status) ? Returned : Status;
 }
 
 /* ---- receiving ---- */
