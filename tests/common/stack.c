@@ -389,6 +389,20 @@ bool stack_device_gone(void *path)
     return pnp_quiet() && pnp_find(path) == NULL;
 }
 
+void stack_spoil_memory(unsigned pages)
+{
+    static void *page[STACK_SPOILT];
+
+    ck_assert_uint_le(pages, STACK_SPOILT);
+    for (unsigned i = 0; i < pages; i++) {
+        page[i] = ExAllocatePool2(POOL_FLAG_NON_PAGED, PAGE_SIZE, STACK_TAG);
+        ck_assert_ptr_nonnull(page[i]);
+        memset(page[i], 0xA5, PAGE_SIZE);
+    }
+    for (unsigned i = 0; i < pages; i++)
+        ExFreePoolWithTag(page[i], STACK_TAG);
+}
+
 int64_t stack_event_op(unsigned command, void *operation, size_t size)
 {
     void *copy = ExAllocatePool2(POOL_FLAG_NON_PAGED, size, STACK_TAG);

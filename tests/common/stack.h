@@ -113,6 +113,9 @@ struct devnode *stack_device(const char *path);
 bool stack_device_started(const char *path);
 /* For stack_wait(): the device of this instance path has left the tree, and Plug and Play has nothing under way. */
 bool stack_device_gone(void *path);
+/* So many pages of the guest's nonpaged pool become free, with what somebody wrote in them; at most STACK_SPOILT. */
+#define STACK_SPOILT 600u
+void stack_spoil_memory(unsigned pages);
 /* A device's software key, under CM_CLASS, into which its INF writes. */
 struct cm_key *stack_software_key(const struct devnode *node);
 

@@ -149,20 +149,6 @@ STACK_TEST(none_goes_along, PLAYED)
 
 /* ---- pages that are kept ---- */
 
-/* Has others write all the memory that there is to be had. */
-static void spoil_memory(void)
-{
-    static void *page[OLD_PAGES];
-
-    for (unsigned i = 0; i < OLD_PAGES; i++) {
-        page[i] = ExAllocatePool2(POOL_FLAG_NON_PAGED, PAGE_SIZE, STACK_TAG);
-        ck_assert_ptr_nonnull(page[i]);
-        memset(page[i], 0xA5, PAGE_SIZE);
-    }
-    for (unsigned i = 0; i < OLD_PAGES; i++)
-        ExFreePoolWithTag(page[i], STACK_TAG);
-}
-
 /* FB18: a page that comes to the backend again and again may stay with it, as long as the connection does. */
 STACK_TEST(fb18_copies_that_are_kept, PLAYED)
 {
@@ -190,7 +176,7 @@ STACK_TEST(fb18_copies_that_are_kept, PLAYED)
         ck_assert_uint_eq(grants(), kept);
         ck_assert_uint_eq(pages(), kept);
         sum = vif_backend_sum_kept();
-        spoil_memory();
+        stack_spoil_memory(OLD_PAGES);
         ck_assert_uint_eq(vif_backend_sum_kept(), sum);
         vif_backend_state("2");
         if (kept > HELD_MAX)

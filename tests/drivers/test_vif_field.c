@@ -424,27 +424,13 @@ END_TEST
 
 #define OLD_PAGES 512u
 
-/* Memory that was somebody's, with what he wrote. */
-static void spoil_memory(void)
-{
-    static void *page[OLD_PAGES];
-
-    for (unsigned i = 0; i < OLD_PAGES; i++) {
-        page[i] = ExAllocatePool2(POOL_FLAG_NON_PAGED, PAGE_SIZE, STACK_TAG);
-        ck_assert_ptr_nonnull(page[i]);
-        memset(page[i], 0xA5, PAGE_SIZE);
-    }
-    for (unsigned i = 0; i < OLD_PAGES; i++)
-        ExFreePoolWithTag(page[i], STACK_TAG);
-}
-
 /* vif_backend_take() looks at the pages of packets that are sent. */
 STACK_TEST(fb19_nothing_old_is_granted, PLAYED)
 {
     vif_backend_features("feature-sg=1");
     vif_client_acquire();
     for (unsigned round = 0; round < 2; round++) {
-        spoil_memory();
+        stack_spoil_memory(OLD_PAGES);
         vif_client_enable();
         vif_backend_connect();
         vif_client_await_link(true);
