@@ -28,6 +28,11 @@ struct loading {
     unsigned distinct;
 };
 
+static size_t align(size_t size)
+{
+    return (size + STORAGE_ALIGNMENT - 1) / STORAGE_ALIGNMENT * STORAGE_ALIGNMENT;
+}
+
 static uint64_t hash_of(const uint8_t *data, uint32_t length)
 {
     uint64_t hash = length, word;
@@ -76,16 +81,22 @@ static void add_places(struct loading *loading)
     free(before);
 }
 
-static void store(struct loading *loading, const uint8_t *data, uint32_t length)
+/* A frame of more than a page starts at one: see resolve(). Returns where. */
+static size_t store(struct loading *loading, const uint8_t *data, uint32_t length)
 {
     struct capture *capture = loading->capture;
+    size_t offset;
 
+    if (length > STORAGE_ALIGNMENT)
+        loading->storage_used = align(loading->storage_used);
     if (loading->storage_used + length > loading->storage_size) {
         loading->storage_size = loading->storage_size * 2 + length + 65536;
         capture->storage = realloc(capture->storage, loading->storage_size);
     }
-    memcpy(capture->storage + loading->storage_used, data, length);
+    offset = loading->storage_used;
+    memcpy(capture->storage + offset, data, length);
     loading->storage_used += length;
+    return offset;
 }
 
 /* What comes again is kept once: long traffic of few frames stays in a processor's cache. */
@@ -105,8 +116,7 @@ static void append(struct loading *loading, const uint8_t *data, uint32_t length
     if (*place) {
         loading->offset[capture->count] = loading->offset[*place - 1];
     } else {
-        loading->offset[capture->count] = loading->storage_used;
-        store(loading, data, length);
+        loading->offset[capture->count] = store(loading, data, length);
         *place = capture->count + 1;
         loading->distinct++;
     }
@@ -142,8 +152,7 @@ static void classify(struct port_frame *frame)
 static void resolve(const struct loading *loading)
 {
     struct capture *capture = loading->capture;
-    size_t size = (loading->storage_used + STORAGE_ALIGNMENT - 1) / STORAGE_ALIGNMENT * STORAGE_ALIGNMENT;
-    uint8_t *data = aligned_alloc(STORAGE_ALIGNMENT, size);
+    uint8_t *data = aligned_alloc(STORAGE_ALIGNMENT, align(loading->storage_used));
 
     memcpy(data, capture->storage, loading->storage_used);
     free(capture->storage);

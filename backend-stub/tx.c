@@ -201,12 +201,21 @@ static const char *judge(const struct vif *vif, struct tx_frame *frame, struct t
     return judge_parts(vif, frame, slot);
 }
 
+/*
+ * Where the frame goes in the buffer: one that may be of whole pages to the start of a page, or each of them were two
+ * copies for Xen.
+ */
+static uint32_t place_frame(const struct tx_batch *batch, const struct tx_frame *frame)
+{
+    return frame->size > RING_PAGE_SIZE ? (batch->used + RING_PAGE_SIZE - 1) / RING_PAGE_SIZE * RING_PAGE_SIZE
+                                        : batch->used;
+}
+
 /* A grant-copy segment for each request of a good frame. */
 static void add_segments(const struct vif *vif, struct tx_batch *batch, struct tx_frame *frame)
 {
-    uint8_t *to = batch->buffer + batch->used;
+    uint8_t *to = batch->buffer + frame->offset;
 
-    frame->offset = batch->used;
     frame->first_segment = batch->segments;
     for (unsigned i = 0; i < frame->slots; i++) {
         const struct tx_slot *slot = &batch->slot[frame->first + i];
@@ -225,7 +234,7 @@ static void add_segments(const struct vif *vif, struct tx_batch *batch, struct t
         batch->segments++;
     }
     frame->segments = batch->segments - frame->first_segment;
-    batch->used += frame->size;
+    batch->used = frame->offset + frame->size;
 }
 
 static bool leaves_offloaded(const struct vif *vif)
@@ -265,7 +274,8 @@ static bool gather(struct vif_queue *queue, struct tx_batch *batch, RING_IDX pro
         }
         frame->fault = judge(vif, frame, &batch->slot[first]);
         if (!frame->fault && !is_multicast_request(frame)) {
-            if (frame->size > BUFFER_SIZE - batch->used) {
+            frame->offset = place_frame(batch, frame);
+            if (frame->size > BUFFER_SIZE - frame->offset) {
                 batch->slots = first; /* for the next batch */
                 break;
             }

@@ -47,6 +47,7 @@
 /* Declared there for programs only. */
 #if !defined(PreFetchCacheLine)
 #define PF_TEMPORAL_LEVEL_1 3
+#define PF_TEMPORAL_LEVEL_2 2
 #define PreFetchCacheLine(_Level, _Address) __builtin_prefetch((_Address), 0, (_Level))
 #define PrefetchForWrite(_Address) __asm__ volatile("prefetchw %0" : : "m"(*(const volatile CHAR *)(_Address)))
 #endif

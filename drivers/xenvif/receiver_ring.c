@@ -14,9 +14,6 @@
 /* A frame of the usual MTU is copied: to end its page's grant and to make another one takes longer. */
 #define RECEIVER_COPY_SIZE 1536
 
-/* Responses ahead of the one that is taken whose data, which the backend's processor has, is sent for. */
-#define RECEIVER_FETCH_AHEAD 6
-
 /* Requests of which the backend is told at once: it works while pages are made ready for the others. */
 #define RECEIVER_PUSH_BATCH (RING_ENTRIES / 2)
 
@@ -43,7 +40,7 @@ static VOID ReceiverBreak(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PCSTR Reason, 
     FrontendBreak(Receiver->Frontend, Reason, Value);
 }
 
-static VOID ReceiverPush(_Inout_ PXENVIF_RECEIVER Receiver)
+VOID ReceiverRingPush(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     BOOLEAN Notify;
 
@@ -80,7 +77,7 @@ static VOID ReceiverPutRequest(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF_B
     Receiver->Requests++;
 
     if (Receiver->RequestProducer - Receiver->RequestPushed >= RECEIVER_PUSH_BATCH)
-        ReceiverPush(Receiver);
+        ReceiverRingPush(Receiver);
 }
 
 /* Puts one page on the ring, zeroed and granted. */
@@ -129,18 +126,23 @@ static BOOLEAN ReceiverAwaitPages(_Inout_ PXENVIF_RECEIVER Receiver)
     return FALSE;
 }
 
-VOID ReceiverRingFill(_Inout_ PXENVIF_RECEIVER Receiver)
+/* Puts pages on the ring wherever there is room. */
+static VOID ReceiverPostPages(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     do {
         while (ReceiverRequestsOut(Receiver) < RING_ENTRIES && ReceiverPost(Receiver))
             ;
     } while (ReceiverAwaitPages(Receiver));
 
-    ReceiverPush(Receiver);
-
     /* Nothing else may ever bring a nearly empty ring back to life. */
     if (ReceiverRequestsOut(Receiver) < RECEIVER_LOW_WATER)
         ReceiverSetTimer(Receiver, RECEIVER_STARVED_TIME);
+}
+
+VOID ReceiverRingFill(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    ReceiverPostPages(Receiver);
+    ReceiverRingPush(Receiver);
 }
 
 static VOID ReceiverDropAssembly(_Inout_ PXENVIF_RECEIVER Receiver)
@@ -253,6 +255,7 @@ static BOOLEAN ReceiverCopyFrame(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF
 
     BufferTouch(Buffer, (ULONG)Response->offset + (ULONG)Response->status);
     ReceiverPutRequest(Receiver, Buffer);
+    Receiver->Copied++;
 
     ReceiverEndFrame(Receiver);
 
@@ -429,44 +432,64 @@ static BOOLEAN ReceiverTakeResponse(_Inout_ PXENVIF_RECEIVER Receiver, _In_ ULON
                                     : ReceiverTakeData(Receiver, Buffer, &Copy.Data);
 }
 
-/* The next responses' data, which is to be copied, is on its way while one is taken; most begins its page. */
-static VOID ReceiverFetchAhead(_In_ PXENVIF_RECEIVER Receiver, _In_ ULONG Producer)
+/* Notes what the next turn is to copy, if nothing changes: that turn takes no response by what is read here. */
+static VOID ReceiverNoteAhead(_Inout_ PXENVIF_RECEIVER Receiver)
 {
-    ULONG Index = Receiver->ResponseConsumer + RECEIVER_FETCH_AHEAD;
+    RECEIVER_AHEAD *Ahead = &Receiver->Ahead;
+    ULONG Count = RingResponseProducer(Receiver->Ring) - Receiver->ResponseConsumer;
+    ULONG Index;
 
-    if (Producer - Receiver->ResponseConsumer > RECEIVER_FETCH_AHEAD)
-        PreFetchCacheLine(PF_TEMPORAL_LEVEL_1, Receiver->Slots[RING_INDEX(Index)]->Address);
+    Ahead->Count = Ahead->Next = Ahead->Offset = 0;
+
+    if (Count > Receiver->RequestPushed - Receiver->ResponseConsumer)
+        return;
+
+    for (Index = 0; Index < min(Count, (ULONG)RECEIVER_TURN); Index++) {
+        RECEIVER_RESPONSE Copy;
+
+        Copy.Value =
+            ReadULong64NoFence((PULONG64)RingEntry(Receiver->Ring, Receiver->ResponseConsumer + Index, sizeof(Copy)));
+        if (Copy.Data.status <= 0 || Copy.Data.status > RECEIVER_COPY_SIZE)
+            continue;
+
+        Ahead->Frames[Ahead->Count].Address = Receiver->Slots[RING_INDEX(Receiver->ResponseConsumer + Index)]->Address;
+        Ahead->Frames[Ahead->Count++].Length = (ULONG)Copy.Data.status;
+    }
 }
 
-VOID ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver)
+BOOLEAN ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     ULONG Headroom = ReceiverHeadroom(Receiver);
     ULONG Left = RING_ENTRIES; /* responses to what the backend is told of meanwhile could be taken without end */
 
-    for (;;) {
+    Receiver->Copied = 0;
+
+    while (Left != 0 && Receiver->Copied < RECEIVER_TURN) {
         ULONG Producer = RingResponseProducer(Receiver->Ring);
         ULONG Count = Producer - Receiver->ResponseConsumer;
 
         if (Count > Receiver->RequestPushed - Receiver->ResponseConsumer) {
             ReceiverBreak(Receiver, "receive responses ahead of the requests", Producer);
-            return;
+            return FALSE;
         }
 
-        Count = min(Count, Left);
-        Left -= Count;
+        if (Count == 0)
+            break;
 
-        if (Count == 0) {
-            ReceiverRingFill(Receiver);
-            return;
-        }
-
-        for (; Count != 0; Count--) {
-            ReceiverFetchAhead(Receiver, Producer);
-
+        for (Count = min(Count, Left); Count != 0 && Receiver->Copied < RECEIVER_TURN; Count--, Left--)
             if (!ReceiverTakeResponse(Receiver, Headroom))
-                return;
-        }
+                return FALSE;
     }
+
+    ReceiverPostPages(Receiver);
+    ReceiverNoteAhead(Receiver);
+
+    if (Receiver->Copied == RECEIVER_TURN)
+        return TRUE;
+
+    ReceiverRingPush(Receiver);
+
+    return FALSE;
 }
 
 BOOLEAN ReceiverRingSleep(_Inout_ PXENVIF_RECEIVER Receiver)
@@ -474,6 +497,10 @@ BOOLEAN ReceiverRingSleep(_Inout_ PXENVIF_RECEIVER Receiver)
     if (!Receiver->Running)
         return FALSE;
 
+    if (RingResponseProducer(Receiver->Ring) != Receiver->ResponseConsumer)
+        return TRUE;
+
+    ReceiverRingPush(Receiver);
     RingRequestEvent(Receiver->Ring, Receiver->ResponseConsumer + 1);
 
     return RingResponseProducer(Receiver->Ring) != Receiver->ResponseConsumer;

@@ -52,6 +52,24 @@ typedef struct _RECEIVER_ASSEMBLY {
     PRECEIVER_PACKET Packet; /* NULL if it cannot be had, or the frame is dropped */
 } RECEIVER_ASSEMBLY;
 
+/* Frames that are copied in a turn, at most. A poll has as many turns as make a ring. */
+#define RECEIVER_TURN 64
+
+/*
+ * Small frames that the next turn will copy, which the backend's processor has: they are fetched a few lines at a time
+ * while frames are given to the client, since a processor waits for few lines at a time. Addresses are for this alone:
+ * nothing says that the pages are there still.
+ */
+typedef struct _RECEIVER_AHEAD {
+    ULONG Count;
+    ULONG Next;
+    ULONG Offset; /* in the next one */
+    struct {
+        const UCHAR *Address;
+        ULONG Length;
+    } Frames[RECEIVER_TURN];
+} RECEIVER_AHEAD;
+
 /* The client has asked for no more for now; the ring is low, and there are no pages. */
 #define RECEIVER_AWAITS_ROOM 1
 #define RECEIVER_AWAITS_PAGES 2
@@ -80,6 +98,7 @@ struct _XENVIF_RECEIVER {
     ULONG ResponseConsumer;
     PXENVIF_BUFFER Slots[RING_ENTRIES]; /* the pages on the ring, by request ID, which is the place on the ring */
     RECEIVER_ASSEMBLY Assembly;
+    ULONG Copied;       /* frames in this turn */
     LIST_ENTRY Ready;   /* frames that are complete, as the backend gave them */
     LONG Loaned;        /* frames that the client has: without those of Given, and with those of Returned */
     LONG LoanedAtPause; /* as many as it had when it asked for a pause */
@@ -92,6 +111,7 @@ struct _XENVIF_RECEIVER {
     /* The poll's alone, or the frontend thread's while there are no polls. */
     LIST_ENTRY Deliver; /* frames that the client is to be given */
     LONG Given;         /* frames that it has been given, and that are not in Loaned yet */
+    RECEIVER_AHEAD Ahead;
 
     /*
      * Frames that the client has returned, the last one first, until somebody with the lock takes all of them: a poll,
@@ -142,8 +162,14 @@ BOOLEAN ReceiverIsLow(_In_ PXENVIF_RECEIVER Receiver);
 /* With the lock: puts pages on the ring wherever there is room, and tells the backend if it is to be told. */
 VOID ReceiverRingFill(_Inout_ PXENVIF_RECEIVER Receiver);
 
-/* With the lock: takes responses off the ring, a ring's worth at most, and frames to Ready. */
-VOID ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver);
+/* With the lock: tells the backend of all pages that are on the ring, if it is to be told. */
+VOID ReceiverRingPush(_Inout_ PXENVIF_RECEIVER Receiver);
+
+/*
+ * With the lock: takes responses off the ring, a turn's or a ring's worth at most, and frames to Ready. TRUE: it was a
+ * turn, there may be more, and the backend may not have been told of all pages that were put there.
+ */
+BOOLEAN ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver);
 
 /*
  * With the lock, when the client has all frames that were taken off the ring: asks for the event of the next response.

@@ -2,25 +2,33 @@
 #include "frontend.h"
 #include "transmitter_ring.h"
 
-/* What the next packet will be copied over is in the backend's processor, which has read it: it is fetched meanwhile.
- */
+/* Of a page that is copied over so much is fetched before it is taken, and the rest then. */
+#define TRANSMITTER_FETCH_FIRST 768
+
+/* What is copied over is in the backend's processor, which has read it. */
+static VOID TransmitterFetch(_In_ const XENVIF_BUFFER *Buffer, _In_ ULONG From, _In_ ULONG To)
+{
+    ULONG Offset;
+
+    for (Offset = From; Offset < min(Buffer->Dirty, To); Offset += SYSTEM_CACHE_ALIGNMENT_SIZE)
+        PrefetchForWrite(Buffer->Address + Offset);
+}
+
+/* The next packet's first page is on its way while nothing is copied: a processor waits for few lines at a time. */
 static VOID TransmitterFetchAhead(_In_ PXENVIF_TRANSMITTER Transmitter)
 {
     const XENVIF_BUFFER *Next = BufferPoolPeek(&Transmitter->Buffers);
-    ULONG Offset;
 
-    if (Next == NULL)
-        return;
-
-    for (Offset = 0; Offset < Next->Dirty; Offset += SYSTEM_CACHE_ALIGNMENT_SIZE)
-        PrefetchForWrite(Next->Address + Offset);
+    if (Next != NULL)
+        TransmitterFetch(Next, 0, TRANSMITTER_FETCH_FIRST);
 }
 
 PXENVIF_BUFFER TransmitterGetBuffer(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     PXENVIF_BUFFER Buffer = BufferPoolGet(&Transmitter->Buffers);
 
-    TransmitterFetchAhead(Transmitter);
+    if (Buffer != NULL)
+        TransmitterFetch(Buffer, TRANSMITTER_FETCH_FIRST, PAGE_SIZE);
 
     return Buffer;
 }
@@ -558,6 +566,8 @@ VOID TransmitterRingPost(_Inout_ PXENVIF_TRANSMITTER Transmitter)
             Status = TransmitterPrepare(Transmitter, Packet);
         if (NT_SUCCESS(Status))
             Status = TransmitterPost(Transmitter, Packet);
+
+        TransmitterFetchAhead(Transmitter);
 
         if (NT_SUCCESS(Status) && !Packet->Posted)
             break;

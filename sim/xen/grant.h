@@ -119,9 +119,10 @@ static inline uint16_t *grant_status(const struct domain *domain, grant_ref_t re
 
 static inline struct grant_active *grant_active(const struct domain *domain, grant_ref_t reference)
 {
-    uint32_t count = grant_per_frame(domain);
+    const struct grant_frame *frame = domain->grants->frame;
 
-    return &domain->grants->frame[reference / count].active[reference % count];
+    return domain->grants->version == 1 ? &frame[reference / GRANT_V1_PER_FRAME].active[reference % GRANT_V1_PER_FRAME]
+                                        : &frame[reference / GRANT_V2_PER_FRAME].active[reference % GRANT_V2_PER_FRAME];
 }
 
 static inline bool grant_is_pinned(const struct domain *domain, grant_ref_t reference)

@@ -117,22 +117,41 @@ static void copy_claimed(const struct gnttab_copy *segment, const struct copy_cl
     memmove(claims->dest.page + segment->dest.offset, claims->source.page + segment->source.offset, segment->len);
 }
 
-/* Of a page that is copied in order the processor fetches the rest by itself. */
+/* Of more bytes that are copied in order the processor fetches the rest by itself. */
 #define FETCH_MAX 1536u
+#define FETCH_FIRST 640u
 #define CACHE_LINE 64u
 
-/* Both ends of a copy are in the other side's processor mostly: they are on their way while the copy before is made. */
+/* What __builtin_prefetch() makes of a write without a choice of processors fetches for reading, twice so slow. */
+static void fetch_to_write(const uint8_t *page, uint32_t from, uint32_t to)
+{
+    for (; from < to; from += CACHE_LINE)
+        __asm__ volatile("prefetchw %0" : : "m"(page[from]));
+}
+
+/*
+ * What is written is in the granter's processor mostly. A processor waits for few lines at a time: some are on their
+ * way while other copies are claimed.
+ */
+static void fetch_first(const struct gnttab_copy *segment, const struct copy_claims *claims)
+{
+    uint32_t length = segment->len < FETCH_FIRST ? segment->len : FETCH_FIRST;
+
+    if (claims->dest.granter != NULL && segment->len <= FETCH_MAX)
+        fetch_to_write(claims->dest.page, segment->dest.offset, segment->dest.offset + length);
+}
+
+/* The rest, while the copy before is made. */
 static void fetch_claimed(const struct gnttab_copy *segment, const struct copy_claims *claims)
 {
-    const uint8_t *dest = claims->dest.page + segment->dest.offset,
-                  *source = claims->source.page + segment->source.offset;
+    uint32_t fetched = claims->dest.granter != NULL ? FETCH_FIRST : 0;
+    const uint8_t *source = claims->source.page + segment->source.offset;
 
-    for (uint32_t at = 0; at < segment->len && at < FETCH_MAX; at += CACHE_LINE) {
-        /* What __builtin_prefetch() makes of a write without a choice of processors fetches for reading, twice so slow.
-         */
-        __asm__ volatile("prefetchw %0" : : "m"(dest[at]));
+    if (segment->len > FETCH_MAX)
+        return;
+    fetch_to_write(claims->dest.page, segment->dest.offset + fetched, segment->dest.offset + segment->len);
+    for (uint32_t at = 0; at < segment->len; at += CACHE_LINE)
         __builtin_prefetch(source + at);
-    }
 }
 
 static int16_t claim_segment(struct domain *caller, const struct gnttab_copy *segment, struct copy_claims *claims)
@@ -188,6 +207,8 @@ static void copy_claimed_together(struct domain *domain, struct gnttab_copy *seg
     for (unsigned i = 0; i < count; i++) {
         claims[i] = (struct copy_claims){0};
         segments[i].status = claim_segment(domain, &segments[i], &claims[i]);
+        if (segments[i].status == GNTST_okay)
+            fetch_first(&segments[i], &claims[i]);
     }
     {
         KERNEL_OUTSIDE();

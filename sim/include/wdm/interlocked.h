@@ -273,6 +273,7 @@ NTKERNELAPI VOID NTAPI KxMemoryBarrier(VOID);
 
 /* Hints that the line of an address will be read, or written, soon. */
 #define PF_TEMPORAL_LEVEL_1 3
+#define PF_TEMPORAL_LEVEL_2 2
 #define PreFetchCacheLine(level, address) __builtin_prefetch((address), 0, (level))
 #define PrefetchForWrite(address) __asm__ volatile("prefetchw %0" : : "m"(*(const volatile CHAR *)(address)))
 
