@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#define BUFFER_SIZE (2u * 65536)
+#define BUFFER_SIZE (4u * 65536)
 
 /* One slot of the ring: a request, or an extra info behind the first request of a frame. */
 struct tx_slot {

@@ -519,11 +519,10 @@ static VOID TransmitterAdvance(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOO
     WriteNoFence(&Transmitter->Delayed, Delayed);
     TransmitterRingPost(Transmitter);
 
-    /* What is on a full ring waits for nothing. */
-    if (Delayed == 0 || !IsListEmpty(&Transmitter->Queue))
-        TransmitterRingPush(Transmitter);
     if (Delayed != 0)
         return;
+
+    TransmitterRingPush(Transmitter);
 
     /* No room: perhaps the backend has answered without being asked for an event. */
     if (!IsListEmpty(&Transmitter->Queue)) {

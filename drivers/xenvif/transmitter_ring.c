@@ -2,6 +2,9 @@
 #include "frontend.h"
 #include "transmitter_ring.h"
 
+/* Requests of which the backend is told at once: it works while others are made. */
+#define TRANSMITTER_PUSH_BATCH (RING_ENTRIES / 4)
+
 /* Of a page that is copied over so much is fetched before it is taken, and the rest then. */
 #define TRANSMITTER_FETCH_FIRST 768
 
@@ -351,10 +354,17 @@ ULONG TransmitterRoom(_In_ PXENVIF_TRANSMITTER Transmitter)
     return (Free > Kept) ? Free - Kept : 0;
 }
 
+/* The backend's processor has written its responses where requests go: those places are on their way. */
+#define TRANSMITTER_ENTRIES_AHEAD 24
+
 /* The next place on the ring, of which all is to be written. */
 static inline PVOID TransmitterNextEntry(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
-    return RingEntry(Transmitter->Ring, Transmitter->RequestProducer++, sizeof(union netif_tx_sring_entry));
+    ULONG Size = sizeof(union netif_tx_sring_entry);
+
+    PrefetchForWrite(RingEntry(Transmitter->Ring, Transmitter->RequestProducer + TRANSMITTER_ENTRIES_AHEAD, Size));
+
+    return RingEntry(Transmitter->Ring, Transmitter->RequestProducer++, Size);
 }
 
 static netif_extra_info_t *TransmitterNextExtra(_Inout_ PXENVIF_TRANSMITTER Transmitter)
@@ -568,6 +578,9 @@ VOID TransmitterRingPost(_Inout_ PXENVIF_TRANSMITTER Transmitter)
             Status = TransmitterPost(Transmitter, Packet);
 
         TransmitterFetchAhead(Transmitter);
+
+        if (Transmitter->RequestProducer - Transmitter->RequestPushed >= TRANSMITTER_PUSH_BATCH)
+            TransmitterRingPush(Transmitter);
 
         if (NT_SUCCESS(Status) && !Packet->Posted)
             break;

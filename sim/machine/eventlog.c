@@ -73,20 +73,38 @@ static struct event look(const struct event *event)
     };
 }
 
-void eventlog_add(enum event_type type, uint64_t a, uint64_t b, uint64_t c)
+/* Deterministic: its hash is that of the run. */
+static void add(struct eventlog_state *log, enum event_type type, uint64_t a, uint64_t b, uint64_t c)
 {
-    struct eventlog_state *log = state();
-
-    if (engine_is_parallel()) { /* no two of its runs are equal: no hash */
-        note(&log->kept[__atomic_fetch_add(&log->count, 1, __ATOMIC_RELAXED) % KEPT], type, a, b, c);
-        return;
-    }
     if (log->count + 1 == machine->config.stop_at_event) {
         machine->stopped_early = true;
         sched_leave();
     }
     note(&log->kept[log->count++ % KEPT], type, a, b, c);
     log->hash = mix(mix(mix(mix(log->hash, type), a), b), c);
+}
+
+void eventlog_add(enum event_type type, uint64_t a, uint64_t b, uint64_t c)
+{
+    struct eventlog_state *log = state();
+
+    if (engine_is_parallel()) /* no two of its runs are equal: no hash */
+        note(&log->kept[__atomic_fetch_add(&log->count, 1, __ATOMIC_RELAXED) % KEPT], type, a, b, c);
+    else
+        add(log, type, a, b, c);
+}
+
+void eventlog_add_row(enum event_type type, uint64_t a, const uint32_t *b, unsigned count, uint64_t c)
+{
+    struct eventlog_state *log = state();
+    uint64_t first = engine_is_parallel() ? __atomic_fetch_add(&log->count, count, __ATOMIC_RELAXED) : 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        if (engine_is_parallel())
+            note(&log->kept[(first + i) % KEPT], type, a, b[i], c);
+        else
+            add(log, type, a, b[i], c);
+    }
 }
 
 uint64_t eventlog_count(void)

@@ -36,6 +36,8 @@ enum event_type {
  * it.
  */
 void eventlog_add(enum event_type type, uint64_t a, uint64_t b, uint64_t c);
+/* The same for `count` events in a row that differ in b. */
+void eventlog_add_row(enum event_type type, uint64_t a, const uint32_t *b, unsigned count, uint64_t c);
 
 uint64_t eventlog_count(void);
 uint64_t eventlog_hash(void);

@@ -69,12 +69,33 @@ static int16_t claim(struct domain *caller, const struct gnttab_copy_ptr *pointe
     return GNTST_okay;
 }
 
-static void release(const struct copy_side *side)
+/* As many segments as are claimed at a time, so that their bytes are copied without the kernel lock. */
+#define CLAIMS_MAX 64u
+
+/* What has been copied by grants of one domain, and is not in the event log yet. */
+struct copied {
+    uint16_t granter;
+    unsigned count;
+    uint32_t reference[2 * CLAIMS_MAX];
+};
+
+static void log_copied(struct copied *copied)
+{
+    if (copied->count == 0)
+        return;
+    eventlog_add_row(EVENT_GRANT, copied->granter, copied->reference, copied->count, GRANT_CHANGE_COPIED);
+    copied->count = 0;
+}
+
+static void release(const struct copy_side *side, struct copied *copied)
 {
     if (side->granter == NULL)
         return;
     grant_unpin(side->granter, side->reference, side->readonly);
-    eventlog_add(EVENT_GRANT, side->granter->domid, side->reference, GRANT_CHANGE_COPIED);
+    if (copied->count > 0 && side->granter->domid != copied->granter)
+        log_copied(copied);
+    copied->granter = side->granter->domid;
+    copied->reference[copied->count++] = side->reference;
 }
 
 /* Both sides of a copy, claimed: only if the status says so. */
@@ -83,10 +104,19 @@ struct copy_claims {
     struct copy_side dest;
 };
 
-static void release_claims(const struct copy_claims *claims)
+static void release_claims(const struct copy_claims *claims, struct copied *copied)
 {
-    release(&claims->dest);
-    release(&claims->source);
+    release(&claims->dest, copied);
+    release(&claims->source, copied);
+}
+
+static void release_one(const struct copy_claims *claims)
+{
+    struct copied copied;
+
+    copied.count = 0;
+    release_claims(claims, &copied);
+    log_copied(&copied);
 }
 
 static bool within(const struct copy_side *side, uint32_t offset, uint32_t bytes)
@@ -154,6 +184,22 @@ static void fetch_claimed(const struct gnttab_copy *segment, const struct copy_c
         __builtin_prefetch(source + at);
 }
 
+/* Claims ahead of the one that is made whose entries, which the granter's processor has written, are sent for. */
+#define CLAIMS_AHEAD 8u
+
+static void fetch_entry(struct domain *caller, const struct gnttab_copy *segment)
+{
+    bool by_reference = (segment->flags & GNTCOPY_source_gref) != 0;
+    const struct gnttab_copy_ptr *pointer = by_reference ? &segment->source : &segment->dest;
+    const struct domain *granter = domain_find_any(caller, pointer->domid);
+
+    if ((by_reference || (segment->flags & GNTCOPY_dest_gref) != 0) && granter != NULL &&
+        pointer->u.ref < grant_entries(granter)) {
+        __builtin_prefetch(grant_word(granter, pointer->u.ref));
+        __asm__ volatile("prefetchw %0" : : "m"(*grant_status(granter, pointer->u.ref)));
+    }
+}
+
 static int16_t claim_segment(struct domain *caller, const struct gnttab_copy *segment, struct copy_claims *claims)
 {
     int16_t status;
@@ -165,19 +211,19 @@ static int16_t claim_segment(struct domain *caller, const struct gnttab_copy *se
     if (status == GNTST_okay)
         status = check_claimed(caller, segment, &claims->source, &claims->dest);
     if (status != GNTST_okay)
-        release_claims(claims);
+        release_one(claims);
     return status;
 }
 
 static int16_t copy_segment(struct domain *caller, const struct gnttab_copy *segment)
 {
-    struct copy_claims claims = {0};
+    struct copy_claims claims;
     int16_t status = claim_segment(caller, segment, &claims);
 
     if (status != GNTST_okay)
         return status;
     copy_claimed(segment, &claims);
-    release_claims(&claims);
+    release_one(&claims);
     return GNTST_okay;
 }
 
@@ -197,15 +243,16 @@ int64_t grant_op_copy(struct domain *domain, uint64_t arg, uint32_t count)
     return 0;
 }
 
-/* As many segments as are claimed at a time, so that their bytes are copied without the kernel lock. */
-#define CLAIMS_MAX 64u
-
 static void copy_claimed_together(struct domain *domain, struct gnttab_copy *segments, unsigned count)
 {
     struct copy_claims claims[CLAIMS_MAX];
+    struct copied copied;
 
+    for (unsigned i = 0; i < count && i < CLAIMS_AHEAD; i++)
+        fetch_entry(domain, &segments[i]);
     for (unsigned i = 0; i < count; i++) {
-        claims[i] = (struct copy_claims){0};
+        if (i + CLAIMS_AHEAD < count)
+            fetch_entry(domain, &segments[i + CLAIMS_AHEAD]);
         segments[i].status = claim_segment(domain, &segments[i], &claims[i]);
         if (segments[i].status == GNTST_okay)
             fetch_first(&segments[i], &claims[i]);
@@ -221,9 +268,11 @@ static void copy_claimed_together(struct domain *domain, struct gnttab_copy *seg
             copy_claimed(&segments[i], &claims[i]);
         }
     }
+    copied.count = 0;
     for (unsigned i = 0; i < count; i++)
         if (segments[i].status == GNTST_okay)
-            release_claims(&claims[i]);
+            release_claims(&claims[i], &copied);
+    log_copied(&copied);
 }
 
 void xen_grant_copy(unsigned domid, struct gnttab_copy *segments, unsigned count)
