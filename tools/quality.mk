@@ -29,11 +29,10 @@ bench: ## Costs against the host's own means, as ratios with targets; power-on t
 		python3 tools/bench_boot.py --pvsim $(BUILD)/pvsim || status=1; \
 		$(MAKE) --no-print-directory bench-network NETWORK="--strict" || status=1; exit $$status
 
-# A program of its own: nothing of the machine is in it. The compiler's own copy of a page's part at most is a string instruction,
-# slow to begin with: the C library's knows the processor.
+# A program of its own: nothing of the machine is in it.
 $(BUILD)/tests/bench/bench_ring: tests/bench/bench_ring.c | $(SETUP)
 	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) -std=c11 -O2 -fno-builtin -Wall -Wextra -Werror -D_GNU_SOURCE $(XEN_CPPFLAGS) $< -o $@ -pthread
+	$(Q)mkdir -p $(@D) && $(CC) -std=c11 -O2 -Wall -Wextra -Werror -D_GNU_SOURCE $(XEN_CPPFLAGS) $< -o $@ -pthread
 
 .PHONY: bench-network
 bench-network: ## Frames a second through the drivers against the bare ring and a copy, in build/bench/report.html (NETWORK="--rounds 1" and others)

@@ -3,11 +3,12 @@
  * loops of two pinned threads, with no kernel and no driver. And a copy of the same bytes that the other core has
  * written.
  *
- * Grants are those of version 1 (xen/grant_table.h). A grant copy takes an entry into use and out of it again, as Xen
- * has to: the marks in the entry are how its owner knows that it may be taken back. A client's frames lie in memory
- * once. This is a limit, so the loops are as fast as can be: a thread writes to no line of the other's but where the
- * protocol has one for both, and what it copies next is on its way to it. As tx and rx nothing in the guest touches the
- * bytes: a frame is granted where it lies, nobody writes it before it is sent or reads it when it has come.
+ * Grants are those of version 2 (xen/grant_table.h), as the drivers have them. A grant copy takes an entry into use and
+ * out of it again, as Xen has to: the marks in its status word are how its owner knows that it may be taken back. A
+ * thread writes to no line of the other's but where the protocol has one for both. Beyond that the loops are plain
+ * ones, as the compiler makes them: a turn takes what is there, answers, and asks for the next event. As tx and rx
+ * nothing in the guest touches the bytes: a frame is granted where it lies, nobody writes it before it is sent or reads
+ * it when it has come.
  *
  * As tx-clean and rx-clean nothing is granted but a packet's bytes and zeroes, for which a guest has to copy or to
  * zero. What does not fill its page goes from a page of the guest's own, which stays granted; whole pages go from where
@@ -44,9 +45,6 @@
 #define COPY_MAX 1536u      /* bytes of the longest frame that is copied when it has come */
 #define CLIENT_PAGES 128u   /* in which the client's frames lie, */
 #define CLIENT_FRAMES 1024u /* so many of them at most */
-#define FETCH_MAX 1536u     /* of a page that is copied in order the processor fetches the rest by itself */
-#define FETCH_AHEAD 2048u   /* bytes on their way while others are copied, */
-#define FETCH_SLOTS 8u      /* of so many slots at most */
 
 /* What a thread writes while the others run lies in lines of its own. */
 struct word {
@@ -62,9 +60,10 @@ struct side {
 static struct netif_tx_sring *tx_ring;
 static struct netif_rx_sring *rx_ring;
 static uint8_t *guest;                                   /* a page for each slot, and the client's pages */
-static alignas(LINE) grant_entry_v1_t grants[2 * SLOTS]; /* one for what a slot has, and one for its page for life */
-static alignas(LINE) uint8_t network[65536 + 64];        /* where frames go to, and come from */
-static struct word guest_event, back_event;              /* notifications: a bit that the other side takes */
+static alignas(LINE) grant_entry_v2_t grants[2 * SLOTS]; /* one for what a slot has, and one for its page for life */
+static alignas(LINE) grant_status_t status[2 * SLOTS];
+static alignas(LINE) uint8_t network[65536 + 64]; /* where frames go to, and come from */
+static struct word guest_event, back_event;       /* notifications: a bit that the other side takes */
 static struct word stop;
 
 /* ---- the shared fields ---- */
@@ -92,100 +91,54 @@ static void notify(const uint32_t *event, uint32_t old, uint32_t new, struct wor
         atomic_fetch_or(&pending->value, 1);
 }
 
-/*
- * Nothing has come: the other side is to tell of what comes `next`, and what it has told is taken. `awaited` is what it
- * knows of already. The caller looks once more.
- */
-static void await(uint32_t *event, uint32_t *awaited, uint32_t next, struct word *pending)
+/* The end of a turn: the other side is to tell of what comes `next`, and what it has told is taken. */
+static void await(uint32_t *event, uint32_t next, struct word *pending)
 {
-    if (*awaited != next) {
-        __atomic_store_n(event, next, __ATOMIC_SEQ_CST);
-        *awaited = next;
-    }
-    if (atomic_load_explicit(&pending->value, memory_order_relaxed))
-        atomic_exchange(&pending->value, 0);
-    __builtin_ia32_pause();
+    publish(event, next);
+    atomic_exchange(&pending->value, 0);
 }
 
 static void grant(grant_ref_t ref, unsigned page, bool readonly)
 {
-    grants[ref].domid = BACKEND;
-    grants[ref].frame = page;
-    __atomic_store_n(&grants[ref].flags, (uint16_t)(GTF_permit_access | (readonly ? GTF_readonly : 0)),
+    grants[ref].hdr.domid = BACKEND;
+    grants[ref].full_page.frame = page;
+    __atomic_store_n(&grants[ref].hdr.flags, (uint16_t)(GTF_permit_access | (readonly ? GTF_readonly : 0)),
                      __ATOMIC_RELEASE);
 }
 
 /* An entry that is in use stays; there is none here once the response is there. */
 static void revoke(grant_ref_t ref)
 {
-    uint16_t flags = __atomic_load_n(&grants[ref].flags, __ATOMIC_RELAXED);
-
-    do {
-        if (flags & (GTF_reading | GTF_writing)) {
-            fprintf(stderr, "bench_ring: grant %u is answered and in use\n", ref);
-            exit(1);
-        }
-    } while (!__atomic_compare_exchange_n(&grants[ref].flags, &flags, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    __atomic_store_n(&grants[ref].hdr.flags, 0, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&status[ref], __ATOMIC_SEQ_CST) & (GTF_reading | GTF_writing)) {
+        fprintf(stderr, "bench_ring: grant %u is answered and in use\n", ref);
+        exit(1);
+    }
 }
 
-/* Flags (low half) and grantee, which are judged and marked as one. */
-static uint32_t *grant_word(grant_ref_t ref)
+/* Flags (low half) and grantee, which are judged as one. */
+static bool permits(grant_ref_t ref, bool readonly)
 {
-    return (uint32_t *)&grants[ref];
+    uint32_t word = __atomic_load_n((const uint32_t *)&grants[ref], __ATOMIC_SEQ_CST);
+
+    return (word & GTF_type_mask) == GTF_permit_access && word >> 16 == BACKEND && (readonly || !(word & GTF_readonly));
 }
 
 /* The page of a grant, taken into use for a grant copy; a request that has none ends the measurement. */
 static uint8_t *pin(grant_ref_t ref, unsigned offset, unsigned length, bool readonly)
 {
-    uint32_t marks = GTF_reading | (readonly ? 0 : GTF_writing), word;
-
-    if (ref >= 2 * SLOTS || offset + length > PAGE)
-        goto none;
-    word = __atomic_load_n(grant_word(ref), __ATOMIC_ACQUIRE);
-    do {
-        if ((word & GTF_type_mask) != GTF_permit_access || word >> 16 != BACKEND ||
-            (!readonly && (word & GTF_readonly)))
-            goto none;
-    } while (
-        !__atomic_compare_exchange_n(grant_word(ref), &word, word | marks, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE));
-    return guest + (size_t)grants[ref].frame * PAGE;
-
-none:
+    if (ref < 2 * SLOTS && offset + length <= PAGE && permits(ref, readonly)) {
+        __atomic_fetch_or(&status[ref], (grant_status_t)(GTF_reading | (readonly ? 0 : GTF_writing)), __ATOMIC_SEQ_CST);
+        if (permits(ref, readonly)) /* its owner may have taken it back before it saw the mark */
+            return guest + (size_t)grants[ref].full_page.frame * PAGE;
+    }
     fprintf(stderr, "bench_ring: request for grant %u, which is none\n", ref);
     exit(1);
 }
 
 static void unpin(grant_ref_t ref)
 {
-    __atomic_fetch_and(grant_word(ref), ~(uint32_t)(GTF_reading | GTF_writing), __ATOMIC_SEQ_CST);
-}
-
-/* ---- what will be copied next is fetched from the other processor meanwhile ---- */
-
-static unsigned fetched_slots(unsigned bytes)
-{
-    unsigned slots = FETCH_AHEAD / bytes + 1;
-
-    return slots < FETCH_SLOTS ? slots : FETCH_SLOTS;
-}
-
-static void fetch_to_read(const uint8_t *data, unsigned length)
-{
-    for (unsigned at = 0; at < length && at < FETCH_MAX; at += LINE)
-        __builtin_prefetch(data + at);
-}
-
-/* What __builtin_prefetch() makes of a write without a choice of processors fetches for reading. */
-static void fetch_to_write(uint8_t *data, unsigned length)
-{
-    for (unsigned at = 0; at < length && at < FETCH_MAX; at += LINE)
-        __asm__ volatile("prefetchw %0" : : "m"(data[at]));
-}
-
-/* The data of a grant that a request names, if it is one. */
-static uint8_t *granted(grant_ref_t ref, unsigned offset)
-{
-    return guest + (size_t)grants[ref % (2 * SLOTS)].frame * PAGE + offset % PAGE;
+    __atomic_fetch_and(&status[ref], (grant_status_t) ~(GTF_reading | GTF_writing), __ATOMIC_SEQ_CST);
 }
 
 /* ---- frames ---- */
@@ -237,10 +190,9 @@ static inline __attribute__((always_inline)) void send_frames(const struct side 
 {
     struct netif_tx_sring *const ring = tx_ring;
     uint8_t *const memory = guest;
-    const unsigned bytes = side->bytes, size = __RING_SIZE(ring, RING_BYTES), need = slots_of(bytes),
-                   ahead = fetched_slots(bytes);
+    const unsigned bytes = side->bytes, size = __RING_SIZE(ring, RING_BYTES), need = slots_of(bytes);
     struct frames frames = client_frames(bytes);
-    uint32_t produced = 0, consumed = 0, awaited = 1, freed = size, taken = 0;
+    uint32_t produced = 0, consumed = 0, free_count = size;
     uint16_t free_slots[SLOTS];
     grant_ref_t refs[SLOTS];
 
@@ -252,16 +204,14 @@ static inline __attribute__((always_inline)) void send_frames(const struct side 
     while (!stopped()) {
         uint32_t old = produced, ready;
 
-        while (freed - taken >= need && produced - old < BATCH) {
+        while (free_count >= need && produced - old < BATCH) {
             uint32_t at = next_frame(&frames);
 
             for (unsigned number = 0; number < need; number++, at += PAGE) {
-                unsigned slot = free_slots[taken++ % SLOTS], length = part(bytes, number);
+                unsigned slot = free_slots[--free_count], length = part(bytes, number);
                 netif_tx_request_t *request = &ring->ring[produced++ & (size - 1)].req;
 
                 if (clean && length < PAGE) {
-                    if (freed - taken >= ahead)
-                        fetch_to_write(memory + free_slots[(taken + ahead - 1) % SLOTS] * PAGE, length);
                     memcpy(memory + slot * PAGE, memory + at, length);
                     refs[slot] = SLOTS + slot;
                     request->offset = 0;
@@ -281,15 +231,14 @@ static inline __attribute__((always_inline)) void send_frames(const struct side 
             notify(&ring->req_event, old, produced, &back_event);
         }
         ready = look(&ring->rsp_prod);
-        if (consumed == ready)
-            await(&ring->rsp_event, &awaited, consumed + 1, &guest_event);
         while (consumed != ready) {
             unsigned slot = ring->ring[consumed++ & (size - 1)].rsp.id;
 
             if (!clean || refs[slot] < SLOTS)
                 revoke(slot);
-            free_slots[freed++ % SLOTS] = (uint16_t)slot;
+            free_slots[free_count++] = (uint16_t)slot;
         }
+        await(&ring->rsp_event, consumed + 1, &guest_event);
     }
 }
 
@@ -309,8 +258,8 @@ static void *tx_back(void *argument)
 {
     struct side *side = argument;
     struct netif_tx_sring *const ring = tx_ring;
-    const unsigned bytes = side->bytes, size = __RING_SIZE(ring, RING_BYTES), ahead = fetched_slots(bytes);
-    uint32_t consumed = 0, awaited = 1;
+    const unsigned bytes = side->bytes, size = __RING_SIZE(ring, RING_BYTES);
+    uint32_t consumed = 0;
     uint64_t frames = 0;
 
     while (!stopped()) {
@@ -322,11 +271,6 @@ static void *tx_back(void *argument)
             netif_tx_request_t request = entry->req;
             unsigned length = part(bytes, at / PAGE);
 
-            if (ready - consumed > ahead) {
-                const netif_tx_request_t *next = &ring->ring[(consumed + ahead) & (size - 1)].req;
-
-                fetch_to_read(granted(next->gref, next->offset), length);
-            }
             memcpy(network + at, pin(request.gref, request.offset, length, true) + request.offset, length);
             unpin(request.gref);
             at += length;
@@ -341,9 +285,8 @@ static void *tx_back(void *argument)
         if (consumed != old) {
             publish(&ring->rsp_prod, consumed);
             notify(&ring->rsp_event, old, consumed, &guest_event);
-        } else {
-            await(&ring->req_event, &awaited, consumed + 1, &back_event);
         }
+        await(&ring->req_event, consumed + 1, &back_event);
     }
     side->frames = frames;
     return NULL;
@@ -357,10 +300,10 @@ static inline __attribute__((always_inline)) void receive_frames(struct side *si
 {
     struct netif_rx_sring *const ring = rx_ring;
     uint8_t *const memory = guest;
-    const unsigned bytes = side->bytes, size = __RING_SIZE(ring, RING_BYTES), ahead = fetched_slots(bytes);
+    const unsigned bytes = side->bytes, size = __RING_SIZE(ring, RING_BYTES);
     const bool copied = clean && bytes <= COPY_MAX;
     struct frames client = client_frames(bytes);
-    uint32_t produced = 0, consumed = 0, awaited = 1;
+    uint32_t produced = 0, consumed = 0;
     uint64_t frames = 0;
 
     for (; produced < size; produced++) {
@@ -378,8 +321,6 @@ static inline __attribute__((always_inline)) void receive_frames(struct side *si
             unsigned length = (unsigned)response.status;
 
             if (copied) {
-                if (ready - consumed >= ahead)
-                    fetch_to_read(memory + ring->ring[(consumed + ahead - 1) & (size - 1)].rsp.id * PAGE, length);
                 memcpy(memory + next_frame(&client), page + response.offset, length);
             } else {
                 revoke(response.id);
@@ -394,9 +335,8 @@ static inline __attribute__((always_inline)) void receive_frames(struct side *si
         if (produced != old) {
             publish(&ring->req_prod, produced);
             notify(&ring->req_event, old, produced, &back_event);
-        } else {
-            await(&ring->rsp_event, &awaited, consumed + 1, &guest_event);
         }
+        await(&ring->rsp_event, consumed + 1, &guest_event);
     }
     side->frames = frames;
 }
@@ -417,9 +357,8 @@ static void *rx_back(void *argument)
 {
     const struct side *side = argument;
     struct netif_rx_sring *const ring = rx_ring;
-    const unsigned bytes = side->bytes, size = __RING_SIZE(ring, RING_BYTES), need = slots_of(bytes),
-                   ahead = fetched_slots(bytes);
-    uint32_t consumed = 0, awaited = 1;
+    const unsigned bytes = side->bytes, size = __RING_SIZE(ring, RING_BYTES), need = slots_of(bytes);
+    uint32_t consumed = 0;
 
     while (!stopped()) {
         uint32_t ready = look(&ring->req_prod), old = consumed;
@@ -430,8 +369,6 @@ static void *rx_back(void *argument)
                 netif_rx_request_t request = entry->req;
                 unsigned length = part(bytes, number);
 
-                if (ready - consumed >= ahead)
-                    fetch_to_write(granted(ring->ring[(consumed + ahead - 1) & (size - 1)].req.gref, 0), length);
                 memcpy(pin(request.gref, 0, length, false), network + number * PAGE, length);
                 unpin(request.gref);
                 entry->rsp = (netif_rx_response_t){
@@ -441,9 +378,8 @@ static void *rx_back(void *argument)
         if (consumed != old) {
             publish(&ring->rsp_prod, consumed);
             notify(&ring->rsp_event, old, consumed, &guest_event);
-        } else {
-            await(&ring->req_event, &awaited, consumed + 1, &back_event);
         }
+        await(&ring->req_event, consumed + 1, &back_event);
     }
     return NULL;
 }
