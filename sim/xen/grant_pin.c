@@ -14,41 +14,52 @@ struct grant_content {
     bool sub_page;
 };
 
+static bool is_pinned(const struct grant_active *active)
+{
+    return active->readers != 0 || active->writers != 0;
+}
+
 /* ---- marks ---- */
 
-/* Flags and grantee are judged together; nothing but GTF_readonly counts for an entry that is in use already. */
-static bool word_permits(const struct domain *granter, grant_ref_t reference, grant_word_t word,
-                         const struct domain *grantee, bool readonly, enum grant_use use)
+/* `granted`: only what is granted is not enough. */
+static __attribute__((noinline, cold)) bool refuse(const struct domain *granter, grant_ref_t reference,
+                                                   grant_word_t word, const struct domain *grantee, enum grant_use use,
+                                                   bool granted)
 {
-    uint16_t flags = (uint16_t)word;
-    uint16_t mask = GTF_type_mask | (use == GRANT_MAP ? GTF_sub_page : 0);
-    bool transitive = granter->grants->version == 2 && use != GRANT_MAP && (flags & mask) == GTF_transitive;
-
-    if (!grant_is_pinned(granter, reference) &&
-        (((flags & mask) != GTF_permit_access && !transitive) || word >> 16 != grantee->domid)) {
-        log_line(LOG_INFO, "xen", "grant %u of domain %u has flags %#x for domain %u: not for domain %u to %s",
-                 reference, granter->domid, flags, word >> 16, grantee->domid, use == GRANT_MAP ? "map" : "copy");
-        return false;
-    }
-    if (!readonly && (flags & GTF_readonly) != 0) {
+    if (granted)
         log_line(LOG_INFO, "xen", "grant %u of domain %u is read-only: domain %u wants to write", reference,
                  granter->domid, grantee->domid);
-        return false;
-    }
-    return true;
+    else
+        log_line(LOG_INFO, "xen", "grant %u of domain %u has flags %#x for domain %u: not for domain %u to %s",
+                 reference, granter->domid, word & 0xFFFF, word >> 16, grantee->domid,
+                 use == GRANT_MAP ? "map" : "copy");
+    return false;
+}
+
+/* Flags and grantee are judged together; nothing but GTF_readonly counts for an entry that is in use already. */
+static inline bool word_permits(const struct domain *granter, grant_ref_t reference, grant_word_t word,
+                                const struct domain *grantee, bool readonly, enum grant_use use, bool pinned)
+{
+    uint16_t type = (uint16_t)word & (GTF_type_mask | (use == GRANT_MAP ? GTF_sub_page : 0));
+    bool transitive = type == GTF_transitive && granter->grants->version == 2 && use != GRANT_MAP;
+    bool granted = pinned || ((type == GTF_permit_access || transitive) && word >> 16 == grantee->domid);
+
+    if (granted && (readonly || (word & GTF_readonly) == 0))
+        return true;
+    return refuse(granter, reference, word, grantee, use, granted);
 }
 
 /* Version 1: the marks go into the very word that was judged. */
-static bool mark_in_entry(const struct domain *granter, grant_ref_t reference, const struct domain *grantee,
-                          bool readonly, enum grant_use use)
+static inline bool mark_in_entry(const struct domain *granter, grant_ref_t reference, const struct domain *grantee,
+                                 bool readonly, enum grant_use use, bool pinned)
 {
-    grant_word_t *word = grant_word(granter, reference);
+    grant_word_t *word = (grant_word_t *)(void *)grant_entry_v1(granter, reference);
     grant_word_t old = __atomic_load_n(word, __ATOMIC_ACQUIRE);
 
     for (unsigned i = 0; i < CMPXCHG_TRIES; i++) {
         grant_word_t new = old | GTF_reading | (readonly ? 0 : GTF_writing);
 
-        if (!word_permits(granter, reference, old, grantee, readonly, use))
+        if (!word_permits(granter, reference, old, grantee, readonly, use, pinned))
             return false;
         if (__atomic_compare_exchange_n(word, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
             return true;
@@ -57,45 +68,35 @@ static bool mark_in_entry(const struct domain *granter, grant_ref_t reference, c
     return false;
 }
 
-static void clear_marks(const struct domain *granter, grant_ref_t reference, uint16_t marks)
-{
-    __atomic_fetch_and(grant_status(granter, reference), (uint16_t)~marks, __ATOMIC_SEQ_CST);
-}
-
 /* Marks that the pins left on the entry do not justify. */
-static void clear_unpinned(const struct domain *granter, grant_ref_t reference)
+static inline void clear_unpinned(const struct domain *granter, grant_ref_t reference,
+                                  const struct grant_active *active)
 {
-    const struct grant_active *active = grant_active(granter, reference);
+    uint16_t marks = active->readers == 0 ? GTF_reading | GTF_writing : GTF_writing;
 
     if (active->writers == 0)
-        clear_marks(granter, reference, active->readers == 0 ? GTF_reading | GTF_writing : GTF_writing);
+        __atomic_fetch_and(grant_status(granter, reference), (uint16_t)~marks, __ATOMIC_SEQ_CST);
 }
 
 /* Version 2: the owner, who looks at the marks after it has taken the flags back, must see either. */
-static bool mark_in_status(const struct domain *granter, grant_ref_t reference, const struct domain *grantee,
-                           bool readonly, enum grant_use use)
+static inline bool mark_in_status(const struct domain *granter, grant_ref_t reference, const struct domain *grantee,
+                                  bool readonly, enum grant_use use, const struct grant_active *active)
 {
-    grant_word_t *word = grant_word(granter, reference);
+    grant_word_t *word = (grant_word_t *)(void *)grant_entry_v2(granter, reference);
+    bool pinned = is_pinned(active);
 
-    if (!word_permits(granter, reference, __atomic_load_n(word, __ATOMIC_ACQUIRE), grantee, readonly, use))
+    if (!word_permits(granter, reference, __atomic_load_n(word, __ATOMIC_ACQUIRE), grantee, readonly, use, pinned))
         return false;
     __atomic_fetch_or(grant_status(granter, reference), GTF_reading | (readonly ? 0 : GTF_writing), __ATOMIC_SEQ_CST);
-    if (word_permits(granter, reference, __atomic_load_n(word, __ATOMIC_SEQ_CST), grantee, readonly, use))
+    if (word_permits(granter, reference, __atomic_load_n(word, __ATOMIC_SEQ_CST), grantee, readonly, use, pinned))
         return true;
-    clear_unpinned(granter, reference);
+    clear_unpinned(granter, reference, active);
     return false;
-}
-
-static bool mark(const struct domain *granter, grant_ref_t reference, const struct domain *grantee, bool readonly,
-                 enum grant_use use)
-{
-    return granter->grants->version == 1 ? mark_in_entry(granter, reference, grantee, readonly, use)
-                                         : mark_in_status(granter, reference, grantee, readonly, use);
 }
 
 /* ---- what is granted ---- */
 
-static struct grant_content read_content(const struct domain *granter, grant_ref_t reference)
+static inline struct grant_content read_content(const struct domain *granter, grant_ref_t reference)
 {
     struct grant_content content = {.length = GUEST_PAGE_SIZE};
     const grant_entry_v2_t *entry;
@@ -114,7 +115,7 @@ static struct grant_content read_content(const struct domain *granter, grant_ref
     return content;
 }
 
-static uint32_t frame_to_page(const struct domain *granter, uint64_t frame)
+static inline uint32_t frame_to_page(const struct domain *granter, uint64_t frame)
 {
     if (granter->guest)
         return physmap_own_page(granter, frame);
@@ -125,9 +126,9 @@ static uint32_t frame_to_page(const struct domain *granter, uint64_t frame)
 }
 
 /* The first pin: the page is the one that the frame names now, whatever becomes of the frame. */
-static int16_t activate(const struct domain *granter, grant_ref_t reference, const struct domain *grantee)
+static inline int16_t activate(const struct domain *granter, grant_ref_t reference, const struct domain *grantee,
+                               struct grant_active *active)
 {
-    struct grant_active *active = grant_active(granter, reference);
     struct grant_content content = read_content(granter, reference);
     uint32_t backing = frame_to_page(granter, content.frame);
 
@@ -223,21 +224,23 @@ int16_t grant_pin(struct domain *granter, grant_ref_t reference, const struct do
         return GNTST_bad_gntref;
     }
     active = grant_active(granter, reference);
-    pinned = grant_is_pinned(granter, reference);
+    pinned = is_pinned(active);
     if (pinned && (active->domid != grantee->domid || active->readers >= GRANT_PINS_MAX ||
                    active->writers >= GRANT_PINS_MAX || (use == GRANT_MAP && active->sub_page))) {
         log_line(LOG_INFO, "xen", "grant %u of domain %u is in use by domain %u (%u, %u times)", reference,
                  granter->domid, active->domid, active->readers, active->writers);
         return GNTST_general_error;
     }
-    if ((!pinned || (!readonly && active->writers == 0)) && !mark(granter, reference, grantee, readonly, use))
+    if ((!pinned || (!readonly && active->writers == 0)) &&
+        !(granter->grants->version == 1 ? mark_in_entry(granter, reference, grantee, readonly, use, pinned)
+                                        : mark_in_status(granter, reference, grantee, readonly, use, active)))
         return GNTST_general_error;
     if (pinned ? active->transitive : is_transitive(granter, reference))
         status = pin_below(granter, reference, grantee, readonly, use, pinned);
     else if (!pinned)
-        status = activate(granter, reference, grantee);
+        status = activate(granter, reference, grantee, active);
     if (status != GNTST_okay) {
-        clear_unpinned(granter, reference);
+        clear_unpinned(granter, reference, active);
         return status;
     }
     if (readonly)
@@ -250,15 +253,18 @@ int16_t grant_pin(struct domain *granter, grant_ref_t reference, const struct do
 void grant_unpin(struct domain *granter, grant_ref_t reference, bool readonly)
 {
     struct grant_active *active = grant_active(granter, reference);
-    struct domain *third = active->transitive ? domain_find(active->trans_domid) : NULL;
 
     if (readonly)
         active->readers--;
     else
         active->writers--;
-    clear_unpinned(granter, reference);
-    if (third != NULL) /* no domain ends while a copy is under way */
-        grant_unpin(third, active->trans_reference, readonly);
-    if (active->readers == 0 && active->writers == 0)
+    clear_unpinned(granter, reference, active);
+    if (active->transitive) { /* no domain ends while a copy is under way */
+        struct domain *third = domain_find(active->trans_domid);
+
+        if (third != NULL)
+            grant_unpin(third, active->trans_reference, readonly);
+    }
+    if (!is_pinned(active))
         xen_page_drop(active->backing);
 }

@@ -188,6 +188,7 @@ struct domain {
     uint64_t max_gfn;           /* highest frame ever in use */
     struct frame_record *frame; /* by ascending gfn */
     uint32_t frames;
+    uint32_t granted_frames; /* those of FRAME_GRANT_MAP */
     uint32_t frame_capacity;
 };
 

@@ -36,9 +36,8 @@ void xen_pages_init(void)
     xen_state()->pages = image_alloc(sizeof(struct page_table));
 }
 
-static struct page_state *page_state(uint32_t backing)
+static __attribute__((noinline)) struct page_state *new_page_state(struct page_table *table, uint32_t backing)
 {
-    struct page_table *table = xen_state()->pages;
     uint32_t chunk = backing >> CHUNK_SHIFT;
 
     if (chunk >= table->chunks) {
@@ -48,6 +47,16 @@ static struct page_state *page_state(uint32_t backing)
     if (table->chunk[chunk] == NULL)
         table->chunk[chunk] = image_alloc(CHUNK_PAGES * sizeof(struct page_state));
     return &table->chunk[chunk][backing % CHUNK_PAGES];
+}
+
+static inline struct page_state *page_state(uint32_t backing)
+{
+    struct page_table *table = xen_state()->pages;
+    uint32_t chunk = backing >> CHUNK_SHIFT;
+
+    if (chunk < table->chunks && table->chunk[chunk] != NULL)
+        return &table->chunk[chunk][backing % CHUNK_PAGES];
+    return new_page_state(table, backing);
 }
 
 void xen_page_hold(uint32_t backing)
@@ -187,6 +196,7 @@ static void record_add(struct domain *domain, uint64_t gfn, enum frame_kind kind
     memmove(&domain->frame[at + 1], &domain->frame[at], (domain->frames - at) * sizeof(*domain->frame));
     domain->frame[at] = (struct frame_record){.gfn = gfn, .kind = kind, .index = index};
     domain->frames++;
+    domain->granted_frames += kind == FRAME_GRANT_MAP;
 }
 
 static void record_remove(struct domain *domain, uint64_t gfn)
@@ -195,6 +205,7 @@ static void record_remove(struct domain *domain, uint64_t gfn)
 
     if (at == domain->frames || domain->frame[at].gfn != gfn)
         return;
+    domain->granted_frames -= domain->frame[at].kind == FRAME_GRANT_MAP;
     domain->frames--;
     memmove(&domain->frame[at], &domain->frame[at + 1], (domain->frames - at) * sizeof(*domain->frame));
 }
@@ -242,13 +253,14 @@ int physmap_remove(struct domain *domain, uint64_t gfn, bool free_page)
 
 uint32_t physmap_own_page(const struct domain *domain, uint64_t gfn)
 {
-    const struct frame_record *record;
-
     if (!domain->guest || gfn >= GUEST_GFN_LIMIT)
         return BACKING_NONE;
-    record = physmap_find(domain, gfn);
-    if (record != NULL && record->kind == FRAME_GRANT_MAP)
-        return BACKING_NONE;
+    if (domain->granted_frames > 0) {
+        const struct frame_record *record = physmap_find(domain, gfn);
+
+        if (record != NULL && record->kind == FRAME_GRANT_MAP)
+            return BACKING_NONE;
+    }
     return p2m_lookup(gfn);
 }
 
