@@ -16,7 +16,8 @@
 
 #define NETCLIENT_TAG 0x6C63744EU /* Ntcl */
 
-/* Frames that wait for a reader: from LIMIT on they are lost, from HIGH on the VIF is asked to pause. */
+/* Frames that wait for a reader, or are being read: from LIMIT on they are lost, from HIGH on the VIF is asked to
+ * pause. */
 #define NETCLIENT_RECEIVED_HIGH 512
 #define NETCLIENT_RECEIVED_LIMIT 4096
 

@@ -220,40 +220,44 @@ VOID NetClientRowReceived(_Inout_ PNETCLIENT Client, _Inout_ PXENVIF_VIF_CALLBAC
         NetClientDeliver(Client);
 }
 
-/* Takes all frames that wait. Only the pump does. */
-static ULONG NetClientRowTake(_Inout_ PNETCLIENT Client, _Out_ PLIST_ENTRY List)
+/* Moves all entries of From to the head of To. */
+static VOID NetClientRowSplice(_Inout_ PLIST_ENTRY To, _Inout_ PLIST_ENTRY From)
 {
-    ULONG Count;
+    if (IsListEmpty(From))
+        return;
+
+    From->Blink->Flink = To->Flink;
+    To->Flink->Blink = From->Blink;
+    To->Flink = From->Flink;
+    From->Flink->Blink = To;
+    InitializeListHead(From);
+}
+
+/* Takes all frames that wait; they count as such until they have been read. Only the pump does. FALSE: none. */
+static BOOLEAN NetClientRowTake(_Inout_ PNETCLIENT Client, _Out_ PLIST_ENTRY List)
+{
     KIRQL Irql;
 
     InitializeListHead(List);
 
     KeAcquireSpinLock(&Client->Lock, &Irql);
-
-    Count = Client->ReceivedCount;
-    while (!IsListEmpty(&Client->Received))
-        InsertTailList(List, RemoveHeadList(&Client->Received));
-    Client->ReceivedCount = 0;
-
+    NetClientRowSplice(List, &Client->Received);
     KeReleaseSpinLock(&Client->Lock, Irql);
 
-    return Count;
+    return !IsListEmpty(List);
 }
 
-/* Puts frames that nobody has read where they were, and keeps the places of the others. */
-static VOID NetClientRowPutBack(_Inout_ PNETCLIENT Client, _Inout_ PLIST_ENTRY List, _In_ ULONG Count,
-                                _Inout_ PLIST_ENTRY Empty)
+/* Puts frames that nobody has read where they were, and keeps the places of the others, which were so many. */
+static VOID NetClientRowPutBack(_Inout_ PNETCLIENT Client, _Inout_ PLIST_ENTRY List, _Inout_ PLIST_ENTRY Empty,
+                                _In_ ULONG Read)
 {
     KIRQL Irql;
 
     KeAcquireSpinLock(&Client->Lock, &Irql);
 
-    while (!IsListEmpty(List))
-        InsertHeadList(&Client->Received, RemoveTailList(List));
-    Client->ReceivedCount += Count;
-
-    while (!IsListEmpty(Empty))
-        InsertHeadList(&Client->Spare, RemoveHeadList(Empty));
+    NetClientRowSplice(&Client->Received, List);
+    Client->ReceivedCount -= Read;
+    NetClientRowSplice(&Client->Spare, Empty);
 
     KeReleaseSpinLock(&Client->Lock, Irql);
 }
@@ -300,17 +304,14 @@ VOID NetClientRowDeliver(_Inout_ PNETCLIENT Client)
 {
     LIST_ENTRY List;
     LIST_ENTRY Empty;
-    ULONG Count;
 
     InitializeListHead(&Empty);
 
-    while ((Count = NetClientRowTake(Client, &List)) != 0) {
+    while (NetClientRowTake(Client, &List)) {
         PIRP Irp = IoCsqRemoveNextIrp(&Client->Reads.Csq, NULL);
+        ULONG Read = (Irp != NULL) ? NetClientRowFill(Client, &List, &Empty, Irp) : 0;
 
-        if (Irp != NULL)
-            Count -= NetClientRowFill(Client, &List, &Empty, Irp);
-
-        NetClientRowPutBack(Client, &List, Count, &Empty);
+        NetClientRowPutBack(Client, &List, &Empty, Read);
         if (Irp == NULL)
             return;
     }
