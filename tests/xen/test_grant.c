@@ -1,6 +1,10 @@
 /* Grant tables of version 1: the guest grants, domain 0 maps and copies; and the other way (public/grant_table.h). */
 #include "xen/xen_guest.h"
 
+#include <stdio.h>
+
+#include "machine/eventlog.h"
+
 #define REFERENCE 40u /* any one that is not reserved */
 
 static volatile grant_entry_v1_t *table;
@@ -390,6 +394,65 @@ XEN_TEST(copy_segments)
     ck_assert_uint_eq(page[4], 0x42);
 }
 
+#define MANY 200u /* more than are claimed at a time */
+
+/* What the event log says of all since number `from`, but for when. */
+static void events_since(uint64_t from, char list[MANY * 64])
+{
+    static char tail[MANY * 128];
+    unsigned length = 0;
+    char *line, *rest = tail;
+
+    ck_assert_uint_gt(eventlog_tail(tail, sizeof(tail), (unsigned)(eventlog_count() - from)), 0);
+    while ((line = strsep(&rest, "\n")) != NULL && *line != '\0') {
+        int skipped = 0;
+
+        (void)sscanf(line, "%*u %*u.%*u %n", &skipped);
+        length += (unsigned)sprintf(list + length, "%s\n", line + skipped);
+    }
+}
+
+/* References of any number are among them, and two tables: all is as if each were copied by itself. */
+XEN_TEST(copy_many_segments)
+{
+    static const uint32_t none[] = {512, 1u << 20, UINT32_MAX, UINT32_MAX / 2, REFERENCE + 1};
+    static struct gnttab_copy ops[MANY];
+    static char each[MANY * 64], together[MANY * 64];
+    int16_t status[MANY];
+    int64_t shared;
+    uint64_t from;
+
+    begin_copy(GTF_permit_access);
+    shared = xen_grant_share(XEN_DOM0, XEN_DOM0, false, (void **)&own);
+    ck_assert_int_ge(shared, GNTTAB_NR_RESERVED_ENTRIES);
+    for (unsigned i = 0; i < MANY; i++) {
+        ops[i] = i % 2 == 0 ? to_guest(REFERENCE, i, 2 * i, 2) : from_guest(REFERENCE, 3 * i, i, 2);
+        if (i % 7 == 0) {
+            ops[i] = to_guest(REFERENCE, i, 2 * i, 2);
+            ops[i].flags |= GNTCOPY_source_gref;
+            ops[i].source.domid = XEN_DOM0;
+            ops[i].source.u.ref = (grant_ref_t)shared;
+        } else if (i % 5 == 0) {
+            *(i % 2 == 0 ? &ops[i].dest.u.ref : &ops[i].source.u.ref) = none[i / 5 % 5];
+        } else if (i % 11 == 0) {
+            *(i % 2 == 0 ? &ops[i].dest.domid : &ops[i].source.domid) = NO_DOMAIN;
+        }
+    }
+    from = eventlog_count();
+    for (unsigned i = 0; i < MANY; i++) {
+        status[i] = copied(ops[i]);
+        ck_assert_int_eq(status[i] == GNTST_okay, i % 7 == 0 || (i % 5 != 0 && i % 11 != 0));
+    }
+    events_since(from, each);
+    from = eventlog_count();
+    xen_grant_copy(XEN_DOM0, ops, MANY);
+    events_since(from, together);
+    for (unsigned i = 0; i < MANY; i++)
+        ck_assert_int_eq(ops[i].status, status[i]);
+    ck_assert_msg(strcmp(together, each) == 0, "the events are others, or in another order");
+    ck_assert_uint_eq(in_use(REFERENCE), 0);
+}
+
 /* ---- the guest maps and copies ---- */
 
 static int64_t guest_map(unsigned reference, uint64_t gfn, uint32_t flags, struct gnttab_map_grant_ref *op)
@@ -534,6 +597,7 @@ int main(void)
     tcase_add_test(tcase, copy_bounds);
     tcase_add_test(tcase, copy_refused);
     tcase_add_test(tcase, copy_segments);
+    tcase_add_test(tcase, copy_many_segments);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("the guest's");
     tcase_add_test(tcase, guest_maps);

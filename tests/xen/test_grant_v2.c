@@ -277,6 +277,35 @@ XEN_TEST(refused)
     ck_assert_uint_eq(status[REFERENCE], 0);
 }
 
+/* Whatever references are among them, and however large the table is. */
+XEN_TEST(copy_many_segments)
+{
+    static const uint32_t none[] = {256, 512, 2047, 2048, 1u << 20, UINT32_MAX, UINT32_MAX / 2, OTHER};
+    struct gnttab_copy segments[200];
+
+    begin();
+    for (unsigned frames = 1; frames <= 9; frames += 8) {
+        ck_assert_int_eq(physmap_add(XENMAPSPACE_grant_table, frames - 1, HOLE + 3), 0);
+        for (unsigned i = 0; i < 200; i++) {
+            segments[i] = (struct gnttab_copy){.flags = GNTCOPY_source_gref, .len = 4};
+            segments[i].source.domid = 1;
+            segments[i].source.u.ref = i % 3 == 0 ? none[i / 3 % 8] : REFERENCE;
+            segments[i].dest.domid = DOMID_SELF;
+            segments[i].dest.u.gmfn = at(buffer) >> GUEST_PAGE_SHIFT;
+            segments[i].dest.offset = (uint16_t)(4 * i);
+        }
+        memset(buffer, 0, sizeof(buffer));
+        xen_grant_copy(XEN_DOM0, segments, 200);
+        for (unsigned i = 0; i < 200; i++) {
+            int16_t beyond = segments[i].source.u.ref < frames * 256 ? GNTST_general_error : GNTST_bad_gntref;
+
+            ck_assert_int_eq(segments[i].status, i % 3 == 0 ? beyond : GNTST_okay);
+            ck_assert_uint_eq(buffer[4 * i], i % 3 == 0 ? 0 : 0x42);
+        }
+    }
+    ck_assert_uint_eq(status[REFERENCE], 0);
+}
+
 /* What an owner does to take a grant back while it is read. */
 XEN_TEST(revoked_while_mapped)
 {
@@ -479,6 +508,7 @@ int main(void)
     tcase_add_test(tcase, half_as_many_entries);
     tcase_add_test(tcase, marks_are_in_the_status_word);
     tcase_add_test(tcase, refused);
+    tcase_add_test(tcase, copy_many_segments);
     tcase_add_test(tcase, revoked_while_mapped);
     tcase_add_test(tcase, swap);
     tcase_add_test(tcase, sub_page);
