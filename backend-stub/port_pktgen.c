@@ -26,21 +26,19 @@ struct port_pktgen {
     char difference[PORT_PKTGEN_DIFFERENCE];
 };
 
-static uint32_t head_of(uint32_t length)
-{
-    return length < PORT_PKTGEN_HEAD ? length : PORT_PKTGEN_HEAD;
-}
-
 struct port_pktgen_form port_pktgen_form(const struct port_frame *frame)
 {
     struct port_pktgen_form form = {0};
     uint8_t headers[PACKET_HEADERS_MAX];
     struct packet packet;
+    uint32_t end;
 
-    if (frame->checksum != PORT_CHECKSUM_BLANK)
-        return form;
     packet_parse(frame->data, frame->length, &packet);
-    if (!packet.checksum || packet.checksum + sizeof(form.complete) > PORT_PKTGEN_HEAD)
+    end = packet.checksum ? packet.checksum + (uint32_t)sizeof(form.complete) : 0;
+    form.size = (uint16_t)(frame->length < PORT_PKTGEN_HEAD ? frame->length : PORT_PKTGEN_HEAD);
+    if (end > form.size && end <= PORT_PKTGEN_HEAD_MAX)
+        form.size = (uint16_t)end;
+    if (frame->checksum != PORT_CHECKSUM_BLANK || !end || end > form.size)
         return form;
     memcpy(headers, frame->data, packet.payload);
     packet_complete(headers, &packet, frame->data + packet.payload, packet.end - packet.payload);
@@ -53,9 +51,11 @@ void port_pktgen_describe(char line[PORT_PKTGEN_DIFFERENCE], const char *from, c
                           uint64_t number, const uint8_t *data, uint32_t length)
 {
     const struct port_frame *frame = &expected->frame[number % expected->count];
-    uint32_t at = 0, size = head_of(length < frame->length ? length : frame->length);
+    uint32_t at = 0, size = port_pktgen_form(frame).size;
     char where[64] = "";
 
+    if (size > length)
+        size = length;
     while (at < size && data[at] == frame->data[at])
         at++;
     if (at < size)
@@ -100,15 +100,15 @@ static bool matches(const struct port_pktgen *generator, unsigned number, const 
 {
     const struct port_frame *expected = &generator->expected->frame[number];
     const struct port_pktgen_form *form = &generator->form[number];
-    uint32_t size = head_of(frame->length), behind = form->checksum + (uint32_t)sizeof(form->complete);
+    uint32_t behind = form->checksum + (uint32_t)sizeof(form->complete);
 
     if (frame->length != expected->length || frame->gso != expected->gso)
         return false;
     if (!form->checksum || frame->checksum == PORT_CHECKSUM_BLANK)
-        return memcmp(frame->data, expected->data, size) == 0;
+        return memcmp(frame->data, expected->data, form->size) == 0;
     return memcmp(frame->data, expected->data, form->checksum) == 0 &&
            memcmp(frame->data + form->checksum, form->complete, sizeof(form->complete)) == 0 &&
-           memcmp(frame->data + behind, expected->data + behind, size - behind) == 0;
+           memcmp(frame->data + behind, expected->data + behind, form->size - behind) == 0;
 }
 
 /*

@@ -1,8 +1,8 @@
 /*
  * A packet generator's end: the frames of one capture go to the guest so many times over, and those of another are
  * expected from it as often. Nothing is copied or looked for as long as every frame is the one expected: of each its
- * length and its first bytes are compared, of those with a checksum that was left to a card that it is one of the two
- * that it may be.
+ * length and its first bytes are compared, the checksum of TCP or UDP among them, of those with one that was left to a
+ * card that it is one of the two that it may be.
  */
 #ifndef BACKEND_PORT_PKTGEN_H
 #define BACKEND_PORT_PKTGEN_H
@@ -10,11 +10,13 @@
 #include "capture.h"
 #include "checker.h"
 
-#define PORT_PKTGEN_HEAD 64u        /* bytes of each frame that are compared */
+#define PORT_PKTGEN_HEAD 64u        /* bytes of each frame that are compared, */
+#define PORT_PKTGEN_HEAD_MAX 96u    /* unless its checksum ends behind them, and within these */
 #define PORT_PKTGEN_DIFFERENCE 256u /* of a line on a frame */
 
 /* What is to come of a frame, but for its bytes. */
 struct port_pktgen_form {
+    uint16_t size;     /* of its first bytes, which are compared */
     uint16_t checksum; /* where in the first bytes it is, if it may be complete as well as blank; 0: nowhere there */
     uint8_t complete[2];
 };

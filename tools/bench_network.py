@@ -3,7 +3,7 @@
 
 Each shape goes each way alone, through the test client, xenvif, the rings and netback, in two manners. By a packet generator
 (pvsim run --pktgen), as NIC drivers are measured: a thread in the guest's kernel sends frames that lie in memory once, and the
-receive callback and netback's end check each frame's length and its first 64 bytes, in order, where they are; nobody writes the
+receive callback and netback's end check each frame's length, first 64 bytes and checksum, in order, where they are; nobody writes the
 bytes before they are sent or reads them all when they have come. The yardsticks' clients do no more, so the targets, the ratios, the
 costs a frame and the stages of time are the generator's. And through an application, whose requests carry rows of frames to and from the
 client, with a copy each, and which compares every byte: what the rest of the machine adds, without targets.
@@ -282,8 +282,8 @@ def write_report(path, rows, offloads, rounds):
 <body><h1>Frames a second through the drivers</h1>
 <p>Parallel engine, 1 vCPU and dom0, medians of {rounds} rounds, on {os.cpu_count()} processors whose load average was
 {os.getloadavg()[0]:.1f} at the end. A packet generator in the guest's kernel (pvsim run --pktgen) sends frames that lie in memory
-once, in rows of {BATCH} as NDIS's lists may be, and takes those that come; of each frame the length and the first 64 bytes are
-checked, in order, at its end of the way, and the payload behind them is not: the bare ring and DPDK's testpmd do not look at it
+once, in rows of {BATCH} as NDIS's lists may be, and takes those that come; of each frame the length, the first 64 bytes and the
+checksum are checked, in order, at its end of the way, and the payload behind them is not: the bare ring and DPDK's testpmd do not look at it
 either. While the yardsticks' threads have less than {SHARE_MIN} of two processors, other programs run, and there is no verdict.</p>
 <p>The bare ring is a plain loop of two pinned threads, with no kernel and no driver, twice. As the same operations it does what a
 guest has to do: granted pages hold a packet's bytes and zeroes only (field bug FB19), so what does not fill its page is copied before

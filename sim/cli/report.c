@@ -193,8 +193,8 @@ static void print_text(const struct report *report)
     if (options->rounds != 0)
         printf("packet generator: each capture %" PRIu64
                " times, %u packets in a row; of each frame its length and first "
-               "%u bytes were compared\n",
-               options->rounds, options->batch, PORT_PKTGEN_HEAD);
+               "%u bytes were compared, or those up to a checksum that ends within %u\n",
+               options->rounds, options->batch, PORT_PKTGEN_HEAD, PORT_PKTGEN_HEAD_MAX);
     for (unsigned index = 0; index < options->vifs; index++) {
         print_direction(index, "tx", &report->vif[index].tx, rings);
         print_direction(index, "rx", &report->vif[index].rx, rings);

@@ -23,7 +23,7 @@
 #define TCP_PLAIN 0x58u /* ACK, PSH, ECE */
 #define PART_EXPECTED (PART_BYTES / sizeof(NETCLIENT_EXPECTED))
 
-_Static_assert(NETCLIENT_PKTGEN_HEAD == PORT_PKTGEN_HEAD, "both ends compare the same bytes");
+_Static_assert(NETCLIENT_PKTGEN_HEAD == PORT_PKTGEN_HEAD_MAX, "both ends compare the same bytes");
 _Static_assert(NETCLIENT_PKTGEN_BATCH_MAX == PKTGEN_BATCH_MAX, "what --batch may be");
 
 static uint32_t count_of(const struct capture *capture)
@@ -127,10 +127,9 @@ static NTSTATUS load_sent(const struct capture *capture, const struct traffic_de
 static NETCLIENT_EXPECTED expect(const struct port_frame *frame)
 {
     struct port_pktgen_form form = port_pktgen_form(frame);
-    uint32_t size = frame->length < NETCLIENT_PKTGEN_HEAD ? frame->length : NETCLIENT_PKTGEN_HEAD;
-    NETCLIENT_EXPECTED expected = {.Length = frame->length, .OtherAt = form.checksum};
+    NETCLIENT_EXPECTED expected = {.Length = frame->length, .Size = form.size, .OtherAt = form.checksum};
 
-    memcpy(expected.Head, frame->data, size);
+    memcpy(expected.Head, frame->data, form.size);
     memcpy(expected.Other, form.complete, sizeof(expected.Other));
     return expected;
 }

@@ -45,6 +45,11 @@ static NTSTATUS begin(ULONG64 rounds, unsigned sent, unsigned expected, unsigned
     return call(IOCTL_NETCLIENT_PKTGEN_BEGIN, &parameters, sizeof(parameters));
 }
 
+#define MORE 72u /* bytes of these two that are compared, of the others 64, */
+#define TALL 11u
+#define FORMS 12u /* and this one has another form */
+#define OTHER_AT (MORE - 2)
+
 static void expect_frames(void)
 {
     NETCLIENT_EXPECTED expected[FRAMES];
@@ -52,8 +57,12 @@ static void expect_frames(void)
     memset(expected, 0, sizeof(expected));
     for (unsigned i = 0; i < FRAMES; i++) {
         expected[i].Length = frames[i].length;
-        memcpy(expected[i].Head, frames[i].data, frames[i].length < 64 ? frames[i].length : 64);
+        expected[i].Size = (USHORT)(frames[i].length < 64 ? frames[i].length : i == TALL || i == FORMS ? MORE : 64);
+        memcpy(expected[i].Head, frames[i].data, expected[i].Size);
     }
+    expected[FORMS].OtherAt = OTHER_AT;
+    expected[FORMS].Other[0] = frames[FORMS].data[OTHER_AT] ^ 0x80;
+    expected[FORMS].Other[1] = frames[FORMS].data[OTHER_AT + 1];
     ck_assert_int_eq(call(IOCTL_NETCLIENT_PKTGEN_EXPECT, expected, sizeof(expected) / 2), STATUS_SUCCESS);
     ck_assert_int_eq(call(IOCTL_NETCLIENT_PKTGEN_EXPECT, expected + FRAMES / 2, sizeof(expected) / 2), STATUS_SUCCESS);
 }
@@ -147,6 +156,30 @@ static void one_has_another_payload(void)
     change(30, 64, 0);
 }
 
+static void one_is_another_further_on(void)
+{
+    arrive(0, TOTAL);
+    change(FRAMES + TALL, MORE - 1, 0);
+}
+
+static void one_has_another_payload_further_on(void)
+{
+    arrive(0, TOTAL);
+    change(FRAMES + TALL, MORE, 0);
+}
+
+static void one_has_its_other_form(void)
+{
+    arrive(0, TOTAL);
+    change(FRAMES + FORMS, OTHER_AT, 0);
+}
+
+static void one_has_a_third_form(void)
+{
+    arrive(0, TOTAL);
+    change(FRAMES + FORMS, OTHER_AT + 1, 0);
+}
+
 static const struct {
     void (*arrive)(void);
     int32_t status;
@@ -162,6 +195,10 @@ static const struct {
     {one_is_another, STATUS_SUCCESS, TOTAL - 1, 0, 1, 30},
     {one_is_longer, STATUS_SUCCESS, TOTAL - 1, 0, 1, 30},
     {one_has_another_payload, STATUS_SUCCESS, TOTAL, 0, 0, -1},
+    {one_is_another_further_on, STATUS_SUCCESS, TOTAL - 1, 0, 1, FRAMES + TALL},
+    {one_has_another_payload_further_on, STATUS_SUCCESS, TOTAL, 0, 0, -1},
+    {one_has_its_other_form, STATUS_SUCCESS, TOTAL, 0, 0, -1},
+    {one_has_a_third_form, STATUS_SUCCESS, TOTAL - 1, 0, 1, FRAMES + FORMS},
 };
 
 static void receive(unsigned number)
@@ -185,7 +222,7 @@ static void receive(unsigned number)
         const struct port_frame *frame = &come[arrivals[number].different];
 
         ck_assert_uint_eq(result.DifferentLength, frame->length);
-        ck_assert_mem_eq(result.DifferentHead, frame->data, frame->length < 64 ? frame->length : 64);
+        ck_assert_mem_eq(result.DifferentHead, frame->data, frame->length < 96 ? frame->length : 96);
     }
 }
 
@@ -339,7 +376,7 @@ STACK_TEST(a_device_that_goes_ends_the_run, NET)
 STACK_TEST(loads_that_make_no_sense_are_refused, NET)
 {
     NETCLIENT_PKTGEN_RESULT result;
-    NETCLIENT_EXPECTED expected = {.Length = 60, .OtherAt = 63};
+    NETCLIENT_EXPECTED expected = {.Length = 60, .Size = 60, .OtherAt = 59};
     NETCLIENT_ENTRY entry = {.Length = 60};
     uint8_t row[NETCLIENT_ENTRY_SIZE(60)] = {0};
 
@@ -369,7 +406,13 @@ STACK_TEST(loads_that_make_no_sense_are_refused, NET)
                      STATUS_INVALID_DEVICE_STATE); /* a frame is missing */
     ck_assert_int_eq(stack_netclient(0, IOCTL_NETCLIENT_PKTGEN_RUN, NULL, 0, &result, sizeof(result) - 1),
                      STATUS_BUFFER_TOO_SMALL);
-    expected.OtherAt = 62;
+    expected.OtherAt = 58;
+    expected.Size = 61;
+    ck_assert_int_eq(call(IOCTL_NETCLIENT_PKTGEN_EXPECT, &expected, sizeof(expected)), STATUS_INVALID_PARAMETER);
+    expected.Length = 200;
+    expected.Size = 97;
+    ck_assert_int_eq(call(IOCTL_NETCLIENT_PKTGEN_EXPECT, &expected, sizeof(expected)), STATUS_INVALID_PARAMETER);
+    expected.Size = 60;
     ck_assert_int_eq(call(IOCTL_NETCLIENT_PKTGEN_EXPECT, &expected, sizeof(expected)), STATUS_SUCCESS);
     ck_assert_int_eq(call(IOCTL_NETCLIENT_PKTGEN_EXPECT, &expected, sizeof(expected)), STATUS_INVALID_PARAMETER);
 }

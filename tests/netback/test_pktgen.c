@@ -1,5 +1,6 @@
 /* The packet generator's end: what it gives the guest, and what it says of what comes from there. */
 #include "common/backend.h"
+#include "common/inet.h"
 
 #include "packet.h"
 #include "port_pktgen.h"
@@ -192,7 +193,7 @@ GUEST_TEST(a_checksum_is_blank_or_right)
                 packet_parse(copy, frame.length, &packet);
                 if (round == 0)
                     packet_complete(copy, &packet, copy + packet.payload, packet.end - packet.payload);
-                blank += round && packet.checksum < PORT_PKTGEN_HEAD; /* that of TCP over IPv6 is not compared */
+                blank += round;
             }
             port->ops->transmit(port, &frame);
         }
@@ -202,6 +203,66 @@ GUEST_TEST(a_checksum_is_blank_or_right)
     ck_assert_uint_eq(port_pktgen_verdict(port).good, 3u * load->count - blank);
     port_destroy(port);
     capture_free(load);
+}
+
+/* Where the checksum lies behind the 64th byte so many are compared; behind the 96th, 64. */
+static const struct {
+    struct inet_packet packet;
+    unsigned compared;
+} shapes[] = {
+    {{.version = 4, .protocol = INET_UDP}, 64},
+    {{.version = 4, .protocol = INET_TCP}, 64},
+    {{.version = 4, .protocol = INET_TCP, .ip_options = 12}, 64},
+    {{.version = 4, .protocol = INET_TCP, .ip_options = 16}, 68},
+    {{.version = 4, .protocol = INET_TCP, .ip_options = 40, .tagged = true}, 96},
+    {{.version = 6, .protocol = INET_UDP}, 64},
+    {{.version = 6, .protocol = INET_UDP, .tagged = true}, 66},
+    {{.version = 6, .protocol = INET_TCP}, 72},
+    {{.version = 6, .protocol = INET_TCP, .tagged = true}, 76},
+    {{.version = 6, .protocol = INET_TCP, .ip_options = 24}, 96},
+    {{.version = 6, .protocol = INET_TCP, .ip_options = 32}, 64},
+};
+
+static bool is_told(const struct port_frame *expected, const struct port_frame *frame)
+{
+    const struct capture one = {.count = 1, .frame = (struct port_frame *)expected};
+    struct port *port = port_pktgen_create(NULL, &one, 1);
+    struct checker_verdict verdict;
+    bool said;
+
+    port->ops->transmit(port, frame);
+    verdict = port_pktgen_verdict(port);
+    ck_assert_uint_eq(verdict.good + verdict.corrupt, 1);
+    said = strstr(port_pktgen_difference(port), "they differ from byte") != NULL;
+    ck_assert_int_eq(said, verdict.corrupt != 0);
+    port_destroy(port);
+    return verdict.corrupt != 0;
+}
+
+GUEST_TEST(what_is_compared_ends_behind_the_checksum)
+{
+    static uint8_t frame[300], copy[300];
+
+    for (unsigned i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+        struct inet_packet packet = shapes[i].packet;
+        struct port_frame expected = {.data = frame};
+
+        packet.payload = 100;
+        expected.length = (uint32_t)inet_make(frame, &packet);
+        for (unsigned blank = 0; blank < 2; blank++) {
+            struct port_frame come = expected;
+
+            come.data = copy;
+            for (unsigned byte = 0; byte < expected.length; byte++) {
+                memcpy(copy, frame, expected.length);
+                copy[byte] ^= 0x01;
+                ck_assert_msg(is_told(&expected, &come) == (byte < shapes[i].compared), "shape %u, %s: byte %u", i,
+                              blank ? "blank" : "complete", byte);
+            }
+            inet_make_blank(frame, expected.length);
+            expected.checksum = PORT_CHECKSUM_BLANK;
+        }
+    }
 }
 
 GUEST_TEST(real_frames_in_order_are_good)
@@ -236,6 +297,7 @@ int main(void)
         a_frame_that_is_changed_in_its_first_bytes_is_corrupt,
         garbage_without_end_is_counted_to_the_end,
         a_checksum_is_blank_or_right,
+        what_is_compared_ends_behind_the_checksum,
         real_frames_in_order_are_good,
     };
     Suite *suite = suite_create("packet generator");

@@ -171,7 +171,7 @@ typedef struct _NETCLIENT_FRAMES {
 
 #define NETCLIENT_PKTGEN_WINDOW 512u    /* packets that the VIF has at most */
 #define NETCLIENT_PKTGEN_BATCH_MAX 256u /* of them */
-#define NETCLIENT_PKTGEN_HEAD 64u       /* bytes of each frame that are compared */
+#define NETCLIENT_PKTGEN_HEAD 96u       /* bytes of each frame that are compared at most */
 
 /* STATUS_INVALID_PARAMETER: no rounds, no batch, too large a one. STATUS_INVALID_DEVICE_STATE: there is a generator. */
 typedef struct _NETCLIENT_PKTGEN {
@@ -184,10 +184,11 @@ typedef struct _NETCLIENT_PKTGEN {
 
 /* A frame that is to come. The checksum of one that was left to a card may come in either of two forms. */
 typedef struct _NETCLIENT_EXPECTED {
-    UCHAR Head[NETCLIENT_PKTGEN_HEAD]; /* zero behind the frame's end */
     ULONG Length;
-    USHORT OtherAt; /* where in Head the two bytes lie that may be others; 0: nowhere */
+    USHORT Size;    /* of its first bytes, which are compared */
+    USHORT OtherAt; /* where in them the two bytes lie that may be others; 0: nowhere */
     UCHAR Other[2]; /* those */
+    UCHAR Head[NETCLIENT_PKTGEN_HEAD];
 } NETCLIENT_EXPECTED, *PNETCLIENT_EXPECTED;
 
 typedef struct _NETCLIENT_PKTGEN_RESULT {

@@ -180,7 +180,8 @@ NTSTATUS NetClientGeneratorAddExpected(_Inout_ PNETCLIENT Client, _In_ PVOID Exp
     Place = &Generator->Expected[Generator->ExpectedCount];
     RtlCopyMemory(Place, Expected, Length);
     for (Index = 0; Index < Count; Index++)
-        if (Place[Index].OtherAt > NETCLIENT_PKTGEN_HEAD - sizeof(Place[Index].Other))
+        if (Place[Index].Size > NETCLIENT_PKTGEN_HEAD || Place[Index].Size > Place[Index].Length ||
+            (Place[Index].OtherAt != 0 && Place[Index].OtherAt + sizeof(Place[Index].Other) > Place[Index].Size))
             return STATUS_INVALID_PARAMETER;
 
     Generator->ExpectedCount += Count;
@@ -343,20 +344,20 @@ static const UCHAR *NetClientGeneratorHead(_In_ PXENVIF_VIF_CALLBACK_PARAMETERS 
     return NT_SUCCESS(NetClientCopy(&Head, Buffer)) ? Buffer : NULL;
 }
 
-/* Is it this frame, in either of its forms? */
+/* Is it this frame, in either of its forms? Head has its first bytes, as many as are compared of any. */
 static BOOLEAN NetClientGeneratorMatches(_In_ const NETCLIENT_EXPECTED *Expected, _In_ const UCHAR *Head,
-                                         _In_ ULONG Size, _In_ ULONG Length)
+                                         _In_ ULONG Length)
 {
     ULONG Behind = Expected->OtherAt + (ULONG)sizeof(Expected->Other);
 
     if (Length != Expected->Length)
         return FALSE;
-    if (RtlEqualMemory(Head, Expected->Head, Size))
+    if (RtlEqualMemory(Head, Expected->Head, Expected->Size))
         return TRUE;
 
-    return Expected->OtherAt != 0 && Behind <= Size && RtlEqualMemory(Head, Expected->Head, Expected->OtherAt) &&
+    return Expected->OtherAt != 0 && RtlEqualMemory(Head, Expected->Head, Expected->OtherAt) &&
            RtlEqualMemory(Head + Expected->OtherAt, Expected->Other, sizeof(Expected->Other)) &&
-           RtlEqualMemory(Head + Behind, Expected->Head + Behind, Size - Behind);
+           RtlEqualMemory(Head + Behind, Expected->Head + Behind, Expected->Size - Behind);
 }
 
 /* The frame so many places on is the next. */
@@ -367,9 +368,9 @@ static VOID NetClientGeneratorAdvance(_Inout_ PNETCLIENT_GENERATOR Generator, _I
 }
 
 static BOOLEAN NetClientGeneratorIsAt(_In_ PNETCLIENT_GENERATOR Generator, _In_ ULONG Index, _In_ const UCHAR *Head,
-                                      _In_ ULONG Size, _In_ ULONG Length)
+                                      _In_ ULONG Length)
 {
-    return NetClientGeneratorMatches(&Generator->Expected[Index % Generator->ExpectedCount], Head, Size, Length);
+    return NetClientGeneratorMatches(&Generator->Expected[Index % Generator->ExpectedCount], Head, Length);
 }
 
 /*
@@ -396,13 +397,13 @@ static VOID NetClientGeneratorPlace(_Inout_ PNETCLIENT_GENERATOR Generator, _In_
 
     for (Places = 1; Generator->Searches < GENERATOR_SEARCHES && Places <= Count / 2; Places++) {
         if (Places < Generator->Total - Generator->Position &&
-            NetClientGeneratorIsAt(Generator, Generator->NextExpected + Places, Head, Size, Length)) {
+            NetClientGeneratorIsAt(Generator, Generator->NextExpected + Places, Head, Length)) {
             Result->ReceivedGood++;
             NetClientGeneratorAdvance(Generator, Places + 1);
             return;
         }
         if (Places <= Generator->Position &&
-            NetClientGeneratorIsAt(Generator, Generator->NextExpected + Count - Places, Head, Size, Length)) {
+            NetClientGeneratorIsAt(Generator, Generator->NextExpected + Count - Places, Head, Length)) {
             Result->ReceivedLate++;
             return;
         }
@@ -430,7 +431,7 @@ static VOID NetClientGeneratorCheck(_Inout_ PNETCLIENT_GENERATOR Generator,
         Head = Nothing;
 
     if (Generator->Position >= Generator->Total ||
-        !NetClientGeneratorMatches(&Generator->Expected[Generator->NextExpected], Head, Size, Length)) {
+        !NetClientGeneratorMatches(&Generator->Expected[Generator->NextExpected], Head, Length)) {
         NetClientGeneratorPlace(Generator, Head, Size, Length);
         return;
     }
