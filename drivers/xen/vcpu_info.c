@@ -6,6 +6,7 @@
 #include "driver.h"
 #include "insist.h"
 #include "log.h"
+#include "ram.h"
 
 #include <xen/xen.h>
 
@@ -69,39 +70,16 @@ NTSTATUS NTAPI XenVcpuPlaceInfo(_In_ ULONG VcpuId, _Outptr_ PVOID *Info)
     return STATUS_SUCCESS;
 }
 
-/* Argument: the frame. */
-static NTSTATUS PageGiveAway(_In_ const VOID *Argument)
-{
-    const PFN_NUMBER *Frame = Argument;
-    ULONG Done;
-    NTSTATUS Status;
-
-    Status = XenMemoryDecreaseReservation(0, 1, Frame, &Done);
-
-    return (NT_SUCCESS(Status) && Done != 1) ? STATUS_INSUFFICIENT_RESOURCES : Status;
-}
-
-static NTSTATUS PageTake(_In_ const VOID *Argument)
-{
-    const PFN_NUMBER *Frame = Argument;
-    ULONG Done;
-    NTSTATUS Status;
-
-    Status = XenMemoryPopulatePhysMap(0, 1, Frame, &Done);
-
-    return (NT_SUCCESS(Status) && Done != 1) ? STATUS_INSUFFICIENT_RESOURCES : Status;
-}
-
 /* Gives the page that Xen has hold of away, and has Xen put another in its place. */
 static NTSTATUS PageExchange(_In_ PFN_NUMBER Frame)
 {
     NTSTATUS Status;
 
-    Status = Insist(PageGiveAway, &Frame);
+    Status = Insist(RamReturn, &Frame);
     if (!NT_SUCCESS(Status))
         return Status;
 
-    return Insist(PageTake, &Frame);
+    return Insist(RamAskFor, &Frame);
 }
 
 PAGED_FUNCTION VOID VcpuInfoTeardown(_Inout_updates_(XEN_VCPU_INFO_PAGES) PXEN_VCPU_INFO_PAGE Pages)

@@ -4,6 +4,7 @@
 #include "insist.h"
 #include "log.h"
 #include "pool.h"
+#include "ram.h"
 #include "xen.h"
 
 #define HOLE_TAG POOL_TAG('H', 'O', 'L', 'E')
@@ -35,26 +36,6 @@ typedef struct _HOLE_PLACE {
     ULONG_PTR Index;
 } HOLE_PLACE;
 
-/* Argument: the frame. */
-static NTSTATUS HoleTryPopulate(_In_ const VOID *Argument)
-{
-    const PFN_NUMBER *Frame = Argument;
-    ULONG Done;
-    NTSTATUS Status;
-
-    Status = XenMemoryPopulatePhysMap(0, 1, Frame, &Done);
-    return NT_SUCCESS(Status) && Done != 1 ? STATUS_INSUFFICIENT_RESOURCES : Status;
-}
-
-static NTSTATUS HoleTryDepopulate(_In_ PFN_NUMBER Frame)
-{
-    ULONG Done;
-    NTSTATUS Status;
-
-    Status = XenMemoryDecreaseReservation(0, 1, &Frame, &Done);
-    return NT_SUCCESS(Status) && Done != 1 ? STATUS_INSUFFICIENT_RESOURCES : Status;
-}
-
 static NTSTATUS HoleTryPut(_In_ const VOID *Argument)
 {
     const HOLE_PLACE *Place = Argument;
@@ -69,7 +50,7 @@ static ULONG HolePopulate(_In_ PFN_NUMBER Frame, _In_ ULONG Count)
 
     for (Index = 0; Index < Count; Index++) {
         PFN_NUMBER Next = Frame + Index;
-        NTSTATUS Status = Insist(HoleTryPopulate, &Next);
+        NTSTATUS Status = Insist(RamAskFor, &Next);
 
         if (!NT_SUCCESS(Status)) {
             Critical("Xen gives no page for frame %llx (%08x)", (ULONGLONG)Next, Status);
@@ -86,10 +67,11 @@ static NTSTATUS HoleDepopulate(_In_ PFN_NUMBER Frame, _In_ ULONG Count)
     ULONG Index;
 
     for (Index = 0; Index < Count; Index++) {
-        NTSTATUS Status = HoleTryDepopulate(Frame + Index);
+        PFN_NUMBER Next = Frame + Index;
+        NTSTATUS Status = RamReturn(&Next);
 
         if (!NT_SUCCESS(Status)) {
-            Error("Xen does not take frame %llx (%08x)", (ULONGLONG)(Frame + Index), Status);
+            Error("Xen does not take frame %llx (%08x)", (ULONGLONG)Next, Status);
             return HolePopulate(Frame, Index) == Index ? STATUS_INSUFFICIENT_RESOURCES : STATUS_NO_MEMORY;
         }
     }
