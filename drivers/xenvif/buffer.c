@@ -51,6 +51,7 @@ VOID BufferFree(_In_ PXENVIF_BUFFER Buffer)
 VOID BufferPoolInitialize(_Out_ PXENVIF_BUFFER_POOL Pool, _In_ ULONG Cap)
 {
     InitializeListHead(&Pool->Free);
+    Pool->FreeCount = 0;
     Pool->Count = 0;
     Pool->Cap = Cap;
 }
@@ -82,6 +83,7 @@ PXENVIF_BUFFER BufferPoolRemove(_Inout_ PXENVIF_BUFFER_POOL Pool)
         return NULL;
 
     BufferPoolForget(Pool);
+    Pool->FreeCount--;
 
     return CONTAINING_RECORD(RemoveHeadList(&Pool->Free), XENVIF_BUFFER, ListEntry);
 }

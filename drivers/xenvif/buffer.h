@@ -58,6 +58,7 @@ static inline VOID BufferTouch(_Inout_ PXENVIF_BUFFER Buffer, _In_ ULONG End)
  */
 typedef struct _XENVIF_BUFFER_POOL {
     LIST_ENTRY Free;
+    ULONG FreeCount;
     ULONG Count; /* buffers in existence that belong to the pool, free or taken */
     ULONG Cap;
 } XENVIF_BUFFER_POOL, *PXENVIF_BUFFER_POOL;
@@ -74,6 +75,8 @@ _Must_inspect_result_ static inline PXENVIF_BUFFER BufferPoolGet(_Inout_ PXENVIF
 {
     if (IsListEmpty(&Pool->Free))
         return BufferPoolGrow(Pool);
+
+    Pool->FreeCount--;
 
     return CONTAINING_RECORD(RemoveHeadList(&Pool->Free), XENVIF_BUFFER, ListEntry);
 }
@@ -92,6 +95,7 @@ _IRQL_requires_max_(DISPATCH_LEVEL)
 static inline VOID BufferPoolPut(_Inout_ PXENVIF_BUFFER_POOL Pool, _In_ PXENVIF_BUFFER Buffer)
 {
     InsertHeadList(&Pool->Free, &Buffer->ListEntry);
+    Pool->FreeCount++;
 }
 
 /* A taken buffer is the pool's no longer: it has been freed, or is in quarantine. Any IRQL. */

@@ -709,7 +709,7 @@ static VOID ReceiverUseReturns(_Inout_ PXENVIF_RECEIVER Receiver)
 
     ReceiverReclaim(Receiver);
 
-    if (Receiver->Running && ReceiverIsLow(Receiver))
+    if (ReceiverWantsReturns(Receiver))
         ReceiverRingFill(Receiver);
 
     Resumed = ReceiverEndPause(Receiver);

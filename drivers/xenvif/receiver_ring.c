@@ -17,7 +17,7 @@
 /* Requests of which the backend is told at once: it works while pages are made ready for the others. */
 #define RECEIVER_PUSH_BATCH (RING_ENTRIES / 2)
 
-/* Below so many pages on the ring, with none to be had, a timer looks for more. */
+/* Pages for a frame of any length. Below so many on the ring, with none to be had, a timer looks for more. */
 #define RECEIVER_LOW_WATER (RING_ENTRIES / 8)
 #define RECEIVER_STARVED_TIME 50 /* ms */
 
@@ -107,9 +107,20 @@ static ULONG ReceiverRequestsOut(_In_ PXENVIF_RECEIVER Receiver)
     return Receiver->RequestProducer - Receiver->ResponseConsumer;
 }
 
-BOOLEAN ReceiverIsLow(_In_ PXENVIF_RECEIVER Receiver)
+static BOOLEAN ReceiverIsLow(_In_ PXENVIF_RECEIVER Receiver)
 {
     return ReceiverRequestsOut(Receiver) < RING_ENTRIES / 2;
+}
+
+BOOLEAN ReceiverWantsReturns(_In_ PXENVIF_RECEIVER Receiver)
+{
+    ULONG Out = ReceiverRequestsOut(Receiver);
+    ULONG Free = Receiver->Buffers.FreeCount;
+
+    if (!Receiver->Running || !ReceiverIsLow(Receiver))
+        return FALSE;
+
+    return Out == 0 || (Out < RECEIVER_LOW_WATER ? Out + Free : Free) >= RECEIVER_LOW_WATER;
 }
 
 /* Has frames that come back put on the ring at once if it is low. TRUE: one has come back already. */

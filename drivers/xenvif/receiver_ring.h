@@ -156,8 +156,13 @@ VOID ReceiverReclaim(_Inout_ PXENVIF_RECEIVER Receiver);
 /* With the lock: a page; NULL at the cap or without memory. */
 PXENVIF_BUFFER ReceiverGetBuffer(_Inout_ PXENVIF_RECEIVER Receiver);
 
-/* With the lock: whether so few pages are on the ring that those of a frame that comes back are put there at once. */
-BOOLEAN ReceiverIsLow(_In_ PXENVIF_RECEIVER Receiver);
+/*
+ * With the lock: whether pages that have come back are to be put on the ring, which is low, before the next poll does.
+ * Each by itself would cost a notification, an interrupt and a DPC. On an empty ring the first is put at once, since no
+ * poll comes without it; the others when with them the ring has enough for a frame of any length, and then as many at a
+ * time.
+ */
+BOOLEAN ReceiverWantsReturns(_In_ PXENVIF_RECEIVER Receiver);
 
 /* With the lock: puts pages on the ring wherever there is room, and tells the backend if it is to be told. */
 VOID ReceiverRingFill(_Inout_ PXENVIF_RECEIVER Receiver);

@@ -274,10 +274,16 @@ void vif_client_await_received(unsigned count)
     ck_assert_uint_eq(vif_client_received_count(), count);
 }
 
+void vif_client_return_some(unsigned count)
+{
+    ck_assert_uint_le(count, held_count);
+    while (count-- != 0)
+        XENVIF_VIF_CALL(&vif_client, ReceiverReturnPacket, held[--held_count]);
+}
+
 void vif_client_return(void)
 {
-    while (held_count != 0)
-        XENVIF_VIF_CALL(&vif_client, ReceiverReturnPacket, held[--held_count]);
+    vif_client_return_some(held_count);
 }
 
 uint64_t vif_client_statistic(XENVIF_VIF_STATISTIC index)

@@ -97,8 +97,9 @@ void vif_client_forget(void);
 const struct vif_client_received *vif_client_received(unsigned index);
 /* Wait until there are so many; no more may come within a moment. */
 void vif_client_await_received(unsigned count);
-/* Give back those that are held, last first. */
+/* Give back those that are held, last first; and so many of them. */
 void vif_client_return(void);
+void vif_client_return_some(unsigned count);
 
 uint64_t vif_client_statistic(XENVIF_VIF_STATISTIC index);
 

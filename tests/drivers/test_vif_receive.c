@@ -488,6 +488,42 @@ STACK_TEST(small_frames_kept_until_there_is_no_room, PLAYED)
     vif_client_finish();
 }
 
+/*
+ * Pages that come back to a ring without any do not each go there by themselves: the first does, and the others
+ * together, as soon as there are so many as the longest frame may need.
+ */
+STACK_TEST(pages_come_back_together, PLAYED)
+{
+    const struct inet_packet packet = {.version = 4, .protocol = INET_UDP, .payload = 150};
+    struct vif_backend_frame given = {.data = right, .length = inet_make(right, &packet)};
+    unsigned room = 0, times = 0;
+
+    begin();
+    vif_client_mode = (struct vif_client_mode){.hold = true};
+    while (vif_backend_room() != 0) {
+        vif_client_forget();
+        vif_backend_give(&given);
+        vif_client_await_received(1);
+    }
+    for (unsigned returned = 1; returned <= 128; returned++) {
+        vif_client_return_some(1);
+        times += vif_backend_room() != room;
+        room = vif_backend_room();
+        ck_assert_uint_ge(room, 1);
+        ck_assert_uint_ge(room + 32, returned);
+        ck_assert(room >= 19 || returned < 32);
+    }
+    ck_assert_uint_eq(room, 128);
+    ck_assert_uint_le(times, 5);
+    vif_client_return_some(9);
+    vif_backend_give(&given); /* a poll puts there what there is, but for the page that this frame is copied to */
+    vif_client_await_received(2);
+    ck_assert_uint_eq(vif_backend_room(), 128 + 9 - 1);
+    vif_client_return();
+    vif_client_mode = (struct vif_client_mode){0};
+    vif_client_finish();
+}
+
 /* ---- the filter ---- */
 
 #define DROP XENVIF_MAC_FILTER_NONE
@@ -813,6 +849,7 @@ int main(void)
     tcase_add_test(tcase, back_pressure);
     tcase_add_test(tcase, kept_until_there_is_no_room);
     tcase_add_test(tcase, small_frames_kept_until_there_is_no_room);
+    tcase_add_test(tcase, pages_come_back_together);
     tcase_add_test(tcase, filter_levels);
     tcase_add_test(tcase, fb10_extra_info_that_makes_no_sense);
     tcase_add_test(tcase, fb10_headers_longer_than_a_frame);
