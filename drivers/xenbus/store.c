@@ -182,7 +182,6 @@ static NTSTATUS NTAPI StoreTransactionStart(_In_ PINTERFACE Interface, _Outptr_ 
     static const STORE_SEGMENT Verdict = {"F", STORE_VERDICT_SIZE};
     PXENBUS_STORE_CONTEXT Context = Interface->Context;
     PXENBUS_STORE_TRANSACTION New;
-    ULONG Resumes = ReadULongAcquire(&Context->Resumes);
     NTSTATUS Status;
     KIRQL Irql;
 
@@ -205,7 +204,8 @@ static NTSTATUS NTAPI StoreTransactionStart(_In_ PINTERFACE Interface, _Outptr_ 
     New->Id = New->Request->Id;
 
     KeAcquireSpinLock(&Context->Lock, &Irql);
-    New->Active = (Context->Resumes == Resumes);
+    /* A request that a resume has come upon is made once more: it is the next daemon that has begun this one. */
+    New->Active = (Context->Resumes == New->Request->Resumes);
     InsertTailList(&Context->Transactions, &New->ListEntry);
     KeReleaseSpinLock(&Context->Lock, Irql);
 

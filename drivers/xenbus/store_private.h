@@ -39,7 +39,8 @@ typedef struct _STORE_REQUEST {
     NTSTATUS Status;
     BOOLEAN Keep;  /* the maker wants the answer's payload */
     PSTR Response; /* closed by two NULs */
-    ULONG Id;      /* of the transaction that was started */
+    ULONG Id;      /* of the transaction that was started, */
+    ULONG Resumes; /* and Resumes when the daemon said so */
     ULONG Length;  /* of header and payload */
     ULONG Written;
     struct xsd_sockmsg Header;
@@ -106,7 +107,7 @@ struct _XENBUS_STORE_CONTEXT {
     KDPC RestoreDpc;
     ULONG LastRequestId;
     ULONG LastWatchId;
-    ULONG volatile Resumes; /* what began before the last one is gone */
+    ULONG Resumes; /* what began before the last one is gone */
 };
 
 /* ---- store_ring.c; Lock is held unless it says otherwise ---- */

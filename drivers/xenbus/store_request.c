@@ -206,6 +206,7 @@ VOID StoreCompleteRequest(_In_ PXENBUS_STORE_CONTEXT Context, _In_ PSTORE_REQUES
             return;
     } else if (Type == XS_TRANSACTION_START) {
         Request->Status = StoreParseTransaction(Payload, &Request->Id);
+        Request->Resumes = Context->Resumes;
     } else {
         Request->Status = StoreKeepResponse(Request, Payload, Length);
     }

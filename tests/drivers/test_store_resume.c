@@ -595,6 +595,11 @@ static void read(struct client *client)
     client->status = CALL(Read, NULL, NULL, (PSTR) "vm", &client->value);
 }
 
+static void start_transaction(struct client *client)
+{
+    client->status = CALL(TransactionStart, &client->transaction);
+}
+
 static void turn_off(void)
 {
     xen_guest_ends(false);
@@ -608,13 +613,14 @@ static void without_balloon(void)
 
 /*
  * The guest hibernates before the daemon has answered: under the next one a request is made once more, unless it
- * belongs to a transaction, which has gone with the old one.
+ * belongs to a transaction, which has gone with the old one; a transaction that is begun by then is one of the new.
  */
 STACK_TEST(hibernates_unanswered, .drivers = STACK_PROBE, .quiet = true, .prepare = without_balloon)
 {
     struct stack_resumer resumer = {.from_disk = true, .rounds = 1};
     PXENBUS_STORE_TRANSACTION transaction;
-    struct client *writer, *watcher, *reader;
+    struct client *writer, *watcher, *reader, *starter;
+    PXENBUS_STORE_TRANSACTION begun_late;
     PXENBUS_STORE_WATCH added;
 
     take_over();
@@ -623,6 +629,7 @@ STACK_TEST(hibernates_unanswered, .drivers = STACK_PROBE, .quiet = true, .prepar
     writer = client_start(write_in_transaction, transaction);
     watcher = client_start(watch, NULL);
     reader = client_start(read, NULL);
+    starter = client_start(start_transaction, NULL);
     stack_sleep_us(1000);
     ck_assert_int_eq(po_set_system_state(PowerSystemHibernate), STATUS_SUCCESS);
     STACK_ASSERT_LOGGED("requests are under way");
@@ -646,6 +653,12 @@ STACK_TEST(hibernates_unanswered, .drivers = STACK_PROBE, .quiet = true, .prepar
     CALL(Free, reader->value);
     ExFreePoolWithTag(reader, STACK_TAG);
     ck_assert_int_eq(CALL(TransactionEnd, transaction, TRUE), STATUS_RETRY);
+    stack_join(starter->thread);
+    ck_assert_int_eq(starter->status, STATUS_SUCCESS);
+    begun_late = starter->transaction;
+    ExFreePoolWithTag(starter, STACK_TAG);
+    ck_assert_int_eq(CALL(Printf, begun_late, (PSTR) "data", (PSTR) "watched", "2"), STATUS_SUCCESS);
+    ck_assert_int_eq(CALL(TransactionEnd, begun_late, TRUE), STATUS_SUCCESS);
     stack_store_remove(stack_path("data/watched"));
     CALL(Release);
     XENBUS_SUSPEND_CALL(&suspend, Release);
