@@ -14,7 +14,7 @@
 #define CACHE_OBJECT_USED POOL_TAG('U', 'S', 'E', 'D')
 
 /* Puts after which the most that was in use before no longer counts. */
-#define CACHE_WINDOW 16384
+#define CACHE_WINDOW 1024
 
 /* Room for this many objects is asked for at a time, if they are small; see CacheSlabSize. */
 #define CACHE_SLAB_OBJECTS 8

@@ -93,6 +93,7 @@ PAGED_FUNCTION NTSTATUS TransmitterInitialize(_In_ PXENVIF_QUEUE Queue, _Outptr_
     New->AlwaysCopy = DriverQueryParameter(L"TransmitterAlwaysCopy", 0) != 0;
     New->ValidateChecksums = DriverQueryParameter(L"TransmitterValidateChecksums", 0) != 0;
 
+    InitializeListHead(&New->Packets);
     InitializeListHead(&New->Queue);
     InitializeListHead(&New->Sent);
     InitializeListHead(&New->Held);
@@ -125,6 +126,29 @@ fail1:
     return Status;
 }
 
+VOID TransmitterPutPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PTRANSMITTER_PACKET Packet)
+{
+    InsertHeadList(&Transmitter->Packets, &Packet->ListEntry);
+}
+
+/* With the lock: gives back what is free. */
+static VOID TransmitterTrim(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    while (!IsListEmpty(&Transmitter->Packets))
+        XENBUS_CACHE_CALL(Transmitter->CacheInterface, Put, Transmitter->PacketCache,
+                          CONTAINING_RECORD(RemoveHeadList(&Transmitter->Packets), TRANSMITTER_PACKET, ListEntry),
+                          TRUE);
+}
+
+static VOID TransmitterTrimAll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    KIRQL Irql = TransmitterLock(Transmitter);
+
+    TransmitterTrim(Transmitter);
+
+    TransmitterUnlock(Transmitter, Irql);
+}
+
 PAGED_FUNCTION VOID TransmitterTeardown(_In_ PXENVIF_TRANSMITTER Transmitter)
 {
     PAGED_CODE();
@@ -132,6 +156,8 @@ PAGED_FUNCTION VOID TransmitterTeardown(_In_ PXENVIF_TRANSMITTER Transmitter)
     BUG_ON(Transmitter->RingBuffer != NULL);
     BUG_ON(!IsListEmpty(&Transmitter->Queue) || !IsListEmpty(&Transmitter->Sent));
     BUG_ON(!IsListEmpty(&Transmitter->Held) || !IsListEmpty(&Transmitter->Done));
+
+    TransmitterTrimAll(Transmitter);
 
     XENBUS_CACHE_CALL(Transmitter->CacheInterface, Destroy, Transmitter->PacketCache);
     BufferPoolTeardown(&Transmitter->Buffers);
@@ -308,8 +334,7 @@ VOID TransmitterReturnDone(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     KeAcquireSpinLockAtDpcLevel(&Transmitter->Granter->Lock);
 
     while (!IsListEmpty(&List))
-        XENBUS_CACHE_CALL(Transmitter->CacheInterface, Put, Transmitter->PacketCache,
-                          CONTAINING_RECORD(RemoveHeadList(&List), TRANSMITTER_PACKET, ListEntry), TRUE);
+        TransmitterPutPacket(Transmitter, CONTAINING_RECORD(RemoveHeadList(&List), TRANSMITTER_PACKET, ListEntry));
 }
 
 ULONG TransmitterPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
@@ -424,6 +449,7 @@ VOID TransmitterDisconnect(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     TransmitterFreeBuffers(Transmitter);
 
     TransmitterReturnDone(Transmitter);
+    TransmitterTrim(Transmitter);
 
     TransmitterUnlock(Transmitter, Irql);
 }
@@ -516,7 +542,9 @@ static VOID TransmitterAdvance(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOO
     if (!Transmitter->Running)
         return;
 
-    WriteNoFence(&Transmitter->Delayed, Delayed);
+    if ((Delayed != 0) != (Transmitter->Delayed != 0))
+        WriteNoFence(&Transmitter->Awaits, Delayed != 0);
+    Transmitter->Delayed = Delayed;
     TransmitterRingPost(Transmitter);
 
     if (Delayed != 0)
@@ -542,7 +570,10 @@ PTRANSMITTER_PACKET TransmitterGetPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter
     PTRANSMITTER_PACKET Packet;
     BOOLEAN Copied;
 
-    Packet = XENBUS_CACHE_CALL(Transmitter->CacheInterface, Get, Transmitter->PacketCache, TRUE);
+    if (!IsListEmpty(&Transmitter->Packets))
+        Packet = CONTAINING_RECORD(RemoveHeadList(&Transmitter->Packets), TRANSMITTER_PACKET, ListEntry);
+    else
+        Packet = XENBUS_CACHE_CALL(Transmitter->CacheInterface, Get, Transmitter->PacketCache, TRUE);
     if (Packet == NULL)
         return NULL;
 
@@ -600,7 +631,7 @@ static VOID TransmitterEndRow(_In_ PXENVIF_FRONTEND Frontend)
         PXENVIF_TRANSMITTER Transmitter = FrontendGetTransmitter(Frontend, Index);
         KIRQL Irql;
 
-        if (!ReadNoFence(&Transmitter->Delayed))
+        if (!ReadNoFence(&Transmitter->Awaits))
             continue;
 
         Irql = TransmitterLock(Transmitter);
@@ -622,11 +653,11 @@ static inline PXENVIF_TRANSMITTER TransmitterSelect(_In_ PXENVIF_FRONTEND Fronte
         Transmitter = FrontendGetTransmitter(Frontend, SteeringSelect(Steering, &Description->Flow, Description->Header,
                                                                       &Description->Layout, &Version));
 
-        *Irql = TransmitterLock(Transmitter);
+        KeAcquireSpinLock(&Transmitter->Granter->Lock, Irql);
         if (SteeringIsCurrent(Steering, Version))
             return Transmitter;
 
-        TransmitterUnlock(Transmitter, *Irql);
+        KeReleaseSpinLock(&Transmitter->Granter->Lock, *Irql);
     }
 }
 
@@ -647,7 +678,7 @@ static NTSTATUS TransmitterSubmit(_In_ PXENVIF_FRONTEND Frontend, _Inout_ PTRANS
     Status = TransmitterEnqueue(Transmitter, Description);
     TransmitterAdvance(Transmitter, NT_SUCCESS(Status) && More);
 
-    TransmitterUnlock(Transmitter, Irql);
+    KeReleaseSpinLock(&Transmitter->Granter->Lock, Irql);
 
 done:
     /* Of a packet that is not taken nobody knows whether another follows. */

@@ -113,20 +113,21 @@ static NTSTATUS TransmitterCheckChain(_In_ PMDL Mdl, _In_ ULONG Offset, _In_ ULO
 }
 
 /*
- * Has the packet's first Length bytes in one piece: InPlace, where they are if they lie so, or else a copy. What is
- * worked on is read once.
+ * Has the packet's first Length bytes in one piece: InPlace, where they are if they lie in its first MDL, with what
+ * follows there, or else a copy. What is worked on is read once.
  */
 static VOID TransmitterReadFront(_Inout_ PTRANSMITTER_DESCRIPTION Description, _In_ ULONG Length, _In_ BOOLEAN InPlace)
 {
-    TRANSMITTER_CURSOR Cursor;
-    TRANSMITTER_PIECE Piece;
+    ULONG Size = MmGetMdlByteCount(Description->Mdl);
 
-    TransmitterCursorInitialize(&Cursor, Description->Mdl, Description->Offset, Description->Length);
-
-    if (InPlace && TransmitterNextPiece(&Cursor, PAGE_SIZE, &Piece) && Piece.Length >= Length) {
-        Description->Header = Piece.Address;
-        Description->FrontLength = Piece.Length;
+    if (InPlace && Description->Offset < Size && Size - Description->Offset >= Length) {
+        Description->Header =
+            (const UCHAR *)MmGetSystemAddressForMdlSafe(Description->Mdl, NormalPagePriority | MdlMappingNoExecute) +
+            Description->Offset;
+        Description->FrontLength = min(Size - Description->Offset, Description->Length);
     } else {
+        TRANSMITTER_CURSOR Cursor;
+
         TransmitterCursorInitialize(&Cursor, Description->Mdl, Description->Offset, Length);
         TransmitterCopyNext(&Cursor, Description->Headers, Length);
         Description->Header = Description->Headers;
@@ -149,11 +150,13 @@ static NTSTATUS TransmitterParse(_Inout_ PTRANSMITTER_DESCRIPTION Description, _
     PacketParse(Description->Header, Available, Description->Length, Description->MaximumSegmentSize != 0,
                 &Description->Layout);
 
-    Description->HeadersSource = Description->Layout.Info.Length;
     Description->HeadersLength = Description->Layout.Info.Length;
+    if (!TransmitterMatchesOptions(Description->Options, &Description->Layout))
+        return STATUS_INVALID_PARAMETER;
 
-    return TransmitterMatchesOptions(Description->Options, &Description->Layout) ? STATUS_SUCCESS
-                                                                                 : STATUS_INVALID_PARAMETER;
+    Description->HeadersSource = Description->HeadersLength;
+
+    return STATUS_SUCCESS;
 }
 
 static VOID TransmitterInsertTag(_Inout_ PTRANSMITTER_DESCRIPTION Description, _In_ USHORT TagControlInformation)

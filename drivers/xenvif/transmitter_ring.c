@@ -193,32 +193,26 @@ static inline NTSTATUS TransmitterCopy(_Inout_ PXENVIF_TRANSMITTER Transmitter, 
     return STATUS_SUCCESS;
 }
 
-/* Ends a fragment's grant and gives its copy back. FALSE: the backend has the client's page mapped. */
-static BOOLEAN TransmitterReleaseFragment(_Inout_ PXENVIF_TRANSMITTER Transmitter,
-                                          _Inout_ PTRANSMITTER_FRAGMENT Fragment)
-{
-    if (Fragment->Grant != NULL) {
-        if (!NT_SUCCESS(GranterRevoke(Transmitter->Granter, Fragment->Grant)))
-            return FALSE;
-        Fragment->Grant = NULL;
-    }
-
-    if (Fragment->Buffer != NULL) {
-        TransmitterPutBuffer(Transmitter, Fragment->Buffer);
-        Fragment->Buffer = NULL;
-    }
-
-    return TRUE;
-}
-
 BOOLEAN TransmitterReleaseFragments(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
+    PTRANSMITTER_FRAGMENT End = &Packet->Fragments[Packet->FragmentCount];
+    PTRANSMITTER_FRAGMENT Fragment;
     BOOLEAN Released = TRUE;
-    ULONG Index;
 
-    for (Index = 0; Index < Packet->FragmentCount; Index++)
-        if (!TransmitterReleaseFragment(Transmitter, &Packet->Fragments[Index]))
-            Released = FALSE;
+    for (Fragment = Packet->Fragments; Fragment != End; Fragment++) {
+        if (Fragment->Grant != NULL) {
+            if (!NT_SUCCESS(GranterRevoke(Transmitter->Granter, Fragment->Grant))) {
+                Released = FALSE; /* the backend has the client's page mapped */
+                continue;
+            }
+            Fragment->Grant = NULL;
+        }
+
+        if (Fragment->Buffer != NULL) {
+            TransmitterPutBuffer(Transmitter, Fragment->Buffer);
+            Fragment->Buffer = NULL;
+        }
+    }
 
     if (Released)
         Packet->FragmentCount = 0;
@@ -254,6 +248,22 @@ static NTSTATUS TransmitterMakeFragments(_Inout_ PXENVIF_TRANSMITTER Transmitter
     return TransmitterGrantCopies(Transmitter, Packet);
 }
 
+/* Copies a packet that lies in one piece, of less than a page, which most are. */
+static inline NTSTATUS TransmitterCopyWhole(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+{
+    ULONG Length = Packet->Description.FrontLength;
+    PTRANSMITTER_FRAGMENT Fragment = TransmitterAddCopy(Transmitter, Packet);
+
+    if (Fragment == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    RtlCopyMemory(Fragment->Buffer->Address, Packet->Description.Header, Length);
+    BufferTouch(Fragment->Buffer, Length);
+    Fragment->Length = (USHORT)Length;
+
+    return TransmitterGrantBuffer(Transmitter, Fragment->Buffer, Length);
+}
+
 /*
  * Makes a packet's fragments, granted and ready to be named in requests. A packet that would take too many slots in
  * place is copied as a whole: 64 KiB fit into 16 pages.
@@ -265,6 +275,9 @@ static NTSTATUS TransmitterPrepareFragments(_Inout_ PXENVIF_TRANSMITTER Transmit
     BOOLEAN InPlace;
 
     C_ASSERT((XEN_NETIF_MAX_TX_SIZE + PAGE_SIZE - 1) / PAGE_SIZE <= TRANSMITTER_MAXIMUM_SLOTS);
+
+    if (Packet->Description.FrontSource == Packet->Description.Length && Length < PAGE_SIZE)
+        return TransmitterCopyWhole(Transmitter, Packet);
 
     if (!Gather && Length > PAGE_SIZE) {
         Warning("a packet of %u bytes, and the backend takes one page", Length);
@@ -411,42 +424,50 @@ static VOID TransmitterPostExtras(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ 
     }
 }
 
+static inline VOID TransmitterPostSlot(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PTRANSMITTER_PACKET Packet,
+                                       _In_ const TRANSMITTER_FRAGMENT *Fragment, _In_ USHORT Flags, _In_ ULONG Size,
+                                       _In_ BOOLEAN Segment)
+{
+    netif_tx_request_t *Request = TransmitterNextEntry(Transmitter);
+    USHORT Id = Transmitter->FreeIds[--Transmitter->FreeIdCount];
+    PTRANSMITTER_SLOT Slot = &Transmitter->Slots[Id];
+
+    Slot->Packet = Packet;
+    Slot->Buffer = Segment ? Fragment->Buffer : NULL;
+
+    Request->gref = (Fragment->Buffer != NULL) ? Fragment->Buffer->Reference
+                                               : GranterReference(Transmitter->Granter, Fragment->Grant);
+    Request->offset = Fragment->Offset;
+    Request->flags = Flags;
+    Request->id = Id;
+    Request->size = (USHORT)Size;
+}
+
 /* The first request's size is that of the frame (xen/io/netif.h). */
 VOID TransmitterPostFrame(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet,
                           _In_reads_(Count) const TRANSMITTER_FRAGMENT *Fragments, _In_ ULONG Count,
                           _In_ BOOLEAN Segment)
 {
     ULONG Extras = TransmitterCountExtras(Packet);
-    ULONG Length = 0;
+    USHORT Flags = (Count > 1) ? NETTXF_more_data : 0;
+    ULONG Length = Fragments[0].Length;
     ULONG Index;
 
-    for (Index = 0; Index < Count; Index++)
+    for (Index = 1; Index < Count; Index++)
         Length += Fragments[Index].Length;
 
-    for (Index = 0; Index < Count; Index++) {
-        const TRANSMITTER_FRAGMENT *Fragment = &Fragments[Index];
-        netif_tx_request_t *Request = TransmitterNextEntry(Transmitter);
-        USHORT Id = Transmitter->FreeIds[--Transmitter->FreeIdCount];
-        USHORT Flags = (Index + 1 < Count) ? NETTXF_more_data : 0;
+    if (Packet->Blank && !Segment)
+        Flags |= NETTXF_csum_blank | NETTXF_data_validated;
+    if (Extras != 0)
+        Flags |= NETTXF_extra_info;
 
-        Transmitter->Slots[Id].Packet = Packet;
-        Transmitter->Slots[Id].Buffer = Segment ? Fragment->Buffer : NULL;
+    TransmitterPostSlot(Transmitter, Packet, &Fragments[0], Flags, Length, Segment);
+    if (Extras != 0)
+        TransmitterPostExtras(Transmitter, Packet, Extras);
 
-        if (Index == 0 && Packet->Blank && !Segment)
-            Flags |= NETTXF_csum_blank | NETTXF_data_validated;
-        if (Index == 0 && Extras != 0)
-            Flags |= NETTXF_extra_info;
-
-        Request->gref = (Fragment->Buffer != NULL) ? Fragment->Buffer->Reference
-                                                   : GranterReference(Transmitter->Granter, Fragment->Grant);
-        Request->offset = Fragment->Offset;
-        Request->flags = Flags;
-        Request->id = Id;
-        Request->size = (Index == 0) ? (USHORT)Length : Fragment->Length;
-
-        if (Index == 0 && Extras != 0)
-            TransmitterPostExtras(Transmitter, Packet, Extras);
-    }
+    for (Index = 1; Index < Count; Index++)
+        TransmitterPostSlot(Transmitter, Packet, &Fragments[Index], (Index + 1 < Count) ? NETTXF_more_data : 0,
+                            Fragments[Index].Length, Segment);
 
     Packet->Unanswered += Count;
 }

@@ -110,6 +110,7 @@ struct _XENVIF_TRANSMITTER {
     PXENVIF_GRANTER Granter;
     KIRQL CacheIrql; /* saved by the packet cache's own acquisition of the lock */
     PXENBUS_CACHE PacketCache;
+    LIST_ENTRY Packets; /* free ones that the cache is spared until the connection ends */
     XENVIF_BUFFER_POOL Buffers;
     BOOLEAN AlwaysCopy;
     BOOLEAN ValidateChecksums;
@@ -122,7 +123,8 @@ struct _XENVIF_TRANSMITTER {
 
     LIST_ENTRY Queue; /* to be put on the ring */
     ULONG QueueLength;
-    LONG Delayed;    /* packets that More holds back; written with the lock, looked at without it */
+    LONG Delayed;    /* packets that More holds back */
+    LONG Awaits;     /* whether there are any; looked at without the lock */
     LIST_ENTRY Sent; /* on the ring */
     LIST_ENTRY Held; /* done with, but for pages that the backend has still mapped */
     ULONG HeldCount;
@@ -210,9 +212,10 @@ VOID TransmitterUnlock(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ KIRQL Irql)
 /* Gives back what was made ready for the packet that is the next to go to the ring. */
 VOID TransmitterUnprepare(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
-/* Takes an object for a packet like Description, on no list; NULL: there is no memory. */
+/* Takes an object for a packet like Description, on no list (NULL: there is no memory); gives one back. */
 PTRANSMITTER_PACKET TransmitterGetPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter,
                                          _In_ const TRANSMITTER_DESCRIPTION *Description);
+VOID TransmitterPutPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ PTRANSMITTER_PACKET Packet);
 
 /* Whether the packet at the head of the queue is one that is being cut, and some of its segments are out. */
 BOOLEAN TransmitterIsCutting(_In_ PXENVIF_TRANSMITTER Transmitter);

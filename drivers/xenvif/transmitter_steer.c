@@ -69,7 +69,7 @@ static VOID TransmitterMove(_Inout_ PXENVIF_TRANSMITTER From, _Inout_ PXENVIF_TR
     To->QueueLength++;
 
     if (Moved != Packet)
-        XENBUS_CACHE_CALL(From->CacheInterface, Put, From->PacketCache, Packet, TRUE);
+        TransmitterPutPacket(From, Packet);
 }
 
 static VOID TransmitterLockAll(_In_ PXENVIF_FRONTEND Frontend)
