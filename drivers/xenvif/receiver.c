@@ -709,8 +709,8 @@ static VOID ReceiverUseReturns(_Inout_ PXENVIF_RECEIVER Receiver)
 
     ReceiverReclaim(Receiver);
 
-    if (ReceiverWantsReturns(Receiver))
-        ReceiverRingFill(Receiver);
+    if (Receiver->Running)
+        ReceiverUsePages(Receiver);
 
     Resumed = ReceiverEndPause(Receiver);
 

@@ -21,6 +21,10 @@
 #define RECEIVER_LOW_WATER (RING_ENTRIES / 8)
 #define RECEIVER_STARVED_TIME 50 /* ms */
 
+/* Pages that have come back to a low ring, and are too few to be put there by themselves, are put there after so long.
+ */
+#define RECEIVER_WITHHELD_TIME 2 /* ms */
+
 /* One response, however it is to be understood. */
 typedef union _RECEIVER_RESPONSE {
     ULONG64 Value;
@@ -112,17 +116,6 @@ static BOOLEAN ReceiverIsLow(_In_ PXENVIF_RECEIVER Receiver)
     return ReceiverRequestsOut(Receiver) < RING_ENTRIES / 2;
 }
 
-BOOLEAN ReceiverWantsReturns(_In_ PXENVIF_RECEIVER Receiver)
-{
-    ULONG Out = ReceiverRequestsOut(Receiver);
-    ULONG Free = Receiver->Buffers.FreeCount;
-
-    if (!Receiver->Running || !ReceiverIsLow(Receiver))
-        return FALSE;
-
-    return Out == 0 || (Out < RECEIVER_LOW_WATER ? Out + Free : Free) >= RECEIVER_LOW_WATER;
-}
-
 /* Has frames that come back put on the ring at once if it is low. TRUE: one has come back already. */
 static BOOLEAN ReceiverAwaitPages(_Inout_ PXENVIF_RECEIVER Receiver)
 {
@@ -140,6 +133,8 @@ static BOOLEAN ReceiverAwaitPages(_Inout_ PXENVIF_RECEIVER Receiver)
 /* Puts pages on the ring wherever there is room. */
 static VOID ReceiverPostPages(_Inout_ PXENVIF_RECEIVER Receiver)
 {
+    Receiver->Withheld = FALSE;
+
     do {
         while (ReceiverRequestsOut(Receiver) < RING_ENTRIES && ReceiverPost(Receiver))
             ;
@@ -154,6 +149,28 @@ VOID ReceiverRingFill(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     ReceiverPostPages(Receiver);
     ReceiverRingPush(Receiver);
+}
+
+/* Whether there are enough pages, on a ring that is low, to put them there by themselves. */
+static BOOLEAN ReceiverHasEnough(_In_ PXENVIF_RECEIVER Receiver)
+{
+    ULONG Out = ReceiverRequestsOut(Receiver);
+    ULONG Free = Receiver->Buffers.FreeCount;
+
+    return Out == 0 || (Out < RECEIVER_LOW_WATER ? Out + Free : Free) >= RECEIVER_LOW_WATER;
+}
+
+VOID ReceiverUsePages(_Inout_ PXENVIF_RECEIVER Receiver)
+{
+    if (!ReceiverIsLow(Receiver))
+        return;
+
+    if (ReceiverHasEnough(Receiver)) {
+        ReceiverRingFill(Receiver);
+    } else if (!Receiver->Withheld) {
+        Receiver->Withheld = TRUE;
+        ReceiverSetTimer(Receiver, RECEIVER_WITHHELD_TIME);
+    }
 }
 
 static VOID ReceiverDropAssembly(_Inout_ PXENVIF_RECEIVER Receiver)

@@ -99,6 +99,7 @@ struct _XENVIF_RECEIVER {
     PXENVIF_BUFFER Slots[RING_ENTRIES]; /* the pages on the ring, by request ID, which is the place on the ring */
     RECEIVER_ASSEMBLY Assembly;
     ULONG Copied;       /* frames in this turn */
+    BOOLEAN Withheld;   /* pages that have come back wait for more of them, and the timer is set */
     LIST_ENTRY Ready;   /* frames that are complete, as the backend gave them */
     LONG Loaned;        /* frames that the client has: without those of Given, and with those of Returned */
     LONG LoanedAtPause; /* as many as it had when it asked for a pause */
@@ -157,12 +158,12 @@ VOID ReceiverReclaim(_Inout_ PXENVIF_RECEIVER Receiver);
 PXENVIF_BUFFER ReceiverGetBuffer(_Inout_ PXENVIF_RECEIVER Receiver);
 
 /*
- * With the lock: whether pages that have come back are to be put on the ring, which is low, before the next poll does.
- * Each by itself would cost a notification, an interrupt and a DPC. On an empty ring the first is put at once, since no
- * poll comes without it; the others when with them the ring has enough for a frame of any length, and then as many at a
- * time.
+ * With the lock: puts pages that have come back on the ring, if that is low, before the next poll does. Each by itself
+ * would cost a notification, an interrupt and a DPC. On an empty ring the first is put at once, since no poll comes
+ * without it; the others when with them the ring has enough for a frame of any length, and then as many at a time.
+ * Fewer wait for the timer: the backend's next frame may need just them.
  */
-BOOLEAN ReceiverWantsReturns(_In_ PXENVIF_RECEIVER Receiver);
+VOID ReceiverUsePages(_Inout_ PXENVIF_RECEIVER Receiver);
 
 /* With the lock: puts pages on the ring wherever there is room, and tells the backend if it is to be told. */
 VOID ReceiverRingFill(_Inout_ PXENVIF_RECEIVER Receiver);
