@@ -13,8 +13,12 @@
 #include "../../tests/clients/netclient/netclient_ioctl.h"
 
 #define WINDOW 64 /* requests on their way at once */
-#define ROW_WINDOW 8
-#define ROW_BYTES (256u << 10) /* of a request that carries several frames, unless one alone is longer */
+/* Requests that carry several frames, and their bytes, unless one frame alone is longer. */
+#define READ_ROW_WINDOW 8
+#define READ_ROW_BYTES (256u << 10)
+/* What is written is looked at when it is given and when it comes back: it is to stay in the processor's cache. */
+#define WRITE_ROW_WINDOW 4
+#define WRITE_ROW_BYTES (128u << 10)
 #define TAG ((ULONG)'t' | (ULONG)'r' << 8 | (ULONG)'a' << 16 | (ULONG)'f' << 24)
 
 /* One request on its way. */
@@ -32,11 +36,12 @@ struct flow {
     struct traffic_vif *vif;
     struct traffic_count *count;
     struct traffic_device device;
-    UCHAR major;    /* IRP_MJ_WRITE or IRP_MJ_READ */
-    uint32_t size;  /* of a slot's buffer */
-    uint32_t next;  /* frame to ask for next */
-    uint32_t total; /* requests at most */
-    bool cut;       /* frames may come in segments: there may be fewer than `total` */
+    UCHAR major;     /* IRP_MJ_WRITE or IRP_MJ_READ */
+    uint32_t size;   /* of a slot's buffer */
+    unsigned window; /* slots in use */
+    uint32_t next;   /* frame to ask for next */
+    uint32_t total;  /* requests at most */
+    bool cut;        /* frames may come in segments: there may be fewer than `total` */
     bool impatient;
     struct slot slots[WINDOW];
 };
@@ -227,7 +232,7 @@ static void write_rows(struct flow *flow)
     uint32_t number;
 
     for (number = 0; next < flow->total; number++) {
-        struct slot *slot = &flow->slots[number % ROW_WINDOW];
+        struct slot *slot = &flow->slots[number % flow->window];
         NTSTATUS status;
         uint32_t length;
 
@@ -240,8 +245,8 @@ static void write_rows(struct flow *flow)
             note_bad(flow->count, flow->next, status);
         }
     }
-    for (unsigned index = 0; index < ROW_WINDOW; index++)
-        collect_row(flow, &flow->slots[(number + index) % ROW_WINDOW]);
+    for (unsigned index = 0; index < flow->window; index++)
+        collect_row(flow, &flow->slots[(number + index) % flow->window]);
 }
 
 /* As many frames have come as can, or all that there are. */
@@ -266,18 +271,18 @@ static void read_rows(struct flow *flow)
     bool asked = flow->total != 0;
     uint32_t number;
 
-    for (number = 0; asked && number < ROW_WINDOW; number++)
+    for (number = 0; asked && number < flow->window; number++)
         asked = ask_for_row(flow, &flow->slots[number]);
     tell_ready(flow);
     for (number = 0; asked && !rows_are_over(flow); number++) {
-        struct slot *slot = &flow->slots[number % ROW_WINDOW];
+        struct slot *slot = &flow->slots[number % flow->window];
 
         collect_row(flow, slot);
         asked = rows_are_over(flow) || ask_for_row(flow, slot);
     }
     flow->impatient = true;
-    for (unsigned index = 0; index < ROW_WINDOW; index++) {
-        struct slot *slot = &flow->slots[(number + index) % ROW_WINDOW];
+    for (unsigned index = 0; index < flow->window; index++) {
+        struct slot *slot = &flow->slots[(number + index) % flow->window];
 
         if (!slot->busy)
             continue;
@@ -403,6 +408,13 @@ static void log_difference(void *context, enum backend_log_level level, const ch
     log_line(LOG_WARNING, "traffic", "VIF %u: %s", ((struct traffic_vif *)context)->index, line);
 }
 
+static uint32_t row_size(UCHAR major, uint32_t longest_frame)
+{
+    uint32_t size = major == IRP_MJ_READ ? READ_ROW_BYTES : WRITE_ROW_BYTES;
+
+    return longest_frame < size - sizeof(NETCLIENT_ENTRY) ? size : (uint32_t)NETCLIENT_ENTRY_SIZE(longest_frame);
+}
+
 static void flow_main(struct traffic_vif *vif, UCHAR major)
 {
     static const struct capture nothing;
@@ -410,7 +422,6 @@ static void flow_main(struct traffic_vif *vif, UCHAR major)
     const struct backend_logger logger = {.write = log_difference, .context = vif};
     struct flow *flow = image_alloc(sizeof(*flow));
     bool rows = vif->batch > 1;
-    unsigned window = rows ? ROW_WINDOW : WINDOW;
     uint8_t *memory = NULL;
 
     if (capture == NULL)
@@ -420,11 +431,8 @@ static void flow_main(struct traffic_vif *vif, UCHAR major)
     flow->count = major == IRP_MJ_WRITE ? &vif->sent : &vif->got;
     flow->total = major == IRP_MJ_READ ? most_frames(capture) : capture->count;
     flow->cut = flow->total != capture->count;
-    flow->size = longest(capture);
-    if (rows && flow->size < ROW_BYTES - sizeof(NETCLIENT_ENTRY))
-        flow->size = ROW_BYTES;
-    else if (rows)
-        flow->size = NETCLIENT_ENTRY_SIZE(flow->size);
+    flow->size = rows ? row_size(major, longest(capture)) : longest(capture);
+    flow->window = !rows ? WINDOW : major == IRP_MJ_READ ? READ_ROW_WINDOW : WRITE_ROW_WINDOW;
     if (major == IRP_MJ_READ) {
         vif->checker = checker_create(capture, "to the guest", &logger);
         if (vif->by_flow)
@@ -434,11 +442,12 @@ static void flow_main(struct traffic_vif *vif, UCHAR major)
     if (NT_SUCCESS(vif->open_status)) {
         NTSTATUS status = set_up(flow, capture);
 
-        memory = NT_SUCCESS(status) ? ExAllocatePool2(POOL_FLAG_NON_PAGED, (SIZE_T)flow->size * window, TAG) : NULL;
+        memory =
+            NT_SUCCESS(status) ? ExAllocatePool2(POOL_FLAG_NON_PAGED, (SIZE_T)flow->size * flow->window, TAG) : NULL;
         if (memory == NULL) {
             vif->open_status = NT_SUCCESS(status) ? STATUS_INSUFFICIENT_RESOURCES : status;
         } else {
-            for (unsigned index = 0; index < window; index++) {
+            for (unsigned index = 0; index < flow->window; index++) {
                 flow->slots[index].buffer = memory + (size_t)index * flow->size;
                 KeInitializeEvent(&flow->slots[index].done, NotificationEvent, FALSE);
             }
