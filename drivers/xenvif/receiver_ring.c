@@ -140,8 +140,9 @@ static VOID ReceiverPostPages(_Inout_ PXENVIF_RECEIVER Receiver)
             ;
     } while (ReceiverAwaitPages(Receiver));
 
-    /* Nothing else may ever bring a nearly empty ring back to life. */
-    if (ReceiverRequestsOut(Receiver) < RECEIVER_LOW_WATER)
+    /* Nothing else may ever bring a nearly empty ring back to life, but for a pause's timer, which expires before. */
+    if (ReceiverRequestsOut(Receiver) < RECEIVER_LOW_WATER &&
+        (ReadAcquire(&Receiver->Awaited) & RECEIVER_AWAITS_ROOM) == 0)
         ReceiverSetTimer(Receiver, RECEIVER_STARVED_TIME);
 }
 

@@ -488,6 +488,14 @@ STACK_TEST(small_frames_kept_until_there_is_no_room, PLAYED)
     vif_client_finish();
 }
 
+static void await_one(void)
+{
+    for (unsigned tries = 0; vif_client_received_count() == 0; tries++) {
+        ck_assert_uint_lt(tries, 2000);
+        stack_sleep_us(100);
+    }
+}
+
 /*
  * Pages that come back to a ring without any do not each go there by themselves: the first does, and the others
  * together, as soon as there are so many as the longest frame may need.
@@ -545,6 +553,34 @@ STACK_TEST(few_pages_come_back, PLAYED)
         stack_sleep_us(5000);
         ck_assert_uint_eq(vif_backend_room(), room + 4);
     }
+    vif_client_return();
+    vif_client_mode = (struct vif_client_mode){0};
+    vif_client_finish();
+}
+
+/* A pause is over as soon as ever, also when a page comes back meanwhile to a ring that has none. */
+STACK_TEST(a_pause_on_an_empty_ring, PLAYED)
+{
+    const struct inet_packet packet = {.version = 4, .protocol = INET_UDP, .payload = 150};
+    struct vif_backend_frame given = {.data = right, .length = inet_make(right, &packet)};
+    ULONGLONG start;
+
+    begin();
+    vif_client_mode = (struct vif_client_mode){.hold = true};
+    while (vif_backend_room() != 0) {
+        vif_client_mode.pause_every = vif_backend_room() == 1;
+        vif_client_forget();
+        vif_backend_give(&given);
+        await_one();
+    }
+    start = KeQueryInterruptTime();
+    vif_client_mode.pause_every = 0;
+    vif_client_return_some(1);
+    vif_client_forget();
+    vif_backend_give(&given);
+    await_one();
+    ck_assert_uint_ge(KeQueryInterruptTime() - start, 10000);
+    ck_assert_uint_le(KeQueryInterruptTime() - start, 50000);
     vif_client_return();
     vif_client_mode = (struct vif_client_mode){0};
     vif_client_finish();
@@ -876,6 +912,7 @@ int main(void)
     tcase_add_test(tcase, kept_until_there_is_no_room);
     tcase_add_test(tcase, small_frames_kept_until_there_is_no_room);
     tcase_add_test(tcase, pages_come_back_together);
+    tcase_add_test(tcase, a_pause_on_an_empty_ring);
     tcase_add_test(tcase, few_pages_come_back);
     tcase_add_test(tcase, filter_levels);
     tcase_add_test(tcase, fb10_extra_info_that_makes_no_sense);
