@@ -21,6 +21,9 @@
 #define RECEIVER_LOW_WATER (RING_ENTRIES / 8)
 #define RECEIVER_STARVED_TIME 50 /* ms */
 
+/* Pages that have come back to a low ring and are put there by themselves: a large frame's. */
+#define RECEIVER_FILL_BATCH (RING_ENTRIES / 16)
+
 /* Pages that have come back to a low ring, and are too few to be put there by themselves, are put there after so long.
  */
 #define RECEIVER_WITHHELD_TIME 2 /* ms */
@@ -158,7 +161,10 @@ static BOOLEAN ReceiverHasEnough(_In_ PXENVIF_RECEIVER Receiver)
     ULONG Out = ReceiverRequestsOut(Receiver);
     ULONG Free = Receiver->Buffers.FreeCount;
 
-    return Out == 0 || (Out < RECEIVER_LOW_WATER ? Out + Free : Free) >= RECEIVER_LOW_WATER;
+    if (Out == 0 || Free >= RECEIVER_FILL_BATCH)
+        return TRUE;
+
+    return Out < RECEIVER_LOW_WATER && Out + Free >= RECEIVER_LOW_WATER;
 }
 
 VOID ReceiverUsePages(_Inout_ PXENVIF_RECEIVER Receiver)

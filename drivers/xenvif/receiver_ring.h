@@ -160,8 +160,8 @@ PXENVIF_BUFFER ReceiverGetBuffer(_Inout_ PXENVIF_RECEIVER Receiver);
 /*
  * With the lock: puts pages that have come back on the ring, if that is low, before the next poll does. Each by itself
  * would cost a notification, an interrupt and a DPC. On an empty ring the first is put at once, since no poll comes
- * without it; the others when with them the ring has enough for a frame of any length, and then as many at a time.
- * Fewer wait for the timer: the backend's next frame may need just them.
+ * without it; the others when with them the ring has enough for a frame of any length, or as many as a large one has
+ * have come together. Fewer wait for the timer: the backend's next frame may need just them.
  */
 VOID ReceiverUsePages(_Inout_ PXENVIF_RECEIVER Receiver);
 

@@ -558,6 +558,28 @@ STACK_TEST(few_pages_come_back, PLAYED)
     vif_client_finish();
 }
 
+/* The pages of a large frame are enough to go there by themselves: the backend waits for no second one. */
+STACK_TEST(pages_of_a_large_frame_come_back, PLAYED)
+{
+    const struct inet_packet packet = {.version = 4, .protocol = INET_UDP, .payload = 65000};
+    struct vif_backend_frame given = {.data = right, .length = inet_make(right, &packet)};
+
+    stack_store_write(stack_path("device/vif/1/mtu"), "65521");
+    begin();
+    vif_client_mode = (struct vif_client_mode){.hold = true};
+    while (vif_backend_room() > 96) {
+        vif_client_forget();
+        vif_backend_give(&given);
+        vif_client_await_received(1);
+    }
+    ck_assert_uint_eq(vif_backend_room(), 96);
+    vif_client_return_some(1);
+    ck_assert_uint_eq(vif_backend_room(), 96 + 16);
+    vif_client_return();
+    vif_client_mode = (struct vif_client_mode){0};
+    vif_client_finish();
+}
+
 /* A pause is over as soon as ever, also when a page comes back meanwhile to a ring that has none. */
 STACK_TEST(a_pause_on_an_empty_ring, PLAYED)
 {
@@ -912,6 +934,7 @@ int main(void)
     tcase_add_test(tcase, kept_until_there_is_no_room);
     tcase_add_test(tcase, small_frames_kept_until_there_is_no_room);
     tcase_add_test(tcase, pages_come_back_together);
+    tcase_add_test(tcase, pages_of_a_large_frame_come_back);
     tcase_add_test(tcase, a_pause_on_an_empty_ring);
     tcase_add_test(tcase, few_pages_come_back);
     tcase_add_test(tcase, filter_levels);
