@@ -43,6 +43,7 @@ struct seat {
     pthread_t thread;
     struct runner *runner; /* a vCPU's seat: the vCPU */
     struct fiber host;     /* the thread's own stack */
+    bool signalled;        /* the thread's alone: it is on its way out of a signal's handler */
     uint32_t ended;
 };
 
@@ -512,14 +513,21 @@ _Noreturn void parallel_leave(void)
     parallel_stop();
 }
 
-/* A signal has found the thread in driver code that has gone on for a second without a switch point. */
+/*
+ * A signal has found the thread in driver code that has gone on for a second without a switch point. The handler does
+ * not return, so the next signal is not held off; and before it is left AddressSanitizer looks for the thread's stack,
+ * under a lock.
+ */
 static void on_stop_signal(int number)
 {
     struct runner *runner = parallel_current();
+    struct seat *seat = current_seat();
 
     (void)number;
-    if (runner != NULL && !runner->fiber->in_kernel && parallel_must_stop())
-        parallel_stop();
+    if (runner == NULL || runner->fiber->in_kernel || !parallel_must_stop() || seat->signalled)
+        return;
+    seat->signalled = true;
+    parallel_stop();
 }
 
 static bool seat_is_over(const struct seat *seat, const struct runner *survivor)
@@ -595,6 +603,7 @@ static void start_vcpu(struct parallel_state *parallel, struct runner *runner)
 
     seat->runner = runner;
     seat->ended = 0;
+    seat->signalled = false;
     runner->runnable = true;
     error = pthread_create(&seat->thread, NULL, vcpu_thread, seat);
     if (error != 0) {
