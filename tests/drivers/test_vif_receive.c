@@ -509,6 +509,24 @@ static void await_room(unsigned room)
         ck_abort_msg("%u pages are on the ring, and %u are to be", vif_backend_room(), room);
 }
 
+/* The client keeps frames like this one until no more than so many pages are on the ring. */
+static void keep_until(unsigned room, const struct vif_backend_frame *given)
+{
+    vif_client_mode = (struct vif_client_mode){.hold = true};
+    while (vif_backend_room() > room) {
+        vif_client_forget();
+        vif_backend_give(given);
+        vif_client_await_received(1);
+    }
+}
+
+static void give_all_back(void)
+{
+    vif_client_return();
+    vif_client_mode = (struct vif_client_mode){0};
+    vif_client_finish();
+}
+
 /*
  * Pages that come back to a ring without any do not each go there by themselves: the first does, and the others
  * together, as soon as there are so many as the longest frame may need.
@@ -521,12 +539,7 @@ STACK_TEST(pages_come_back_together, PLAYED)
     ULONGLONG start;
 
     begin();
-    vif_client_mode = (struct vif_client_mode){.hold = true};
-    while (vif_backend_room() != 0) {
-        vif_client_forget();
-        vif_backend_give(&given);
-        vif_client_await_received(1);
-    }
+    keep_until(0, &given);
     start = KeQueryInterruptTime();
     for (unsigned returned = 1; returned <= 128; returned++) {
         vif_client_return_some(1);
@@ -542,9 +555,7 @@ STACK_TEST(pages_come_back_together, PLAYED)
     vif_backend_give(&given); /* a poll puts there what there is, but for the page that this frame is copied to */
     vif_client_await_received(2);
     ck_assert_uint_eq(vif_backend_room(), 128 + 9 - 1);
-    vif_client_return();
-    vif_client_mode = (struct vif_client_mode){0};
-    vif_client_finish();
+    give_all_back();
 }
 
 /* Too few pages to go to the ring by themselves do not wait there for more: the backend's next frame may need them. */
@@ -554,12 +565,7 @@ STACK_TEST(few_pages_come_back, PLAYED)
     struct vif_backend_frame given = {.data = right, .length = inet_make(right, &packet)};
 
     begin();
-    vif_client_mode = (struct vif_client_mode){.hold = true};
-    while (vif_backend_room() != 0) {
-        vif_client_forget();
-        vif_backend_give(&given);
-        vif_client_await_received(1);
-    }
+    keep_until(0, &given);
     vif_client_return_some(1);
     for (unsigned room = 1; room < 13; room += 4) {
         ULONGLONG start = KeQueryInterruptTime();
@@ -571,9 +577,7 @@ STACK_TEST(few_pages_come_back, PLAYED)
         await_room(room + 4);
         ck_assert(KeQueryInterruptTime() - start >= HELD_BACK);
     }
-    vif_client_return();
-    vif_client_mode = (struct vif_client_mode){0};
-    vif_client_finish();
+    give_all_back();
 }
 
 /* The pages of a large frame are enough to go there by themselves: the backend waits for no second one. */
@@ -584,18 +588,11 @@ STACK_TEST(pages_of_a_large_frame_come_back, PLAYED)
 
     stack_store_write(stack_path("device/vif/1/mtu"), "65521");
     begin();
-    vif_client_mode = (struct vif_client_mode){.hold = true};
-    while (vif_backend_room() > 96) {
-        vif_client_forget();
-        vif_backend_give(&given);
-        vif_client_await_received(1);
-    }
+    keep_until(96, &given);
     ck_assert_uint_eq(vif_backend_room(), 96);
     vif_client_return_some(1);
     ck_assert_uint_eq(vif_backend_room(), 96 + 16);
-    vif_client_return();
-    vif_client_mode = (struct vif_client_mode){0};
-    vif_client_finish();
+    give_all_back();
 }
 
 /* A pause is over as soon as ever, also when a page comes back meanwhile to a ring that has none. */
@@ -621,9 +618,7 @@ STACK_TEST(a_pause_on_an_empty_ring, PLAYED)
     await_one();
     ck_assert_uint_ge(KeQueryInterruptTime() - start, 10000);
     ck_assert_uint_le(KeQueryInterruptTime() - start, 300000); /* of 500000 that a starved ring waits */
-    vif_client_return();
-    vif_client_mode = (struct vif_client_mode){0};
-    vif_client_finish();
+    give_all_back();
 }
 
 /* ---- the filter ---- */
