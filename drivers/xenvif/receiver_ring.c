@@ -474,12 +474,13 @@ static VOID ReceiverNoteAhead(_Inout_ PXENVIF_RECEIVER Receiver)
     ULONG Count = RingResponseProducer(Receiver->Ring) - Receiver->ResponseConsumer;
     ULONG Index;
 
+    /* Whatever the backend says: so many have pages. */
+    Count = min(Count, Receiver->RequestPushed - Receiver->ResponseConsumer);
+    Count = min(Count, (ULONG)RECEIVER_TURN);
+
     Ahead->Count = Ahead->Next = Ahead->Offset = 0;
 
-    if (Count > Receiver->RequestPushed - Receiver->ResponseConsumer)
-        return;
-
-    for (Index = 0; Index < min(Count, (ULONG)RECEIVER_TURN); Index++) {
+    for (Index = 0; Index < Count; Index++) {
         RECEIVER_RESPONSE Copy;
 
         Copy.Value =
