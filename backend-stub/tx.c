@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#define BUFFER_SIZE (4u * 65536)
+#define BUFFER_SIZE (4u * 65536) /* bytes that one grant copy fetches: it is to stay in a processor's cache */
 
 /* One slot of the ring: a request, or an extra info behind the first request of a frame. */
 struct tx_slot {

@@ -322,6 +322,8 @@ XENVIF_PACKET_CHECKSUM_FLAGS PacketChecksumFlags(_In_ const XENVIF_PACKET_LAYOUT
 {
     XENVIF_PACKET_CHECKSUM_FLAGS Flags;
 
+    C_ASSERT(PACKET_SUCCEEDED == 0 && PACKET_FAILED == 1 && PACKET_NOT_VALIDATED == 2);
+
     /* Three flags each of IP, TCP and UDP (vif_interface.h), in the order of the verdicts. */
     Flags.Value = (ULONG)(Layout->IpVersion == 4) << Ip |
                   (ULONG)(Layout->Info.TcpHeader.Length != 0) << (3 + Transport) |

@@ -47,7 +47,7 @@ static VOID ReceiverBreak(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PCSTR Reason, 
     FrontendBreak(Receiver->Frontend, Reason, Value);
 }
 
-VOID ReceiverRingPush(_Inout_ PXENVIF_RECEIVER Receiver)
+static VOID ReceiverPush(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     BOOLEAN Notify;
 
@@ -84,7 +84,7 @@ static VOID ReceiverPutRequest(_Inout_ PXENVIF_RECEIVER Receiver, _In_ PXENVIF_B
     Receiver->Requests++;
 
     if (Receiver->RequestProducer - Receiver->RequestPushed >= RECEIVER_PUSH_BATCH)
-        ReceiverRingPush(Receiver);
+        ReceiverPush(Receiver);
 }
 
 /* Puts one page on the ring, zeroed and granted. */
@@ -152,7 +152,7 @@ static VOID ReceiverPostPages(_Inout_ PXENVIF_RECEIVER Receiver)
 VOID ReceiverRingFill(_Inout_ PXENVIF_RECEIVER Receiver)
 {
     ReceiverPostPages(Receiver);
-    ReceiverRingPush(Receiver);
+    ReceiverPush(Receiver);
 }
 
 /* Whether there are enough pages, on a ring that is low, to put them there by themselves. */
@@ -523,7 +523,7 @@ BOOLEAN ReceiverRingPoll(_Inout_ PXENVIF_RECEIVER Receiver)
     if (Receiver->Copied == RECEIVER_TURN)
         return TRUE;
 
-    ReceiverRingPush(Receiver);
+    ReceiverPush(Receiver);
 
     return FALSE;
 }
@@ -536,7 +536,7 @@ BOOLEAN ReceiverRingSleep(_Inout_ PXENVIF_RECEIVER Receiver)
     if (RingResponseProducer(Receiver->Ring) != Receiver->ResponseConsumer)
         return TRUE;
 
-    ReceiverRingPush(Receiver);
+    ReceiverPush(Receiver);
     RingRequestEvent(Receiver->Ring, Receiver->ResponseConsumer + 1);
 
     return RingResponseProducer(Receiver->Ring) != Receiver->ResponseConsumer;

@@ -168,9 +168,6 @@ VOID ReceiverUsePages(_Inout_ PXENVIF_RECEIVER Receiver);
 /* With the lock: puts pages on the ring wherever there is room, and tells the backend if it is to be told. */
 VOID ReceiverRingFill(_Inout_ PXENVIF_RECEIVER Receiver);
 
-/* With the lock: tells the backend of all pages that are on the ring, if it is to be told. */
-VOID ReceiverRingPush(_Inout_ PXENVIF_RECEIVER Receiver);
-
 /*
  * With the lock: takes responses off the ring, a turn's or a ring's worth at most, and frames to Ready. TRUE: it was a
  * turn, there may be more, and the backend may not have been told of all pages that were put there.

@@ -542,9 +542,7 @@ static VOID TransmitterAdvance(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOO
     if (!Transmitter->Running)
         return;
 
-    if ((Delayed != 0) != (Transmitter->Delayed != 0))
-        WriteNoFence(&Transmitter->Awaits, Delayed != 0);
-    Transmitter->Delayed = Delayed;
+    WriteNoFence(&Transmitter->Delayed, Delayed);
     TransmitterRingPost(Transmitter);
 
     if (Delayed != 0)
@@ -631,7 +629,7 @@ static VOID TransmitterEndRow(_In_ PXENVIF_FRONTEND Frontend)
         PXENVIF_TRANSMITTER Transmitter = FrontendGetTransmitter(Frontend, Index);
         KIRQL Irql;
 
-        if (!ReadNoFence(&Transmitter->Awaits))
+        if (!ReadNoFence(&Transmitter->Delayed))
             continue;
 
         Irql = TransmitterLock(Transmitter);
@@ -640,7 +638,7 @@ static VOID TransmitterEndRow(_In_ PXENVIF_FRONTEND Frontend)
     }
 }
 
-/* The transmitter of a packet's queue, locked. */
+/* The transmitter of a packet's queue, locked: by one call, since nobody lets go of the lock alone meanwhile. */
 static inline PXENVIF_TRANSMITTER TransmitterSelect(_In_ PXENVIF_FRONTEND Frontend,
                                                     _In_ const TRANSMITTER_DESCRIPTION *Description, _Out_ PKIRQL Irql)
 {

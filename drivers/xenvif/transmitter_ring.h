@@ -123,8 +123,7 @@ struct _XENVIF_TRANSMITTER {
 
     LIST_ENTRY Queue; /* to be put on the ring */
     ULONG QueueLength;
-    LONG Delayed;    /* packets that More holds back */
-    LONG Awaits;     /* whether there are any; looked at without the lock */
+    LONG Delayed;    /* packets that More holds back; written with the lock, looked at without it */
     LIST_ENTRY Sent; /* on the ring */
     LIST_ENTRY Held; /* done with, but for pages that the backend has still mapped */
     ULONG HeldCount;

@@ -125,11 +125,14 @@ static inline struct grant_active *grant_active(const struct domain *domain, gra
                                         : &frame[reference / GRANT_V2_PER_FRAME].active[reference % GRANT_V2_PER_FRAME];
 }
 
+static inline bool grant_active_is_pinned(const struct grant_active *active)
+{
+    return active->readers != 0 || active->writers != 0;
+}
+
 static inline bool grant_is_pinned(const struct domain *domain, grant_ref_t reference)
 {
-    const struct grant_active *active = grant_active(domain, reference);
-
-    return active->readers != 0 || active->writers != 0;
+    return grant_active_is_pinned(grant_active(domain, reference));
 }
 
 /* grant_table.c: make the table at least this big; false beyond the limit. */

@@ -153,10 +153,10 @@ static void copy_claimed(const struct gnttab_copy *segment, const struct copy_cl
 #define CACHE_LINE 64u
 
 /* What __builtin_prefetch() makes of a write without a choice of processors fetches for reading, twice so slow. */
-static void fetch_to_write(const uint8_t *page, uint32_t from, uint32_t to)
+static void fetch_to_write(const uint8_t *data, uint32_t from, uint32_t to)
 {
     for (; from < to; from += CACHE_LINE)
-        __asm__ volatile("prefetchw %0" : : "m"(page[from]));
+        __asm__ volatile("prefetchw %0" : : "m"(data[from]));
 }
 
 /*
@@ -196,7 +196,7 @@ static void fetch_entry(struct domain *caller, const struct gnttab_copy *segment
     if ((by_reference || (segment->flags & GNTCOPY_dest_gref) != 0) && granter != NULL &&
         pointer->u.ref < grant_entries(granter)) {
         __builtin_prefetch(grant_word(granter, pointer->u.ref));
-        __asm__ volatile("prefetchw %0" : : "m"(*grant_status(granter, pointer->u.ref)));
+        fetch_to_write((const uint8_t *)grant_status(granter, pointer->u.ref), 0, 1);
     }
 }
 

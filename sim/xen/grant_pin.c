@@ -14,11 +14,6 @@ struct grant_content {
     bool sub_page;
 };
 
-static bool is_pinned(const struct grant_active *active)
-{
-    return active->readers != 0 || active->writers != 0;
-}
-
 /* ---- marks ---- */
 
 /* `granted`: only what is granted is not enough. */
@@ -50,10 +45,10 @@ static inline bool word_permits(const struct domain *granter, grant_ref_t refere
 }
 
 /* Version 1: the marks go into the very word that was judged. */
-static inline bool mark_in_entry(const struct domain *granter, grant_ref_t reference, const struct domain *grantee,
-                                 bool readonly, enum grant_use use, bool pinned)
+static bool mark_in_entry(const struct domain *granter, grant_ref_t reference, const struct domain *grantee,
+                          bool readonly, enum grant_use use, bool pinned)
 {
-    grant_word_t *word = (grant_word_t *)(void *)grant_entry_v1(granter, reference);
+    grant_word_t *word = grant_word(granter, reference);
     grant_word_t old = __atomic_load_n(word, __ATOMIC_ACQUIRE);
 
     for (unsigned i = 0; i < CMPXCHG_TRIES; i++) {
@@ -79,11 +74,11 @@ static inline void clear_unpinned(const struct domain *granter, grant_ref_t refe
 }
 
 /* Version 2: the owner, who looks at the marks after it has taken the flags back, must see either. */
-static inline bool mark_in_status(const struct domain *granter, grant_ref_t reference, const struct domain *grantee,
-                                  bool readonly, enum grant_use use, const struct grant_active *active)
+static bool mark_in_status(const struct domain *granter, grant_ref_t reference, const struct domain *grantee,
+                           bool readonly, enum grant_use use, const struct grant_active *active)
 {
-    grant_word_t *word = (grant_word_t *)(void *)grant_entry_v2(granter, reference);
-    bool pinned = is_pinned(active);
+    grant_word_t *word = grant_word(granter, reference);
+    bool pinned = grant_active_is_pinned(active);
 
     if (!word_permits(granter, reference, __atomic_load_n(word, __ATOMIC_ACQUIRE), grantee, readonly, use, pinned))
         return false;
@@ -96,7 +91,7 @@ static inline bool mark_in_status(const struct domain *granter, grant_ref_t refe
 
 /* ---- what is granted ---- */
 
-static inline struct grant_content read_content(const struct domain *granter, grant_ref_t reference)
+static struct grant_content read_content(const struct domain *granter, grant_ref_t reference)
 {
     struct grant_content content = {.length = GUEST_PAGE_SIZE};
     const grant_entry_v2_t *entry;
@@ -115,7 +110,7 @@ static inline struct grant_content read_content(const struct domain *granter, gr
     return content;
 }
 
-static inline uint32_t frame_to_page(const struct domain *granter, uint64_t frame)
+static uint32_t frame_to_page(const struct domain *granter, uint64_t frame)
 {
     if (granter->guest)
         return physmap_own_page(granter, frame);
@@ -126,8 +121,8 @@ static inline uint32_t frame_to_page(const struct domain *granter, uint64_t fram
 }
 
 /* The first pin: the page is the one that the frame names now, whatever becomes of the frame. */
-static inline int16_t activate(const struct domain *granter, grant_ref_t reference, const struct domain *grantee,
-                               struct grant_active *active)
+static int16_t activate(const struct domain *granter, grant_ref_t reference, const struct domain *grantee,
+                        struct grant_active *active)
 {
     struct grant_content content = read_content(granter, reference);
     uint32_t backing = frame_to_page(granter, content.frame);
@@ -224,7 +219,7 @@ int16_t grant_pin(struct domain *granter, grant_ref_t reference, const struct do
         return GNTST_bad_gntref;
     }
     active = grant_active(granter, reference);
-    pinned = is_pinned(active);
+    pinned = grant_active_is_pinned(active);
     if (pinned && (active->domid != grantee->domid || active->readers >= GRANT_PINS_MAX ||
                    active->writers >= GRANT_PINS_MAX || (use == GRANT_MAP && active->sub_page))) {
         log_line(LOG_INFO, "xen", "grant %u of domain %u is in use by domain %u (%u, %u times)", reference,
@@ -265,6 +260,6 @@ void grant_unpin(struct domain *granter, grant_ref_t reference, bool readonly)
         if (third != NULL)
             grant_unpin(third, active->trans_reference, readonly);
     }
-    if (!is_pinned(active))
+    if (!grant_active_is_pinned(active))
         xen_page_drop(active->backing);
 }

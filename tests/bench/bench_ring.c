@@ -156,9 +156,7 @@ static unsigned part(unsigned bytes, unsigned number)
     return left < PAGE ? left : PAGE;
 }
 
-/* The client's frames, in turn, from the guest's memory's beginning on: none goes on in a page that it could do
- * without.
- */
+/* Where the client's frames are in the guest's memory, in turn: none goes on in a page that it could do without. */
 struct frames {
     uint32_t stride, at, end;
 };
