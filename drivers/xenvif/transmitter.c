@@ -236,7 +236,7 @@ VOID TransmitterDisable(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 
 VOID TransmitterFinish(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
-    if (TransmitterReleaseFragments(Transmitter, Packet)) {
+    if (Packet->FragmentCount == 0 || TransmitterReleaseFragments(Transmitter, Packet)) {
         InsertTailList(&Transmitter->Done, &Packet->ListEntry);
         return;
     }
@@ -576,10 +576,11 @@ PTRANSMITTER_PACKET TransmitterGetPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter
         return NULL;
 
     Copied = Description->Header == Description->Headers;
-    RtlCopyMemory(&Packet->Description, Description,
-                  FIELD_OFFSET(TRANSMITTER_DESCRIPTION, Headers) + (Copied ? Description->FrontLength : 0));
-    if (Copied)
+    RtlCopyMemory(&Packet->Description, Description, FIELD_OFFSET(TRANSMITTER_DESCRIPTION, Headers));
+    if (Copied) {
+        RtlCopyMemory(Packet->Description.Headers, Description->Headers, Description->FrontLength);
         Packet->Description.Header = Packet->Description.Headers;
+    }
     Packet->Status = 0;
     Packet->Failed = FALSE;
     Packet->Prepared = FALSE;
@@ -591,7 +592,7 @@ PTRANSMITTER_PACKET TransmitterGetPacket(_Inout_ PXENVIF_TRANSMITTER Transmitter
     return Packet;
 }
 
-/* Queues a packet. With the lock. */
+/* Takes a packet of the client's. With the lock. */
 static inline NTSTATUS TransmitterEnqueue(_Inout_ PXENVIF_TRANSMITTER Transmitter,
                                           _In_ const TRANSMITTER_DESCRIPTION *Description)
 {
@@ -611,8 +612,7 @@ static inline NTSTATUS TransmitterEnqueue(_Inout_ PXENVIF_TRANSMITTER Transmitte
         return STATUS_INSUFFICIENT_RESOURCES;
     }
 
-    InsertTailList(&Transmitter->Queue, &Packet->ListEntry);
-    Transmitter->QueueLength++;
+    TransmitterRingTake(Transmitter, Packet);
 
     return STATUS_SUCCESS;
 }

@@ -309,6 +309,7 @@ NTSTATUS TransmitterDescribe(_In_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRAN
     if (Description->Options.OffloadTagManipulation)
         TransmitterInsertTag(Description, TagControlInformation);
 
+    Description->Whole = Verbatim && Description->FrontLength == Description->Length;
     if (!Verbatim) {
         Description->FrontLength = Description->HeadersLength;
         Description->FrontSource = Description->HeadersSource;

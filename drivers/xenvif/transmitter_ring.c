@@ -248,22 +248,6 @@ static NTSTATUS TransmitterMakeFragments(_Inout_ PXENVIF_TRANSMITTER Transmitter
     return TransmitterGrantCopies(Transmitter, Packet);
 }
 
-/* Copies a packet that lies in one piece, of less than a page, which most are. */
-static inline NTSTATUS TransmitterCopyWhole(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
-{
-    ULONG Length = Packet->Description.FrontLength;
-    PTRANSMITTER_FRAGMENT Fragment = TransmitterAddCopy(Transmitter, Packet);
-
-    if (Fragment == NULL)
-        return STATUS_INSUFFICIENT_RESOURCES;
-
-    RtlCopyMemory(Fragment->Buffer->Address, Packet->Description.Header, Length);
-    BufferTouch(Fragment->Buffer, Length);
-    Fragment->Length = (USHORT)Length;
-
-    return TransmitterGrantBuffer(Transmitter, Fragment->Buffer, Length);
-}
-
 /*
  * Makes a packet's fragments, granted and ready to be named in requests. A packet that would take too many slots in
  * place is copied as a whole: 64 KiB fit into 16 pages.
@@ -275,9 +259,6 @@ static NTSTATUS TransmitterPrepareFragments(_Inout_ PXENVIF_TRANSMITTER Transmit
     BOOLEAN InPlace;
 
     C_ASSERT((XEN_NETIF_MAX_TX_SIZE + PAGE_SIZE - 1) / PAGE_SIZE <= TRANSMITTER_MAXIMUM_SLOTS);
-
-    if (Packet->Description.FrontSource == Packet->Description.Length && Length < PAGE_SIZE)
-        return TransmitterCopyWhole(Transmitter, Packet);
 
     if (!Gather && Length > PAGE_SIZE) {
         Warning("a packet of %u bytes, and the backend takes one page", Length);
@@ -558,9 +539,56 @@ BOOLEAN TransmitterHasMulticastRoom(_In_ PXENVIF_TRANSMITTER Transmitter)
     return Transmitter->MulticastWaits && TransmitterFreeSlots(Transmitter) >= TRANSMITTER_MULTICAST_SLOTS;
 }
 
-/* Puts the packet on the ring, as much of it as there is room for. */
+/* Whether the packet goes out as it is, in a copy of less than a page, as most do. */
+static inline BOOLEAN TransmitterIsWhole(_In_ PXENVIF_TRANSMITTER Transmitter, _In_ const TRANSMITTER_PACKET *Packet)
+{
+    return Packet->Description.Whole && !Packet->Prepared && !TransmitterHasHash(Transmitter, &Packet->Description);
+}
+
+/* Such a packet is one request, and its copy goes with the answer. */
+static inline NTSTATUS TransmitterPostWhole(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+{
+    ULONG Length = Packet->Description.Length;
+    TRANSMITTER_FRAGMENT Fragment = {0};
+    NTSTATUS Status;
+
+    if (TransmitterRoom(Transmitter) == 0)
+        return STATUS_SUCCESS;
+
+    Fragment.Buffer = TransmitterGetBuffer(Transmitter);
+    if (Fragment.Buffer == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    RtlCopyMemory(Fragment.Buffer->Address, Packet->Description.Header, Length);
+    BufferTouch(Fragment.Buffer, Length);
+
+    Status = TransmitterGrantBuffer(Transmitter, Fragment.Buffer, Length);
+    if (!NT_SUCCESS(Status)) {
+        TransmitterPutBuffer(Transmitter, Fragment.Buffer);
+        return Status;
+    }
+
+    TransmitterPostSlot(Transmitter, Packet, &Fragment, 0, Length, TRUE);
+    Packet->Unanswered = 1;
+    Packet->Posted = TRUE;
+
+    return STATUS_SUCCESS;
+}
+
+/* Makes a packet ready for this connection, and puts on the ring as much of it as there is room for. */
 static NTSTATUS TransmitterPost(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
+    NTSTATUS Status;
+
+    if (TransmitterIsWhole(Transmitter, Packet))
+        return TransmitterPostWhole(Transmitter, Packet);
+
+    if (!Packet->Prepared) {
+        Status = TransmitterPrepare(Transmitter, Packet);
+        if (!NT_SUCCESS(Status))
+            return Status;
+    }
+
     if (Packet->Cut)
         return TransmitterPostSegments(Transmitter, Packet);
 
@@ -584,24 +612,41 @@ BOOLEAN TransmitterIsCutting(_In_ PXENVIF_TRANSMITTER Transmitter)
     return Packet->Prepared && Packet->Cut && Packet->Segment != 0;
 }
 
+/* Between two packets: the next copy's page is sent for, and the backend told of many requests. */
+static inline VOID TransmitterGoOn(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    TransmitterFetchAhead(Transmitter);
+
+    if (Transmitter->RequestProducer - Transmitter->RequestPushed >= TRANSMITTER_PUSH_BATCH)
+        TransmitterRingPush(Transmitter);
+}
+
+VOID TransmitterRingTake(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+{
+    BOOLEAN Free = Transmitter->Running && !Transmitter->Holding && IsListEmpty(&Transmitter->Queue);
+
+    if (Free && TransmitterIsWhole(Transmitter, Packet) && NT_SUCCESS(TransmitterPostWhole(Transmitter, Packet)) &&
+        Packet->Posted) {
+        InsertTailList(&Transmitter->Sent, &Packet->ListEntry);
+        TransmitterGoOn(Transmitter);
+        return;
+    }
+
+    InsertTailList(&Transmitter->Queue, &Packet->ListEntry);
+    Transmitter->QueueLength++;
+}
+
 VOID TransmitterRingPost(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     while (!IsListEmpty(&Transmitter->Queue)) {
         PTRANSMITTER_PACKET Packet = CONTAINING_RECORD(Transmitter->Queue.Flink, TRANSMITTER_PACKET, ListEntry);
-        NTSTATUS Status = STATUS_SUCCESS;
+        NTSTATUS Status;
 
         if (Transmitter->Holding && !TransmitterIsCutting(Transmitter))
             break;
 
-        if (!Packet->Prepared)
-            Status = TransmitterPrepare(Transmitter, Packet);
-        if (NT_SUCCESS(Status))
-            Status = TransmitterPost(Transmitter, Packet);
-
-        TransmitterFetchAhead(Transmitter);
-
-        if (Transmitter->RequestProducer - Transmitter->RequestPushed >= TRANSMITTER_PUSH_BATCH)
-            TransmitterRingPush(Transmitter);
+        Status = TransmitterPost(Transmitter, Packet);
+        TransmitterGoOn(Transmitter);
 
         if (NT_SUCCESS(Status) && !Packet->Posted)
             break;

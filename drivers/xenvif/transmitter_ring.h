@@ -66,6 +66,7 @@ typedef struct _TRANSMITTER_DESCRIPTION {
     STEERING_FLOW Flow;
     XENVIF_PACKET_CHECKSUM_FLAGS Flags; /* for the counters */
     XENVIF_PACKET_LAYOUT Layout;        /* of Header */
+    BOOLEAN Whole;                      /* less than a page, all of it front, and nothing is put into it */
     const UCHAR *Header;                /* Headers, or where the client has them */
     ULONG FrontSource;
     ULONG FrontLength;
@@ -97,7 +98,7 @@ typedef struct _TRANSMITTER_PACKET {
 typedef struct _TRANSMITTER_SLOT {
     PTRANSMITTER_PACKET Packet;
     BOOLEAN Multicast;     /* it changes the backend's multicast filter */
-    PXENVIF_BUFFER Buffer; /* of a segment, which is not among the packet's fragments */
+    PXENVIF_BUFFER Buffer; /* of a segment or a whole packet, which is not among the packet's fragments */
 } TRANSMITTER_SLOT, *PTRANSMITTER_SLOT;
 
 struct _XENVIF_TRANSMITTER {
@@ -201,7 +202,7 @@ NTSTATUS TransmitterPrepareSegments(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In
 /* Puts segments on the ring, as many as there is room for. Packet->Posted: those were the last. Or no resources. */
 NTSTATUS TransmitterPostSegments(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet);
 
-/* Ends what is on a ring that is no longer in use: the copies of segments. Fragments stay with their packets. */
+/* Ends what is on a ring that is no longer in use: the copies in its slots. Fragments stay with their packets. */
 VOID TransmitterRingClear(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
 /* Acquires and releases the lock, at any IRQL up to DISPATCH_LEVEL. */
@@ -224,6 +225,9 @@ BOOLEAN TransmitterIsQuiet(_In_ PXENVIF_TRANSMITTER Transmitter);
 
 /* Returns the packets that are done with. DISPATCH_LEVEL, with the lock, which is let go meanwhile. */
 VOID TransmitterReturnDone(_Inout_ PXENVIF_TRANSMITTER Transmitter);
+
+/* Takes a packet that is on no list: it goes on the ring at once, or, if it cannot, to the end of the queue. */
+VOID TransmitterRingTake(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet);
 
 /* Puts on the ring what there is room for; tells the backend; both. Packets that cannot be sent go to Done. */
 VOID TransmitterRingPost(_Inout_ PXENVIF_TRANSMITTER Transmitter);
