@@ -13,6 +13,8 @@
 #include "port_capture.h"
 #include "port_checker.h"
 
+#define DOMID_MAX 0x7fefu
+
 enum { EXIT_PASSED = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOT_HERE = 125 };
 
 static const char help[] =
@@ -32,6 +34,9 @@ static const char help[] =
     "                              rx-copy; queues=N (1 to 16); all, none, default; wire: cut super-frames of the "
     "guest into\n"
     "                              segments and complete its checksums before they are compared and recorded\n"
+    "  -b, --busy-poll US          having served a ring look for more so many microseconds before asking for an event "
+    "(0, to\n"
+    "                              1000): a processor's time for fewer events\n"
     "  -v, --verbose               more lines on standard error; twice: every refused frame\n"
     "  -h, --help                  show this and exit\n"
     "\n"
@@ -194,16 +199,16 @@ static int usage(const char *format, const char *argument)
     return EXIT_USAGE;
 }
 
-static bool parse_domid(const char *text, unsigned *domid)
+static bool parse_number(const char *text, unsigned most, unsigned *value)
 {
     char *end;
     unsigned long number;
 
     errno = 0;
     number = strtoul(text, &end, 10);
-    if (errno || end == text || *end || text[0] == '-' || number >= 0x7ff0)
+    if (errno || end == text || *end || text[0] == '-' || number > most)
         return false;
-    *domid = (unsigned)number;
+    *value = (unsigned)number;
     return true;
 }
 
@@ -211,16 +216,21 @@ static bool parse_domid(const char *text, unsigned *domid)
 static int parse(struct program *program, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"rx", required_argument, NULL, 'r'},       {"expect", required_argument, NULL, 'e'},
-        {"out", required_argument, NULL, 'o'},      {"domid", required_argument, NULL, 'd'},
-        {"features", required_argument, NULL, 'f'}, {"verbose", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
+        {"rx", required_argument, NULL, 'r'},
+        {"expect", required_argument, NULL, 'e'},
+        {"out", required_argument, NULL, 'o'},
+        {"domid", required_argument, NULL, 'd'},
+        {"features", required_argument, NULL, 'f'},
+        {"busy-poll", required_argument, NULL, 'b'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     char error[FEATURES_ERROR_MAX];
     int option;
 
     opterr = 0; /* one line, ours */
-    while ((option = getopt_long(argc, argv, "r:e:o:d:f:vh", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "r:e:o:d:f:b:vh", options, NULL)) != -1) {
         switch (option) {
         case 'r':
             program->rx_path = optarg;
@@ -232,12 +242,16 @@ static int parse(struct program *program, int argc, char **argv)
             program->out_path = optarg;
             break;
         case 'd':
-            if (!parse_domid(optarg, &program->options.domid))
+            if (!parse_number(optarg, DOMID_MAX, &program->options.domid))
                 return usage("\"%s\" is no domain number", optarg);
             break;
         case 'f':
             if (!features_parse(optarg, &program->features, error))
                 return usage("%s", error);
+            break;
+        case 'b':
+            if (!parse_number(optarg, NETBACK_BUSY_POLL_MAX_US, &program->options.busy_poll_us))
+                return usage("\"%s\" is no number of microseconds up to 1000", optarg);
             break;
         case 'v':
             program->level++;

@@ -264,6 +264,43 @@ static int serve(struct netback *netback)
     return more ? 0 : settles ? SETTLE_LOOK_MS : -1;
 }
 
+/* Has anything come that is seen without an event? */
+static bool has_more(const struct vif *vif)
+{
+    if (vif->rx_work || vif->control.work || __atomic_load_n(&vif->port->wake, __ATOMIC_RELAXED))
+        return true;
+    for (unsigned i = 0; i < vif->queues; i++) {
+        const struct tx_queue *tx = &vif->queue[i].tx;
+
+        if (ring_load(&tx->ring->req_prod) != tx->req_cons)
+            return true;
+    }
+    return false;
+}
+
+static bool any_has_more(const struct netback *netback)
+{
+    for (const struct vif *vif = netback->vifs; vif; vif = vif->next) {
+        if (vif->flowing && has_more(vif))
+            return true;
+    }
+    return false;
+}
+
+/* Before the turn that finds nothing and asks for events: who has just sent often goes on. */
+static void busy_poll(const struct netback *netback)
+{
+    unsigned long long now, end = 0;
+
+    while (!any_has_more(netback)) {
+        now = backend_clock();
+        if (!end)
+            end = now + netback->options.busy_poll_us * 1000ull;
+        if (now >= end)
+            return;
+    }
+}
+
 bool netback_run(struct netback *netback)
 {
     int sleep = -1;
@@ -290,6 +327,8 @@ bool netback_run(struct netback *netback)
         if ((fds[1].revents & POLLIN) && !channel_events(netback))
             return false;
         sleep = serve(netback);
+        if (sleep == 0 && netback->options.busy_poll_us)
+            busy_poll(netback);
     }
     return true;
 }

@@ -17,6 +17,9 @@
 
 struct netback;
 
+/* As long as netback may look for requests before it sleeps. */
+#define NETBACK_BUSY_POLL_MAX_US 1000u
+
 struct netback_options {
     unsigned domid;                          /* the domain it runs in */
     const struct netback_features *features; /* NULL: the default; read once */
@@ -26,6 +29,12 @@ struct netback_options {
      */
     struct port *(*open_port)(void *context, unsigned domid, unsigned handle);
     void *context;
+    /*
+     * After a turn that has left nothing on the rings, look for more from the guests so many microseconds (at most
+     * NETBACK_BUSY_POLL_MAX_US) before asking for an event: an event costs both sides more, if the processor has
+     * nothing else to do. What else comes up waits as long. 0: ask at once.
+     */
+    unsigned busy_poll_us;
     const struct backend_logger *logger;
 };
 

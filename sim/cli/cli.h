@@ -26,6 +26,7 @@ struct backend_choice {
     unsigned domid;
     struct netback_features features; /* BACKEND_STUB: what it offers */
     bool features_given;              /* by an option */
+    unsigned busy_poll_us;            /* BACKEND_STUB: as of struct netback_options */
 };
 
 /* It is no part of the machine. */

@@ -233,20 +233,26 @@ static void forward_log(void *context, enum backend_log_level level, const char 
     log_line(levels[level], "netback", "%s", line);
 }
 
-struct netback_task *netback_task_start(unsigned domid, const struct netback_features *features, uint64_t rounds)
+struct netback_task *netback_task_start(const struct backend_choice *backend, uint64_t rounds)
 {
     struct netback_task *task = image_alloc(sizeof(*task));
     struct netback_options options = {
-        .domid = domid, .features = features, .open_port = open_port, .context = task, .logger = &task->logger};
+        .domid = backend->domid,
+        .features = &backend->features,
+        .open_port = open_port,
+        .context = task,
+        .busy_poll_us = backend->busy_poll_us,
+        .logger = &task->logger,
+    };
 
     task->rounds = rounds;
-    task->by_flow = features->max_queues > 1;
+    task->by_flow = backend->features.max_queues > 1;
     task->logger.write = forward_log;
-    task->own_domid = domid;
-    if (domid != XEN_DOM0)
-        dom0_enter_domain(domid);
+    task->own_domid = backend->domid;
+    if (backend->domid != XEN_DOM0)
+        dom0_enter_domain(backend->domid);
     task->netback = netback_create(&options);
-    if (domid != XEN_DOM0)
+    if (backend->domid != XEN_DOM0)
         dom0_leave_domain();
     if (task->netback == NULL)
         fail("netback", "netback could not open its libraries");

@@ -4,8 +4,8 @@
 #define CLI_NETBACK_TASK_H
 
 #include "capture.h"
+#include "cli/cli.h"
 #include "cli/report.h"
-#include "netback_features.h"
 
 struct netback_task;
 
@@ -13,7 +13,7 @@ struct netback_task;
  * From a dom0 task; in domain 0 or in a driver domain that is there. With `rounds` its ends are a packet generator's:
  * so many times the captures go, and are to come (port_pktgen.h).
  */
-struct netback_task *netback_task_start(unsigned domid, const struct netback_features *features, uint64_t rounds);
+struct netback_task *netback_task_start(const struct backend_choice *backend, uint64_t rounds);
 /* What VIF `handle` of the domain is to carry; before it is created. Captures and writer stay the caller's; NULL: none.
  */
 void netback_task_expect(struct netback_task *task, unsigned domid, unsigned handle, const struct capture *rx,

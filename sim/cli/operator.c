@@ -70,6 +70,7 @@ static void netback_main(void *argument)
     const struct netback_options options = {.domid = domid,
                                             .features = &state->options.run.backend.features,
                                             .open_port = open_port,
+                                            .busy_poll_us = state->options.run.backend.busy_poll_us,
                                             .logger = &netback_logger};
 
     if (domid != XEN_DOM0)

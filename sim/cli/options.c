@@ -19,6 +19,7 @@
 #include "machine/delay.h"
 #include "machine/log.h"
 #include "machine/policy.h"
+#include "netback.h"
 #include "xen/board.h"
 #include "store/store.h"
 #include "xen/profile.h"
@@ -52,6 +53,7 @@ enum {
     OPTION_BACKEND,
     OPTION_BACKEND_DOMID,
     OPTION_BACKEND_FEATURES,
+    OPTION_BUSY_POLL,
     OPTION_RUN_DIR,
     OPTIONS_OF_RUN, /* from here on */
     OPTION_BOOT_SEED = OPTIONS_OF_RUN,
@@ -126,6 +128,7 @@ static const struct option run_long_options[] = {
     {"backend", required_argument, NULL, OPTION_BACKEND},
     {"backend-domid", required_argument, NULL, OPTION_BACKEND_DOMID},
     {"backend-features", required_argument, NULL, OPTION_BACKEND_FEATURES},
+    {"busy-poll", required_argument, NULL, OPTION_BUSY_POLL},
     {"run-dir", required_argument, NULL, OPTION_RUN_DIR},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -510,6 +513,11 @@ static bool run_option(int option, const char *value, struct run_options *option
         return true;
     case OPTION_BACKEND_FEATURES:
         return parse_features(value, &options->backend);
+    case OPTION_BUSY_POLL:
+        if (!parse_number("busy-poll", value, 0, NETBACK_BUSY_POLL_MAX_US, &number))
+            return false;
+        options->backend.busy_poll_us = (unsigned)number;
+        return true;
     case OPTION_RUN_DIR:
         options->run_dir = value;
         return true;
@@ -559,6 +567,10 @@ static int check_run(struct run_options *options)
     refused = machine_config_refused(&options->machine);
     if (refused != NULL) {
         complain("%s", refused);
+        return EXIT_USAGE;
+    }
+    if (backend_is_outside(&options->backend) && options->backend.busy_poll_us != 0) {
+        complain("--busy-poll with --backend none or exec: how it waits is for that program to say");
         return EXIT_USAGE;
     }
     if (backend_is_outside(&options->backend) && options->backend.features_given) {

@@ -504,8 +504,7 @@ static void harness(void *argument)
     if (backend_is_outside(&run->options.backend)) {
         run_backend_attach(run, toolstack, &logger);
     } else {
-        run->netback =
-            netback_task_start(run->options.backend.domid, &run->options.backend.features, run->options.rounds);
+        run->netback = netback_task_start(&run->options.backend, run->options.rounds);
         run_attach_vifs(run, toolstack);
     }
 

@@ -144,6 +144,21 @@ START_TEST(offers_that_make_no_sense)
 }
 END_TEST
 
+/* Netback that looks at the rings for a while before it sleeps carries the same, by fewer events. */
+START_TEST(busy_polling)
+{
+    static const char *const engines[] = {"det --policy pct", "par"};
+
+    for (unsigned i = 0; i < 2; i++)
+        assert_ends(pvsim("run --engine %s --busy-poll 50 --batch 8 --tx %s --rx %s", engines[i], LAN, LAN), 0,
+                    "PASS tx=1132 rx=1132 lost=0 corrupt=0 leaks=0");
+    assert_ends(pvsim("run --busy-poll 1001"), 2, "pvsim: --busy-poll takes a whole number from 0 to 1000, not '1001'");
+    assert_ends(pvsim("run --backend none --busy-poll 5"), 2, "pvsim: --busy-poll with --backend none or exec: ");
+    assert_ends(process_run((const char *const[]){PVSIM_BUILD "/pvsim-netback", "--busy-poll", "1001", NULL}), 2,
+                "pvsim-netback: \"1001\" is no number of microseconds up to 1000");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("features");
@@ -154,6 +169,7 @@ int main(void)
     tcase_add_test(tcase, frames_of_rare_headers_are_made_ready);
     tcase_add_test(tcase, the_same_offer_the_same_run);
     tcase_add_test(tcase, offers_that_make_no_sense);
+    tcase_add_test(tcase, busy_polling);
     tcase_set_timeout(tcase, 120);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);

@@ -4,6 +4,9 @@
  */
 #include "common/backend.h"
 
+#include "machine/clock.h"
+#include "machine/sched.h"
+
 #include <xen/io/xenbus.h>
 
 /* ---- guest to network ---- */
@@ -386,6 +389,76 @@ GUEST_TEST(asks_for_events_only_when_it_sleeps)
     ck_assert_uint_le(backend_statistics()->rx.ring.events, 5);
 }
 
+/* Netback's answer to all that was sent; how long it took (us). */
+static uint64_t await_answers(struct netfront *front)
+{
+    uint64_t start = clock_now();
+
+    while (ring_load(&front->tx->rsp_prod) != front->tx_prod) {
+        ck_assert_uint_lt(clock_now() - start, NETFRONT_PATIENCE * UINT64_C(1000000));
+        sched_point(POINT_PAUSE);
+    }
+    return (clock_now() - start) / 1000;
+}
+
+GUEST_TEST(looks_for_more_before_it_sleeps)
+{
+    enum { FRAMES = 9, ROW = 4 };
+    const uint16_t size = 60;
+    uint32_t length[FRAMES];
+    struct netfront *front;
+    uint64_t events;
+
+    for (unsigned i = 0; i < FRAMES; i++)
+        length[i] = size;
+    backend_make_frames(&backend_received, length, FRAMES);
+    backend_options.busy_poll_us = NETBACK_BUSY_POLL_MAX_US;
+    front = backend_begin();
+    netfront_connect(front, true);
+    netfront_pause(2);
+    events = backend_statistics()->tx.ring.events;
+    for (unsigned i = 0; i < FRAMES; i++) {
+        bool first = i % ROW == 0;
+
+        netfront_tx_frame(front, backend_received.frame[i].data, &size, 1);
+        ck_assert_uint_eq(netfront_tx_push(front), first); /* it is not to be told of more */
+        ck_assert_uint_lt(await_answers(front), NETBACK_BUSY_POLL_MAX_US);
+        ck_assert_uint_eq(backend_statistics()->tx.ring.events - events, i / ROW + 1);
+        ck_assert_uint_ne(ring_load(&front->tx->req_event), front->tx_prod + 1);
+        if (i % ROW != ROW - 1)
+            continue;
+        netfront_pause(2); /* it has given up, and sleeps */
+        ck_assert_uint_eq(ring_load(&front->tx->req_event), front->tx_prod + 1);
+    }
+    netfront_tx_drain(front);
+    backend_assert_good(FRAMES);
+}
+
+/* While it looks at one ring it sees the others. */
+GUEST_TEST(looks_at_all_rings_before_it_sleeps)
+{
+    const uint16_t size = 60;
+    const uint32_t length[2] = {60, 60};
+    struct netfront *front, *other;
+
+    backend_features.max_queues = 2;
+    backend_make_frames(&backend_received, length, 2);
+    backend_options.busy_poll_us = NETBACK_BUSY_POLL_MAX_US;
+    front = backend_begin();
+    netfront_add_queues(front, 2);
+    other = netfront_queue(front, 1);
+    netfront_connect(front, true);
+    netfront_tx_frame(front, backend_received.frame[0].data, &size, 1);
+    ck_assert(netfront_tx_push(front));
+    (void)await_answers(front);
+    netfront_tx_frame(other, backend_received.frame[1].data, &size, 1);
+    ck_assert(netfront_tx_push(other)); /* this one was asleep */
+    ck_assert_uint_lt(await_answers(other), NETBACK_BUSY_POLL_MAX_US / 2);
+    netfront_tx_drain(front);
+    netfront_tx_drain(other);
+    backend_assert_good(2);
+}
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -404,6 +477,8 @@ int main(void)
         requests_taken_back,
         notifies_only_when_asked,
         asks_for_events_only_when_it_sleeps,
+        looks_for_more_before_it_sleeps,
+        looks_at_all_rings_before_it_sleeps,
     };
     Suite *suite = suite_create("rings");
     TCase *tcase = tcase_create("rings");
