@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define HOME_TOKEN "backend"
+#define BUSY_TURNS 8     /* of busy polling, before other events are looked for */
 #define SETTLE_LOOK_MS 1 /* between two looks whether a frontend has taken its frames */
 
 const struct netback_statistics *netback_statistics(const struct netback *netback, unsigned index)
@@ -287,8 +288,8 @@ static bool any_has_more(const struct netback *netback)
     return false;
 }
 
-/* Before the turn that finds nothing and asks for events: who has just sent often goes on. */
-static void busy_poll(const struct netback *netback)
+/* Before the turn that finds nothing and asks for events: who has just sent often goes on. False: nothing has come. */
+static bool busy_poll(const struct netback *netback)
 {
     unsigned long long now, end = 0;
 
@@ -297,8 +298,21 @@ static void busy_poll(const struct netback *netback)
         if (!end)
             end = now + netback->options.busy_poll_us * 1000ull;
         if (now >= end)
-            return;
+            return false;
     }
+    return true;
+}
+
+/* As serve(), and again while there is more on the rings, some turns at most: then other events are looked for. */
+static int serve_busily(struct netback *netback)
+{
+    unsigned turns = netback->options.busy_poll_us ? BUSY_TURNS : 1;
+    int sleep;
+
+    do
+        sleep = serve(netback);
+    while (--turns && sleep == 0 && busy_poll(netback));
+    return sleep;
 }
 
 bool netback_run(struct netback *netback)
@@ -326,9 +340,7 @@ bool netback_run(struct netback *netback)
         }
         if ((fds[1].revents & POLLIN) && !channel_events(netback))
             return false;
-        sleep = serve(netback);
-        if (sleep == 0 && netback->options.busy_poll_us)
-            busy_poll(netback);
+        sleep = serve_busily(netback);
     }
     return true;
 }

@@ -55,14 +55,23 @@ static inline RING_IDX ring_store_then_load(RING_IDX *store, RING_IDX value, con
     return __atomic_load_n(load, __ATOMIC_SEQ_CST);
 }
 
-/* Copy a slot, each word of it read exactly once. `size` is a multiple of 4. */
+static inline void ring_copy_word(void *to, const void *slot, size_t at)
+{
+    uint32_t word = __atomic_load_n((const uint32_t *)((const uint8_t *)slot + at), __ATOMIC_RELAXED);
+
+    memcpy((uint8_t *)to + at, &word, sizeof(word));
+}
+
+/* Copy a slot, each word of it read exactly once. `size` is a multiple of 4, 16 at most. */
 static inline void ring_copy_slot(void *to, const void *slot, size_t size)
 {
-    for (size_t at = 0; at < size; at += sizeof(uint32_t)) {
-        uint32_t word = __atomic_load_n((const uint32_t *)((const uint8_t *)slot + at), __ATOMIC_RELAXED);
-
-        memcpy((uint8_t *)to + at, &word, sizeof(word));
-    }
+    ring_copy_word(to, slot, 0);
+    if (size > 4)
+        ring_copy_word(to, slot, 4);
+    if (size > 8)
+        ring_copy_word(to, slot, 8);
+    if (size > 12)
+        ring_copy_word(to, slot, 12);
 }
 
 /* Publish responses up to `produced`; true when the other side wants to be told of one of those since `published`. */

@@ -306,17 +306,18 @@ static void fetch(struct vif *vif, struct tx_batch *batch)
 static void respond(struct vif_queue *queue, const struct tx_batch *batch, const struct tx_frame *frame)
 {
     struct tx_queue *tx = &queue->tx;
+    union netif_tx_sring_entry *ring = tx->ring->ring;
+    const struct tx_slot *slot = &batch->slot[frame->first];
+    int16_t status = frame->fault ? NETIF_RSP_ERROR : NETIF_RSP_OKAY;
 
     for (unsigned i = 0; i < frame->slots; i++) {
-        const struct tx_slot *slot = &batch->slot[frame->first + i];
         netif_tx_response_t response = {.status = NETIF_RSP_NULL};
 
-        if (!slot->extra) {
-            response.id = slot->u.request.id;
-            response.status = frame->fault ? NETIF_RSP_ERROR : NETIF_RSP_OKAY;
-        }
-        tx->ring->ring[tx->rsp_prod++ % RING_SLOTS].rsp = response;
+        if (!slot[i].extra)
+            response = (netif_tx_response_t){.id = slot[i].u.request.id, .status = status};
+        ring[(tx->rsp_prod + i) % RING_SLOTS].rsp = response;
     }
+    tx->rsp_prod += frame->slots;
     queue->vif->statistics->tx.ring.responses += frame->slots;
 }
 

@@ -155,7 +155,7 @@ int xengnttab_close(xengnttab_handle *xgt)
 }
 
 /* A local end of a copy, `done` bytes behind virt; returns the bytes from there to the end of the page. */
-static uint32_t set_local(uint64_t *gmfn, uint16_t *offset, domid_t *domid, const void *virt, uint32_t done)
+static inline uint32_t set_local(uint64_t *gmfn, uint16_t *offset, domid_t *domid, const void *virt, uint32_t done)
 {
     uintptr_t address = (uintptr_t)virt + done;
 
@@ -166,7 +166,7 @@ static uint32_t set_local(uint64_t *gmfn, uint16_t *offset, domid_t *domid, cons
 }
 
 /* The part of a segment from `done` bytes on that touches one local page; returns its length. */
-static uint32_t copy_part(const xengnttab_grant_copy_segment_t *segment, uint32_t done, struct gnttab_copy *copy)
+static inline uint32_t copy_part(const xengnttab_grant_copy_segment_t *segment, uint32_t done, struct gnttab_copy *copy)
 {
     uint32_t length = segment->len - done, room;
     uint64_t gmfn;
@@ -195,7 +195,7 @@ static uint32_t copy_part(const xengnttab_grant_copy_segment_t *segment, uint32_
     return length;
 }
 
-static bool segment_valid(const xengnttab_grant_copy_segment_t *segment)
+static inline bool segment_valid(const xengnttab_grant_copy_segment_t *segment)
 {
     if (!(segment->flags & (GNTCOPY_source_gref | GNTCOPY_dest_gref)))
         return false;
@@ -204,6 +204,29 @@ static bool segment_valid(const xengnttab_grant_copy_segment_t *segment)
         return false;
     return !(segment->flags & GNTCOPY_dest_gref) ||
            (uint32_t)segment->dest.foreign.offset + segment->len <= GRANT_PAGE_SIZE;
+}
+
+/* The next copies of the segments from *segment on, of which *done bytes are in copies already: how many. */
+static uint32_t next_copies(const xengnttab_grant_copy_segment_t *segs, uint32_t count, uint32_t *segment,
+                            uint32_t *done, struct gnttab_copy *copy, uint32_t *owner)
+{
+    uint32_t batch = 0, at = *segment, part = *done;
+
+    while (at < count && batch < COPY_BATCH) {
+        const xengnttab_grant_copy_segment_t *from = &segs[at];
+
+        if (from->len) {
+            owner[batch] = at;
+            part += copy_part(from, part, &copy[batch++]);
+        }
+        if (part == from->len) {
+            at++;
+            part = 0;
+        }
+    }
+    *segment = at;
+    *done = part;
+    return batch;
 }
 
 int xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count, xengnttab_grant_copy_segment_t *segs)
@@ -223,18 +246,8 @@ int xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count, xengnttab_grant_
         segs[i].status = GNTST_okay;
     }
     while (segment < count) {
-        uint32_t batch = 0;
+        uint32_t batch = next_copies(segs, count, &segment, &done, copy, owner);
 
-        while (segment < count && batch < COPY_BATCH) {
-            if (segs[segment].len) {
-                owner[batch] = segment;
-                done += copy_part(&segs[segment], done, &copy[batch++]);
-            }
-            if (done == segs[segment].len) {
-                segment++;
-                done = 0;
-            }
-        }
         xen_grant_copy(xgt->domid, copy, batch);
         for (uint32_t i = 0; i < batch; i++) {
             if (copy[i].status != GNTST_okay && segs[owner[i]].status == GNTST_okay)

@@ -53,9 +53,9 @@ static uint64_t mix(uint64_t hash, uint64_t value)
 }
 
 /* Under the parallel engine a place of it may be read, or written by somebody who is a whole round behind. */
-static void note(struct event *event, enum event_type type, uint64_t a, uint64_t b, uint64_t c)
+static inline void note(struct event *event, uint64_t time, enum event_type type, uint64_t a, uint64_t b, uint64_t c)
 {
-    __atomic_store_n(&event->time, clock_recent(), __ATOMIC_RELAXED);
+    __atomic_store_n(&event->time, time, __ATOMIC_RELAXED);
     __atomic_store_n(&event->type, type, __ATOMIC_RELAXED);
     __atomic_store_n(&event->a, a, __ATOMIC_RELAXED);
     __atomic_store_n(&event->b, b, __ATOMIC_RELAXED);
@@ -80,7 +80,7 @@ static void add(struct eventlog_state *log, enum event_type type, uint64_t a, ui
         machine->stopped_early = true;
         sched_leave();
     }
-    note(&log->kept[log->count++ % KEPT], type, a, b, c);
+    note(&log->kept[log->count++ % KEPT], clock_recent(), type, a, b, c);
     log->hash = mix(mix(mix(mix(log->hash, type), a), b), c);
 }
 
@@ -89,7 +89,7 @@ void eventlog_add(enum event_type type, uint64_t a, uint64_t b, uint64_t c)
     struct eventlog_state *log = state();
 
     if (engine_is_parallel()) /* no two of its runs are equal: no hash */
-        note(&log->kept[__atomic_fetch_add(&log->count, 1, __ATOMIC_RELAXED) % KEPT], type, a, b, c);
+        note(&log->kept[__atomic_fetch_add(&log->count, 1, __ATOMIC_RELAXED) % KEPT], clock_recent(), type, a, b, c);
     else
         add(log, type, a, b, c);
 }
@@ -97,14 +97,17 @@ void eventlog_add(enum event_type type, uint64_t a, uint64_t b, uint64_t c)
 void eventlog_add_row(enum event_type type, uint64_t a, const uint32_t *b, unsigned count, uint64_t c)
 {
     struct eventlog_state *log = state();
-    uint64_t first = engine_is_parallel() ? __atomic_fetch_add(&log->count, count, __ATOMIC_RELAXED) : 0;
+    uint64_t first, now;
 
-    for (unsigned i = 0; i < count; i++) {
-        if (engine_is_parallel())
-            note(&log->kept[(first + i) % KEPT], type, a, b[i], c);
-        else
+    if (!engine_is_parallel()) {
+        for (unsigned i = 0; i < count; i++)
             add(log, type, a, b[i], c);
+        return;
     }
+    first = __atomic_fetch_add(&log->count, count, __ATOMIC_RELAXED);
+    now = clock_recent();
+    for (unsigned i = 0; i < count; i++)
+        note(&log->kept[(first + i) % KEPT], now, type, a, b[i], c);
 }
 
 uint64_t eventlog_count(void)

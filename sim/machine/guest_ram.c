@@ -98,7 +98,7 @@ static uint64_t ordinal_to_gfn(uint32_t ordinal)
     return ordinal < low ? GUEST_RAM_FIRST_GFN + ordinal : GUEST_HIGH_RAM_GFN + (ordinal - low);
 }
 
-static uint32_t gfn_to_ordinal(uint64_t gfn)
+static inline uint32_t gfn_to_ordinal(uint64_t gfn)
 {
     uint64_t low = GUEST_LOW_RAM_END_GFN - GUEST_RAM_FIRST_GFN;
     uint64_t ordinal = UINT64_MAX;
@@ -128,12 +128,17 @@ uint64_t guest_ram_gfn(uint32_t virtual_page)
                                                                    : virtual_page);
 }
 
-uint32_t guest_ram_virtual_page(uint64_t gfn)
+static inline uint32_t virtual_page(uint64_t gfn)
 {
     uint32_t ordinal = gfn_to_ordinal(gfn);
     if (ordinal == UINT32_MAX || ordinal >= state()->contiguous_first)
         return ordinal;
     return state()->page_of_ordinal[ordinal];
+}
+
+uint32_t guest_ram_virtual_page(uint64_t gfn)
+{
+    return virtual_page(gfn);
 }
 
 bool guest_ram_address(const void *address)
@@ -286,7 +291,7 @@ bool backing_show(void *at, const void *page, bool writable)
 
 uint32_t p2m_original(uint64_t gfn)
 {
-    return guest_ram_virtual_page(gfn); /* RAM pages come first in the memfd, in virtual order */
+    return virtual_page(gfn); /* RAM pages come first in the memfd, in virtual order */
 }
 
 uint32_t p2m_lookup(uint64_t gfn)
@@ -295,7 +300,7 @@ uint32_t p2m_lookup(uint64_t gfn)
         return BACKING_NONE;
     uint32_t entry = state()->p2m[gfn];
     if (entry == P2M_AS_AT_POWER_ON)
-        return p2m_original(gfn);
+        return virtual_page(gfn);
     return entry == P2M_NONE ? BACKING_NONE : entry - P2M_FIRST_BACKING;
 }
 

@@ -15,6 +15,25 @@ struct copy_side {
     uint32_t end;
 };
 
+/* Who copies, and what need not be found out for each copy. */
+struct copier {
+    struct domain *domain;
+    bool by_address;        /* it names its memory by addresses of this process */
+    struct domain *granter; /* found last */
+};
+
+static struct copier copier_of(struct domain *domain)
+{
+    return (struct copier){.domain = domain, .by_address = !domain->guest && !xen_host_calls()};
+}
+
+static inline struct domain *find_granter(struct copier *copier, domid_t domid)
+{
+    if (copier->granter == NULL || copier->granter->domid != domid)
+        copier->granter = domain_find_any(copier->domain, domid);
+    return copier->granter;
+}
+
 /*
  * A page of the caller's own. A domain whose code is the host's names its memory by address: the frame is the address
  * without its low 12 bits. The address is one of this process unless it comes with a hypercall.
@@ -30,39 +49,43 @@ static uint8_t *own_page(const struct domain *domain, uint64_t frame)
             peers_read_memory(page, GUEST_PAGE_SIZE);
         return page;
     }
-    if (!domain->guest)
-        return (uint8_t *)(uintptr_t)(frame << GUEST_PAGE_SHIFT);
     backing = physmap_own_page(domain, frame);
     return backing != BACKING_NONE ? backing_page(backing) : NULL;
 }
 
-static int16_t claim(struct domain *caller, const struct gnttab_copy_ptr *pointer, bool by_reference, bool readonly,
-                     struct copy_side *side)
+static inline int16_t claim_own(const struct copier *copier, const struct gnttab_copy_ptr *pointer,
+                                struct copy_side *side)
 {
+    side->granter = NULL;
+    side->start = 0;
+    side->end = GUEST_PAGE_SIZE;
+    if (pointer->domid != DOMID_SELF) {
+        log_line(LOG_INFO, "xen", "domain %u copies by frame of domain %u: only its own are allowed",
+                 copier->domain->domid, pointer->domid);
+        return GNTST_permission_denied;
+    }
+    side->page = copier->by_address ? (uint8_t *)(uintptr_t)(pointer->u.gmfn << GUEST_PAGE_SHIFT)
+                                    : own_page(copier->domain, pointer->u.gmfn);
+    return side->page != NULL ? GNTST_okay : GNTST_bad_page;
+}
+
+static inline int16_t claim_granted(struct copier *copier, const struct gnttab_copy_ptr *pointer, bool readonly,
+                                    struct copy_side *side)
+{
+    struct domain *granter = find_granter(copier, pointer->domid);
     const struct grant_active *active;
     int16_t status;
 
-    *side = (struct copy_side){.end = GUEST_PAGE_SIZE};
-    if (!by_reference) {
-        if (pointer->domid != DOMID_SELF) {
-            log_line(LOG_INFO, "xen", "domain %u copies by frame of domain %u: only its own are allowed", caller->domid,
-                     pointer->domid);
-            return GNTST_permission_denied;
-        }
-        side->page = own_page(caller, pointer->u.gmfn);
-        return side->page != NULL ? GNTST_okay : GNTST_bad_page;
-    }
-    side->granter = domain_find_any(caller, pointer->domid);
-    if (side->granter == NULL)
+    side->granter = NULL;
+    if (granter == NULL)
         return GNTST_bad_domain;
+    status = grant_pin(granter, pointer->u.ref, copier->domain, readonly, GRANT_COPY);
+    if (status != GNTST_okay)
+        return status;
+    active = grant_active(granter, pointer->u.ref);
+    side->granter = granter;
     side->reference = pointer->u.ref;
     side->readonly = readonly;
-    status = grant_pin(side->granter, pointer->u.ref, caller, readonly, GRANT_COPY);
-    if (status != GNTST_okay) {
-        side->granter = NULL;
-        return status;
-    }
-    active = grant_active(side->granter, pointer->u.ref);
     side->page = backing_page(active->backing);
     side->start = active->start;
     side->end = active->start + (uint32_t)active->length;
@@ -104,7 +127,7 @@ struct copy_claims {
     struct copy_side dest;
 };
 
-static void release_claims(const struct copy_claims *claims, struct copied *copied)
+static inline void release_claims(const struct copy_claims *claims, struct copied *copied)
 {
     release(&claims->dest, copied);
     release(&claims->source, copied);
@@ -141,10 +164,43 @@ static int16_t check_claimed(const struct domain *caller, const struct gnttab_co
     return GNTST_okay;
 }
 
+static uint8_t *copy_target(const struct gnttab_copy *segment, const struct copy_claims *claims)
+{
+    return claims->dest.page + segment->dest.offset;
+}
+
+static const uint8_t *copy_origin(const struct gnttab_copy *segment, const struct copy_claims *claims)
+{
+    return claims->source.page + segment->source.offset;
+}
+
 static void copy_claimed(const struct gnttab_copy *segment, const struct copy_claims *claims)
 {
     /* Both may be one page. */
-    memmove(claims->dest.page + segment->dest.offset, claims->source.page + segment->source.offset, segment->len);
+    memmove(copy_target(segment, claims), copy_origin(segment, claims), segment->len);
+}
+
+/*
+ * Makes the first of some copies, and with it those behind it that go on where it ends, as a large frame's do. Where
+ * the two sides overlap each is made by itself, in order. How many have been made.
+ */
+static unsigned copy_row(const struct gnttab_copy *segments, const struct copy_claims *claims, unsigned count)
+{
+    uint8_t *target = copy_target(segments, claims);
+    const uint8_t *origin = copy_origin(segments, claims);
+    size_t length = segments[0].len;
+    unsigned row = 1;
+
+    while (row < count && segments[row].status == GNTST_okay &&
+           copy_target(&segments[row], &claims[row]) == target + length &&
+           copy_origin(&segments[row], &claims[row]) == origin + length)
+        length += segments[row++].len;
+    if (target + length <= origin || origin + length <= target) {
+        memcpy(target, origin, length);
+        return row;
+    }
+    copy_claimed(segments, claims);
+    return 1;
 }
 
 /* Of more bytes that are copied in order the processor fetches the rest by itself. */
@@ -187,29 +243,36 @@ static void fetch_claimed(const struct gnttab_copy *segment, const struct copy_c
 /* Claims ahead of the one that is made whose entries, which the granter's processor has written, are sent for. */
 #define CLAIMS_AHEAD 8u
 
-static void fetch_entry(struct domain *caller, const struct gnttab_copy *segment)
+static inline void fetch_entry(struct copier *copier, const struct gnttab_copy *segment)
 {
     bool by_reference = (segment->flags & GNTCOPY_source_gref) != 0;
     const struct gnttab_copy_ptr *pointer = by_reference ? &segment->source : &segment->dest;
-    const struct domain *granter = domain_find_any(caller, pointer->domid);
+    const struct domain *granter;
 
-    if ((by_reference || (segment->flags & GNTCOPY_dest_gref) != 0) && granter != NULL &&
-        pointer->u.ref < grant_entries(granter)) {
+    if (!by_reference && (segment->flags & GNTCOPY_dest_gref) == 0)
+        return;
+    granter = find_granter(copier, pointer->domid);
+    if (granter != NULL && pointer->u.ref < grant_entries(granter)) {
         __builtin_prefetch(grant_word(granter, pointer->u.ref));
         fetch_to_write((const uint8_t *)grant_status(granter, pointer->u.ref), 0, 1);
     }
 }
 
-static int16_t claim_segment(struct domain *caller, const struct gnttab_copy *segment, struct copy_claims *claims)
+static inline int16_t claim_segment(struct copier *copier, const struct gnttab_copy *segment,
+                                    struct copy_claims *claims)
 {
     int16_t status;
 
-    status = claim(caller, &segment->source, (segment->flags & GNTCOPY_source_gref) != 0, true, &claims->source);
+    claims->dest.granter = NULL;
+    status = (segment->flags & GNTCOPY_source_gref) != 0
+                 ? claim_granted(copier, &segment->source, true, &claims->source)
+                 : claim_own(copier, &segment->source, &claims->source);
     if (status != GNTST_okay)
         return status;
-    status = claim(caller, &segment->dest, (segment->flags & GNTCOPY_dest_gref) != 0, false, &claims->dest);
+    status = (segment->flags & GNTCOPY_dest_gref) != 0 ? claim_granted(copier, &segment->dest, false, &claims->dest)
+                                                       : claim_own(copier, &segment->dest, &claims->dest);
     if (status == GNTST_okay)
-        status = check_claimed(caller, segment, &claims->source, &claims->dest);
+        status = check_claimed(copier->domain, segment, &claims->source, &claims->dest);
     if (status != GNTST_okay)
         release_one(claims);
     return status;
@@ -217,8 +280,9 @@ static int16_t claim_segment(struct domain *caller, const struct gnttab_copy *se
 
 static int16_t copy_segment(struct domain *caller, const struct gnttab_copy *segment)
 {
+    struct copier copier = copier_of(caller);
     struct copy_claims claims;
-    int16_t status = claim_segment(caller, segment, &claims);
+    int16_t status = claim_segment(&copier, segment, &claims);
 
     if (status != GNTST_okay)
         return status;
@@ -245,27 +309,29 @@ int64_t grant_op_copy(struct domain *domain, uint64_t arg, uint32_t count)
 
 static void copy_claimed_together(struct domain *domain, struct gnttab_copy *segments, unsigned count)
 {
+    struct copier copier = copier_of(domain);
     struct copy_claims claims[CLAIMS_MAX];
     struct copied copied;
 
     for (unsigned i = 0; i < count && i < CLAIMS_AHEAD; i++)
-        fetch_entry(domain, &segments[i]);
+        fetch_entry(&copier, &segments[i]);
     for (unsigned i = 0; i < count; i++) {
         if (i + CLAIMS_AHEAD < count)
-            fetch_entry(domain, &segments[i + CLAIMS_AHEAD]);
-        segments[i].status = claim_segment(domain, &segments[i], &claims[i]);
+            fetch_entry(&copier, &segments[i + CLAIMS_AHEAD]);
+        segments[i].status = claim_segment(&copier, &segments[i], &claims[i]);
         if (segments[i].status == GNTST_okay)
             fetch_first(&segments[i], &claims[i]);
     }
     {
         KERNEL_OUTSIDE();
 
-        for (unsigned i = 0; i < count; i++) {
+        for (unsigned i = 0, made; i < count; i += made) {
+            made = 1;
             if (segments[i].status != GNTST_okay)
                 continue;
             if (i + 1 < count && segments[i + 1].status == GNTST_okay)
                 fetch_claimed(&segments[i + 1], &claims[i + 1]);
-            copy_claimed(&segments[i], &claims[i]);
+            made = copy_row(&segments[i], &claims[i], count - i);
         }
     }
     copied.count = 0;

@@ -32,8 +32,9 @@ static __attribute__((noinline, cold)) bool refuse(const struct domain *granter,
 }
 
 /* Flags and grantee are judged together; nothing but GTF_readonly counts for an entry that is in use already. */
-static inline bool word_permits(const struct domain *granter, grant_ref_t reference, grant_word_t word,
-                                const struct domain *grantee, bool readonly, enum grant_use use, bool pinned)
+static __attribute__((noinline)) bool word_permits_at_all(const struct domain *granter, grant_ref_t reference,
+                                                          grant_word_t word, const struct domain *grantee,
+                                                          bool readonly, enum grant_use use, bool pinned)
 {
     uint16_t type = (uint16_t)word & (GTF_type_mask | (use == GRANT_MAP ? GTF_sub_page : 0));
     bool transitive = type == GTF_transitive && granter->grants->version == 2 && use != GRANT_MAP;
@@ -44,9 +45,19 @@ static inline bool word_permits(const struct domain *granter, grant_ref_t refere
     return refuse(granter, reference, word, grantee, use, granted);
 }
 
-/* Version 1: the marks go into the very word that was judged. */
+/* Most entries grant a whole page to read and write. */
+static inline bool word_permits(const struct domain *granter, grant_ref_t reference, grant_word_t word,
+                                const struct domain *grantee, bool readonly, enum grant_use use, bool pinned)
+{
+    const grant_word_t judged = UINT32_C(0xFFFF0000) | GTF_type_mask | GTF_sub_page | (readonly ? 0 : GTF_readonly);
+
+    return (word & judged) == ((grant_word_t)grantee->domid << 16 | GTF_permit_access) ||
+           word_permits_at_all(granter, reference, word, grantee, readonly, use, pinned);
+}
+
+/* Version 1: the marks go into the very word that was judged, which is *judged then. */
 static bool mark_in_entry(const struct domain *granter, grant_ref_t reference, const struct domain *grantee,
-                          bool readonly, enum grant_use use, bool pinned)
+                          bool readonly, enum grant_use use, bool pinned, grant_word_t *judged)
 {
     grant_word_t *word = grant_word(granter, reference);
     grant_word_t old = __atomic_load_n(word, __ATOMIC_ACQUIRE);
@@ -56,6 +67,7 @@ static bool mark_in_entry(const struct domain *granter, grant_ref_t reference, c
 
         if (!word_permits(granter, reference, old, grantee, readonly, use, pinned))
             return false;
+        *judged = old;
         if (__atomic_compare_exchange_n(word, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
             return true;
     }
@@ -63,27 +75,39 @@ static bool mark_in_entry(const struct domain *granter, grant_ref_t reference, c
     return false;
 }
 
-/* Marks that the pins left on the entry do not justify. */
+/*
+ * Marks that the pins left on the entry do not justify. A status word of version 2 is Xen's alone, who has its lock: it
+ * is enough that what was done with the page comes before.
+ */
 static inline void clear_unpinned(const struct domain *granter, grant_ref_t reference,
                                   const struct grant_active *active)
 {
     uint16_t marks = active->readers == 0 ? GTF_reading | GTF_writing : GTF_writing;
+    uint16_t *status;
 
-    if (active->writers == 0)
-        __atomic_fetch_and(grant_status(granter, reference), (uint16_t)~marks, __ATOMIC_SEQ_CST);
+    if (active->writers != 0)
+        return;
+    status = grant_status(granter, reference);
+    if (granter->grants->version == 1)
+        __atomic_fetch_and(status, (uint16_t)~marks, __ATOMIC_SEQ_CST);
+    else
+        __atomic_store_n(status, __atomic_load_n(status, __ATOMIC_RELAXED) & ~marks, __ATOMIC_RELEASE);
 }
 
 /* Version 2: the owner, who looks at the marks after it has taken the flags back, must see either. */
-static bool mark_in_status(const struct domain *granter, grant_ref_t reference, const struct domain *grantee,
-                           bool readonly, enum grant_use use, const struct grant_active *active)
+static inline bool mark_in_status(const struct domain *granter, grant_ref_t reference, const struct domain *grantee,
+                                  bool readonly, enum grant_use use, const struct grant_active *active,
+                                  grant_word_t *judged)
 {
     grant_word_t *word = grant_word(granter, reference);
+    uint16_t *status = grant_status(granter, reference);
     bool pinned = grant_active_is_pinned(active);
 
     if (!word_permits(granter, reference, __atomic_load_n(word, __ATOMIC_ACQUIRE), grantee, readonly, use, pinned))
         return false;
-    __atomic_fetch_or(grant_status(granter, reference), GTF_reading | (readonly ? 0 : GTF_writing), __ATOMIC_SEQ_CST);
-    if (word_permits(granter, reference, __atomic_load_n(word, __ATOMIC_SEQ_CST), grantee, readonly, use, pinned))
+    __atomic_fetch_or(status, GTF_reading | (readonly ? 0 : GTF_writing), __ATOMIC_SEQ_CST);
+    *judged = __atomic_load_n(word, __ATOMIC_SEQ_CST);
+    if (word_permits(granter, reference, *judged, grantee, readonly, use, pinned))
         return true;
     clear_unpinned(granter, reference, active);
     return false;
@@ -91,7 +115,7 @@ static bool mark_in_status(const struct domain *granter, grant_ref_t reference, 
 
 /* ---- what is granted ---- */
 
-static struct grant_content read_content(const struct domain *granter, grant_ref_t reference)
+static inline struct grant_content read_content(const struct domain *granter, grant_ref_t reference, grant_word_t word)
 {
     struct grant_content content = {.length = GUEST_PAGE_SIZE};
     const grant_entry_v2_t *entry;
@@ -102,7 +126,7 @@ static struct grant_content read_content(const struct domain *granter, grant_ref
     }
     entry = grant_entry_v2(granter, reference);
     content.frame = __atomic_load_n(&entry->full_page.frame, __ATOMIC_RELAXED); /* where sub_page has it too */
-    if ((__atomic_load_n(&entry->hdr.flags, __ATOMIC_RELAXED) & GTF_sub_page) != 0) {
+    if ((word & GTF_sub_page) != 0) {
         content.sub_page = true;
         content.start = __atomic_load_n(&entry->sub_page.page_off, __ATOMIC_RELAXED);
         content.length = __atomic_load_n(&entry->sub_page.length, __ATOMIC_RELAXED);
@@ -121,10 +145,10 @@ static uint32_t frame_to_page(const struct domain *granter, uint64_t frame)
 }
 
 /* The first pin: the page is the one that the frame names now, whatever becomes of the frame. */
-static int16_t activate(const struct domain *granter, grant_ref_t reference, const struct domain *grantee,
-                        struct grant_active *active)
+static inline int16_t activate(const struct domain *granter, grant_ref_t reference, grant_word_t word,
+                               const struct domain *grantee, struct grant_active *active)
 {
-    struct grant_content content = read_content(granter, reference);
+    struct grant_content content = read_content(granter, reference, word);
     uint32_t backing = frame_to_page(granter, content.frame);
 
     if (backing == BACKING_NONE) {
@@ -145,10 +169,9 @@ static int16_t activate(const struct domain *granter, grant_ref_t reference, con
 
 /* ---- transitive entries ---- */
 
-static bool is_transitive(const struct domain *granter, grant_ref_t reference)
+static bool is_transitive(const struct domain *granter, grant_word_t word)
 {
-    return granter->grants->version == 2 &&
-           (__atomic_load_n(grant_word(granter, reference), __ATOMIC_RELAXED) & GTF_type_mask) == GTF_transitive;
+    return granter->grants->version == 2 && (word & GTF_type_mask) == GTF_transitive;
 }
 
 static bool same_grant(const struct grant_active *active, const struct grant_active *below, uint16_t domid,
@@ -211,6 +234,7 @@ int16_t grant_pin(struct domain *granter, grant_ref_t reference, const struct do
 {
     struct grant_active *active;
     int16_t status = GNTST_okay;
+    grant_word_t word = 0;
     bool pinned;
 
     if (reference >= grant_entries(granter)) {
@@ -227,13 +251,13 @@ int16_t grant_pin(struct domain *granter, grant_ref_t reference, const struct do
         return GNTST_general_error;
     }
     if ((!pinned || (!readonly && active->writers == 0)) &&
-        !(granter->grants->version == 1 ? mark_in_entry(granter, reference, grantee, readonly, use, pinned)
-                                        : mark_in_status(granter, reference, grantee, readonly, use, active)))
+        !(granter->grants->version == 1 ? mark_in_entry(granter, reference, grantee, readonly, use, pinned, &word)
+                                        : mark_in_status(granter, reference, grantee, readonly, use, active, &word)))
         return GNTST_general_error;
-    if (pinned ? active->transitive : is_transitive(granter, reference))
+    if (pinned ? active->transitive : is_transitive(granter, word))
         status = pin_below(granter, reference, grantee, readonly, use, pinned);
     else if (!pinned)
-        status = activate(granter, reference, grantee, active);
+        status = activate(granter, reference, word, grantee, active);
     if (status != GNTST_okay) {
         clear_unpinned(granter, reference, active);
         return status;
