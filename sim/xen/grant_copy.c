@@ -180,9 +180,15 @@ static void copy_claimed(const struct gnttab_copy *segment, const struct copy_cl
     memmove(copy_target(segment, claims), copy_origin(segment, claims), segment->len);
 }
 
+/* Whether its address is the only one, of those that copies go by: what domain 0 maps of others has two. */
+static bool has_one_address(const struct copy_side *side)
+{
+    return side->granter != NULL || image_heap_contains(side->page);
+}
+
 /*
  * Makes the first of some copies, and with it those behind it that go on where it ends, as a large frame's do. Where
- * the two sides overlap each is made by itself, in order. How many have been made.
+ * the two sides overlap, or might, each is made by itself, in order. How many have been made.
  */
 static unsigned copy_row(const struct gnttab_copy *segments, const struct copy_claims *claims, unsigned count)
 {
@@ -195,7 +201,8 @@ static unsigned copy_row(const struct gnttab_copy *segments, const struct copy_c
            copy_target(&segments[row], &claims[row]) == target + length &&
            copy_origin(&segments[row], &claims[row]) == origin + length)
         length += segments[row++].len;
-    if (target + length <= origin || origin + length <= target) {
+    if ((target + length <= origin || origin + length <= target) && has_one_address(&claims->dest) &&
+        has_one_address(&claims->source)) {
         memcpy(target, origin, length);
         return row;
     }

@@ -394,6 +394,78 @@ XEN_TEST(copy_segments)
     ck_assert_uint_eq(page[4], 0x42);
 }
 
+#define ROW 4u
+
+/* Copies that go on where the one before ends, a few bytes short of the last page. */
+static void make_row(struct gnttab_copy ops[ROW], bool from, uint8_t *local)
+{
+    for (unsigned i = 0; i < ROW; i++) {
+        unsigned length = i < ROW - 1 ? GUEST_PAGE_SIZE : 100;
+
+        own = local + i * GUEST_PAGE_SIZE;
+        ops[i] = from ? from_guest(REFERENCE + i, 0, 0, length) : to_guest(REFERENCE + i, 0, 0, length);
+    }
+}
+
+XEN_TEST(copy_rows)
+{
+    enum { BYTES = (ROW - 1) * GUEST_PAGE_SIZE + 100 };
+    struct gnttab_copy ops[ROW];
+    uint8_t *local, *pages;
+
+    begin_copy(GTF_permit_access);
+    local = image_alloc((ROW + 1) * GUEST_PAGE_SIZE);
+    local += -(uintptr_t)local & (GUEST_PAGE_SIZE - 1);
+    pages = pages_take(ROW, 0);
+    for (unsigned i = 0; i < ROW; i++)
+        grant(REFERENCE + i, 0, frame_of(pages + i * GUEST_PAGE_SIZE), GTF_permit_access);
+    for (unsigned i = 0; i < ROW * GUEST_PAGE_SIZE; i++)
+        pages[i] = (uint8_t)(i * 7 + i / GUEST_PAGE_SIZE);
+    make_row(ops, true, local);
+    xen_grant_copy(XEN_DOM0, ops, ROW);
+    ck_assert_mem_eq(local, pages, BYTES);
+    ck_assert_uint_eq(local[BYTES], 0);
+    memset(pages, 0, ROW * GUEST_PAGE_SIZE);
+    make_row(ops, false, local);
+    ops[1].dest.u.ref = 1u << 20; /* all but this one */
+    xen_grant_copy(XEN_DOM0, ops, ROW);
+    ck_assert_mem_eq(pages, local, GUEST_PAGE_SIZE);
+    ck_assert_uint_eq(pages[GUEST_PAGE_SIZE], 0);
+    ck_assert_uint_eq(pages[2 * GUEST_PAGE_SIZE - 1], 0);
+    ck_assert_mem_eq(pages + 2 * GUEST_PAGE_SIZE, local + 2 * GUEST_PAGE_SIZE, BYTES - 2 * GUEST_PAGE_SIZE);
+    ck_assert_uint_eq(pages[BYTES], 0);
+    for (unsigned i = 0; i < ROW; i++)
+        ck_assert_int_eq(ops[i].status, i == 1 ? GNTST_bad_gntref : GNTST_okay);
+}
+
+/* Each reads what the one before has written, whether the pages are named by grants or are mapped by domain 0. */
+XEN_TEST(copy_rows_over_themselves)
+{
+    struct gnttab_copy ops[ROW - 1];
+    uint8_t *pages;
+
+    begin_copy(GTF_permit_access);
+    pages = pages_take(ROW, 0);
+    for (unsigned i = 0; i < ROW; i++)
+        grant(REFERENCE + i, 0, frame_of(pages + i * GUEST_PAGE_SIZE), GTF_permit_access);
+    for (unsigned mapped = 0; mapped < 2; mapped++) {
+        for (unsigned i = 0; i < ROW * GUEST_PAGE_SIZE; i++)
+            pages[i] = (uint8_t)(i / GUEST_PAGE_SIZE + 1);
+        for (unsigned i = 0; i < ROW - 1; i++) {
+            own = pages + (i + 1) * GUEST_PAGE_SIZE;
+            ops[i] = from_guest(REFERENCE + i, 0, 0, GUEST_PAGE_SIZE);
+            if (mapped)
+                continue;
+            ops[i].flags |= GNTCOPY_dest_gref;
+            ops[i].dest.domid = 1;
+            ops[i].dest.u.ref = REFERENCE + i + 1;
+        }
+        xen_grant_copy(XEN_DOM0, ops, ROW - 1);
+        for (unsigned i = 0; i < ROW * GUEST_PAGE_SIZE; i += 64)
+            ck_assert_uint_eq(pages[i], 1);
+    }
+}
+
 #define MANY 200u /* more than are claimed at a time */
 
 /* What the event log says of all since number `from`, but for when. */
@@ -597,6 +669,8 @@ int main(void)
     tcase_add_test(tcase, copy_bounds);
     tcase_add_test(tcase, copy_refused);
     tcase_add_test(tcase, copy_segments);
+    tcase_add_test(tcase, copy_rows);
+    tcase_add_test(tcase, copy_rows_over_themselves);
     tcase_add_test(tcase, copy_many_segments);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("the guest's");
