@@ -43,8 +43,8 @@ import time
 
 # Frames by the generator, so many that a run takes a third of a second and more; and through the application.
 Shape = collections.namedtuple("Shape", "name size target frames requested")
-SHAPES = (Shape("64 bytes", 64, 0.3, 1 << 20, 300000), Shape("1,514 bytes", 1514, 0.5, 500000, 100000),
-          Shape("64 KiB", 64054, 0.7, 20000, 3000))
+SHAPES = (Shape("64 bytes", 64, 0.3, 5 << 19, 300000), Shape("1,514 bytes", 1514, 0.5, 1500000, 100000),
+          Shape("64 KiB", 64054, 0.7, 120000, 3000))
 DISTINCT_BYTES = 512 << 10  # of frames before the first of them comes again,
 DISTINCT_LOAD = 1024  # or so many of them by the generator: twice as many as are on their way
 BATCH = 64  # frames of a row
