@@ -268,7 +268,8 @@ static int serve(struct netback *netback)
 /* Has anything come that is seen without an event? */
 static bool has_more(const struct vif *vif)
 {
-    if (vif->rx_work || vif->control.work || __atomic_load_n(&vif->port->wake, __ATOMIC_RELAXED))
+    if ((vif->rx_work && !vif->rx_lacks) || (vif->rx_lacks && rx_has_requests(vif)) || vif->control.work ||
+        __atomic_load_n(&vif->port->wake, __ATOMIC_RELAXED))
         return true;
     for (unsigned i = 0; i < vif->queues; i++) {
         const struct tx_queue *tx = &vif->queue[i].tx;

@@ -30,7 +30,7 @@ struct netback_options {
     struct port *(*open_port)(void *context, unsigned domid, unsigned handle);
     void *context;
     /*
-     * After a turn that has left nothing on the rings, look for more from the guests so many microseconds (at most
+     * After a turn that has used up what was on the rings, look for more from the guests so many microseconds (at most
      * NETBACK_BUSY_POLL_MAX_US) before asking for an event: an event costs both sides more, if the processor has
      * nothing else to do. What else comes up waits as long. 0: ask at once.
      */

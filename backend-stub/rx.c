@@ -142,17 +142,24 @@ static bool judge(struct vif *vif, struct rx_next *next)
 }
 
 /*
- * Are there requests for `needed` slots? If not the frontend will say when there are. Sets *broken when it has produced
- * more requests than a ring has, or fewer than were taken: neither must be for what is gathered to fit in the batch.
+ * Are there requests for `needed` slots? If not the frontend will say when there are, or, with busy polling, after a
+ * turn that carries frames, they are looked for first. Sets *broken when it has produced more requests than a ring has,
+ * or fewer than were taken: neither must be for what is gathered to fit in the batch.
  */
 static bool requests_available(struct vif_queue *queue, unsigned needed, bool *broken)
 {
     struct vif *vif = queue->vif;
+    struct netback *netback = vif->netback;
     struct rx_queue *rx = &queue->rx;
     RING_IDX produced = ring_load(&rx->ring->req_prod);
 
-    if (produced - rx->req_cons < needed && vif->takes.rx_notify)
-        produced = ring_sleep(&rx->ring->req_prod, &rx->ring->req_event, rx->req_cons + needed);
+    if (produced - rx->req_cons < needed && vif->takes.rx_notify) {
+        rx->lacking = rx->req_cons + needed;
+        if (netback->options.busy_poll_us && netback->rx_batch->frames)
+            vif->rx_lacks |= 1u << queue->index;
+        else
+            produced = ring_sleep(&rx->ring->req_prod, &rx->ring->req_event, rx->lacking);
+    }
     *broken = produced - rx->rsp_prod > RING_SLOTS || produced - rx->rsp_prod < rx->req_cons - rx->rsp_prod;
     if (*broken)
         vif_fatal(vif, "receive ring: %u requests produced ahead of the responses, %u of them taken",
@@ -494,6 +501,7 @@ bool rx_poll(struct vif *vif)
     struct rx_batch *batch = vif->netback->rx_batch;
     bool broken = false, more;
 
+    vif->rx_lacks = 0;
     if (!is_settled(vif))
         return false;
     more = gather(vif, batch, &broken);
@@ -502,5 +510,16 @@ bool rx_poll(struct vif *vif)
     respond(vif, batch);
     count(vif, batch);
     publish(vif);
-    return more;
+    return more || vif->rx_lacks;
+}
+
+bool rx_has_requests(const struct vif *vif)
+{
+    for (unsigned i = 0; i < vif->queues; i++) {
+        const struct rx_queue *rx = &vif->queue[i].rx;
+
+        if ((vif->rx_lacks & 1u << i) && ring_load(&rx->ring->req_prod) - rx->lacking < RING_SLOTS)
+            return true;
+    }
+    return false;
 }

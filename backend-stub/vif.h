@@ -47,6 +47,7 @@ struct rx_queue {
     RING_IDX req_cons;
     RING_IDX rsp_prod;
     RING_IDX published; /* of rsp_prod */
+    RING_IDX lacking;   /* in rx_lacks: req_prod of what it needs */
     evtchn_port_t port;
 };
 
@@ -110,6 +111,7 @@ struct vif {
     bool flowing;            /* both sides are Connected: frames may move */
     bool link_down;          /* as `carrier` says */
     bool rx_work;            /* look for frames for the guest in the next turn */
+    uint32_t rx_lacks;       /* queues whose requests the last turn wanted, and asked for no event; by bits */
     struct port *port;
     struct vif_takes takes;
     unsigned queues; /* that are connected, or being connected */
@@ -188,6 +190,8 @@ bool tx_poll(struct vif_queue *queue);
 struct rx_batch *rx_batch_create(void);
 void rx_batch_destroy(struct rx_batch *batch);
 bool rx_poll(struct vif *vif);
+/* Of a VIF with rx_lacks: have they come? */
+bool rx_has_requests(const struct vif *vif);
 /* Frames are steered in another way from now on. */
 void rx_settle(struct vif *vif);
 

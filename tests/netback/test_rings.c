@@ -434,6 +434,40 @@ GUEST_TEST(looks_for_more_before_it_sleeps)
     backend_assert_good(FRAMES);
 }
 
+/* The same of requests for the frames that it has. */
+GUEST_TEST(looks_for_requests_before_it_sleeps)
+{
+    enum { FRAMES = 10, ROW = 5 };
+    static uint32_t length[FRAMES];
+    struct netfront *front;
+    uint64_t events;
+
+    for (unsigned i = 0; i < FRAMES; i++)
+        length[i] = i % ROW == 2 ? 10000 : 100; /* three slots, and one */
+    backend_make_frames(&backend_sent, length, FRAMES);
+    backend_options.busy_poll_us = NETBACK_BUSY_POLL_MAX_US;
+    front = backend_begin();
+    netfront_connect(front, true);
+    port_capture_go(backend_end);
+    netfront_pause(2);
+    events = backend_statistics()->rx.ring.events;
+    for (unsigned i = 0; i < FRAMES; i++) {
+        uint64_t start = clock_now();
+
+        ck_assert_uint_eq(ring_load(&front->rx->req_event) == front->rx_prod + 1, i % ROW == 0);
+        netfront_rx_post(front, i % ROW == 2 ? 3 : 1);
+        while (ring_load(&front->rx->rsp_prod) != front->rx_prod) {
+            ck_assert_uint_lt(clock_now() - start, NETBACK_BUSY_POLL_MAX_US * 1000);
+            sched_point(POINT_PAUSE);
+        }
+        ck_assert(netfront_rx_frame(front, 0));
+        assert_frame(front, i);
+        ck_assert_uint_eq(backend_statistics()->rx.ring.events - events, i / ROW + 1);
+        if (i % ROW == ROW - 1)
+            netfront_pause(2); /* it has given up, and sleeps */
+    }
+}
+
 /* While it looks at one ring it sees the others. */
 GUEST_TEST(looks_at_all_rings_before_it_sleeps)
 {
@@ -478,6 +512,7 @@ int main(void)
         notifies_only_when_asked,
         asks_for_events_only_when_it_sleeps,
         looks_for_more_before_it_sleeps,
+        looks_for_requests_before_it_sleeps,
         looks_at_all_rings_before_it_sleeps,
     };
     Suite *suite = suite_create("rings");
