@@ -9,18 +9,10 @@
 
 #define BUFFER_SIZE (4u * 65536) /* bytes that one grant copy fetches: it is to stay in a processor's cache */
 
-/* One slot of the ring: a request, or an extra info behind the first request of a frame. */
-struct tx_slot {
-    bool extra;
-    union {
-        netif_tx_request_t request;
-        netif_extra_info_t info;
-    } u;
-};
-
 struct tx_frame {
-    unsigned first; /* in tx_batch.slot, where its slots begin */
-    unsigned slots; /* extras included */
+    unsigned first;    /* in tx_batch.request, where its requests begin */
+    unsigned requests; /* the extra infos lie behind the first, on the ring */
+    unsigned extras;
     unsigned first_segment;
     unsigned segments;
     uint32_t offset; /* in the buffer */
@@ -31,8 +23,10 @@ struct tx_frame {
 };
 
 struct tx_batch {
-    struct tx_slot slot[RING_SLOTS];
-    unsigned slots;
+    netif_tx_request_t request[RING_SLOTS];
+    unsigned requests;
+    netif_extra_info_t info[RING_SLOTS];
+    unsigned infos;
     struct tx_frame frame[VIF_BUDGET];
     unsigned frames;
     xengnttab_grant_copy_segment_t segment[RING_SLOTS];
@@ -58,40 +52,36 @@ void tx_batch_destroy(struct tx_batch *batch)
     free(batch);
 }
 
-/* Copy the slot at `index` to the end of the batch. */
-static struct tx_slot *take_slot(const struct tx_queue *tx, struct tx_batch *batch, RING_IDX index, bool extra)
+/*
+ * Copy the slots of the frame that begins at `index` to the end of the batch. Returns how many there are, 0 when not
+ * all of them have been produced yet.
+ */
+static unsigned take_frame(const struct tx_queue *tx, struct tx_batch *batch, struct tx_frame *frame, RING_IDX index,
+                           RING_IDX produced)
 {
-    const union netif_tx_sring_entry *entry = &tx->ring->ring[index % RING_SLOTS];
-    struct tx_slot *slot = &batch->slot[batch->slots++];
-
-    slot->extra = extra;
-    if (extra)
-        ring_copy_slot(&slot->u.info, entry, sizeof(slot->u.info));
-    else
-        ring_copy_slot(&slot->u.request, entry, sizeof(slot->u.request));
-    return slot;
-}
-
-/* Copy a frame's slots. Returns how many there are, 0 when not all of them have been produced yet. */
-static unsigned take_frame(const struct tx_queue *tx, struct tx_batch *batch, RING_IDX index, RING_IDX produced)
-{
+    const union netif_tx_sring_entry *ring = tx->ring->ring;
+    netif_tx_request_t *request = &batch->request[frame->first];
+    netif_extra_info_t *info = &batch->info[batch->infos];
     const RING_IDX start = index;
-    const unsigned first = batch->slots;
-    const struct tx_slot *slot = take_slot(tx, batch, index++, false);
-    bool extra = slot->u.request.flags & NETTXF_extra_info;
-    bool more = slot->u.request.flags & NETTXF_more_data;
+    bool extra, more;
 
-    while (extra || more) {
-        if (index == produced) {
-            batch->slots = first;
+    ring_copy_slot(request, &ring[index++ % RING_SLOTS], sizeof(*request));
+    extra = request->flags & NETTXF_extra_info;
+    more = request->flags & NETTXF_more_data;
+    for (; extra; info++) {
+        if (index == produced)
             return 0;
-        }
-        slot = take_slot(tx, batch, index++, extra);
-        if (extra)
-            extra = slot->u.info.flags & XEN_NETIF_EXTRA_FLAG_MORE;
-        else
-            more = slot->u.request.flags & NETTXF_more_data;
+        ring_copy_slot(info, &ring[index++ % RING_SLOTS], sizeof(*info));
+        extra = info->flags & XEN_NETIF_EXTRA_FLAG_MORE;
     }
+    while (more) {
+        if (index == produced)
+            return 0;
+        ring_copy_slot(++request, &ring[index++ % RING_SLOTS], sizeof(*request));
+        more = request->flags & NETTXF_more_data;
+    }
+    frame->extras = (unsigned)(info - &batch->info[batch->infos]);
+    frame->requests = index - start - frame->extras;
     return index - start;
 }
 
@@ -122,23 +112,19 @@ static const char *judge_hash(const struct netback_features *features, const net
 }
 
 /* Each kind of extra info may be there once. NULL, or why the frame is refused. */
-static const char *judge_extras(const struct vif *vif, struct tx_frame *frame, const struct tx_slot *slot)
+static const char *judge_extras(const struct vif *vif, struct tx_frame *frame, const netif_extra_info_t *info)
 {
     const struct netback_features *features = &vif->netback->features;
     const char *fault = NULL;
-    unsigned others = 0;
 
-    for (unsigned i = 0; i < frame->slots && !fault; i++) {
-        const netif_extra_info_t *extra = &slot[i].u.info;
+    for (unsigned i = 0; i < frame->extras && !fault; i++) {
+        const netif_extra_info_t *extra = &info[i];
 
-        if (!slot[i].extra)
-            continue;
         if (extra->type == XEN_NETIF_EXTRA_TYPE_NONE || extra->type >= XEN_NETIF_EXTRA_TYPE_MAX)
             return "extra info of an unknown type";
         if (frame->extra[extra->type])
             return "the same extra info twice";
         frame->extra[extra->type] = extra;
-        others++;
         if (extra->type == XEN_NETIF_EXTRA_TYPE_GSO)
             fault = judge_gso(features, extra);
         else if (extra->type == XEN_NETIF_EXTRA_TYPE_HASH)
@@ -146,7 +132,7 @@ static const char *judge_extras(const struct vif *vif, struct tx_frame *frame, c
         else if (!features->multicast_control)
             fault = "a multicast address, for which no filter was offered";
     }
-    if (!fault && is_multicast_request(frame) && (others > 1 || frame->slots > 2))
+    if (!fault && is_multicast_request(frame) && (frame->extras > 1 || frame->requests > 1))
         fault = "a multicast address in a frame with other contents";
     return fault;
 }
@@ -155,50 +141,41 @@ static const char *judge_extras(const struct vif *vif, struct tx_frame *frame, c
  * The first request carries the size of the whole frame: turn it into that of its own part. NULL, or why the frame is
  * refused.
  */
-static const char *judge_parts(const struct vif *vif, struct tx_frame *frame, struct tx_slot *slot)
+static const char *judge_parts(const struct vif *vif, const struct tx_frame *frame, netif_tx_request_t *request)
 {
-    netif_tx_request_t *first = &slot[0].u.request;
     uint32_t rest = 0;
-    unsigned requests = 0;
 
-    for (unsigned i = 0; i < frame->slots; i++) {
-        if (slot[i].extra)
-            continue;
-        if (requests++)
-            rest += slot[i].u.request.size;
-    }
-    if (requests > 1 && !vif->netback->features.sg)
+    for (unsigned i = 1; i < frame->requests; i++)
+        rest += request[i].size;
+    if (frame->requests > 1 && !vif->netback->features.sg)
         return "several slots, which were not offered";
-    if (requests > FRAME_SLOTS_MAX)
+    if (frame->requests > FRAME_SLOTS_MAX)
         return "more slots than a frame may take";
     if (frame->size < PORT_FRAME_MIN)
         return "shorter than an Ethernet header";
     if (rest >= frame->size)
         return "its parts are larger than the whole";
-    first->size = (uint16_t)(frame->size - rest);
-    for (unsigned i = 0; i < frame->slots; i++) {
-        const netif_tx_request_t *request = &slot[i].u.request;
-
-        if (slot[i].extra)
-            continue;
-        if (!request->size)
+    request[0].size = (uint16_t)(frame->size - rest);
+    for (unsigned i = 0; i < frame->requests; i++) {
+        if (!request[i].size)
             return "a slot without bytes";
-        if ((uint32_t)request->offset + request->size > RING_PAGE_SIZE)
+        if ((uint32_t)request[i].offset + request[i].size > RING_PAGE_SIZE)
             return "a slot that passes the end of its page";
     }
     return NULL;
 }
 
-static const char *judge(const struct vif *vif, struct tx_frame *frame, struct tx_slot *slot)
+static const char *judge(const struct vif *vif, struct tx_batch *batch, struct tx_frame *frame)
 {
+    netif_tx_request_t *request = &batch->request[frame->first];
     const char *fault;
 
-    frame->size = slot->u.request.size;
-    frame->flags = slot->u.request.flags;
-    fault = judge_extras(vif, frame, slot);
+    frame->size = request->size;
+    frame->flags = request->flags;
+    fault = judge_extras(vif, frame, &batch->info[batch->infos]);
     if (fault || is_multicast_request(frame))
         return fault;
-    return judge_parts(vif, frame, slot);
+    return judge_parts(vif, frame, request);
 }
 
 /*
@@ -214,26 +191,23 @@ static uint32_t place_frame(const struct tx_batch *batch, const struct tx_frame 
 /* A grant-copy segment for each request of a good frame. */
 static void add_segments(const struct vif *vif, struct tx_batch *batch, struct tx_frame *frame)
 {
+    const netif_tx_request_t *request = &batch->request[frame->first];
+    xengnttab_grant_copy_segment_t *segment = &batch->segment[batch->segments];
     uint8_t *to = batch->buffer + frame->offset;
 
     frame->first_segment = batch->segments;
-    for (unsigned i = 0; i < frame->slots; i++) {
-        const struct tx_slot *slot = &batch->slot[frame->first + i];
-        xengnttab_grant_copy_segment_t *segment = &batch->segment[batch->segments];
-
-        if (slot->extra)
-            continue;
-        memset(segment, 0, sizeof(*segment));
-        segment->flags = GNTCOPY_source_gref;
-        segment->source.foreign.ref = slot->u.request.gref;
-        segment->source.foreign.domid = (uint16_t)vif->domid;
-        segment->source.foreign.offset = slot->u.request.offset;
-        segment->dest.virt = to;
-        segment->len = slot->u.request.size;
-        to += slot->u.request.size;
-        batch->segments++;
+    frame->segments = frame->requests;
+    for (unsigned i = 0; i < frame->segments; i++) {
+        memset(&segment[i], 0, sizeof(segment[i]));
+        segment[i].flags = GNTCOPY_source_gref;
+        segment[i].source.foreign.ref = request[i].gref;
+        segment[i].source.foreign.domid = (uint16_t)vif->domid;
+        segment[i].source.foreign.offset = request[i].offset;
+        segment[i].dest.virt = to;
+        segment[i].len = request[i].size;
+        to += request[i].size;
     }
-    frame->segments = batch->segments - frame->first_segment;
+    batch->segments += frame->segments;
     batch->used = frame->offset + frame->size;
 }
 
@@ -257,32 +231,32 @@ static bool gather(struct vif_queue *queue, struct tx_batch *batch, RING_IDX pro
     struct tx_queue *tx = &queue->tx;
     unsigned spent = 0;
 
-    batch->slots = batch->frames = batch->segments = 0;
+    batch->requests = batch->infos = batch->frames = batch->segments = 0;
     batch->used = 0;
     while (tx->req_cons != produced && spent < VIF_BUDGET) {
         struct tx_frame *frame = &batch->frame[batch->frames];
-        unsigned first = batch->slots;
+        unsigned slots;
 
-        *frame = (struct tx_frame){.first = first};
-        frame->slots = take_frame(tx, batch, tx->req_cons, produced);
-        if (!frame->slots) {
+        *frame = (struct tx_frame){.first = batch->requests};
+        slots = take_frame(tx, batch, frame, tx->req_cons, produced);
+        if (!slots) {
             if (produced - tx->rsp_prod == RING_SLOTS && tx->req_cons == tx->rsp_prod) {
                 vif_fatal(vif, "a frame that takes the whole transmit ring and goes on");
                 return false;
             }
             break; /* its rest is still to come */
         }
-        frame->fault = judge(vif, frame, &batch->slot[first]);
+        frame->fault = judge(vif, batch, frame);
         if (!frame->fault && !is_multicast_request(frame)) {
             frame->offset = place_frame(batch, frame);
-            if (frame->size > BUFFER_SIZE - frame->offset) {
-                batch->slots = first; /* for the next batch */
-                break;
-            }
+            if (frame->size > BUFFER_SIZE - frame->offset)
+                break; /* it is for the next batch */
             add_segments(vif, batch, frame);
         }
-        tx->req_cons += frame->slots;
-        vif->statistics->tx.ring.requests += frame->slots;
+        batch->requests += frame->requests;
+        batch->infos += frame->extras;
+        tx->req_cons += slots;
+        vif->statistics->tx.ring.requests += slots;
         batch->frames++;
         spent += weight(vif, frame);
     }
@@ -307,18 +281,20 @@ static void respond(struct vif_queue *queue, const struct tx_batch *batch, const
 {
     struct tx_queue *tx = &queue->tx;
     union netif_tx_sring_entry *ring = tx->ring->ring;
-    const struct tx_slot *slot = &batch->slot[frame->first];
-    int16_t status = frame->fault ? NETIF_RSP_ERROR : NETIF_RSP_OKAY;
+    const netif_tx_request_t *request = &batch->request[frame->first];
+    netif_tx_response_t response = {.status = frame->fault ? NETIF_RSP_ERROR : NETIF_RSP_OKAY};
+    RING_IDX index = tx->rsp_prod;
 
-    for (unsigned i = 0; i < frame->slots; i++) {
-        netif_tx_response_t response = {.status = NETIF_RSP_NULL};
-
-        if (!slot[i].extra)
-            response = (netif_tx_response_t){.id = slot[i].u.request.id, .status = status};
-        ring[(tx->rsp_prod + i) % RING_SLOTS].rsp = response;
+    response.id = request[0].id;
+    ring[index++ % RING_SLOTS].rsp = response;
+    for (unsigned i = 0; i < frame->extras; i++)
+        ring[index++ % RING_SLOTS].rsp = (netif_tx_response_t){.status = NETIF_RSP_NULL};
+    for (unsigned i = 1; i < frame->requests; i++) {
+        response.id = request[i].id;
+        ring[index++ % RING_SLOTS].rsp = response;
     }
-    tx->rsp_prod += frame->slots;
-    queue->vif->statistics->tx.ring.responses += frame->slots;
+    queue->vif->statistics->tx.ring.responses += index - tx->rsp_prod;
+    tx->rsp_prod = index;
 }
 
 /* ---- multicast addresses ---- */
@@ -456,8 +432,8 @@ static void deliver(struct vif_queue *queue, struct tx_batch *batch, struct tx_f
     if (frame->fault) {
         enum backend_log_level level = statistics->errors++ ? BACKEND_LOG_DEBUG : BACKEND_LOG_WARNING;
 
-        vif_log(vif, level, "frame of %u bytes in %u slots from the guest refused: %s", frame->size, frame->slots,
-                frame->fault);
+        vif_log(vif, level, "frame of %u bytes in %u slots from the guest refused: %s", frame->size,
+                frame->requests + frame->extras, frame->fault);
         return;
     }
     statistics->frames++;

@@ -99,7 +99,7 @@ static inline int16_t claim_granted(struct copier *copier, const struct gnttab_c
 struct copied {
     uint16_t granter;
     unsigned count;
-    uint32_t reference[2 * CLAIMS_MAX];
+    uint32_t *reference; /* room for two a copy */
 };
 
 static void log_copied(struct copied *copied)
@@ -112,8 +112,6 @@ static void log_copied(struct copied *copied)
 
 static void release(const struct copy_side *side, struct copied *copied)
 {
-    if (side->granter == NULL)
-        return;
     grant_unpin(side->granter, side->reference, side->readonly);
     if (copied->count > 0 && side->granter->domid != copied->granter)
         log_copied(copied);
@@ -129,15 +127,17 @@ struct copy_claims {
 
 static inline void release_claims(const struct copy_claims *claims, struct copied *copied)
 {
-    release(&claims->dest, copied);
-    release(&claims->source, copied);
+    if (claims->dest.granter != NULL)
+        release(&claims->dest, copied);
+    if (claims->source.granter != NULL)
+        release(&claims->source, copied);
 }
 
 static void release_one(const struct copy_claims *claims)
 {
-    struct copied copied;
+    uint32_t references[2];
+    struct copied copied = {.reference = references};
 
-    copied.count = 0;
     release_claims(claims, &copied);
     log_copied(&copied);
 }
@@ -318,7 +318,8 @@ static void copy_claimed_together(struct domain *domain, struct gnttab_copy *seg
 {
     struct copier copier = copier_of(domain);
     struct copy_claims claims[CLAIMS_MAX];
-    struct copied copied;
+    uint32_t references[2 * CLAIMS_MAX];
+    struct copied copied = {.reference = references};
 
     for (unsigned i = 0; i < count && i < CLAIMS_AHEAD; i++)
         fetch_entry(&copier, &segments[i]);
@@ -341,7 +342,6 @@ static void copy_claimed_together(struct domain *domain, struct gnttab_copy *seg
             made = copy_row(&segments[i], &claims[i], count - i);
         }
     }
-    copied.count = 0;
     for (unsigned i = 0; i < count; i++)
         if (segments[i].status == GNTST_okay)
             release_claims(&claims[i], &copied);

@@ -269,6 +269,15 @@ int16_t grant_pin(struct domain *granter, grant_ref_t reference, const struct do
     return GNTST_okay;
 }
 
+/* No domain ends while a copy is under way. */
+static __attribute__((noinline, cold)) void unpin_below(const struct grant_active *active, bool readonly)
+{
+    struct domain *third = domain_find(active->trans_domid);
+
+    if (third != NULL)
+        grant_unpin(third, active->trans_reference, readonly);
+}
+
 void grant_unpin(struct domain *granter, grant_ref_t reference, bool readonly)
 {
     struct grant_active *active = grant_active(granter, reference);
@@ -278,12 +287,8 @@ void grant_unpin(struct domain *granter, grant_ref_t reference, bool readonly)
     else
         active->writers--;
     clear_unpinned(granter, reference, active);
-    if (active->transitive) { /* no domain ends while a copy is under way */
-        struct domain *third = domain_find(active->trans_domid);
-
-        if (third != NULL)
-            grant_unpin(third, active->trans_reference, readonly);
-    }
+    if (active->transitive)
+        unpin_below(active, readonly);
     if (!grant_active_is_pinned(active))
         xen_page_drop(active->backing);
 }
