@@ -58,16 +58,20 @@ VOID TransmitterFreeBuffers(_Inout_ PXENVIF_TRANSMITTER Transmitter)
             BufferFree(Buffer);
 }
 
-static BOOLEAN TransmitterIsWholePage(_In_ const TRANSMITTER_PIECE *Piece)
+/* Whether nothing but the packet is in the page of a piece, in front of which Before bytes of the packet lie. */
+static BOOLEAN TransmitterFillsPage(_In_ const TRANSMITTER_PIECE *Piece, _In_ ULONG Before)
 {
-    return Piece->PageOffset == 0 && Piece->Length == PAGE_SIZE;
+    return Piece->PageOffset <= Before && Piece->PageOffset + Piece->Length == PAGE_SIZE;
 }
 
-/* What of the client's packet goes out as it lies in the chain. */
-static VOID TransmitterCursorOfRest(_In_ const TRANSMITTER_DESCRIPTION *Description, _Out_ PTRANSMITTER_CURSOR Cursor)
+/* What of the client's packet goes out as it lies in the chain. How many bytes of the packet lie in front of that. */
+static ULONG TransmitterCursorOfRest(_In_ const TRANSMITTER_DESCRIPTION *Description, _Out_ PTRANSMITTER_CURSOR Cursor)
 {
-    TransmitterCursorInitialize(Cursor, Description->Mdl, Description->Offset + Description->FrontSource,
-                                Description->Length - Description->FrontSource);
+    ULONG Offset = Description->Offset + Description->FrontSource;
+
+    TransmitterCursorInitialize(Cursor, Description->Mdl, Offset, Description->Length - Description->FrontSource);
+
+    return (Offset < MmGetMdlByteCount(Description->Mdl)) ? Description->FrontSource : 0;
 }
 
 /* Bytes of the frame that goes out. */
@@ -76,18 +80,17 @@ static ULONG TransmitterFrameLength(_In_ const TRANSMITTER_DESCRIPTION *Descript
     return Description->Length - Description->HeadersSource + Description->HeadersLength;
 }
 
-/* How many slots a packet takes if whole pages are granted in place and what lies between them is copied. */
+/* How many slots a packet takes if pages that it fills are granted in place and what lies between them is copied. */
 static ULONG TransmitterCountInPlace(_In_ const TRANSMITTER_DESCRIPTION *Description)
 {
     TRANSMITTER_CURSOR Cursor;
     TRANSMITTER_PIECE Piece;
     ULONG Count = 1;
     ULONG Room = PAGE_SIZE - Description->FrontLength; /* in the copy that is being filled */
+    ULONG Before = TransmitterCursorOfRest(Description, &Cursor);
 
-    TransmitterCursorOfRest(Description, &Cursor);
-
-    while (TransmitterNextPiece(&Cursor, PAGE_SIZE, &Piece)) {
-        if (TransmitterIsWholePage(&Piece)) {
+    for (; TransmitterNextPiece(&Cursor, PAGE_SIZE, &Piece); Before = 0) {
+        if (TransmitterFillsPage(&Piece, Before)) {
             Count++;
             Room = 0;
             continue;
@@ -110,8 +113,8 @@ static NTSTATUS TransmitterAddInPlace(_Inout_ PXENVIF_TRANSMITTER Transmitter, _
     NTSTATUS Status;
 
     Fragment->Buffer = NULL;
-    Fragment->Offset = 0;
-    Fragment->Length = PAGE_SIZE;
+    Fragment->Offset = (USHORT)Piece->PageOffset;
+    Fragment->Length = (USHORT)Piece->Length;
 
     Status = GranterPermit(Transmitter->Granter, Piece->Pfn, TRUE, &Fragment->Grant);
     if (!NT_SUCCESS(Status)) {
@@ -227,16 +230,17 @@ static NTSTATUS TransmitterMakeFragments(_Inout_ PXENVIF_TRANSMITTER Transmitter
     TRANSMITTER_CURSOR Cursor;
     TRANSMITTER_PIECE Piece;
     NTSTATUS Status;
+    ULONG Before;
 
     /* The headers lie together in the first slot, whatever the client's chain looks like. */
     Status = TransmitterCopy(Transmitter, Packet, Description->Header, Description->FrontLength);
     if (!NT_SUCCESS(Status))
         return Status;
 
-    TransmitterCursorOfRest(Description, &Cursor);
+    Before = TransmitterCursorOfRest(Description, &Cursor);
 
-    while (TransmitterNextPiece(&Cursor, PAGE_SIZE, &Piece)) {
-        if (InPlace && TransmitterIsWholePage(&Piece))
+    for (; TransmitterNextPiece(&Cursor, PAGE_SIZE, &Piece); Before = 0) {
+        if (InPlace && TransmitterFillsPage(&Piece, Before))
             Status = TransmitterAddInPlace(Transmitter, Packet, &Piece);
         else
             Status = TransmitterCopy(Transmitter, Packet, Piece.Address, Piece.Length);

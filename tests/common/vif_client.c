@@ -156,6 +156,7 @@ static PMDL make_mdl(const uint8_t *data, size_t length, size_t skew)
     ck_assert_ptr_nonnull(memory);
     ck_assert_uint_lt(pieces, PIECES_MAX);
     piece_memory[pieces++] = memory;
+    memset(memory, 0xA5, 2 * PAGE_SIZE + length); /* what is beside the packet is not for the backend */
     start = (uint8_t *)(((uintptr_t)memory + PAGE_SIZE - 1) & ~(uintptr_t)(PAGE_SIZE - 1)) + skew % PAGE_SIZE;
     if (data != NULL)
         memcpy(start, data, length);

@@ -875,6 +875,45 @@ START_TEST(granted_in_place_or_copied)
 }
 END_TEST
 
+/*
+ * A page is granted in place if all of it is the packet's, headers that go from a copy included. So many bytes of a
+ * packet of two pages and a bit lie in its first MDL, from there in a page; in so many slots it goes.
+ */
+static const struct page_case {
+    size_t first, skew;
+    unsigned slots;
+} page_cases[] = {
+    {9000, 0, 4},    /* headers, two pages, the end */
+    {9000, 1, 3},    /* a byte of the page is another's: one page in place between two copies */
+    {9000, 2000, 3}, /* likewise */
+    {42, 0, 4},      /* headers by themselves, two pages that begin behind them, the end */
+    {42, 20, 4},     /* what is in front of the second MDL is another's: two copies, a page in place, the end */
+    {42, 100, 3},    /* likewise, and one copy takes it */
+    {4096, 0, 4},    /* as the first, by MDLs of a page */
+    {4096, 10, 3},   /* no page is filled */
+};
+
+STACK_TEST(pages_that_the_packet_fills, PLAYED)
+{
+    const struct inet_packet kind = {.version = 4, .protocol = INET_UDP, .payload = 9000 - 42};
+
+    stack_store_write(stack_path("device/vif/1/mtu"), "9000");
+    begin(SG);
+    for (unsigned i = 0; i < ARRAYSIZE(page_cases); i++) {
+        struct vif_client_packet send = {.data = frame, .first = page_cases[i].first, .skew = page_cases[i].skew};
+
+        send.piece = send.first == 4096 ? 4096 : 0;
+        send.length = inet_make(frame, &kind);
+        ck_assert_int_eq(vif_client_send(&send), STATUS_SUCCESS);
+        vif_backend_await(&got, NETIF_RSP_OKAY);
+        ck_assert_uint_eq(got.length, send.length);
+        ck_assert_mem_eq(got.data, frame, send.length);
+        ck_assert_msg(got.slots == page_cases[i].slots, "case %u: %u slots", i, got.slots);
+        ck_assert_uint_eq(vif_client_await_sent().Status, XENVIF_TRANSMITTER_PACKET_OK);
+    }
+    vif_client_finish();
+}
+
 int main(void)
 {
     Suite *suite = suite_create("VIF transmit offloads");
@@ -892,6 +931,7 @@ int main(void)
     tcase_add_test(tcase, rows);
     tcase_add_test(tcase, row_that_fills_the_ring);
     tcase_add_test(tcase, row_that_is_cut_off);
+    tcase_add_test(tcase, pages_that_the_packet_fills);
     tcase_add_loop_test(tcase, granted_in_place_or_copied, 0, ARRAYSIZE(policies));
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
