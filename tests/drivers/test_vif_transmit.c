@@ -158,6 +158,21 @@ static void carry_as_is(unsigned features, const struct inet_packet *packet)
     }
 }
 
+/* Whose tag a large packet has: none, the client's own in its bytes, one that the driver puts in. */
+static enum { UNTAGGED, ITS_OWN, INSERTED, TAGS } tags;
+#define LARGE_TCI (6u << 13 | 4094u)
+#define INET_TCI (5u << 13 | 42u) /* of inet_make() */
+
+static void assert_tag(void)
+{
+    if (tags == UNTAGGED) {
+        ck_assert_uint_ne(inet_get16(got.data + 12), 0x8100);
+        return;
+    }
+    ck_assert_uint_eq(inet_get16(got.data + 12), 0x8100);
+    ck_assert_uint_eq(inet_get16(got.data + 14), tags == INSERTED ? LARGE_TCI : INET_TCI);
+}
+
 /* The segments, one by one: right by themselves, and together the packet. */
 static void take_segments(unsigned features, const struct inet_packet *packet, const struct inet_layout *large,
                           unsigned mss)
@@ -172,6 +187,7 @@ static void take_segments(unsigned features, const struct inet_packet *packet, c
 
         vif_backend_await(&got, NETIF_RSP_OKAY);
         ck_assert(inet_parse(got.data, got.length, &layout));
+        assert_tag();
         ck_assert_uint_eq(got.gso_type, 0);
         if (checksum || !(got.flags & NETTXF_csum_blank))
             ck_assert_msg(inet_fault(got.data, got.length) == NULL, "segment %u: %s", k,
@@ -193,7 +209,7 @@ static void take_segments(unsigned features, const struct inet_packet *packet, c
 
 static void carry_large(unsigned features, const struct inet_packet *packet, unsigned mss, size_t piece, size_t skew)
 {
-    size_t length = inet_make(frame, packet), tagged = length;
+    size_t length = inet_make(frame, packet), wanted_length = length;
     struct vif_client_packet send = {.data = frame,
                                      .length = length,
                                      .options = options_for(packet, true),
@@ -207,12 +223,18 @@ static void carry_large(unsigned features, const struct inet_packet *packet, uns
     /* As a stack leaves them: the total length is nobody's business, the checksum a part of one. */
     inet_put16(inet_checksum_field(frame, &large), 0x1234);
     inet_put16(frame + large.ip + (packet->version == 4 ? 2 : 4), 0);
+    if (tags == INSERTED) {
+        send.options.OffloadTagManipulation = 1;
+        send.tci = LARGE_TCI;
+    }
     ck_assert_int_eq(vif_client_send(&send), STATUS_SUCCESS);
     if (leaves_cutting(features, packet->version) && packet->payload > mss) {
         vif_backend_await(&got, NETIF_RSP_OKAY);
         inet_make_blank(wanted, length);
-        ck_assert_uint_eq(got.length, tagged);
-        ck_assert_mem_eq(got.data, wanted, tagged);
+        if (tags == INSERTED)
+            wanted_length = insert_tag(wanted, length, LARGE_TCI);
+        ck_assert_uint_eq(got.length, wanted_length);
+        ck_assert_mem_eq(got.data, wanted, wanted_length);
         ck_assert_uint_eq(got.flags & BLANK, BLANK);
         ck_assert_uint_eq(got.gso_type, packet->version == 4 ? XEN_NETIF_GSO_TYPE_TCPV4 : XEN_NETIF_GSO_TYPE_TCPV6);
         ck_assert_uint_eq(got.gso_size, mss);
@@ -233,11 +255,11 @@ static const struct inet_packet small[] = {
     {.version = 6, .protocol = INET_UDP, .payload = 1452},
 };
 
-static const struct {
+static const struct large_case {
     struct inet_packet packet;
     unsigned mss;
     size_t piece, skew;
-} large[] = {
+} larges[] = {
     {{.payload = 64000, .flags = INET_ACK | INET_PSH, .tcp_options = 12, .sequence = 0xFFFFFF00}, 1448, 0, 0},
     {{.payload = 9000, .flags = INET_ACK | INET_FIN | INET_CWR, .id = 0xFFFF}, 1460, 1000, 77},
     {{.payload = 1448, .flags = INET_ACK, .tcp_options = 12}, 1448, 0, 100}, /* one segment is no large packet */
@@ -261,16 +283,19 @@ static void every_combination(void *unused)
             carry_one(features, &small[i], true);
             carry_as_is(features, &small[i]);
         }
-        for (unsigned i = 0; i < ARRAYSIZE(large); i++) {
-            struct inet_packet packet = large[i].packet;
+        for (unsigned i = 0; i < TAGS * ARRAYSIZE(larges); i++) {
+            const struct large_case *large = &larges[i / TAGS];
+            struct inet_packet packet = large->packet;
 
+            tags = i % TAGS;
+            packet.tagged = tags == ITS_OWN;
             packet.protocol = INET_TCP;
             packet.version = 4;
-            carry_large(features, &packet, large[i].mss, large[i].piece, large[i].skew);
+            carry_large(features, &packet, large->mss, large->piece, large->skew);
             /* The longer header leaves less room in a frame. */
             packet.version = 6;
-            packet.payload -= packet.payload == large[i].mss ? 20 : 0;
-            carry_large(features, &packet, large[i].mss - 20, large[i].piece, large[i].skew);
+            packet.payload -= packet.payload == large->mss ? 20 : 0;
+            carry_large(features, &packet, large->mss - 20, large->piece, large->skew);
         }
     }
     vif_client_finish();
