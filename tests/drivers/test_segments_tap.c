@@ -1,10 +1,8 @@
 /*
- * Segments as drivers/common/segment.c makes them are those that the Linux kernel makes of the same packet: a packet
- * socket hands the packet to a TAP device that takes none larger than a frame, and what comes out of the device is held
- * against ours, byte by byte. In a network namespace of its own.
+ * Segments as drivers/common/segment.c and netback make them, and those that XENVIF sends, are the Linux kernel's of
+ * the same packet: a packet socket hands the packet to a TAP device that takes none larger than a frame, and what comes
+ * out of the device is held against ours, byte by byte. In a network namespace of its own.
  */
-#include <check.h>
-#undef fail
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +22,9 @@
 #include "../drivers/common/segment.h"
 #include "common/guest.h"
 #include "common/inet.h"
+#include "common/vif_backend.h"
+#include "common/vif_client.h"
+#include "packet.h"
 
 #define SKIPPED 125
 
@@ -97,44 +98,90 @@ static size_t take(void)
     }
 }
 
-/* The first byte that is not as expected. */
-static size_t difference(size_t length)
+/* The kernel's next segment is this one. */
+static void assert_kernels(const char *whose, const struct inet_packet *packet, unsigned size, unsigned k,
+                           const uint8_t *segment, size_t length)
 {
-    size_t i = 0;
+    const uint8_t *kernels = got + sizeof(struct virtio_net_hdr);
+    size_t at = 0;
 
-    while (i < length && got[sizeof(struct virtio_net_hdr) + i] == expected[i])
-        i++;
-    return i;
+    while (at < length && kernels[at] == segment[at])
+        at++;
+    ck_assert_msg(at == length, "IPv%u, %zu bytes in segments of %u: segment %u of %s differs from the kernel's at %zu",
+                  packet->version, packet->payload, size, k, whose, at);
+}
+
+/* As netback cuts a packet, for a guest that takes no large ones. */
+static void netback_segment(const struct packet *whole, uint32_t offset, uint32_t length, unsigned k)
+{
+    packet_segment(expected, large, whole, offset, length, k);
+    memcpy(expected + whole->payload, large + whole->payload + offset, length);
+    packet_complete(expected, whole, expected + whole->payload, length);
+}
+
+static void driver_segment(const SEGMENTATION *segmentation, const struct inet_layout *at, ULONG offset, ULONG length,
+                           unsigned k)
+{
+    CHECKSUM checksum;
+
+    SegmentBegin(segmentation, k, expected, &checksum);
+    memcpy(expected + at->payload, large + at->payload + offset, length);
+    ChecksumAdd(&checksum, expected + at->payload, length);
+    SegmentEnd(segmentation, expected, &checksum);
 }
 
 static void compare(const struct inet_packet *packet, unsigned size)
 {
     size_t length = inet_make(large, packet);
     struct inet_layout at;
+    struct packet whole;
     SEGMENTATION segmentation;
 
     ck_assert(inet_parse(large, length, &at));
     inet_make_blank(large, length);
     give(length, &at, size);
+    packet_parse(large, (uint32_t)length, &whole);
+    ck_assert_uint_eq(whole.payload, at.payload);
     ck_assert(SegmentationInitialize(&segmentation, large, (ULONG)at.payload, (UCHAR)at.version, (ULONG)at.ip,
                                      (ULONG)at.transport, (ULONG)packet->payload, size));
     ck_assert_uint_gt(segmentation.Count, 1);
     for (unsigned k = 0; k < segmentation.Count; k++) {
-        CHECKSUM checksum;
         ULONG offset, payload = SegmentPayload(&segmentation, k, &offset);
 
-        SegmentBegin(&segmentation, k, expected, &checksum);
-        memcpy(expected + at.payload, large + at.payload + offset, payload);
-        ChecksumAdd(&checksum, expected + at.payload, payload);
-        SegmentEnd(&segmentation, expected, &checksum);
         ck_assert_uint_eq(take(), at.payload + payload);
-        ck_assert_msg(memcmp(got + sizeof(struct virtio_net_hdr), expected, at.payload + payload) == 0,
-                      "IPv%u, %zu bytes in segments of %u: segment %u differs from the kernel's at byte %zu",
-                      at.version, packet->payload, size, k, difference(at.payload + payload));
+        driver_segment(&segmentation, &at, offset, payload, k);
+        assert_kernels("segment.c", packet, size, k, expected, at.payload + payload);
+        netback_segment(&whole, offset, payload, k);
+        assert_kernels("netback", packet, size, k, expected, at.payload + payload);
     }
 }
 
-START_TEST(as_the_kernel_does)
+/* A packet that a client leaves to the driver, which cuts it because the backend does not; and to the kernel. */
+static void compare_sent(const struct inet_packet *packet, unsigned size)
+{
+    static struct vif_backend_packet sent;
+    struct vif_client_packet send = {.data = large, .mss = (uint16_t)size, .piece = 3000, .skew = 11};
+    struct inet_layout at;
+
+    send.length = inet_make(large, packet);
+    send.options.Value =
+        packet->version == 4 ? OPTION(OffloadIpVersion4LargePacket) : OPTION(OffloadIpVersion6LargePacket);
+    ck_assert(inet_parse(large, send.length, &at));
+    inet_make_blank(large, send.length);
+    ck_assert_int_eq(vif_client_send(&send), STATUS_SUCCESS);
+    give(send.length, &at, size);
+    for (unsigned k = 0; k * size < packet->payload; k++) {
+        vif_backend_await(&sent, NETIF_RSP_OKAY);
+        ck_assert_uint_eq(sent.gso_type, XEN_NETIF_GSO_TYPE_NONE);
+        ck_assert_uint_eq(take(), sent.length);
+        assert_kernels("the driver", packet, size, k, sent.data, sent.length);
+    }
+    ck_assert_uint_eq(vif_client_await_sent().Status, XENVIF_TRANSMITTER_PACKET_OK);
+    ck_assert(!vif_backend_take(&sent, NETIF_RSP_OKAY));
+}
+
+/* Packets of all kinds. */
+static void each_packet(unsigned version, void (*try)(const struct inet_packet *packet, unsigned size))
 {
     static const unsigned flags[] = {INET_ACK, INET_ACK | INET_PSH, INET_ACK | INET_PSH | INET_FIN,
                                      INET_ACK | INET_CWR | INET_ECE};
@@ -143,7 +190,7 @@ START_TEST(as_the_kernel_does)
     unsigned tried = 0;
 
     for (unsigned i = 0; i < 4 * 5 * 4; i++) {
-        struct inet_packet packet = {.version = _i == 0 ? 4 : 6,
+        struct inet_packet packet = {.version = version,
                                      .protocol = INET_TCP,
                                      .flags = flags[i % 4],
                                      .payload = payloads[i / 4 % 4],
@@ -152,21 +199,36 @@ START_TEST(as_the_kernel_does)
                                                                  : 40,
                                      .sequence = 0xFFFFF000u + i,
                                      .id = (uint16_t)(0xFFFE + i),
-                                     .seed = i};
+                                     .seed = i,
+                                     .tagged = i % 5 == 4};
         unsigned size = sizes[i / 16];
 
         if (packet.payload / size > 100) /* as many frames as a TAP device's queue has room for */
             packet.payload = 100 * size + 1;
-        if (size > 1400 && packet.tcp_options == 40)
-            size = 1400;
+        if (size > 1400) /* what goes into a frame, whatever the headers */
+            size = packet.tcp_options == 40 ? 1400 : size - (version == 6 ? 20 : 0) - packet.tcp_options;
         if (packet.payload <= size)
             continue;
-        compare(&packet, size);
+        try(&packet, size);
         tried++;
     }
     ck_assert_uint_gt(tried, 60);
 }
+
+START_TEST(as_the_kernel_does)
+{
+    each_packet(_i == 0 ? 4 : 6, compare);
+}
 END_TEST
+
+STACK_TEST(sent_as_by_the_kernel, .drivers = STACK_XENVIF | STACK_PROBE, .vifs = 0, .before_boot = vif_backend_make)
+{
+    vif_backend_features("feature-sg=1,feature-no-csum-offload=1");
+    vif_client_begin();
+    for (unsigned version = 4; version <= 6; version += 2)
+        each_packet(version, compare_sent);
+    vif_client_finish();
+}
 
 int main(void)
 {
@@ -180,6 +242,7 @@ int main(void)
         return SKIPPED;
     }
     tcase_add_loop_test(tcase, as_the_kernel_does, 0, 2);
+    tcase_add_test(tcase, sent_as_by_the_kernel);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }
