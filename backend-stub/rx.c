@@ -505,6 +505,8 @@ bool rx_poll(struct vif *vif)
     if (!is_settled(vif))
         return false;
     more = gather(vif, batch, &broken);
+    if (more)
+        vif->rx_lacks = 0; /* it is not for want of requests that the turn is over */
     if (broken || !batch->frames)
         return more && !broken;
     respond(vif, batch);

@@ -4,8 +4,11 @@
  */
 #include "common/backend.h"
 
+#include "common/inet.h"
 #include "machine/clock.h"
 #include "machine/sched.h"
+#include "packet.h"
+#include "vif.h"
 
 #include <xen/io/xenbus.h>
 
@@ -468,6 +471,52 @@ GUEST_TEST(looks_for_requests_before_it_sleeps)
     }
 }
 
+/* A frame of the second of two queues. */
+static void steer_to_second(struct port_frame *frame, uint8_t *data)
+{
+    struct inet_packet kind = {.version = 4, .protocol = INET_UDP, .source_port = 1, .payload = 100};
+    struct packet packet;
+
+    do {
+        kind.source_port++;
+        frame->length = (uint32_t)inet_make(data, &kind);
+        packet_parse(data, frame->length, &packet);
+    } while (packet_flow(data, &packet) % 2 == 0);
+    frame->data = data;
+}
+
+/* It does not wait for a queue without requests while another one has both frames and requests. */
+GUEST_TEST(looks_for_requests_when_nothing_else_goes_on)
+{
+    enum { FRAMES = VIF_BUDGET + 10 };
+    static uint8_t data[2][200];
+    static uint32_t length[FRAMES];
+    struct netfront *front, *second;
+    uint64_t start;
+
+    for (unsigned i = 0; i < FRAMES; i++)
+        length[i] = 5000; /* dropped: the frontend takes one slot a frame */
+    backend_make_frames(&backend_sent, length, FRAMES);
+    steer_to_second(&backend_sent.frame[0], data[0]);
+    steer_to_second(&backend_sent.frame[FRAMES - 1], data[1]); /* the turn before has used up its budget */
+    backend_features.max_queues = 2;
+    backend_options.busy_poll_us = NETBACK_BUSY_POLL_MAX_US;
+    front = backend_begin();
+    front->sg = false;
+    netfront_add_queues(front, 2);
+    second = netfront_queue(front, 1);
+    netfront_connect(front, true);
+    port_capture_go(backend_end);
+    netfront_pause(2);
+    start = clock_now();
+    netfront_rx_post(second, 2);
+    while (ring_load(&second->rx->rsp_prod) != 2) {
+        ck_assert_uint_lt(clock_now() - start, NETBACK_BUSY_POLL_MAX_US * 1000 / 2);
+        sched_point(POINT_PAUSE);
+    }
+    ck_assert_uint_eq(backend_statistics()->rx.drops, FRAMES - 2);
+}
+
 /* While it looks at one ring it sees the others. */
 GUEST_TEST(looks_at_all_rings_before_it_sleeps)
 {
@@ -513,6 +562,7 @@ int main(void)
         asks_for_events_only_when_it_sleeps,
         looks_for_more_before_it_sleeps,
         looks_for_requests_before_it_sleeps,
+        looks_for_requests_when_nothing_else_goes_on,
         looks_at_all_rings_before_it_sleeps,
     };
     Suite *suite = suite_create("rings");
