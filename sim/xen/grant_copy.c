@@ -183,7 +183,7 @@ static void copy_claimed(const struct gnttab_copy *segment, const struct copy_cl
 /* Whether its address is the only one, of those that copies go by: what domain 0 maps of others has two. */
 static bool has_one_address(const struct copy_side *side)
 {
-    return side->granter != NULL || image_heap_contains(side->page);
+    return side->granter != NULL || image_is_heap(side->page);
 }
 
 /*
