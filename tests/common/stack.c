@@ -651,6 +651,8 @@ bool stack_is_logged(const char *words)
 void stack_carry(unsigned vif, const struct capture *tx, const struct capture *rx)
 {
     struct carry carry = {vif, tx, rx};
+    NETCLIENT_STATISTICS before = stack_statistics(vif);
 
     stack_in_dom0(carry_main, &carry);
+    stack_assert_counted(vif, &before, tx, rx);
 }

@@ -239,9 +239,14 @@ NETCLIENT_STATISTICS stack_statistics(unsigned vif);
 /* STATUS_SUCCESS once the link is so. */
 NTSTATUS stack_wait_link(unsigned vif, bool connected);
 
-/* Send all of `tx` and receive all of `rx` (either may be NULL) on a VIF at once, and see that each frame came through.
+/*
+ * Send all of `tx` and receive all of `rx` (either may be NULL) on a VIF at once, and see that each frame came through,
+ * and that the VIF has counted each.
  */
 void stack_carry(unsigned vif, const struct capture *tx, const struct capture *rx);
+/* What the VIF has counted since `before` are these frames, no error and nothing else. */
+void stack_assert_counted(unsigned vif, const NETCLIENT_STATISTICS *before, const struct capture *tx,
+                          const struct capture *rx);
 /* A capture, for main() to load: a test that lacks its input ends with one line. */
 struct capture *stack_capture(const char *path);
 
