@@ -4,13 +4,13 @@
 
 #include "capture.h"
 #include "checker.h"
+#include "cli/traffic_counters.h"
 #include "cli/traffic_device.h"
 #include "machine/kernel_lock.h"
 #include "machine/log.h"
 #include "nt/ke/ke.h"
 #include "nt/nt_init.h"
 #include "packet.h"
-#include "../../tests/clients/netclient/netclient_ioctl.h"
 
 #define WINDOW 64 /* requests on their way at once */
 /* Requests that carry several frames, and their bytes, unless one frame alone is longer. */
@@ -36,6 +36,7 @@ struct flow {
     struct traffic_vif *vif;
     struct traffic_count *count;
     struct traffic_device device;
+    struct traffic_counters counters;
     UCHAR major;     /* IRP_MJ_WRITE or IRP_MJ_READ */
     uint32_t size;   /* of a slot's buffer */
     unsigned window; /* slots in use */
@@ -451,12 +452,14 @@ static void flow_main(struct traffic_vif *vif, UCHAR major)
                 flow->slots[index].buffer = memory + (size_t)index * flow->size;
                 KeInitializeEvent(&flow->slots[index].done, NotificationEvent, FALSE);
             }
+            traffic_counters_begin(&flow->counters, &flow->device);
             if (!rows)
                 run_flow(flow);
             else if (major == IRP_MJ_READ)
                 read_rows(flow);
             else
                 write_rows(flow);
+            traffic_counters_end(&flow->counters, &flow->device, major == IRP_MJ_READ, flow->count, vif);
             ExFreePoolWithTag(memory, TAG);
         }
         ObDereferenceObject(flow->device.file);

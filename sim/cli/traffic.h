@@ -49,7 +49,7 @@ struct traffic_vif {
     bool ready;              /* the reader has its requests posted, or the load is there (or the device was not) */
     int32_t open_status;
     int32_t load_status;
-    char complaint[PORT_PKTGEN_DIFFERENCE + 64]; /* of the packet generator, "" if all was right */
+    char complaint[PORT_PKTGEN_DIFFERENCE + 64]; /* of the packet generator or the counters, "" if all was right */
 };
 
 /* Start the threads (from a guest thread or a dom0 task), both or one at a time. `vif` stays until running is 0. */
