@@ -265,24 +265,26 @@ static int serve(struct netback *netback)
     return more ? 0 : settles ? SETTLE_LOOK_MS : -1;
 }
 
-/* Has anything come that is seen without an event? */
-static bool has_more(const struct vif *vif)
+/* Has anything come that is seen without an event? The next turn takes it. */
+static bool has_more(struct vif *vif)
 {
+    bool more = false;
+
     if ((vif->rx_work && !vif->rx_lacks) || (vif->rx_lacks && rx_has_requests(vif)) || vif->control.work ||
         __atomic_load_n(&vif->port->wake, __ATOMIC_RELAXED))
         return true;
     for (unsigned i = 0; i < vif->queues; i++) {
-        const struct tx_queue *tx = &vif->queue[i].tx;
+        struct vif_queue *queue = &vif->queue[i];
 
-        if (ring_load(&tx->ring->req_prod) != tx->req_cons)
-            return true;
+        if (ring_load(&queue->tx.ring->req_prod) != queue->tx.seen)
+            more = queue->work = true;
     }
-    return false;
+    return more;
 }
 
-static bool any_has_more(const struct netback *netback)
+static bool any_has_more(struct netback *netback)
 {
-    for (const struct vif *vif = netback->vifs; vif; vif = vif->next) {
+    for (struct vif *vif = netback->vifs; vif; vif = vif->next) {
         if (vif->flowing && has_more(vif))
             return true;
     }
@@ -290,7 +292,7 @@ static bool any_has_more(const struct netback *netback)
 }
 
 /* Before the turn that finds nothing and asks for events: who has just sent often goes on. False: nothing has come. */
-static bool busy_poll(const struct netback *netback)
+static bool busy_poll(struct netback *netback)
 {
     unsigned long long now, end = 0;
 

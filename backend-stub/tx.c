@@ -463,6 +463,7 @@ bool tx_poll(struct vif_queue *queue)
     }
     if (!gather(queue, batch, produced))
         return false;
+    tx->seen = batch->frames ? tx->req_cons : produced; /* what is there of a frame that is not complete, too */
     if (!batch->frames)
         return sleep_on_ring(tx, produced);
     fetch(vif, batch);

@@ -39,6 +39,7 @@ struct tx_queue {
     netif_tx_sring_t *ring; /* NULL: not connected */
     RING_IDX req_cons;
     RING_IDX rsp_prod;
+    RING_IDX seen;      /* of req_prod: what lies in front of it has been looked at */
     evtchn_port_t port; /* local end */
 };
 

@@ -4,12 +4,6 @@
  */
 #include "common/backend.h"
 
-#include "common/inet.h"
-#include "machine/clock.h"
-#include "machine/sched.h"
-#include "packet.h"
-#include "vif.h"
-
 #include <xen/io/xenbus.h>
 
 /* ---- guest to network ---- */
@@ -392,156 +386,6 @@ GUEST_TEST(asks_for_events_only_when_it_sleeps)
     ck_assert_uint_le(backend_statistics()->rx.ring.events, 5);
 }
 
-/* Netback's answer to all that was sent; how long it took (us). */
-static uint64_t await_answers(struct netfront *front)
-{
-    uint64_t start = clock_now();
-
-    while (ring_load(&front->tx->rsp_prod) != front->tx_prod) {
-        ck_assert_uint_lt(clock_now() - start, NETFRONT_PATIENCE * UINT64_C(1000000));
-        sched_point(POINT_PAUSE);
-    }
-    return (clock_now() - start) / 1000;
-}
-
-GUEST_TEST(looks_for_more_before_it_sleeps)
-{
-    enum { FRAMES = 9, ROW = 4 };
-    const uint16_t size = 60;
-    uint32_t length[FRAMES];
-    struct netfront *front;
-    uint64_t events;
-
-    for (unsigned i = 0; i < FRAMES; i++)
-        length[i] = size;
-    backend_make_frames(&backend_received, length, FRAMES);
-    backend_options.busy_poll_us = NETBACK_BUSY_POLL_MAX_US;
-    front = backend_begin();
-    netfront_connect(front, true);
-    netfront_pause(2);
-    events = backend_statistics()->tx.ring.events;
-    for (unsigned i = 0; i < FRAMES; i++) {
-        bool first = i % ROW == 0;
-
-        netfront_tx_frame(front, backend_received.frame[i].data, &size, 1);
-        ck_assert_uint_eq(netfront_tx_push(front), first); /* it is not to be told of more */
-        ck_assert_uint_lt(await_answers(front), NETBACK_BUSY_POLL_MAX_US);
-        ck_assert_uint_eq(backend_statistics()->tx.ring.events - events, i / ROW + 1);
-        ck_assert_uint_ne(ring_load(&front->tx->req_event), front->tx_prod + 1);
-        if (i % ROW != ROW - 1)
-            continue;
-        netfront_pause(2); /* it has given up, and sleeps */
-        ck_assert_uint_eq(ring_load(&front->tx->req_event), front->tx_prod + 1);
-    }
-    netfront_tx_drain(front);
-    backend_assert_good(FRAMES);
-}
-
-/* The same of requests for the frames that it has. */
-GUEST_TEST(looks_for_requests_before_it_sleeps)
-{
-    enum { FRAMES = 10, ROW = 5 };
-    static uint32_t length[FRAMES];
-    struct netfront *front;
-    uint64_t events;
-
-    for (unsigned i = 0; i < FRAMES; i++)
-        length[i] = i % ROW == 2 ? 10000 : 100; /* three slots, and one */
-    backend_make_frames(&backend_sent, length, FRAMES);
-    backend_options.busy_poll_us = NETBACK_BUSY_POLL_MAX_US;
-    front = backend_begin();
-    netfront_connect(front, true);
-    port_capture_go(backend_end);
-    netfront_pause(2);
-    events = backend_statistics()->rx.ring.events;
-    for (unsigned i = 0; i < FRAMES; i++) {
-        uint64_t start = clock_now();
-
-        ck_assert_uint_eq(ring_load(&front->rx->req_event) == front->rx_prod + 1, i % ROW == 0);
-        netfront_rx_post(front, i % ROW == 2 ? 3 : 1);
-        while (ring_load(&front->rx->rsp_prod) != front->rx_prod) {
-            ck_assert_uint_lt(clock_now() - start, NETBACK_BUSY_POLL_MAX_US * 1000);
-            sched_point(POINT_PAUSE);
-        }
-        ck_assert(netfront_rx_frame(front, 0));
-        assert_frame(front, i);
-        ck_assert_uint_eq(backend_statistics()->rx.ring.events - events, i / ROW + 1);
-        if (i % ROW == ROW - 1)
-            netfront_pause(2); /* it has given up, and sleeps */
-    }
-}
-
-/* A frame of the second of two queues. */
-static void steer_to_second(struct port_frame *frame, uint8_t *data)
-{
-    struct inet_packet kind = {.version = 4, .protocol = INET_UDP, .source_port = 1, .payload = 100};
-    struct packet packet;
-
-    do {
-        kind.source_port++;
-        frame->length = (uint32_t)inet_make(data, &kind);
-        packet_parse(data, frame->length, &packet);
-    } while (packet_flow(data, &packet) % 2 == 0);
-    frame->data = data;
-}
-
-/* It does not wait for a queue without requests while another one has both frames and requests. */
-GUEST_TEST(looks_for_requests_when_nothing_else_goes_on)
-{
-    enum { FRAMES = VIF_BUDGET + 10 };
-    static uint8_t data[2][200];
-    static uint32_t length[FRAMES];
-    struct netfront *front, *second;
-    uint64_t start;
-
-    for (unsigned i = 0; i < FRAMES; i++)
-        length[i] = 5000; /* dropped: the frontend takes one slot a frame */
-    backend_make_frames(&backend_sent, length, FRAMES);
-    steer_to_second(&backend_sent.frame[0], data[0]);
-    steer_to_second(&backend_sent.frame[FRAMES - 1], data[1]); /* the turn before has used up its budget */
-    backend_features.max_queues = 2;
-    backend_options.busy_poll_us = NETBACK_BUSY_POLL_MAX_US;
-    front = backend_begin();
-    front->sg = false;
-    netfront_add_queues(front, 2);
-    second = netfront_queue(front, 1);
-    netfront_connect(front, true);
-    port_capture_go(backend_end);
-    netfront_pause(2);
-    start = clock_now();
-    netfront_rx_post(second, 2);
-    while (ring_load(&second->rx->rsp_prod) != 2) {
-        ck_assert_uint_lt(clock_now() - start, NETBACK_BUSY_POLL_MAX_US * 1000 / 2);
-        sched_point(POINT_PAUSE);
-    }
-    ck_assert_uint_eq(backend_statistics()->rx.drops, FRAMES - 2);
-}
-
-/* While it looks at one ring it sees the others. */
-GUEST_TEST(looks_at_all_rings_before_it_sleeps)
-{
-    const uint16_t size = 60;
-    const uint32_t length[2] = {60, 60};
-    struct netfront *front, *other;
-
-    backend_features.max_queues = 2;
-    backend_make_frames(&backend_received, length, 2);
-    backend_options.busy_poll_us = NETBACK_BUSY_POLL_MAX_US;
-    front = backend_begin();
-    netfront_add_queues(front, 2);
-    other = netfront_queue(front, 1);
-    netfront_connect(front, true);
-    netfront_tx_frame(front, backend_received.frame[0].data, &size, 1);
-    ck_assert(netfront_tx_push(front));
-    (void)await_answers(front);
-    netfront_tx_frame(other, backend_received.frame[1].data, &size, 1);
-    ck_assert(netfront_tx_push(other)); /* this one was asleep */
-    ck_assert_uint_lt(await_answers(other), NETBACK_BUSY_POLL_MAX_US / 2);
-    netfront_tx_drain(front);
-    netfront_tx_drain(other);
-    backend_assert_good(2);
-}
-
 int main(void)
 {
     const TTest *const tests[] = {
@@ -560,10 +404,6 @@ int main(void)
         requests_taken_back,
         notifies_only_when_asked,
         asks_for_events_only_when_it_sleeps,
-        looks_for_more_before_it_sleeps,
-        looks_for_requests_before_it_sleeps,
-        looks_for_requests_when_nothing_else_goes_on,
-        looks_at_all_rings_before_it_sleeps,
     };
     Suite *suite = suite_create("rings");
     TCase *tcase = tcase_create("rings");
