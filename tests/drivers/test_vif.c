@@ -410,7 +410,7 @@ START_TEST(detach_and_attach)
 }
 END_TEST
 
-/* ---- a backend that does not answer; minutes pass, which only a virtual clock does at once ---- */
+/* ---- FB1: a backend that does not answer; minutes pass, which only a virtual clock does at once ---- */
 
 #define MUTE "/local/domain/0/backend/mute/1"
 
@@ -484,7 +484,7 @@ static void mute_backend(void *unused)
     stack_carry(0, lan, lan);
 }
 
-START_TEST(mute)
+START_TEST(fb1_mute_backend)
 {
     static const unsigned vcpus[] = {1, 2};
     struct stack_options options = {ONE, .vcpus = vcpus[_i], .quiet = true, .engine = ENGINE_DETERMINISTIC};
@@ -506,7 +506,7 @@ static void mute_at_boot(void *unused)
     stack_carry(0, lan, lan);
 }
 
-START_TEST(mute_from_the_start)
+START_TEST(fb1_mute_from_the_start)
 {
     static const struct stack_options options = {ONE, .quiet = true, .before_boot = make_mute,
                                                  .engine = ENGINE_DETERMINISTIC};
@@ -560,8 +560,8 @@ int main(void)
     tcase_add_loop_test(tcase, every_version, 0, ARRAYSIZE(versions));
     tcase_add_loop_test(tcase, every_version_hands_over_the_same, 0, 2);
     tcase_add_loop_test(tcase, version_is_bound_by_its_revision, 0, ARRAYSIZE(versions));
-    tcase_add_loop_test(tcase, mute, 0, 2);
-    tcase_add_test(tcase, mute_from_the_start);
+    tcase_add_loop_test(tcase, fb1_mute_backend, 0, 2);
+    tcase_add_test(tcase, fb1_mute_from_the_start);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("parameters");
     tcase_add_loop_test(tcase, transmitter_always_copy, 0, 2);

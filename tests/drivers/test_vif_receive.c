@@ -797,6 +797,27 @@ static void with_registry(void *unused)
         got = vif_client_received(0);
         ck_assert_mem_eq(got->data, right, length);
         ck_assert_uint_eq(got->first, 4096 - 34);
+        ck_assert_uint_eq((got->page_offset + got->offset + 14) % 4, 0);
+
+        /* Segments that are made here, with their tags taken out or without any. */
+        for (unsigned tagged = 0; tagged < 2; tagged++) {
+            struct inet_packet cut = packet;
+            struct inet_layout layout;
+
+            cut.tagged = tagged;
+            want(CHECKSUMS | OPTION(OffloadTagManipulation));
+            vif_client_forget();
+            length = inet_make(right, &cut);
+            ck_assert(inet_parse(right, length, &layout));
+            give(right, length, 0, XEN_NETIF_GSO_TYPE_TCPV4, 1400);
+            vif_client_await_received(15);
+            assert_segments(&cut, &layout, 1400);
+            for (unsigned i = 0; i < 15; i++) {
+                got = vif_client_received(i);
+                ck_assert_uint_eq((got->page_offset + got->offset + 14) % 4, 0);
+                ck_assert_uint_ge(got->offset, 32);
+            }
+        }
     }
     vif_client_finish();
 }
