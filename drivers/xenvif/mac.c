@@ -236,7 +236,7 @@ PAGED_FUNCTION NTSTATUS MacInitialize(_In_ PXENVIF_FRONTEND Frontend, _Outptr_ P
     MacReadCurrentAddress(New);
     New->StoreMtu.Value = MAC_DEFAULT_MTU;
     New->Mtu = MacReadMtu(New);
-    New->DefaultSpeed = (ULONG64)DriverQueryParameter(L"MacSpeed", MAC_DEFAULT_SPEED) * 1000000000;
+    New->DefaultSpeed = (ULONG64)max(DriverQueryParameter(L"MacSpeed", MAC_DEFAULT_SPEED), 1) * 1000000000;
     New->Speed = New->DefaultSpeed;
     New->Speed = MacReadSpeed(New);
 

@@ -258,6 +258,56 @@ STACK_TEST(link_of_the_store, PLAYED)
     vif_client_finish();
 }
 
+static ULONG registry_speed;
+
+static void set_speed(void)
+{
+    cm_value_set_dword(cm_key_create(CM_SERVICES "\\xenvif\\Parameters"), "MacSpeed", registry_speed);
+}
+
+static void await_speed(uint64_t bits)
+{
+    ULONG64 speed;
+
+    for (unsigned tries = 0; CALL(MacQueryState, NULL, &speed, NULL), speed != bits; tries++) {
+        ck_assert_msg(tries < 1000, "the link has %llu bit/s", (unsigned long long)speed);
+        stack_sleep_us(200);
+    }
+}
+
+/* What the store says goes before the registry; where it says nothing, or none, it is the registry's. */
+static void registry_and_store(void *bits)
+{
+    const uint64_t registry = *(const uint64_t *)bits;
+
+    vif_client_begin();
+    await_speed(registry);
+    stack_store_write(stack_path("device/vif/1/speed"), "100M");
+    await_speed(100000000);
+    stack_store_write(stack_path("device/vif/1/speed"), "none");
+    await_speed(registry);
+    stack_store_write(stack_path("device/vif/1/speed"), "2");
+    await_speed(2000000000);
+    stack_store_remove(stack_path("device/vif/1/speed"));
+    await_speed(registry);
+    vif_client_finish();
+}
+
+static const struct {
+    ULONG value;
+    uint64_t bits;
+} registry_speeds[] = {{25, 25000000000}, {1, 1000000000}, {0, 1000000000}, {0xFFFFFFFF, 4294967295000000000}};
+
+START_TEST(speed_of_the_registry)
+{
+    const struct stack_options options = {PLAYED, .prepare = set_speed};
+    uint64_t bits = registry_speeds[_i].bits;
+
+    registry_speed = registry_speeds[_i].value;
+    stack_run(&options, registry_and_store, &bits);
+}
+END_TEST
+
 /* Of the backend that the test plays. */
 #define PLAYED_CARRIER "/local/domain/0/backend/played/1/carrier"
 
@@ -420,6 +470,7 @@ int main(void)
     tcase_add_test(tcase, filter_levels);
     tcase_add_test(tcase, multicast_list);
     tcase_add_test(tcase, link_of_the_store);
+    tcase_add_loop_test(tcase, speed_of_the_registry, 0, ARRAYSIZE(registry_speeds));
     tcase_add_test(tcase, link_of_both_sides);
     tcase_add_test(tcase, multicast_list_of_any_length);
     tcase_add_test(tcase, sizes);
