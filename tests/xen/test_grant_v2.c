@@ -386,6 +386,33 @@ XEN_TEST(sub_page)
     ck_assert_int_eq(copy_from(REFERENCE, 4000, 97), GNTST_bad_copy_arg);
 }
 
+/* A part is no more than that when the copy before it ends where its page begins. */
+XEN_TEST(sub_page_in_a_row)
+{
+    struct gnttab_copy segments[2];
+    uint8_t *local, *pages;
+
+    begin();
+    local = image_alloc(3 * GUEST_PAGE_SIZE);
+    local += -(uintptr_t)local & (GUEST_PAGE_SIZE - 1);
+    pages = pages_take(2, 0x42);
+    page = pages + GUEST_PAGE_SIZE;
+    grant_part(REFERENCE, 0, 50);
+    grant(OTHER, XEN_DOM0, frame_of(pages), GTF_permit_access);
+    for (unsigned i = 0; i < 2; i++) {
+        segments[i] = (struct gnttab_copy){.flags = GNTCOPY_source_gref, .len = GUEST_PAGE_SIZE};
+        segments[i].source.domid = 1;
+        segments[i].source.u.ref = i == 0 ? OTHER : REFERENCE;
+        segments[i].dest.domid = DOMID_SELF;
+        segments[i].dest.u.gmfn = (at(local) >> GUEST_PAGE_SHIFT) + i;
+    }
+    xen_grant_copy(XEN_DOM0, segments, 2);
+    ck_assert_int_eq(segments[0].status, GNTST_okay);
+    ck_assert_mem_eq(local, pages, GUEST_PAGE_SIZE);
+    ck_assert_int_eq(segments[1].status, GNTST_general_error);
+    ck_assert_uint_eq(local[GUEST_PAGE_SIZE], 0);
+}
+
 /* ---- grants passed on ---- */
 
 /* Domain 0 grants a page to the guest; the guest passes it on to domain 0 by REFERENCE. */
@@ -512,6 +539,7 @@ int main(void)
     tcase_add_test(tcase, revoked_while_mapped);
     tcase_add_test(tcase, swap);
     tcase_add_test(tcase, sub_page);
+    tcase_add_test(tcase, sub_page_in_a_row);
     tcase_add_test(tcase, transitive);
     tcase_add_test(tcase, transitive_twice);
     tcase_add_test(tcase, transitive_refused);
