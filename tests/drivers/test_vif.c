@@ -213,6 +213,44 @@ static void leaves_offloads(void *unused)
     ck_assert_uint_eq(stack_statistics(0).Vif[XENVIF_TRANSMITTER_GSO_PACKETS], statistics->tx.large);
 }
 
+/* ---- a stack's shapes: chains, odd offsets, bytes one by one; pauses; packets that return late and last first ---- */
+
+static void set_shape(NETCLIENT_SHAPE shape)
+{
+    ck_assert_int_eq(stack_netclient(0, IOCTL_NETCLIENT_SET_SHAPE, &shape, sizeof(shape), NULL, 0), STATUS_SUCCESS);
+}
+
+static void set_mode(NETCLIENT_MODE mode)
+{
+    ck_assert_int_eq(stack_netclient(0, IOCTL_NETCLIENT_SET_MODE, &mode, sizeof(mode), NULL, 0), STATUS_SUCCESS);
+}
+
+static void as_a_stack_does(void *unused)
+{
+    static const NETCLIENT_SHAPE shapes[] = {
+        {.FragmentSize = 1, .PageOffset = 4090, .Gap = 1},
+        {.FragmentSize = 333, .PageOffset = 4093, .LeadingBytes = 1, .Gap = 4095},
+        {.FragmentSize = 1460, .PageOffset = 77, .LeadingBytes = 5, .Gap = 3},
+        {.FragmentSize = 65536, .PageOffset = 4081, .LeadingBytes = 14},
+    };
+    static const NETCLIENT_MODE modes[] = {
+        {.ReverseEvery = 7}, {.HoldMilliseconds = 1}, {.PauseEvery = 5}, {7, 1, 5, 0}};
+    struct capture few = *lan;
+
+    (void)unused;
+    few.count = 60;
+    link_up(0);
+    for (unsigned i = 0; i < ARRAYSIZE(shapes); i++) {
+        set_shape(shapes[i]);
+        set_mode(modes[i]);
+        stack_carry(0, &few, lan);
+        if (shapes[i].FragmentSize != 1) { /* those of 64 KiB would take as many MDLs */
+            stack_carry(0, offloads, NULL);
+            ck_assert_uint_gt(stack_netback_statistics(0)->tx.large, 0);
+        }
+    }
+}
+
 /* ---- the older versions of the interface: the same, by the INF of a client that was built for one ---- */
 
 static const struct {
@@ -222,12 +260,17 @@ static const struct {
                 {STACK_NETCLIENT_9, "XENVIF\\VEN_XP0001&DEV_NET&REV_09000002"},
                 {STACK_NETCLIENT, "XENVIF\\VEN_XP0001&DEV_NET&REV_09000005"}};
 
+#define ALL_FEATURES "all,queues=1"
+
 static const struct {
     void (*scenario)(void *);
     unsigned vifs;
-} version_scenarios[] = {{queries_scenario, 2},    {link_follows_the_store_scenario, 1},
-                         {statistics_scenario, 1}, {sleep_and_wake_scenario, 1},
-                         {leaves_offloads, 1},     {comes_and_goes, 2}};
+    const char *features;
+} version_scenarios[] = {
+    {queries_scenario, 2, NULL},        {link_follows_the_store_scenario, 1, NULL}, {statistics_scenario, 1, NULL},
+    {sleep_and_wake_scenario, 1, NULL}, {leaves_offloads, 1, ALL_FEATURES},         {as_a_stack_does, 1, ALL_FEATURES},
+    {comes_and_goes, 2, NULL},
+};
 
 START_TEST(every_version)
 {
@@ -235,7 +278,7 @@ START_TEST(every_version)
 
     offloads = stack_capture(STACK_OFFLOADS);
     for (unsigned i = 0; i < ARRAYSIZE(version_scenarios); i++) {
-        options.features = version_scenarios[i].scenario == leaves_offloads ? "all,queues=1" : NULL;
+        options.features = version_scenarios[i].features;
         options.vifs = version_scenarios[i].vifs;
         stack_run(&options, version_scenarios[i].scenario, NULL);
     }
