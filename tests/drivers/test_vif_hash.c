@@ -88,13 +88,18 @@ static void disconnect_both(void)
     vif_backend_disconnect();
 }
 
-static void begin(void)
+static void begin_with(const char *features)
 {
     vif_control = (struct vif_control){.types = ALL_FLAGS, .largest_mapping = 128, .queues = QUEUES};
-    vif_backend_features(FEATURES);
+    vif_backend_features(features);
     vif_client_acquire();
     vif_client_enable();
     connect_both();
+}
+
+static void begin(void)
+{
+    begin_with(FEATURES);
 }
 
 static void finish(void)
@@ -959,6 +964,44 @@ STACK_TEST(hashes_to_the_backend, PLAYED)
     finish();
 }
 
+/* The hash goes with what the backend is to cut, behind the extra info that says so, and with each segment else. */
+static void large_and_hashed(void *features)
+{
+    const struct inet_packet kind = {.version = 4, .protocol = INET_TCP, .flags = INET_ACK, .payload = 30000};
+    const XENVIF_PACKET_HASH hash = {TOEPLITZ, XENVIF_PACKET_HASH_TYPE_IPV4_TCP, 0x80c0ffe8};
+    struct vif_client_packet sent = {.data = frame, .length = inet_make(frame, &kind), .hash = &hash, .mss = 1000};
+    bool whole = strstr(features, "gso") != NULL;
+
+    sent.options.Value = OPTION(OffloadIpVersion4LargePacket);
+    begin_with(features);
+    set_all();
+    for (unsigned round = 0; round < 20; round++) { /* more than the ring has entries */
+        ck_assert_int_eq(vif_client_send(&sent), STATUS_SUCCESS);
+        for (unsigned k = 0; k < (whole ? 1 : 30); k++) {
+            vif_backend_await(&taken, NETIF_RSP_OKAY);
+            ck_assert_uint_eq(taken.length, 54 + (whole ? 30000 : 1000));
+            ck_assert_uint_eq(taken.gso_type, whole ? XEN_NETIF_GSO_TYPE_TCPV4 : XEN_NETIF_GSO_TYPE_NONE);
+            ck_assert_uint_eq(taken.gso_size, whole ? 1000 : 0);
+            ck_assert(taken.hashed);
+            ck_assert_uint_eq(taken.hash_type, _XEN_NETIF_CTRL_HASH_TYPE_IPV4_TCP);
+            ck_assert_uint_eq(taken.hash_algorithm, XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ);
+            ck_assert_uint_eq(taken.hash, hash.Value);
+        }
+        ck_assert_uint_eq(vif_client_await_sent().Status, XENVIF_TRANSMITTER_PACKET_OK);
+        ck_assert(!vif_backend_take(&taken, NETIF_RSP_OKAY));
+    }
+    finish();
+}
+
+START_TEST(hashes_of_large_packets)
+{
+    static const struct stack_options options = {PLAYED};
+    static char features[][128] = {FEATURES, FEATURES ",feature-gso-tcpv4=1"};
+
+    stack_run(&options, large_and_hashed, features[_i]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("VIF's hashing");
@@ -996,6 +1039,7 @@ int main(void)
     tcase_add_test(tcase, hashes_from_the_backend);
     tcase_add_test(tcase, hashes_after_the_end);
     tcase_add_test(tcase, hashes_to_the_backend);
+    tcase_add_loop_test(tcase, hashes_of_large_packets, 0, 2);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
 }
