@@ -825,6 +825,33 @@ STACK_TEST(row_that_fills_the_ring, PLAYED)
     vif_client_finish();
 }
 
+/* The packet that has no room is ready for this connection when that ends, and goes by the next one. */
+STACK_TEST(room_that_comes_with_a_connection, PLAYED)
+{
+    const struct inet_packet kind = {.version = 4, .protocol = INET_UDP, .payload = 60000 - 42};
+    struct vif_client_packet packet = {.data = frame, .piece = 5000};
+    const unsigned all = 256 / 15;
+
+    say(SG);
+    stack_store_write(stack_path("device/vif/1/mtu"), "65521");
+    vif_client_begin();
+    packet.length = inet_make(frame, &kind);
+    ck_assert_int_eq(vif_client_send(&packet), STATUS_SUCCESS);
+    for (unsigned i = 1; i <= all; i++)
+        ck_assert_int_eq(vif_client_repeat(&packet), STATUS_SUCCESS);
+    vif_backend_disconnect();
+    vif_client_await_link(false);
+    ck_assert(!vif_client_is_back());
+    ck_assert_uint_eq(vif_client_statistic(XENVIF_TRANSMITTER_PACKETS_DROPPED), all);
+    vif_backend_connect();
+    vif_client_await_link(true);
+    assert_next(&packet);
+    ck_assert_uint_eq(got.slots, 15);
+    assert_held_back();
+    ck_assert_uint_eq(vif_client_await_sent().Status, XENVIF_TRANSMITTER_PACKET_OK);
+    vif_client_finish();
+}
+
 /* What the backend has not been told of when the connection ends has not been sent. */
 STACK_TEST(row_that_is_cut_off, PLAYED)
 {
@@ -959,6 +986,7 @@ int main(void)
     tcase_add_test(tcase, cut_off);
     tcase_add_test(tcase, rows);
     tcase_add_test(tcase, row_that_fills_the_ring);
+    tcase_add_test(tcase, room_that_comes_with_a_connection);
     tcase_add_test(tcase, row_that_is_cut_off);
     tcase_add_test(tcase, pages_that_the_packet_fills);
     tcase_add_loop_test(tcase, granted_in_place_or_copied, 0, ARRAYSIZE(policies));
