@@ -7,6 +7,9 @@
  * ends in exactly one of: BACKEND_ERRORS (it breaks the protocol or is no frame), FRONTEND_ERRORS (no resources here),
  * DROPPED (the filter or the link keeps it out), or UNICAST, MULTICAST or BROADCAST packets (the client was given it).
  * The counters by protocol and checksum count the frames of the last kind.
+ *
+ * Those are counted at the end of the poll that gave them to the client: a client that asks from its callback, or from
+ * elsewhere while the poll goes on, does not see those of this poll yet.
  */
 #ifndef XENVIF_STATISTICS_H
 #define XENVIF_STATISTICS_H
