@@ -10,7 +10,10 @@
 
 #define FLOW_SLOTS 4096u
 
-enum expected_state { EXPECTED_MISSING, EXPECTED_SEEN, EXPECTED_CORRUPT };
+#define NO_OFFSET UINT32_MAX
+
+/* Late: counted as out of order. */
+enum expected_state { EXPECTED_MISSING, EXPECTED_SEEN, EXPECTED_CORRUPT, EXPECTED_LATE, EXPECTED_STATES };
 
 /* Frames whose order is kept, in the order of the capture: all, or those of one flow. */
 struct sequence {
@@ -18,9 +21,11 @@ struct sequence {
     unsigned first; /* of the capture; its count: there is none */
     unsigned last;
     unsigned next;         /* the frame whose turn it is, the capture's count behind the last */
-    uint32_t done;         /* bytes of its data that came in segments */
-    uint32_t segment_size; /* bytes of data in those */
-    unsigned segments;
+    uint32_t done;         /* bytes of its data up to the end of the last segment that came */
+    uint32_t segment_size; /* bytes of data in those; once `done` */
+    uint32_t gap_start;    /* where the first of its missing segments begins */
+    uint32_t gap_end;      /* where the last of them ends; 0: none is missing */
+    unsigned strays;       /* that came in the place of its segments */
 };
 
 struct checker {
@@ -139,29 +144,40 @@ static bool are_segment_headers(const uint8_t *whole, const struct packet *packe
            memcmp(part + options, whole + options, packet->payload - options) == 0;
 }
 
-/*
- * The next segment of a frame that was to be cut: all are of one size, but for the last, which may be smaller, and fit
- * the wire. `sequence` has those before it; NULL: it is the first.
- */
-static bool is_segment(const struct port_frame *expected, const struct packet *packet, const struct sequence *sequence,
-                       const struct port_frame *frame, const struct packet *frame_packet)
+static bool is_to_be_cut(const struct port_frame *expected)
 {
-    uint32_t offset = sequence ? sequence->done : 0, length, size;
-    bool blank = frame->checksum == PORT_CHECKSUM_BLANK;
+    return expected->gso != PORT_GSO_NONE && expected->gso_size != 0;
+}
 
-    if (expected->gso == PORT_GSO_NONE || frame->gso != PORT_GSO_NONE || !frame_packet->checksum ||
-        frame_packet->payload != packet->payload || frame_packet->version != packet->version)
-        return false;
+/*
+ * Where in the data of a frame that was to be cut a segment of it belongs, by its sequence number; NO_OFFSET: it is
+ * none. All are of one size, but for the last, which may be smaller, and fit the wire. The size is that of those before
+ * it; 0: the first one sets it, and where that has not come they are as large as they may be.
+ */
+static uint32_t find_segment(const struct port_frame *expected, const struct packet *packet, uint32_t size,
+                             const struct port_frame *frame, const struct packet *frame_packet)
+{
+    bool blank = frame->checksum == PORT_CHECKSUM_BLANK;
+    uint32_t offset, length;
+
+    if (!is_to_be_cut(expected) || frame->gso != PORT_GSO_NONE || !frame_packet->checksum ||
+        frame_packet->protocol != PACKET_TCP || frame_packet->payload != packet->payload ||
+        frame_packet->transport != packet->transport || frame_packet->version != packet->version)
+        return NO_OFFSET;
     length = frame_packet->end - frame_packet->payload;
-    size = offset ? sequence->segment_size : length;
+    offset = packet_get32(frame->data + packet->transport + 4) - packet_get32(expected->data + packet->transport + 4);
+    if (!size)
+        size = offset ? expected->gso_size : length;
     if (!length || length > size || length > expected->gso_size || frame->length != packet->payload + length ||
-        packet->payload + offset + length > packet->end)
-        return false;
+        offset >= packet->end - packet->payload || length > packet->end - packet->payload - offset || offset % size)
+        return NO_OFFSET;
     if (length < size && packet->payload + offset + length != packet->end)
-        return false;
-    return are_segment_headers(expected->data, packet, frame->data, offset, length, offset ? sequence->segments : 0) &&
-           memcmp(frame->data + packet->payload, expected->data + packet->payload + offset, length) == 0 &&
-           (blank ? packet_is_partial(frame->data, frame_packet) : packet_is_right(frame->data, frame_packet));
+        return NO_OFFSET;
+    if (!are_segment_headers(expected->data, packet, frame->data, offset, length, offset / size) ||
+        memcmp(frame->data + packet->payload, expected->data + packet->payload + offset, length) != 0 ||
+        !(blank ? packet_is_partial(frame->data, frame_packet) : packet_is_right(frame->data, frame_packet)))
+        return NO_OFFSET;
+    return offset;
 }
 
 /* A frame whose bytes are all that is known passes in any form that some receiver may be given. */
@@ -194,19 +210,27 @@ static bool is_expected_whole(const struct checker *checker, unsigned at, const 
                                : is_whole(expected, &checker->packet[at], arrival->frame);
 }
 
+/* As find_segment(), of the frame at a place. */
+static uint32_t segment_of(const struct checker *checker, unsigned at, uint32_t size, const struct arrival *arrival)
+{
+    return find_segment(&checker->expected->frame[at], &checker->packet[at], size, arrival->frame, &arrival->packet);
+}
+
 /*
- * The first frame of the sequence from `first` up to, not including, `end` that is in this state and equal; `end` if
- * none.
+ * The first frame of the sequence from `first` up to, not including, `end` that is in this state and that the arrival
+ * is equal to, or a segment of; `end` if none.
  */
 static unsigned search(const struct checker *checker, unsigned first, unsigned end, enum expected_state state,
-                       const struct arrival *arrival)
+                       const struct arrival *arrival, bool *whole)
 {
     unsigned i;
 
+    *whole = false;
     for (i = first; i != end; i = checker->follower[i]) {
-        if (checker->state[i] == state &&
-            (is_expected_whole(checker, i, arrival) ||
-             is_segment(&checker->expected->frame[i], &checker->packet[i], NULL, arrival->frame, &arrival->packet)))
+        if (checker->state[i] != state)
+            continue;
+        *whole = is_expected_whole(checker, i, arrival);
+        if (*whole || segment_of(checker, i, 0, arrival) != NO_OFFSET)
             break;
     }
     return i;
@@ -222,32 +246,81 @@ static void go_to(struct sequence *sequence, unsigned next)
 {
     sequence->next = next;
     sequence->done = 0;
-    sequence->segments = 0;
+    sequence->gap_end = 0;
+    sequence->strays = 0;
+}
+
+/* What came for a frame whose place was taken by others was right: those were extra. */
+static void acquit(struct checker *checker, unsigned at, unsigned strays)
+{
+    checker->state[at] = EXPECTED_SEEN;
+    checker->verdict.good++;
+    checker->verdict.corrupt--;
+    checker->verdict.extra += strays;
+}
+
+/* The end of the frame whose turn it is has come: without a gap it is there. */
+static void finish(struct checker *checker, struct sequence *sequence)
+{
+    unsigned at = sequence->next;
+
+    if (!sequence->gap_end && checker->state[at] == EXPECTED_MISSING) {
+        see(checker, at, EXPECTED_SEEN);
+        checker->verdict.good++;
+    } else if (!sequence->gap_end && checker->state[at] == EXPECTED_CORRUPT) {
+        acquit(checker, at, sequence->strays);
+    }
+    go_to(sequence, checker->follower[at]);
+}
+
+/* It is a segment of the frame whose turn it is, not before those that came: others in between are missing. */
+static void take_segment(struct checker *checker, struct sequence *sequence, const struct arrival *arrival,
+                         uint32_t offset)
+{
+    const struct packet *packet = &checker->packet[sequence->next];
+    uint32_t length = arrival->packet.end - arrival->packet.payload;
+
+    if (!sequence->done)
+        sequence->segment_size = offset ? checker->expected->frame[sequence->next].gso_size : length;
+    if (offset != sequence->done) {
+        if (!sequence->gap_end)
+            sequence->gap_start = sequence->done;
+        sequence->gap_end = offset;
+    }
+    sequence->done = offset + length;
+    if (packet->payload + sequence->done == packet->end)
+        finish(checker, sequence);
+}
+
+/* A segment that does not go on where the last one ended: it came before, or late. */
+static void take_past_segment(struct checker *checker, const struct sequence *sequence, uint32_t offset)
+{
+    if (checker->state[sequence->next] != EXPECTED_MISSING)
+        return; /* which is told already */
+    if (offset >= sequence->gap_start && offset < sequence->gap_end) {
+        see(checker, sequence->next, EXPECTED_LATE);
+        checker->verdict.reordered++;
+    } else {
+        checker->verdict.extra++;
+    }
 }
 
 /* It is the frame whose turn it is, or a segment of it. */
 static bool take_next(struct checker *checker, struct sequence *sequence, const struct arrival *arrival)
 {
-    unsigned at = sequence->next;
-    const struct packet *packet = &checker->packet[at];
+    uint32_t offset;
 
-    if (!sequence->done && is_expected_whole(checker, at, arrival)) {
-        see(checker, at, EXPECTED_SEEN);
-        checker->verdict.good++;
-        go_to(sequence, checker->follower[at]);
+    if (!sequence->done && is_expected_whole(checker, sequence->next, arrival)) {
+        finish(checker, sequence);
         return true;
     }
-    if (!is_segment(&checker->expected->frame[at], packet, sequence, arrival->frame, &arrival->packet))
+    offset = segment_of(checker, sequence->next, sequence->done ? sequence->segment_size : 0, arrival);
+    if (offset == NO_OFFSET)
         return false;
-    if (!sequence->done)
-        sequence->segment_size = arrival->packet.end - arrival->packet.payload;
-    sequence->done += arrival->packet.end - arrival->packet.payload;
-    sequence->segments++;
-    if (packet->payload + sequence->done == packet->end) {
-        see(checker, at, EXPECTED_SEEN);
-        checker->verdict.good++;
-        go_to(sequence, checker->follower[at]);
-    }
+    if (offset < sequence->done)
+        take_past_segment(checker, sequence, offset);
+    else
+        take_segment(checker, sequence, arrival, offset);
     return true;
 }
 
@@ -273,44 +346,76 @@ static void log_difference(const struct checker *checker, const struct sequence 
                 expected->length, at);
 }
 
+/* What came belongs to a frame that was passed over, or that is there. */
+static void take_past(struct checker *checker, unsigned at, bool whole)
+{
+    switch ((enum expected_state)checker->state[at]) {
+    case EXPECTED_MISSING:
+        see(checker, at, EXPECTED_LATE);
+        checker->verdict.reordered++;
+        break;
+    case EXPECTED_CORRUPT:
+        if (whole)
+            acquit(checker, at, 1);
+        break;
+    case EXPECTED_LATE:
+        if (whole)
+            checker->verdict.extra++;
+        break;
+    default:
+        checker->verdict.extra++;
+    }
+}
+
+/* Nobody expected it: it stands for the frame whose turn it is, or for a segment of it if it can be one by its size. */
+static void take_stray(struct checker *checker, struct sequence *sequence, const struct port_frame *frame)
+{
+    unsigned at = sequence->next;
+    const struct port_frame *expected = &checker->expected->frame[at];
+    const struct packet *packet = &checker->packet[at];
+    uint32_t size = sequence->done ? sequence->segment_size : expected->gso_size;
+
+    if (checker->state[at] == EXPECTED_MISSING) {
+        see(checker, at, EXPECTED_CORRUPT);
+        checker->verdict.corrupt++;
+    }
+    sequence->strays++;
+    if (!is_to_be_cut(expected) || frame->length > packet->payload + expected->gso_size ||
+        (uint64_t)sequence->strays * size >= packet->end - packet->payload - sequence->done)
+        go_to(sequence, checker->follower[at]);
+}
+
 /*
- * Find the place of a frame that is not the one whose turn it is. A frame further on: those between are missing (and
- * may come later). One that was passed over: out of order. The one that the frame before stood in for: that one was
- * extra.
+ * Find the place of a frame that is not the one whose turn it is. A frame further on, or a segment of one: those
+ * between are missing (and may come later). One that was passed over: out of order. The one that the frame before
+ * stood in for: that one was extra. One that is there already: extra.
  */
 static void place(struct checker *checker, struct sequence *sequence, const struct arrival *arrival)
 {
-    struct checker_verdict *verdict = &checker->verdict;
-    unsigned count = checker->expected->count, at;
+    static const enum expected_state past[] = {EXPECTED_MISSING, EXPECTED_CORRUPT, EXPECTED_LATE, EXPECTED_SEEN};
+    unsigned count = checker->expected->count, at = sequence->next;
+    bool whole;
 
-    at = search(checker, sequence->next, count, EXPECTED_MISSING, arrival);
     if (at != count) {
-        go_to(sequence, at);
-        take_next(checker, sequence, arrival);
-        return;
+        at = search(checker, checker->follower[at], count, EXPECTED_MISSING, arrival, &whole);
+        if (at != count) {
+            go_to(sequence, at);
+            take_next(checker, sequence, arrival);
+            return;
+        }
     }
-    at = search(checker, sequence->first, sequence->next, EXPECTED_MISSING, arrival);
-    if (at != sequence->next) {
-        see(checker, at, EXPECTED_SEEN);
-        verdict->reordered++;
-        return;
-    }
-    at = search(checker, sequence->first, sequence->next, EXPECTED_CORRUPT, arrival);
-    if (at != sequence->next) {
-        checker->state[at] = EXPECTED_SEEN;
-        verdict->good++;
-        verdict->corrupt--;
-        verdict->extra++;
-        return;
+    for (unsigned i = 0; i < EXPECTED_STATES; i++) {
+        at = search(checker, sequence->first, sequence->next, past[i], arrival, &whole);
+        if (at != sequence->next) {
+            take_past(checker, at, whole);
+            return;
+        }
     }
     log_difference(checker, sequence, arrival->frame);
-    if (sequence->next != count) {
-        see(checker, sequence->next, EXPECTED_CORRUPT);
-        go_to(sequence, checker->follower[sequence->next]);
-        verdict->corrupt++;
-    } else {
-        verdict->extra++;
-    }
+    if (sequence->next != count)
+        take_stray(checker, sequence, arrival->frame);
+    else
+        checker->verdict.extra++;
 }
 
 static void take(struct checker *checker, const struct port_frame *frame, bool bytes_only)

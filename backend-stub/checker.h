@@ -4,6 +4,13 @@
  * A frame of the capture that was left to an offloading card is there when it comes as it is and says so, or with its
  * checksum completed, or, if it was to be cut, as all its segments in order. Whatever does not say that its checksum is
  * blank has to have a right one. The rules are the protocols' own, not those of the code that cuts and completes.
+ *
+ * The counts are of frames of the capture, but for `frames`, `bytes` and `extra`. A frame of which some segments come
+ * and others do not, be it at its beginning, its middle or its end, is lost, as it is to a receiver of whole frames:
+ * the segments that came are right, each in its place, or they would be told otherwise. With a segment that comes
+ * behind a later one the frame is reordered, with a damaged one corrupt, once however many there are; a segment that
+ * comes twice is extra, and the frame may be good. Where the first segment is missing the others have to be of
+ * `gso_size`.
  */
 #ifndef BACKEND_CHECKER_H
 #define BACKEND_CHECKER_H
@@ -16,7 +23,7 @@ struct checker_verdict {
     uint64_t frames; /* that came */
     uint64_t bytes;
     uint64_t good;      /* equal to the expected one, in its place */
-    uint64_t lost;      /* expected, and not come so far */
+    uint64_t lost;      /* expected, and not come so far, or in part */
     uint64_t corrupt;   /* came in the place of an expected one, with other bytes or another length */
     uint64_t reordered; /* equal to an expected one, but later than its place */
     uint64_t extra;     /* more than were expected */

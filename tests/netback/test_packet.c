@@ -1,5 +1,6 @@
 /* Packets as netback and its checker see them: headers, checksums, segments, hashes, and the words for features. */
 #include "common/backend.h"
+#include "common/inet.h"
 
 #include "packet.h"
 #include "toeplitz.h"
@@ -221,6 +222,161 @@ GUEST_TEST(a_large_frame_equals_its_segments)
     capture_free(offload);
 }
 
+/* ---- segments that are missing, and others that nobody should take for those ---- */
+
+#define CUT_FRAMES 3u
+#define CUT_SEGMENTS 5u /* of each */
+#define CUT_SIZE 1000u
+#define CUT_DATA (4 * CUT_SIZE + 500)
+
+/* Three frames of five segments: "abcde", "fghij" and "klmno". A capital letter is a segment that is damaged. */
+static const struct cut {
+    const char *segments;
+    struct checker_verdict verdict;
+} cuts[] = {
+    {"abcdefghijklmno", {.good = 3}},
+    /* a gap at the beginning */
+    {"cdefghijklmno", {.good = 2, .lost = 1}},
+    {"abcdeghijklmno", {.good = 2, .lost = 1}},
+    {"abcdejklmno", {.good = 2, .lost = 1}},
+    {"abcdefghijo", {.good = 2, .lost = 1}},
+    /* in the middle */
+    {"abcdefhijklmno", {.good = 2, .lost = 1}},
+    {"abcdefhjklmno", {.good = 2, .lost = 1}},
+    {"abdefghijklmno", {.good = 2, .lost = 1}},
+    /* at the end */
+    {"abcdfghijklmno", {.good = 2, .lost = 1}},
+    {"abcdefghijk", {.good = 2, .lost = 1}},
+    /* over the end of a frame, and over one in between */
+    {"abcijklmno", {.good = 1, .lost = 2}},
+    {"abcmno", {.lost = 3}},
+    /* a segment that comes twice, without a gap and behind one */
+    {"aabcdefghijklmno", {.good = 3, .extra = 1}},
+    {"abcbdefghijklmno", {.good = 3, .extra = 1}},
+    {"ababcdefghijklmno", {.good = 3, .extra = 2}},
+    {"abcdeefghijklmno", {.good = 3, .extra = 1}},
+    {"abcdefghijklmnoo", {.good = 3, .extra = 1}},
+    {"abcdehhijklmno", {.good = 2, .lost = 1, .extra = 1}},
+    {"abcdehihjklmno", {.good = 2, .lost = 1, .extra = 1}},
+    {"abcdehdijklmno", {.good = 2, .lost = 1, .extra = 1}},
+    {"abcdefhfijklmno", {.good = 2, .lost = 1, .extra = 1}},
+    /* one that comes too late */
+    {"acbdefghijklmno", {.good = 2, .reordered = 1}},
+    {"bacdefghijklmno", {.good = 2, .reordered = 1}},
+    {"abcdeihjklmno", {.good = 2, .reordered = 1}},
+    {"abcdehjiklmno", {.good = 2, .reordered = 1}},
+    {"abcdhegijklmno", {.good = 1, .reordered = 2}},
+    {"abcdfeghijklmno", {.good = 2, .reordered = 1}},
+    {"fghijabcdeklmno", {.good = 2, .reordered = 1}},
+    {"abcdeklmnofghij", {.good = 2, .reordered = 1}},
+    /* one that is damaged */
+    {"abCdefghijklmno", {.good = 2, .corrupt = 1}},
+    {"AbcdefghijklmNo", {.good = 1, .corrupt = 2}},
+    {"abcdEfghijklmno", {.good = 2, .corrupt = 1}},
+    {"abcdeHijklmno", {.good = 2, .corrupt = 1}},
+    {"abcdefHijklmno", {.good = 2, .corrupt = 1}},
+    {"abcdehIjklmno", {.good = 2, .corrupt = 1}},
+    {"abcdehiJklmno", {.good = 2, .corrupt = 1}},
+    {"abcdeJklmno", {.good = 2, .corrupt = 1}},
+    {"ABCDEfghijklmno", {.good = 2, .corrupt = 1}},
+    {"ABCDEFGHIJKLMNO", {.corrupt = 3}},
+    /* and one that is damaged beside the right one */
+    {"abCcdefghijklmno", {.good = 3, .extra = 1}},
+    {"abCBcdefghijklmno", {.good = 3, .extra = 2}},
+    {"abcdeEfghijklmno", {.good = 3, .extra = 1}},
+};
+
+enum damage { DAMAGED_DATA, DAMAGED_DATA_SUMMED, DAMAGED_SEQUENCE, DAMAGED_FLAGS, DAMAGES };
+
+/* One segment, as a sender makes it, or damaged: but for the first kind with a checksum that is right. */
+static void make_cut(uint8_t *segment, const struct port_frame *whole, unsigned number, bool damaged,
+                     enum damage damage)
+{
+    uint32_t offset = number * CUT_SIZE, length = number == CUT_SEGMENTS - 1 ? 500 : CUT_SIZE;
+    struct packet packet;
+
+    packet_parse(whole->data, whole->length, &packet);
+    packet_segment(segment, whole->data, &packet, offset, length, number);
+    memcpy(segment + packet.payload, whole->data + packet.payload + offset, length);
+    if (damaged && damage == DAMAGED_DATA_SUMMED)
+        segment[packet.payload + 77] ^= 1;
+    if (damaged && damage == DAMAGED_SEQUENCE)
+        packet_put32(segment + packet.transport + 4, packet_get32(segment + packet.transport + 4) + CUT_SIZE);
+    if (damaged && damage == DAMAGED_FLAGS)
+        segment[packet.transport + 13] ^= 2; /* SYN */
+    packet_complete(segment, &packet, segment + packet.payload, length);
+    if (damaged && damage == DAMAGED_DATA)
+        segment[packet.payload + 77] ^= 1;
+}
+
+static struct checker_verdict judge_cut(const struct capture *capture, const char *segments, enum damage damage,
+                                        bool bytes_only)
+{
+    struct checker *checker = checker_create(capture, "from a test", NULL);
+    struct checker_verdict verdict;
+
+    for (; *segments; segments++) {
+        bool damaged = *segments < 'a';
+        unsigned number = (unsigned)(*segments - (damaged ? 'A' : 'a')), last = number % CUT_SEGMENTS + 1;
+        const struct port_frame *whole = &capture->frame[number / CUT_SEGMENTS];
+        uint32_t length = whole->length - CUT_DATA + (last == CUT_SEGMENTS ? 500 : CUT_SIZE);
+        uint8_t segment[PACKET_HEADERS_MAX + CUT_SIZE];
+
+        make_cut(segment, whole, last - 1, damaged, damage);
+        if (bytes_only)
+            checker_take_bytes(checker, segment, length);
+        else
+            checker_take(checker, &(struct port_frame){.data = segment, .length = length});
+    }
+    verdict = checker_verdict(checker);
+    checker_destroy(checker);
+    return verdict;
+}
+
+static void judge_cuts(unsigned version)
+{
+    static uint8_t data[CUT_FRAMES][100 + CUT_DATA];
+    struct port_frame frame[CUT_FRAMES];
+    struct capture capture = {.count = CUT_FRAMES, .frame = frame};
+
+    for (unsigned i = 0; i < CUT_FRAMES; i++) {
+        const struct inet_packet packet = {.version = version,
+                                           .protocol = INET_TCP,
+                                           .flags = INET_ACK | INET_PSH | INET_CWR,
+                                           .sequence = UINT32_MAX - 6000 + i * CUT_DATA,
+                                           .id = (uint16_t)(UINT16_MAX - 3 + i * CUT_SEGMENTS),
+                                           .source_port = 1000,
+                                           .destination_port = 2000,
+                                           .payload = CUT_DATA,
+                                           .seed = i};
+        size_t length = inet_make(data[i], &packet);
+
+        inet_make_blank(data[i], length);
+        frame[i] = (struct port_frame){.data = data[i],
+                                       .length = (uint32_t)length,
+                                       .checksum = PORT_CHECKSUM_BLANK,
+                                       .gso = version == 4 ? PORT_GSO_TCPV4 : PORT_GSO_TCPV6,
+                                       .gso_size = CUT_SIZE};
+    }
+    for (unsigned i = 0; i < sizeof(cuts) / sizeof(cuts[0]) * DAMAGES * 2; i++) {
+        const struct cut *cut = &cuts[i / 2 / DAMAGES];
+        const struct checker_verdict now = judge_cut(&capture, cut->segments, i / 2 % DAMAGES, i % 2);
+
+        ck_assert_msg(now.good == cut->verdict.good && now.lost == cut->verdict.lost &&
+                          now.corrupt == cut->verdict.corrupt && now.reordered == cut->verdict.reordered &&
+                          now.extra == cut->verdict.extra,
+                      "IPv%u, %s, damage %u: %u good, %u lost, %u corrupt, %u reordered, %u extra", version,
+                      cut->segments, i / 2 % DAMAGES, (unsigned)now.good, (unsigned)now.lost, (unsigned)now.corrupt,
+                      (unsigned)now.reordered, (unsigned)now.extra);
+    }
+}
+
+GUEST_TEST(segments_that_are_missing_are_no_others)
+{
+    judge_cuts(4);
+    judge_cuts(6);
+}
+
 GUEST_TEST(a_blank_checksum_has_to_be_announced_or_completed)
 {
     struct capture *offload = load(OFFLOAD);
@@ -392,6 +548,7 @@ int main(void)
         extension_headers_and_tags_are_passed_over,
         a_udp_checksum_is_never_zero,
         a_large_frame_equals_its_segments,
+        segments_that_are_missing_are_no_others,
         a_blank_checksum_has_to_be_announced_or_completed,
         order_is_by_flow_where_that_is_asked_for,
         hashes_are_those_of_the_vectors,
