@@ -43,8 +43,9 @@ GCC_SECTION_CFLAGS := -fno-inline-functions -fno-inline-small-functions -fno-inl
 	-fno-partial-inlining -fno-ipa-icf
 SECTION_CFLAGS := $(if $(findstring clang,$(CC)),-finline-hint-functions,$(GCC_SECTION_CFLAGS))
 BACKEND_CFLAGS := $(COMMON_CFLAGS) -D_GNU_SOURCE -Ibackend-stub -fPIE
-# A call at the end of a routine stays a call: its return address tells which driver made it.
-DRIVER_CFLAGS := $(COMMON_CFLAGS) $(SECTION_CFLAGS) -fno-optimize-sibling-calls -DDBG=1 -fshort-wchar -fPIC \
+# A call at the end of a routine stays a call: its return address tells which driver made it. Imports are called by their
+# addresses in a table, as a Windows driver calls its own.
+DRIVER_CFLAGS := $(COMMON_CFLAGS) $(SECTION_CFLAGS) -fno-optimize-sibling-calls -fno-plt -DDBG=1 -fshort-wchar -fPIC \
 	-fvisibility=hidden -Isim/include -Idrivers/include -Idrivers/common -I$(BUILD)/include
 # `make coverage`: the drivers count what they execute. libgcov is in their modules, and uses the C library.
 ifneq ($(COVERAGE),)
