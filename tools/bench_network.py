@@ -11,8 +11,8 @@ client, with a copy each, and which compares every byte: what the rest of the ma
 So few of the frames are distinct as a processor's cache holds beside the rest, and they come again and again: the bare ring's bytes
 are in the cache too. One vCPU and dom0 are two threads of the host, as the bare ring's are; packets go in rows, as NDIS's lists have
 them. Netback looks at a ring that it has emptied for a few microseconds before it asks for an event (pvsim run --busy-poll); the
-threads of the bare ring and of DPDK look all the time. The yardsticks are measured around it: the bare ring (tests/bench/bench_ring.c), a copy of the same bytes from the other core,
-and, where dpdk-testpmd is, DPDK's virtio-user and vhost-user with its own generator (txonly) and sink (rxonly). The large frames go
+threads of the bare ring and of DPDK look all the time. The yardsticks are measured around it: the bare ring
+(tests/bench/bench_ring.c), a copy of the same bytes from the other core, and, where dpdk-testpmd is, DPDK's virtio-user and vhost-user with its own generator (txonly) and sink (rxonly). The large frames go
 once more, through the application, under every combination of what netback takes over, none of which may be a tenth as fast as the
 best. A round has all but DPDK and the combinations once; figures are the medians of the rounds, ratios the medians of each round's.
 

@@ -270,7 +270,6 @@ static inline int16_t claim_segment(struct copier *copier, const struct gnttab_c
 {
     int16_t status;
 
-    claims->dest.granter = NULL;
     status = (segment->flags & GNTCOPY_source_gref) != 0
                  ? claim_granted(copier, &segment->source, true, &claims->source)
                  : claim_own(copier, &segment->source, &claims->source);

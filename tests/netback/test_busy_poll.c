@@ -136,20 +136,31 @@ GUEST_TEST(looks_for_requests_when_nothing_else_goes_on)
     ck_assert_uint_eq(backend_statistics()->rx.drops, FRAMES - 2);
 }
 
-/* While it looks at one ring it sees the others. */
-GUEST_TEST(looks_at_all_rings_before_it_sleeps)
+#define SIZE 60u
+
+/* So many frames are to come, by either queue. Returns the first one's frontend. */
+static struct netfront *begin_two_queues(unsigned frames, struct netfront **other)
 {
-    const uint16_t size = 60;
-    const uint32_t length[2] = {60, 60};
-    struct netfront *front, *other;
+    static const uint32_t length[] = {SIZE, SIZE, SIZE};
+    struct netfront *front;
 
     backend_features.max_queues = 2;
-    backend_make_frames(&backend_received, length, 2);
+    backend_make_frames(&backend_received, length, frames);
     backend_options.busy_poll_us = NETBACK_BUSY_POLL_MAX_US;
     front = backend_begin();
     netfront_add_queues(front, 2);
-    other = netfront_queue(front, 1);
+    *other = netfront_queue(front, 1);
     netfront_connect(front, true);
+    return front;
+}
+
+/* While it looks at one ring it sees the others. */
+GUEST_TEST(looks_at_all_rings_before_it_sleeps)
+{
+    const uint16_t size = SIZE;
+    struct netfront *front, *other;
+
+    front = begin_two_queues(2, &other);
     netfront_tx_frame(front, backend_received.frame[0].data, &size, 1);
     ck_assert(netfront_tx_push(front));
     (void)await_answers(front);
@@ -165,17 +176,10 @@ GUEST_TEST(looks_at_all_rings_before_it_sleeps)
 GUEST_TEST(looks_on_beside_what_does_not_go_on)
 {
     enum { FRAMES = 3 };
-    const uint16_t size = 60;
-    const uint32_t length[FRAMES] = {60, 60, 60};
+    const uint16_t size = SIZE;
     struct netfront *front, *other;
 
-    backend_features.max_queues = 2;
-    backend_make_frames(&backend_received, length, FRAMES);
-    backend_options.busy_poll_us = NETBACK_BUSY_POLL_MAX_US;
-    front = backend_begin();
-    netfront_add_queues(front, 2);
-    other = netfront_queue(front, 1);
-    netfront_connect(front, true);
+    front = begin_two_queues(FRAMES, &other);
     netfront_tx_request(other, 0, size, NETTXF_more_data);
     ck_assert(netfront_tx_push(other));
     netfront_pause(3); /* it has seen that, and sleeps */
@@ -191,17 +195,10 @@ GUEST_TEST(looks_on_beside_what_does_not_go_on)
 
 GUEST_TEST(finds_what_no_event_tells_of)
 {
-    const uint16_t size = 60;
-    const uint32_t length[2] = {60, 60};
+    const uint16_t size = SIZE;
     struct netfront *front, *other;
 
-    backend_features.max_queues = 2;
-    backend_make_frames(&backend_received, length, 2);
-    backend_options.busy_poll_us = NETBACK_BUSY_POLL_MAX_US;
-    front = backend_begin();
-    netfront_add_queues(front, 2);
-    other = netfront_queue(front, 1);
-    netfront_connect(front, true);
+    front = begin_two_queues(2, &other);
     netfront_pause(3);
     netfront_tx_frame(front, backend_received.frame[0].data, &size, 1);
     ck_assert(netfront_tx_push(front));
