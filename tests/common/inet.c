@@ -1,6 +1,9 @@
 #include "common/inet.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "capture.h"
 
 static const uint8_t destination_mac[6] = {0x00, 0x16, 0x3e, 0x5a, 0x00, 0x00};
 static const uint8_t source_mac[6] = {0x00, 0x16, 0x3e, 0x01, 0x02, 0x03};
@@ -208,4 +211,40 @@ const char *inet_fault(const uint8_t *frame, size_t length)
     if (length > layout.end && length > 60)
         return "bytes behind the packet";
     return NULL;
+}
+
+#define FLOWS 16u
+
+struct capture *inet_make_flows(unsigned count, size_t length)
+{
+    bool large = length > 1514;
+    struct capture *capture = calloc(1, sizeof(*capture));
+
+    capture->count = count;
+    capture->bytes = count * length;
+    capture->storage = malloc(capture->bytes);
+    capture->frame = calloc(count, sizeof(*capture->frame));
+    for (unsigned index = 0; index < count; index++) {
+        struct inet_packet packet = {.version = 4,
+                                     .protocol = large ? INET_TCP : INET_UDP,
+                                     .flags = INET_ACK,
+                                     .id = (uint16_t)index,
+                                     .sequence = index,
+                                     .source_port = (uint16_t)(2000 + index % FLOWS * 7),
+                                     .destination_port = 4000,
+                                     .seed = index,
+                                     .payload = length - (large ? 54 : 42)};
+        uint8_t *data = capture->storage + index * length;
+
+        if (inet_make(data, &packet) != length)
+            abort();
+        capture->frame[index] = (struct port_frame){.data = data, .length = (uint32_t)length};
+        if (!large)
+            continue;
+        inet_make_blank(data, length);
+        capture->frame[index].checksum = PORT_CHECKSUM_BLANK;
+        capture->frame[index].gso = PORT_GSO_TCPV4;
+        capture->frame[index].gso_size = 1460;
+    }
+    return capture;
 }

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct capture;
+
 #define INET_FRAME_MAX 65535u
 #define INET_TCP 6u
 #define INET_UDP 17u
@@ -61,6 +63,12 @@ uint8_t *inet_checksum_field(uint8_t *frame, const struct inet_layout *layout);
 
 /* Leave the checksum to a card: the pseudo-header's sum takes its place. */
 void inet_make_blank(uint8_t *frame, size_t length);
+
+/*
+ * So many frames of a length, of 16 flows in turn: UDP, or, if they are longer than 1,514 bytes, TCP of IPv4 that a
+ * card is to cut. They stay until the process ends.
+ */
+struct capture *inet_make_flows(unsigned count, size_t length);
 
 /* What is wrong with a frame as it is on a wire: a checksum, a length. NULL: nothing is. Other protocols are never. */
 const char *inet_fault(const uint8_t *frame, size_t length);

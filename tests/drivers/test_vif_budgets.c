@@ -86,45 +86,6 @@ static struct counts now(void)
     return counts;
 }
 
-/* ---- frames ---- */
-
-#define FLOWS 16u
-
-/* Of so many flows in turn. */
-static struct capture *make_frames(unsigned count, size_t length)
-{
-    bool large = length > 1514;
-    struct capture *capture = calloc(1, sizeof(*capture));
-
-    capture->count = count;
-    capture->bytes = count * length;
-    capture->storage = malloc(capture->bytes);
-    capture->frame = calloc(count, sizeof(*capture->frame));
-    for (unsigned index = 0; index < count; index++) {
-        struct inet_packet packet = {.version = 4,
-                                     .protocol = large ? INET_TCP : INET_UDP,
-                                     .flags = INET_ACK,
-                                     .id = (uint16_t)index,
-                                     .sequence = index,
-                                     .source_port = (uint16_t)(2000 + index % FLOWS * 7),
-                                     .destination_port = 4000,
-                                     .seed = index,
-                                     .payload = length - (large ? 54 : 42)};
-        uint8_t *data = capture->storage + index * length;
-
-        if (inet_make(data, &packet) != length)
-            abort();
-        capture->frame[index] = (struct port_frame){.data = data, .length = (uint32_t)length};
-        if (!large)
-            continue;
-        inet_make_blank(data, length);
-        capture->frame[index].checksum = PORT_CHECKSUM_BLANK;
-        capture->frame[index].gso = PORT_GSO_TCPV4;
-        capture->frame[index].gso_size = 1460;
-    }
-    return capture;
-}
-
 /* ---- budgets ---- */
 
 static const struct shape {
@@ -190,7 +151,7 @@ static void carry(void *argument)
     const struct variant *variant = argument;
     const struct shape *shape = &variant->shape;
     NETCLIENT_MODE mode = variant->mode;
-    struct capture *frames = make_frames(shape->frames, shape->length);
+    struct capture *frames = inet_make_flows(shape->frames, shape->length);
     struct counts before, after;
 
     NETCLIENT_SHAPE chain = {.FragmentSize = shape->fragment, .PageOffset = 77, .LeadingBytes = 5, .Gap = 3};

@@ -21,7 +21,6 @@
 
 #include "vif_interface.h"
 
-#define FLOWS 16u
 #define ROW 64u
 #define RING_SLOTS 256u
 #define UNTOLD 32u /* slots of a row, of a queue, that the backend has not been told of */
@@ -50,42 +49,6 @@ static struct {
     volatile bool ended;
     uint64_t in_flight; /* slots at the interruption */
 } test;
-
-/* ---- frames ---- */
-
-static struct capture *make_frames(const struct load *load)
-{
-    bool large = load->length > 1514;
-    struct capture *capture = calloc(1, sizeof(*capture));
-
-    capture->count = load->frames;
-    capture->bytes = load->frames * load->length;
-    capture->storage = malloc(capture->bytes);
-    capture->frame = calloc(load->frames, sizeof(*capture->frame));
-    for (unsigned index = 0; index < load->frames; index++) {
-        const struct inet_packet packet = {.version = 4,
-                                           .protocol = large ? INET_TCP : INET_UDP,
-                                           .flags = INET_ACK,
-                                           .id = (uint16_t)index,
-                                           .sequence = index,
-                                           .source_port = (uint16_t)(2000 + index % FLOWS * 7),
-                                           .destination_port = 4000,
-                                           .seed = index,
-                                           .payload = load->length - (large ? 54 : 42)};
-        uint8_t *data = capture->storage + index * load->length;
-
-        if (inet_make(data, &packet) != load->length)
-            abort();
-        capture->frame[index] = (struct port_frame){.data = data, .length = (uint32_t)load->length};
-        if (!large)
-            continue;
-        inet_make_blank(data, load->length);
-        capture->frame[index].checksum = PORT_CHECKSUM_BLANK;
-        capture->frame[index].gso = PORT_GSO_TCPV4;
-        capture->frame[index].gso_size = 1460;
-    }
-    return capture;
-}
 
 /* ---- the writer ---- */
 
@@ -254,7 +217,7 @@ START_TEST(nothing_is_lost_but_what_is_in_flight)
 
     test.form = (enum form)(_i % FORMS);
     test.load = load;
-    test.frames = make_frames(load);
+    test.frames = inet_make_flows(load->frames, load->length);
     for (options.seed = 1; options.seed <= STACK_SCHEDULES; options.seed++) {
         options.policy = options.seed == 1 ? POLICY_FIFO : POLICY_PCT;
         stack_run(&options, interrupted, NULL);
