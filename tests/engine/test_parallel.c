@@ -2,9 +2,18 @@
  * The parallel engine: the main job passes on it, its vCPUs really run at the same time and lose nothing, what goes
  * wrong is reported as under the other engine, and what it cannot do is refused.
  */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/membarrier.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "common/guest.h"
 #include "common/process.h"
@@ -58,6 +67,39 @@ static void passes(enum scenario scenario, unsigned vcpus)
 START_TEST(spin_locks_and_interlocked)
 {
     passes(LOCKED, vcpu_counts[_i]);
+}
+END_TEST
+
+/* The host refuses the call from here on, for this process. */
+static void refuse_membarrier(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = ARRAYSIZE(filter), .filter = filter};
+
+    ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+    ck_assert_int_eq(syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0), -1);
+}
+
+/* A release has its own barrier then. */
+START_TEST(spin_locks_without_membarrier)
+{
+    pid_t child = fork();
+    int status;
+
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        refuse_membarrier();
+        passes(LOCKED, vcpu_counts[_i]);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
 }
 END_TEST
 
@@ -228,6 +270,7 @@ int main(int argc, char **argv)
     (void)argv;
 #endif
     tcase_add_loop_test(threads, spin_locks_and_interlocked, 0, counts);
+    tcase_add_loop_test(threads, spin_locks_without_membarrier, 0, counts);
     tcase_add_loop_test(threads, dpcs_across_processors, 0, counts);
     suite_add_tcase(suite, threads);
 #ifndef MACHINE_THREAD_SANITIZER /* it holds a signal back until the code that it finds makes a call: these loops make \

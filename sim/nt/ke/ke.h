@@ -135,6 +135,7 @@ struct ke_state {
     struct deadline timer_deadline;
     uint64_t timer_expiries;
     unsigned spinning;             /* vCPUs that wait for a spin lock */
+    bool sleeper_fences;           /* the parallel engine's: a release of a spin lock needs no fence */
     struct spin_waiter *spin_line; /* who waits for a queued spin lock, in the order of coming */
     uint8_t line_vector[48];
     bool line_level[48];
@@ -256,9 +257,12 @@ uint64_t ke_spin_acquisitions(void);
  */
 uint64_t ke_processor_calls(void);
 /* The parallel engine's: compare and exchange, outside the kernel unless there is somebody to wait for or to wake. */
+void ke_parallel_spin_init(void);
 void ke_parallel_spin_acquire(PKSPIN_LOCK lock);
 void ke_parallel_spin_release(PKSPIN_LOCK lock);
 bool ke_parallel_spin_try(PKSPIN_LOCK lock);
+/* Of who waits for a spin lock, between saying so and the last look at it. */
+void ke_parallel_spin_fence(void);
 void ke_spin_check(const KSPIN_LOCK *lock, KSPIN_LOCK value);
 _Noreturn void ke_spin_recursive(const KSPIN_LOCK *lock);
 _Noreturn void ke_spin_not_owner(const KSPIN_LOCK *lock, KSPIN_LOCK value);
@@ -273,6 +277,22 @@ void ke_spin_wait(const void *lock);
  */
 void ke_spin_wait_unless(const void *lock, bool (*over)(const void *argument), const void *argument);
 void ke_spin_wake(const void *lock);
+
+/* Lets go of a lock that is held, and wakes whoever sleeps for it. */
+static inline void ke_parallel_spin_free(PKSPIN_LOCK lock)
+{
+    if (__builtin_expect(machine->ke->sleeper_fences, true)) {
+        __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    } else {
+        __atomic_exchange_n(lock, 0, __ATOMIC_SEQ_CST);
+    }
+    if (__builtin_expect(__atomic_load_n(&machine->ke->spinning, __ATOMIC_RELAXED) != 0, false)) {
+        KERNEL_SCOPE();
+
+        ke_spin_wake(lock);
+    }
+}
 
 /* ---- time limits (limits.c) ---- */
 

@@ -31,6 +31,7 @@ void ke_spin_wait_unless(const void *lock, bool (*over)(const void *argument), c
 
     vcpu->runner.where = lock;
     __atomic_fetch_add(&machine->ke->spinning, 1, __ATOMIC_SEQ_CST);
+    ke_parallel_spin_fence();
     if (!over(argument))
         runner_block("spin lock");
     __atomic_fetch_sub(&machine->ke->spinning, 1, __ATOMIC_SEQ_CST);
@@ -265,12 +266,7 @@ static inline bool give_back_outside(struct vcpu *vcpu, PKSPIN_LOCK lock, enum l
         held->kind != kind || __atomic_load_n(lock, __ATOMIC_RELAXED) != (KSPIN_LOCK)vcpu->index + 1)
         return false;
     vcpu->locks.count = 0;
-    __atomic_exchange_n(lock, 0, __ATOMIC_SEQ_CST);
-    if (__builtin_expect(__atomic_load_n(&machine->ke->spinning, __ATOMIC_RELAXED) != 0, false)) {
-        KERNEL_SCOPE();
-
-        ke_spin_wake(lock);
-    }
+    ke_parallel_spin_free(lock);
     return true;
 }
 

@@ -5,7 +5,32 @@
  */
 #include "nt/ke/ke.h"
 
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "machine/fail.h"
+
 #define SPINS 400
+
+/*
+ * Who lets go of a lock writes that and then reads whether anybody sleeps for it; who goes to sleep writes that and
+ * then reads whether the lock is still held. Neither must read first. Sleep is rare: who goes to sleep has the host put
+ * a barrier into every thread of ours (membarrier(2)), and letting go is a plain store. Where the host does not do
+ * that, letting go has a barrier of its own.
+ */
+void ke_parallel_spin_init(void)
+{
+    machine->ke->sleeper_fences = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+void ke_parallel_spin_fence(void)
+{
+    if (machine->ke->sleeper_fences && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
+        fail("host-barrier", "the host refuses a barrier that it has promised (membarrier): %s", strerror(errno));
+}
 
 static bool try_take(PKSPIN_LOCK lock, KSPIN_LOCK mine)
 {
@@ -71,10 +96,5 @@ void ke_parallel_spin_release(PKSPIN_LOCK lock)
     ke_spin_check(lock, value);
     if (value != ke_vcpu_here()->index + 1)
         ke_spin_not_owner(lock, value);
-    __atomic_exchange_n(lock, 0, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&machine->ke->spinning, __ATOMIC_RELAXED) != 0) {
-        KERNEL_SCOPE();
-
-        ke_spin_wake(lock);
-    }
+    ke_parallel_spin_free(lock);
 }

@@ -706,6 +706,8 @@ void ke_init(void)
     ke->announced = ke->processors;
     machine->ke = ke;
     lock_init();
+    if (engine_is_parallel())
+        ke_parallel_spin_init();
     for (unsigned index = 0; index < machine->config.vcpus; index++)
         vcpu_create(index);
 }
