@@ -46,7 +46,7 @@ static BOOLEAN PacketHas(_In_ const PACKET_PARSER *Parser, _In_ ULONG Length)
 }
 
 /* Notes a header at the parser's place, and steps past it. */
-static VOID PacketTake(_Inout_ PPACKET_PARSER Parser, _Out_ PXENVIF_PACKET_HEADER Header, _In_ ULONG Length)
+static inline VOID PacketTake(_Inout_ PPACKET_PARSER Parser, _Out_ PXENVIF_PACKET_HEADER Header, _In_ ULONG Length)
 {
     Header->Offset = Parser->Offset;
     Header->Length = Length;
@@ -55,7 +55,7 @@ static VOID PacketTake(_Inout_ PPACKET_PARSER Parser, _Out_ PXENVIF_PACKET_HEADE
     Parser->Layout->Info.Length = Parser->Offset;
 }
 
-static VOID PacketParseTcp(_Inout_ PPACKET_PARSER Parser, _In_ ULONG TransportLength)
+static inline VOID PacketParseTcp(_Inout_ PPACKET_PARSER Parser, _In_ ULONG TransportLength)
 {
     ULONG HeaderLength;
 
@@ -72,7 +72,7 @@ static VOID PacketParseTcp(_Inout_ PPACKET_PARSER Parser, _In_ ULONG TransportLe
         PacketTake(Parser, &Parser->Layout->Info.TcpOptions, HeaderLength - TCP_HEADER_SIZE);
 }
 
-static VOID PacketParseUdp(_Inout_ PPACKET_PARSER Parser, _In_ ULONG TransportLength)
+static inline VOID PacketParseUdp(_Inout_ PPACKET_PARSER Parser, _In_ ULONG TransportLength)
 {
     ULONG UdpLength;
 
@@ -87,7 +87,7 @@ static VOID PacketParseUdp(_Inout_ PPACKET_PARSER Parser, _In_ ULONG TransportLe
     PacketTake(Parser, &Parser->Layout->Info.UdpHeader, UDP_HEADER_SIZE);
 }
 
-static VOID PacketParseTransport(_Inout_ PPACKET_PARSER Parser, _In_ UCHAR Protocol, _In_ ULONG TransportLength)
+static inline VOID PacketParseTransport(_Inout_ PPACKET_PARSER Parser, _In_ UCHAR Protocol, _In_ ULONG TransportLength)
 {
     if (Parser->Layout->Info.IsAFragment)
         return;

@@ -6,7 +6,6 @@
 
 #define STEERING_TAG POOL_TAG('V', 's', 't', 'e')
 
-#define STEERING_COUNT_MASK 0x1Fu
 #define STEERING_CHANGE (STEERING_COUNT_MASK + 1)
 
 C_ASSERT(FRONTEND_MAXIMUM_QUEUES <= STEERING_COUNT_MASK);
@@ -16,13 +15,6 @@ static const UCHAR SteeringKey[TOEPLITZ_KEY_SIZE] = {0x9e, 0x37, 0x79, 0xb9, 0x7
                                                      0xc0, 0x60, 0x5c, 0xed, 0xc8, 0x34, 0x10, 0x82, 0x27, 0x6b,
                                                      0xf3, 0xa2, 0x72, 0x51, 0xf8, 0x6c, 0x6a, 0x11, 0xd0, 0xc1,
                                                      0x8e, 0x95, 0x27, 0x67, 0xf0, 0xb1, 0x53, 0xd2, 0x7b, 0x7f};
-
-struct _XENVIF_STEERING {
-    TOEPLITZ Toeplitz;
-    ULONG State; /* the number of changes so far, and the number of queues in the lowest bits: read at once */
-    ULONG MappingSize;
-    ULONG Mapping[STEERING_MAXIMUM_MAPPING];
-};
 
 PAGED_FUNCTION NTSTATUS SteeringInitialize(_Outptr_ PXENVIF_STEERING *Steering)
 {
@@ -49,12 +41,6 @@ PAGED_FUNCTION VOID SteeringTeardown(_In_ PXENVIF_STEERING Steering)
     PoolFree(Steering, STEERING_TAG);
 }
 
-VOID SteeringFlow(_In_opt_ PXENVIF_PACKET_HASH Hash, _Out_ PSTEERING_FLOW Flow)
-{
-    Flow->Hashed = Hash != NULL && Hash->Algorithm != XENVIF_PACKET_HASH_ALGORITHM_NONE;
-    Flow->Value = Flow->Hashed ? Hash->Value : 0;
-}
-
 /*
  * Only TCP's ports count: another protocol's datagrams may be fragmented, and then have no ports to be seen. What is
  * not IP is one flow.
@@ -73,29 +59,15 @@ static ULONG SteeringHash(_In_ PXENVIF_STEERING Steering, _In_ const UCHAR *Head
     return ToeplitzHash(&Steering->Toeplitz, Input, Length);
 }
 
-ULONG SteeringSelect(_In_ PXENVIF_STEERING Steering, _In_ const STEERING_FLOW *Flow, _In_ const UCHAR *Header,
-                     _In_ const XENVIF_PACKET_LAYOUT *Layout, _Out_ PULONG Version)
+ULONG SteeringSelectOf(_In_ PXENVIF_STEERING Steering, _In_ ULONG Version, _In_ const STEERING_FLOW *Flow,
+                       _In_ const UCHAR *Header, _In_ const XENVIF_PACKET_LAYOUT *Layout)
 {
-    ULONG Count;
-    ULONG Size;
-    ULONG Value;
-
-    *Version = ReadULongAcquire(&Steering->State);
-
-    Count = *Version & STEERING_COUNT_MASK;
-    if (Count == 1)
-        return 0;
-
-    Size = ReadULongNoFence(&Steering->MappingSize);
-    Value = Flow->Hashed ? Flow->Value : SteeringHash(Steering, Header, Layout);
+    ULONG Size = ReadULongNoFence(&Steering->MappingSize);
+    ULONG Value = Flow->Hashed ? Flow->Value : SteeringHash(Steering, Header, Layout);
 
     /* What is read while somebody changes it may not fit together, and is found out by the version; but it is used. */
-    return (Size != 0) ? ReadULongNoFence(&Steering->Mapping[Value & (Size - 1)]) : Value % Count;
-}
-
-BOOLEAN SteeringIsCurrent(_In_ PXENVIF_STEERING Steering, _In_ ULONG Version)
-{
-    return ReadULongNoFence(&Steering->State) == Version;
+    return (Size != 0) ? ReadULongNoFence(&Steering->Mapping[Value & (Size - 1)])
+                       : Value % (Version & STEERING_COUNT_MASK);
 }
 
 VOID SteeringSet(_Inout_ PXENVIF_STEERING Steering, _In_ ULONG Count, _In_ const STEERING_MAPPING *Mapping)

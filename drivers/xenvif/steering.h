@@ -9,6 +9,8 @@
 #ifndef XENVIF_STEERING_H
 #define XENVIF_STEERING_H
 
+#include "compat.h"
+
 #include <ntddk.h>
 
 #include "packet.h"
@@ -29,7 +31,14 @@ typedef struct _STEERING_FLOW {
     ULONG Value;
 } STEERING_FLOW, *PSTEERING_FLOW;
 
-typedef struct _XENVIF_STEERING XENVIF_STEERING, *PXENVIF_STEERING;
+#define STEERING_COUNT_MASK 0x1Fu
+
+typedef struct _XENVIF_STEERING {
+    ULONG State; /* the number of changes so far, and the number of queues in the lowest bits: read at once */
+    ULONG MappingSize;
+    ULONG Mapping[STEERING_MAXIMUM_MAPPING];
+    TOEPLITZ Toeplitz;
+} XENVIF_STEERING, *PXENVIF_STEERING;
 
 /* One queue takes all. PASSIVE_LEVEL. */
 _IRQL_requires_(PASSIVE_LEVEL)
@@ -38,16 +47,36 @@ _IRQL_requires_(PASSIVE_LEVEL)
 VOID SteeringTeardown(_In_ PXENVIF_STEERING Steering);
 
 /* What a client says of a packet's hash. Any IRQL. */
-VOID SteeringFlow(_In_opt_ PXENVIF_PACKET_HASH Hash, _Out_ PSTEERING_FLOW Flow);
+static inline VOID SteeringFlow(_In_opt_ PXENVIF_PACKET_HASH Hash, _Out_ PSTEERING_FLOW Flow)
+{
+    Flow->Hashed = Hash != NULL && Hash->Algorithm != XENVIF_PACKET_HASH_ALGORITHM_NONE;
+    Flow->Value = Flow->Hashed ? Hash->Value : 0;
+}
+
+/* The queue of a packet, one of several, in the state that Version is the number of. IRQL <= DISPATCH_LEVEL. */
+ULONG SteeringSelectOf(_In_ PXENVIF_STEERING Steering, _In_ ULONG Version, _In_ const STEERING_FLOW *Flow,
+                       _In_ const UCHAR *Header, _In_ const XENVIF_PACKET_LAYOUT *Layout);
 
 /*
  * The queue of a packet whose headers are at Header, and the number of the state that says so. IRQL <= DISPATCH_LEVEL.
  */
-ULONG SteeringSelect(_In_ PXENVIF_STEERING Steering, _In_ const STEERING_FLOW *Flow, _In_ const UCHAR *Header,
-                     _In_ const XENVIF_PACKET_LAYOUT *Layout, _Out_ PULONG Version);
+static inline ULONG SteeringSelect(_In_ PXENVIF_STEERING Steering, _In_ const STEERING_FLOW *Flow,
+                                   _In_ const UCHAR *Header, _In_ const XENVIF_PACKET_LAYOUT *Layout,
+                                   _Out_ PULONG Version)
+{
+    *Version = ReadULongAcquire(&Steering->State);
+
+    if ((*Version & STEERING_COUNT_MASK) == 1)
+        return 0;
+
+    return SteeringSelectOf(Steering, *Version, Flow, Header, Layout);
+}
 
 /* Whether SteeringSelect would still say so. With the lock of any transmitter. */
-BOOLEAN SteeringIsCurrent(_In_ PXENVIF_STEERING Steering, _In_ ULONG Version);
+static inline BOOLEAN SteeringIsCurrent(_In_ PXENVIF_STEERING Steering, _In_ ULONG Version)
+{
+    return ReadULongNoFence(&Steering->State) == Version;
+}
 
 /* Count queues are in use from now on. With the locks of all transmitters. */
 VOID SteeringSet(_Inout_ PXENVIF_STEERING Steering, _In_ ULONG Count, _In_ const STEERING_MAPPING *Mapping);

@@ -95,10 +95,10 @@ PAGED_FUNCTION NTSTATUS TransmitterInitialize(_In_ PXENVIF_QUEUE Queue, _Outptr_
 
     InitializeListHead(&New->Packets);
     InitializeListHead(&New->Queue);
-    InitializeListHead(&New->Sent);
     InitializeListHead(&New->Held);
     InitializeListHead(&New->Done);
     BufferPoolInitialize(&New->Buffers, TRANSMITTER_BUFFER_CAP);
+    TransmitterRingReset(New);
 
     (VOID) TextPrint(Name, sizeof(Name), "vif_%u_tx_%u", FrontendGetNumber(Frontend), QueueGetIndex(Queue));
 
@@ -154,7 +154,7 @@ PAGED_FUNCTION VOID TransmitterTeardown(_In_ PXENVIF_TRANSMITTER Transmitter)
     PAGED_CODE();
 
     BUG_ON(Transmitter->RingBuffer != NULL);
-    BUG_ON(!IsListEmpty(&Transmitter->Queue) || !IsListEmpty(&Transmitter->Sent));
+    BUG_ON(!TransmitterIsQuiet(Transmitter) || !IsListEmpty(&Transmitter->Queue));
     BUG_ON(!IsListEmpty(&Transmitter->Held) || !IsListEmpty(&Transmitter->Done));
 
     TransmitterTrimAll(Transmitter);
@@ -234,13 +234,8 @@ VOID TransmitterDisable(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     TransmitterUnlock(Transmitter, Irql);
 }
 
-VOID TransmitterFinish(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+VOID TransmitterHoldBack(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
-    if (Packet->FragmentCount == 0 || TransmitterReleaseFragments(Transmitter, Packet)) {
-        InsertTailList(&Transmitter->Done, &Packet->ListEntry);
-        return;
-    }
-
     /* Told of once until it is over: a backend must not fill the log. */
     if (Transmitter->HeldCount == 0)
         Warning("vif %u: the backend still has a page of an answered packet mapped, which must wait",
@@ -252,13 +247,8 @@ VOID TransmitterFinish(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMI
     FrontendWake(Transmitter->Frontend);
 }
 
-/* Nothing is on the ring, and no packet is out in part. */
-BOOLEAN TransmitterIsQuiet(_In_ PXENVIF_TRANSMITTER Transmitter)
-{
-    return IsListEmpty(&Transmitter->Sent) && !TransmitterIsCutting(Transmitter);
-}
-
-static VOID TransmitterMoveList(_Inout_ PLIST_ENTRY From, _Inout_ PLIST_ENTRY To)
+/* Moves what is on a list to another, in front of the entry Before, or of the head: to the end. */
+static VOID TransmitterMoveList(_Inout_ PLIST_ENTRY From, _Inout_ PLIST_ENTRY Before)
 {
     PLIST_ENTRY First = From->Flink;
 
@@ -267,7 +257,7 @@ static VOID TransmitterMoveList(_Inout_ PLIST_ENTRY From, _Inout_ PLIST_ENTRY To
 
     RemoveEntryList(From);
     InitializeListHead(From);
-    AppendTailList(To, First);
+    AppendTailList(Before, First);
 }
 
 static inline VOID TransmitterCount(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PXENVIF_STATISTICS Batch,
@@ -333,8 +323,7 @@ VOID TransmitterReturnDone(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 
     KeAcquireSpinLockAtDpcLevel(&Transmitter->Granter->Lock);
 
-    while (!IsListEmpty(&List))
-        TransmitterPutPacket(Transmitter, CONTAINING_RECORD(RemoveHeadList(&List), TRANSMITTER_PACKET, ListEntry));
+    TransmitterMoveList(&List, Transmitter->Packets.Flink);
 }
 
 ULONG TransmitterPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
@@ -360,18 +349,23 @@ ULONG TransmitterPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     return Responses;
 }
 
-/* Gives up the packets of a list, of which nothing is on the ring any more. */
-static VOID TransmitterDrop(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PLIST_ENTRY List)
+/* A packet that goes with the connection, unless something else has come of it before. */
+static VOID TransmitterGiveUp(_Inout_ PTRANSMITTER_PACKET Packet)
 {
-    while (!IsListEmpty(List)) {
-        PTRANSMITTER_PACKET Packet = CONTAINING_RECORD(RemoveHeadList(List), TRANSMITTER_PACKET, ListEntry);
+    if (Packet->Status == 0)
+        Packet->Status = XENVIF_TRANSMITTER_PACKET_DROPPED;
+}
 
-        Packet->Unanswered = 0;
-        if (Packet->Status == 0)
-            Packet->Status = XENVIF_TRANSMITTER_PACKET_DROPPED;
+VOID TransmitterDrop(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+{
+    TransmitterGiveUp(Packet);
+    TransmitterFinish(Transmitter, Packet);
+}
 
-        TransmitterFinish(Transmitter, Packet);
-    }
+static VOID TransmitterDropQueued(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+{
+    TransmitterGiveUp(Packet);
+    TransmitterDequeue(Transmitter, Packet);
 }
 
 VOID TransmitterRefuse(_Inout_ PXENVIF_TRANSMITTER Transmitter)
@@ -379,13 +373,8 @@ VOID TransmitterRefuse(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     KIRQL Irql = TransmitterLock(Transmitter);
 
     Transmitter->Accepting = FALSE;
-    while (!IsListEmpty(&Transmitter->Queue)) {
-        PTRANSMITTER_PACKET Packet = CONTAINING_RECORD(Transmitter->Queue.Flink, TRANSMITTER_PACKET, ListEntry);
-
-        if (Packet->Status == 0)
-            Packet->Status = XENVIF_TRANSMITTER_PACKET_DROPPED;
-        TransmitterDequeue(Transmitter, Packet);
-    }
+    while (!IsListEmpty(&Transmitter->Queue))
+        TransmitterDropQueued(Transmitter, CONTAINING_RECORD(Transmitter->Queue.Flink, TRANSMITTER_PACKET, ListEntry));
     TransmitterReturnDone(Transmitter);
 
     TransmitterUnlock(Transmitter, Irql);
@@ -407,9 +396,7 @@ VOID TransmitterUnprepare(_Inout_ PXENVIF_TRANSMITTER Transmitter)
         return;
 
     if (TransmitterIsCutting(Transmitter)) {
-        if (Packet->Status == 0)
-            Packet->Status = XENVIF_TRANSMITTER_PACKET_DROPPED;
-        TransmitterDequeue(Transmitter, Packet);
+        TransmitterDropQueued(Transmitter, Packet);
         return;
     }
 
@@ -436,9 +423,6 @@ VOID TransmitterDisconnect(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     TransmitterRingPoll(Transmitter);
 
     TransmitterRingClear(Transmitter);
-    TransmitterDrop(Transmitter, &Transmitter->Sent);
-    if (!IsListEmpty(&Transmitter->Queue))
-        CONTAINING_RECORD(Transmitter->Queue.Flink, TRANSMITTER_PACKET, ListEntry)->Unanswered = 0;
     TransmitterUnprepare(Transmitter);
     TransmitterRingReset(Transmitter);
 
@@ -535,7 +519,7 @@ ULONG TransmitterQueryRingSize(VOID)
 }
 
 /* Fills the ring, and tells the backend: now or, if More is to come, with what comes. */
-static VOID TransmitterAdvance(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOOLEAN More)
+static inline VOID TransmitterAdvance(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In_ BOOLEAN More)
 {
     LONG Delayed = More ? (Transmitter->Delayed + 1) % TRANSMITTER_BATCH : 0;
 

@@ -49,6 +49,9 @@ static NTSTATUS TransmitterCheckOptions(_In_ XENVIF_VIF_OFFLOAD_OPTIONS Options,
 {
     XENVIF_VIF_OFFLOAD_OPTIONS Offered;
 
+    if ((Options.Value | MaximumSegmentSize | TagControlInformation) == 0)
+        return STATUS_SUCCESS;
+
     TransmitterQueryOffloadOptions(&Offered);
 
     if ((Options.Value & ~Offered.Value) != 0)
@@ -210,6 +213,18 @@ static VOID TransmitterMakeIpHeader(_Inout_ PTRANSMITTER_DESCRIPTION Description
         ChecksumStoreIpVersion4(Ip);
 }
 
+/* The front is the headers, with all that is put into them but the transport's checksum. */
+static VOID TransmitterMakeHeaders(_Inout_ PTRANSMITTER_DESCRIPTION Description, _In_ USHORT TagControlInformation)
+{
+    if (Description->Options.OffloadTagManipulation)
+        TransmitterInsertTag(Description, TagControlInformation);
+
+    TransmitterMakeIpHeader(Description);
+
+    Description->FrontLength = Description->HeadersLength;
+    Description->FrontSource = Description->HeadersSource;
+}
+
 BOOLEAN TransmitterNeedsChecksum(_In_ const TRANSMITTER_DESCRIPTION *Description)
 {
     XENVIF_VIF_OFFLOAD_OPTIONS Options = Description->Options;
@@ -306,21 +321,11 @@ NTSTATUS TransmitterDescribe(_In_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRAN
     if (!NT_SUCCESS(Status))
         return Status;
 
-    if (Description->Options.OffloadTagManipulation)
-        TransmitterInsertTag(Description, TagControlInformation);
-
     Description->Whole = Verbatim && Description->FrontLength == Description->Length;
-    if (!Verbatim) {
-        Description->FrontLength = Description->HeadersLength;
-        Description->FrontSource = Description->HeadersSource;
-    }
+    if (!Verbatim)
+        TransmitterMakeHeaders(Description, TagControlInformation);
 
-    Status = TransmitterCheckLength(Description, MacQueryMaximumFrameSize(FrontendGetMac(Transmitter->Frontend)));
-    if (!NT_SUCCESS(Status))
-        return Status;
-
-    TransmitterMakeIpHeader(Description);
     TransmitterValidate(Description, Transmitter->ValidateChecksums);
 
-    return STATUS_SUCCESS;
+    return TransmitterCheckLength(Description, MacQueryMaximumFrameSize(FrontendGetMac(Transmitter->Frontend)));
 }

@@ -549,15 +549,12 @@ static inline BOOLEAN TransmitterIsWhole(_In_ PXENVIF_TRANSMITTER Transmitter, _
     return Packet->Description.Whole && !Packet->Prepared && !TransmitterHasHash(Transmitter, &Packet->Description);
 }
 
-/* Such a packet is one request, and its copy goes with the answer. */
+/* Such a packet is one request, for which there is room, and its copy goes with the answer. */
 static inline NTSTATUS TransmitterPostWhole(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
     ULONG Length = Packet->Description.Length;
     TRANSMITTER_FRAGMENT Fragment = {0};
     NTSTATUS Status;
-
-    if (TransmitterRoom(Transmitter) == 0)
-        return STATUS_SUCCESS;
 
     Fragment.Buffer = TransmitterGetBuffer(Transmitter);
     if (Fragment.Buffer == NULL)
@@ -579,7 +576,7 @@ static inline NTSTATUS TransmitterPostWhole(_Inout_ PXENVIF_TRANSMITTER Transmit
     return STATUS_SUCCESS;
 }
 
-/* Makes a packet ready for this connection, and puts on the ring as much of it as there is room for. */
+/* Makes a packet ready for this connection, and puts on the ring as much of it as there is room for. There is some. */
 static NTSTATUS TransmitterPost(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
     NTSTATUS Status;
@@ -627,11 +624,10 @@ static inline VOID TransmitterGoOn(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 
 VOID TransmitterRingTake(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
 {
-    BOOLEAN Free = Transmitter->Running && !Transmitter->Holding && IsListEmpty(&Transmitter->Queue);
+    BOOLEAN Free = Transmitter->Running && !Transmitter->Holding && IsListEmpty(&Transmitter->Queue) &&
+                   TransmitterRoom(Transmitter) != 0;
 
-    if (Free && TransmitterIsWhole(Transmitter, Packet) && NT_SUCCESS(TransmitterPostWhole(Transmitter, Packet)) &&
-        Packet->Posted) {
-        InsertTailList(&Transmitter->Sent, &Packet->ListEntry);
+    if (Free && TransmitterIsWhole(Transmitter, Packet) && NT_SUCCESS(TransmitterPostWhole(Transmitter, Packet))) {
         TransmitterGoOn(Transmitter);
         return;
     }
@@ -642,7 +638,7 @@ VOID TransmitterRingTake(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANS
 
 VOID TransmitterRingPost(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
-    while (!IsListEmpty(&Transmitter->Queue)) {
+    while (!IsListEmpty(&Transmitter->Queue) && TransmitterRoom(Transmitter) != 0) {
         PTRANSMITTER_PACKET Packet = CONTAINING_RECORD(Transmitter->Queue.Flink, TRANSMITTER_PACKET, ListEntry);
         NTSTATUS Status;
 
@@ -676,9 +672,7 @@ VOID TransmitterDequeue(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSM
     Transmitter->QueueLength--;
     Packet->Posted = TRUE; /* nothing more of it will be */
 
-    if (Packet->Unanswered != 0)
-        InsertTailList(&Transmitter->Sent, &Packet->ListEntry);
-    else
+    if (Packet->Unanswered == 0)
         TransmitterFinish(Transmitter, Packet);
 }
 
@@ -752,10 +746,8 @@ static BOOLEAN TransmitterTakeResponse(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     TransmitterJudge(Packet, Copy.Response.status);
 
     /* Of a packet that is still in the queue there is more to come. */
-    if (--Packet->Unanswered == 0 && Packet->Posted) {
-        RemoveEntryList(&Packet->ListEntry);
+    if (--Packet->Unanswered == 0 && Packet->Posted)
         TransmitterFinish(Transmitter, Packet);
-    }
 
     if (GranterIsOverheld(Transmitter->Granter, Transmitter->HeldCount)) {
         TransmitterBreak(Transmitter, "transmit pages that are answered and still mapped, more than", GRANTER_HELD_CAP);
@@ -795,19 +787,24 @@ VOID TransmitterRingPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
     }
 }
 
+BOOLEAN TransmitterIsQuiet(_In_ PXENVIF_TRANSMITTER Transmitter)
+{
+    ULONG Used = RING_ENTRIES - Transmitter->FreeIdCount;
+
+    return Used == Transmitter->MulticastUnanswered && !TransmitterIsCutting(Transmitter);
+}
+
 VOID TransmitterRingClear(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     ULONG Index;
 
     for (Index = 0; Index < RING_ENTRIES; Index++) {
-        PTRANSMITTER_SLOT Slot = &Transmitter->Slots[Index];
+        const TRANSMITTER_SLOT *Slot = &Transmitter->Slots[Index];
 
         if (Slot->Buffer != NULL)
             TransmitterPutBuffer(Transmitter, Slot->Buffer);
-
-        Slot->Packet = NULL;
-        Slot->Buffer = NULL;
-        Slot->Multicast = FALSE;
+        if (Slot->Packet != NULL && --Slot->Packet->Unanswered == 0 && Slot->Packet->Posted)
+            TransmitterDrop(Transmitter, Slot->Packet);
     }
 }
 
@@ -821,9 +818,7 @@ VOID TransmitterRingReset(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 
     /* Taken from the end: ID 0 is the first. */
     for (Index = 0; Index < RING_ENTRIES; Index++) {
-        Transmitter->Slots[Index].Packet = NULL;
-        Transmitter->Slots[Index].Buffer = NULL;
-        Transmitter->Slots[Index].Multicast = FALSE;
+        RtlZeroMemory(&Transmitter->Slots[Index], sizeof(TRANSMITTER_SLOT));
         Transmitter->FreeIds[Index] = (USHORT)(RING_ENTRIES - 1 - Index);
     }
     Transmitter->FreeIdCount = RING_ENTRIES;

@@ -76,7 +76,7 @@ typedef struct _TRANSMITTER_DESCRIPTION {
 } TRANSMITTER_DESCRIPTION, *PTRANSMITTER_DESCRIPTION;
 
 typedef struct _TRANSMITTER_PACKET {
-    LIST_ENTRY ListEntry; /* of one of the transmitter's lists */
+    LIST_ENTRY ListEntry; /* of one of the transmitter's lists; on the ring it is on none */
     UCHAR Status;         /* XENVIF_TRANSMITTER_PACKET_STATUS; 0 as long as nothing is against the packet */
     BOOLEAN Failed;       /* Status is an error for want of resources here, not the backend's */
     BOOLEAN Prepared;     /* made ready for this connection, as the fields below say */
@@ -125,7 +125,6 @@ struct _XENVIF_TRANSMITTER {
     LIST_ENTRY Queue; /* to be put on the ring */
     ULONG QueueLength;
     LONG Delayed;    /* packets that More holds back; written with the lock, looked at without it */
-    LIST_ENTRY Sent; /* on the ring */
     LIST_ENTRY Held; /* done with, but for pages that the backend has still mapped */
     ULONG HeldCount;
     LIST_ENTRY Done; /* to be returned to the client */
@@ -202,7 +201,10 @@ NTSTATUS TransmitterPrepareSegments(_Inout_ PXENVIF_TRANSMITTER Transmitter, _In
 /* Puts segments on the ring, as many as there is room for. Packet->Posted: those were the last. Or no resources. */
 NTSTATUS TransmitterPostSegments(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet);
 
-/* Ends what is on a ring that is no longer in use: the copies in its slots. Fragments stay with their packets. */
+/*
+ * Ends what is on a ring that is no longer in use, before it is reset: the copies in its slots, and the packets of
+ * which all was on it, as dropped. Fragments stay with their packets.
+ */
 VOID TransmitterRingClear(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
 /* Acquires and releases the lock, at any IRQL up to DISPATCH_LEVEL. */
@@ -246,10 +248,22 @@ VOID TransmitterRingPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter);
  */
 BOOLEAN TransmitterReleaseFragments(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet);
 
-/* Takes a packet out of the queue: what is on the ring of it is waited for. */
+/* Takes a packet out of the queue: what is on the ring of it is waited for, in its slots. */
 VOID TransmitterDequeue(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet);
 
+/* A packet that is done with, but for a page that the backend has still mapped, goes to Held. */
+VOID TransmitterHoldBack(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet);
+
 /* Moves a packet that is on no list, and of which nothing is on the ring, to Done, or to Held if it must wait. */
-VOID TransmitterFinish(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet);
+static inline VOID TransmitterFinish(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet)
+{
+    if (Packet->FragmentCount == 0 || TransmitterReleaseFragments(Transmitter, Packet))
+        InsertTailList(&Transmitter->Done, &Packet->ListEntry);
+    else
+        TransmitterHoldBack(Transmitter, Packet);
+}
+
+/* The same; the packet is dropped, unless something is against it already. */
+VOID TransmitterDrop(_Inout_ PXENVIF_TRANSMITTER Transmitter, _Inout_ PTRANSMITTER_PACKET Packet);
 
 #endif /* XENVIF_TRANSMITTER_RING_H */
