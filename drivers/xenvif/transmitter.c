@@ -332,11 +332,7 @@ ULONG TransmitterPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 
     KeAcquireSpinLockAtDpcLevel(&Transmitter->Granter->Lock);
 
-    if (Transmitter->Running)
-        TransmitterRingPoll(Transmitter);
-
-    if (Transmitter->Running)
-        TransmitterRingFill(Transmitter);
+    TransmitterRingServe(Transmitter);
 
     if ((Transmitter->Holding && TransmitterIsQuiet(Transmitter)) || TransmitterHasMulticastRoom(Transmitter))
         FrontendWake(Transmitter->Frontend);
@@ -535,11 +531,8 @@ static inline VOID TransmitterAdvance(_Inout_ PXENVIF_TRANSMITTER Transmitter, _
     TransmitterRingPush(Transmitter);
 
     /* No room: perhaps the backend has answered without being asked for an event. */
-    if (!IsListEmpty(&Transmitter->Queue)) {
-        TransmitterRingPoll(Transmitter);
-        if (Transmitter->Running)
-            TransmitterRingFill(Transmitter);
-    }
+    if (!IsListEmpty(&Transmitter->Queue))
+        TransmitterRingServe(Transmitter);
 
     /* The client may hold locks of its own: it gets its packets from the DPC. */
     if (!IsListEmpty(&Transmitter->Done))

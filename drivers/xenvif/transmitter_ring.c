@@ -759,31 +759,38 @@ static BOOLEAN TransmitterTakeResponse(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 
 VOID TransmitterRingPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
+    ULONG Producer;
+
     if (Transmitter->Broken)
         return;
 
-    for (;;) {
-        ULONG Producer = RingResponseProducer(Transmitter->Ring);
-        ULONG Outstanding = Transmitter->RequestPushed - Transmitter->ResponseConsumer;
+    Producer = RingResponseProducer(Transmitter->Ring);
+    if (Producer - Transmitter->ResponseConsumer > Transmitter->RequestPushed - Transmitter->ResponseConsumer) {
+        TransmitterBreak(Transmitter, "transmit responses ahead of the requests", Producer);
+        return;
+    }
 
-        if (Producer - Transmitter->ResponseConsumer > Outstanding) {
-            TransmitterBreak(Transmitter, "transmit responses ahead of the requests", Producer);
+    while (Transmitter->ResponseConsumer != Producer)
+        if (!TransmitterTakeResponse(Transmitter))
             return;
-        }
+}
 
-        if (Producer == Transmitter->ResponseConsumer) {
-            /* Half of what is outstanding is worth an event: each one brings several packets back. */
-            RingRequestEvent(Transmitter->Ring, Transmitter->ResponseConsumer + (Outstanding >> 1) + 1);
+VOID TransmitterRingServe(_Inout_ PXENVIF_TRANSMITTER Transmitter)
+{
+    while (Transmitter->Running) {
+        TransmitterRingPoll(Transmitter);
+        if (!Transmitter->Running)
+            return;
 
-            if (RingResponseProducer(Transmitter->Ring) == Transmitter->ResponseConsumer)
-                return;
+        TransmitterRingFill(Transmitter);
 
-            continue;
-        }
+        /* Half of what is outstanding is worth an event: each one brings several packets back. */
+        RingRequestEvent(Transmitter->Ring, Transmitter->ResponseConsumer +
+                                                ((Transmitter->RequestPushed - Transmitter->ResponseConsumer) >> 1) +
+                                                1);
 
-        while (Transmitter->ResponseConsumer != Producer)
-            if (!TransmitterTakeResponse(Transmitter))
-                return;
+        if (RingResponseProducer(Transmitter->Ring) == Transmitter->ResponseConsumer)
+            return;
     }
 }
 

@@ -239,8 +239,14 @@ VOID TransmitterRingFill(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 /* Whether there is room now for a request that waits for it, of the backend's filter. */
 BOOLEAN TransmitterHasMulticastRoom(_In_ PXENVIF_TRANSMITTER Transmitter);
 
-/* Takes all responses off the ring, and asks for an event for the ones to come. Packets go to Done or Held. */
+/* Takes the responses off the ring that are there. Packets go to Done or Held. */
 VOID TransmitterRingPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter);
+
+/*
+ * Takes responses and fills the ring until the backend has nothing more to say, and asks for an event for the responses
+ * to come. Nothing, if the ring is not in use.
+ */
+VOID TransmitterRingServe(_Inout_ PXENVIF_TRANSMITTER Transmitter);
 
 /*
  * Ends the grants of a packet's fragments and gives its copies back. FALSE: the backend has a page of the client's
