@@ -231,6 +231,7 @@ static bool connect_queue(struct vif *vif, struct vif_queue *queue, const char *
         vif_fatal(vif, "a ring with more requests than it has slots");
         return false;
     }
+    tx->told = tx->rsp_prod;
     rx->published = rx->rsp_prod;
     return bind_queue(vif, queue, remote_tx, remote_rx);
 }

@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#define AT_ONCE_MIN 2u           /* events that are not put off after one that was put off in vain, ... */
+#define AT_ONCE_MAX 1024u        /* ... and at most */
 #define BUFFER_SIZE (4u * 65536) /* bytes that one grant copy fetches: it is to stay in a processor's cache */
 
 struct tx_frame {
@@ -449,6 +451,48 @@ static bool sleep_on_ring(struct tx_queue *tx, RING_IDX seen)
     return ring_sleep(&tx->ring->req_prod, &tx->ring->req_event, seen + 1) != seen;
 }
 
+/* ---- telling the frontend ---- */
+
+/*
+ * May the event for what has been published wait? With busy polling, while the frontend is slower than netback: it has
+ * nothing on the ring, so it is busy putting more there, and an event would keep it from that. Not for more than half a
+ * ring, and not again soon where nothing came: a frontend that waits for answers is to have them at once.
+ */
+static bool event_may_wait(struct vif_queue *queue)
+{
+    struct tx_queue *tx = &queue->tx;
+
+    if (!queue->vif->netback->options.busy_poll_us || tx->rsp_prod - tx->told >= RING_SLOTS / 2 ||
+        ring_load(&tx->ring->req_prod) != tx->req_cons)
+        return false;
+    if (!tx->at_once)
+        return true;
+    tx->at_once--;
+    return false;
+}
+
+static void tell(struct vif_queue *queue, bool wanted)
+{
+    struct tx_queue *tx = &queue->tx;
+
+    vif_notify(queue->vif, tx->port, wanted, &queue->vif->statistics->tx.ring);
+    if (!wanted)
+        return;
+    tx->waited = 0;
+    tx->told = tx->rsp_prod;
+}
+
+void tx_tell(struct vif_queue *queue)
+{
+    struct tx_queue *tx = &queue->tx;
+
+    if (!tx->waited)
+        return;
+    if (tx->waited == 1)
+        tx->at_once = tx->vain = !tx->vain ? AT_ONCE_MIN : tx->vain < AT_ONCE_MAX ? 2 * tx->vain : AT_ONCE_MAX;
+    tell(queue, true);
+}
+
 bool tx_poll(struct vif_queue *queue)
 {
     struct vif *vif = queue->vif;
@@ -472,6 +516,13 @@ bool tx_poll(struct vif_queue *queue)
         respond(queue, batch, &batch->frame[i]);
     }
     wanted = ring_publish(&tx->ring->rsp_prod, &tx->ring->rsp_event, published, tx->rsp_prod);
-    vif_notify(vif, tx->port, wanted, &vif->statistics->tx.ring);
+    if (tx->waited) {
+        tx->vain = 0;
+        wanted = true;
+    }
+    if (wanted && event_may_wait(queue))
+        tx->waited++;
+    else
+        tell(queue, wanted);
     return true; /* the look that finds nothing asks for the event */
 }

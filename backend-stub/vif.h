@@ -40,6 +40,10 @@ struct tx_queue {
     RING_IDX req_cons;
     RING_IDX rsp_prod;
     RING_IDX seen;      /* of req_prod: what lies in front of it has been looked at */
+    RING_IDX told;      /* rsp_prod at the last event */
+    unsigned waited;    /* turns for which an event that the frontend wants has been put off */
+    unsigned at_once;   /* so many events are not put off, ... */
+    unsigned vain;      /* ... having been put off once, when nothing more came: twice as many each time */
     evtchn_port_t port; /* local end */
 };
 
@@ -185,6 +189,8 @@ struct tx_batch *tx_batch_create(void);
 void tx_batch_destroy(struct tx_batch *batch);
 /* Move up to VIF_BUDGET frames. True when there is more to do. */
 bool tx_poll(struct vif_queue *queue);
+/* The event that has been put off, if there is one: nothing more has come. */
+void tx_tell(struct vif_queue *queue);
 
 /* ---- rx.c: network to guest ---- */
 

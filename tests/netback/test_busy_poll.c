@@ -138,6 +138,112 @@ GUEST_TEST(looks_for_requests_when_nothing_else_goes_on)
 
 #define SIZE 60u
 
+/* A frontend that is to send so many frames, to which netback, looking for them, has gone to sleep. */
+static struct netfront *begin_sending(unsigned frames)
+{
+    static uint32_t length[RING_SLOTS];
+    struct netfront *front;
+
+    for (unsigned i = 0; i < frames; i++)
+        length[i] = SIZE;
+    backend_make_frames(&backend_received, length, frames);
+    backend_options.busy_poll_us = NETBACK_BUSY_POLL_MAX_US;
+    front = backend_begin();
+    netfront_connect(front, true);
+    netfront_pause(2);
+    return front;
+}
+
+static void send_frames(struct netfront *front, unsigned first, unsigned count)
+{
+    const uint16_t size = SIZE;
+
+    for (unsigned i = first; i < first + count; i++)
+        netfront_tx_frame(front, backend_received.frame[i].data, &size, 1);
+    (void)netfront_tx_push(front);
+    (void)await_answers(front);
+}
+
+static uint64_t events_sent(void)
+{
+    return backend_statistics()->tx.ring.notifications_sent;
+}
+
+/* Does an event follow, without netback's having given up? `events`: so many there were before. */
+static bool is_told(uint64_t events)
+{
+    uint64_t start = clock_now();
+
+    while (events_sent() == events && clock_now() - start < NETBACK_BUSY_POLL_MAX_US * UINT64_C(250))
+        sched_point(POINT_PAUSE);
+    return events_sent() != events;
+}
+
+/* Who sends more has its event when half a ring has been answered, ... */
+GUEST_TEST(puts_off_events_while_more_comes)
+{
+    enum { ROW = 40, FRAMES = (RING_SLOTS / 2 / ROW + 1) * ROW };
+    struct netfront *front = begin_sending(FRAMES);
+    uint64_t events = events_sent();
+
+    for (unsigned i = 0; i < FRAMES; i += ROW) {
+        send_frames(front, i, ROW);
+        ck_assert_int_eq(is_told(events), i + ROW == FRAMES);
+    }
+    netfront_tx_drain(front);
+    backend_assert_good(FRAMES);
+}
+
+/* ... or when nothing more comes. */
+GUEST_TEST(tells_when_it_gives_up)
+{
+    enum { ROW = 2, FRAMES = 2 * ROW };
+    struct netfront *front = begin_sending(FRAMES);
+    uint64_t events = events_sent();
+
+    for (unsigned i = 0; i < FRAMES; i += ROW) {
+        send_frames(front, i, ROW);
+        ck_assert(!is_told(events));
+    }
+    netfront_pause(2);
+    ck_assert_uint_eq(events_sent(), events + 1);
+    netfront_tx_drain(front);
+    backend_assert_good(FRAMES);
+}
+
+/* Who is ahead of netback has its event at once: there is room for more. */
+GUEST_TEST(tells_who_waits_for_room)
+{
+    enum { FRAMES = VIF_BUDGET + 10 };
+    struct netfront *front = begin_sending(FRAMES);
+    uint64_t events = events_sent();
+
+    send_frames(front, 0, FRAMES);
+    ck_assert(is_told(events));
+    netfront_tx_drain(front);
+    backend_assert_good(FRAMES);
+}
+
+/* Who sends nothing more before it is told is told at once, but for a try now and then. */
+GUEST_TEST(puts_off_no_events_in_vain)
+{
+    enum { FIRST = 2, FRAMES = 1 + FIRST + 1 + 2 * FIRST + 1 };
+    struct netfront *front = begin_sending(FRAMES);
+
+    for (unsigned i = 0; i < FRAMES; i++) {
+        bool tried = i == 0 || i == 1 + FIRST || i == 1 + FIRST + 1 + 2 * FIRST;
+        uint64_t events = events_sent();
+
+        ring_store(&front->tx->rsp_event, i + 1);
+        send_frames(front, i, 1);
+        ck_assert_msg(is_told(events) != tried, "frame %u: %s", i, tried ? "told at once" : "not told");
+        netfront_pause(2);
+        ck_assert_uint_eq(events_sent(), events + 1);
+    }
+    netfront_tx_drain(front);
+    backend_assert_good(FRAMES);
+}
+
 /* So many frames are to come, by either queue. Returns the first one's frontend. */
 static struct netfront *begin_two_queues(unsigned frames, struct netfront **other)
 {
@@ -257,6 +363,10 @@ int main(void)
     tcase_add_test(tcase, looks_on_beside_what_does_not_go_on);
     tcase_add_test(tcase, finds_what_no_event_tells_of);
     tcase_add_test(tcase, looks_for_other_events_in_between);
+    tcase_add_test(tcase, puts_off_events_while_more_comes);
+    tcase_add_test(tcase, tells_when_it_gives_up);
+    tcase_add_test(tcase, tells_who_waits_for_room);
+    tcase_add_test(tcase, puts_off_no_events_in_vain);
     tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
