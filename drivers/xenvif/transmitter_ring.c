@@ -778,6 +778,8 @@ VOID TransmitterRingPoll(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 VOID TransmitterRingServe(_Inout_ PXENVIF_TRANSMITTER Transmitter)
 {
     while (Transmitter->Running) {
+        ULONG Outstanding;
+
         TransmitterRingPoll(Transmitter);
         if (!Transmitter->Running)
             return;
@@ -785,9 +787,8 @@ VOID TransmitterRingServe(_Inout_ PXENVIF_TRANSMITTER Transmitter)
         TransmitterRingFill(Transmitter);
 
         /* Half of what is outstanding is worth an event: each one brings several packets back. */
-        RingRequestEvent(Transmitter->Ring, Transmitter->ResponseConsumer +
-                                                ((Transmitter->RequestPushed - Transmitter->ResponseConsumer) >> 1) +
-                                                1);
+        Outstanding = Transmitter->RequestPushed - Transmitter->ResponseConsumer;
+        RingRequestEvent(Transmitter->Ring, Transmitter->ResponseConsumer + (Outstanding >> 1) + 1);
 
         if (RingResponseProducer(Transmitter->Ring) == Transmitter->ResponseConsumer)
             return;
