@@ -256,8 +256,9 @@ uint64_t ke_spin_acquisitions(void);
  * may run there, a generic call. On Windows each is an inter-processor interrupt.
  */
 uint64_t ke_processor_calls(void);
-/* The parallel engine's: compare and exchange, outside the kernel unless there is somebody to wait for or to wake. */
+/* The parallel engine's: what the host has for them is found out once. */
 void ke_parallel_spin_init(void);
+/* Compare and exchange, outside the kernel unless there is somebody to wait for or to wake. */
 void ke_parallel_spin_acquire(PKSPIN_LOCK lock);
 void ke_parallel_spin_release(PKSPIN_LOCK lock);
 bool ke_parallel_spin_try(PKSPIN_LOCK lock);
