@@ -306,28 +306,15 @@ static bool busy_poll(struct netback *netback)
     return true;
 }
 
-/* The events that have been put off: nothing more has come. */
-static void tell_all(struct netback *netback)
-{
-    for (struct vif *vif = netback->vifs; vif; vif = vif->next) {
-        for (unsigned i = 0; vif->flowing && i < vif->queues; i++)
-            tx_tell(&vif->queue[i]);
-    }
-}
-
 /* As serve(), and again while there is more on the rings, some turns at most: then other events are looked for. */
 static int serve_busily(struct netback *netback)
 {
     unsigned turns = netback->options.busy_poll_us ? BUSY_TURNS : 1;
-    bool more;
     int sleep;
 
-    do {
+    do
         sleep = serve(netback);
-        more = --turns && sleep == 0 && busy_poll(netback);
-    } while (more);
-    if (turns)
-        tell_all(netback);
+    while (--turns && sleep == 0 && busy_poll(netback));
     return sleep;
 }
 

@@ -32,8 +32,8 @@ struct netback_options {
     /*
      * After a turn that has used up what was on the rings, look for more from the guests so many microseconds (at most
      * NETBACK_BUSY_POLL_MAX_US) before asking for an event: an event costs both sides more, if the processor has
-     * nothing else to do. What else comes up waits eight times as long at most, and so does an event for a guest that
-     * is slower than netback (tx.c). 0: ask, and tell, at once.
+     * nothing else to do. What else comes up waits eight times as long at most. An event for a guest that is slower
+     * than netback waits as long as netback looks (tx.c). 0: ask, and tell, at once.
      */
     unsigned busy_poll_us;
     const struct backend_logger *logger;

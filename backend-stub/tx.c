@@ -445,14 +445,6 @@ static void deliver(struct vif_queue *queue, struct tx_batch *batch, struct tx_f
 
 /* ---- the ring ---- */
 
-/* Nothing more can be taken now: ask for an event, and look whether it came too late for that. */
-static bool sleep_on_ring(struct tx_queue *tx, RING_IDX seen)
-{
-    return ring_sleep(&tx->ring->req_prod, &tx->ring->req_event, seen + 1) != seen;
-}
-
-/* ---- telling the frontend ---- */
-
 /*
  * May the event for what has been published wait? With busy polling, while the frontend is slower than netback: it has
  * nothing on the ring, so it is busy putting more there, and an event would keep it from that. Not for more than half a
@@ -471,6 +463,7 @@ static bool event_may_wait(struct vif_queue *queue)
     return false;
 }
 
+/* What has been published is told of, if that is wanted. */
 static void tell(struct vif_queue *queue, bool wanted)
 {
     struct tx_queue *tx = &queue->tx;
@@ -482,15 +475,19 @@ static void tell(struct vif_queue *queue, bool wanted)
     tx->told = tx->rsp_prod;
 }
 
-void tx_tell(struct vif_queue *queue)
+/*
+ * Nothing more can be taken now: an event that has been put off is due. Ask for one, and look whether something came
+ * too late for that.
+ */
+static bool sleep_on_ring(struct vif_queue *queue, RING_IDX seen)
 {
     struct tx_queue *tx = &queue->tx;
 
-    if (!tx->waited)
-        return;
     if (tx->waited == 1)
         tx->at_once = tx->vain = !tx->vain ? AT_ONCE_MIN : tx->vain < AT_ONCE_MAX ? 2 * tx->vain : AT_ONCE_MAX;
-    tell(queue, true);
+    if (tx->waited)
+        tell(queue, true);
+    return ring_sleep(&tx->ring->req_prod, &tx->ring->req_event, seen + 1) != seen;
 }
 
 bool tx_poll(struct vif_queue *queue)
@@ -509,7 +506,7 @@ bool tx_poll(struct vif_queue *queue)
         return false;
     tx->seen = batch->frames ? tx->req_cons : produced; /* what is there of a frame that is not complete, too */
     if (!batch->frames)
-        return sleep_on_ring(tx, produced);
+        return sleep_on_ring(queue, produced);
     fetch(vif, batch);
     for (unsigned i = 0; i < batch->frames; i++) {
         deliver(queue, batch, &batch->frame[i]);

@@ -189,8 +189,6 @@ struct tx_batch *tx_batch_create(void);
 void tx_batch_destroy(struct tx_batch *batch);
 /* Move up to VIF_BUDGET frames. True when there is more to do. */
 bool tx_poll(struct vif_queue *queue);
-/* The event that has been put off, if there is one: nothing more has come. */
-void tx_tell(struct vif_queue *queue);
 
 /* ---- rx.c: network to guest ---- */
 

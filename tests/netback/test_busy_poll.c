@@ -22,22 +22,38 @@ static uint64_t await_answers(struct netfront *front)
     return (clock_now() - start) / 1000;
 }
 
-GUEST_TEST(looks_for_more_before_it_sleeps)
-{
-    enum { FRAMES = 9, ROW = 4 };
-    const uint16_t size = 60;
-    uint32_t length[FRAMES];
-    struct netfront *front;
-    uint64_t events;
+#define SIZE 60u
 
-    for (unsigned i = 0; i < FRAMES; i++)
-        length[i] = size;
-    backend_make_frames(&backend_received, length, FRAMES);
+/* So many frames are to come, and netback looks for them as long as it can. */
+static void expect_frames(unsigned frames)
+{
+    static uint32_t length[RING_SLOTS];
+
+    for (unsigned i = 0; i < frames; i++)
+        length[i] = SIZE;
+    backend_make_frames(&backend_received, length, frames);
     backend_options.busy_poll_us = NETBACK_BUSY_POLL_MAX_US;
+}
+
+/* The frontend that is to send them, to which netback has gone to sleep. */
+static struct netfront *begin_sending(unsigned frames)
+{
+    struct netfront *front;
+
+    expect_frames(frames);
     front = backend_begin();
     netfront_connect(front, true);
     netfront_pause(2);
-    events = backend_statistics()->tx.ring.events;
+    return front;
+}
+
+GUEST_TEST(looks_for_more_before_it_sleeps)
+{
+    enum { FRAMES = 9, ROW = 4 };
+    const uint16_t size = SIZE;
+    struct netfront *front = begin_sending(FRAMES);
+    uint64_t events = backend_statistics()->tx.ring.events;
+
     for (unsigned i = 0; i < FRAMES; i++) {
         bool first = i % ROW == 0;
 
@@ -136,24 +152,6 @@ GUEST_TEST(looks_for_requests_when_nothing_else_goes_on)
     ck_assert_uint_eq(backend_statistics()->rx.drops, FRAMES - 2);
 }
 
-#define SIZE 60u
-
-/* A frontend that is to send so many frames, to which netback, looking for them, has gone to sleep. */
-static struct netfront *begin_sending(unsigned frames)
-{
-    static uint32_t length[RING_SLOTS];
-    struct netfront *front;
-
-    for (unsigned i = 0; i < frames; i++)
-        length[i] = SIZE;
-    backend_make_frames(&backend_received, length, frames);
-    backend_options.busy_poll_us = NETBACK_BUSY_POLL_MAX_US;
-    front = backend_begin();
-    netfront_connect(front, true);
-    netfront_pause(2);
-    return front;
-}
-
 static void send_frames(struct netfront *front, unsigned first, unsigned count)
 {
     const uint16_t size = SIZE;
@@ -247,12 +245,10 @@ GUEST_TEST(puts_off_no_events_in_vain)
 /* So many frames are to come, by either queue. Returns the first one's frontend. */
 static struct netfront *begin_two_queues(unsigned frames, struct netfront **other)
 {
-    static const uint32_t length[] = {SIZE, SIZE, SIZE};
     struct netfront *front;
 
     backend_features.max_queues = 2;
-    backend_make_frames(&backend_received, length, frames);
-    backend_options.busy_poll_us = NETBACK_BUSY_POLL_MAX_US;
+    expect_frames(frames);
     front = backend_begin();
     netfront_add_queues(front, 2);
     *other = netfront_queue(front, 1);
@@ -273,6 +269,27 @@ GUEST_TEST(looks_at_all_rings_before_it_sleeps)
     netfront_tx_frame(other, backend_received.frame[1].data, &size, 1);
     ck_assert(netfront_tx_push(other)); /* this one was asleep */
     ck_assert_uint_lt(await_answers(other), NETBACK_BUSY_POLL_MAX_US / 2);
+    netfront_tx_drain(front);
+    netfront_tx_drain(other);
+    backend_assert_good(2);
+}
+
+/* What comes by another ring ends the wait for more by this one. */
+GUEST_TEST(puts_off_no_event_for_another_ring)
+{
+    struct netfront *front, *other;
+    const uint16_t size = SIZE;
+    uint64_t events;
+
+    front = begin_two_queues(2, &other);
+    netfront_pause(3);
+    events = events_sent();
+    send_frames(front, 0, 1);
+    ck_assert(!is_told(events));
+    netfront_tx_frame(other, backend_received.frame[1].data, &size, 1);
+    (void)netfront_tx_push(other);
+    (void)await_answers(other);
+    ck_assert(is_told(events));
     netfront_tx_drain(front);
     netfront_tx_drain(other);
     backend_assert_good(2);
@@ -319,19 +336,11 @@ GUEST_TEST(finds_what_no_event_tells_of)
 GUEST_TEST(looks_for_other_events_in_between)
 {
     enum { FRAMES = 20 }; /* twice as many as there are turns, and more */
-    const uint16_t size = 60;
-    uint32_t length[FRAMES];
-    struct netfront *front;
+    const uint16_t size = SIZE;
+    struct netfront *front = begin_sending(FRAMES);
     uint64_t events;
     unsigned sent = 0;
 
-    for (unsigned i = 0; i < FRAMES; i++)
-        length[i] = size;
-    backend_make_frames(&backend_received, length, FRAMES);
-    backend_options.busy_poll_us = NETBACK_BUSY_POLL_MAX_US;
-    front = backend_begin();
-    netfront_connect(front, true);
-    netfront_pause(3);
     netfront_tx_frame(front, backend_received.frame[sent++].data, &size, 1);
     ck_assert(netfront_tx_push(front));
     (void)await_answers(front);
@@ -367,6 +376,7 @@ int main(void)
     tcase_add_test(tcase, tells_when_it_gives_up);
     tcase_add_test(tcase, tells_who_waits_for_room);
     tcase_add_test(tcase, puts_off_no_events_in_vain);
+    tcase_add_test(tcase, puts_off_no_event_for_another_ring);
     tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
     return guest_suite_run(suite);
